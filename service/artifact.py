@@ -1,0 +1,203 @@
+"""A model version on disk: `model_store/<name>/<version>/`.
+
+```
+manifest.json        what the model is, what it takes and gives, how it was made, a checksum of every other file
+saved_model/         TensorFlow SavedModel, one signature per endpoint
+<vocabulary>.json    see service.text.vocabulary
+goldens.jsonl        inputs with the outputs that training computed
+MODEL_CARD.md        for people
+```
+
+A version folder never changes once it is there. It is written beside its place and renamed into it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from service.errors import ArtifactError
+from service.text.vocabulary import Vocabulary
+
+MANIFEST = "manifest.json"
+SAVED_MODEL = "saved_model"
+GOLDENS = "goldens.jsonl"
+MODEL_CARD = "MODEL_CARD.md"
+
+Task = Literal["tag", "classify", "generate"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TensorSpec(_Record):
+    """A tensor: its type and axes. An axis is a name ("B" batch, "T" time) or a fixed size."""
+
+    dtype: Literal["int32", "float32"]
+    axes: tuple[str | int, ...]
+
+
+class Endpoint(_Record):
+    """A signature of the SavedModel: the named tensors that it takes and gives."""
+
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+
+
+class DataSource(_Record):
+    """A corpus that the model was trained or evaluated on."""
+
+    name: str
+    address: str
+    sha256: str
+    licence: str
+
+
+class Metric(_Record):
+    """A figure, and the split and corpus that it was taken on."""
+
+    name: str
+    value: float
+    unit: str
+    split: str
+
+
+class Manifest(_Record):
+    """Everything that the service and a reader need to know of a model version."""
+
+    name: str
+    version: str
+    task: Task
+    description: str
+    language: str
+    recipe: str
+    seed: int
+    command: str
+    created: datetime
+    licence: str
+    data: tuple[DataSource, ...]
+    metrics: tuple[Metric, ...]
+    endpoints: dict[str, Endpoint]
+    labels: dict[str, tuple[str, ...]]
+    vocabularies: dict[str, str]
+    tokenizer: str | None
+    length_quantiles: dict[str, int]
+    frameworks: dict[str, str]
+    files: dict[str, str]
+
+
+class Golden(_Record):
+    """One example without a batch axis: what was read, the tensors it became, and the outputs that training computed."""
+
+    source: str | tuple[str, ...]
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads and checks the manifest of a version folder. Raises ArtifactError that names the file and the fault."""
+    path = folder / MANIFEST
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing") from None
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from error
+    if (manifest.name, manifest.version) != (folder.parent.name, folder.name):
+        where = f"{folder.parent.name}/{folder.name}"
+        raise ArtifactError(f"{path} is of {manifest.name}/{manifest.version}, but lies in {where}")
+    return manifest
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Checks that the folder holds each listed file unaltered, and no other. Raises ArtifactError."""
+    present = _checksummed_files(folder)
+    if missing := manifest.files.keys() - present:
+        raise ArtifactError(f"{folder}: {_names(missing)} missing")
+    if extra := present - manifest.files.keys():
+        raise ArtifactError(f"{folder}: {_names(extra)} not listed in {MANIFEST}")
+    altered = {name for name, checksum in manifest.files.items() if sha256_of(folder / name) != checksum}
+    if altered:
+        raise ArtifactError(f"{folder}: {_names(altered)} altered (checksum differs from {MANIFEST})")
+
+
+def read_vocabularies(folder: Path, manifest: Manifest) -> dict[str, Vocabulary]:
+    """Reads the vocabularies that the manifest names."""
+    try:
+        return {name: Vocabulary.read(folder / file) for name, file in manifest.vocabularies.items()}
+    except (OSError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{folder}: a vocabulary cannot be read: {error}") from error
+
+
+def read_goldens(folder: Path) -> list[Golden]:
+    """Reads the goldens of a version folder. Raises ArtifactError."""
+    path = folder / GOLDENS
+    try:
+        goldens = [Golden.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from error
+    if not goldens:
+        raise ArtifactError(f"{path} is empty")
+    return goldens
+
+
+def write_goldens(folder: Path, goldens: Iterable[Golden]) -> None:
+    """Writes goldens, one JSON object a line."""
+    lines = [golden.model_dump_json() + "\n" for golden in goldens]
+    (folder / GOLDENS).write_text("".join(lines), encoding="utf-8")
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Returns the SHA-256 of every file of a version folder but the manifest, by its path inside the folder."""
+    return {name: sha256_of(folder / name) for name in sorted(_checksummed_files(folder))}
+
+
+@contextmanager
+def new_version(store: Path, name: str) -> Iterator[tuple[Path, str]]:
+    """Yields an empty folder to fill and the version it will have: one more than the highest there is.
+
+    The folder is renamed into its place at the end of the block; if the block raises, it is removed and the store is
+    as before.
+    """
+    parent = store / name
+    parent.mkdir(parents=True, exist_ok=True)
+    version = str(1 + max((int(p.name) for p in parent.iterdir() if p.name.isdecimal()), default=0))
+    scratch = parent / f".{version}.partial"
+    shutil.rmtree(scratch, ignore_errors=True)
+    folder = scratch / name / version  # as deep as its place, so that a loader can check it where it lies
+    folder.mkdir(parents=True)
+    try:
+        yield folder, version
+        os.rename(folder, parent / version)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes the manifest; the last file of a version folder to be written."""
+    content = json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False, indent=2)
+    (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
+
+
+def _checksummed_files(folder: Path) -> set[str]:
+    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    return files - {MANIFEST}
+
+
+def _names(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered) + (" is" if len(ordered) == 1 else " are")

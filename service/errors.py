@@ -1,0 +1,66 @@
+"""The errors of the project, without a word about HTTP.
+
+TagwerkError
+ ├── InvalidInput         the caller can mend it: a field, what is wrong with it, what is allowed
+ │    └── TooLarge        the same, and a limit on size is what it broke
+ ├── ModelNotFound        no model of that name or version is loaded
+ ├── Overloaded           the queue is full; says when to come again
+ ├── DeadlineExceeded     the moment that the caller set has passed
+ ├── EngineUnavailable    not started yet, draining, or gone
+ ├── DeviceFailed         the accelerator or its runtime gave an error while it ran a batch
+ ├── ArtifactError        a model version folder is incomplete, altered or unreadable
+ └── ConfigurationError   settings that cannot work together or on this machine
+"""
+
+
+class TagwerkError(Exception):
+    """Base of all errors that this project raises on purpose."""
+
+
+class InvalidInput(TagwerkError):  # noqa: N818 (says what happened, as its siblings do)
+    """Input that the caller can mend.
+
+    `field` is a JSON pointer (RFC 6901) into the request, "" for the whole of it; `allowed` says what would be right.
+    """
+
+    def __init__(self, field: str, problem: str, allowed: str) -> None:
+        super().__init__(f"{field or 'input'}: {problem}; {allowed}")
+        self.field = field
+        self.problem = problem
+        self.allowed = allowed
+
+
+class TooLarge(InvalidInput):
+    """Input over a limit on its size."""
+
+
+class ModelNotFound(TagwerkError):  # noqa: N818
+    """No model of that name or version is loaded."""
+
+
+class Overloaded(TagwerkError):  # noqa: N818
+    """The queue is full. `retry_after_seconds` is when there should be room again."""
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DeadlineExceeded(TagwerkError):  # noqa: N818
+    """The deadline passed before the answer was there."""
+
+
+class EngineUnavailable(TagwerkError):  # noqa: N818
+    """The engine has not started yet, drains, or is gone."""
+
+
+class DeviceFailed(TagwerkError):  # noqa: N818
+    """The device or its runtime failed while it ran a batch."""
+
+
+class ArtifactError(TagwerkError):
+    """A model version folder is incomplete, altered or unreadable."""
+
+
+class ConfigurationError(TagwerkError):
+    """Settings that cannot work together, or not on this machine."""

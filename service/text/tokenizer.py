@@ -1,0 +1,32 @@
+"""Text to sentences to tokens, with offsets. One small interface; the rule-based tokenizer behind it is spaCy's."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token and its place in the text: code points `start` to `end`, the end not included."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence: code points `start` to `end` of the text, and its tokens in order, at least one."""
+
+    start: int
+    end: int
+    tokens: tuple[Token, ...]
+
+
+class Tokenizer(Protocol):
+    """Splits text. Blank text has no sentences; no token is blank; the tokens' offsets never overlap and rise."""
+
+    def sentences(self, text: str) -> list[Sentence]:
+        """Splits a text into sentences of tokens."""
+
+    def tokens(self, text: str) -> list[Token]:
+        """Splits a text into tokens alone, for those who need no sentences."""

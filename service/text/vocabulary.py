@@ -1,0 +1,58 @@
+"""A closed list of strings and their ids. It never grows after training, whatever traffic brings."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+PAD = 0
+UNK = 1
+RESERVED = ("<pad>", "<unk>")
+
+
+class Vocabulary:
+    """Maps strings to ids: PAD = 0, UNK = 1, entries from 2 in the order given.
+
+    With `lowercase`, entries are lower-case and a string is looked up in lower case.
+    """
+
+    def __init__(self, entries: Sequence[str], *, lowercase: bool = False) -> None:
+        self.entries = tuple(entries)
+        self.lowercase = lowercase
+        self._ids = {entry: i for i, entry in enumerate(self.entries, start=len(RESERVED))}
+        if len(self._ids) != len(self.entries):
+            raise ValueError("a vocabulary lists each entry once")
+
+    @classmethod
+    def count(cls, strings: Iterable[str], *, at_least: int = 1, lowercase: bool = False) -> Self:
+        """Builds a vocabulary of the strings seen `at_least` times, the most frequent first, ties by spelling."""
+        counts = Counter(s.lower() if lowercase else s for s in strings)
+        kept = sorted((s for s, n in counts.items() if n >= at_least), key=lambda s: (-counts[s], s))
+        return cls(kept, lowercase=lowercase)
+
+    def id(self, string: str) -> int:
+        """Returns the id of `string`, UNK where it is not listed."""
+        return self._ids.get(string.lower() if self.lowercase else string, UNK)
+
+    def string(self, id: int) -> str:
+        """Returns the string of an id that is not reserved."""
+        return self.entries[id - len(RESERVED)]
+
+    def __contains__(self, string: str) -> bool:
+        return self.id(string) != UNK
+
+    def __len__(self) -> int:
+        """Number of ids, the reserved ones included: the number of rows of an embedding over it."""
+        return len(RESERVED) + len(self.entries)
+
+    def write(self, path: Path) -> None:
+        """Writes the vocabulary as JSON, which keeps line ends and spaces apart where a line a word would not."""
+        content = {"lowercase": self.lowercase, "entries": self.entries}
+        path.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads what `write` wrote."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return cls(content["entries"], lowercase=content["lowercase"])
