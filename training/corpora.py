@@ -1,0 +1,274 @@
+"""The corpora: where each comes from, fetched once, checked by checksum, never part of the project.
+
+A file is looked for in `$TAGWERK_DATA_DIR` first and in `data/` then, plain or gzipped (`.gz`), and downloads
+go to `data/`. So a machine without a network works from a folder that already holds the files.
+"""
+
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import httpx
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from service.artifact import DataSource
+from service.errors import ConfigurationError, TagwerkError
+
+DOWNLOADS = Path("data")
+DATA_DIR = "TAGWERK_DATA_DIR"
+
+
+class CorpusError(TagwerkError):
+    """A corpus file is missing, altered, or cannot be downloaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a corpus.
+
+    `sha256` is of the content that is used: after gzip is undone, and of the first `lines` lines only where
+    the public file goes on with something else. `size` is that of the download, in bytes.
+    """
+
+    name: str
+    address: str
+    size: int
+    sha256: str
+    lines: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A corpus: the folder that holds it, its files by their use, and what a model card must say of it."""
+
+    title: str
+    folder: str
+    licence: str
+    citation: str
+    files: dict[str, File]
+
+
+_EWT = "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/r2.16"
+_SST = "https://raw.githubusercontent.com/munikarmanish/RNTN/12bb731ba9fbdcdf2368b8515a241773f2b97547/trees"
+_CHAR_RNN = "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e"
+
+CORPORA = {
+    "ewt": Corpus(
+        title="Universal Dependencies English Web Treebank, r2.16",
+        folder="ud_english_ewt",
+        licence="CC BY-SA 4.0",
+        citation="Silveira et al. (2014), A Gold Standard Dependency Corpus for English, LREC",
+        files={
+            "train": File(
+                name="en_ewt-ud-train.conllu",
+                address=f"{_EWT}/en_ewt-ud-train.conllu",
+                size=14_203_025,
+                sha256="3fb78e2b55482c8ee00caa653af436c88c9e5bc9a73ce26e4ae3ddc79d2b7e7b",
+            ),
+            "dev": File(
+                name="en_ewt-ud-dev.conllu",
+                address=f"{_EWT}/en_ewt-ud-dev.conllu",
+                size=1_805_545,
+                sha256="531a54ff90d6ab12201c5a50c3e78e6ddac4de69abc4bce5d275d3cd29efe2b6",
+            ),
+            "test": File(
+                name="en_ewt-ud-test.conllu",
+                address=f"{_EWT}/en_ewt-ud-test.conllu",
+                size=1_804_515,
+                sha256="e266e515a0a7547657ed3d90d9ba46487d6bd251f27ad4269d4e8a427c8555cd",
+            ),
+        },
+    ),
+    "sst": Corpus(
+        title="Stanford Sentiment Treebank, trees with labels 0 (very negative) to 4 (very positive)",
+        folder="sst",
+        licence="none stated; distributed by Stanford for research",
+        citation="Socher et al. (2013), Recursive Deep Models for Semantic Compositionality, EMNLP",
+        files={
+            "train": File(
+                name="trees_train.txt",
+                address=f"{_SST}/train.txt",
+                size=2_440_883,
+                sha256="e2f3f41b0b1e6d4dddc0effe3bfc2d27ed8928079aa9a03d652311614fc5feb7",
+                lines=8_544,  # the trees of dev follow
+            ),
+            "dev": File(
+                name="trees_dev.txt",
+                address=f"{_SST}/dev.txt",
+                size=280_825,
+                sha256="0e9336aed6e4730e19f58d00a77b3f0297efdb755f7b5e598c98a05e3f97ea40",
+            ),
+            "test": File(
+                name="trees_test.txt",
+                address=f"{_SST}/test.txt",
+                size=559_614,
+                sha256="6e54806dee95cf80cd918e7dfb3f6770f6df24bf826f289a4d1f709e1c8f6761",
+            ),
+        },
+    ),
+    "tinyshakespeare": Corpus(
+        title="Tiny Shakespeare, 40 000 lines of the plays",
+        folder="lm_shakespeare",
+        licence="public domain",
+        citation="Karpathy (2015), The Unreasonable Effectiveness of Recurrent Neural Networks",
+        files={
+            "text": File(
+                name="tinyshakespeare.txt",
+                address=f"{_CHAR_RNN}/data/tinyshakespeare/input.txt",
+                size=1_115_394,
+                sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+            ),
+        },
+    ),
+}
+
+
+def path(corpus: str, file: str) -> Path:
+    """Returns where a file (`path("ewt", "dev")`) lies, plain or `.gz`, once checked. Raises CorpusError."""
+    found = _find(corpus, file)
+    if found is None:
+        raise CorpusError(
+            f"{_corpus(corpus).files[file].name} is not here; run `tagwerk-train fetch {corpus}`"
+        )
+    return found
+
+
+def open_text(path: Path) -> TextIO:
+    """Opens a UTF-8 file for reading, plain or `.gz`, its line ends as they are."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="\n")
+    return path.open(encoding="utf-8", newline="\n")
+
+
+def read(corpus: str, file: str) -> str:
+    """Returns the text of a file: `read("ewt", "dev")`. Raises CorpusError."""
+    with open_text(path(corpus, file)) as stream:
+        return stream.read()
+
+
+def sources(corpus: str) -> tuple[DataSource, ...]:
+    """Returns what a manifest says of the files of a corpus."""
+    what = _corpus(corpus)
+    return tuple(
+        DataSource(
+            name=f"{what.title}: {key}", address=file.address, sha256=file.sha256, licence=what.licence
+        )
+        for key, file in what.files.items()
+    )
+
+
+def fetch(corpora: Iterable[str]) -> None:
+    """Downloads what is not here yet of the corpora, and says so on the terminal. Raises CorpusError."""
+    console = Console()
+    for corpus in corpora:
+        missing = []
+        for key, file in _corpus(corpus).files.items():
+            if found := _find(corpus, key):
+                console.print(f"{corpus}: {found} is already here", highlight=False, soft_wrap=True)
+            else:
+                missing.append(file)
+        if missing:
+            _download_all(corpus, missing, console)
+
+
+def _corpus(name: str) -> Corpus:
+    try:
+        return CORPORA[name]
+    except KeyError:
+        raise CorpusError(f"no corpus is called {name!r}; there are {', '.join(CORPORA)}") from None
+
+
+def _find(corpus: str, key: str) -> Path | None:
+    """Returns the first place that has the file, or None. Raises CorpusError if its content is another."""
+    what = _corpus(corpus)
+    file = what.files[key]
+    for root in _roots():
+        plain = root / what.folder / file.name
+        for candidate in (plain, plain.with_name(plain.name + ".gz")):
+            if candidate.is_file():
+                if _checksum(candidate) != file.sha256:
+                    raise CorpusError(f"{candidate} is not the published file; remove it and fetch again")
+                return candidate
+    return None
+
+
+def _roots() -> list[Path]:
+    if not (named := os.environ.get(DATA_DIR)):
+        return [DOWNLOADS]
+    if not Path(named).is_dir():
+        raise ConfigurationError(f"{DATA_DIR}={named} is not a folder")
+    return [Path(named), DOWNLOADS]
+
+
+def _checksum(path: Path) -> str | None:
+    """Returns the SHA-256 of the content, None where gzip cannot be undone."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return None
+
+
+def _download_all(corpus: str, files: list[File], console: Console) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    folder = DOWNLOADS / _corpus(corpus).folder
+    client = httpx.Client(follow_redirects=True, timeout=30, headers={"Accept-Encoding": "identity"})
+    with client, Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        for file in files:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                _download(client, file, folder / file.name, progress)
+            except httpx.HTTPStatusError as error:
+                raise CorpusError(f"{file.address} answers {error.response.status_code}") from error
+            except httpx.HTTPError as error:
+                reason = str(error) or type(error).__name__
+                message = f"{file.address} cannot be downloaded ({reason}); fetch again to go on"
+                raise CorpusError(message) from error
+            except OSError as error:
+                raise CorpusError(f"{folder / file.name} cannot be written: {error.strerror}") from error
+
+
+def _download(client: httpx.Client, file: File, target: Path, progress: Progress) -> None:
+    """Downloads to `<target>.part`, going on where an earlier download stopped, and renames what is complete.
+
+    The part stays when the connection breaks, and only then.
+    """
+    part = target.with_name(target.name + ".part")
+    try:
+        if not part.exists() or part.stat().st_size != file.size:
+            _receive(client, file, part, progress)
+        if file.lines is not None:
+            part.write_bytes(b"".join(part.read_bytes().splitlines(keepends=True)[: file.lines]))
+        if (checksum := _checksum(part)) != file.sha256:
+            raise CorpusError(f"{file.address} has changed: sha256 {checksum}, not {file.sha256}")
+        part.replace(target)
+    except (OSError, CorpusError):
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _receive(client: httpx.Client, file: File, part: Path, progress: Progress) -> None:
+    """Receives the file into `part`, after what the part already holds if the server can go on from there."""
+    here = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={here}-"} if 0 < here < file.size else {}
+    with client.stream("GET", file.address, headers=headers) as response:
+        response.raise_for_status()
+        resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+        bar = progress.add_task(file.name, total=file.size, completed=here if resumed else 0)
+        with part.open("ab" if resumed else "wb") as stream:
+            for chunk in response.iter_bytes():
+                stream.write(chunk)
+                progress.advance(bar, len(chunk))
