@@ -1,0 +1,71 @@
+"""Runs a cell over time: right-padded sequences of any length, in one direction or in both within one loop.
+
+The second direction reads the sequence back to front, padding first; a step over padding leaves the state as it
+is, so reading starts from the initial state at the last valid position. What comes out of a row does not depend on
+how far it was padded, and a row of length 0 gives zeros and its initial state.
+"""
+
+from keras import ops
+
+from training.cells import Cell, State, Tensor
+
+
+def unroll(cell: Cell, inputs: Tensor, lengths: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    """Runs `cell` over `inputs`.
+
+    Args:
+        inputs: [B, T, I] float32.
+        lengths: valid positions of each row, from the left  # [B] int32.
+        state: what to start from, zeros by default.
+
+    Returns:
+        outputs: [B, T, D * H] float32, zero at padding; the forward direction's first.
+        state: after the last valid position; of the second direction, after the first.
+    """
+    steps = ops.transpose(inputs, (1, 0, 2))  # [T, B, I]
+    projected = [cell.project(steps, direction) for direction in range(cell.directions)]
+    return _unroll_projected(cell, projected, lengths, state)
+
+
+def unroll_embedded(
+    cell: Cell, table: Tensor, ids: Tensor, lengths: Tensor, state: State | None = None
+) -> tuple[Tensor, State]:
+    """Does what `unroll(cell, table[ids], lengths, state)` does, for a small table.
+
+    The input product is taken once per row of the table and looked up, not once per position.
+
+    Args:
+        table: embeddings  # [V, I] float32.
+        ids: [B, T] int32.
+    """
+    steps = ops.transpose(ids)  # [T, B]
+    tables = [cell.project(table, direction) for direction in range(cell.directions)]  # each [V, G]
+    return _unroll_projected(cell, [ops.take(rows, steps, axis=0) for rows in tables], lengths, state)
+
+
+def _unroll_projected(
+    cell: Cell, projected: list[Tensor], lengths: Tensor, state: State | None
+) -> tuple[Tensor, State]:
+    """Runs the loop. projected: for each direction, in the order of the text  # [T, B, G]."""
+    time, batch = ops.shape(projected[0])[:2]
+    valid = ops.expand_dims(ops.expand_dims(ops.arange(time, dtype="int32"), 1) < lengths, -1)  # [T, B, 1]
+    xs = ops.stack(_in_reading_order(projected), axis=1)  # [T, D, B, G]
+    masks = ops.stack(_in_reading_order([valid] * cell.directions), axis=1)  # [T, D, B, 1]
+    if state is None:
+        state = tuple(ops.zeros((cell.directions, batch, size)) for size in cell.state_sizes)
+
+    def step(state: State, x_and_mask: tuple[Tensor, Tensor]) -> tuple[State, State]:
+        x, mask = x_and_mask
+        after = cell.step(x, state)
+        state = tuple(ops.where(mask, new, old) for new, old in zip(after, state, strict=True))
+        return state, state
+
+    state, states = ops.scan(step, state, (xs, masks))
+    outputs = _in_reading_order([states[0][:, direction] for direction in range(cell.directions)])
+    joined = ops.where(valid, ops.concatenate(outputs, axis=-1), 0.0)  # [T, B, D * H]
+    return ops.transpose(joined, (1, 0, 2)), state
+
+
+def _in_reading_order(per_direction: list[Tensor]) -> list[Tensor]:
+    """Turns the time axis of the second direction round; twice is as before."""
+    return [ops.flip(x, axis=0) if direction else x for direction, x in enumerate(per_direction)]
