@@ -1,0 +1,49 @@
+"""Picks the next token from a language model's logits, inside the compiled step.
+
+Temperature; top-k (Fan et al. 2018); top-p, or nucleus, sampling (Holtzman et al. 2020). All parameters are tensors, one
+value a row, so rows with different wishes share a step.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from service.text.vocabulary import RESERVED
+
+
+def sample(
+    logits: Any,  # [S, V] float32
+    temperature: Any,  # [S] float32; 0 is greedy
+    top_k: Any,  # [S] int32; 0 keeps all
+    top_p: Any,  # [S] float32; 1 keeps all
+    seed: Any,  # [S] int64
+    position: Any,  # [S] int64
+) -> Any:
+    """Returns one id a row  # [S] int32. PAD and UNK are never picked.
+
+    The candidates are sorted by probability; what top-k and top-p leave of them is picked from by inverting its
+    cumulative distribution at a uniform number, which is a function of (seed, position) alone.
+    """
+    reserved = tf.range(tf.shape(logits)[1]) < len(RESERVED)
+    logits = tf.where(reserved[None], -1e9, logits)
+    warmth = tf.where(temperature > 0, temperature, 1.0)[:, None]
+    order = tf.argsort(logits, axis=-1, direction="DESCENDING", stable=True)  # [S, V]
+    probabilities = tf.nn.softmax(tf.gather(logits, order, batch_dims=1) / warmth)
+    rank = tf.range(tf.shape(logits)[1])[None]
+    before = tf.cumsum(probabilities, axis=-1, exclusive=True)
+    kept = ((rank < top_k[:, None]) | (top_k[:, None] == 0)) & (before < top_p[:, None])
+    kept = kept | (rank == 0)
+    cumulative = tf.cumsum(tf.where(kept, probabilities, 0.0), axis=-1)
+    threshold = uniform(seed, position)[:, None] * cumulative[:, -1:]
+    chosen = tf.reduce_sum(tf.cast(cumulative <= threshold, tf.int32), axis=-1)
+    last = tf.reduce_sum(tf.cast(kept, tf.int32), axis=-1) - 1  # rounding must not step past the last one kept
+    chosen = tf.where(temperature > 0, tf.minimum(chosen, last), 0)
+    return tf.gather(order, chosen, batch_dims=1)
+
+
+def uniform(seed: Any, position: Any) -> Any:
+    """Returns a number in [0, 1) for each row  # [S] float32, a function of the row's (seed, position)."""
+    pairs = tf.stack([seed, position], axis=-1)
+    return tf.map_fn(
+        lambda pair: tf.random.stateless_uniform((), pair), pairs, fn_output_signature=tf.float32
+    )

@@ -1,0 +1,138 @@
+"""The engine in the process of its callers: an event loop brings the work, one thread drives the device."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from service.backend.base import Backend
+from service.engine.driver import Driver
+from service.engine.protocol import Generation, Inference, ModelState, Outcome, State
+from service.engine.queue import Job
+from service.engine.slots import Stream
+from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
+from service.metrics import Metrics
+from service.registry import ModelVersion
+from service.settings import Settings
+
+
+class LocalEngine:
+    """Engine whose driver's thread lives beside the event loop; what is done crosses over in one message a batch."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        versions: Sequence[ModelVersion],
+        make_backend: Callable[[], Backend],
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._driver = Driver(settings, versions, make_backend, metrics, self, clock)
+        self._clock = clock
+        self._waiters: dict[Job, asyncio.Future[None]] = {}
+        self._texts: dict[Stream, asyncio.Queue[int | TagwerkError]] = {}
+        self._loop: asyncio.AbstractEventLoop
+        self._thread: threading.Thread | None = None
+
+    def state(self) -> State:
+        """Says whether the engine takes requests."""
+        return self._driver.state
+
+    def models(self) -> list[ModelState]:
+        """Lists the model versions that it has, or refused."""
+        return list(self._driver.models.values())
+
+    async def start(self) -> None:
+        """Loads and compiles everything; returns when ready. Raises ConfigurationError."""
+        self._loop = asyncio.get_running_loop()
+        loaded: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._drive, args=(loaded,), name="device", daemon=True)
+        self._thread.start()
+        await loaded
+
+    def _drive(self, loaded: asyncio.Future[None]) -> None:
+        try:
+            self._driver.load()
+        except BaseException as error:
+            self._loop.call_soon_threadsafe(loaded.set_exception, error)
+            return
+        self._loop.call_soon_threadsafe(loaded.set_result, None)
+        self._driver.run()
+
+    async def infer(self, request: Inference) -> Outcome:
+        """Runs all examples of a request; see `Engine.infer`."""
+        self._check_ready()
+        job = self._driver.admit(request)
+        waiter = self._waiters[job] = self._loop.create_future()
+        try:
+            async with asyncio.timeout_at(self._loop_time(request.deadline)):
+                await waiter
+        except TimeoutError:
+            raise DeadlineExceeded("the deadline passed before the answer was there") from None
+        finally:
+            del self._waiters[job]
+            if not job.done:
+                self._driver.abandon(job)
+        if job.error is not None:
+            raise job.error
+        return Outcome(job.outputs, job.queue_seconds, job.inference_seconds)
+
+    async def generate(self, request: Generation) -> AsyncIterator[int]:
+        """Yields the generated ids; see `Engine.generate`."""
+        self._check_ready()
+        stream = self._driver.admit_stream(request)
+        text = self._texts[stream] = asyncio.Queue()
+        try:
+            async with asyncio.timeout_at(self._loop_time(request.deadline)):
+                for _ in range(request.max_tokens):
+                    item = await text.get()
+                    if isinstance(item, TagwerkError):
+                        raise item
+                    yield item
+        except TimeoutError:
+            raise DeadlineExceeded("the deadline passed before the text was complete") from None
+        finally:
+            stream.cancelled = True
+            del self._texts[stream]
+
+    async def close(self) -> None:
+        """Finishes what is admitted, takes no more, and gives the device back."""
+        self._driver.drain()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+        self._driver.state = State.STOPPED
+
+    def _check_ready(self) -> None:
+        if self._driver.state is not State.READY:
+            raise EngineUnavailable(f"the engine is {self._driver.state}")
+
+    def _loop_time(self, deadline: float) -> float:
+        """Turns a moment of this engine's clock into one of the event loop's."""
+        return self._loop.time() + deadline - self._clock()
+
+    # The driver's listener, called in its thread.
+
+    def on_jobs(self, jobs: Sequence[Job]) -> None:
+        """Wakes the callers of finished jobs."""
+        if jobs:
+            self._loop.call_soon_threadsafe(self._wake, jobs)
+
+    def on_tokens(self, tokens: Sequence[tuple[Stream, int]]) -> None:
+        """Hands generated ids to their callers."""
+        self._loop.call_soon_threadsafe(self._hand_out, tokens)
+
+    def on_failed_streams(self, streams: Sequence[Stream]) -> None:
+        """Hands the error to the callers of failed streams."""
+        failed = [(stream, stream.error) for stream in streams if stream.error is not None]
+        self._loop.call_soon_threadsafe(self._hand_out, failed)
+
+    def _wake(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            waiter = self._waiters.get(job)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+    def _hand_out(self, items: Sequence[tuple[Stream, int | TagwerkError]]) -> None:
+        for stream, item in items:
+            if (text := self._texts.get(stream)) is not None:
+                text.put_nowait(item)

@@ -1,0 +1,105 @@
+"""What a caller of the engine sees, wherever the engine runs."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from service.engine.padding import Array, Tensors
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKey:
+    """A model version."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+class State(StrEnum):
+    """Where an engine, or one model in it, is in its life."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    REFUSED = "refused"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """A model version and whether it serves; `reason` says why one is refused."""
+
+    key: ModelKey
+    state: State
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """Sequences of one request for one model. Each example's inputs are [T, ...], without a batch axis.
+
+    `deadline` is a moment of the monotonic clock, in seconds.
+    """
+
+    model: ModelKey
+    examples: Sequence[Tensors]
+    deadline: float
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The outputs of each example, in order, and where the time went (the longest of the examples)."""
+
+    outputs: list[dict[str, Array]]
+    queue_seconds: float = 0.0
+    inference_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A text to continue: `prompt` ids [T] int32, at least one, and how to sample.
+
+    `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 keep every token. The number for the token at a position is
+    drawn from (seed, position) alone.
+    """
+
+    model: ModelKey
+    prompt: Array
+    max_tokens: int
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int
+    deadline: float
+
+
+class Engine(Protocol):
+    """Batches and runs what callers ask for. Errors are those of `service.errors`."""
+
+    def state(self) -> State:
+        """Says whether the engine takes requests."""
+
+    def models(self) -> Sequence[ModelState]:
+        """Lists the model versions that it has, or refused."""
+
+    async def start(self) -> None:
+        """Loads and compiles everything; returns when ready. Raises ConfigurationError."""
+
+    async def infer(self, request: Inference) -> Outcome:
+        """Runs all examples of a request. Cancelling the call takes its entries out of the queue.
+
+        Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable.
+        """
+
+    def generate(self, request: Generation) -> AsyncIterator[int]:
+        """Yields the generated ids, at most max_tokens. Closing the iterator frees the slot at the next step.
+
+        Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable.
+        """
+
+    async def close(self) -> None:
+        """Finishes what is admitted, takes no more, and gives the device back."""

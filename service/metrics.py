@@ -1,0 +1,52 @@
+"""Every metric of the service, in Prometheus' conventions: base units, bounded labels."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The metrics, in a registry of their own, so that two services in a process do not share figures."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = self._counter("requests", "Requests answered, by route and status.", "route", "status")
+        self.request_duration = self._histogram("request_duration_seconds", "From receipt to answer.", FINE, "route")
+        self.tokenize_duration = self._histogram(
+            "tokenize_duration_seconds", "Tokenizing and encoding of a request.", FINE, "model"
+        )
+        self.queue_duration = self._histogram(
+            "queue_duration_seconds", "From admission to the start of the batch, a sequence.", FINE, "model"
+        )
+        self.inference_duration = self._histogram(
+            "inference_duration_seconds", "A batch on the device, copies included.", FINE, "model", "bucket"
+        )
+        self.batch_size = self._histogram("batch_size", "Sequences in a batch.", SIZES, "model")
+        self.batch_cells = self._counter("batch_cells", "Cells [B, T] of batches that ran.", "model")
+        self.padding_cells = self._counter(
+            "padding_cells", "Cells of those that were padding; over batch_cells, the padding waste.", "model"
+        )
+        self.queue_entries = self._gauge("queue_entries", "Sequences that wait.")
+        self.queue_tokens = self._gauge("queue_tokens", "Tokens that wait.")
+        self.rejected = self._counter("rejected", "Requests not admitted.", "reason")
+        self.expired = self._counter("expired", "Requests whose deadline passed.")
+        self.cancelled = self._counter("cancelled", "Requests whose client went away.")
+        self.compilations = self._counter("compilations", "Executables compiled.", "model")
+        self.compilation_duration = self._histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
+        self.generated_tokens = self._counter("generated_tokens", "Tokens generated.", "model")
+        self.slots_in_use = self._gauge("slots_in_use", "Generation slots that hold a text.", "model")
+        self.model_info = self._gauge("model_info", "1 for each model version, by its state.", "model", "version", "state")
+        self.model_load_duration = self._gauge(
+            "model_load_duration_seconds", "Loading, checking and compiling a model.", "model", "version"
+        )
+
+    def _counter(self, name: str, help: str, *labels: str) -> Counter:
+        return Counter(name, help, labels, namespace="tagwerk", registry=self.registry)
+
+    def _gauge(self, name: str, help: str, *labels: str) -> Gauge:
+        return Gauge(name, help, labels, namespace="tagwerk", registry=self.registry)
+
+    def _histogram(self, name: str, help: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, help, labels, namespace="tagwerk", registry=self.registry, buckets=buckets)

@@ -1,0 +1,79 @@
+"""Every option of the service. Each is set by an environment variable: TAGWERK_ and the name in capitals."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.errors import ConfigurationError
+
+
+def _numbers(value: object) -> object:
+    """Reads "1, 2, 4", which is easier to type into an environment than JSON."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_numbers), Field(min_length=1)]
+
+
+class Settings(BaseSettings):
+    """The options, with their units and defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="TAGWERK_", extra="ignore", frozen=True, protected_namespaces=())
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    model_store: Path = Field(Path("model_store"), description="Folder of the models.")
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="Where models run. auto takes a GPU where TensorFlow sees one; gpu without one is an error."
+    )
+    device_threads: int = Field(
+        1, ge=1, description="Processor threads of one inference step. More help only where cores are idle."
+    )
+    batch_sizes: Sizes = Field((1, 2, 4, 8, 16, 32), description="Batch sizes that are compiled, comma-separated.")
+    length_buckets: Sizes = Field(
+        (8, 16, 24, 32, 48, 64, 128),
+        description="Sequence lengths in tokens that are compiled, comma-separated. Longer texts run in pieces.",
+    )
+    slots: int = Field(16, ge=1, description="Texts that are generated at the same time; more wait.")
+    prefill_tokens: int = Field(32, ge=1, description="Tokens of a prompt that one generation step reads.")
+    max_queue_entries: int = Field(4096, ge=1, description="Sequences that may wait; beyond it requests get 429.")
+    max_queue_tokens: int = Field(262_144, ge=1, description="Tokens that may wait; beyond it requests get 429.")
+    max_queue_delay_seconds: float = Field(
+        0.0, ge=0, le=1, description="Longest time that an idle device waits for a batch to fill. 0 never waits."
+    )
+    request_timeout_seconds: float = Field(
+        30.0, gt=0, description="Time for a request, after which it is answered 504; X-Request-Timeout-Ms sets less."
+    )
+    max_body_bytes: int = Field(4_194_304, ge=1, description="Largest request body.")
+    max_items: int = Field(1024, ge=1, description="Most texts or sentences in a request.")
+    max_text_characters: int = Field(200_000, ge=1, description="Longest text, all items of a request together.")
+    max_generated_tokens: int = Field(4096, ge=1, description="Largest max_tokens of a request.")
+    drain_delay_seconds: float = Field(
+        0.5, ge=0, description="Time after SIGTERM in which requests still come and /readyz says no."
+    )
+    drain_timeout_seconds: float = Field(30.0, ge=0, description="Time after that for requests in flight to end.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+
+    @model_validator(mode="after")
+    def _sizes_rise(self) -> Self:
+        for name in ("batch_sizes", "length_buckets"):
+            sizes = getattr(self, name)
+            if list(sizes) != sorted(set(sizes)):
+                raise ValueError(f"{name} must rise, each size once, but are {', '.join(map(str, sizes))}")
+        if self.max_queue_entries < self.max_items:
+            raise ValueError("max_queue_entries must be at least max_items, or a full request never fits")
+        return self
+
+
+def load_settings() -> Settings:
+    """Reads the environment. Raises ConfigurationError that names each option that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = []
+        for fault in error.errors():
+            name = "TAGWERK_" + str(fault["loc"][0]).upper() + ": " if fault["loc"] else ""
+            lines.append(f"{name}{fault['msg'].removeprefix('Value error, ')}")
+        raise ConfigurationError("\n".join(lines)) from None
