@@ -13,7 +13,6 @@ A version folder never changes once it is there. It is written beside its place 
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -182,7 +181,7 @@ def new_version(store: Path, name: str) -> Iterator[tuple[Path, str]]:
     folder.mkdir(parents=True)
     try:
         yield folder, version
-        os.rename(folder, parent / version)
+        folder.rename(parent / version)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

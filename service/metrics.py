@@ -37,7 +37,9 @@ class Metrics:
         self.compilation_duration = self._histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
         self.generated_tokens = self._counter("generated_tokens", "Tokens generated.", "model")
         self.slots_in_use = self._gauge("slots_in_use", "Generation slots that hold a text.", "model")
-        self.model_info = self._gauge("model_info", "1 for each model version, by its state.", "model", "version", "state")
+        self.model_info = self._gauge(
+            "model_info", "1 for each model version, by its state.", "model", "version", "state"
+        )
         self.model_load_duration = self._gauge(
             "model_load_duration_seconds", "Loading, checking and compiling a model.", "model", "version"
         )

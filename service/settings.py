@@ -26,7 +26,8 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     model_store: Path = Field(Path("model_store"), description="Folder of the models.")
     device: Literal["auto", "cpu", "gpu"] = Field(
-        "auto", description="Where models run. auto takes a GPU where TensorFlow sees one; gpu without one is an error."
+        "auto",
+        description="Where models run. auto takes a GPU where TensorFlow sees one; gpu without one is an error.",
     )
     device_threads: int = Field(
         1, ge=1, description="Processor threads of one inference step. More help only where cores are idle."
@@ -41,10 +42,15 @@ class Settings(BaseSettings):
     max_queue_entries: int = Field(4096, ge=1, description="Sequences that may wait; beyond it requests get 429.")
     max_queue_tokens: int = Field(262_144, ge=1, description="Tokens that may wait; beyond it requests get 429.")
     max_queue_delay_seconds: float = Field(
-        0.0, ge=0, le=1, description="Longest time that an idle device waits for a batch to fill. 0 never waits."
+        0.0,
+        ge=0,
+        le=1,
+        description="Longest time that an idle device waits for a batch to fill. 0 never waits.",
     )
     request_timeout_seconds: float = Field(
-        30.0, gt=0, description="Time for a request, after which it is answered 504; X-Request-Timeout-Ms sets less."
+        30.0,
+        gt=0,
+        description="Time for a request, after which it is answered 504; X-Request-Timeout-Ms sets less.",
     )
     max_body_bytes: int = Field(4_194_304, ge=1, description="Largest request body.")
     max_items: int = Field(1024, ge=1, description="Most texts or sentences in a request.")

@@ -44,6 +44,4 @@ def sample(
 def uniform(seed: Any, position: Any) -> Any:
     """Returns a number in [0, 1) for each row  # [S] float32, a function of the row's (seed, position)."""
     pairs = tf.stack([seed, position], axis=-1)
-    return tf.map_fn(
-        lambda pair: tf.random.stateless_uniform((), pair), pairs, fn_output_signature=tf.float32
-    )
+    return tf.map_fn(lambda pair: tf.random.stateless_uniform((), pair), pairs, fn_output_signature=tf.float32)

@@ -14,7 +14,7 @@ from service.engine.padding import Array, Grid, Tensors, pad, unpad
 from service.errors import ArtifactError, DeviceFailed
 
 # Sums of floats come out a little different on other processors and in other batch shapes.
-TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
+RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-3, 1e-4
 
 Signature = Callable[..., dict[str, Any]]
 
@@ -68,7 +68,7 @@ def check_goldens(folder: Path, endpoint: Endpoint, signature: Signature) -> Non
         for name, expected in golden.outputs.items():
             wanted = np.asarray(expected, np.float32)
             got = outputs[name]
-            if got.shape != wanted.shape or not np.allclose(got, wanted, **TOLERANCE):
+            if got.shape != wanted.shape or not np.allclose(got, wanted, RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE):
                 raise ArtifactError(f"{folder}: golden {number}: {name} is not what training computed")
 
 

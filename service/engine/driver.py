@@ -151,6 +151,8 @@ class Driver:
             self._metrics.compilations.labels(key.name).inc()
             self._metrics.compilation_duration.labels(key.name).observe(now - started)
             count, started = count + 1, now
+            if self.state is not State.STARTING:
+                break
         return count
 
     def _next_work(self) -> list[Step] | None:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from service.backend.base import Backend
 from service.engine.driver import Driver
@@ -77,21 +77,21 @@ class LocalEngine:
             raise job.error
         return Outcome(job.outputs, job.queue_seconds, job.inference_seconds)
 
-    async def generate(self, request: Generation) -> AsyncIterator[int]:
+    async def generate(self, request: Generation) -> AsyncGenerator[int, None]:
         """Yields the generated ids; see `Engine.generate`."""
         self._check_ready()
         stream = self._driver.admit_stream(request)
         text = self._texts[stream] = asyncio.Queue()
+        late = DeadlineExceeded("the deadline passed before the text was complete")
+        timer = self._loop.call_at(self._loop_time(request.deadline), text.put_nowait, late)
         try:
-            async with asyncio.timeout_at(self._loop_time(request.deadline)):
-                for _ in range(request.max_tokens):
-                    item = await text.get()
-                    if isinstance(item, TagwerkError):
-                        raise item
-                    yield item
-        except TimeoutError:
-            raise DeadlineExceeded("the deadline passed before the text was complete") from None
+            for _ in range(request.max_tokens):
+                item = await text.get()
+                if isinstance(item, TagwerkError):
+                    raise item
+                yield item
         finally:
+            timer.cancel()
             stream.cancelled = True
             del self._texts[stream]
 

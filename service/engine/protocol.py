@@ -1,6 +1,6 @@
 """What a caller of the engine sees, wherever the engine runs."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -95,7 +95,7 @@ class Engine(Protocol):
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable.
         """
 
-    def generate(self, request: Generation) -> AsyncIterator[int]:
+    def generate(self, request: Generation) -> AsyncGenerator[int, None]:
         """Yields the generated ids, at most max_tokens. Closing the iterator frees the slot at the next step.
 
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable.

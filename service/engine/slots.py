@@ -88,9 +88,7 @@ class Slots:
                 self._fill_row(inputs, i, stream)
         return streams, inputs
 
-    def advance(
-        self, streams: list[Stream | None], lengths: Array, sampled: Array
-    ) -> list[tuple[Stream, int]]:
+    def advance(self, streams: list[Stream | None], lengths: Array, sampled: Array) -> list[tuple[Stream, int]]:
         """Notes what a step read and sampled; returns the generated ids and whose they are."""
         generated = []
         for stream, length, id in zip(streams, lengths.tolist(), sampled.tolist(), strict=True):

@@ -1,16 +1,20 @@
 """Text to sentences to tokens, with offsets. One small interface; the rule-based tokenizer behind it is spaCy's."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token and its place in the text: code points `start` to `end`, the end not included."""
+class Token(NamedTuple):
+    """A token and its place in the text: code points `start` to `end`, the end not included.
+
+    `continues` says that the token goes on with the one before it as one word of the text: "n't" in "don't", cut into
+    "do" and "n't". CoNLL-U writes such tokens as the words of one multiword token.
+    """
 
     text: str
     start: int
     end: int
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)

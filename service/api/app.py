@@ -1,0 +1,49 @@
+"""The web application: what it is made of, how it starts and stops."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service.api import infer, problem, status
+from service.api.context import Context
+from service.api.middleware import Envelope
+
+log = logging.getLogger("tagwerk.api")
+
+DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."
+
+
+def create_app(context: Context) -> FastAPI:
+    """Builds the application. Its engine starts with it; until that is ready, /readyz says 503 and so do the tasks."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        starting = asyncio.create_task(start(context))
+        yield
+        await context.engine.close()
+        starting.cancel()
+
+    app = FastAPI(title="tagwerk", version=version("tagwerk"), description=DESCRIPTION, lifespan=lifespan)
+    app.state.context = context
+    app.add_middleware(Envelope, context=context)
+    problem.install(app)
+    app.include_router(infer.router)
+    app.include_router(status.router)
+    return app
+
+
+async def start(context: Context) -> None:
+    """Starts the engine and offers its models. An engine that cannot start ends the process, with the reason."""
+    try:
+        await context.engine.start()
+    except Exception as error:
+        context.failure = error
+        return
+    context.catalog.update(context.engine.models())
+    for state in context.catalog.states:
+        context.metrics.model_info.labels(state.key.name, state.key.version, state.state).set(1)
+    log.info("ready")

@@ -1,0 +1,63 @@
+"""What every request handler has at hand."""
+
+import time
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from service.engine.protocol import Engine
+from service.errors import InvalidInput
+from service.metrics import Metrics
+from service.settings import Settings
+from service.tasks.catalog import Catalog
+from service.text.tokenizer import Tokenizer
+
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+
+
+@dataclass(slots=True)
+class Context:
+    """The service: one an app."""
+
+    settings: Settings
+    metrics: Metrics
+    engine: Engine
+    catalog: Catalog
+    tokenizer: Tokenizer
+    draining: bool = False  # SIGTERM has come: not ready, and connections are closed after their answer
+    failure: Exception | None = None  # why the engine could not start
+
+
+def context(request: Request) -> Context:
+    """Dependency: the service that a request came to."""
+    found: Context = request.app.state.context
+    return found
+
+
+@dataclass(slots=True)
+class Timing:
+    """Where the time of a request goes, in seconds; sent as Server-Timing (W3C)."""
+
+    started: float
+    stages: dict[str, float] = field(default_factory=dict)
+
+    def header(self) -> str:
+        """Returns the header's value, in milliseconds."""
+        stages = self.stages | {"total": time.monotonic() - self.started}
+        return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in stages.items())
+
+
+def deadline(request: Request, settings: Settings) -> float:
+    """Returns the moment by which a request wants its answer. Raises InvalidInput for a header that is no number."""
+    seconds = settings.request_timeout_seconds
+    wish = request.headers.get(TIMEOUT_HEADER)
+    if wish is not None:
+        if not (wish.isascii() and wish.isdecimal() and int(wish[:12]) > 0 and len(wish) <= 9):
+            raise InvalidInput(
+                f"/headers/{TIMEOUT_HEADER}",
+                "not a time in milliseconds",
+                "allowed is a whole number from 1 to 999999999",
+            )
+        seconds = min(seconds, int(wish) / 1000)
+    started: float = request.scope["state"]["timing"].started
+    return started + seconds

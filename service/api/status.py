@@ -1,0 +1,81 @@
+"""GET /models, the probes, and /metrics."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse, Response
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from service.api.context import Context, context
+from service.api.problem import RESPONSES
+from service.api.schemas import Liveness, ModelDetail, ModelList, ModelSummary, Readiness
+from service.engine.protocol import ModelState, State
+from service.errors import ModelNotFound
+
+router = APIRouter()
+
+Here = Annotated[Context, Depends(context)]
+
+
+@router.get("/models", summary="All models")
+async def models(here: Here) -> ModelList:
+    """Lists every model version in the store and its state."""
+    return ModelList(models=summaries(here))
+
+
+@router.get("/models/{name}", summary="One model", responses={404: RESPONSES[404]})
+async def model(name: str, here: Here) -> ModelDetail:
+    """Describes the newest version of a model: its state and its manifest."""
+    found = [state for state in here.catalog.states if state.key.name == name]
+    if not found:
+        names = ", ".join(dict.fromkeys(state.key.name for state in here.catalog.states))
+        raise ModelNotFound(f"no model {name!r} is in the store; there is: {names}")
+    best = next((state for state in found if state.state is State.READY), found[-1])
+    version = here.catalog.version(best)
+    manifest = version.manifest.model_dump(mode="json") if version else None
+    return ModelDetail(**summary(here, best).model_dump(), manifest=manifest)
+
+
+@router.get("/livez", summary="Is the process alive?")
+async def livez() -> Liveness:
+    """Answers as long as the process can."""
+    return Liveness(status="alive")
+
+
+READINESS: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "description": "It does not take requests"}}
+
+
+@router.get("/readyz", summary="Does it take requests?", response_model=Readiness, responses=READINESS)
+@router.get("/healthz", summary="The same as /readyz", response_model=Readiness, responses=READINESS)
+async def readyz(here: Here) -> Response:
+    """Says ready once every shape of every sound model is compiled, and which models are refused."""
+    state = State.DRAINING if here.draining else here.engine.state()
+    ready = state is State.READY and any(s.state is State.READY for s in here.catalog.states)
+    status = str(state) if state is not State.READY or ready else "no model"
+    content = Readiness(status=status, models=summaries(here))
+    return JSONResponse(content.model_dump(), 200 if ready else 503)
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+async def metrics(here: Here) -> Response:
+    """Exposes all metrics in Prometheus' text format."""
+    return Response(generate_latest(here.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def summaries(here: Context) -> list[ModelSummary]:
+    """Describes all versions."""
+    return [summary(here, state) for state in here.catalog.states]
+
+
+def summary(here: Context, state: ModelState) -> ModelSummary:
+    """Describes one version."""
+    version = here.catalog.version(state)
+    return ModelSummary(
+        name=state.key.name,
+        version=state.key.version,
+        state=state.state,
+        reason=state.reason,
+        task=version.manifest.task if version else None,
+        description=version.manifest.description if version else None,
+        default=version is not None and here.catalog.is_default(version),
+    )

@@ -1,0 +1,70 @@
+"""The tasks that the loaded models can do, by model name."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from service.artifact import Task
+from service.engine.protocol import ModelState, State
+from service.errors import ModelNotFound
+from service.registry import ModelVersion
+from service.tasks.generation import TextGeneration
+from service.tasks.sentiment import Sentiment
+from service.tasks.tagging import Tagging
+
+AnyTask = Tagging | Sentiment | TextGeneration
+T = TypeVar("T", Tagging, Sentiment, TextGeneration)
+
+
+class Catalog:
+    """What is in the store: tasks for the versions that serve, and the states of all of them."""
+
+    def __init__(self, versions: Sequence[ModelVersion], refused: Sequence[ModelState], longest: int) -> None:
+        """`longest` is the longest sequence that the engine takes, in tokens."""
+        self._versions = {version.key: version for version in versions}
+        self._longest = longest
+        self._states: dict[Any, ModelState] = {state.key: state for state in refused}
+        self._states |= {key: ModelState(key, State.STARTING) for key in self._versions}
+        self._tasks: dict[str, AnyTask] = {}
+
+    def update(self, states: Sequence[ModelState]) -> None:
+        """Takes the states that the engine reports, and offers the tasks of the models that are ready."""
+        self._states |= {state.key: state for state in states}
+        self._tasks = {
+            key.name: self._make_task(self._versions[key])
+            for key, state in sorted(self._states.items(), key=lambda item: str(item[0]))
+            if state.state is State.READY
+        }
+
+    def find(self, kind: type[T], name: str | None) -> T:
+        """Returns the task of that kind and model name, or the first of its kind. Raises ModelNotFound."""
+        candidates = {key: task for key, task in self._tasks.items() if isinstance(task, kind)}
+        if name is None and candidates:
+            return next(iter(candidates.values()))
+        if name in candidates:
+            return candidates[name]
+        offered = ", ".join(candidates) or "none"
+        raise ModelNotFound(
+            f"no model {name!r} is loaded for this; there is: {offered}" if name else "no such model is loaded"
+        )
+
+    def is_default(self, version: ModelVersion) -> bool:
+        """True for the version that answers requests of its task that name no model."""
+        same = [t for t in self._tasks.values() if t.version.manifest.task == version.manifest.task]
+        return bool(same) and same[0].version is version
+
+    @property
+    def states(self) -> list[ModelState]:
+        """The states of all versions, by name."""
+        return sorted(self._states.values(), key=lambda state: str(state.key))
+
+    def version(self, state: ModelState) -> ModelVersion | None:
+        """Returns the version of a state; None where its folder could not be read."""
+        return self._versions.get(state.key)
+
+    def _make_task(self, version: ModelVersion) -> AnyTask:
+        task: Task = version.manifest.task
+        if task == "tag":
+            return Tagging(version, self._longest)
+        if task == "classify":
+            return Sentiment(version, self._longest)
+        return TextGeneration(version)
