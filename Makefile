@@ -1,0 +1,41 @@
+# make serve   the service, with the models in model_store/
+# make check   formatting, lint, types
+# make test    the tests
+# make bench   this service and a plain FastAPI app, on the same models
+# make lock    newer dependencies
+
+PYTHON ?= python3
+SERVE := .venv
+DEV := .venv-dev
+
+.PHONY: serve check test bench lock clean
+
+serve: $(SERVE)/installed
+	$(SERVE)/bin/tagwerk serve
+
+check: $(DEV)/installed
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/mypy
+
+test: $(DEV)/installed
+	$(DEV)/bin/pytest
+
+bench: $(DEV)/installed
+	$(DEV)/bin/python -m loadtests.bench
+
+lock: $(DEV)/installed
+	$(DEV)/bin/uv pip compile pyproject.toml --universal --all-extras --upgrade --no-annotate --no-header --no-emit-index-url --quiet --output-file requirements.lock
+
+clean:
+	rm -rf $(SERVE) $(DEV)
+
+# Each environment is made once, and again when the dependencies change.
+$(SERVE)/installed: EXTRAS := cpu
+$(DEV)/installed: EXTRAS := cpu,train,dev
+%/installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tagwerk needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1); name another with make PYTHON=..."; exit 1; }
+	@echo "Making the environment $* (once; TensorFlow is a large download)"
+	@$(PYTHON) -m venv --clear $*
+	@$*/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[$(EXTRAS)]'
+	@touch $@
