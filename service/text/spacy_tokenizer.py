@@ -15,7 +15,12 @@ from service.text.tokenizer import Sentence, Token
 _CHUNK = re.compile(r"\S+")
 _LONGEST_CHUNK = 256
 _REMEMBERED = 32
-_CACHE_SIZE = 50_000
+_CACHE_SIZE = 20_000
+_SUFFIX_WINDOW = 64
+
+_CLITIC = re.compile(r"n['’]t|['’](?:s|m|d|ll|re|ve)|`s", re.IGNORECASE)
+# These are clitics only where an exception cuts them off: "can|not", "wan|na", "do|nt".
+_BARE_CLITICS = {"not", "na", "ta", "nt", "s", "m", "d", "ll", "re", "ve"}
 
 # For chunks that no language writes: runs of letters and of one mark, in time that is linear.
 _PIECE = re.compile(r"https?://\S+|\w+|([^\w\s])\1*")
@@ -50,3 +55,65 @@ class SpacyTokenizer:
             return tuple((match.group(), False) for match in _PIECE.finditer(chunk))
         pieces = cut(chunk, self._rules)
         return tuple((piece, i > 0 and self._continues(pieces[i - 1], piece, chunk)) for i, piece in enumerate(pieces))
+
+    def _continues(self, before: str, piece: str, chunk: str) -> bool:
+        """Says whether a piece is a clitic of the one before it."""
+        if not before[-1].isalnum():
+            return False
+        if _CLITIC.fullmatch(piece):
+            return True
+        if piece in "'’":
+            return chunk == before + piece and before[-1] in "sS"
+        return piece.lower() in _BARE_CLITICS and before + piece in self._rules.exceptions
+
+
+def cut(chunk: str, rules: Rules) -> list[str]:
+    """Cuts a chunk without spaces into the texts of its tokens, as spaCy's tokenizer does.
+
+    Affixes are taken off both ends until an exception, a whole or nothing more to take off is left; infixes cut that.
+    """
+    head: list[str] = []
+    tail: list[str] = []
+    while chunk and chunk not in rules.exceptions and not rules.whole(chunk):
+        prefix = rules.prefix(chunk)
+        at = prefix.end() if prefix else 0
+        if at and chunk[at:] in rules.exceptions:
+            head.append(chunk[:at])
+            chunk = chunk[at:]
+            break
+        rest = chunk[max(at, len(chunk) - _SUFFIX_WINDOW) :]
+        suffix = rules.suffix(rest)
+        kept = len(chunk) - (len(rest) - suffix.start() if suffix else 0)
+        if suffix and chunk[:kept] in rules.exceptions:
+            at = 0
+        elif not at and kept == len(chunk):
+            break
+        if at:
+            head.append(chunk[:at])
+        if kept < len(chunk):
+            tail.append(chunk[kept:])
+        chunk = chunk[at:kept]
+    return [*head, *_middle(chunk, rules), *reversed(tail)]
+
+
+def _middle(chunk: str, rules: Rules) -> list[str]:
+    """Cuts what the affixes left."""
+    if not chunk:
+        return []
+    if chunk in rules.exceptions:
+        return list(rules.exceptions[chunk])
+    if rules.whole(chunk) or rules.address(chunk):
+        return [chunk]
+    pieces: list[str] = []
+    start = 0
+    for infix in rules.infixes(chunk):
+        at, end = infix.span()
+        if at == 0:
+            continue
+        if at > start:
+            pieces += rules.exceptions.get(chunk[start:at], (chunk[start:at],))
+        pieces.append(infix.group())
+        start = end
+    if start < len(chunk):
+        pieces += rules.exceptions.get(chunk[start:], (chunk[start:],))
+    return pieces

@@ -1,0 +1,77 @@
+"""Tokens to sentences: by rules on what ends one, what may follow the end, and what can start the next."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from spacy.pipeline import Sentencizer
+
+from service.text.tokenizer import Sentence, Token
+
+# The terminators of all scripts that spaCy knows, alone or in runs: ".", "?!", "。".
+_TERMINATORS = frozenset(Sentencizer.default_punct_chars) | {"…"}
+_CLOSING = frozenset("\"'”’»)]}") | {"''", "’’"}
+_EMOTICON = re.compile(r"[:;=]['’]?[-o^]?[)(\]\[DPp]+|\([:;=]|[\U0001F300-\U0001FAFF]+")
+_RULE = re.compile(r"[-=_*~#]{5,}")  # a line drawn with characters
+_BLANK_LINE = re.compile(r"\n[^\S\n]*\n|[\v\f\x1c-\x1e\u2029]|\r[^\S\n]*\r")
+# At the start of a sentence "1." numbers what follows, as do "a." and "iv.".
+_NUMBER = re.compile(r"\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}")
+
+
+def group(text: str, tokens: Sequence[Token]) -> list[Sentence]:
+    """Groups the tokens of a text into sentences."""
+    sentences = []
+    first = 0
+    for end in _ends(text, tokens):
+        members = tuple(tokens[first:end])
+        sentences.append(Sentence(members[0].start, members[-1].end, members))
+        first = end
+    return sentences
+
+
+def _ends(text: str, tokens: Sequence[Token]) -> Iterator[int]:
+    """Yields the index after the last token of each sentence."""
+    first = 0
+    terminator = None  # what ended the words of the sentence, while what closes it is looked for
+    for i in range(1, len(tokens)):
+        before, token = tokens[i - 1], tokens[i]
+        if _terminates(tokens, first, i - 1):
+            terminator = before.text
+        gap = token.start - before.end
+        if gap > 1 and _BLANK_LINE.search(text, before.end, token.start):
+            ended = True
+        elif terminator is None:
+            ended = _RULE.fullmatch(before.text) is not None
+        elif _closes(token.text, gap):
+            continue
+        else:
+            ended = _starts(token.text, terminator, before.text, gap)
+        terminator = None
+        if ended:
+            yield i
+            first = i
+    if tokens:
+        yield len(tokens)
+
+
+def _terminates(tokens: Sequence[Token], first: int, i: int) -> bool:
+    """Says whether a token ends the words of the sentence that begins with token `first`."""
+    word = tokens[i].text
+    if word[0] not in _TERMINATORS or word[-1] not in _TERMINATORS:
+        return _EMOTICON.fullmatch(word) is not None
+    numbers = i == first + 1 and word == "." and _NUMBER.fullmatch(tokens[first].text)
+    return not numbers
+
+
+def _closes(word: str, gap: int) -> bool:
+    """Says whether a token after a terminator still belongs to the sentence: a closing quote, another terminator."""
+    if word in _CLOSING:
+        return gap == 0 or word in ")]}"
+    return word[0] in _TERMINATORS or _EMOTICON.fullmatch(word) is not None
+
+
+def _starts(word: str, terminator: str, before: str, gap: int) -> bool:
+    """Says whether a token can start a sentence after the terminator; `before` is the token before it."""
+    if word[0].islower():
+        # Not after "..." or an emoticon, nor after a quote or bracket: '"Really?" she asked.'
+        return before == terminator and (terminator[-1] in "?!" or (terminator == "." and gap > 0))
+    return word[0] not in ",;:" and (gap > 0 or word[0].isalpha())
