@@ -1,9 +1,9 @@
 """Recurrent cells: one step each, for one direction or for two at once. `training.unroll` runs them.
 
 A cell's weights and states have a leading axis of directions, D = 1 or 2, so that the step of a bidirectional
-layer is one batched product `[2, B, H] x [2, H, G]` and not two. What a step needs of the input alone, G numbers
-for its gates, is `project`: computed for all steps at once, before the loop. `step` is what is left inside it.
-A new cell states its `gates`, its `state_sizes`, its weights and its `step`.
+layer is one batched product `[2, B, H] x [2, H, G]` and not two. What a step needs of the input alone, G
+numbers for its gates, is `project`: computed for all steps at once, before the loop. `step` is what is left
+inside it. A new cell states its `gates`, its `state_sizes`, its weights and its `step`.
 
 Written with keras.ops: any backend of Keras runs them.
 """
@@ -53,7 +53,7 @@ class Cell(keras.layers.Layer):  # type: ignore[misc]
         raise NotImplementedError
 
     def _weight(self, name: str, shape: tuple[int, ...], initializer: Callable[[], Any]) -> Any:
-        """Adds a weight [D, *shape], each direction drawn by an initializer of its own: one repeats itself."""
+        """Adds a weight [D, *shape], each direction drawn by its own initializer: one repeats itself."""
 
         def initial(shape: tuple[int, ...], dtype: Any) -> Tensor:
             return ops.stack([initializer()(shape[1:], dtype) for _ in range(shape[0])])

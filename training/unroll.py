@@ -1,9 +1,11 @@
 """Runs a cell over time: right-padded sequences of any length, in one direction or in both within one loop.
 
-The second direction reads the sequence back to front, padding first; a step over padding leaves the state as it
-is, so reading starts from the initial state at the last valid position. What comes out of a row does not depend on
-how far it was padded, and a row of length 0 gives zeros and its initial state.
+The second direction reads the sequence back to front, padding first; a step over padding leaves the state as
+it is, so reading starts from the initial state at the last valid position. What comes out of a row does not
+depend on how far it was padded, and a row of length 0 gives zeros and its initial state.
 """
+
+from typing import Any
 
 from keras import ops
 
@@ -48,20 +50,22 @@ def _unroll_projected(
 ) -> tuple[Tensor, State]:
     """Runs the loop. projected: for each direction, in the order of the text  # [T, B, G]."""
     time, batch = ops.shape(projected[0])[:2]
-    valid = ops.expand_dims(ops.expand_dims(ops.arange(time, dtype="int32"), 1) < lengths, -1)  # [T, B, 1]
     xs = ops.stack(_in_reading_order(projected), axis=1)  # [T, D, B, G]
-    masks = ops.stack(_in_reading_order([valid] * cell.directions), axis=1)  # [T, D, B, 1]
+    ends = ops.reshape(lengths, (1, -1, 1))  # [1, B, 1]
     if state is None:
         state = tuple(ops.zeros((cell.directions, batch, size)) for size in cell.state_sizes)
 
-    def step(state: State, x_and_mask: tuple[Tensor, Tensor]) -> tuple[State, State]:
-        x, mask = x_and_mask
+    # The loop counts its steps itself: on TensorFlow, ops.scan takes only one input whose length is not known.
+    def step(carry: tuple[Tensor, State], x: Tensor) -> tuple[Any, Any]:
+        done, state = carry
+        position = ops.reshape(ops.stack([done, time - 1 - done][: cell.directions]), (-1, 1, 1))  # [D, 1, 1]
         after = cell.step(x, state)
-        state = tuple(ops.where(mask, new, old) for new, old in zip(after, state, strict=True))
-        return state, state
+        state = tuple(ops.where(position < ends, new, old) for new, old in zip(after, state, strict=True))
+        return (done + 1, state), (done, state)
 
-    state, states = ops.scan(step, state, (xs, masks))
+    (_, state), (_, states) = ops.scan(step, (ops.zeros((), "int32"), state), xs)
     outputs = _in_reading_order([states[0][:, direction] for direction in range(cell.directions)])
+    valid = ops.reshape(ops.arange(time, dtype="int32"), (-1, 1, 1)) < ends  # [T, B, 1]
     joined = ops.where(valid, ops.concatenate(outputs, axis=-1), 0.0)  # [T, B, D * H]
     return ops.transpose(joined, (1, 0, 2)), state
 

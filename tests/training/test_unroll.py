@@ -87,9 +87,9 @@ def test_padding_changes_nothing(kind: type[Cell], directions: int, inputs: Arra
 @pytest.mark.parametrize("kind", CELLS)
 def test_a_sequence_in_two_parts_is_the_sequence(kind: type[Cell], inputs: Array) -> None:
     cell = random_cell(kind, 1)
-    whole, state = unroll(cell, inputs, np.full(4, 5))
-    head, between = unroll(cell, inputs[:, :2], np.full(4, 2))
-    tail, end = unroll(cell, inputs[:, 2:], np.full(4, 3), between)
+    whole, state = unroll(cell, inputs, np.full(4, 5, np.int32))
+    head, between = unroll(cell, inputs[:, :2], np.full(4, 2, np.int32))
+    tail, end = unroll(cell, inputs[:, 2:], np.full(4, 3, np.int32), between)
     np.testing.assert_allclose(np.concatenate([head, tail], axis=1), whole, atol=1e-6)
     np.testing.assert_allclose(end[0], state[0], atol=1e-6)
 

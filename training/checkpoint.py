@@ -1,0 +1,83 @@
+"""Checkpoints: all that a run needs to go on after an interruption, in one file, replaced in one step."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service.errors import TagwerkError
+from training.config import Recipe
+
+PROGRESS = "progress"
+
+
+class CheckpointError(TagwerkError):
+    """A checkpoint is missing, unreadable, or of other settings."""
+
+
+@dataclass
+class Progress:
+    """How far a run is. `history` holds, for each epoch, its loss and its metrics on dev."""
+
+    epochs: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Checkpoints:
+    """The two files of a run: `checkpoint.npz`, to resume, and `best.npz`, the weights of the best epoch."""
+
+    def __init__(self, runs: Path, recipe: Recipe) -> None:
+        self.folder = runs / recipe.name
+        self.resume = self.folder / "checkpoint.npz"
+        self.best = self.folder / "best.npz"
+        self._settings = repr(recipe)
+
+    def save(self, variables: Sequence[Any], progress: Progress) -> None:
+        """Replaces the checkpoint."""
+        self._write(self.resume, variables, progress)
+
+    def restore(self, variables: Sequence[Any]) -> Progress:
+        """Restores the variables from the checkpoint, if there is one, and returns how far the run was."""
+        return self._read(self.resume, variables) if self.resume.exists() else Progress()
+
+    def save_best(self, weights: Sequence[Any], progress: Progress) -> None:
+        """Replaces the weights of the best epoch."""
+        self._write(self.best, weights, progress)
+
+    def restore_best(self, weights: Sequence[Any]) -> Progress:
+        """Restores the weights of the best epoch."""
+        if not self.best.exists():
+            raise CheckpointError(f"{self.best} is not here: train the recipe first")
+        return self._read(self.best, weights)
+
+    def _write(self, path: Path, variables: Sequence[Any], progress: Progress) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = {str(i): variable.numpy() for i, variable in enumerate(variables)}
+        text = json.dumps({"settings": self._settings, **asdict(progress)})
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **{PROGRESS: np.array(text)}, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    def _read(self, path: Path, variables: Sequence[Any]) -> Progress:
+        try:
+            with np.load(path) as arrays:
+                content = json.loads(str(arrays[PROGRESS]))
+                if content.pop("settings") != self._settings:
+                    raise CheckpointError(
+                        f"{path} is of other settings of this recipe: remove {self.folder} to start anew"
+                    )
+                for i, variable in enumerate(variables):
+                    variable.assign(arrays[str(i)])
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(f"{path} cannot be read ({error}): remove {self.folder}") from error
+        return Progress(**content)

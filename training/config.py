@@ -1,0 +1,80 @@
+"""Recipes, and where training reads and writes.
+
+A recipe holds every setting of a run. `training/recipes/` has one module for each, `tagger_en.py` for
+`tagger-en`, which defines `recipe` and says what differs from the defaults, and nothing else.
+"""
+
+import importlib
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from training.tasks.base import Task
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(ABC):
+    """What every run has; a kind of task adds its own settings and says which task it is.
+
+    Attributes:
+        name: of the recipe and of the model that it makes.
+        description: what the model does, for people.
+        language: BCP 47.
+        licence: that the model is released under.
+        seed: of the weights, the order of the examples, and dropout.
+        threads: of the arithmetic. One is nearly as fast as two at these sizes, and repeats exactly.
+        epochs: passes over the train split.
+        batch_tokens: positions in a batch, padding included.
+        learning_rate: at its highest, of Adam.
+        warmup: the share of the run in which it rises from 0; it falls to 0 as a cosine after that.
+        clip_norm: gradients are scaled down to this global norm.
+        averaging: decay per step of the moving average of the weights that is exported; 0 is none.
+    """
+
+    name: str
+    description: str
+    language: str
+    licence: str
+    seed: int = 1
+    threads: int = 1
+    epochs: int
+    batch_tokens: int
+    learning_rate: float
+    warmup: float = 0.02
+    clip_norm: float = 5.0
+    averaging: float = 0.0
+
+    @abstractmethod
+    def task(self) -> "Task":
+        """Reads the corpora and returns the task, ready to train."""
+
+
+def recipe_names() -> list[str]:
+    """Returns the names of all recipes."""
+    return sorted(p.stem.replace("_", "-") for p in RECIPES.glob("*.py") if p.stem != "__init__")
+
+
+def load_recipe(name: str) -> Recipe:
+    """Returns the recipe of that name. Raises ConfigurationError if there is none."""
+    if name not in recipe_names():
+        raise ConfigurationError(f"no recipe is called {name!r}; there are {', '.join(recipe_names())}")
+    module = importlib.import_module(f"training.recipes.{name.replace('-', '_')}")
+    recipe: Recipe = module.recipe
+    return recipe
+
+
+def runs_folder() -> Path:
+    """Returns where checkpoints are kept: `$TAGWERK_RUNS_DIR`, or `runs`."""
+    return Path(os.environ.get("TAGWERK_RUNS_DIR") or "runs")
+
+
+def model_store() -> Path:
+    """Returns where model versions are kept: `$TAGWERK_MODEL_STORE`, or `model_store`."""
+    return Path(os.environ.get("TAGWERK_MODEL_STORE") or "model_store")

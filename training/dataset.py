@@ -1,0 +1,109 @@
+"""Examples, and the padded batches that they become."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+IGNORED = -1  # the target at padding: no loss, no score
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example, without a batch axis.
+
+    Inputs and targets have time as their first axis, or none where there is one value for the whole example.
+    `source` is what was read, for goldens.
+    """
+
+    source: str | tuple[str, ...]
+    inputs: dict[str, Array]
+    targets: dict[str, Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Number of positions: the length of the first input."""
+        return len(next(iter(self.inputs.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples padded on the right to the longest of them: inputs with 0, targets with IGNORED.
+
+    `inputs` holds `lengths`  # [B] int32, beside the inputs of the examples  # [B, T, ...].
+    """
+
+    inputs: dict[str, Array]
+    targets: dict[str, Array]
+
+    @property
+    def tokens(self) -> int:
+        """Number of valid positions."""
+        return int(self.inputs["lengths"].sum())
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Pads examples to one batch."""
+    first = examples[0]
+    lengths = np.fromiter(map(len, examples), np.int32, len(examples))
+    inputs = {name: _pad([e.inputs[name] for e in examples], 0) for name in first.inputs}
+    targets = {name: _pad([e.targets[name] for e in examples], IGNORED) for name in first.targets}
+    return Batch(inputs | {"lengths": lengths}, targets)
+
+
+def bucketed(
+    examples: Sequence[Example], batch_tokens: int, rng: np.random.Generator, spread: float = 0.1
+) -> list[Batch]:
+    """Cuts examples of similar length into shuffled batches of up to `batch_tokens` positions, padding too.
+
+    Lengths are blurred by up to `spread` of themselves before they are sorted, so that an example meets other
+    neighbours in each epoch.
+    """
+    lengths = np.fromiter(map(len, examples), np.int64, len(examples))
+    keys = lengths * rng.uniform(1 - spread, 1 + spread, len(examples)) + rng.random(len(examples))
+    batches = [collate([examples[i] for i in rows]) for rows in _cuts(np.argsort(keys), lengths, batch_tokens)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def in_length_order(examples: Sequence[Example], batch_tokens: int) -> list[list[int]]:
+    """Cuts examples, by length, into batches of up to `batch_tokens` positions; returns their indices."""
+    lengths = np.fromiter(map(len, examples), np.int64, len(examples))
+    return _cuts(np.argsort(lengths, kind="stable"), lengths, batch_tokens)
+
+
+def length_quantiles(lengths: Iterable[int]) -> dict[str, int]:
+    """Returns the lengths that half, 90 %, 99 % and all of the examples do not exceed."""
+    ordered = np.sort(np.fromiter(lengths, np.int64))
+    quantiles = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    return {name: int(np.quantile(ordered, q, method="higher")) for name, q in quantiles.items()}
+
+
+def _cuts(order: Array, lengths: Array, batch_tokens: int) -> list[list[int]]:
+    """Cuts rows, taken in `order`, where rows times the longest of them would pass `batch_tokens`."""
+    batches: list[list[int]] = []
+    longest = 0
+    for row in order.tolist():
+        longest = max(longest, int(lengths[row]))
+        if not batches or longest * (len(batches[-1]) + 1) > batch_tokens:
+            batches.append([])
+            longest = int(lengths[row])
+        batches[-1].append(row)
+    return batches
+
+
+def _pad(arrays: Sequence[Array], value: int) -> Array:
+    if arrays[0].ndim == 0:
+        return np.stack(arrays)
+    longest = max(map(len, arrays))
+    padded = np.full((len(arrays), longest, *arrays[0].shape[1:]), value, arrays[0].dtype)
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    return padded
+
+
+def without_batch_axis(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Returns the one row of a batch of one."""
+    return {name: array[0] for name, array in arrays.items()}

@@ -1,0 +1,16 @@
+"""English: words and characters read by BiLSTMs, three heads, on the English Web Treebank."""
+
+from training.tasks.tagging import TaggingRecipe
+
+recipe = TaggingRecipe(
+    name="tagger-en",
+    description="Tags English words with universal parts of speech, Penn Treebank tags and features",
+    language="en",
+    licence="CC BY-SA 4.0",
+    corpus="ewt",
+    tokenizer="spacy-en",
+    epochs=20,
+    batch_tokens=1000,
+    learning_rate=3e-3,
+    averaging=0.998,
+)

@@ -1,0 +1,77 @@
+"""What the loop, the evaluation and the export need to know of a task."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeAlias
+
+import keras
+import numpy as np
+
+from service import artifact
+from service.text.vocabulary import Vocabulary
+from training.cells import Tensor
+from training.config import Recipe
+from training.dataset import Array, Batch, Example
+
+Tensors: TypeAlias = dict[str, Tensor]
+Predict: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]  # an endpoint, NumPy in and out
+State: TypeAlias = Any  # what a batch hands to the next: () or nested tuples of tensors
+
+
+class Task(ABC):
+    """A task on its corpora: data, network, loss, prediction, score.
+
+    A subclass reads its corpora in its constructor and builds its vocabularies from the train split alone.
+
+    Attributes:
+        kind: the task as a manifest names it.
+        endpoint_name, endpoint: the signature that is exported; `predict` computes it.
+        chosen_by: the metric on dev by which the best epoch is chosen.
+        lower_is_better: of that metric.
+        data, vocabularies, labels, tokenizer, length_quantiles: as in artifact.Manifest.
+    """
+
+    kind: ClassVar[artifact.Task]
+    endpoint_name: ClassVar[str]
+    chosen_by: ClassVar[str]
+    lower_is_better: ClassVar[bool] = False
+
+    recipe: Recipe
+    endpoint: artifact.Endpoint
+    data: tuple[artifact.DataSource, ...]
+    vocabularies: dict[str, Vocabulary]
+    labels: dict[str, tuple[str, ...]]
+    tokenizer: str | None
+    length_quantiles: dict[str, int]
+
+    @abstractmethod
+    def network(self) -> keras.Model:
+        """Returns a fresh network, its weights made."""
+
+    @abstractmethod
+    def train_batches(self, rng: np.random.Generator) -> list[Batch]:
+        """Returns the batches of one epoch, in order."""
+
+    def initial_state(self) -> State:
+        """Returns the state that an epoch starts from; () where batches are independent."""
+        return ()
+
+    @abstractmethod
+    def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
+        """Returns the mean loss over the valid positions of a batch, and the state for the next."""
+
+    @abstractmethod
+    def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
+        """Computes the endpoint: the inputs and outputs that `endpoint` names."""
+
+    @abstractmethod
+    def evaluate(self, predict: Predict, split: str) -> tuple[artifact.Metric, ...]:
+        """Measures an endpoint, in training or exported, on a split: "dev" or "test"."""
+
+    @abstractmethod
+    def goldens(self) -> list[Example]:
+        """Returns a few short and varied examples, of dev, to be exported with the outputs that they give."""
+
+    def better(self, value: float, best: float | None) -> bool:
+        """Tells whether a value of the choosing metric beats the best so far."""
+        return best is None or (value < best if self.lower_is_better else value > best)

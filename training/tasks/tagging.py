@@ -1,0 +1,172 @@
+"""Tagging the words of sentences with UPOS, XPOS and features, on a treebank of Universal Dependencies."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import keras
+import numpy as np
+from keras import ops
+
+from service.artifact import DataSource, Endpoint, Metric, TensorSpec
+from service.text.encoding import encode_characters, encode_tokens
+from service.text.vocabulary import UNK, Vocabulary
+from training import conllu, corpora
+from training.cells import Tensor
+from training.config import Recipe
+from training.dataset import (
+    IGNORED,
+    Array,
+    Batch,
+    Example,
+    bucketed,
+    collate,
+    in_length_order,
+    length_quantiles,
+)
+from training.models.tagger import Tagger, TaggerSizes
+from training.scorer import ALL_TAGS, tagging_accuracy
+from training.tasks.base import Predict, State, Task, Tensors
+
+HEADS = {"upos": "UPOS", "xpos": "XPOS", "feats": "UFeats"}  # column -> the name of its metric
+EVALUATION_TOKENS = 2000  # positions in a batch
+UNSEEN = -2  # the target where a label does not occur in the train split: never right
+GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggingRecipe(Recipe):
+    """Settings of a tagger.
+
+    Attributes:
+        corpus: of training.corpora, with train, dev and test in CoNLL-U.
+        tokenizer: the service's, that splits text for this model.
+        characters: of a word that are read at most, C.
+        word_count: how often a word must be seen to be in the vocabulary.
+        word_dropout: a word seen n times becomes UNK with the probability a / (a + n) (Kiperwasser and
+            Goldberg 2016); this is a.
+        sizes: of the network.
+    """
+
+    corpus: str
+    tokenizer: str
+    characters: int = 12
+    word_count: int = 2
+    word_dropout: float = 0.25
+    sizes: TaggerSizes = field(default_factory=TaggerSizes)
+
+    def task(self) -> "Tagging":
+        splits = {split: list(conllu.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
+        return Tagging(self, splits, corpora.sources(self.corpus))
+
+
+class Tagging(Task):
+    """See Task. splits: the sentences of train, dev and test."""
+
+    kind = "tag"
+    endpoint_name = "tag"
+    chosen_by = ALL_TAGS
+
+    def __init__(
+        self,
+        recipe: TaggingRecipe,
+        splits: dict[str, list[conllu.Tree]],
+        data: tuple[DataSource, ...],
+    ) -> None:
+        self.recipe: TaggingRecipe = recipe
+        self.data = data
+        self.tokenizer = recipe.tokenizer
+        train = splits["train"]
+        forms = [form for tree in train for form in tree.forms]
+        words = Vocabulary.count(forms, at_least=recipe.word_count, lowercase=True)
+        characters = Vocabulary.count(character for form in forms for character in form)
+        self.vocabularies = {"words": words, "characters": characters}
+        self.labels = {head: _labels(getattr(w, head) for tree in train for w in tree.words) for head in HEADS}
+        self._label_ids = {head: {label: i for i, label in enumerate(labels)} for head, labels in self.labels.items()}
+        self.length_quantiles = length_quantiles(len(tree.words) for tree in train)
+        self.endpoint = _endpoint(recipe.characters, {head: len(self.labels[head]) for head in HEADS})
+        self._known = frozenset(forms)
+        self._splits = {split: [self._example(tree) for tree in trees] for split, trees in splits.items()}
+        counts = Counter(map(words.id, forms))
+        self._drop = np.zeros(len(words))
+        for id, count in counts.items():
+            self._drop[id] = recipe.word_dropout / (recipe.word_dropout + count)
+
+    def network(self) -> keras.Model:
+        sizes = {head: len(labels) for head, labels in self.labels.items()}
+        words, characters = self.vocabularies["words"], self.vocabularies["characters"]
+        return Tagger(len(words), len(characters), sizes, self.recipe.sizes)
+
+    def train_batches(self, rng: np.random.Generator) -> list[Batch]:
+        return [
+            replace(batch, inputs=batch.inputs | {"word_ids": self._with_unknown(batch.inputs["word_ids"], rng)})
+            for batch in bucketed(self._splits["train"], self.recipe.batch_tokens, rng)
+        ]
+
+    def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
+        logits = model(**inputs, training=True)
+        return sum(_cross_entropy(targets[head], logits[head]) for head in HEADS), state
+
+    def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
+        return {head: ops.softmax(logits) for head, logits in model(**inputs, training=False).items()}
+
+    def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
+        examples = self._splits[split]
+        right: dict[str, list[Array]] = {name: [] for name in HEADS.values()}
+        known: list[bool] = []
+        for rows in in_length_order(examples, EVALUATION_TOKENS):
+            batch = collate([examples[i] for i in rows])
+            outputs = predict(batch.inputs)
+            known += [form in self._known for i in rows for form in examples[i].source]
+            for head, name in HEADS.items():
+                gold = batch.targets[head]
+                right[name].append((outputs[head].argmax(-1) == gold)[gold != IGNORED])
+        columns = {name: np.concatenate(parts) for name, parts in right.items()}
+        return tagging_accuracy(columns, np.array(known), split)
+
+    def goldens(self) -> list[Example]:
+        ordered = sorted(self._splits["dev"], key=len)
+        lengths = [len(example) for example in ordered]
+        chosen = {bisect_left(lengths, length) for length in GOLDEN_LENGTHS} - {len(ordered)}
+        return [ordered[i] for i in sorted(chosen)]
+
+    def _example(self, tree: conllu.Tree) -> Example:
+        forms = tree.forms
+        words, characters = self.vocabularies["words"], self.vocabularies["characters"]
+        inputs = {
+            "word_ids": encode_tokens(forms, words),
+            "char_ids": encode_characters(forms, characters, self.recipe.characters),
+        }
+        targets = {}
+        for head, ids in self._label_ids.items():
+            targets[head] = np.array([ids.get(getattr(word, head), UNSEEN) for word in tree.words], np.int32)
+        return Example(forms, inputs, targets)
+
+    def _with_unknown(self, word_ids: Array, rng: np.random.Generator) -> Array:
+        """Drops words, the rare ones oftener, so that UNK is learnt."""
+        return np.where(rng.random(word_ids.shape) < self._drop[word_ids], UNK, word_ids).astype(np.int32)
+
+
+def _labels(tags: Iterable[str]) -> tuple[str, ...]:
+    """Returns the distinct tags, the most frequent first."""
+    counts = Counter(tags)
+    return tuple(sorted(counts, key=lambda tag: (-counts[tag], tag)))
+
+
+def _cross_entropy(targets: Tensor, logits: Tensor) -> Tensor:
+    """Returns the mean over the targets that are not IGNORED. targets  # [B, T]; logits  # [B, T, K]."""
+    valid = ops.cast(targets != IGNORED, "float32")
+    losses = ops.sparse_categorical_crossentropy(ops.maximum(targets, 0), logits, from_logits=True)
+    return ops.sum(losses * valid) / ops.sum(valid)
+
+
+def _endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
+    return Endpoint(
+        inputs={
+            "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
+            "char_ids": TensorSpec(dtype="int32", axes=("B", "T", characters)),
+            "lengths": TensorSpec(dtype="int32", axes=("B",)),
+        },
+        outputs={head: TensorSpec(dtype="float32", axes=("B", "T", size)) for head, size in labels.items()},
+    )
