@@ -140,9 +140,7 @@ def path(corpus: str, file: str) -> Path:
     """Returns where a file (`path("ewt", "dev")`) lies, plain or `.gz`, once checked. Raises CorpusError."""
     found = _find(corpus, file)
     if found is None:
-        raise CorpusError(
-            f"{_corpus(corpus).files[file].name} is not here; run `tagwerk-train fetch {corpus}`"
-        )
+        raise CorpusError(f"{_corpus(corpus).files[file].name} is not here; run `tagwerk-train fetch {corpus}`")
     return found
 
 
@@ -163,9 +161,7 @@ def sources(corpus: str) -> tuple[DataSource, ...]:
     """Returns what a manifest says of the files of a corpus."""
     what = _corpus(corpus)
     return tuple(
-        DataSource(
-            name=f"{what.title}: {key}", address=file.address, sha256=file.sha256, licence=what.licence
-        )
+        DataSource(name=f"{what.title}: {key}", address=file.address, sha256=file.sha256, licence=what.licence)
         for key, file in what.files.items()
     )
 

@@ -90,6 +90,7 @@ _INFIXES = (
     rf"(?<=[{ALPHA}])[?!](?=[{ALPHA}])",  # "problem|?|or"
     r"(?<=\w)\"(?=[<.-])",
     r"[()\[\]]",  # "date|(|s|)"
+    "[。！？、，；：]",  # of scripts that write no spaces
 )
 
 _WHOLE = re.compile(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from spacy.pipeline import Sentencizer
 
@@ -32,11 +33,12 @@ def _ends(text: str, tokens: Sequence[Token]) -> Iterator[int]:
     """Yields the index after the last token of each sentence."""
     first = 0
     terminator = None  # what ended the words of the sentence, while what closes it is looked for
-    for i in range(1, len(tokens)):
-        before, token = tokens[i - 1], tokens[i]
+    for i, (before, token) in enumerate(pairwise(tokens), start=1):
+        gap = token.start - before.end
+        if gap <= 1 and terminator is None and before.text.isalnum():
+            continue  # the common case, and a quick one
         if _terminates(tokens, first, i - 1):
             terminator = before.text
-        gap = token.start - before.end
         if gap > 1 and _BLANK_LINE.search(text, before.end, token.start):
             ended = True
         elif terminator is None:

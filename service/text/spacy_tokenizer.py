@@ -16,7 +16,7 @@ _CHUNK = re.compile(r"\S+")
 _LONGEST_CHUNK = 256
 _REMEMBERED = 32
 _CACHE_SIZE = 20_000
-_SUFFIX_WINDOW = 64
+_SUFFIX_WINDOW = 20
 
 _CLITIC = re.compile(r"n['’]t|['’](?:s|m|d|ll|re|ve)|`s", re.IGNORECASE)
 # These are clitics only where an exception cuts them off: "can|not", "wan|na", "do|nt".
@@ -81,10 +81,8 @@ def cut(chunk: str, rules: Rules) -> list[str]:
             head.append(chunk[:at])
             chunk = chunk[at:]
             break
-        rest = chunk[max(at, len(chunk) - _SUFFIX_WINDOW) :]
-        suffix = rules.suffix(rest)
-        kept = len(chunk) - (len(rest) - suffix.start() if suffix else 0)
-        if suffix and chunk[:kept] in rules.exceptions:
+        kept = _before_suffix(chunk, at, rules)
+        if kept < len(chunk) and chunk[:kept] in rules.exceptions:
             at = 0
         elif not at and kept == len(chunk):
             break
@@ -94,6 +92,15 @@ def cut(chunk: str, rules: Rules) -> list[str]:
             tail.append(chunk[kept:])
         chunk = chunk[at:kept]
     return [*head, *_middle(chunk, rules), *reversed(tail)]
+
+
+def _before_suffix(chunk: str, at: int, rules: Rules) -> int:
+    """Returns where the suffix of `chunk[at:]` starts, its end where it has none."""
+    start = max(at, len(chunk) - _SUFFIX_WINDOW)  # a search from the start for each suffix would be quadratic
+    suffix = rules.suffix(chunk[start:])
+    if suffix and suffix.start() == 0 and start > at:  # a run that is longer than the window
+        start, suffix = at, rules.suffix(chunk[at:])
+    return start + suffix.start() if suffix else len(chunk)
 
 
 def _middle(chunk: str, rules: Rules) -> list[str]:

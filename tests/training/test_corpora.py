@@ -74,9 +74,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data" / "toys"
 
 
-def offer(
-    monkeypatch: pytest.MonkeyPatch, address: str, *, lines: int | None = None, used: bytes = CONTENT
-) -> None:
+def offer(monkeypatch: pytest.MonkeyPatch, address: str, *, lines: int | None = None, used: bytes = CONTENT) -> None:
     """Makes `toy` the only corpus."""
     checksum = hashlib.sha256(used).hexdigest()
     file = File(name="toy.txt", address=f"{address}/toy.txt", size=len(CONTENT), sha256=checksum, lines=lines)
@@ -102,9 +100,7 @@ def test_downloads_once(
     assert "already here" in capsys.readouterr().out
 
 
-def test_goes_on_where_the_connection_broke(
-    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_goes_on_where_the_connection_broke(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, server.address)
     server.cut = 1000
     with pytest.raises(CorpusError, match="fetch again to go on"):
@@ -119,9 +115,7 @@ def test_goes_on_where_the_connection_broke(
     assert names(folder) == ["toy.txt"]
 
 
-def test_starts_again_at_a_server_without_ranges(
-    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_starts_again_at_a_server_without_ranges(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, server.address)
     folder.mkdir(parents=True)
     (folder / "toy.txt.part").write_bytes(CONTENT[:1000])
@@ -139,9 +133,7 @@ def test_takes_a_part_that_is_complete(server: Server, folder: Path, monkeypatch
     assert names(folder) == ["toy.txt"]
 
 
-def test_a_wrong_checksum_leaves_nothing(
-    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_checksum_leaves_nothing(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, server.address)
     server.files["/toy.txt"] = CONTENT.replace(b"toy", b"boy")
     with pytest.raises(CorpusError, match="has changed: sha256"):
@@ -149,9 +141,7 @@ def test_a_wrong_checksum_leaves_nothing(
     assert names(folder) == []
 
 
-def test_a_missing_address_leaves_nothing(
-    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_address_leaves_nothing(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, server.address)
     server.files.clear()
     with pytest.raises(CorpusError, match=r"toy\.txt answers 404"):
@@ -178,9 +168,7 @@ def test_a_full_disk_leaves_nothing(server: Server, folder: Path, monkeypatch: p
     assert names(folder) == []
 
 
-def test_keeps_only_the_lines_that_are_wanted(
-    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keeps_only_the_lines_that_are_wanted(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used = b"".join(CONTENT.splitlines(keepends=True)[:500])
     offer(monkeypatch, server.address, lines=500, used=used)
     corpora.fetch(["toy"])
@@ -207,9 +195,7 @@ def test_takes_files_that_are_there_instead(
     ("name", "content"),
     [("toy.txt", CONTENT[:-1]), ("toy.txt.gz", gzip.compress(CONTENT)[:-20]), ("toy.txt.gz", CONTENT)],
 )
-def test_refuses_an_altered_file(
-    name: str, content: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refuses_an_altered_file(name: str, content: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, "http://127.0.0.1:9")
     folder.mkdir(parents=True)
     (folder / name).write_bytes(content)
@@ -232,8 +218,6 @@ def test_every_corpus_is_pinned_and_described() -> None:
     for name, corpus in corpora.CORPORA.items():
         for source, file in zip(corpora.sources(name), corpus.files.values(), strict=True):
             assert re.fullmatch(r"[0-9a-f]{64}", source.sha256)
-            assert re.search(r"/(r\d\.\d+|[0-9a-f]{40})/", source.address), (
-                "an address names a tag or a commit"
-            )
+            assert re.search(r"/(r\d\.\d+|[0-9a-f]{40})/", source.address), "an address names a tag or a commit"
             assert source.licence == corpus.licence != ""
             assert file.size > 0

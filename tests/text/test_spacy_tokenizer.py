@@ -1,0 +1,174 @@
+"""The tokenizer: right offsets on any text, the treebank's tokens, and memory and time that stay in bounds."""
+
+import random
+import string
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import spacy
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from service.text.english import spacy_rules
+from service.text.spacy_tokenizer import SpacyTokenizer, cut
+from service.text.tokenizer import Token
+
+TOKENIZER = SpacyTokenizer()
+
+# What letters alone don't reach: emoji, right-to-left scripts, controls, lone surrogates, marks, spaces of all kinds.
+ODD_TEXT = st.text(
+    st.sampled_from(
+        "aZé1 .,!?'\"’-_/()[]<>:;@#$%+=~*&\\|\t\n\r\x00\x0b\x1c\x85\xa0\u2028"
+        "\u200b\u202e\ufeffאبক漢。😀\U0001f468\u200d\ud800"
+    ),
+    max_size=60,
+)
+
+
+def texts(text: str) -> list[str]:
+    return [token.text for token in TOKENIZER.tokens(text)]
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.one_of(ODD_TEXT, st.text()))
+@example("")
+@example(" \n\t\u2003")
+@example("a" * 10_000)
+@example("word " * 5_000)
+@example("(" * 3_000 + "end")
+@example("\ud800 lone \udfff")
+@example("שלום, עולם! مرحبا؟ 😀👩‍👩‍👧")
+def test_tokens_cover_the_text_and_nothing_else(text: str) -> None:
+    tokens = TOKENIZER.tokens(text)
+    position = 0
+    for token in tokens:
+        assert text[position : token.start].strip() == ""
+        assert token.text == text[token.start : token.end] != ""
+        assert not any(character.isspace() for character in token.text)
+        position = token.end
+    assert text[position:].strip() == ""
+    if tokens:
+        assert not tokens[0].continues
+    for before, token in pairwise(tokens):
+        assert not token.continues or before.end == token.start
+
+    sentences = TOKENIZER.sentences(text)
+    assert [token for sentence in sentences for token in sentence.tokens] == tokens
+    for sentence in sentences:
+        assert (sentence.start, sentence.end) == (sentence.tokens[0].start, sentence.tokens[-1].end)
+        assert not sentence.tokens[0].continues
+
+
+def test_long_words_and_sentences_stay_whole() -> None:
+    assert texts("a" * 10_000) == ["a" * 10_000]
+    [sentence] = TOKENIZER.sentences("word " * 5_000)
+    assert len(sentence.tokens) == 5_000
+    assert texts("see https://example.org/" + "x/" * 500)[1:] == ["https://example.org/" + "x/" * 500]
+
+
+def test_says_what_continues_a_word() -> None:
+    assert TOKENIZER.tokens("I don't") == [
+        Token("I", 0, 1),
+        Token("do", 2, 4),
+        Token("n't", 4, 7, continues=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "pieces"),
+    [
+        ("they'll", ["they", "'ll"]),
+        ("DON'T", ["DO", "N'T"]),
+        ("cannot", ["can", "not"]),
+        ("wanna", ["wan", "na"]),
+        ("dont", ["do", "nt"]),
+        ("Anna's", ["Anna", "'s"]),
+        ("parents'", ["parents", "'"]),
+        ("I’ve", ["I", "’ve"]),
+    ],
+)
+def test_contractions_and_possessives_are_one_word(word: str, pieces: list[str]) -> None:
+    tokens = TOKENIZER.tokens(word)
+    assert [token.text for token in tokens] == pieces
+    assert [token.continues for token in tokens] == [False] + [True] * (len(pieces) - 1)
+
+
+@pytest.mark.parametrize("text", ["8am", "end.", "well-known", "'parents'", "(it)", "and/or", "w/"])
+def test_other_cuts_are_words_of_their_own(text: str) -> None:
+    tokens = TOKENIZER.tokens(text)
+    assert len(tokens) > 1
+    assert not any(token.continues for token in tokens)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("e-mail a well-known anti-war non-profit", "e-mail a well - known anti-war non-profit"),
+        ("F-16 and 10-12 on 555-1234", "F - 16 and 10 - 12 on 555-1234"),
+        ("and/or 1/2 on 9/11", "and / or 1 / 2 on 9/11"),
+        ("Really?! Yes!!! No...", "Really ?! Yes !!! No ..."),
+        ("great:) ----- <<Alberta>>", "great :) ----- << Alberta >>"),
+        ("at 7:30PM for $25bn, 65k", "at 7:30 PM for $ 25 bn , 65 k"),
+        ("Lt. Smith, Mr. Jones etc.", "Lt. Smith , Mr. Jones etc ."),
+        ("cats, dogs, etc., too", "cats , dogs , etc. , too"),
+        ("the 60's and ’72", "the 60's and ’72"),
+        ("the date(s) -now", "the date ( s ) - now"),
+        ("id card on Wed. at http://example.org/a/", "id card on Wed. at http://example.org/a/"),
+        ("ask Rice@ENRON or <a.b@c.de>", "ask Rice@ENRON or < a.b@c.de >"),
+        ("in test...I'm or rule--yes", "in test ... I 'm or rule -- yes"),
+    ],
+)
+def test_habits_of_the_treebank(text: str, tokens: str) -> None:
+    assert texts(text) == tokens.split()
+
+
+def test_the_same_tokens_as_spacy_by_the_same_rules() -> None:
+    text = """The U.S. didn't sign (yet), said Dr. O'Neill-Smith; "we're not done!" 3.5km at 5pm costs $1,000.50/day.
+    See www.example.com/a?b=c or e-mail a.b@c.org... C++ isn't C#, e.g. :) or :-( and «that's» it’s 1990s-era
+    "quoted".Next i.e. can't've 'tis 10% of x=y a/b,c 20°C. — dash–dash 'single' ain't y'all'd N.Y. Inc. (A&B)
+    """
+    nlp = spacy.blank("en")
+    rules = spacy_rules()
+    assert [cut(chunk, rules) for chunk in text.split()] == [
+        [token.text for token in nlp(chunk)] for chunk in text.split()
+    ]
+
+
+def test_memory_does_not_grow_with_new_words() -> None:
+    tokenizer = SpacyTokenizer()
+    choose = random.Random(1)
+
+    def read_new_words(count: int) -> None:
+        for _ in range(count):
+            tokenizer.tokens("".join(choose.choices(string.ascii_lowercase, k=12)))
+
+    read_new_words(25_000)  # fills what is remembered
+    before = sys.getallocatedblocks()
+    read_new_words(25_000)
+    assert sys.getallocatedblocks() - before < 1_000
+
+
+def test_time_is_linear_in_the_length_of_a_chunk() -> None:
+    """Counts the characters that the suffix rule reads, the one that searches: a square would be 10 000 000."""
+    read = 0
+    rules = spacy_rules()
+
+    def counting(chunk: str) -> object:
+        nonlocal read
+        read += len(chunk)
+        return rules.suffix(chunk)
+
+    for chunk in ("(" * 4_000, "a-" * 2_000, "'\"" * 2_000, "(" * 250):
+        read = 0
+        SpacyTokenizer(replace(rules, suffix=counting)).tokens(chunk)
+        assert read <= 20 * len(chunk)
+
+
+def test_threads_share_a_tokenizer() -> None:
+    tokenizer = SpacyTokenizer()
+    lines = [f"Don't stop no. {i}, it's (well-known) word{i}." for i in range(2_000)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(tokenizer.tokens, lines)) == [TOKENIZER.tokens(line) for line in lines]

@@ -1,0 +1,55 @@
+"""Vocabularies, and what they make of tokens."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.text.encoding import encode_characters, encode_tokens, shorten
+from service.text.vocabulary import PAD, UNK, Vocabulary
+
+
+def test_ids_follow_the_reserved_ones() -> None:
+    vocabulary = Vocabulary(["b", "a"])
+    assert len(vocabulary) == 4
+    assert [vocabulary.id(s) for s in ("b", "a", "c")] == [2, 3, UNK]
+    assert vocabulary.string(3) == "a"
+    assert "a" in vocabulary
+    assert "c" not in vocabulary
+
+
+def test_counts_by_frequency_then_spelling() -> None:
+    counted = Vocabulary.count("The the cat a a a cat dog".split(), at_least=2, lowercase=True)
+    assert counted.entries == ("a", "cat", "the")
+    assert counted.id("THE") == counted.id("the") == 4
+
+
+def test_lists_an_entry_once() -> None:
+    with pytest.raises(ValueError, match="once"):
+        Vocabulary(["a", "a"])
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_reads_what_it_wrote(tmp_path: Path, lowercase: bool) -> None:
+    vocabulary = Vocabulary(["\n", " ", "é", "\u2028", '"'], lowercase=lowercase)
+    vocabulary.write(tmp_path / "characters.json")
+    read = Vocabulary.read(tmp_path / "characters.json")
+    assert (read.entries, read.lowercase) == (vocabulary.entries, lowercase)
+
+
+def test_encodes_tokens_and_their_characters() -> None:
+    words, characters = Vocabulary(["cat"]), Vocabulary(list("act"))
+    np.testing.assert_array_equal(encode_tokens(["cat", "dog"], words), np.array([2, UNK], np.int32))
+    ids = encode_characters(["cat", "a"], characters, width=4)
+    assert ids.dtype == np.int32
+    np.testing.assert_array_equal(ids, [[3, 2, 4, PAD], [2, PAD, PAD, PAD]])
+    assert encode_tokens([], words).shape == (0,)
+    assert encode_characters([], characters, width=4).shape == (0, 4)
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 6])
+def test_shortens_to_both_ends(width: int) -> None:
+    short = shorten("abcdefgh", width)
+    assert len(short) == width
+    assert short == {1: "h", 2: "ah", 5: "abfgh", 6: "abcfgh"}[width]
+    assert shorten("abc", 3) == "abc"
