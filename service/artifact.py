@@ -94,7 +94,7 @@ class Manifest(_Record):
 
 
 class Golden(_Record):
-    """One example without a batch axis: what was read, the tensors it became, and the outputs that training computed."""
+    """One example without a batch axis: what was read, the tensors it became, the outputs that training computed."""
 
     source: str | tuple[str, ...]
     inputs: dict[str, Any]

@@ -24,7 +24,7 @@ class InvalidInput(TagwerkError):  # noqa: N818 (says what happened, as its sibl
     """
 
     def __init__(self, field: str, problem: str, allowed: str) -> None:
-        super().__init__(f"{field or 'input'}: {problem}; {allowed}")
+        super().__init__(f"{field or 'the body'}: {problem}; allowed: {allowed}")
         self.field = field
         self.problem = problem
         self.allowed = allowed

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     device_threads: int = Field(
         1, ge=1, description="Processor threads of one inference step. More help only where cores are idle."
     )
-    batch_sizes: Sizes = Field((1, 2, 4, 8, 16, 32), description="Batch sizes that are compiled, comma-separated.")
+    batch_sizes: Sizes = Field((1, 4, 8, 16, 32), description="Batch sizes that are compiled, comma-separated.")
     length_buckets: Sizes = Field(
         (8, 16, 24, 32, 48, 64, 128),
         description="Sequence lengths in tokens that are compiled, comma-separated. Longer texts run in pieces.",

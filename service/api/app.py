@@ -46,4 +46,5 @@ async def start(context: Context) -> None:
     context.catalog.update(context.engine.models())
     for state in context.catalog.states:
         context.metrics.model_info.labels(state.key.name, state.key.version, state.state).set(1)
-    log.info("ready")
+    settings = context.settings
+    log.info("ready: http://%s:%d, documentation at /docs", settings.host, settings.port)

@@ -56,7 +56,7 @@ def deadline(request: Request, settings: Settings) -> float:
             raise InvalidInput(
                 f"/headers/{TIMEOUT_HEADER}",
                 "not a time in milliseconds",
-                "allowed is a whole number from 1 to 999999999",
+                "a whole number from 1 to 999999999",
             )
         seconds = min(seconds, int(wish) / 1000)
     started: float = request.scope["state"]["timing"].started

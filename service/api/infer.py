@@ -77,8 +77,7 @@ async def generate(body: schemas.GenerateRequest, request: Request, here: Here) 
     until = deadline(request, here.settings)
     check_size(here, "prompt", body.prompt)
     if body.max_tokens > here.settings.max_generated_tokens:
-        allowed = f"allowed are at most {here.settings.max_generated_tokens}"
-        raise TooLarge("/max_tokens", f"got {body.max_tokens}", allowed)
+        raise TooLarge("/max_tokens", f"got {body.max_tokens}", f"at most {here.settings.max_generated_tokens}")
     seed = secrets.randbits(53) if body.seed is None else body.seed
 
     async def continued(prompt: str) -> dict[str, Any]:
@@ -161,10 +160,10 @@ def check_size(here: Context, field: str, texts: Sequence[str]) -> None:
     """Raises TooLarge where a request has too many items or characters."""
     most = here.settings.max_items
     if len(texts) > most:
-        raise TooLarge(f"/{field}", f"{len(texts)} items", f"allowed are at most {most}")
+        raise TooLarge(f"/{field}", f"{len(texts)} items", f"at most {most}")
     longest, characters = here.settings.max_text_characters, sum(map(len, texts))
     if characters > longest:
-        raise TooLarge(f"/{field}", f"{characters} characters", f"allowed are at most {longest}")
+        raise TooLarge(f"/{field}", f"{characters} characters", f"at most {longest}, all items together")
 
 
 def observe_tokenizing(here: Context, timing: Timing, version: ModelVersion, began: float) -> None:

@@ -77,4 +77,4 @@ def _limited(headers: Headers, receive: Receive, limit: int) -> Receive:
 
 
 def _too_large(limit: int) -> TooLarge:
-    return TooLarge("", "the body is too large", f"allowed are {limit} bytes")
+    return TooLarge("", "too large", f"at most {limit} bytes")

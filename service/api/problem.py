@@ -1,13 +1,13 @@
 """Errors to answers: RFC 9457 problem documents. One table says which status an error has."""
 
 import http
+import json
 import math
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from service import errors
@@ -26,6 +26,13 @@ TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
     (errors.DeviceFailed, 500, "device-failed", "The device failed"),
     (errors.TagwerkError, 500, "internal", "The service failed"),
 )
+# type of Pydantic's error -> what is allowed, where its own message says it less well
+ALLOWED = {
+    "too_short": "at least {min_length} items",
+    "too_long": "at most {max_length} items",
+    "string_too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
+}
 RETRY_AFTER_SECONDS = 1  # while the engine is not there
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -54,7 +61,8 @@ def problem(
     }
     if places:
         content["errors"] = places
-    return Response(to_json(content), status, headers, MEDIA_TYPE)
+    # What a client sent may hold lone surrogates, which have no place in UTF-8.
+    return Response(json.dumps(content).encode(), status, headers, MEDIA_TYPE)
 
 
 def from_error(error: errors.TagwerkError) -> Response:
@@ -90,22 +98,35 @@ async def _validation(request: Request, error: Exception) -> Response:
         if fault["type"] == "json_invalid":
             where = f"{fault['ctx']['error']} at character {fault['loc'][-1]}"
             return problem(400, "invalid-json", "The body is not valid JSON", where)
-    places = [_place(fault) for fault in faults]
-    detail = "; ".join(f"{p['pointer'] or 'the body'}: {p['problem']}, allowed: {p['allowed']}" for p in places[:3])
+    places = [_place(fault, error.body) for fault in faults]
+    detail = "; ".join(f"{p['pointer'] or 'the body'}: {p['problem']}; allowed: {p['allowed']}" for p in places[:3])
     return problem(422, "invalid-input", "The request is not valid", detail, places)
 
 
-def _place(fault: dict[str, Any]) -> dict[str, str]:
-    part, *path = fault["loc"]
-    pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    if part != "body":
-        pointer = f"/{part}{pointer}"
+def _place(fault: dict[str, Any], body: object) -> dict[str, str]:
+    pointer = _pointer(fault["loc"], body)
     if fault["type"] == "extra_forbidden":
         return {"pointer": pointer, "problem": "unknown field", "allowed": "the fields in /docs"}
     if fault["type"] == "missing":
         return {"pointer": pointer, "problem": "missing", "allowed": "this field is required"}
-    allowed = fault["msg"].removeprefix("Input should ")
+    limits = fault.get("ctx", {})
+    allowed = ALLOWED.get(fault["type"], "{}").format(fault["msg"].removeprefix("Input should be "), **limits)
     return {"pointer": pointer, "problem": f"got {_describe(fault.get('input'))}", "allowed": allowed}
+
+
+def _pointer(location: tuple[str | int, ...], body: object) -> str:
+    """Returns the JSON pointer of a place. It ends where the body does: a lone string stands for a list of one."""
+    part, *path = location
+    pointer = "" if part == "body" else f"/{part}"
+    for step in path:
+        if part == "body" and not isinstance(body, dict | list):
+            break
+        pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
+        if isinstance(body, dict):
+            body = body.get(step)
+        elif isinstance(body, list) and isinstance(step, int):
+            body = body[step]
+    return pointer
 
 
 def _describe(value: object) -> str:

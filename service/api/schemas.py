@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 
@@ -24,13 +24,29 @@ def _as_list(value: object) -> object:
     return value
 
 
+def _is_unicode(text: str) -> str:
+    """JSON can escape half of a surrogate pair; that is no character, and UTF-8 cannot carry it back."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise PydanticCustomError("lone_surrogate", "Input should be Unicode text, without lone surrogates")
+    return text
+
+
+def _is_not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "Input should be a string that is not blank")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_is_unicode)]
+
+
 Texts = Annotated[
-    list[str],
+    list[Text],
     Field(min_length=1),
     BeforeValidator(_as_list),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
-Word = Annotated[str, Field(pattern=r"\S")]
+Word = Annotated[Text, AfterValidator(_is_not_blank), WithJsonSchema({"type": "string", "pattern": r"\S"})]
 
 
 class TagRequest(Request):
@@ -40,7 +56,7 @@ class TagRequest(Request):
     tokens: list[Annotated[list[Word], Field(min_length=1)]] | None = Field(
         None,
         min_length=1,
-        description="Sentences, each a list of tokens that is tagged as it is. Offsets count the tokens joined by spaces.",
+        description="Sentences, each a list of tokens, tagged as they are. Offsets are in the tokens joined by spaces.",
         examples=[None],
     )
 
@@ -75,7 +91,7 @@ class GenerateRequest(Request):
         examples=[7],
     )
     stop: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=100)]],
+        list[Annotated[Text, Field(min_length=1, max_length=100)]],
         BeforeValidator(_as_list),
         Field(max_length=16),
         WithJsonSchema(

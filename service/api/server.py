@@ -31,6 +31,7 @@ def run_server(settings: Settings) -> int:
 
     def make_backend() -> Backend:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # XLA does not use it, and it says so at every start
         from service.backend.saved_model import TensorFlowBackend  # seconds: while /livez answers already
 
         return TensorFlowBackend(settings.device, settings.device_threads)

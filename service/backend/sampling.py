@@ -1,7 +1,7 @@
 """Picks the next token from a language model's logits, inside the compiled step.
 
-Temperature; top-k (Fan et al. 2018); top-p, or nucleus, sampling (Holtzman et al. 2020). All parameters are tensors, one
-value a row, so rows with different wishes share a step.
+Temperature; top-k (Fan et al. 2018); top-p, or nucleus, sampling (Holtzman et al. 2020). All parameters are tensors,
+one value a row, so rows with different wishes share a step.
 """
 
 from typing import Any

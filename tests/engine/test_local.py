@@ -1,0 +1,279 @@
+"""The engine with a device that the test holds: its thread waits inside a batch until it is let go."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from service.engine.local import LocalEngine
+from service.engine.protocol import Generation, Inference, ModelKey, State
+from service.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    DeviceFailed,
+    EngineUnavailable,
+    ModelNotFound,
+    Overloaded,
+)
+from service.metrics import Metrics
+from service.settings import Settings
+from tests.fakes import Device, failing, version_of
+
+SETTINGS = Settings(
+    batch_sizes=(1, 2, 4), length_buckets=(4, 8), slots=2, prefill_tokens=4, max_queue_entries=8, max_items=8
+)
+TAGGER, LM = ModelKey("tagger", "1"), ModelKey("lm", "1")
+
+
+@asynccontextmanager
+async def engine(device: Device, settings: Settings = SETTINGS) -> AsyncIterator[LocalEngine]:
+    made = LocalEngine(settings, [version_of("tagger"), version_of("lm", "generate")], lambda: device, Metrics())
+    await made.start()
+    try:
+        yield made
+    finally:
+        device.go.set()
+        await made.close()
+
+
+def request(*rows: list[int], seconds: float = 60.0, model: ModelKey = TAGGER) -> Inference:
+    return Inference(model, [{"ids": np.array(row, np.int32)} for row in rows], time.monotonic() + seconds)
+
+
+def prompt(*ids: int, max_tokens: int = 3, seconds: float = 60.0) -> Generation:
+    return Generation(LM, np.array(ids, np.int32), max_tokens, 1.0, 0, 1.0, 1, time.monotonic() + seconds)
+
+
+async def until(condition) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.002)
+    pytest.fail("never came true")
+
+
+async def hold(device: Device, made: LocalEngine) -> asyncio.Task:
+    """Sends a request that keeps the device busy until the test lets it go."""
+    device.go.clear()
+    device.busy.clear()
+    task = asyncio.create_task(made.infer(request([99])))
+    await until(device.busy.is_set)
+    return task
+
+
+def run(test) -> None:
+    asyncio.run(asyncio.wait_for(test, 30))
+
+
+def test_each_request_gets_its_own_answers_in_order():
+    async def test():
+        async with engine(Device()) as made:
+            wanted = [[[i, i + 1], [i] * 7, [i]] for i in range(40)]
+            outcomes = await asyncio.gather(*(made.infer(request(*rows)) for rows in wanted[:2]))
+            for rows in wanted[2:]:
+                outcomes.append(await made.infer(request(*rows)))
+            for rows, outcome in zip(wanted, outcomes, strict=True):
+                assert [output["ids"].tolist() for output in outcome.outputs] == rows
+                assert [int(output["sum"]) for output in outcome.outputs] == [sum(row) for row in rows]
+
+    run(test())
+
+
+def test_requests_that_wait_together_share_a_batch():
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            held = await hold(device, made)
+            waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(4)]
+            await asyncio.sleep(0)
+            device.go.set()
+            outcomes = await asyncio.gather(held, *waiting)
+            assert [int(outcome.outputs[0]["sum"]) for outcome in outcomes] == [99, 0, 1, 2, 3]
+            assert device.shapes[-1] == (4, 4)
+
+    run(test())
+
+
+def test_a_client_that_goes_while_it_waits_frees_its_place_and_harms_nobody():
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            held = await hold(device, made)
+            stays = asyncio.create_task(made.infer(request([1])))
+            goes = asyncio.create_task(made.infer(request([2])))
+            await asyncio.sleep(0)
+            goes.cancel()
+            await asyncio.gather(goes, return_exceptions=True)
+            device.go.set()
+            assert int((await stays).outputs[0]["sum"]) == 1
+            await held
+            assert device.shapes[-1] == (1, 4), "the one that went away was run"
+
+    run(test())
+
+
+def test_a_client_that_goes_while_its_batch_runs_harms_nobody():
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            held = await hold(device, made)
+            held.cancel()
+            await asyncio.gather(held, return_exceptions=True)
+            device.go.set()
+            assert int((await made.infer(request([5]))).outputs[0]["sum"]) == 5
+
+    run(test())
+
+
+def test_a_deadline_passes_while_the_device_is_busy():
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            held = await hold(device, made)
+            with pytest.raises(DeadlineExceeded):
+                await made.infer(request([1], seconds=0.02))
+            device.go.set()
+            await held
+
+    run(test())
+
+
+def test_a_full_queue_refuses():
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            held = await hold(device, made)
+            waiting = asyncio.create_task(made.infer(request(*[[1]] * 8)))
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                await made.infer(request([2]))
+            device.go.set()
+            await asyncio.gather(held, waiting)
+
+    run(test())
+
+
+def test_a_failed_batch_fails_its_requests_and_the_next_ones_are_answered():
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            device.failure = failing()
+            with pytest.raises(DeviceFailed, match="on fire"):
+                await made.infer(request([1], [2] * 8))
+            device.failure = None
+            assert int((await made.infer(request([5]))).outputs[0]["sum"]) == 5
+
+    run(test())
+
+
+def test_texts_are_generated_side_by_side_and_beside_batches():
+    async def test():
+        async with engine(Device()) as made:
+
+            async def collect(*ids: int) -> list[int]:
+                return [id async for id in made.generate(prompt(*ids, max_tokens=5))]
+
+            texts = await asyncio.gather(collect(1, 2, 3, 4, 5, 6), collect(10), collect(20), made.infer(request([7])))
+            assert texts[0] == [7, 8, 9, 10, 11]
+            assert texts[1] == [11, 12, 13, 14, 15]
+            assert texts[2] == [21, 22, 23, 24, 25]
+            assert int(texts[3].outputs[0]["sum"]) == 7
+
+    run(test())
+
+
+def test_closing_a_text_frees_its_slot():
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            endless = [made.generate(prompt(1, max_tokens=10**6)) for _ in range(2)]
+            for text in endless:
+                await anext(text)
+                await text.aclose()
+            assert [id async for id in made.generate(prompt(5, max_tokens=1))] == [6]
+
+    run(test())
+
+
+def test_a_text_whose_deadline_passes_or_whose_step_fails_says_so():
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            with pytest.raises(DeadlineExceeded):
+                async for _ in made.generate(prompt(1, max_tokens=10**6, seconds=0.05)):
+                    pass
+            device.failure = failing()
+            with pytest.raises(DeviceFailed):
+                async for _ in made.generate(prompt(1)):
+                    pass
+            device.failure = None
+            assert [id async for id in made.generate(prompt(5, max_tokens=1))] == [6]
+
+    run(test())
+
+
+def test_closing_answers_what_was_admitted_and_refuses_what_comes_after():
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            held = await hold(device, made)
+            waiting = asyncio.create_task(made.infer(request([3])))
+            await asyncio.sleep(0)
+            closing = asyncio.create_task(made.close())
+            await until(lambda: made.state() is State.DRAINING)
+            with pytest.raises(EngineUnavailable):
+                await made.infer(request([4]))
+            device.go.set()
+            assert int((await waiting).outputs[0]["sum"]) == 3
+            await held
+            await closing
+            assert made.state() is State.STOPPED
+
+    run(test())
+
+
+def test_a_broken_model_is_refused_with_the_reason_and_the_others_serve():
+    async def test():
+        device = Device()
+        device.broken = {"tagger"}
+        async with engine(device) as made:
+            states = {state.key.name: (state.state, state.reason) for state in made.models()}
+            assert states == {"tagger": (State.REFUSED, "tagger is broken"), "lm": (State.READY, None)}
+            with pytest.raises(ModelNotFound):
+                await made.infer(request([1]))
+            assert [id async for id in made.generate(prompt(5, max_tokens=1))] == [6]
+
+    run(test())
+
+
+def test_an_engine_without_its_device_does_not_start():
+    def make_backend():
+        raise ConfigurationError("there is no GPU")
+
+    async def test():
+        made = LocalEngine(SETTINGS, [version_of("tagger")], make_backend, Metrics())
+        with pytest.raises(ConfigurationError, match="no GPU"):
+            await made.start()
+        with pytest.raises(EngineUnavailable):
+            await made.infer(request([1]))
+        await made.close()
+
+    run(test())
+
+
+def test_a_queue_delay_lets_a_batch_fill():
+    async def test():
+        device = Device()
+        settings = SETTINGS.model_copy(update={"max_queue_delay_seconds": 1.0})
+        async with engine(device, settings) as made:
+            tasks = []
+            for i in range(4):
+                tasks.append(asyncio.create_task(made.infer(request([i]))))
+                await asyncio.sleep(0.005)
+            await asyncio.gather(*tasks)
+            assert device.shapes == [(4, 4)]
+
+    run(test())

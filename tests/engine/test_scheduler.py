@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.engine.padding import Grid
+from service.engine.protocol import Inference, ModelKey
+from service.engine.queue import Job
+from service.engine.scheduler import Batch, Scheduler
+from service.errors import ModelNotFound, Overloaded
+from tests.fakes import Clock
+
+TAGGER, JUDGE = ModelKey("tagger", "1"), ModelKey("judge", "1")
+GRID = Grid((1, 2, 4), (4, 8, 16))
+
+
+def scheduler(clock: Clock, max_entries: int = 100, max_tokens: int = 1000) -> Scheduler:
+    made = Scheduler(clock, max_entries, max_tokens)
+    made.add_model(TAGGER, GRID)
+    made.add_model(JUDGE, GRID)
+    return made
+
+
+def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, deadline: float = 1e9) -> Job:
+    return to.admit(Inference(model, [{"ids": np.zeros(n, np.int32)} for n in lengths], deadline))
+
+
+def taken(from_: Scheduler) -> Batch:
+    batch = from_.take()
+    assert batch is not None
+    return batch
+
+
+def lengths(batch: Batch) -> list[int]:
+    return [entry.length for entry in batch.entries]
+
+
+def test_nothing_waits_nothing_is_taken():
+    assert scheduler(Clock()).take() is None
+
+
+def test_sequences_of_a_bucket_share_a_batch_and_others_do_not():
+    queue = scheduler(Clock())
+    admit(queue, 3, 4, 2)
+    admit(queue, 7)
+    batch = taken(queue)
+    assert (lengths(batch), batch.shape) == ([3, 4, 2], (4, 4))
+    batch = taken(queue)
+    assert (lengths(batch), batch.shape) == ([7], (1, 8))
+    assert queue.take() is None
+
+
+def test_the_oldest_entry_runs_next_whatever_its_lane():
+    queue = scheduler(Clock())
+    admit(queue, 16)
+    for _ in range(8):
+        admit(queue, 2)
+    assert taken(queue).shape[1] == 16
+    admit(queue, 16, model=JUDGE)
+    for _ in range(8):
+        admit(queue, 2)
+    order = [(batch.model, batch.shape[1]) for batch in iter(queue.take, None)]
+    assert order.index((JUDGE, 16)) <= 2, "a lane starves behind another that is always full"
+
+
+def test_rows_that_would_be_filler_go_to_shorter_entries_the_longest_first():
+    queue = scheduler(Clock())
+    admit(queue, 9, 10, 11)  # the grid has no batch of three: one row is left over
+    admit(queue, 1)
+    admit(queue, 5)
+    batch = taken(queue)
+    assert (lengths(batch), batch.shape) == ([9, 10, 11, 5], (4, 16))
+    assert lengths(taken(queue)) == [1]
+
+
+def test_models_never_share_a_batch():
+    queue = scheduler(Clock())
+    admit(queue, 9, 9, 9)
+    admit(queue, 3, model=JUDGE)
+    assert [entry.job.request.model for entry in taken(queue).entries] == [TAGGER] * 3
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_again():
+    queue = scheduler(Clock(), max_entries=2)
+    admit(queue, 4, 4)
+    with pytest.raises(Overloaded, match="2 sequences, 8 tokens") as error:
+        admit(queue, 1)
+    assert error.value.retry_after_seconds > 0
+    assert queue.queued_entries == 2
+    taken(queue)
+    admit(queue, 1)
+
+
+def test_the_bound_on_tokens_counts_too_but_an_empty_queue_takes_any_request():
+    queue = scheduler(Clock(), max_tokens=10)
+    admit(queue, 16)
+    with pytest.raises(Overloaded):
+        admit(queue, 1)
+
+
+def test_a_request_is_admitted_whole_or_not_at_all():
+    queue = scheduler(Clock(), max_entries=3)
+    admit(queue, 4)
+    with pytest.raises(Overloaded):
+        admit(queue, 4, 4, 4)
+    assert (queue.queued_entries, queue.queued_tokens) == (1, 4)
+
+
+def test_an_abandoned_request_gives_its_places_back_at_once_and_never_runs():
+    queue = scheduler(Clock(), max_entries=3)
+    gone, stays = admit(queue, 4, 4), admit(queue, 3)
+    assert queue.abandon(gone) == 2
+    assert queue.queued_entries == 1
+    admit(queue, 2, 2)
+    batch = taken(queue)
+    assert lengths(batch) == [3, 2, 2]
+    assert batch.entries[0].job is stays
+    assert queue.abandon(stays) == 0, "what runs already cannot be taken out"
+
+
+def test_an_entry_whose_deadline_has_passed_costs_no_device_time_and_its_neighbours_run():
+    clock = Clock()
+    queue = scheduler(clock)
+    admit(queue, 4, deadline=clock.now + 1)
+    admit(queue, 4, deadline=clock.now + 9)
+    admit(queue, 4, deadline=clock.now + 1)
+    clock.now += 2
+    assert len(taken(queue).entries) == 1
+    assert (queue.queued_entries, queue.queued_tokens) == (0, 0)
+    assert queue.take() is None
+
+
+def test_a_model_that_is_not_loaded_is_not_admitted():
+    with pytest.raises(ModelNotFound, match="none/1"):
+        admit(scheduler(Clock()), 1, model=ModelKey("none", "1"))
+
+
+def test_the_time_in_the_queue_is_noted():
+    clock = Clock()
+    queue = scheduler(clock)
+    job = admit(queue, 4)
+    clock.now += 0.25
+    assert queue.oldest_wait_seconds() == 0.25
+    taken(queue)
+    assert job.queue_seconds == 0.25
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.lists(st.integers(1, 16), min_size=1, max_size=6),  # a request, by its lengths
+            st.just("take"),
+            st.just("abandon"),
+        ),
+        max_size=60,
+    )
+)
+def test_each_admitted_entry_runs_once_or_is_abandoned_and_the_bounds_hold(actions):
+    clock = Clock()
+    queue = scheduler(clock, max_entries=12, max_tokens=60)
+    jobs: list[Job] = []
+    ran: list[tuple[int, int]] = []
+    abandoned: set[int] = set()
+
+    def run(batch: Batch) -> None:
+        rows, length = batch.shape
+        assert rows in GRID.batch_sizes
+        assert length in GRID.lengths
+        assert 0 < len(batch.entries) <= rows
+        assert all(entry.length <= length for entry in batch.entries)
+        ran.extend((id(entry.job), entry.index) for entry in batch.entries)
+
+    for action in actions:
+        clock.now += 1
+        if action == "take":
+            if (batch := queue.take()) is not None:
+                run(batch)
+            else:
+                assert queue.queued_entries == 0, "the device idles while an entry waits"
+        elif action == "abandon":
+            if jobs:
+                queue.abandon(jobs[len(jobs) // 2])
+                abandoned.add(id(jobs[len(jobs) // 2]))
+        else:
+            try:
+                jobs.append(admit(queue, *action))
+            except Overloaded:
+                assert queue.queued_entries > 0
+            assert queue.queued_tokens <= 60 or queue.queued_entries <= 6
+    while (batch := queue.take()) is not None:
+        run(batch)
+    assert len(ran) == len(set(ran)), "an entry ran twice"
+    wanted = {(id(job), i) for job in jobs for i in range(len(job.entries))}
+    assert {entry for entry in wanted if entry[0] not in abandoned} <= set(ran) <= wanted
+    assert (queue.queued_entries, queue.queued_tokens) == (0, 0)

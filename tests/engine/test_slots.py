@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from service.engine.protocol import Generation, ModelKey
+from service.engine.slots import Slots, Stream
+from service.errors import Overloaded
+from tests.fakes import failing
+
+MODEL = ModelKey("lm", "1")
+
+
+def stream(prompt: list[int], max_tokens: int = 3, deadline: float = 1e9, seed: int = 1) -> Stream:
+    ids = np.array(prompt, np.int32)
+    return Stream(Generation(MODEL, ids, max_tokens, 1.0, 0, 1.0, seed, deadline))
+
+
+def step(slots: Slots, sampled: int = 50, now: float = 0.0):
+    """Runs one step that samples `sampled` in each slot; returns the inputs and what was generated."""
+    assembled = slots.assemble(now)
+    assert assembled is not None
+    streams, inputs = assembled
+    tokens = slots.advance(streams, inputs["lengths"], np.full(len(streams), sampled, np.int32))
+    return inputs, tokens
+
+
+def test_a_prompt_is_read_in_pieces_then_tokens_follow_one_by_one():
+    slots = Slots(2, prefill=4, max_waiting=9)
+    text = stream([1, 2, 3, 4, 5, 6])
+    slots.admit(text)
+    inputs, tokens = step(slots)
+    assert (inputs["ids"][0].tolist(), inputs["lengths"][0], inputs["fresh"][0]) == ([1, 2, 3, 4], 4, True)
+    assert tokens == []
+    inputs, tokens = step(slots, sampled=7)
+    assert (inputs["ids"][0].tolist(), inputs["lengths"][0], inputs["fresh"][0]) == ([5, 6, 0, 0], 2, False)
+    assert tokens == [(text, 7)]
+    inputs, tokens = step(slots, sampled=8)
+    assert (inputs["ids"].tolist(), inputs["position"].tolist()) == ([[7], [0]], [1, 0])
+    assert tokens == [(text, 8)]
+
+
+def test_streams_join_and_leave_between_steps():
+    slots = Slots(1, prefill=4, max_waiting=9)
+    first, second = stream([1], max_tokens=2), stream([2], max_tokens=1)
+    slots.admit(first)
+    slots.admit(second)
+    owners = [step(slots)[1][0][0] for _ in range(3)]
+    assert owners == [first, first, second]
+    assert slots.assemble(0.0) is None
+    assert slots.in_use == 0
+
+
+def test_one_who_reads_a_prompt_does_not_stall_one_who_writes():
+    slots = Slots(2, prefill=4, max_waiting=9)
+    writer, reader = stream([1], max_tokens=9), stream([2] * 20)
+    slots.admit(writer)
+    step(slots)
+    slots.admit(reader)
+    for _ in range(4):
+        inputs, tokens = step(slots)
+        assert inputs["ids"].shape == (2, 4)
+        assert [owner for owner, _ in tokens] == [writer]
+
+
+def test_a_new_stream_in_a_used_slot_starts_fresh():
+    slots = Slots(1, prefill=4, max_waiting=9)
+    slots.admit(stream([1], max_tokens=1))
+    slots.admit(stream([2], max_tokens=1))
+    assert step(slots)[0]["fresh"].tolist() == [True]
+    assert step(slots)[0]["fresh"].tolist() == [True]
+
+
+def test_a_cancelled_or_expired_stream_frees_its_slot_at_the_next_step():
+    slots = Slots(2, prefill=4, max_waiting=9)
+    cancelled, late, next_one = stream([1], 99), stream([1], 99, deadline=5.0), stream([1], 99)
+    for text in (cancelled, late, next_one):
+        slots.admit(text)
+    step(slots, now=1.0)
+    cancelled.cancelled = True
+    _, tokens = step(slots, now=6.0)
+    assert [owner for owner, _ in tokens] == [next_one]
+
+
+def test_one_cancelled_while_its_step_runs_gets_nothing_more():
+    slots = Slots(1, prefill=4, max_waiting=9)
+    text = stream([1], 99)
+    slots.admit(text)
+    streams, inputs = slots.assemble(0.0)
+    text.cancelled = True
+    assert slots.advance(streams, inputs["lengths"], np.array([5], np.int32)) == []
+
+
+def test_those_who_wait_are_bounded():
+    slots = Slots(1, prefill=4, max_waiting=1)
+    slots.admit(stream([1]))
+    with pytest.raises(Overloaded):
+        slots.admit(stream([1]))
+
+
+def test_a_failed_step_ends_the_streams_that_ran_and_spares_those_that_wait():
+    slots = Slots(1, prefill=4, max_waiting=9)
+    running, waiting = stream([1]), stream([2])
+    slots.admit(running)
+    slots.admit(waiting)
+    step(slots)
+    assert slots.fail(failing()) == [running]
+    assert step(slots)[1][0][0] is waiting

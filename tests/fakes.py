@@ -1,0 +1,121 @@
+"""A clock and a device that tests hold in their hands."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service.artifact import Endpoint, Manifest, Task, TensorSpec
+from service.engine.padding import Array, Grid, Tensors
+from service.errors import ArtifactError, DeviceFailed
+from service.registry import ModelVersion
+
+
+class Clock:
+    """Monotonic seconds that move only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Device:
+    """Runs what it is given when it is let: each row's output is its input, and each step's token the one read."""
+
+    device = "test device"
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, int]] = []
+        self.steps: list[Tensors] = []
+        self.go = threading.Event()
+        self.go.set()
+        self.busy = threading.Event()
+        self.failure: Exception | None = None
+        self.broken: set[str] = set()
+
+    def load_sequence_model(self, folder: Path, manifest: Manifest) -> "Echo":
+        return Echo(self._checked(manifest))
+
+    def load_generation_model(self, folder: Path, manifest: Manifest) -> "Repeater":
+        return Repeater(self._checked(manifest))
+
+    def _checked(self, manifest: Manifest) -> "Device":
+        if manifest.name in self.broken:
+            raise ArtifactError(f"{manifest.name} is broken")
+        return self
+
+    def wait(self) -> None:
+        self.busy.set()
+        assert self.go.wait(10), "the test never let the device go"
+        if self.failure is not None:
+            raise self.failure
+
+
+class Echo:
+    """Gives each row its ids back (timed), and their sum."""
+
+    timed_outputs = frozenset({"ids"})
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    def warm_up(self, grid: Grid) -> Iterator[tuple[int, int]]:
+        yield from grid.shapes
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        self._device.shapes.append(inputs["ids"].shape)
+        self._device.wait()
+        return {"ids": inputs["ids"].copy(), "sum": inputs["ids"].sum(axis=1)}
+
+
+class Repeater:
+    """Samples, for each slot, the last id that it read, plus one."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    def warm_up(self, slots: int, lengths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+        yield from ((slots, length) for length in lengths)
+
+    def step(self, inputs: Tensors) -> Array:
+        self._device.steps.append(inputs)
+        self._device.wait()
+        ids, lengths = inputs["ids"], inputs["lengths"]
+        return ids[np.arange(len(ids)), lengths - 1] + 1
+
+
+def failing() -> DeviceFailed:
+    return DeviceFailed("the device is on fire")
+
+
+def version_of(name: str, task: Task = "tag", **changes: Any) -> ModelVersion:
+    """A model version with a manifest and no files."""
+    ids = TensorSpec(dtype="int32", axes=("B", "T"))
+    endpoint = Endpoint(inputs={"ids": ids, "lengths": TensorSpec(dtype="int32", axes=("B",))}, outputs={"ids": ids})
+    manifest = Manifest(
+        name=name,
+        version="1",
+        task=task,
+        description="for tests",
+        language="en",
+        recipe=name,
+        seed=1,
+        command="none",
+        created=datetime(2026, 1, 1, tzinfo=UTC),
+        licence="MIT",
+        data=(),
+        metrics=(),
+        endpoints={"run": endpoint},
+        labels={},
+        vocabularies={},
+        tokenizer=None,
+        length_quantiles={},
+        frameworks={},
+        files={},
+    )
+    return ModelVersion(Path("nowhere"), manifest.model_copy(update=changes), {})
