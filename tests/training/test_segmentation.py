@@ -3,7 +3,7 @@
 import pytest
 
 from service.text.tokenizer import Sentence, Token
-from training.segmentation import Scores, read_gold, score, spacy_alone
+from training.segmentation import Scores, SpacyAlone, read_gold, score
 
 CONLLU = """# newdoc id = one
 # sent_id = 1
@@ -60,6 +60,6 @@ def test_scores() -> None:
 
 def test_spacy_alone_keeps_the_offsets_of_the_whole_text() -> None:
     text = "One here. Two.\n\nThree, four"
-    sentences = spacy_alone(text)
+    sentences = SpacyAlone().sentences(text)
     assert [text[s.start : s.end] for s in sentences] == ["One here.", "Two.", "Three, four"]
     assert all(text[token.start : token.end] == token.text for s in sentences for token in s.tokens)
