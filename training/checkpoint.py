@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class Checkpoints:
 
     def _read(self, path: Path, variables: Sequence[Any]) -> Progress:
         try:
-            with np.load(path) as arrays:
+            with path.open("rb") as file, np.load(file) as arrays:
                 content = json.loads(str(arrays[PROGRESS]))
                 if content.pop("settings") != self._settings:
                     raise CheckpointError(
@@ -78,6 +79,6 @@ class Checkpoints:
                     )
                 for i, variable in enumerate(variables):
                     variable.assign(arrays[str(i)])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise CheckpointError(f"{path} cannot be read ({error}): remove {self.folder}") from error
         return Progress(**content)

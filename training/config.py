@@ -28,6 +28,7 @@ class Recipe(ABC):
         description: what the model does, for people.
         language: BCP 47.
         licence: that the model is released under.
+        limits: what the model cannot do, for its card.
         seed: of the weights, the order of the examples, and dropout.
         threads: of the arithmetic. One is nearly as fast as two at these sizes, and repeats exactly.
         epochs: passes over the train split.
@@ -42,6 +43,7 @@ class Recipe(ABC):
     description: str
     language: str
     licence: str
+    limits: str
     seed: int = 1
     threads: int = 1
     epochs: int

@@ -23,14 +23,13 @@ class Diverged(TagwerkError):  # noqa: N818 (says what happened)
     """The loss is no number any more."""
 
 
-def train(recipe: Recipe, console: Console) -> tuple[Task, keras.Model]:
-    """Trains a recipe, or goes on with it where an earlier run was interrupted.
+def train(task: Task, console: Console) -> None:
+    """Trains a task's recipe, or goes on with it where an earlier run was interrupted.
 
-    Returns:
-        The task, and the network with the weights of the epoch that was best on dev.
+    What it leaves is the run's checkpoints, the weights of the epoch that was best on dev among them.
     """
+    recipe = task.recipe
     keras.utils.set_random_seed(recipe.seed)
-    task = recipe.task()
     model = task.network()
     optimizer = keras.optimizers.Adam(recipe.learning_rate)
     optimizer.build(model.trainable_variables)
@@ -75,8 +74,19 @@ def train(recipe: Recipe, console: Console) -> tuple[Task, keras.Model]:
             progress.history.append({"loss": loss_sum / tokens} | {m.name: m.value for m in metrics})
             checkpoints.save(everything, progress)
             report.epoch_done(loss_sum / tokens, tokens, seconds, metrics, best)
-    checkpoints.restore_best(model.variables)
-    return task, model
+
+
+def best_of_run(task: Task) -> keras.Model:
+    """Returns the network with the weights of the epoch that was best on dev."""
+    model = task.network()
+    Checkpoints(runs_folder(), task.recipe).restore_best(model.variables)
+    return model
+
+
+def set_threads(threads: int) -> None:
+    """Sets the threads of TensorFlow's arithmetic; only before it has run anything."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def make_step(

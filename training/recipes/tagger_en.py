@@ -7,6 +7,9 @@ recipe = TaggingRecipe(
     description="Tags English words with universal parts of speech, Penn Treebank tags and features",
     language="en",
     licence="CC BY-SA 4.0",
+    limits="Trained on weblogs, newsgroups, e-mails, reviews and questions of 2001 to 2011. It takes words as that "
+    "treebank splits them, and is surer of words that it knows: see the figures of unknown words. Other domains, "
+    "dialects and languages are not measured.",
     corpus="ewt",
     tokenizer="spacy-en",
     epochs=20,

@@ -1,0 +1,137 @@
+"""What is exported: complete, checked, and the same figures as before."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service import artifact
+from service.errors import ArtifactError
+from training import evaluate, export
+from training.dataset import collate
+from training.loop import make_predict
+from training.tasks.tagging import Tagging
+
+MakeTagging = Callable[..., Tagging]
+
+
+@pytest.fixture(scope="module")
+def exported(tagging: MakeTagging, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tagging, Any, Path]:
+    """Exports a network as it is before training: as good as any other."""
+    task = tagging()
+    model = task.network()
+    metrics = task.evaluate(make_predict(task, model), "test")
+    return task, model, export.export(task, model, metrics, tmp_path_factory.mktemp("store"))
+
+
+def test_a_version_is_complete(exported: tuple[Tagging, Any, Path]) -> None:
+    task, _, folder = exported
+    manifest = artifact.read_manifest(folder)
+    artifact.verify_files(folder, manifest)
+    assert (manifest.name, manifest.version, manifest.task) == ("tagger-tiny", "1", "tag")
+    assert manifest.endpoints == {"tag": task.endpoint}
+    assert manifest.labels["upos"] == ("NOUN", "DET", "VERB", "ADV")
+    assert manifest.length_quantiles == {"p50": 5, "p90": 6, "p99": 7, "max": 7}
+    vocabularies = artifact.read_vocabularies(folder, manifest)
+    assert vocabularies["words"].lowercase
+    assert not vocabularies["characters"].lowercase
+
+
+def test_the_model_card_says_what_it_was_made_of(exported: tuple[Tagging, Any, Path]) -> None:
+    folder = exported[2]
+    card = (folder / artifact.MODEL_CARD).read_text(encoding="utf-8")
+    for part in ("tagger-tiny", "CC0", "https://example.org/tiny", "Twenty sentences.", "| test | UPOS |"):
+        assert part in card
+    assert "tagwerk-train train tagger-tiny" in card
+
+
+def test_goldens_are_what_the_network_gives(exported: tuple[Tagging, Any, Path]) -> None:
+    task, model, folder = exported
+    goldens = artifact.read_goldens(folder)
+    assert [golden.source for golden in goldens] == [example.source for example in task.goldens()]
+    for golden, example in zip(goldens, task.goldens(), strict=True):
+        outputs = task.predict(model, collate([example]).inputs)
+        assert golden.outputs.keys() == {"upos", "xpos", "feats"}
+        for name, output in outputs.items():
+            np.testing.assert_allclose(golden.outputs[name], output[0], atol=1e-6)
+            assert np.array(golden.outputs[name]).shape[0] == len(golden.source)
+
+
+def test_a_batch_gives_each_row_what_it_gives_alone(exported: tuple[Tagging, Any, Path]) -> None:
+    task, _, folder = exported
+    predict = export.load_endpoint(folder, "tag", jit_compile=True)
+    examples = task.goldens()
+    together = predict(collate(examples).inputs)
+    for row, example in enumerate(examples):
+        alone = predict(collate([example]).inputs)
+        for name, output in alone.items():
+            np.testing.assert_allclose(together[name][row, : len(example)], output[0], atol=1e-5)
+
+
+def test_padded_words_and_filler_rows_give_probabilities(exported: tuple[Tagging, Any, Path]) -> None:
+    predict = export.load_endpoint(exported[2], "tag")
+    inputs = {
+        "word_ids": np.zeros((2, 3), np.int32),
+        "char_ids": np.zeros((2, 3, 12), np.int32),
+        "lengths": np.array([1, 1], np.int32),
+    }
+    for output in predict(inputs).values():
+        np.testing.assert_allclose(output.sum(axis=-1), 1, atol=1e-5)
+
+
+def test_the_next_export_is_the_next_version(exported: tuple[Tagging, Any, Path]) -> None:
+    task, model, folder = exported
+    store = folder.parent.parent
+    assert export.export(task, model, [], store).name == "2"
+    assert evaluate.newest_version(store, task.recipe.name).name == "2"
+
+
+def test_a_model_that_does_not_give_its_goldens_is_not_exported(
+    tagging: MakeTagging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = tagging()
+
+    def wrong(folder: Path, goldens: Any) -> None:
+        lines = []
+        for golden in goldens:
+            content = json.loads(golden.model_dump_json())
+            content["outputs"]["upos"][0][0] += 1e-3
+            lines.append(json.dumps(content) + "\n")
+        (folder / artifact.GOLDENS).write_text("".join(lines), encoding="utf-8")
+
+    monkeypatch.setattr(artifact, "write_goldens", wrong)
+    with pytest.raises(ArtifactError, match="another upos"):
+        export.export(task, task.network(), [], tmp_path)
+    assert list((tmp_path / task.recipe.name).iterdir()) == []
+
+
+def test_evaluation_reads_the_exported_model_alone(
+    exported: tuple[Tagging, Any, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, _, folder = exported
+    monkeypatch.setattr(evaluate, "load_recipe", lambda name: RecipeOf(task))
+    _, metrics = evaluate.evaluate(folder.parent.parent, task.recipe.name)
+    assert metrics == artifact.read_manifest(folder).metrics
+    assert {metric.name for metric in metrics} >= {"UPOS", "XPOS", "UFeats", "UPOS, unknown words"}
+
+
+def test_evaluation_refuses_a_model_of_other_data(
+    exported: tuple[Tagging, Any, Path], tagging: MakeTagging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, _, folder = exported
+    monkeypatch.setattr(evaluate, "load_recipe", lambda name: RecipeOf(tagging(word_count=9)))
+    with pytest.raises(ArtifactError, match="other data"):
+        evaluate.evaluate(folder.parent.parent, task.recipe.name)
+
+
+class RecipeOf:
+    """Stands for a recipe whose corpora are at hand."""
+
+    def __init__(self, task: Tagging) -> None:
+        self._task = task
+
+    def task(self) -> Tagging:
+        return self._task
