@@ -5,49 +5,24 @@ go to `data/`. So a machine without a network works from a folder that already h
 """
 
 import gzip
-import hashlib
 import os
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-import httpx
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from service.artifact import DataSource
 from service.errors import ConfigurationError, TagwerkError
+from training.download import File, checksum_of, download
 
 DOWNLOADS = Path("data")
 DATA_DIR = "TAGWERK_DATA_DIR"
 
 
 class CorpusError(TagwerkError):
-    """A corpus file is missing, altered, or cannot be downloaded."""
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of a corpus.
-
-    `sha256` is of the content that is used: after gzip is undone, and of the first `lines` lines only where
-    the public file goes on with something else. `size` is that of the download, in bytes.
-    """
-
-    name: str
-    address: str
-    size: int
-    sha256: str
-    lines: int | None = None
+    """A corpus file is missing or altered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +142,7 @@ def sources(corpus: str) -> tuple[DataSource, ...]:
 
 
 def fetch(corpora: Iterable[str]) -> None:
-    """Downloads what is not here yet of the corpora, and says so on the terminal. Raises CorpusError."""
+    """Downloads what is not here yet of the corpora, and says so on the terminal."""
     console = Console()
     for corpus in corpora:
         missing = []
@@ -177,7 +152,7 @@ def fetch(corpora: Iterable[str]) -> None:
             else:
                 missing.append(file)
         if missing:
-            _download_all(corpus, missing, console)
+            download(missing, DOWNLOADS / _corpus(corpus).folder, console)
 
 
 def _corpus(name: str) -> Corpus:
@@ -195,7 +170,7 @@ def _find(corpus: str, key: str) -> Path | None:
         plain = root / what.folder / file.name
         for candidate in (plain, plain.with_name(plain.name + ".gz")):
             if candidate.is_file():
-                if _checksum(candidate) != file.sha256:
+                if checksum_of(candidate) != file.sha256:
                     raise CorpusError(f"{candidate} is not the published file; remove it and fetch again")
                 return candidate
     return None
@@ -207,64 +182,3 @@ def _roots() -> list[Path]:
     if not Path(named).is_dir():
         raise ConfigurationError(f"{DATA_DIR}={named} is not a folder")
     return [Path(named), DOWNLOADS]
-
-
-def _checksum(path: Path) -> str | None:
-    """Returns the SHA-256 of the content, None where gzip cannot be undone."""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        return None
-
-
-def _download_all(corpus: str, files: list[File], console: Console) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    folder = DOWNLOADS / _corpus(corpus).folder
-    client = httpx.Client(follow_redirects=True, timeout=30, headers={"Accept-Encoding": "identity"})
-    with client, Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        for file in files:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                _download(client, file, folder / file.name, progress)
-            except httpx.HTTPStatusError as error:
-                raise CorpusError(f"{file.address} answers {error.response.status_code}") from error
-            except httpx.HTTPError as error:
-                reason = str(error) or type(error).__name__
-                message = f"{file.address} cannot be downloaded ({reason}); fetch again to go on"
-                raise CorpusError(message) from error
-            except OSError as error:
-                raise CorpusError(f"{folder / file.name} cannot be written: {error.strerror}") from error
-
-
-def _download(client: httpx.Client, file: File, target: Path, progress: Progress) -> None:
-    """Downloads to `<target>.part`, going on where an earlier download stopped, and renames what is complete.
-
-    The part stays when the connection breaks, and only then.
-    """
-    part = target.with_name(target.name + ".part")
-    try:
-        if not part.exists() or part.stat().st_size != file.size:
-            _receive(client, file, part, progress)
-        if file.lines is not None:
-            part.write_bytes(b"".join(part.read_bytes().splitlines(keepends=True)[: file.lines]))
-        if (checksum := _checksum(part)) != file.sha256:
-            raise CorpusError(f"{file.address} has changed: sha256 {checksum}, not {file.sha256}")
-        part.replace(target)
-    except (OSError, CorpusError):
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _receive(client: httpx.Client, file: File, part: Path, progress: Progress) -> None:
-    """Receives the file into `part`, after what the part already holds if the server can go on from there."""
-    here = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={here}-"} if 0 < here < file.size else {}
-    with client.stream("GET", file.address, headers=headers) as response:
-        response.raise_for_status()
-        resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
-        bar = progress.add_task(file.name, total=file.size, completed=here if resumed else 0)
-        with part.open("ab" if resumed else "wb") as stream:
-            for chunk in response.iter_bytes():
-                stream.write(chunk)
-                progress.advance(bar, len(chunk))

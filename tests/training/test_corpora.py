@@ -13,7 +13,8 @@ import pytest
 
 from service.errors import ConfigurationError
 from training import corpora
-from training.corpora import Corpus, CorpusError, File
+from training.corpora import Corpus, CorpusError
+from training.download import DownloadError, File
 
 CONTENT = b"".join(b"line %d of the toy corpus\n" % i for i in range(2000))
 
@@ -103,7 +104,7 @@ def test_downloads_once(
 def test_goes_on_where_the_connection_broke(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, server.address)
     server.cut = 1000
-    with pytest.raises(CorpusError, match="fetch again to go on"):
+    with pytest.raises(DownloadError, match="fetch again to go on"):
         corpora.fetch(["toy"])
     assert names(folder) == ["toy.txt.part"]
     assert (folder / "toy.txt.part").read_bytes() == CONTENT[:1000]
@@ -136,7 +137,7 @@ def test_takes_a_part_that_is_complete(server: Server, folder: Path, monkeypatch
 def test_a_wrong_checksum_leaves_nothing(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, server.address)
     server.files["/toy.txt"] = CONTENT.replace(b"toy", b"boy")
-    with pytest.raises(CorpusError, match="has changed: sha256"):
+    with pytest.raises(DownloadError, match="has changed: sha256"):
         corpora.fetch(["toy"])
     assert names(folder) == []
 
@@ -144,14 +145,14 @@ def test_a_wrong_checksum_leaves_nothing(server: Server, folder: Path, monkeypat
 def test_a_missing_address_leaves_nothing(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, server.address)
     server.files.clear()
-    with pytest.raises(CorpusError, match=r"toy\.txt answers 404"):
+    with pytest.raises(DownloadError, match=r"toy\.txt answers 404"):
         corpora.fetch(["toy"])
     assert names(folder) == []
 
 
 def test_no_network_is_one_clear_message(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, "http://127.0.0.1:9")
-    with pytest.raises(CorpusError, match=r"http://127\.0\.0\.1:9/toy\.txt cannot be downloaded"):
+    with pytest.raises(DownloadError, match=r"http://127\.0\.0\.1:9/toy\.txt cannot be downloaded"):
         corpora.fetch(["toy"])
     assert names(folder) == []
 
@@ -161,7 +162,7 @@ def test_a_full_disk_leaves_nothing(server: Server, folder: Path, monkeypatch: p
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # the disk takes 10 000 bytes a file
     try:
-        with pytest.raises(CorpusError, match=r"toy\.txt cannot be written: File too large"):
+        with pytest.raises(DownloadError, match=r"toy\.txt cannot be written: File too large"):
             corpora.fetch(["toy"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
