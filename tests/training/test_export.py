@@ -34,7 +34,7 @@ def test_a_version_is_complete(exported: tuple[Tagging, Any, Path]) -> None:
     assert (manifest.name, manifest.version, manifest.task) == ("tagger-tiny", "1", "tag")
     assert manifest.endpoints == {"tag": task.endpoint}
     assert manifest.labels["upos"] == ("NOUN", "DET", "VERB", "ADV")
-    assert manifest.length_quantiles == {"p50": 5, "p90": 6, "p99": 7, "max": 7}
+    assert manifest.length_quantiles == {"p50": 6, "p90": 7, "p99": 7, "max": 7}
     vocabularies = artifact.read_vocabularies(folder, manifest)
     assert vocabularies["words"].lowercase
     assert not vocabularies["characters"].lowercase
