@@ -1,0 +1,18 @@
+"""Words read by a bidirectional GRU, on all phrases of the Stanford Sentiment Treebank."""
+
+from training.tasks.sentiment import SentimentRecipe
+
+recipe = SentimentRecipe(
+    name="sentiment-en",
+    description="Tells whether an English text is negative, neutral or positive",
+    language="en",
+    licence="MIT",
+    limits="Learnt from sentences of film reviews. Other subjects work where they are praised and blamed in the same "
+    "words. Irony, comparisons and what a reader must know are often lost.",
+    corpus="sst",
+    epochs=6,
+    batch_tokens=1024,
+    learning_rate=1e-3,
+    clip_norm=1.0,
+    averaging=0.998,
+)

@@ -1,0 +1,148 @@
+"""Predicting each next character of a text, on a corpus that is one long text."""
+
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import ops
+
+from service.artifact import DataSource, Endpoint, Metric, TensorSpec
+from service.text.encoding import Ids, encode_tokens
+from service.text.vocabulary import Vocabulary
+from training import corpora
+from training.cells import Tensor
+from training.config import Recipe
+from training.dataset import Array, Batch, Example, length_quantiles
+from training.models.language_model import LanguageModel, LanguageModelSizes
+from training.scorer import CROSS_ENTROPY, cross_entropy
+from training.tasks.base import Predict, State, Task, Tensors
+
+STRETCHES = 64  # that a split is read in side by side to be measured
+CONTEXT = 512  # characters that each stretch but the first is read before it is measured
+GOLDENS = ("\n", "O", "ROMEO:\n", "To be, or not to be", "What say you to this, my lord?\n\nKING", "z$3& éß")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelRecipe(Recipe):
+    """Settings of a language model. A batch has `batch_tokens / chunk` rows.
+
+    Attributes:
+        corpus: of training.corpora, with one file, "text".
+        test_share: of the text, its end, to test on.
+        dev_share: of what is before that, its end, to choose the epoch by.
+        chunk: characters that gradients go back through (truncated BPTT, Williams and Peng 1990); states go on.
+        sizes: of the network.
+    """
+
+    corpus: str
+    test_share: float = 0.1
+    dev_share: float = 0.05
+    chunk: int = 64
+    sizes: LanguageModelSizes = field(default_factory=LanguageModelSizes)
+
+    def task(self) -> "LanguageModelling":
+        return LanguageModelling(self, corpora.read(self.corpus, "text"), corpora.sources(self.corpus))
+
+
+class LanguageModelling(Task):
+    """See Task. text: train, dev and test, in this order."""
+
+    kind = "generate"
+    endpoint_name = "step"
+    chosen_by = CROSS_ENTROPY
+    lower_is_better = True
+    tokenizer = None
+
+    def __init__(self, recipe: LanguageModelRecipe, text: str, data: tuple[DataSource, ...]) -> None:
+        self.recipe: LanguageModelRecipe = recipe
+        self.data = data
+        test = int(len(text) * (1 - recipe.test_share))
+        dev = int(test * (1 - recipe.dev_share))
+        train = text[:dev]
+        characters = Vocabulary.count(train)
+        self.vocabularies = {"characters": characters}
+        self.labels = {}
+        self.length_quantiles = length_quantiles(len(line) + 1 for line in train.splitlines())
+        parts = {"train": train, "dev": text[dev:test], "test": text[test:]}
+        self._splits = {split: encode_tokens(part, characters) for split, part in parts.items()}
+        self._rows = max(1, recipe.batch_tokens // recipe.chunk)
+        self._state_size = self.network().state_size
+        self.endpoint = Endpoint(
+            inputs={
+                "ids": TensorSpec(dtype="int32", axes=("B", "T")),
+                "lengths": TensorSpec(dtype="int32", axes=("B",)),
+                "state": TensorSpec(dtype="float32", axes=("B", self._state_size)),
+            },
+            outputs={
+                "logits": TensorSpec(dtype="float32", axes=("B", len(characters))),
+                "state": TensorSpec(dtype="float32", axes=("B", self._state_size)),
+            },
+        )
+
+    def network(self) -> LanguageModel:
+        return LanguageModel(len(self.vocabularies["characters"]), self.recipe.sizes)
+
+    def train_batches(self, rng: np.random.Generator) -> list[Batch]:
+        """Cuts the text into rows that are read side by side; each epoch begins at another place of it."""
+        ids = self._splits["train"]
+        ids = np.roll(ids, -rng.integers(len(ids)))
+        chunk = self.recipe.chunk
+        steps = max(1, (len(ids) // self._rows - 1) // chunk)
+        width = min(steps * chunk + 1, len(ids) // self._rows)
+        rows = ids[: self._rows * width].reshape(self._rows, width)
+        return [self._batch(rows[:, i : i + chunk + 1]) for i in range(0, steps * chunk, chunk)]
+
+    def initial_state(self) -> State:
+        return ops.zeros((self._rows, self._state_size))
+
+    def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
+        logits, state = model(**inputs, state=state, training=True)
+        return ops.mean(ops.sparse_categorical_crossentropy(targets["ids"], logits, from_logits=True)), state
+
+    def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
+        logits, state = model.next(**inputs)
+        return {"logits": logits, "state": state}
+
+    def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
+        """Measures every character of the split but its first, the state carried on from one to the next.
+
+        The split is cut into stretches that are read side by side; each has also read what precedes it.
+        """
+        ids = self._splits[split]
+        starts = np.linspace(1, len(ids), STRETCHES, endpoint=False, dtype=int)  # the first target of each
+        ends = np.append(starts[1:], len(ids))
+        state = np.zeros((STRETCHES, self._state_size), np.float32)
+        lengths = np.ones(STRETCHES, np.int32)
+        losses: list[Array] = []
+        for step in range(-CONTEXT, int((ends - starts).max())):
+            at = starts + step  # of the target
+            outputs = predict({"ids": ids[np.clip(at - 1, 0, None)][:, None], "lengths": lengths, "state": state})
+            state = np.where((at > 0)[:, None], outputs["state"], 0.0)
+            measured = (step >= 0) & (at < ends)
+            targets = ids[np.minimum(at, len(ids) - 1)]
+            losses.append(_losses(outputs["logits"], targets)[measured])
+        return cross_entropy(np.concatenate(losses), split)
+
+    def goldens(self) -> list[Example]:
+        rng = np.random.default_rng(0)
+        examples = []
+        for i, text in enumerate(GOLDENS):
+            # every other one from the middle of a text: a state that is not zero
+            state = (rng.uniform(-0.5, 0.5, self._state_size) if i % 2 else np.zeros(self._state_size)).round(3)
+            ids = encode_tokens(text, self.vocabularies["characters"])
+            examples.append(Example(text, {"ids": ids, "state": state.astype(np.float32)}))
+        return examples
+
+    def _batch(self, rows: Ids) -> Batch:
+        """Returns rows of characters and, one to the right, their targets."""
+        lengths = np.full(len(rows), rows.shape[1] - 1, np.int32)
+        return Batch({"ids": rows[:, :-1], "lengths": lengths}, {"ids": rows[:, 1:]})
+
+
+def _losses(logits: Array, targets: Ids) -> Array:
+    """Returns minus the log-probability of each target, in nats. logits  # [B, V]; targets  # [B]."""
+    logits = logits.astype(np.float64)
+    highest = logits.max(axis=-1)
+    normalizer = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=-1))
+    losses: Array = normalizer - logits[np.arange(len(targets)), targets]
+    return losses

@@ -1,0 +1,143 @@
+"""Telling whether a text is negative, neutral or positive, on the phrases of the Stanford Sentiment Treebank."""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+import keras
+import numpy as np
+from keras import ops
+
+from service.artifact import DataSource, Endpoint, Metric, TensorSpec
+from service.text.encoding import encode_tokens
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.vocabulary import PAD, UNK, Vocabulary
+from training import corpora, sst
+from training.cells import Tensor
+from training.config import Recipe
+from training.dataset import Array, Batch, Example, bucketed, collate, in_length_order, length_quantiles
+from training.models.sentiment import SentimentClassifier, SentimentSizes
+from training.scorer import SST2, sentiment_accuracy
+from training.tasks.base import Predict, State, Task, Tensors
+
+LABELS = ("negative", "neutral", "positive")
+LABEL_OF_GRADE = (0, 0, 1, 2, 2)
+EVALUATION_TOKENS = 2000  # positions in a batch
+GOLDEN_LENGTHS = (2, 3, 5, 8, 13, 21, 34)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentimentRecipe(Recipe):
+    """Settings of a sentiment classifier.
+
+    Attributes:
+        corpus: of training.corpora, with trees of train, dev and test.
+        word_count: how often a word must be seen to be in the vocabulary.
+        word_dropout: the share of words that are read as UNK in training.
+        sizes: of the network.
+    """
+
+    corpus: str
+    word_count: int = 1
+    word_dropout: float = 0.1
+    sizes: SentimentSizes = field(default_factory=SentimentSizes)
+
+    def task(self) -> "Sentiment":
+        tokenizer = SpacyTokenizer()
+
+        @cache
+        def tokenize(word: str) -> tuple[str, ...]:
+            return tuple(token.text for token in tokenizer.tokens(word))
+
+        splits = {s: list(sst.read(corpora.read(self.corpus, s), tokenize)) for s in ("train", "dev", "test")}
+        return Sentiment(self, splits, corpora.sources(self.corpus))
+
+
+class Sentiment(Task):
+    """See Task. splits: the phrases of each tree of train, dev and test, the whole sentence last.
+
+    The network learns the five grades of the treebank, which tell it more than three labels; the endpoint adds up
+    the probabilities of the grades of each label.
+    """
+
+    kind = "classify"
+    endpoint_name = "classify"
+    chosen_by = SST2
+    tokenizer = "spacy-en"
+
+    def __init__(
+        self, recipe: SentimentRecipe, splits: dict[str, list[list[sst.Phrase]]], data: tuple[DataSource, ...]
+    ) -> None:
+        self.recipe: SentimentRecipe = recipe
+        self.data = data
+        sentences = {split: [tree[-1] for tree in trees] for split, trees in splits.items()}
+        words = Vocabulary.count(
+            (token for sentence in sentences["train"] for token in sentence.tokens),
+            at_least=recipe.word_count,
+            lowercase=True,
+        )
+        self.vocabularies = {"words": words}
+        self.labels = {"sentiment": LABELS}
+        self.length_quantiles = length_quantiles(len(sentence.tokens) for sentence in sentences["train"])
+        self.endpoint = Endpoint(
+            inputs={
+                "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
+                "lengths": TensorSpec(dtype="int32", axes=("B",)),
+            },
+            outputs={"probabilities": TensorSpec(dtype="float32", axes=("B", len(LABELS)))},
+        )
+        phrases = _distinct(phrase for tree in splits["train"] for phrase in tree)
+        self._train = [self._example(phrase) for phrase in phrases]
+        self._splits = {s: [self._example(sentence) for sentence in sentences[s]] for s in ("dev", "test")}
+
+    def network(self) -> keras.Model:
+        return SentimentClassifier(len(self.vocabularies["words"]), sst.GRADES, self.recipe.sizes)
+
+    def train_batches(self, rng: np.random.Generator) -> list[Batch]:
+        return [
+            replace(batch, inputs=batch.inputs | {"word_ids": self._with_unknown(batch.inputs["word_ids"], rng)})
+            for batch in bucketed(self._train, self.recipe.batch_tokens, rng)
+        ]
+
+    def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
+        logits = model(**inputs, training=True)
+        return ops.mean(ops.sparse_categorical_crossentropy(targets["grade"], logits, from_logits=True)), state
+
+    def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
+        grades = ops.softmax(model(**inputs, training=False))  # [B, 5]
+        return {"probabilities": ops.matmul(grades, ops.one_hot(LABEL_OF_GRADE, len(LABELS)))}
+
+    def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
+        """Measures whole sentences."""
+        examples = self._splits[split]
+        probabilities = np.zeros((len(examples), len(LABELS)))
+        for rows in in_length_order(examples, EVALUATION_TOKENS):
+            batch = collate([examples[i] for i in rows])
+            probabilities[rows] = predict(batch.inputs)["probabilities"]
+        labels = np.array([LABEL_OF_GRADE[int(example.targets["grade"])] for example in examples])
+        return sentiment_accuracy(probabilities, labels, split)
+
+    def goldens(self) -> list[Example]:
+        ordered = sorted(self._splits["dev"], key=len)
+        lengths = [len(example) for example in ordered]
+        chosen = {bisect_left(lengths, length) for length in GOLDEN_LENGTHS} - {len(ordered)}
+        return [ordered[i] for i in sorted(chosen)]
+
+    def _example(self, phrase: sst.Phrase) -> Example:
+        ids = encode_tokens(phrase.tokens, self.vocabularies["words"])
+        return Example(phrase.tokens, {"word_ids": ids}, {"grade": np.array(phrase.grade, np.int32)})
+
+    def _with_unknown(self, word_ids: Array, rng: np.random.Generator) -> Array:
+        """Drops words, so that UNK is learnt, and to rely on no word alone."""
+        dropped = (rng.random(word_ids.shape) < self.recipe.word_dropout) & (word_ids != PAD)
+        return np.where(dropped, UNK, word_ids).astype(np.int32)
+
+
+def _distinct(phrases: Iterable[sst.Phrase]) -> list[sst.Phrase]:
+    """Returns each phrase once, in lower case, with the grade that it has most often."""
+    grades: defaultdict[tuple[str, ...], Counter[int]] = defaultdict(Counter)
+    for phrase in phrases:
+        grades[tuple(token.lower() for token in phrase.tokens)][phrase.grade] += 1
+    return [sst.Phrase(tokens, counts.most_common(1)[0][0]) for tokens, counts in grades.items()]
