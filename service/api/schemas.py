@@ -91,7 +91,7 @@ class GenerateRequest(Request):
         examples=[7],
     )
     stop: Annotated[
-        list[Annotated[Text, Field(min_length=1, max_length=100)]],
+        list[Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_is_unicode)]],
         BeforeValidator(_as_list),
         Field(max_length=16),
         WithJsonSchema(

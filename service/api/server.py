@@ -1,8 +1,10 @@
 """The process that serves: one event loop for HTTP, one thread for the device."""
 
+import asyncio
 import logging
 import math
 import os
+import socket
 import time
 from types import FrameType
 
@@ -20,6 +22,9 @@ from service.tasks.catalog import Catalog
 from service.text.spacy_tokenizer import SpacyTokenizer
 
 log = logging.getLogger("tagwerk.server")
+
+
+LINGER_SECONDS = 0.2  # for a request to arrive on a connection that is open
 
 
 def run_server(settings: Settings) -> int:
@@ -67,7 +72,7 @@ class Server(uvicorn.Server):
 
     def serve_until_stopped(self) -> int:
         """Returns the exit status. Raises the error that kept the engine from starting."""
-        self.run()
+        self.run([self.config.bind_socket()])
         if self._context.failure is not None:
             raise self._context.failure
         return 0
@@ -79,6 +84,21 @@ class Server(uvicorn.Server):
             self._context.draining = True
             delay = self._context.settings.drain_delay_seconds
             self._stop_at = time.monotonic() + (delay if self._context.engine.state() is State.READY else 0)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Closes the door before it shows anyone out.
+
+        The base class closes connections that have no request in hand, among them those just accepted, whose request
+        is on its way. So: let nobody new into the kernel's queue, accept who is in it, and give them time to ask. Their
+        answers close their connections.
+        """
+        for listening in sockets or []:
+            listening.listen(0)
+        await asyncio.sleep(LINGER_SECONDS)
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LINGER_SECONDS)
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Says, ten times a second, whether to stop."""

@@ -1,0 +1,42 @@
+"""Whatever the OpenAPI document allows or forbids: no 5xx, and answers of the shape that it promises."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.conftest import Server
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@pytest.fixture(scope="module")
+def schema(server: Server) -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "forbidden"])
+@pytest.mark.parametrize("path", ["/tag", "/classify", "/generate"])
+def test_no_body_breaks_the_service(schema, path, mode):
+    @settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=schema[path]["POST"].as_strategy(generation_mode=mode))
+    def fuzz(case):
+        case.call_and_validate(checks=CHECKS)
+
+    fuzz()
+
+
+@pytest.mark.parametrize("path", ["/models", "/models/{name}", "/livez", "/readyz", "/healthz", "/metrics"])
+def test_no_name_breaks_the_service(schema, path):
+    @settings(max_examples=20, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=schema[path]["GET"].as_strategy())
+    def fuzz(case):
+        case.call_and_validate(checks=CHECKS)
+
+    fuzz()

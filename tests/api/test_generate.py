@@ -1,0 +1,51 @@
+import httpx
+import pytest
+
+from service.api import schemas
+
+
+def generate(client: httpx.Client, prompt: str | list[str] = "ROMEO:", **wishes: object) -> list[dict]:
+    response = client.post("/generate", json={"prompt": prompt, "max_tokens": 40, **wishes})
+    assert response.status_code == 200, response.text
+    schemas.GenerateAnswer.model_validate(response.json(), strict=True, extra="forbid")
+    return response.json()["results"]
+
+
+def test_the_same_seed_gives_the_same_text_and_another_gives_another(client):
+    first, again, other = (generate(client, seed=seed)[0] for seed in (7, 7, 8))
+    assert first == again
+    assert first["text"] != other["text"]
+    assert (first["tokens"], first["finish_reason"], first["seed"]) == (40, "length", 7)
+    assert len(first["text"]) == 40
+
+
+def test_a_seed_that_was_not_given_is_told_and_repeats(client):
+    (text,) = generate(client)
+    assert generate(client, seed=text["seed"]) == [text]
+
+
+def test_temperature_zero_is_greedy_and_needs_no_seed(client):
+    (greedy,) = generate(client, temperature=0, seed=1)
+    assert generate(client, temperature=0, seed=2)[0]["text"] == greedy["text"]
+    assert generate(client, top_k=1, seed=3)[0]["text"] == greedy["text"]
+
+
+def test_a_stop_string_ends_the_text_and_is_left_out(client):
+    (whole,) = generate(client, seed=7, max_tokens=200)
+    stop = whole["text"][50:53]
+    (cut,) = generate(client, seed=7, max_tokens=200, stop=stop)
+    assert cut["text"] == whole["text"][: whole["text"].index(stop)]
+    assert cut["finish_reason"] == "stop"
+    assert cut["tokens"] == len(cut["text"]) + 3
+
+
+def test_prompts_are_answered_in_order_and_as_each_alone(client):
+    prompts = ["ROMEO:", "", "JULIET:\nO " * 30, "äöü 🙂"]
+    together = generate(client, prompts, seed=5)
+    assert together == [generate(client, prompt, seed=5)[0] for prompt in prompts]
+
+
+@pytest.mark.parametrize("max_tokens", [1, 4096])
+def test_the_limits_of_max_tokens_are_allowed(client, max_tokens):
+    (text,) = generate(client, max_tokens=max_tokens, stop=["the"])
+    assert 1 <= text["tokens"] <= max_tokens

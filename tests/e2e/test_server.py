@@ -1,0 +1,168 @@
+"""The real process: started, loaded, broken, stopped."""
+
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import STORE, start_server
+
+TINY = {"TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_LENGTH_BUCKETS": "16", "TAGWERK_SLOTS": "4"}
+SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
+
+
+def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tmp_path):
+    with start_server(tmp_path / "log", **TINY) as server:
+        while True:
+            try:
+                assert httpx.get(f"{server.url}/livez").status_code == 200
+                break
+            except httpx.TransportError:
+                assert server.process.poll() is None, server.log.read_text()
+                time.sleep(0.05)
+        ready = httpx.get(f"{server.url}/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (503, "starting")
+        early = httpx.post(f"{server.url}/tag", json=SENTENCE)
+        assert early.status_code in (404, 503)
+        server.wait_until_ready()
+        assert httpx.post(f"{server.url}/tag", json=SENTENCE).status_code == 200
+        assert server.stop() == 0
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_sigterm_loses_no_request_that_is_in_flight(tmp_path):
+    """Clients send without a pause, each on a connection that is kept; SIGTERM comes in the midst of it."""
+
+    async def scenario(url: str, stop) -> tuple[int, list[str]]:
+        answered, lost = 0, []
+        stopping = asyncio.Event()
+
+        async def talk() -> None:
+            nonlocal answered
+            async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+                while True:
+                    try:
+                        response = await client.post("/tag", json=SENTENCE)
+                    except httpx.ConnectError:
+                        return  # nobody listens any more: this request never came in
+                    except httpx.TransportError as error:
+                        lost.append(repr(error))
+                        return
+                    assert response.status_code == 200, response.text
+                    answered += 1
+
+        async def generate() -> None:
+            nonlocal answered
+            async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+                wish = {"prompt": "ROMEO:", "max_tokens": 800, "seed": 1}
+                (result,) = (await client.post("/generate", json=wish)).json()["results"]
+                assert result["tokens"] == 800
+                answered += 1
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(16):
+                group.create_task(talk())
+            for _ in range(3):
+                group.create_task(generate())
+            await asyncio.sleep(1.0)
+            stop()
+            await asyncio.sleep(0.2)
+            async with httpx.AsyncClient(base_url=url) as probe:
+                ready = await probe.get("/readyz")
+                assert (ready.status_code, ready.json()["status"]) == (503, "draining")
+                assert ready.headers["connection"] == "close"
+            stopping.set()
+        return answered, lost
+
+    with start_server(tmp_path / "log", **TINY, TAGWERK_DRAIN_DELAY_SECONDS="1.0") as server:
+        server.wait_until_ready()
+        answered, lost = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
+        assert server.process.wait(60) == 0
+        assert lost == []
+        assert answered > 50
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_sigterm_while_it_compiles_ends_it(tmp_path):
+    with start_server(tmp_path / "log") as server:
+        while "running on" not in server.log.read_text():
+            time.sleep(0.05)
+        assert server.stop() == 0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(STORE, tmp_path / "store"))
+
+
+def test_broken_models_are_refused_with_the_reason_and_the_others_serve(store, tmp_path):
+    (tagger,), (judge,) = store.glob("tagger-en/*"), store.glob("sentiment-en/*")
+    next((tagger / "saved_model" / "variables").glob("*.data*")).write_bytes(b"not weights")
+    lines = (judge / "goldens.jsonl").read_text().splitlines()
+    golden = json.loads(lines[0])
+    golden["outputs"]["probabilities"].reverse()
+    (judge / "goldens.jsonl").write_text(json.dumps(golden) + "\n")
+    rewrite_checksums(judge)
+    with start_server(tmp_path / "log", **TINY, TAGWERK_MODEL_STORE=str(store)) as server:
+        server.wait_until_ready()
+        models = {m["name"]: m for m in httpx.get(f"{server.url}/readyz").json()["models"]}
+        assert models["lm-shakespeare"]["state"] == "ready"
+        assert models["tagger-en"]["state"] == models["sentiment-en"]["state"] == "refused"
+        assert "altered" in models["tagger-en"]["reason"]
+        assert "golden 1" in models["sentiment-en"]["reason"]
+        assert httpx.post(f"{server.url}/tag", json=SENTENCE).status_code == 404
+        generated = httpx.post(f"{server.url}/generate", json={"prompt": "A", "max_tokens": 2})
+        assert generated.status_code == 200
+        assert server.stop() == 0
+
+
+def rewrite_checksums(folder: Path) -> None:
+    from service.artifact import checksums
+
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"files": checksums(folder)}))
+
+
+def test_a_queue_that_is_full_answers_429_and_says_when_to_come_again(tmp_path):
+    limits = {"TAGWERK_MAX_ITEMS": "32", "TAGWERK_MAX_QUEUE_ENTRIES": "32"}
+
+    async def flood(url: str) -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            body = {"text": [SENTENCE["text"]] * 32}
+            return await asyncio.gather(*(client.post("/tag", json=body) for _ in range(40)))
+
+    with start_server(tmp_path / "log", **TINY, **limits) as server:
+        server.wait_until_ready()
+        responses = asyncio.run(flood(server.url))
+        statuses = {response.status_code for response in responses}
+        assert statuses == {200, 429}
+        for response in responses:
+            if response.status_code == 429:
+                assert int(response.headers["retry-after"]) >= 1
+                assert response.json()["type"] == "urn:tagwerk:problem:overloaded"
+            else:
+                assert len(response.json()["results"]) == 32
+
+
+def test_a_gpu_that_is_asked_for_and_missing_ends_it_with_the_reason(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU")
+    with start_server(tmp_path / "log", TAGWERK_DEVICE="gpu") as server:
+        assert server.process.wait(120) == 1
+        assert "TAGWERK_DEVICE=gpu" in server.log.read_text().splitlines()[-1]
+
+
+def test_a_port_that_is_taken_is_said(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with start_server(tmp_path / "log", TAGWERK_PORT=str(taken.getsockname()[1])) as server:
+            assert server.process.wait(120) != 0
+            assert "address already in use" in server.log.read_text()

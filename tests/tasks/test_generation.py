@@ -1,0 +1,46 @@
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+from service.tasks.generation import TextGeneration
+from service.text.vocabulary import Vocabulary
+from tests.fakes import version_of
+
+CHARACTERS = Vocabulary(list("abcdefgh\n"))
+TASK = TextGeneration(replace(version_of("lm", "generate"), vocabularies={"characters": CHARACTERS}))
+
+
+def decode(text: str, *stop: str):
+    closed = []
+
+    async def ids() -> AsyncGenerator[int, None]:
+        try:
+            for character in text:
+                yield CHARACTERS.id(character)
+        finally:
+            closed.append(True)
+
+    async def run():
+        result = await TASK.decode(ids(), stop)
+        assert closed, "the source was left open"
+        return result.text, result.finish_reason, result.tokens
+
+    return asyncio.run(run())
+
+
+def test_a_text_ends_at_its_length():
+    assert decode("abcd") == ("abcd", "length", 4)
+
+
+def test_a_stop_string_ends_it_and_is_left_out():
+    assert decode("abcdefg", "de") == ("abc", "stop", 5)
+
+
+def test_the_first_of_several_stop_strings_counts():
+    assert decode("abcdefg", "fg", "cd", "d") == ("ab", "stop", 4)
+    assert decode("aab", "ab") == ("a", "stop", 3)
+
+
+def test_an_empty_prompt_starts_a_line():
+    assert TASK.encode("").tolist() == [CHARACTERS.id("\n")]
+    assert TASK.encode("ab").tolist() == [2, 3]
