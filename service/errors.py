@@ -5,6 +5,7 @@ TagwerkError
  │    └── TooLarge        the same, and a limit on size is what it broke
  ├── ModelNotFound        no model of that name or version is loaded
  ├── Overloaded           the queue is full; says when to come again
+ ├── ClientGone           nobody waits for the answer any more
  ├── DeadlineExceeded     the moment that the caller set has passed
  ├── EngineUnavailable    not started yet, draining, or gone
  ├── DeviceFailed         the accelerator or its runtime gave an error while it ran a batch
@@ -44,6 +45,10 @@ class Overloaded(TagwerkError):  # noqa: N818
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class ClientGone(TagwerkError):  # noqa: N818
+    """Nobody waits for the answer any more."""
 
 
 class DeadlineExceeded(TagwerkError):  # noqa: N818

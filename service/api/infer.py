@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from service.api import schemas
 from service.api.context import Context, Timing, context, deadline
+from service.api.disconnect import while_client_waits
 from service.api.problem import RESPONSES
 from service.engine.padding import Tensors
 from service.engine.protocol import Generation, Inference, Outcome
@@ -47,7 +48,7 @@ async def tag(body: schemas.TagRequest, request: Request, here: Here) -> Respons
         texts = [join(tokens) for tokens in body.tokens or []]
     entries = [task.encode([t.text for t in s.tokens]) for _, sentences in texts for s in sentences]
     observe_tokenizing(here, timing, task.version, began)
-    outputs = iter(await run(here, timing, task.version, entries, until))
+    outputs = iter(await run(here, request, task.version, entries, until))
     results = [{"sentences": [tagged(task, text, s, next(outputs)) for s in sentences]} for text, sentences in texts]
     return answer(task.version, results)
 
@@ -62,7 +63,7 @@ async def classify(body: schemas.ClassifyRequest, request: Request, here: Here) 
     check_size(here, "text", body.text)
     entries = [task.encode([t.text for t in here.tokenizer.tokens(text)]) for text in body.text]
     observe_tokenizing(here, timing, task.version, began)
-    outputs = await run(here, timing, task.version, entries, until)
+    outputs = await run(here, request, task.version, entries, until)
     results = []
     for pieces, output in zip(entries, outputs, strict=True):
         judgement = task.decode(output, [len(piece["word_ids"]) for piece in pieces])
@@ -94,24 +95,27 @@ async def generate(body: schemas.GenerateRequest, request: Request, here: Here) 
         text = await task.decode(here.engine.generate(wish), body.stop)
         return {"text": text.text, "finish_reason": text.finish_reason, "tokens": text.tokens, "seed": seed}
 
-    with counted(here):
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(continued(prompt)) for prompt in body.prompt]
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+    async with while_client_waits(request):
+        with counted(here):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(continued(prompt)) for prompt in body.prompt]
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from None
     return answer(task.version, [done.result() for done in tasks])
 
 
 async def run(
-    here: Context, timing: Timing, version: ModelVersion, entries: Sequence[Sequence[Tensors]], until: float
+    here: Context, request: Request, version: ModelVersion, entries: Sequence[Sequence[Tensors]], until: float
 ) -> list[list[dict[str, Any]]]:
     """Runs the pieces of all sequences of a request at once; returns the outputs sequence by sequence."""
     examples = [piece for pieces in entries for piece in pieces]
     outcome = Outcome([])
     if examples:
-        with counted(here):
-            outcome = await here.engine.infer(Inference(version.key, examples, until))
+        async with while_client_waits(request):
+            with counted(here):
+                outcome = await here.engine.infer(Inference(version.key, examples, until))
+    timing: Timing = request.scope["state"]["timing"]
     timing.stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
     outputs = iter(outcome.outputs)
     return [[next(outputs) for _ in pieces] for pieces in entries]

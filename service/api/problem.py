@@ -21,6 +21,7 @@ TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
     (errors.InvalidInput, 422, "invalid-input", "The request is not valid"),
     (errors.ModelNotFound, 404, "model-not-found", "There is no such model"),
     (errors.Overloaded, 429, "overloaded", "The service has more work than it takes"),
+    (errors.ClientGone, 499, "client-gone", "The client has gone"),
     (errors.DeadlineExceeded, 504, "deadline-exceeded", "The answer was not there in time"),
     (errors.EngineUnavailable, 503, "engine-unavailable", "The service is not ready"),
     (errors.DeviceFailed, 500, "device-failed", "The device failed"),
@@ -39,7 +40,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": title, "content": {MEDIA_TYPE: {}}}
     for status, title in (
         (400, "The body is not JSON in UTF-8"),
-        *((status, title) for _, status, _, title in TABLE if status != 500),
+        *((status, title) for _, status, _, title in TABLE if status not in (499, 500)),
     )
 }
 

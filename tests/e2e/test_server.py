@@ -166,3 +166,30 @@ def test_a_port_that_is_taken_is_said(tmp_path):
         with start_server(tmp_path / "log", TAGWERK_PORT=str(taken.getsockname()[1])) as server:
             assert server.process.wait(120) != 0
             assert "address already in use" in server.log.read_text()
+
+
+def metric(url: str, name: str) -> float:
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+
+def test_a_client_that_goes_away_frees_its_slot(server):
+    before = metric(server.url, "tagwerk_cancelled_total")
+    address = server.url.removeprefix("http://").split(":")
+    body = json.dumps({"prompt": "ROMEO:", "max_tokens": 4096}).encode()
+    head = (
+        f"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((address[0], int(address[1]))) as connection:
+        connection.sendall(head.encode() + body)
+        wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 1)
+    wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 0)
+    assert metric(server.url, "tagwerk_cancelled_total") == before + 1
+    assert metric(server.url, 'tagwerk_requests_total{route="/generate",status="499"}') >= 1
+
+
+def wait_until(condition) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "never came true"
+        time.sleep(0.01)
