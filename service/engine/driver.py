@@ -8,6 +8,7 @@ from typing import Protocol
 
 from service.backend.base import Backend, GenerationModel, SequenceModel
 from service.engine.padding import Grid, Tensors, pad, unpad
+from service.engine.plan import StepTimes
 from service.engine.protocol import Generation, Inference, ModelKey, ModelState, State
 from service.engine.queue import Job
 from service.engine.scheduler import Batch, Scheduler
@@ -139,9 +140,10 @@ class Driver:
         model = backend.load_sequence_model(version.folder, version.manifest)
         grid = Grid(self._settings.batch_sizes, self._settings.length_buckets)
         executables = self._count(key, model.warm_up(grid))
+        step_times = self._time_steps(version, model, grid)
         self._sequence_models[key] = model
         with self._lock:
-            self._scheduler.add_model(key, grid)
+            self._scheduler.add_model(key, grid, step_times)
         return executables
 
     def _count(self, key: ModelKey, shapes: Iterable[tuple[int, int]]) -> int:
@@ -154,6 +156,19 @@ class Driver:
             if self.state is not State.STARTING:
                 break
         return count
+
+    def _time_steps(self, version: ModelVersion, model: SequenceModel, grid: Grid) -> StepTimes:
+        step_times = StepTimes()
+        ((_, endpoint),) = version.manifest.endpoints.items()
+        for shape in grid.shapes:
+            inputs = pad([], endpoint.inputs, shape).inputs
+            seconds = []
+            for _ in range(3):
+                started = self._clock()
+                model.run(inputs)
+                seconds.append(self._clock() - started)
+            step_times.measured(shape, min(seconds))
+        return step_times
 
     def _next_work(self) -> list[Step] | None:
         """Waits for work: a batch, and a step of each generator, so that neither waits for more than one of the other.
@@ -212,7 +227,8 @@ class Driver:
             if job.remaining == 0:
                 finished.append(job)
         self._listener.on_jobs(finished)
-        self._scheduler.measured(batch, seconds)
+        with self._lock:
+            self._scheduler.measured(batch, seconds)
         self._observe(batch, sum(padded.lengths), started, seconds)
 
     def _fail(self, batch: Batch, error: DeviceFailed) -> None:

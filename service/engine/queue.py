@@ -1,6 +1,6 @@
 """Entries that wait, by model and length bucket, within bounds on their number and their tokens."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -55,6 +55,7 @@ class Queue:
         self.tokens = 0
         self._admitted = 0
         self._lanes: dict[tuple[ModelKey, int], deque[Entry]] = {}
+        self._waiting: Counter[tuple[ModelKey, int]] = Counter()
 
     def put(self, job: Job, lengths: list[int], buckets: list[int], retry_after_seconds: float) -> None:
         """Admits all entries of a job, or none: raises Overloaded where they do not fit.
@@ -71,6 +72,7 @@ class Queue:
             self._admitted += 1
             job.entries.append(entry)
             self._lanes.setdefault((job.request.model, bucket), deque()).append(entry)
+            self._waiting[job.request.model, bucket] += 1
         job.outputs = [{} for _ in lengths]
         job.remaining = len(lengths)
         self.entries += len(lengths)
@@ -82,6 +84,10 @@ class Queue:
         for entry in waiting:
             self._release(entry)
         return len(waiting)
+
+    def waiting(self, model: ModelKey, bucket: int) -> int:
+        """Entries of a lane."""
+        return self._waiting[model, bucket]
 
     def heads(self, now: float) -> Iterator[Entry]:
         """Yields the oldest entry of each lane that somebody still waits for at the moment `now`."""
@@ -109,5 +115,6 @@ class Queue:
 
     def _release(self, entry: Entry) -> None:
         entry.waiting = False
+        self._waiting[entry.job.request.model, entry.bucket] -= 1
         self.entries -= 1
         self.tokens -= entry.length

@@ -269,6 +269,7 @@ def test_a_queue_delay_lets_a_batch_fill():
         device = Device()
         settings = SETTINGS.model_copy(update={"max_queue_delay_seconds": 1.0})
         async with engine(device, settings) as made:
+            device.shapes.clear()
             tasks = []
             for i in range(4):
                 tasks.append(asyncio.create_task(made.infer(request([i]))))

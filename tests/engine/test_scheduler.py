@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.padding import Grid
+from service.engine.plan import StepTimes
 from service.engine.protocol import Inference, ModelKey
 from service.engine.queue import Job
 from service.engine.scheduler import Batch, Scheduler
@@ -16,8 +17,11 @@ GRID = Grid((1, 2, 4), (4, 8, 16))
 
 def scheduler(clock: Clock, max_entries: int = 100, max_tokens: int = 1000) -> Scheduler:
     made = Scheduler(clock, max_entries, max_tokens)
-    made.add_model(TAGGER, GRID)
-    made.add_model(JUDGE, GRID)
+    for model in (TAGGER, JUDGE):
+        step_times = StepTimes()
+        for rows, length in GRID.shapes:
+            step_times.measured((rows, length), 1.0 + 0.001 * rows * length)
+        made.add_model(model, GRID, step_times)
     return made
 
 
@@ -50,20 +54,46 @@ def test_sequences_of_a_bucket_share_a_batch_and_others_do_not():
     assert queue.take() is None
 
 
-def test_the_oldest_entry_runs_next_whatever_its_lane():
+def test_of_a_models_lanes_the_one_with_the_oldest_entry_runs_next():
     queue = scheduler(Clock())
-    admit(queue, 16)
-    for _ in range(8):
-        admit(queue, 2)
-    assert taken(queue).shape[1] == 16
-    admit(queue, 16, model=JUDGE)
-    for _ in range(8):
-        admit(queue, 2)
-    order = [(batch.model, batch.shape[1]) for batch in iter(queue.take, None)]
-    assert order.index((JUDGE, 16)) <= 2, "a lane starves behind another that is always full"
+    admit(queue, *[2] * 4)
+    admit(queue, *[16] * 4)
+    admit(queue, *[2] * 40)
+    admit(queue, *[8] * 4)
+    assert [batch.shape[1] for batch in iter(queue.take, None)] == [4, 16, *[4] * 10, 8]
 
 
-def test_rows_that_would_be_filler_go_to_shorter_entries_the_longest_first():
+def test_no_lane_starves_behind_one_that_is_always_full():
+    queue = scheduler(Clock())
+    admit(queue, *[2] * 8)
+    admit(queue, *[16] * 4)
+    lengths_run = []
+    for _ in range(4):
+        admit(queue, *[2] * 8)
+        lengths_run.append(taken(queue).shape[1])
+    assert lengths_run == [4, 4, 16, 4], "it runs when what came before it has run"
+
+
+def test_a_model_does_not_wait_behind_the_crowd_of_another():
+    queue = scheduler(Clock())
+    admit(queue, *[2] * 80)
+    for _ in range(5):
+        taken(queue)
+    admit(queue, 3, model=JUDGE)
+    assert [taken(queue).model for _ in range(2)].count(JUDGE) == 1
+
+
+def test_a_model_that_paused_has_saved_nothing_up():
+    queue = scheduler(Clock())
+    admit(queue, *[2] * 80)
+    for _ in range(10):
+        taken(queue)
+    admit(queue, *[2] * 40, model=JUDGE)
+    order = [taken(queue).model for _ in range(8)]
+    assert order.count(JUDGE) == 4, "two crowds share the device evenly from now on"
+
+
+def test_rows_that_would_be_filler_go_to_shorter_entries():
     queue = scheduler(Clock())
     admit(queue, 9, 10, 11)  # the grid has no batch of three: one row is left over
     admit(queue, 1)

@@ -1,0 +1,68 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.engine.padding import Grid
+from service.engine.plan import Plan, StepTimes
+
+GRID = Grid((1, 4, 16), (8, 16, 32))
+
+
+def times(fixed: float = 0.0, cell: float = 1.0) -> StepTimes:
+    """A device whose step costs something fixed, and something for each cell."""
+    made = StepTimes()
+    for rows, length in GRID.shapes:
+        made.measured((rows, length), fixed + cell * rows * length)
+    return made
+
+
+def plan(seconds: StepTimes, bucket: int, **waiting: int) -> tuple[int, dict[int, int]]:
+    made = Plan(GRID, seconds, bucket, {int(name[1:]): count for name, count in waiting.items()})
+    return made.rows, made.takes
+
+
+def test_entries_that_fit_the_grid_are_run_as_they_are():
+    assert plan(times(), 16, t16=4) == (4, {16: 4})
+    assert plan(times(), 16, t16=40) == (16, {16: 16})
+
+
+def test_where_cells_cost_a_batch_is_split_and_where_steps_cost_it_is_padded_up():
+    assert plan(times(cell=1), 16, t16=5) == (4, {16: 4})
+    assert plan(times(fixed=1000), 16, t16=5) == (16, {16: 5})
+
+
+def test_rows_that_are_left_over_take_shorter_entries_the_longest_first():
+    seconds = times(fixed=1000)
+    assert plan(seconds, 32, t32=3, t16=1, t8=9) == (16, {32: 3, 16: 1, 8: 9})
+    assert plan(times(fixed=10), 32, t32=3, t8=1) == (4, {32: 3, 8: 1})
+
+
+def test_shorter_entries_are_left_where_padding_them_costs_more_than_a_step_of_their_own():
+    assert plan(times(cell=1), 32, t32=4, t8=4) == (4, {32: 4})
+
+
+def test_longer_entries_are_never_taken_in():
+    assert plan(times(fixed=1000), 8, t8=1, t32=9) == (1, {8: 1})
+
+
+def test_one_slow_step_does_not_upset_what_is_known():
+    seconds = times(cell=1)
+    before = seconds[4, 16]
+    seconds.measured((4, 16), 1e9)
+    assert before < seconds[4, 16] < 1.2 * before
+    for _ in range(200):
+        seconds.measured((4, 16), 2 * before)
+    assert abs(seconds[4, 16] - 2 * before) < 0.01 * before
+
+
+@given(
+    st.dictionaries(st.sampled_from(GRID.lengths), st.integers(1, 50), min_size=1),
+    st.floats(0, 1000),
+    st.floats(0.01, 10),
+)
+def test_a_plan_fits_its_shape_and_serves_the_lane_whose_turn_it_is(waiting, fixed, cell):
+    bucket = max(waiting)
+    made = Plan(GRID, times(fixed, cell), bucket, waiting)
+    assert made.rows in GRID.batch_sizes
+    assert 1 <= sum(made.takes.values()) <= made.rows
+    assert made.takes[bucket] >= 1
+    assert all(0 < count <= waiting[length] for length, count in made.takes.items())
