@@ -114,13 +114,13 @@ class LanguageModelling(Task):
         state = np.zeros((STRETCHES, self._state_size), np.float32)
         lengths = np.ones(STRETCHES, np.int32)
         losses: list[Array] = []
-        for step in range(-CONTEXT, int((ends - starts).max())):
+        for step in range(-min(CONTEXT, len(ids)), int((ends - starts).max())):
             at = starts + step  # of the target
-            outputs = predict({"ids": ids[np.clip(at - 1, 0, None)][:, None], "lengths": lengths, "state": state})
+            before, target = np.clip([at - 1, at], 0, len(ids) - 1)
+            outputs = predict({"ids": ids[before][:, None], "lengths": lengths, "state": state})
             state = np.where((at > 0)[:, None], outputs["state"], 0.0)
             measured = (step >= 0) & (at < ends)
-            targets = ids[np.minimum(at, len(ids) - 1)]
-            losses.append(_losses(outputs["logits"], targets)[measured])
+            losses.append(_losses(outputs["logits"], ids[target])[measured])
         return cross_entropy(np.concatenate(losses), split)
 
     def goldens(self) -> list[Example]:

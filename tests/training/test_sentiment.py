@@ -1,0 +1,99 @@
+"""The sentiment classifier: that it learns, and what its probabilities are."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from service.artifact import DataSource
+from service.text.vocabulary import UNK
+from training.dataset import collate
+from training.loop import best_of_run, make_predict, train
+from training.models.sentiment import SentimentSizes
+from training.scorer import SST2, sentiment_accuracy
+from training.sst import Phrase
+from training.tasks.sentiment import LABELS, Sentiment, SentimentRecipe
+
+WORDS = {"awful": -2, "weak": -1, "fine": 1, "lovely": 2, "long": 0}
+SOURCE = DataSource(name="tiny", address="https://example.org/tiny", sha256="0" * 64, licence="CC0")
+
+
+def sentences() -> list[list[Phrase]]:
+    """Returns twenty sentences, half of them turned round by "not": the words alone do not tell."""
+    trees = []
+    for word, worth in WORDS.items():
+        for noun in ("film", "plot"):
+            trees.append([Phrase((word,), 2 + worth), Phrase(("A", word, noun), 2 + worth)])
+            trees.append([Phrase((word,), 2 + worth), Phrase(("Not", "a", word, noun, "."), 2 - worth)])
+    return trees
+
+
+def sentiment(**changes: Any) -> Sentiment:
+    settings: dict[str, Any] = {
+        "name": "sentiment-tiny",
+        "description": "Tells whether twenty sentences are positive",
+        "language": "en",
+        "licence": "CC0",
+        "limits": "Twenty sentences.",
+        "corpus": "tiny",
+        "epochs": 30,
+        "batch_tokens": 24,
+        "learning_rate": 0.02,
+        "word_dropout": 0.0,
+        "sizes": SentimentSizes(embedding=12, units=12, input_dropout=0.0, output_dropout=0.0),
+    }
+    trees = sentences()
+    return Sentiment(SentimentRecipe(**settings | changes), {"train": trees, "dev": trees, "test": trees}, (SOURCE,))
+
+
+def test_learns_twenty_sentences_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
+    task = sentiment()
+    train(task, Console(file=io.StringIO()))
+    metrics = task.evaluate(make_predict(task, best_of_run(task)), "dev")
+    assert [metric.value for metric in metrics] == [100, 100]
+
+
+def test_the_probabilities_of_a_label_are_those_of_its_grades() -> None:
+    task = sentiment()
+    model = task.network()
+    batch = collate(task.goldens())
+    logits = np.asarray(model(**batch.inputs))
+    grades = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    expected = np.stack([grades[:, :2].sum(axis=-1), grades[:, 2], grades[:, 3:].sum(axis=-1)], axis=-1)
+    probabilities = task.predict(model, batch.inputs)["probabilities"]
+    assert probabilities.shape == (len(task.goldens()), len(LABELS))
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+
+
+def test_a_text_is_judged_alike_whatever_it_is_batched_with() -> None:
+    task = sentiment()
+    model = task.network()
+    examples = task.goldens()
+    together = task.predict(model, collate(examples).inputs)["probabilities"]
+    for example, row in zip(examples, together, strict=True):
+        alone = task.predict(model, collate([example]).inputs)["probabilities"]
+        np.testing.assert_allclose(alone[0], row, atol=1e-6)
+
+
+def test_each_phrase_is_learnt_once_in_lower_case_with_its_most_frequent_grade() -> None:
+    trees = [[Phrase(("Fine",), 3)], [Phrase(("fine",), 4)], [Phrase(("fine",), 3)]]
+    task = Sentiment(sentiment().recipe, {"train": trees, "dev": trees, "test": trees}, (SOURCE,))
+    (batch,) = task.train_batches(np.random.default_rng(0))
+    assert batch.inputs["word_ids"].shape == (1, 1)
+    assert batch.targets["grade"].tolist() == [3]
+
+
+def test_dropped_words_become_unknown_and_padding_stays() -> None:
+    for batch in sentiment(word_dropout=1.0).train_batches(np.random.default_rng(0)):
+        valid = np.arange(batch.inputs["word_ids"].shape[1]) < batch.inputs["lengths"][:, None]
+        assert np.array_equal(batch.inputs["word_ids"], np.where(valid, UNK, 0))
+
+
+def test_sst2_leaves_neutral_out_and_compares_negative_with_positive() -> None:
+    probabilities = np.array([[0.1, 0.7, 0.2], [0.3, 0.5, 0.2], [0.6, 0.1, 0.3], [0.2, 0.6, 0.2]])
+    metrics = sentiment_accuracy(probabilities, np.array([2, 0, 2, 1]), "test")
+    assert {metric.name: metric.value for metric in metrics} == {SST2: 66.67, "accuracy of three labels": 25.0}
