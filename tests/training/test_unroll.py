@@ -17,9 +17,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def lstm_step(x: Array, h: Array, c: Array, cell: LSTM, d: int) -> tuple[Array, ...]:
-    i, f, g, o = np.split(
-        x @ cell.kernel.numpy()[d] + h @ cell.recurrent_kernel.numpy()[d] + cell.bias.numpy()[d], 4
-    )
+    i, f, g, o = np.split(x @ cell.kernel.numpy()[d] + h @ cell.recurrent_kernel.numpy()[d] + cell.bias.numpy()[d], 4)
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
     return sigmoid(o) * np.tanh(c), c
 
