@@ -1,0 +1,151 @@
+"""The app that one would write first: FastAPI, and one call of the SavedModel a request, in a batch of one.
+
+    uvicorn loadtests.peers.plain_fastapi:app
+
+It reads the same model store, tokenizes, encodes and decodes with the same code, gives the same answers and runs
+TensorFlow on as many threads as the service. It lacks batches, slots, XLA and everything around them. Each endpoint is
+there twice, as FastAPI's documentation offers both: `/def/…` runs in its pool of threads, `/async/…` on the event loop.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from service.api.infer import tagged
+from service.artifact import SAVED_MODEL
+from service.engine.padding import Array, Tensors
+from service.registry import ModelVersion, scan
+from service.settings import load_settings
+from service.tasks.generation import TextGeneration
+from service.tasks.sentiment import Sentiment
+from service.tasks.tagging import Tagging
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.vocabulary import RESERVED
+
+NO_LIMIT = 1_000_000  # tokens: no text is cut into pieces
+
+settings = load_settings()
+tf.config.threading.set_intra_op_parallelism_threads(settings.device_threads)
+versions = scan(settings.model_store)[0]
+
+
+def version_for(task: str) -> ModelVersion:
+    """Returns the model that the service takes by default."""
+    return next(version for version in versions if version.manifest.task == task)
+
+
+class Model:
+    """A SavedModel, called with one sequence at a time."""
+
+    def __init__(self, version: ModelVersion) -> None:
+        ((endpoint, _),) = version.manifest.endpoints.items()
+        self._loaded = tf.saved_model.load(str(version.folder / SAVED_MODEL))
+        self.signature = self._loaded.signatures[endpoint]
+
+    def __call__(self, inputs: Tensors) -> dict[str, Array]:
+        """Takes a sequence's arrays and returns its outputs, both without a batch axis."""
+        length = len(inputs["word_ids"])
+        tensors = {name: tf.constant(values[None]) for name, values in inputs.items()}
+        outputs = self.signature(**tensors, lengths=tf.constant([length]))
+        return {name: values.numpy()[0] for name, values in outputs.items()}
+
+
+tokenizer = SpacyTokenizer()
+tagging = Tagging(version_for("tag"), NO_LIMIT)
+sentiment = Sentiment(version_for("classify"), NO_LIMIT)
+generation = TextGeneration(version_for("generate"))
+tagger, classifier, language_model = (Model(task.version) for task in (tagging, sentiment, generation))
+characters = generation.version.vocabularies["characters"]
+state_size = generation.version.manifest.endpoints["step"].inputs["state"].axes[1]
+
+app = FastAPI()
+
+
+class TextBody(BaseModel):
+    """A text to tag or judge."""
+
+    text: str
+
+
+class PromptBody(BaseModel):
+    """A text to continue."""
+
+    prompt: str
+    max_tokens: int
+    temperature: float = 1.0
+    seed: int
+
+
+def answer(version: ModelVersion, result: Mapping[str, Any]) -> JSONResponse:
+    """Returns an answer as the service shapes it. FastAPI's own way from a dictionary is slower."""
+    content = {"model": version.manifest.name, "version": version.manifest.version, "results": [result]}
+    return JSONResponse(content)
+
+
+@app.post("/def/tag")
+def tag(body: TextBody) -> JSONResponse:
+    """Tags a text."""
+    sentences = []
+    for sentence in tokenizer.sentences(body.text):
+        (inputs,) = tagging.encode([token.text for token in sentence.tokens])
+        outputs = tagger(inputs)
+        best = {f"{head}_id": p.argmax(-1) for head, p in outputs.items()}
+        best["upos_probability"] = outputs["upos"].max(-1)
+        sentences.append(tagged(tagging, body.text, sentence, [best]))
+    return answer(tagging.version, {"sentences": sentences})
+
+
+@app.post("/def/classify")
+def classify(body: TextBody) -> JSONResponse:
+    """Judges a text."""
+    (inputs,) = sentiment.encode([token.text for token in tokenizer.tokens(body.text)])
+    judgement = sentiment.decode([classifier(inputs)], [len(inputs["word_ids"])])
+    return answer(sentiment.version, {"label": judgement.label, "scores": judgement.scores, "truncated": False})
+
+
+@app.post("/def/generate")
+def generate(body: PromptBody) -> JSONResponse:
+    """Continues a prompt: reads it in one step, then takes one step a character."""
+    random = np.random.default_rng(body.seed)
+    ids, state = generation.encode(body.prompt).tolist(), tf.zeros([1, state_size])
+    generated: list[int] = []
+    while len(generated) < body.max_tokens:
+        outputs = language_model.signature(ids=tf.constant([ids]), lengths=tf.constant([len(ids)]), state=state)
+        state = outputs["state"]
+        ids = [sample(outputs["logits"].numpy()[0], body.temperature, random)]
+        generated += ids
+    text = "".join(map(characters.string, generated))
+    result = {"text": text, "finish_reason": "length", "tokens": len(generated), "seed": body.seed}
+    return answer(generation.version, result)
+
+
+def sample(logits: Array, temperature: float, random: np.random.Generator) -> int:
+    """Picks an id; the most probable one at temperature 0. PAD and UNK are never picked."""
+    logits = logits[len(RESERVED) :]
+    if temperature == 0:
+        return len(RESERVED) + int(logits.argmax())
+    weights = np.exp((logits - logits.max()) / temperature).cumsum()
+    return len(RESERVED) + int(weights.searchsorted(random.random() * weights[-1], side="right"))
+
+
+@app.post("/async/tag")
+async def tag_on_the_loop(body: TextBody) -> JSONResponse:
+    """Tags a text, on the event loop."""
+    return tag(body)
+
+
+@app.post("/async/classify")
+async def classify_on_the_loop(body: TextBody) -> JSONResponse:
+    """Judges a text, on the event loop."""
+    return classify(body)
+
+
+@app.post("/async/generate")
+async def generate_on_the_loop(body: PromptBody) -> JSONResponse:
+    """Continues a prompt, on the event loop."""
+    return generate(body)

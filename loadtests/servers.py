@@ -1,0 +1,117 @@
+"""Starts the servers that are measured as real processes, and stops them whatever happens."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+START_SECONDS = 600  # the service compiles for a minute, more on a slow machine
+STOP_SECONDS = 15
+LOG_CHARACTERS = 4000
+
+
+class Server:
+    """A process that serves HTTP. What it logs is kept, to be shown if it fails."""
+
+    def __init__(self, command: Sequence[str], address: str, ready: str, environment: Mapping[str, str], log: Path):
+        """`ready` is a path that answers 200 once the server takes requests."""
+        self.address = address  # "127.0.0.1:8000"
+        self._command = " ".join(command)
+        self._ready = ready
+        self._log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **environment},
+                start_new_session=True,  # Ctrl-C is for the bench, which then stops it in order
+            )
+
+    def wait_until_ready(self) -> None:
+        """Raises RuntimeError with the end of the log where the server ends or takes too long."""
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://{self.address}{self._ready}", timeout=5):
+                    return
+            except OSError:  # nobody listens yet, or it says 503
+                time.sleep(0.2)
+        log = self._log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
+        raise RuntimeError(f"{self._command} does not serve:\n{log}")
+
+    def stop(self) -> None:
+        """Stops the process; kills it where it does not stop in time, or where this is interrupted."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except BaseException as error:
+            self.process.kill()
+            self.process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+
+
+@contextmanager
+def running() -> Iterator[tuple[Server, Server]]:
+    """Yields this service and the plain app, both ready, and stops them at the end of the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        servers: list[Server] = []
+        with stopped_by_signals():
+            try:
+                servers.append(start_service(Path(folder)))
+                servers.append(start_plain(Path(folder)))
+                for server in servers:
+                    server.wait_until_ready()
+                yield servers[0], servers[1]
+            finally:
+                for server in servers:
+                    server.stop()
+
+
+def start_service(logs: Path) -> Server:
+    """Starts this service, with the settings of the environment: by default its defaults."""
+    port = free_port()
+    command = [sys.executable, "-m", "service", "serve"]
+    environment = {"TAGWERK_HOST": "127.0.0.1", "TAGWERK_PORT": str(port)}
+    return Server(command, f"127.0.0.1:{port}", "/readyz", environment, logs / "service.log")
+
+
+def start_plain(logs: Path) -> Server:
+    """Starts the plain app, with one worker."""
+    port = free_port()
+    options = ["--port", str(port), "--no-access-log", "--log-level", "warning"]
+    command = [sys.executable, "-m", "uvicorn", "loadtests.peers.plain_fastapi:app", *options]
+    return Server(command, f"127.0.0.1:{port}", "/openapi.json", {}, logs / "plain.log")
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP unwind the stack, as Ctrl-C does, so that no server is left behind."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
