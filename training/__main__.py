@@ -21,6 +21,7 @@ def fetch(arguments: argparse.Namespace) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     """Trains a recipe, or goes on where it was interrupted; measures it on test once; exports it."""
+    import_tensorflow()
     recipe = load_recipe(arguments.recipe)
 
     from rich.console import Console
@@ -34,6 +35,8 @@ def train(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Measures the newest exported version of a model on its test split."""
+    import_tensorflow()
+
     from rich.console import Console
 
     from training.evaluate import evaluate, show
@@ -44,6 +47,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """Exports the best epoch of a recipe's run as the next version of its model."""
+    import_tensorflow()
     recipe = load_recipe(arguments.recipe)
 
     from rich.console import Console
@@ -68,6 +72,19 @@ def segmentation(arguments: argparse.Namespace) -> None:
     report()
 
 
+def import_tensorflow() -> None:
+    """Imports TensorFlow without what it says of itself on stderr, which its log level does not govern."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is raised, too
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (a device, not a path)
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="tagwerk-train", description=__doc__)
@@ -81,14 +98,13 @@ def parser() -> argparse.ArgumentParser:
         elif run is evaluate:
             command.add_argument("name", metavar="NAME", help="of a model in the store")
         elif run is not segmentation:
-            command.add_argument("recipe", metavar="RECIPE", help=", ".join(recipe_names()))
+            command.add_argument("recipe", metavar="RECIPE", choices=recipe_names(), help=", ".join(recipe_names()))
     return parser
 
 
 def main() -> int:
     """Runs the command line; returns the exit status."""
     arguments = parser().parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # warnings of TensorFlow are not for users of this command
     try:
         arguments.run(arguments)
     except TagwerkError as error:

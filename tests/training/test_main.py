@@ -32,7 +32,6 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "nothing"], "no recipe is called 'nothing'; there are"),
         (["train", "tagger-en"], "run `tagwerk-train fetch ewt`"),
         (["export", "tagger-en"], "run `tagwerk-train fetch ewt`"),
         (["evaluate", "tagger-en"], "no version of 'tagger-en' in model_store"),
@@ -47,6 +46,14 @@ def test_mistakes_are_one_line(
     assert error.startswith("tagwerk-train: ")
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_recipe_that_is_not_there_is_told_at_once(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run("train", "nothing")
+    assert "'nothing' (choose from" in capsys.readouterr().err
 
 
 def test_an_interruption_says_how_to_go_on(
