@@ -12,8 +12,8 @@ recipe = TaggingRecipe(
     "dialects and languages are not measured.",
     corpus="ewt",
     tokenizer="spacy-en",
-    epochs=20,
-    batch_tokens=1000,
-    learning_rate=3e-3,
-    averaging=0.998,
+    epochs=16,
+    batch_tokens=400,
+    learning_rate=2e-3,
+    averaging=0.999,
 )

@@ -53,7 +53,7 @@ class TaggingRecipe(Recipe):
     tokenizer: str
     characters: int = 12
     word_count: int = 2
-    word_dropout: float = 0.25
+    word_dropout: float = 1.0
     sizes: TaggerSizes = field(default_factory=TaggerSizes)
 
     def task(self) -> "Tagging":
