@@ -2,38 +2,82 @@
 
 import argparse
 import logging
+import socket
 import sys
 from collections.abc import Sequence
 
-from service.errors import TagwerkError
+from service.errors import ConfigurationError, TagwerkError
 from service.settings import Settings, load_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="tagwerk",
-        description="Part-of-speech tags, sentiment and generated text over HTTP.",
-        epilog="Options are environment variables, TAGWERK_…: see docs/operations.md.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("serve", help="serve the models in the model store")
-    commands.add_parser("models", help="list the models in the store, and check their files")
-    command = parser.parse_args(arguments).command
+    parsed = parse(arguments)
     try:
         settings = load_settings()
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        return serve(settings) if command == "serve" else list_models(settings)
+        return run(parsed, settings)
+    except ConfigurationError as error:
+        print(f"tagwerk: {error}", file=sys.stderr)
+        return error.EXIT_STATUS if parsed.command in ("api", "engine") else 1
     except TagwerkError as error:
         print(f"tagwerk: {error}", file=sys.stderr)
         return 1
 
 
-def serve(settings: Settings) -> int:
-    """Serves until it is told to stop."""
-    from service.api.server import run_server
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        prog="tagwerk",
+        description="Part-of-speech tags, sentiment and generated text over HTTP.",
+        epilog="Options are environment variables, TAGWERK_...: see docs/operations.md.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="serve the models in the model store")
+    api = commands.add_parser("api", help="speak HTTP only, for an engine at TAGWERK_ENGINE_ADDRESS")
+    engine = commands.add_parser("engine", help="run the models only, at TAGWERK_ENGINE_ADDRESS")
+    commands.add_parser("models", help="list the models in the store, and check their files")
+    api.add_argument("--socket", type=int, help=argparse.SUPPRESS)  # a listening socket, from the supervisor
+    for part in (api, engine):
+        part.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)  # closes when the supervisor dies
+    return parser.parse_args(arguments)
 
-    return run_server(settings)
+
+def run(parsed: argparse.Namespace, settings: Settings) -> int:
+    """Runs one command."""
+    if parsed.command == "models":
+        return list_models(settings)
+    if parsed.command == "serve" and settings.workers:
+        from service.supervisor import supervise
+
+        return supervise(settings, open_socket(settings))
+
+    from service import processes
+
+    if parsed.command == "serve":
+        return processes.run_everything(settings, open_socket(settings))
+    if not settings.engine_address:
+        raise ConfigurationError("set TAGWERK_ENGINE_ADDRESS to the path of a Unix socket, or to host:port")
+    if parsed.lifeline is not None:
+        processes.end_with(parsed.lifeline)
+    if parsed.command == "engine":
+        return processes.run_engine(settings)
+    listening = open_socket(settings) if parsed.socket is None else socket.socket(fileno=parsed.socket)
+    return processes.run_worker(settings, listening)
+
+
+def open_socket(settings: Settings) -> socket.socket:
+    """Opens the socket that clients connect to. Raises ConfigurationError."""
+    from service.api.server import listen
+
+    try:
+        listening = listen(settings.host, settings.port)
+    except OSError as error:
+        where = f"TAGWERK_HOST={settings.host} TAGWERK_PORT={settings.port}"
+        raise ConfigurationError(f"cannot listen at {where}: {error.strerror}") from None
+    host, port = listening.getsockname()[:2]
+    logging.getLogger("tagwerk").info("listening at http://%s:%d, not ready yet", host, port)
+    return listening
 
 
 def list_models(settings: Settings) -> int:

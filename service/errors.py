@@ -69,3 +69,5 @@ class ArtifactError(TagwerkError):
 
 class ConfigurationError(TagwerkError):
     """Settings that cannot work together, or not on this machine."""
+
+    EXIT_STATUS = 78  # sysexits.h: EX_CONFIG. Tells a supervisor that starting again will not help

@@ -1,6 +1,13 @@
-"""Every metric of the service, in Prometheus' conventions: base units, bounded labels."""
+"""Every metric of the service, in Prometheus' conventions: base units, bounded labels.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+Processes share their figures through files in a folder, prometheus-client's multiprocess mode, where
+`PROMETHEUS_MULTIPROC_DIR` names one before that package is imported.
+"""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -12,6 +19,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._shared_folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         self.requests = self._counter("requests", "Requests answered, by route and status.", "route", "status")
         self.request_duration = self._histogram("request_duration_seconds", "From receipt to answer.", FINE, "route")
         self.tokenize_duration = self._histogram(
@@ -37,18 +45,24 @@ class Metrics:
         self.compilation_duration = self._histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
         self.generated_tokens = self._counter("generated_tokens", "Tokens generated.", "model")
         self.slots_in_use = self._gauge("slots_in_use", "Generation slots that hold a text.", "model")
-        self.model_info = self._gauge(
-            "model_info", "1 for each model version, by its state.", "model", "version", "state"
-        )
+        self.model_info = self._gauge("model_info", "1 for each model version that serves.", "model", "version")
         self.model_load_duration = self._gauge(
             "model_load_duration_seconds", "Loading, checking and compiling a model.", "model", "version"
         )
+
+    def exposition(self) -> bytes:
+        """Returns all metrics in Prometheus' text format, of all processes that share the folder of metrics."""
+        registry = self.registry
+        if self._shared_folder:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, self._shared_folder)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
     def _counter(self, name: str, help: str, *labels: str) -> Counter:
         return Counter(name, help, labels, namespace="tagwerk", registry=self.registry)
 
     def _gauge(self, name: str, help: str, *labels: str) -> Gauge:
-        return Gauge(name, help, labels, namespace="tagwerk", registry=self.registry)
+        return Gauge(name, help, labels, namespace="tagwerk", registry=self.registry, multiprocess_mode="livesum")
 
     def _histogram(self, name: str, help: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, help, labels, namespace="tagwerk", registry=self.registry, buckets=buckets)

@@ -24,6 +24,13 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(
+        1, ge=0, description="Processes that speak HTTP, beside the one that runs the models. 0 is one process for all."
+    )
+    engine_address: str = Field(
+        "",
+        description="Where tagwerk engine listens and tagwerk api connects: the path of a Unix socket, or host:port.",
+    )
     model_store: Path = Field(Path("model_store"), description="Folder of the models.")
     device: Literal["auto", "cpu", "gpu"] = Field(
         "auto",

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from service.api import infer, problem, status
 from service.api.context import Context
 from service.api.middleware import Envelope
+from service.engine.protocol import State
 
 log = logging.getLogger("tagwerk.api")
 
@@ -38,13 +39,13 @@ def create_app(context: Context) -> FastAPI:
 
 async def start(context: Context) -> None:
     """Starts the engine and offers its models. An engine that cannot start ends the process, with the reason."""
+
+    def on_change() -> None:
+        context.catalog.update(context.engine.models())
+        if context.engine.state() is State.READY:
+            log.info("ready: http://%s:%d, documentation at /docs", context.settings.host, context.settings.port)
+
     try:
-        await context.engine.start()
+        await context.engine.start(on_change)
     except Exception as error:
         context.failure = error
-        return
-    context.catalog.update(context.engine.models())
-    for state in context.catalog.states:
-        context.metrics.model_info.labels(state.key.name, state.key.version, state.state).set(1)
-    settings = context.settings
-    log.info("ready: http://%s:%d, documentation at /docs", settings.host, settings.port)

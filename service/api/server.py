@@ -1,9 +1,8 @@
-"""The process that serves: one event loop for HTTP, one thread for the device."""
+"""The HTTP server of a process, and its orderly end."""
 
 import asyncio
-import logging
+import contextlib
 import math
-import os
 import socket
 import time
 from types import FrameType
@@ -12,39 +11,9 @@ import uvicorn
 
 from service.api.app import create_app
 from service.api.context import Context
-from service.backend.base import Backend
-from service.engine.local import LocalEngine
 from service.engine.protocol import State
-from service.metrics import Metrics
-from service.registry import scan
-from service.settings import Settings
-from service.tasks.catalog import Catalog
-from service.text.spacy_tokenizer import SpacyTokenizer
-
-log = logging.getLogger("tagwerk.server")
-
 
 LINGER_SECONDS = 0.2  # for a request to arrive on a connection that is open
-
-
-def run_server(settings: Settings) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit status. Raises ConfigurationError."""
-    versions, refused = scan(settings.model_store)
-    for state in refused:
-        log.error("refused %s: %s", state.key, state.reason)
-    metrics = Metrics()
-
-    def make_backend() -> Backend:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # XLA does not use it, and it says so at every start
-        from service.backend.saved_model import TensorFlowBackend  # seconds: while /livez answers already
-
-        return TensorFlowBackend(settings.device, settings.device_threads)
-
-    engine = LocalEngine(settings, versions, make_backend, metrics)
-    catalog = Catalog(versions, refused, settings.length_buckets[-1])
-    context = Context(settings, metrics, engine, catalog, SpacyTokenizer())
-    return Server(context).serve_until_stopped()
 
 
 class Server(uvicorn.Server):
@@ -62,17 +31,16 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 create_app(context),
-                host=settings.host,
-                port=settings.port,
                 log_config=None,
+                log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=max(1, math.ceil(settings.drain_timeout_seconds)),
             )
         )
 
-    def serve_until_stopped(self) -> int:
+    def serve_until_stopped(self, listening: socket.socket) -> int:
         """Returns the exit status. Raises the error that kept the engine from starting."""
-        self.run([self.config.bind_socket()])
+        self.run([listening])
         if self._context.failure is not None:
             raise self._context.failure
         return 0
@@ -89,18 +57,53 @@ class Server(uvicorn.Server):
         """Closes the door before it shows anyone out.
 
         The base class closes connections that have no request in hand, among them those just accepted, whose request
-        is on its way. So: let nobody new into the kernel's queue, accept who is in it, and give them time to ask. Their
-        answers close their connections.
+        is on its way. So: let hardly anyone into the kernel's queue, accept who is in it, close the socket when it is
+        empty, and give those who came time to ask. Their answers close their connections.
         """
-        for listening in sockets or []:
-            listening.listen(0)
+        doors = [listening.dup() for listening in sockets or []]
+        for door in doors:
+            door.listen(0)
         await asyncio.sleep(LINGER_SECONDS)
         for server in self.servers:
             server.close()
+        late = [connection for door in doors for connection in close_when_empty(door)]
+        for connection in late:
+            await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, connection)
         await asyncio.sleep(LINGER_SECONDS)
         await super().shutdown(sockets)
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     async def on_tick(self, counter: int) -> bool:
         """Says, ten times a second, whether to stop."""
         stop = time.monotonic() >= self._stop_at or self.force_exit or self._context.failure is not None
         return stop or await super().on_tick(counter)
+
+
+def close_when_empty(door: socket.socket) -> list[socket.socket]:
+    """Closes a listening socket at a moment when nobody is in its queue; returns those who were."""
+    door.setblocking(False)
+    waiting = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            waiting.append(door.accept()[0])
+    door.close()
+    return waiting
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Opens the socket that clients connect to. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError:
+        listening.close()
+        raise
+    return listening

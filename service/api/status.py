@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from service.api.context import Context, context
 from service.api.problem import RESPONSES
@@ -59,7 +59,7 @@ async def readyz(here: Here) -> Response:
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(here: Here) -> Response:
     """Exposes all metrics in Prometheus' text format."""
-    return Response(generate_latest(here.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(here.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
 def summaries(here: Context) -> list[ModelSummary]:

@@ -66,8 +66,6 @@ class Driver:
         self._generators: dict[ModelKey, tuple[GenerationModel, Slots]] = {}
         self.state = State.STARTING
         self.models = {key: ModelState(key, State.STARTING) for key in self._versions}
-        metrics.queue_entries.set_function(lambda: self._scheduler.queued_entries)
-        metrics.queue_tokens.set_function(lambda: self._scheduler.queued_tokens)
 
     # Called by those who bring work, from any thread.
 
@@ -75,6 +73,7 @@ class Driver:
         """Queues a request. Raises Overloaded, ModelNotFound."""
         with self._work:
             job = self._scheduler.admit(request)
+            self._show_queue()
             self._work.notify()
         return job
 
@@ -82,6 +81,7 @@ class Driver:
         """Frees the places of a job that nobody waits for any more."""
         with self._lock:
             self._scheduler.abandon(job)
+            self._show_queue()
 
     def admit_stream(self, request: Generation) -> Stream:
         """Queues a text for a slot. Setting its `cancelled` frees the slot. Raises Overloaded, ModelNotFound."""
@@ -116,6 +116,7 @@ class Driver:
                 continue
             seconds = self._clock() - started
             self.models[key] = ModelState(key, State.READY)
+            self._metrics.model_info.labels(key.name, key.version).set(1)
             self._metrics.model_load_duration.labels(key.name, key.version).set(seconds)
             log.info("serves %s on %s: %d executables in %.1f s", key, backend.device, executables, seconds)
         with self._lock:
@@ -135,7 +136,6 @@ class Driver:
             slots = Slots(self._settings.slots, self._settings.prefill_tokens, MAX_WAITING_STREAMS)
             executables = self._count(key, generator.warm_up(self._settings.slots, slots.lengths))
             self._generators[key] = (generator, slots)
-            self._metrics.slots_in_use.labels(key.name).set_function(lambda: slots.in_use)
             return executables
         model = backend.load_sequence_model(version.folder, version.manifest)
         grid = Grid(self._settings.batch_sizes, self._settings.length_buckets)
@@ -189,7 +189,12 @@ class Driver:
         if may_fill and self.state is State.READY and self._remaining_delay() > 0:
             return []
         batch = self._scheduler.take()
+        self._show_queue()
         return [lambda: self._run_batch(batch)] if batch is not None else []
+
+    def _show_queue(self) -> None:
+        self._metrics.queue_entries.set(self._scheduler.queued_entries)
+        self._metrics.queue_tokens.set(self._scheduler.queued_tokens)
 
     def _remaining_delay(self) -> float:
         delay = self._settings.max_queue_delay_seconds
@@ -199,6 +204,7 @@ class Driver:
         steps: list[Step] = []
         for key, (generator, slots) in self._generators.items():
             assembled = slots.assemble(self._clock())
+            self._metrics.slots_in_use.labels(key.name).set(slots.in_use)
             if assembled is not None:
                 streams, inputs = assembled
                 steps.append(

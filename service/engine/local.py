@@ -42,13 +42,14 @@ class LocalEngine:
         """Lists the model versions that it has, or refused."""
         return list(self._driver.models.values())
 
-    async def start(self) -> None:
+    async def start(self, on_change: Callable[[], None]) -> None:
         """Loads and compiles everything; returns when ready. Raises ConfigurationError."""
         self._loop = asyncio.get_running_loop()
         loaded: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._drive, args=(loaded,), name="device", daemon=True)
         self._thread.start()
         await loaded
+        on_change()
 
     def _drive(self, loaded: asyncio.Future[None]) -> None:
         try:

@@ -1,6 +1,6 @@
 """What a caller of the engine sees, wherever the engine runs."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -86,8 +86,11 @@ class Engine(Protocol):
     def models(self) -> Sequence[ModelState]:
         """Lists the model versions that it has, or refused."""
 
-    async def start(self) -> None:
-        """Loads and compiles everything; returns when ready. Raises ConfigurationError."""
+    async def start(self, on_change: Callable[[], None]) -> None:
+        """Starts it. `on_change` is called in the event loop whenever its state or its models' states have changed.
+
+        Raises ConfigurationError.
+        """
 
     async def infer(self, request: Inference) -> Outcome:
         """Runs all examples of a request. Cancelling the call takes its entries out of the queue.

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from service.artifact import Task
 from service.engine.protocol import ModelState, State
-from service.errors import ModelNotFound
+from service.errors import EngineUnavailable, ModelNotFound
 from service.registry import ModelVersion
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
@@ -29,23 +29,24 @@ class Catalog:
     def update(self, states: Sequence[ModelState]) -> None:
         """Takes the states that the engine reports, and offers the tasks of the models that are ready."""
         self._states |= {state.key: state for state in states}
-        self._tasks = {
-            key.name: self._make_task(self._versions[key])
-            for key, state in sorted(self._states.items(), key=lambda item: str(item[0]))
-            if state.state is State.READY
-        }
+        ready = sorted((key for key, s in self._states.items() if s.state is State.READY), key=str)
+        known = {task.version.key: task for task in self._tasks.values()}
+        self._tasks = {key.name: known.get(key) or self._make_task(self._versions[key]) for key in ready}
 
     def find(self, kind: type[T], name: str | None) -> T:
-        """Returns the task of that kind and model name, or the first of its kind. Raises ModelNotFound."""
+        """Returns the task of that kind and model name, or the first of its kind.
+
+        Raises ModelNotFound, or EngineUnavailable where the model may still come.
+        """
         candidates = {key: task for key, task in self._tasks.items() if isinstance(task, kind)}
         if name is None and candidates:
             return next(iter(candidates.values()))
         if name in candidates:
             return candidates[name]
-        offered = ", ".join(candidates) or "none"
-        raise ModelNotFound(
-            f"no model {name!r} is loaded for this; there is: {offered}" if name else "no such model is loaded"
-        )
+        if any(state.state is State.STARTING for state in self._states.values()):
+            raise EngineUnavailable("the models are still being loaded")
+        asked = "such model" if name is None else f"model {name!r}"
+        raise ModelNotFound(f"no {asked} is loaded for this; there is: {', '.join(candidates) or 'none'}")
 
     def is_default(self, version: ModelVersion) -> bool:
         """True for the version that answers requests of its task that name no model."""

@@ -1,6 +1,10 @@
-"""The engine with a device that the test holds: its thread waits inside a batch until it is let go."""
+"""The engines with a device that the test holds: its thread waits inside a batch until it is let go.
+
+Each test runs in the process of its caller and over a socket: callers cannot tell the two apart.
+"""
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +13,9 @@ import numpy as np
 import pytest
 
 from service.engine.local import LocalEngine
-from service.engine.protocol import Generation, Inference, ModelKey, State
+from service.engine.protocol import Engine, Generation, Inference, ModelKey, State
+from service.engine.remote import RemoteEngine
+from service.engine.server import EngineServer
 from service.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -29,14 +35,36 @@ TAGGER, LM = ModelKey("tagger", "1"), ModelKey("lm", "1")
 
 
 @asynccontextmanager
-async def engine(device: Device, settings: Settings = SETTINGS) -> AsyncIterator[LocalEngine]:
+async def local_engine(device: Device, settings: Settings = SETTINGS) -> AsyncIterator[LocalEngine]:
     made = LocalEngine(settings, [version_of("tagger"), version_of("lm", "generate")], lambda: device, Metrics())
-    await made.start()
+    await made.start(lambda: None)
     try:
         yield made
     finally:
         device.go.set()
         await made.close()
+
+
+@asynccontextmanager
+async def remote_engine(device: Device, settings: Settings = SETTINGS) -> AsyncIterator[RemoteEngine]:
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"{folder}/engine"
+        async with local_engine(device, settings) as behind:
+            server = EngineServer(behind)
+            listening = await server.listen(address)
+            made = RemoteEngine(address)
+            await made.start(lambda: None)
+            await until(lambda: made.state() is State.READY)
+            try:
+                yield made
+            finally:
+                await made.close()
+                listening.close()
+
+
+@pytest.fixture(params=[local_engine, remote_engine])
+def engine(request: pytest.FixtureRequest):
+    return request.param
 
 
 def request(*rows: list[int], seconds: float = 60.0, model: ModelKey = TAGGER) -> Inference:
@@ -55,7 +83,7 @@ async def until(condition) -> None:
     pytest.fail("never came true")
 
 
-async def hold(device: Device, made: LocalEngine) -> asyncio.Task:
+async def hold(device: Device, made: Engine) -> asyncio.Task:
     """Sends a request that keeps the device busy until the test lets it go."""
     device.go.clear()
     device.busy.clear()
@@ -68,7 +96,7 @@ def run(test) -> None:
     asyncio.run(asyncio.wait_for(test, 30))
 
 
-def test_each_request_gets_its_own_answers_in_order():
+def test_each_request_gets_its_own_answers_in_order(engine):
     async def test():
         async with engine(Device()) as made:
             wanted = [[[i, i + 1], [i] * 7, [i]] for i in range(40)]
@@ -82,7 +110,7 @@ def test_each_request_gets_its_own_answers_in_order():
     run(test())
 
 
-def test_requests_that_wait_together_share_a_batch():
+def test_requests_that_wait_together_share_a_batch(engine):
     async def test():
         device = Device()
         async with engine(device) as made:
@@ -97,7 +125,7 @@ def test_requests_that_wait_together_share_a_batch():
     run(test())
 
 
-def test_a_client_that_goes_while_it_waits_frees_its_place_and_harms_nobody():
+def test_a_client_that_goes_while_it_waits_frees_its_place_and_harms_nobody(engine):
     async def test():
         device = Device()
         async with engine(device) as made:
@@ -115,7 +143,7 @@ def test_a_client_that_goes_while_it_waits_frees_its_place_and_harms_nobody():
     run(test())
 
 
-def test_a_client_that_goes_while_its_batch_runs_harms_nobody():
+def test_a_client_that_goes_while_its_batch_runs_harms_nobody(engine):
     async def test():
         device = Device()
         async with engine(device) as made:
@@ -128,7 +156,7 @@ def test_a_client_that_goes_while_its_batch_runs_harms_nobody():
     run(test())
 
 
-def test_a_deadline_passes_while_the_device_is_busy():
+def test_a_deadline_passes_while_the_device_is_busy(engine):
     async def test():
         device = Device()
         async with engine(device) as made:
@@ -141,7 +169,7 @@ def test_a_deadline_passes_while_the_device_is_busy():
     run(test())
 
 
-def test_a_full_queue_refuses():
+def test_a_full_queue_refuses(engine):
     async def test():
         device = Device()
         async with engine(device) as made:
@@ -156,7 +184,7 @@ def test_a_full_queue_refuses():
     run(test())
 
 
-def test_a_failed_batch_fails_its_requests_and_the_next_ones_are_answered():
+def test_a_failed_batch_fails_its_requests_and_the_next_ones_are_answered(engine):
     async def test():
         device = Device()
         async with engine(device) as made:
@@ -169,7 +197,7 @@ def test_a_failed_batch_fails_its_requests_and_the_next_ones_are_answered():
     run(test())
 
 
-def test_texts_are_generated_side_by_side_and_beside_batches():
+def test_texts_are_generated_side_by_side_and_beside_batches(engine):
     async def test():
         async with engine(Device()) as made:
 
@@ -185,7 +213,7 @@ def test_texts_are_generated_side_by_side_and_beside_batches():
     run(test())
 
 
-def test_closing_a_text_frees_its_slot():
+def test_closing_a_text_frees_its_slot(engine):
     async def test():
         device = Device()
         async with engine(device) as made:
@@ -198,7 +226,7 @@ def test_closing_a_text_frees_its_slot():
     run(test())
 
 
-def test_a_text_whose_deadline_passes_or_whose_step_fails_says_so():
+def test_a_text_whose_deadline_passes_or_whose_step_fails_says_so(engine):
     async def test():
         device = Device()
         async with engine(device) as made:
@@ -218,7 +246,7 @@ def test_a_text_whose_deadline_passes_or_whose_step_fails_says_so():
 def test_closing_answers_what_was_admitted_and_refuses_what_comes_after():
     async def test():
         device = Device()
-        async with engine(device) as made:
+        async with local_engine(device) as made:
             held = await hold(device, made)
             waiting = asyncio.create_task(made.infer(request([3])))
             await asyncio.sleep(0)
@@ -235,7 +263,7 @@ def test_closing_answers_what_was_admitted_and_refuses_what_comes_after():
     run(test())
 
 
-def test_a_broken_model_is_refused_with_the_reason_and_the_others_serve():
+def test_a_broken_model_is_refused_with_the_reason_and_the_others_serve(engine):
     async def test():
         device = Device()
         device.broken = {"tagger"}
@@ -256,7 +284,7 @@ def test_an_engine_without_its_device_does_not_start():
     async def test():
         made = LocalEngine(SETTINGS, [version_of("tagger")], make_backend, Metrics())
         with pytest.raises(ConfigurationError, match="no GPU"):
-            await made.start()
+            await made.start(lambda: None)
         with pytest.raises(EngineUnavailable):
             await made.infer(request([1]))
         await made.close()
@@ -264,7 +292,7 @@ def test_an_engine_without_its_device_does_not_start():
     run(test())
 
 
-def test_a_queue_delay_lets_a_batch_fill():
+def test_a_queue_delay_lets_a_batch_fill(engine):
     async def test():
         device = Device()
         settings = SETTINGS.model_copy(update={"max_queue_delay_seconds": 1.0})
@@ -276,5 +304,84 @@ def test_a_queue_delay_lets_a_batch_fill():
                 await asyncio.sleep(0.005)
             await asyncio.gather(*tasks)
             assert device.shapes == [(4, 4)]
+
+    run(test())
+
+
+def test_an_engine_that_goes_away_fails_what_is_under_way_at_once_and_is_found_again():
+    async def test():
+        with tempfile.TemporaryDirectory() as folder:
+            address = f"{folder}/engine"
+            device = Device()
+            changes = []
+            made = RemoteEngine(address)
+            await made.start(lambda: changes.append(made.state()))
+            with pytest.raises(EngineUnavailable):
+                await made.infer(request([1]))
+            async with local_engine(device) as behind:
+                server = EngineServer(behind)
+                listening = await server.listen(address)
+                await until(lambda: made.state() is State.READY)
+                held = await hold(device, made)
+                text = made.generate(prompt(1, max_tokens=10**6))
+                waiting = asyncio.create_task(anext(text))
+                await asyncio.sleep(0.01)
+                listening.close()
+                for connection in list(server._running):
+                    connection._transport.abort()
+                for task in (held, waiting):
+                    with pytest.raises(EngineUnavailable, match="went away"):
+                        await task
+                assert made.state() is State.STARTING
+                device.go.set()
+                again = await server.listen(address)
+                await until(lambda: made.state() is State.READY)
+                assert int((await made.infer(request([5]))).outputs[0]["sum"]) == 5
+                assert changes == [State.READY, State.STARTING, State.READY]
+                again.close()
+            await made.close()
+
+    run(test())
+
+
+def test_a_worker_that_goes_away_takes_its_requests_with_it():
+    async def test():
+        with tempfile.TemporaryDirectory() as folder:
+            device = Device()
+            async with local_engine(device) as behind:
+                server = EngineServer(behind)
+                listening = await server.listen(f"{folder}/engine")
+                stays, goes = RemoteEngine(f"{folder}/engine"), RemoteEngine(f"{folder}/engine")
+                for made in (stays, goes):
+                    await made.start(lambda: None)
+                await until(lambda: stays.state() is goes.state() is State.READY)
+                held = await hold(device, stays)
+                lost = asyncio.create_task(goes.infer(request([2], [3])))
+                kept = asyncio.create_task(stays.infer(request([4])))
+                await until(lambda: sum(map(len, server._running.values())) == 3)
+                await goes.close()
+                await until(lambda: len(server._running) == 1)
+                await asyncio.sleep(0)
+                device.go.set()
+                assert int((await kept).outputs[0]["sum"]) == 4
+                await held
+                assert device.shapes[-1] == (1, 4), "a request of the worker that went away was run"
+                lost.cancel()
+                await stays.close()
+                listening.close()
+
+    run(test())
+
+
+def test_a_peer_that_talks_nonsense_is_hung_up_on():
+    async def test():
+        with tempfile.TemporaryDirectory() as folder:
+            async with local_engine(Device()) as behind:
+                listening = await EngineServer(behind).listen(f"{folder}/engine")
+                reader, writer = await asyncio.open_unix_connection(f"{folder}/engine")
+                writer.write((9).to_bytes(4, "big") + b"nonsense!")
+                await reader.read()  # the report, and then the end
+                writer.close()
+                listening.close()
 
     run(test())

@@ -1,0 +1,109 @@
+"""What runs in each kind of process: api worker, engine, or both in one."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+
+from service.api.context import Context
+from service.api.server import Server
+from service.backend.base import Backend
+from service.engine.local import LocalEngine
+from service.engine.protocol import Engine, ModelState
+from service.engine.remote import RemoteEngine
+from service.engine.server import EngineServer
+from service.metrics import Metrics
+from service.registry import ModelVersion, scan
+from service.settings import Settings
+from service.tasks.catalog import Catalog
+from service.text.spacy_tokenizer import SpacyTokenizer
+
+log = logging.getLogger("tagwerk")
+
+
+def run_everything(settings: Settings, listening: socket.socket) -> int:
+    """Serves HTTP and runs the models in this process, until told to stop; returns the exit status."""
+    versions, refused = scan_store(settings)
+    metrics = Metrics()
+    return _serve(settings, listening, make_engine(settings, versions, metrics), versions, refused, metrics)
+
+
+def run_worker(settings: Settings, listening: socket.socket) -> int:
+    """Serves HTTP for the engine at the address in the settings, until told to stop; returns the exit status."""
+    versions, refused = scan_store(settings)
+    return _serve(settings, listening, RemoteEngine(settings.engine_address), versions, refused, Metrics())
+
+
+def run_engine(settings: Settings) -> int:
+    """Runs the models for the workers that come to the address in the settings; returns the exit status."""
+    versions, _ = scan_store(settings)
+    return asyncio.run(_run_engine(settings, make_engine(settings, versions, Metrics())))
+
+
+async def _run_engine(settings: Settings, engine: LocalEngine) -> int:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    server = EngineServer(engine)
+    async with await server.listen(settings.engine_address):
+        starting = asyncio.create_task(engine.start(server.report))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        await stopping
+        await engine.close()
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        server.report()
+        await asyncio.sleep(0)
+    return 0
+
+
+def scan_store(settings: Settings) -> tuple[list[ModelVersion], list[ModelState]]:
+    """Finds the models, and logs which are refused."""
+    versions, refused = scan(settings.model_store)
+    for state in refused:
+        log.error("refused %s: %s", state.key, state.reason)
+    return versions, refused
+
+
+def make_engine(settings: Settings, versions: Sequence[ModelVersion], metrics: Metrics) -> LocalEngine:
+    """Returns an engine on TensorFlow, not started."""
+
+    def make_backend() -> Backend:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # XLA does not use it, and it says so at every start
+        from service.backend.saved_model import TensorFlowBackend  # seconds, in the device thread
+
+        return TensorFlowBackend(settings.device, settings.device_threads)
+
+    return LocalEngine(settings, versions, make_backend, metrics)
+
+
+def _serve(
+    settings: Settings,
+    listening: socket.socket,
+    engine: Engine,
+    versions: Sequence[ModelVersion],
+    refused: Sequence[ModelState],
+    metrics: Metrics,
+) -> int:
+    catalog = Catalog(versions, refused, settings.length_buckets[-1])
+    return Server(Context(settings, metrics, engine, catalog, SpacyTokenizer())).serve_until_stopped(listening)
+
+
+def end_with(lifeline: int) -> None:
+    """Sends this process SIGTERM when the other end of a pipe closes: when its supervisor has died, however it did."""
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            os.read(lifeline, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -1,0 +1,144 @@
+"""The processes of the split service: killed, and what is left of them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+
+from tests.conftest import ROOT, STORE, Server, start_server
+from tests.e2e.test_server import SENTENCE, TINY, metric, wait_until
+
+
+def children(of: int) -> dict[str, int]:
+    """Returns the child processes by what they are: "engine" or "api"."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            parent = next(line for line in status.read_text().splitlines() if line.startswith("PPid:"))
+            command = (status.parent / "cmdline").read_bytes().decode().split("\0")
+        except (OSError, StopIteration):
+            continue
+        if int(parent.split()[1]) == of and "service" in command:
+            found[command[command.index("service") + 1]] = int(status.parent.name)
+    return found
+
+
+def test_an_engine_that_is_killed_comes_back_and_nobody_hangs(tmp_path):
+    async def load(server: Server) -> Counter[int]:
+        statuses: Counter[int] = Counter()
+        recovered = asyncio.Event()
+
+        async def talk() -> None:
+            async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+                while not recovered.is_set():
+                    sent = time.monotonic()
+                    response = await client.post("/tag", json=SENTENCE)
+                    statuses[response.status_code] += 1
+                    assert response.status_code in (200, 503), response.text
+                    if response.status_code == 503:
+                        assert response.headers["retry-after"]
+                        assert (await client.get("/readyz")).status_code in (200, 503)
+                        await asyncio.sleep(0.05)
+                    assert time.monotonic() - sent < 15
+
+        async def kill() -> None:
+            await asyncio.sleep(1)
+            os.kill(children(server.process.pid)["engine"], signal.SIGKILL)
+            async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+                while (await client.get("/readyz")).status_code == 200:
+                    await asyncio.sleep(0.01)
+                refused = await client.post("/tag", json=SENTENCE)
+                assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+                assert (await client.get("/livez")).status_code == 200
+                while (await client.get("/readyz")).status_code != 200:
+                    await asyncio.sleep(0.1)
+                assert (await client.post("/tag", json=SENTENCE)).status_code == 200
+            recovered.set()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(8):
+                group.create_task(talk())
+            group.create_task(kill())
+        return statuses
+
+    with start_server(tmp_path / "log", **TINY, TAGWERK_WORKERS="1") as server:
+        server.wait_until_ready()
+        statuses = asyncio.run(load(server))
+        assert statuses[200] > 8
+        assert statuses[503] > 8
+        assert "the engine ended with status -9; starting it again" in server.log.read_text()
+        assert server.stop() == 0
+
+
+def test_a_worker_that_is_killed_comes_back(tmp_path):
+    with start_server(tmp_path / "log", **TINY, TAGWERK_WORKERS="1") as server:
+        server.wait_until_ready()
+        first = children(server.process.pid)
+        os.kill(first["api"], signal.SIGKILL)
+        wait_until(lambda: children(server.process.pid).get("api") not in (None, first["api"]))
+        server.wait_until_ready()
+        assert httpx.post(f"{server.url}/tag", json=SENTENCE).status_code == 200
+        assert children(server.process.pid)["engine"] == first["engine"]
+        assert server.stop() == 0
+
+
+def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path):
+    with start_server(tmp_path / "log", **TINY, TAGWERK_WORKERS="2") as server:
+        server.wait_until_ready()
+        left = children(server.process.pid)
+        assert set(left) == {"engine", "api"}
+        server.process.kill()
+        server.process.wait()
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left.values()))
+
+
+def test_workers_share_their_metrics_and_hold_no_tensorflow(tmp_path):
+    with start_server(tmp_path / "log", **TINY, TAGWERK_WORKERS="2") as server:
+        server.wait_until_ready()
+        for _ in range(20):
+            assert httpx.post(f"{server.url}/tag", json=SENTENCE).status_code == 200  # a connection each
+        for _ in range(5):
+            assert metric(server.url, 'tagwerk_requests_total{route="/tag",status="200"}') == 20
+            assert metric(server.url, 'tagwerk_queue_duration_seconds_count{model="tagger-en"}') == 20
+        worker = children(server.process.pid)["api"]
+        assert "tensorflow" not in Path(f"/proc/{worker}/maps").read_text()
+        resident = next(line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if "VmRSS" in line)
+        assert int(resident.split()[1]) < 150_000, "kB"
+        assert server.stop() == 0
+
+
+def test_the_parts_run_apart_over_tcp(tmp_path):
+    settings = {
+        **os.environ,
+        **TINY,
+        "TAGWERK_MODEL_STORE": str(STORE),
+        "TAGWERK_ENGINE_ADDRESS": "127.0.0.1:18765",
+        "TAGWERK_PORT": "18766",
+    }
+
+    def start(part: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", "service", part], env=settings, cwd=ROOT)
+
+    api = start("api")
+    engine = start("engine")
+    server = Server(api, "http://127.0.0.1:18766", tmp_path / "none")
+    try:
+        wait_until(lambda: answers(f"{server.url}/readyz"), seconds=120)
+        assert httpx.post(f"{server.url}/tag", json=SENTENCE).status_code == 200
+    finally:
+        for process in (api, engine):
+            process.terminate()
+    assert [process.wait(30) for process in (api, engine)] == [0, 0]
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
