@@ -113,6 +113,8 @@ def main() -> int:
     except (RuntimeError, ValueError) as error:
         say(f"bench: {error}")
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(HEADER, *rows, sep="\n")
     errors = sum(row.errors for row in rows)
     print(f"\nMedians of {options.rounds} rounds of {options.seconds:g} s each. Requests that failed: {errors}.")

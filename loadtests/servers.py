@@ -9,7 +9,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -63,19 +63,15 @@ class Server:
 
 @contextmanager
 def running() -> Iterator[tuple[Server, Server]]:
-    """Yields this service and the plain app, both ready, and stops them at the end of the block."""
-    with tempfile.TemporaryDirectory() as folder:
-        servers: list[Server] = []
-        with stopped_by_signals():
-            try:
-                servers.append(start_service(Path(folder)))
-                servers.append(start_plain(Path(folder)))
-                for server in servers:
-                    server.wait_until_ready()
-                yield servers[0], servers[1]
-            finally:
-                for server in servers:
-                    server.stop()
+    """Yields this service and the plain app, both ready, and stops both at the end of the block."""
+    with tempfile.TemporaryDirectory() as folder, stopped_by_signals(), ExitStack() as stack:
+        servers = []
+        for start in (start_service, start_plain):
+            servers.append(start(Path(folder)))
+            stack.callback(servers[-1].stop)
+        for server in servers:
+            server.wait_until_ready()
+        yield servers[0], servers[1]
 
 
 def start_service(logs: Path) -> Server:
