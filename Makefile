@@ -11,7 +11,7 @@ DEV := .venv-dev
 .PHONY: serve check test bench lock clean
 
 serve: $(SERVE)/installed
-	$(SERVE)/bin/tagwerk serve
+	TAGWERK_XLA_CACHE=$${TAGWERK_XLA_CACHE-.cache/xla} $(SERVE)/bin/tagwerk serve
 
 check: $(DEV)/installed
 	$(DEV)/bin/ruff format --check .

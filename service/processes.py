@@ -8,10 +8,12 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from service.api.context import Context
 from service.api.server import Server
 from service.backend.base import Backend
+from service.backend.cache import keep_executables
 from service.engine.local import LocalEngine
 from service.engine.protocol import Engine, ModelState
 from service.engine.remote import RemoteEngine
@@ -78,6 +80,8 @@ def make_engine(settings: Settings, versions: Sequence[ModelVersion], metrics: M
 
     def make_backend() -> Backend:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        if settings.xla_cache:
+            keep_executables(Path(settings.xla_cache))
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # XLA does not use it, and it says so at every start
         from service.backend.saved_model import TensorFlowBackend  # seconds, in the device thread
 

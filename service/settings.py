@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     device_threads: int = Field(
         1, ge=1, description="Processor threads of one inference step. More help only where cores are idle."
     )
+    xla_cache: str = Field(
+        "", description="Folder in which executables are kept, so that the next start is shorter; empty keeps none."
+    )
     batch_sizes: Sizes = Field((1, 4, 8, 16, 32), description="Batch sizes that are compiled, comma-separated.")
     length_buckets: Sizes = Field(
         (8, 16, 24, 32, 48, 64, 128),

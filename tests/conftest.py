@@ -3,6 +3,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,13 +45,23 @@ class Server:
         return self.process.wait(60)
 
 
+# All servers of a test run compile the same shapes.
+CACHE = tempfile.TemporaryDirectory(prefix="tagwerk-xla-")
+
+
 @contextmanager
 def start_server(log: Path, **environment: str) -> Iterator[Server]:
     """Starts `tagwerk serve` on a free port; ends it for sure."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = {"TAGWERK_MODEL_STORE": str(STORE), "TAGWERK_PORT": str(port), **SMALL, **environment}
+    settings = {
+        "TAGWERK_MODEL_STORE": str(STORE),
+        "TAGWERK_PORT": str(port),
+        "TAGWERK_XLA_CACHE": CACHE.name,
+        **SMALL,
+        **environment,
+    }
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "service", "serve"],

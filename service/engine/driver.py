@@ -108,6 +108,7 @@ class Driver:
             if self.state is not State.STARTING:
                 return
             started = self._clock()
+            log.info("loads and compiles %s", key)
             try:
                 executables = self._load_model(backend, version)
             except ArtifactError as error:

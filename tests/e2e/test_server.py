@@ -93,6 +93,20 @@ def test_sigterm_loses_no_request_that_is_in_flight(tmp_path, processes):
         assert "Traceback" not in server.log.read_text()
 
 
+def test_a_second_start_reads_the_executables_of_the_first(tmp_path):
+    cache = tmp_path / "cache"
+    kept, answers = [], []
+    for number in range(2):
+        with start_server(tmp_path / f"log{number}", **TINY, TAGWERK_XLA_CACHE=str(cache)) as server:
+            server.wait_until_ready()
+            answers.append(httpx.post(f"{server.url}/tag", json=SENTENCE).json())
+            assert server.stop() == 0
+        kept.append({p: p.stat().st_mtime_ns for p in cache.rglob("*.pb")})
+    assert len(kept[0]) == 2 + 2 + 2, "two batch sizes for two models, and two steps"
+    assert kept[0] == kept[1], "something was compiled again"
+    assert answers[0] == answers[1]
+
+
 def test_sigterm_while_it_compiles_ends_it(tmp_path):
     with start_server(tmp_path / "log") as server:
         while "listening at" not in server.log.read_text():
