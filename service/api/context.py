@@ -28,8 +28,8 @@ class Context:
     failure: Exception | None = None  # why the engine could not start
 
 
-def context(request: Request) -> Context:
-    """Dependency: the service that a request came to."""
+async def context(request: Request) -> Context:
+    """Dependency: the service that a request came to. Not a plain function: FastAPI would give it a thread."""
     found: Context = request.app.state.context
     return found
 

@@ -1,14 +1,13 @@
 """Part-of-speech tagging: sentences of tokens to encoded entries, label ids back to tags."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from service.engine.padding import Array, Tensors
+from service.engine.padding import Tensors
 from service.registry import ModelVersion
 from service.text.encoding import encode_characters
 
@@ -41,8 +40,7 @@ def windows(length: int, longest: int) -> list[Window]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """What the model says of a token. `confidence` is the probability of its UPOS tag."""
 
     upos: str
@@ -66,15 +64,17 @@ class Tagging:
         assert isinstance(width, int)  # noqa: S101 (the manifest is checked when it is loaded)
 
         @lru_cache(REMEMBERED_TOKENS)
-        def encode(token: str) -> tuple[int, Array]:
-            return words.id(token), encode_characters([token], characters, width)[0]
+        def encode(token: str) -> tuple[int, bytes]:
+            return words.id(token), encode_characters([token], characters, width).tobytes()
 
         self._encode = encode
+        self._width = width
 
     def encode(self, tokens: Sequence[str]) -> list[Tensors]:
         """Returns the inputs of one sentence, in as many windows as it needs: word_ids [T], char_ids [T, C]."""
         ids, characters = zip(*map(self._encode, tokens), strict=True)
-        word_ids, char_ids = np.array(ids, np.int32), np.stack(characters)
+        word_ids = np.array(ids, np.int32)
+        char_ids = np.frombuffer(b"".join(characters), np.int32).reshape(-1, self._width)
         return [
             {"word_ids": word_ids[w.start : w.end], "char_ids": char_ids[w.start : w.end]}
             for w in windows(len(tokens), self._longest)
@@ -85,9 +85,15 @@ class Tagging:
         tags: list[Tag] = []
         for window, output in zip(windows(length, self._longest), outputs, strict=True):
             kept = slice(window.keep_start - window.start, window.keep_end - window.start)
-            columns = (output[name][kept].tolist() for name in ("upos_id", "xpos_id", "feats_id", "upos_probability"))
-            for upos, xpos, feats, confidence in zip(*columns, strict=True):
-                tags.append(Tag(self._upos[upos], self._xpos[xpos], self._feats[feats], round(confidence, 6)))
+            upos, xpos, feats = (output[name][kept].tolist() for name in ("upos_id", "xpos_id", "feats_id"))
+            confidences = output["upos_probability"][kept].astype(float).round(6).tolist()
+            tags += map(
+                Tag,
+                map(self._upos.__getitem__, upos),
+                map(self._xpos.__getitem__, xpos),
+                map(self._feats.__getitem__, feats),
+                confidences,
+            )
         return tags
 
 
