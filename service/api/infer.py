@@ -5,14 +5,14 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic_core import to_json
 
 from service.api import schemas
-from service.api.context import Context, Timing, context, deadline
+from service.api.context import Context, Timing, context, deadline, timing_of
 from service.api.disconnect import while_client_waits
 from service.api.problem import RESPONSES
 from service.engine.padding import Tensors
@@ -26,16 +26,14 @@ from service.text.tokenizer import Sentence, Token
 
 router = APIRouter(responses=RESPONSES)
 
-Here = Annotated[Context, Depends(context)]
-
 # A text as the tagger takes it: itself, and its sentences.
 Split = tuple[str, Sequence[Sentence]]
 
 
 @router.post("/tag", response_model=schemas.TagAnswer, summary="Part-of-speech tags")
-async def tag(body: schemas.TagRequest, request: Request, here: Here) -> Response:
+async def tag(body: schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
-    timing: Timing = request.scope["state"]["timing"]
+    here, timing = context(request), timing_of(request)
     task = here.catalog.find(Tagging, body.model)
     until = deadline(request, here.settings)
     began = time.monotonic()
@@ -54,9 +52,9 @@ async def tag(body: schemas.TagRequest, request: Request, here: Here) -> Respons
 
 
 @router.post("/classify", response_model=schemas.ClassifyAnswer, summary="Sentiment")
-async def classify(body: schemas.ClassifyRequest, request: Request, here: Here) -> Response:
+async def classify(body: schemas.ClassifyRequest, request: Request) -> Response:
     """Judges texts: the probability of each label, over the whole of each text."""
-    timing: Timing = request.scope["state"]["timing"]
+    here, timing = context(request), timing_of(request)
     task = here.catalog.find(Sentiment, body.model)
     until = deadline(request, here.settings)
     began = time.monotonic()
@@ -72,8 +70,9 @@ async def classify(body: schemas.ClassifyRequest, request: Request, here: Here) 
 
 
 @router.post("/generate", response_model=schemas.GenerateAnswer, summary="Generated text")
-async def generate(body: schemas.GenerateRequest, request: Request, here: Here) -> Response:
+async def generate(body: schemas.GenerateRequest, request: Request) -> Response:
     """Continues prompts, character by character."""
+    here = context(request)
     task = here.catalog.find(TextGeneration, body.model)
     until = deadline(request, here.settings)
     check_size(here, "prompt", body.prompt)
@@ -115,8 +114,7 @@ async def run(
         async with while_client_waits(request):
             with counted(here):
                 outcome = await here.engine.infer(Inference(version.key, examples, until))
-    timing: Timing = request.scope["state"]["timing"]
-    timing.stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
+    timing_of(request).stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
     outputs = iter(outcome.outputs)
     return [[next(outputs) for _ in pieces] for pieces in entries]
 

@@ -1,8 +1,8 @@
 """GET /models, the probes, and /metrics."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -14,18 +14,17 @@ from service.errors import ModelNotFound
 
 router = APIRouter()
 
-Here = Annotated[Context, Depends(context)]
-
 
 @router.get("/models", summary="All models")
-async def models(here: Here) -> ModelList:
+async def models(request: Request) -> ModelList:
     """Lists every model version in the store and its state."""
-    return ModelList(models=summaries(here))
+    return ModelList(models=summaries(context(request)))
 
 
 @router.get("/models/{name}", summary="One model", responses={404: RESPONSES[404]})
-async def model(name: str, here: Here) -> ModelDetail:
+async def model(name: str, request: Request) -> ModelDetail:
     """Describes the newest version of a model: its state and its manifest."""
+    here = context(request)
     found = [state for state in here.catalog.states if state.key.name == name]
     if not found:
         names = ", ".join(dict.fromkeys(state.key.name for state in here.catalog.states))
@@ -47,8 +46,9 @@ READINESS: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "descrip
 
 @router.get("/readyz", summary="Does it take requests?", response_model=Readiness, responses=READINESS)
 @router.get("/healthz", summary="The same as /readyz", response_model=Readiness, responses=READINESS)
-async def readyz(here: Here) -> Response:
+async def readyz(request: Request) -> Response:
     """Says ready once every shape of every sound model is compiled, and which models are refused."""
+    here = context(request)
     state = State.DRAINING if here.draining else here.engine.state()
     ready = state is State.READY and any(s.state is State.READY for s in here.catalog.states)
     status = str(state) if state is not State.READY or ready else "no model"
@@ -57,9 +57,9 @@ async def readyz(here: Here) -> Response:
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-async def metrics(here: Here) -> Response:
+async def metrics(request: Request) -> Response:
     """Exposes all metrics in Prometheus' text format."""
-    return Response(here.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+    return Response(context(request).metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
 def summaries(here: Context) -> list[ModelSummary]:
