@@ -4,7 +4,9 @@
 # make bench   this service and a plain FastAPI app, on the same models
 # make lock    newer dependencies
 
-PYTHON ?= python3
+# The first Python that TensorFlow has packages for.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 SERVE := .venv
 DEV := .venv-dev
 
@@ -34,8 +36,8 @@ clean:
 $(SERVE)/installed: EXTRAS := cpu
 $(DEV)/installed: EXTRAS := cpu,train,dev
 %/installed: pyproject.toml requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tagwerk needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1); name another with make PYTHON=..."; exit 1; }
-	@echo "Making the environment $* (once; TensorFlow is a large download)"
+	@test -n "$(PYTHON)" || { echo "tagwerk needs Python 3.11, 3.12 or 3.13 (TensorFlow's), and finds none; name one: make PYTHON=/path/to/python"; exit 1; }
+	@echo "Making the environment $* with $$($(PYTHON) --version) (once; TensorFlow is a large download)"
 	@$(PYTHON) -m venv --clear $*
 	@$*/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[$(EXTRAS)]'
 	@touch $@
