@@ -22,7 +22,7 @@ def duration(seconds: float) -> str:
 def figures(metrics: Iterable[Metric]) -> str:
     """Returns the metrics of a whole split in one line, those of a part of it ("UPOS, known words") left out."""
     whole = [metric for metric in metrics if "," not in metric.name]
-    return "  ".join(f"{metric.name} {metric.value:.4g} {metric.unit}".rstrip() for metric in whole)
+    return "  ".join(f"{metric.name} {metric.value:#.4g} {metric.unit}".rstrip() for metric in whole)
 
 
 class Reporter:
