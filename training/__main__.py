@@ -79,10 +79,11 @@ def import_tensorflow() -> None:
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (a device, not a path)
         os.dup2(nowhere.fileno(), 2)
     try:
-        import tensorflow  # noqa: F401
+        import tensorflow as tf
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+    tf.get_logger().setLevel("ERROR")
 
 
 def parser() -> argparse.ArgumentParser:
