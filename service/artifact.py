@@ -18,9 +18,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from service.errors import ArtifactError
 from service.text.vocabulary import Vocabulary
@@ -91,6 +91,22 @@ class Manifest(_Record):
     length_quantiles: dict[str, int]
     frameworks: dict[str, str]
     files: dict[str, str]
+
+    @property
+    def endpoint_name(self) -> str:
+        """The endpoint that does the whole task; the others, if there are any, are steps of it."""
+        return {"tag": "tag", "classify": "classify", "generate": "step"}[self.task]
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What the whole task takes and gives."""
+        return self.endpoints[self.endpoint_name]
+
+    @model_validator(mode="after")
+    def _has_its_endpoint(self) -> Self:
+        if self.endpoint_name not in self.endpoints:
+            raise ValueError(f"there is no endpoint {self.endpoint_name!r}, which the task {self.task!r} needs")
+        return self
 
 
 class Golden(_Record):

@@ -16,7 +16,7 @@ from service import artifact
 from service.artifact import Golden, Manifest, Metric
 from service.errors import ArtifactError
 from training.dataset import Array, Example, collate
-from training.tasks.base import Predict, Task
+from training.tasks.base import Part, Predict, Task
 
 TOLERANCE = 1e-5  # of a golden, once written, absolute and relative
 
@@ -46,7 +46,8 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
             licence=recipe.licence,
             data=task.data,
             metrics=tuple(metrics),
-            endpoints={task.endpoint_name: task.endpoint},
+            endpoints={task.endpoint_name: task.endpoint}
+            | {name: part.endpoint for name, part in task.parts(model).items()},
             labels=task.labels,
             vocabularies={name: f"{name}.json" for name in task.vocabularies},
             tokenizer=task.tokenizer,
@@ -79,15 +80,23 @@ def load_endpoint(folder: Path, name: str, *, jit_compile: bool = False) -> Pred
 
 
 def _write_saved_model(task: Task, model: keras.Model, folder: Path) -> None:
-    """Saves the endpoint alone, with the weights that it uses: no layers, no optimizer."""
-    signature = {
-        name: tf.TensorSpec([axis if isinstance(axis, int) else None for axis in spec.axes], spec.dtype, name=name)
-        for name, spec in task.endpoint.inputs.items()
+    """Saves the endpoints alone, with the weights that they use: no layers, no optimizer."""
+    whole = Part(task.endpoint, lambda **inputs: task.predict(model, inputs))
+    signatures = {
+        name: tf.function(part.compute).get_concrete_function(**_signature(part.endpoint))
+        for name, part in {task.endpoint_name: whole, **task.parts(model)}.items()
     }
-    endpoint = tf.function(lambda **inputs: task.predict(model, inputs)).get_concrete_function(**signature)
     module = tf.Module()
     module.weights = [weight.value for weight in model.weights]
-    tf.saved_model.save(module, str(folder), signatures={task.endpoint_name: endpoint})
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def _signature(endpoint: artifact.Endpoint) -> dict[str, Any]:
+    """Returns the inputs of an endpoint as TensorFlow describes them: named axes are left open."""
+    return {
+        name: tf.TensorSpec([axis if isinstance(axis, int) else None for axis in spec.axes], spec.dtype, name=name)
+        for name, spec in endpoint.inputs.items()
+    }
 
 
 def _golden(task: Task, model: keras.Model, example: Example) -> Golden:
@@ -105,7 +114,7 @@ def _check(folder: Path) -> None:
     manifest = artifact.read_manifest(folder)
     artifact.verify_files(folder, manifest)
     artifact.read_vocabularies(folder, manifest)
-    ((name, endpoint),) = manifest.endpoints.items()
+    name, endpoint = manifest.endpoint_name, manifest.endpoint
     for jit_compile in (False, True):
         predict = load_endpoint(folder, name, jit_compile=jit_compile)
         for golden in artifact.read_goldens(folder):

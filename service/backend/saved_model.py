@@ -10,6 +10,7 @@ import tensorflow as tf
 from service.artifact import SAVED_MODEL, Endpoint, Golden, Manifest, read_goldens
 from service.backend.device import choose_device
 from service.backend.sampling import sample
+from service.backend.spelling import Spellings
 from service.engine.padding import Array, Grid, Tensors, pad, unpad
 from service.errors import ArtifactError, DeviceFailed
 
@@ -36,26 +37,21 @@ class TensorFlowBackend:
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> "TensorFlowSequenceModel":
         """Loads a tagger or classifier and checks its goldens. Raises ArtifactError."""
-        endpoint, signature, _ = self._load(folder, manifest)
-        return TensorFlowSequenceModel(self._device, manifest, endpoint, signature)
+        return TensorFlowSequenceModel(self._device, manifest, self._load(folder, manifest))
 
     def load_generation_model(self, folder: Path, manifest: Manifest) -> "TensorFlowGenerationModel":
         """Loads a language model and checks its goldens. Raises ArtifactError."""
-        endpoint, signature, _ = self._load(folder, manifest)
-        return TensorFlowGenerationModel(self._device, endpoint, signature)
+        return TensorFlowGenerationModel(self._device, manifest, self._load(folder, manifest))
 
-    def _load(self, folder: Path, manifest: Manifest) -> tuple[Endpoint, Signature, Any]:
-        ((name, endpoint),) = manifest.endpoints.items()
+    def _load(self, folder: Path, manifest: Manifest) -> Any:
         try:
             with tf.device(self._device):
                 loaded = tf.saved_model.load(str(folder / SAVED_MODEL))
-                signature = loaded.signatures[name]
+                signature = loaded.signatures[manifest.endpoint_name]
         except Exception as error:  # TensorFlow raises what it likes on a damaged SavedModel
             raise ArtifactError(f"{folder}: the SavedModel cannot be loaded: {error}") from error
-        # The signature's variables belong to `loaded` and go with it: keep the two together.
-        signature.keep_alive = loaded
-        check_goldens(folder, endpoint, signature)
-        return endpoint, signature, loaded
+        check_goldens(folder, manifest.endpoint, signature)
+        return loaded
 
 
 def check_goldens(folder: Path, endpoint: Endpoint, signature: Signature) -> None:
@@ -88,31 +84,47 @@ def _length(sequences: Tensors) -> int:
 
 
 class TensorFlowSequenceModel:
-    """A tagger or classifier. Heads with a label a token give the best label and its probability."""
+    """A tagger or classifier. Heads with a label a token give the best label and its probability.
 
-    def __init__(self, device: str, manifest: Manifest, endpoint: Endpoint, signature: Signature) -> None:
+    A tagger whose spelling and tagging are endpoints of their own is run through these; its spellings are remembered.
+    """
+
+    def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
         self._device = device
-        self._endpoint = endpoint
+        self._loaded = loaded  # owns the variables
+        self._inputs = manifest.endpoint.inputs
         self._shapes: set[tuple[int, int]] = set()
-        heads = [name for name, spec in endpoint.outputs.items() if spec.axes[:2] == ("B", "T")]
+        self._spellings = self._make_spellings(manifest) if "spell" in manifest.endpoints else None
+        name = manifest.endpoint_name if self._spellings is None else "tag_spelled"
+        outputs = manifest.endpoints[name].outputs
+        heads = [head for head, spec in outputs.items() if spec.axes[:2] == ("B", "T")]
         self.timed_outputs = frozenset(f"{head}{part}" for head in heads for part in ("_id", "_probability"))
 
         def step(**inputs: Any) -> dict[str, Any]:
-            outputs = dict(signature(**inputs))
+            outputs = dict(loaded.signatures[name](**inputs))
             for head in heads:
                 probabilities = outputs.pop(head)  # [B, T, K]
                 outputs[f"{head}_id"] = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
                 outputs[f"{head}_probability"] = tf.reduce_max(probabilities, axis=-1)
             return outputs
 
-        specs = {name: tensor_spec(name, spec.axes, spec.dtype) for name, spec in endpoint.inputs.items()}
-        self._step = tf.function(step, jit_compile=True).get_concrete_function(**specs)
+        self._step = compiled(step, manifest.endpoints[name])
+
+    def _make_spellings(self, manifest: Manifest) -> Spellings:
+        endpoint = manifest.endpoints["spell"]
+        step = compiled(self._loaded.signatures["spell"], endpoint)
+        characters, size = endpoint.inputs["char_ids"].axes[1], endpoint.outputs["spellings"].axes[1]
+        assert isinstance(characters, int)  # noqa: S101 (fixed axes)
+        assert isinstance(size, int)  # noqa: S101
+        return Spellings(lambda ids: call(self._device, step, {"char_ids": ids})["spellings"], characters, size)
 
     def warm_up(self, grid: Grid) -> Iterator[tuple[int, int]]:
         """Compiles and runs each shape of the grid; yields each (B, T) when it is done."""
+        if self._spellings is not None:
+            self._spellings.warm_up()
         for shape in grid.shapes:
             self._shapes.add(shape)
-            self.run(pad([], self._endpoint.inputs, shape).inputs)
+            self.run(pad([], self._inputs, shape).inputs)
             yield shape
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
@@ -120,15 +132,21 @@ class TensorFlowSequenceModel:
         shape = next(values.shape[:2] for name, values in inputs.items() if name != "lengths")
         if shape not in self._shapes:
             raise DeviceFailed(f"the shape {shape} is not on the grid that was compiled")
+        if self._spellings is not None:
+            inputs = {name: values for name, values in inputs.items() if name != "char_ids"} | {
+                "spellings": self._spellings(inputs["char_ids"])
+            }
         return call(self._device, self._step, inputs)
 
 
 class TensorFlowGenerationModel:
     """A language model: its step and the sampling in one executable, its state kept on the device."""
 
-    def __init__(self, device: str, endpoint: Endpoint, signature: Signature) -> None:
+    def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
         self._device = device
-        self._state_size = endpoint.inputs["state"].axes[1]
+        self._loaded = loaded  # owns the variables
+        signature = loaded.signatures[manifest.endpoint_name]
+        self._state_size = manifest.endpoint.inputs["state"].axes[1]
         self._state: Any = None
         self._shapes: set[tuple[int, int]] = set()
 
@@ -177,6 +195,12 @@ class TensorFlowGenerationModel:
             raise DeviceFailed(f"the device failed in a generation step: {error.message}") from error
         self._state = outputs["state"]
         return sampled
+
+
+def compiled(step: Signature, endpoint: Endpoint) -> Signature:
+    """Returns a step on an endpoint's inputs that XLA compiles once for each shape."""
+    specs = {name: tensor_spec(name, spec.axes, spec.dtype) for name, spec in endpoint.inputs.items()}
+    return tf.function(step, jit_compile=True).get_concrete_function(**specs)  # type: ignore[no-any-return]
 
 
 def tensor_spec(name: str, axes: tuple[str | int, ...], dtype: str) -> Any:

@@ -160,9 +160,8 @@ class Driver:
 
     def _time_steps(self, version: ModelVersion, model: SequenceModel, grid: Grid) -> StepTimes:
         step_times = StepTimes()
-        ((_, endpoint),) = version.manifest.endpoints.items()
         for shape in grid.shapes:
-            inputs = pad([], endpoint.inputs, shape).inputs
+            inputs = pad([], version.manifest.endpoint.inputs, shape).inputs
             seconds = []
             for _ in range(3):
                 started = self._clock()
@@ -215,7 +214,7 @@ class Driver:
 
     def _run_batch(self, batch: Batch) -> None:
         model = self._sequence_models[batch.model]
-        ((_, endpoint),) = self._versions[batch.model].manifest.endpoints.items()
+        endpoint = self._versions[batch.model].manifest.endpoint
         started = self._clock()
         padded = pad([entry.example for entry in batch.entries], endpoint.inputs, batch.shape)
         try:

@@ -59,8 +59,7 @@ class Tagging:
         self._upos, self._xpos = labels["upos"], labels["xpos"]
         self._feats = tuple(parse_features(label) for label in labels["feats"])
         words, characters = version.vocabularies["words"], version.vocabularies["characters"]
-        ((_, endpoint),) = version.manifest.endpoints.items()
-        width = endpoint.inputs["char_ids"].axes[2]
+        width = version.manifest.endpoint.inputs["char_ids"].axes[2]
         assert isinstance(width, int)  # noqa: S101 (the manifest is checked when it is loaded)
 
         @lru_cache(REMEMBERED_TOKENS)

@@ -35,7 +35,7 @@ def backend() -> TensorFlowBackend:
 def test_goldens_come_out_of_the_saved_model_as_training_computed_them(name, compiled):
     version = newest(name)
     loaded = tf.saved_model.load(str(version.folder / "saved_model"))
-    ((endpoint_name, endpoint),) = version.manifest.endpoints.items()
+    endpoint_name, endpoint = version.manifest.endpoint_name, version.manifest.endpoint
     signature = loaded.signatures[endpoint_name]
     run = tf.function(lambda **inputs: signature(**inputs), jit_compile=True) if compiled else signature
     goldens = read_goldens(version.folder)
@@ -50,7 +50,7 @@ def test_goldens_come_out_of_the_saved_model_as_training_computed_them(name, com
 def test_an_answer_does_not_depend_on_its_batch_in_any_bucket(backend, name):
     version = newest(name)
     model = backend.load_sequence_model(version.folder, version.manifest)
-    ((_, endpoint),) = version.manifest.endpoints.items()
+    endpoint = version.manifest.endpoint
     words = len(version.vocabularies["words"])
     rng = np.random.default_rng(7)
 
@@ -77,11 +77,27 @@ def test_an_answer_does_not_depend_on_its_batch_in_any_bucket(backend, name):
                     np.testing.assert_allclose(values, expected[key], atol=1e-5, err_msg=key)
 
 
+def test_goldens_come_out_of_the_tagger_as_it_is_served(backend):
+    """The service remembers spellings; the tags and their probabilities are those of the whole model."""
+    version = newest("tagger-en")
+    model = backend.load_sequence_model(version.folder, version.manifest)
+    list(model.warm_up(Grid((1,), (64,))))
+    for golden in read_goldens(version.folder):
+        example = {name: np.asarray(value, np.int32) for name, value in golden.inputs.items()}
+        for _ in range(2):  # spelt, and remembered
+            batch = pad([example], version.manifest.endpoint.inputs, (1, 64))
+            (output,) = unpad(model.run(batch.inputs), batch, model.timed_outputs)
+            for head in ("upos", "xpos", "feats"):
+                probabilities = np.asarray(golden.outputs[head])
+                assert output[f"{head}_id"].tolist() == probabilities.argmax(-1).tolist()
+                np.testing.assert_allclose(output[f"{head}_probability"], probabilities.max(-1), rtol=1e-3, atol=1e-4)
+
+
 def test_a_shape_that_is_not_on_the_grid_is_never_compiled_for_a_request(backend):
     version = newest("sentiment-en")
     model = backend.load_sequence_model(version.folder, version.manifest)
     list(model.warm_up(Grid((1,), (8,))))
-    ((_, endpoint),) = version.manifest.endpoints.items()
+    endpoint = version.manifest.endpoint
     with pytest.raises(DeviceFailed, match=r"\(2, 8\) is not on the grid"):
         model.run(pad([{"word_ids": np.ones(3, np.int32)}], endpoint.inputs, (2, 8)).inputs)
 

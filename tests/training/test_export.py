@@ -28,16 +28,29 @@ def exported(tagging: MakeTagging, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_a_version_is_complete(exported: tuple[Tagging, Any, Path]) -> None:
-    task, _, folder = exported
+    task, model, folder = exported
     manifest = artifact.read_manifest(folder)
     artifact.verify_files(folder, manifest)
     assert (manifest.name, manifest.version, manifest.task) == ("tagger-tiny", "1", "tag")
-    assert manifest.endpoints == {"tag": task.endpoint}
+    parts = {name: part.endpoint for name, part in task.parts(model).items()}
+    assert manifest.endpoints == {"tag": task.endpoint, **parts}
     assert manifest.labels["upos"] == ("NOUN", "DET", "VERB", "ADV")
     assert manifest.length_quantiles == {"p50": 6, "p90": 7, "p99": 7, "max": 7}
     vocabularies = artifact.read_vocabularies(folder, manifest)
     assert vocabularies["words"].lowercase
     assert not vocabularies["characters"].lowercase
+
+
+def test_the_parts_of_an_endpoint_make_up_the_whole(exported: tuple[Tagging, Any, Path]) -> None:
+    task, _, folder = exported
+    whole, spell, tag = (export.load_endpoint(folder, name) for name in ("tag", "spell", "tag_spelled"))
+    inputs = dict(collate(task.goldens()).inputs)
+    expected = whole(inputs)
+    char_ids = inputs.pop("char_ids")
+    spellings = spell({"char_ids": char_ids.reshape(-1, char_ids.shape[-1])})["spellings"]
+    outputs = tag({**inputs, "spellings": spellings.reshape(*char_ids.shape[:2], -1)})
+    for name, values in expected.items():
+        np.testing.assert_allclose(outputs[name], values, atol=1e-6)
 
 
 def test_the_model_card_says_what_it_was_made_of(exported: tuple[Tagging, Any, Path]) -> None:

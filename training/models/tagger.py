@@ -57,16 +57,20 @@ class Tagger(keras.Model):  # type: ignore[misc]
             char_ids: [B, T, C] int32; all PAD at padding.
             lengths: words of each row  # [B] int32.
         """
-        inputs = ops.concatenate([self.word_embedding(word_ids), self._spell(char_ids)], axis=-1)
+        return self.tag(word_ids, self.spell(char_ids), lengths, training)
+
+    def tag(self, word_ids: Tensor, spellings: Tensor, lengths: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """Does the same from what `spell` made of the words  # [B, T, S] float32."""
+        inputs = ops.concatenate([self.word_embedding(word_ids), spellings], axis=-1)
         inputs = self.input_dropout(inputs, training=training)
         outputs, _ = unroll(self.word_lstm, inputs, lengths)
         outputs = self.output_dropout(outputs, training=training)
         return {name: head(outputs) for name, head in self.heads.items()}
 
-    def _spell(self, char_ids: Tensor) -> Tensor:
-        """Reads the characters of each word in both directions: [B, T, C] -> last outputs  # [B, T, 2 H]."""
-        batch, time, width = ops.shape(char_ids)
+    def spell(self, char_ids: Tensor) -> Tensor:
+        """Reads the characters of each word in both directions: [..., C] -> last outputs  # [..., S = 2 H]."""
+        *places, width = ops.shape(char_ids)
         flat = ops.reshape(char_ids, (-1, width))
         lengths = ops.sum(ops.cast(flat != PAD, "int32"), axis=1)
         _, (last, _) = unroll_embedded(self.character_lstm, self.character_embedding, flat, lengths)
-        return ops.reshape(ops.concatenate([last[0], last[1]], axis=-1), (batch, time, 2 * last.shape[-1]))
+        return ops.reshape(ops.concatenate([last[0], last[1]], axis=-1), (*places, 2 * last.shape[-1]))

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import keras
@@ -16,6 +17,14 @@ from training.dataset import Array, Batch, Example
 Tensors: TypeAlias = dict[str, Tensor]
 Predict: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]  # an endpoint, NumPy in and out
 State: TypeAlias = Any  # what a batch hands to the next: () or nested tuples of tensors
+
+
+@dataclass(frozen=True)
+class Part:
+    """An endpoint that computes a step of the main one."""
+
+    endpoint: artifact.Endpoint
+    compute: Callable[..., Tensors]  # its inputs by name -> its outputs by name
 
 
 class Task(ABC):
@@ -63,6 +72,10 @@ class Task(ABC):
     @abstractmethod
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         """Computes the endpoint: the inputs and outputs that `endpoint` names."""
+
+    def parts(self, model: keras.Model) -> dict[str, Part]:
+        """Returns further endpoints, by name: steps of the main one that can be run apart; none by default."""
+        return {}
 
     @abstractmethod
     def evaluate(self, predict: Predict, split: str) -> tuple[artifact.Metric, ...]:

@@ -27,7 +27,7 @@ from training.dataset import (
 )
 from training.models.tagger import Tagger, TaggerSizes
 from training.scorer import ALL_TAGS, tagging_accuracy
-from training.tasks.base import Predict, State, Task, Tensors
+from training.tasks.base import Part, Predict, State, Task, Tensors
 
 HEADS = {"upos": "UPOS", "xpos": "XPOS", "feats": "UFeats"}  # column -> the name of its metric
 EVALUATION_TOKENS = 2000  # positions in a batch
@@ -110,6 +110,28 @@ class Tagging(Task):
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         return {head: ops.softmax(logits) for head, logits in model(**inputs, training=False).items()}
+
+    def parts(self, model: keras.Model) -> dict[str, Part]:
+        """Spelling and tagging apart: a word is spelt alike wherever it stands, so a service can remember that."""
+        sizes: TaggerSizes = self.recipe.sizes
+        spellings = TensorSpec(dtype="float32", axes=("B", "T", 2 * sizes.character_units))
+        inputs = self.endpoint.inputs
+        spell = Endpoint(
+            inputs={"char_ids": TensorSpec(dtype="int32", axes=("W", self.recipe.characters))},
+            outputs={"spellings": TensorSpec(dtype="float32", axes=("W", 2 * sizes.character_units))},
+        )
+        tag_spelled = Endpoint(
+            inputs={"word_ids": inputs["word_ids"], "spellings": spellings, "lengths": inputs["lengths"]},
+            outputs=self.endpoint.outputs,
+        )
+
+        def tag(**tensors: Tensor) -> Tensors:
+            return {head: ops.softmax(logits) for head, logits in model.tag(**tensors).items()}
+
+        return {
+            "spell": Part(spell, lambda char_ids: {"spellings": model.spell(char_ids)}),
+            "tag_spelled": Part(tag_spelled, tag),
+        }
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         examples = self._splits[split]
