@@ -86,8 +86,9 @@ def list_models(settings: Settings) -> int:
 
     versions, refused = scan(settings.model_store)
     for version in versions:
-        metrics = ", ".join(f"{m.name} {m.value:g} {m.unit} ({m.split})" for m in version.manifest.metrics)
-        print(f"{version.key}  {version.manifest.task}  {metrics}")
+        print(f"{version.key}  {version.manifest.task}: {version.manifest.description}")
+        for metric in version.manifest.metrics:
+            print(f"  {metric.split}  {metric.name} {metric.value:g} {metric.unit}")
     for state in refused:
         print(f"{state.key}  refused: {state.reason}")
     return 1 if refused else 0
