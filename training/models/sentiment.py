@@ -1,4 +1,4 @@
-"""A classifier of texts: a GRU over words, and the highest that each of its outputs comes to."""
+"""A classifier of texts: GRUs over words, and a sum over words and pairs of words, whose opinions are averaged."""
 
 from dataclasses import dataclass
 
@@ -8,26 +8,53 @@ from keras import ops
 from training.cells import GRU, Tensor
 from training.unroll import unroll
 
-LOWEST = -1e9
+LOWEST = -1.0  # of any output of a GRU
+PRIME = 7919  # of the hash of pairs
+SCALE = 4.0  # lets the scores of words grow faster than the weights of the GRUs
 
 
 @dataclass(frozen=True, kw_only=True)
 class SentimentSizes:
-    """Widths of the layers, and dropout."""
+    """Number of the GRUs, widths of their layers, dropout, and rows of the table of pairs."""
 
+    readers: int = 1
     embedding: int = 128
-    units: int = 128  # per direction
+    units: int = 96  # per direction
     directions: int = 2
-    input_dropout: float = 0.3
+    input_dropout: float = 0.5
     output_dropout: float = 0.5
+    pairs: int = 2**17
 
 
 class SentimentClassifier(keras.Model):  # type: ignore[misc]
-    """Scores of every class for a text (Conneau et al. 2017, with a GRU: outputs pooled by their maximum over time).
+    """Members that learn each for itself, and are averaged because their mistakes differ (Breiman 1996).
 
     Args:
         words: number of ids of the vocabulary.
         classes: K.
+    """
+
+    def __init__(self, words: int, classes: int, sizes: SentimentSizes) -> None:
+        super().__init__()
+        readers = [Reader(words, classes, sizes) for _ in range(sizes.readers)]
+        self.members = [*readers, WordPairs(words, classes, sizes.pairs)]
+        self.built = True
+
+    def call(self, word_ids: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
+        """Returns the logits of each member  # [M, B, K].
+
+        Args:
+            word_ids: [B, T] int32.
+            lengths: words of each row, at least one  # [B] int32.
+        """
+        valid = ops.expand_dims(ops.arange(ops.shape(word_ids)[1]) < ops.expand_dims(lengths, 1), 2)  # [B, T, 1]
+        return ops.stack([member(word_ids, lengths, valid, training=training) for member in self.members])
+
+
+class Reader(keras.layers.Layer):  # type: ignore[misc]
+    """Scores of every class for a text: a GRU, its outputs pooled over time (Conneau et al. 2017), and a layer.
+
+    The maximum tells that something was said, the mean how much of the text says it.
     """
 
     def __init__(self, words: int, classes: int, sizes: SentimentSizes) -> None:
@@ -39,18 +66,36 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         self.output_dropout = keras.layers.Dropout(sizes.output_dropout)
         self.head = keras.layers.Dense(classes)
         self.embedding.build()
-        self.head.build((None, sizes.directions * sizes.units))
+        self.head.build((None, 2 * sizes.directions * sizes.units))
         self.built = True
 
-    def call(self, word_ids: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
-        """Returns logits  # [B, K].
-
-        Args:
-            word_ids: [B, T] int32.
-            lengths: words of each row, at least one  # [B] int32.
-        """
+    def call(self, word_ids: Tensor, lengths: Tensor, valid: Tensor, training: bool = False) -> Tensor:
+        """Returns logits  # [B, K]."""
         inputs = self.input_dropout(self.embedding(word_ids), training=training)
         outputs, _ = unroll(self.gru, inputs, lengths)
-        valid = ops.arange(ops.shape(word_ids)[1]) < ops.expand_dims(lengths, 1)  # [B, T]
-        highest = ops.max(ops.where(ops.expand_dims(valid, 2), outputs, LOWEST), axis=1)
-        return self.head(self.output_dropout(highest, training=training))
+        highest = ops.max(ops.where(valid, outputs, LOWEST), axis=1)
+        mean = ops.sum(outputs, axis=1) / ops.cast(ops.expand_dims(lengths, 1), "float32")  # outputs are 0 at padding
+        pooled = ops.concatenate([highest, mean], axis=-1)  # [B, 2 D H]
+        return self.head(self.output_dropout(pooled, training=training))
+
+
+class WordPairs(keras.layers.Layer):  # type: ignore[misc]
+    """Scores of every class: a sum over words and pairs of neighbours (Wang and Manning 2012; Joulin et al. 2017).
+
+    Pairs share the rows of a table by a hash.
+    """
+
+    def __init__(self, words: int, classes: int, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.words = self.add_weight(shape=(words, classes), initializer="zeros", name="words")
+        self.pairs = self.add_weight(shape=(rows, classes), initializer="zeros", name="pairs")
+        self.bias = self.add_weight(shape=(classes,), initializer="zeros", name="bias")
+
+    def call(self, word_ids: Tensor, lengths: Tensor, valid: Tensor, training: bool = False) -> Tensor:
+        """Returns logits  # [B, K]."""
+        before = ops.pad(word_ids[:, :-1], ((0, 0), (1, 0)))
+        pairs = ops.mod(before * PRIME + word_ids, self.rows)
+        scores = ops.take(self.words, word_ids, axis=0) + ops.take(self.pairs, pairs, axis=0)  # [B, T, K]
+        length = ops.cast(ops.expand_dims(lengths, 1), "float32")
+        return SCALE * ops.sum(ops.where(valid, scores, 0.0), axis=1) / ops.sqrt(length) + self.bias

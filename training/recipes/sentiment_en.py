@@ -1,4 +1,4 @@
-"""Words read by a bidirectional GRU, on all phrases of the Stanford Sentiment Treebank."""
+"""Words read by a bidirectional GRU and as pairs, on all phrases of the Stanford Sentiment Treebank."""
 
 from training.tasks.sentiment import SentimentRecipe
 
@@ -10,9 +10,9 @@ recipe = SentimentRecipe(
     limits="Learnt from sentences of film reviews. Other subjects work where they are praised and blamed in the same "
     "words. Irony, comparisons and what a reader must know are often lost.",
     corpus="sst",
-    epochs=6,
+    epochs=3,
     batch_tokens=1024,
     learning_rate=1e-3,
     clip_norm=1.0,
-    averaging=0.998,
+    averaging=0.999,
 )

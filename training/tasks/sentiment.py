@@ -102,11 +102,19 @@ class Sentiment(Task):
         ]
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
-        logits = model(**inputs, training=True)
-        return ops.mean(ops.sparse_categorical_crossentropy(targets["grade"], logits, from_logits=True)), state
+        """Returns the loss of the grade, and of positive against negative where it is not neutral.
+
+        Each member learns for itself. Phrases count by the square root of their lengths: most are of two or three
+        words, texts are not.
+        """
+        logits = model(**inputs, training=True)  # [M, B, 5]
+        grades = ops.broadcast_to(targets["grade"], ops.shape(logits)[:2])
+        losses = ops.sparse_categorical_crossentropy(grades, logits, from_logits=True) + _polarity_loss(grades, logits)
+        weights = ops.sqrt(ops.cast(inputs["lengths"], "float32"))
+        return ops.sum(weights * ops.mean(losses, axis=0)) / ops.sum(weights), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
-        grades = ops.softmax(model(**inputs, training=False))  # [B, 5]
+        grades = ops.mean(ops.softmax(model(**inputs, training=False)), axis=0)  # [B, 5]
         return {"probabilities": ops.matmul(grades, ops.one_hot(LABEL_OF_GRADE, len(LABELS)))}
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
@@ -133,6 +141,14 @@ class Sentiment(Task):
         """Drops words, so that UNK is learnt, and to rely on no word alone."""
         dropped = (rng.random(word_ids.shape) < self.recipe.word_dropout) & (word_ids != PAD)
         return np.where(dropped, UNK, word_ids).astype(np.int32)
+
+
+def _polarity_loss(grades: Tensor, logits: Tensor) -> Tensor:
+    """Returns minus the log-probability of the right one of positive and negative; 0 where it is neutral  # [M, B]."""
+    positive, negative = logits[..., sst.NEUTRAL + 1 :], logits[..., : sst.NEUTRAL]
+    odds = ops.logsumexp(positive, axis=-1) - ops.logsumexp(negative, axis=-1)
+    sign = ops.cast(ops.sign(grades - sst.NEUTRAL), "float32")
+    return ops.abs(sign) * ops.softplus(-sign * odds)
 
 
 def _distinct(phrases: Iterable[sst.Phrase]) -> list[sst.Phrase]:
