@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 from service.backend.base import Backend, GenerationModel, SequenceModel
@@ -190,7 +191,7 @@ class Driver:
             return []
         batch = self._scheduler.take()
         self._show_queue()
-        return [lambda: self._run_batch(batch)] if batch is not None else []
+        return [partial(self._run_batch, batch)] if batch is not None else []
 
     def _show_queue(self) -> None:
         self._metrics.queue_entries.set(self._scheduler.queued_entries)
@@ -207,9 +208,7 @@ class Driver:
             self._metrics.slots_in_use.labels(key.name).set(slots.in_use)
             if assembled is not None:
                 streams, inputs = assembled
-                steps.append(
-                    lambda k=key, g=generator, s=slots, r=streams, i=inputs: self._run_step(k, g, s, r, i)  # type: ignore[misc]
-                )
+                steps.append(partial(self._run_step, key, generator, slots, streams, inputs))
         return steps
 
     def _run_batch(self, batch: Batch) -> None:
