@@ -1,4 +1,4 @@
-"""A classifier of texts: GRUs over words, and a sum over words and pairs of words, whose opinions are averaged."""
+"""A classifier of texts: a GRU over words, and a sum over words and pairs of words, whose opinions are averaged."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,13 @@ from training.unroll import unroll
 
 LOWEST = -1.0  # of any output of a GRU
 PRIME = 7919  # of the hash of pairs
-SCALE = 4.0  # lets the scores of words grow faster than the weights of the GRUs
+SCALE = 4.0  # lets the scores of words grow faster than the weights of the GRU
 
 
 @dataclass(frozen=True, kw_only=True)
 class SentimentSizes:
-    """Number of the GRUs, widths of their layers, dropout, and rows of the table of pairs."""
+    """Widths of the layers, dropout, and rows of the table of pairs."""
 
-    readers: int = 1
     embedding: int = 128
     units: int = 96  # per direction
     directions: int = 2
@@ -27,7 +26,7 @@ class SentimentSizes:
 
 
 class SentimentClassifier(keras.Model):  # type: ignore[misc]
-    """Members that learn each for itself, and are averaged because their mistakes differ (Breiman 1996).
+    """Two members that learn each for itself: their mistakes differ, so that their mean makes fewer.
 
     Args:
         words: number of ids of the vocabulary.
@@ -36,19 +35,20 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
 
     def __init__(self, words: int, classes: int, sizes: SentimentSizes) -> None:
         super().__init__()
-        readers = [Reader(words, classes, sizes) for _ in range(sizes.readers)]
-        self.members = [*readers, WordPairs(words, classes, sizes.pairs)]
+        self.reader = Reader(words, classes, sizes)
+        self.word_pairs = WordPairs(words, classes, sizes.pairs)
         self.built = True
 
     def call(self, word_ids: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
-        """Returns the logits of each member  # [M, B, K].
+        """Returns the logits of each member  # [M = 2, B, K].
 
         Args:
             word_ids: [B, T] int32.
             lengths: words of each row, at least one  # [B] int32.
         """
         valid = ops.expand_dims(ops.arange(ops.shape(word_ids)[1]) < ops.expand_dims(lengths, 1), 2)  # [B, T, 1]
-        return ops.stack([member(word_ids, lengths, valid, training=training) for member in self.members])
+        read = self.reader(word_ids, lengths, valid, training=training)
+        return ops.stack([read, self.word_pairs(word_ids, lengths, valid)])
 
 
 class Reader(keras.layers.Layer):  # type: ignore[misc]
@@ -92,7 +92,7 @@ class WordPairs(keras.layers.Layer):  # type: ignore[misc]
         self.pairs = self.add_weight(shape=(rows, classes), initializer="zeros", name="pairs")
         self.bias = self.add_weight(shape=(classes,), initializer="zeros", name="bias")
 
-    def call(self, word_ids: Tensor, lengths: Tensor, valid: Tensor, training: bool = False) -> Tensor:
+    def call(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
         """Returns logits  # [B, K]."""
         before = ops.pad(word_ids[:, :-1], ((0, 0), (1, 0)))
         pairs = ops.mod(before * PRIME + word_ids, self.rows)
