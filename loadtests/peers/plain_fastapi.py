@@ -43,9 +43,8 @@ class Model:
     """A SavedModel, called with one sequence at a time."""
 
     def __init__(self, version: ModelVersion) -> None:
-        ((endpoint, _),) = version.manifest.endpoints.items()
         self._loaded = tf.saved_model.load(str(version.folder / SAVED_MODEL))
-        self.signature = self._loaded.signatures[endpoint]
+        self.signature = self._loaded.signatures[version.manifest.endpoint_name]
 
     def __call__(self, inputs: Tensors) -> dict[str, Array]:
         """Takes a sequence's arrays and returns its outputs, both without a batch axis."""
@@ -61,7 +60,7 @@ sentiment = Sentiment(version_for("classify"), NO_LIMIT)
 generation = TextGeneration(version_for("generate"))
 tagger, classifier, language_model = (Model(task.version) for task in (tagging, sentiment, generation))
 characters = generation.version.vocabularies["characters"]
-state_size = generation.version.manifest.endpoints["step"].inputs["state"].axes[1]
+state_size = generation.version.manifest.endpoint.inputs["state"].axes[1]
 
 app = FastAPI()
 
