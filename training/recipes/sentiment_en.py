@@ -10,9 +10,9 @@ recipe = SentimentRecipe(
     limits="Learnt from sentences of film reviews. Other subjects work where they are praised and blamed in the same "
     "words. Irony, comparisons and what a reader must know are often lost.",
     corpus="sst",
-    epochs=3,
-    batch_tokens=1024,
+    epochs=2,
+    batch_tokens=384,
     learning_rate=1e-3,
     clip_norm=1.0,
-    averaging=0.999,
+    averaging=0.9995,
 )

@@ -104,14 +104,12 @@ class Sentiment(Task):
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         """Returns the loss of the grade, and of positive against negative where it is not neutral.
 
-        Each member learns for itself. Phrases count by the square root of their lengths: most are of two or three
-        words, texts are not.
+        Each member learns for itself.
         """
         logits = model(**inputs, training=True)  # [M, B, 5]
         grades = ops.broadcast_to(targets["grade"], ops.shape(logits)[:2])
         losses = ops.sparse_categorical_crossentropy(grades, logits, from_logits=True) + _polarity_loss(grades, logits)
-        weights = ops.sqrt(ops.cast(inputs["lengths"], "float32"))
-        return ops.sum(weights * ops.mean(losses, axis=0)) / ops.sum(weights), state
+        return ops.mean(losses), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         grades = ops.mean(ops.softmax(model(**inputs, training=False)), axis=0)  # [B, 5]
