@@ -18,7 +18,7 @@ from training.models.language_model import LanguageModelSizes
 from training.scorer import CROSS_ENTROPY
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe
 
-VERSE = "Some say the world will end in fire,\nSome say in ice.\n"
+VERSE = "What immortal hand or eye,\nCould frame thy fearful symmetry?\n"
 SOURCE = DataSource(name="tiny", address="https://example.org/tiny", sha256="0" * 64, licence="CC0")
 
 
@@ -98,8 +98,8 @@ def test_each_chunk_goes_on_where_the_one_before_it_ended(fresh: tuple[LanguageM
         assert np.array_equal(before.targets["ids"][:, -1], after.inputs["ids"][:, 0])
 
 
-def test_test_is_the_end_of_the_text_and_dev_is_before_it() -> None:
-    task = language_model("a" * 855 + "b" * 45 + "c" * 100)
+def test_dev_is_the_beginning_of_the_text_and_test_is_its_end() -> None:
+    task = language_model("b" * 45 + "a" * 855 + "c" * 100)
     characters = task.vocabularies["characters"]
     assert characters.entries == ("a",)
 

@@ -1,6 +1,5 @@
 """Characters read by an LSTM, on Tiny Shakespeare."""
 
-from training.models.language_model import LanguageModelSizes
 from training.tasks.language_modelling import LanguageModelRecipe
 
 recipe = LanguageModelRecipe(
@@ -11,11 +10,10 @@ recipe = LanguageModelRecipe(
     limits="Invents text in the manner of one writer: nothing it says is meant to be true or useful. It knows the "
     "characters of its corpus; others in a prompt are unknown to it, and it never generates them.",
     corpus="tinyshakespeare",
-    epochs=9,
+    epochs=6,
     batch_tokens=1024,
     chunk=32,
     learning_rate=5e-3,
     clip_norm=1.0,
     averaging=0.998,
-    sizes=LanguageModelSizes(output_dropout=0.4),
 )

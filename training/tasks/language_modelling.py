@@ -29,7 +29,8 @@ class LanguageModelRecipe(Recipe):
     Attributes:
         corpus: of training.corpora, with one file, "text".
         test_share: of the text, its end, to test on.
-        dev_share: of what is before that, its end, to choose the epoch by.
+        dev_share: of what is before that, its beginning, to choose the epoch by. What is next to the test part is
+            learnt: a text that changes its subject is the harder the farther one is from what one knows of it.
         chunk: characters that gradients go back through (truncated BPTT, Williams and Peng 1990); states go on.
         sizes: of the network.
     """
@@ -45,7 +46,7 @@ class LanguageModelRecipe(Recipe):
 
 
 class LanguageModelling(Task):
-    """See Task. text: train, dev and test, in this order."""
+    """See Task. text: dev, train and test, in this order."""
 
     kind = "generate"
     endpoint_name = "step"
@@ -57,13 +58,13 @@ class LanguageModelling(Task):
         self.recipe: LanguageModelRecipe = recipe
         self.data = data
         test = int(len(text) * (1 - recipe.test_share))
-        dev = int(test * (1 - recipe.dev_share))
-        train = text[:dev]
+        dev = int(test * recipe.dev_share)
+        train = text[dev:test]
         characters = Vocabulary.count(train)
         self.vocabularies = {"characters": characters}
         self.labels = {}
         self.length_quantiles = length_quantiles(len(line) + 1 for line in train.splitlines())
-        parts = {"train": train, "dev": text[dev:test], "test": text[test:]}
+        parts = {"train": train, "dev": text[:dev], "test": text[test:]}
         self._splits = {split: encode_tokens(part, characters) for split, part in parts.items()}
         self._rows = max(1, recipe.batch_tokens // recipe.chunk)
         self._state_size = self.network().state_size
