@@ -149,7 +149,7 @@ def _model_card(task: Task, manifest: Manifest) -> str:
 | --- | --- | --- |
 {metrics}
 
-The epoch was chosen by {task.chosen_by} on dev; the test split was used once, at the end.
+The epoch was chosen by {task.chosen_by} on dev; the run used the test split once, at its end.
 
 ## Data
 
