@@ -25,9 +25,8 @@ WARM_UP_SECONDS = 1.0
 SPARE_SECONDS = 120.0  # for the last answers of a round
 
 HEADER = f"""\
-{"":17}{"requests/s":^15}{"ratio":^16}{"p50 ms":>13}{"p99 ms":>14}{"":5}
-{"endpoint":9}{"clients":>8}{"service":>8}{"plain":>7}{"median":>7}{"range":>9}\
-{"service":>8}{"plain":>6}{"service":>8}{"plain":>6} {"kind"}"""
+{"":16}{"requests/s":>14}{"":16}{"p50 ms":>14}{"p99 ms":>14}
+endpoint clients service plain ratio     range service plain service plain kind"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,9 @@ class Row:
         p99 = [median(m.p99_ms for m in side) for side in (self.service, self.plain)]
         span = f"{figure(min(ratios))}-{figure(max(ratios))}"
         return (
-            f"{'/' + self.endpoint:9}{self.clients:8}{figure(rates[0]):>8}{figure(rates[1]):>7}"
-            f"{figure(median(ratios)):>7}{span:>10}"
-            f"{figure(p50[0]):>7}{figure(p50[1]):>6}{figure(p99[0]):>8}{figure(p99[1]):>6} {self.kind}"
+            f"{self.endpoint:8}{self.clients:8}{figure(rates[0]):>8}{figure(rates[1]):>6}"
+            f"{figure(median(ratios)):>6}{span:>10}"
+            f"{figure(p50[0]):>8}{figure(p50[1]):>6}{figure(p99[0]):>8}{figure(p99[1]):>6} {self.kind}"
         )
 
 
