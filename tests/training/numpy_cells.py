@@ -1,0 +1,100 @@
+"""The cells again, one row and one step at a time, in plain NumPy, from the equations of their papers alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.cells import GRU, LSTM, Cell, IdentityRNN, Residual, SimpleRNN, Stacked
+
+Array = NDArray[Any]
+Step = Callable[[Array, tuple[Array, ...]], tuple[Array, ...]]  # input [I], states -> states, the output first
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def step_of(cell: Cell, d: int) -> Step:
+    """Returns one step of a direction of a cell."""
+    if isinstance(cell, Stacked):
+        return stacked([step_of(inner, d) for inner in cell.cells], [len(inner.state_sizes) for inner in cell.cells])
+    if isinstance(cell, Residual):
+        inner_step = step_of(cell.cell, d)
+
+        def residual(x: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
+            after = inner_step(x, state[1:])
+            return (x + after[0], *after)
+
+        return residual
+    kind = {LSTM: lstm, GRU: gru, SimpleRNN: simple, IdentityRNN: simple}[type(cell)]
+    return lambda x, state: kind(cell, d, x, *state)
+
+
+def stacked(steps: list[Step], counts: list[int]) -> Step:
+    def step(x: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        layers, rest = [], state
+        for count in reversed(counts):  # the highest first
+            layers.append(rest[:count])
+            rest = rest[count:]
+        after = []
+        for one, before in zip(steps, reversed(layers), strict=True):
+            after.append(one(x, before))
+            x = after[-1][0]
+        return tuple(part for layer in reversed(after) for part in layer)
+
+    return step
+
+
+def simple(cell: SimpleRNN, d: int, x: Array, h: Array) -> tuple[Array, ...]:
+    a = x @ cell.kernel.numpy()[d] + h @ cell.recurrent_kernel.numpy()[d] + cell.bias.numpy()[d]
+    return (np.tanh(a) if cell.activation.__name__ == "tanh" else np.maximum(a, 0),)
+
+
+def gru(cell: GRU, d: int, x: Array, h: Array) -> tuple[Array, ...]:
+    weight_r, weight_z, weight_n = np.split(cell.kernel.numpy()[d], 3, axis=1)
+    recurrent_r, recurrent_z, recurrent_n = np.split(cell.recurrent_kernel.numpy()[d], 3, axis=1)
+    bias_r, bias_z, bias_n = np.split(cell.bias.numpy()[d], 3)
+    r = sigmoid(x @ weight_r + h @ recurrent_r + bias_r)
+    z = sigmoid(x @ weight_z + h @ recurrent_z + bias_z)
+    recalled = (r * h) @ recurrent_n
+    if cell.reset_after:
+        recalled = r * (h @ recurrent_n + cell.candidate_bias.numpy()[d, 0])
+    n = np.tanh(x @ weight_n + bias_n + recalled)
+    return (z * h + (1 - z) * n,)
+
+
+def lstm(cell: LSTM, d: int, x: Array, h: Array, c: Array) -> tuple[Array, ...]:
+    a = x @ cell.kernel.numpy()[d] + h @ cell.recurrent_kernel.numpy()[d] + cell.bias.numpy()[d]
+    i, f, g, o = np.split(a, 4)
+    peep_i = peep_f = peep_o = 0.0
+    if cell.peepholes is not None:
+        peep_i, peep_f, peep_o = np.split(cell.peepholes.numpy()[d, 0], 3)
+    c_new = sigmoid(f + peep_f * c) * c + sigmoid(i + peep_i * c) * np.tanh(g)
+    if cell.cell_clip:
+        c_new = np.clip(c_new, -cell.cell_clip, cell.cell_clip)
+    m = sigmoid(o + peep_o * c_new) * np.tanh(c_new)
+    if cell.projection is not None:
+        m = m @ cell.projection.numpy()[d]
+        if cell.projection_clip:
+            m = np.clip(m, -cell.projection_clip, cell.projection_clip)
+    return m, c_new
+
+
+def reference(cell: Cell, inputs: Array, lengths: Array, initial: Any = None) -> tuple[Array, list[Array]]:
+    """Runs row by row, position by position, over the valid positions alone: what `unroll` must give."""
+    width = cell.state_sizes[0]
+    outputs = np.zeros((*inputs.shape[:2], cell.directions * width), inputs.dtype)
+    shapes = [(cell.directions, len(inputs), size) for size in cell.state_sizes]
+    states = [np.array(s) for s in initial] if initial else [np.zeros(shape, inputs.dtype) for shape in shapes]
+    for row, length in enumerate(lengths):
+        for d in range(cell.directions):
+            step = step_of(cell, d)
+            state = tuple(s[d, row] for s in states)
+            for t in range(length)[:: -1 if d else 1]:
+                state = step(inputs[row, t], state)
+                outputs[row, t, d * width : (d + 1) * width] = state[0]
+            for whole, part in zip(states, state, strict=True):
+                whole[d, row] = part
+    return outputs, states

@@ -1,0 +1,32 @@
+"""Recurrent cells: one step each, for one direction or for two at once. `training.unroll` runs them.
+
+| cell | what it adds |
+| --- | --- |
+| SimpleRNN, IdentityRNN | the recurrence that a course begins with, and a start of its weights that remembers |
+| GRU | two gates, one state |
+| LSTM | three gates, two states; peepholes, projection, clipping |
+| Stacked, Residual, Dropout, LearnedState | put around cells: several as one, shortcuts, noise, where a text starts |
+
+Written with keras.ops: any backend of Keras runs them.
+"""
+
+from training.cells.base import BasicCell, Cell, State, Tensor
+from training.cells.gru import GRU
+from training.cells.lstm import LSTM
+from training.cells.simple import IdentityRNN, SimpleRNN
+from training.cells.wrappers import Dropout, LearnedState, Residual, Stacked
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "BasicCell",
+    "Cell",
+    "Dropout",
+    "IdentityRNN",
+    "LearnedState",
+    "Residual",
+    "SimpleRNN",
+    "Stacked",
+    "State",
+    "Tensor",
+]

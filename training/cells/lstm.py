@@ -1,0 +1,70 @@
+"""Long short-term memory, and what was added to it."""
+
+import keras
+from keras import ops
+
+from training.cells.base import BasicCell, State, Tensor
+
+
+class LSTM(BasicCell):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997) with a forget gate (Gers et al. 2000).
+
+        i, f = σ(W x + U h + p ⊙ c + b)      g = tanh(W x + U h + b)
+        c' = clip(f ⊙ c + i ⊙ g)             o = σ(W x + U h + p ⊙ c' + b)
+        m = o ⊙ tanh(c')                     h' = clip(P m), or m without a projection
+
+    Peepholes p let the gates see the memory (Gers and Schmidhuber 2000). A projection P makes the output, and with it
+    the product U h, narrower than the memory (Sak et al. 2014). States: h  # [D, B, projection or H]; c  # [D, B, H].
+
+    Args:
+        forget_bias: what the bias of the forget gate starts at. 1 (Jozefowicz et al. 2015): a fresh cell remembers.
+        peepholes: whether there is p  # [D, 1, 3 H].
+        projection: width of the output, `units` by default.
+        cell_clip, projection_clip: largest magnitude of the memory and of a projected output; none by default.
+    """
+
+    gates = 4  # i, f, g, o
+
+    def __init__(
+        self,
+        input_size: int,
+        units: int,
+        directions: int = 1,
+        *,
+        forget_bias: float = 1.0,
+        peepholes: bool = False,
+        projection: int | None = None,
+        cell_clip: float | None = None,
+        projection_clip: float | None = None,
+    ) -> None:
+        super().__init__(input_size, units, directions, projection)
+        forget = ops.concatenate([ops.zeros(units), forget_bias * ops.ones(units), ops.zeros(2 * units)])
+        self.bias.assign(ops.broadcast_to(forget, self.bias.shape))
+        self.cell_clip = cell_clip
+        self.projection_clip = projection_clip
+        self.peepholes = self._weight("peepholes", (1, 3 * units), keras.initializers.Zeros) if peepholes else None
+        self.projection = (
+            self._weight("projection", (units, projection), keras.initializers.GlorotUniform) if projection else None
+        )
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        return (self.recurrent_kernel.shape[1], self.units)
+
+    def step(self, x: Tensor, state: State, seen: Tensor | None = None) -> State:
+        h, c = state
+        i, f, g, o = ops.split(x + ops.matmul(h if seen is None else seen, self.recurrent_kernel), 4, axis=-1)
+        if self.peepholes is not None:
+            peep_i, peep_f, peep_o = ops.split(self.peepholes, 3, axis=-1)
+            i, f = i + peep_i * c, f + peep_f * c
+        c = _clip(ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g), self.cell_clip)
+        if self.peepholes is not None:
+            o = o + peep_o * c
+        h = ops.sigmoid(o) * ops.tanh(c)
+        if self.projection is not None:
+            h = _clip(ops.matmul(h, self.projection), self.projection_clip)
+        return h, c
+
+
+def _clip(x: Tensor, limit: float | None) -> Tensor:
+    return x if limit is None else ops.clip(x, -limit, limit)

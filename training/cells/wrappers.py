@@ -1,0 +1,146 @@
+"""Cells made of cells: stacked, with a shortcut, with dropout; and a start of the text that is learnt.
+
+They are cells themselves and go into one another: `Stacked([Residual(Dropout(LSTM(64, 64), state=0.3)), GRU(64, 64)])`.
+A cell whose output is not its inner cell's output has its own in front of the inner cell's states.
+"""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from training.cells.base import BasicCell, Cell, State, Tensor
+
+
+class Stacked(Cell):
+    """Several cells as one: each reads the output of the one below it at the same step (Graves 2013).
+
+    Two directions are two stacks that meet only at the top. Layers that are unrolled one above the other, each over
+    both directions of the one below, are the other way to stack, and the one that computes inputs before the loop.
+    States: of the highest cell, then of the one below it, and so on.
+    """
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        super().__init__()
+        self.cells = list(cells)
+        self.directions = cells[0].directions
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        return tuple(size for cell in reversed(self.cells) for size in cell.state_sizes)
+
+    def project(self, inputs: Tensor, direction: int) -> Tensor:
+        return self.cells[0].project(inputs, direction)
+
+    def step(self, x: Tensor, state: State) -> State:
+        after: State = ()
+        for i, cell in enumerate(self.cells):
+            if i:
+                x = ops.stack([cell.project(after[0][d], d) for d in range(self.directions)])
+            end = len(state) - len(after)  # the states of the lower cells lie behind
+            after = (*cell.step(x, state[end - len(cell.state_sizes) : end]), *after)
+        return after
+
+
+class Residual(Cell):
+    """Adds the input to the output: y = x + h' (He et al. 2016; Prakash et al. 2016). Both have the same width.
+
+    States: y  # [D, B, H], then the inner cell's.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.cell = cell
+        self.directions = cell.directions
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        return (self.cell.state_sizes[0], *self.cell.state_sizes)
+
+    def project(self, inputs: Tensor, direction: int) -> Tensor:
+        """Returns the input behind what the inner cell makes of it: [..., I = H] -> [..., G + H]."""
+        width = self.cell.state_sizes[0]
+        if inputs.shape[-1] != width:
+            raise ValueError(f"a residual cell {width} wide adds its input, which is {inputs.shape[-1]} wide")
+        return ops.concatenate([self.cell.project(inputs, direction), inputs], axis=-1)
+
+    def step(self, x: Tensor, state: State) -> State:
+        split = x.shape[-1] - self.cell.state_sizes[0]
+        after = self.cell.step(x[..., :split], state[1:])
+        return (x[..., split:] + after[0], *after)
+
+
+class Dropout(Cell):
+    """Dropout of what a cell reads, gives and recalls, in training only.
+
+        h' = step(m_x ⊙ x, m_h ⊙ h)      y = m_y ⊙ h'      each m: 0 with probability p, else 1 / (1 - p)
+
+    m_h stands in the product U h alone: the gates' own way from h and c to h' and c' stays whole, so that no memory is
+    wiped out (Semeniuta et al. 2016). The masks are drawn anew for each step; or, variational, once for a sequence, the
+    same at all its steps (Gal and Ghahramani 2016). They are drawn before the loop and travel with its input, which
+    must therefore be [T, B, I]: below a `Stacked` or around it, and not with `unroll_embedded`. Dropout is on where
+    Keras's own is: in a layer or model that is called with training=True.
+
+    States: y  # [D, B, H], if outputs are dropped; then the inner cell's.
+
+    Args:
+        inputs, outputs, state: p of each.
+        variational: one mask for all steps.
+    """
+
+    def __init__(
+        self, cell: Cell, *, inputs: float = 0.0, outputs: float = 0.0, state: float = 0.0, variational: bool = False
+    ) -> None:
+        super().__init__()
+        if state and not isinstance(cell, BasicCell):
+            raise ValueError(f"dropout of the state goes right around a cell with weights, not around {cell.name}")
+        self.cell = cell
+        self.directions = cell.directions
+        shape = (1, None, None) if variational else None
+        self.inputs, self.outputs, self.state = (
+            keras.layers.Dropout(rate, noise_shape=shape) if rate else None for rate in (inputs, outputs, state)
+        )
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        sizes = self.cell.state_sizes
+        return (sizes[0], *sizes) if self.outputs else sizes
+
+    def project(self, inputs: Tensor, direction: int) -> Tensor:
+        """Returns what the inner cell makes of the input, the masks behind it: [T, B, I] -> [T, B, G (+ H) (+ H)]."""
+        if len(inputs.shape) != 3:
+            raise ValueError(f"dropout needs inputs [T, B, I], not {tuple(inputs.shape)}: see Dropout")
+        steps, batch, _ = ops.shape(inputs)
+        ones = ops.ones((steps, batch, self.cell.state_sizes[0]))
+        masks = [dropout(ones) for dropout in (self.state, self.outputs) if dropout]
+        inputs = self.inputs(inputs) if self.inputs else inputs
+        return ops.concatenate([self.cell.project(inputs, direction), *masks], axis=-1)
+
+    def step(self, x: Tensor, state: State) -> State:
+        width = self.cell.state_sizes[0]
+        inner = state
+        if self.outputs:
+            x, dropped = x[..., :-width], x[..., -width:]
+            inner = state[1:]
+        if self.state and isinstance(self.cell, BasicCell):
+            x, recalled = x[..., :-width], x[..., -width:]
+            after = self.cell.step(x, inner, seen=recalled * inner[0])
+        else:
+            after = self.cell.step(x, inner)
+        return (dropped * after[0], *after) if self.outputs else after
+
+
+class LearnedState(keras.layers.Layer):  # type: ignore[misc]
+    """The state that a sequence starts from, learnt like a weight, zeros at first. Pass it to `unroll` as `state`."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.states = [
+            self.add_weight(shape=(cell.directions, 1, size), initializer="zeros", name=f"state_{i}")
+            for i, size in enumerate(cell.state_sizes)
+        ]
+        self.built = True
+
+    def repeated(self, batch: int | Tensor) -> State:
+        """Returns the state for a batch of that many rows  # each [D, B, size]."""
+        return tuple(ops.repeat(state, batch, axis=1) for state in self.states)
