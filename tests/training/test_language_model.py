@@ -10,33 +10,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from service.artifact import DataSource
 from service.text.encoding import encode_tokens
+from tests.training.tiny import VERSE, language_model
 from training.dataset import collate
 from training.loop import best_of_run, make_predict, train
-from training.models.language_model import LanguageModelSizes
 from training.scorer import CROSS_ENTROPY
-from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe
-
-VERSE = "What immortal hand or eye,\nCould frame thy fearful symmetry?\n"
-SOURCE = DataSource(name="tiny", address="https://example.org/tiny", sha256="0" * 64, licence="CC0")
-
-
-def language_model(text: str = VERSE * 8, **changes: Any) -> LanguageModelling:
-    settings: dict[str, Any] = {
-        "name": "lm-tiny",
-        "description": "Says a verse",
-        "language": "en",
-        "licence": "CC0",
-        "limits": "One verse.",
-        "corpus": "tiny",
-        "epochs": 60,
-        "batch_tokens": 64,
-        "chunk": 16,
-        "learning_rate": 0.02,
-        "sizes": LanguageModelSizes(embedding=8, units=32, layers=2, inner_dropout=0.0, output_dropout=0.0),
-    }
-    return LanguageModelling(LanguageModelRecipe(**settings | changes), text, (SOURCE,))
+from training.tasks.language_modelling import LanguageModelling
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +112,20 @@ def test_measures_each_character_once_as_one_reader_from_the_start_would(length:
     metrics = {metric.name: metric.value for metric in task.evaluate(counting, "test")}
     assert metrics[CROSS_ENTROPY] == pytest.approx(np.mean(losses), abs=1e-4)
     assert metrics["bits per character"] == pytest.approx(np.mean(losses) / math.log(2), abs=1e-4)
+
+
+@pytest.mark.parametrize("overlap", [0, 5])
+def test_windows_overlap_and_are_learnt_from_at_their_ends(overlap: int) -> None:
+    task = language_model(overlap=overlap)
+    batches = task.train_batches(np.random.default_rng(0))
+    assert {batch.inputs["ids"].shape for batch in batches} == {(4, overlap + 16)}
+    for before, after in pairwise(batches):
+        assert np.array_equal(before.inputs["ids"][:, 16:], after.inputs["ids"][:, :overlap])
+    model = task.network()
+    batch = batches[0]
+    other = batch.targets["ids"].copy()
+    other[:, :overlap] = 1  # what these are makes no difference
+    losses = [
+        task.loss(model, batch.inputs, {"ids": ids}, task.initial_state())[0] for ids in (batch.targets["ids"], other)
+    ]
+    assert losses[0] == losses[1]

@@ -16,10 +16,7 @@ from training.tasks.tagging import Tagging
 MakeTagging = Callable[..., Tagging]
 
 
-@pytest.fixture(autouse=True)
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("runs")
 
 
 def trained(task: Tagging) -> tuple[list[Any], str]:

@@ -2,51 +2,18 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from service.artifact import DataSource
 from service.text.vocabulary import UNK
+from tests.training.tiny import SOURCE, sentiment
 from training.dataset import collate
 from training.loop import best_of_run, make_predict, train
-from training.models.sentiment import SentimentSizes
 from training.scorer import SST2, sentiment_accuracy
 from training.sst import Phrase
-from training.tasks.sentiment import LABELS, Sentiment, SentimentRecipe
-
-WORDS = {"awful": -2, "weak": -1, "fine": 1, "lovely": 2, "long": 0}
-SOURCE = DataSource(name="tiny", address="https://example.org/tiny", sha256="0" * 64, licence="CC0")
-
-
-def sentences() -> list[list[Phrase]]:
-    """Returns twenty sentences, half of them turned round by "not": the words alone do not tell."""
-    trees = []
-    for word, worth in WORDS.items():
-        for noun in ("film", "plot"):
-            trees.append([Phrase((word,), 2 + worth), Phrase(("A", word, noun), 2 + worth)])
-            trees.append([Phrase((word,), 2 + worth), Phrase(("Not", "a", word, noun, "."), 2 - worth)])
-    return trees
-
-
-def sentiment(**changes: Any) -> Sentiment:
-    settings: dict[str, Any] = {
-        "name": "sentiment-tiny",
-        "description": "Tells whether twenty sentences are positive",
-        "language": "en",
-        "licence": "CC0",
-        "limits": "Twenty sentences.",
-        "corpus": "tiny",
-        "epochs": 30,
-        "batch_tokens": 24,
-        "learning_rate": 0.02,
-        "word_dropout": 0.0,
-        "sizes": SentimentSizes(embedding=12, units=12, input_dropout=0.0, output_dropout=0.0),
-    }
-    trees = sentences()
-    return Sentiment(SentimentRecipe(**settings | changes), {"train": trees, "dev": trees, "test": trees}, (SOURCE,))
+from training.tasks.sentiment import LABELS, Sentiment
 
 
 def test_learns_twenty_sentences_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from training.dataset import Array, Batch, Example, length_quantiles
 from training.models.language_model import LanguageModel, LanguageModelSizes
 from training.scorer import CROSS_ENTROPY, cross_entropy
 from training.tasks.base import Predict, State, Task, Tensors
+from training.truncation import read_window
 
 STRETCHES = 64  # that a split is read in side by side to be measured
 CONTEXT = 512  # characters that each stretch but the first is read before it is measured
@@ -24,14 +25,16 @@ GOLDENS = ("\n", "O", "ROMEO:\n", "To be, or not to be", "What say you to this, 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelRecipe(Recipe):
-    """Settings of a language model. A batch has `batch_tokens / chunk` rows.
+    """Settings of a language model. A batch has `batch_tokens / chunk` rows of `overlap + chunk` characters.
 
     Attributes:
         corpus: of training.corpora, with one file, "text".
         test_share: of the text, its end, to test on.
         dev_share: of what is before that, its beginning, to choose the epoch by. What is next to the test part is
             learnt: a text that changes its subject is the harder the farther one is from what one knows of it.
-        chunk: characters that gradients go back through (truncated BPTT, Williams and Peng 1990); states go on.
+        chunk: characters of a row that are learnt from in a step; states go on from step to step.
+        overlap: characters before them that are read again, so that each error goes back over at least that many
+            (see training.truncation).
         sizes: of the network.
     """
 
@@ -39,6 +42,7 @@ class LanguageModelRecipe(Recipe):
     test_share: float = 0.1
     dev_share: float = 0.05
     chunk: int = 64
+    overlap: int = 0
     sizes: LanguageModelSizes = field(default_factory=LanguageModelSizes)
 
     def task(self) -> "LanguageModelling":
@@ -87,18 +91,26 @@ class LanguageModelling(Task):
         """Cuts the text into rows that are read side by side; each epoch begins at another place of it."""
         ids = self._splits["train"]
         ids = np.roll(ids, -rng.integers(len(ids)))
-        chunk = self.recipe.chunk
-        steps = max(1, (len(ids) // self._rows - 1) // chunk)
-        width = min(steps * chunk + 1, len(ids) // self._rows)
+        chunk, overlap = self.recipe.chunk, self.recipe.overlap
+        longest = len(ids) // self._rows
+        steps = max(1, (longest - 1 - overlap) // chunk)
+        width = min(overlap + steps * chunk + 1, longest)
         rows = ids[: self._rows * width].reshape(self._rows, width)
-        return [self._batch(rows[:, i : i + chunk + 1]) for i in range(0, steps * chunk, chunk)]
+        return [self._batch(rows[:, i : i + overlap + chunk + 1]) for i in range(0, steps * chunk, chunk)]
 
     def initial_state(self) -> State:
         return ops.zeros((self._rows, self._state_size))
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
-        logits, state = model(**inputs, state=state, training=True)
-        return ops.mean(ops.sparse_categorical_crossentropy(targets["ids"], logits, from_logits=True)), state
+        def read(ids: Tensor, state: State) -> tuple[Tensor, State]:
+            rows, time = ops.shape(ids)
+            logits, state = model(ids, ops.full((rows,), time, dtype="int32"), state, training=True)
+            return logits, state
+
+        chunk = self.recipe.chunk
+        logits, state = read_window(read, inputs["ids"], state, chunk)
+        targets = targets["ids"][:, -chunk:]
+        return ops.mean(ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         logits, state = model.next(**inputs)
