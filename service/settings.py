@@ -14,7 +14,14 @@ def _numbers(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _origins(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_numbers), Field(min_length=1)]
+Origins = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...], NoDecode, BeforeValidator(_origins)
+]
 
 
 class Settings(BaseSettings):
@@ -66,6 +73,9 @@ class Settings(BaseSettings):
     max_items: int = Field(1024, ge=1, description="Most texts or sentences in a request.")
     max_text_characters: int = Field(200_000, ge=1, description="Longest text, all items of a request together.")
     max_generated_tokens: int = Field(4096, ge=1, description="Largest max_tokens of a request.")
+    cors_origins: Origins = Field(
+        (), description="Origins whose pages may call the service, comma-separated, or *; empty allows none."
+    )
     drain_delay_seconds: float = Field(
         0.5, ge=0, description="Time after SIGTERM in which requests still come and /readyz says no."
     )

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
 
 from service.api import infer, problem, status
 from service.api.context import Context
-from service.api.middleware import Envelope
+from service.api.middleware import REQUEST_ID, Envelope
 from service.engine.protocol import State
 
 log = logging.getLogger("tagwerk.api")
@@ -28,9 +30,25 @@ def create_app(context: Context) -> FastAPI:
         await context.engine.close()
         starting.cancel()
 
-    app = FastAPI(title="tagwerk", version=version("tagwerk"), description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPIOffline(
+        title="tagwerk",
+        version=version("tagwerk"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        static_url="/docs/assets",
+        swagger_ui_parameters={"validatorUrl": "none"},  # it would ask a server in the internet
+    )
     app.state.context = context
     app.add_middleware(Envelope, context=context)
+    if context.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=context.settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After", "Server-Timing", REQUEST_ID],
+        )
     problem.install(app)
     app.include_router(infer.router)
     app.include_router(status.router)

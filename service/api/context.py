@@ -55,14 +55,18 @@ def timing_of(request: Request) -> Timing:
 
 def deadline(request: Request, settings: Settings) -> float:
     """Returns the moment by which a request wants its answer. Raises InvalidInput for a header that is no number."""
-    seconds = settings.request_timeout_seconds
+    return timing_of(request).started + timeout_seconds(request, settings)
+
+
+def timeout_seconds(request: Request, settings: Settings) -> float:
+    """Returns the time that a request has for its answer. Raises InvalidInput for a header that is no number."""
     wish = request.headers.get(TIMEOUT_HEADER)
-    if wish is not None:
-        if not (wish.isascii() and wish.isdecimal() and int(wish[:12]) > 0 and len(wish) <= 9):
-            raise InvalidInput(
-                f"/headers/{TIMEOUT_HEADER}",
-                "not a time in milliseconds",
-                "a whole number from 1 to 999999999",
-            )
-        seconds = min(seconds, int(wish) / 1000)
-    return timing_of(request).started + seconds
+    if wish is None:
+        return settings.request_timeout_seconds
+    if not (wish.isascii() and wish.isdecimal() and int(wish[:12]) > 0 and len(wish) <= 9):
+        raise InvalidInput(
+            f"/headers/{TIMEOUT_HEADER}",
+            "not a time in milliseconds",
+            "a whole number from 1 to 999999999",
+        )
+    return min(settings.request_timeout_seconds, int(wish) / 1000)

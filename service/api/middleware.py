@@ -1,18 +1,22 @@
-"""What surrounds every request: its id, its timing, its limit on size, its line in the metrics.
+"""What surrounds every request: its ids, its timing, its body, its line in the metrics.
 
 Pure ASGI, so that a client's disconnect still reaches the handlers.
 """
 
+import logging
 import time
 import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api import problem, trace
+from service.api.body import Body
 from service.api.context import Context, Timing
-from service.errors import TooLarge
 
 REQUEST_ID = "X-Request-ID"
+
+log = logging.getLogger("tagwerk.api")
 
 
 class Envelope:
@@ -28,53 +32,38 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         timing = Timing(time.monotonic())
-        scope.setdefault("state", {})["timing"] = timing
-        headers = Headers(scope=scope)
-        id = _clean(headers.get(REQUEST_ID, "")) or uuid.uuid4().hex
-        status = 500
+        headers = dict(scope["headers"])
+        ids = trace.ids_of(_clean(headers.get(b"x-request-id", b"")) or uuid.uuid4().hex, headers.get(b"traceparent"))
+        trace.current.set(ids)
+        body = Body(headers, receive, self._context.settings.max_body_bytes)
+        state = scope.setdefault("state", {})
+        state["timing"], state["body"] = timing, body
+        status = 0
 
         async def send_enveloped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 answer = MutableHeaders(scope=message)
-                answer[REQUEST_ID] = id
+                answer[REQUEST_ID] = ids.request
                 answer["Server-Timing"] = timing.header()
                 if self._context.draining or status == 413:  # of a body too large, the rest is not read
                     answer["Connection"] = "close"
             await send(message)
 
         try:
-            await self._app(scope, _limited(headers, receive, self._context.settings.max_body_bytes), send_enveloped)
+            await self._app(scope, body.receive, send_enveloped)
+        except Exception:
+            log.exception("failed: %s", ids)
+            if status:
+                raise  # the answer has begun: all that is left is to break it off
+            await problem.unexpected(scope["path"])(scope, body.receive, send_enveloped)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             self._context.metrics.requests.labels(route, str(status)).inc()
             self._context.metrics.request_duration.labels(route).observe(time.monotonic() - timing.started)
 
 
-def _clean(id: str) -> str:
+def _clean(id: bytes) -> str:
     """Keeps a request id that is safe in a log and a header."""
-    return id if len(id) <= 128 and id.isascii() and id.isprintable() else ""
-
-
-def _limited(headers: Headers, receive: Receive, limit: int) -> Receive:
-    """Wraps `receive`: raises TooLarge once the body is over the limit, at once where its length is announced."""
-    announced = headers.get("Content-Length", "0")
-    received = 0
-
-    async def receive_limited() -> Message:
-        nonlocal received
-        if announced.isdecimal() and int(announced[:20]) > limit:
-            raise _too_large(limit)
-        message = await receive()
-        if message["type"] == "http.request":
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise _too_large(limit)
-        return message
-
-    return receive_limited
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge("", "too large", f"at most {limit} bytes")
+    return id.decode() if len(id) <= 128 and id.isascii() and id.decode().isprintable() else ""

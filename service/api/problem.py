@@ -3,15 +3,17 @@
 import http
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from service import errors
-from service.api.schemas import Problem
+from service.api.context import Timing, timing_of
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -27,6 +29,14 @@ TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
     (errors.DeviceFailed, 500, "device-failed", "The device failed"),
     (errors.TagwerkError, 500, "internal", "The service failed"),
 )
+# status -> slug, title of what goes wrong before anything of this project is asked
+HTTP = {
+    400: ("invalid-json", "The body is not valid JSON"),
+    404: ("not-found", "There is nothing at this path"),
+    405: ("method-not-allowed", "The method is not for this path"),
+    406: ("not-acceptable", "The answer has no form that the client accepts"),
+    415: ("unsupported-media-type", "The body is in a form that is not read here"),
+}
 # type of Pydantic's error -> what is allowed, where its own message says it less well
 ALLOWED = {
     "too_short": "at least {min_length} items",
@@ -34,77 +44,145 @@ ALLOWED = {
     "string_too_short": "at least {min_length} characters",
     "string_too_long": "at most {max_length} characters",
 }
+STAGES = {"tokenize": "tokenizing", "engine": "waiting for the device and its work"}
 RETRY_AFTER_SECONDS = 1  # while the engine is not there
+
+PREFIX = "urn:tagwerk:problem:"
+
+
+class FieldProblem(BaseModel):
+    """A place in the request and what is wrong there."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) to the place.", examples=["/text/1"])
+    problem: str = Field(description="What is wrong.", examples=["got 7"])
+    allowed: str = Field(description="What would be right.", examples=["a valid string"])
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(description="Stable identifier of the kind of problem.", examples=[PREFIX + "invalid-input"])
+    title: str = Field(description="The kind in words.", examples=["The request is not valid"])
+    status: int = Field(description="The HTTP status.", examples=[422])
+    detail: str = Field(
+        description="What happened, and what would be right.",
+        examples=["/text/1: got 7; allowed: a valid string"],
+    )
+    errors: list[FieldProblem] = Field(
+        default=[],
+        description="What is wrong, place by place.",
+        examples=[[{"pointer": "/text/1", "problem": "got 7", "allowed": "a valid string"}]],
+    )
+    timing_ms: dict[str, float] | None = Field(
+        default=None,
+        description="Where the time went, in milliseconds by stage, when the deadline has passed.",
+        examples=[{"tokenize": 0.41, "engine": 99.7}],
+    )
+
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": title, "content": {MEDIA_TYPE: {}}}
     for status, title in (
-        (400, "The body is not JSON in UTF-8"),
+        *((status, title) for status, (_, title) in HTTP.items() if status not in (404, 405)),
         *((status, title) for _, status, _, title in TABLE if status not in (499, 500)),
     )
 }
 
 
-def problem(
-    status: int,
-    slug: str,
-    title: str,
-    detail: str,
-    places: list[dict[str, str]] | None = None,
-    headers: dict[str, str] | None = None,
-) -> Response:
-    """Returns a problem document."""
-    content: dict[str, Any] = {
-        "type": f"urn:tagwerk:problem:{slug}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-    }
-    if places:
-        content["errors"] = places
-    # What a client sent may hold lone surrogates, which have no place in UTF-8.
-    return Response(json.dumps(content).encode(), status, headers, MEDIA_TYPE)
+class Refused(Exception):  # noqa: N818 (says what happened)
+    """A body that cannot be worked on, with its problem document."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        super().__init__(document["detail"])
+        self.document = document
 
 
-def from_error(error: errors.TagwerkError) -> Response:
-    """Returns the problem document of one of the project's own errors."""
+def make(status: int, slug: str, title: str, detail: str, **members: Any) -> dict[str, Any]:
+    """Returns a problem document, with further members where they hold something."""
+    content = {"type": PREFIX + slug, "title": title, "status": status, "detail": detail}
+    return content | {name: value for name, value in members.items() if value}
+
+
+UNEXPECTED = make(500, "internal", "The service failed", "an unexpected error, which the log describes")
+
+
+def document(error: errors.TagwerkError, timing: Timing | None = None) -> dict[str, Any]:
+    """Returns the problem document of one of the project's own errors; `timing` is that of its request."""
     status, slug, title = next((s, g, t) for cls, s, g, t in TABLE if isinstance(error, cls))
-    places, headers = None, {}
+    detail = str(error)
     if isinstance(error, errors.InvalidInput):
-        places = [{"pointer": error.field, "problem": error.problem, "allowed": error.allowed}]
+        place = {"pointer": error.field, "problem": error.problem, "allowed": error.allowed}
+        return make(status, slug, title, detail, errors=[place])
+    if isinstance(error, errors.DeadlineExceeded) and timing is not None:
+        spent = {stage: round(seconds * 1000, 3) for stage, seconds in timing.stages.items()}
+        detail += "".join(f"; {STAGES[stage]} took {ms:g} ms" for stage, ms in spent.items())
+        return make(status, slug, title, detail, timing_ms=spent)
+    return make(status, slug, title, detail)
+
+
+def not_json(detail: str) -> dict[str, Any]:
+    """Returns the document for a body that is not JSON."""
+    return make(400, *HTTP[400], detail)
+
+
+def not_valid(faults: Sequence[Mapping[str, Any]], body: object) -> dict[str, Any]:
+    """Returns the document for a body that breaks its schema, from what Pydantic finds wrong with it."""
+    places = [_place(fault, body) for fault in faults]
+    detail = "; ".join(f"{p['pointer'] or 'the body'}: {p['problem']}; allowed: {p['allowed']}" for p in places[:3])
+    return make(422, "invalid-input", "The request is not valid", detail, errors=places)
+
+
+def respond(path: str, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """Returns a document as a response, with a member `error` where the clients of a path's protocol look for one."""
+    if path.startswith("/v1/"):
+        place = content.get("errors", [{"pointer": ""}])[0]["pointer"]
+        param = place.strip("/").split("/")[0] or None
+        slug = content["type"].removeprefix(PREFIX).replace("-", "_")
+        kind = "server_error" if content["status"] >= 500 else "invalid_request_error"
+        content = content | {"error": {"message": content["detail"], "type": kind, "param": param, "code": slug}}
+    elif path.startswith("/v2"):
+        content = content | {"error": content["detail"]}
+    # What a client sent may hold lone surrogates, which have no place in UTF-8.
+    return Response(json.dumps(content).encode(), content["status"], headers, MEDIA_TYPE)
+
+
+def unexpected(path: str) -> Response:
+    """Returns the response for an error that nobody thought of."""
+    return respond(path, UNEXPECTED)
+
+
+def headers_of(error: errors.TagwerkError) -> dict[str, str]:
+    """Returns the headers that belong to an error."""
     if isinstance(error, errors.Overloaded):
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_seconds)))
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
     if isinstance(error, errors.EngineUnavailable):
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return problem(status, slug, title, str(error), places, headers)
+        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return {}
 
 
 def install(app: FastAPI) -> None:
-    """Lets the app answer every error with a problem document."""
+    """Lets the app answer every error with a problem document; `Envelope` answers those that nobody thought of."""
     app.add_exception_handler(errors.TagwerkError, _own)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _own(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.TagwerkError)  # noqa: S101 (registered for it)
-    return from_error(error)
+    return respond(request.url.path, document(error, timing_of(request)), headers_of(error))
 
 
 async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
     faults = error.errors()
-    for fault in faults:
-        if fault["type"] == "json_invalid":
-            where = f"{fault['ctx']['error']} at character {fault['loc'][-1]}"
-            return problem(400, "invalid-json", "The body is not valid JSON", where)
-    places = [_place(fault, error.body) for fault in faults]
-    detail = "; ".join(f"{p['pointer'] or 'the body'}: {p['problem']}; allowed: {p['allowed']}" for p in places[:3])
-    return problem(422, "invalid-input", "The request is not valid", detail, places)
+    broken = next((fault for fault in faults if fault["type"] == "json_invalid"), None)
+    if broken is not None:
+        return respond(request.url.path, not_json(f"{broken['ctx']['error']} at character {broken['loc'][-1]}"))
+    places = [{**fault, "loc": fault["loc"][1:]} for fault in faults]  # without its first part, "body"
+    return respond(request.url.path, not_valid(places, error.body))
 
 
-def _place(fault: dict[str, Any], body: object) -> dict[str, str]:
+def _place(fault: Mapping[str, Any], body: object) -> dict[str, str]:
     pointer = _pointer(fault["loc"], body)
     if fault["type"] == "extra_forbidden":
         return {"pointer": pointer, "problem": "unknown field", "allowed": "the fields in /docs"}
@@ -115,18 +193,14 @@ def _place(fault: dict[str, Any], body: object) -> dict[str, str]:
     return {"pointer": pointer, "problem": f"got {_describe(fault.get('input'))}", "allowed": allowed}
 
 
-def _pointer(location: tuple[str | int, ...], body: object) -> str:
+def _pointer(location: Sequence[str | int], body: object) -> str:
     """Returns the JSON pointer of a place. It ends where the body does: a lone string stands for a list of one."""
-    part, *path = location
-    pointer = "" if part == "body" else f"/{part}"
-    for step in path:
-        if part == "body" and not isinstance(body, dict | list):
+    pointer = ""
+    for step in location:
+        if not isinstance(body, dict | list):
             break
         pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
-        if isinstance(body, dict):
-            body = body.get(step)
-        elif isinstance(body, list) and isinstance(step, int):
-            body = body[step]
+        body = body.get(step) if isinstance(body, dict) else body[step] if isinstance(step, int) else None
     return pointer
 
 
@@ -152,19 +226,15 @@ def _describe(value: object) -> str:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
     if isinstance(error.__cause__, errors.TagwerkError):  # raised while FastAPI read the body
-        return from_error(error.__cause__)
-    if error.status_code == 400:
-        detail = "the body could not be read as JSON in UTF-8, or is nested too deeply"
-        return problem(400, "invalid-json", "The body is not valid JSON", detail)
-    phrase = http.HTTPStatus(error.status_code).phrase
-    slug = phrase.lower().replace(" ", "-")
+        return await _own(request, error.__cause__)
+    status, path, headers = error.status_code, request.url.path, dict(error.headers or {})
+    phrase = http.HTTPStatus(status).phrase
+    slug, title = HTTP.get(status, (phrase.lower().replace(" ", "-"), phrase))
     detail = str(error.detail)
-    if error.status_code == 404:
-        detail = f"there is nothing at {request.url.path}; /docs lists what there is"
-    if error.status_code == 405:
-        detail = f"{request.method} is not for {request.url.path}; allowed: {(error.headers or {}).get('Allow', '')}"
-    return problem(error.status_code, slug, phrase, detail, headers=dict(error.headers or {}))
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    return problem(500, "internal", "The service failed", "an unexpected error, which the log describes")
+    if status == 400:
+        detail = "the body could not be read as JSON in UTF-8, or is nested too deeply"
+    if status == 404:
+        detail = f"there is nothing at {path}; /docs lists what there is"
+    if status == 405:
+        detail = f"{request.method} is not for {path}; allowed: {headers.get('Allow', '')}"
+    return respond(path, make(status, slug, title, detail), headers)

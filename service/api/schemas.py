@@ -1,9 +1,11 @@
-"""What requests and answers look like."""
+"""What requests and answers look like. Each field has a description and an example."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
+
+from service.text.offsets import Unit
 
 
 class Request(BaseModel):
@@ -12,7 +14,9 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     model: str | None = Field(
-        None, description="Name of the model; by default the first that does the task.", examples=[None]
+        None,
+        description="Name of the model, one of those of /models; by default the first that does the task.",
+        examples=[None],
     )
 
 
@@ -52,12 +56,25 @@ Word = Annotated[Text, AfterValidator(_is_not_blank), WithJsonSchema({"type": "s
 class TagRequest(Request):
     """Texts to split and tag, or sentences that are split already: one of the two."""
 
-    text: Texts | None = Field(None, description="A text, or a list of texts.", examples=["The quick brown fox jumps."])
+    text: Texts | None = Field(
+        None, description="A text, or a list of texts, to split and tag.", examples=["She didn't see it."]
+    )
     tokens: list[Annotated[list[Word], Field(min_length=1)]] | None = Field(
         None,
         min_length=1,
         description="Sentences, each a list of tokens, tagged as they are. Offsets are in the tokens joined by spaces.",
         examples=[None],
+    )
+    offsets: Unit = Field(
+        "code_points",
+        description="What offsets count: code points (Python), utf16 code units (JavaScript, Java), utf8 bytes (Go).",
+        examples=["code_points"],
+    )
+    format: Literal["json", "conllu"] | None = Field(
+        None,
+        description="Form of the answer. By default what the Accept header likes best: application/json or"
+        " text/x-conllu.",
+        examples=["json"],
     )
 
     @model_validator(mode="after")
@@ -70,7 +87,9 @@ class TagRequest(Request):
 class ClassifyRequest(Request):
     """Texts to judge."""
 
-    text: Texts = Field(description="A text, or a list of texts.", examples=["A warm, funny, engaging film."])
+    text: Texts = Field(
+        description="A text, or a list of texts, to judge whole.", examples=["A warm, funny, engaging film."]
+    )
 
 
 class GenerateRequest(Request):
@@ -78,10 +97,26 @@ class GenerateRequest(Request):
 
     prompt: Texts = Field(description="The text to continue, or a list of them.", examples=["ROMEO:"])
     max_tokens: int = Field(200, ge=1, description="Most tokens (characters) to generate.", examples=[40])
-    temperature: float = Field(1.0, ge=0, le=10, description="0 always takes the most probable token.")
-    top_k: int = Field(0, ge=0, le=1_000_000, description="Choose among this many most probable tokens; 0 among all.")
+    temperature: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        description="Below 1 the probable becomes more probable; 0 always takes the most probable token.",
+        examples=[0.7],
+    )
+    top_k: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Choose among this many most probable tokens; 0 among all.",
+        examples=[0],
+    )
     top_p: float = Field(
-        1.0, gt=0, le=1, description="Choose among the most probable tokens whose probabilities sum to this."
+        1.0,
+        gt=0,
+        le=1,
+        description="Choose among the most probable tokens whose probabilities sum to this.",
+        examples=[0.95],
     )
     seed: int | None = Field(
         None,
@@ -89,6 +124,13 @@ class GenerateRequest(Request):
         le=2**53 - 1,
         description="The same seed gives the same text. By default a random one.",
         examples=[7],
+    )
+    n: int = Field(
+        1,
+        ge=1,
+        le=128,
+        description="Texts for each prompt. Their seeds count up from `seed`.",
+        examples=[1],
     )
     stop: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_is_unicode)]],
@@ -107,125 +149,133 @@ class GenerateRequest(Request):
             }
         ),
     ] = Field([], description="Strings before which the text ends.", examples=[["\n\n"]])
+    stream: bool = Field(
+        False, description="Send the text as server-sent events, piece by piece as it comes.", examples=[False]
+    )
 
 
 class Token(BaseModel):
-    """A token, its place in the text in code points, and its tags."""
+    """A token, its place in the text, and its tags."""
 
-    text: str
-    start: int = Field(description="First code point.")
-    end: int = Field(description="Code point after the last.")
-    upos: str = Field(description="Universal part-of-speech tag.")
-    xpos: str = Field(description="Part-of-speech tag of the treebank.")
-    feats: dict[str, str] = Field(description="Universal features.")
-    confidence: float = Field(description="Probability of the UPOS tag.")
+    text: str = Field(description="The token as it stands in the text.", examples=["n't"])
+    start: int = Field(description="Offset of its beginning, in the unit that the request names.", examples=[7])
+    end: int = Field(description="Offset of its end, the first that is not part of it.", examples=[10])
+    upos: str = Field(description="Universal part-of-speech tag.", examples=["PART"])
+    xpos: str = Field(description="Part-of-speech tag of the treebank.", examples=["RB"])
+    feats: dict[str, str] = Field(description="Universal features.", examples=[{"Polarity": "Neg"}])
+    confidence: float = Field(description="Probability of the UPOS tag, 0 to 1.", examples=[0.999948])
+
+
+class MultiwordToken(BaseModel):
+    """A word of the text that is several tokens, as Universal Dependencies has it: "didn't" is "did" and "n't"."""
+
+    text: str = Field(description="The word as it stands in the text.", examples=["didn't"])
+    start: int = Field(description="Offset of its beginning.", examples=[4])
+    end: int = Field(description="Offset of its end.", examples=[10])
+    first: int = Field(description="Index of its first token in `tokens`, from 0.", examples=[1])
+    last: int = Field(description="Index of its last token in `tokens`.", examples=[2])
 
 
 class Sentence(BaseModel):
-    """A sentence and its place in the text in code points."""
+    """A sentence, its place in the text, and its tokens."""
 
-    text: str
-    start: int
-    end: int
-    tokens: list[Token]
+    text: str = Field(description="The sentence as it stands in the text.", examples=["She didn't see it."])
+    start: int = Field(description="Offset of its beginning.", examples=[0])
+    end: int = Field(description="Offset of its end.", examples=[18])
+    tokens: list[Token] = Field(
+        description="Its tokens in order; what Universal Dependencies calls words.",
+        examples=[
+            [
+                {
+                    "text": "n't",
+                    "start": 7,
+                    "end": 10,
+                    "upos": "PART",
+                    "xpos": "RB",
+                    "feats": {"Polarity": "Neg"},
+                    "confidence": 0.999948,
+                }
+            ]
+        ],
+    )
+    multiword_tokens: list[MultiwordToken] = Field(
+        description="Those of its tokens that are one word of the text. A client's own tokens are never joined.",
+        examples=[[{"text": "didn't", "start": 4, "end": 10, "first": 1, "last": 2}]],
+    )
 
 
 class Tagged(BaseModel):
     """The sentences of one input; none for a blank text."""
 
-    sentences: list[Sentence]
+    sentences: list[Sentence] = Field(description="The sentences in order.", examples=[[]])
 
 
 class Classified(BaseModel):
     """The judgement of one input."""
 
-    label: str = Field(description="The most probable label.")
-    scores: dict[str, float] = Field(description="Probability of each label.")
-    truncated: bool = Field(description="Whether a part of the text was left out. Always false.")
+    label: str = Field(description="The most probable label.", examples=["positive"])
+    scores: dict[str, float] = Field(
+        description="Probability of each label, 0 to 1.",
+        examples=[{"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}],
+    )
+    truncated: bool = Field(description="Whether a part of the text was left out. Always false.", examples=[False])
 
 
 class Generated(BaseModel):
-    """The continuation of one prompt."""
+    """A continuation of a prompt."""
 
-    text: str
-    finish_reason: Literal["stop", "length"]
-    tokens: int = Field(description="Tokens (characters) generated.")
-    seed: int = Field(description="Gives this text again.")
+    text: str = Field(description="The continuation, without the prompt.", examples=["\nWhat, shall I speak?"])
+    finish_reason: Literal["stop", "length"] = Field(
+        description="Why it ended: at a stop string, or at max_tokens.", examples=["length"]
+    )
+    tokens: int = Field(description="Tokens (characters) generated.", examples=[21])
+    seed: int = Field(description="Gives this text again.", examples=[7])
 
 
 class _Answer(BaseModel):
-    model: str
-    version: str
+    model: str = Field(description="Name of the model that answered.", examples=["tagger-en"])
+    version: str = Field(description="Its version.", examples=["1"])
 
 
 class TagAnswer(_Answer):
     """One result an input, in order."""
 
-    results: list[Tagged]
+    results: list[Tagged] = Field(description="The result of each input, in order.", examples=[[{"sentences": []}]])
 
 
 class ClassifyAnswer(_Answer):
     """One result an input, in order."""
 
-    results: list[Classified]
+    results: list[Classified] = Field(
+        description="The result of each input, in order.",
+        examples=[[{"label": "positive", "scores": {"negative": 0.02, "positive": 0.98}, "truncated": False}]],
+    )
 
 
 class GenerateAnswer(_Answer):
-    """One result a prompt, in order."""
+    """`n` results a prompt, in order."""
 
-    results: list[Generated]
-
-
-class FieldProblem(BaseModel):
-    """A place in the request and what is wrong there."""
-
-    pointer: str = Field(description="JSON pointer (RFC 6901) to the place.")
-    problem: str
-    allowed: str
+    results: list[Generated] = Field(
+        description="The results of each prompt, in order.",
+        examples=[[{"text": "\nWhat, shall I speak?", "finish_reason": "length", "tokens": 21, "seed": 7}]],
+    )
 
 
-class Problem(BaseModel):
-    """RFC 9457 problem details."""
+CONLLU_EXAMPLE = """# generator = tagwerk, tagger-en/1
+# newdoc id = 1
+# sent_id = 1-1
+# text = Don't!
+1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No|TokenRange=0:5
+1\tDo\t_\tAUX\tVB\tMood=Imp|VerbForm=Fin\t0\t_\t_\t_
+2\tn't\t_\tPART\tRB\tPolarity=Neg\t1\t_\t_\t_
+3\t!\t_\tPUNCT\t.\t_\t2\t_\t_\tTokenRange=5:6
 
-    type: str = Field(description="Stable identifier of the kind of problem.")
-    title: str
-    status: int
-    detail: str
-    errors: list[FieldProblem] = Field(default=[], description="What is wrong, place by place.")
+"""
+EVENTS_EXAMPLE = """data: {"index":0,"text":"W"}
 
+data: {"index":0,"text":"h"}
 
-class ModelSummary(BaseModel):
-    """A model version and its state."""
+event: finish
+data: {"index":0,"finish_reason":"length","tokens":2,"seed":7}
 
-    name: str
-    version: str
-    state: str
-    reason: str | None = Field(description="Why it is refused.")
-    task: str | None
-    description: str | None
-    default: bool = Field(description="Whether it answers requests that name no model.")
-
-
-class ModelList(BaseModel):
-    """All model versions that the service knows."""
-
-    models: list[ModelSummary]
-
-
-class ModelDetail(ModelSummary):
-    """A model version with its manifest."""
-
-    manifest: dict[str, Any] | None
-
-
-class Readiness(BaseModel):
-    """Whether the service takes requests, and the state of each model."""
-
-    status: str
-    models: list[ModelSummary]
-
-
-class Liveness(BaseModel):
-    """The process answers."""
-
-    status: Literal["alive"]
+"""

@@ -1,18 +1,58 @@
 """GET /models, the probes, and /metrics."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
 
 from service.api.context import Context, context
 from service.api.problem import RESPONSES
-from service.api.schemas import Liveness, ModelDetail, ModelList, ModelSummary, Readiness
 from service.engine.protocol import ModelState, State
 from service.errors import ModelNotFound
 
 router = APIRouter()
+
+
+class ModelSummary(BaseModel):
+    """A model version and its state."""
+
+    name: str = Field(description="Name of the model.", examples=["tagger-en"])
+    version: str = Field(description="Its version, a number that rises.", examples=["1"])
+    state: str = Field(description="starting, ready, refused, draining or stopped.", examples=["ready"])
+    reason: str | None = Field(description="Why it is refused.", examples=[None])
+    task: str | None = Field(description="What it does: tag, classify or generate.", examples=["tag"])
+    description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])
+    default: bool = Field(description="Whether it answers requests that name no model.", examples=[True])
+
+
+class ModelList(BaseModel):
+    """All model versions that the service knows."""
+
+    models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
+
+
+class ModelDetail(ModelSummary):
+    """A model version with its manifest."""
+
+    manifest: dict[str, Any] | None = Field(
+        description="Its data, figures, labels and files; null where they cannot be read.",
+        examples=[{"name": "tagger-en", "version": "1", "task": "tag"}],
+    )
+
+
+class Readiness(BaseModel):
+    """Whether the service takes requests, and the state of each model."""
+
+    status: str = Field(description="ready, starting, draining, stopped, or no model.", examples=["ready"])
+    models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
+
+
+class Liveness(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = Field(description="Always alive.", examples=["alive"])
 
 
 @router.get("/models", summary="All models")

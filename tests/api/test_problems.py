@@ -1,14 +1,30 @@
 """Bad input: each has a problem document that names the place, what is wrong there, and what is allowed."""
 
+import asyncio
 import json
+import re
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from service import errors
-from service.api.problem import TABLE
-from service.api.schemas import Problem
+from service.api.app import create_app
+from service.api.context import Context
+from service.api.problem import HTTP, TABLE, Problem
+from service.api.trace import ids_of
+from service.engine.local import LocalEngine
+from service.engine.protocol import ModelState, State
+from service.metrics import Metrics
+from service.settings import Settings
+from service.tasks.catalog import Catalog
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Token
+from service.text.vocabulary import Vocabulary
+from tests.conftest import ROOT
+from tests.fakes import Device, version_of
 
+ERRORS = ROOT / "docs" / "errors.md"
 DEEP = "[" * 100_000
 
 
@@ -118,3 +134,104 @@ def test_every_error_of_the_project_has_a_status():
         )
     slugs = [slug for _, _, slug, _ in TABLE]
     assert len(slugs) == len(set(slugs))
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "json"]
+)
+@pytest.mark.parametrize("path", ["/tag", "/classify", "/generate"])
+def test_a_body_of_another_type_is_refused(client, path, content_type):
+    headers = {"content-type": content_type} if content_type else {}
+    response = client.post(path, content=b'{"text": "a"}', headers=headers)
+    found = check(response, 415)
+    assert found.type.endswith(":unsupported-media-type")
+    assert (content_type or "missing") in found.detail
+    assert response.headers["accept-post"] == "application/json, application/x-ndjson"
+    json_types = ["application/json; charset=utf-8", "application/vnd.mine+json"]
+    assert all(
+        client.post("/tag", content=b'{"text": "a"}', headers={"content-type": t}).is_success for t in json_types
+    )
+
+
+def test_a_coding_that_is_not_read_is_refused(client):
+    headers = {"content-type": "application/json", "content-encoding": "br"}
+    response = client.post("/tag", content=b"...", headers=headers)
+    assert "allowed: gzip" in check(response, 415).detail
+    assert response.headers["accept-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        ("/tag", "text/html"),
+        ("/tag", "application/json;q=0"),
+        ("/classify", "text/x-conllu"),
+        ("/generate", "image/*"),
+    ],
+)
+def test_a_form_that_no_answer_has_is_refused(client, path, accept):
+    body = {"prompt": "a", "max_tokens": 1} if path == "/generate" else {"text": "a"}
+    found = check(client.post(path, json=body, headers={"accept": accept}), 406)
+    assert accept in found.detail
+    assert "application/json" in found.detail
+
+
+def test_a_timeout_that_passes_says_where_the_time_went(client):
+    text = "The quick brown fox jumps over the lazy dog. " * 4000
+    found = check(client.post("/tag", json={"text": text}, headers={"X-Request-Timeout-Ms": "50"}), 504)
+    assert list(found.timing_ms) == ["tokenize", "engine"]
+    assert sum(found.timing_ms.values()) >= 50
+    assert f"tokenizing took {found.timing_ms['tokenize']:g} ms" in found.detail
+
+
+def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_with_its_ids(caplog):
+    class Broken(SpacyTokenizer):
+        def tokens(self, text: str) -> list[Token]:
+            raise RuntimeError("nobody thought of this")
+
+    version = version_of("judge", "classify")
+    version = replace(version, manifest=version.manifest.model_copy(update={"labels": {"sentiment": ("a", "b")}}))
+    catalog = Catalog([replace(version, vocabularies={"words": Vocabulary(["a"])})], [], 8)
+    catalog.update([ModelState(version.key, State.READY)])
+    metrics = Metrics()
+    app = create_app(Context(Settings(), metrics, LocalEngine(Settings(), [], Device, metrics), catalog, Broken()))
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"X-Request-ID": "mine-7", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+            return await client.post("/classify", json={"text": "a"}, headers=headers)
+
+    response = asyncio.run(ask())
+    assert check(response, 500).type.endswith(":internal")
+    assert response.headers["x-request-id"] == "mine-7"
+    (record,) = (r for r in caplog.records if r.name == "tagwerk.api")
+    assert record.getMessage() == f"failed: request mine-7, trace {trace}"
+    assert "nobody thought of this" in caplog.text
+    assert b'tagwerk_requests_total{route="/classify",status="500"} 1.0' in metrics.exposition()
+
+
+@pytest.mark.parametrize(
+    ("header", "trace"),
+    [
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "0af7651916cd43dd8448eb211c80319c"),
+        ("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-later", "0af7651916cd43dd8448eb211c80319c"),
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more", None),
+        ("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", None),
+        ("00-00000000000000000000000000000000-b7ad6b7169203331-01", None),
+        ("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", None),
+        ("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", None),
+        ("", None),
+    ],
+)
+def test_a_traceparent_is_read_as_w3c_has_it(header, trace):
+    assert ids_of("x", header.encode()).trace == trace
+
+
+def test_the_documentation_lists_every_kind_of_problem_and_no_other():
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\d+) \| ([^|]+) \|", ERRORS.read_text(), re.MULTILINE)
+    listed = {(slug, int(status), title) for slug, status, title in rows}
+    assert len(listed) == len(rows)
+    assert listed == {(slug, status, title) for _, status, slug, title in TABLE} | {
+        (slug, status, title) for status, (slug, title) in HTTP.items()
+    }

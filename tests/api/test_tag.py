@@ -1,7 +1,9 @@
+import conllu
 import httpx
 import pytest
 
 from service.api import schemas
+from tests.text import conll18
 
 STRANGE = {
     "emoji": "I ❤️ 👩‍👩‍👧‍👦 and 🇩🇪 so much! Really 😀.",
@@ -81,3 +83,71 @@ def test_one_sentence_of_five_thousand_words_is_tagged_whole(client):
     assert len(tags) == 5000
     middle = tags[400:-400]
     assert all(middle[i : i + 4] == ["DET", "ADJ", "NOUN", "VERB"] for i in range(0, 4000, 4)), "a seam shows"
+
+
+@pytest.mark.parametrize(("unit", "encoding", "width"), [("utf16", "utf-16-le", 2), ("utf8", "utf-8", 1)])
+@pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE.keys())
+def test_offsets_count_what_the_client_counts(client, text, unit, encoding, width):
+    encoded = text.encode(encoding)
+    (result,) = tag(client, text=text, offsets=unit)["results"]
+    for part in [p for s in result["sentences"] for p in (s, *s["tokens"], *s["multiword_tokens"])]:
+        assert encoded[part["start"] * width : part["end"] * width].decode(encoding) == part["text"]
+
+
+def test_multiword_tokens_name_their_tokens(client):
+    (result,) = tag(client, text="She didn't see it, and they'd've gone.")["results"]
+    (sentence,) = result["sentences"]
+    assert [
+        (m["text"], [t["text"] for t in sentence["tokens"][m["first"] : m["last"] + 1]])
+        for m in sentence["multiword_tokens"]
+    ] == [("didn't", ["did", "n't"]), ("they'd've", ["they", "'d", "'ve"])]
+    (own,) = tag(client, tokens=[["did", "n't"]])["results"][0]["sentences"]
+    assert own["multiword_tokens"] == []
+
+
+TEXTS = ["She didn't see it. He did!", "", "The naïve 🙂 fox's den (in\nRome)."]
+
+
+def test_conllu_says_what_json_says(client):
+    answer = tag(client, text=TEXTS, offsets="utf16")
+    response = client.post("/tag", json={"text": TEXTS, "format": "conllu", "offsets": "utf16"})
+    assert response.headers["content-type"] == "text/x-conllu; charset=utf-8"
+    parsed = conllu.parse(response.text)
+    assert len(conll18.read(response.text)) == len(parsed)
+    expected = [(f"{i}-{j}", s) for i, r in enumerate(answer["results"], 1) for j, s in enumerate(r["sentences"], 1)]
+    assert parsed[0].metadata["generator"].endswith("tagger-en/1")
+    for (sent_id, sentence), block in zip(expected, parsed, strict=True):
+        assert block.metadata["sent_id"] == sent_id
+        assert ("newdoc id" in block.metadata) == sent_id.endswith("-1")
+        words = [token for token in block if isinstance(token["id"], int)]
+        assert [(w["form"], w["upos"], w["xpos"], w["feats"] or {}) for w in words] == [
+            (t["text"], t["upos"], t["xpos"], t["feats"]) for t in sentence["tokens"]
+        ]
+        ranges = {token["form"]: token["misc"]["TokenRange"] for token in block if not isinstance(token["id"], int)}
+        assert ranges == {m["text"]: f"{m['start']}:{m['end']}" for m in sentence["multiword_tokens"]}
+        assert block.metadata["text"] == " ".join(sentence["text"].split())
+
+
+@pytest.mark.parametrize(
+    ("accept", "format", "expected"),
+    [
+        ("text/x-conllu", None, "text/x-conllu"),
+        ("application/json;q=0.5, text/*", None, "text/x-conllu"),
+        ("text/x-conllu", "json", "application/json"),
+        ("*/*", "conllu", "text/x-conllu"),
+        ("text/html, */*;q=0.1", None, "application/json"),
+    ],
+)
+def test_the_client_chooses_the_form(client, accept, format, expected):
+    response = client.post("/tag", json={"text": "A dog.", "format": format}, headers={"Accept": accept})
+    assert response.headers["content-type"].split(";")[0] == expected
+
+
+def test_a_clients_own_tokens_stay_as_they_are_in_conllu(client):
+    response = client.post("/tag", json={"tokens": [["do", "n't", "New York"]], "format": "conllu"})
+    (sentence,) = conllu.parse(response.text)
+    assert [(token["id"], token["form"]) for token in sentence] == [(1, "do"), (2, "n't"), (3, "New York")]
+
+
+def test_nothing_but_blanks_is_an_empty_file(client):
+    assert client.post("/tag", json={"text": " ", "format": "conllu"}).text == ""

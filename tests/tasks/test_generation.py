@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from service.tasks.generation import TextGeneration
+from service.tasks.generation import End, TextGeneration
 from service.text.vocabulary import Vocabulary
 from tests.fakes import version_of
 
@@ -23,7 +23,7 @@ def decode(text: str, *stop: str):
     async def run():
         result = await TASK.decode(ids(), stop)
         assert closed, "the source was left open"
-        return result.text, result.finish_reason, result.tokens
+        return result.text, result.end.finish_reason, result.end.tokens
 
     return asyncio.run(run())
 
@@ -44,3 +44,24 @@ def test_the_first_of_several_stop_strings_counts():
 def test_an_empty_prompt_starts_a_line():
     assert TASK.encode("").tolist() == [CHARACTERS.id("\n")]
     assert TASK.encode("ab").tolist() == [2, 3]
+
+
+def pieces(text: str, *stop: str) -> list[str | End]:
+    async def ids() -> AsyncGenerator[int, None]:
+        for character in text:
+            yield CHARACTERS.id(character)
+
+    async def run():
+        return [piece async for piece in TASK.pieces(ids(), stop)]
+
+    return asyncio.run(run())
+
+
+def test_a_text_comes_character_by_character():
+    assert pieces("abc") == ["a", "b", "c", End("length", 3)]
+
+
+def test_what_may_become_a_stop_string_is_held_back():
+    assert pieces("abcabd", "abd") == ["abc", End("stop", 6)]
+    assert pieces("aabaac", "aab") == [End("stop", 3)]
+    assert pieces("caab", "aac", "abb") == ["c", "a", "ab", End("length", 4)]

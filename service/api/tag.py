@@ -1,0 +1,106 @@
+"""POST /tag."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from service.api import schemas
+from service.api.call import Call, answer
+from service.tasks.tagging import Tag, Tagging
+from service.text import conllu
+from service.text.offsets import Unit, positions
+from service.text.tokenizer import Sentence, Token
+
+GENERATOR = f"tagwerk {version('tagwerk')}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedText:
+    """A text, its sentences, and the tags of the tokens of each."""
+
+    text: str
+    sentences: Sequence[Sentence]
+    tags: Sequence[Sequence[Tag]]
+
+
+async def tag(call: Call, body: schemas.TagRequest) -> tuple[Tagging, list[TaggedText]]:
+    """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
+    task = call.here.catalog.find(Tagging, body.model)
+    began = time.monotonic()
+    texts: list[tuple[str, Sequence[Sentence]]]
+    if body.text is not None:
+        call.check_size("text", body.text)
+        texts = [(text, call.here.tokenizer.sentences(text)) for text in body.text]
+    else:
+        call.check_size("tokens", [" ".join(tokens) for tokens in body.tokens or []])
+        texts = [join(tokens) for tokens in body.tokens or []]
+    entries = [task.encode([t.text for t in s.tokens]) for _, sentences in texts for s in sentences]
+    call.tokenized(task.version, began)
+    outputs = iter(await call.infer(task.version, entries))
+    return task, [
+        TaggedText(text, sentences, [task.decode(len(s.tokens), next(outputs)) for s in sentences])
+        for text, sentences in texts
+    ]
+
+
+def join(tokens: Sequence[str]) -> tuple[str, Sequence[Sentence]]:
+    """Returns tokens as one sentence of the text that they make when joined by spaces."""
+    placed, start = [], 0
+    for token in tokens:
+        placed.append(Token(token, start, start + len(token)))
+        start += len(token) + 1
+    return " ".join(tokens), [Sentence(0, start - 1, tuple(placed))]
+
+
+def as_json(task: Tagging, texts: Iterable[TaggedText], unit: Unit) -> dict[str, Any]:
+    """Returns the answer in the shape of `schemas.TagAnswer`."""
+    return answer(task.version, [{"sentences": list(_described(text, unit))} for text in texts])
+
+
+def _described(tagged: TaggedText, unit: Unit) -> Iterator[dict[str, Any]]:
+    text, place = tagged.text, positions(tagged.text, unit).__getitem__
+    for sentence, tags in zip(tagged.sentences, tagged.tags, strict=True):
+        yield {
+            "text": text[sentence.start : sentence.end],
+            "start": place(sentence.start),
+            "end": place(sentence.end),
+            "tokens": [_token(token, tag, place) for token, tag in zip(sentence.tokens, tags, strict=True)],
+            "multiword_tokens": [
+                {
+                    "text": text[sentence.tokens[first].start : sentence.tokens[last].end],
+                    "start": place(sentence.tokens[first].start),
+                    "end": place(sentence.tokens[last].end),
+                    "first": first,
+                    "last": last,
+                }
+                for first, last in conllu.multiwords(sentence.tokens)
+            ],
+        }
+
+
+def _token(token: Token, tag: Tag, place: Callable[[int], int]) -> dict[str, Any]:
+    return {
+        "text": token.text,
+        "start": place(token.start),
+        "end": place(token.end),
+        "upos": tag.upos,
+        "xpos": tag.xpos,
+        "feats": tag.feats,
+        "confidence": tag.confidence,
+    }
+
+
+def as_conllu(task: Tagging, texts: Iterable[TaggedText], unit: Unit) -> str:
+    """Returns the answer as CoNLL-U: each text a document, numbered from 1; a blank one has no sentence."""
+    blocks: list[str] = []
+    for number, tagged in enumerate(texts, start=1):
+        places = positions(tagged.text, unit)
+        for i, (sentence, tags) in enumerate(zip(tagged.sentences, tagged.tags, strict=True), start=1):
+            comments = {"generator": f"{GENERATOR}, {task.version.key}"} if not blocks else {}
+            comments |= {"newdoc id": str(number)} if i == 1 else {}
+            comments |= {"sent_id": f"{number}-{i}"}
+            columns = (conllu.Columns(tag.upos, tag.xpos, tag.feats) for tag in tags)
+            blocks.append(conllu.write_sentence(comments, tagged.text, sentence.tokens, columns, places))
+    return "".join(blocks)

@@ -1,0 +1,84 @@
+"""Sentences as CoNLL-U, the format of Universal Dependencies' treebanks (universaldependencies.org/format.html).
+
+What is not analysed is `_`, but for HEAD: the evaluation of the CoNLL 2018 shared task reads nothing without a tree, so
+each word hangs on the one before it, and its DEPREL, `_`, says that this is no analysis. Stanza does the same.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from service.text.tokenizer import Token
+
+MEDIA_TYPE = "text/x-conllu"
+
+_NOTHING = "\t_" * 7  # of a multiword token's line: from LEMMA to DEPS
+
+
+class Multiword(NamedTuple):
+    """A word of the text that is several tokens: those from index `first` to index `last`."""
+
+    first: int
+    last: int
+
+
+class Columns(NamedTuple):
+    """What is known of a token."""
+
+    upos: str
+    xpos: str
+    feats: Mapping[str, str]
+
+
+def multiwords(tokens: Sequence[Token]) -> list[Multiword]:
+    """Returns the multiword tokens among the tokens of a sentence: "don't" where they are "do" and "n't"."""
+    found: list[Multiword] = []
+    for i, token in enumerate(tokens):
+        if token.continues:
+            if found and found[-1].last == i - 1:
+                found[-1] = Multiword(found[-1].first, i)
+            else:
+                found.append(Multiword(i - 1, i))
+    return found
+
+
+def write_sentence(
+    comments: Mapping[str, str], text: str, tokens: Sequence[Token], columns: Iterable[Columns], places: Sequence[int]
+) -> str:
+    """Returns a sentence as a block of CoNLL-U, its empty line included.
+
+    `text` is the text that the tokens' offsets are in; `places` gives the offset to write for each of its code points,
+    as `TokenRange` in MISC, which is UDPipe's word for it.
+    """
+    ends = dict(multiwords(tokens))  # of the multiword tokens, by their beginnings
+    lines = [f"# {name} = {value}" for name, value in comments.items()]
+    lines.append(f"# text = {surface(text, tokens)}")
+    last = -1  # of the multiword token that is being written
+    for i, (token, column) in enumerate(zip(tokens, columns, strict=True)):
+        if i in ends:
+            last = ends[i]
+            whole = text[token.start : tokens[last].end]
+            lines.append(f"{i + 1}-{last + 1}\t{whole}{_NOTHING}\t{_misc(text, token.start, tokens[last].end, places)}")
+        misc = "_" if i <= last else _misc(text, token.start, token.end, places)
+        feats = "|".join(f"{name}={value}" for name, value in column.feats.items()) or "_"
+        lines.append(f"{i + 1}\t{_form(token.text)}\t_\t{column.upos}\t{column.xpos}\t{feats}\t{i}\t_\t_\t{misc}")
+    return "\n".join([*lines, "", ""])
+
+
+def surface(text: str, tokens: Sequence[Token]) -> str:
+    """Returns the text of a sentence with one space where the tokens are apart, as `# text` has it."""
+    parts = [_form(tokens[0].text)]
+    for before, token in pairwise(tokens):
+        parts.append(_form(token.text) if token.start == before.end else " " + _form(token.text))
+    return "".join(parts)
+
+
+def _misc(text: str, start: int, end: int, places: Sequence[int]) -> str:
+    """Returns the MISC of a token of the surface."""
+    joined = "" if text[end : end + 1].strip() == "" else "SpaceAfter=No|"
+    return f"{joined}TokenRange={places[start]}:{places[end]}"
+
+
+def _form(token: str) -> str:
+    """A client's own token may hold white space; one space is all that a form can have."""
+    return " ".join(token.split())

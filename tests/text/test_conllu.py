@@ -1,0 +1,71 @@
+import conllu
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.text.conllu import Columns, multiwords, write_sentence
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Token
+from tests.text import conll18
+
+TOKENIZER = SpacyTokenizer()
+
+
+def write(text: str) -> str:
+    columns = Columns("X", "FW", {"Foreign": "Yes", "Number": "Sing"})
+    blocks = [
+        write_sentence({"sent_id": str(i)}, text, s.tokens, [columns] * len(s.tokens), range(len(text) + 1))
+        for i, s in enumerate(TOKENIZER.sentences(text))
+    ]
+    return "".join(blocks)
+
+
+def test_multiword_tokens_have_a_line_before_their_words():
+    (sentence,) = conllu.parse(write('"I can\'t," she said.'))
+    ids = [(token["id"], token["form"], token["misc"]) for token in sentence]
+    assert ids[:6] == [
+        (1, '"', {"SpaceAfter": "No", "TokenRange": "0:1"}),
+        (2, "I", {"TokenRange": "1:2"}),
+        ((3, "-", 4), "can't", {"SpaceAfter": "No", "TokenRange": "3:8"}),
+        (3, "ca", None),
+        (4, "n't", None),
+        (5, ",", {"SpaceAfter": "No", "TokenRange": "8:9"}),
+    ]
+    assert sentence.metadata == {"sent_id": "0", "text": '"I can\'t," she said.'}
+    assert sentence[1]["feats"] == {"Foreign": "Yes", "Number": "Sing"}
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [("don't", ["do", "n't"]), ("I'd've", ["I", "'d", "'ve"]), ("cannot", ["can", "not"]), ("dogs'", ["dogs", "'"])],
+)
+def test_clitics_make_multiword_tokens(word, parts):
+    tokens = TOKENIZER.tokens(f"{word} x")
+    assert [token.text for token in tokens[:-1]] == parts
+    assert multiwords(tokens) == [(0, len(parts) - 1)]
+
+
+def test_two_in_a_row_stay_two():
+    tokens = [Token("a", 0, 1), Token("b", 1, 2, True), Token("c", 2, 3), Token("d", 3, 4, True)]
+    assert multiwords(tokens) == [(0, 1), (2, 3)]
+
+
+def test_text_has_one_space_where_tokens_are_apart():
+    (sentence,) = conllu.parse(write("One\n two ,\tthree\u00a0four."))
+    assert sentence.metadata["text"] == "One two , three four."
+
+
+def test_a_clients_own_token_may_hold_white_space():
+    tokens = [Token("New\tYork", 0, 8), Token("is\n\n", 9, 13)]
+    (sentence,) = conllu.parse(
+        write_sentence({}, "New\tYork is\n\n", tokens, [Columns("X", "X", {})] * 2, range(14)),
+    )
+    assert [token["form"] for token in sentence] == ["New York", "is"]
+
+
+@given(st.text(st.sampled_from("ab'’n't. \n\t#_|=-1\u2028\x0c\u200bé🙂"), max_size=40).filter(str.strip))
+def test_whatever_the_text_the_shared_task_reads_it(text):
+    file = write(text)
+    sentences = conll18.read(file)
+    assert "".join(characters for characters, _ in sentences) == "".join(text.split())
+    assert len(conllu.parse(file)) == len(sentences)
