@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from service.api.infer import tagged
+from service.api.tag import TaggedText, as_json
 from service.artifact import SAVED_MODEL
 from service.engine.padding import Array, Tensors
 from service.registry import ModelVersion, scan
@@ -89,14 +89,14 @@ def answer(version: ModelVersion, result: Mapping[str, Any]) -> JSONResponse:
 @app.post("/def/tag")
 def tag(body: TextBody) -> JSONResponse:
     """Tags a text."""
-    sentences = []
-    for sentence in tokenizer.sentences(body.text):
+    sentences, tags = tokenizer.sentences(body.text), []
+    for sentence in sentences:
         (inputs,) = tagging.encode([token.text for token in sentence.tokens])
         outputs = tagger(inputs)
         best = {f"{head}_id": p.argmax(-1) for head, p in outputs.items()}
         best["upos_probability"] = outputs["upos"].max(-1)
-        sentences.append(tagged(tagging, body.text, sentence, [best]))
-    return answer(tagging.version, {"sentences": sentences})
+        tags.append(tagging.decode(len(sentence.tokens), [best]))
+    return JSONResponse(as_json(tagging, [TaggedText(body.text, sentences, tags)], "code_points"))
 
 
 @app.post("/def/classify")
