@@ -166,6 +166,12 @@ def test_a_queue_that_is_full_answers_429_and_says_when_to_come_again(tmp_path):
                 assert response.json()["type"] == "urn:tagwerk:problem:overloaded"
             else:
                 assert len(response.json()["results"]) == 32
+        lines = (json.dumps({"text": [SENTENCE["text"]] * 16}) + "\n") * 40
+        patient = httpx.post(
+            f"{server.url}/tag", content=lines, headers={"content-type": "application/x-ndjson"}, timeout=60
+        )
+        answers = [json.loads(line) for line in patient.text.splitlines()]
+        assert [len(answer["results"]) for answer in answers] == [16] * 40, "lines wait while the queue is full"
 
 
 def test_a_gpu_that_is_asked_for_and_missing_ends_it_with_the_reason(tmp_path):
