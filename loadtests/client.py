@@ -1,8 +1,11 @@
-"""The load client: a closed loop over connections that are kept, in a process of its own.
+"""The load client, in a process of its own.
 
     python -m loadtests.client 127.0.0.1:8000/tag --clients 64 --seconds 5
+    python -m loadtests.client 127.0.0.1:8000/tag --clients 256 --seconds 5 --rate 500
 
-Each client sends its next request the moment that it has its answer. The client shares the machine with the server that
+Closed loop: each client sends its next request the moment that it has its answer. With `--rate`, open loop: requests
+are due at random moments, as from many people who do not know of each other, and a latency counts from the moment at
+which the request was due, also where all clients were waiting then. The client shares the machine with the server that
 it measures, so it does little: requests are bytes made beforehand, answers are parsed by httptools and not read.
 """
 
@@ -10,16 +13,18 @@ import argparse
 import asyncio
 import json
 import math
+import random
+import selectors
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import cycle
-from typing import cast
+from itertools import cycle, islice
 
-import httptools
 import uvloop
 
-from loadtests.traffic import Body, bodies
+from loadtests.connection import Connection, Encoded, encode
+from loadtests.traffic import KINDS, requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,73 +37,86 @@ class Measurement:
     errors: int  # answers with another status than 200, and connections that were lost
 
 
-class Load:
-    """What the connections of a round share: the requests to send, and what came of them."""
+class Answers:
+    """What came of the requests of a round."""
 
-    def __init__(self, requests: Iterator[bytes], seconds: float) -> None:
-        self.requests = requests
-        self.ends = time.perf_counter() + seconds
-        self.answered = 0
-        self.latencies: list[float] = []  # seconds
-        self.errors = 0
+    def __init__(self, encoded: Iterator[Encoded], seconds: float) -> None:
+        self._encoded = encoded
+        self._began = time.perf_counter()
+        self._ends = self._began + seconds
+        self._in_time = 0
+        self._errors = 0
+        self._latencies: list[float] = []  # seconds
+
+    def answered(self, request: Encoded, status: int, seconds: float, now: float) -> None:
+        """Counts an answer."""
+        if status != 200:
+            self._errors += 1
+            return
+        self._in_time += now < self._ends
+        if request.timed:
+            self._latencies.append(seconds)
+
+    def lost(self) -> None:
+        """Counts a connection that was lost."""
+        self._errors += 1
+
+    def measurement(self) -> Measurement:
+        """Returns the figures."""
+        ordered = sorted(self._latencies)
+        return Measurement(
+            requests_per_second=self._in_time / (min(self._ends, time.perf_counter()) - self._began),
+            p50_ms=percentile(ordered, 0.50) * 1000,
+            p99_ms=percentile(ordered, 0.99) * 1000,
+            errors=self._errors,
+        )
 
 
-class Client(asyncio.Protocol):
-    """One client: one connection, one request at a time. `finished` is set once its last answer is there."""
+class ClosedLoop(Answers):
+    """Each connection sends the next request at once, for that many seconds, or as long as there are any."""
 
-    def __init__(self) -> None:
-        self.finished = asyncio.get_running_loop().create_future()
-        self._parser = httptools.HttpResponseParser(self)
-        self._transport: asyncio.Transport
-        self._load: Load | None = None
-        self._sent = 0.0
-
-    def start(self, load: Load) -> None:
-        """Sends the first request."""
-        self._load = load
-        self._send(load)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # as connections over TCP are
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._transport.abort()
-
-    def on_message_complete(self) -> None:
-        """Hears from the parser that an answer is complete."""
-        load, now = self._load, time.perf_counter()
-        assert load is not None  # noqa: S101 (nobody answers before the first request)
-        in_time = now < load.ends
-        if self._parser.get_status_code() == 200:
-            load.latencies.append(now - self._sent)
-            load.answered += in_time
+    def free(self, connection: Connection) -> None:
+        """Gives a connection its next request."""
+        now = time.perf_counter()
+        request = next(self._encoded, None) if now < self._ends else None
+        if request is None:
+            connection.close()
         else:
-            load.errors += 1
-        if in_time:
-            self._send(load)
-        elif not self.finished.done():
-            self.finished.set_result(None)
-            self._transport.close()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.finished.done():
-            if self._load is not None:
-                self._load.errors += 1
-            self.finished.set_result(None)
-
-    def _send(self, load: Load) -> None:
-        self._sent = time.perf_counter()
-        self._transport.write(next(load.requests))
+            connection.send(request, due=now)
 
 
-def encode(host: str, path: str, body: Body) -> bytes:
-    """Returns a request as it goes over the wire."""
-    content = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
-    return f"{head}\r\n\r\n".encode() + content
+class OpenLoop(Answers):
+    """Requests fall due by a Poisson process, `rate` a second, whether or not a connection is free for them then."""
+
+    def __init__(self, encoded: Iterator[Encoded], seconds: float, rate: float) -> None:
+        super().__init__(encoded, seconds)
+        self._rate = rate
+        self._gaps = random.Random()
+        self._next_due = self._began
+        self._due: deque[float] = deque()
+        self._free: deque[Connection] = deque()
+        self._let_fall_due()
+
+    def free(self, connection: Connection) -> None:
+        """Takes a connection, for a request that waits or for a later one."""
+        self._free.append(connection)
+        self._send()
+
+    def _let_fall_due(self) -> None:
+        now = time.perf_counter()
+        while self._next_due < min(now, self._ends):  # several, where this process was kept from running
+            self._due.append(self._next_due)
+            self._next_due += self._gaps.expovariate(self._rate)
+        self._send()
+        if self._next_due < self._ends:
+            asyncio.get_running_loop().call_later(self._next_due - now, self._let_fall_due)
+
+    def _send(self) -> None:
+        while self._due and self._free:
+            self._free.popleft().send(next(self._encoded), due=self._due.popleft())
+        if not self._due and self._next_due >= self._ends:
+            for connection in self._free:
+                connection.close()
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -106,34 +124,47 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
-async def measure(host: str, port: int, requests: Sequence[bytes], clients: int, seconds: float) -> Measurement:
-    """Loads a server for that many seconds."""
+async def measure(host: str, port: int, clients: int, make_load: Callable[[], ClosedLoop | OpenLoop]) -> Measurement:
+    """Connects the clients, then loads the server."""
     loop = asyncio.get_running_loop()
-    connected = [(await loop.create_connection(Client, host, port))[1] for _ in range(clients)]
-    load = Load(cycle(requests), seconds)
-    for client in connected:
-        client.start(load)
-    await asyncio.gather(*(client.finished for client in connected))
-    ordered = sorted(load.latencies)
-    return Measurement(
-        requests_per_second=load.answered / seconds,
-        p50_ms=percentile(ordered, 0.50) * 1000,
-        p99_ms=percentile(ordered, 0.99) * 1000,
-        errors=load.errors,
-    )
+    connections = [(await loop.create_connection(Connection, host, port))[1] for _ in range(clients)]
+    load = make_load()
+    for connection in connections:
+        connection.start(load)
+    await asyncio.gather(*(connection.finished for connection in connections))
+    return load.measurement()
+
+
+def precise_loop() -> asyncio.AbstractEventLoop:
+    """Returns an event loop whose timers know microseconds; uvloop's and epoll's know milliseconds."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 
 def main() -> None:
     """Runs one round and prints its measurement as JSON."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.client", description="Loads one endpoint of a server.")
-    parser.add_argument("target", help="HOST:PORT/PATH; the path's last part is tag, classify or generate")
+    parser.add_argument("target", help="HOST:PORT/PATH; the path's last part is the traffic, " + ", ".join(KINDS))
     parser.add_argument("--clients", type=int, default=1, help="connections, each with one request at a time")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of the round")
+    parser.add_argument("--rate", type=float, help="requests a second, at random moments; without it, a closed loop")
+    parser.add_argument("--requests", type=int, help="how many requests, where the time does not end the round first")
     options = parser.parse_args()
     address, _, path = options.target.partition("/")
     host, _, port = address.partition(":")
-    requests = [encode(address, f"/{path}", body) for body in bodies(path.rpartition("/")[2])]
-    print(json.dumps(asdict(uvloop.run(measure(host, int(port), requests, options.clients, options.seconds)))))
+    prefix, slash, traffic = path.rpartition("/")
+    asked = requests(traffic)
+    wire = (encode(address, prefix + slash, request) for request in asked)
+    encoded = cycle(list(wire)) if isinstance(asked, Sequence) else wire
+
+    def make_load() -> ClosedLoop | OpenLoop:
+        if options.rate:
+            return OpenLoop(encoded, options.seconds, options.rate)
+        return ClosedLoop(islice(encoded, options.requests), options.seconds)
+
+    factory = precise_loop if options.rate else uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        measurement = runner.run(measure(host, int(port), options.clients, make_load))
+    print(json.dumps(asdict(measurement)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,93 @@
+"""A connection of the load client that is kept: one request at a time, its latency told to the load."""
+
+import asyncio
+import json
+import time
+from typing import NamedTuple, Protocol, cast
+
+import httptools
+
+from loadtests.traffic import Request
+
+
+class Encoded(NamedTuple):
+    """A request as it goes over the wire."""
+
+    content: bytes
+    timed: bool
+
+
+def encode(host: str, prefix: str, request: Request) -> Encoded:
+    """Returns a request to `http://{host}/{prefix}{endpoint}`, ready to be sent."""
+    content = json.dumps(request.body).encode()
+    head = [
+        f"POST /{prefix}{request.endpoint} HTTP/1.1",
+        f"Host: {host}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(content)}",
+    ]
+    return Encoded("\r\n".join([*head, "", ""]).encode() + content, request.timed)
+
+
+class Load(Protocol):
+    """What says when which request goes out, and hears of the answers."""
+
+    def free(self, connection: "Connection") -> None:
+        """Hears that a connection can take a request: now, later, or never again, when it is closed."""
+
+    def answered(self, request: Encoded, status: int, seconds: float, now: float) -> None:
+        """Hears of an answer, and how long after the moment at which its request was due it came."""
+
+    def lost(self) -> None:
+        """Hears that a connection was lost."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection. `finished` is set when it is closed."""
+
+    def __init__(self) -> None:
+        self.finished = asyncio.get_running_loop().create_future()
+        self._load: Load | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport
+        self._sent: tuple[Encoded, float] | None = None
+
+    def start(self, load: Load) -> None:
+        """Puts itself at the load's disposal."""
+        self._load = load
+        load.free(self)
+
+    def send(self, request: Encoded, due: float) -> None:
+        """Sends a request that was due at that moment of the performance counter."""
+        self._sent = request, due
+        self._transport.write(request.content)
+
+    def close(self) -> None:
+        """Closes it: there is nothing more to send."""
+        if not self.finished.done():
+            self.finished.set_result(None)
+        self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # as connections over TCP are
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._transport.abort()
+
+    def on_message_complete(self) -> None:
+        """Hears from the parser that an answer is complete."""
+        now = time.perf_counter()
+        assert self._load is not None  # noqa: S101 (nobody answers before the first request)
+        assert self._sent is not None  # noqa: S101
+        (request, due), self._sent = self._sent, None
+        self._load.answered(request, self._parser.get_status_code(), now - due, now)
+        self._load.free(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.finished.done():
+            if self._load is not None:
+                self._load.lost()
+            self.finished.set_result(None)
