@@ -2,6 +2,8 @@
 # make check   formatting, lint, types
 # make test    the tests
 # make bench   this service and a plain FastAPI app, on the same models
+# make bench-peers   this service and mosec, LitServe, BentoML and Ray Serve, too
+# make figures the other figures of docs/results.md: latencies, padding, memory
 # make lock    newer dependencies
 
 # The first Python that TensorFlow has packages for.
@@ -9,8 +11,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 SERVE := .venv
 DEV := .venv-dev
+PEERS := .venv-peers
 
-.PHONY: serve check test bench lock clean
+.PHONY: serve check test bench bench-peers figures peers lock clean
 
 serve: $(SERVE)/installed
 	TAGWERK_XLA_CACHE=$${TAGWERK_XLA_CACHE-.cache/xla} $(SERVE)/bin/tagwerk serve
@@ -26,15 +29,29 @@ test: $(DEV)/installed
 bench: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.bench
 
+bench-peers: $(DEV)/installed peers
+	$(DEV)/bin/python -m loadtests.bench --peers plain mosec litserve bentoml ray --endpoints tag
+
+figures: $(DEV)/installed
+	$(DEV)/bin/python -m loadtests.figures
+
+peers: $(PEERS)/installed
+
 lock: $(DEV)/installed
 	$(DEV)/bin/uv pip compile pyproject.toml --universal --all-extras --upgrade --no-annotate --no-header --no-emit-index-url --quiet --output-file requirements.lock
 
 clean:
-	rm -rf $(SERVE) $(DEV)
+	rm -rf $(SERVE) $(DEV) $(PEERS)
 
 # Each environment is made once, and again when the dependencies change.
 $(SERVE)/installed: EXTRAS := cpu
 $(DEV)/installed: EXTRAS := cpu,train,dev
+$(PEERS)/installed: loadtests/peers/requirements.txt | $(DEV)/installed
+	@echo "Making the environment $(PEERS) (once; another TensorFlow, and Ray)"
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@$(DEV)/bin/uv pip install --quiet --python $(PEERS)/bin/python --requirement loadtests/peers/requirements.txt
+	@$(DEV)/bin/uv pip install --quiet --python $(PEERS)/bin/python --no-deps --editable .
+	@touch $@
 %/installed: pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "tagwerk needs Python 3.11, 3.12 or 3.13 (TensorFlow's), and finds none; name one: make PYTHON=/path/to/python"; exit 1; }
 	@echo "Making the environment $* with $$($(PYTHON) --version) (once; TensorFlow is a large download)"

@@ -1,114 +1,108 @@
-"""Requests per second and latency of this service and of a plain FastAPI app, on the same models.
+"""Requests per second and latency of this service and of others, on the same models.
 
-    python -m loadtests.bench
+    python -m loadtests.bench --peers plain mosec --endpoints tag
 
-Both servers run all the time and are loaded in turn, round by round, so that both see the same machine. The table says
-medians over the rounds, and how many times as many requests the service answered in each round as the plain app in the
-round beside it. Progress goes to stderr. The exit status is 1 where a request failed.
+The service and one of the others run at a time, and are loaded in turn, round by round, so that both see the same
+machine. The table says medians over the rounds, and how many times as many requests the service answered in each round
+as the other in the round beside it. Progress goes to stderr. The exit status is 1 where a request failed.
 """
 
 import argparse
-import json
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from loadtests.agreement import check_agreement
 from loadtests.client import Measurement
-from loadtests.servers import running
+from loadtests.opponents import OPPONENTS
+from loadtests.rounds import figure, load, say
+from loadtests.servers import Server, running, start_service
 
 ENDPOINTS = ("tag", "classify", "generate")
-SERVICE, PLAIN = "service", ("def", "async")  # the plain app has two kinds of endpoints
+SERVICE = "service"
 WARM_UP_SECONDS = 1.0
-SPARE_SECONDS = 120.0  # for the last answers of a round
 
 HEADER = f"""\
-{"":16}{"requests/s":>14}{"":16}{"p50 ms":>14}{"p99 ms":>14}
-endpoint clients service plain ratio     range service plain service plain kind"""
+{"":16}{"requests/s":>12}{"":16}{"p50 ms":>12}{"p99 ms":>12}
+endpoint clients  ours other ratio     range  ours other  ours other other"""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: the rounds of both servers, pair by pair; `kind` is the plain app's faster endpoint."""
+    """One line of the table: the rounds of both servers, pair by pair."""
 
     endpoint: str
     clients: int
     service: Sequence[Measurement]
-    plain: Sequence[Measurement]
-    kind: str
+    other: Sequence[Measurement]
+    name: str  # of the other, and of the faster of its kinds of endpoints
     errors: int
 
     def __str__(self) -> str:
-        ratios = [s.requests_per_second / p.requests_per_second for s, p in zip(self.service, self.plain, strict=True)]
-        rates = [median(m.requests_per_second for m in side) for side in (self.service, self.plain)]
-        p50 = [median(m.p50_ms for m in side) for side in (self.service, self.plain)]
-        p99 = [median(m.p99_ms for m in side) for side in (self.service, self.plain)]
+        both = self.service, self.other
+        ratios = [s.requests_per_second / o.requests_per_second for s, o in zip(*both, strict=True)]
+        rates = [figure(median(m.requests_per_second for m in side)) for side in both]
+        p50 = [figure(median(m.p50_ms for m in side)) for side in both]
+        p99 = [figure(median(m.p99_ms for m in side)) for side in both]
         span = f"{figure(min(ratios))}-{figure(max(ratios))}"
         return (
-            f"{self.endpoint:8}{self.clients:8}{figure(rates[0]):>8}{figure(rates[1]):>6}"
-            f"{figure(median(ratios)):>6}{span:>10}"
-            f"{figure(p50[0]):>8}{figure(p50[1]):>6}{figure(p99[0]):>8}{figure(p99[1]):>6} {self.kind}"
+            f"{self.endpoint:8}{self.clients:8}{rates[0]:>6}{rates[1]:>6}{figure(median(ratios)):>6}{span:>10}"
+            f"{p50[0]:>6}{p50[1]:>6}{p99[0]:>6}{p99[1]:>6} {self.name}"
         )
 
 
-def figure(value: float) -> str:
-    """Returns a number in three digits, or as many as it has before the point."""
-    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
-
-
-def load(target: str, clients: int, seconds: float) -> Measurement:
-    """Runs one round in a process of its own."""
-    command = [sys.executable, "-m", "loadtests.client", target, "--clients", str(clients), "--seconds", str(seconds)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=seconds + SPARE_SECONDS)
-    return Measurement(**json.loads(done.stdout))
-
-
 def compare(endpoint: str, targets: Mapping[str, str], clients: int, rounds: int, seconds: float) -> Row:
-    """Loads all targets in turn for that many rounds, after one that does not count."""
-    measured: dict[str, list[Measurement]] = {name: [] for name in targets}
+    """Loads all targets, the service's and all kinds of the other's, in turn, after a round that does not count."""
+    measured: dict[str, list[Measurement]] = {target: [] for target in targets}
     errors = sum(load(target, clients, WARM_UP_SECONDS).errors for target in targets.values())
     for number in range(1, rounds + 1):
-        for name, target in targets.items():
-            measured[name].append(load(target, clients, seconds))
-        rates = ", ".join(f"{name} {figure(ms[-1].requests_per_second)}/s" for name, ms in measured.items())
+        for kind, target in targets.items():
+            measured[kind].append(load(target, clients, seconds))
+        rates = ", ".join(f"{kind} {figure(ms[-1].requests_per_second)}/s" for kind, ms in measured.items())
         say(f"/{endpoint}, clients: {clients}, round {number} of {rounds}: {rates}")
-    kind = max(PLAIN, key=lambda name: median(m.requests_per_second for m in measured[name]))
     errors += sum(m.errors for side in measured.values() for m in side)
-    return Row(endpoint, clients, measured[SERVICE], measured[kind], kind, errors)
+    service = measured.pop(SERVICE)
+    kind = max(measured, key=lambda kind: median(m.requests_per_second for m in measured[kind]))
+    return Row(endpoint, clients, service, measured[kind], kind, errors)
 
 
-def measure(endpoints: Sequence[str], client_counts: Sequence[int], rounds: int, seconds: float) -> list[Row]:
-    """Measures every endpoint at every number of clients. Raises RuntimeError, ValueError."""
-    rows: list[Row] = []
-    say("starting both servers; the service compiles for a minute")
-    with running() as (service, plain):
-        for endpoint in endpoints:
+def meet(
+    service: Server, name: str, endpoints: Sequence[str], client_counts: Sequence[int], rounds: int, seconds: float
+) -> Iterator[Row]:
+    """Yields what is measured against one opponent: each endpoint that it has, at each number of clients."""
+    opponent = OPPONENTS[name]
+    shared = [endpoint for endpoint in endpoints if endpoint in opponent.endpoints]
+    if not shared:
+        return
+    say(f"starting {name}")
+    with running(opponent.start) as other:
+        for endpoint in shared:
             targets = {SERVICE: f"{service.address}/{endpoint}"}
-            targets |= {kind: f"{plain.address}/{kind}/{endpoint}" for kind in PLAIN}
+            targets |= {
+                f"{name} {kind}".strip(): f"{other.address}/{path}{endpoint}" for kind, path in opponent.kinds.items()
+            }
             url, *others = (f"http://{target}" for target in targets.values())
-            say(f"/{endpoint}: both answer {check_agreement(endpoint, url, others)} requests alike")
+            say(f"/{endpoint}: {name} answers {check_agreement(endpoint, url, others)} requests like the service")
             for clients in client_counts:
-                rows.append(compare(endpoint, targets, clients, rounds, seconds))
-    return rows
-
-
-def say(line: str) -> None:
-    """Tells the progress."""
-    print(line, file=sys.stderr, flush=True)
+                yield compare(endpoint, targets, clients, rounds, seconds)
 
 
 def main() -> int:
     """Runs the comparison; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description="This service and a plain app.")
+    parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description="This service and others.")
+    parser.add_argument("--peers", nargs="+", choices=OPPONENTS, default=("plain",), help="whom to measure against")
     parser.add_argument("--endpoints", nargs="+", choices=ENDPOINTS, default=ENDPOINTS)
     parser.add_argument("--clients", nargs="+", type=int, default=(1, 16, 64))
     parser.add_argument("--rounds", type=int, default=4, help="rounds of each server at each number of clients")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a round")
     options = parser.parse_args()
+    rows: list[Row] = []
     try:
-        rows = measure(options.endpoints, options.clients, options.rounds, options.seconds)
+        say("starting the service, which compiles for a minute or two")
+        with running(start_service) as service:
+            for name in options.peers:
+                rows += meet(service, name, options.endpoints, options.clients, options.rounds, options.seconds)
     except (RuntimeError, ValueError) as error:
         say(f"bench: {error}")
         return 1

@@ -1,5 +1,6 @@
 """Starts the servers that are measured as real processes, and stops them whatever happens."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -8,8 +9,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -21,11 +22,19 @@ LOG_CHARACTERS = 4000
 class Server:
     """A process that serves HTTP. What it logs is kept, to be shown if it fails."""
 
-    def __init__(self, command: Sequence[str], address: str, ready: str, environment: Mapping[str, str], log: Path):
-        """`ready` is a path that answers 200 once the server takes requests."""
+    def __init__(
+        self,
+        command: Sequence[str],
+        address: str,
+        ready: str,
+        body: bytes | None,
+        environment: Mapping[str, str],
+        log: Path,
+    ) -> None:
+        """`ready` is a path that answers 200 once the server takes requests: to a POST where there is a body."""
         self.address = address  # "127.0.0.1:8000"
         self._command = " ".join(command)
-        self._ready = ready
+        self._ready = urllib.request.Request(f"http://{address}{ready}", body, {"Content-Type": "application/json"})
         self._log = log
         with log.open("wb") as file:
             self.process = subprocess.Popen(
@@ -42,7 +51,7 @@ class Server:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until and self.process.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://{self.address}{self._ready}", timeout=5):
+                with urllib.request.urlopen(self._ready, timeout=5):
                     return
             except OSError:  # nobody listens yet, or it says 503
                 time.sleep(0.2)
@@ -50,44 +59,39 @@ class Server:
         raise RuntimeError(f"{self._command} does not serve:\n{log}")
 
     def stop(self) -> None:
-        """Stops the process; kills it where it does not stop in time, or where this is interrupted."""
+        """Stops the process; kills it where it does not stop in time, or where this is interrupted.
+
+        What it started is in its session, and is killed in any case: some of the peers leave processes behind.
+        """
         self.process.terminate()
         try:
             self.process.wait(STOP_SECONDS)
-        except BaseException as error:
-            self.process.kill()
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
 
 
 @contextmanager
-def running() -> Iterator[tuple[Server, Server]]:
-    """Yields this service and the plain app, both ready, and stops both at the end of the block."""
-    with tempfile.TemporaryDirectory() as folder, stopped_by_signals(), ExitStack() as stack:
-        servers = []
-        for start in (start_service, start_plain):
-            servers.append(start(Path(folder)))
-            stack.callback(servers[-1].stop)
-        for server in servers:
+def running(start: Callable[[Path], Server]) -> Iterator[Server]:
+    """Starts a server, given a folder for its files; yields it when it is ready; stops it at the end of the block."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, stopped_by_signals():
+        server = start(Path(folder))
+        try:
             server.wait_until_ready()
-        yield servers[0], servers[1]
+            yield server
+        finally:
+            server.stop()
 
 
-def start_service(logs: Path) -> Server:
+def start_service(folder: Path) -> Server:
     """Starts this service, with the settings of the environment: by default its defaults."""
     port = free_port()
     command = [sys.executable, "-m", "service", "serve"]
     environment = {"TAGWERK_HOST": "127.0.0.1", "TAGWERK_PORT": str(port)}
-    return Server(command, f"127.0.0.1:{port}", "/readyz", environment, logs / "service.log")
-
-
-def start_plain(logs: Path) -> Server:
-    """Starts the plain app, with one worker."""
-    port = free_port()
-    options = ["--port", str(port), "--no-access-log", "--log-level", "warning"]
-    command = [sys.executable, "-m", "uvicorn", "loadtests.peers.plain_fastapi:app", *options]
-    return Server(command, f"127.0.0.1:{port}", "/openapi.json", {}, logs / "plain.log")
+    return Server(command, f"127.0.0.1:{port}", "/readyz", None, environment, folder / "log")
 
 
 def free_port() -> int:

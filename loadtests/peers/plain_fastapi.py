@@ -16,10 +16,11 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from loadtests.peers.texts import version_for
 from service.api.tag import TaggedText, as_json
 from service.artifact import SAVED_MODEL
 from service.engine.padding import Array, Tensors
-from service.registry import ModelVersion, scan
+from service.registry import ModelVersion
 from service.settings import load_settings
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
@@ -31,12 +32,6 @@ NO_LIMIT = 1_000_000  # tokens: no text is cut into pieces
 
 settings = load_settings()
 tf.config.threading.set_intra_op_parallelism_threads(settings.device_threads)
-versions = scan(settings.model_store)[0]
-
-
-def version_for(task: str) -> ModelVersion:
-    """Returns the model that the service takes by default."""
-    return next(version for version in versions if version.manifest.task == task)
 
 
 class Model:

@@ -1,0 +1,60 @@
+"""Who is measured against this service, and how each is started."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loadtests.servers import Server, free_port
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / ".venv-peers" / "bin"  # made by `make peers`
+READY = b'{"text": "Ready?"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Opponent:
+    """A server that gives this service's answers to requests to some of its endpoints.
+
+    `kinds` are ways to the same answer, of which the faster counts: what each is called, and how its paths begin.
+    """
+
+    command: Callable[[str], Sequence[str]]  # from the port
+    endpoints: Sequence[str] = ("tag",)
+    kinds: Mapping[str, str] = field(default_factory=lambda: {"": ""})
+
+    def start(self, folder: Path) -> Server:
+        """Starts it, with its log and its temporary files in that folder. Raises RuntimeError where it is missing."""
+        port = free_port()
+        command = self.command(str(port))
+        if not Path(command[0]).exists():
+            raise RuntimeError(f"{command[0]} is missing; `make peers` makes the peers' environment")
+        environment = {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+        ready = next(iter(self.kinds.values())) + "tag"
+        return Server(command, f"127.0.0.1:{port}", f"/{ready}", READY, environment, folder / "log")
+
+
+def plain(port: str) -> list[str]:
+    """Returns the command of the plain app, with one worker."""
+    app = "loadtests.peers.plain_fastapi:app"
+    return [sys.executable, "-m", "uvicorn", app, "--port", port, "--no-access-log", "--log-level", "warning"]
+
+
+def module(name: str) -> Callable[[str], list[str]]:
+    """Returns the command of a peer that is a program of its own."""
+    return lambda port: [str(PEERS / "python"), "-m", f"loadtests.peers.{name}", "--port", port]
+
+
+def bentoml(port: str) -> list[str]:
+    """Returns BentoML's own command."""
+    service = "loadtests.peers.bentoml_service:TagService"
+    return [str(PEERS / "bentoml"), "serve", service, "--host", "127.0.0.1", "--port", port]
+
+
+OPPONENTS = {
+    "plain": Opponent(plain, ("tag", "classify", "generate"), {"def": "def/", "async": "async/"}),
+    "mosec": Opponent(module("mosec_server")),
+    "litserve": Opponent(module("litserve_server")),
+    "bentoml": Opponent(bentoml),
+    "ray": Opponent(module("ray_server")),
+}

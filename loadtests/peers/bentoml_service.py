@@ -1,0 +1,32 @@
+"""BentoML: a service with adaptive batching.
+
+    bentoml serve loadtests.peers.bentoml_service:TagService --port 8000
+
+A batched endpoint takes and gives lists, one element a request here. The service that unpacks them in BentoML's way,
+one that calls another, costs a second trip over HTTP; so `text` is put into a list as it is read, and the answer comes
+in one.
+"""
+
+from typing import Annotated, Any
+
+import bentoml
+from pydantic import BeforeValidator
+
+from loadtests.peers.tagger import MOST, Tagger
+
+WORKERS = 2
+
+OneText = Annotated[list[str], BeforeValidator(lambda text: [text])]
+
+
+@bentoml.service(name="tag", workers=WORKERS, traffic={"timeout": 30}, metrics={"enabled": False})
+class TagService:
+    """Tags batches."""
+
+    def __init__(self) -> None:
+        self.tagger = Tagger(of=WORKERS)
+
+    @bentoml.api(batchable=True, max_batch_size=MOST, max_latency_ms=1000)
+    def tag(self, text: OneText) -> list[dict[str, Any]]:
+        """Returns the answer to each text."""
+        return self.tagger(text)

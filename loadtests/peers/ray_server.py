@@ -1,0 +1,47 @@
+"""Ray Serve: an HTTP proxy, and replicas with its decorator for batches.
+
+python -m loadtests.peers.ray_server --port 8000
+"""
+
+import argparse
+from typing import Any
+
+import ray
+from pydantic_core import to_json
+from ray import serve
+from starlette.requests import Request
+from starlette.responses import Response
+
+from loadtests.peers.tagger import MOST, Tagger
+
+REPLICAS = 2
+WAIT_SECONDS = 0.001
+
+
+@serve.deployment(num_replicas=REPLICAS, max_ongoing_requests=256, ray_actor_options={"num_cpus": 1})
+class Tag:
+    """Tags batches."""
+
+    def __init__(self) -> None:
+        self.tagger = Tagger(of=REPLICAS)
+
+    @serve.batch(max_batch_size=MOST, batch_wait_timeout_s=WAIT_SECONDS)
+    async def tag(self, texts: list[str]) -> list[dict[str, Any]]:
+        """Returns the answer to each text."""
+        return self.tagger(texts)
+
+    async def __call__(self, request: Request) -> Response:
+        """Answers a request."""
+        body = await request.json()
+        return Response(to_json(await self.tag(body["text"])), media_type="application/json")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=8000)
+    ray.init(include_dashboard=False, configure_logging=False)
+    serve.start(
+        http_options={"host": "127.0.0.1", "port": parser.parse_args().port},
+        logging_config={"enable_access_log": False, "log_level": "WARNING"},
+    )
+    serve.run(Tag.bind(), route_prefix="/tag", blocking=True)

@@ -1,0 +1,38 @@
+"""The whole way from texts to answers, for the peers, which batch requests and leave the rest to a function."""
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from loadtests.peers.model import Model
+from loadtests.peers.texts import Texts
+from service.settings import load_settings
+
+MOST = load_settings().batch_sizes[-1]  # requests in a batch
+
+
+class Tagger:
+    """Tags batches of texts."""
+
+    def __init__(self, of: int) -> None:
+        """Loads and warms up the model, and waits for the other workers, `of` of them altogether."""
+        self._texts = Texts()
+        self._model = Model()
+        wait_for_others(of)
+
+    def __call__(self, batch: Sequence[str]) -> list[dict[str, Any]]:
+        """Returns the answer to each text."""
+        texts = [self._texts.read(text) for text in batch]
+        outputs = iter(self._model([piece for text in texts for piece in text.pieces]))
+        return [self._texts.answer(text, [next(outputs) for _ in text.pieces]) for text in texts]
+
+
+def wait_for_others(workers: int) -> None:
+    """Returns when that many have come here: the peers answer as soon as one worker is warm, at half their speed."""
+    folder = Path(tempfile.gettempdir())  # a new one for each server, see `loadtests.opponents`
+    (folder / f"warm-{os.getpid()}").touch()
+    while sum(1 for _ in folder.glob("warm-*")) < workers:
+        time.sleep(0.1)

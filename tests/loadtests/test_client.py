@@ -1,0 +1,63 @@
+"""The load client against a server that is slower than its load."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from itertools import cycle, islice
+
+from loadtests.client import ClosedLoop, OpenLoop, measure
+from loadtests.connection import Encoded, encode
+from loadtests.traffic import Request
+
+ANSWER = b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\n{}"
+REQUEST = encode("127.0.0.1", "", Request("tag", {"text": "Hello."}))
+DELAY = 0.02
+
+
+@asynccontextmanager
+async def slow_server(status: int = 200):
+    """Answers each request after a delay; yields its port and the list of requests that it got."""
+    got = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while content := await reader.read(len(REQUEST.content)):
+            got.append(content)
+            await asyncio.sleep(DELAY)
+            writer.write(ANSWER % status)
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], got
+
+
+def run(make_load, clients: int, status: int = 200):
+    async def scenario():
+        async with slow_server(status) as (port, got):
+            return await measure("127.0.0.1", port, clients, make_load), got
+
+    return asyncio.run(scenario())
+
+
+def test_open_loop_latencies_count_from_the_moment_at_which_a_request_was_due():
+    """Two connections answer 100 requests a second; 500 a second fall due, so the last ones wait for those before."""
+    measured, got = run(lambda: OpenLoop(cycle([REQUEST]), 0.3, 500), clients=2)
+    assert len(got) > 75
+    assert measured.errors == 0
+    assert measured.p99_ms > 10 * DELAY * 1000, "the time in which requests could not be sent was left out"
+
+
+def test_closed_loop_sends_as_many_requests_as_there_are():
+    measured, got = run(lambda: ClosedLoop(islice(cycle([REQUEST]), 7), 60), clients=3)
+    assert (len(got), measured.errors) == (7, 0)
+    assert measured.p50_ms >= DELAY * 1000
+
+
+def test_requests_that_are_not_timed_count_in_the_rate_alone():
+    slow = Encoded(REQUEST.content, timed=False)
+    measured, _ = run(lambda: ClosedLoop(iter([slow, slow]), 60), clients=1)
+    assert measured.requests_per_second > 0
+    assert measured.p50_ms != measured.p50_ms, "there is no latency to report"
+
+
+def test_other_statuses_are_errors():
+    measured, _ = run(lambda: ClosedLoop(iter([REQUEST] * 5), 60), clients=2, status=503)
+    assert measured.errors == 5

@@ -1,0 +1,46 @@
+"""What a peer's batcher gives is cut into the cheapest batches: a peer that computes more than it must flatters us."""
+
+from itertools import groupby, product
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.peers.cuts import Cuts, Shape
+from service.engine.padding import Grid
+
+GRID = Grid((1, 2, 4), (4, 8, 16))
+SECONDS = st.fixed_dictionaries({shape: st.integers(1, 50).map(float) for shape in GRID.shapes})
+LENGTHS = st.lists(st.integers(1, 16), max_size=12)
+
+
+@given(LENGTHS, SECONDS)
+def test_every_sequence_is_in_one_batch_that_holds_it(lengths, seconds):
+    placed = []
+    for places, (size, length) in Cuts(GRID, seconds)(lengths):
+        assert 0 < len(places) <= size
+        assert all(lengths[place] <= length for place in places)
+        placed += places
+    assert sorted(placed) == list(range(len(lengths)))
+
+
+@given(LENGTHS.filter(bool), SECONDS)
+def test_no_way_to_join_buckets_costs_less(lengths, seconds):
+    buckets = [(length, len(list(group))) for length, group in groupby(sorted(map(GRID.bucket, lengths)))]
+    costs = []
+    for cuts in product((False, True), repeat=len(buckets) - 1):
+        cost, sequences = 0.0, 0
+        for (length, number), cut in zip(buckets, (*cuts, True), strict=True):
+            sequences += number
+            if cut:
+                cost += cost_of(sequences, length, seconds)
+                sequences = 0
+        costs.append(cost)
+    assert sum(seconds[shape] for _, shape in Cuts(GRID, seconds)(lengths)) == min(costs)
+
+
+def cost_of(sequences: int, length: int, seconds: dict[Shape, float]) -> float:
+    """Returns the least time for sequences that are all padded to one length."""
+    best = [0.0]
+    for count in range(1, sequences + 1):
+        best.append(min(best[max(0, count - size)] + seconds[size, length] for size in GRID.batch_sizes))
+    return best[-1]
