@@ -1,12 +1,14 @@
 """tagwerk-train: fetches the corpora, trains, evaluates and exports the models."""
 
 import argparse
+import errno
 import os
 import sys
 
 from service.errors import TagwerkError
 from training.config import load_recipe, model_store, recipe_names
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130  # the exit status of a command that SIGINT ended
 
 # Keras and TensorFlow take seconds to import: each command imports what it needs, and --help needs nothing.
@@ -110,6 +112,11 @@ def main() -> int:
         arguments.run(arguments)
     except TagwerkError as error:
         print(f"tagwerk-train: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        print(f"tagwerk-train: {error.filename or 'a file'} cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ntagwerk-train: interrupted; the same command goes on where it was", file=sys.stderr)

@@ -17,17 +17,21 @@ PROGRESS = "progress"
 
 
 class CheckpointError(TagwerkError):
-    """A checkpoint is missing, unreadable, or of other settings."""
+    """A checkpoint is missing, unreadable, of other settings, or cannot be written."""
 
 
 @dataclass
 class Progress:
-    """How far a run is. `history` holds, for each epoch, its loss and its metrics on dev."""
+    """How far a run is.
+
+    `better` tells of each epoch whether it was the best on dev until then; `history` holds its loss and its metrics.
+    """
 
     epochs: int = 0
     best: float | None = None
     best_epoch: int = 0
     seconds: float = 0.0
+    better: list[bool] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -59,15 +63,22 @@ class Checkpoints:
         return self._read(self.best, weights)
 
     def _write(self, path: Path, variables: Sequence[Any], progress: Progress) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Writes beside the file and renames: whatever happens meanwhile, the file is the old one or the new one."""
         arrays = {str(i): variable.numpy() for i, variable in enumerate(variables)}
         text = json.dumps({"settings": self._settings, **asdict(progress)})
         partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **{PROGRESS: np.array(text)}, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                np.savez(file, allow_pickle=False, **{PROGRESS: np.array(text)}, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise CheckpointError(
+                f"{path} cannot be written: {error.strerror}; the same command goes on from the epoch before"
+            ) from error
 
     def _read(self, path: Path, variables: Sequence[Any]) -> Progress:
         try:

@@ -33,8 +33,11 @@ class Recipe(ABC):
         threads: of the arithmetic. One is nearly as fast as two at these sizes, and repeats exactly.
         epochs: passes over the train split.
         batch_tokens: positions in a batch, padding included.
+        limit: the number of examples of the train split that are learnt from, all by default; of a text, characters.
         learning_rate: at its highest, of Adam.
-        warmup: the share of the run in which it rises from 0; it falls to 0 as a cosine after that.
+        warmup: the share of the run in which it rises from 0.
+        schedule: how it falls after that, by the name that training.schedules has for it.
+        patience: epochs in a row without a better one after which the run ends early; 0 is never.
         clip_norm: gradients are scaled down to this global norm.
         averaging: decay per step of the moving average of the weights that is exported; 0 is none.
     """
@@ -48,8 +51,11 @@ class Recipe(ABC):
     threads: int = 1
     epochs: int
     batch_tokens: int
+    limit: int | None = None
     learning_rate: float
     warmup: float = 0.02
+    schedule: str = "cosine"
+    patience: int = 0
     clip_norm: float = 5.0
     averaging: float = 0.0
 

@@ -2,9 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,11 +11,14 @@ import tensorflow as tf
 from rich.console import Console
 
 from service.errors import TagwerkError
-from training.checkpoint import Checkpoints
+from training.board import Board
+from training.checkpoint import Checkpoints, Progress
 from training.config import Recipe, runs_folder
 from training.dataset import Array
 from training.progress import Reporter
-from training.tasks.base import Predict, State, Task, Tensors
+from training.schedules import learning_rate
+from training.step import Step
+from training.tasks.base import Predict, Task
 
 
 class Diverged(TagwerkError):  # noqa: N818 (says what happened)
@@ -34,46 +36,74 @@ def train(task: Task, console: Console) -> None:
     optimizer = keras.optimizers.Adam(recipe.learning_rate)
     optimizer.build(model.trainable_variables)
     averages = [tf.Variable(weight.value) for weight in model.trainable_variables] if recipe.averaging else []
-    step = make_step(task, model, optimizer, averages)
+    step = Step(task, model, optimizer, averages)
     predict = make_predict(task, model)
 
     checkpoints = Checkpoints(runs_folder(), recipe)
     everything = [*model.variables, *optimizer.variables, *averages]
     progress = checkpoints.restore(everything)
-    with Reporter(console, recipe.epochs, progress.epochs) as report:
+    board_folder = checkpoints.folder / "board"
+    with Reporter(console, recipe.epochs, progress.epochs) as report, Board(board_folder, recipe.epochs) as board:
         report.say(f"{recipe.name}: {model.count_params():,} weights, checkpoints in {checkpoints.folder}")
         if progress.epochs:
             report.say(f"resuming after epoch {progress.epochs}")
-        for epoch in range(progress.epochs, recipe.epochs):
-            batches = task.train_batches(np.random.default_rng([recipe.seed, epoch]))
-            report.epoch(epoch + 1, len(batches))
+        while not over(recipe, progress):
             started = time.monotonic()
-            loss_sum, tokens = 0.0, 0
-            state = task.initial_state()
-            for i, batch in enumerate(batches):
-                optimizer.learning_rate = learning_rate(recipe, (epoch + i / len(batches)) / recipe.epochs)
-                loss, state = step(batch.inputs, batch.targets, state)
-                loss_sum += float(loss) * batch.tokens
-                tokens += batch.tokens
-                if not math.isfinite(loss_sum):
-                    raise Diverged(
-                        f"the loss is {float(loss)} in step {i + 1} of epoch {epoch + 1}: lower learning_rate"
-                    )
-                report.step(i + 1, loss_sum / tokens, tokens)
+            loss, tokens = run_epoch(task, progress, optimizer, step, report, board)
             seconds = time.monotonic() - started
 
             with averaged(model, averages):
                 metrics = task.evaluate(predict, "dev")
                 value = next(metric.value for metric in metrics if metric.name == task.chosen_by)
                 best = task.better(value, progress.best)
+                progress.epochs += 1
                 if best:
-                    progress.best, progress.best_epoch = value, epoch + 1
+                    progress.best, progress.best_epoch = value, progress.epochs
                     checkpoints.save_best(model.variables, progress)
-            progress.epochs = epoch + 1
+                board.epoch(progress.epochs, task, model, predict, metrics)
+                if progress.epochs == 1:
+                    board.graph(step.graph)
             progress.seconds += time.monotonic() - started
-            progress.history.append({"loss": loss_sum / tokens} | {m.name: m.value for m in metrics})
+            progress.better.append(best)
+            progress.history.append({"loss": loss} | {m.name: m.value for m in metrics})
             checkpoints.save(everything, progress)
-            report.epoch_done(loss_sum / tokens, tokens, seconds, metrics, best)
+            report.epoch_done(loss, tokens, seconds, metrics, best)
+        if progress.epochs < recipe.epochs:
+            report.say(f"stopped early: no epoch since {progress.best_epoch} was better")
+
+
+def over(recipe: Recipe, progress: Progress) -> bool:
+    """Tells whether a run has had its epochs, or has waited long enough for a better one."""
+    waited = progress.epochs - progress.best_epoch
+    return progress.epochs >= recipe.epochs or 0 < recipe.patience <= waited
+
+
+def run_epoch(
+    task: Task,
+    progress: Progress,
+    optimizer: keras.optimizers.Optimizer,
+    step: Step,
+    report: Reporter,
+    board: Board,
+) -> tuple[float, int]:
+    """Learns from each batch of an epoch once; returns the mean loss of a token, and the number of tokens."""
+    recipe, epoch = task.recipe, progress.epochs
+    batches = task.train_batches(np.random.default_rng([recipe.seed, epoch]))
+    report.epoch(epoch + 1, len(batches))
+    loss_sum, tokens = 0.0, 0
+    state = task.initial_state()
+    for i, batch in enumerate(batches):
+        done = (epoch + i / len(batches)) / recipe.epochs
+        rate = learning_rate(recipe.learning_rate, recipe.warmup, recipe.schedule, done, progress.better)
+        optimizer.learning_rate = rate
+        loss, norm, state = step(batch.inputs, batch.targets, state)
+        loss_sum += loss * batch.tokens
+        tokens += batch.tokens
+        if not math.isfinite(loss_sum):
+            raise Diverged(f"the loss is {loss} in step {i + 1} of epoch {epoch + 1}: lower learning_rate")
+        report.step(i + 1, loss_sum / tokens, tokens)
+        board.step(int(optimizer.iterations), loss, rate, norm)
+    return loss_sum / tokens, tokens
 
 
 def best_of_run(task: Task) -> keras.Model:
@@ -89,45 +119,19 @@ def set_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
-def make_step(
-    task: Task, model: keras.Model, optimizer: keras.optimizers.Optimizer, averages: Sequence[tf.Variable]
-) -> Callable[[Mapping[str, Array], Mapping[str, Array], State], tuple[Any, State]]:
-    """Returns the update on one batch: it gives the loss and the state for the next batch.
-
-    It runs as a TensorFlow graph over any [B, T]: measured on the CPU, XLA takes as long per step, and compiles
-    each shape.
-    """
-    weights = model.trainable_variables
-    recipe = task.recipe
-
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def step(inputs: Tensors, targets: Tensors, state: State) -> tuple[Any, State]:
-        with tf.GradientTape() as tape:
-            loss, state = task.loss(model, inputs, targets, state)
-        gradients = tape.gradient(loss, [weight.value for weight in weights])
-        gradients, _ = tf.clip_by_global_norm(gradients, recipe.clip_norm)
-        optimizer.apply(gradients, weights)
-        seen = tf.cast(optimizer.iterations, tf.float32)
-        decay = tf.minimum(recipe.averaging, (1 + seen) / (10 + seen))  # the first steps count for little
-        for average, weight in zip(averages, weights, strict=False):
-            average.assign_add((1 - decay) * (weight.value - average))
-        return loss, state
-
-    return step  # type: ignore[no-any-return]
-
-
 def make_predict(task: Task, model: keras.Model) -> Predict:
     """Returns the task's endpoint on a network, NumPy in and out."""
-    graph = tf.function(lambda inputs: task.predict(model, inputs), reduce_retracing=True)
-    return lambda inputs: {name: output.numpy() for name, output in graph(dict(inputs)).items()}
+    shapes = {
+        name: tf.TensorSpec([axis if isinstance(axis, int) else None for axis in spec.axes], spec.dtype)
+        for name, spec in task.endpoint.inputs.items()
+    }
+    graph = tf.function(lambda inputs: task.predict(model, inputs), input_signature=[shapes], autograph=False)
 
+    def predict(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        tensors = {name: tf.convert_to_tensor(inputs[name], spec.dtype) for name, spec in shapes.items()}
+        return {name: output.numpy() for name, output in graph(tensors).items()}
 
-def learning_rate(recipe: Recipe, done: float) -> float:
-    """Returns the learning rate when the share `done` of a run is over: a linear rise, then a cosine to 0."""
-    if done < recipe.warmup:
-        return recipe.learning_rate * done / recipe.warmup
-    falling = (done - recipe.warmup) / (1 - recipe.warmup)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * falling))
+    return predict
 
 
 @contextmanager

@@ -1,16 +1,25 @@
 """Training: that it learns, repeats, resumes and stops as it says."""
 
 import io
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.training.tiny import VERSE, language_model
 from training.checkpoint import CheckpointError, Checkpoints
-from training.loop import Diverged, best_of_run, learning_rate, make_predict, train
+from training.loop import Diverged, best_of_run, make_predict, train
 from training.tasks.tagging import Tagging
 
 MakeTagging = Callable[..., Tagging]
@@ -110,7 +119,126 @@ def test_a_loss_that_is_no_number_stops_the_run(tagging: MakeTagging) -> None:
         trained(tagging(learning_rate=float("nan")))
 
 
-def test_the_learning_rate_rises_and_falls_to_nothing(tagging: MakeTagging) -> None:
-    recipe = tagging(warmup=0.1, learning_rate=1.0).recipe
-    rates = [learning_rate(recipe, done) for done in (0.0, 0.05, 0.1, 0.55, 1.0)]
-    np.testing.assert_allclose(rates, [0, 0.5, 1, 0.5, 0], atol=1e-12)
+def test_a_resumed_run_goes_on_at_the_learning_rate_that_its_epochs_led_to(tagging: MakeTagging) -> None:
+    settings: dict[str, Any] = {"epochs": 5, "schedule": "plateau", "learning_rate": 0.1}
+    whole, _ = trained(tagging(name="whole", **settings))
+    interrupted = tagging(name="parts", **settings)
+    stop_after(interrupted, 3)
+    with pytest.raises(Stop):
+        trained(interrupted)
+    resumed, _ = trained(tagging(name="parts", **settings))
+    assert all(np.array_equal(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
+def test_a_run_ends_early_when_no_epoch_is_better(tagging: MakeTagging, runs: Path) -> None:
+    task = tagging(epochs=20, learning_rate=1e-9, patience=3)
+    _, said = trained(task)
+    assert [line.split()[1] for line in said.splitlines() if line.startswith("epoch")] == [
+        f"{n}/20" for n in (1, 2, 3, 4)
+    ]
+    assert "stopped early: no epoch since 1 was better" in said
+    _, said = trained(task)  # and it does not go on when it is asked again
+    assert "epoch 5/20" not in said
+
+
+def test_a_run_learns_from_as_many_sentences_as_it_is_told(tagging: MakeTagging) -> None:
+    batches = tagging(limit=3).train_batches(np.random.default_rng(0))
+    assert sum(len(batch.inputs["lengths"]) for batch in batches) == 3
+
+
+def test_the_board_shows_curves_weights_and_confusion(tagging: MakeTagging, runs: Path) -> None:
+    trained(tagging(epochs=3))
+    shown = EventAccumulator(str(runs / "tagger-tiny" / "board")).Reload()
+    tags = shown.Tags()
+    assert tags["graph"]
+    scalars = {tag for tag in tags["tensors"] if tag.startswith(("train/", "dev/"))}
+    assert {"train/loss", "train/learning rate", "train/gradient norm", "dev/UPOS", "dev/AllTags"} <= scalars
+    assert [event.step for event in shown.Tensors("dev/UPOS")] == [1, 2, 3]
+    norms = [float(tf.make_ndarray(event.tensor_proto)) for event in shown.Tensors("train/gradient norm")]
+    assert len(norms) > 1
+    assert all(norm > 0 for norm in norms)
+    weights = {tag for tag in tags["tensors"] if tag.endswith("recurrent_kernel")}
+    assert len(weights) == 2
+    picture = tf.make_ndarray(shown.Tensors("confusion")[-1].tensor_proto)[2]
+    assert tf.io.decode_png(picture).shape[0] > 200
+
+
+def test_the_board_shows_what_a_language_model_says(runs: Path) -> None:
+    train(language_model(epochs=1), Console(file=io.StringIO()))
+    shown = EventAccumulator(str(runs / "lm-tiny" / "board")).Reload()
+    text = tf.make_ndarray(shown.Tensors("sample after '\\n'")[0].tensor_proto).item()
+    assert len(text.decode()) > 300
+    assert set(text.decode()) <= set(VERSE) | set("`")
+
+
+def start(code: str, runs: Path) -> "subprocess.Popen[str]":
+    """Starts Python on code that knows the tiny tasks, and the runs' folder."""
+    environment = os.environ | {"TAGWERK_RUNS_DIR": str(runs), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": "."}
+    command = [sys.executable, "-u", "-c", code]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+TRAIN = """
+from rich.console import Console
+from tests.training.tiny import tagging
+from training.loop import train
+train(tagging(epochs=10**6), Console(width=200))
+"""
+
+
+def test_kill_9_leaves_a_checkpoint_to_go_on_from(tagging: MakeTagging, runs: Path) -> None:
+    for epochs in (2, 7):  # killed twice, somewhere in the epochs after these or in writing them
+        process = start(TRAIN, runs)
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("epoch") and int(line.split()[1].split("/")[0]) > epochs:
+                break
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    task = tagging(epochs=10**6)
+    model = best_of_run(task)
+    assert all(np.isfinite(weight.numpy()).all() for weight in model.weights)
+    stop_after(task, 1)
+    with pytest.raises(Stop):
+        trained(task)
+    assert Checkpoints(runs, task.recipe).restore([]).epochs >= 8
+
+
+FULL_DISK = """
+import resource, sys
+from training import __main__ as command
+command.import_tensorflow()
+from training import loop
+from tests.training.tiny import tagging
+from rich.console import Console
+arguments = command.argparse.Namespace(run=lambda _: loop.train(tagging(epochs=3), Console(width=200)))
+command.parser = lambda: type("Parser", (), {"parse_args": lambda self: arguments})()
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # writing fails beyond it, as on a full disk
+sys.exit(command.main())
+"""
+
+
+def test_a_full_disk_is_one_message_and_leaves_nothing_half_written(runs: Path) -> None:
+    process = start(FULL_DISK, runs)
+    _, errors = process.communicate()
+    assert process.returncode == 1, errors
+    assert re.fullmatch(r"tagwerk-train: .*tagger-tiny.* cannot be written: .*\n", errors)
+    assert not list(runs.glob("*/*.npz"))
+    assert not list(runs.glob("*/*.partial"))
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_the_old_one(tagging: MakeTagging, runs: Path) -> None:
+    task = tagging(epochs=1)
+    trained(task)
+    checkpoints, limits = Checkpoints(runs, task.recipe), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(
+            CheckpointError, match=r"checkpoint.npz cannot be written: File too large; the same command"
+        ):
+            checkpoints.save(task.network().variables, checkpoints.restore([]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert checkpoints.restore([]).epochs == 1
+    assert not list(runs.glob("*/*.partial"))

@@ -30,7 +30,7 @@ def positions_reached(window: int, stride: int) -> list[list[int]]:
         state = tuple(tf.zeros((1, 1, size)) for size in lstm.state_sizes)
         errors = []
         for start in range(0, LENGTH - window + 1, stride):
-            outputs, state = read_window(read, text[:, start : start + window], state, stride)
+            outputs, state = read_window(read, text[:, start : start + window], state, window - stride)
             errors += [tf.reduce_sum(outputs[:, i]) for i in range(stride)]
     for error in errors:
         gradient = tape.gradient(error, text).numpy()[0]
@@ -67,7 +67,7 @@ def test_outputs_are_those_of_one_long_reading(stride: int) -> None:
     state: Any = tuple(tf.zeros((1, 2, size)) for size in lstm.state_sizes)
     parts = []
     for start in range(0, 12 - 4 + 1, stride):
-        outputs, state = read_window(read, text[:, start : start + 4], state, stride)
+        outputs, state = read_window(read, text[:, start : start + 4], state, 4 - stride)
         parts.append(outputs)
     whole, _ = read(text, None)
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole[:, 4 - stride :], atol=1e-6)

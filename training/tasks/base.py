@@ -1,7 +1,7 @@
 """What the loop, the evaluation and the export need to know of a task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -80,6 +80,14 @@ class Task(ABC):
     @abstractmethod
     def evaluate(self, predict: Predict, split: str) -> tuple[artifact.Metric, ...]:
         """Measures an endpoint, in training or exported, on a split: "dev" or "test"."""
+
+    def samples(self, predict: Predict) -> dict[str, str]:
+        """Returns what the model says after a few prompts; nothing where it does not say anything."""
+        return {}
+
+    def confusion(self, predict: Predict) -> tuple[Sequence[str], Array] | None:
+        """Returns labels, and how often each was taken for each on dev: right, given  # [K, K]. None without labels."""
+        return None
 
     @abstractmethod
     def goldens(self) -> list[Example]:

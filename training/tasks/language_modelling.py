@@ -8,7 +8,7 @@ from keras import ops
 
 from service.artifact import DataSource, Endpoint, Metric, TensorSpec
 from service.text.encoding import Ids, encode_tokens
-from service.text.vocabulary import Vocabulary
+from service.text.vocabulary import RESERVED, Vocabulary
 from training import corpora
 from training.cells import Tensor
 from training.config import Recipe
@@ -20,6 +20,7 @@ from training.truncation import read_window
 
 STRETCHES = 64  # that a split is read in side by side to be measured
 CONTEXT = 512  # characters that each stretch but the first is read before it is measured
+SAMPLE = 300  # characters
 GOLDENS = ("\n", "O", "ROMEO:\n", "To be, or not to be", "What say you to this, my lord?\n\nKING", "z$3& éß")
 
 
@@ -63,7 +64,7 @@ class LanguageModelling(Task):
         self.data = data
         test = int(len(text) * (1 - recipe.test_share))
         dev = int(test * recipe.dev_share)
-        train = text[dev:test]
+        train = text[dev:test][: recipe.limit]
         characters = Vocabulary.count(train)
         self.vocabularies = {"characters": characters}
         self.labels = {}
@@ -107,10 +108,11 @@ class LanguageModelling(Task):
             logits, state = model(ids, ops.full((rows,), time, dtype="int32"), state, training=True)
             return logits, state
 
-        chunk = self.recipe.chunk
-        logits, state = read_window(read, inputs["ids"], state, chunk)
-        targets = targets["ids"][:, -chunk:]
-        return ops.mean(ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)), state
+        overlap = self.recipe.overlap
+        logits, state = read_window(read, inputs["ids"], state, overlap)
+        return ops.mean(
+            ops.sparse_categorical_crossentropy(targets["ids"][:, overlap:], logits, from_logits=True)
+        ), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         logits, state = model.next(**inputs)
@@ -135,6 +137,19 @@ class LanguageModelling(Task):
             measured = (step >= 0) & (at < ends)
             losses.append(_losses(outputs["logits"], ids[target])[measured])
         return cross_entropy(np.concatenate(losses), split)
+
+    def samples(self, predict: Predict) -> dict[str, str]:
+        """Draws SAMPLE characters after a line end, each by its probability, with the same random numbers each time."""
+        rng = np.random.default_rng(0)
+        characters = self.vocabularies["characters"]
+        ids, state = encode_tokens("\n", characters), np.zeros((1, self._state_size), np.float32)
+        said = []
+        for _ in range(SAMPLE):
+            outputs = predict({"ids": ids[None], "lengths": np.ones(1, np.int32), "state": state})
+            state, logits = outputs["state"], outputs["logits"][0, len(RESERVED) :]
+            ids = np.array([len(RESERVED) + (logits + rng.gumbel(size=len(logits))).argmax()], np.int32)
+            said.append(characters.string(int(ids[0])))
+        return {"\n": "".join(said)}
 
     def goldens(self) -> list[Example]:
         rng = np.random.default_rng(0)

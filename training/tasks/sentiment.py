@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -19,7 +19,7 @@ from training.cells import Tensor
 from training.config import Recipe
 from training.dataset import Array, Batch, Example, bucketed, collate, in_length_order, length_quantiles
 from training.models.sentiment import SentimentClassifier, SentimentSizes
-from training.scorer import SST2, sentiment_accuracy
+from training.scorer import SST2, Answers, confusion, sentiment_accuracy
 from training.tasks.base import Predict, State, Task, Tensors
 
 LABELS = ("negative", "neutral", "positive")
@@ -72,6 +72,7 @@ class Sentiment(Task):
     ) -> None:
         self.recipe: SentimentRecipe = recipe
         self.data = data
+        splits = splits | {"train": splits["train"][: recipe.limit]}
         sentences = {split: [tree[-1] for tree in trees] for split, trees in splits.items()}
         words = Vocabulary.count(
             (token for sentence in sentences["train"] for token in sentence.tokens),
@@ -117,13 +118,21 @@ class Sentiment(Task):
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         """Measures whole sentences."""
+        answers = self.answers(predict, split)
+        return sentiment_accuracy(answers.probabilities, answers.gold, split)
+
+    def confusion(self, predict: Predict) -> tuple[Sequence[str], Array]:
+        answers = self.answers(predict, "dev")
+        return LABELS, confusion(answers.gold, answers.given, len(LABELS))
+
+    def answers(self, predict: Predict, split: str) -> Answers:
+        """Returns what the model gives for the sentences of a split, in their order."""
         examples = self._splits[split]
         probabilities = np.zeros((len(examples), len(LABELS)))
         for rows in in_length_order(examples, EVALUATION_TOKENS):
-            batch = collate([examples[i] for i in rows])
-            probabilities[rows] = predict(batch.inputs)["probabilities"]
+            probabilities[rows] = predict(collate([examples[i] for i in rows]).inputs)["probabilities"]
         labels = np.array([LABEL_OF_GRADE[int(example.targets["grade"])] for example in examples])
-        return sentiment_accuracy(probabilities, labels, split)
+        return Answers(labels, probabilities)
 
     def goldens(self) -> list[Example]:
         ordered = sorted(self._splits["dev"], key=len)

@@ -2,8 +2,9 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,7 +27,7 @@ from training.dataset import (
     length_quantiles,
 )
 from training.models.tagger import Tagger, TaggerSizes
-from training.scorer import ALL_TAGS, tagging_accuracy
+from training.scorer import ALL_TAGS, Answers, confusion, tagging_accuracy
 from training.tasks.base import Part, Predict, State, Task, Tensors
 
 HEADS = {"upos": "UPOS", "xpos": "XPOS", "feats": "UFeats"}  # column -> the name of its metric
@@ -77,7 +78,7 @@ class Tagging(Task):
         self.recipe: TaggingRecipe = recipe
         self.data = data
         self.tokenizer = recipe.tokenizer
-        train = splits["train"]
+        train = splits["train"][: recipe.limit]
         forms = [form for tree in train for form in tree.forms]
         words = Vocabulary.count(forms, at_least=recipe.word_count, lowercase=True)
         characters = Vocabulary.count(character for form in forms for character in form)
@@ -87,7 +88,9 @@ class Tagging(Task):
         self.length_quantiles = length_quantiles(len(tree.words) for tree in train)
         self.endpoint = _endpoint(recipe.characters, {head: len(self.labels[head]) for head in HEADS})
         self._known = frozenset(forms)
-        self._splits = {split: [self._example(tree) for tree in trees] for split, trees in splits.items()}
+        self._splits = {
+            split: [self._example(tree) for tree in trees] for split, trees in (splits | {"train": train}).items()
+        }
         counts = Counter(map(words.id, forms))
         self._drop = np.zeros(len(words))
         for id, count in counts.items():
@@ -134,18 +137,30 @@ class Tagging(Task):
         }
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
-        examples = self._splits[split]
-        right: dict[str, list[Array]] = {name: [] for name in HEADS.values()}
-        known: list[bool] = []
-        for rows in in_length_order(examples, EVALUATION_TOKENS):
-            batch = collate([examples[i] for i in rows])
-            outputs = predict(batch.inputs)
-            known += [form in self._known for i in rows for form in examples[i].source]
-            for head, name in HEADS.items():
-                gold = batch.targets[head]
-                right[name].append((outputs[head].argmax(-1) == gold)[gold != IGNORED])
-        columns = {name: np.concatenate(parts) for name, parts in right.items()}
+        answers = self.answers(predict, split)
+        columns = {name: answers[head].right for head, name in HEADS.items()}
+        known = [form in self._known for example in self._splits[split] for form in example.source]
         return tagging_accuracy(columns, np.array(known), split)
+
+    def confusion(self, predict: Predict) -> tuple[Sequence[str], Array]:
+        answers = self.answers(predict, "dev")["upos"]
+        return self.labels["upos"], confusion(answers.gold, answers.given, len(self.labels["upos"]))
+
+    def answers(self, predict: Predict, split: str) -> dict[str, Answers]:
+        """Returns what each head gives for the words of a split, in their order."""
+        examples = self._splits[split]
+        ordered: dict[str, list[Any]] = {head: [None] * len(examples) for head in HEADS}
+        for rows in in_length_order(examples, EVALUATION_TOKENS):
+            outputs = predict(collate([examples[i] for i in rows]).inputs)
+            for head in HEADS:
+                for row, output in zip(rows, outputs[head], strict=True):
+                    ordered[head][row] = output[: len(examples[row])]
+        return {
+            head: Answers(
+                np.concatenate([example.targets[head] for example in examples]), np.concatenate(ordered[head])
+            )
+            for head in HEADS
+        }
 
     def goldens(self) -> list[Example]:
         ordered = sorted(self._splits["dev"], key=len)

@@ -1,0 +1,34 @@
+"""Figures: who is taken for whom, how sure a model may be, how a ladder rises."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from training.dataset import Array
+
+
+def confusion(labels: Sequence[str], counts: Array) -> Figure:
+    """Draws how often each label was taken for each. counts: right label, given label  # [K, K]."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(2 + 0.35 * len(labels), 2 + 0.35 * len(labels)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)  # the root shows what is rare
+    for row, column in np.argwhere(counts):
+        share = shares[row, column]
+        axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", size=7, color=_ink(share))
+    axes.set_xticks(range(len(labels)), labels, rotation=90)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="given", ylabel="right", title="percent of each row")
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure in the format that the file's name says: .png, .svg, .pdf."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
+def _ink(share: float) -> str:
+    return "white" if share > 0.4 else "black"

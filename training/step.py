@@ -1,0 +1,59 @@
+"""What a run does with each batch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from training.dataset import Array
+from training.tasks.base import State, Task, Tensors
+
+
+class Step:
+    """The update on one batch: loss, gradient, clipping, Adam, averages.
+
+    It runs as one TensorFlow graph over any [B, T], drawn from the first batch: measured on the CPU, XLA takes as long
+    per step, and compiles each shape.
+    """
+
+    def __init__(
+        self, task: Task, model: keras.Model, optimizer: keras.optimizers.Optimizer, averages: Sequence[tf.Variable]
+    ) -> None:
+        self._task, self._model, self._optimizer, self._averages = task, model, optimizer, averages
+        self._compiled: Any = None
+
+    def __call__(
+        self, inputs: Mapping[str, Array], targets: Mapping[str, Array], state: State
+    ) -> tuple[float, float, State]:
+        """Returns the loss, the norm of the gradient before it is clipped, and the state for the next batch."""
+        if self._compiled is None:
+            shapes = tf.nest.map_structure(_any_size, (dict(inputs), dict(targets), state))
+            self._compiled = tf.function(self._update, autograph=False).get_concrete_function(*shapes)
+        batch = tf.nest.map_structure(tf.convert_to_tensor, (dict(inputs), dict(targets), state))
+        loss, norm, state = self._compiled(*batch)
+        return float(loss), float(norm), state
+
+    @property
+    def graph(self) -> Any:
+        """The graph, once a batch has run."""
+        return self._compiled.graph
+
+    def _update(self, inputs: Tensors, targets: Tensors, state: State) -> tuple[Any, Any, State]:
+        weights = self._model.trainable_variables
+        recipe = self._task.recipe
+        with tf.GradientTape() as tape:
+            loss, state = self._task.loss(self._model, inputs, targets, state)
+        gradients = tape.gradient(loss, [weight.value for weight in weights])
+        gradients, norm = tf.clip_by_global_norm(gradients, recipe.clip_norm)
+        self._optimizer.apply(gradients, weights)
+        seen = tf.cast(self._optimizer.iterations, tf.float32)
+        decay = tf.minimum(recipe.averaging, (1 + seen) / (10 + seen))  # the first steps count for little
+        for average, weight in zip(self._averages, weights, strict=False):
+            average.assign_add((1 - decay) * (weight.value - average))
+        return loss, norm, state
+
+
+def _any_size(array: Any) -> Any:
+    """Describes an array of a batch with its first two axes, B and T, left open."""
+    return tf.TensorSpec([None, None, *array.shape[2:]][: len(array.shape)], array.dtype)
