@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from service.api import infer, problem, status
+from service.api import infer, openai, problem, status
 from service.api.context import Context
 from service.api.middleware import REQUEST_ID, Envelope
 from service.engine.protocol import State
@@ -52,6 +52,7 @@ def create_app(context: Context) -> FastAPI:
     problem.install(app)
     app.include_router(infer.router)
     app.include_router(status.router)
+    app.include_router(openai.router)
     return app
 
 

@@ -1,22 +1,20 @@
 """POST /tag, /classify, /generate: what each takes and gives, in all its forms."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
-from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
-from service.api import events, lines, problem, schemas
+from service.api import events, problem, schemas
 from service.api.call import Call, call_of
 from service.api.classify import classify
 from service.api.compression import respond
 from service.api.disconnect import while_client_waits
 from service.api.generate import Finish, Piece, generate, stream
 from service.api.negotiation import JSON, wanted
+from service.api.route import JsonRoute, Lines
 from service.api.tag import as_conllu, as_json, tag
 from service.errors import InvalidInput, TagwerkError
 from service.text import conllu
@@ -37,36 +35,17 @@ async def generate_line(call: Call, body: schemas.GenerateRequest) -> dict[str, 
     return await generate(call, body)
 
 
-LINES: dict[str, tuple[lines.Work, type[BaseModel]]] = {
+LINES: dict[str, Lines] = {
     "/tag": (tag_line, schemas.TagRequest),
     "/classify": (classify, schemas.ClassifyRequest),
     "/generate": (generate_line, schemas.GenerateRequest),
 }
 
 
-class TaskRoute(APIRoute):
-    """A route that takes JSON, or newline-delimited JSON of any length."""
+class TaskRoute(JsonRoute):
+    """A route of a task, which takes lines of JSON, too."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Returns what handles a request; refuses a body of any other type with 415."""
-        handle = super().get_route_handler()
-        work, schema = LINES[self.path]
-
-        async def handle_either(request: Request) -> Response:
-            content_type = request.headers.get("content-type", "")
-            if content_type == JSON:
-                return await handle(request)
-            media_type = content_type.partition(";")[0].strip().lower()
-            if media_type == lines.MEDIA_TYPE:
-                wanted(request, (lines.MEDIA_TYPE,))
-                return lines.LinesResponse(request, work, schema)
-            if media_type == JSON or (media_type.startswith("application/") and media_type.endswith("+json")):
-                return await handle(request)
-            got = f"is {content_type[:80]!r}" if content_type else "is missing"
-            allowed = f"{JSON}, {lines.MEDIA_TYPE}"
-            raise HTTPException(415, f"the Content-Type {got}; allowed: {allowed}", {"Accept-Post": allowed})
-
-        return handle_either
+    lines = LINES
 
 
 router = APIRouter(route_class=TaskRoute, responses=problem.RESPONSES)

@@ -73,6 +73,11 @@ class Problem(BaseModel):
         description="What is wrong, place by place.",
         examples=[[{"pointer": "/text/1", "problem": "got 7", "allowed": "a valid string"}]],
     )
+    error: Any = Field(
+        default=None,
+        description="Below /v1 and /v2 alone: the same as clients of these protocols read it.",
+        examples=[{"message": "...", "type": "invalid_request_error", "param": "prompt", "code": "invalid_input"}],
+    )
     timing_ms: dict[str, float] | None = Field(
         default=None,
         description="Where the time went, in milliseconds by stage, when the deadline has passed.",
@@ -132,18 +137,21 @@ def not_valid(faults: Sequence[Mapping[str, Any]], body: object) -> dict[str, An
     return make(422, "invalid-input", "The request is not valid", detail, errors=places)
 
 
-def respond(path: str, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """Returns a document as a response, with a member `error` where the clients of a path's protocol look for one."""
+def worded(path: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Returns a document, with a member `error` where the clients of a path's protocol look for one."""
     if path.startswith("/v1/"):
         place = content.get("errors", [{"pointer": ""}])[0]["pointer"]
         param = place.strip("/").split("/")[0] or None
         slug = content["type"].removeprefix(PREFIX).replace("-", "_")
         kind = "server_error" if content["status"] >= 500 else "invalid_request_error"
-        content = content | {"error": {"message": content["detail"], "type": kind, "param": param, "code": slug}}
-    elif path.startswith("/v2"):
-        content = content | {"error": content["detail"]}
+        return content | {"error": {"message": content["detail"], "type": kind, "param": param, "code": slug}}
+    return content | {"error": content["detail"]} if path.startswith("/v2") else content
+
+
+def respond(path: str, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """Returns a document as a response."""
     # What a client sent may hold lone surrogates, which have no place in UTF-8.
-    return Response(json.dumps(content).encode(), content["status"], headers, MEDIA_TYPE)
+    return Response(json.dumps(worded(path, content)).encode(), content["status"], headers, MEDIA_TYPE)
 
 
 def unexpected(path: str) -> Response:

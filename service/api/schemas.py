@@ -52,6 +52,24 @@ Texts = Annotated[
 ]
 Word = Annotated[Text, AfterValidator(_is_not_blank), WithJsonSchema({"type": "string", "pattern": r"\S"})]
 
+Stop = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_is_unicode)]],
+    BeforeValidator(_as_list),
+    Field(max_length=16),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1, "maxLength": 100},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "minLength": 1, "maxLength": 100},
+                    "maxItems": 16,
+                },
+            ]
+        }
+    ),
+]
+
 
 class TagRequest(Request):
     """Texts to split and tag, or sentences that are split already: one of the two."""
@@ -132,23 +150,7 @@ class GenerateRequest(Request):
         description="Texts for each prompt. Their seeds count up from `seed`.",
         examples=[1],
     )
-    stop: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_is_unicode)]],
-        BeforeValidator(_as_list),
-        Field(max_length=16),
-        WithJsonSchema(
-            {
-                "anyOf": [
-                    {"type": "string", "minLength": 1, "maxLength": 100},
-                    {
-                        "type": "array",
-                        "items": {"type": "string", "minLength": 1, "maxLength": 100},
-                        "maxItems": 16,
-                    },
-                ]
-            }
-        ),
-    ] = Field([], description="Strings before which the text ends.", examples=[["\n\n"]])
+    stop: Stop = Field([], description="Strings before which the text ends.", examples=[["\n\n"]])
     stream: bool = Field(
         False, description="Send the text as server-sent events, piece by piece as it comes.", examples=[False]
     )

@@ -38,15 +38,19 @@ class Catalog:
 
         Raises ModelNotFound, or EngineUnavailable where the model may still come.
         """
-        candidates = {key: task for key, task in self._tasks.items() if isinstance(task, kind)}
-        if name is None and candidates:
-            return next(iter(candidates.values()))
-        if name in candidates:
-            return candidates[name]
+        candidates = self.all(kind)
+        for task in candidates:
+            if name is None or name == task.version.manifest.name:
+                return task
         if any(state.state is State.STARTING for state in self._states.values()):
             raise EngineUnavailable("the models are still being loaded")
+        names = [task.version.manifest.name for task in candidates]
         asked = "such model" if name is None else f"model {name!r}"
-        raise ModelNotFound(f"no {asked} is loaded for this; there is: {', '.join(candidates) or 'none'}")
+        raise ModelNotFound(f"no {asked} is loaded for this; there is: {', '.join(names) or 'none'}")
+
+    def all(self, kind: type[T]) -> list[T]:
+        """Returns the tasks of that kind, by model name."""
+        return [task for task in self._tasks.values() if isinstance(task, kind)]
 
     def is_default(self, version: ModelVersion) -> bool:
         """True for the version that answers requests of its task that name no model."""

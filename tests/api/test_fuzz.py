@@ -22,7 +22,7 @@ def schema(server: Server) -> schemathesis.BaseSchema:
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "forbidden"])
-@pytest.mark.parametrize("path", ["/tag", "/classify", "/generate"])
+@pytest.mark.parametrize("path", ["/tag", "/classify", "/generate", "/v1/completions"])
 def test_no_body_breaks_the_service(schema, path, mode):
     @settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=schema[path]["POST"].as_strategy(generation_mode=mode))
@@ -32,7 +32,9 @@ def test_no_body_breaks_the_service(schema, path, mode):
     fuzz()
 
 
-@pytest.mark.parametrize("path", ["/models", "/models/{name}", "/livez", "/readyz", "/healthz", "/metrics"])
+@pytest.mark.parametrize(
+    "path", ["/models", "/models/{name}", "/livez", "/readyz", "/healthz", "/metrics", "/v1/models"]
+)
 def test_no_name_breaks_the_service(schema, path):
     @settings(max_examples=20, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=schema[path]["GET"].as_strategy())

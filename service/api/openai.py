@@ -1,0 +1,255 @@
+"""OpenAI's protocol for text completion: /v1/completions and /v1/models, for the clients that speak it.
+
+https://platform.openai.com/docs/api-reference/completions. What would need another kind of model is refused, not
+ignored.
+"""
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from service.api import events, problem, schemas
+from service.api.call import Call, call_of
+from service.api.compression import respond
+from service.api.context import Context, context
+from service.api.disconnect import while_client_waits
+from service.api.generate import Finish, Piece, generate, stream
+from service.api.route import JsonRoute
+from service.errors import InvalidInput, TagwerkError
+from service.registry import ModelVersion
+from service.tasks.generation import START, TextGeneration
+
+router = APIRouter(prefix="/v1", route_class=JsonRoute, responses=problem.RESPONSES, tags=["OpenAI"])
+DONE = b"data: [DONE]\n\n"
+
+
+def _as_prompts(value: object) -> object:
+    """Reads the four forms of a prompt as a list of strings and lists of token ids."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and value:
+        if all(isinstance(part, str) for part in value):
+            return value
+        if all(type(part) is int for part in value):
+            return [value]
+        if all(isinstance(part, list) and part and all(type(id) is int for id in part) for part in value):
+            return value
+    raise PydanticCustomError(
+        "prompt_type", "Input should be a string, a list of strings, a list of token ids, or a list of such lists"
+    )
+
+
+def _one_or_list(item: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": item, "minItems": 1}
+
+
+IDS = _one_or_list({"type": "integer"})
+Prompts = Annotated[
+    list[schemas.Text | list[int]],
+    BeforeValidator(_as_prompts),
+    WithJsonSchema({"anyOf": [{"type": "string"}, _one_or_list({"type": "string"}), IDS, _one_or_list(IDS)]}),
+]
+
+
+class StreamOptions(BaseModel):
+    """What a stream holds beside its pieces."""
+
+    include_usage: bool = Field(False, description="Send a last piece with the usage.", examples=[True])
+    include_obfuscation: bool = Field(False, description="Accepted, and without effect.", examples=[False])
+
+
+class CompletionRequest(schemas.Request):
+    """OpenAI's request for a completion."""
+
+    model: str = Field(description="Name of the model, one of those of /v1/models.", examples=["lm-shakespeare"])
+    prompt: Prompts = Field(
+        description="The text to continue, as a string or as token ids, or a list of such.", examples=["ROMEO:"]
+    )
+    max_tokens: int | None = Field(16, ge=1, description="Most tokens (characters) to generate.", examples=[40])
+    temperature: float | None = Field(1.0, ge=0, le=10, description="As in /generate.", examples=[0.7])
+    top_p: float | None = Field(1.0, gt=0, le=1, description="As in /generate.", examples=[0.95])
+    top_k: int | None = Field(0, ge=0, le=1_000_000, description="As in /generate; not OpenAI's.", examples=[0])
+    n: int | None = Field(1, ge=1, le=128, description="Texts for each prompt.", examples=[1])
+    stop: schemas.Stop | None = Field(None, description="Strings before which the text ends.", examples=["\n\n"])
+    seed: int | None = Field(None, ge=0, le=2**53 - 1, description="The same seed gives the same text.", examples=[7])
+    echo: bool | None = Field(False, description="Put the prompt before the text.", examples=[False])
+    stream: bool | None = Field(False, description="Send the text as it comes.", examples=[False])
+    stream_options: StreamOptions | None = Field(None, description="For streams.", examples=[None])
+    user: str | None = Field(None, description="Accepted, and without effect.", examples=[None])
+    best_of: int | None = Field(None, ge=1, le=1, description="Only 1.", examples=[1])
+    frequency_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
+    presence_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
+    logit_bias: dict[str, float] | None = Field(None, max_length=0, description="Only an empty one.", examples=[None])
+    logprobs: None = Field(None, description="Only null.", examples=[None])
+    suffix: str | None = Field(None, max_length=0, description="Only an empty one.", examples=[None])
+
+
+class Choice(BaseModel):
+    """A text."""
+
+    text: str = Field(description="The text, or the next piece of it.", examples=["\nWhat, shall I speak?"])
+    index: int = Field(description="Number of the text: prompt by prompt, from 0.", examples=[0])
+    logprobs: None = Field(description="Always null.", examples=[None])
+    finish_reason: Literal["stop", "length"] | None = Field(
+        description="Why the text ended; null while it goes on.", examples=["length"]
+    )
+
+
+class Usage(BaseModel):
+    """What was read and generated, in tokens (characters)."""
+
+    prompt_tokens: int = Field(description="Tokens of the prompts.", examples=[6])
+    completion_tokens: int = Field(description="Tokens generated.", examples=[21])
+    total_tokens: int = Field(description="Both together.", examples=[27])
+
+
+class Completion(BaseModel):
+    """OpenAI's answer, or a piece of it."""
+
+    id: str = Field(description="Id of the answer.", examples=["cmpl-6f1c"])
+    object: Literal["text_completion"] = Field(description="What this is.", examples=["text_completion"])
+    created: int = Field(description="When, in seconds since 1970.", examples=[1767225600])
+    model: str = Field(description="Name of the model.", examples=["lm-shakespeare"])
+    system_fingerprint: str = Field(description="Its name and version.", examples=["lm-shakespeare/1"])
+    choices: list[Choice] = Field(description="The texts, prompt by prompt.", examples=[[]])
+    usage: Usage | None = Field(description="What was read and generated.", examples=[None])
+
+
+class Model(BaseModel):
+    """A model that completes texts."""
+
+    id: str = Field(description="Its name.", examples=["lm-shakespeare"])
+    object: Literal["model"] = Field(description="What this is.", examples=["model"])
+    created: int = Field(description="When it was made, in seconds since 1970.", examples=[1767225600])
+    owned_by: str = Field(description="Who serves it.", examples=["tagwerk"])
+
+
+class Models(BaseModel):
+    """The models that complete texts."""
+
+    object: Literal["list"] = Field(description="What this is.", examples=["list"])
+    data: list[Model] = Field(description="The models, by name.", examples=[[]])
+
+
+@router.get("/models", summary="The models that complete texts")
+async def models(request: Request) -> Models:
+    """Lists the models that /v1/completions takes."""
+    return Models(object="list", data=[_model(task.version) for task in _completing(context(request))])
+
+
+@router.get("/models/{name}", summary="One of them")
+async def model(name: str, request: Request) -> Model:
+    """Describes a model."""
+    return _model(context(request).catalog.find(TextGeneration, name).version)
+
+
+@router.post("/completions", response_model=Completion, summary="Complete texts")
+async def completions(body: CompletionRequest, request: Request) -> Response:
+    """Continues prompts as /generate does, in OpenAI's words."""
+    call = call_of(request)
+    task = call.here.catalog.find(TextGeneration, body.model)
+    prompts = [_text(task, prompt) for prompt in body.prompt]
+    wish = _translated(body, prompts)
+    answer = Answer(task.version, prompts if body.echo else [""] * len(prompts), wish)
+    if body.stream:
+        usage = body.stream_options is not None and body.stream_options.include_usage
+        return await events.streamed(request, answer.pieces(call, usage))
+    async with while_client_waits(request):
+        results = (await generate(call, wish))["results"]
+    for i, result in enumerate(results):
+        answer.tokens += result["tokens"]
+        answer.choose(i, result["text"], result["finish_reason"])
+    return await respond(request, answer.content(answer.usage()))
+
+
+class Answer:
+    """An answer that is being put together: its id, its moment, what it cost."""
+
+    def __init__(self, version: ModelVersion, echoes: Sequence[str], wish: schemas.GenerateRequest) -> None:
+        """`echoes` are put before the texts of each prompt."""
+        self.tokens = 0
+        self._echoes = [echo for echo in echoes for _ in range(wish.n)]
+        self._wish = wish
+        self._choices: list[dict[str, Any]] = []
+        self._head = {
+            "id": f"cmpl-{uuid.uuid4().hex}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": version.manifest.name,
+            "system_fingerprint": str(version.key),
+        }
+
+    def choose(self, index: int, text: str, finish_reason: str | None) -> None:
+        """Adds a text or a piece of one; the first has the echo of the prompt before it."""
+        echo, self._echoes[index] = self._echoes[index], ""
+        choice = {"text": echo + text, "index": index, "logprobs": None, "finish_reason": finish_reason}
+        self._choices.append(choice)
+
+    def content(self, usage: dict[str, int] | None) -> dict[str, Any]:
+        """Returns what was chosen since the last time."""
+        choices, self._choices = self._choices, []
+        return {**self._head, "choices": choices, "usage": usage}
+
+    def usage(self) -> dict[str, int]:
+        """Returns what was read and generated."""
+        read = sum(len(prompt or START) for prompt in self._wish.prompt)
+        return {"prompt_tokens": read, "completion_tokens": self.tokens, "total_tokens": read + self.tokens}
+
+    async def pieces(self, call: Call, with_usage: bool) -> AsyncGenerator[bytes, None]:
+        """Yields the events of a stream. An error that comes after the first of them is an event, too."""
+        begun = False
+        try:
+            async with aclosing(stream(call, self._wish)) as texts:
+                async for event in texts:
+                    begun = True
+                    if event is None:
+                        yield events.HEARTBEAT
+                        continue
+                    match event:
+                        case Piece(index, text):
+                            self.choose(index, text, None)
+                        case Finish(index, end, _):
+                            self.tokens += end.tokens
+                            self.choose(index, "", end.finish_reason)
+                    yield events.event(self.content(None))
+            if with_usage:
+                yield events.event(self.content(self.usage()))
+            yield DONE
+        except TagwerkError as error:
+            if not begun:
+                raise
+            yield events.event(problem.worded("/v1/", problem.document(error, call.timing)))
+
+
+def _translated(body: CompletionRequest, prompts: list[str]) -> schemas.GenerateRequest:
+    """Returns the request in the service's own words; null is the default."""
+    same = ("model", "max_tokens", "temperature", "top_p", "top_k", "n", "stop", "seed")
+    wishes = {name: value for name in same if (value := getattr(body, name)) is not None}
+    return schemas.GenerateRequest(prompt=prompts, **({"max_tokens": 16} | wishes))
+
+
+def _text(task: TextGeneration, prompt: str | list[int]) -> str:
+    """Returns a prompt as text. Raises InvalidInput for an id that is no token's."""
+    if isinstance(prompt, str):
+        return prompt
+    characters = task.characters
+    first, last = len(characters) - len(characters.entries), len(characters) - 1
+    if wrong := [id for id in prompt if not first <= id <= last]:
+        raise InvalidInput("/prompt", f"token id {wrong[0]}", f"{first} to {last}")
+    return "".join(map(characters.string, prompt))
+
+
+def _completing(here: Context) -> list[TextGeneration]:
+    return here.catalog.all(TextGeneration)
+
+
+def _model(version: ModelVersion) -> Model:
+    created = int(version.manifest.created.timestamp())
+    return Model(id=version.manifest.name, object="model", created=created, owned_by="tagwerk")
