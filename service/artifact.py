@@ -70,7 +70,11 @@ class Metric(_Record):
 
 
 class Manifest(_Record):
-    """Everything that the service and a reader need to know of a model version."""
+    """Everything that the service and a reader need to know of a model version.
+
+    `lengths` counts the sequences of the train part by their length in tokens; `length_buckets` are the lengths that
+    they are best padded to. Both are empty for a model that generates.
+    """
 
     name: str
     version: str
@@ -88,7 +92,8 @@ class Manifest(_Record):
     labels: dict[str, tuple[str, ...]]
     vocabularies: dict[str, str]
     tokenizer: str | None
-    length_quantiles: dict[str, int]
+    lengths: dict[int, int]
+    length_buckets: tuple[int, ...]
     frameworks: dict[str, str]
     files: dict[str, str]
 
@@ -101,6 +106,14 @@ class Manifest(_Record):
     def endpoint(self) -> Endpoint:
         """What the whole task takes and gives."""
         return self.endpoints[self.endpoint_name]
+
+    @model_validator(mode="after")
+    def _has_buckets(self) -> Self:
+        if list(self.length_buckets) != sorted({n for n in self.length_buckets if n > 0}):
+            raise ValueError(f"length_buckets must rise, but are {self.length_buckets}")
+        if not self.length_buckets and self.task != "generate":
+            raise ValueError("length_buckets is empty")
+        return self
 
     @model_validator(mode="after")
     def _has_its_endpoint(self) -> Self:

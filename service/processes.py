@@ -98,7 +98,7 @@ def _serve(
     refused: Sequence[ModelState],
     metrics: Metrics,
 ) -> int:
-    catalog = Catalog(versions, refused, settings.length_buckets[-1])
+    catalog = Catalog(versions, refused, settings.length_buckets)
     return Server(Context(settings, metrics, engine, catalog, SpacyTokenizer())).serve_until_stopped(listening)
 
 

@@ -9,18 +9,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.errors import ConfigurationError
 
 
-def _numbers(value: object) -> object:
+def _parts(value: object) -> object:
     """Reads "1, 2, 4", which is easier to type into an environment than JSON."""
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-def _origins(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_numbers), Field(min_length=1)]
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_parts)]
 Origins = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...], NoDecode, BeforeValidator(_origins)
+    tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...], NoDecode, BeforeValidator(_parts)
 ]
 
 
@@ -49,10 +45,13 @@ class Settings(BaseSettings):
     xla_cache: str = Field(
         "", description="Folder in which executables are kept, so that the next start is shorter; empty keeps none."
     )
-    batch_sizes: Sizes = Field((1, 4, 8, 16, 32), description="Batch sizes that are compiled, comma-separated.")
+    batch_sizes: Sizes = Field(
+        (1, 2, 4, 8, 16), min_length=1, description="Batch sizes that are compiled, comma-separated."
+    )
     length_buckets: Sizes = Field(
-        (8, 16, 24, 32, 48, 64, 128),
-        description="Sequence lengths in tokens that are compiled, comma-separated. Longer texts run in pieces.",
+        (),
+        description="Sequence lengths in tokens that are compiled, comma-separated, for all models; empty takes those "
+        "that pad each model's own corpus least. Longer texts run in pieces.",
     )
     slots: int = Field(16, ge=1, description="Texts that are generated at the same time; more wait.")
     prefill_tokens: int = Field(32, ge=1, description="Tokens of a prompt that one generation step reads.")

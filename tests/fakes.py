@@ -1,7 +1,7 @@
 """A clock and a device that tests hold in their hands."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,13 +74,13 @@ class Echo:
 
 
 class Repeater:
-    """Samples, for each slot, the last id that it read, plus one."""
+    """Samples, for each row, the last id that it read, plus one."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
 
-    def warm_up(self, slots: int, lengths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-        yield from ((slots, length) for length in lengths)
+    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        yield from shapes
 
     def step(self, inputs: Tensors) -> Array:
         self._device.steps.append(inputs)
@@ -114,7 +114,8 @@ def version_of(name: str, task: Task = "tag", **changes: Any) -> ModelVersion:
         labels={},
         vocabularies={},
         tokenizer=None,
-        length_quantiles={},
+        lengths={},
+        length_buckets=() if task == "generate" else (4, 8),
         frameworks={},
         files={},
     )

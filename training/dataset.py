@@ -1,6 +1,6 @@
 """Examples, and the padded batches that they become."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -72,13 +72,6 @@ def in_length_order(examples: Sequence[Example], batch_tokens: int) -> list[list
     """Cuts examples, by length, into batches of up to `batch_tokens` positions; returns their indices."""
     lengths = np.fromiter(map(len, examples), np.int64, len(examples))
     return _cuts(np.argsort(lengths, kind="stable"), lengths, batch_tokens)
-
-
-def length_quantiles(lengths: Iterable[int]) -> dict[str, int]:
-    """Returns the lengths that half, 90 %, 99 % and all of the examples do not exceed."""
-    ordered = np.sort(np.fromiter(lengths, np.int64))
-    quantiles = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
-    return {name: int(np.quantile(ordered, q, method="higher")) for name, q in quantiles.items()}
 
 
 def _cuts(order: Array, lengths: Array, batch_tokens: int) -> list[list[int]]:

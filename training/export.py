@@ -51,7 +51,8 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
             labels=task.labels,
             vocabularies={name: f"{name}.json" for name in task.vocabularies},
             tokenizer=task.tokenizer,
-            length_quantiles=task.length_quantiles,
+            lengths=dict(sorted(task.lengths.items())),
+            length_buckets=task.length_buckets,
             frameworks={
                 "python": platform.python_version(),
                 "tensorflow": tf.__version__,

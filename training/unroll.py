@@ -26,7 +26,7 @@ def unroll(cell: Cell, inputs: Tensor, lengths: Tensor, state: State | None = No
     """
     steps = ops.transpose(inputs, (1, 0, 2))  # [T, B, I]
     projected = [cell.project(steps, direction) for direction in range(cell.directions)]
-    return _unroll_projected(cell, projected, lengths, state)
+    return _run(cell, projected, lengths, state)
 
 
 def unroll_embedded(
@@ -42,12 +42,26 @@ def unroll_embedded(
     """
     steps = ops.transpose(ids)  # [T, B]
     tables = [cell.project(table, direction) for direction in range(cell.directions)]  # each [V, G]
-    return _unroll_projected(cell, [ops.take(rows, steps, axis=0) for rows in tables], lengths, state)
+    return _run(cell, [ops.take(rows, steps, axis=0) for rows in tables], lengths, state)
 
 
-def _unroll_projected(
-    cell: Cell, projected: list[Tensor], lengths: Tensor, state: State | None
+def project(cell: Cell, inputs: Tensor) -> Tensor:
+    """Returns the input product of all directions, side by side: [..., I] -> [..., D * G]."""
+    return ops.concatenate([cell.project(inputs, direction) for direction in range(cell.directions)], axis=-1)
+
+
+def unroll_projected(
+    cell: Cell, projected: Tensor, lengths: Tensor, state: State | None = None
 ) -> tuple[Tensor, State]:
+    """Does what `unroll` does from what `project` made of the inputs  # [B, T, D * G].
+
+    Where the same inputs come again and again, as words do, their product need not be taken again.
+    """
+    steps = ops.transpose(projected, (1, 0, 2))  # [T, B, D * G]
+    return _run(cell, ops.split(steps, cell.directions, axis=-1), lengths, state)
+
+
+def _run(cell: Cell, projected: list[Tensor], lengths: Tensor, state: State | None) -> tuple[Tensor, State]:
     """Runs the loop. projected: for each direction, in the order of the text  # [T, B, G]."""
     time, batch = ops.shape(projected[0])[:2]
     xs = ops.stack(_in_reading_order(projected), axis=1)  # [T, D, B, G]

@@ -1,6 +1,6 @@
 """What the engine needs of a runtime. No TensorFlow here: the engine and its tests know only this."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -23,17 +23,21 @@ class SequenceModel(Protocol):
 
 
 class GenerationModel(Protocol):
-    """A language model whose recurrent state, one row a slot, stays on the device between steps."""
+    """A language model whose recurrent state, one row a slot, stays on the device between steps.
 
-    def warm_up(self, slots: int, lengths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-        """Compiles and runs the step for that many slots and each number of tokens read; yields each shape."""
+    A step reads some of the slots; it leaves the others as they are.
+    """
+
+    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Makes the states of that many slots, compiles and runs each shape; yields each (B, T) when it is done."""
 
     def step(self, inputs: Tensors) -> Array:
-        """Reads tokens into the slots' states and samples one token a slot.
+        """Reads tokens into slots' states and samples one token a row.
 
-        Inputs, S slots: ids [S, T] int32, lengths [S] int32, fresh [S] bool (the slot starts from a zero state),
-        temperature [S] float32, top_k [S] int32, top_p [S] float32, seed [S] int64, position [S] int64.
-        Returns the sampled ids [S] int32. Raises DeviceFailed.
+        Inputs: slots [B] int32 (filler rows have the number of slots), ids [B, T] int32, lengths [B] int32,
+        fresh [B] bool (the slot starts from a zero state), temperature [B] float32, top_k [B] int32,
+        top_p [B] float32, seed [B] int64, position [B] int64.
+        Returns the sampled ids [B] int32. Raises DeviceFailed.
         """
 
 

@@ -1,6 +1,9 @@
 """Runs SavedModels with TensorFlow, each shape of the grid compiled by XLA."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +13,12 @@ import tensorflow as tf
 from service.artifact import SAVED_MODEL, Endpoint, Golden, Manifest, read_goldens
 from service.backend.device import choose_device
 from service.backend.sampling import sample
-from service.backend.spelling import Spellings
+from service.backend.steps import Signature, make_step
 from service.engine.padding import Array, Grid, Tensors, pad, unpad
 from service.errors import ArtifactError, DeviceFailed
 
 # Sums of floats come out a little different on other processors and in other batch shapes.
 RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-3, 1e-4
-
-Signature = Callable[..., dict[str, Any]]
 
 
 class TensorFlowBackend:
@@ -84,59 +85,51 @@ def _length(sequences: Tensors) -> int:
 
 
 class TensorFlowSequenceModel:
-    """A tagger or classifier. Heads with a label a token give the best label and its probability.
-
-    A tagger whose spelling and tagging are endpoints of their own is run through these; its spellings are remembered.
-    """
+    """A tagger or classifier. Heads with a label a token give the best label and its probability."""
 
     def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
         self._device = device
         self._loaded = loaded  # owns the variables
         self._inputs = manifest.endpoint.inputs
         self._shapes: set[tuple[int, int]] = set()
-        self._spellings = self._make_spellings(manifest) if "spell" in manifest.endpoints else None
-        name = manifest.endpoint_name if self._spellings is None else "tag_spelled"
-        outputs = manifest.endpoints[name].outputs
+        outputs = manifest.endpoint.outputs
         heads = [head for head, spec in outputs.items() if spec.axes[:2] == ("B", "T")]
         self.timed_outputs = frozenset(f"{head}{part}" for head in heads for part in ("_id", "_probability"))
+        with tf.device(device):
+            self._step = make_step(manifest, loaded.signatures)
 
-        def step(**inputs: Any) -> dict[str, Any]:
-            outputs = dict(loaded.signatures[name](**inputs))
+        def compute(**inputs: Any) -> dict[str, Any]:
+            outputs = dict(self._step.compute(**inputs))
             for head in heads:
                 probabilities = outputs.pop(head)  # [B, T, K]
                 outputs[f"{head}_id"] = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
                 outputs[f"{head}_probability"] = tf.reduce_max(probabilities, axis=-1)
             return outputs
 
-        self._step = compiled(step, manifest.endpoints[name])
-
-    def _make_spellings(self, manifest: Manifest) -> Spellings:
-        endpoint = manifest.endpoints["spell"]
-        step = compiled(self._loaded.signatures["spell"], endpoint)
-        characters, size = endpoint.inputs["char_ids"].axes[1], endpoint.outputs["spellings"].axes[1]
-        assert isinstance(characters, int)  # noqa: S101 (fixed axes)
-        assert isinstance(size, int)  # noqa: S101
-        return Spellings(lambda ids: call(self._device, step, {"char_ids": ids})["spellings"], characters, size)
+        specs = {name: tensor_spec(name, spec.axes, spec.dtype) for name, spec in self._step.inputs.items()}
+        self._compiled = tf.function(compute, jit_compile=True).get_concrete_function(**specs)
 
     def warm_up(self, grid: Grid) -> Iterator[tuple[int, int]]:
         """Compiles and runs each shape of the grid; yields each (B, T) when it is done."""
-        if self._spellings is not None:
-            self._spellings.warm_up()
-        for shape in grid.shapes:
+        with tf.device(self._device):
+            self._step.warm_up()
+
+        def compile_shape(shape: tuple[int, int]) -> None:
+            inputs = pad([], self._inputs, shape).inputs | {"places": np.zeros(shape, np.int32)}
+            with running(self._device):
+                self._compiled(**{name: tf.constant(inputs[name]) for name in self._step.inputs})
             self._shapes.add(shape)
-            self.run(pad([], self._inputs, shape).inputs)
-            yield shape
+
+        yield from on_all_cores(compile_shape, grid.shapes)
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
         """Runs a batch whose shape is on the grid. Raises DeviceFailed, also for a shape that is not compiled."""
         shape = next(values.shape[:2] for name, values in inputs.items() if name != "lengths")
         if shape not in self._shapes:
             raise DeviceFailed(f"the shape {shape} is not on the grid that was compiled")
-        if self._spellings is not None:
-            inputs = {name: values for name, values in inputs.items() if name != "char_ids"} | {
-                "spellings": self._spellings(inputs["char_ids"])
-            }
-        return call(self._device, self._step, inputs)
+        with running(self._device):
+            tensors = {name: tf.constant(values) for name, values in self._step.prepare(inputs).items()}
+            return {name: values.numpy() for name, values in self._compiled(**tensors).items()}
 
 
 class TensorFlowGenerationModel:
@@ -145,18 +138,20 @@ class TensorFlowGenerationModel:
     def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
         self._device = device
         self._loaded = loaded  # owns the variables
-        signature = loaded.signatures[manifest.endpoint_name]
         self._state_size = manifest.endpoint.inputs["state"].axes[1]
-        self._state: Any = None
+        self._state: Any = None  # [slots + 1, state size]: the last row is that of filler rows
         self._shapes: set[tuple[int, int]] = set()
+        with tf.device(device):
+            model = make_step(manifest, loaded.signatures)
 
-        def step(state: Any, ids: Any, lengths: Any, fresh: Any, **wishes: Any) -> dict[str, Any]:
-            state = tf.where(fresh[:, None], 0.0, state)
-            outputs = signature(ids=ids, lengths=lengths, state=state)
-            return {"ids": sample(outputs["logits"], **wishes), "state": outputs["state"]}
+        def step(state: Any, slots: Any, ids: Any, lengths: Any, fresh: Any, **wishes: Any) -> dict[str, Any]:
+            before = tf.where(fresh[:, None], 0.0, tf.gather(state, slots))
+            outputs = model.compute(ids=ids, lengths=lengths, state=before)
+            state = tf.tensor_scatter_nd_update(state, slots[:, None], outputs["state"])
+            return {"ids": sample(outputs["logits"], **wishes), "state": state}
 
-        specs = {
-            "state": tf.TensorSpec([None, self._state_size], tf.float32, "state"),
+        self._specs = {
+            "slots": tf.TensorSpec([None], tf.int32, "slots"),
             "ids": tf.TensorSpec([None, None], tf.int32, "ids"),
             "lengths": tf.TensorSpec([None], tf.int32, "lengths"),
             "fresh": tf.TensorSpec([None], tf.bool, "fresh"),
@@ -166,41 +161,45 @@ class TensorFlowGenerationModel:
             "seed": tf.TensorSpec([None], tf.int64, "seed"),
             "position": tf.TensorSpec([None], tf.int64, "position"),
         }
-        self._specs = specs
-        self._step = tf.function(step, jit_compile=True).get_concrete_function(**specs)
+        state = tf.TensorSpec([None, self._state_size], tf.float32, "state")
+        self._step = tf.function(step, jit_compile=True).get_concrete_function(state=state, **self._specs)
 
-    def warm_up(self, slots: int, lengths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-        """Compiles and runs the step for that many slots and each number of tokens read; yields each shape."""
-        self._state = tf.zeros([slots, self._state_size])
-        for length in lengths:
-            self._shapes.add((slots, length))
-            inputs = {
-                name: np.zeros([slots] if len(spec.shape) == 1 else [slots, length], spec.dtype.as_numpy_dtype)
-                for name, spec in self._specs.items()
-                if name != "state"
-            }
-            self.step(inputs | {"lengths": np.ones(slots, np.int32), "fresh": np.ones(slots, np.bool_)})
-            yield slots, length
+    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Makes the states of that many slots, compiles and runs each shape; yields each (B, T) when it is done."""
+        self._state = tf.zeros([slots + 1, self._state_size])
+
+        def compile_shape(shape: tuple[int, int]) -> None:
+            with running(self._device):
+                zeros = {name: tf.zeros(shape[: len(spec.shape)], spec.dtype) for name, spec in self._specs.items()}
+                self._step(state=self._state, **zeros)
+            self._shapes.add(shape)
+
+        yield from on_all_cores(compile_shape, shapes)
 
     def step(self, inputs: Tensors) -> Array:
-        """Reads tokens into the slots' states and samples one token a slot; see `service.backend.base`."""
+        """Reads tokens into slots' states and samples one token a row; see `service.backend.base`."""
         if inputs["ids"].shape not in self._shapes:
             raise DeviceFailed(f"the shape {inputs['ids'].shape} is not one that was compiled")
-        try:
-            with tf.device(self._device):
-                tensors = {name: tf.constant(values) for name, values in inputs.items()}
-                outputs = self._step(state=self._state, **tensors)
-                sampled: Array = outputs["ids"].numpy()
-        except tf.errors.OpError as error:
-            raise DeviceFailed(f"the device failed in a generation step: {error.message}") from error
+        with running(self._device):
+            tensors = {name: tf.constant(values) for name, values in inputs.items()}
+            outputs = self._step(state=self._state, **tensors)
+            sampled: Array = outputs["ids"].numpy()
         self._state = outputs["state"]
         return sampled
 
 
-def compiled(step: Signature, endpoint: Endpoint) -> Signature:
-    """Returns a step on an endpoint's inputs that XLA compiles once for each shape."""
-    specs = {name: tensor_spec(name, spec.axes, spec.dtype) for name, spec in endpoint.inputs.items()}
-    return tf.function(step, jit_compile=True).get_concrete_function(**specs)  # type: ignore[no-any-return]
+def on_all_cores(
+    work: Callable[[tuple[int, int]], None], shapes: Iterable[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Does the work for each shape, as many at a time as there are cores; yields each that is done."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        futures = {pool.submit(work, shape): shape for shape in shapes}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def tensor_spec(name: str, axes: tuple[str | int, ...], dtype: str) -> Any:
@@ -208,11 +207,11 @@ def tensor_spec(name: str, axes: tuple[str | int, ...], dtype: str) -> Any:
     return tf.TensorSpec([axis if isinstance(axis, int) else None for axis in axes], dtype, name)
 
 
-def call(device: str, step: Callable[..., dict[str, Any]], inputs: Tensors) -> dict[str, Array]:
-    """Runs a compiled step on NumPy arrays. Raises DeviceFailed."""
+@contextmanager
+def running(device: str) -> Iterator[None]:
+    """Runs the block on a device. Raises DeviceFailed for whatever fails there."""
     try:
         with tf.device(device):
-            outputs = step(**{name: tf.constant(values) for name, values in inputs.items()})
-            return {name: values.numpy() for name, values in outputs.items()}
+            yield
     except tf.errors.OpError as error:
-        raise DeviceFailed(f"the device failed while it ran a batch: {error.message}") from error
+        raise DeviceFailed(f"the device failed: {error.message}") from error

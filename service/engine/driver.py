@@ -3,25 +3,23 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-from service.backend.base import Backend, GenerationModel, SequenceModel
-from service.engine.padding import Grid, Tensors, pad, unpad
-from service.engine.plan import StepTimes
+from service.backend.base import Backend
+from service.engine.loader import Generator, Loader, Sequences
+from service.engine.padding import pad, unpad
 from service.engine.protocol import Generation, Inference, ModelKey, ModelState, State
 from service.engine.queue import Job
 from service.engine.scheduler import Batch, Scheduler
-from service.engine.slots import Slots, Stream
+from service.engine.slots import SlotStep, Stream
 from service.errors import ArtifactError, DeviceFailed, ModelNotFound
 from service.metrics import Metrics
 from service.registry import ModelVersion
 from service.settings import Settings
 
 log = logging.getLogger("tagwerk.engine")
-
-MAX_WAITING_STREAMS = 256
 
 Step = Callable[[], None]
 
@@ -63,8 +61,8 @@ class Driver:
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._scheduler = Scheduler(clock, settings.max_queue_entries, settings.max_queue_tokens)
-        self._sequence_models: dict[ModelKey, SequenceModel] = {}
-        self._generators: dict[ModelKey, tuple[GenerationModel, Slots]] = {}
+        self._sequences: dict[ModelKey, Sequences] = {}
+        self._generators: dict[ModelKey, Generator] = {}
         self.state = State.STARTING
         self.models = {key: ModelState(key, State.STARTING) for key in self._versions}
 
@@ -90,7 +88,7 @@ class Driver:
             raise ModelNotFound(f"model {request.model} is not loaded")
         stream = Stream(request)
         with self._work:
-            self._generators[request.model][1].admit(stream)
+            self._generators[request.model].slots.admit(stream)
             self._work.notify()
         return stream
 
@@ -104,26 +102,27 @@ class Driver:
 
     def load(self) -> None:
         """Loads and compiles every model; a broken one is refused, the others serve. Raises ConfigurationError."""
+        started = self._clock()
         backend = self._make_backend()
+        loader = Loader(self._settings, self._metrics, self._clock, lambda: self.state is not State.STARTING)
         for key, version in self._versions.items():
             if self.state is not State.STARTING:
                 return
-            started = self._clock()
             log.info("loads and compiles %s", key)
+            begun = self._clock()
             try:
-                executables = self._load_model(backend, version)
+                self._take_over(key, loader.load(backend, version))
             except ArtifactError as error:
                 self.models[key] = ModelState(key, State.REFUSED, str(error))
                 log.error("refused %s: %s", key, error)
                 continue
-            seconds = self._clock() - started
             self.models[key] = ModelState(key, State.READY)
             self._metrics.model_info.labels(key.name, key.version).set(1)
-            self._metrics.model_load_duration.labels(key.name, key.version).set(seconds)
-            log.info("serves %s on %s: %d executables in %.1f s", key, backend.device, executables, seconds)
+            self._metrics.model_load_duration.labels(key.name, key.version).set(self._clock() - begun)
         with self._lock:
             if self.state is State.STARTING:
                 self.state = State.READY
+                log.info("%s", self._summary(backend.device, self._clock() - started))
 
     def run(self) -> None:
         """Works until drained."""
@@ -131,45 +130,23 @@ class Driver:
             for step in work:
                 step()
 
-    def _load_model(self, backend: Backend, version: ModelVersion) -> int:
-        key = version.key
-        if version.manifest.task == "generate":
-            generator = backend.load_generation_model(version.folder, version.manifest)
-            slots = Slots(self._settings.slots, self._settings.prefill_tokens, MAX_WAITING_STREAMS)
-            executables = self._count(key, generator.warm_up(self._settings.slots, slots.lengths))
-            self._generators[key] = (generator, slots)
-            return executables
-        model = backend.load_sequence_model(version.folder, version.manifest)
-        grid = Grid(self._settings.batch_sizes, self._settings.length_buckets)
-        executables = self._count(key, model.warm_up(grid))
-        step_times = self._time_steps(version, model, grid)
-        self._sequence_models[key] = model
+    def _take_over(self, key: ModelKey, loaded: Sequences | Generator) -> None:
+        if isinstance(loaded, Generator):
+            self._generators[key] = loaded
+            return
+        self._sequences[key] = loaded
         with self._lock:
-            self._scheduler.add_model(key, grid, step_times)
-        return executables
+            self._scheduler.add_model(key, loaded.grid, loaded.step_times)
 
-    def _count(self, key: ModelKey, shapes: Iterable[tuple[int, int]]) -> int:
-        count, started = 0, self._clock()
-        for _ in shapes:
-            now = self._clock()
-            self._metrics.compilations.labels(key.name).inc()
-            self._metrics.compilation_duration.labels(key.name).observe(now - started)
-            count, started = count + 1, now
-            if self.state is not State.STARTING:
-                break
-        return count
-
-    def _time_steps(self, version: ModelVersion, model: SequenceModel, grid: Grid) -> StepTimes:
-        step_times = StepTimes()
-        for shape in grid.shapes:
-            inputs = pad([], version.manifest.endpoint.inputs, shape).inputs
-            seconds = []
-            for _ in range(3):
-                started = self._clock()
-                model.run(inputs)
-                seconds.append(self._clock() - started)
-            step_times.measured(shape, min(seconds))
-        return step_times
+    def _summary(self, device: str, seconds: float) -> str:
+        models = [
+            *(
+                f"{key}: {m.executables} executables, {m.expected_padding:.0%} padding"
+                for key, m in self._sequences.items()
+            ),
+            *(f"{key}: {g.executables} executables" for key, g in self._generators.items()),
+        ]
+        return f"ready on {device} after {seconds:.1f} s; {'; '.join(models) or 'no model'}"
 
     def _next_work(self) -> list[Step] | None:
         """Waits for work: a batch, and a step of each generator, so that neither waits for more than one of the other.
@@ -203,16 +180,14 @@ class Driver:
 
     def _next_steps(self) -> list[Step]:
         steps: list[Step] = []
-        for key, (generator, slots) in self._generators.items():
-            assembled = slots.assemble(self._clock())
-            self._metrics.slots_in_use.labels(key.name).set(slots.in_use)
-            if assembled is not None:
-                streams, inputs = assembled
-                steps.append(partial(self._run_step, key, generator, slots, streams, inputs))
+        for key, generator in self._generators.items():
+            assembled = generator.slots.assemble(self._clock())
+            self._metrics.slots_in_use.labels(key.name).set(generator.slots.in_use)
+            steps += [partial(self._run_step, key, generator, step) for step in assembled]
         return steps
 
     def _run_batch(self, batch: Batch) -> None:
-        model = self._sequence_models[batch.model]
+        model = self._sequences[batch.model].model
         endpoint = self._versions[batch.model].manifest.endpoint
         started = self._clock()
         padded = pad([entry.example for entry in batch.entries], endpoint.inputs, batch.shape)
@@ -254,24 +229,17 @@ class Driver:
         for entry in batch.entries:
             queue_duration.observe(max(started - entry.job.arrived, 0.0))
 
-    def _run_step(
-        self,
-        key: ModelKey,
-        generator: GenerationModel,
-        slots: Slots,
-        streams: list[Stream | None],
-        inputs: Tensors,
-    ) -> None:
+    def _run_step(self, key: ModelKey, generator: Generator, step: SlotStep) -> None:
         try:
-            sampled = generator.step(inputs)
+            sampled = generator.model.step(step.inputs)
         except DeviceFailed as error:
             log.error("a generation step of %s failed: %s", key, error)
-            with self._lock:
-                failed = slots.fail(error)
-            self._listener.on_failed_streams(failed)
+            for stream in step.streams:
+                stream.error = error
+            self._listener.on_failed_streams(step.streams)
             return
         with self._lock:
-            tokens = slots.advance(streams, inputs["lengths"], sampled)
+            tokens = generator.slots.advance(step, sampled)
         if tokens:
             self._metrics.generated_tokens.labels(key.name).inc(len(tokens))
             self._listener.on_tokens(tokens)

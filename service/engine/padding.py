@@ -36,6 +36,13 @@ class Grid:
         """All (B, T)."""
         return [(b, t) for t in self.lengths for b in self.batch_sizes]
 
+    def expected_padding(self, counts: Mapping[int, int]) -> float:
+        """Returns the share of padding in the rows of sequences, `counts` of each length; filler rows come on top."""
+        cut = {length: min(length, self.lengths[-1]) for length in counts}
+        tokens = sum(count * cut[length] for length, count in counts.items())
+        cells = sum(count * self.bucket(cut[length]) for length, count in counts.items())
+        return 1 - tokens / cells if cells else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class PaddedBatch:

@@ -1,7 +1,9 @@
 """Continuous batching of generation: each text has a slot in a batch of fixed size, and joins and leaves between steps.
 
-A step reads each slot's next tokens (a piece of its prompt, or the token sampled last) and samples one token. All
-slots share the shape [S, T]: T is 1 while nobody has a prompt left to read, `prefill` otherwise.
+A step reads the next tokens of some slots (a piece of their prompts, or the token sampled last) and samples one token
+for each. Those who read prompts, `prefill` tokens at a time, and those who generate have steps of their own, in turn,
+so that nobody who generates waits for more than one piece of the prompts. Few rows take a smaller step than a full
+house.
 """
 
 from collections import deque
@@ -34,6 +36,14 @@ class Stream:
         return self.cancelled or self.error is not None or self.generated >= self.request.max_tokens
 
 
+@dataclass(frozen=True, slots=True)
+class SlotStep:
+    """A step of some slots: the first `len(streams)` of its B rows are theirs, the others filler."""
+
+    streams: list[Stream]
+    inputs: dict[str, Array]  # each [B] or [B, T], see service.backend.base
+
+
 class Slots:
     """The slots of one language model, and the streams that wait for one. Not thread-safe: its owner holds the lock."""
 
@@ -42,11 +52,13 @@ class Slots:
         self._waiting: deque[Stream] = deque()
         self._prefill = prefill
         self._max_waiting = max_waiting
+        # Not 1: XLA's product of a single row is forty times slower than that of two on a processor.
+        self._sizes = [*(2**i for i in range(1, 10) if 2**i < slots), max(slots, 2)]
 
     @property
-    def lengths(self) -> tuple[int, ...]:
-        """The numbers of tokens that a step reads."""
-        return (1, self._prefill) if self._prefill > 1 else (1,)
+    def shapes(self) -> list[tuple[int, int]]:
+        """The shapes (B, T) of all steps."""
+        return [(size, length) for length in sorted({1, self._prefill}) for size in self._sizes]
 
     @property
     def in_use(self) -> int:
@@ -64,35 +76,20 @@ class Slots:
             raise Overloaded(f"{len(self._waiting)} texts wait for a slot", 1.0)
         self._waiting.append(stream)
 
-    def assemble(self, now: float) -> tuple[list[Stream | None], dict[str, Array]] | None:
-        """Seats those who wait, and builds the inputs of the next step [S, ...]; None where no stream runs."""
+    def assemble(self, now: float) -> list[SlotStep]:
+        """Seats those who wait, and builds the next step of those who read a prompt and of those who generate."""
         self._seat(now)
-        streams = list(self._slots)
-        running = [stream for stream in streams if stream is not None]
-        if not running:
-            return None
-        count = len(streams)
-        reads_prompt = any(len(stream.pending) > 1 for stream in running)
-        inputs: dict[str, Array] = {
-            "ids": np.zeros((count, self._prefill if reads_prompt else 1), np.int32),
-            "lengths": np.ones(count, np.int32),
-            "fresh": np.ones(count, np.bool_),
-            "temperature": np.zeros(count, np.float32),
-            "top_k": np.zeros(count, np.int32),
-            "top_p": np.ones(count, np.float32),
-            "seed": np.zeros(count, np.int64),
-            "position": np.zeros(count, np.int64),
-        }
-        for i, stream in enumerate(streams):
-            if stream is not None:
-                self._fill_row(inputs, i, stream)
-        return streams, inputs
+        seated = [(i, stream) for i, stream in enumerate(self._slots) if stream is not None]
+        reading = [(i, stream) for i, stream in seated if len(stream.pending) > 1]
+        generating = [(i, stream) for i, stream in seated if len(stream.pending) == 1]
+        return [self._step(some, length) for some, length in ((reading, self._prefill), (generating, 1)) if some]
 
-    def advance(self, streams: list[Stream | None], lengths: Array, sampled: Array) -> list[tuple[Stream, int]]:
+    def advance(self, step: SlotStep, sampled: Array) -> list[tuple[Stream, int]]:
         """Notes what a step read and sampled; returns the generated ids and whose they are."""
         generated = []
-        for stream, length, id in zip(streams, lengths.tolist(), sampled.tolist(), strict=True):
-            if stream is None or stream.done:
+        rows = zip(step.streams, step.inputs["lengths"].tolist(), sampled.tolist(), strict=False)
+        for stream, length, id in rows:
+            if stream.done:
                 continue
             stream.fresh = False
             stream.pending = stream.pending[length:]
@@ -101,13 +98,6 @@ class Slots:
                 stream.generated += 1
                 generated.append((stream, id))
         return generated
-
-    def fail(self, error: TagwerkError) -> list[Stream]:
-        """Ends the streams in the slots with an error; returns them."""
-        failed = [stream for stream in self._slots if stream is not None]
-        for stream in failed:
-            stream.error = error
-        return failed
 
     def _seat(self, now: float) -> None:
         for i, stream in enumerate(self._slots):
@@ -119,14 +109,28 @@ class Slots:
                 if not candidate.done and candidate.request.deadline > now:
                     self._slots[i] = candidate
 
-    def _fill_row(self, inputs: dict[str, Array], i: int, stream: Stream) -> None:
-        request = stream.request
-        length = min(len(stream.pending), inputs["ids"].shape[1])
-        inputs["ids"][i, :length] = stream.pending[:length]
-        inputs["lengths"][i] = length
-        inputs["fresh"][i] = stream.fresh
-        inputs["temperature"][i] = request.temperature
-        inputs["top_k"][i] = request.top_k
-        inputs["top_p"][i] = request.top_p
-        inputs["seed"][i] = request.seed
-        inputs["position"][i] = stream.generated
+    def _step(self, rows: list[tuple[int, Stream]], length: int) -> SlotStep:
+        size = next(size for size in self._sizes if size >= len(rows))
+        inputs: dict[str, Array] = {
+            "slots": np.full(size, len(self._slots), np.int32),
+            "ids": np.zeros((size, length), np.int32),
+            "lengths": np.ones(size, np.int32),
+            "fresh": np.zeros(size, np.bool_),
+            "temperature": np.zeros(size, np.float32),
+            "top_k": np.zeros(size, np.int32),
+            "top_p": np.ones(size, np.float32),
+            "seed": np.zeros(size, np.int64),
+            "position": np.zeros(size, np.int64),
+        }
+        for row, (slot, stream) in enumerate(rows):
+            request, ids = stream.request, stream.pending[:length]
+            inputs["slots"][row] = slot
+            inputs["ids"][row, : len(ids)] = ids
+            inputs["lengths"][row] = len(ids)
+            inputs["fresh"][row] = stream.fresh
+            inputs["temperature"][row] = request.temperature
+            inputs["top_k"][row] = request.top_k
+            inputs["top_p"][row] = request.top_p
+            inputs["seed"][row] = request.seed
+            inputs["position"][row] = stream.generated
+        return SlotStep([stream for _, stream in rows], inputs)

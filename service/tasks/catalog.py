@@ -18,10 +18,12 @@ T = TypeVar("T", Tagging, Sentiment, TextGeneration)
 class Catalog:
     """What is in the store: tasks for the versions that serve, and the states of all of them."""
 
-    def __init__(self, versions: Sequence[ModelVersion], refused: Sequence[ModelState], longest: int) -> None:
-        """`longest` is the longest sequence that the engine takes, in tokens."""
+    def __init__(
+        self, versions: Sequence[ModelVersion], refused: Sequence[ModelState], length_buckets: Sequence[int] = ()
+    ) -> None:
+        """`length_buckets` are the engine's for all models; each has its own if they are empty."""
         self._versions = {version.key: version for version in versions}
-        self._longest = longest
+        self._length_buckets = length_buckets
         self._states: dict[Any, ModelState] = {state.key: state for state in refused}
         self._states |= {key: ModelState(key, State.STARTING) for key in self._versions}
         self._tasks: dict[str, AnyTask] = {}
@@ -68,8 +70,7 @@ class Catalog:
 
     def _make_task(self, version: ModelVersion) -> AnyTask:
         task: Task = version.manifest.task
-        if task == "tag":
-            return Tagging(version, self._longest)
-        if task == "classify":
-            return Sentiment(version, self._longest)
-        return TextGeneration(version)
+        if task == "generate":
+            return TextGeneration(version)
+        longest = (self._length_buckets or version.manifest.length_buckets)[-1]
+        return Tagging(version, longest) if task == "tag" else Sentiment(version, longest)

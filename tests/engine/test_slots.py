@@ -4,7 +4,6 @@ import pytest
 from service.engine.protocol import Generation, ModelKey
 from service.engine.slots import Slots, Stream
 from service.errors import Overloaded
-from tests.fakes import failing
 
 MODEL = ModelKey("lm", "1")
 
@@ -15,27 +14,39 @@ def stream(prompt: list[int], max_tokens: int = 3, deadline: float = 1e9, seed: 
 
 
 def step(slots: Slots, sampled: int = 50, now: float = 0.0):
-    """Runs one step that samples `sampled` in each slot; returns the inputs and what was generated."""
-    assembled = slots.assemble(now)
-    assert assembled is not None
-    streams, inputs = assembled
-    tokens = slots.advance(streams, inputs["lengths"], np.full(len(streams), sampled, np.int32))
-    return inputs, tokens
+    """Runs the next steps, which sample `sampled` for each row; returns their inputs and what was generated."""
+    steps = slots.assemble(now)
+    assert steps
+    tokens = [
+        token for one in steps for token in slots.advance(one, np.full(len(one.inputs["ids"]), sampled, np.int32))
+    ]
+    return [one.inputs for one in steps], tokens
 
 
 def test_a_prompt_is_read_in_pieces_then_tokens_follow_one_by_one():
     slots = Slots(2, prefill=4, max_waiting=9)
     text = stream([1, 2, 3, 4, 5, 6])
     slots.admit(text)
-    inputs, tokens = step(slots)
+    (inputs,), tokens = step(slots)
     assert (inputs["ids"][0].tolist(), inputs["lengths"][0], inputs["fresh"][0]) == ([1, 2, 3, 4], 4, True)
     assert tokens == []
-    inputs, tokens = step(slots, sampled=7)
+    (inputs,), tokens = step(slots, sampled=7)
     assert (inputs["ids"][0].tolist(), inputs["lengths"][0], inputs["fresh"][0]) == ([5, 6, 0, 0], 2, False)
     assert tokens == [(text, 7)]
-    inputs, tokens = step(slots, sampled=8)
+    (inputs,), tokens = step(slots, sampled=8)
     assert (inputs["ids"].tolist(), inputs["position"].tolist()) == ([[7], [0]], [1, 0])
     assert tokens == [(text, 8)]
+
+
+def test_a_step_takes_as_few_rows_as_are_compiled_and_leaves_the_other_slots_alone():
+    slots = Slots(16, prefill=4, max_waiting=99)
+    texts = [stream([i], max_tokens=2 if i < 13 else 9) for i in range(16)]
+    for text in texts:
+        slots.admit(text)
+    rows = [step(slots)[0][0]["slots"].tolist() for _ in range(3)]
+    assert rows == [list(range(16)), list(range(16)), [13, 14, 15, 16]], "16 is the slot of filler rows"
+    assert {one.inputs["ids"].shape for one in slots.assemble(0.0)} <= set(slots.shapes)
+    assert slots.shapes == [(size, length) for length in (1, 4) for size in (2, 4, 8, 16)]
 
 
 def test_streams_join_and_leave_between_steps():
@@ -45,7 +56,7 @@ def test_streams_join_and_leave_between_steps():
     slots.admit(second)
     owners = [step(slots)[1][0][0] for _ in range(3)]
     assert owners == [first, first, second]
-    assert slots.assemble(0.0) is None
+    assert slots.assemble(0.0) == []
     assert slots.in_use == 0
 
 
@@ -56,8 +67,9 @@ def test_one_who_reads_a_prompt_does_not_stall_one_who_writes():
     step(slots)
     slots.admit(reader)
     for _ in range(4):
-        inputs, tokens = step(slots)
-        assert inputs["ids"].shape == (2, 4)
+        (reads, writes), tokens = step(slots)
+        assert (reads["ids"].shape, reads["slots"].tolist()) == ((2, 4), [1, 2])
+        assert (writes["ids"].shape, writes["slots"].tolist()) == ((2, 1), [0, 2])
         assert [owner for owner, _ in tokens] == [writer]
 
 
@@ -65,8 +77,8 @@ def test_a_new_stream_in_a_used_slot_starts_fresh():
     slots = Slots(1, prefill=4, max_waiting=9)
     slots.admit(stream([1], max_tokens=1))
     slots.admit(stream([2], max_tokens=1))
-    assert step(slots)[0]["fresh"].tolist() == [True]
-    assert step(slots)[0]["fresh"].tolist() == [True]
+    for _ in range(2):
+        assert step(slots)[0][0]["fresh"].tolist() == [True, False]
 
 
 def test_a_cancelled_or_expired_stream_frees_its_slot_at_the_next_step():
@@ -84,9 +96,9 @@ def test_one_cancelled_while_its_step_runs_gets_nothing_more():
     slots = Slots(1, prefill=4, max_waiting=9)
     text = stream([1], 99)
     slots.admit(text)
-    streams, inputs = slots.assemble(0.0)
+    (one,) = slots.assemble(0.0)
     text.cancelled = True
-    assert slots.advance(streams, inputs["lengths"], np.array([5], np.int32)) == []
+    assert slots.advance(one, np.array([5, 5], np.int32)) == []
 
 
 def test_those_who_wait_are_bounded():
@@ -94,13 +106,3 @@ def test_those_who_wait_are_bounded():
     slots.admit(stream([1]))
     with pytest.raises(Overloaded):
         slots.admit(stream([1]))
-
-
-def test_a_failed_step_ends_the_streams_that_ran_and_spares_those_that_wait():
-    slots = Slots(1, prefill=4, max_waiting=9)
-    running, waiting = stream([1]), stream([2])
-    slots.admit(running)
-    slots.admit(waiting)
-    step(slots)
-    assert slots.fail(failing()) == [running]
-    assert step(slots)[1][0][0] is waiting

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.dataset import IGNORED, Example, bucketed, collate, in_length_order, length_quantiles
+from training.dataset import IGNORED, Example, bucketed, collate, in_length_order
 
 
 def examples(lengths: list[int]) -> list[Example]:
@@ -48,8 +48,3 @@ def test_the_order_of_an_epoch_is_its_seeds() -> None:
 
 def test_an_example_over_the_budget_is_a_batch_of_its_own() -> None:
     assert in_length_order(examples([7, 1, 90]), 10) == [[1], [0], [2]]
-
-
-def test_length_quantiles_are_lengths_that_occur() -> None:
-    assert length_quantiles(range(1, 101)) == {"p50": 51, "p90": 91, "p99": 100, "max": 100}
-    assert length_quantiles([4]) == {"p50": 4, "p90": 4, "p99": 4, "max": 4}

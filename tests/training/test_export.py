@@ -35,7 +35,8 @@ def test_a_version_is_complete(exported: tuple[Tagging, Any, Path]) -> None:
     parts = {name: part.endpoint for name, part in task.parts(model).items()}
     assert manifest.endpoints == {"tag": task.endpoint, **parts}
     assert manifest.labels["upos"] == ("NOUN", "DET", "VERB", "ADV")
-    assert manifest.length_quantiles == {"p50": 6, "p90": 7, "p99": 7, "max": 7}
+    assert manifest.lengths == {4: 4, 5: 6, 6: 7, 7: 3}
+    assert manifest.length_buckets == (4, 5, 6, 7)
     vocabularies = artifact.read_vocabularies(folder, manifest)
     assert vocabularies["words"].lowercase
     assert not vocabularies["characters"].lowercase
@@ -43,12 +44,13 @@ def test_a_version_is_complete(exported: tuple[Tagging, Any, Path]) -> None:
 
 def test_the_parts_of_an_endpoint_make_up_the_whole(exported: tuple[Tagging, Any, Path]) -> None:
     task, _, folder = exported
-    whole, spell, tag = (export.load_endpoint(folder, name) for name in ("tag", "spell", "tag_spelled"))
+    whole, project, tag = (export.load_endpoint(folder, name) for name in ("tag", "project", "tag_projected"))
     inputs = dict(collate(task.goldens()).inputs)
     expected = whole(inputs)
-    char_ids = inputs.pop("char_ids")
-    spellings = spell({"char_ids": char_ids.reshape(-1, char_ids.shape[-1])})["spellings"]
-    outputs = tag({**inputs, "spellings": spellings.reshape(*char_ids.shape[:2], -1)})
+    words = {name: inputs.pop(name) for name in ("word_ids", "char_ids")}
+    b, t = words["word_ids"].shape
+    rows = project({name: ids.reshape(b * t, *ids.shape[2:]) for name, ids in words.items()})["projected"]
+    outputs = tag({**inputs, "projected": rows.reshape(b, t, -1)})
     for name, values in expected.items():
         np.testing.assert_allclose(outputs[name], values, atol=1e-6)
 

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from training.cells import LSTM, State, Tensor
-from training.unroll import unroll, unroll_embedded
+from training.unroll import project, unroll, unroll_projected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
         self.head = keras.layers.Dense(characters)
         self.head.build((None, sizes.units))
         self.state_size = sum(sum(lstm.state_sizes) for lstm in self.lstms)
+        self.projected_size = LSTM.gates * sizes.units
         self.built = True
 
     def call(self, ids: Tensor, lengths: Tensor, state: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
@@ -56,20 +57,31 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
             logits: of the character after each position  # [B, T, V].
             state: after the last valid position  # [B, S].
         """
-        outputs, states = self._read(ids, lengths, state, training)
+        outputs, states = self._read(self._look_up(ids), lengths, state, training)
         outputs = self.output_dropout(outputs, training=training)
         return self.head(outputs), _flat(states)
 
     def next(self, ids: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Does the same, with the logits after the last valid position alone  # [B, V]."""
-        _, states = self._read(ids, lengths, state, training=False)
+        return self.next_projected(self._look_up(ids), lengths, state)
+
+    def project(self) -> Tensor:
+        """Returns the input product of every character  # [V, G]."""
+        return project(self.lstms[0], self.embedding)
+
+    def next_projected(self, projected: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Does what `next` does from what `project` made of the characters  # [B, T, G]."""
+        _, states = self._read(projected, lengths, state, training=False)
         last, _ = states[-1]  # h of the highest layer, [1, B, H]
         return self.head(last[0]), _flat(states)
 
-    def _read(self, ids: Tensor, lengths: Tensor, state: Tensor, training: bool) -> tuple[Tensor, list[State]]:
+    def _look_up(self, ids: Tensor) -> Tensor:
+        return ops.take(self.project(), ids, axis=0)  # [B, T, G]
+
+    def _read(self, projected: Tensor, lengths: Tensor, state: Tensor, training: bool) -> tuple[Tensor, list[State]]:
         first, *others = zip(self.lstms, self._layered(state), strict=True)
         lstm, before = first
-        outputs, after = unroll_embedded(lstm, self.embedding, ids, lengths, before)
+        outputs, after = unroll_projected(lstm, projected, lengths, before)
         states = [after]
         for lstm, before in others:
             outputs, after = unroll(lstm, self.inner_dropout(outputs, training=training), lengths, before)

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from training.cells import GRU, Tensor
-from training.unroll import unroll
+from training.unroll import project, unroll, unroll_projected
 
 LOWEST = -1.0  # of any output of a GRU
 PRIME = 7919  # of the hash of pairs
@@ -37,6 +37,7 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         super().__init__()
         self.reader = Reader(words, classes, sizes)
         self.word_pairs = WordPairs(words, classes, sizes.pairs)
+        self.projected_size = sizes.directions * GRU.gates * sizes.units
         self.built = True
 
     def call(self, word_ids: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
@@ -46,9 +47,24 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
             word_ids: [B, T] int32.
             lengths: words of each row, at least one  # [B] int32.
         """
-        valid = ops.expand_dims(ops.arange(ops.shape(word_ids)[1]) < ops.expand_dims(lengths, 1), 2)  # [B, T, 1]
+        valid = _valid(word_ids, lengths)
         read = self.reader(word_ids, lengths, valid, training=training)
         return ops.stack([read, self.word_pairs(word_ids, lengths, valid)])
+
+    def project(self) -> Tensor:
+        """Returns the input product of every word of the vocabulary  # [V, G]."""
+        return self.reader.project()
+
+    def classify_projected(self, projected: Tensor, word_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Does what `call` does from what `project` made of the words  # [B, T, G]."""
+        valid = _valid(word_ids, lengths)
+        read = self.reader.read_projected(projected, lengths, valid)
+        return ops.stack([read, self.word_pairs(word_ids, lengths, valid)])
+
+
+def _valid(word_ids: Tensor, lengths: Tensor) -> Tensor:
+    """Tells words from padding  # [B, T, 1] bool."""
+    return ops.expand_dims(ops.arange(ops.shape(word_ids)[1]) < ops.expand_dims(lengths, 1), 2)
 
 
 class Reader(keras.layers.Layer):  # type: ignore[misc]
@@ -73,6 +89,18 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
         """Returns logits  # [B, K]."""
         inputs = self.input_dropout(self.embedding(word_ids), training=training)
         outputs, _ = unroll(self.gru, inputs, lengths)
+        return self._score(outputs, lengths, valid, training)
+
+    def project(self) -> Tensor:
+        """Returns the input product of every word  # [V, G]."""
+        return project(self.gru, self.embedding.embeddings)
+
+    def read_projected(self, projected: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
+        """Returns logits  # [B, K]. projected: [B, T, G]."""
+        outputs, _ = unroll_projected(self.gru, projected, lengths)
+        return self._score(outputs, lengths, valid, training=False)
+
+    def _score(self, outputs: Tensor, lengths: Tensor, valid: Tensor, training: bool) -> Tensor:
         highest = ops.max(ops.where(valid, outputs, LOWEST), axis=1)
         mean = ops.sum(outputs, axis=1) / ops.cast(ops.expand_dims(lengths, 1), "float32")  # outputs are 0 at padding
         pooled = ops.concatenate([highest, mean], axis=-1)  # [B, 2 D H]

@@ -8,7 +8,7 @@ from keras import ops
 
 from service.text.vocabulary import PAD
 from training.cells import LSTM, Tensor
-from training.unroll import unroll, unroll_embedded
+from training.unroll import project, unroll, unroll_embedded, unroll_projected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.word_embedding.build()
         for head in self.heads.values():
             head.build((None, 2 * sizes.units))
+        self.projected_size = 2 * LSTM.gates * sizes.units
         self.built = True
 
     def call(self, word_ids: Tensor, char_ids: Tensor, lengths: Tensor, training: bool = False) -> dict[str, Tensor]:
@@ -57,17 +58,27 @@ class Tagger(keras.Model):  # type: ignore[misc]
             char_ids: [B, T, C] int32; all PAD at padding.
             lengths: words of each row  # [B] int32.
         """
-        return self.tag(word_ids, self.spell(char_ids), lengths, training)
-
-    def tag(self, word_ids: Tensor, spellings: Tensor, lengths: Tensor, training: bool = False) -> dict[str, Tensor]:
-        """Does the same from what `spell` made of the words  # [B, T, S] float32."""
-        inputs = ops.concatenate([self.word_embedding(word_ids), spellings], axis=-1)
-        inputs = self.input_dropout(inputs, training=training)
+        inputs = self.input_dropout(self.embed(word_ids, char_ids), training=training)
         outputs, _ = unroll(self.word_lstm, inputs, lengths)
-        outputs = self.output_dropout(outputs, training=training)
+        return self._score(self.output_dropout(outputs, training=training))
+
+    def project(self, word_ids: Tensor, char_ids: Tensor) -> Tensor:
+        """Returns the input product of words, wherever they stand: [...] and [..., C] -> [..., G]."""
+        return project(self.word_lstm, self.embed(word_ids, char_ids))
+
+    def tag_projected(self, projected: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """Does what `call` does from what `project` made of the words  # [B, T, G]."""
+        outputs, _ = unroll_projected(self.word_lstm, projected, lengths)
+        return self._score(outputs)
+
+    def embed(self, word_ids: Tensor, char_ids: Tensor) -> Tensor:
+        """Returns each word as the LSTM reads it: [...] and [..., C] -> [..., I]."""
+        return ops.concatenate([self.word_embedding(word_ids), self._spell(char_ids)], axis=-1)
+
+    def _score(self, outputs: Tensor) -> dict[str, Tensor]:
         return {name: head(outputs) for name, head in self.heads.items()}
 
-    def spell(self, char_ids: Tensor) -> Tensor:
+    def _spell(self, char_ids: Tensor) -> Tensor:
         """Reads the characters of each word in both directions: [..., C] -> last outputs  # [..., S = 2 H]."""
         *places, width = ops.shape(char_ids)
         flat = ops.reshape(char_ids, (-1, width))

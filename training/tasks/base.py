@@ -27,6 +27,34 @@ class Part:
     compute: Callable[..., Tensors]  # its inputs by name -> its outputs by name
 
 
+def parts_at_the_projection(
+    task: "Task",
+    project: Callable[..., Tensor],
+    run: Callable[..., Tensors],
+    words: dict[str, artifact.TensorSpec],
+    rows: tuple[str | int, int],
+    also: tuple[str, ...],
+) -> dict[str, Part]:
+    """Returns the main endpoint in two parts: the input product of each word, and what is done from there.
+
+    A word's product is the same wherever the word stands, so that a service need not take it for every position.
+
+    Args:
+        project: `words` -> the products, of the shape `rows`: a row for each word, or for each of a whole vocabulary.
+        run: projected  # [B, T, G], and `also` of the main endpoint's inputs -> its outputs.
+    """
+    name, endpoint = task.endpoint_name, task.endpoint
+    projected = artifact.TensorSpec(dtype="float32", axes=("B", "T", rows[1]))
+    products = {"projected": artifact.TensorSpec(dtype="float32", axes=rows)}
+    inputs = {"projected": projected} | {key: endpoint.inputs[key] for key in also}
+    return {
+        "project": Part(
+            artifact.Endpoint(inputs=words, outputs=products), lambda **given: {"projected": project(**given)}
+        ),
+        f"{name}_projected": Part(artifact.Endpoint(inputs=inputs, outputs=endpoint.outputs), run),
+    }
+
+
 class Task(ABC):
     """A task on its corpora: data, network, loss, prediction, score.
 
@@ -37,7 +65,7 @@ class Task(ABC):
         endpoint_name, endpoint: the signature that is exported; `predict` computes it.
         chosen_by: the metric on dev by which the best epoch is chosen.
         lower_is_better: of that metric.
-        data, vocabularies, labels, tokenizer, length_quantiles: as in artifact.Manifest.
+        data, vocabularies, labels, tokenizer, lengths, length_buckets: as in artifact.Manifest.
     """
 
     kind: ClassVar[artifact.Task]
@@ -51,7 +79,8 @@ class Task(ABC):
     vocabularies: dict[str, Vocabulary]
     labels: dict[str, tuple[str, ...]]
     tokenizer: str | None
-    length_quantiles: dict[str, int]
+    lengths: dict[int, int]
+    length_buckets: tuple[int, ...]
 
     @abstractmethod
     def network(self) -> keras.Model:

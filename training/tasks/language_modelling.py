@@ -12,10 +12,10 @@ from service.text.vocabulary import RESERVED, Vocabulary
 from training import corpora
 from training.cells import Tensor
 from training.config import Recipe
-from training.dataset import Array, Batch, Example, length_quantiles
+from training.dataset import Array, Batch, Example
 from training.models.language_model import LanguageModel, LanguageModelSizes
 from training.scorer import CROSS_ENTROPY, cross_entropy
-from training.tasks.base import Predict, State, Task, Tensors
+from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
 from training.truncation import read_window
 
 STRETCHES = 64  # that a split is read in side by side to be measured
@@ -68,7 +68,8 @@ class LanguageModelling(Task):
         characters = Vocabulary.count(train)
         self.vocabularies = {"characters": characters}
         self.labels = {}
-        self.length_quantiles = length_quantiles(len(line) + 1 for line in train.splitlines())
+        self.lengths = {}
+        self.length_buckets = ()
         parts = {"train": train, "dev": text[:dev], "test": text[test:]}
         self._splits = {split: encode_tokens(part, characters) for split, part in parts.items()}
         self._rows = max(1, recipe.batch_tokens // recipe.chunk)
@@ -115,8 +116,14 @@ class LanguageModelling(Task):
         ), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
-        logits, state = model.next(**inputs)
-        return {"logits": logits, "state": state}
+        return _step(model.next(**inputs))
+
+    def parts(self, model: keras.Model) -> dict[str, Part]:
+        def run(**tensors: Tensor) -> Tensors:
+            return _step(model.next_projected(**tensors))
+
+        rows = (len(self.vocabularies["characters"]), model.projected_size)
+        return parts_at_the_projection(self, model.project, run, {}, rows, also=("lengths", "state"))
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         """Measures every character of the split but its first, the state carried on from one to the next.
@@ -165,6 +172,11 @@ class LanguageModelling(Task):
         """Returns rows of characters and, one to the right, their targets."""
         lengths = np.full(len(rows), rows.shape[1] - 1, np.int32)
         return Batch({"ids": rows[:, :-1], "lengths": lengths}, {"ids": rows[:, 1:]})
+
+
+def _step(logits_and_state: tuple[Tensor, Tensor]) -> Tensors:
+    logits, state = logits_and_state
+    return {"logits": logits, "state": state}
 
 
 def _losses(logits: Array, targets: Ids) -> Array:

@@ -15,16 +15,19 @@ from service.text.encoding import encode_tokens
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import PAD, UNK, Vocabulary
 from training import corpora, sst
+from training.buckets import best_buckets, with_longer
 from training.cells import Tensor
 from training.config import Recipe
-from training.dataset import Array, Batch, Example, bucketed, collate, in_length_order, length_quantiles
+from training.dataset import Array, Batch, Example, bucketed, collate, in_length_order
 from training.models.sentiment import SentimentClassifier, SentimentSizes
 from training.scorer import SST2, Answers, confusion, sentiment_accuracy
-from training.tasks.base import Predict, State, Task, Tensors
+from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
 
 LABELS = ("negative", "neutral", "positive")
 LABEL_OF_GRADE = (0, 0, 1, 2, 2)
 EVALUATION_TOKENS = 2000  # positions in a batch
+BUCKETS = 8
+LONGEST = 512  # tokens of a text that are read at once; reviews are longer than the sentences of the treebank
 GOLDEN_LENGTHS = (2, 3, 5, 8, 13, 21, 34)
 
 
@@ -81,7 +84,8 @@ class Sentiment(Task):
         )
         self.vocabularies = {"words": words}
         self.labels = {"sentiment": LABELS}
-        self.length_quantiles = length_quantiles(len(sentence.tokens) for sentence in sentences["train"])
+        self.lengths = dict(Counter(len(sentence.tokens) for sentence in sentences["train"]))
+        self.length_buckets = with_longer(best_buckets(self.lengths, BUCKETS), LONGEST)
         self.endpoint = Endpoint(
             inputs={
                 "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
@@ -113,8 +117,14 @@ class Sentiment(Task):
         return ops.mean(losses), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
-        grades = ops.mean(ops.softmax(model(**inputs, training=False)), axis=0)  # [B, 5]
-        return {"probabilities": ops.matmul(grades, ops.one_hot(LABEL_OF_GRADE, len(LABELS)))}
+        return _probabilities(model(**inputs, training=False))
+
+    def parts(self, model: keras.Model) -> dict[str, Part]:
+        def run(**tensors: Tensor) -> Tensors:
+            return _probabilities(model.classify_projected(**tensors))
+
+        rows = (len(self.vocabularies["words"]), model.projected_size)
+        return parts_at_the_projection(self, model.project, run, {}, rows, also=("word_ids", "lengths"))
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         """Measures whole sentences."""
@@ -148,6 +158,12 @@ class Sentiment(Task):
         """Drops words, so that UNK is learnt, and to rely on no word alone."""
         dropped = (rng.random(word_ids.shape) < self.recipe.word_dropout) & (word_ids != PAD)
         return np.where(dropped, UNK, word_ids).astype(np.int32)
+
+
+def _probabilities(logits: Tensor) -> Tensors:
+    """Returns the probability of each label from the scores of the grades  # [M, B, 5] -> [B, K]."""
+    grades = ops.mean(ops.softmax(logits), axis=0)  # [B, 5]
+    return {"probabilities": ops.matmul(grades, ops.one_hot(LABEL_OF_GRADE, len(LABELS)))}
 
 
 def _polarity_loss(grades: Tensor, logits: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from service.artifact import DataSource, Endpoint, Metric, TensorSpec
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.vocabulary import UNK, Vocabulary
 from training import conllu, corpora
+from training.buckets import best_buckets
 from training.cells import Tensor
 from training.config import Recipe
 from training.dataset import (
@@ -24,15 +25,15 @@ from training.dataset import (
     bucketed,
     collate,
     in_length_order,
-    length_quantiles,
 )
 from training.models.tagger import Tagger, TaggerSizes
 from training.scorer import ALL_TAGS, Answers, confusion, tagging_accuracy
-from training.tasks.base import Part, Predict, State, Task, Tensors
+from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
 
 HEADS = {"upos": "UPOS", "xpos": "XPOS", "feats": "UFeats"}  # column -> the name of its metric
 EVALUATION_TOKENS = 2000  # positions in a batch
 UNSEEN = -2  # the target where a label does not occur in the train split: never right
+BUCKETS = 12
 GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
 
 
@@ -85,7 +86,8 @@ class Tagging(Task):
         self.vocabularies = {"words": words, "characters": characters}
         self.labels = {head: _labels(getattr(w, head) for tree in train for w in tree.words) for head in HEADS}
         self._label_ids = {head: {label: i for i, label in enumerate(labels)} for head, labels in self.labels.items()}
-        self.length_quantiles = length_quantiles(len(tree.words) for tree in train)
+        self.lengths = dict(Counter(len(tree.words) for tree in train))
+        self.length_buckets = best_buckets(self.lengths, BUCKETS)
         self.endpoint = _endpoint(recipe.characters, {head: len(self.labels[head]) for head in HEADS})
         self._known = frozenset(forms)
         self._splits = {
@@ -112,29 +114,17 @@ class Tagging(Task):
         return sum(_cross_entropy(targets[head], logits[head]) for head in HEADS), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
-        return {head: ops.softmax(logits) for head, logits in model(**inputs, training=False).items()}
+        return _probabilities(model(**inputs, training=False))
 
     def parts(self, model: keras.Model) -> dict[str, Part]:
-        """Spelling and tagging apart: a word is spelt alike wherever it stands, so a service can remember that."""
-        sizes: TaggerSizes = self.recipe.sizes
-        spellings = TensorSpec(dtype="float32", axes=("B", "T", 2 * sizes.character_units))
-        inputs = self.endpoint.inputs
-        spell = Endpoint(
-            inputs={"char_ids": TensorSpec(dtype="int32", axes=("W", self.recipe.characters))},
-            outputs={"spellings": TensorSpec(dtype="float32", axes=("W", 2 * sizes.character_units))},
-        )
-        tag_spelled = Endpoint(
-            inputs={"word_ids": inputs["word_ids"], "spellings": spellings, "lengths": inputs["lengths"]},
-            outputs=self.endpoint.outputs,
-        )
+        def run(**tensors: Tensor) -> Tensors:
+            return _probabilities(model.tag_projected(**tensors))
 
-        def tag(**tensors: Tensor) -> Tensors:
-            return {head: ops.softmax(logits) for head, logits in model.tag(**tensors).items()}
-
-        return {
-            "spell": Part(spell, lambda char_ids: {"spellings": model.spell(char_ids)}),
-            "tag_spelled": Part(tag_spelled, tag),
+        words = {
+            "word_ids": TensorSpec(dtype="int32", axes=("W",)),
+            "char_ids": TensorSpec(dtype="int32", axes=("W", self.recipe.characters)),
         }
+        return parts_at_the_projection(self, model.project, run, words, ("W", model.projected_size), also=("lengths",))
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         answers = self.answers(predict, split)
@@ -183,6 +173,10 @@ class Tagging(Task):
     def _with_unknown(self, word_ids: Array, rng: np.random.Generator) -> Array:
         """Drops words, the rare ones oftener, so that UNK is learnt."""
         return np.where(rng.random(word_ids.shape) < self._drop[word_ids], UNK, word_ids).astype(np.int32)
+
+
+def _probabilities(logits: dict[str, Tensor]) -> Tensors:
+    return {head: ops.softmax(scores) for head, scores in logits.items()}
 
 
 def _labels(tags: Iterable[str]) -> tuple[str, ...]:

@@ -1,0 +1,86 @@
+"""Loads a model version and makes it ready: every shape compiled, every step timed."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from service.backend.base import Backend, GenerationModel, SequenceModel
+from service.engine.padding import Grid, pad
+from service.engine.plan import StepTimes
+from service.engine.slots import Slots
+from service.metrics import Metrics
+from service.registry import ModelVersion
+from service.settings import Settings
+
+MAX_WAITING_STREAMS = 256
+TIMINGS = 3  # of each shape; the least counts
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """A tagger or classifier, and the shapes that it runs in with what they cost."""
+
+    model: SequenceModel
+    grid: Grid
+    step_times: StepTimes
+    executables: int
+    expected_padding: float  # share of the cells of rows, for texts like those of training
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A language model and its slots."""
+
+    model: GenerationModel
+    slots: Slots
+    executables: int
+
+
+class Loader:
+    """Loads the versions of one process, one after the other."""
+
+    def __init__(
+        self, settings: Settings, metrics: Metrics, clock: Callable[[], float], stopped: Callable[[], bool]
+    ) -> None:
+        """Once `stopped` says so, what is left of a warm-up is not done."""
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._stopped = stopped
+
+    def load(self, backend: Backend, version: ModelVersion) -> Sequences | Generator:
+        """Loads a version. Raises ArtifactError."""
+        settings, manifest = self._settings, version.manifest
+        if manifest.task == "generate":
+            generator = backend.load_generation_model(version.folder, manifest)
+            slots = Slots(settings.slots, settings.prefill_tokens, MAX_WAITING_STREAMS)
+            return Generator(generator, slots, self._count(version, generator.warm_up(settings.slots, slots.shapes)))
+        model = backend.load_sequence_model(version.folder, manifest)
+        grid = Grid(settings.batch_sizes, settings.length_buckets or manifest.length_buckets)
+        executables = self._count(version, model.warm_up(grid))
+        step_times = self._time_steps(version, model, grid)
+        return Sequences(model, grid, step_times, executables, grid.expected_padding(manifest.lengths))
+
+    def _count(self, version: ModelVersion, shapes: Iterable[tuple[int, int]]) -> int:
+        name, count, started = version.key.name, 0, self._clock()
+        for _ in shapes:
+            now = self._clock()
+            self._metrics.compilations.labels(name).inc()
+            self._metrics.compilation_duration.labels(name).observe(now - started)
+            count, started = count + 1, now
+            if self._stopped():
+                break
+        return count
+
+    def _time_steps(self, version: ModelVersion, model: SequenceModel, grid: Grid) -> StepTimes:
+        step_times = StepTimes()
+        for shape in grid.shapes:
+            if self._stopped():
+                break
+            inputs = pad([], version.manifest.endpoint.inputs, shape).inputs
+            seconds = []
+            for _ in range(TIMINGS):
+                started = self._clock()
+                model.run(inputs)
+                seconds.append(self._clock() - started)
+            step_times.measured(shape, min(seconds))
+        return step_times

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from service.artifact import Endpoint, TensorSpec
+from service.backend import words
+from service.backend.words import SIZES, WordMemory
+
+ENDPOINT = Endpoint(
+    inputs={
+        "word_ids": TensorSpec(dtype="int32", axes=("W",)),
+        "char_ids": TensorSpec(dtype="int32", axes=("W", 3)),
+    },
+    outputs={"projected": TensorSpec(dtype="float32", axes=("W", 2))},
+)
+
+
+class Projection:
+    """Reads words of an id and three characters: their sum, and ten times their id. Notes what it reads."""
+
+    def __init__(self) -> None:
+        self.memory = WordMemory(self.project, ENDPOINT)
+        read = self.memory._read
+        self.sizes: list[int] = []
+
+        def counted(cells):
+            self.sizes.append(len(cells))
+            return read(cells)
+
+        self.memory._read = counted
+
+    def project(self, word_ids, char_ids):
+        rows = [word_ids + tf.reduce_sum(char_ids, 1), 10 * word_ids]
+        return {"projected": tf.cast(tf.stack(rows, axis=1), tf.float32)}
+
+    def check(self, word_ids: np.ndarray, char_ids: np.ndarray) -> None:
+        prepared = self.memory.prepare({"word_ids": word_ids, "char_ids": char_ids, "lengths": np.ones(1, np.int32)})
+        assert prepared.keys() == {"places", "lengths"}
+        rows = self.memory.table.numpy()[prepared["places"]]
+        np.testing.assert_array_equal(rows[..., 0], word_ids + char_ids.sum(-1))
+        np.testing.assert_array_equal(rows[..., 1], 10 * word_ids)
+
+
+@pytest.fixture
+def projection(monkeypatch):
+    monkeypatch.setattr(words, "REMEMBERED_WORDS", 2000)
+    return Projection()
+
+
+def test_each_word_is_read_once_however_often_it_comes(projection):
+    word_ids = np.array([[1, 2, 1], [2, 0, 1]], np.int32)
+    char_ids = np.array([[[1, 2, 3], [4, 0, 0], [1, 2, 3]], [[4, 0, 0], [0, 0, 0], [1, 2, 3]]], np.int32)
+    for _ in range(3):
+        projection.check(word_ids, char_ids)
+    assert projection.sizes == [SIZES[0]]
+
+
+def test_words_that_differ_in_one_input_alone_are_two(projection):
+    char_ids = np.array([[[1, 2, 3], [1, 2, 3], [1, 2, 4]]], np.int32)
+    projection.check(np.array([[5, 6, 6]], np.int32), char_ids)
+
+
+def test_many_new_words_are_read_in_the_sizes_that_are_compiled(projection):
+    char_ids = np.arange(3 * 600, dtype=np.int32).reshape(1, 600, 3)
+    projection.check(np.ones((1, 600), np.int32), char_ids)
+    assert projection.sizes == [512, 512]
+    projection.memory.warm_up()
+    assert set(projection.sizes) <= set(SIZES)
+
+
+def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
+    monkeypatch.setattr(words, "REMEMBERED_WORDS", 10)
+    projection = Projection()
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        projection.check(rng.integers(0, 3, (2, 4), dtype=np.int32), rng.integers(0, 9, (2, 4, 3), dtype=np.int32))
+        assert len(projection.memory._places) <= 10
+        assert projection.memory.table.shape[0] == 10
