@@ -4,6 +4,7 @@
 # make bench   this service and a plain FastAPI app, on the same models
 # make bench-peers   this service and mosec, LitServe, BentoML and Ray Serve, too
 # make figures the other figures of docs/results.md: latencies, padding, memory
+# make figures the other figures of docs/results.md: latencies, padding, memory
 # make lock    newer dependencies
 
 # The first Python that TensorFlow has packages for.

@@ -1,0 +1,54 @@
+"""Measures the figures of a running service, and prints each with the most that it may be.
+
+    python -m loadtests.figures                  all of them
+    python -m loadtests.figures padding memory   some
+
+Progress goes to stderr. The exit status is 1 where a request failed.
+"""
+
+import argparse
+import sys
+
+from loadtests.figures import generations, long_sentences, memory, one_client, open_loop, padding
+from loadtests.figures.base import Figure, Plan, counted
+from loadtests.rounds import say
+from loadtests.servers import running, start_service
+
+FIGURES = {
+    "one-client": one_client,
+    "open-loop": open_loop,
+    "padding": padding,
+    "long-sentences": long_sentences,
+    "generations": generations,
+    "memory": memory,
+}
+COMPILATIONS = "tagwerk_compilations_total"
+
+
+def main() -> int:
+    """Runs the measurements; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.figures", description="The service's figures.")
+    parser.add_argument("figures", nargs="*", choices=FIGURES, help="by default all", metavar="FIGURE")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds of each load")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of a round")
+    parser.add_argument("--requests", type=int, default=200_000, help="how many, for the memory")
+    options = parser.parse_args()
+    plan = Plan(options.rounds, options.seconds, options.requests)
+    try:
+        say("starting the service, which compiles for a minute or two")
+        with running(start_service) as service:
+            with counted(service, COMPILATIONS) as grown:
+                for name in options.figures or FIGURES:
+                    say(name)
+                    print(*FIGURES[name].measure(service, plan), sep="\n", flush=True)
+            print(Figure("compilations after ready", grown[COMPILATIONS], 0, "executables", "during all of this"))
+    except (RuntimeError, ValueError) as error:
+        say(f"figures: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

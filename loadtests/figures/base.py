@@ -1,0 +1,72 @@
+"""What a figure is, and what its modules share."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadtests.client import Measurement
+from loadtests.rounds import figure, load
+from loadtests.servers import Server
+
+SATURATION = 64  # clients
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long everything is measured."""
+
+    rounds: int
+    seconds: float  # of a round
+    requests: int  # for the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure, the most that it may be, and what it was made of."""
+
+    what: str
+    value: float
+    most: float
+    unit: str
+    details: str
+
+    def __str__(self) -> str:
+        verdict = "met" if self.value <= self.most else "MISSED"
+        amount = f"{figure(self.value)} {self.unit}, at most {self.most:g} {self.unit}"
+        return f"{self.what}: {amount}: {verdict} ({self.details})"
+
+
+def answered(target: str, clients: int, seconds: float, *options: str) -> Measurement:
+    """Runs a round. Raises RuntimeError where a request failed."""
+    measured = load(target, clients, seconds, *options)
+    if measured.errors:
+        raise RuntimeError(f"{measured.errors} requests to {target} failed")
+    return measured
+
+
+def counter(service: Server, name: str) -> float:
+    """Returns the sum of a metric of the service over all its labels, 0 where it has no value yet."""
+    with urlopen(f"http://{service.address}/metrics", timeout=30) as response:
+        text = response.read().decode()
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return sum(sample.value for sample in samples if sample.name == name)
+
+
+@contextmanager
+def counted(service: Server, *names: str) -> Iterator[dict[str, float]]:
+    """Yields a dictionary which has, after the block, by how much each metric has grown in it."""
+    before = {name: counter(service, name) for name in names}
+    grown: dict[str, float] = {}
+    yield grown
+    grown |= {name: counter(service, name) - before[name] for name in names}
+
+
+def growth_of_p99(without: Sequence[Measurement], beside: Sequence[Measurement]) -> tuple[float, str]:
+    """Returns how many times the p99 without something it is beside it, round by round, and both in words."""
+    ratios = [b.p99_ms / w.p99_ms for w, b in zip(without, beside, strict=True)]
+    both = (figure(median(m.p99_ms for m in side)) for side in (without, beside))
+    return median(ratios), "p99 {} ms without, {} ms with".format(*both)

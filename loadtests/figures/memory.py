@@ -1,0 +1,62 @@
+"""Whether memory grows with traffic."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.figures.base import Figure, Plan, answered
+from loadtests.rounds import say
+from loadtests.servers import Server
+
+CLIENTS = 16
+FIRST = 0.1  # of the requests come before memory is read for the first time
+DAY = 86_400.0
+MEGABYTE = 1e6
+
+
+def measure(service: Server, plan: Plan) -> list[Figure]:
+    """Returns by how much the memory of all processes is more after all requests than after a tenth of them.
+
+    The files that are mapped count as at first: the kernel drops their pages and reads them again as it likes.
+    """
+    first = round(FIRST * plan.requests)
+    read: list[Memory] = []
+    for requests in (first, plan.requests - first):
+        answered(f"{service.address}/mixed", CLIENTS, DAY, "--requests", str(requests))
+        shares = {process: memory(process) for process in processes(service.process.pid)}
+        read.append(Memory(sum(m.files for m in shares.values()), sum(m.others for m in shares.values())))
+        shown = ", ".join(f"{name_of(process)} {share}" for process, share in shares.items())
+        say(f"after {requests} requests: {shown}")
+    before, after = read
+    grown = 100 * (after.others - before.others) / (before.files + before.others)
+    what = f"memory after {plan.requests} requests of mixed kinds, beyond that after {first}"
+    return [Figure(what, grown, 2, "%", f"{before}; {after}")]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes in memory: of files that are mapped, and others."""
+
+    files: int
+    others: int
+
+    def __str__(self) -> str:
+        return f"{self.others / MEGABYTE:.1f} MB and {self.files / MEGABYTE:.1f} MB of files"
+
+
+def memory(pid: int) -> Memory:
+    """Returns the memory of a process, its part of what it shares."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    sizes = {name: 1024 * int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines[1:])}
+    return Memory(files=sizes["Pss_File"], others=sizes["Pss"] - sizes["Pss_File"])
+
+
+def processes(pid: int) -> list[int]:
+    """Returns a process and all that descend from it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in processes(int(child)))]
+
+
+def name_of(pid: int) -> str:
+    """Returns what a process of the service is: `serve`, `api` or `engine`."""
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return words[words.index("service") + 1] if "service" in words else words[0]
