@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from service.api.tag import TaggedText, as_json
-from service.engine.padding import Tensors
+from service.engine.padding import Grid, Tensors
 from service.registry import ModelVersion, scan
 from service.settings import load_settings
 from service.tasks.tagging import Tagging
@@ -19,6 +19,12 @@ def version_for(task: str) -> ModelVersion:
     """Returns the model that the service takes by default."""
     versions = scan(load_settings().model_store)[0]
     return next(version for version in versions if version.manifest.task == task)
+
+
+def grid_for(version: ModelVersion) -> Grid:
+    """Returns the shapes that the service compiles for a model."""
+    settings = load_settings()
+    return Grid(settings.batch_sizes, settings.length_buckets or version.manifest.length_buckets)
 
 
 class Text(NamedTuple):
@@ -34,7 +40,8 @@ class Texts:
 
     def __init__(self) -> None:
         self._tokenizer = SpacyTokenizer()
-        self._tagging = Tagging(version_for("tag"), load_settings().length_buckets[-1])
+        version = version_for("tag")
+        self._tagging = Tagging(version, grid_for(version).lengths[-1])
 
     def read(self, text: str) -> Text:
         """Tokenizes and encodes a text."""
