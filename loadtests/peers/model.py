@@ -1,4 +1,4 @@
-"""The tagger as all peers with dynamic batching run it: the SavedModel's endpoint, compiled for a closed grid of shapes.
+"""The tagger as all peers with dynamic batching run it: the SavedModel, compiled for a closed grid of shapes.
 
 What a batcher gives is cut into those shapes by step times that are measured at warm-up. `PEER_WORDS=1` gives a peer
 the service's memory of words as well, which nobody who serves a SavedModel has: the comparison is then of what is
