@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from service.api import infer, openai, problem, status
+from service.api import infer, open_inference, openai, problem, status
 from service.api.context import Context
 from service.api.middleware import REQUEST_ID, Envelope
 from service.engine.protocol import State
@@ -53,6 +53,7 @@ def create_app(context: Context) -> FastAPI:
     app.include_router(infer.router)
     app.include_router(status.router)
     app.include_router(openai.router)
+    app.include_router(open_inference.router)
     return app
 
 

@@ -171,6 +171,7 @@ def headers_of(error: errors.TagwerkError) -> dict[str, str]:
 def install(app: FastAPI) -> None:
     """Lets the app answer every error with a problem document; `Envelope` answers those that nobody thought of."""
     app.add_exception_handler(errors.TagwerkError, _own)
+    app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
 
@@ -178,6 +179,11 @@ def install(app: FastAPI) -> None:
 async def _own(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.TagwerkError)  # noqa: S101 (registered for it)
     return respond(request.url.path, document(error, timing_of(request)), headers_of(error))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)  # noqa: S101 (registered for it)
+    return respond(request.url.path, error.document)
 
 
 async def _validation(request: Request, error: Exception) -> Response:

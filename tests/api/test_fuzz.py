@@ -33,7 +33,19 @@ def test_no_body_breaks_the_service(schema, path, mode):
 
 
 @pytest.mark.parametrize(
-    "path", ["/models", "/models/{name}", "/livez", "/readyz", "/healthz", "/metrics", "/v1/models"]
+    "path",
+    [
+        "/models",
+        "/models/{name}",
+        "/livez",
+        "/readyz",
+        "/healthz",
+        "/metrics",
+        "/v1/models",
+        "/v2",
+        "/v2/health/ready",
+        "/v2/models/{name}",
+    ],
 )
 def test_no_name_breaks_the_service(schema, path):
     @settings(max_examples=20, deadline=None, database=None, suppress_health_check=list(HealthCheck))

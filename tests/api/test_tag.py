@@ -27,7 +27,8 @@ def tag(client: httpx.Client, **body: object) -> dict:
 
 def test_a_text_is_split_and_tagged(client):
     answer = tag(client, text="The quick brown fox jumps over the lazy dog. She didn't see it!")
-    assert (answer["model"], answer["version"]) == ("tagger-en", "1")
+    assert answer["model"] == "tagger-en"
+    assert int(answer["version"]) >= 1
     first, second = answer["results"][0]["sentences"]
     assert [token["text"] for token in second["tokens"]] == ["She", "did", "n't", "see", "it", "!"]
     assert [token["upos"] for token in first["tokens"]][-3:] == ["ADJ", "NOUN", "PUNCT"]
@@ -115,7 +116,7 @@ def test_conllu_says_what_json_says(client):
     parsed = conllu.parse(response.text)
     assert len(conll18.read(response.text)) == len(parsed)
     expected = [(f"{i}-{j}", s) for i, r in enumerate(answer["results"], 1) for j, s in enumerate(r["sentences"], 1)]
-    assert parsed[0].metadata["generator"].endswith("tagger-en/1")
+    assert parsed[0].metadata["generator"].endswith(f"tagger-en/{answer['version']}")
     for (sent_id, sentence), block in zip(expected, parsed, strict=True):
         assert block.metadata["sent_id"] == sent_id
         assert ("newdoc id" in block.metadata) == sent_id.endswith("-1")
