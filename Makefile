@@ -1,11 +1,10 @@
-# make serve   the service, with the models in model_store/
-# make check   formatting, lint, types
-# make test    the tests
-# make bench   this service and a plain FastAPI app, on the same models
+# make serve         the service, with the models in model_store/
+# make check         formatting, lint, types
+# make test          the tests
+# make bench         this service and a plain FastAPI app, on the same models
 # make bench-peers   this service and mosec, LitServe, BentoML and Ray Serve, too
-# make figures the other figures of docs/results.md: latencies, padding, memory
-# make figures the other figures of docs/results.md: latencies, padding, memory
-# make lock    newer dependencies
+# make figures       its latencies under several loads, padding, memory
+# make lock          newer dependencies
 
 # The first Python that TensorFlow has packages for.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
