@@ -4,9 +4,10 @@ import argparse
 import errno
 import os
 import sys
+from pathlib import Path
 
 from service.errors import TagwerkError
-from training.config import load_recipe, model_store, recipe_names
+from training.config import ladder_names, load_ladder, load_recipe, model_store, recipe_names, runs_folder
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130  # the exit status of a command that SIGINT ended
@@ -67,6 +68,27 @@ def export(arguments: argparse.Namespace) -> None:
     show(console, str(folder), metrics)
 
 
+def ladder(arguments: argparse.Namespace) -> None:
+    """Trains the rungs of a ladder and compares them on dev: a table and a plot."""
+    import_tensorflow()
+
+    from rich.console import Console
+
+    from training import ladder
+    from training.loop import set_threads
+
+    rungs = load_ladder(arguments.name)
+    set_threads(rungs[0].recipe.threads)
+    console = Console()
+    results = ladder.climb(rungs, console, seeds=arguments.seeds, epochs=arguments.epochs, limit=arguments.limit)
+    console.print(ladder.table(results))
+    for result in results:
+        for prompt, said in result.samples.items():
+            console.print(f"{result.rung.recipe.name}, {prompt!r}: {said}", highlight=False, markup=False)
+    for path in ladder.write(results, arguments.out, arguments.name):
+        console.print(f"written: {path}", highlight=False, soft_wrap=True)
+
+
 def segmentation(arguments: argparse.Namespace) -> None:
     """Measures how well and how fast the service's tokenizer cuts EWT's raw text."""
     from training.segmentation import report
@@ -92,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="tagwerk-train", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (fetch, train, evaluate, export, segmentation):
+    for run in (fetch, train, evaluate, export, ladder, segmentation):
         about = run.__doc__ or ""
         command = commands.add_parser(run.__name__, help=about, description=about)
         command.set_defaults(run=run)
@@ -100,9 +122,27 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("corpus", nargs="*", metavar="CORPUS", help="all of them if none is named")
         elif run is evaluate:
             command.add_argument("name", metavar="NAME", help="of a model in the store")
+        elif run is ladder:
+            names = ladder_names()
+            command.add_argument("name", metavar="NAME", choices=names, help=", ".join(names))
+            command.add_argument("--seeds", type=_seeds, default=(1,), help="such as 1,2,3; 1 by default")
+            command.add_argument("--epochs", type=_positive, help="at most, for a short look")
+            command.add_argument("--limit", type=_positive, help="learn from so many examples alone, for a short look")
+            folder = runs_folder() / "ladders"
+            command.add_argument("--out", type=Path, default=folder, help=f"folder of the table and the plot; {folder}")
         elif run is not segmentation:
             command.add_argument("recipe", metavar="RECIPE", choices=recipe_names(), help=", ".join(recipe_names()))
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    return tuple(_positive(seed) for seed in text.split(","))
 
 
 def main() -> int:

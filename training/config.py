@@ -1,21 +1,24 @@
 """Recipes, and where training reads and writes.
 
 A recipe holds every setting of a run. `training/recipes/` has one module for each, `tagger_en.py` for
-`tagger-en`, which defines `recipe` and says what differs from the defaults, and nothing else.
+`tagger-en`, which defines `recipe` and says what differs from the defaults, and nothing else. A package in it is a
+ladder: `RUNGS` names its modules from the lowest rung up, each of which says what differs from the rung below it.
 """
 
 import importlib
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from service.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from training.tasks.base import Task
 
+AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -40,6 +43,7 @@ class Recipe(ABC):
         patience: epochs in a row without a better one after which the run ends early; 0 is never.
         clip_norm: gradients are scaled down to this global norm.
         averaging: decay per step of the moving average of the weights that is exported; 0 is none.
+        sizes: of the network, and by their type which network it is.
     """
 
     name: str
@@ -58,10 +62,46 @@ class Recipe(ABC):
     patience: int = 0
     clip_norm: float = 5.0
     averaging: float = 0.0
+    sizes: Any
 
     @abstractmethod
     def task(self) -> "Task":
         """Reads the corpora and returns the task, ready to train."""
+
+
+def above(
+    below: AnyRecipe, name: str, *, network: Any = None, sizes: Mapping[str, Any] | None = None, **changes: Any
+) -> AnyRecipe:
+    """Returns the recipe of a rung: that of the rung below it, under another name, with what the rung changes.
+
+    Args:
+        network: the sizes of another network in the place of the one below.
+        sizes: what changes of the sizes of the same network.
+    """
+    changed = replace(network or below.sizes, **(sizes or {}))
+    return replace(below, name=name, sizes=changed, **changes)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A step of a ladder: what it changes, in words, and its recipe."""
+
+    what: str
+    recipe: Recipe
+
+
+def ladder_names() -> list[str]:
+    """Returns the names of all ladders: the packages of recipes."""
+    return sorted(p.parent.name for p in RECIPES.glob("*/__init__.py"))
+
+
+def load_ladder(name: str) -> list[Rung]:
+    """Returns the rungs of a ladder, the lowest first. Raises ConfigurationError if there is none of that name."""
+    if name not in ladder_names():
+        raise ConfigurationError(f"no ladder is called {name!r}; there are {', '.join(ladder_names())}")
+    package = f"training.recipes.{name}"
+    modules = [importlib.import_module(f"{package}.{rung}") for rung in importlib.import_module(package).RUNGS]
+    return [Rung((module.__doc__ or "").strip().rstrip("."), module.recipe) for module in modules]
 
 
 def recipe_names() -> list[str]:

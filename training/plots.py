@@ -24,6 +24,23 @@ def confusion(labels: Sequence[str], counts: Array) -> Figure:
     return figure
 
 
+def ladder(rungs: Sequence[str], values: Sequence[Sequence[float]], measure: str) -> Figure:
+    """Draws what each rung reached, a point for each seed and a line through the means."""
+    figure = Figure(figsize=(2 + 0.7 * len(rungs), 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([float(np.mean(seeds)) for seeds in values], color="C0", marker="o")
+    for i, seeds in enumerate(values):
+        axes.plot([i] * len(seeds), seeds, "_", color="C1", markersize=14)
+        axes.annotate(
+            f"{np.mean(seeds):.4g}", (i, float(np.mean(seeds))), (0, 8), textcoords="offset points", ha="center"
+        )
+    axes.set_xticks(range(len(rungs)), rungs, rotation=30, ha="right")
+    axes.set_ylabel(measure)
+    axes.margins(y=0.15)
+    axes.grid(axis="y", alpha=0.3)
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure in the format that the file's name says: .png, .svg, .pdf."""
     path.parent.mkdir(parents=True, exist_ok=True)

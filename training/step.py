@@ -28,8 +28,9 @@ class Step:
     ) -> tuple[float, float, State]:
         """Returns the loss, the norm of the gradient before it is clipped, and the state for the next batch."""
         if self._compiled is None:
-            shapes = tf.nest.map_structure(_any_size, (dict(inputs), dict(targets), state))
-            self._compiled = tf.function(self._update, autograph=False).get_concrete_function(*shapes)
+            batch_shapes = tf.nest.map_structure(_any_size, (dict(inputs), dict(targets)))
+            update = tf.function(self._update, autograph=False)
+            self._compiled = update.get_concrete_function(*batch_shapes, tf.nest.map_structure(_this_size, state))
         batch = tf.nest.map_structure(tf.convert_to_tensor, (dict(inputs), dict(targets), state))
         loss, norm, state = self._compiled(*batch)
         return float(loss), float(norm), state
@@ -57,3 +58,8 @@ class Step:
 def _any_size(array: Any) -> Any:
     """Describes an array of a batch with its first two axes, B and T, left open."""
     return tf.TensorSpec([None, None, *array.shape[2:]][: len(array.shape)], array.dtype)
+
+
+def _this_size(array: Any) -> Any:
+    """Describes a part of a state: the rows of a text that is read in chunks stay as many."""
+    return tf.TensorSpec(array.shape, array.dtype)

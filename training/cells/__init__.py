@@ -16,8 +16,12 @@ from training.cells.lstm import LSTM
 from training.cells.simple import IdentityRNN, SimpleRNN
 from training.cells.wrappers import Dropout, LearnedState, Residual, Stacked
 
+# What a recipe calls them.
+KINDS: dict[str, type[BasicCell]] = {"simple": SimpleRNN, "identity": IdentityRNN, "gru": GRU, "lstm": LSTM}
+
 __all__ = [
     "GRU",
+    "KINDS",
     "LSTM",
     "BasicCell",
     "Cell",

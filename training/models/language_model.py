@@ -1,18 +1,21 @@
-"""A language model over characters: LSTMs, one above the other, and a score for every next character."""
+"""A language model over characters: cells, one above the other, and a score for every next character."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import keras
+import numpy as np
 from keras import ops
 
-from training.cells import LSTM, State, Tensor
+from training.cells import KINDS, State, Tensor
 from training.unroll import project, unroll, unroll_projected
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelSizes:
-    """Widths and number of the layers, and dropout."""
+    """Kind, widths and number of the layers, and dropout. cell: a name of training.cells.KINDS."""
 
+    cell: str = "lstm"
     embedding: int = 64
     units: int = 512
     layers: int = 1
@@ -23,8 +26,8 @@ class LanguageModelSizes:
 class LanguageModel(keras.Model):  # type: ignore[misc]
     """Scores of each next character (Graves 2013), the dropout only where no time passes (Zaremba et al. 2014).
 
-    The states of all layers lie flat, one row for each text  # [B, S] float32: h and c of the first layer, then of
-    the second, and so on. Zeros are the start of a text.
+    The states of all layers lie flat, one row for each text  # [B, S] float32: of an LSTM, h and c of the first
+    layer, then of the second, and so on. Zeros are the start of a text.
 
     Args:
         characters: number of ids of the vocabulary, V.
@@ -36,13 +39,13 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
             shape=(characters, sizes.embedding), initializer="random_normal", name="embedding"
         )
         widths = [sizes.embedding] + [sizes.units] * (sizes.layers - 1)
-        self.lstms = [LSTM(width, sizes.units) for width in widths]
+        self.cells = [KINDS[sizes.cell](width, sizes.units) for width in widths]
         self.inner_dropout = keras.layers.SpatialDropout1D(sizes.inner_dropout)
         self.output_dropout = keras.layers.SpatialDropout1D(sizes.output_dropout)
         self.head = keras.layers.Dense(characters)
         self.head.build((None, sizes.units))
-        self.state_size = sum(sum(lstm.state_sizes) for lstm in self.lstms)
-        self.projected_size = LSTM.gates * sizes.units
+        self.state_size = sum(sum(cell.state_sizes) for cell in self.cells)
+        self.projected_size = self.cells[0].gates * sizes.units
         self.built = True
 
     def call(self, ids: Tensor, lengths: Tensor, state: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
@@ -67,31 +70,35 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
 
     def project(self) -> Tensor:
         """Returns the input product of every character  # [V, G]."""
-        return project(self.lstms[0], self.embedding)
+        return project(self.cells[0], self.embedding)
 
     def next_projected(self, projected: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Does what `next` does from what `project` made of the characters  # [B, T, G]."""
         _, states = self._read(projected, lengths, state, training=False)
-        last, _ = states[-1]  # h of the highest layer, [1, B, H]
+        last = states[-1][0]  # h of the highest layer, [1, B, H]
         return self.head(last[0]), _flat(states)
 
     def _look_up(self, ids: Tensor) -> Tensor:
         return ops.take(self.project(), ids, axis=0)  # [B, T, G]
 
     def _read(self, projected: Tensor, lengths: Tensor, state: Tensor, training: bool) -> tuple[Tensor, list[State]]:
-        first, *others = zip(self.lstms, self._layered(state), strict=True)
-        lstm, before = first
-        outputs, after = unroll_projected(lstm, projected, lengths, before)
+        first, *others = zip(self.cells, self._layered(state), strict=True)
+        cell, before = first
+        outputs, after = unroll_projected(cell, projected, lengths, before)
         states = [after]
-        for lstm, before in others:
-            outputs, after = unroll(lstm, self.inner_dropout(outputs, training=training), lengths, before)
+        for cell, before in others:
+            outputs, after = unroll(cell, self.inner_dropout(outputs, training=training), lengths, before)
             states.append(after)
         return outputs, states
 
     def _layered(self, state: Tensor) -> list[State]:
-        """Cuts flat states [B, S] into h and c  # [1, B, H] of each layer."""
-        parts = ops.split(ops.expand_dims(state, 0), 2 * len(self.lstms), axis=-1)
-        return list(zip(parts[::2], parts[1::2], strict=True))
+        """Cuts flat states [B, S] into those of each layer, each [1, B, H]."""
+        layers, start = [], 0
+        for cell in self.cells:
+            ends = np.cumsum([start, *cell.state_sizes]).tolist()
+            layers.append(tuple(ops.expand_dims(state[:, a:b], 0) for a, b in pairwise(ends)))
+            start = ends[-1]
+        return layers
 
 
 def _flat(states: list[State]) -> Tensor:

@@ -13,6 +13,7 @@ from training import corpora
 from training.cells import Tensor
 from training.config import Recipe
 from training.dataset import Array, Batch, Example
+from training.models.counted import MarkovChain, MarkovChainSizes
 from training.models.language_model import LanguageModel, LanguageModelSizes
 from training.scorer import CROSS_ENTROPY, cross_entropy
 from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
@@ -36,7 +37,6 @@ class LanguageModelRecipe(Recipe):
         chunk: characters of a row that are learnt from in a step; states go on from step to step.
         overlap: characters before them that are read again, so that each error goes back over at least that many
             (see training.truncation).
-        sizes: of the network.
     """
 
     corpus: str
@@ -44,7 +44,7 @@ class LanguageModelRecipe(Recipe):
     dev_share: float = 0.05
     chunk: int = 64
     overlap: int = 0
-    sizes: LanguageModelSizes = field(default_factory=LanguageModelSizes)
+    sizes: LanguageModelSizes | MarkovChainSizes = field(default_factory=LanguageModelSizes)
 
     def task(self) -> "LanguageModelling":
         return LanguageModelling(self, corpora.read(self.corpus, "text"), corpora.sources(self.corpus))
@@ -86,8 +86,13 @@ class LanguageModelling(Task):
             },
         )
 
-    def network(self) -> LanguageModel:
-        return LanguageModel(len(self.vocabularies["characters"]), self.recipe.sizes)
+    def network(self) -> keras.Model:
+        sizes, characters = self.recipe.sizes, len(self.vocabularies["characters"])
+        if isinstance(sizes, LanguageModelSizes):
+            return LanguageModel(characters, sizes)
+        chain = MarkovChain(characters, sizes)
+        chain.count(self._splits["train"])
+        return chain
 
     def train_batches(self, rng: np.random.Generator) -> list[Batch]:
         """Cuts the text into rows that are read side by side; each epoch begins at another place of it."""
@@ -119,6 +124,9 @@ class LanguageModelling(Task):
         return _step(model.next(**inputs))
 
     def parts(self, model: keras.Model) -> dict[str, Part]:
+        if not isinstance(model, LanguageModel):
+            return {}
+
         def run(**tensors: Tensor) -> Tensors:
             return _step(model.next_projected(**tensors))
 

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -20,9 +20,15 @@ from training.cells import Tensor
 from training.config import Recipe
 from training.dataset import Array, Batch, Example, bucketed, collate, in_length_order
 from training.models.sentiment import SentimentClassifier, SentimentSizes
+from training.models.text_classifier import TextClassifier, TextClassifierSizes
 from training.scorer import SST2, Answers, confusion, sentiment_accuracy
 from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
 
+NETWORKS: dict[type, Callable[..., keras.Model]] = {
+    SentimentSizes: SentimentClassifier,
+    TextClassifierSizes: TextClassifier,
+}
+SAMPLES = ("the food was good , not bad at all .", "the food was bad , not good at all .")  # a bag of words is lost
 LABELS = ("negative", "neutral", "positive")
 LABEL_OF_GRADE = (0, 0, 1, 2, 2)
 EVALUATION_TOKENS = 2000  # positions in a batch
@@ -39,13 +45,12 @@ class SentimentRecipe(Recipe):
         corpus: of training.corpora, with trees of train, dev and test.
         word_count: how often a word must be seen to be in the vocabulary.
         word_dropout: the share of words that are read as UNK in training.
-        sizes: of the network.
     """
 
     corpus: str
     word_count: int = 1
     word_dropout: float = 0.1
-    sizes: SentimentSizes = field(default_factory=SentimentSizes)
+    sizes: SentimentSizes | TextClassifierSizes = field(default_factory=SentimentSizes)
 
     def task(self) -> "Sentiment":
         tokenizer = SpacyTokenizer()
@@ -98,7 +103,8 @@ class Sentiment(Task):
         self._splits = {s: [self._example(sentence) for sentence in sentences[s]] for s in ("dev", "test")}
 
     def network(self) -> keras.Model:
-        return SentimentClassifier(len(self.vocabularies["words"]), sst.GRADES, self.recipe.sizes)
+        kind = NETWORKS[type(self.recipe.sizes)]
+        return kind(len(self.vocabularies["words"]), sst.GRADES, self.recipe.sizes)
 
     def train_batches(self, rng: np.random.Generator) -> list[Batch]:
         return [
@@ -120,6 +126,9 @@ class Sentiment(Task):
         return _probabilities(model(**inputs, training=False))
 
     def parts(self, model: keras.Model) -> dict[str, Part]:
+        if not isinstance(model, SentimentClassifier):
+            return {}
+
         def run(**tensors: Tensor) -> Tensors:
             return _probabilities(model.classify_projected(**tensors))
 
@@ -130,6 +139,13 @@ class Sentiment(Task):
         """Measures whole sentences."""
         answers = self.answers(predict, split)
         return sentiment_accuracy(answers.probabilities, answers.gold, split)
+
+    def samples(self, predict: Predict) -> dict[str, str]:
+        """Tells how positive two texts of the same words are."""
+        batch = collate([self._example(sst.Phrase(tuple(text.split()), sst.NEUTRAL)) for text in SAMPLES])
+        negative, _, positive = predict(batch.inputs)["probabilities"].T
+        shares = 100 * positive / (positive + negative)
+        return {text: f"{share:.1f} % positive" for text, share in zip(SAMPLES, shares, strict=True)}
 
     def confusion(self, predict: Predict) -> tuple[Sequence[str], Array]:
         answers = self.answers(predict, "dev")

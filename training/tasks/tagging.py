@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,10 +26,17 @@ from training.dataset import (
     collate,
     in_length_order,
 )
+from training.models.counted import MostFrequentTag, MostFrequentTagSizes
 from training.models.tagger import Tagger, TaggerSizes
+from training.models.word_tagger import WordTagger, WordTaggerSizes
 from training.scorer import ALL_TAGS, Answers, confusion, tagging_accuracy
 from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
 
+NETWORKS: dict[type, Callable[..., keras.Model]] = {
+    TaggerSizes: Tagger,
+    WordTaggerSizes: WordTagger,
+    MostFrequentTagSizes: MostFrequentTag,
+}
 HEADS = {"upos": "UPOS", "xpos": "XPOS", "feats": "UFeats"}  # column -> the name of its metric
 EVALUATION_TOKENS = 2000  # positions in a batch
 UNSEEN = -2  # the target where a label does not occur in the train split: never right
@@ -48,7 +55,6 @@ class TaggingRecipe(Recipe):
         word_count: how often a word must be seen to be in the vocabulary.
         word_dropout: a word seen n times becomes UNK with the probability a / (a + n) (Kiperwasser and
             Goldberg 2016); this is a.
-        sizes: of the network.
     """
 
     corpus: str
@@ -56,7 +62,7 @@ class TaggingRecipe(Recipe):
     characters: int = 12
     word_count: int = 2
     word_dropout: float = 1.0
-    sizes: TaggerSizes = field(default_factory=TaggerSizes)
+    sizes: TaggerSizes | WordTaggerSizes | MostFrequentTagSizes = field(default_factory=TaggerSizes)
 
     def task(self) -> "Tagging":
         splits = {split: list(conllu.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
@@ -101,7 +107,11 @@ class Tagging(Task):
     def network(self) -> keras.Model:
         sizes = {head: len(labels) for head, labels in self.labels.items()}
         words, characters = self.vocabularies["words"], self.vocabularies["characters"]
-        return Tagger(len(words), len(characters), sizes, self.recipe.sizes)
+        kind = NETWORKS[type(self.recipe.sizes)]
+        model = kind(len(words), len(characters), sizes, self.recipe.sizes)
+        if isinstance(model, MostFrequentTag):
+            model.count(self._splits["train"])
+        return model
 
     def train_batches(self, rng: np.random.Generator) -> list[Batch]:
         return [
@@ -117,6 +127,9 @@ class Tagging(Task):
         return _probabilities(model(**inputs, training=False))
 
     def parts(self, model: keras.Model) -> dict[str, Part]:
+        if not isinstance(model, Tagger):
+            return {}
+
         def run(**tensors: Tensor) -> Tensors:
             return _probabilities(model.tag_projected(**tensors))
 

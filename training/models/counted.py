@@ -1,0 +1,95 @@
+"""What a ladder begins with: models that are counted, not learnt."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from service.text.vocabulary import UNK
+from training.cells import Tensor
+from training.dataset import Array, Example
+
+SMALL = 1e-6  # stands for a count of nothing
+TRUST = 5.0  # how often a context is seen before its own counts weigh as much as those of the shorter one
+
+
+@dataclass(frozen=True, kw_only=True)
+class MostFrequentTagSizes:
+    """Nothing to choose."""
+
+
+class MostFrequentTag(keras.Model):  # type: ignore[misc]
+    """Gives a word the label that it has most often; a word that is unknown, the label of words seen once.
+
+    Args:
+        words, labels: as of a Tagger.
+    """
+
+    def __init__(self, words: int, characters: int, labels: Mapping[str, int], sizes: MostFrequentTagSizes) -> None:
+        super().__init__()
+        self.tables = {
+            head: self.add_weight(shape=(words, size), initializer="zeros", trainable=False, name=head)
+            for head, size in labels.items()
+        }
+        self.built = True
+
+    def count(self, examples: Sequence[Example]) -> None:
+        """Counts the labels of each word."""
+        word_ids = np.concatenate([example.inputs["word_ids"] for example in examples])
+        for head, table in self.tables.items():
+            counts = np.zeros(table.shape)
+            np.add.at(counts, (word_ids, np.concatenate([example.targets[head] for example in examples])), 1)
+            counts[UNK] += counts[counts.sum(axis=1) == 1].sum(axis=0)
+            table.assign(np.log(counts + SMALL))
+
+    def call(self, word_ids: Tensor, char_ids: Tensor, lengths: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """Returns logits  # [B, T, K] for each head."""
+        return {head: ops.take(table, word_ids, axis=0) for head, table in self.tables.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkovChainSizes:
+    """How many characters the next one depends on."""
+
+    order: int = 2
+
+
+class MarkovChain(keras.Model):  # type: ignore[misc]
+    """The next character by the last few (Markov 1913).
+
+    p(c | abc) = (n(abc c) + κ p(c | bc)) / (n(abc) + κ): where little was counted, the shorter context decides (MacKay
+    and Peto 1995). The state is the last characters  # [B, order] float32, PAD before the first.
+    """
+
+    def __init__(self, characters: int, sizes: MarkovChainSizes) -> None:
+        super().__init__()
+        self.state_size = sizes.order
+        self.characters = characters
+        self.table = self.add_weight(
+            shape=(characters**sizes.order, characters), initializer="zeros", trainable=False, name="table"
+        )
+        self.built = True
+
+    def count(self, ids: Array) -> None:
+        """Counts what follows what in a text  # [N]."""
+        share = np.full((1, self.characters), 1 / self.characters)
+        padded = np.concatenate([np.zeros(self.state_size, ids.dtype), ids])
+        for order in range(self.state_size + 1):
+            context = np.zeros(len(ids), np.int64)
+            for back in range(order, 0, -1):
+                context = context * self.characters + padded[self.state_size - back : len(padded) - back]
+            counts = np.zeros((self.characters**order, self.characters))
+            np.add.at(counts, (context, ids), 1)
+            shorter = np.tile(share, (len(counts) // len(share), 1))
+            share = (counts + TRUST * shorter) / (counts.sum(axis=1, keepdims=True) + TRUST)
+        self.table.assign(np.log(share))
+
+    def next(self, ids: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns logits after the last valid position  # [B, V], and the state there  # [B, order]."""
+        read = ops.concatenate([ops.cast(state, "int32"), ids], axis=1)
+        places = ops.expand_dims(lengths, 1) + ops.arange(self.state_size, dtype="int32")
+        last = ops.take_along_axis(read, places, axis=1)  # [B, order]
+        scale = ops.convert_to_tensor([self.characters**back for back in reversed(range(self.state_size))], "int32")
+        return ops.take(self.table, ops.sum(last * scale, axis=1), axis=0), ops.cast(last, "float32")

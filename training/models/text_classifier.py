@@ -1,0 +1,85 @@
+"""The classifier of the ladder: every rung between a bag of words and the model that is shipped."""
+
+from dataclasses import dataclass
+
+import keras
+from keras import ops
+
+from training.cells import KINDS, Cell, Dropout, Tensor
+from training.unroll import unroll
+
+FAR = -1e9  # a score that gets no attention
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextClassifierSizes:
+    """What is between words and classes.
+
+    Attributes:
+        cell: a name of training.cells.KINDS; "" reads no order, and takes the mean of the words.
+        reads_padding: whether the steps go on to the end of the batch, as if every text were as long.
+        units: of a layer and direction.
+        attention: whether all outputs count, by how much is learnt, and not the last state alone.
+        dropout: of what each layer reads and gives.
+    """
+
+    cell: str = "simple"
+    reads_padding: bool = False
+    embedding: int = 64
+    units: int = 64
+    directions: int = 1
+    layers: int = 1
+    attention: bool = False
+    dropout: float = 0.3
+
+
+class TextClassifier(keras.Model):  # type: ignore[misc]
+    """Scores of every class for a text.
+
+    Args:
+        words: number of ids of the vocabulary.
+        classes: K.
+    """
+
+    def __init__(self, words: int, classes: int, sizes: TextClassifierSizes) -> None:
+        super().__init__()
+        self.sizes = sizes
+        normal = keras.initializers.RandomNormal(stddev=0.1)
+        self.embedding = keras.layers.Embedding(words, sizes.embedding, embeddings_initializer=normal)
+        self.embedding.build()
+        width = sizes.directions * sizes.units if sizes.cell else sizes.embedding
+        counts = range(sizes.layers if sizes.cell else 0)
+        self.layers_ = [self._layer(width if i else sizes.embedding) for i in counts]
+        self.attention = keras.layers.Dense(1) if sizes.attention else None
+        self.head = keras.layers.Dense(classes)
+        for layer in filter(None, (self.attention, self.head)):
+            layer.build((None, width))
+        self.built = True
+
+    def _layer(self, width: int) -> Cell:
+        sizes = self.sizes
+        cell = KINDS[sizes.cell](width, sizes.units, sizes.directions)
+        return Dropout(cell, inputs=sizes.dropout, outputs=sizes.dropout, variational=True)
+
+    def call(self, word_ids: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
+        """Returns logits  # [M = 1, B, K].
+
+        Args:
+            word_ids: [B, T] int32.
+            lengths: words of each row, at least one  # [B] int32.
+        """
+        valid = ops.expand_dims(ops.arange(ops.shape(word_ids)[1]) < ops.expand_dims(lengths, 1), 2)  # [B, T, 1]
+        if self.sizes.reads_padding:
+            lengths = ops.full_like(lengths, ops.shape(word_ids)[1])
+        outputs = self.embedding(word_ids)  # [B, T, E]
+        last = None
+        for layer in self.layers_:
+            outputs, (last, *_) = unroll(layer, outputs, lengths)  # last: [D, B, H]
+        if self.attention:
+            scores = ops.where(valid, self.attention(outputs), FAR)
+            pooled = ops.sum(ops.softmax(scores, axis=1) * outputs, axis=1)
+        elif last is not None:
+            pooled = ops.concatenate(ops.unstack(last, self.sizes.directions), axis=-1)
+        else:
+            pooled = ops.sum(ops.where(valid, outputs, 0.0), axis=1) / ops.cast(ops.expand_dims(lengths, 1), "float32")
+        return ops.expand_dims(self.head(pooled), 0)

@@ -1,0 +1,87 @@
+"""The tagger of the ladder: every rung between counting tags and the model that is shipped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+from keras import ops
+
+from service.text.vocabulary import PAD
+from training.cells import KINDS, Cell, Dropout, Tensor
+from training.plain_unroll import unroll_static, windows
+from training.unroll import unroll, unroll_embedded
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordTaggerSizes:
+    """What is between words and labels.
+
+    Attributes:
+        cell: a name of training.cells.KINDS.
+        window: words that a label is read from, the last of them its own; 0 for the whole sentence.
+        units: of a layer and direction.
+        dropout: of what each layer reads and gives; where it is variational, also of what it recalls.
+        spelling: units per direction of what reads the characters of each word; 0 reads none.
+    """
+
+    cell: str = "simple"
+    window: int = 0
+    embedding: int = 64
+    units: int = 64
+    directions: int = 1
+    layers: int = 1
+    dropout: float = 0.0
+    variational: bool = False
+    spelling: int = 0
+
+
+class WordTagger(keras.Model):  # type: ignore[misc]
+    """Scores of every label of every head, for each word. Arguments as of a Tagger."""
+
+    def __init__(self, words: int, characters: int, labels: Mapping[str, int], sizes: WordTaggerSizes) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.embedding = keras.layers.Embedding(words, sizes.embedding)
+        self.embedding.build()
+        if sizes.spelling:
+            self.characters = self.add_weight(shape=(characters, 32), initializer="uniform", name="characters")
+            self.speller = KINDS[sizes.cell](32, sizes.spelling, 2)
+        width = sizes.embedding + 2 * sizes.spelling
+        self.layers_ = [self._layer(sizes.directions * sizes.units if i else width) for i in range(sizes.layers)]
+        self.heads = {name: keras.layers.Dense(size, name=name) for name, size in labels.items()}
+        for head in self.heads.values():
+            head.build((None, sizes.directions * sizes.units))
+        self.built = True
+
+    def _layer(self, width: int) -> Cell:
+        sizes = self.sizes
+        cell = KINDS[sizes.cell](width, sizes.units, sizes.directions)
+        if not sizes.dropout:
+            return cell
+        state = sizes.dropout if sizes.variational else 0.0
+        return Dropout(cell, inputs=sizes.dropout, outputs=sizes.dropout, state=state, variational=sizes.variational)
+
+    def call(self, word_ids: Tensor, char_ids: Tensor, lengths: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """Returns logits  # [B, T, K] for each head. Arguments as of Tagger.call."""
+        outputs = self.embedding(word_ids)  # [B, T, E]
+        if self.sizes.spelling:
+            outputs = ops.concatenate([outputs, self._spell(char_ids)], axis=-1)
+        for layer in self.layers_:
+            outputs = self._run(layer, outputs, lengths)
+        return {name: head(outputs) for name, head in self.heads.items()}
+
+    def _run(self, layer: Cell, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Runs a layer: [B, T, I] -> [B, T, D * H]."""
+        if not self.sizes.window:
+            return unroll(layer, inputs, lengths)[0]
+        batch, time, _ = ops.shape(inputs)
+        _, state = unroll_static(layer, windows(inputs, self.sizes.window))
+        return ops.reshape(state[0][0], (batch, time, self.sizes.units))
+
+    def _spell(self, char_ids: Tensor) -> Tensor:
+        """Reads the characters of each word in both directions: [B, T, C] -> last outputs  # [B, T, 2 * spelling]."""
+        batch, time, width = ops.shape(char_ids)
+        flat = ops.reshape(char_ids, (-1, width))
+        lengths = ops.sum(ops.cast(flat != PAD, "int32"), axis=1)
+        _, (last, *_) = unroll_embedded(self.speller, self.characters, flat, lengths)
+        return ops.reshape(ops.concatenate([last[0], last[1]], axis=-1), (batch, time, 2 * self.sizes.spelling))

@@ -1,0 +1,3 @@
+"""Language, from counting characters to the model that is shipped, on Tiny Shakespeare."""
+
+RUNGS = ("markov_chain", "simple", "lstm", "stacked", "dropout", "shipped")

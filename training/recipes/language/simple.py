@@ -1,0 +1,13 @@
+"""A simple RNN."""
+
+from training.config import above
+from training.models.language_model import LanguageModelSizes
+from training.recipes.language import markov_chain
+
+recipe = above(
+    markov_chain.recipe,
+    "language-simple",
+    epochs=4,
+    learning_rate=2e-3,
+    network=LanguageModelSizes(cell="simple", units=256, inner_dropout=0.0, output_dropout=0.0),
+)
