@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from service.errors import ConfigurationError, TagwerkError
+from service.listening import open_socket
 from service.settings import Settings, load_settings
 
 
@@ -50,34 +51,20 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     if parsed.command == "serve" and settings.workers:
         from service.supervisor import supervise
 
-        return supervise(settings, open_socket(settings))
+        return supervise(settings, open_socket(settings.host, settings.port))
 
     from service import processes
 
     if parsed.command == "serve":
-        return processes.run_everything(settings, open_socket(settings))
+        return processes.run_everything(settings, open_socket(settings.host, settings.port))
     if not settings.engine_address:
         raise ConfigurationError("set TAGWERK_ENGINE_ADDRESS to the path of a Unix socket, or to host:port")
     if parsed.lifeline is not None:
         processes.end_with(parsed.lifeline)
     if parsed.command == "engine":
         return processes.run_engine(settings)
-    listening = open_socket(settings) if parsed.socket is None else socket.socket(fileno=parsed.socket)
-    return processes.run_worker(settings, listening)
-
-
-def open_socket(settings: Settings) -> socket.socket:
-    """Opens the socket that clients connect to. Raises ConfigurationError."""
-    from service.api.server import listen
-
-    try:
-        listening = listen(settings.host, settings.port)
-    except OSError as error:
-        where = f"TAGWERK_HOST={settings.host} TAGWERK_PORT={settings.port}"
-        raise ConfigurationError(f"cannot listen at {where}: {error.strerror}") from None
-    host, port = listening.getsockname()[:2]
-    logging.getLogger("tagwerk").info("listening at http://%s:%d, not ready yet", host, port)
-    return listening
+    inherited = None if parsed.socket is None else socket.socket(fileno=parsed.socket)
+    return processes.run_worker(settings, inherited or open_socket(settings.host, settings.port))
 
 
 def list_models(settings: Settings) -> int:

@@ -45,6 +45,7 @@ class Metrics:
         self.compilation_duration = self._histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
         self.generated_tokens = self._counter("generated_tokens", "Tokens generated.", "model")
         self.slots_in_use = self._gauge("slots_in_use", "Generation slots that hold a text.", "model")
+        self.restarts = self._counter("restarts", "Processes that died and were started again.", "process")
         self.model_info = self._gauge("model_info", "1 for each model version that serves.", "model", "version")
         self.model_load_duration = self._gauge(
             "model_load_duration_seconds", "Loading, checking and compiling a model.", "model", "version"

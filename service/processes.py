@@ -18,6 +18,7 @@ from service.engine.local import LocalEngine
 from service.engine.protocol import Engine, ModelState
 from service.engine.remote import RemoteEngine
 from service.engine.server import EngineServer
+from service.engine.sharing import SharingEngine
 from service.metrics import Metrics
 from service.registry import ModelVersion, scan
 from service.settings import Settings
@@ -26,12 +27,15 @@ from service.text.spacy_tokenizer import SpacyTokenizer
 
 log = logging.getLogger("tagwerk")
 
+EXIT_HUNG = 70  # EX_SOFTWARE of sysexits.h
+
 
 def run_everything(settings: Settings, listening: socket.socket) -> int:
     """Serves HTTP and runs the models in this process, until told to stop; returns the exit status."""
     versions, refused = scan_store(settings)
     metrics = Metrics()
-    return _serve(settings, listening, make_engine(settings, versions, metrics), versions, refused, metrics)
+    engine = sharing(settings, make_engine(settings, versions, metrics))
+    return _serve(settings, listening, engine, versions, refused, metrics)
 
 
 def run_worker(settings: Settings, listening: socket.socket) -> int:
@@ -46,7 +50,9 @@ def run_engine(settings: Settings) -> int:
     return asyncio.run(_run_engine(settings, make_engine(settings, versions, Metrics())))
 
 
-async def _run_engine(settings: Settings, engine: LocalEngine) -> int:
+async def _run_engine(settings: Settings, local: LocalEngine) -> int:
+    engine = sharing(settings, local)
+    watching = asyncio.create_task(end_if_the_device_hangs(local, settings.device_timeout_seconds))
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -59,12 +65,26 @@ async def _run_engine(settings: Settings, engine: LocalEngine) -> int:
             starting.result()
         await stopping
         await engine.close()
+        watching.cancel()
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await starting
         server.report()
         await asyncio.sleep(0)
     return 0
+
+
+async def end_if_the_device_hangs(engine: LocalEngine, seconds: float) -> None:
+    """Ends this process, whose supervisor starts it again, where a step takes longer than that."""
+    while engine.step_seconds() <= seconds:  # noqa: ASYNC110 (a device that hangs sets no event)
+        await asyncio.sleep(min(1.0, seconds / 2))
+    log.critical("the device has been at one step for more than %g s: the engine ends", seconds)
+    os._exit(EXIT_HUNG)  # the thread that waits for the device cannot be ended in order
+
+
+def sharing(settings: Settings, engine: Engine) -> Engine:
+    """Returns the engine, behind one that computes identical requests once where the settings want that."""
+    return SharingEngine(engine) if settings.share_identical else engine
 
 
 def scan_store(settings: Settings) -> tuple[list[ModelVersion], list[ModelState]]:

@@ -63,6 +63,12 @@ class Settings(BaseSettings):
         le=1,
         description="Longest time that an idle device waits for a batch to fill. 0 never waits.",
     )
+    share_identical: bool = Field(
+        False, description="Requests with the same input that are in flight at the same time are computed once."
+    )
+    device_timeout_seconds: float = Field(
+        60.0, gt=0, description="Time for one step, after which the device is taken to hang and the engine starts anew."
+    )
     request_timeout_seconds: float = Field(
         30.0,
         gt=0,

@@ -24,7 +24,10 @@ SHORTEST_LIFE_SECONDS = 1.0  # one that dies younger is not started again before
 class Child:
     """A process that is kept alive."""
 
-    def __init__(self, name: str, command: list[str], environment: dict[str, str], files: tuple[int, ...]) -> None:
+    def __init__(
+        self, kind: str, name: str, command: list[str], environment: dict[str, str], files: tuple[int, ...]
+    ) -> None:
+        self.kind = kind
         self.name = name
         self._command = command
         self._environment = environment
@@ -62,16 +65,20 @@ class Supervisor:
         lifeline, self._held = os.pipe()
         metrics = self._folder / "metrics"
         metrics.mkdir()
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+        from service.metrics import Metrics  # it looks for the folder when it is imported
+
+        self._restarts = Metrics().restarts
         environment = os.environ | {
-            "PROMETHEUS_MULTIPROC_DIR": str(metrics),
             "TAGWERK_ENGINE_ADDRESS": settings.engine_address or str(self._folder / "engine"),
         }
         common = [sys.executable, "-m", "service"]
         lifelong = ["--lifeline", str(lifeline)]
         socket_number = str(listening.fileno())
-        self._engine = Child("engine", [*common, "engine", *lifelong], environment, (lifeline,))
+        self._engine = Child("engine", "engine", [*common, "engine", *lifelong], environment, (lifeline,))
         self._workers = [
             Child(
+                "worker",
                 f"worker {number + 1}",
                 [*common, "api", *lifelong, "--socket", socket_number],
                 environment,
@@ -85,6 +92,8 @@ class Supervisor:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._on_signal)
         children = [self._engine, *self._workers]
+        for child in children:
+            self._restarts.labels(child.kind).inc(0)  # so that it is there before the first
         try:
             for child in children:
                 child.start()
@@ -110,6 +119,7 @@ class Supervisor:
         if time.monotonic() - child.started >= SHORTEST_LIFE_SECONDS:
             log.error("the %s ended with status %d; starting it again", child.name, status)
             self._forget_metrics(child)
+            self._restarts.labels(child.kind).inc()
             child.start()
 
     def _forget_metrics(self, child: Child) -> None:

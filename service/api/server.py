@@ -93,17 +93,3 @@ def close_when_empty(door: socket.socket) -> list[socket.socket]:
             waiting.append(door.accept()[0])
     door.close()
     return waiting
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Opens the socket that clients connect to. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(2048)
-    except OSError:
-        listening.close()
-        raise
-    return listening

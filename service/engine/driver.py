@@ -63,6 +63,7 @@ class Driver:
         self._scheduler = Scheduler(clock, settings.max_queue_entries, settings.max_queue_tokens)
         self._sequences: dict[ModelKey, Sequences] = {}
         self._generators: dict[ModelKey, Generator] = {}
+        self._step_began: float | None = None
         self.state = State.STARTING
         self.models = {key: ModelState(key, State.STARTING) for key in self._versions}
 
@@ -91,6 +92,11 @@ class Driver:
             self._generators[request.model].slots.admit(stream)
             self._work.notify()
         return stream
+
+    def step_seconds(self) -> float:
+        """Returns for how long the device has been at its present step; 0 where it is idle."""
+        began = self._step_began
+        return self._clock() - began if began is not None else 0.0
 
     def drain(self) -> None:
         """Lets `run` return once all that was admitted is done."""
@@ -128,7 +134,9 @@ class Driver:
         """Works until drained."""
         while (work := self._next_work()) is not None:
             for step in work:
+                self._step_began = self._clock()
                 step()
+                self._step_began = None
 
     def _take_over(self, key: ModelKey, loaded: Sequences | Generator) -> None:
         if isinstance(loaded, Generator):

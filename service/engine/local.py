@@ -103,6 +103,10 @@ class LocalEngine:
             await asyncio.to_thread(self._thread.join)
         self._driver.state = State.STOPPED
 
+    def step_seconds(self) -> float:
+        """Returns for how long the device has been at its present step; 0 where it is idle."""
+        return self._driver.step_seconds()
+
     def _check_ready(self) -> None:
         if self._driver.state is not State.READY:
             raise EngineUnavailable(f"the engine is {self._driver.state}")

@@ -73,18 +73,47 @@ def test_an_engine_that_is_killed_comes_back_and_nobody_hangs(tmp_path):
         assert statuses[200] > 8
         assert statuses[503] > 8
         assert "the engine ended with status -9; starting it again" in server.log.read_text()
+        assert metric(server.url, 'tagwerk_restarts_total{process="engine"}') == 1
         assert server.stop() == 0
 
 
-def test_a_worker_that_is_killed_comes_back(tmp_path):
-    with start_server(tmp_path / "log", **TINY, TAGWERK_WORKERS="1") as server:
+def test_a_worker_that_is_killed_loses_its_own_requests_alone_and_comes_back(tmp_path):
+    lost: Counter[int] = Counter()
+
+    async def load(server: Server, killed: int) -> None:
+        recovered = asyncio.Event()
+
+        async def talk(number: int) -> None:
+            async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+                while not recovered.is_set():
+                    try:
+                        response = await client.post("/tag", json=SENTENCE)
+                    except httpx.TransportError:
+                        lost[number] += 1
+                        await asyncio.sleep(0.05)
+                        continue
+                    assert response.status_code == 200, "the other worker refuses nothing"
+
+        async def kill() -> None:
+            await asyncio.sleep(1)
+            os.kill(killed, signal.SIGKILL)
+            await asyncio.sleep(3)
+            recovered.set()
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(16):
+                group.create_task(talk(number))
+            group.create_task(kill())
+
+    with start_server(tmp_path / "log", **TINY, TAGWERK_WORKERS="2") as server:
         server.wait_until_ready()
         first = children(server.process.pid)
-        os.kill(first["api"], signal.SIGKILL)
+        asyncio.run(load(server, first["api"]))
+        assert set(lost.values()) <= {1}, "a connection breaks once; the next finds a worker that lives"
         wait_until(lambda: children(server.process.pid).get("api") not in (None, first["api"]))
-        server.wait_until_ready()
-        assert httpx.post(f"{server.url}/tag", json=SENTENCE).status_code == 200
         assert children(server.process.pid)["engine"] == first["engine"]
+        assert metric(server.url, 'tagwerk_restarts_total{process="worker"}') == 1
+        assert metric(server.url, 'tagwerk_restarts_total{process="engine"}') == 0
         assert server.stop() == 0
 
 

@@ -16,6 +16,7 @@ from service.engine.local import LocalEngine
 from service.engine.protocol import Engine, Generation, Inference, ModelKey, State
 from service.engine.remote import RemoteEngine
 from service.engine.server import EngineServer
+from service.engine.sharing import SharingEngine
 from service.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -62,7 +63,13 @@ async def remote_engine(device: Device, settings: Settings = SETTINGS) -> AsyncI
                 listening.close()
 
 
-@pytest.fixture(params=[local_engine, remote_engine])
+@asynccontextmanager
+async def sharing_engine(device: Device, settings: Settings = SETTINGS) -> AsyncIterator[SharingEngine]:
+    async with local_engine(device, settings) as behind:
+        yield SharingEngine(behind)
+
+
+@pytest.fixture(params=[local_engine, remote_engine, sharing_engine])
 def engine(request: pytest.FixtureRequest):
     return request.param
 

@@ -43,3 +43,12 @@ def test_outputs_are_cut_to_the_rows_and_lengths_that_are_real():
     assert first["tags"].tolist() == [0, 1]
     assert second["tags"].tolist() == [5, 6, 7, 8]
     assert second["scores"].tolist() == [2, 3]
+
+
+def test_expected_padding_is_that_of_the_rows_of_a_corpus():
+    grid = Grid((1, 4), (4, 10))
+    assert grid.expected_padding({4: 5, 10: 2}) == 0
+    assert grid.expected_padding({2: 1}) == 0.5
+    assert grid.expected_padding({2: 2, 5: 1}) == 1 - 9 / 18
+    assert grid.expected_padding({25: 1, 5: 1}) == 1 - 15 / 20, "a longer one runs in windows"
+    assert grid.expected_padding({}) == 0

@@ -1,0 +1,25 @@
+"""The socket that clients connect to. No HTTP here: the supervisor opens it, and hands it to the workers."""
+
+import logging
+import socket
+
+from service.errors import ConfigurationError
+
+BACKLOG = 2048
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Opens a listening socket. Raises ConfigurationError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        where = f"TAGWERK_HOST={host} TAGWERK_PORT={port}"
+        raise ConfigurationError(f"cannot listen at {where}: {error.strerror}") from None
+    taken_host, taken_port = listening.getsockname()[:2]
+    logging.getLogger("tagwerk").info("listening at http://%s:%d, not ready yet", taken_host, taken_port)
+    return listening

@@ -1,0 +1,51 @@
+"""A device that does not come back: nobody waits beyond his deadline, and the engine is not kept."""
+
+import asyncio
+
+import pytest
+
+from service import processes
+from service.errors import DeadlineExceeded, Overloaded
+from tests.engine.test_engines import hold, local_engine, request, run
+from tests.fakes import Device
+
+
+def test_while_the_device_hangs_deadlines_hold_and_the_queue_stays_bounded():
+    async def test():
+        device = Device()
+        async with local_engine(device) as made:
+            held = await hold(device, made)
+            device.shapes.clear()
+            for _ in range(3):
+                waiting = [asyncio.create_task(made.infer(request([i], seconds=0.05))) for i in range(8)]
+                await asyncio.sleep(0)
+                with pytest.raises(Overloaded):
+                    await made.infer(request([9]))
+                results = await asyncio.gather(*waiting, return_exceptions=True)
+                assert [type(result) for result in results] == [DeadlineExceeded] * 8
+            device.go.set()
+            await held
+            assert int((await made.infer(request([5]))).outputs[0]["sum"]) == 5
+            assert device.shapes == [(1, 4)], "what had expired was run"
+
+    run(test())
+
+
+def test_an_engine_whose_device_hangs_ends_so_that_it_is_started_again(monkeypatch):
+    statuses = []
+    monkeypatch.setattr(processes.os, "_exit", statuses.append)
+
+    async def test():
+        device = Device()
+        async with local_engine(device) as made:
+            watching = asyncio.create_task(processes.end_if_the_device_hangs(made, 0.05))
+            await asyncio.sleep(0.2)
+            assert made.step_seconds() == 0
+            assert not watching.done(), "an idle device does not hang"
+            held = await hold(device, made)
+            await watching
+            assert statuses == [processes.EXIT_HUNG]
+            device.go.set()
+            await held
+
+    run(test())
