@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.api import infer, open_inference, openai, problem, status
 from service.api.context import Context
-from service.api.middleware import REQUEST_ID, Envelope
+from service.api.middleware import Envelope
 from service.engine.protocol import State
 
 log = logging.getLogger("tagwerk.api")
@@ -47,7 +47,7 @@ def create_app(context: Context) -> FastAPI:
             allow_origins=context.settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["Retry-After", "Server-Timing", REQUEST_ID],
+            expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
         )
     problem.install(app)
     app.include_router(infer.router)

@@ -13,6 +13,7 @@ from service.tasks.catalog import Catalog
 from service.text.tokenizer import Tokenizer
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+_TIMEOUT = TIMEOUT_HEADER.lower().encode()
 
 
 @dataclass(slots=True)
@@ -53,6 +54,12 @@ def timing_of(request: Request) -> Timing:
     return timing
 
 
+def headers_of(request: Request) -> dict[bytes, bytes]:
+    """Returns the headers by their names in lower case. Starlette's own search through all of them for each."""
+    headers: dict[bytes, bytes] = request.scope["state"]["headers"]
+    return headers
+
+
 def deadline(request: Request, settings: Settings) -> float:
     """Returns the moment by which a request wants its answer. Raises InvalidInput for a header that is no number."""
     return timing_of(request).started + timeout_seconds(request, settings)
@@ -60,10 +67,10 @@ def deadline(request: Request, settings: Settings) -> float:
 
 def timeout_seconds(request: Request, settings: Settings) -> float:
     """Returns the time that a request has for its answer. Raises InvalidInput for a header that is no number."""
-    wish = request.headers.get(TIMEOUT_HEADER)
+    wish = headers_of(request).get(_TIMEOUT)
     if wish is None:
         return settings.request_timeout_seconds
-    if not (wish.isascii() and wish.isdecimal() and int(wish[:12]) > 0 and len(wish) <= 9):
+    if not (wish.isdigit() and int(wish[:12]) > 0 and len(wish) <= 9):
         raise InvalidInput(
             f"/headers/{TIMEOUT_HEADER}",
             "not a time in milliseconds",

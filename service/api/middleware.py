@@ -7,14 +7,11 @@ import logging
 import time
 import uuid
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import problem, trace
 from service.api.body import Body
 from service.api.context import Context, Timing
-
-REQUEST_ID = "X-Request-ID"
 
 log = logging.getLogger("tagwerk.api")
 
@@ -37,18 +34,17 @@ class Envelope:
         trace.current.set(ids)
         body = Body(headers, receive, self._context.settings.max_body_bytes)
         state = scope.setdefault("state", {})
-        state["timing"], state["body"] = timing, body
+        state["timing"], state["headers"], state["body"] = timing, headers, body
         status = 0
 
         async def send_enveloped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                answer = MutableHeaders(scope=message)
-                answer[REQUEST_ID] = ids.request
-                answer["Server-Timing"] = timing.header()
+                added = [(b"x-request-id", ids.request.encode()), (b"server-timing", timing.header().encode())]
                 if self._context.draining or status == 413:  # of a body too large, the rest is not read
-                    answer["Connection"] = "close"
+                    added.append((b"connection", b"close"))
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         try:

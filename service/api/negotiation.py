@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+from service.api.context import headers_of
+
 JSON = "application/json"
 
 
@@ -13,9 +15,10 @@ def wanted(request: Request, offers: Sequence[str]) -> str:
 
     RFC 9110, section 12.5.1.
     """
-    accept = request.headers.get("accept")
-    if accept is None or accept == "*/*":
+    header = headers_of(request).get(b"accept")
+    if header is None or header == b"*/*":
         return offers[0]
+    accept = header.decode("latin-1")
     ranges = [_range(part) for part in accept.split(",")]
     best, liked = max(((offer, _quality(offer, ranges)) for offer in offers), key=lambda pair: pair[1])
     if liked <= 0:

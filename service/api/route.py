@@ -9,9 +9,11 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from service.api.context import headers_of
 from service.api.lines import MEDIA_TYPE, LinesResponse, Work
 from service.api.negotiation import JSON, wanted
 
+_JSON = JSON.encode()
 Lines = tuple[Work, type[BaseModel]]  # what answers a line, and what a line is
 
 
@@ -26,9 +28,10 @@ class JsonRoute(APIRoute):
         lines = self.lines.get(self.path)
 
         async def handle_either(request: Request) -> Response:
-            content_type = request.headers.get("content-type", "")
-            if content_type == JSON:
+            header = headers_of(request).get(b"content-type", b"")
+            if header == _JSON:
                 return await handle(request)
+            content_type = header.decode("latin-1")
             media_type = content_type.partition(";")[0].strip().lower()
             if media_type == JSON or (media_type.startswith("application/") and media_type.endswith("+json")):
                 return await handle(request)

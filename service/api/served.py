@@ -161,7 +161,7 @@ def reader_of_ids(task: Tagging | Sentiment) -> Served:
         arrays = {name: tensor.array for name, tensor in given.items()}
         lengths = arrays.pop("lengths")  # [B]
         settings = call.here.settings
-        check_ids(version, arrays, lengths, settings.length_buckets[-1])
+        check_ids(version, arrays, lengths, task.longest)
         if len(lengths) > settings.max_items:
             raise TooLarge("/inputs", f"{len(lengths)} rows", f"at most {settings.max_items}")
         rows = [

@@ -1,7 +1,7 @@
 """POST /tag."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -56,40 +56,52 @@ def join(tokens: Sequence[str]) -> tuple[str, Sequence[Sentence]]:
 
 def as_json(task: Tagging, texts: Iterable[TaggedText], unit: Unit) -> dict[str, Any]:
     """Returns the answer in the shape of `schemas.TagAnswer`."""
-    return answer(task.version, [{"sentences": list(_described(text, unit))} for text in texts])
+    results = []
+    for tagged in texts:
+        sentences = [_sentence(tagged.text, s, tags) for s, tags in zip(tagged.sentences, tagged.tags, strict=True)]
+        if unit != "code_points":
+            _move(sentences, positions(tagged.text, unit))
+        results.append({"sentences": sentences})
+    return answer(task.version, results)
 
 
-def _described(tagged: TaggedText, unit: Unit) -> Iterator[dict[str, Any]]:
-    text, place = tagged.text, positions(tagged.text, unit).__getitem__
-    for sentence, tags in zip(tagged.sentences, tagged.tags, strict=True):
-        yield {
-            "text": text[sentence.start : sentence.end],
-            "start": place(sentence.start),
-            "end": place(sentence.end),
-            "tokens": [_token(token, tag, place) for token, tag in zip(sentence.tokens, tags, strict=True)],
-            "multiword_tokens": [
-                {
-                    "text": text[sentence.tokens[first].start : sentence.tokens[last].end],
-                    "start": place(sentence.tokens[first].start),
-                    "end": place(sentence.tokens[last].end),
-                    "first": first,
-                    "last": last,
-                }
-                for first, last in conllu.multiwords(sentence.tokens)
-            ],
-        }
+def _sentence(text: str, sentence: Sentence, tags: Sequence[Tag]) -> dict[str, Any]:
+    tokens = sentence.tokens
+    return {
+        "text": text[sentence.start : sentence.end],
+        "start": sentence.start,
+        "end": sentence.end,
+        "tokens": [_token(token, tag) for token, tag in zip(tokens, tags, strict=True)],
+        "multiword_tokens": [
+            {
+                "text": text[tokens[first].start : tokens[last].end],
+                "start": tokens[first].start,
+                "end": tokens[last].end,
+                "first": first,
+                "last": last,
+            }
+            for first, last in conllu.multiwords(tokens)
+        ],
+    }
 
 
-def _token(token: Token, tag: Tag, place: Callable[[int], int]) -> dict[str, Any]:
+def _token(token: Token, tag: Tag) -> dict[str, Any]:
     return {
         "text": token.text,
-        "start": place(token.start),
-        "end": place(token.end),
+        "start": token.start,
+        "end": token.end,
         "upos": tag.upos,
         "xpos": tag.xpos,
         "feats": tag.feats,
         "confidence": tag.confidence,
     }
+
+
+def _move(sentences: Iterable[dict[str, Any]], places: Sequence[int]) -> None:
+    """Counts offsets otherwise: `places` has the new one for each code point."""
+    for sentence in sentences:
+        for part in (sentence, *sentence["tokens"], *sentence["multiword_tokens"]):
+            part["start"], part["end"] = places[part["start"]], places[part["end"]]
 
 
 def as_conllu(task: Tagging, texts: Iterable[TaggedText], unit: Unit) -> str:

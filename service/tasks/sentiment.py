@@ -26,14 +26,14 @@ class Sentiment:
 
     def __init__(self, version: ModelVersion, longest: int) -> None:
         self.version = version
-        self._longest = longest
+        self.longest = longest
         ((_, self._labels),) = version.manifest.labels.items()
         self._words = version.vocabularies["words"]
 
     def encode(self, tokens: Sequence[str]) -> list[Tensors]:
         """Returns the inputs of one text, word_ids [T], in pieces of about equal length if it is a long one."""
         ids = encode_tokens(tokens, self._words) if tokens else NOTHING
-        pieces = max(1, -(-len(ids) // self._longest))
+        pieces = max(1, -(-len(ids) // self.longest))
         return [{"word_ids": piece} for piece in np.array_split(ids, pieces)]
 
     def decode(self, outputs: Sequence[Tensors], lengths: Sequence[int]) -> Judgement:

@@ -54,7 +54,7 @@ class Tagging:
 
     def __init__(self, version: ModelVersion, longest: int) -> None:
         self.version = version
-        self._longest = longest
+        self.longest = longest
         labels = version.manifest.labels
         self._upos, self._xpos = labels["upos"], labels["xpos"]
         self._feats = tuple(parse_features(label) for label in labels["feats"])
@@ -76,13 +76,13 @@ class Tagging:
         char_ids = np.frombuffer(b"".join(characters), np.int32).reshape(-1, self._width)
         return [
             {"word_ids": word_ids[w.start : w.end], "char_ids": char_ids[w.start : w.end]}
-            for w in windows(len(tokens), self._longest)
+            for w in windows(len(tokens), self.longest)
         ]
 
     def decode(self, length: int, outputs: Sequence[Tensors]) -> list[Tag]:
         """Returns the tags of a sentence of `length` tokens from the outputs of its windows."""
         tags: list[Tag] = []
-        for window, output in zip(windows(length, self._longest), outputs, strict=True):
+        for window, output in zip(windows(length, self.longest), outputs, strict=True):
             kept = slice(window.keep_start - window.start, window.keep_end - window.start)
             upos, xpos, feats = (output[name][kept].tolist() for name in ("upos_id", "xpos_id", "feats_id"))
             confidences = output["upos_probability"][kept].astype(float).round(6).tolist()

@@ -191,7 +191,7 @@ def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_wit
 
     version = version_of("judge", "classify")
     version = replace(version, manifest=version.manifest.model_copy(update={"labels": {"sentiment": ("a", "b")}}))
-    catalog = Catalog([replace(version, vocabularies={"words": Vocabulary(["a"])})], [], 8)
+    catalog = Catalog([replace(version, vocabularies={"words": Vocabulary(["a"])})], [], (8,))
     catalog.update([ModelState(version.key, State.READY)])
     metrics = Metrics()
     app = create_app(Context(Settings(), metrics, LocalEngine(Settings(), [], Device, metrics), catalog, Broken()))
