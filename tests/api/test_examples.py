@@ -1,0 +1,52 @@
+"""The examples of docs/api.md, run against the real server."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Server
+
+PAGE = (ROOT / "docs" / "api.md").read_text()
+COMMANDS = {"sh": ["bash", "-eo", "pipefail"], "python": [sys.executable, "-W", "error"], "js": ["node"]}
+EXAMPLES = re.findall(r"^```(sh|python|js)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def run(kind: str, code: str, server: Server, folder: Path) -> str:
+    if shutil.which(COMMANDS[kind][0]) is None:
+        pytest.skip(f"there is no {COMMANDS[kind][0]}")
+    file = folder / f"example.{'mjs' if kind == 'js' else kind}"
+    file.write_text(code.replace("127.0.0.1:8000", server.url.removeprefix("http://")))
+    done = subprocess.run(
+        [*COMMANDS[kind], str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), EXAMPLES, ids=[f"{kind} {number}" for number, (kind, _) in enumerate(EXAMPLES, 1)]
+)
+def test_an_example_runs_and_says_something(kind, code, server, tmp_path):
+    output = run(kind, code, server, tmp_path)
+    assert output.strip()
+    assert ("urn:tagwerk:problem" in output) == ('{"text": 7}' in code), output
+
+
+def test_the_page_has_the_three_languages():
+    assert {kind for kind, _ in EXAMPLES} == set(COMMANDS)
+
+
+def test_the_conllu_on_the_page_is_what_the_example_gives(server, tmp_path):
+    example = next(code for kind, code in EXAMPLES if "text/x-conllu" in code)
+    shown = re.search(r"^```\n(# generator.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[1]
+    given = run("sh", example, server, tmp_path)
+    assert [line for line in given.splitlines() if line][1:] == shown.splitlines()[1:], "without the model's version"
