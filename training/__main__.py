@@ -37,15 +37,15 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Measures the newest exported version of a model on its test split."""
+    """Measures the newest exported version of a model: the field's metrics, label by label, how sure it may be."""
     import_tensorflow()
 
     from rich.console import Console
 
-    from training.evaluate import evaluate, show
+    from training.evaluate import evaluate
 
-    manifest, metrics = evaluate(model_store(), arguments.name)
-    show(Console(), f"{manifest.name}, version {manifest.version}", metrics)
+    out = runs_folder() / arguments.name / "evaluation"
+    evaluate(model_store(), arguments.name, arguments.split, Console(), out)
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -55,7 +55,7 @@ def export(arguments: argparse.Namespace) -> None:
 
     from rich.console import Console
 
-    from training.evaluate import show
+    from training.evaluate import calibration, show
     from training.export import export
     from training.loop import best_of_run, make_predict
 
@@ -63,7 +63,16 @@ def export(arguments: argparse.Namespace) -> None:
     task = recipe.task()
     model = best_of_run(task)
     predict = make_predict(task, model)
-    metrics = (*task.evaluate(predict, "test"), *task.evaluate(predict, "dev"))
+    task.calibrate(model, predict)
+    metrics = [
+        metric
+        for split in ("test", "dev")
+        for metric in (
+            *task.evaluate(predict, split),
+            *task.evaluate_text(predict, split),
+            *calibration(task.answers(predict, split), split),
+        )
+    ]
     folder = export(task, model, metrics, model_store())
     show(console, str(folder), metrics)
 
@@ -122,6 +131,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("corpus", nargs="*", metavar="CORPUS", help="all of them if none is named")
         elif run is evaluate:
             command.add_argument("name", metavar="NAME", help="of a model in the store")
+            command.add_argument("--split", choices=("dev", "test"), default="test", help="test by default")
         elif run is ladder:
             names = ladder_names()
             command.add_argument("name", metavar="NAME", choices=names, help=", ".join(names))

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from service.artifact import Metric
 from service.errors import TagwerkError
 from training import plots
+from training.answers import confusion
 from training.tasks.base import Predict, Task
 
 PICTURES = 10
@@ -75,8 +76,9 @@ class Board:
             tf.summary.histogram(f"weights/{weight.path}", weight.value)
         for prompt, text in task.samples(predict).items():
             tf.summary.text(f"sample after {prompt!r}", f"```\n{text}\n```")
-        if confusion := task.confusion(predict):
-            tf.summary.image("confusion", pixels(plots.confusion(*confusion))[None])
+        for kind, answers in list(task.answers(predict, "dev").items())[:1]:  # the further ones have too many labels
+            figure = plots.confusion(task.labels[kind], confusion(answers))
+            tf.summary.image("confusion", pixels(figure)[None])
 
     def graph(self, graph: tf.Graph) -> None:
         """Writes the graph of a step."""

@@ -36,8 +36,20 @@ def ladder(rungs: Sequence[str], values: Sequence[Sequence[float]], measure: str
         )
     axes.set_xticks(range(len(rungs)), rungs, rotation=30, ha="right")
     axes.set_ylabel(measure)
-    axes.margins(y=0.15)
+    axes.margins(x=0.1, y=0.15)
     axes.grid(axis="y", alpha=0.3)
+    return figure
+
+
+def reliability(confidence: Array, accuracy: Array, share: Array, title: str) -> Figure:
+    """Draws how often a model is right when it is so sure, by bin; share: of the items that fall in it  # [bins]."""
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    filled = share > 0
+    axes.plot(confidence[filled], accuracy[filled], color="C0")
+    axes.scatter(confidence[filled], accuracy[filled], s=10 + 600 * share[filled], color="C0", alpha=0.5)
+    axes.set(xlabel="confidence", ylabel="share that is right", title=title, xlim=(0, 1), ylim=(0, 1))
     return figure
 
 

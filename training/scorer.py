@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,39 +11,6 @@ from training.dataset import Array
 ALL_TAGS = "AllTags"
 CROSS_ENTROPY = "cross-entropy"
 SST2 = "SST-2 accuracy"
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What a model gives for N items.
-
-    Attributes:
-        gold: the right label, negative where it is none that the model knows  # [N] int.
-        probabilities: of each label  # [N, K].
-    """
-
-    gold: Array
-    probabilities: Array
-
-    @property
-    def given(self) -> Array:
-        """The most probable label  # [N]."""
-        given: Array = self.probabilities.argmax(axis=-1)
-        return given
-
-    @property
-    def right(self) -> Array:
-        """Whether that is the right one  # [N] bool."""
-        right: Array = self.given == self.gold
-        return right
-
-
-def confusion(gold: Array, given: Array, labels: int) -> Array:
-    """Returns how often each label was taken for each: right, given  # [K, K]. Labels below 0 are left out."""
-    counts = np.zeros((labels, labels), np.int64)
-    known = gold >= 0
-    np.add.at(counts, (gold[known], given[known]), 1)
-    return counts
 
 
 def tagging_accuracy(right: Mapping[str, Array], known: Array, split: str) -> tuple[Metric, ...]:

@@ -1,5 +1,6 @@
 """What is exported: complete, checked, and the same figures as before."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from service import artifact
 from service.errors import ArtifactError
@@ -124,22 +126,29 @@ def test_a_model_that_does_not_give_its_goldens_is_not_exported(
 
 
 def test_evaluation_reads_the_exported_model_alone(
-    exported: tuple[Tagging, Any, Path], monkeypatch: pytest.MonkeyPatch
+    exported: tuple[Tagging, Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, _, folder = exported
     monkeypatch.setattr(evaluate, "load_recipe", lambda name: RecipeOf(task))
-    _, metrics = evaluate.evaluate(folder.parent.parent, task.recipe.name)
-    assert metrics == artifact.read_manifest(folder).metrics
+    said = Console(file=io.StringIO(), width=120)
+    metrics = evaluate.evaluate(folder.parent.parent, task.recipe.name, "test", said, tmp_path)
+    assert set(artifact.read_manifest(folder).metrics) < set(metrics)
+    assert {"upos, calibration error", "feats, calibration error"} <= {metric.name for metric in metrics}
+    text = said.file.getvalue()  # type: ignore[attr-defined]
+    assert "95 % interval of accuracy" in text
+    for column in ("precision", "taken for", "VERB"):
+        assert column in text
+    assert {path.name for path in tmp_path.iterdir()} >= {"upos-confusion.svg", "xpos-reliability.svg"}
     assert {metric.name for metric in metrics} >= {"UPOS", "XPOS", "UFeats", "UPOS, unknown words"}
 
 
 def test_evaluation_refuses_a_model_of_other_data(
     exported: tuple[Tagging, Any, Path], tagging: MakeTagging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task, _, folder = exported
+    _, _, folder = exported
     monkeypatch.setattr(evaluate, "load_recipe", lambda name: RecipeOf(tagging(word_count=9)))
     with pytest.raises(ArtifactError, match="other data"):
-        evaluate.evaluate(folder.parent.parent, task.recipe.name)
+        evaluate.read_version(folder)
 
 
 class RecipeOf:

@@ -18,6 +18,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.training.tiny import VERSE, language_model
+from training.answers import temperature
 from training.checkpoint import CheckpointError, Checkpoints
 from training.loop import Diverged, best_of_run, make_predict, train
 from training.tasks.tagging import Tagging
@@ -33,6 +34,20 @@ def trained(task: Tagging) -> tuple[list[Any], str]:
     said = io.StringIO()
     train(task, Console(file=said, width=200))
     return [weight.numpy() for weight in best_of_run(task).weights], said.getvalue()
+
+
+def test_calibration_makes_a_tagger_as_sure_as_it_is_right_and_changes_no_answer(tagging: MakeTagging) -> None:
+    task = tagging(epochs=2, learning_rate=0.01)
+    trained(task)
+    model = best_of_run(task)
+    predict = make_predict(task, model)
+    before = task.answers(predict, "dev")
+    task.calibrate(model, predict)
+    after = task.answers(predict, "dev")
+    for head, answers in after.items():
+        np.testing.assert_array_equal(answers.given, before[head].given)
+        assert temperature(answers) == pytest.approx(1, abs=1e-3)
+        assert temperature(before[head]) != pytest.approx(1, abs=1e-2)
 
 
 class Stop(Exception):  # noqa: N818

@@ -1,7 +1,7 @@
 """What the loop, the evaluation and the export need to know of a task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from service import artifact
 from service.text.vocabulary import Vocabulary
+from training.answers import Answers
 from training.cells import Tensor
 from training.config import Recipe
 from training.dataset import Array, Batch, Example
@@ -114,9 +115,17 @@ class Task(ABC):
         """Returns what the model says after a few prompts; nothing where it does not say anything."""
         return {}
 
-    def confusion(self, predict: Predict) -> tuple[Sequence[str], Array] | None:
-        """Returns labels, and how often each was taken for each on dev: right, given  # [K, K]. None without labels."""
-        return None
+    def answers(self, predict: Predict, split: str) -> dict[str, Answers]:
+        """Returns what an endpoint answers for each item of a split, by the kind of label; {} without labels."""
+        return {}
+
+    def evaluate_text(self, predict: Predict, split: str) -> tuple[artifact.Metric, ...]:
+        """Measures an endpoint from raw text, where the split has one; nothing by default."""
+        return ()
+
+    def calibrate(self, model: keras.Model, predict: Predict) -> None:
+        """Makes a trained model as sure as it is right on dev; its answers stay. Does nothing by default."""
+        return
 
     @abstractmethod
     def goldens(self) -> list[Example]:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -15,13 +15,14 @@ from service.text.encoding import encode_tokens
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import PAD, UNK, Vocabulary
 from training import corpora, sst
+from training.answers import Answers
 from training.buckets import best_buckets, with_longer
 from training.cells import Tensor
 from training.config import Recipe
 from training.dataset import Array, Batch, Example, bucketed, collate, in_length_order
 from training.models.sentiment import SentimentClassifier, SentimentSizes
 from training.models.text_classifier import TextClassifier, TextClassifierSizes
-from training.scorer import SST2, Answers, confusion, sentiment_accuracy
+from training.scorer import SST2, sentiment_accuracy
 from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
 
 NETWORKS: dict[type, Callable[..., keras.Model]] = {
@@ -137,7 +138,7 @@ class Sentiment(Task):
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         """Measures whole sentences."""
-        answers = self.answers(predict, split)
+        answers = self.answers(predict, split)["sentiment"]
         return sentiment_accuracy(answers.probabilities, answers.gold, split)
 
     def samples(self, predict: Predict) -> dict[str, str]:
@@ -147,18 +148,13 @@ class Sentiment(Task):
         shares = 100 * positive / (positive + negative)
         return {text: f"{share:.1f} % positive" for text, share in zip(SAMPLES, shares, strict=True)}
 
-    def confusion(self, predict: Predict) -> tuple[Sequence[str], Array]:
-        answers = self.answers(predict, "dev")
-        return LABELS, confusion(answers.gold, answers.given, len(LABELS))
-
-    def answers(self, predict: Predict, split: str) -> Answers:
-        """Returns what the model gives for the sentences of a split, in their order."""
+    def answers(self, predict: Predict, split: str) -> dict[str, Answers]:
         examples = self._splits[split]
         probabilities = np.zeros((len(examples), len(LABELS)))
         for rows in in_length_order(examples, EVALUATION_TOKENS):
             probabilities[rows] = predict(collate([examples[i] for i in rows]).inputs)["probabilities"]
         labels = np.array([LABEL_OF_GRADE[int(example.targets["grade"])] for example in examples])
-        return Answers(labels, probabilities)
+        return {"sentiment": Answers(labels, probabilities, np.arange(len(labels)))}
 
     def goldens(self) -> list[Example]:
         ordered = sorted(self._splits["dev"], key=len)

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,8 @@ from keras import ops
 from service.artifact import DataSource, Endpoint, Metric, TensorSpec
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.vocabulary import UNK, Vocabulary
-from training import conllu, corpora
+from training import conllu, corpora, raw_text
+from training.answers import Answers, temperature
 from training.buckets import best_buckets
 from training.cells import Tensor
 from training.config import Recipe
@@ -29,7 +30,7 @@ from training.dataset import (
 from training.models.counted import MostFrequentTag, MostFrequentTagSizes
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_tagger import WordTagger, WordTaggerSizes
-from training.scorer import ALL_TAGS, Answers, confusion, tagging_accuracy
+from training.scorer import ALL_TAGS, tagging_accuracy
 from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
 
 NETWORKS: dict[type, Callable[..., keras.Model]] = {
@@ -65,12 +66,13 @@ class TaggingRecipe(Recipe):
     sizes: TaggerSizes | WordTaggerSizes | MostFrequentTagSizes = field(default_factory=TaggerSizes)
 
     def task(self) -> "Tagging":
-        splits = {split: list(conllu.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
-        return Tagging(self, splits, corpora.sources(self.corpus))
+        files = {split: corpora.read(self.corpus, split) for split in ("train", "dev", "test")}
+        splits = {split: list(conllu.read(file)) for split, file in files.items()}
+        return Tagging(self, splits, corpora.sources(self.corpus), files)
 
 
 class Tagging(Task):
-    """See Task. splits: the sentences of train, dev and test."""
+    """See Task. splits: the sentences of train, dev and test; files: them in CoNLL-U, where raw text is measured."""
 
     kind = "tag"
     endpoint_name = "tag"
@@ -81,8 +83,10 @@ class Tagging(Task):
         recipe: TaggingRecipe,
         splits: dict[str, list[conllu.Tree]],
         data: tuple[DataSource, ...],
+        files: Mapping[str, str] | None = None,
     ) -> None:
         self.recipe: TaggingRecipe = recipe
+        self._files = files or {}
         self.data = data
         self.tokenizer = recipe.tokenizer
         train = splits["train"][: recipe.limit]
@@ -145,25 +149,42 @@ class Tagging(Task):
         known = [form in self._known for example in self._splits[split] for form in example.source]
         return tagging_accuracy(columns, np.array(known), split)
 
-    def confusion(self, predict: Predict) -> tuple[Sequence[str], Array]:
-        answers = self.answers(predict, "dev")["upos"]
-        return self.labels["upos"], confusion(answers.gold, answers.given, len(self.labels["upos"]))
-
     def answers(self, predict: Predict, split: str) -> dict[str, Answers]:
-        """Returns what each head gives for the words of a split, in their order."""
         examples = self._splits[split]
-        ordered: dict[str, list[Any]] = {head: [None] * len(examples) for head in HEADS}
+        groups = np.repeat(np.arange(len(examples)), [len(example) for example in examples])
+        return {
+            head: Answers(np.concatenate([example.targets[head] for example in examples]), np.concatenate(rows), groups)
+            for head, rows in self._probabilities(predict, examples).items()
+        }
+
+    def evaluate_text(self, predict: Predict, split: str) -> tuple[Metric, ...]:
+        if split not in self._files:
+            return ()
+        return raw_text.evaluate(self._files[split], lambda sentences: self.tag(predict, sentences), split)
+
+    def tag(self, predict: Predict, sentences: Sequence[Sequence[str]]) -> list[list[raw_text.Tags]]:
+        """Returns the tags of each word of each sentence."""
+        examples = [Example(tuple(forms), self._inputs(forms)) for forms in sentences]
+        columns = self._probabilities(predict, examples)
+        labels = [[[self.labels[h][i] for i in rows.argmax(-1)] for rows in columns[h]] for h in HEADS]
+        return [[raw_text.Tags(*tags) for tags in zip(*heads, strict=True)] for heads in zip(*labels, strict=True)]
+
+    def calibrate(self, model: keras.Model, predict: Predict) -> None:
+        """Divides the weights of each head, and with them its logits, by the temperature that suits dev."""
+        for head, answers in self.answers(predict, "dev").items():
+            dense = model.heads[head]
+            for weight in (dense.kernel, dense.bias):
+                weight.assign(weight / temperature(answers))
+
+    def _probabilities(self, predict: Predict, examples: Sequence[Example]) -> dict[str, list[Array]]:
+        """Returns what each head gives for the words of each example, each [T, K]."""
+        found: dict[str, list[Any]] = {head: [None] * len(examples) for head in HEADS}
         for rows in in_length_order(examples, EVALUATION_TOKENS):
             outputs = predict(collate([examples[i] for i in rows]).inputs)
             for head in HEADS:
                 for row, output in zip(rows, outputs[head], strict=True):
-                    ordered[head][row] = output[: len(examples[row])]
-        return {
-            head: Answers(
-                np.concatenate([example.targets[head] for example in examples]), np.concatenate(ordered[head])
-            )
-            for head in HEADS
-        }
+                    found[head][row] = output[: len(examples[row])]
+        return found
 
     def goldens(self) -> list[Example]:
         ordered = sorted(self._splits["dev"], key=len)
@@ -173,15 +194,17 @@ class Tagging(Task):
 
     def _example(self, tree: conllu.Tree) -> Example:
         forms = tree.forms
-        words, characters = self.vocabularies["words"], self.vocabularies["characters"]
-        inputs = {
-            "word_ids": encode_tokens(forms, words),
-            "char_ids": encode_characters(forms, characters, self.recipe.characters),
-        }
         targets = {}
         for head, ids in self._label_ids.items():
             targets[head] = np.array([ids.get(getattr(word, head), UNSEEN) for word in tree.words], np.int32)
-        return Example(forms, inputs, targets)
+        return Example(forms, self._inputs(forms), targets)
+
+    def _inputs(self, forms: Sequence[str]) -> dict[str, Array]:
+        words, characters = self.vocabularies["words"], self.vocabularies["characters"]
+        return {
+            "word_ids": encode_tokens(forms, words),
+            "char_ids": encode_characters(forms, characters, self.recipe.characters),
+        }
 
     def _with_unknown(self, word_ids: Array, rng: np.random.Generator) -> Array:
         """Drops words, the rare ones oftener, so that UNK is learnt."""

@@ -1,0 +1,81 @@
+"""What answers say of a model: confusion, F1 of labels, intervals, calibration."""
+
+import numpy as np
+import pytest
+
+from training.answers import (
+    Answers,
+    calibration_error,
+    confusion,
+    interval,
+    label_scores,
+    reliability,
+    temperature,
+)
+
+
+def answers(gold: list[int], given: list[int], sure: float = 1.0, labels: int = 3) -> Answers:
+    """Returns answers that give a label with one probability, the others alike."""
+    probabilities = np.full((len(gold), labels), (1 - sure) / (labels - 1))
+    probabilities[np.arange(len(gold)), given] = sure
+    return Answers(np.array(gold), probabilities, np.arange(len(gold)))
+
+
+def sampled(sharpness: float, items: int = 20_000) -> Answers:
+    """Returns answers whose logits are `sharpness` times as large as those that the right labels were drawn by."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(items, 4)) * 2
+    gold = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    shares = np.exp(sharpness * logits)
+    return Answers(gold, shares / shares.sum(axis=1, keepdims=True), np.arange(items))
+
+
+def test_confusion_and_scores_of_labels() -> None:
+    made = answers([0, 0, 0, 1, 1, 2, -2], [0, 0, 1, 1, 0, 2, 1])
+    np.testing.assert_array_equal(confusion(made), [[2, 1, 0], [1, 1, 0], [0, 0, 1]])
+    first, second, third = label_scores(made)
+    assert first == pytest.approx((200 / 3, 200 / 3, 200 / 3, 3))
+    assert second == pytest.approx((100 / 3, 50, 40, 2))  # what has a label unknown to the model was taken for it, too
+    assert third == (100, 100, 100, 1)
+
+
+def test_a_label_that_never_occurs_scores_nothing() -> None:
+    assert label_scores(answers([0], [0]))[1:] == [(0, 0, 0, 0)] * 2
+
+
+def test_an_interval_is_as_wide_as_chance_makes_it() -> None:
+    rng = np.random.default_rng(1)
+    gold = np.zeros(1000, int)
+    given = (rng.random(1000) < 0.1).astype(int)
+    low, high = interval(answers(gold.tolist(), given.tolist()))
+    assert low < 100 * np.mean(given == 0) < high
+    assert high - low == pytest.approx(2 * 1.96 * 100 * np.sqrt(0.1 * 0.9 / 1000), rel=0.15)
+
+
+def test_words_of_one_sentence_are_drawn_together() -> None:
+    right = np.repeat(np.arange(100) % 2, 10)  # whole sentences right or wrong
+    loose = answers(np.zeros(1000, int).tolist(), right.tolist())
+    together = Answers(loose.gold, loose.probabilities, np.repeat(np.arange(100), 10))
+    (low, high), (wide_low, wide_high) = interval(loose), interval(together)
+    assert wide_high - wide_low == pytest.approx(np.sqrt(10) * (high - low), rel=0.2)
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
+    assert calibration_error(answers([0] * 4, [0, 0, 0, 1], sure=0.75)) == pytest.approx(0)
+    assert calibration_error(answers([0] * 4, [0, 0, 1, 1], sure=0.9)) == pytest.approx(40)
+    bins = reliability(answers([0] * 4, [0, 0, 1, 1], sure=0.9))
+    assert bins.share.sum() == pytest.approx(1)
+    assert bins.accuracy[bins.share > 0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
+def test_temperature_undoes_what_made_the_answers_too_sure(sharpness: float) -> None:
+    made = sampled(sharpness)
+    found = temperature(made)
+    assert found == pytest.approx(sharpness, rel=0.05)
+    cooled = np.exp(np.log(made.probabilities) / found)
+    mended = Answers(made.gold, cooled / cooled.sum(axis=1, keepdims=True), made.groups)
+    np.testing.assert_array_equal(mended.given, made.given)
+    assert calibration_error(mended) < 2
+    if sharpness != 1:
+        assert calibration_error(made) > 5

@@ -1,0 +1,78 @@
+"""Tagging from raw text, as the CoNLL 2018 shared task scores it: the service's own sentences and tokens, then tags.
+
+F1 of a column is `2 right / (treebank + system)`, where a word is right that spans the same characters and has the same
+tag. Of the features, only the universal ones count, as in the shared task's script.
+
+Zeman et al. (2018), CoNLL 2018 Shared Task: Multilingual Parsing from Raw Text to Universal Dependencies.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import NamedTuple
+
+from service.artifact import Metric
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Sentence
+from training import conllu
+from training.segmentation import read_gold, score
+
+UNIVERSAL_FEATURES = frozenset(
+    "PronType NumType Poss Reflex Foreign Abbr Gender Animacy Number Case Definite Degree VerbForm Mood Tense Aspect "
+    "Voice Evident Polarity Person Polite".split()
+)
+
+
+class Tags(NamedTuple):
+    """The tags of a word; `feats` as CoNLL-U writes them."""
+
+    upos: str
+    xpos: str
+    feats: str
+
+
+Tagger = Callable[[Sequence[Sequence[str]]], list[list[Tags]]]  # the forms of sentences -> the tags of their words
+
+
+def evaluate(treebank: str, tag: Tagger, split: str) -> tuple[Metric, ...]:
+    """Cuts the raw text of a part of a treebank, tags it, and compares.
+
+    Args:
+        treebank: the part, in CoNLL-U.
+    """
+    text, gold = read_gold(treebank)
+    gold_tags = [[Tags(word.upos, word.xpos, word.feats) for word in tree.words] for tree in conllu.read(treebank)]
+    system = SpacyTokenizer().sentences(text)
+    system_tags = tag([[token.text for token in sentence.tokens] for sentence in system])
+    figures = {name.title(): value for name, value in asdict(score(gold, system)).items()}
+    figures |= tag_scores(_by_span(gold, gold_tags), _by_span(system, system_tags))
+    return tuple(
+        Metric(name=f"{name}, raw text", value=round(value, 2), unit="% F1", split=split)
+        for name, value in figures.items()
+    )
+
+
+def tag_scores(gold: dict[tuple[int, int], Tags], system: dict[tuple[int, int], Tags]) -> dict[str, float]:
+    """Returns the F1 of each column and of all, in percent, of words by their spans."""
+    columns: dict[str, Callable[[Tags], object]] = {
+        "UPOS": lambda tags: tags.upos,
+        "XPOS": lambda tags: tags.xpos,
+        "UFeats": lambda tags: _universal(tags.feats),
+        "AllTags": lambda tags: (tags.upos, tags.xpos, _universal(tags.feats)),
+    }
+    both = gold.keys() & system.keys()
+    return {
+        name: 100 * 2 * sum(column(gold[span]) == column(system[span]) for span in both) / (len(gold) + len(system))
+        for name, column in columns.items()
+    }
+
+
+def _by_span(sentences: Sequence[Sentence], tags: Sequence[Sequence[Tags]]) -> dict[tuple[int, int], Tags]:
+    return {
+        (token.start, token.end): tag
+        for sentence, row in zip(sentences, tags, strict=True)
+        for token, tag in zip(sentence.tokens, row, strict=True)
+    }
+
+
+def _universal(feats: str) -> frozenset[str]:
+    return frozenset(feat for feat in feats.split("|") if feat.split("=")[0] in UNIVERSAL_FEATURES)
