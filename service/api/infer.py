@@ -58,7 +58,9 @@ TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/tag", response_model=schemas.TagAnswer, responses=TAG_RESPONSES, summary="Part-of-speech tags")
+@router.post(
+    "/tag", operation_id="tag", response_model=schemas.TagAnswer, responses=TAG_RESPONSES, summary="Part-of-speech tags"
+)
 async def tag_(body: schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
     call, media_type = call_of(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
@@ -69,7 +71,7 @@ async def tag_(body: schemas.TagRequest, request: Request) -> Response:
     return await respond(request, as_json(task, texts, body.offsets))
 
 
-@router.post("/classify", response_model=schemas.ClassifyAnswer, summary="Sentiment")
+@router.post("/classify", operation_id="classify", response_model=schemas.ClassifyAnswer, summary="Sentiment")
 async def classify_(body: schemas.ClassifyRequest, request: Request) -> Response:
     """Judges texts: the probability of each label, over the whole of each text."""
     call = call_of(request)
@@ -87,7 +89,13 @@ GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/generate", response_model=schemas.GenerateAnswer, responses=GENERATE_RESPONSES, summary="Generated text")
+@router.post(
+    "/generate",
+    operation_id="generate",
+    response_model=schemas.GenerateAnswer,
+    responses=GENERATE_RESPONSES,
+    summary="Generated text",
+)
 async def generate_(body: schemas.GenerateRequest, request: Request) -> Response:
     """Continues prompts, character by character; with `stream`, sends the characters as they come."""
     call, media_type = call_of(request), wanted(request, (JSON, events.MEDIA_TYPE))

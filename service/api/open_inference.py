@@ -114,17 +114,19 @@ def _readiness(content: Ready) -> Response:
     return Response(content.model_dump_json(), 200 if content.ready else 503, media_type=JSON)
 
 
+def _request_schema() -> dict[str, Any]:
+    """Returns the schema of a request in one piece: the body is read by hand, so FastAPI lists no parts of it."""
+    schema = InferenceRequest.model_json_schema()
+    parts = schema.pop("$defs")
+    for field, part in (("inputs", "RequestInput"), ("outputs", "RequestOutput")):
+        schema["properties"][field]["items"] = parts[part]
+    return schema
+
+
 INFER: dict[str, Any] = {
     "response_model": InferenceResponse,
     "responses": problem.RESPONSES,
-    "openapi_extra": {
-        "requestBody": {
-            "required": True,
-            "content": {
-                JSON: {"schema": InferenceRequest.model_json_schema(ref_template="#/components/schemas/{model}")}
-            },
-        }
-    },
+    "openapi_extra": {"requestBody": {"required": True, "content": {JSON: {"schema": _request_schema()}}}},
 }
 
 

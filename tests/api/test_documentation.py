@@ -34,6 +34,13 @@ def test_every_field_has_a_description_and_an_example(document):
             assert "examples" in schema, f"{name}.{field}"
 
 
+def test_every_reference_leads_somewhere(document):
+    references = set(re.findall(r"'#/components/schemas/(\w+)'", str(document)))
+    assert "Problem" in references
+    assert references <= set(document["components"]["schemas"])
+    assert "$defs" not in str(document)
+
+
 @pytest.mark.parametrize("path", ["/tag", "/classify", "/generate"])
 def test_the_examples_are_answered(client, document, path):
     content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
