@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from fastapi import Request
 
 from service.api.context import Context, Timing, context, deadline, timing_of
 from service.engine.padding import Tensors
-from service.engine.protocol import Inference, Outcome
+from service.engine.protocol import Generation, Inference, Outcome
 from service.errors import DeadlineExceeded, Overloaded, TooLarge
 from service.registry import ModelVersion
 
@@ -51,10 +51,22 @@ class Call:
         outputs = iter(outcome.outputs)
         return [[next(outputs) for _ in pieces] for pieces in entries]
 
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Counts work that is rejected, expires, or is given up by its client; notes how long it waited in vain."""
+    async def generated(self, wish: Generation) -> AsyncGenerator[int, None]:
+        """Yields the ids of a text, and notes the time until the first of the request: for a slot and the prompt."""
         began = time.monotonic()
+        async with aclosing(self.here.engine.generate(wish)) as ids:
+            async for id in ids:
+                if "queue" not in self.timing.stages:
+                    self.timing.stages["queue"] = time.monotonic() - began
+                yield id
+
+    @contextmanager
+    def counted(self, waiting: str = "engine") -> Iterator[None]:
+        """Counts work that is rejected, expires, or is given up by its client; notes where its time went.
+
+        `waiting` is the stage to which the time counts while nothing is known of it.
+        """
+        began, stages = time.monotonic(), self.timing.stages
         try:
             yield
         except Overloaded:
@@ -62,11 +74,15 @@ class Call:
             raise
         except DeadlineExceeded:
             self.here.metrics.expired.inc()
-            self.timing.stages["engine"] = time.monotonic() - began
+            if "queue" not in stages:
+                stages[waiting] = time.monotonic() - began
             raise
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             self.here.metrics.cancelled.inc()
             raise
+        finally:
+            if "queue" in stages:
+                stages["inference"] = time.monotonic() - began - stages["queue"]
 
 
 def call_of(request: Request) -> Call:

@@ -66,7 +66,7 @@ async def generate(call: Call, body: schemas.GenerateRequest) -> dict[str, Any]:
     task, wanted = wishes(call, body)
 
     async def continued(wish: Generation) -> dict[str, Any]:
-        text = await task.decode(call.here.engine.generate(wish), body.stop)
+        text = await task.decode(call.generated(wish), body.stop)
         return {
             "text": text.text,
             "finish_reason": text.end.finish_reason,
@@ -74,7 +74,7 @@ async def generate(call: Call, body: schemas.GenerateRequest) -> dict[str, Any]:
             "seed": wish.seed,
         }
 
-    with call.counted():
+    with call.counted("queue"):
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(continued(wish)) for wish in wanted]
@@ -93,7 +93,7 @@ async def stream(call: Call, body: schemas.GenerateRequest) -> AsyncGenerator[Pi
 
     async def follow(index: int, wish: Generation) -> None:
         try:
-            async with aclosing(task.pieces(call.here.engine.generate(wish), body.stop)) as pieces:
+            async with aclosing(task.pieces(call.generated(wish), body.stop)) as pieces:
                 async for piece in pieces:
                     queue.put_nowait(Finish(index, piece, wish.seed) if isinstance(piece, End) else Piece(index, piece))
         except TagwerkError as error:
@@ -102,7 +102,7 @@ async def stream(call: Call, body: schemas.GenerateRequest) -> AsyncGenerator[Pi
     tasks = [asyncio.create_task(follow(index, wish)) for index, wish in enumerate(wanted)]
     unfinished = len(tasks)
     try:
-        with call.counted():
+        with call.counted("queue"):
             while unfinished:
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):

@@ -44,7 +44,12 @@ ALLOWED = {
     "string_too_short": "at least {min_length} characters",
     "string_too_long": "at most {max_length} characters",
 }
-STAGES = {"tokenize": "tokenizing", "engine": "waiting for the device and its work"}
+STAGES = {
+    "tokenize": "tokenizing",
+    "engine": "the queue and the device",
+    "queue": "waiting for the first token",
+    "inference": "generating",
+}
 RETRY_AFTER_SECONDS = 1  # while the engine is not there
 
 PREFIX = "urn:tagwerk:problem:"

@@ -46,6 +46,8 @@ def test_every_answer_has_its_id_and_its_timing(client):
     stages = dict(re.findall(r"(\w+);dur=([\d.]+)", response.headers["server-timing"]))
     assert list(stages) == ["tokenize", "queue", "inference", "total"]
     assert float(stages["total"]) >= float(stages["inference"]) > 0
+    generated = client.post("/generate", json={"prompt": "A", "max_tokens": 5}).headers["server-timing"]
+    assert re.findall(r"(\w+);dur", generated) == ["queue", "inference", "total"]
     assert client.get("/livez").headers["x-request-id"] != client.get("/livez").headers["x-request-id"]
     assert "evil" not in client.get("/livez", headers={"X-Request-ID": "evil" * 100}).headers["x-request-id"]
 
