@@ -23,13 +23,6 @@ def best_buckets(counts: Mapping[int, int], number: int) -> tuple[int, ...]:
     return best[-1][1]
 
 
-def with_longer(buckets: tuple[int, ...], longest: int) -> tuple[int, ...]:
-    """Adds buckets beyond the last, each twice as long as the one before, up to `longest`."""
-    while 2 * buckets[-1] < longest:
-        buckets += (2 * buckets[-1],)
-    return (*buckets, longest)
-
-
 def _with(
     best: list[tuple[int, tuple[int, ...]]], lengths: list[int], sequences: list[int], i: int
 ) -> list[tuple[int, tuple[int, ...]]]:

@@ -1,10 +1,9 @@
 from itertools import combinations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.buckets import best_buckets, with_longer
+from training.buckets import best_buckets
 
 
 def cells(counts: dict[int, int], buckets: tuple[int, ...]) -> int:
@@ -18,10 +17,3 @@ def test_no_other_buckets_pad_less(counts: dict[int, int], number: int) -> None:
     assert len(found) <= number
     others = [c for n in range(1, number + 1) for c in combinations(sorted(counts), n) if c[-1] == max(counts)]
     assert cells(counts, found) == min(cells(counts, other) for other in others)
-
-
-@pytest.mark.parametrize(
-    ("buckets", "longest", "expected"), [((3, 50), 300, (3, 50, 100, 200, 300)), ((4, 8), 16, (4, 8, 16))]
-)
-def test_longer_buckets_double(buckets: tuple[int, ...], longest: int, expected: tuple[int, ...]) -> None:
-    assert with_longer(buckets, longest) == expected

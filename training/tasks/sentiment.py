@@ -16,7 +16,7 @@ from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import PAD, UNK, Vocabulary
 from training import corpora, sst
 from training.answers import Answers
-from training.buckets import best_buckets, with_longer
+from training.buckets import best_buckets
 from training.cells import Tensor
 from training.config import Recipe
 from training.dataset import Array, Batch, Example, bucketed, collate, in_length_order
@@ -33,8 +33,7 @@ SAMPLES = ("the food was good , not bad at all .", "the food was bad , not good 
 LABELS = ("negative", "neutral", "positive")
 LABEL_OF_GRADE = (0, 0, 1, 2, 2)
 EVALUATION_TOKENS = 2000  # positions in a batch
-BUCKETS = 8
-LONGEST = 512  # tokens of a text that are read at once; reviews are longer than the sentences of the treebank
+BUCKETS = 10
 GOLDEN_LENGTHS = (2, 3, 5, 8, 13, 21, 34)
 
 
@@ -91,7 +90,7 @@ class Sentiment(Task):
         self.vocabularies = {"words": words}
         self.labels = {"sentiment": LABELS}
         self.lengths = dict(Counter(len(sentence.tokens) for sentence in sentences["train"]))
-        self.length_buckets = with_longer(best_buckets(self.lengths, BUCKETS), LONGEST)
+        self.length_buckets = best_buckets(self.lengths, BUCKETS)
         self.endpoint = Endpoint(
             inputs={
                 "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),

@@ -1,0 +1,80 @@
+"""Long inputs on the committed models: windows and pieces against the whole."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from service.backend.saved_model import TensorFlowBackend
+from service.engine.padding import Grid, Tensors, pad, unpad
+from service.registry import ModelVersion
+from service.tasks.sentiment import Sentiment
+from service.tasks.tagging import Tag, Tagging, windows
+from service.text.spacy_tokenizer import SpacyTokenizer
+from tests.backend.test_saved_model import backend, newest  # noqa: F401 (a fixture)
+
+CLAUSES = (
+    "the old captain who had lost his ship told us that nobody believed him",
+    "she reads the morning paper before her children wake up and leave for school",
+    "they will probably sell the house near the river next year",
+    "I can't say whether the meeting was useful for anyone there",
+    "two dogs ran quickly across the muddy field behind the church",
+)
+
+
+def tokens_of(clauses: int) -> list[str]:
+    text = " and ".join(CLAUSES[i % len(CLAUSES)] for i in range(clauses)) + "."
+    return [token.text for token in SpacyTokenizer().tokens(text)]
+
+
+def outputs_of(version: ModelVersion, model, grid: Grid, examples: Sequence[Tensors]) -> list[Tensors]:
+    outputs = []
+    for example in examples:
+        length = grid.bucket(len(example["word_ids"]))
+        batch = pad([example], version.manifest.endpoint.inputs, (1, length))
+        outputs += unpad(model.run(batch.inputs), batch, model.timed_outputs)
+    return outputs
+
+
+@pytest.mark.parametrize("clauses", [6, 9, 21])
+def test_a_long_sentence_is_tagged_in_windows_as_it_would_be_whole(backend: TensorFlowBackend, clauses):  # noqa: F811
+    version = newest("tagger-en")
+    tokens = tokens_of(clauses)
+    model = backend.load_sequence_model(version.folder, version.manifest)
+    grid = Grid((1,), (64, 320))
+    list(model.warm_up(grid))
+
+    def tags(longest: int) -> list[Tag]:
+        tagging = Tagging(version, longest)
+        return tagging.decode(len(tokens), outputs_of(version, model, grid, tagging.encode(tokens)))
+
+    whole, seen_in_windows = tags(320), tags(64)
+    assert len(whole) == len(seen_in_windows) == len(tokens) > 64
+    for window in windows(len(tokens), 64):
+        for seam in {window.keep_start, window.keep_end} - {0, len(tokens)}:
+            near = slice(seam - 8, seam + 8)
+            assert [tag.upos for tag in seen_in_windows[near]] == [tag.upos for tag in whole[near]]
+    same = [tag[:3] == other[:3] for tag, other in zip(whole, seen_in_windows, strict=True)]
+    assert np.mean(same) > 0.98
+
+
+def test_all_pieces_of_a_long_text_count(backend: TensorFlowBackend):  # noqa: F811
+    version = newest("sentiment-en")
+    model = backend.load_sequence_model(version.folder, version.manifest)
+    longest = version.manifest.length_buckets[-1]
+    grid = Grid((1,), (longest,))
+    list(model.warm_up(grid))
+    sentiment = Sentiment(version, longest)
+
+    def positive(tokens: list[str]) -> float:
+        examples = sentiment.encode(tokens)
+        assert len(examples) == -(-len(tokens) // longest)
+        assert sum(len(example["word_ids"]) for example in examples) == len(tokens), "a word is left out"
+        lengths = [len(example["word_ids"]) for example in examples]
+        return sentiment.decode(outputs_of(version, model, grid, examples), lengths).scores["positive"]
+
+    filler = "it runs for ninety minutes .".split() * 40
+    praise = "it is wonderful , brilliant and moving .".split() * 8
+    plain = positive(filler)
+    for place in (0, 100, len(filler)):
+        assert positive([*filler[:place], *praise, *filler[place:]]) > plain + 0.1, f"praise at {place} does not count"
