@@ -37,6 +37,9 @@ class Corpus:
 
 
 _EWT = "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/r2.16"
+_SEQUOIA = (
+    "https://raw.githubusercontent.com/UniversalDependencies/UD_French-Sequoia/f5b049600c89d2cf15ebbec860f75d703884d32b"
+)
 _SST = "https://raw.githubusercontent.com/munikarmanish/RNTN/12bb731ba9fbdcdf2368b8515a241773f2b97547/trees"
 _CHAR_RNN = "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e"
 
@@ -64,6 +67,32 @@ CORPORA = {
                 address=f"{_EWT}/en_ewt-ud-test.conllu",
                 size=1_804_515,
                 sha256="e266e515a0a7547657ed3d90d9ba46487d6bd251f27ad4269d4e8a427c8555cd",
+            ),
+        },
+    ),
+    "sequoia": Corpus(
+        title="Universal Dependencies French Sequoia",
+        folder="ud_french_sequoia",
+        licence="LGPL-LR",
+        citation="Candito and Seddah (2012), Le corpus Sequoia, TALN",
+        files={
+            "train": File(
+                name="fr_sequoia-ud-train.conllu",
+                address=f"{_SEQUOIA}/fr_sequoia-ud-train.conllu",
+                size=3_246_253,
+                sha256="56424954edf9d20a4d1184e37bfe931fb7c64da82bf2a587b4f35b828d79d767",
+            ),
+            "dev": File(
+                name="fr_sequoia-ud-dev.conllu",
+                address=f"{_SEQUOIA}/fr_sequoia-ud-dev.conllu",
+                size=643_734,
+                sha256="a5138dc5e8886484c2f8919e97113f56b9e4329e5cf2a999c021d6ee45e8b45d",
+            ),
+            "test": File(
+                name="fr_sequoia-ud-test.conllu",
+                address=f"{_SEQUOIA}/fr_sequoia-ud-test.conllu",
+                size=644_731,
+                sha256="a650e7a223fe191009ded17cedae740659449be20354bd68205c376de4ddef2d",
             ),
         },
     ),

@@ -68,11 +68,12 @@ class TaggingRecipe(Recipe):
     def task(self) -> "Tagging":
         files = {split: corpora.read(self.corpus, split) for split in ("train", "dev", "test")}
         splits = {split: list(conllu.read(file)) for split, file in files.items()}
-        return Tagging(self, splits, corpora.sources(self.corpus), files)
+        return Tagging(self, splits, corpora.sources(self.corpus), files if self.language == "en" else None)
 
 
 class Tagging(Task):
-    """See Task. splits: the sentences of train, dev and test; files: them in CoNLL-U, where raw text is measured."""
+    """See Task. splits: the sentences of train, dev and test; files: them in CoNLL-U, to be measured from raw
+    text, which the service's tokenizer cuts where it is English."""
 
     kind = "tag"
     endpoint_name = "tag"
@@ -94,11 +95,12 @@ class Tagging(Task):
         words = Vocabulary.count(forms, at_least=recipe.word_count, lowercase=True)
         characters = Vocabulary.count(character for form in forms for character in form)
         self.vocabularies = {"words": words, "characters": characters}
-        self.labels = {head: _labels(getattr(w, head) for tree in train for w in tree.words) for head in HEADS}
+        columns = {head: _labels(getattr(w, head) for tree in train for w in tree.words) for head in HEADS}
+        self.labels = {head: labels for head, labels in columns.items() if len(labels) > 1}  # else nothing is said
         self._label_ids = {head: {label: i for i, label in enumerate(labels)} for head, labels in self.labels.items()}
         self.lengths = dict(Counter(len(tree.words) for tree in train))
         self.length_buckets = best_buckets(self.lengths, BUCKETS)
-        self.endpoint = _endpoint(recipe.characters, {head: len(self.labels[head]) for head in HEADS})
+        self.endpoint = _endpoint(recipe.characters, {head: len(labels) for head, labels in self.labels.items()})
         self._known = frozenset(forms)
         self._splits = {
             split: [self._example(tree) for tree in trees] for split, trees in (splits | {"train": train}).items()
@@ -125,7 +127,7 @@ class Tagging(Task):
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         logits = model(**inputs, training=True)
-        return sum(_cross_entropy(targets[head], logits[head]) for head in HEADS), state
+        return sum(_cross_entropy(targets[head], logits[head]) for head in self.labels), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         return _probabilities(model(**inputs, training=False))
@@ -145,7 +147,7 @@ class Tagging(Task):
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         answers = self.answers(predict, split)
-        columns = {name: answers[head].right for head, name in HEADS.items()}
+        columns = {HEADS[head]: given.right for head, given in answers.items()}
         known = [form in self._known for example in self._splits[split] for form in example.source]
         return tagging_accuracy(columns, np.array(known), split)
 
@@ -178,10 +180,10 @@ class Tagging(Task):
 
     def _probabilities(self, predict: Predict, examples: Sequence[Example]) -> dict[str, list[Array]]:
         """Returns what each head gives for the words of each example, each [T, K]."""
-        found: dict[str, list[Any]] = {head: [None] * len(examples) for head in HEADS}
+        found: dict[str, list[Any]] = {head: [None] * len(examples) for head in self.labels}
         for rows in in_length_order(examples, EVALUATION_TOKENS):
             outputs = predict(collate([examples[i] for i in rows]).inputs)
-            for head in HEADS:
+            for head in self.labels:
                 for row, output in zip(rows, outputs[head], strict=True):
                     found[head][row] = output[: len(examples[row])]
         return found
