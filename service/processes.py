@@ -7,14 +7,16 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from service.api.context import Context
 from service.api.server import Server
 from service.backend.base import Backend
-from service.backend.cache import keep_executables
+from service.backend.cache import compiling_alone, keep_executables
 from service.engine.local import LocalEngine
+from service.engine.pool import EnginePool
 from service.engine.protocol import Engine, ModelState
 from service.engine.remote import RemoteEngine
 from service.engine.server import EngineServer
@@ -41,7 +43,9 @@ def run_everything(settings: Settings, listening: socket.socket) -> int:
 def run_worker(settings: Settings, listening: socket.socket) -> int:
     """Serves HTTP for the engine at the address in the settings, until told to stop; returns the exit status."""
     versions, refused = scan_store(settings)
-    return _serve(settings, listening, RemoteEngine(settings.engine_address), versions, refused, Metrics())
+    engines = [RemoteEngine(address) for address in settings.engine_address]
+    engine = EnginePool(engines) if len(engines) > 1 else engines[0]
+    return _serve(settings, listening, engine, versions, refused, Metrics())
 
 
 def run_engine(settings: Settings) -> int:
@@ -57,7 +61,7 @@ async def _run_engine(settings: Settings, local: LocalEngine) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     server = EngineServer(engine)
-    async with await server.listen(settings.engine_address):
+    async with await server.listen(settings.engine_address[0]):
         starting = asyncio.create_task(engine.start(server.report))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -107,7 +111,10 @@ def make_engine(settings: Settings, versions: Sequence[ModelVersion], metrics: M
 
         return TensorFlowBackend(settings.device, settings.device_threads)
 
-    return LocalEngine(settings, versions, make_backend, metrics)
+    def loading(stopped: Callable[[], bool]) -> AbstractContextManager[None]:
+        return compiling_alone(Path(settings.xla_cache), stopped) if settings.xla_cache else nullcontext()
+
+    return LocalEngine(settings, versions, make_backend, metrics, loading=loading)
 
 
 def _serve(

@@ -15,6 +15,7 @@ def _parts(value: object) -> object:
 
 
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_parts)]
+Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
 Origins = Annotated[
     tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...], NoDecode, BeforeValidator(_parts)
 ]
@@ -30,9 +31,11 @@ class Settings(BaseSettings):
     workers: int = Field(
         1, ge=0, description="Processes that speak HTTP, beside the one that runs the models. 0 is one process for all."
     )
-    engine_address: str = Field(
-        "",
-        description="Where tagwerk engine listens and tagwerk api connects: the path of a Unix socket, or host:port.",
+    engines: int = Field(1, ge=1, description="Processes that run the models, each with a copy of them.")
+    engine_address: Addresses = Field(
+        (),
+        description="Where tagwerk engine listens and tagwerk api connects: the path of a Unix socket, or host:port; "
+        "tagwerk api takes several, comma-separated.",
     )
     model_store: Path = Field(Path("model_store"), description="Folder of the models.")
     device: Literal["auto", "cpu", "gpu"] = Field(

@@ -1,4 +1,4 @@
-"""Starts the engine and the api workers, and starts them again when they die."""
+"""Starts the engines and the api workers, and starts them again when they die."""
 
 import logging
 import os
@@ -55,7 +55,7 @@ class Child:
 
 
 class Supervisor:
-    """One engine and some workers, which share the listening socket. All of them end with it, however it ends."""
+    """Engines and workers, which share the listening socket. All of them end with it, however it ends."""
 
     def __init__(self, settings: Settings, listening: socket.socket) -> None:
         self._settings = settings
@@ -69,29 +69,37 @@ class Supervisor:
         from service.metrics import Metrics  # it looks for the folder when it is imported
 
         self._restarts = Metrics().restarts
-        environment = os.environ | {
-            "TAGWERK_ENGINE_ADDRESS": settings.engine_address or str(self._folder / "engine"),
-        }
+        addresses = settings.engine_address or tuple(str(self._folder / f"engine-{i}") for i in range(settings.engines))
+        # Engines share their executables, and one that is started again finds them.
+        environment = os.environ | {"TAGWERK_XLA_CACHE": settings.xla_cache or str(self._folder / "xla")}
         common = [sys.executable, "-m", "service"]
         lifelong = ["--lifeline", str(lifeline)]
-        socket_number = str(listening.fileno())
-        self._engine = Child("engine", "engine", [*common, "engine", *lifelong], environment, (lifeline,))
+        self._engines = [
+            Child(
+                "engine",
+                "engine" if len(addresses) == 1 else f"engine {number}",
+                [*common, "engine", *lifelong],
+                environment | {"TAGWERK_ENGINE_ADDRESS": address},
+                (lifeline,),
+            )
+            for number, address in enumerate(addresses, start=1)
+        ]
         self._workers = [
             Child(
                 "worker",
-                f"worker {number + 1}",
-                [*common, "api", *lifelong, "--socket", socket_number],
-                environment,
+                f"worker {number}",
+                [*common, "api", *lifelong, "--socket", str(listening.fileno())],
+                environment | {"TAGWERK_ENGINE_ADDRESS": ",".join(addresses)},
                 (lifeline, listening.fileno()),
             )
-            for number in range(settings.workers)
+            for number in range(1, settings.workers + 1)
         ]
 
     def run(self) -> int:
         """Supervises until SIGTERM or SIGINT; returns the exit status. Raises ConfigurationError."""
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._on_signal)
-        children = [self._engine, *self._workers]
+        children = [*self._engines, *self._workers]
         for child in children:
             self._restarts.labels(child.kind).inc(0)  # so that it is there before the first
         try:
@@ -132,7 +140,7 @@ class Supervisor:
         """Workers drain first, while the engine still answers them."""
         self._listening.close()  # the workers have it too; the last of them closes it for good
         patience = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + 5
-        statuses = [self._end(self._workers, patience), self._end([self._engine], patience)]
+        statuses = [self._end(self._workers, patience), self._end(self._engines, patience)]
         return max(statuses)
 
     def _end(self, children: list[Child], patience: float) -> int:
@@ -153,7 +161,7 @@ class Supervisor:
 
 
 def supervise(settings: Settings, listening: socket.socket) -> int:
-    """Runs the service as one engine process and the workers of the settings; returns the exit status."""
+    """Runs the service as the engines and the workers of the settings; returns the exit status."""
     try:
         return Supervisor(settings, listening).run()
     except TagwerkError as error:

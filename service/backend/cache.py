@@ -1,8 +1,12 @@
 """Keeps XLA's executables between starts."""
 
+import fcntl
 import hashlib
 import os
 import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -36,3 +40,20 @@ def _tensorflow() -> str:
         except PackageNotFoundError:
             pass
     return "none"
+
+
+@contextmanager
+def compiling_alone(folder: Path, stopped: Callable[[], bool]) -> Iterator[None]:
+    """Holds the folder for the block: of engines that start together, one compiles and the others read what it kept.
+
+    One that is `stopped` while it waits goes on at once.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        while not stopped():
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # free again when this process ends, however it ends
+                break
+            except BlockingIOError:
+                time.sleep(0.1)
+        yield

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from service.backend.base import Backend
 from service.engine.driver import Driver
@@ -26,7 +27,10 @@ class LocalEngine:
         make_backend: Callable[[], Backend],
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
+        loading: Callable[[Callable[[], bool]], AbstractContextManager[None]] = lambda stopped: nullcontext(),
     ) -> None:
+        """Models are loaded in the context of `loading`, which learns whether the engine is told to stop meanwhile."""
+        self._loading = loading
         self._driver = Driver(settings, versions, make_backend, metrics, self, clock)
         self._clock = clock
         self._waiters: dict[Job, asyncio.Future[None]] = {}
@@ -53,7 +57,8 @@ class LocalEngine:
 
     def _drive(self, loaded: asyncio.Future[None]) -> None:
         try:
-            self._driver.load()
+            with self._loading(lambda: self._driver.state is not State.STARTING):
+                self._driver.load()
         except BaseException as error:
             self._loop.call_soon_threadsafe(loaded.set_exception, error)
             return

@@ -77,6 +77,40 @@ def test_an_engine_that_is_killed_comes_back_and_nobody_hangs(tmp_path):
         assert server.stop() == 0
 
 
+def test_one_of_two_engines_is_killed_and_no_request_fails(tmp_path):
+    answered = 0
+
+    async def load(server: Server) -> None:
+        nonlocal answered
+        over = asyncio.Event()
+
+        async def talk() -> None:
+            nonlocal answered
+            async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+                while not over.is_set():
+                    assert (await client.post("/tag", json=SENTENCE)).status_code == 200
+                    answered += 1
+
+        async def kill() -> None:
+            await asyncio.sleep(1)
+            os.kill(children(server.process.pid)["engine"], signal.SIGKILL)
+            await asyncio.sleep(2)
+            over.set()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(8):
+                group.create_task(talk())
+            group.create_task(kill())
+
+    with start_server(tmp_path / "log", **TINY, TAGWERK_WORKERS="1", TAGWERK_ENGINES="2") as server:
+        server.wait_until_ready()
+        wait_until(lambda: metric(server.url, 'tagwerk_model_info{model="tagger-en"') == 2, seconds=120)
+        asyncio.run(load(server))
+        assert answered > 16
+        assert "starting it again" in server.log.read_text()
+        assert server.stop() == 0
+
+
 def test_a_worker_that_is_killed_loses_its_own_requests_alone_and_comes_back(tmp_path):
     lost: Counter[int] = Counter()
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from service.engine.local import LocalEngine
+from service.engine.pool import EnginePool
 from service.engine.protocol import Engine, Generation, Inference, ModelKey, State
 from service.engine.remote import RemoteEngine
 from service.engine.server import EngineServer
@@ -69,7 +70,14 @@ async def sharing_engine(device: Device, settings: Settings = SETTINGS) -> Async
         yield SharingEngine(behind)
 
 
-@pytest.fixture(params=[local_engine, remote_engine, sharing_engine])
+@asynccontextmanager
+async def pooled_engine(device: Device, settings: Settings = SETTINGS) -> AsyncIterator[EnginePool]:
+    """A pool of one that serves and one that is not there."""
+    async with local_engine(device, settings) as behind:
+        yield EnginePool([RemoteEngine("/nowhere"), behind])
+
+
+@pytest.fixture(params=[local_engine, remote_engine, sharing_engine, pooled_engine])
 def engine(request: pytest.FixtureRequest):
     return request.param
 

@@ -1,0 +1,74 @@
+"""Several engines as one: each request goes to the one that has least to do."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from service.engine.protocol import Engine, Generation, Inference, ModelKey, ModelState, Outcome, State
+from service.errors import EngineUnavailable
+
+# What the pool says of a state that its engines do not share: the best of them.
+ORDER = (State.READY, State.STARTING, State.DRAINING, State.REFUSED, State.STOPPED)
+
+
+class EnginePool:
+    """Engine in front of several. As long as one of them is ready, so is the pool.
+
+    A request whose engine dies is asked of another, since it has changed nothing. A text that has begun is lost with
+    its engine.
+    """
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self._engines = engines
+        self._tokens = dict.fromkeys(engines, 0)  # under way
+        self._texts = dict.fromkeys(engines, 0)
+
+    def state(self) -> State:
+        """Says whether an engine takes requests."""
+        return min((engine.state() for engine in self._engines), key=ORDER.index)
+
+    def models(self) -> Sequence[ModelState]:
+        """Lists the model versions, each in the best state that it has in any engine."""
+        best: dict[ModelKey, ModelState] = {}
+        for state in (state for engine in self._engines for state in engine.models()):
+            known = best.setdefault(state.key, state)
+            best[state.key] = min(known, state, key=lambda one: ORDER.index(one.state))
+        return list(best.values())
+
+    async def start(self, on_change: Callable[[], None]) -> None:
+        """Starts all engines; see `Engine.start`."""
+        await asyncio.gather(*(engine.start(on_change) for engine in self._engines))
+
+    async def infer(self, request: Inference) -> Outcome:
+        """Runs all examples of a request on one engine; see `Engine.infer`."""
+        tokens = sum(next(iter(example.values())).shape[0] for example in request.examples)
+        while True:
+            engine = self._least(self._tokens, request.model)
+            self._tokens[engine] += tokens
+            try:
+                return await engine.infer(request)
+            except EngineUnavailable:
+                if self.state() is not State.READY:
+                    raise
+            finally:
+                self._tokens[engine] -= tokens
+
+    async def generate(self, request: Generation) -> AsyncGenerator[int, None]:
+        """Yields the ids that one engine generates; see `Engine.generate`."""
+        engine = self._least(self._texts, request.model)
+        self._texts[engine] += 1
+        text = engine.generate(request)
+        try:
+            async for id in text:
+                yield id
+        finally:
+            self._texts[engine] -= 1
+            await text.aclose()
+
+    async def close(self) -> None:
+        """Closes all engines; see `Engine.close`."""
+        await asyncio.gather(*(engine.close() for engine in self._engines))
+
+    def _least(self, load: dict[Engine, int], model: ModelKey) -> Engine:
+        ready = [engine for engine in self._engines if engine.state() is State.READY]
+        having = [engine for engine in ready if ModelState(model, State.READY) in engine.models()]
+        return min(having or ready or self._engines, key=load.__getitem__)

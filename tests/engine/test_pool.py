@@ -1,0 +1,110 @@
+"""Several engines as one: who gets a request, and what becomes of it when an engine dies."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from service.engine.local import LocalEngine
+from service.engine.pool import EnginePool
+from service.engine.protocol import ModelState, State
+from service.errors import DeviceFailed, EngineUnavailable
+from tests.engine.test_engines import LM, TAGGER, local_engine, prompt, remote_engine, request, run, until
+from tests.fakes import Device, failing
+
+
+@asynccontextmanager
+async def pool(*devices: Device, engine=local_engine) -> AsyncIterator[EnginePool]:
+    async with AsyncExitStack() as stack:
+        yield EnginePool([await stack.enter_async_context(engine(device)) for device in devices])
+
+
+def test_each_request_goes_to_the_engine_that_has_least_to_do():
+    async def test():
+        devices = [Device(), Device(), Device()]
+        async with pool(*devices) as made:
+            for device in devices:
+                device.shapes.clear()
+                device.go.clear()
+            rows = [[1] * 8, [2] * 2, [3] * 3, [4], [5]]
+            tasks = []
+            for row in rows:
+                tasks.append(asyncio.create_task(made.infer(request(row))))
+                await asyncio.sleep(0.01)
+            for device in devices:
+                device.go.set()
+            outcomes = await asyncio.gather(*tasks)
+            assert [outcome.outputs[0]["ids"].tolist() for outcome in outcomes] == rows
+            assert [device.shapes for device in devices] == [[(1, 8)], [(1, 4), (2, 4)], [(1, 4)]]
+
+    run(test())
+
+
+def test_texts_are_spread():
+    async def test():
+        devices = [Device(), Device()]
+        async with pool(*devices) as made:
+            texts = [made.generate(prompt(i, max_tokens=10**6)) for i in range(4)]
+            for i, text in enumerate(texts):
+                assert await anext(text) == i + 1
+            assert [len(set(device.steps[-1]["slots"][:2].tolist())) for device in devices] == [2, 2]
+            for text in texts:
+                await text.aclose()
+            assert made._texts == dict.fromkeys(made._engines, 0)
+
+    run(test())
+
+
+def test_a_request_whose_engine_dies_is_answered_by_another():
+    async def test():
+        devices = [Device(), Device()]
+        async with pool(*devices, engine=remote_engine) as made:
+            devices[0].go.clear()
+            devices[0].busy.clear()
+            waiting = asyncio.create_task(made.infer(request([1, 2])))
+            await until(devices[0].busy.is_set)
+            made._engines[0]._connection._transport.abort()
+            assert int((await waiting).outputs[0]["sum"]) == 3
+            devices[0].go.set()
+
+    run(test())
+
+
+def test_an_error_of_the_device_is_not_tried_again():
+    async def test():
+        devices = [Device(), Device()]
+        async with pool(*devices) as made:
+            devices[0].failure = failing()
+            with pytest.raises(DeviceFailed):
+                await made.infer(request([1]))
+            assert made._tokens == dict.fromkeys(made._engines, 0)
+
+    run(test())
+
+
+def test_the_pool_is_ready_as_long_as_an_engine_is():
+    async def test():
+        async with pool(Device(), Device()) as made:
+            first, second = made._engines
+            assert isinstance(first, LocalEngine)
+            await first.close()
+            assert (first.state(), made.state()) == (State.STOPPED, State.READY)
+            assert int((await made.infer(request([1]))).outputs[0]["sum"]) == 1
+            await second.close()
+            assert made.state() is State.STOPPED
+            with pytest.raises(EngineUnavailable):
+                await made.infer(request([1]))
+
+    run(test())
+
+
+def test_a_model_is_as_ready_as_in_its_best_engine():
+    async def test():
+        broken = Device()
+        broken.broken = {"tagger"}
+        async with pool(broken, Device()) as made:
+            assert made.models() == [ModelState(TAGGER, State.READY), ModelState(LM, State.READY)]
+            assert int((await made.infer(request([1]))).outputs[0]["sum"]) == 1
+
+    run(test())
