@@ -61,6 +61,8 @@ class Supervisor:
         self._settings = settings
         self._listening = listening
         self._signals = 0
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, self._on_signal)
         self._folder = Path(tempfile.mkdtemp(prefix="tagwerk-"))  # readable by its own user alone
         lifeline, self._held = os.pipe()
         metrics = self._folder / "metrics"
@@ -97,8 +99,6 @@ class Supervisor:
 
     def run(self) -> int:
         """Supervises until SIGTERM or SIGINT; returns the exit status. Raises ConfigurationError."""
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, self._on_signal)
         children = [*self._engines, *self._workers]
         for child in children:
             self._restarts.labels(child.kind).inc(0)  # so that it is there before the first
