@@ -3,6 +3,7 @@
 # make test          the tests
 # make bench         this service and a plain FastAPI app, on the same models
 # make bench-peers   this service and mosec, LitServe, BentoML and Ray Serve, too
+# make bench-runtimes  the tagger's step in TensorFlow, ONNX Runtime, OpenVINO and PyTorch
 # make figures       its latencies under several loads, padding, memory
 # make lock          newer dependencies
 
@@ -12,8 +13,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 SERVE := .venv
 DEV := .venv-dev
 PEERS := .venv-peers
+RUNTIMES := .venv-runtimes
 
-.PHONY: serve check test bench bench-peers figures peers lock clean
+.PHONY: serve check test bench bench-peers bench-runtimes figures peers lock clean
 
 serve: $(SERVE)/installed
 	TAGWERK_XLA_CACHE=$${TAGWERK_XLA_CACHE-.cache/xla} $(SERVE)/bin/tagwerk serve
@@ -32,6 +34,9 @@ bench: $(DEV)/installed
 bench-peers: $(DEV)/installed peers
 	$(DEV)/bin/python -m loadtests.bench --peers plain mosec litserve bentoml ray --endpoints tag
 
+bench-runtimes: $(RUNTIMES)/installed
+	$(RUNTIMES)/bin/python -m loadtests.runtimes
+
 figures: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.figures
 
@@ -41,7 +46,7 @@ lock: $(DEV)/installed
 	$(DEV)/bin/uv pip compile pyproject.toml --universal --all-extras --upgrade --no-annotate --no-header --no-emit-index-url --quiet --output-file requirements.lock
 
 clean:
-	rm -rf $(SERVE) $(DEV) $(PEERS)
+	rm -rf $(SERVE) $(DEV) $(PEERS) $(RUNTIMES)
 
 # Each environment is made once, and again when the dependencies change.
 $(SERVE)/installed: EXTRAS := cpu
@@ -51,6 +56,11 @@ $(PEERS)/installed: loadtests/peers/requirements.txt | $(DEV)/installed
 	@$(PYTHON) -m venv --clear $(PEERS)
 	@$(DEV)/bin/uv pip install --quiet --python $(PEERS)/bin/python --requirement loadtests/peers/requirements.txt
 	@$(DEV)/bin/uv pip install --quiet --python $(PEERS)/bin/python --no-deps --editable .
+	@touch $@
+$(RUNTIMES)/installed: loadtests/runtimes/requirements.txt requirements.lock
+	@echo "Making the environment $(RUNTIMES) (once; four runtimes)"
+	@$(PYTHON) -m venv --clear $(RUNTIMES)
+	@$(RUNTIMES)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --requirement loadtests/runtimes/requirements.txt --editable '.[cpu]'
 	@touch $@
 %/installed: pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "tagwerk needs Python 3.11, 3.12 or 3.13 (TensorFlow's), and finds none; name one: make PYTHON=/path/to/python"; exit 1; }

@@ -1,0 +1,69 @@
+"""Times the tagger's step in several runtimes, on the same weights, in one process, the runtimes taking turns.
+
+    python -m loadtests.runtimes                 one thread
+    python -m loadtests.runtimes --threads 2
+
+Words are read beforehand: the step is from embedded words to the best label of each head and its probability. All must
+give the same labels and probabilities, but for bfloat16, whose differences are printed.
+"""
+
+import argparse
+import os
+import time
+from statistics import median
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+
+from loadtests.runtimes import onnx_steps, tensorflow_steps, torch_steps
+from loadtests.runtimes.weights import HEADS, batch_of, read_weights
+
+SHAPES = ((1, 16), (4, 16), (8, 16), (16, 16), (32, 32))
+TOLERANCE = 1e-4
+TURN_SECONDS = 0.1  # long enough to find its own weights in the cache again, as a service does
+
+
+def main() -> None:
+    """Prints a line for each shape: the median of each runtime, in milliseconds."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.runtimes", description="The tagger's step in runtimes.")
+    parser.add_argument("--threads", type=int, default=1, help="of each runtime")
+    parser.add_argument("--seconds", type=float, default=8.0, help="for each shape")
+    options = parser.parse_args()
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    weights, folder = read_weights()
+    runs = {
+        **tensorflow_steps.make(weights, folder),
+        **onnx_steps.make(weights, options.threads),
+        **torch_steps.make(weights, options.threads),
+    }
+    print(f"milliseconds, {options.threads} thread(s): median (least)")
+    for rows, length in SHAPES:
+        batch = batch_of(weights, rows, length)
+        expected = runs["XLA"](batch)
+        differences = {}
+        for name, run in runs.items():
+            outputs = run(batch)
+            run(batch)
+            difference = max(np.abs(outputs[f"{h}_probability"] - expected[f"{h}_probability"]).max() for h in HEADS)
+            differences[name] = difference
+            if difference > TOLERANCE and "bfloat16" not in name:
+                raise SystemExit(f"{name} differs from XLA by {difference}")
+        seconds: dict[str, list[float]] = {name: [] for name in runs}
+        ends = time.perf_counter() + options.seconds
+        while time.perf_counter() < ends:
+            for name, run in runs.items():
+                until = time.perf_counter() + TURN_SECONDS
+                while (began := time.perf_counter()) < until:
+                    run(batch)
+                    seconds[name].append(time.perf_counter() - began)
+        print(f"B={rows}, T={length}")
+        for name, times in seconds.items():
+            print(
+                f"  {name:20} {1000 * median(times):7.2f} ({1000 * min(times):.2f})  differs by {differences[name]:.0e}"
+            )
+
+
+if __name__ == "__main__":
+    main()

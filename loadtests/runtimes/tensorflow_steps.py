@@ -1,0 +1,62 @@
+"""The step in TensorFlow: as the service compiles it, and with the input product taken in it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from loadtests.runtimes.weights import HEADS, Weights
+from service.artifact import SAVED_MODEL
+from service.engine.padding import Array, Tensors
+
+Run = Callable[[Tensors], dict[str, Array]]
+
+
+def make(weights: Weights, folder: Any) -> dict[str, Run]:
+    """Returns the step by XLA with the input product looked up, by XLA with the product, and as TensorFlow's graph."""
+    loaded = tf.saved_model.load(str(folder / SAVED_MODEL))
+    tag = loaded.signatures["tag_projected"]
+    kernel = tf.constant(weights.kernel.transpose(1, 0, 2).reshape(weights.kernel.shape[1], -1))  # [I, D * 4 H]
+    bias = tf.constant(weights.bias.reshape(-1))
+    table = tf.Variable(tf.zeros([16_384, bias.shape[0]]))
+
+    def best(projected: Any, lengths: Any) -> dict[str, Any]:
+        probabilities = tag(projected=projected, lengths=lengths)
+        return {
+            **{f"{head}_id": tf.argmax(probabilities[head], -1, output_type=tf.int32) for head in HEADS},
+            **{f"{head}_probability": tf.reduce_max(probabilities[head], -1) for head in HEADS},
+        }
+
+    def looked_up(places: Any, lengths: Any) -> dict[str, Any]:
+        return best(tf.gather(table, places), lengths)
+
+    def whole(inputs: Any, lengths: Any) -> dict[str, Any]:
+        _ = loaded  # it owns the variables
+        return best(tf.tensordot(inputs, kernel, 1) + bias, lengths)
+
+    places_spec, lengths_spec = (tf.TensorSpec([None] * rank, tf.int32) for rank in (2, 1))
+    inputs_spec = tf.TensorSpec([None, None, kernel.shape[0]], tf.float32)
+    xla_looked_up = tf.function(looked_up, jit_compile=True).get_concrete_function(places_spec, lengths_spec)
+    xla_whole = tf.function(whole, jit_compile=True).get_concrete_function(inputs_spec, lengths_spec)
+    graph = tf.function(whole).get_concrete_function(inputs_spec, lengths_spec)
+    places: dict[int, Array] = {}  # of the batch that the table holds the products of
+
+    def run_looked_up(batch: Tensors) -> dict[str, Array]:
+        if id(batch) not in places:
+            b, t, _ = batch["inputs"].shape
+            rows = tf.tensordot(tf.constant(batch["inputs"]), kernel, 1) + bias
+            table[: b * t].assign(tf.reshape(rows, [b * t, -1]))
+            places.clear()
+            places[id(batch)] = np.arange(b * t, dtype=np.int32).reshape(b, t)
+        return as_arrays(xla_looked_up(tf.constant(places[id(batch)]), tf.constant(batch["lengths"])))
+
+    def on_arrays(step: Callable[..., Any]) -> Run:
+        return lambda batch: as_arrays(step(tf.constant(batch["inputs"]), tf.constant(batch["lengths"])))
+
+    return {"XLA, as served": run_looked_up, "XLA": on_arrays(xla_whole), "TensorFlow graph": on_arrays(graph)}
+
+
+def as_arrays(outputs: dict[str, Any]) -> dict[str, Array]:
+    """Returns the outputs in NumPy, which waits for them."""
+    return {name: value.numpy() for name, value in outputs.items()}
