@@ -22,6 +22,7 @@ class Opponent:
     command: Callable[[str], Sequence[str]]  # from the port
     endpoints: Sequence[str] = ("tag",)
     kinds: Mapping[str, str] = field(default_factory=lambda: {"": ""})
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, folder: Path) -> Server:
         """Starts it, with its log and its temporary files in that folder. Raises RuntimeError where it is missing."""
@@ -29,7 +30,7 @@ class Opponent:
         command = self.command(str(port))
         if not Path(command[0]).exists():
             raise RuntimeError(f"{command[0]} is missing; `make peers` makes the peers' environment")
-        environment = {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+        environment = {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), **self.environment}
         ready = next(iter(self.kinds.values())) + "tag"
         return Server(command, f"127.0.0.1:{port}", f"/{ready}", READY, environment, folder / "log")
 
@@ -56,5 +57,9 @@ OPPONENTS = {
     "mosec": Opponent(module("mosec_server")),
     "litserve": Opponent(module("litserve_server")),
     "bentoml": Opponent(bentoml),
-    "ray": Opponent(module("ray_server")),
+    # What its documentation advises for high throughput.
+    "ray": Opponent(
+        module("ray_server"),
+        environment={"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"},
+    ),
 }

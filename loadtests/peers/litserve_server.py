@@ -1,6 +1,8 @@
 """LitServe: FastAPI in one process, batches in others.
 
-python -m loadtests.peers.litserve_server --port 8000
+`python -m loadtests.peers.litserve_server --port 8000`. Two workers serve more than one. Waiting 5 or 10 ms for a
+batch serves a few percent more at 64 clients, and less at 16 and at one. Its faster queue and a second process for
+HTTP made no difference on two cores.
 """
 
 import argparse

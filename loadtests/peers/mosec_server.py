@@ -1,9 +1,8 @@
 """mosec: HTTP and batching in Rust, Python in worker processes.
 
-    python -m loadtests.peers.mosec_server --port 8000
-
-A worker does the whole way from text to answer: stages of their own for texts cost more than they take off the worker
-that runs the model. Two workers, for two cores, serve nearly twice as much as one. mosec's shortest wait is 1 ms.
+`python -m loadtests.peers.mosec_server --port 8000`. A worker does the whole way from text to answer: a stage of its
+own for texts costs more than it takes off the worker that runs the model. Two workers serve more than one on two
+cores. mosec's shortest wait is 1 ms.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,9 @@
-"""Ray Serve: an HTTP proxy, and replicas with its decorator for batches.
+"""Ray Serve: HAProxy, and replicas that batch by its decorator.
 
-python -m loadtests.peers.ray_server --port 8000
+`python -m loadtests.peers.ray_server --port 8000`, with RAY_SERVE_THROUGHPUT_OPTIMIZED=1 and
+RAY_SERVE_ENABLE_HA_PROXY=1, which its documentation advises for high throughput: requests go to the replicas
+directly, which takes far less processor time. Two replicas serve more than one; waiting 10 ms for a batch serves no
+more than 1 ms at 64 clients, and less at 16.
 """
 
 import argparse
