@@ -56,7 +56,9 @@ class Server:
             except OSError:  # nobody listens yet, or it says 503
                 time.sleep(0.2)
         log = self._log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
-        raise RuntimeError(f"{self._command} does not serve:\n{log}")
+        status = self.process.poll()
+        what = "is not ready in time" if status is None else f"ended with status {status}"
+        raise RuntimeError(f"{self._command} {what}:\n{log}")
 
     def stop(self) -> None:
         """Stops the process; kills it where it does not stop in time, or where this is interrupted.
