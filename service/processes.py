@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import uvloop
+
 from service.api.context import Context
 from service.api.server import Server
 from service.backend.base import Backend
@@ -51,7 +53,7 @@ def run_worker(settings: Settings, listening: socket.socket) -> int:
 def run_engine(settings: Settings) -> int:
     """Runs the models for the workers that come to the address in the settings; returns the exit status."""
     versions, _ = scan_store(settings)
-    return asyncio.run(_run_engine(settings, make_engine(settings, versions, Metrics())))
+    return uvloop.run(_run_engine(settings, make_engine(settings, versions, Metrics())))
 
 
 async def _run_engine(settings: Settings, local: LocalEngine) -> int:

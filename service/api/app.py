@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from service.api import infer, open_inference, openai, problem, status
 from service.api.context import Context
 from service.api.middleware import Envelope
+from service.api.shortcut import Shortcut
 from service.engine.protocol import State
 
 log = logging.getLogger("tagwerk.api")
@@ -40,6 +41,7 @@ def create_app(context: Context) -> FastAPI:
         swagger_ui_parameters={"validatorUrl": "none"},  # it would ask a server in the internet
     )
     app.state.context = context
+    app.add_middleware(Shortcut, routes=infer.router.routes)
     app.add_middleware(Envelope, context=context)
     if context.settings.cors_origins:
         app.add_middleware(

@@ -3,7 +3,7 @@
 import http
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -175,10 +175,14 @@ def headers_of(error: errors.TagwerkError) -> dict[str, str]:
 
 def install(app: FastAPI) -> None:
     """Lets the app answer every error with a problem document; `Envelope` answers those that nobody thought of."""
-    app.add_exception_handler(errors.TagwerkError, _own)
-    app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """Returns the problem document for one of the errors that are `EXPECTED`."""
+    handler = next(handler for kind, handler in _HANDLERS.items() if isinstance(error, kind))
+    return await handler(request, error)
 
 
 async def _own(request: Request, error: Exception) -> Response:
@@ -257,3 +261,12 @@ async def _http(request: Request, error: Exception) -> Response:
     if status == 405:
         detail = f"{request.method} is not for {path}; allowed: {headers.get('Allow', '')}"
     return respond(path, make(status, slug, title, detail), headers)
+
+
+_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    errors.TagwerkError: _own,
+    Refused: _refused,
+    RequestValidationError: _validation,
+    HTTPException: _http,
+}
+EXPECTED = tuple(_HANDLERS)

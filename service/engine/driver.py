@@ -21,6 +21,8 @@ from service.settings import Settings
 
 log = logging.getLogger("tagwerk.engine")
 
+SHOW_SECONDS = 0.01  # between two looks at the queue by what comes in; a gauge costs as much as an admission
+
 Step = Callable[[], None]
 
 
@@ -64,6 +66,7 @@ class Driver:
         self._sequences: dict[ModelKey, Sequences] = {}
         self._generators: dict[ModelKey, Generator] = {}
         self._step_began: float | None = None
+        self._shown = 0.0
         self.state = State.STARTING
         self.models = {key: ModelState(key, State.STARTING) for key in self._versions}
 
@@ -73,7 +76,8 @@ class Driver:
         """Queues a request. Raises Overloaded, ModelNotFound."""
         with self._work:
             job = self._scheduler.admit(request)
-            self._show_queue()
+            if job.arrived - self._shown > SHOW_SECONDS:
+                self._show_queue()
             self._work.notify()
         return job
 
@@ -179,6 +183,7 @@ class Driver:
         return [partial(self._run_batch, batch)] if batch is not None else []
 
     def _show_queue(self) -> None:
+        self._shown = self._clock()
         self._metrics.queue_entries.set(self._scheduler.queued_entries)
         self._metrics.queue_tokens.set(self._scheduler.queued_tokens)
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from service.backend.base import Backend
+from service.engine.deadline import expire
 from service.engine.driver import Driver
 from service.engine.protocol import Generation, Inference, ModelState, Outcome, State
 from service.engine.queue import Job
@@ -70,12 +71,11 @@ class LocalEngine:
         self._check_ready()
         job = self._driver.admit(request)
         waiter = self._waiters[job] = self._loop.create_future()
+        timer = self._loop.call_at(self._loop_time(request.deadline), expire, waiter)
         try:
-            async with asyncio.timeout_at(self._loop_time(request.deadline)):
-                await waiter
-        except TimeoutError:
-            raise DeadlineExceeded("the deadline passed before the answer was there") from None
+            await waiter
         finally:
+            timer.cancel()
             del self._waiters[job]
             if not job.done:
                 self._driver.abandon(job)

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from service.engine.connection import Connection
+from service.engine.deadline import expire
 from service.engine.messages import (
     AnyMessage,
     Cancel,
@@ -65,15 +66,15 @@ class RemoteEngine:
         seconds = request.deadline - time.monotonic()
         examples = [pack(example) for example in request.examples]
         connection.send(Infer(id, request.model.name, request.model.version, examples, seconds))
+        timer = asyncio.get_running_loop().call_later(seconds, expire, waiter)
         try:
-            async with asyncio.timeout(seconds):
-                done = await waiter
-        except TimeoutError:
-            raise DeadlineExceeded("the deadline passed before the answer was there") from None
+            done = await waiter
+        except (asyncio.CancelledError, DeadlineExceeded):
+            connection.send(Cancel(id))
+            raise
         finally:
+            timer.cancel()
             del self._waiters[id]
-            if not waiter.done() or waiter.cancelled():
-                connection.send(Cancel(id))
         outputs = [unpack(output) for output in done.outputs]
         return Outcome(outputs, done.queue_seconds, done.inference_seconds)
 
