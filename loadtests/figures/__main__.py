@@ -28,11 +28,13 @@ COMPILATIONS = "tagwerk_compilations_total"
 def main() -> int:
     """Runs the measurements; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.figures", description="The service's figures.")
-    parser.add_argument("figures", nargs="*", choices=FIGURES, help="by default all", metavar="FIGURE")
+    parser.add_argument("figures", nargs="*", help=f"{', '.join(FIGURES)}; by default all", metavar="FIGURE")
     parser.add_argument("--rounds", type=int, default=4, help="rounds of each load")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of a round")
     parser.add_argument("--requests", type=int, default=200_000, help="how many, for the memory")
     options = parser.parse_args()
+    if unknown := set(options.figures).difference(FIGURES):
+        parser.error(f"no such figure: {', '.join(sorted(unknown))}; there is {', '.join(FIGURES)}")
     plan = Plan(options.rounds, options.seconds, options.requests)
     try:
         say("starting the service, which compiles for a minute or two")

@@ -41,7 +41,7 @@ NETWORKS: dict[type, Callable[..., keras.Model]] = {
 HEADS = {"upos": "UPOS", "xpos": "XPOS", "feats": "UFeats"}  # column -> the name of its metric
 EVALUATION_TOKENS = 2000  # positions in a batch
 UNSEEN = -2  # the target where a label does not occur in the train split: never right
-BUCKETS = 12
+BUCKETS = 16
 GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
 
 
