@@ -28,7 +28,7 @@ from service.tasks.tagging import Tagging
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import RESERVED
 
-NO_LIMIT = 1_000_000  # tokens: no text is cut into pieces
+NO_LIMIT = 1_000_000  # tokens: no sentence is cut into windows
 
 settings = load_settings()
 tf.config.threading.set_intra_op_parallelism_threads(settings.device_threads)
@@ -51,7 +51,7 @@ class Model:
 
 tokenizer = SpacyTokenizer()
 tagging = Tagging(version_for("tag"), NO_LIMIT)
-sentiment = Sentiment(version_for("classify"), NO_LIMIT)
+sentiment = Sentiment(version_for("classify"), version_for("classify").manifest.length_buckets[-1])
 generation = TextGeneration(version_for("generate"))
 tagger, classifier, language_model = (Model(task.version) for task in (tagging, sentiment, generation))
 characters = generation.version.vocabularies["characters"]
@@ -97,8 +97,8 @@ def tag(body: TextBody) -> JSONResponse:
 @app.post("/def/classify")
 def classify(body: TextBody) -> JSONResponse:
     """Judges a text."""
-    (inputs,) = sentiment.encode([token.text for token in tokenizer.tokens(body.text)])
-    judgement = sentiment.decode([classifier(inputs)], [len(inputs["word_ids"])])
+    pieces = sentiment.encode([token.text for token in tokenizer.tokens(body.text)])
+    judgement = sentiment.decode([classifier(piece) for piece in pieces], [len(piece["word_ids"]) for piece in pieces])
     return answer(sentiment.version, {"label": judgement.label, "scores": judgement.scores, "truncated": False})
 
 
