@@ -48,6 +48,7 @@ class Call:
             with self.counted():
                 outcome = await self.here.engine.infer(Inference(version.key, examples, self.deadline))
         self.timing.stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
+        self.timing.batch_size = outcome.batch_size
         outputs = iter(outcome.outputs)
         return [[next(outputs) for _ in pieces] for pieces in entries]
 

@@ -216,6 +216,7 @@ class Driver:
             job = entry.job
             job.outputs[entry.index] = output
             job.inference_seconds = max(job.inference_seconds, seconds)
+            job.batch_size = max(job.batch_size, len(batch.entries))
             job.remaining -= 1
             if job.remaining == 0:
                 finished.append(job)

@@ -81,7 +81,7 @@ class LocalEngine:
                 self._driver.abandon(job)
         if job.error is not None:
             raise job.error
-        return Outcome(job.outputs, job.queue_seconds, job.inference_seconds)
+        return Outcome(job.outputs, job.queue_seconds, job.inference_seconds, job.batch_size)
 
     async def generate(self, request: Generation) -> AsyncGenerator[int, None]:
         """Yields the generated ids; see `Engine.generate`."""

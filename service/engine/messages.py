@@ -61,6 +61,7 @@ class Done(Message, frozen=True):
     outputs: list[dict[str, Packed]]
     queue_seconds: float
     inference_seconds: float
+    batch_size: int
 
 
 class Token(Message, frozen=True):

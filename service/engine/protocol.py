@@ -52,11 +52,15 @@ class Inference:
 
 @dataclass(slots=True)
 class Outcome:
-    """The outputs of each example, in order, and where the time went (the longest of the examples)."""
+    """The outputs of each example, in order, and where the time went (the longest of the examples).
+
+    `batch_size` counts the sequences in the largest of the batches that they rode in, other requests' included.
+    """
 
     outputs: list[dict[str, Array]]
     queue_seconds: float = 0.0
     inference_seconds: float = 0.0
+    batch_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

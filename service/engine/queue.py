@@ -34,6 +34,7 @@ class Job:
     error: TagwerkError | None = None
     queue_seconds: float = 0.0
     inference_seconds: float = 0.0
+    batch_size: int = 0  # sequences, of the largest of its batches
 
     @property
     def done(self) -> bool:

@@ -76,7 +76,7 @@ class RemoteEngine:
             timer.cancel()
             del self._waiters[id]
         outputs = [unpack(output) for output in done.outputs]
-        return Outcome(outputs, done.queue_seconds, done.inference_seconds)
+        return Outcome(outputs, done.queue_seconds, done.inference_seconds, done.batch_size)
 
     async def generate(self, request: Generation) -> AsyncGenerator[int, None]:
         """Yields the generated ids; see `Engine.generate`."""

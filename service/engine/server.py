@@ -85,7 +85,7 @@ class EngineServer:
         examples = [unpack(example) for example in message.examples]
         outcome = await self._engine.infer(Inference(key, examples, time.monotonic() + message.timeout_seconds))
         outputs = [pack(output) for output in outcome.outputs]
-        return Done(message.id, outputs, outcome.queue_seconds, outcome.inference_seconds)
+        return Done(message.id, outputs, outcome.queue_seconds, outcome.inference_seconds, outcome.batch_size)
 
     def _report(self) -> Report:
         models = [(m.key.name, m.key.version, m.state, m.reason) for m in self._engine.models()]

@@ -46,6 +46,10 @@ def test_every_answer_has_its_id_and_its_timing(client):
     stages = dict(re.findall(r"(\w+);dur=([\d.]+)", response.headers["server-timing"]))
     assert list(stages) == ["tokenize", "queue", "inference", "total"]
     assert float(stages["total"]) >= float(stages["inference"]) > 0
+    assert 'batch;desc="batch of 1"' in response.headers["server-timing"]
+    eight = client.post("/tag", json={"text": ["A dog."] * 8}).headers["server-timing"]
+    assert 'batch;desc="batch of 8"' in eight
+    assert "batch" not in client.post("/tag", json={"text": " "}).headers["server-timing"]
     generated = client.post("/generate", json={"prompt": "A", "max_tokens": 5}).headers["server-timing"]
     assert re.findall(r"(\w+);dur", generated) == ["queue", "inference", "total"]
     assert client.get("/livez").headers["x-request-id"] != client.get("/livez").headers["x-request-id"]

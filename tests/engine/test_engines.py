@@ -136,6 +136,7 @@ def test_requests_that_wait_together_share_a_batch(engine):
             outcomes = await asyncio.gather(held, *waiting)
             assert [int(outcome.outputs[0]["sum"]) for outcome in outcomes] == [99, 0, 1, 2, 3]
             assert device.shapes[-1] == (4, 4)
+            assert [outcome.batch_size for outcome in outcomes] == [1, 4, 4, 4, 4]
 
     run(test())
 

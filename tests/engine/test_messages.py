@@ -24,7 +24,7 @@ MESSAGES = [
     Infer(1, "tagger", "1", [pack({"ids": np.arange(5, dtype=np.int32)})], 2.5),
     Cancel(7),
     Token(2, 40),
-    Done(1, [pack({"ids": np.arange(5, dtype=np.int32)})], 0.1, 0.2),
+    Done(1, [pack({"ids": np.arange(5, dtype=np.int32)})], 0.1, 0.2, 16),
 ]
 
 
