@@ -29,6 +29,7 @@ MANIFEST = "manifest.json"
 SAVED_MODEL = "saved_model"
 GOLDENS = "goldens.jsonl"
 MODEL_CARD = "MODEL_CARD.md"
+PROBABILITIES = "probabilities"  # the output of a classifier: of each label, for the whole text
 
 Task = Literal["tag", "classify", "generate"]
 
@@ -106,6 +107,12 @@ class Manifest(_Record):
     def endpoint(self) -> Endpoint:
         """What the whole task takes and gives."""
         return self.endpoints[self.endpoint_name]
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The outputs that are the probabilities of a label for each token  # [B, T, K]."""
+        outputs = self.endpoint.outputs.items()
+        return tuple(name for name, spec in outputs if name in self.labels and spec.axes[:2] == ("B", "T"))
 
     @model_validator(mode="after")
     def _has_buckets(self) -> Self:

@@ -31,6 +31,7 @@ class Device:
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, int]] = []
+        self.fetched: list[frozenset[str]] = []  # the further outputs that each batch was asked for
         self.steps: list[Tensors] = []
         self.go = threading.Event()
         self.go.set()
@@ -57,9 +58,9 @@ class Device:
 
 
 class Echo:
-    """Gives each row its ids back (timed), and their sum."""
+    """Gives each row its ids back (timed), and their sum; on request, twice the ids (timed)."""
 
-    timed_outputs = frozenset({"ids"})
+    timed_outputs = frozenset({"ids", "twice"})
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -67,10 +68,12 @@ class Echo:
     def warm_up(self, grid: Grid) -> Iterator[tuple[int, int]]:
         yield from grid.shapes
 
-    def run(self, inputs: Tensors) -> dict[str, Array]:
+    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
         self._device.shapes.append(inputs["ids"].shape)
         self._device.wait()
-        return {"ids": inputs["ids"].copy(), "sum": inputs["ids"].sum(axis=1)}
+        outputs = {"ids": inputs["ids"].copy(), "sum": inputs["ids"].sum(axis=1), "twice": 2 * inputs["ids"]}
+        self._device.fetched.append(further)
+        return {name: values for name, values in outputs.items() if name != "twice" or name in further}
 
 
 class Repeater:

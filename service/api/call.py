@@ -40,13 +40,15 @@ class Call:
         self.timing.stages["tokenize"] = seconds
         self.here.metrics.tokenize_duration.labels(version.manifest.name).observe(seconds)
 
-    async def infer(self, version: ModelVersion, entries: Sequence[Sequence[Tensors]]) -> list[list[dict[str, Any]]]:
-        """Runs the pieces of all sequences at once; returns the outputs sequence by sequence."""
+    async def infer(
+        self, version: ModelVersion, entries: Sequence[Sequence[Tensors]], further: frozenset[str] = frozenset()
+    ) -> list[list[dict[str, Any]]]:
+        """Runs the pieces of all sequences at once; returns the outputs sequence by sequence, see `Inference`."""
         examples = [piece for pieces in entries for piece in pieces]
         outcome = Outcome([])
         if examples:
             with self.counted():
-                outcome = await self.here.engine.infer(Inference(version.key, examples, self.deadline))
+                outcome = await self.here.engine.infer(Inference(version.key, examples, self.deadline, further))
         self.timing.stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
         self.timing.batch_size = outcome.batch_size
         outputs = iter(outcome.outputs)

@@ -20,6 +20,7 @@ from service.api.context import Context
 from service.api.generate import generate
 from service.api.tag import as_json, tag
 from service.api.tensors import Tensor
+from service.artifact import PROBABILITIES
 from service.engine.padding import Array
 from service.engine.protocol import State
 from service.errors import EngineUnavailable, InvalidInput, ModelNotFound, TooLarge
@@ -150,11 +151,10 @@ def reader_of_ids(task: Tagging | Sentiment) -> Served:
     version, endpoint = task.version, task.version.manifest.endpoint
     inputs = [described(n, DATATYPES[spec.dtype], *_shape(spec.axes)) for n, spec in endpoint.inputs.items()]
     outputs = []
-    for name, spec in endpoint.outputs.items():
-        if spec.axes[:2] == ("B", "T"):
-            outputs += [described(f"{name}_id", "INT32", -1, -1), described(f"{name}_probability", "FP32", -1, -1)]
-        else:
-            outputs.append(described(name, DATATYPES[spec.dtype], *_shape(spec.axes)))
+    for name in version.manifest.heads:
+        outputs += [described(f"{name}_id", "INT32", -1, -1), described(f"{name}_probability", "FP32", -1, -1)]
+    if spec := endpoint.outputs.get(PROBABILITIES):
+        outputs.append(described(PROBABILITIES, DATATYPES[spec.dtype], *_shape(spec.axes)))
 
     async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         refuse(parameters)

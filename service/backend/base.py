@@ -18,8 +18,11 @@ class SequenceModel(Protocol):
     def warm_up(self, grid: Grid) -> Iterator[tuple[int, int]]:
         """Compiles and runs each shape of the grid; yields each (B, T) when it is done."""
 
-    def run(self, inputs: Tensors) -> dict[str, Array]:
-        """Runs a batch whose shape is on the grid. Raises DeviceFailed, also for a shape that is not compiled."""
+    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
+        """Runs a batch whose shape is on the grid; returns the usual outputs and, of the others, the `further` ones.
+
+        Raises DeviceFailed, also for a shape that is not compiled.
+        """
 
 
 class GenerationModel(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from service.artifact import SAVED_MODEL, Endpoint, Golden, Manifest, read_goldens
+from service.artifact import PROBABILITIES, SAVED_MODEL, Endpoint, Golden, Manifest, read_goldens
 from service.backend.device import choose_device
 from service.backend.sampling import sample
 from service.backend.steps import Signature, make_step
@@ -85,23 +85,29 @@ def _length(sequences: Tensors) -> int:
 
 
 class TensorFlowSequenceModel:
-    """A tagger or classifier. Heads with a label a token give the best label and its probability."""
+    """A tagger or classifier. A head that labels each token gives the best label and its probability.
+
+    What else a model computes, such as the probabilities of all labels of a head, stays on the device until it is asked
+    for.
+    """
 
     def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
         self._device = device
         self._loaded = loaded  # owns the variables
         self._inputs = manifest.endpoint.inputs
         self._shapes: set[tuple[int, int]] = set()
-        outputs = manifest.endpoint.outputs
-        heads = [head for head, spec in outputs.items() if spec.axes[:2] == ("B", "T")]
-        self.timed_outputs = frozenset(f"{head}{part}" for head in heads for part in ("_id", "_probability"))
+        heads = manifest.heads
+        timed = [name for name, spec in manifest.endpoint.outputs.items() if spec.axes[:2] == ("B", "T")]
+        best = {f"{head}{part}" for head in heads for part in ("_id", "_probability")}
+        self.timed_outputs = frozenset(best.union(timed))
+        self._usual = best | {PROBABILITIES}
         with tf.device(device):
             self._step = make_step(manifest, loaded.signatures)
 
         def compute(**inputs: Any) -> dict[str, Any]:
             outputs = dict(self._step.compute(**inputs))
             for head in heads:
-                probabilities = outputs.pop(head)  # [B, T, K]
+                probabilities = outputs[head]  # [B, T, K]
                 outputs[f"{head}_id"] = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
                 outputs[f"{head}_probability"] = tf.reduce_max(probabilities, axis=-1)
             return outputs
@@ -122,14 +128,16 @@ class TensorFlowSequenceModel:
 
         yield from on_all_cores(compile_shape, grid.shapes)
 
-    def run(self, inputs: Tensors) -> dict[str, Array]:
-        """Runs a batch whose shape is on the grid. Raises DeviceFailed, also for a shape that is not compiled."""
+    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
+        """Runs a batch whose shape is on the grid; see `service.backend.base`."""
         shape = next(values.shape[:2] for name, values in inputs.items() if name != "lengths")
         if shape not in self._shapes:
             raise DeviceFailed(f"the shape {shape} is not on the grid that was compiled")
         with running(self._device):
             tensors = {name: tf.constant(values) for name, values in self._step.prepare(inputs).items()}
-            return {name: values.numpy() for name, values in self._compiled(**tensors).items()}
+            wanted = self._usual | further
+            outputs = self._compiled(**tensors)
+            return {name: values.numpy() for name, values in outputs.items() if name in wanted}
 
 
 class TensorFlowGenerationModel:

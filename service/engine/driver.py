@@ -204,8 +204,9 @@ class Driver:
         endpoint = self._versions[batch.model].manifest.endpoint
         started = self._clock()
         padded = pad([entry.example for entry in batch.entries], endpoint.inputs, batch.shape)
+        further = frozenset[str]().union(*(entry.job.request.further for entry in batch.entries))
         try:
-            outputs = unpad(model.run(padded.inputs), padded, model.timed_outputs)
+            outputs = unpad(model.run(padded.inputs, further), padded, model.timed_outputs)
         except DeviceFailed as error:
             log.error("a batch of %s in shape %s failed: %s", batch.model, batch.shape, error)
             self._fail(batch, error)
@@ -214,7 +215,8 @@ class Driver:
         finished = []
         for entry, output in zip(batch.entries, outputs, strict=True):
             job = entry.job
-            job.outputs[entry.index] = output
+            unwanted = further - job.request.further  # what others of the batch asked for
+            job.outputs[entry.index] = {k: v for k, v in output.items() if k not in unwanted} if unwanted else output
             job.inference_seconds = max(job.inference_seconds, seconds)
             job.batch_size = max(job.batch_size, len(batch.entries))
             job.remaining -= 1

@@ -35,6 +35,7 @@ class Infer(Message, frozen=True):
     version: str
     examples: list[dict[str, Packed]]
     timeout_seconds: float
+    further: tuple[str, ...] = ()  # outputs
 
 
 class Generate(Message, frozen=True):

@@ -42,12 +42,14 @@ class ModelState:
 class Inference:
     """Sequences of one request for one model. Each example's inputs are [T, ...], without a batch axis.
 
-    `deadline` is a moment of the monotonic clock, in seconds.
+    `deadline` is a moment of the monotonic clock, in seconds. `further` names outputs that are wanted beyond the usual
+    ones; those that the model has come with the others.
     """
 
     model: ModelKey
     examples: Sequence[Tensors]
     deadline: float
+    further: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

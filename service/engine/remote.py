@@ -65,7 +65,8 @@ class RemoteEngine:
         waiter = self._waiters[id] = asyncio.get_running_loop().create_future()
         seconds = request.deadline - time.monotonic()
         examples = [pack(example) for example in request.examples]
-        connection.send(Infer(id, request.model.name, request.model.version, examples, seconds))
+        further = tuple(sorted(request.further))
+        connection.send(Infer(id, request.model.name, request.model.version, examples, seconds, further))
         timer = asyncio.get_running_loop().call_later(seconds, expire, waiter)
         try:
             done = await waiter

@@ -83,7 +83,8 @@ class EngineServer:
     async def _infer(self, message: Infer) -> Done:
         key = ModelKey(message.name, message.version)
         examples = [unpack(example) for example in message.examples]
-        outcome = await self._engine.infer(Inference(key, examples, time.monotonic() + message.timeout_seconds))
+        deadline = time.monotonic() + message.timeout_seconds
+        outcome = await self._engine.infer(Inference(key, examples, deadline, frozenset(message.further)))
         outputs = [pack(output) for output in outcome.outputs]
         return Done(message.id, outputs, outcome.queue_seconds, outcome.inference_seconds, outcome.batch_size)
 

@@ -20,7 +20,7 @@ class Shared:
 
 
 class SharingEngine:
-    """Engine in front of another. Requests with the same arrays for the same model wait for one computation.
+    """Engine in front of another. Requests for the same outputs of a model for the same arrays are computed once.
 
     Each keeps its own deadline, and may go; the computation goes on as long as anybody waits for it. Its own deadline
     is that of the first who asked: where that passes, those who have time left begin anew.
@@ -88,4 +88,4 @@ def key_of(request: Inference) -> Key:
         for example in request.examples
         for name, array in example.items()
     )
-    return (request.model, len(request.examples), *arrays)
+    return (request.model, request.further, len(request.examples), *arrays)

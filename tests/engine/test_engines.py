@@ -82,8 +82,10 @@ def engine(request: pytest.FixtureRequest):
     return request.param
 
 
-def request(*rows: list[int], seconds: float = 60.0, model: ModelKey = TAGGER) -> Inference:
-    return Inference(model, [{"ids": np.array(row, np.int32)} for row in rows], time.monotonic() + seconds)
+def request(
+    *rows: list[int], seconds: float = 60.0, model: ModelKey = TAGGER, further: frozenset[str] = frozenset()
+) -> Inference:
+    return Inference(model, [{"ids": np.array(row, np.int32)} for row in rows], time.monotonic() + seconds, further)
 
 
 def prompt(*ids: int, max_tokens: int = 3, seconds: float = 60.0) -> Generation:
@@ -137,6 +139,27 @@ def test_requests_that_wait_together_share_a_batch(engine):
             assert [int(outcome.outputs[0]["sum"]) for outcome in outcomes] == [99, 0, 1, 2, 3]
             assert device.shapes[-1] == (4, 4)
             assert [outcome.batch_size for outcome in outcomes] == [1, 4, 4, 4, 4]
+
+    run(test())
+
+
+def test_further_outputs_come_to_those_who_ask_for_them_alone(engine):
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            held = await hold(device, made)
+            plain = asyncio.create_task(made.infer(request([3], [4, 4])))
+            asks = asyncio.create_task(made.infer(request([3], further=frozenset({"twice", "thrice"}))))
+            await asyncio.sleep(0)
+            device.go.set()
+            assert [sorted(output) for output in (await plain).outputs] == [["ids", "sum"]] * 2
+            (output,) = (await asks).outputs
+            assert sorted(output) == ["ids", "sum", "twice"], "what the model does not have is not there"
+            assert output["twice"].tolist() == [6]
+            await held
+            assert device.fetched[-1] == {"twice", "thrice"}
+            await made.infer(request([3]))
+            assert device.fetched[-1] == frozenset(), "nobody of the batch asked"
 
     run(test())
 

@@ -22,6 +22,7 @@ def test_arrays_come_out_as_they_went_in():
 
 MESSAGES = [
     Infer(1, "tagger", "1", [pack({"ids": np.arange(5, dtype=np.int32)})], 2.5),
+    Infer(3, "tagger", "1", [pack({"ids": np.arange(5, dtype=np.int32)})], 2.5, ("upos", "xpos")),
     Cancel(7),
     Token(2, 40),
     Done(1, [pack({"ids": np.arange(5, dtype=np.int32)})], 0.1, 0.2, 16),

@@ -30,18 +30,20 @@ def test_identical_requests_in_flight_are_computed_once():
     run(test())
 
 
-def test_requests_of_the_same_numbers_in_other_shapes_or_order_are_not_identical():
+def test_requests_for_other_outputs_or_of_the_same_numbers_in_other_shapes_or_order_are_not_identical():
     async def test():
         device = Device()
         async with sharing_engine(device) as made:
             held = await hold(device, made)
             device.shapes.clear()
             rows = [([1, 2],), ([1], [2]), ([2, 1],), ([2], [1])]
+            more = asyncio.create_task(made.infer(request([1, 2], further=frozenset({"twice"}))))
             tasks = [asyncio.create_task(made.infer(request(*row))) for row in rows]
             await asyncio.sleep(0.01)
             device.go.set()
             for row, task in zip(rows, tasks, strict=True):
                 assert [output["ids"].tolist() for output in (await task).outputs] == [list(ids) for ids in row]
+            assert (await more).outputs[0]["twice"].tolist() == [2, 4]
             await held
 
     run(test())

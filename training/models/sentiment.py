@@ -9,6 +9,7 @@ from training.cells import GRU, Tensor
 from training.unroll import project, unroll, unroll_projected
 
 LOWEST = -1.0  # of any output of a GRU
+REACH = 0.05  # below the highest output: those that come so near share its place
 PRIME = 7919  # of the hash of pairs
 SCALE = 4.0  # lets the scores of words grow faster than the weights of the GRU
 
@@ -55,11 +56,25 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         """Returns the input product of every word of the vocabulary  # [V, G]."""
         return self.reader.project()
 
-    def classify_projected(self, projected: Tensor, word_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Does what `call` does from what `project` made of the words  # [B, T, G]."""
+    def shares(self, word_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what `call` does in parts: those of each word, 0 at padding, and those of none.
+
+        Returns:
+            shares: [M, B, T, K].
+            biases: [M, K]; with the sum over the shares of a text, its logits.
+        """
         valid = _valid(word_ids, lengths)
-        read = self.reader.read_projected(projected, lengths, valid)
-        return ops.stack([read, self.word_pairs(word_ids, lengths, valid)])
+        return self._shares(self.reader.shares(word_ids, lengths, valid), word_ids, lengths, valid)
+
+    def shares_projected(self, projected: Tensor, word_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Does what `shares` does from what `project` made of the words  # [B, T, G]."""
+        valid = _valid(word_ids, lengths)
+        return self._shares(self.reader.shares_projected(projected, lengths, valid), word_ids, lengths, valid)
+
+    def _shares(self, read: Tensor, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        shares = ops.stack([read, self.word_pairs.shares(word_ids, lengths, valid)])
+        biases = [ops.expand_dims(bias, 0) for bias in (self.reader.head.bias, self.word_pairs.bias)]
+        return shares, ops.concatenate(biases)
 
 
 def _valid(word_ids: Tensor, lengths: Tensor) -> Tensor:
@@ -89,22 +104,32 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
         """Returns logits  # [B, K]."""
         inputs = self.input_dropout(self.embedding(word_ids), training=training)
         outputs, _ = unroll(self.gru, inputs, lengths)
-        return self._score(outputs, lengths, valid, training)
+        highest = ops.max(ops.where(valid, outputs, LOWEST), axis=1)
+        mean = ops.sum(outputs, axis=1) / ops.cast(ops.expand_dims(lengths, 1), "float32")  # outputs are 0 at padding
+        pooled = ops.concatenate([highest, mean], axis=-1)  # [B, 2 D H]
+        return self.head(self.output_dropout(pooled, training=training))
 
     def project(self) -> Tensor:
         """Returns the input product of every word  # [V, G]."""
         return project(self.gru, self.embedding.embeddings)
 
-    def read_projected(self, projected: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
-        """Returns logits  # [B, K]. projected: [B, T, G]."""
-        outputs, _ = unroll_projected(self.gru, projected, lengths)
-        return self._score(outputs, lengths, valid, training=False)
+    def shares(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
+        """Returns what each word adds to the logits  # [B, T, K]."""
+        outputs, _ = unroll(self.gru, self.embedding(word_ids), lengths)
+        return self._shares(outputs, lengths, valid)
 
-    def _score(self, outputs: Tensor, lengths: Tensor, valid: Tensor, training: bool) -> Tensor:
-        highest = ops.max(ops.where(valid, outputs, LOWEST), axis=1)
-        mean = ops.sum(outputs, axis=1) / ops.cast(ops.expand_dims(lengths, 1), "float32")  # outputs are 0 at padding
-        pooled = ops.concatenate([highest, mean], axis=-1)  # [B, 2 D H]
-        return self.head(self.output_dropout(pooled, training=training))
+    def shares_projected(self, projected: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
+        """Returns what each word adds to the logits  # [B, T, K]. projected: [B, T, G]."""
+        outputs, _ = unroll_projected(self.gru, projected, lengths)
+        return self._shares(outputs, lengths, valid)
+
+    def _shares(self, outputs: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
+        """A maximum belongs to where it is reached; sharply, a rounding error could move it to another word."""
+        highest = ops.max(ops.where(valid, outputs, LOWEST), axis=1, keepdims=True)
+        near = ops.where(valid, ops.relu(outputs - highest + REACH), 0.0)
+        maxima = highest * near / ops.sum(near, axis=1, keepdims=True)
+        means = outputs / ops.cast(ops.reshape(lengths, (-1, 1, 1)), "float32")
+        return ops.matmul(ops.concatenate([maxima, means], axis=-1), self.head.kernel)
 
 
 class WordPairs(keras.layers.Layer):  # type: ignore[misc]
@@ -122,8 +147,19 @@ class WordPairs(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
         """Returns logits  # [B, K]."""
+        words, pairs = self._scores(word_ids, lengths, valid)
+        return ops.sum(words + pairs, axis=1) + self.bias
+
+    def shares(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
+        """Returns what each word adds to the logits  # [B, T, K]; of a pair, half."""
+        words, pairs = self._scores(word_ids, lengths, valid)
+        half = pairs[:, 1:] / 2
+        rights, lefts = ops.concatenate([pairs[:, :1], half], axis=1), ops.pad(half, ((0, 0), (0, 1), (0, 0)))
+        return words + rights + lefts
+
+    def _scores(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the scores of each word and of the pair that it ends, 0 at padding; each  # [B, T, K]."""
         before = ops.pad(word_ids[:, :-1], ((0, 0), (1, 0)))
         pairs = ops.mod(before * PRIME + word_ids, self.rows)
-        scores = ops.take(self.words, word_ids, axis=0) + ops.take(self.pairs, pairs, axis=0)  # [B, T, K]
-        length = ops.cast(ops.expand_dims(lengths, 1), "float32")
-        return SCALE * ops.sum(ops.where(valid, scores, 0.0), axis=1) / ops.sqrt(length) + self.bias
+        scale = ops.where(valid, SCALE / ops.sqrt(ops.cast(ops.reshape(lengths, (-1, 1, 1)), "float32")), 0.0)
+        return scale * ops.take(self.words, word_ids, axis=0), scale * ops.take(self.pairs, pairs, axis=0)

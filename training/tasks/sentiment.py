@@ -16,6 +16,7 @@ from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import PAD, UNK, Vocabulary
 from training import corpora, sst
 from training.answers import Answers
+from training.attribution import judge
 from training.buckets import best_buckets
 from training.cells import Tensor
 from training.config import Recipe
@@ -91,13 +92,7 @@ class Sentiment(Task):
         self.labels = {"sentiment": LABELS}
         self.lengths = dict(Counter(len(sentence.tokens) for sentence in sentences["train"]))
         self.length_buckets = best_buckets(self.lengths, BUCKETS)
-        self.endpoint = Endpoint(
-            inputs={
-                "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
-                "lengths": TensorSpec(dtype="int32", axes=("B",)),
-            },
-            outputs={"probabilities": TensorSpec(dtype="float32", axes=("B", len(LABELS)))},
-        )
+        self.endpoint = _endpoint(explained=isinstance(recipe.sizes, SentimentSizes))
         phrases = _distinct(phrase for tree in splits["train"] for phrase in tree)
         self._train = [self._example(phrase) for phrase in phrases]
         self._splits = {s: [self._example(sentence) for sentence in sentences[s]] for s in ("dev", "test")}
@@ -123,6 +118,8 @@ class Sentiment(Task):
         return ops.mean(losses), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
+        if isinstance(model, SentimentClassifier):
+            return _judgement(*model.shares(**inputs))
         return _probabilities(model(**inputs, training=False))
 
     def parts(self, model: keras.Model) -> dict[str, Part]:
@@ -130,7 +127,7 @@ class Sentiment(Task):
             return {}
 
         def run(**tensors: Tensor) -> Tensors:
-            return _probabilities(model.classify_projected(**tensors))
+            return _judgement(*model.shares_projected(**tensors))
 
         rows = (len(self.vocabularies["words"]), model.projected_size)
         return parts_at_the_projection(self, model.project, run, {}, rows, also=("word_ids", "lengths"))
@@ -171,10 +168,35 @@ class Sentiment(Task):
         return np.where(dropped, UNK, word_ids).astype(np.int32)
 
 
+def _endpoint(*, explained: bool) -> Endpoint:
+    """Returns what a classifier takes and gives; one that is `explained` says what each word contributes."""
+    whys = {
+        "contributions": TensorSpec(dtype="float32", axes=("B", "T", len(LABELS))),
+        "baseline": TensorSpec(dtype="float32", axes=("B", len(LABELS))),
+    }
+    return Endpoint(
+        inputs={
+            "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
+            "lengths": TensorSpec(dtype="int32", axes=("B",)),
+        },
+        outputs={"probabilities": TensorSpec(dtype="float32", axes=("B", len(LABELS)))} | (whys if explained else {}),
+    )
+
+
 def _probabilities(logits: Tensor) -> Tensors:
     """Returns the probability of each label from the scores of the grades  # [M, B, 5] -> [B, K]."""
     grades = ops.mean(ops.softmax(logits), axis=0)  # [B, 5]
-    return {"probabilities": ops.matmul(grades, ops.one_hot(LABEL_OF_GRADE, len(LABELS)))}
+    return {"probabilities": ops.matmul(grades, _labels())}
+
+
+def _judgement(shares: Tensor, biases: Tensor) -> Tensors:
+    """Returns the same, and why, from what each word adds to the scores  # [M, B, T, 5]; biases  # [M, 5]."""
+    return judge(shares, biases, _labels())._asdict()
+
+
+def _labels() -> Tensor:
+    """Tells which grades belong to each label  # [5, K]."""
+    return ops.one_hot(LABEL_OF_GRADE, len(LABELS))
 
 
 def _polarity_loss(grades: Tensor, logits: Tensor) -> Tensor:
