@@ -1,6 +1,8 @@
 # make serve         the service, with the models in model_store/
 # make check         formatting, lint, types
-# make test          the tests
+# make test          the tests; those of the page in a browser where there is a Chromium
+# make page-test     those of the page alone, which need Chromium
+# make screenshot    docs/page.png, the picture of the page
 # make bench         this service and a plain FastAPI app, on the same models
 # make bench-peers   this service and mosec, LitServe, BentoML and Ray Serve, too
 # make bench-runtimes  the tagger's step in TensorFlow, ONNX Runtime, OpenVINO and PyTorch
@@ -15,7 +17,7 @@ DEV := .venv-dev
 PEERS := .venv-peers
 RUNTIMES := .venv-runtimes
 
-.PHONY: serve check test bench bench-peers bench-runtimes figures peers lock clean
+.PHONY: serve check test page-test screenshot bench bench-peers bench-runtimes figures peers lock clean
 
 serve: $(SERVE)/installed
 	TAGWERK_XLA_CACHE=$${TAGWERK_XLA_CACHE-.cache/xla} $(SERVE)/bin/tagwerk serve
@@ -27,6 +29,16 @@ check: $(DEV)/installed
 
 test: $(DEV)/installed
 	$(DEV)/bin/pytest
+
+page-test: $(DEV)/installed chromium
+	$(DEV)/bin/pytest tests/page tests/api/test_page.py
+
+screenshot: $(DEV)/installed chromium
+	$(DEV)/bin/python -m tests.page.screenshot docs/page.png
+
+.PHONY: chromium
+chromium: $(DEV)/installed
+	@$(DEV)/bin/python -m tests.page.chromium
 
 bench: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.bench

@@ -1,0 +1,80 @@
+"""A real browser, headless, on the page of the real service."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.conftest import Server
+from tests.page.chromium import FLAGS, WANTED, find_chromium
+
+
+# Closed with the last test here: while it is open, nobody else in this thread can have an event loop.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    path = find_chromium()
+    if path is None:
+        pytest.skip(WANTED)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@dataclass
+class Seen:
+    """What a page asked for, and what its console said."""
+
+    urls: list[str] = field(default_factory=list)
+    bodies: dict[str, int] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **options) -> Iterator[tuple[Page, Seen]]:
+    """A page on the service at `url`; whatever a test does, it asks nobody else and breaks none of its own rules."""
+    context: BrowserContext = browser.new_context(
+        base_url=url, **{"viewport": {"width": 1280, "height": 900}, **options}
+    )
+    context.set_default_timeout(60_000)
+    page, seen = context.new_page(), Seen()
+    page.on("request", lambda request: seen.urls.append(request.url))
+    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+    page.on("console", lambda message: seen.complaints.append(message.text))
+    try:
+        yield page, seen
+        ours = urlsplit(url).netloc
+        assert not [asked for asked in seen.urls if urlsplit(asked).netloc != ours]
+        failed = "Failed to load resource"  # the browser's own word for a status or a network that the test provoked
+        assert not [said for said in seen.complaints if not said.startswith(failed)]
+    finally:
+        context.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
+    """Opens the page with options of a browser context; returns it once the service is seen to be ready."""
+    with_options = []
+
+    def go(path: str = "/", **options) -> Page:
+        entered = opened(browser, server.url, **options)
+        with_options.append(entered)
+        page, _ = entered.__enter__()
+        page.goto(path)
+        page.wait_for_selector("#status[data-state=ready]")
+        return page
+
+    yield go
+    for entered in with_options:
+        entered.__exit__(None, None, None)
+
+
+@pytest.fixture
+def page(open_page) -> Page:
+    """The page, open at its first tab, with the answer to its first example."""
+    made = open_page()
+    made.wait_for_selector("#tag .cost:not([hidden])")
+    return made

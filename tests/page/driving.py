@@ -1,0 +1,51 @@
+"""What tests do with the page."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, Response
+
+FIELDS = {"tag": "#tag-text", "judge": "#judge-text", "continue": "#continue-prompt"}
+LENGTH = "document.querySelector('#continue .written')?.lastChild.data.length"
+
+
+def until(page: Page, expression: str, seconds: float = 30) -> None:
+    """Waits for an expression to come true. Playwright's own waiting for it breaks the page's policy: it uses eval."""
+    for _ in range(int(seconds * 20)):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"never came true: {expression}")
+
+
+def answered(page: Page, panel: str, act: Callable[[], object]) -> None:
+    """Does something, and waits for the panel to have shown the whole answer to it."""
+    page.evaluate(f"document.querySelector('#{panel} .cost').hidden = true")
+    act()
+    page.wait_for_selector(f"#{panel} .cost:not([hidden])")
+    page.wait_for_selector(f"#{panel} .answer[aria-busy=false]")
+
+
+def run(page: Page, panel: str, text: str, **fields: object) -> None:
+    """Opens a panel, fills it in, presses its button, and waits for the answer."""
+    start(page, panel, text, wait=True, **fields)
+
+
+def start(page: Page, panel: str, text: str, wait: bool = False, **fields: object) -> None:
+    """Opens a panel, fills it in, and presses its button."""
+    page.locator(f"#tab-{panel}").click()
+    page.locator(FIELDS[panel]).fill(text)
+    for name, value in fields.items():
+        page.locator(f"#{panel} [name={name}]").fill(str(value))
+    press = page.locator(f"#{panel} .primary").click
+    if wait:
+        answered(page, panel, press)
+    else:
+        press()
+
+
+def result_of(page: Page, path: str, act: Callable[[], object]) -> Response:
+    """Returns the first good answer of the service that an act leads to."""
+    with page.expect_response(lambda response: response.url.endswith(path) and response.ok) as response:
+        act()
+    return response.value

@@ -1,0 +1,74 @@
+"""What an answer cost, and the strip with what the service does."""
+
+import re
+
+import pytest
+
+from tests.page.driving import result_of, run, until
+
+
+def costs(page, panel: str) -> dict[str, str]:
+    rows = page.locator(f"#{panel} .cost dl div").all()
+    return {row.locator("dt").inner_text(): row.locator("dd").inner_text() for row in rows}
+
+
+@pytest.mark.parametrize(("panel", "path"), [("tag", "/tag"), ("judge", "/classify")])
+def test_the_stages_and_the_batch_are_those_of_the_header(page, panel, path):
+    response = result_of(page, path, lambda: run(page, panel, "A dog barks. A cat sleeps."))
+    header = response.headers["server-timing"]
+    shown = costs(page, panel)
+    for name, ms in re.findall(r"(tokenize|queue|inference);dur=([\d.]+)", header):
+        value, unit = shown[name].split()
+        assert unit == "ms"
+        assert abs(float(value) - float(ms)) <= 0.5
+    assert shown["rode in a batch of"] == re.search(r'batch;desc="batch of (\d+)"', header)[1]
+    assert "network" in shown
+    assert page.locator(f"#{panel} .stages span").count() == 5
+
+
+def test_a_text_that_is_written_says_when_it_began_and_how_fast_it_was(page):
+    run(page, "continue", "ROMEO:", max_tokens=50, seed=7)
+    shown = costs(page, "continue")
+    assert {"queue", "to the first character", "characters per second"} <= shown.keys()
+    assert float(shown["characters per second"]) > 0
+
+
+def strip(page) -> dict[str, str]:
+    tiles = page.locator(".strip dl div").all()
+    return {tile.locator("dt").inner_text(): tile.locator("dd").inner_text() for tile in tiles}
+
+
+def test_the_strip_shows_what_the_service_does(page):
+    """The figures are those of the last ten seconds: of the requests of this test, and of the page itself none."""
+    until(page, "document.querySelector('.strip polyline').getAttribute('points')")
+    for _ in range(3):
+        run(page, "tag", "A dog barks at the moon.")
+    until(page, "document.querySelector('.strip dl div:nth-child(4) dd').textContent.includes('%')")
+    shown = strip(page)
+    assert float(shown["Requests"].split()[0]) > 0
+    assert re.fullmatch(r"[\d.]+ m?s", shown["Latency, p50"])
+    assert re.fullmatch(r"[\d.]+ m?s", shown["Latency, p99"])
+    assert 0 < int(shown["Padding waste"].split()[0]) < 100
+    for spark in page.locator(".strip polyline").all():
+        assert len(spark.get_attribute("points").split()) >= 1
+
+
+def scrapes(page, act) -> int:
+    """Returns how many scrapes begin in three seconds after an act."""
+    asked = []
+    act()
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/metrics") else None)
+    page.wait_for_timeout(3000)
+    return len(asked)
+
+
+def test_nobody_scrapes_for_a_page_that_is_hidden_or_paused(page):
+    hide = "h => { Object.defineProperty(document, 'hidden', { value: h, configurable: true });"
+    hide += " document.dispatchEvent(new Event('visibilitychange')) }"
+    assert scrapes(page, lambda: None) >= 1
+    assert scrapes(page, lambda: page.evaluate(hide, True)) == 0
+    assert scrapes(page, lambda: page.evaluate(hide, False)) >= 1
+    pause = page.get_by_role("button", name="Pause")
+    assert scrapes(page, pause.click) == 0
+    assert pause.get_attribute("aria-pressed") == "true"
+    assert scrapes(page, pause.click) >= 1

@@ -1,0 +1,83 @@
+"""What goes wrong, and the sentences that say so; from a service of its own, which these tests mistreat."""
+
+import os
+import signal
+
+import pytest
+
+from tests.conftest import start_server
+from tests.e2e.test_processes import children
+from tests.e2e.test_server import TINY
+from tests.page.conftest import opened
+from tests.page.driving import LENGTH, run, start, until
+
+SETTINGS = {
+    **TINY,
+    "TAGWERK_WORKERS": "1",
+    "TAGWERK_REQUEST_TIMEOUT_SECONDS": "1",
+    "TAGWERK_MAX_TEXT_CHARACTERS": "5000",
+}
+
+
+@pytest.fixture(scope="module")
+def mistreated(tmp_path_factory):
+    with start_server(tmp_path_factory.mktemp("mistreated") / "log", **SETTINGS) as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture
+def page(browser, mistreated):
+    with opened(browser, mistreated.url) as (made, _):
+        made.goto("/")
+        made.wait_for_selector("#tag .cost:not([hidden])")
+        yield made
+
+
+def message(page, panel: str, text: str):
+    found = page.locator(f"#{panel} .message", has_text=text)
+    found.wait_for()
+    assert found.get_attribute("role") == "alert"
+    return found
+
+
+def test_a_text_that_is_too_long_is_refused_with_the_limit(page):
+    start(page, "tag", "word " * 1001)
+    found = message(page, "tag", "The request is over a limit. Text: 5005 characters; allowed: at most 5000")
+    assert page.get_by_label("Text to tag").get_attribute("aria-invalid") == "true"
+    run(page, "tag", "Short.")
+    assert found.is_hidden()
+
+
+def test_an_error_midway_leaves_what_is_written(page):
+    start(page, "continue", "ROMEO:", max_tokens=4096, seed=7)
+    message(page, "continue", "The answer was not there in time. The deadline passed")
+    text = page.locator("#continue .written").evaluate("e => e.lastChild.data")
+    assert 0 < len(text) < 4096
+    assert "ended broken off" in page.locator("#continue .facts").inner_text()
+    assert page.locator("#continue .stop").is_hidden()
+
+
+def test_a_network_that_is_gone_is_said_and_found_again(page):
+    page.context.set_offline(True)
+    start(page, "tag", "Dogs bark.")
+    message(page, "tag", "The service cannot be reached. The page keeps trying.")
+    page.locator("#status[data-state=gone]").wait_for()
+    page.context.set_offline(False)
+    page.locator("#tag .word", has_text="bark").wait_for()
+    assert page.locator("#tag .message").is_hidden()
+    page.locator("#status[data-state=ready]").wait_for()
+
+
+def test_an_engine_that_dies_is_waited_for(page, mistreated):
+    start(page, "continue", "ROMEO:", max_tokens=4096, seed=7)
+    until(page, f"{LENGTH} > 5")
+    os.kill(children(mistreated.process.pid)["engine"], signal.SIGKILL)
+    message(page, "continue", "The service is not ready. The engine went away")
+    start(page, "tag", "Dogs bark.")
+    waiting = message(page, "tag", "The service is not ready. The engine is starting. The page keeps trying.")
+    assert waiting.get_attribute("data-kind") == "waiting"
+    page.locator("#status", has_text="the service is starting").wait_for()
+    page.locator("#tag .word", has_text="bark").wait_for(timeout=120_000)
+    assert page.locator("#tag .message").is_hidden()
+    page.locator("#status[data-state=ready]").wait_for()

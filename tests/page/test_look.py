@@ -1,0 +1,176 @@
+"""How the page looks and reads: light, dark, small, by keyboard, to a screen reader, to the axe."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from service.api import page as served
+from tests.page.conftest import opened
+from tests.page.driving import run, start
+
+PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
+
+
+def fill_all(page) -> None:
+    """Has an answer in each of the panels, and an error in the last one."""
+    run(page, "tag", "She didn't see it. The old man the boats.")
+    run(page, "judge", "The acting is superb. But the plot is a mess.")
+    run(page, "continue", "ROMEO:", max_tokens=30, seed=7, n=2)
+    start(page, "continue", "ROMEO:", temperature=11)
+    page.locator("#continue .message").wait_for()
+
+
+@SCHEMES
+@pytest.mark.parametrize("size", [{}, PHONE], ids=["desktop", "phone"])
+def test_axe_finds_nothing(open_page, scheme, size):
+    page = open_page(color_scheme=scheme, reduced_motion="reduce", **size)
+    fill_all(page)
+    for panel in ("continue", "judge", "tag"):
+        page.locator(f"#tab-{panel}").click()
+        if panel == "tag":
+            page.locator("#tag [role=option]").first.focus()
+            assert page.locator("#card").is_visible()
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{panel}\n{found.generate_report()}"
+
+
+def test_dark_is_dark_and_light_is_light(open_page):
+    def brightness(scheme: str) -> float:
+        page = open_page(color_scheme=scheme)
+        rgb = re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        return sum(map(int, rgb[:3])) / 3
+
+    assert brightness("dark") < 50
+    assert brightness("light") > 200
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_nothing_is_wider_than_the_window(open_page, width):
+    page = open_page(viewport={"width": width, "height": 740})
+    run(page, "tag", "Donaudampfschifffahrtsgesellschaft" * 5 + " didn't sail. https://example.org/" + "a" * 200)
+    page.locator("#tag [role=option]").first.focus()
+    run(page, "judge", "unbelievably" * 20 + " good. Bad.")
+    run(page, "continue", "A" * 300, max_tokens=100, seed=7, n=2)
+    for panel in ("tag", "judge", "continue"):
+        page.locator(f"#tab-{panel}").click()
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), panel
+        inside = f"[...document.querySelectorAll('#{panel} *')]"
+        outside = f"{inside}.filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
+        assert page.evaluate(f"{outside}.map(e => e.outerHTML.slice(0, 80))") == []
+
+
+def test_everything_can_be_done_by_keyboard(open_page):
+    page = open_page()
+    page.wait_for_selector("#tag .cost:not([hidden])")
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("s => document.activeElement.matches(s)", selector):
+                ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                assert ring != "none", f"{selector} shows that it has the focus"
+                return
+        pytest.fail(f"Tab never came to {selector}")
+
+    tab_to(".skip")
+    page.keyboard.press("Enter")
+    tab_to("#tab-tag")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#judge").is_visible()
+    tab_to("#judge-text")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Awful.")
+    page.keyboard.press("Control+Enter")
+    page.locator("#judge .summary", has_text="negative").wait_for()
+    tab_to("#judge .examples button")
+    page.keyboard.press("Enter")
+    page.locator("#judge .summary", has_text="positive").wait_for()
+    page.locator("#tab-judge").focus()
+    page.keyboard.press("End")
+    tab_to("#continue [name=max_tokens]")
+    page.keyboard.type("4096")
+    tab_to("#continue .primary")
+    page.keyboard.press("Enter")
+    page.locator("#continue .stop").wait_for()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    page.locator("#continue .facts", has_text="stopped").wait_for()
+    assert page.evaluate("document.activeElement.matches('.primary')"), "the focus is not lost with the button"
+
+
+def test_who_cannot_see_hears_what_happens(open_page):
+    page = open_page()
+    run(page, "tag", "Dogs bark.")
+    tree = page.locator("body").aria_snapshot()
+    for part in (
+        'heading "tagwerk"',
+        'tab "Tag" [selected]',
+        'textbox "Text to tag"',
+        'listbox "Tagged tokens"',
+        'group "Sentence 1"',
+        'option "Dogs, NOUN, noun',
+        'button "NOUN noun 1"',
+        "status: 1 sentence, 3 tokens",
+        'region "The service over the last ten seconds"',
+    ):
+        assert part in tree, f"{part} in\n{tree}"
+    unnamed = "[...document.querySelectorAll('input, select, textarea')].filter(e => !e.labels.length).length"
+    assert page.evaluate(unnamed) == 0
+
+
+@pytest.mark.parametrize(("wish", "moves"), [("reduce", False), ("no-preference", True)])
+def test_nothing_moves_for_those_who_do_not_want_it(open_page, wish, moves):
+    page = open_page(reduced_motion=wish)
+    start(page, "continue", "ROMEO:", max_tokens=4096)
+    page.locator(".writing").wait_for()
+    name = page.evaluate("getComputedStyle(document.querySelector('.writing .written'), '::after').animationName")
+    assert (name != "none") == moves
+    assert page.evaluate("getComputedStyle(document.querySelector('.primary')).transitionDuration !== '0s'") == moves
+
+
+@pytest.mark.parametrize("panel", ["tag", "judge", "continue"])
+def test_each_example_is_answered(open_page, panel):
+    page = open_page(f"/#{panel}")
+    examples = page.locator(f"#{panel} .examples button")
+    assert examples.count() >= 4
+    for example in examples.all():
+        page.evaluate(f"document.querySelector('#{panel} .cost').hidden = true")
+        example.click()
+        page.wait_for_selector(f"#{panel} .cost:not([hidden])")
+        assert page.locator(f"#{panel} .message").is_hidden()
+
+
+def test_an_address_brings_back_what_was_shown(open_page):
+    page = open_page()
+    run(page, "judge", "Not bad & not good?")
+    first = page.url
+    run(page, "continue", "ROMEO:\n", max_tokens=40, seed=11, n=2, stop="\\n\\n")
+    second = page.url
+    texts = page.locator("#continue .written").all_inner_texts()
+    page = open_page(first[first.index("/#") :])
+    page.locator("#judge .scores").wait_for()
+    assert page.get_by_label("Text to judge").input_value() == "Not bad & not good?"
+    page = open_page(second[second.index("/#") :])
+    assert page.locator("#continue [name=seed]").input_value() == "11"
+    page.get_by_role("button", name="Continue", exact=True).click()
+    page.wait_for_selector("#continue .cost:not([hidden])")
+    assert page.locator("#continue .written").all_inner_texts() == texts
+
+
+def test_it_is_light_and_asks_nobody_else(browser, server):
+    with opened(browser, server.url) as (page, seen):
+        page.on("response", lambda response: seen.bodies.update({response.url: len(response.body())}))
+        page.goto("/", wait_until="networkidle")
+        page.wait_for_selector("#tag .cost:not([hidden])")
+        assets = {url: size for url, size in seen.bodies.items() if "/page/" in url or url == f"{server.url}/"}
+        assert len(assets) == len(served.assets()), "each file of the page is needed"
+        assert sum(assets.values()) < 150_000
+        policy = """(url) => new Promise((resolve) => {
+            document.addEventListener("securitypolicyviolation", () => resolve(true));
+            fetch(url).catch(() => setTimeout(() => resolve(false), 1000));
+        })"""
+        assert page.evaluate(policy, "https://example.org/"), "the policy forbids to ask others"
+        seen.complaints.clear()
+        seen.urls[:] = [url for url in seen.urls if "example.org" not in url]

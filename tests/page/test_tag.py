@@ -1,0 +1,175 @@
+"""The panel Tag."""
+
+import conllu
+import pytest
+
+from tests.page.driving import answered, result_of, run
+
+TEXT = "She didn't see it. Dogs bark loudly!"
+
+
+@pytest.fixture
+def tagged(page):
+    run(page, "tag", TEXT)
+    return page
+
+
+def test_a_text_is_tagged_as_the_service_tags_it(tagged, client):
+    sentences = client.post("/tag", json={"text": TEXT}).json()["results"][0]["sentences"]
+    tokens = [token for sentence in sentences for token in sentence["tokens"]]
+    assert tagged.locator("#tag .word").all_inner_texts() == [token["text"] for token in tokens]
+    tags = [tag.split("\n")[0].split(" ")[0] for tag in tagged.locator("#tag .tokens .tag").all_inner_texts()]
+    assert [tag.rstrip("0123456789%") for tag in tags] == [token["upos"] for token in tokens]
+    assert tagged.locator("#tag .sentence").count() == len(sentences) == 2
+    assert "2 sentences" in tagged.locator("#tag .summary").inner_text()
+
+
+def test_sentences_and_words_of_several_tokens_are_visibly_one(tagged):
+    word = tagged.locator("#tag .multiword")
+    assert word.count() == 1
+    assert word.get_attribute("aria-label") == "didn't, one word"
+    assert word.locator(".word").all_inner_texts() == ["did", "n't"]
+    first, second = (tagged.locator("#tag .sentence").nth(i).bounding_box() for i in (0, 1))
+    assert first["y"] + first["height"] <= second["y"], "sentences begin on lines of their own"
+
+
+def test_tags_are_told_apart_without_colour(tagged):
+    """By their letters, which stand at each token, and by the pattern of their lines."""
+    look = "e => { const s = getComputedStyle(e); return s.borderBottomStyle + ' ' + s.borderBottomWidth }"
+    lines = {
+        option.get_attribute("data-upos"): option.locator(".word").evaluate(look)
+        for option in tagged.locator("#tag [role=option]").all()
+    }
+    assert len(set(lines.values())) >= 4, lines
+    legend = tagged.locator("#tag .legend li")
+    assert legend.count() == 17
+    for entry in legend.all():
+        tag, name = entry.locator(".tag").inner_text(), entry.locator(".name").inner_text()
+        assert tag.isupper()
+        assert len(name) > 3
+
+
+def test_the_pointer_shows_confidence_and_features(tagged):
+    token = tagged.locator("#tag [role=option]", has_text="She")
+    token.hover()
+    card = tagged.locator("#card")
+    text = card.inner_text()
+    assert card.is_visible()
+    for part in ("PRON", "pronoun", "%", "PRP", "Case", "Nom"):
+        assert part in text, part
+    card.hover()
+    assert card.is_visible(), "the pointer may move onto the card"
+    tagged.locator("h1").hover()
+    card.wait_for(state="hidden")
+
+
+def test_the_keyboard_shows_the_same_and_tab_stops_once(tagged):
+    options = tagged.locator("#tag [role=option]")
+    assert tagged.locator("#tag [role=option][tabindex='0']").count() == 1
+    options.first.focus()
+    card = tagged.locator("#card")
+    assert "pronoun" in card.inner_text()
+    assert options.first.get_attribute("aria-describedby") == "card"
+
+    def focused() -> str:
+        return tagged.evaluate("document.activeElement.querySelector('.word').textContent")
+
+    for key, word in [
+        ("ArrowRight", "did"),
+        ("ArrowRight", "n't"),
+        ("ArrowLeft", "did"),
+        ("ArrowDown", "Dogs"),
+        ("End", "!"),
+        ("ArrowUp", "Dogs"),
+        ("ArrowUp", "She"),
+        ("ArrowUp", "She"),
+        ("End", "!"),
+        ("ArrowRight", "!"),
+        ("Home", "She"),
+    ]:
+        tagged.keyboard.press(key)
+        assert focused() == word, key
+    assert options.first.get_attribute("aria-label").startswith("She, PRON, pronoun, ")
+    tagged.keyboard.press("Escape")
+    assert card.is_hidden()
+    tagged.keyboard.press("ArrowRight")
+    assert card.is_visible()
+    tagged.keyboard.press("Tab")
+    assert card.is_hidden()
+    assert tagged.evaluate("document.activeElement.closest('.tokens')") is None
+    assert tagged.locator("#tag [role=option][tabindex='0'] .word").inner_text() == "did", "Tab comes back to it"
+
+
+def test_alternatives_are_shown_where_the_model_gives_them(page):
+    answer = result_of(page, "/tag", lambda: run(page, "tag", "I can can a can."))
+    tokens = answer.json()["results"][0]["sentences"][0]["tokens"]
+    page.locator("#tag [role=option]").nth(1).hover()
+    shown = page.locator("#card .ranking").first.locator("li").all_inner_texts()
+    considered = tokens[1].get("n_best", {}).get("upos", [{"tag": tokens[1]["upos"]}])
+    assert [row.split()[0] for row in shown] == [tag["tag"] for tag in considered]
+    assert all("%" in row for row in shown)
+
+
+def test_a_service_without_alternatives_is_asked_without_them(page):
+    """Whichever the model can do, there is an answer; what it refused once it is not asked for again."""
+    run(page, "tag", "One.")
+    statuses = []
+    page.on("response", lambda response: response.url.endswith("/tag") and statuses.append(response.status))
+    run(page, "tag", "Two.")
+    assert set(statuses) == {200}
+
+
+def test_a_copy_is_the_conllu_of_the_service(open_page, client):
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    run(page, "tag", TEXT)
+    with page.expect_response("**/tag") as response:
+        page.get_by_role("button", name="Copy as CoNLL-U").click()
+    assert response.value.request.headers["accept"] == "text/x-conllu"
+    page.get_by_text("Copied as CoNLL-U").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == client.post("/tag", json={"text": TEXT}, headers={"accept": "text/x-conllu"}).text
+    assert [sentence.metadata["text"] for sentence in conllu.parse(copied)] == [
+        "She didn't see it.",
+        "Dogs bark loudly!",
+    ]
+
+
+def test_a_copy_works_where_the_browser_keeps_the_clipboard_from_pages(open_page):
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })")
+    run(page, "tag", TEXT)
+    page.get_by_role("button", name="Copy as CoNLL-U").click()
+    page.get_by_text("Copied as CoNLL-U").wait_for()
+    page.evaluate("delete navigator.clipboard")
+    assert page.evaluate("navigator.clipboard.readText()").startswith("# generator = tagwerk")
+
+
+def test_the_legend_counts_and_singles_out(tagged):
+    noun = tagged.locator("#tag .legend button", has_text="NOUN").first
+    assert noun.locator(".number").inner_text() == "1"
+    noun.click()
+    assert noun.get_attribute("aria-pressed") == "true"
+    plain = tagged.locator("#tag [role=option]:not(.faded) .word").all_inner_texts()
+    assert plain == ["Dogs"]
+    noun.click()
+    assert tagged.locator("#tag .faded").count() == 0
+
+
+def test_typing_is_enough(page):
+    field = page.get_by_label("Text to tag")
+    field.fill("")
+    answered(page, "tag", lambda: field.press_sequentially("Cats sleep."))
+    page.locator("#tag .word", has_text="sleep").wait_for()
+
+
+def test_text_beyond_the_basic_plane_is_not_torn(page):
+    run(page, "tag", "I ❤ 🙂 and 𝒜𝒷 <b>bold</b> &amp; co.")
+    words = "".join(page.locator("#tag .word").all_inner_texts())
+    assert words == "I❤🙂and𝒜𝒷<b>bold</b>&amp;co."
+    assert page.locator("#tag .tokens b").count() == 0
+
+
+def test_a_blank_text_has_no_tokens(page):
+    run(page, "tag", " ")
+    assert page.locator("#tag [role=option]").count() == 0
+    assert "0 tokens" in page.locator("#tag .summary").inner_text()
