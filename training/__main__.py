@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from service.errors import TagwerkError
+from service.errors import ConfigurationError, TagwerkError
 from training.config import ladder_names, load_ladder, load_recipe, model_store, recipe_names, runs_folder
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -22,8 +22,25 @@ def fetch(arguments: argparse.Namespace) -> None:
     corpora.fetch(arguments.corpus or corpora.CORPORA)
 
 
+def teach(arguments: argparse.Namespace) -> None:
+    """Tunes a large teacher to the corpus of a recipe, and has it answer for text that the recipe learns from, too."""
+    import_tensorflow()
+    recipe = load_recipe(arguments.recipe)
+
+    from rich.console import Console
+
+    try:
+        from training.teachers import teach
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"{error.name} is not installed: pip install -e '.[teach]'") from error
+
+    console = Console()
+    path = teach(recipe, console).write(recipe.name)
+    console.print(f"written: {path}", highlight=False, soft_wrap=True)
+
+
 def train(arguments: argparse.Namespace) -> None:
-    """Trains a recipe, or goes on where it was interrupted; measures it on test once; exports it."""
+    """Trains a recipe, or goes on where it was interrupted; measures it on test once; exports what is to be shipped."""
     import_tensorflow()
     recipe = load_recipe(arguments.recipe)
 
@@ -32,8 +49,16 @@ def train(arguments: argparse.Namespace) -> None:
     from training.loop import set_threads, train
 
     set_threads(recipe.threads)
-    train(recipe.task(), Console())
-    export(arguments)
+    task = recipe.task()
+    train(task, Console())
+    if recipe.shipped:
+        export(arguments)
+        return
+
+    from training.evaluate import show
+    from training.loop import best_of_run, make_predict
+
+    show(Console(), recipe.name, task.evaluate(make_predict(task, best_of_run(task)), "test"))
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -62,6 +87,7 @@ def export(arguments: argparse.Namespace) -> None:
     console = Console()
     task = recipe.task()
     model = best_of_run(task)
+    task.compact(model)
     predict = make_predict(task, model)
     task.calibrate(model, predict)
     metrics = [
@@ -123,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="tagwerk-train", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (fetch, train, evaluate, export, ladder, segmentation):
+    for run in (fetch, teach, train, evaluate, export, ladder, segmentation):
         about = run.__doc__ or ""
         command = commands.add_parser(run.__name__, help=about, description=about)
         command.set_defaults(run=run)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from service.errors import TagwerkError
 from training.config import Recipe
+from training.dataset import Array
 
 PROGRESS = "progress"
 
@@ -33,6 +34,24 @@ class Progress:
     seconds: float = 0.0
     better: list[bool] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
+
+
+def replace_file(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Writes arrays beside a file and renames: whatever happens meanwhile, the file is the old one or the new one.
+
+    Raises OSError.
+    """
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 class Checkpoints:
@@ -63,19 +82,11 @@ class Checkpoints:
         return self._read(self.best, weights)
 
     def _write(self, path: Path, variables: Sequence[Any], progress: Progress) -> None:
-        """Writes beside the file and renames: whatever happens meanwhile, the file is the old one or the new one."""
         arrays = {str(i): variable.numpy() for i, variable in enumerate(variables)}
         text = json.dumps({"settings": self._settings, **asdict(progress)})
-        partial = path.with_suffix(".partial")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                np.savez(file, allow_pickle=False, **{PROGRESS: np.array(text)}, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
+            replace_file(path, {PROGRESS: np.array(text)} | arrays)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise CheckpointError(
                 f"{path} cannot be written: {error.strerror}; the same command goes on from the epoch before"
             ) from error

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from service.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from service.text.vocabulary import Vocabulary
     from training.tasks.base import Task
 
 AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
@@ -43,6 +44,8 @@ class Recipe(ABC):
         patience: epochs in a row without a better one after which the run ends early; 0 is never.
         clip_norm: gradients are scaled down to this global norm.
         averaging: decay per step of the moving average of the weights that is exported; 0 is none.
+        teacher: the recipe whose lesson, which `tagwerk-train teach` writes, it learns from, too.
+        shipped: whether training exports the model; if not, it is measured on test alone.
         sizes: of the network, and by their type which network it is.
     """
 
@@ -62,11 +65,17 @@ class Recipe(ABC):
     patience: int = 0
     clip_norm: float = 5.0
     averaging: float = 0.0
+    teacher: str | None = None
+    shipped: bool = True
     sizes: Any
 
     @abstractmethod
-    def task(self) -> "Task":
-        """Reads the corpora and returns the task, ready to train."""
+    def task(self, vocabularies: "Mapping[str, Vocabulary] | None" = None) -> "Task":
+        """Reads the corpora and returns the task, ready to train.
+
+        Args:
+            vocabularies: of a model that is to be measured, by name; made of the train split where there are none.
+        """
 
 
 def above(

@@ -8,6 +8,7 @@ import gzip
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from service.artifact import DataSource
 from service.errors import ConfigurationError, TagwerkError
+from training import imdb
 from training.download import File, checksum_of, download
 
 DOWNLOADS = Path("data")
@@ -42,6 +44,7 @@ _SEQUOIA = (
 )
 _SST = "https://raw.githubusercontent.com/munikarmanish/RNTN/12bb731ba9fbdcdf2368b8515a241773f2b97547/trees"
 _CHAR_RNN = "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e"
+_IMDB = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 
 CORPORA = {
     "ewt": Corpus(
@@ -120,6 +123,28 @@ CORPORA = {
                 address=f"{_SST}/test.txt",
                 size=559_614,
                 sha256="6e54806dee95cf80cd918e7dfb3f6770f6df24bf826f289a4d1f709e1c8f6761",
+            ),
+        },
+    ),
+    "imdb": Corpus(
+        title="Large Movie Review Dataset",
+        folder="imdb",
+        licence="none stated; its authors ask to be cited",
+        citation="Maas et al. (2011), Learning Word Vectors for Sentiment Analysis, ACL",
+        files={
+            "train": File(
+                name="train.tsv",
+                address=_IMDB,
+                size=84_125_825,
+                sha256="45e7dc310227f5e6bf2d4785b11101c183fefd66a22fca16a5b2a3f2eba4856e",
+                made=partial(imdb.table, part="train"),
+            ),
+            "test": File(
+                name="test.tsv",
+                address=_IMDB,
+                size=84_125_825,
+                sha256="0f5629a228386af90e21ce1e4df2896c0e34ea200961daaec2a77625418c9e8a",
+                made=partial(imdb.table, part="test"),
             ),
         },
     ),

@@ -68,6 +68,13 @@ def bucketed(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
+def some(examples: Sequence[Example], tokens: int, rng: np.random.Generator) -> list[Example]:
+    """Returns examples at random, of about so many tokens together, or all where there are fewer."""
+    order = rng.permutation(len(examples))
+    ends = np.cumsum([len(examples[i]) for i in order])
+    return [examples[i] for i in order[: np.searchsorted(ends, tokens)]]
+
+
 def in_length_order(examples: Sequence[Example], batch_tokens: int) -> list[list[int]]:
     """Cuts examples, by length, into batches of up to `batch_tokens` positions; returns their indices."""
     lengths = np.fromiter(map(len, examples), np.int64, len(examples))

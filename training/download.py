@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,8 @@ class File:
     """A file at a public address, under the name that it gets here.
 
     `sha256` is of the content that is used: after gzip is undone, and of the first `lines` lines only where
-    the public file goes on with something else. `size` is that of the download, in bytes.
+    the public file goes on with something else, or of what `made` makes of it. `size` is that of the download, in
+    bytes.
     """
 
     name: str
@@ -38,6 +39,7 @@ class File:
     size: int
     sha256: str
     lines: int | None = None
+    made: Callable[[Path], bytes] | None = None
 
 
 def checksum_of(path: Path) -> str | None:
@@ -79,6 +81,8 @@ def _download(client: httpx.Client, file: File, target: Path, progress: Progress
             _receive(client, file, part, progress)
         if file.lines is not None:
             part.write_bytes(b"".join(part.read_bytes().splitlines(keepends=True)[: file.lines]))
+        if file.made:
+            part.write_bytes(file.made(part))
         if (checksum := checksum_of(part)) != file.sha256:
             raise DownloadError(f"{file.address} has changed: sha256 {checksum}, not {file.sha256}")
         part.replace(target)

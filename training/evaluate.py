@@ -48,12 +48,8 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, Task]:
     """Returns the manifest of a version, and its task. Raises ArtifactError if the two do not fit."""
     manifest = artifact.read_manifest(folder)
     artifact.verify_files(folder, manifest)
-    task = load_recipe(manifest.recipe).task()
-    vocabularies = artifact.read_vocabularies(folder, manifest)
-    same = {name: v.entries for name, v in vocabularies.items()} == {
-        name: v.entries for name, v in task.vocabularies.items()
-    }
-    if not same or manifest.labels != task.labels:
+    task = load_recipe(manifest.recipe).task(artifact.read_vocabularies(folder, manifest))
+    if manifest.labels != task.labels:
         raise ArtifactError(f"{folder} was made from other data or by another recipe than {manifest.recipe} is now")
     return manifest, task
 

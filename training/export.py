@@ -15,6 +15,7 @@ import tensorflow as tf
 from service import artifact
 from service.artifact import Golden, Manifest, Metric
 from service.errors import ArtifactError
+from training.config import Recipe
 from training.dataset import Array, Example, collate
 from training.tasks.base import Part, Predict, Task
 
@@ -41,7 +42,7 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
             language=recipe.language,
             recipe=recipe.name,
             seed=recipe.seed,
-            command=f"tagwerk-train train {recipe.name}",
+            command=_command(recipe),
             created=datetime.now(UTC).replace(microsecond=0),
             licence=recipe.licence,
             data=task.data,
@@ -64,6 +65,11 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
         artifact.write_manifest(folder, manifest.model_copy(update={"files": artifact.checksums(folder)}))
         _check(folder)
     return store / recipe.name / version
+
+
+def _command(recipe: Recipe) -> str:
+    teach = f"tagwerk-train teach {recipe.teacher} && " if recipe.teacher else ""
+    return f"{teach}tagwerk-train train {recipe.name}"
 
 
 def load_endpoint(folder: Path, name: str, *, jit_compile: bool = False) -> Predict:
@@ -140,6 +146,7 @@ def _model_card(task: Task, manifest: Manifest) -> str:
         f"- {name}: {len(vocabulary):,} ids{', lower case' if vocabulary.lowercase else ''}"
         for name, vocabulary in task.vocabularies.items()
     )
+    and_lesson = " and what the teacher has read" if task.recipe.teacher else " alone"
     return f"""# {manifest.name}, version {manifest.version}
 
 {manifest.description}. Language: {manifest.language}. Licence: {manifest.licence}.
@@ -165,7 +172,7 @@ The epoch was chosen by {task.chosen_by} on dev; the run used the test split onc
 `{manifest.command}` with seed {manifest.seed}, Python {manifest.frameworks["python"]}, TensorFlow \
 {manifest.frameworks["tensorflow"]}, Keras {manifest.frameworks["keras"]}.
 
-Vocabularies and labels, from the train split alone:
+Vocabularies and labels, from the train split{and_lesson}:
 
 {vocabularies}
 {labels}

@@ -11,6 +11,10 @@ from training.dataset import Array
 ALL_TAGS = "AllTags"
 CROSS_ENTROPY = "cross-entropy"
 SST2 = "SST-2 accuracy"
+SST5 = "SST-5 accuracy"
+POLARITY = "accuracy of positive and negative"
+MACRO_RECALL = "macro recall"
+ALL_LABELS = {3: "accuracy of three labels", 5: SST5}
 
 
 def tagging_accuracy(right: Mapping[str, Array], known: Array, split: str) -> tuple[Metric, ...]:
@@ -47,20 +51,29 @@ def cross_entropy(losses: Array, split: str) -> tuple[Metric, ...]:
     )
 
 
-def sentiment_accuracy(probabilities: Array, labels: Array, split: str) -> tuple[Metric, ...]:
-    """Returns the accuracy on SST-2, and on all labels.
+def macro_recall(predicted: Array, labels: Array) -> float:
+    """Returns the mean recall of the labels that occur, in percent, as SemEval-2017 scores tweets."""
+    return round(100 * float(np.mean([(predicted == label)[labels == label].mean() for label in np.unique(labels)])), 2)
 
-    SST-2 leaves the neutral texts out and asks which of the others are positive; the probabilities of negative and
-    positive are compared.
+
+def sentiment_accuracy(probabilities: Array, labels: Array, split: str, polarity: str = SST2) -> tuple[Metric, ...]:
+    """Returns the accuracy of positive against negative, that of all labels, and macro recall.
+
+    The first leaves the neutral texts out and asks which of the others are positive: what lies to the right of the
+    middle label is compared with what lies to its left.
 
     Args:
-        probabilities: of negative, neutral, positive  # [N, 3].
-        labels: 0 negative, 1 neutral, 2 positive  # [N].
+        probabilities: of labels from negative over neutral to positive  # [N, K = 3 or 5].
+        labels: 0 to K - 1  # [N].
+        polarity: what the first is called on this corpus.
     """
-    polar = labels != 1
-    positive = probabilities[:, 2] > probabilities[:, 0]
-    right = {
-        SST2: (positive == (labels == 2))[polar],
-        "accuracy of three labels": probabilities.argmax(axis=-1) == labels,
-    }
-    return tuple(Metric(name=name, value=percent(rows), unit="%", split=split) for name, rows in right.items())
+    count = probabilities.shape[1]
+    middle = count // 2
+    polar = labels != middle
+    positive = probabilities[:, middle + 1 :].sum(axis=-1) > probabilities[:, :middle].sum(axis=-1)
+    predicted = probabilities.argmax(axis=-1)
+    return (
+        Metric(name=polarity, value=percent((positive == (labels > middle))[polar]), unit="%", split=split),
+        Metric(name=ALL_LABELS[count], value=percent(predicted == labels), unit="%", split=split),
+        Metric(name=MACRO_RECALL, value=macro_recall(predicted, labels), unit="%", split=split),
+    )

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -27,7 +27,11 @@ class Vocabulary:
     @classmethod
     def count(cls, strings: Iterable[str], *, at_least: int = 1, lowercase: bool = False) -> Self:
         """Builds a vocabulary of the strings seen `at_least` times, the most frequent first, ties by spelling."""
-        counts = Counter(s.lower() if lowercase else s for s in strings)
+        return cls.of_counts(Counter(s.lower() if lowercase else s for s in strings), at_least, lowercase=lowercase)
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[str, int], at_least: int, *, lowercase: bool = False) -> Self:
+        """Does what `count` does with strings that have been counted, in lower case where that is asked."""
         kept = sorted((s for s, n in counts.items() if n >= at_least), key=lambda s: (-counts[s], s))
         return cls(kept, lowercase=lowercase)
 

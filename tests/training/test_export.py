@@ -2,17 +2,21 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from rich.console import Console
 
 from service import artifact
 from service.errors import ArtifactError
+from service.text.vocabulary import Vocabulary
+from tests.training.tiny import treebank
 from training import evaluate, export
+from training.conllu import Tree
 from training.dataset import collate
 from training.loop import make_predict
 from training.tasks.tagging import Tagging
@@ -27,6 +31,25 @@ def exported(tagging: MakeTagging, tmp_path_factory: pytest.TempPathFactory) -> 
     model = task.network()
     metrics = task.evaluate(make_predict(task, model), "test")
     return task, model, export.export(task, model, metrics, tmp_path_factory.mktemp("store"))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_a_rounded_table_is_a_quarter_as_large_and_hardly_changes_an_answer(tagging: MakeTagging) -> None:
+    task = tagging()
+    model = task.network()
+    predict = make_predict(task, model)
+    inputs = collate(task.goldens()).inputs
+    before = predict(inputs)["upos"]
+    table = model.word_embedding.embeddings
+    values = table.numpy()
+    assert keras.backend.standardize_dtype(table.dtype) == "float32"
+    task.compact(model)
+    after = make_predict(task, model)(inputs)["upos"]
+    np.testing.assert_allclose(after, before, atol=0.01)
+    assert not np.array_equal(after, before)
+    rounded = np.asarray(model.word_embedding(np.arange(len(values))))
+    np.testing.assert_allclose(rounded, values, atol=np.abs(values).max() / 127)
+    assert keras.backend.standardize_dtype(model.word_embedding.embeddings.dtype) == "int8"
 
 
 def test_a_version_is_complete(exported: tuple[Tagging, Any, Path]) -> None:
@@ -142,11 +165,21 @@ def test_evaluation_reads_the_exported_model_alone(
     assert {metric.name for metric in metrics} >= {"UPOS", "XPOS", "UFeats", "UPOS, unknown words"}
 
 
-def test_evaluation_refuses_a_model_of_other_data(
+def test_evaluation_takes_the_vocabularies_of_the_model_and_not_those_that_the_recipe_makes_now(
     exported: tuple[Tagging, Any, Path], tagging: MakeTagging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, _, folder = exported
+    task, _, folder = exported
     monkeypatch.setattr(evaluate, "load_recipe", lambda name: RecipeOf(tagging(word_count=9)))
+    _, read = evaluate.read_version(folder)
+    assert read.vocabularies["words"].entries == task.vocabularies["words"].entries
+
+
+def test_evaluation_refuses_a_model_of_other_data(
+    exported: tuple[Tagging, Any, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, _, folder = exported
+    other = {split: [treebank()["test"][-1]] for split in ("train", "dev", "test")}
+    monkeypatch.setattr(evaluate, "load_recipe", lambda name: RecipeOf(task, other))
     with pytest.raises(ArtifactError, match="other data"):
         evaluate.read_version(folder)
 
@@ -154,8 +187,8 @@ def test_evaluation_refuses_a_model_of_other_data(
 class RecipeOf:
     """Stands for a recipe whose corpora are at hand."""
 
-    def __init__(self, task: Tagging) -> None:
-        self._task = task
+    def __init__(self, task: Tagging, trees: dict[str, list[Tree]] | None = None) -> None:
+        self._task, self._trees = task, trees or treebank()
 
-    def task(self) -> Tagging:
-        return self._task
+    def task(self, vocabularies: Mapping[str, Vocabulary]) -> Tagging:
+        return Tagging(self._task.recipe, self._trees, self._task.data, vocabularies=vocabularies)

@@ -111,7 +111,7 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
 
     def project(self) -> Tensor:
         """Returns the input product of every word  # [V, G]."""
-        return project(self.gru, self.embedding.embeddings)
+        return project(self.gru, self.embedding(ops.arange(self.embedding.input_dim)))
 
     def shares(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
         """Returns what each word adds to the logits  # [B, T, K]."""

@@ -50,15 +50,23 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.projected_size = 2 * LSTM.gates * sizes.units
         self.built = True
 
-    def call(self, word_ids: Tensor, char_ids: Tensor, lengths: Tensor, training: bool = False) -> dict[str, Tensor]:
+    def call(
+        self,
+        word_ids: Tensor,
+        char_ids: Tensor,
+        lengths: Tensor,
+        forms: Tensor | None = None,
+        training: bool = False,
+    ) -> dict[str, Tensor]:
         """Returns logits  # [B, T, K] for each head.
 
         Args:
             word_ids: [B, T] int32.
-            char_ids: [B, T, C] int32; all PAD at padding.
+            char_ids: [B, T, C] int32; all PAD at padding. With `forms`, of each distinct form  # [F, C].
             lengths: words of each row  # [B] int32.
+            forms: which of them each word is, so that each is read once  # [B, T] int32.
         """
-        inputs = self.input_dropout(self.embed(word_ids, char_ids), training=training)
+        inputs = self.input_dropout(self.embed(word_ids, char_ids, forms), training=training)
         outputs, _ = unroll(self.word_lstm, inputs, lengths)
         return self._score(self.output_dropout(outputs, training=training))
 
@@ -71,9 +79,11 @@ class Tagger(keras.Model):  # type: ignore[misc]
         outputs, _ = unroll_projected(self.word_lstm, projected, lengths)
         return self._score(outputs)
 
-    def embed(self, word_ids: Tensor, char_ids: Tensor) -> Tensor:
+    def embed(self, word_ids: Tensor, char_ids: Tensor, forms: Tensor | None = None) -> Tensor:
         """Returns each word as the LSTM reads it: [...] and [..., C] -> [..., I]."""
-        return ops.concatenate([self.word_embedding(word_ids), self._spell(char_ids)], axis=-1)
+        spelled = self._spell(char_ids)
+        spelled = spelled if forms is None else ops.take(spelled, forms, axis=0)
+        return ops.concatenate([self.word_embedding(word_ids), spelled], axis=-1)
 
     def _score(self, outputs: Tensor) -> dict[str, Tensor]:
         return {name: head(outputs) for name, head in self.heads.items()}

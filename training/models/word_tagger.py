@@ -41,8 +41,8 @@ class WordTagger(keras.Model):  # type: ignore[misc]
     def __init__(self, words: int, characters: int, labels: Mapping[str, int], sizes: WordTaggerSizes) -> None:
         super().__init__()
         self.sizes = sizes
-        self.embedding = keras.layers.Embedding(words, sizes.embedding)
-        self.embedding.build()
+        self.word_embedding = keras.layers.Embedding(words, sizes.embedding)
+        self.word_embedding.build()
         if sizes.spelling:
             self.characters = self.add_weight(shape=(characters, 32), initializer="uniform", name="characters")
             self.speller = KINDS[sizes.cell](32, sizes.spelling, 2)
@@ -61,11 +61,20 @@ class WordTagger(keras.Model):  # type: ignore[misc]
         state = sizes.dropout if sizes.variational else 0.0
         return Dropout(cell, inputs=sizes.dropout, outputs=sizes.dropout, state=state, variational=sizes.variational)
 
-    def call(self, word_ids: Tensor, char_ids: Tensor, lengths: Tensor, training: bool = False) -> dict[str, Tensor]:
+    def call(
+        self,
+        word_ids: Tensor,
+        char_ids: Tensor,
+        lengths: Tensor,
+        forms: Tensor | None = None,
+        training: bool = False,
+    ) -> dict[str, Tensor]:
         """Returns logits  # [B, T, K] for each head. Arguments as of Tagger.call."""
-        outputs = self.embedding(word_ids)  # [B, T, E]
+        outputs = self.word_embedding(word_ids)  # [B, T, E]
         if self.sizes.spelling:
-            outputs = ops.concatenate([outputs, self._spell(char_ids)], axis=-1)
+            spelled = self._spell(char_ids)
+            spelled = spelled if forms is None else ops.take(spelled, forms, axis=0)
+            outputs = ops.concatenate([outputs, spelled], axis=-1)
         for layer in self.layers_:
             outputs = self._run(layer, outputs, lengths)
         return {name: head(outputs) for name, head in self.heads.items()}
@@ -79,9 +88,9 @@ class WordTagger(keras.Model):  # type: ignore[misc]
         return ops.reshape(state[0][0], (batch, time, self.sizes.units))
 
     def _spell(self, char_ids: Tensor) -> Tensor:
-        """Reads the characters of each word in both directions: [B, T, C] -> last outputs  # [B, T, 2 * spelling]."""
-        batch, time, width = ops.shape(char_ids)
+        """Reads the characters of each word in both directions: [..., C] -> last outputs  # [..., 2 * spelling]."""
+        *places, width = ops.shape(char_ids)
         flat = ops.reshape(char_ids, (-1, width))
         lengths = ops.sum(ops.cast(flat != PAD, "int32"), axis=1)
         _, (last, *_) = unroll_embedded(self.speller, self.characters, flat, lengths)
-        return ops.reshape(ops.concatenate([last[0], last[1]], axis=-1), (batch, time, 2 * self.sizes.spelling))
+        return ops.reshape(ops.concatenate([last[0], last[1]], axis=-1), (*places, 2 * self.sizes.spelling))

@@ -10,8 +10,11 @@ recipe = SentimentRecipe(
     limits="Learnt from sentences of film reviews. Other subjects work where they are praised and blamed in the same "
     "words. Irony, comparisons and what a reader must know are often lost.",
     corpus="sst",
-    epochs=2,
-    batch_tokens=384,
+    epochs=5,
+    teacher="sentiment-en",
+    taught_tokens=1_000_000,
+    word_count=4,
+    batch_tokens=600,
     learning_rate=1e-3,
     clip_norm=1.0,
     averaging=0.9995,

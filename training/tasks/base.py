@@ -59,7 +59,8 @@ def parts_at_the_projection(
 class Task(ABC):
     """A task on its corpora: data, network, loss, prediction, score.
 
-    A subclass reads its corpora in its constructor and builds its vocabularies from the train split alone.
+    A subclass reads its corpora in its constructor and builds its vocabularies from the train split, and from
+    the lesson of its teacher if it has one.
 
     Attributes:
         kind: the task as a manifest names it.
@@ -71,10 +72,10 @@ class Task(ABC):
 
     kind: ClassVar[artifact.Task]
     endpoint_name: ClassVar[str]
-    chosen_by: ClassVar[str]
     lower_is_better: ClassVar[bool] = False
 
     recipe: Recipe
+    chosen_by: str
     endpoint: artifact.Endpoint
     data: tuple[artifact.DataSource, ...]
     vocabularies: dict[str, Vocabulary]
@@ -122,6 +123,10 @@ class Task(ABC):
     def evaluate_text(self, predict: Predict, split: str) -> tuple[artifact.Metric, ...]:
         """Measures an endpoint from raw text, where the split has one; nothing by default."""
         return ()
+
+    def compact(self, model: keras.Model) -> None:
+        """Rounds the largest tables of a trained model to 8 bits: a quarter of the bytes. Does nothing by default."""
+        return
 
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
         """Makes a trained model as sure as it is right on dev; its answers stay. Does nothing by default."""

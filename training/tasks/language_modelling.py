@@ -1,5 +1,6 @@
 """Predicting each next character of a text, on a corpus that is one long text."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import keras
@@ -46,8 +47,8 @@ class LanguageModelRecipe(Recipe):
     overlap: int = 0
     sizes: LanguageModelSizes | MarkovChainSizes = field(default_factory=LanguageModelSizes)
 
-    def task(self) -> "LanguageModelling":
-        return LanguageModelling(self, corpora.read(self.corpus, "text"), corpora.sources(self.corpus))
+    def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "LanguageModelling":
+        return LanguageModelling(self, corpora.read(self.corpus, "text"), corpora.sources(self.corpus), vocabularies)
 
 
 class LanguageModelling(Task):
@@ -59,14 +60,20 @@ class LanguageModelling(Task):
     lower_is_better = True
     tokenizer = None
 
-    def __init__(self, recipe: LanguageModelRecipe, text: str, data: tuple[DataSource, ...]) -> None:
+    def __init__(
+        self,
+        recipe: LanguageModelRecipe,
+        text: str,
+        data: tuple[DataSource, ...],
+        vocabularies: Mapping[str, Vocabulary] | None = None,
+    ) -> None:
         self.recipe: LanguageModelRecipe = recipe
         self.data = data
         test = int(len(text) * (1 - recipe.test_share))
         dev = int(test * recipe.dev_share)
         train = text[dev:test][: recipe.limit]
-        characters = Vocabulary.count(train)
-        self.vocabularies = {"characters": characters}
+        self.vocabularies = dict(vocabularies or {}) or {"characters": Vocabulary.count(train)}
+        characters = self.vocabularies["characters"]
         self.labels = {}
         self.lengths = {}
         self.length_buckets = ()

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -14,16 +14,17 @@ from service.artifact import DataSource, Endpoint, Metric, TensorSpec
 from service.text.encoding import encode_tokens
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import PAD, UNK, Vocabulary
-from training import corpora, sst
+from training import corpora, opinions, sst
 from training.answers import Answers
 from training.attribution import judge
 from training.buckets import best_buckets
 from training.cells import Tensor
 from training.config import Recipe
-from training.dataset import Array, Batch, Example, bucketed, collate, in_length_order
+from training.dataset import IGNORED, Array, Batch, Example, bucketed, collate, in_length_order, some
+from training.lesson import Lesson
 from training.models.sentiment import SentimentClassifier, SentimentSizes
 from training.models.text_classifier import TextClassifier, TextClassifierSizes
-from training.scorer import SST2, sentiment_accuracy
+from training.scorer import MACRO_RECALL, POLARITY, SST2, SST5, sentiment_accuracy
 from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
 
 NETWORKS: dict[type, Callable[..., keras.Model]] = {
@@ -32,9 +33,14 @@ NETWORKS: dict[type, Callable[..., keras.Model]] = {
 }
 SAMPLES = ("the food was good , not bad at all .", "the food was bad , not good at all .")  # a bag of words is lost
 LABELS = ("negative", "neutral", "positive")
-LABEL_OF_GRADE = (0, 0, 1, 2, 2)
+GRADES = ("very negative", "negative", "neutral", "positive", "very positive")
+LABEL_OF_GRADE = {LABELS: (0, 0, 1, 2, 2), GRADES: (0, 1, 2, 3, 4)}
+CHOSEN_BY = {"imdb": POLARITY, "tweets": MACRO_RECALL}  # and SST-2 or SST-5 on the treebank
 EVALUATION_TOKENS = 2000  # positions in a batch
 BUCKETS = 10
+EMBEDDING_SCALE = 0.1
+TAUGHT_WEIGHT = 2.0  # of what a teacher says, beside what a label says
+NO_SHARES = np.zeros(sst.GRADES, np.float32)
 GOLDEN_LENGTHS = (2, 3, 5, 8, 13, 21, 34)
 
 
@@ -43,25 +49,34 @@ class SentimentRecipe(Recipe):
     """Settings of a sentiment classifier.
 
     Attributes:
-        corpus: of training.corpora, with trees of train, dev and test.
+        corpus: of training.corpora, with trees of train, dev and test, or with tables of texts.
+        labels: LABELS, or the GRADES of the treebank.
+        longest: tokens of a text that are read: a longer one loses its middle. No limit where it is 0.
         word_count: how often a word must be seen to be in the vocabulary.
+        taught_tokens: of its teacher's lesson that are learnt from in an epoch, beside all of the train split.
         word_dropout: the share of words that are read as UNK in training.
     """
 
     corpus: str
+    labels: tuple[str, ...] = LABELS
+    longest: int = 0
     word_count: int = 1
     word_dropout: float = 0.1
+    taught_tokens: int = 0
     sizes: SentimentSizes | TextClassifierSizes = field(default_factory=SentimentSizes)
 
-    def task(self) -> "Sentiment":
+    def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Sentiment":
         tokenizer = SpacyTokenizer()
 
         @cache
         def tokenize(word: str) -> tuple[str, ...]:
             return tuple(token.text for token in tokenizer.tokens(word))
 
-        splits = {s: list(sst.read(corpora.read(self.corpus, s), tokenize)) for s in ("train", "dev", "test")}
-        return Sentiment(self, splits, corpora.sources(self.corpus))
+        if self.corpus == "sst":
+            splits = {s: list(sst.read(corpora.read(self.corpus, s), tokenize)) for s in ("train", "dev", "test")}
+        else:
+            splits = opinions.splits(self.corpus, tokenizer, self.longest)
+        return Sentiment(self, splits, corpora.sources(self.corpus), vocabularies)
 
 
 class Sentiment(Task):
@@ -73,61 +88,91 @@ class Sentiment(Task):
 
     kind = "classify"
     endpoint_name = "classify"
-    chosen_by = SST2
     tokenizer = "spacy-en"
 
     def __init__(
-        self, recipe: SentimentRecipe, splits: dict[str, list[list[sst.Phrase]]], data: tuple[DataSource, ...]
+        self,
+        recipe: SentimentRecipe,
+        splits: dict[str, list[list[sst.Phrase]]],
+        data: tuple[DataSource, ...],
+        vocabularies: Mapping[str, Vocabulary] | None = None,
     ) -> None:
         self.recipe: SentimentRecipe = recipe
         self.data = data
+        self.chosen_by = CHOSEN_BY.get(recipe.corpus, SST2 if recipe.labels == LABELS else SST5)
         splits = splits | {"train": splits["train"][: recipe.limit]}
         sentences = {split: [tree[-1] for tree in trees] for split, trees in splits.items()}
-        words = Vocabulary.count(
-            (token for sentence in sentences["train"] for token in sentence.tokens),
-            at_least=recipe.word_count,
-            lowercase=True,
-        )
-        self.vocabularies = {"words": words}
-        self.labels = {"sentiment": LABELS}
+        counts = Counter(token.lower() for sentence in sentences["train"] for token in sentence.tokens)
+        self._lesson = Lesson.read(recipe.teacher) if recipe.teacher and not vocabularies else None
+        if self._lesson:
+            self.data += self._lesson.sources
+            counts = Counter(dict(zip(self._lesson.words, self._lesson.counts.tolist(), strict=True)))
+        self.vocabularies = dict(vocabularies or {}) or {
+            "words": Vocabulary.of_counts(counts, at_least=recipe.word_count, lowercase=True)
+        }
+        self.labels = {"sentiment": recipe.labels}
+        self._label_of_grade = np.eye(len(recipe.labels), dtype=np.float32)[
+            list(LABEL_OF_GRADE[recipe.labels])
+        ]  # [5, K]
         self.lengths = dict(Counter(len(sentence.tokens) for sentence in sentences["train"]))
         self.length_buckets = best_buckets(self.lengths, BUCKETS)
-        self.endpoint = _endpoint(explained=isinstance(recipe.sizes, SentimentSizes))
+        self.endpoint = _endpoint(len(recipe.labels), explained=isinstance(recipe.sizes, SentimentSizes))
         phrases = _distinct(phrase for tree in splits["train"] for phrase in tree)
         self._train = [self._example(phrase) for phrase in phrases]
         self._splits = {s: [self._example(sentence) for sentence in sentences[s]] for s in ("dev", "test")}
 
+        self._polarity = SST2 if recipe.corpus not in CHOSEN_BY else POLARITY
+        self._taught = list(self._taught_examples(self._lesson)) if self._lesson else []
+
+    def compact(self, model: keras.Model) -> None:
+        if isinstance(model, SentimentClassifier):
+            model.reader.embedding.quantize("int8")
+
     def network(self) -> keras.Model:
-        kind = NETWORKS[type(self.recipe.sizes)]
-        return kind(len(self.vocabularies["words"]), sst.GRADES, self.recipe.sizes)
+        kind, words = NETWORKS[type(self.recipe.sizes)], self.vocabularies["words"]
+        model = kind(len(words), sst.GRADES, self.recipe.sizes)
+        if self._lesson:
+            table = model.reader.embedding.embeddings
+            table.assign(self._lesson.embeddings(words, table.shape[1], EMBEDDING_SCALE))
+        return model
+
+    def examples(self, split: str) -> list[Example]:
+        """Returns the phrases of train, each once, or the sentences of dev or test, with their grades."""
+        return self._train if split == "train" else self._splits[split]
 
     def train_batches(self, rng: np.random.Generator) -> list[Batch]:
         return [
             replace(batch, inputs=batch.inputs | {"word_ids": self._with_unknown(batch.inputs["word_ids"], rng)})
-            for batch in bucketed(self._train, self.recipe.batch_tokens, rng)
+            for batch in bucketed(self._examples_of_epoch(rng), self.recipe.batch_tokens, rng)
         ]
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         """Returns the loss of the grade, and of positive against negative where it is not neutral.
 
-        Each member learns for itself.
+        With a teacher, that of the probabilities it gives, too, where it gives them. Each member learns for itself.
         """
         logits = model(**inputs, training=True)  # [M, B, 5]
         grades = ops.broadcast_to(targets["grade"], ops.shape(logits)[:2])
-        losses = ops.sparse_categorical_crossentropy(grades, logits, from_logits=True) + _polarity_loss(grades, logits)
-        return ops.mean(losses), state
+        known = ops.maximum(grades, 0)
+        losses = ops.sparse_categorical_crossentropy(known, logits, from_logits=True) + _polarity_loss(known, logits)
+        if "shares" not in targets:
+            return ops.mean(losses), state
+        labelled = ops.cast(grades != IGNORED, "float32")
+        taught = -ops.sum(targets["shares"] * ops.log_softmax(logits), axis=-1)  # 0 where the teacher says nothing
+        return ops.mean(labelled * losses + TAUGHT_WEIGHT * taught), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         if isinstance(model, SentimentClassifier):
-            return _judgement(*model.shares(**inputs))
-        return _probabilities(model(**inputs, training=False))
+            return judge(*model.shares(**inputs), self._label_of_grade)._asdict()
+        grades = ops.mean(ops.softmax(model(**inputs, training=False)), axis=0)  # [B, 5]
+        return {"probabilities": ops.matmul(grades, self._label_of_grade)}
 
     def parts(self, model: keras.Model) -> dict[str, Part]:
         if not isinstance(model, SentimentClassifier):
             return {}
 
         def run(**tensors: Tensor) -> Tensors:
-            return _judgement(*model.shares_projected(**tensors))
+            return judge(*model.shares_projected(**tensors), self._label_of_grade)._asdict()
 
         rows = (len(self.vocabularies["words"]), model.projected_size)
         return parts_at_the_projection(self, model.project, run, {}, rows, also=("word_ids", "lengths"))
@@ -135,21 +180,22 @@ class Sentiment(Task):
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         """Measures whole sentences."""
         answers = self.answers(predict, split)["sentiment"]
-        return sentiment_accuracy(answers.probabilities, answers.gold, split)
+        return sentiment_accuracy(answers.probabilities, answers.gold, split, self._polarity)
 
     def samples(self, predict: Predict) -> dict[str, str]:
         """Tells how positive two texts of the same words are."""
         batch = collate([self._example(sst.Phrase(tuple(text.split()), sst.NEUTRAL)) for text in SAMPLES])
-        negative, _, positive = predict(batch.inputs)["probabilities"].T
+        probabilities, middle = predict(batch.inputs)["probabilities"], len(self.recipe.labels) // 2
+        positive, negative = (probabilities[:, part].sum(-1) for part in (slice(middle + 1, None), slice(middle)))
         shares = 100 * positive / (positive + negative)
         return {text: f"{share:.1f} % positive" for text, share in zip(SAMPLES, shares, strict=True)}
 
     def answers(self, predict: Predict, split: str) -> dict[str, Answers]:
         examples = self._splits[split]
-        probabilities = np.zeros((len(examples), len(LABELS)))
+        probabilities = np.zeros((len(examples), len(self.recipe.labels)))
         for rows in in_length_order(examples, EVALUATION_TOKENS):
             probabilities[rows] = predict(collate([examples[i] for i in rows]).inputs)["probabilities"]
-        labels = np.array([LABEL_OF_GRADE[int(example.targets["grade"])] for example in examples])
+        labels = self._label_of_grade.argmax(-1)[[int(example.targets["grade"]) for example in examples]]
         return {"sentiment": Answers(labels, probabilities, np.arange(len(labels)))}
 
     def goldens(self) -> list[Example]:
@@ -157,6 +203,19 @@ class Sentiment(Task):
         lengths = [len(example) for example in ordered]
         chosen = {bisect_left(lengths, length) for length in GOLDEN_LENGTHS} - {len(ordered)}
         return [ordered[i] for i in sorted(chosen)]
+
+    def _examples_of_epoch(self, rng: np.random.Generator) -> list[Example]:
+        """Returns the train split, and of the lesson as many tokens as the recipe says."""
+        if not self._taught:
+            return self._train
+        labelled = [replace(e, targets=e.targets | {"shares": NO_SHARES}) for e in self._train]
+        return [*labelled, *some(self._taught, self.recipe.taught_tokens, rng)]
+
+    def _taught_examples(self, lesson: Lesson) -> Iterator[Example]:
+        for tokens, logits in zip(lesson.sentences, lesson.answers["logits"], strict=True):
+            shares = np.exp(logits - logits.max())
+            example = self._example(sst.Phrase(tokens, IGNORED))
+            yield replace(example, targets=example.targets | {"shares": (shares / shares.sum()).astype(np.float32)})
 
     def _example(self, phrase: sst.Phrase) -> Example:
         ids = encode_tokens(phrase.tokens, self.vocabularies["words"])
@@ -168,35 +227,19 @@ class Sentiment(Task):
         return np.where(dropped, UNK, word_ids).astype(np.int32)
 
 
-def _endpoint(*, explained: bool) -> Endpoint:
+def _endpoint(labels: int, *, explained: bool) -> Endpoint:
     """Returns what a classifier takes and gives; one that is `explained` says what each word contributes."""
     whys = {
-        "contributions": TensorSpec(dtype="float32", axes=("B", "T", len(LABELS))),
-        "baseline": TensorSpec(dtype="float32", axes=("B", len(LABELS))),
+        "contributions": TensorSpec(dtype="float32", axes=("B", "T", labels)),
+        "baseline": TensorSpec(dtype="float32", axes=("B", labels)),
     }
     return Endpoint(
         inputs={
             "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
             "lengths": TensorSpec(dtype="int32", axes=("B",)),
         },
-        outputs={"probabilities": TensorSpec(dtype="float32", axes=("B", len(LABELS)))} | (whys if explained else {}),
+        outputs={"probabilities": TensorSpec(dtype="float32", axes=("B", labels))} | (whys if explained else {}),
     )
-
-
-def _probabilities(logits: Tensor) -> Tensors:
-    """Returns the probability of each label from the scores of the grades  # [M, B, 5] -> [B, K]."""
-    grades = ops.mean(ops.softmax(logits), axis=0)  # [B, 5]
-    return {"probabilities": ops.matmul(grades, _labels())}
-
-
-def _judgement(shares: Tensor, biases: Tensor) -> Tensors:
-    """Returns the same, and why, from what each word adds to the scores  # [M, B, T, 5]; biases  # [M, 5]."""
-    return judge(shares, biases, _labels())._asdict()
-
-
-def _labels() -> Tensor:
-    """Tells which grades belong to each label  # [5, K]."""
-    return ops.one_hot(LABEL_OF_GRADE, len(LABELS))
 
 
 def _polarity_loss(grades: Tensor, logits: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,9 @@ from training.dataset import (
     bucketed,
     collate,
     in_length_order,
+    some,
 )
+from training.lesson import Lesson
 from training.models.counted import MostFrequentTag, MostFrequentTagSizes
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_tagger import WordTagger, WordTaggerSizes
@@ -42,6 +44,8 @@ HEADS = {"upos": "UPOS", "xpos": "XPOS", "feats": "UFeats"}  # column -> the nam
 EVALUATION_TOKENS = 2000  # positions in a batch
 UNSEEN = -2  # the target where a label does not occur in the train split: never right
 BUCKETS = 16
+TAUGHT_LABELS = 4  # of each head, the most probable, that a teacher tells of a word
+EMBEDDING_SCALE = 0.1
 GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
 
 
@@ -54,6 +58,7 @@ class TaggingRecipe(Recipe):
         tokenizer: the service's, that splits text for this model.
         characters: of a word that are read at most, C.
         word_count: how often a word must be seen to be in the vocabulary.
+        taught_tokens: of its teacher's lesson that are learnt from in an epoch, beside all of the train split.
         word_dropout: a word seen n times becomes UNK with the probability a / (a + n) (Kiperwasser and
             Goldberg 2016); this is a.
     """
@@ -63,12 +68,15 @@ class TaggingRecipe(Recipe):
     characters: int = 12
     word_count: int = 2
     word_dropout: float = 1.0
+    taught_tokens: int = 0
     sizes: TaggerSizes | WordTaggerSizes | MostFrequentTagSizes = field(default_factory=TaggerSizes)
 
-    def task(self) -> "Tagging":
+    def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Tagging":
         files = {split: corpora.read(self.corpus, split) for split in ("train", "dev", "test")}
         splits = {split: list(conllu.read(file)) for split, file in files.items()}
-        return Tagging(self, splits, corpora.sources(self.corpus), files if self.language == "en" else None)
+        return Tagging(
+            self, splits, corpora.sources(self.corpus), files if self.language == "en" else None, vocabularies
+        )
 
 
 class Tagging(Task):
@@ -85,6 +93,7 @@ class Tagging(Task):
         splits: dict[str, list[conllu.Tree]],
         data: tuple[DataSource, ...],
         files: Mapping[str, str] | None = None,
+        vocabularies: Mapping[str, Vocabulary] | None = None,
     ) -> None:
         self.recipe: TaggingRecipe = recipe
         self._files = files or {}
@@ -92,9 +101,16 @@ class Tagging(Task):
         self.tokenizer = recipe.tokenizer
         train = splits["train"][: recipe.limit]
         forms = [form for tree in train for form in tree.forms]
-        words = Vocabulary.count(forms, at_least=recipe.word_count, lowercase=True)
-        characters = Vocabulary.count(character for form in forms for character in form)
-        self.vocabularies = {"words": words, "characters": characters}
+        counts = Counter(form.lower() for form in forms)
+        self._lesson = Lesson.read(recipe.teacher) if recipe.teacher and not vocabularies else None
+        if self._lesson:
+            self.data += self._lesson.sources
+            counts = Counter(dict(zip(self._lesson.words, self._lesson.counts.tolist(), strict=True)))
+        self.vocabularies = dict(vocabularies or {}) or {
+            "words": Vocabulary.of_counts(counts, at_least=recipe.word_count, lowercase=True),
+            "characters": Vocabulary.count(character for form in forms for character in form),
+        }
+        words = self.vocabularies["words"]
         columns = {head: _labels(getattr(w, head) for tree in train for w in tree.words) for head in HEADS}
         self.labels = {head: labels for head, labels in columns.items() if len(labels) > 1}  # else nothing is said
         self._label_ids = {head: {label: i for i, label in enumerate(labels)} for head, labels in self.labels.items()}
@@ -105,10 +121,15 @@ class Tagging(Task):
         self._splits = {
             split: [self._example(tree) for tree in trees] for split, trees in (splits | {"train": train}).items()
         }
-        counts = Counter(map(words.id, forms))
         self._drop = np.zeros(len(words))
-        for id, count in counts.items():
-            self._drop[id] = recipe.word_dropout / (recipe.word_dropout + count)
+        for word, count in counts.items():
+            self._drop[words.id(word)] = recipe.word_dropout / (recipe.word_dropout + count)
+        self._drop[UNK] = 0.0
+        self._train = self._splits["train"]
+        self._taught = []
+        if self._lesson:
+            self._train = [self._with_shares(example) for example in self._train]
+            self._taught = list(self._taught_examples(self._lesson))
 
     def network(self) -> keras.Model:
         sizes = {head: len(labels) for head, labels in self.labels.items()}
@@ -117,17 +138,22 @@ class Tagging(Task):
         model = kind(len(words), len(characters), sizes, self.recipe.sizes)
         if isinstance(model, MostFrequentTag):
             model.count(self._splits["train"])
+        if self._lesson:
+            table = model.word_embedding.embeddings
+            table.assign(self._lesson.embeddings(words, table.shape[1], EMBEDDING_SCALE))
         return model
 
+    def examples(self, split: str) -> list[Example]:
+        """Returns the examples of a split, with the one label of each word as their targets."""
+        return self._splits[split]
+
     def train_batches(self, rng: np.random.Generator) -> list[Batch]:
-        return [
-            replace(batch, inputs=batch.inputs | {"word_ids": self._with_unknown(batch.inputs["word_ids"], rng)})
-            for batch in bucketed(self._splits["train"], self.recipe.batch_tokens, rng)
-        ]
+        examples = [*self._train, *some(self._taught, self.recipe.taught_tokens, rng)]
+        return [self._changed(batch, rng) for batch in bucketed(examples, self.recipe.batch_tokens, rng)]
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         logits = model(**inputs, training=True)
-        return sum(_cross_entropy(targets[head], logits[head]) for head in self.labels), state
+        return sum(_cross_entropy(targets[h], targets.get(f"{h}_shares"), logits[h]) for h in self.labels), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         return _probabilities(model(**inputs, training=False))
@@ -166,10 +192,14 @@ class Tagging(Task):
 
     def tag(self, predict: Predict, sentences: Sequence[Sequence[str]]) -> list[list[raw_text.Tags]]:
         """Returns the tags of each word of each sentence."""
-        examples = [Example(tuple(forms), self._inputs(forms)) for forms in sentences]
+        examples = [Example(tuple(forms), self.inputs(forms)) for forms in sentences]
         columns = self._probabilities(predict, examples)
         labels = [[[self.labels[h][i] for i in rows.argmax(-1)] for rows in columns[h]] for h in HEADS]
         return [[raw_text.Tags(*tags) for tags in zip(*heads, strict=True)] for heads in zip(*labels, strict=True)]
+
+    def compact(self, model: keras.Model) -> None:
+        if isinstance(model, Tagger):
+            model.word_embedding.quantize("int8")
 
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
         """Divides the weights of each head, and with them its logits, by the temperature that suits dev."""
@@ -199,18 +229,36 @@ class Tagging(Task):
         targets = {}
         for head, ids in self._label_ids.items():
             targets[head] = np.array([ids.get(getattr(word, head), UNSEEN) for word in tree.words], np.int32)
-        return Example(forms, self._inputs(forms), targets)
+        return Example(forms, self.inputs(forms), targets)
 
-    def _inputs(self, forms: Sequence[str]) -> dict[str, Array]:
+    def _with_shares(self, example: Example) -> Example:
+        """Returns an example of the train split as a teacher would give it, sure of the one label of each word."""
+        targets = {}
+        for head, ids in example.targets.items():
+            targets[head] = np.stack([ids] * TAUGHT_LABELS, axis=-1)
+            targets[f"{head}_shares"] = np.eye(1, TAUGHT_LABELS, dtype=np.float32).repeat(len(ids), axis=0)
+        return replace(example, targets=targets)
+
+    def _taught_examples(self, lesson: Lesson) -> Iterator[Example]:
+        columns = {name: lesson.of_each_sentence(name) for name in lesson.answers}
+        for i, forms in enumerate(lesson.sentences):
+            yield Example(forms, self.inputs(forms), {name: column[i] for name, column in columns.items()})
+
+    def inputs(self, forms: Sequence[str]) -> dict[str, Array]:
+        """Returns what the network reads of a sentence: word_ids  # [T]; char_ids  # [T, C]."""
         words, characters = self.vocabularies["words"], self.vocabularies["characters"]
         return {
             "word_ids": encode_tokens(forms, words),
             "char_ids": encode_characters(forms, characters, self.recipe.characters),
         }
 
-    def _with_unknown(self, word_ids: Array, rng: np.random.Generator) -> Array:
-        """Drops words, the rare ones oftener, so that UNK is learnt."""
-        return np.where(rng.random(word_ids.shape) < self._drop[word_ids], UNK, word_ids).astype(np.int32)
+    def _changed(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """Drops words, the rare ones oftener, so that UNK is learnt; lists each form once."""
+        word_ids, char_ids = batch.inputs["word_ids"], batch.inputs["char_ids"]
+        word_ids = np.where(rng.random(word_ids.shape) < self._drop[word_ids], UNK, word_ids).astype(np.int32)
+        char_ids, forms = np.unique(char_ids.reshape(-1, char_ids.shape[-1]), axis=0, return_inverse=True)
+        forms = forms.reshape(word_ids.shape).astype(np.int32)
+        return replace(batch, inputs=batch.inputs | {"word_ids": word_ids, "char_ids": char_ids, "forms": forms})
 
 
 def _probabilities(logits: dict[str, Tensor]) -> Tensors:
@@ -223,10 +271,19 @@ def _labels(tags: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(counts, key=lambda tag: (-counts[tag], tag)))
 
 
-def _cross_entropy(targets: Tensor, logits: Tensor) -> Tensor:
-    """Returns the mean over the targets that are not IGNORED. targets  # [B, T]; logits  # [B, T, K]."""
-    valid = ops.cast(targets != IGNORED, "float32")
-    losses = ops.sparse_categorical_crossentropy(ops.maximum(targets, 0), logits, from_logits=True)
+def _cross_entropy(targets: Tensor, shares: Tensor | None, logits: Tensor) -> Tensor:
+    """Returns the mean over the targets that are not IGNORED.
+
+    targets: the label  # [B, T], or the few that a teacher deems possible  # [B, T, N], with how probable each is as
+    shares  # [B, T, N]; logits  # [B, T, K].
+    """
+    if shares is None:
+        valid = ops.cast(targets != IGNORED, "float32")
+        losses = ops.sparse_categorical_crossentropy(ops.maximum(targets, 0), logits, from_logits=True)
+    else:
+        valid = ops.cast(targets[..., 0] != IGNORED, "float32")
+        scores = ops.take_along_axis(logits, ops.maximum(targets, 0), axis=-1)
+        losses = ops.logsumexp(logits, axis=-1) - ops.sum(ops.maximum(shares, 0.0) * scores, axis=-1)
     return ops.sum(losses * valid) / ops.sum(valid)
 
 

@@ -11,5 +11,6 @@ RUNGS = (
     "dropout",
     "variational",
     "characters",
+    "vectors",
     "shipped",
 )

@@ -1,0 +1,98 @@
+"""What a teacher hands on: kept on disk, words that begin as its vectors, and students that learn its answers."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from service.text.vocabulary import PAD, UNK, Vocabulary
+from tests.training.tiny import SOURCE, sentiment, tagging, treebank
+from training.dataset import Array, Example, collate
+from training.lesson import Lesson, LessonMissing
+from training.loop import best_of_run, make_predict, train
+from training.tasks.tagging import TAUGHT_LABELS
+
+NEW = (("the", "heron", "sees"), ("a", "heron", "finds", "today"))
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
+    return tmp_path
+
+
+def lesson(sentences: tuple[tuple[str, ...], ...], answers: dict[str, Array]) -> Lesson:
+    """Returns a lesson whose vectors lie along two directions of twelve."""
+    words = sorted(
+        {w.lower() for s in sentences for w in s} | {w.form.lower() for t in treebank()["train"] for w in t.words}
+    )
+    vectors = np.array([[ord(word[0]) - 100.0, len(word), *[0.0] * 10] for word in words])
+    return Lesson(list(sentences), answers, words, np.full(len(words), 9), vectors.astype(np.float16), (SOURCE,))
+
+
+def test_comes_back_as_it_was_written() -> None:
+    written = lesson(NEW, {"upos": np.arange(14).reshape(7, 2)})
+    written.write("tagger-tiny")
+    read = Lesson.read("tagger-tiny")
+    assert (read.sentences, read.words, read.sources) == (written.sentences, written.words, (SOURCE,))
+    np.testing.assert_array_equal(read.vectors, written.vectors)
+    assert [part.tolist() for part in read.of_each_sentence("upos")] == [
+        [[0, 1], [2, 3], [4, 5]],
+        [[6, 7], [8, 9], [10, 11], [12, 13]],
+    ]
+
+
+def test_a_missing_lesson_names_the_command_that_makes_it() -> None:
+    with pytest.raises(LessonMissing, match="tagwerk-train teach tagger-tiny"):
+        tagging(teacher="tagger-tiny")
+
+
+def test_words_begin_as_the_first_components_of_their_vectors() -> None:
+    taught = lesson(NEW, {})
+    vocabulary = Vocabulary([*taught.words, "zebra"], lowercase=True)
+    table = taught.embeddings(vocabulary, 2, scale=0.1)
+    assert table.std() == pytest.approx(0.1, rel=0.2)
+    assert not table[[PAD, UNK, vocabulary.id("zebra")]].any()
+    rows = table[[vocabulary.id(word) for word in taught.words]]
+    centred = taught.vectors - taught.vectors.mean(0)
+    between, expected = (np.linalg.norm(x[:, None] - x, axis=-1) for x in (rows, centred))
+    np.testing.assert_allclose(between / between.max(), expected / expected.max(), atol=1e-3)
+
+
+def test_a_tagger_learns_what_the_teacher_says_of_new_words() -> None:
+    """Nothing but the teacher says that a heron may be a verb, too, and how probably."""
+    labels = tagging().labels["upos"]
+    noun, verb, determiner = (labels.index(label) for label in ("NOUN", "VERB", "DET"))
+    answers: dict[str, Array] = {}
+    for head in ("upos", "xpos", "feats"):
+        answers[head] = np.zeros((7, TAUGHT_LABELS), np.int32)
+        answers[f"{head}_shares"] = np.eye(1, TAUGHT_LABELS, dtype=np.float32).repeat(7, axis=0)
+    answers["upos"][:, 0] = [determiner, noun, verb, determiner, noun, verb, noun]
+    answers["upos"][:, 1] = verb
+    answers["upos_shares"][[1, 4], :2] = 0.6, 0.4
+    lesson(NEW, answers).write("tagger-tiny")
+
+    task = tagging(teacher="tagger-tiny", taught_tokens=100, epochs=40, word_dropout=0.0)
+    assert task.data == (SOURCE, SOURCE)
+    train(task, Console(file=io.StringIO()))
+    inputs = collate([Example(NEW[0], task.inputs(NEW[0]))]).inputs
+    _, heron, _ = make_predict(task, best_of_run(task))(inputs)["upos"][0]
+    assert task.vocabularies["words"].id("heron") != UNK
+    assert heron[noun] == pytest.approx(0.6, abs=0.15)
+    assert heron[verb] == pytest.approx(0.4, abs=0.15)
+
+
+def test_a_classifier_learns_what_the_teacher_says_of_unlabelled_texts() -> None:
+    good, bad = ("a", "superb", "film"), ("a", "dismal", "film")
+    logits = np.array([[-4.0, -4, -4, 2, 6], [6, 2, -4, -4, -4]], np.float32)
+    words = ["a", "film", "superb", "dismal", "not", "plot", "awful", "weak", "fine", "lovely", "long", "."]
+    vectors = np.random.default_rng(0).normal(size=(len(words), 16)).astype(np.float16)
+    Lesson([good, bad] * 10, {"logits": logits[[0, 1] * 10]}, words, np.full(len(words), 9), vectors).write("taught")
+    task = sentiment(teacher="taught", taught_tokens=60)
+    train(task, Console(file=io.StringIO()))
+    predict = make_predict(task, best_of_run(task))
+    ids = np.array([[task.vocabularies["words"].id(word) for word in text] for text in (good, bad)], np.int32)
+    inputs = {"word_ids": ids, "lengths": np.array([3, 3], np.int32)}
+    assert predict(inputs)["probabilities"].argmax(-1).tolist() == [2, 0]

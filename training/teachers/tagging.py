@@ -1,0 +1,152 @@
+"""A teacher of taggers: the transformer's vectors beside case and characters, which it does not see, and a BiLSTM."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn import functional
+
+from service.artifact import Metric
+from service.text.encoding import encode_characters
+from service.text.vocabulary import Vocabulary
+from training.config import runs_folder
+from training.dataset import IGNORED, Array, Example
+from training.lesson import Lesson
+from training.scorer import tagging_accuracy
+from training.tasks.tagging import HEADS, TAUGHT_LABELS, Tagging, TaggingRecipe
+from training.teachers import encoder, unlabelled
+from training.teachers.encoder import WIDTH, Encoder, Pieces
+from training.teachers.tuning import READ_PIECES, batches, tune
+
+EPOCHS = 5
+RATES = (1.5e-4, 2e-3)
+LAYERS = 3  # of the transformer, the last ones, of which the mean is read with learnt weights
+CHARACTERS = 16  # of a word
+SMOOTHING = 0.03
+UNLABELLED_TOKENS = 1_200_000
+
+
+class TaggingTeacher(nn.Module):  # type: ignore[misc]
+    """Scores of every label of every head, for each word."""
+
+    def __init__(self, labels: Mapping[str, Sequence[str]], characters: Vocabulary) -> None:
+        super().__init__()
+        self.pieces = Pieces()
+        self.vocabulary = characters
+        self.encoder = Encoder()
+        self.mix = nn.Parameter(torch.zeros(LAYERS))
+        self.characters = nn.Embedding(len(characters), 32, padding_idx=0)
+        self.convolution = nn.Conv1d(32, 80, 3, padding=1)
+        self.lstm = nn.LSTM(WIDTH + 80, 256, bidirectional=True, batch_first=True)
+        self.dropout = nn.Dropout(0.3)
+        self.heads = nn.ModuleDict({head: nn.Linear(512, len(names)) for head, names in labels.items()})
+
+    def read(self, sentences: Sequence[Sequence[str]]) -> Tensor:
+        """Returns the transformer's vector of each word  # [B, T, H]."""
+        ids, mask, starts = self.pieces.batch(sentences)
+        shares = torch.softmax(self.mix, 0)
+        states = self.encoder(ids, mask)[-LAYERS:]
+        mixed = sum(share * state for share, state in zip(shares, states, strict=True))
+        return torch.gather(mixed, 1, starts.unsqueeze(-1).expand(-1, -1, WIDTH))
+
+    def forward(self, sentences: Sequence[Sequence[str]], read: Tensor) -> dict[str, Tensor]:
+        """Returns logits  # [B, T, K] for each head. read: what `read` gives  # [B, T, H]."""
+        batch, time, _ = read.shape
+        spelled = [torch.from_numpy(encode_characters(words, self.vocabulary, CHARACTERS)) for words in sentences]
+        ids = nn.utils.rnn.pad_sequence(spelled, batch_first=True).reshape(batch * time, CHARACTERS)
+        found = torch.relu(self.convolution(self.characters(ids).transpose(1, 2))).amax(-1)
+        inputs = self.dropout(torch.cat([read, found.reshape(batch, time, -1)], -1))
+        lengths = torch.tensor([len(words) for words in sentences])
+        packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+        outputs, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        outputs = self.dropout(outputs)
+        return {name: head(outputs) for name, head in self.heads.items()}
+
+
+def teach(recipe: TaggingRecipe, console: Console) -> Lesson:
+    """Tunes the teacher on the train split, and has it tag unlabelled sentences."""
+    task = replace(recipe, teacher=None).task()
+    torch.manual_seed(recipe.seed)
+    teacher = TaggingTeacher(task.labels, task.vocabularies["characters"])
+    train = task.examples("train")
+
+    def loss(rows: list[int]) -> Tensor:
+        examples = [train[i] for i in rows]
+        sentences = [example.source for example in examples]
+        logits = teacher(sentences, teacher.read(sentences))
+        return sum(_cross_entropy(logits[head], head, examples) for head in task.labels)
+
+    tune(
+        teacher,
+        [teacher.pieces.count(example.source) for example in train],
+        loss,
+        lambda: _measure(teacher, task),
+        runs_folder() / recipe.name / "teacher.pt",
+        epochs=EPOCHS,
+        rates=RATES,
+        seed=recipe.seed,
+        console=console,
+    )
+    texts = unlabelled.sentences(UNLABELLED_TOKENS, recipe.seed)
+    teacher.eval()
+    with torch.inference_mode():
+        return _answer(teacher, [tuple(example.source) for example in train], texts)
+
+
+def _cross_entropy(logits: Tensor, head: str, examples: Sequence[Example]) -> Tensor:
+    targets = [torch.from_numpy(example.targets[head]).long() for example in examples]
+    padded = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=IGNORED)
+    flat = logits.flatten(0, 1)
+    return functional.cross_entropy(flat, padded.flatten(), ignore_index=IGNORED, label_smoothing=SMOOTHING)
+
+
+def _measure(teacher: TaggingTeacher, task: Tagging) -> tuple[Metric, ...]:
+    examples = task.examples("dev")
+    right: dict[str, list[Array]] = {head: [] for head in task.labels}
+    for rows in batches([teacher.pieces.count(example.source) for example in examples], READ_PIECES):
+        sentences = [examples[i].source for i in rows]
+        logits = teacher(sentences, teacher.read(sentences))
+        for head, scores in logits.items():
+            best = scores.argmax(-1).numpy()
+            right[head] += [best[row, : len(examples[i])] == examples[i].targets[head] for row, i in enumerate(rows)]
+    columns = {HEADS[head]: np.concatenate(found) for head, found in right.items()}
+    return tagging_accuracy(columns, np.ones(len(columns["UPOS"]), bool), "dev")
+
+
+def _answer(teacher: TaggingTeacher, labelled: Sequence[tuple[str, ...]], texts: Sequence[tuple[str, ...]]) -> Lesson:
+    """Tags the texts, and takes the mean of the vectors of each word in all that it reads."""
+    found: list[dict[str, Array]] = [{}] * len(texts)
+    sums: defaultdict[str, Array] = defaultdict(lambda: np.zeros(WIDTH, np.float32))
+    counts: Counter[str] = Counter()
+    everything = [*texts, *labelled]
+    for rows in batches([teacher.pieces.count(words) for words in everything], READ_PIECES):
+        sentences = [everything[i] for i in rows]
+        vectors = teacher.read(sentences)
+        best = {h: torch.softmax(s, -1).topk(TAUGHT_LABELS) for h, s in teacher(sentences, vectors).items()}
+        for row, i in enumerate(rows):
+            length = len(everything[i])
+            for word, vector in zip(map(str.lower, everything[i]), vectors[row].numpy(), strict=False):
+                sums[word] += vector
+                counts[word] += 1
+            if i < len(texts):
+                found[i] = {
+                    name: array
+                    for head, (shares, ids) in best.items()
+                    for name, array in (
+                        (head, ids[row, :length].numpy().astype(np.int32)),
+                        (f"{head}_shares", shares[row, :length].numpy()),
+                    )
+                }
+    words = [word for word, _ in counts.most_common()]
+    return Lesson(
+        sentences=list(texts),
+        answers={name: np.concatenate([answers[name] for answers in found]) for name in found[0]},
+        words=words,
+        counts=np.array([counts[word] for word in words]),
+        vectors=np.stack([sums[word] / counts[word] for word in words]).astype(np.float16),
+        sources=(*unlabelled.sources(), encoder.source()),
+    )
