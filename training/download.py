@@ -31,7 +31,7 @@ class File:
 
     `sha256` is of the content that is used: after gzip is undone, and of the first `lines` lines only where
     the public file goes on with something else, or of what `made` makes of it. `size` is that of the download, in
-    bytes.
+    bytes. A file with `by_hand` is nowhere as it is used: this says how it comes from what the address has.
     """
 
     name: str
@@ -40,6 +40,7 @@ class File:
     sha256: str
     lines: int | None = None
     made: Callable[[Path], bytes] | None = None
+    by_hand: str = ""
 
 
 def checksum_of(path: Path) -> str | None:

@@ -42,13 +42,20 @@ def percent(right: Array) -> float:
     return round(100 * float(right.mean()), 2) if right.size else 0.0
 
 
-def cross_entropy(losses: Array, split: str) -> tuple[Metric, ...]:
-    """Returns the mean loss of characters in nats and in bits. losses: minus the log-probability of each  # [N]."""
+def cross_entropy(losses: Array, split: str, unit: str = "character") -> tuple[Metric, ...]:
+    """Returns the mean loss of characters or words in nats, and in bits, or as the perplexity that words have.
+
+    Args:
+        losses: minus the log-probability of each  # [N].
+        unit: "character" or "word".
+    """
     nats = float(losses.mean())
-    return (
-        Metric(name=CROSS_ENTROPY, value=round(nats, 4), unit="nats per character", split=split),
-        Metric(name="bits per character", value=round(nats / math.log(2), 4), unit="bits", split=split),
+    other = (
+        Metric(name="bits per character", value=round(nats / math.log(2), 4), unit="bits", split=split)
+        if unit == "character"
+        else Metric(name="perplexity", value=round(math.exp(nats), 2), unit="", split=split)
     )
+    return Metric(name=CROSS_ENTROPY, value=round(nats, 4), unit=f"nats per {unit}", split=split), other
 
 
 def macro_recall(predicted: Array, labels: Array) -> float:

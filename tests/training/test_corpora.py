@@ -215,6 +215,15 @@ def test_what_is_missing_names_the_command(folder: Path, monkeypatch: pytest.Mon
         corpora.path("toy", "text")
 
 
+def test_what_is_made_by_hand_is_not_downloaded_and_says_how_it_is_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = File("toy.txt", "https://example.org/toy", 1, "0" * 64, by_hand="the lines of all its files")
+    monkeypatch.setattr(corpora, "CORPORA", {"toy": Corpus("Toy", "toy", "CC0", "", {"text": file})})
+    corpora.fetch(["toy"])
+    assert "is made by hand from https://example.org/toy: the lines of all its files" in capsys.readouterr().out
+
+
 def test_every_corpus_is_pinned_and_described() -> None:
     for name, corpus in corpora.CORPORA.items():
         for source, file in zip(corpora.sources(name), corpus.files.values(), strict=True):

@@ -1,7 +1,9 @@
 """The language model: that it learns, that its state carries a text on, and that all of a text is measured."""
 
+import hashlib
 import io
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ import pytest
 from rich.console import Console
 
 from service.text.encoding import encode_tokens
-from tests.training.tiny import VERSE, language_model
+from tests.training.tiny import SOURCE, VERSE, language_model
+from training import source_code
 from training.dataset import collate
 from training.loop import best_of_run, make_predict, train
 from training.scorer import CROSS_ENTROPY
-from training.tasks.language_modelling import LanguageModelling
+from training.tasks.language_modelling import END, LanguageModelling, cut, words
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +132,31 @@ def test_windows_overlap_and_are_learnt_from_at_their_ends(overlap: int) -> None
         task.loss(model, batch.inputs, {"ids": ids}, task.initial_state())[0] for ids in (batch.targets["ids"], other)
     ]
     assert losses[0] == losses[1]
+
+
+def test_each_text_of_a_corpus_is_cut_into_parts() -> None:
+    recipe = language_model(test_share=0.2, dev_share=0.25).recipe
+    parts = cut(["a" * 10, "b" * 20], recipe)
+    assert parts == {"dev": "aabbbb", "train": "aaaaaabbbbbbbbbbbb", "test": "aabbbb"}
+
+
+def test_words_are_learnt_and_their_perplexity_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
+    recipe = replace(language_model().recipe, unit="word", epochs=20)
+    verse = words(" the cat saw the dog \n the dog ran \n" * 30)
+    assert verse[:7] == ["the", "cat", "saw", "the", "dog", END, "the"]
+    task = LanguageModelling(recipe, {"train": verse, "dev": verse, "test": verse}, (SOURCE,))
+    train(task, Console(file=io.StringIO()))
+    predict = make_predict(task, best_of_run(task))
+    nats, perplexity = task.evaluate(predict, "dev")
+    assert perplexity.name == "perplexity"
+    assert perplexity.value == pytest.approx(math.exp(nats.value), abs=0.01)
+    assert perplexity.value < 1.5
+    assert "the dog ran" in task.samples(predict)[END]
+
+
+def test_the_interpreters_own_library_is_a_text() -> None:
+    text = source_code.read()
+    assert "class Counter(dict):" in text
+    assert len(text) > 3_000_000
+    assert source_code.sources()[0].sha256 == hashlib.sha256(text.encode()).hexdigest()

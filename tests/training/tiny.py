@@ -9,7 +9,7 @@ from training.models.language_model import LanguageModelSizes
 from training.models.sentiment import SentimentSizes
 from training.models.tagger import TaggerSizes
 from training.sst import Phrase
-from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe
+from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
 from training.tasks.sentiment import Sentiment, SentimentRecipe
 from training.tasks.tagging import Tagging, TaggingRecipe
 
@@ -106,4 +106,5 @@ def language_model(text: str = VERSE * 8, **changes: Any) -> LanguageModelling:
         "learning_rate": 0.02,
         "sizes": LanguageModelSizes(embedding=8, units=32, layers=2, inner_dropout=0.0, output_dropout=0.0),
     }
-    return LanguageModelling(LanguageModelRecipe(**(COMMON | settings | changes)), text, (SOURCE,))
+    recipe = LanguageModelRecipe(**(COMMON | settings | changes))
+    return LanguageModelling(recipe, cut([text], recipe), (SOURCE,))

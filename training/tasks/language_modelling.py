@@ -1,6 +1,6 @@
-"""Predicting each next character of a text, on a corpus that is one long text."""
+"""Predicting each next character or word of a text, on a corpus that is one long text or a few."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import keras
@@ -10,7 +10,7 @@ from keras import ops
 from service.artifact import DataSource, Endpoint, Metric, TensorSpec
 from service.text.encoding import Ids, encode_tokens
 from service.text.vocabulary import RESERVED, Vocabulary
-from training import corpora
+from training import corpora, source_code
 from training.cells import Tensor
 from training.config import Recipe
 from training.dataset import Array, Batch, Example
@@ -20,6 +20,8 @@ from training.scorer import CROSS_ENTROPY, cross_entropy
 from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
 from training.truncation import read_window
 
+INTERPRETER = "interpreter"  # its own library
+END = "<eos>"  # a line end, as a word
 STRETCHES = 64  # that a split is read in side by side to be measured
 CONTEXT = 512  # characters that each stretch but the first is read before it is measured
 SAMPLE = 300  # characters
@@ -31,8 +33,9 @@ class LanguageModelRecipe(Recipe):
     """Settings of a language model. A batch has `batch_tokens / chunk` rows of `overlap + chunk` characters.
 
     Attributes:
-        corpus: of training.corpora, with one file, "text".
-        test_share: of the text, its end, to test on.
+        corpus: of training.corpora, with parts of its own or with texts that are cut here, or INTERPRETER.
+        unit: what is predicted: "character" or "word".
+        test_share: of a text, its end, to test on.
         dev_share: of what is before that, its beginning, to choose the epoch by. What is next to the test part is
             learnt: a text that changes its subject is the harder the farther one is from what one knows of it.
         chunk: characters of a row that are learnt from in a step; states go on from step to step.
@@ -41,6 +44,7 @@ class LanguageModelRecipe(Recipe):
     """
 
     corpus: str
+    unit: str = "character"
     test_share: float = 0.1
     dev_share: float = 0.05
     chunk: int = 64
@@ -48,11 +52,35 @@ class LanguageModelRecipe(Recipe):
     sizes: LanguageModelSizes | MarkovChainSizes = field(default_factory=LanguageModelSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "LanguageModelling":
-        return LanguageModelling(self, corpora.read(self.corpus, "text"), corpora.sources(self.corpus), vocabularies)
+        if self.corpus == INTERPRETER:
+            texts, sources = {"text": source_code.read()}, source_code.sources()
+        else:
+            texts = {file: corpora.read(self.corpus, file) for file in corpora.CORPORA[self.corpus].files}
+            sources = corpora.sources(self.corpus)
+        parts = texts if set(texts) == {"train", "dev", "test"} else cut(texts.values(), self)
+        units = {part: words(text) if self.unit == "word" else text for part, text in parts.items()}
+        return LanguageModelling(self, units, sources, vocabularies)
+
+
+def cut(texts: Iterable[str], recipe: LanguageModelRecipe) -> dict[str, str]:
+    """Cuts each text into dev, train and test, in this order, and joins the parts of all."""
+    parts = {"dev": "", "train": "", "test": ""}
+    for text in texts:
+        test = int(len(text) * (1 - recipe.test_share))
+        dev = int(test * recipe.dev_share)
+        parts["dev"] += text[:dev]
+        parts["train"] += text[dev:test]
+        parts["test"] += text[test:]
+    return parts
+
+
+def words(text: str) -> list[str]:
+    """Returns the words of a text whose words are divided by spaces, and END for each line end."""
+    return text.replace("\n", f" {END} ").split()
 
 
 class LanguageModelling(Task):
-    """See Task. text: dev, train and test, in this order."""
+    """See Task. parts: the characters or words of train, dev and test, each one long text."""
 
     kind = "generate"
     endpoint_name = "step"
@@ -63,21 +91,18 @@ class LanguageModelling(Task):
     def __init__(
         self,
         recipe: LanguageModelRecipe,
-        text: str,
+        parts: Mapping[str, Sequence[str]],
         data: tuple[DataSource, ...],
         vocabularies: Mapping[str, Vocabulary] | None = None,
     ) -> None:
         self.recipe: LanguageModelRecipe = recipe
         self.data = data
-        test = int(len(text) * (1 - recipe.test_share))
-        dev = int(test * recipe.dev_share)
-        train = text[dev:test][: recipe.limit]
-        self.vocabularies = dict(vocabularies or {}) or {"characters": Vocabulary.count(train)}
+        parts = {**parts, "train": parts["train"][: recipe.limit]}
+        self.vocabularies = dict(vocabularies or {}) or {"characters": Vocabulary.count(parts["train"])}
         characters = self.vocabularies["characters"]
         self.labels = {}
         self.lengths = {}
         self.length_buckets = ()
-        parts = {"train": train, "dev": text[:dev], "test": text[test:]}
         self._splits = {split: encode_tokens(part, characters) for split, part in parts.items()}
         self._rows = max(1, recipe.batch_tokens // recipe.chunk)
         self._state_size = self.network().state_size
@@ -158,20 +183,21 @@ class LanguageModelling(Task):
             state = np.where((at > 0)[:, None], outputs["state"], 0.0)
             measured = (step >= 0) & (at < ends)
             losses.append(_losses(outputs["logits"], ids[target])[measured])
-        return cross_entropy(np.concatenate(losses), split)
+        return cross_entropy(np.concatenate(losses), split, self.recipe.unit)
 
     def samples(self, predict: Predict) -> dict[str, str]:
-        """Draws SAMPLE characters after a line end, each by its probability, with the same random numbers each time."""
+        """Draws SAMPLE characters or words after a line end, by their probability, with the same numbers each time."""
         rng = np.random.default_rng(0)
         characters = self.vocabularies["characters"]
-        ids, state = encode_tokens("\n", characters), np.zeros((1, self._state_size), np.float32)
+        start, between = ("\n", "") if self.recipe.unit == "character" else (END, " ")
+        ids, state = encode_tokens([start], characters), np.zeros((1, self._state_size), np.float32)
         said = []
         for _ in range(SAMPLE):
             outputs = predict({"ids": ids[None], "lengths": np.ones(1, np.int32), "state": state})
             state, logits = outputs["state"], outputs["logits"][0, len(RESERVED) :]
             ids = np.array([len(RESERVED) + (logits + rng.gumbel(size=len(logits))).argmax()], np.int32)
             said.append(characters.string(int(ids[0])))
-        return {"\n": "".join(said)}
+        return {start: between.join(said)}
 
     def goldens(self) -> list[Example]:
         rng = np.random.default_rng(0)

@@ -1,0 +1,17 @@
+"""Words of the Penn Treebank. Measured, not shipped: its text is not free."""
+
+from training.config import above
+from training.models.language_model import LanguageModelSizes
+from training.recipes import lm_shakespeare
+
+recipe = above(
+    lm_shakespeare.recipe,
+    "ptb",
+    corpus="ptb",
+    unit="word",
+    epochs=6,
+    batch_tokens=640,
+    learning_rate=3e-3,
+    network=LanguageModelSizes(embedding=200, units=256),
+    shipped=False,
+)
