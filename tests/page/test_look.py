@@ -94,7 +94,7 @@ def test_everything_can_be_done_by_keyboard(open_page):
     tab_to("#continue .primary")
     page.keyboard.press("Enter")
     page.locator("#continue .stop").wait_for()
-    page.keyboard.press("Shift+Tab")
+    tab_to("#continue .stop")
     page.keyboard.press("Enter")
     page.locator("#continue .facts", has_text="stopped").wait_for()
     assert page.evaluate("document.activeElement.matches('.primary')"), "the focus is not lost with the button"
