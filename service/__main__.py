@@ -38,6 +38,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     api = commands.add_parser("api", help="speak HTTP only, for an engine at TAGWERK_ENGINE_ADDRESS")
     engine = commands.add_parser("engine", help="run the models only, at TAGWERK_ENGINE_ADDRESS")
     commands.add_parser("models", help="list the models in the store, and check their files")
+    health = commands.add_parser("health", help="say whether the service at TAGWERK_HOST and TAGWERK_PORT is ready")
+    health.add_argument("--engine", action="store_true", help="the engine at TAGWERK_ENGINE_ADDRESS instead")
     api.add_argument("--socket", type=int, help=argparse.SUPPRESS)  # a listening socket, from the supervisor
     for part in (api, engine):
         part.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)  # closes when the supervisor dies
@@ -48,6 +50,10 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Runs one command."""
     if parsed.command == "models":
         return list_models(settings)
+    if parsed.command == "health":
+        from service import health
+
+        return health.report(health.of_engine(settings) if parsed.engine else health.of_service(settings))
     if parsed.command == "serve" and settings.workers:
         from service.supervisor import supervise
 
@@ -57,8 +63,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
 
     if parsed.command == "serve":
         return processes.run_everything(settings, open_socket(settings.host, settings.port))
-    if not settings.engine_address:
-        raise ConfigurationError("set TAGWERK_ENGINE_ADDRESS to the path of a Unix socket, or to host:port")
+    settings.require_engine_address()
     if parsed.lifeline is not None:
         processes.end_with(parsed.lifeline)
     if parsed.command == "engine":

@@ -6,8 +6,10 @@ Processes share their figures through files in a folder, prometheus-client's mul
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.errors import ConfigurationError
 
 FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -45,6 +47,7 @@ class Metrics:
         self.compilation_duration = self._histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
         self.generated_tokens = self._counter("generated_tokens", "Tokens generated.", "model")
         self.slots_in_use = self._gauge("slots_in_use", "Generation slots that hold a text.", "model")
+        self.ready_workers = self._gauge("ready_workers", "Processes that speak HTTP and take requests.")
         self.restarts = self._counter("restarts", "Processes that died and were started again.", "process")
         self.model_info = self._gauge("model_info", "1 for each model version that serves.", "model", "version")
         self.model_load_duration = self._gauge(
@@ -58,6 +61,14 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, self._shared_folder)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+    def listen(self, host: str, port: int) -> None:
+        """Tells them over HTTP from a thread, for a process that serves nothing else. Raises ConfigurationError."""
+        try:
+            start_http_server(port, host, self.registry)
+        except OSError as error:
+            where = f"TAGWERK_HOST={host} TAGWERK_ENGINE_METRICS_PORT={port}"
+            raise ConfigurationError(f"cannot tell metrics at {where}: {error.strerror}") from None
 
     def _counter(self, name: str, help: str, *labels: str) -> Counter:
         return Counter(name, help, labels, namespace="tagwerk", registry=self.registry)

@@ -54,7 +54,10 @@ def run_worker(settings: Settings, listening: socket.socket) -> int:
 def run_engine(settings: Settings) -> int:
     """Runs the models for the workers that come to the address in the settings; returns the exit status."""
     versions, _ = scan_store(settings)
-    return uvloop.run(_run_engine(settings, make_engine(settings, versions, Metrics())))
+    metrics = Metrics()
+    if settings.engine_metrics_port:
+        metrics.listen(settings.host, settings.engine_metrics_port)
+    return uvloop.run(_run_engine(settings, make_engine(settings, versions, metrics)))
 
 
 async def _run_engine(settings: Settings, local: LocalEngine) -> int:

@@ -37,6 +37,13 @@ class Settings(BaseSettings):
         description="Where tagwerk engine listens and tagwerk api connects: the path of a Unix socket, or host:port; "
         "tagwerk api takes several, comma-separated.",
     )
+    engine_metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port at which tagwerk engine, started by itself, tells its metrics; 0 tells none. "
+        "tagwerk serve tells all at /metrics.",
+    )
     model_store: Path = Field(Path("model_store"), description="Folder of the models.")
     device: Literal["auto", "cpu", "gpu"] = Field(
         "auto",
@@ -99,6 +106,11 @@ class Settings(BaseSettings):
         if self.max_queue_entries < self.max_items:
             raise ValueError("max_queue_entries must be at least max_items, or a full request never fits")
         return self
+
+    def require_engine_address(self) -> None:
+        """Raises ConfigurationError where nobody said at which address the engine is."""
+        if not self.engine_address:
+            raise ConfigurationError("set TAGWERK_ENGINE_ADDRESS to the path of a Unix socket, or to host:port")
 
 
 def load_settings() -> Settings:

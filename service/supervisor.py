@@ -81,7 +81,7 @@ class Supervisor:
                 "engine",
                 "engine" if len(addresses) == 1 else f"engine {number}",
                 [*common, "engine", *lifelong],
-                environment | {"TAGWERK_ENGINE_ADDRESS": address},
+                environment | {"TAGWERK_ENGINE_ADDRESS": address, "TAGWERK_ENGINE_METRICS_PORT": "0"},
                 (lifeline,),
             )
             for number, address in enumerate(addresses, start=1)

@@ -65,6 +65,7 @@ async def start(context: Context) -> None:
 
     def on_change() -> None:
         context.catalog.update(context.engine.models())
+        context.note_readiness()
         if context.engine.state() is State.READY:
             log.info("ready: http://%s:%d, documentation at /docs", context.settings.host, context.settings.port)
 

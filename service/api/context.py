@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
-from service.engine.protocol import Engine
+from service.engine.protocol import Engine, State
 from service.errors import InvalidInput
 from service.metrics import Metrics
 from service.settings import Settings
@@ -27,6 +27,15 @@ class Context:
     tokenizer: Tokenizer
     draining: bool = False  # SIGTERM has come: not ready, and connections are closed after their answer
     failure: Exception | None = None  # why the engine could not start
+
+    def ready(self) -> bool:
+        """Says whether requests are taken."""
+        a_model = any(model.state is State.READY for model in self.catalog.states)
+        return a_model and self.engine.state() is State.READY and not self.draining
+
+    def note_readiness(self) -> None:
+        """Tells the metrics whether requests are taken. For whoever changes that."""
+        self.metrics.ready_workers.set(self.ready())
 
 
 def context(request: Request) -> Context:

@@ -80,6 +80,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Says, ten times a second, whether to stop."""
+        if self._context.draining:
+            self._context.note_readiness()  # not on the signal, which may come while a metric's lock is held
         stop = time.monotonic() >= self._stop_at or self.force_exit or self._context.failure is not None
         return stop or await super().on_tick(counter)
 

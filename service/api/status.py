@@ -90,7 +90,7 @@ async def readyz(request: Request) -> Response:
     """Says ready once every shape of every sound model is compiled, and which models are refused."""
     here = context(request)
     state = State.DRAINING if here.draining else here.engine.state()
-    ready = state is State.READY and any(s.state is State.READY for s in here.catalog.states)
+    ready = here.ready()
     status = str(state) if state is not State.READY or ready else "no model"
     content = Readiness(status=status, models=summaries(here))
     return JSONResponse(content.model_dump(), 200 if ready else 503)
