@@ -7,6 +7,8 @@
 # make bench-peers   this service and mosec, LitServe, BentoML and Ray Serve, too
 # make bench-runtimes  the tagger's step in TensorFlow, ONNX Runtime, OpenVINO and PyTorch
 # make figures       its latencies under several loads, padding, memory
+# make containers-lint  Dockerfile, compose file and Prometheus' rules, with what runs them (needs Docker)
+# make containers-test  builds the images, brings each way to run up, breaks it, takes it down (needs Docker; 10 minutes)
 # make lock          newer dependencies
 
 # The first Python that TensorFlow has packages for.
@@ -17,7 +19,8 @@ DEV := .venv-dev
 PEERS := .venv-peers
 RUNTIMES := .venv-runtimes
 
-.PHONY: serve check test page-test screenshot bench bench-peers bench-runtimes figures peers lock clean
+.PHONY: serve check test page-test screenshot bench bench-peers bench-runtimes figures peers containers-lint \
+	containers-test lock clean
 
 serve: $(SERVE)/installed
 	TAGWERK_XLA_CACHE=$${TAGWERK_XLA_CACHE-.cache/xla} $(SERVE)/bin/tagwerk serve
@@ -53,6 +56,19 @@ figures: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.figures
 
 peers: $(PEERS)/installed
+
+PROMETHEUS_IMAGE = $$(docker compose --file docker/docker-compose.yml config --images | grep prom/prometheus)
+PROMTOOL = docker run --rm --network none --entrypoint promtool --volume $(CURDIR)/docker/prometheus:/rules:ro $(PROMETHEUS_IMAGE)
+
+containers-lint: $(DEV)/installed
+	$(DEV)/bin/hadolint docker/Dockerfile
+	for profile in single gpu split replicas; do \
+		docker compose --file docker/docker-compose.yml --profile $$profile config --quiet || exit 1; done
+	$(PROMTOOL) check config /rules/prometheus.yml
+	$(PROMTOOL) test rules /rules/tests.yml
+
+containers-test: $(DEV)/installed
+	$(DEV)/bin/pytest -m containers tests/containers
 
 lock: $(DEV)/installed
 	$(DEV)/bin/uv pip compile pyproject.toml --universal --all-extras --upgrade --no-annotate --no-header --no-emit-index-url --quiet --output-file requirements.lock

@@ -1,0 +1,87 @@
+"""The compose file, read as it stands: hardening, profiles, versions."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+COMPOSE = yaml.safe_load((DOCKER / "docker-compose.yml").read_text())
+SERVICES = COMPOSE["services"]
+BUILT = sorted(name for name, service in SERVICES.items() if "build" in service)
+DOCKERFILE = (DOCKER / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_can_do_nothing_that_it_need_not(name):
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"]
+    assert service["mem_limit"]
+    assert service.get("user", "") not in ("0", "root")
+    assert not service.keys() & {"privileged", "cap_add", "pid", "ipc", "network_mode", "devices"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_is_published_on_the_loopback_alone_unless_told(name):
+    for port in SERVICES[name].get("ports", ()):
+        assert re.match(r"\$\{\w+:-127\.0\.0\.1:\d+\}:\d+$", port)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_folder_of_the_project_is_read_only(name):
+    for volume in SERVICES[name].get("volumes", ()):
+        assert volume.endswith(":ro") or volume.split(":")[0] in COMPOSE["volumes"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_has_a_version(name):
+    assert not re.search(r":latest$|^[^:]+$", SERVICES[name]["image"])
+
+
+def test_each_way_to_run_answers_at_one_name_and_is_scraped_at_another():
+    def named(alias: str, profile: str) -> list[str]:
+        up = [name for name, service in SERVICES.items() if profile in service.get("profiles", ())]
+        networks = {name: SERVICES[name].get("networks", {}) for name in up}
+        return [n for n, nets in networks.items() if isinstance(nets, dict) and alias in nets["default"]["aliases"]]
+
+    asked = {profile: named("tagwerk", profile) for profile in ("single", "gpu", "split", "replicas")}
+    scraped = {profile: named("backend", profile) for profile in asked}
+    assert asked == {"single": ["service"], "gpu": ["gpu"], "split": ["proxy"], "replicas": ["proxy"]}
+    assert scraped == {"single": ["service"], "gpu": ["gpu"], "split": ["api"], "replicas": ["replica"]}
+    assert (DOCKER / ".env").read_text().endswith("COMPOSE_PROFILES=single\n")
+
+
+def test_the_engine_that_speaks_an_unprotected_protocol_is_on_the_inner_network_alone():
+    assert SERVICES["engine"]["networks"] == ["inside"]
+    assert "ports" not in SERVICES["engine"]
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+
+
+def test_the_gpu_is_reserved():
+    devices = SERVICES["gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert devices == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu", "compute", "utility"]}]
+    assert SERVICES["gpu"]["build"]["args"] == {"EXTRA": "gpu"}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_a_container_may_drain_before_it_is_killed(name):
+    from service.settings import Settings
+
+    fields = Settings.model_fields
+    needed = fields["drain_delay_seconds"].default + fields["drain_timeout_seconds"].default
+    assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > needed + 5
+
+
+def test_the_image_runs_as_somebody_else_and_holds_no_training():
+    last = DOCKERFILE[DOCKERFILE.index("AS service") :]
+    assert "USER 10001:10001" in last
+    assert "HEALTHCHECK" in last
+    allowed = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+    assert allowed[0] == "*"
+    assert "!service" in allowed
+    assert not any("training" in line for line in allowed)

@@ -1,0 +1,110 @@
+"""Rules and dashboard ask for metrics and labels that exist; alerts have entries in the runbook."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from service.metrics import Metrics
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+RULES = [
+    rule
+    for name in ("recording", "alerts")
+    for group in yaml.safe_load((DOCKER / "prometheus" / f"{name}.yml").read_text())["groups"]
+    for rule in group["rules"]
+]
+ALERTS = [rule for rule in RULES if "alert" in rule]
+DASHBOARD = json.loads((DOCKER / "grafana" / "dashboards" / "tagwerk.json").read_text())
+PANELS = DASHBOARD["panels"]
+QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
+QUERIES += [annotation["expr"] for annotation in DASHBOARD["annotations"]["list"]]
+
+WORDS = {"by", "without", "on", "or", "and", "unless", "offset", "ignoring", "bool"}
+PROMETHEUS_OWN = {"up", "ALERTS"}
+
+
+def exposed(registry: CollectorRegistry) -> dict[str, set[str]]:
+    """Returns the labels of each series that a registry tells, by its name."""
+    found: dict[str, set[str]] = {}
+    for collector in registry._collector_to_names:
+        for name in registry._collector_to_names[collector]:
+            found[name] = set(collector._labelnames) | ({"le"} if name.endswith("_bucket") else set())
+    return found
+
+
+METRICS = exposed(Metrics().registry)
+RECORDED = {rule["record"] for rule in RULES if "record" in rule}
+LABELS = set().union(*METRICS.values()) | {"job", "instance", "alertname", "alertstate"}
+
+
+def names_in(query: str) -> set[str]:
+    """Returns the series that a PromQL query asks for."""
+    bare = re.sub(r'"[^"]*"', "", query)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\boffset\s+\w+", "", bare)
+    bare = re.sub(r"\b(by|without|on|ignoring)\s*\([^)]*\)", "", bare)
+    return set(re.findall(r"(?<![\w:.])([A-Za-z_][\w:]*)(?!\s*\(|[\w:])", bare)) - WORDS
+
+
+def labels_in(query: str) -> set[str]:
+    """Returns the labels that a PromQL query matches or groups by."""
+    matched = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", query)
+    grouped = re.findall(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)", query)
+    return {*matched, *(label.strip() for group in grouped for label in group.split(","))}
+
+
+def test_the_names_in_a_query_are_found():
+    query = 'sum by (a, le) (rate(x_total{route!~"/(b|c)"}[5m])) / on (d) r:y:p99_5m > 0.5 unless up offset 1h'
+    assert names_in(query) == {"x_total", "r:y:p99_5m", "up"}
+    assert labels_in(query) == {"a", "le", "route", "d"}
+
+
+@pytest.mark.parametrize("query", [*(rule["expr"] for rule in RULES), *QUERIES])
+def test_a_query_asks_for_what_exists(query):
+    names = names_in(query)
+    assert names
+    assert names <= METRICS.keys() | RECORDED | PROMETHEUS_OWN
+    assert labels_in(query) <= LABELS
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_an_alert_has_an_entry_in_the_runbook(alert):
+    place, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+    headings = re.findall(r"^## (.+)$", (ROOT / place).read_text(), re.MULTILINE)
+    assert anchor == alert["alert"].lower()
+    assert anchor in [heading.lower() for heading in headings]
+    assert alert["labels"]["severity"] in ("page", "ticket")
+    assert alert["annotations"]["summary"]
+
+
+def test_the_runbook_has_no_entry_for_an_alert_that_is_gone():
+    headings = re.findall(r"^## (Tagwerk.+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
+    assert sorted(headings) == sorted(alert["alert"] for alert in ALERTS)
+
+
+def test_the_dashboard_shows_what_one_looks_for():
+    titles = {panel["title"] for panel in PANELS}
+    assert titles >= {
+        *("Throughput", "Latency by stage, p99", "Batch size", "Padding waste"),
+        *("Queue", "Rejections", "Compilations", "Models"),
+    }
+
+
+def test_panels_do_not_overlap_and_have_the_provisioned_source():
+    cells = [
+        (x, y)
+        for at in (panel["gridPos"] for panel in PANELS)
+        for x in range(at["x"], at["x"] + at["w"])
+        for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
+    folder = DOCKER / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text())["datasources"]
+    uids = {target["datasource"]["uid"] for panel in PANELS for target in panel["targets"]}
+    assert uids == {source["uid"]}
