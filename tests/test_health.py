@@ -48,13 +48,13 @@ def test_an_engine_and_a_worker_apart_say_when_they_are_ready(monkeypatch, capsy
         return main(["health", *arguments]), capsys.readouterr().out.strip()
 
     with part("api") as worker:
-        wait_until(lambda: health() == (1, "starting"))
+        wait_until(lambda: health() == (1, "starting"), seconds=240)
         url = f"http://127.0.0.1:{http}"
         assert metric(url, "tagwerk_ready_workers") == 0
         with part("engine") as device:
-            wait_until(lambda: health("--engine")[1] == "starting")
-            wait_until(lambda: health("--engine") == (0, "ready"), seconds=120)
-            wait_until(lambda: health() == (0, "ready"))
+            wait_until(lambda: health("--engine")[1] == "starting", seconds=240)
+            wait_until(lambda: health("--engine") == (0, "ready"), seconds=240)
+            wait_until(lambda: health() == (0, "ready"), seconds=60)
             assert httpx.post(f"{url}/tag", json=SENTENCE).status_code == 200
             assert metric(url, "tagwerk_ready_workers") == 1
             with urlopen(f"http://127.0.0.1:{metrics}/metrics") as told:
