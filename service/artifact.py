@@ -4,6 +4,7 @@
 manifest.json        what the model is, what it takes and gives, how it was made, a checksum of every other file
 saved_model/         TensorFlow SavedModel, one signature per endpoint
 <vocabulary>.json    see service.text.vocabulary
+lemmas.json          of a lemmatizer, see service.text.lemmas
 goldens.jsonl        inputs with the outputs that training computed
 MODEL_CARD.md        for people
 ```
@@ -23,6 +24,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from service.errors import ArtifactError
+from service.text.lemmas import LemmaDictionary
 from service.text.vocabulary import Vocabulary
 
 MANIFEST = "manifest.json"
@@ -30,8 +32,9 @@ SAVED_MODEL = "saved_model"
 GOLDENS = "goldens.jsonl"
 MODEL_CARD = "MODEL_CARD.md"
 PROBABILITIES = "probabilities"  # the output of a classifier: of each label, for the whole text
+DICTIONARY = "lemmas.json"
 
-Task = Literal["tag", "classify", "generate"]
+Task = Literal["tag", "classify", "generate", "lemmatize"]
 
 
 class _Record(BaseModel):
@@ -101,7 +104,7 @@ class Manifest(_Record):
     @property
     def endpoint_name(self) -> str:
         """The endpoint that does the whole task; the others, if there are any, are steps of it."""
-        return {"tag": "tag", "classify": "classify", "generate": "step"}[self.task]
+        return "step" if self.task == "generate" else self.task
 
     @property
     def endpoint(self) -> Endpoint:
@@ -176,6 +179,16 @@ def read_vocabularies(folder: Path, manifest: Manifest) -> dict[str, Vocabulary]
         return {name: Vocabulary.read(folder / file) for name, file in manifest.vocabularies.items()}
     except (OSError, ValueError, KeyError) as error:
         raise ArtifactError(f"{folder}: a vocabulary cannot be read: {error}") from error
+
+
+def read_dictionary(folder: Path, manifest: Manifest) -> LemmaDictionary | None:
+    """Reads the dictionary of a lemmatizer, if it has one. Raises ArtifactError."""
+    if DICTIONARY not in manifest.files:
+        return None
+    try:
+        return LemmaDictionary.read(folder / DICTIONARY)
+    except (OSError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"{folder / DICTIONARY} cannot be read: {error}") from error
 
 
 def read_goldens(folder: Path) -> list[Golden]:

@@ -124,6 +124,15 @@ def ladder(arguments: argparse.Namespace) -> None:
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 
+def attention(arguments: argparse.Namespace) -> None:
+    """Draws what a lemmatizer looks at when it spells the lemmas of a few words."""
+    import_tensorflow()
+
+    from training.attention import draw
+
+    print(f"written: {draw(model_store(), arguments.name, arguments.word, arguments.out)}")
+
+
 def segmentation(arguments: argparse.Namespace) -> None:
     """Measures how well and how fast the service's tokenizer cuts EWT's raw text."""
     from training.segmentation import report
@@ -149,7 +158,7 @@ def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="tagwerk-train", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (fetch, teach, train, evaluate, export, ladder, segmentation):
+    for run in (fetch, teach, train, evaluate, export, ladder, attention, segmentation):
         about = run.__doc__ or ""
         command = commands.add_parser(run.__name__, help=about, description=about)
         command.set_defaults(run=run)
@@ -166,6 +175,10 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--limit", type=_positive, help="learn from so many examples alone, for a short look")
             folder = runs_folder() / "ladders"
             command.add_argument("--out", type=Path, default=folder, help=f"folder of the table and the plot; {folder}")
+        elif run is attention:
+            command.add_argument("name", metavar="NAME", help="of a lemmatizer in the store")
+            command.add_argument("word", nargs="+", metavar="WORD", help="with its tags: women/NOUN/NNS/Number=Plur")
+            command.add_argument("--out", type=Path, default=Path("attention.png"), help="attention.png by default")
         elif run is not segmentation:
             command.add_argument("recipe", metavar="RECIPE", choices=recipe_names(), help=", ".join(recipe_names()))
     return parser

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 
 class Word(NamedTuple):
-    """A syntactic word and its tags; `feats` is "_" for none."""
+    """A syntactic word, its tags and its lemma; `feats` is "_" for none, `lemma` for a part of a word torn apart."""
 
     form: str
     upos: str
     xpos: str
     feats: str
+    lemma: str = "_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,6 @@ def read(text: str) -> Iterator[Tree]:
     """Yields the sentences of a CoNLL-U file."""
     for block in text.split("\n\n"):
         rows = [line.split("\t") for line in block.splitlines() if line and not line.startswith("#")]
-        words = tuple(Word(row[1], row[3], row[4], row[5]) for row in rows if row[0].isdecimal())
+        words = tuple(Word(row[1], row[3], row[4], row[5], row[2]) for row in rows if row[0].isdecimal())
         if words:
             yield Tree(words)

@@ -33,6 +33,8 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
         _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
         for name, vocabulary in task.vocabularies.items():
             vocabulary.write(folder / f"{name}.json")
+        if task.dictionary is not None:
+            task.dictionary.write(folder / artifact.DICTIONARY)
         artifact.write_goldens(folder, (_golden(task, model, example) for example in task.goldens()))
         manifest = Manifest(
             name=recipe.name,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.dataset import Array
@@ -51,6 +52,13 @@ def reliability(confidence: Array, accuracy: Array, share: Array, title: str) ->
     axes.scatter(confidence[filled], accuracy[filled], s=10 + 600 * share[filled], color="C0", alpha=0.5)
     axes.set(xlabel="confidence", ylabel="share that is right", title=title, xlim=(0, 1), ylim=(0, 1))
     return figure
+
+
+def attention(read: Sequence[str], spelled: Sequence[str], weights: Array, axes: Axes) -> None:
+    """Draws what was looked at when each character was spelled. weights: of a row on each column  # [spelled, read]."""
+    axes.imshow(weights, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(read)), read, rotation=90)
+    axes.set_yticks(range(len(spelled)), spelled)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -21,13 +21,16 @@ UNIVERSAL_FEATURES = frozenset(
     "Voice Evident Polarity Person Polite".split()
 )
 
+NO_LEMMA = "_"
+
 
 class Tags(NamedTuple):
-    """The tags of a word; `feats` as CoNLL-U writes them."""
+    """The tags of a word; `feats` as CoNLL-U writes them. `lemma` is "_" where there is none."""
 
     upos: str
     xpos: str
     feats: str
+    lemma: str = NO_LEMMA
 
 
 Tagger = Callable[[Sequence[Sequence[str]]], list[list[Tags]]]  # the forms of sentences -> the tags of their words
@@ -40,7 +43,9 @@ def evaluate(treebank: str, tag: Tagger, split: str) -> tuple[Metric, ...]:
         treebank: the part, in CoNLL-U.
     """
     text, gold = read_gold(treebank)
-    gold_tags = [[Tags(word.upos, word.xpos, word.feats) for word in tree.words] for tree in conllu.read(treebank)]
+    gold_tags = [
+        [Tags(word.upos, word.xpos, word.feats, word.lemma) for word in tree.words] for tree in conllu.read(treebank)
+    ]
     system = SpacyTokenizer().sentences(text)
     system_tags = tag([[token.text for token in sentence.tokens] for sentence in system])
     figures = {name.title(): value for name, value in asdict(score(gold, system)).items()}
@@ -52,17 +57,23 @@ def evaluate(treebank: str, tag: Tagger, split: str) -> tuple[Metric, ...]:
 
 
 def tag_scores(gold: dict[tuple[int, int], Tags], system: dict[tuple[int, int], Tags]) -> dict[str, float]:
-    """Returns the F1 of each column and of all, in percent, of words by their spans."""
-    columns: dict[str, Callable[[Tags], object]] = {
-        "UPOS": lambda tags: tags.upos,
-        "XPOS": lambda tags: tags.xpos,
-        "UFeats": lambda tags: _universal(tags.feats),
-        "AllTags": lambda tags: (tags.upos, tags.xpos, _universal(tags.feats)),
+    """Returns the F1 of each column and of all tags, in percent, of words by their spans; of lemmas, if there are any.
+
+    A word without a lemma in the treebank is right with any.
+    """
+    columns: dict[str, Callable[[Tags, Tags], bool]] = {
+        "UPOS": lambda a, b: a.upos == b.upos,
+        "XPOS": lambda a, b: a.xpos == b.xpos,
+        "UFeats": lambda a, b: _universal(a.feats) == _universal(b.feats),
     }
+    tests = list(columns.values())
+    columns["AllTags"] = lambda a, b: all(same(a, b) for same in tests)
+    if any(tags.lemma != NO_LEMMA for tags in system.values()):
+        columns["Lemmas"] = lambda a, b: a.lemma in (b.lemma, NO_LEMMA)
     both = gold.keys() & system.keys()
     return {
-        name: 100 * 2 * sum(column(gold[span]) == column(system[span]) for span in both) / (len(gold) + len(system))
-        for name, column in columns.items()
+        name: 100 * 2 * sum(same(gold[span], system[span]) for span in both) / (len(gold) + len(system))
+        for name, same in columns.items()
     }
 
 

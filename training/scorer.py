@@ -9,6 +9,7 @@ from service.artifact import Metric
 from training.dataset import Array
 
 ALL_TAGS = "AllTags"
+LEMMAS = "Lemmas"
 CROSS_ENTROPY = "cross-entropy"
 SST2 = "SST-2 accuracy"
 SST5 = "SST-5 accuracy"
@@ -24,7 +25,11 @@ def tagging_accuracy(right: Mapping[str, Array], known: Array, split: str) -> tu
         right: for each column, whether the tag of each word is right  # [N] bool.
         known: whether the word's form occurs in the train split  # [N] bool.
     """
-    columns = dict(right) | {ALL_TAGS: np.logical_and.reduce(list(right.values()))}
+    return word_accuracy(dict(right) | {ALL_TAGS: np.logical_and.reduce(list(right.values()))}, known, split)
+
+
+def word_accuracy(columns: Mapping[str, Array], known: Array, split: str) -> tuple[Metric, ...]:
+    """Returns the accuracy of each column, of all words, of the known and of the unknown ones; see tagging_accuracy."""
     parts: Sequence[tuple[str, Array]] = [
         ("", np.ones_like(known)),
         (", known words", known),

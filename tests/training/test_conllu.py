@@ -20,5 +20,5 @@ TEXT = """\
 def test_reads_words_and_leaves_ranges_and_empty_nodes_out() -> None:
     first, second = read(TEXT)
     assert first.forms == ("I", "ca", "n't")
-    assert first.words[0] == Word("I", "PRON", "PRP", "Number=Sing")
+    assert first.words[0] == Word("I", "PRON", "PRP", "Number=Sing", "I")
     assert second.forms == ("#",)

@@ -48,3 +48,13 @@ def test_the_order_of_features_does_not_matter_and_words_cut_otherwise_are_wrong
     gold = {(0, 3): Tags("DET", "DT", "Number=Sing|Case=Nom"), (4, 8): Tags("NOUN", "NN", "_")}
     system = {(0, 3): Tags("DET", "DT", "Case=Nom|Number=Sing"), (4, 7): Tags("NOUN", "NN", "_"), (7, 8): gold[4, 8]}
     assert tag_scores(gold, system) == dict.fromkeys(("UPOS", "XPOS", "UFeats", "AllTags"), 100 * 2 * 1 / 5)
+
+
+def test_lemmas_count_where_there_are_any() -> None:
+    lemmas = {"The": "the", "dogs": "dog", "bark": "bark", "Cats": "cat", "do": "do", "n't": "not", ".": "."}
+    with_lemmas = {form: tags._replace(lemma=lemmas[form]) for form, tags in RIGHT.items()}
+    assert scores(with_lemmas)["Lemmas"] == 100
+    assert scores(with_lemmas | {"n't": RIGHT["n't"]._replace(lemma="n't")})["Lemmas"] == 87.5
+    gold = {(0, 3): Tags("X", "GW", "_", "_"), (4, 8): Tags("NOUN", "NN", "_", "item")}
+    system = {span: tags._replace(lemma="any") for span, tags in gold.items()}
+    assert tag_scores(gold, system)["Lemmas"] == 50, "where the treebank has none, any is right"

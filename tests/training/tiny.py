@@ -1,4 +1,4 @@
-"""Tasks small enough to learn by heart: a treebank of twenty sentences, twenty opinions, a verse."""
+"""Tasks small enough to learn by heart: a treebank of twenty sentences, twenty opinions, a verse, twenty words."""
 
 from functools import cache
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 from service.artifact import DataSource
 from training.conllu import Tree, Word
 from training.models.language_model import LanguageModelSizes
+from training.models.lemmatizer import LemmatizerSizes
 from training.models.sentiment import SentimentSizes
 from training.models.tagger import TaggerSizes
 from training.sst import Phrase
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
+from training.tasks.lemmatization import Lemmatization, LemmatizationRecipe
 from training.tasks.sentiment import Sentiment, SentimentRecipe
 from training.tasks.tagging import Tagging, TaggingRecipe
 
@@ -19,6 +21,8 @@ NOUNS = ["dog", "cat", "bird", "Child", "teacher"]
 VERBS = ["sees", "feeds", "likes", "finds"]
 WORDS = {"awful": -2, "weak": -1, "fine": 1, "lovely": 2, "long": 0}
 VERSE = "What immortal hand or eye,\nCould frame thy fearful symmetry?\n"
+LEMMAS = {"houses": "house", "boxes": "box", "mice": "mouse", "cities": "city", "Dogs": "dog"}  # plural nouns
+PAST = {"went": "go", "saw": "see", "cried": "cry", "Played": "play", "taken": "take"}
 
 
 def sentence(i: int) -> Tree:
@@ -108,3 +112,33 @@ def language_model(text: str = VERSE * 8, **changes: Any) -> LanguageModelling:
     }
     recipe = LanguageModelRecipe(**(COMMON | settings | changes))
     return LanguageModelling(recipe, cut([text], recipe), (SOURCE,))
+
+
+def inflected_words() -> list[Tree]:
+    """Returns twenty words, each a sentence: nouns and verbs that change, and others that do not."""
+    words = [Word(form, "NOUN", "NNS", "Number=Plur", lemma) for form, lemma in LEMMAS.items()]
+    words += [Word(form, "VERB", "VBD", "Tense=Past", lemma) for form, lemma in PAST.items()]
+    words += [Word(form, "PROPN", "NNP", "Number=Sing", form) for form in ("Anna", "Baton", "Rome", "NASA", "Xu")]
+    words += [Word(form, "ADV", "RB", "_", form.lower()) for form in ("Often", "soon", "Here", "now", "Too")]
+    return [Tree((word,)) for word in words]
+
+
+def lemmatization(**changes: Any) -> Lemmatization:
+    """Returns a lemmatizer; arguments change its recipe."""
+    settings: dict[str, Any] = {
+        "name": "lemmas-tiny",
+        "description": "Spells twenty lemmas",
+        "limits": "Twenty words.",
+        "tagger": "tagger-tiny",
+        "symbol_count": 1,
+        "tag_dropout": 0.0,
+        "epochs": 60,
+        "batch_tokens": 60,
+        "learning_rate": 0.01,
+        "schedule": "constant",
+        "sizes": LemmatizerSizes(embedding=12, units=32, dropout=0.0),
+    }
+    words = inflected_words()
+    return Lemmatization(
+        LemmatizationRecipe(**(COMMON | settings | changes)), {"train": words, "dev": words, "test": words}, (SOURCE,)
+    )

@@ -5,11 +5,13 @@
 | SimpleRNN, IdentityRNN | the recurrence that a course begins with, and a start of its weights that remembers |
 | GRU | two gates, one state |
 | LSTM | three gates, two states; peepholes, projection, clipping |
+| Attention | looks back at what an encoder wrote down |
 | Stacked, Residual, Dropout, LearnedState | put around cells: several as one, shortcuts, noise, where a text starts |
 
 Written with keras.ops: any backend of Keras runs them.
 """
 
+from training.cells.attention import Attending, Attention
 from training.cells.base import BasicCell, Cell, State, Tensor
 from training.cells.gru import GRU
 from training.cells.lstm import LSTM
@@ -23,6 +25,8 @@ __all__ = [
     "GRU",
     "KINDS",
     "LSTM",
+    "Attending",
+    "Attention",
     "BasicCell",
     "Cell",
     "Dropout",

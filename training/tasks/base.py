@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from service import artifact
+from service.text.lemmas import LemmaDictionary
 from service.text.vocabulary import Vocabulary
 from training.answers import Answers
 from training.cells import Tensor
@@ -68,6 +69,7 @@ class Task(ABC):
         chosen_by: the metric on dev by which the best epoch is chosen.
         lower_is_better: of that metric.
         data, vocabularies, labels, tokenizer, lengths, length_buckets: as in artifact.Manifest.
+        dictionary: that is asked before the network; None by default.
     """
 
     kind: ClassVar[artifact.Task]
@@ -83,6 +85,7 @@ class Task(ABC):
     tokenizer: str | None
     lengths: dict[int, int]
     length_buckets: tuple[int, ...]
+    dictionary: LemmaDictionary | None = None
 
     @abstractmethod
     def network(self) -> keras.Model:
@@ -121,7 +124,7 @@ class Task(ABC):
         return {}
 
     def evaluate_text(self, predict: Predict, split: str) -> tuple[artifact.Metric, ...]:
-        """Measures an endpoint from raw text, where the split has one; nothing by default."""
+        """Measures an endpoint from raw text, and with what other models say of it; nothing by default."""
         return ()
 
     def compact(self, model: keras.Model) -> None:

@@ -1,0 +1,94 @@
+"""Lemmas: what a lemmatizer reads of a word, what its answer means, and the dictionary that is asked before it.
+
+A word is read as one sequence of symbols: its tags, then its characters (Kann and Schütze 2016). Its lemma is one of
+three edits, as in Stanza (Qi et al. 2018): the form as it is, the form in lower case, or what the network spells.
+Most words of a text have been met in training, with the same tags: the dictionary answers those.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from service.text.encoding import Ids, encode_tokens
+from service.text.vocabulary import PAD, RESERVED, Vocabulary
+
+EDITS = ("spelled", "form", "lower case")
+
+
+class Inflected(NamedTuple):
+    """A word and its tags; `feats` as CoNLL-U writes them."""
+
+    form: str
+    upos: str
+    xpos: str
+    feats: str
+
+
+def symbols(word: Inflected) -> list[str]:
+    """Returns what a lemmatizer reads of a word: its tags, which no character can be taken for, and its characters."""
+    feats = word.feats.split("|") if word.feats != "_" else []
+    return [f"UPOS={word.upos}", f"XPOS={word.xpos}", *feats, *word.form]
+
+
+def encode(word: Inflected, vocabulary: Vocabulary) -> Ids:
+    """Returns the ids of a word's symbols  # [T] int32."""
+    return encode_tokens(symbols(word), vocabulary)
+
+
+def edit_of(form: str, lemma: str) -> int:
+    """Returns the edit that makes a lemma of a form, the simplest one."""
+    if lemma == form:
+        return EDITS.index("form")
+    return EDITS.index("lower case" if lemma == form.lower() else "spelled")
+
+
+def decode(form: str, edit: int, ids: Iterable[int], vocabulary: Vocabulary) -> str:
+    """Returns the lemma. ids: of the characters that are spelled, up to PAD."""
+    match EDITS[edit]:
+        case "form":
+            return form
+        case "lower case":
+            return form.lower()
+    spelled = []
+    for id in ids:
+        if id == PAD:
+            break
+        if id >= len(RESERVED):
+            spelled.append(vocabulary.string(id))
+    return "".join(spelled) or form
+
+
+class LemmaDictionary:
+    """The lemmas of words that were seen in training, by form, UPOS and XPOS."""
+
+    def __init__(self, entries: Mapping[str, Mapping[str, str]]) -> None:
+        """entries: "UPOS XPOS" -> form -> lemma."""
+        self._entries = {tuple(tags.split(" ")): dict(lemmas) for tags, lemmas in entries.items()}
+
+    @classmethod
+    def count(cls, words: Iterable[tuple[Inflected, str]]) -> Self:
+        """Builds the dictionary of the most frequent lemma of each word with its tags, ties by spelling."""
+        counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for word, lemma in words:
+            counts[f"{word.upos} {word.xpos}", word.form][lemma] += 1
+        entries: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for (tags, form), lemmas in sorted(counts.items()):
+            entries[tags][form] = min(lemmas, key=lambda lemma: (-lemmas[lemma], lemma))
+        return cls(entries)
+
+    def find(self, form: str, upos: str, xpos: str) -> str | None:
+        """Returns the lemma of a form with its tags, or None."""
+        lemmas = self._entries.get((upos, xpos))
+        return None if lemmas is None else lemmas.get(form)
+
+    def write(self, path: Path) -> None:
+        """Writes the dictionary as JSON, a line for each pair of tags."""
+        lines = [f"{json.dumps(' '.join(tags))}: {json.dumps(lemmas)}" for tags, lemmas in self._entries.items()]
+        path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads what `write` wrote."""
+        return cls(json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,199 @@
+"""Lemmas of words with their tags, on a treebank of Universal Dependencies."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import keras
+import numpy as np
+from keras import ops
+
+from service.artifact import DataSource, Endpoint, Metric, TensorSpec
+from service.text import lemmas
+from service.text.lemmas import EDITS, Inflected, LemmaDictionary
+from service.text.vocabulary import PAD, UNK, Vocabulary
+from training import conllu, corpora, raw_text
+from training.buckets import best_buckets
+from training.cells import Tensor
+from training.config import Recipe, model_store
+from training.dataset import IGNORED, Array, Batch, Example, bucketed, collate, in_length_order
+from training.evaluate import newest_version, read_version
+from training.export import load_endpoint
+from training.models.lemmatizer import Lemmatizer, LemmatizerSizes
+from training.raw_text import NO_LEMMA
+from training.scorer import LEMMAS, word_accuracy
+from training.tasks.base import Predict, State, Task, Tensors
+from training.tasks.tagging import Tagging
+
+EVALUATION_TOKENS = 4000  # positions in a batch
+BUCKETS = 2
+GOLDENS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class LemmatizationRecipe(Recipe):
+    """Settings of a lemmatizer.
+
+    Attributes:
+        corpus: of training.corpora, with train, dev and test in CoNLL-U.
+        tagger: the model whose tags are taken where there are none.
+        symbol_count: how often a tag or character must be seen to be in the vocabulary.
+        tag_dropout: the probability with which a tag becomes UNK.
+        longest: symbols of a word that the network is asked for. What is longer is an address, and its own lemma.
+    """
+
+    corpus: str
+    tagger: str
+    symbol_count: int = 3
+    tag_dropout: float = 0.1
+    longest: int = 40
+    sizes: LemmatizerSizes = field(default_factory=LemmatizerSizes)
+
+    def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Lemmatization":
+        files = {split: corpora.read(self.corpus, split) for split in ("train", "dev", "test")}
+        splits = {split: list(conllu.read(file)) for split, file in files.items()}
+        return Lemmatization(self, splits, corpora.sources(self.corpus), files, vocabularies)
+
+
+class Lemmatization(Task):
+    """See Task. splits: the sentences of train, dev and test; files: them in CoNLL-U, to be measured from raw text.
+
+    Learns from each word with its tags once, however frequent: what is frequent is in the dictionary.
+    """
+
+    kind = "lemmatize"
+    endpoint_name = "lemmatize"
+    chosen_by = LEMMAS
+    dictionary: LemmaDictionary
+
+    def __init__(
+        self,
+        recipe: LemmatizationRecipe,
+        splits: dict[str, list[conllu.Tree]],
+        data: tuple[DataSource, ...],
+        files: Mapping[str, str] | None = None,
+        vocabularies: Mapping[str, Vocabulary] | None = None,
+    ) -> None:
+        self.recipe: LemmatizationRecipe = recipe
+        self.data = data
+        self.labels = {"edit": EDITS}
+        self.tokenizer = None
+        self._splits = splits
+        self._files = files or {}
+        train = [word for tree in splits["train"][: recipe.limit] for word in tree.words if word.lemma != NO_LEMMA]
+        counts = Counter((inflected(word), word.lemma) for word in train)
+        self.dictionary = LemmaDictionary.count(counts)
+        self._known = frozenset(word.form for word in train)
+        best = {
+            w: lemma for (w, lemma), _ in reversed(counts.most_common()) if len(lemmas.symbols(w)) <= recipe.longest
+        }
+        read = Counter(symbol for word, lemma in best.items() for symbol in (*lemmas.symbols(word), *lemma))
+        symbols = Vocabulary([s for s, n in sorted(read.items()) if n >= recipe.symbol_count])
+        self.vocabularies = dict(vocabularies or {"symbols": symbols})
+        self._symbols = self.vocabularies["symbols"]
+        self._examples = [self._example(word, lemma) for word, lemma in best.items()]
+        self._is_tag = np.array([False, False, *(len(entry) > 1 for entry in self._symbols.entries)])
+        self.lengths = dict(Counter(map(len, self._examples)))
+        self.length_buckets = best_buckets({n: self.lengths[n] for n in self.lengths if n <= recipe.longest}, BUCKETS)
+        self.endpoint = Endpoint(
+            inputs={
+                "symbol_ids": TensorSpec(dtype="int32", axes=("B", "T")),
+                "lengths": TensorSpec(dtype="int32", axes=("B",)),
+            },
+            outputs={
+                "edit": TensorSpec(dtype="int32", axes=("B",)),
+                "lemma_ids": TensorSpec(dtype="int32", axes=("B", "T")),
+            },
+        )
+
+    def network(self) -> keras.Model:
+        return Lemmatizer(len(self._symbols), self.recipe.sizes)
+
+    def train_batches(self, rng: np.random.Generator) -> list[Batch]:
+        return [
+            replace(batch, inputs=batch.inputs | {"symbol_ids": self._with_unknown(batch.inputs["symbol_ids"], rng)})
+            for batch in bucketed(self._examples, self.recipe.batch_tokens, rng)
+        ]
+
+    def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
+        wanted = targets["lemma_ids"]
+        valid = ops.cast(wanted != IGNORED, "float32")  # [B, L]
+        spelled = ops.maximum(wanted, PAD)
+        steps = ops.cast(ops.sum(valid, axis=1), "int32")
+        characters, edits = model(**inputs, spelled=spelled, steps=steps, training=True)
+        losses = ops.sparse_categorical_crossentropy(spelled, characters, from_logits=True)
+        edit_losses = ops.sparse_categorical_crossentropy(targets["edit"], edits, from_logits=True)
+        return ops.sum(losses * valid) / ops.sum(valid) + ops.mean(edit_losses), state
+
+    def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
+        edit, lemma_ids = model.lemmatize(**inputs)
+        return {"edit": edit, "lemma_ids": lemma_ids}
+
+    def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
+        words = [word for tree in self._splits[split] for word in tree.words]
+        return self._accuracy(LEMMAS, self.lemmatize(predict, map(inflected, words)), split)
+
+    def evaluate_text(self, predict: Predict, split: str) -> tuple[Metric, ...]:
+        """Measures with the tags of the newest tagger: with gold tokens, and from raw text."""
+        folder = newest_version(model_store(), self.recipe.tagger)
+        manifest, tagging = read_version(folder)
+        assert isinstance(tagging, Tagging)  # noqa: S101
+        tagger = load_endpoint(folder, tagging.endpoint_name)
+
+        def tag(sentences: Sequence[Sequence[str]]) -> list[list[raw_text.Tags]]:
+            tagged = tagging.tag(tagger, sentences)
+            forms = [form for sentence in sentences for form in sentence]
+            tags = [tags for row in tagged for tags in row]
+            words = [Inflected(form, t.upos, t.xpos, t.feats) for form, t in zip(forms, tags, strict=True)]
+            found = iter(self.lemmatize(predict, words))
+            return [[tags._replace(lemma=next(found)) for tags in row] for row in tagged]
+
+        own = [tags.lemma for row in tag([tree.forms for tree in self._splits[split]]) for tags in row]
+        metrics = self._accuracy(f"{LEMMAS}, tags of {manifest.name}/{manifest.version}", own, split)
+        return (*metrics, *(raw_text.evaluate(self._files[split], tag, split) if self._files else ()))
+
+    def lemmatize(self, predict: Predict, words: Iterable[Inflected]) -> list[str]:
+        """Returns the lemma of each word: the dictionary's, or what the endpoint gives."""
+        words = list(words)
+        known = {word: self.dictionary.find(word.form, word.upos, word.xpos) for word in words}
+        unknown = [word for word, lemma in known.items() if lemma is None]
+        examples = [Example(word, {"symbol_ids": lemmas.encode(word, self._symbols)}) for word in unknown]
+        examples = [example for example in examples if len(example) <= self.recipe.longest]
+        for rows in in_length_order(examples, EVALUATION_TOKENS):
+            outputs = predict(collate([examples[i] for i in rows]).inputs)
+            for i, edit, ids in zip(rows, outputs["edit"], outputs["lemma_ids"], strict=True):
+                word = Inflected(*examples[i].source)
+                known[word] = lemmas.decode(word.form, edit, ids, self._symbols)
+        return [known[word] or word.form for word in words]
+
+    def goldens(self) -> list[Example]:
+        """Returns words of dev, of each edit and of different lengths."""
+        words = {inflected(word): word.lemma for tree in self._splits["dev"] for word in tree.words}
+        examples = [self._example(word, lemma) for word, lemma in words.items()]
+        short = [example for example in examples if len(example) <= self.recipe.longest]
+        ordered = sorted(short, key=lambda example: (int(example.targets["edit"]), len(example)))
+        return ordered[:: max(1, len(ordered) // GOLDENS)]
+
+    def _accuracy(self, name: str, given: Sequence[str], split: str) -> tuple[Metric, ...]:
+        words = [word for tree in self._splits[split] for word in tree.words]
+        right = np.array([w.lemma in (lemma, NO_LEMMA) for w, lemma in zip(words, given, strict=True)])
+        known = np.array([word.form in self._known for word in words])
+        return word_accuracy({name: right}, known, split)
+
+    def _example(self, word: Inflected, lemma: str) -> Example:
+        spelled = [self._symbols.id(character) for character in lemma]
+        targets = {
+            "lemma_ids": np.array([*spelled, PAD], np.int32),
+            "edit": np.array(lemmas.edit_of(word.form, lemma), np.int32),
+        }
+        return Example(word, {"symbol_ids": lemmas.encode(word, self._symbols)}, targets)
+
+    def _with_unknown(self, symbol_ids: Array, rng: np.random.Generator) -> Array:
+        """Drops tags, so that a wrong one does less harm."""
+        dropped = self._is_tag[symbol_ids] & (rng.random(symbol_ids.shape) < self.recipe.tag_dropout)
+        return np.where(dropped, UNK, symbol_ids).astype(np.int32)
+
+
+def inflected(word: conllu.Word) -> Inflected:
+    """Returns a word of a treebank as a lemmatizer reads it."""
+    return Inflected(word.form, word.upos, word.xpos, word.feats)
