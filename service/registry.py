@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.artifact import Manifest, read_manifest, read_vocabularies, verify_files
+from service.artifact import Manifest, read_dictionary, read_manifest, read_vocabularies, verify_files
 from service.engine.protocol import ModelKey, ModelState, State
 from service.errors import ArtifactError, ConfigurationError
+from service.text.lemmas import LemmaDictionary
 from service.text.vocabulary import Vocabulary
 
 
@@ -17,6 +18,7 @@ class ModelVersion:
     folder: Path
     manifest: Manifest
     vocabularies: Mapping[str, Vocabulary]
+    dictionary: LemmaDictionary | None = None  # of a lemmatizer
 
     @property
     def key(self) -> ModelKey:
@@ -50,4 +52,4 @@ def read_version(folder: Path) -> ModelVersion:
     """Reads a version folder and checks its files. Raises ArtifactError."""
     manifest = read_manifest(folder)
     verify_files(folder, manifest)
-    return ModelVersion(folder, manifest, read_vocabularies(folder, manifest))
+    return ModelVersion(folder, manifest, read_vocabularies(folder, manifest), read_dictionary(folder, manifest))

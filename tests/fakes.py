@@ -113,7 +113,7 @@ def version_of(name: str, task: Task = "tag", **changes: Any) -> ModelVersion:
         licence="MIT",
         data=(),
         metrics=(),
-        endpoints={{"tag": "tag", "classify": "classify", "generate": "step"}[task]: endpoint},
+        endpoints={"step" if task == "generate" else task: endpoint},
         labels={},
         vocabularies={},
         tokenizer=None,

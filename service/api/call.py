@@ -45,12 +45,17 @@ class Call:
     ) -> list[list[dict[str, Any]]]:
         """Runs the pieces of all sequences at once; returns the outputs sequence by sequence, see `Inference`."""
         examples = [piece for pieces in entries for piece in pieces]
-        outcome = Outcome([])
-        if examples:
-            with self.counted():
-                outcome = await self.here.engine.infer(Inference(version.key, examples, self.deadline, further))
-        self.timing.stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
-        self.timing.batch_size = outcome.batch_size
+        outcome, stages = Outcome([]), self.timing.stages
+        earlier = {stage: stages.pop(stage) for stage in ("queue", "inference") if stage in stages}  # of other steps
+        try:
+            if examples:
+                with self.counted():
+                    outcome = await self.here.engine.infer(Inference(version.key, examples, self.deadline, further))
+            stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
+        finally:
+            for stage, seconds in earlier.items():
+                stages[stage] = stages.get(stage, 0.0) + seconds
+        self.timing.batch_size = max(self.timing.batch_size, outcome.batch_size)
         outputs = iter(outcome.outputs)
         return [[next(outputs) for _ in pieces] for pieces in entries]
 

@@ -88,6 +88,11 @@ class TagRequest(Request):
         description="What offsets count: code points (Python), utf16 code units (JavaScript, Java), utf8 bytes (Go).",
         examples=["code_points"],
     )
+    lemmas: bool = Field(
+        True,
+        description="Whether tokens have their lemmas, where a model gives them. A new word takes another step.",
+        examples=[True],
+    )
     format: Literal["json", "conllu"] | None = Field(
         None,
         description="Form of the answer. By default what the Accept header likes best: application/json or"
@@ -166,6 +171,11 @@ class Token(BaseModel):
     xpos: str = Field(description="Part-of-speech tag of the treebank.", examples=["RB"])
     feats: dict[str, str] = Field(description="Universal features.", examples=[{"Polarity": "Neg"}])
     confidence: float = Field(description="Probability of the UPOS tag, 0 to 1.", examples=[0.999948])
+    lemma: str | None = Field(
+        None,
+        description="Its dictionary form; left out where no model gives the lemmas of the language.",
+        examples=["not"],
+    )
 
 
 class MultiwordToken(BaseModel):
@@ -196,6 +206,7 @@ class Sentence(BaseModel):
                     "xpos": "RB",
                     "feats": {"Polarity": "Neg"},
                     "confidence": 0.999948,
+                    "lemma": "not",
                 }
             ]
         ],
@@ -268,9 +279,9 @@ CONLLU_EXAMPLE = """# generator = tagwerk, tagger-en/1
 # sent_id = 1-1
 # text = Don't!
 1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No|TokenRange=0:5
-1\tDo\t_\tAUX\tVB\tMood=Imp|VerbForm=Fin\t0\t_\t_\t_
-2\tn't\t_\tPART\tRB\tPolarity=Neg\t1\t_\t_\t_
-3\t!\t_\tPUNCT\t.\t_\t2\t_\t_\tTokenRange=5:6
+1\tDo\tdo\tAUX\tVB\tMood=Imp|VerbForm=Fin\t0\t_\t_\t_
+2\tn't\tnot\tPART\tRB\tPolarity=Neg\t1\t_\t_\t_
+3\t!\t!\tPUNCT\t.\t_\t2\t_\t_\tTokenRange=5:6
 
 """
 EVENTS_EXAMPLE = """data: {"index":0,"text":"W"}

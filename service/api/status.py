@@ -22,7 +22,7 @@ class ModelSummary(BaseModel):
     version: str = Field(description="Its version, a number that rises.", examples=["1"])
     state: str = Field(description="starting, ready, refused, draining or stopped.", examples=["ready"])
     reason: str | None = Field(description="Why it is refused.", examples=[None])
-    task: str | None = Field(description="What it does: tag, classify or generate.", examples=["tag"])
+    task: str | None = Field(description="What it does: tag, classify, generate or lemmatize.", examples=["tag"])
     description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])
     default: bool = Field(description="Whether it answers requests that name no model.", examples=[True])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from service.api import schemas
 from service.api.call import Call, answer
+from service.api.lemmas import with_lemmas
 from service.tasks.tagging import Tag, Tagging
 from service.text import conllu
 from service.text.offsets import Unit, positions
@@ -38,11 +39,11 @@ async def tag(call: Call, body: schemas.TagRequest) -> tuple[Tagging, list[Tagge
         texts = [join(tokens) for tokens in body.tokens or []]
     entries = [task.encode([t.text for t in s.tokens]) for _, sentences in texts for s in sentences]
     call.tokenized(task.version, began)
-    outputs = iter(await call.infer(task.version, entries))
-    return task, [
-        TaggedText(text, sentences, [task.decode(len(s.tokens), next(outputs)) for s in sentences])
-        for text, sentences in texts
-    ]
+    outputs = await call.infer(task.version, entries)
+    sentences = [sentence for _, sentences in texts for sentence in sentences]
+    tags = [task.decode(len(s.tokens), output) for s, output in zip(sentences, outputs, strict=True)]
+    tagged = iter(await with_lemmas(call, task, sentences, tags) if body.lemmas else tags)
+    return task, [TaggedText(text, sentences, [next(tagged) for _ in sentences]) for text, sentences in texts]
 
 
 def join(tokens: Sequence[str]) -> tuple[str, Sequence[Sentence]]:
@@ -86,7 +87,7 @@ def _sentence(text: str, sentence: Sentence, tags: Sequence[Tag]) -> dict[str, A
 
 
 def _token(token: Token, tag: Tag) -> dict[str, Any]:
-    return {
+    found = {
         "text": token.text,
         "start": token.start,
         "end": token.end,
@@ -95,6 +96,9 @@ def _token(token: Token, tag: Tag) -> dict[str, Any]:
         "feats": tag.feats,
         "confidence": tag.confidence,
     }
+    if tag.lemma is not None:
+        found["lemma"] = tag.lemma
+    return found
 
 
 def _move(sentences: Iterable[dict[str, Any]], places: Sequence[int]) -> None:
@@ -113,6 +117,6 @@ def as_conllu(task: Tagging, texts: Iterable[TaggedText], unit: Unit) -> str:
             comments = {"generator": f"{GENERATOR}, {task.version.key}"} if not blocks else {}
             comments |= {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"sent_id": f"{number}-{i}"}
-            columns = (conllu.Columns(tag.upos, tag.xpos, tag.feats) for tag in tags)
+            columns = (conllu.Columns(tag.upos, tag.xpos, tag.feats, tag.lemma) for tag in tags)
             blocks.append(conllu.write_sentence(comments, tagged.text, sentence.tokens, columns, places))
     return "".join(blocks)

@@ -55,7 +55,8 @@ class Loader:
             slots = Slots(settings.slots, settings.prefill_tokens, MAX_WAITING_STREAMS)
             return Generator(generator, slots, self._count(version, generator.warm_up(settings.slots, slots.shapes)))
         model = backend.load_sequence_model(version.folder, manifest)
-        grid = Grid(settings.batch_sizes, settings.length_buckets or manifest.length_buckets)
+        own = manifest.task == "lemmatize"  # its lengths count characters
+        grid = Grid(settings.batch_sizes, (not own and settings.length_buckets) or manifest.length_buckets)
         executables = self._count(version, model.warm_up(grid))
         step_times = self._time_steps(version, model, grid)
         return Sequences(model, grid, step_times, executables, grid.expected_padding(manifest.lengths))

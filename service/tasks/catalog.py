@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from service.artifact import Task
-from service.engine.protocol import ModelState, State
+from service.engine.protocol import ModelKey, ModelState, State
 from service.errors import EngineUnavailable, ModelNotFound
 from service.registry import ModelVersion
 from service.tasks.generation import TextGeneration
+from service.tasks.lemmatization import Lemmatization
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 
-AnyTask = Tagging | Sentiment | TextGeneration
-T = TypeVar("T", Tagging, Sentiment, TextGeneration)
+AnyTask = Tagging | Sentiment | TextGeneration | Lemmatization
+T = TypeVar("T", Tagging, Sentiment, TextGeneration, Lemmatization)
 
 
 class Catalog:
@@ -27,6 +28,7 @@ class Catalog:
         self._states: dict[Any, ModelState] = {state.key: state for state in refused}
         self._states |= {key: ModelState(key, State.STARTING) for key in self._versions}
         self._tasks: dict[str, AnyTask] = {}
+        self._lemmatizers: dict[ModelKey, Lemmatization | None] = {}  # by tagger, as far as they were looked for
 
     def update(self, states: Sequence[ModelState]) -> None:
         """Takes the states that the engine reports, and offers the tasks of the models that are ready."""
@@ -34,6 +36,7 @@ class Catalog:
         ready = sorted((key for key, s in self._states.items() if s.state is State.READY), key=str)
         known = {task.version.key: task for task in self._tasks.values()}
         self._tasks = {key.name: known.get(key) or self._make_task(self._versions[key]) for key in ready}
+        self._lemmatizers = {}
 
     def find(self, kind: type[T], name: str | None) -> T:
         """Returns the task of that kind and model name, or the first of its kind.
@@ -54,6 +57,14 @@ class Catalog:
         """Returns the tasks of that kind, by model name."""
         return [task for task in self._tasks.values() if isinstance(task, kind)]
 
+    def lemmatizer(self, tagger: Tagging) -> Lemmatization | None:
+        """Returns the first lemmatizer that has learnt the tags of a tagger, if there is one."""
+        key = tagger.version.key
+        if key not in self._lemmatizers:
+            suited = (task for task in self.all(Lemmatization) if task.suits(tagger.version))
+            self._lemmatizers[key] = next(suited, None)
+        return self._lemmatizers[key]
+
     def is_default(self, version: ModelVersion) -> bool:
         """True for the version that answers requests of its task that name no model."""
         same = [t for t in self._tasks.values() if t.version.manifest.task == version.manifest.task]
@@ -72,5 +83,7 @@ class Catalog:
         task: Task = version.manifest.task
         if task == "generate":
             return TextGeneration(version)
+        if task == "lemmatize":
+            return Lemmatization(version)
         longest = (self._length_buckets or version.manifest.length_buckets)[-1]
         return Tagging(version, longest) if task == "tag" else Sentiment(version, longest)

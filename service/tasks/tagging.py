@@ -1,6 +1,6 @@
 """Part-of-speech tagging: sentences of tokens to encoded entries, label ids back to tags."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -41,12 +41,13 @@ def windows(length: int, longest: int) -> list[Window]:
 
 
 class Tag(NamedTuple):
-    """What the model says of a token. `confidence` is the probability of its UPOS tag."""
+    """What the model says of a token. `confidence` is the probability of its UPOS tag; a lemmatizer adds the lemma."""
 
     upos: str
     xpos: str
     feats: dict[str, str]
     confidence: float
+    lemma: str | None = None
 
 
 class Tagging:
@@ -94,6 +95,11 @@ class Tagging:
                 confidences,
             )
         return tags
+
+
+def write_features(feats: Mapping[str, str]) -> str:
+    """Undoes `parse_features`."""
+    return "|".join(f"{name}={value}" for name, value in feats.items()) or "_"
 
 
 def parse_features(label: str) -> dict[str, str]:

@@ -28,6 +28,7 @@ class Columns(NamedTuple):
     upos: str
     xpos: str
     feats: Mapping[str, str]
+    lemma: str | None = None
 
 
 def multiwords(tokens: Sequence[Token]) -> list[Multiword]:
@@ -61,7 +62,9 @@ def write_sentence(
             lines.append(f"{i + 1}-{last + 1}\t{whole}{_NOTHING}\t{_misc(text, token.start, tokens[last].end, places)}")
         misc = "_" if i <= last else _misc(text, token.start, token.end, places)
         feats = "|".join(f"{name}={value}" for name, value in column.feats.items()) or "_"
-        lines.append(f"{i + 1}\t{_form(token.text)}\t_\t{column.upos}\t{column.xpos}\t{feats}\t{i}\t_\t_\t{misc}")
+        lemma = "_" if column.lemma is None else _form(column.lemma)
+        tags = f"{column.upos}\t{column.xpos}\t{feats}"
+        lines.append(f"{i + 1}\t{_form(token.text)}\t{lemma}\t{tags}\t{i}\t_\t_\t{misc}")
     return "\n".join([*lines, "", ""])
 
 

@@ -38,6 +38,42 @@ def test_a_text_is_split_and_tagged(client):
     assert all(0 < token["confidence"] <= 1 for token in first["tokens"])
 
 
+def test_tokens_have_lemmas(client):
+    text = "Mice were seen in the cities of France. She didn't take 1,500 zorbles."
+    (result,) = tag(client, text=text)["results"]
+    lemmas = {token["text"]: token["lemma"] for sentence in result["sentences"] for token in sentence["tokens"]}
+    known = {"were": "be", "seen": "see", "cities": "city", "of": "of", "France": "France", "did": "do", "n't": "not"}
+    assert lemmas | known == lemmas
+    assert lemmas["1,500"] == "1500"
+    assert lemmas["zorbles"] == "zorble"
+
+
+def test_a_lemma_is_the_same_alone_and_among_a_thousand_new_words(client):
+    made = [
+        a + b + c for a in ("br", "cl", "dr", "fl", "gr") for b in ("al", "em", "in", "ot", "ud") for c in ("ers", "ed")
+    ]
+    words = [f"{word}{i}" if i % 7 == 0 else word for i, word in enumerate(made * 10)]
+    (together,) = tag(client, tokens=[words])["results"]
+    lemmas = {}
+    for token in together["sentences"][0]["tokens"]:
+        assert token["lemma"]
+        lemmas.setdefault((token["text"], token["upos"], token["xpos"], str(token["feats"])), set()).add(token["lemma"])
+    assert all(len(given) == 1 for given in lemmas.values())
+
+
+def test_lemmas_are_left_out_on_request(client):
+    (result,) = tag(client, text="Dogs bark.", lemmas=False)["results"]
+    assert all("lemma" not in token for token in result["sentences"][0]["tokens"])
+    response = client.post("/tag", json={"text": "Dogs bark.", "lemmas": False, "format": "conllu"})
+    assert [token["lemma"] for token in conllu.parse(response.text)[0]] == ["_"] * 3
+
+
+def test_a_word_of_any_length_has_a_lemma(client):
+    (result,) = tag(client, tokens=[["https://example.org/" + "a" * 500, "x" * 5000]])["results"]
+    for token in result["sentences"][0]["tokens"]:
+        assert token["lemma"] == token["text"], "what is too long to be a word is left as it is"
+
+
 @pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE.keys())
 def test_offsets_are_code_points_of_the_input_whatever_it_holds(client, text):
     (result,) = tag(client, text=text)["results"]
@@ -121,8 +157,8 @@ def test_conllu_says_what_json_says(client):
         assert block.metadata["sent_id"] == sent_id
         assert ("newdoc id" in block.metadata) == sent_id.endswith("-1")
         words = [token for token in block if isinstance(token["id"], int)]
-        assert [(w["form"], w["upos"], w["xpos"], w["feats"] or {}) for w in words] == [
-            (t["text"], t["upos"], t["xpos"], t["feats"]) for t in sentence["tokens"]
+        assert [(w["form"], w["lemma"], w["upos"], w["xpos"], w["feats"] or {}) for w in words] == [
+            (t["text"], t["lemma"], t["upos"], t["xpos"], t["feats"]) for t in sentence["tokens"]
         ]
         ranges = {token["form"]: token["misc"]["TokenRange"] for token in block if not isinstance(token["id"], int)}
         assert ranges == {m["text"]: f"{m['start']}:{m['end']}" for m in sentence["multiword_tokens"]}

@@ -14,11 +14,12 @@ from service.engine.protocol import Generation, ModelKey
 from service.engine.slots import Slots, Stream
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed
 from service.registry import ModelVersion, read_version
+from service.tasks.lemmatization import OUTPUTS
 from tests.conftest import STORE
 
 GRID = Grid((1, 8), (8, 16, 24, 32, 48, 64, 128))
 SEQUENCE_MODELS = ["tagger-en", "sentiment-en"]
-MODELS = [*SEQUENCE_MODELS, "lm-shakespeare"]
+MODELS = [*SEQUENCE_MODELS, "lm-shakespeare", "lemmas-en"]
 
 
 def newest(name: str) -> ModelVersion:
@@ -77,6 +78,24 @@ def test_an_answer_does_not_depend_on_its_batch_in_any_bucket(backend, name):
                     # Log-odds are logarithms of probabilities: as close where those are near 0 or 1, but not as small.
                     close = {"atol": 1e-4, "rtol": 1e-4} if key in ("contributions", "baseline") else {"atol": 1e-5}
                     np.testing.assert_allclose(values, expected[key], **close, err_msg=key)
+
+
+def test_a_lemma_does_not_depend_on_its_batch_and_is_its_golden(backend):
+    version = newest("lemmas-en")
+    model = backend.load_sequence_model(version.folder, version.manifest)
+    lengths = version.manifest.length_buckets
+    list(model.warm_up(Grid((1, 16), lengths)))
+    goldens = read_goldens(version.folder)
+    examples = [{"symbol_ids": np.asarray(golden.inputs["symbol_ids"], np.int32)} for golden in goldens]
+    together = pad(examples, version.manifest.endpoint.inputs, (16, lengths[-1]))
+    outputs = unpad(model.run(together.inputs, OUTPUTS), together, model.timed_outputs)
+    for golden, example, output in zip(goldens, examples, outputs, strict=True):
+        shape = (1, Grid((1,), lengths).bucket(len(example["symbol_ids"])))
+        alone = pad([example], version.manifest.endpoint.inputs, shape)
+        (single,) = unpad(model.run(alone.inputs, OUTPUTS), alone, model.timed_outputs)
+        assert single.keys() == output.keys() == golden.outputs.keys()
+        for name, expected in golden.outputs.items():
+            assert single[name].tolist() == output[name].tolist() == expected
 
 
 @pytest.mark.parametrize("name", SEQUENCE_MODELS)

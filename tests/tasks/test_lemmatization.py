@@ -1,0 +1,96 @@
+"""Lemmas: what is known, what is asked for, what is remembered; and which lemmatizer suits which tagger."""
+
+import numpy as np
+import pytest
+
+from service.artifact import DataSource
+from service.engine.protocol import ModelState, State
+from service.registry import ModelVersion
+from service.tasks import lemmatization
+from service.tasks.catalog import Catalog
+from service.tasks.lemmatization import Lemmatization
+from service.tasks.tagging import Tag, Tagging
+from service.text.lemmas import EDITS, Inflected, LemmaDictionary
+from service.text.vocabulary import Vocabulary
+from tests.fakes import version_of
+
+CORPUS, OTHER = (DataSource(name=name, address="a", sha256="0", licence="CC0") for name in ("corpus", "other"))
+NOUN = Tag("NOUN", "NNS", {"Number": "Plur"}, 1.0)
+SYMBOLS = Vocabulary(["UPOS=NOUN", "XPOS=NNS", "Number=Plur", *"abcdefghijklmnopqrstuvwxyz"])
+TAGGER_LABELS = {"upos": ("NOUN",), "xpos": ("NNS",), "feats": ("_",)}
+
+
+def lemmatizer(name: str = "lemmas", **changes: object) -> ModelVersion:
+    manifest = version_of(name, "lemmatize", **{"data": (CORPUS,), "length_buckets": (8, 16)} | changes).manifest
+    dictionary = LemmaDictionary({"NOUN NNS": {"mice": "mouse"}})
+    return ModelVersion(version_of(name).folder, manifest, {"symbols": SYMBOLS}, dictionary)
+
+
+def tagger(**changes: object) -> ModelVersion:
+    version = version_of("tagger", data=(OTHER, CORPUS), labels=TAGGER_LABELS, **changes)
+    ids = version.manifest.endpoint.inputs["ids"].model_copy(update={"axes": ("B", "T", 12)})
+    endpoint = version.manifest.endpoint.model_copy(update={"inputs": {"char_ids": ids}})
+    manifest = version.manifest.model_copy(update={"endpoints": {"tag": endpoint}})
+    return ModelVersion(version.folder, manifest, {"words": SYMBOLS, "characters": SYMBOLS})
+
+
+def spelled(lemma: str) -> dict[str, np.ndarray]:
+    ids = [SYMBOLS.id(character) for character in lemma]
+    return {"edit": np.int32(EDITS.index("spelled")), "lemma_ids": np.array([*ids, 0, 0], np.int32)}
+
+
+def test_the_dictionary_knows_a_word_with_its_tags():
+    task = Lemmatization(lemmatizer())
+    assert task.known("mice", NOUN) == "mouse"
+    asked = task.known("mice", NOUN._replace(xpos="NN"))
+    assert asked == Inflected("mice", "NOUN", "NN", "Number=Plur")
+
+
+def test_a_word_is_asked_for_once_and_read_with_its_tags():
+    task = Lemmatization(lemmatizer())
+    word = task.known("cats", NOUN)
+    assert isinstance(word, Inflected)
+    inputs = task.encode(word)["symbol_ids"]
+    assert [SYMBOLS.string(id) for id in inputs.tolist()] == ["UPOS=NOUN", "XPOS=NNS", "Number=Plur", *"cats"]
+    assert task.decode(word, spelled("cat")) == "cat"
+    assert task.known("cats", NOUN) == "cat"
+    assert task.known("cats", NOUN._replace(feats={})) != "cat", "with other tags it is another word"
+
+
+def test_the_words_that_were_not_used_for_the_longest_time_are_forgotten(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lemmatization, "REMEMBERED_WORDS", 3)
+    task = Lemmatization(lemmatizer())
+    words = {form: task.known(form, NOUN) for form in ("as", "bs", "cs", "ds")}
+    for form in ("as", "bs", "cs"):
+        task.decode(words[form], spelled(form[0]))
+    assert task.known("as", NOUN) == "a"  # used again
+    task.decode(words["ds"], spelled("d"))
+    known = {form: isinstance(task.known(form, NOUN), str) for form in words}
+    assert known == {"as": True, "bs": False, "cs": True, "ds": True}
+
+
+def catalog(*versions: ModelVersion) -> Catalog:
+    made = Catalog(versions, [])
+    made.update([ModelState(version.key, State.READY) for version in versions])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("version", "suits"),
+    [(lemmatizer(), True), (lemmatizer(language="fr"), False), (lemmatizer(data=()), False)],
+    ids=["the same corpus", "another language", "another corpus"],
+)
+def test_a_tagger_has_the_lemmatizer_of_its_language_and_corpus(version: ModelVersion, suits: bool):
+    here = catalog(tagger(), version)
+    (task,) = here.all(Tagging)
+    found = here.lemmatizer(task)
+    assert (found is not None) is suits
+    assert here.find(Lemmatization, None).version is version
+
+
+def test_a_service_without_a_lemmatizer_has_none():
+    here = catalog(tagger())
+    assert here.lemmatizer(here.find(Tagging, None)) is None
+    here = Catalog([tagger(), lemmatizer()], [])
+    here.update([ModelState(tagger().key, State.READY), ModelState(lemmatizer().key, State.REFUSED, "broken")])
+    assert here.lemmatizer(here.find(Tagging, None)) is None, "nor one that was refused"
