@@ -68,3 +68,22 @@ def test_sst2_leaves_neutral_out_and_compares_negative_with_positive() -> None:
         "accuracy of three labels": 25.0,
         "macro recall": 33.33,
     }
+
+
+def test_calibration_makes_the_labels_of_dev_more_probable_and_changes_no_answer_of_a_member() -> None:
+    task = sentiment()
+    model = task.network()
+    for weight in model.scores():
+        weight.assign(weight * 9)
+    batch = collate(task.goldens())
+    before = np.asarray(model(**batch.inputs))
+
+    def loss() -> float:
+        answers = task.answers(make_predict(task, model), "dev")["sentiment"]
+        return float(-np.log(answers.probabilities[np.arange(len(answers.gold)), answers.gold]).mean())
+
+    unsure = loss()
+    task.calibrate(model, make_predict(task, model))
+    after = np.asarray(model(**batch.inputs))
+    assert loss() <= unsure
+    np.testing.assert_allclose(after, before * (after[0, 0, 0] / before[0, 0, 0]), rtol=1e-3)

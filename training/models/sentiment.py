@@ -1,6 +1,7 @@
 """A classifier of texts: a GRU over words, and a sum over words and pairs of words, whose opinions are averaged."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import ops
@@ -51,6 +52,11 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         valid = _valid(word_ids, lengths)
         read = self.reader(word_ids, lengths, valid, training=training)
         return ops.stack([read, self.word_pairs(word_ids, lengths, valid)])
+
+    def scores(self) -> list[Any]:
+        """Returns the weights that the logits are sums of: they grow with them."""
+        head, pairs = self.reader.head, self.word_pairs
+        return [head.kernel, head.bias, pairs.words, pairs.pairs, pairs.bias]
 
     def project(self) -> Tensor:
         """Returns the input product of every word of the vocabulary  # [V, G]."""

@@ -1,5 +1,6 @@
 """Words read by a bidirectional GRU and as pairs, on all phrases of the Stanford Sentiment Treebank."""
 
+from training.models.sentiment import SentimentSizes
 from training.tasks.sentiment import SentimentRecipe
 
 recipe = SentimentRecipe(
@@ -10,12 +11,13 @@ recipe = SentimentRecipe(
     limits="Learnt from sentences of film reviews. Other subjects work where they are praised and blamed in the same "
     "words. Irony, comparisons and what a reader must know are often lost.",
     corpus="sst",
-    epochs=5,
+    epochs=4,
     teacher="sentiment-en",
-    taught_tokens=1_000_000,
+    taught_tokens=1_200_000,
     word_count=4,
     batch_tokens=600,
     learning_rate=1e-3,
     clip_norm=1.0,
     averaging=0.9995,
+    sizes=SentimentSizes(embedding=200, units=128, input_dropout=0.4, output_dropout=0.4),
 )

@@ -39,6 +39,7 @@ CHOSEN_BY = {"imdb": POLARITY, "tweets": MACRO_RECALL}  # and SST-2 or SST-5 on 
 EVALUATION_TOKENS = 2000  # positions in a batch
 BUCKETS = 10
 EMBEDDING_SCALE = 0.1
+TEMPERATURES = np.geomspace(0.5, 2.0, 101).tolist()
 TAUGHT_WEIGHT = 2.0  # of what a teacher says, beside what a label says
 NO_SHARES = np.zeros(sst.GRADES, np.float32)
 GOLDEN_LENGTHS = (2, 3, 5, 8, 13, 21, 34)
@@ -127,6 +128,23 @@ class Sentiment(Task):
     def compact(self, model: keras.Model) -> None:
         if isinstance(model, SentimentClassifier):
             model.reader.embedding.quantize("int8")
+
+    def calibrate(self, model: keras.Model, predict: Predict) -> None:
+        """Divides the logits of both members by the temperature that makes the labels of dev most probable."""
+        if not isinstance(model, SentimentClassifier):
+            return
+        examples = self._splits["dev"]
+        logits = [np.asarray(model(**collate([example]).inputs))[:, 0] for example in examples]  # each [M, 5]
+        gold = self._label_of_grade[[int(example.targets["grade"]) for example in examples]]  # [N, K]
+
+        def loss(temperature: float) -> float:
+            shares = np.exp(np.stack(logits) / temperature)  # [N, M, 5]
+            grades = (shares / shares.sum(axis=-1, keepdims=True)).mean(axis=1)
+            return float(-np.log((grades @ self._label_of_grade * gold).sum(axis=-1)).mean())
+
+        temperature = min(TEMPERATURES, key=loss)
+        for weight in model.scores():
+            weight.assign(weight / temperature)
 
     def network(self) -> keras.Model:
         kind, words = NETWORKS[type(self.recipe.sizes)], self.vocabularies["words"]
