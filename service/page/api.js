@@ -1,7 +1,7 @@
 // Asks the service: retries what may pass, and turns what goes wrong into sentences.
 
-const RETRIES = 60;
 const LONGEST_PAUSE_SECONDS = 5;
+const PATIENCE = 20; // tries, after each of which the pause is a second longer
 const refused = new Set(); // what the service, or its model, has said that it cannot do: "/tag n_best"
 
 /** The service refused, or failed: what its problem document (RFC 9457) says. */
@@ -56,15 +56,16 @@ async function send(path, body, { signal, accept = "application/json" }, attempt
   throw new Problem(problem, after);
 }
 
-/** Sends a request, again and again while the service is away or busy; `waiting` hears of it. */
+/** Sends a request, again and again as long as the service is away or busy; `waiting` hears of it. */
 export async function ask(path, body, options) {
   for (let attempt = 0; ; attempt++) {
     try {
       return await send(path, body, options, attempt);
     } catch (error) {
-      if (error.retryAfter === null || error.retryAfter === undefined || attempt === RETRIES) throw error;
+      if (error.retryAfter === null || error.retryAfter === undefined) throw error;
       options.waiting?.(error);
-      await sleep(Math.min(error.retryAfter, LONGEST_PAUSE_SECONDS) * 1000, options.signal);
+      const seconds = Math.max(error.retryAfter, attempt / PATIENCE);
+      await sleep(Math.min(seconds, LONGEST_PAUSE_SECONDS) * 1000, options.signal);
     }
   }
 }
