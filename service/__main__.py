@@ -5,6 +5,7 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from service.errors import ConfigurationError, TagwerkError
 from service.listening import open_socket
@@ -40,10 +41,30 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands.add_parser("models", help="list the models in the store, and check their files")
     health = commands.add_parser("health", help="say whether the service at TAGWERK_HOST and TAGWERK_PORT is ready")
     health.add_argument("--engine", action="store_true", help="the engine at TAGWERK_ENGINE_ADDRESS instead")
+    add_annotate(commands.add_parser("annotate", help="tag or judge the lines of files, without a server"))
     api.add_argument("--socket", type=int, help=argparse.SUPPRESS)  # a listening socket, from the supervisor
     for part in (api, engine):
         part.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)  # closes when the supervisor dies
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "annotate" and (parsed.task, parsed.format) == ("classify", "conllu"):
+        parser.error("CoNLL-U has no place for judgements: --format jsonl or csv")
+    return parsed
+
+
+def add_annotate(parser: argparse.ArgumentParser) -> None:
+    """Adds what `annotate` takes."""
+    parser.epilog = "A run that is interrupted goes on where it stopped when the same command is given again."
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="text in UTF-8, a line a text; standard input by default"
+    )
+    parser.add_argument("--task", required=True, choices=["tag", "classify"])
+    parser.add_argument("--format", default="jsonl", choices=["conllu", "jsonl", "csv"], help="jsonl by default")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="a file, a folder for several, or - for standard output; by default FILE.TASK.FORMAT beside each FILE",
+    )
+    parser.add_argument("--model", help="its name; by default the first of the store that does the task")
 
 
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
@@ -54,6 +75,10 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         from service import health
 
         return health.report(health.of_engine(settings) if parsed.engine else health.of_service(settings))
+    if parsed.command == "annotate":
+        from service.annotate.command import Job, annotate
+
+        return annotate(settings, Job(parsed.files, parsed.task, parsed.format, parsed.output, parsed.model))
     if parsed.command == "serve" and settings.workers:
         from service.supervisor import supervise
 

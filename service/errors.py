@@ -13,6 +13,8 @@ TagwerkError
  └── ConfigurationError   settings that cannot work together or on this machine
 """
 
+from collections.abc import Mapping
+
 
 class TagwerkError(Exception):
     """Base of all errors that this project raises on purpose."""
@@ -52,7 +54,14 @@ class ClientGone(TagwerkError):  # noqa: N818
 
 
 class DeadlineExceeded(TagwerkError):  # noqa: N818
-    """The deadline passed before the answer was there."""
+    """The deadline passed before the answer was there.
+
+    `stages` says what the time went into, in seconds by stage, as far as whoever raises it knows.
+    """
+
+    def __init__(self, message: str, stages: Mapping[str, float] | None = None) -> None:
+        super().__init__(message)
+        self.stages = dict(stages or {})
 
 
 class EngineUnavailable(TagwerkError):  # noqa: N818

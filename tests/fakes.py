@@ -85,11 +85,14 @@ class Repeater:
     def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield from shapes
 
-    def step(self, inputs: Tensors) -> Array:
+    def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
         self._device.steps.append(inputs)
         self._device.wait()
-        ids, lengths = inputs["ids"], inputs["lengths"]
-        return ids[np.arange(len(ids)), lengths - 1] + 1
+        last = inputs["ids"][np.arange(len(inputs["ids"])), inputs["lengths"] - 1]
+        self._device.fetched.append(frozenset({"logprobs"} if logprobs else ()))
+        top = last[:, None] + np.array([1, 0])
+        some = {"logprobs": -0.25 * last, "top_ids": top, "top_logprobs": -0.25 * top} if logprobs else {}
+        return {"ids": last + 1, **some}
 
 
 def failing() -> DeviceFailed:

@@ -9,7 +9,7 @@ Progress goes to stderr. The exit status is 1 where a request failed.
 import argparse
 import sys
 
-from loadtests.figures import generations, long_sentences, memory, one_client, open_loop, padding
+from loadtests.figures import annotation, generations, long_sentences, memory, one_client, open_loop, padding
 from loadtests.figures.base import Figure, Plan, counted
 from loadtests.rounds import say
 from loadtests.servers import running, start_service
@@ -21,6 +21,7 @@ FIGURES = {
     "long-sentences": long_sentences,
     "generations": generations,
     "memory": memory,
+    "annotation": annotation,
 }
 COMPILATIONS = "tagwerk_compilations_total"
 

@@ -2,18 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 
+from service.api import problem
 from service.api.context import Context, Timing, context, deadline, timing_of
+from service.api.problem import Rejected
 from service.engine.padding import Tensors
-from service.engine.protocol import Generation, Inference, Outcome
+from service.engine.protocol import Generation, Inference, Outcome, Sampled
 from service.errors import DeadlineExceeded, Overloaded, TooLarge
 from service.registry import ModelVersion
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -24,15 +28,29 @@ class Call:
     timing: Timing
     deadline: float
 
-    def check_size(self, field: str, texts: Sequence[str], answers: int = 1) -> None:
-        """Raises TooLarge where there are too many items, with `answers` for each, or too many characters."""
-        most = self.here.settings.max_items
-        if len(texts) * answers > most:
+    def admit(
+        self, field: str, items: Sequence[T | Rejected], size: Callable[[T], int], answers: int = 1
+    ) -> list[T | Rejected]:
+        """Rejects items that are too large by themselves, where others are not; `size` is in characters.
+
+        Raises TooLarge where there are too many items, with `answers` for each, or too many characters in all of them.
+        """
+        most, longest = self.here.settings.max_items, self.here.settings.max_text_characters
+        if len(items) * answers > most:
             each = f" with {answers} answers each" if answers > 1 else ""
-            raise TooLarge(f"/{field}", f"{len(texts)} items{each}", f"at most {most}")
-        longest, characters = self.here.settings.max_text_characters, sum(map(len, texts))
-        if characters > longest:
-            raise TooLarge(f"/{field}", f"{characters} characters", f"at most {longest}, all items together")
+            raise TooLarge(f"/{field}", f"{len(items)} items{each}", f"at most {most}")
+        sizes = [0 if isinstance(item, Rejected) else size(item) for item in items]
+        if sum(sizes) <= longest:
+            return list(items)
+        kept = [n if n <= longest else 0 for n in sizes]
+        if not 0 < sum(kept) <= longest:
+            raise TooLarge(f"/{field}", f"{sum(sizes)} characters", f"at most {longest}, all items together")
+        return [
+            item
+            if n <= longest
+            else Rejected(problem.document(TooLarge(f"/{field}/{i}", f"{n} characters", f"at most {longest}")))
+            for i, (item, n) in enumerate(zip(items, sizes, strict=True))
+        ]
 
     def tokenized(self, version: ModelVersion, began: float) -> None:
         """Notes the time that tokenizing and encoding took."""
@@ -59,14 +77,14 @@ class Call:
         outputs = iter(outcome.outputs)
         return [[next(outputs) for _ in pieces] for pieces in entries]
 
-    async def generated(self, wish: Generation) -> AsyncGenerator[int, None]:
-        """Yields the ids of a text, and notes the time until the first of the request: for a slot and the prompt."""
+    async def generated(self, wish: Generation) -> AsyncGenerator[Sampled, None]:
+        """Yields the tokens of a text, and notes the time until the first of the request: for a slot and the prompt."""
         began = time.monotonic()
-        async with aclosing(self.here.engine.generate(wish)) as ids:
-            async for id in ids:
+        async with aclosing(self.here.engine.generate(wish)) as tokens:
+            async for token in tokens:
                 if "queue" not in self.timing.stages:
                     self.timing.stages["queue"] = time.monotonic() - began
-                yield id
+                yield token
 
     @contextmanager
     def counted(self, waiting: str = "engine") -> Iterator[None]:
@@ -80,8 +98,9 @@ class Call:
         except Overloaded:
             self.here.metrics.rejected.labels("overloaded").inc()
             raise
-        except DeadlineExceeded:
+        except DeadlineExceeded as error:
             self.here.metrics.expired.inc()
+            stages |= error.stages
             if "queue" not in stages:
                 stages[waiting] = time.monotonic() - began
             raise
@@ -89,7 +108,7 @@ class Call:
             self.here.metrics.cancelled.inc()
             raise
         finally:
-            if "queue" in stages:
+            if "queue" in stages and "inference" not in stages:
                 stages["inference"] = time.monotonic() - began - stages["queue"]
 
 
@@ -99,6 +118,7 @@ def call_of(request: Request) -> Call:
     return Call(here, timing_of(request), deadline(request, here.settings))
 
 
-def answer(version: ModelVersion, results: list[dict[str, Any]]) -> dict[str, Any]:
+def answer(version: ModelVersion, results: Iterable[dict[str, Any] | Rejected]) -> dict[str, Any]:
     """Returns an answer; its schema is checked by tests, not again for each request."""
-    return {"model": version.manifest.name, "version": version.manifest.version, "results": results}
+    content = [{"error": result.document} if isinstance(result, Rejected) else result for result in results]
+    return {"model": version.manifest.name, "version": version.manifest.version, "results": content}

@@ -12,7 +12,7 @@ from service.api.call import Call, call_of
 from service.api.classify import classify
 from service.api.compression import respond
 from service.api.disconnect import while_client_waits
-from service.api.generate import Finish, Piece, generate, stream
+from service.api.generate import Finish, Next, generate, logprobs, stream
 from service.api.negotiation import JSON, wanted
 from service.api.route import JsonRoute, Lines
 from service.api.tag import as_conllu, as_json, tag
@@ -67,7 +67,7 @@ async def tag_(body: schemas.TagRequest, request: Request) -> Response:
     async with while_client_waits(request):
         task, texts = await tag(call, body)
     if body.format == "conllu" or (body.format is None and media_type == conllu.MEDIA_TYPE):
-        return await respond(request, as_conllu(task, texts, body.offsets), conllu.MEDIA_TYPE)
+        return await respond(request, as_conllu(task, problem.all_accepted(texts), body.offsets), conllu.MEDIA_TYPE)
     return await respond(request, as_json(task, texts, body.offsets))
 
 
@@ -116,8 +116,8 @@ async def generated(call: Call, body: schemas.GenerateRequest) -> AsyncGenerator
         async with aclosing(stream(call, body)) as texts:
             async for event in texts:
                 match event:
-                    case Piece(index, text):
-                        yield events.event({"index": index, "text": text})
+                    case Next(index, piece):
+                        yield events.event({"index": index, "text": piece.text, **logprobs(body, piece.choices)})
                     case Finish(index, end, seed):
                         facts = {"finish_reason": end.finish_reason, "tokens": end.tokens, "seed": seed}
                         yield events.event({"index": index, **facts}, "finish")

@@ -5,6 +5,7 @@ the answers are taken. So a stream of any length needs a fixed amount of memory.
 """
 
 import asyncio
+import json
 import logging
 import time
 import zlib
@@ -171,7 +172,10 @@ class LinesResponse(Response):
         try:
             content = from_json(line)
         except ValueError as error:
-            raise problem.Refused(problem.not_json(str(error))) from None
+            try:
+                content = json.loads(line)  # reads lone surrogates, which are the fault of an item alone
+            except (ValueError, RecursionError):
+                raise problem.Refused(problem.not_json(str(error))) from None
         try:
             return self._schema.model_validate(content)
         except ValidationError as error:

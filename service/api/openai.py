@@ -20,7 +20,7 @@ from service.api.call import Call, call_of
 from service.api.compression import respond
 from service.api.context import Context, context
 from service.api.disconnect import while_client_waits
-from service.api.generate import Finish, Piece, generate, stream
+from service.api.generate import Finish, Next, generate_texts, logprobs, stream
 from service.api.route import JsonRoute
 from service.errors import InvalidInput, TagwerkError
 from service.registry import ModelVersion
@@ -87,8 +87,22 @@ class CompletionRequest(schemas.Request):
     frequency_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
     presence_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
     logit_bias: dict[str, float] | None = Field(None, max_length=0, description="Only an empty one.", examples=[None])
-    logprobs: None = Field(None, description="Only null.", examples=[None])
+    logprobs: int | None = Field(
+        None, ge=0, le=5, description="Most probable tokens to give for each token; not with echo.", examples=[None]
+    )
     suffix: str | None = Field(None, max_length=0, description="Only an empty one.", examples=[None])
+
+
+class Logprobs(BaseModel):
+    """How probable the tokens of a text were, by the model's own distribution, before temperature and the like."""
+
+    tokens: list[str] = Field(description="The tokens (characters).", examples=[["W", "h"]])
+    token_logprobs: list[float] = Field(description="Their log probabilities, in nats.", examples=[[-0.69, -0.1]])
+    top_logprobs: list[dict[str, float]] = Field(
+        description="The most probable tokens in the place of each, and the token itself.",
+        examples=[[{"W": -0.69, "T": -1.2}, {"h": -0.1, "i": -2.9}]],
+    )
+    text_offset: list[int] = Field(description="Where each begins in the text, in code points.", examples=[[0, 1]])
 
 
 class Choice(BaseModel):
@@ -96,7 +110,7 @@ class Choice(BaseModel):
 
     text: str = Field(description="The text, or the next piece of it.", examples=["\nWhat, shall I speak?"])
     index: int = Field(description="Number of the text: prompt by prompt, from 0.", examples=[0])
-    logprobs: None = Field(description="Always null.", examples=[None])
+    logprobs: Logprobs | None = Field(description="Where they are asked for.", examples=[None])
     finish_reason: Literal["stop", "length"] | None = Field(
         description="Why the text ended; null while it goes on.", examples=["length"]
     )
@@ -156,27 +170,33 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     call = call_of(request)
     task = call.here.catalog.find(TextGeneration, body.model)
     prompts = [_text(task, prompt) for prompt in body.prompt]
+    if body.echo and body.logprobs is not None:
+        raise InvalidInput("/logprobs", f"got {body.logprobs} with echo", "null, or no echo: a prompt has no logprobs")
     wish = _translated(body, prompts)
-    answer = Answer(task.version, prompts if body.echo else [""] * len(prompts), wish)
+    answer = Answer(task.version, prompts, wish, echo=bool(body.echo))
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return await events.streamed(request, answer.pieces(call, usage))
     async with while_client_waits(request):
-        results = (await generate(call, wish))["results"]
+        results = problem.all_accepted((await generate_texts(call, wish))[1])
     for i, result in enumerate(results):
         answer.tokens += result["tokens"]
-        answer.choose(i, result["text"], result["finish_reason"])
+        answer.choose(i, result["text"], result["finish_reason"], result.get("logprobs"))
     return await respond(request, answer.content(answer.usage()))
 
 
 class Answer:
     """An answer that is being put together: its id, its moment, what it cost."""
 
-    def __init__(self, version: ModelVersion, echoes: Sequence[str], wish: schemas.GenerateRequest) -> None:
-        """`echoes` are put before the texts of each prompt."""
+    def __init__(
+        self, version: ModelVersion, prompts: Sequence[str], wish: schemas.GenerateRequest, *, echo: bool
+    ) -> None:
+        """With `echo` each prompt is put before its texts."""
         self.tokens = 0
-        self._echoes = [echo for echo in echoes for _ in range(wish.n)]
+        self._read = sum(len(prompt or START) for prompt in prompts)
+        self._echoes = [prompt if echo else "" for prompt in prompts for _ in range(wish.n)]
         self._wish = wish
+        self._written = [0] * len(self._echoes)  # characters of each text
         self._choices: list[dict[str, Any]] = []
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
@@ -186,10 +206,14 @@ class Answer:
             "system_fingerprint": str(version.key),
         }
 
-    def choose(self, index: int, text: str, finish_reason: str | None) -> None:
+    def choose(
+        self, index: int, text: str, finish_reason: str | None, choices: list[dict[str, Any]] | None = None
+    ) -> None:
         """Adds a text or a piece of one; the first has the echo of the prompt before it."""
         echo, self._echoes[index] = self._echoes[index], ""
-        choice = {"text": echo + text, "index": index, "logprobs": None, "finish_reason": finish_reason}
+        probable = None if choices is None else _logprobs(choices, self._written[index])
+        self._written[index] += len(text)
+        choice = {"text": echo + text, "index": index, "logprobs": probable, "finish_reason": finish_reason}
         self._choices.append(choice)
 
     def content(self, usage: dict[str, int] | None) -> dict[str, Any]:
@@ -199,8 +223,8 @@ class Answer:
 
     def usage(self) -> dict[str, int]:
         """Returns what was read and generated."""
-        read = sum(len(prompt or START) for prompt in self._wish.prompt)
-        return {"prompt_tokens": read, "completion_tokens": self.tokens, "total_tokens": read + self.tokens}
+        total = self._read + self.tokens
+        return {"prompt_tokens": self._read, "completion_tokens": self.tokens, "total_tokens": total}
 
     async def pieces(self, call: Call, with_usage: bool) -> AsyncGenerator[bytes, None]:
         """Yields the events of a stream. An error that comes after the first of them is an event, too."""
@@ -213,8 +237,9 @@ class Answer:
                         yield events.HEARTBEAT
                         continue
                     match event:
-                        case Piece(index, text):
-                            self.choose(index, text, None)
+                        case Next(index, piece):
+                            choices = logprobs(self._wish, piece.choices).get("logprobs")
+                            self.choose(index, piece.text, None, choices)
                         case Finish(index, end, _):
                             self.tokens += end.tokens
                             self.choose(index, "", end.finish_reason)
@@ -228,11 +253,21 @@ class Answer:
             yield events.event(problem.worded("/v1/", problem.document(error, call.timing)))
 
 
+def _logprobs(choices: list[dict[str, Any]], start: int) -> dict[str, Any]:
+    """Returns choices of /generate, of characters from `start` on, in the shape of `Logprobs`."""
+    return {
+        "tokens": [choice["token"] for choice in choices],
+        "token_logprobs": [choice["logprob"] for choice in choices],
+        "top_logprobs": [{one["token"]: one["logprob"] for one in (*choice["top"], choice)} for choice in choices],
+        "text_offset": list(range(start, start + len(choices))),
+    }
+
+
 def _translated(body: CompletionRequest, prompts: list[str]) -> schemas.GenerateRequest:
     """Returns the request in the service's own words; null is the default."""
-    same = ("model", "max_tokens", "temperature", "top_p", "top_k", "n", "stop", "seed")
+    same = ("model", "max_tokens", "temperature", "top_p", "top_k", "n", "stop", "seed", "logprobs")
     wishes = {name: value for name in same if (value := getattr(body, name)) is not None}
-    return schemas.GenerateRequest(prompt=prompts, **({"max_tokens": 16} | wishes))
+    return schemas.GenerateRequest(prompt=[*prompts], **({"max_tokens": 16} | wishes))
 
 
 def _text(task: TextGeneration, prompt: str | list[int]) -> str:

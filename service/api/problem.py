@@ -3,8 +3,9 @@
 import http
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -47,8 +48,8 @@ ALLOWED = {
 STAGES = {
     "tokenize": "tokenizing",
     "engine": "the queue and the device",
-    "queue": "waiting for the first token",
-    "inference": "generating",
+    "queue": "waiting for the device",
+    "inference": "the device's work",
 }
 RETRY_AFTER_SECONDS = 1  # while the engine is not there
 
@@ -105,6 +106,26 @@ class Refused(Exception):  # noqa: N818 (says what happened)
     def __init__(self, document: dict[str, Any]) -> None:
         super().__init__(document["detail"])
         self.document = document
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An item of a list that cannot be worked on, with its problem document; the others can."""
+
+    document: dict[str, Any]
+
+
+T = TypeVar("T")
+
+
+def all_accepted(items: Iterable[T | Rejected]) -> list[T]:
+    """Returns the items, for an answer that has no place for the error of one. Raises Refused if one is rejected."""
+    accepted: list[T] = []
+    for item in items:
+        if isinstance(item, Rejected):
+            raise Refused(item.document)
+        accepted.append(item)
+    return accepted
 
 
 def make(status: int, slug: str, title: str, detail: str, **members: Any) -> dict[str, Any]:

@@ -1,10 +1,25 @@
 """What requests and answers look like. Each field has a description and an example."""
 
-from typing import Annotated, Literal, Self
+from collections import defaultdict
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from service.api.problem import Problem, Rejected, not_valid
 from service.text.offsets import Unit
 
 
@@ -41,16 +56,38 @@ def _is_not_blank(text: str) -> str:
     return text
 
 
+def _item_by_item(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    """Rejects the items of a list that are not valid, each with its own problem, where others are."""
+    try:
+        return handler(value)
+    except ValidationError as error:
+        faults: defaultdict[object, list[Any]] = defaultdict(list)
+        for fault in error.errors():
+            faults[fault["loc"][0] if fault["loc"] else None].append({**fault, "loc": (info.field_name, *fault["loc"])})
+        if not isinstance(value, list) or None in faults or len(faults) == len(value):
+            raise
+        accepted = iter(handler([item for i, item in enumerate(value) if i not in faults]))
+        body = {info.field_name: value}
+        return [Rejected(not_valid(faults[i], body)) if i in faults else next(accepted) for i in range(len(value))]
+
+
 Text = Annotated[str, AfterValidator(_is_unicode)]
+Word = Annotated[Text, AfterValidator(_is_not_blank), WithJsonSchema({"type": "string", "pattern": r"\S"})]
+Words = Annotated[list[Word], Field(min_length=1)]
 
-
+# Lists whose items may be rejected one by one: to Pydantic lists of the first of the two.
 Texts = Annotated[
-    list[Text],
-    Field(min_length=1),
+    list[str | Rejected],
+    GetPydanticSchema(lambda source, handler: handler(Annotated[list[Text], Field(min_length=1)])),
     BeforeValidator(_as_list),
+    WrapValidator(_item_by_item),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
-Word = Annotated[Text, AfterValidator(_is_not_blank), WithJsonSchema({"type": "string", "pattern": r"\S"})]
+Sentences = Annotated[
+    list[list[str] | Rejected],
+    GetPydanticSchema(lambda source, handler: handler(Annotated[list[Words], Field(min_length=1)])),
+    WrapValidator(_item_by_item),
+]
 
 Stop = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_is_unicode)]],
@@ -71,22 +108,31 @@ Stop = Annotated[
 ]
 
 
+OFFSETS: Any = Field(
+    "code_points",
+    description="What offsets count: code points (Python), utf16 code units (JavaScript, Java), utf8 bytes (Go).",
+    examples=["code_points"],
+)
+
+
 class TagRequest(Request):
     """Texts to split and tag, or sentences that are split already: one of the two."""
 
     text: Texts | None = Field(
         None, description="A text, or a list of texts, to split and tag.", examples=["She didn't see it."]
     )
-    tokens: list[Annotated[list[Word], Field(min_length=1)]] | None = Field(
+    tokens: Sentences | None = Field(
         None,
-        min_length=1,
         description="Sentences, each a list of tokens, tagged as they are. Offsets are in the tokens joined by spaces.",
         examples=[None],
     )
-    offsets: Unit = Field(
-        "code_points",
-        description="What offsets count: code points (Python), utf16 code units (JavaScript, Java), utf8 bytes (Go).",
-        examples=["code_points"],
+    offsets: Unit = OFFSETS
+    n_best: int = Field(
+        1,
+        ge=1,
+        le=5,
+        description="Most probable tags to give of each kind, for each token; 1 gives the answer alone. JSON only.",
+        examples=[1],
     )
     lemmas: bool = Field(
         True,
@@ -113,6 +159,11 @@ class ClassifyRequest(Request):
     text: Texts = Field(
         description="A text, or a list of texts, to judge whole.", examples=["A warm, funny, engaging film."]
     )
+    contributions: bool = Field(
+        False, description="Say what each token adds to the log-odds of the label.", examples=[False]
+    )
+    sentences: bool = Field(False, description="Judge each sentence by itself, too.", examples=[False])
+    offsets: Unit = OFFSETS
 
 
 class GenerateRequest(Request):
@@ -156,8 +207,39 @@ class GenerateRequest(Request):
         examples=[1],
     )
     stop: Stop = Field([], description="Strings before which the text ends.", examples=[["\n\n"]])
+    logprobs: int | None = Field(
+        None,
+        ge=0,
+        le=5,
+        description="Give the log probability of each generated token and of this many most probable ones in its place;"
+        " by default of none.",
+        examples=[None],
+    )
     stream: bool = Field(
         False, description="Send the text as server-sent events, piece by piece as it comes.", examples=[False]
+    )
+
+
+class Candidate(BaseModel):
+    """A tag that a token may have."""
+
+    tag: str = Field(description="The tag; of features, as CoNLL-U writes them, `_` for none.", examples=["PART"])
+    probability: float = Field(description="Its probability, 0 to 1.", examples=[0.999948])
+
+
+class NBest(BaseModel):
+    """The most probable tags of each kind, the answer first."""
+
+    upos: list[Candidate] = Field(
+        description="Universal part-of-speech tags.",
+        examples=[[{"tag": "PART", "probability": 0.999948}, {"tag": "ADV", "probability": 0.000021}]],
+    )
+    xpos: list[Candidate] = Field(
+        description="Part-of-speech tags of the treebank.", examples=[[{"tag": "RB", "probability": 0.999948}]]
+    )
+    feats: list[Candidate] = Field(
+        description="Universal features, all of a token as one tag.",
+        examples=[[{"tag": "Polarity=Neg", "probability": 0.999948}]],
     )
 
 
@@ -175,6 +257,9 @@ class Token(BaseModel):
         None,
         description="Its dictionary form; left out where no model gives the lemmas of the language.",
         examples=["not"],
+    )
+    n_best: NBest | None = Field(
+        None, description="Where `n_best` is above 1, the most probable tags.", examples=[None]
     )
 
 
@@ -223,6 +308,48 @@ class Tagged(BaseModel):
     sentences: list[Sentence] = Field(description="The sentences in order.", examples=[[]])
 
 
+LOG_ODDS = "In log-odds: ln p - ln (1 - p), in nats, where p is the probability of the label."
+
+
+class Contribution(BaseModel):
+    """A token and what it adds to the label."""
+
+    text: str = Field(description="The token as it stands in the text.", examples=["funny"])
+    start: int = Field(description="Offset of its beginning, in the unit that the request names.", examples=[8])
+    end: int = Field(description="Offset of its end, the first that is not part of it.", examples=[13])
+    contribution: float = Field(
+        description=f"What the token adds, above 0 for the label, below 0 against it. {LOG_ODDS}", examples=[1.20442]
+    )
+
+
+class Contributions(BaseModel):
+    """Why a text has its label: `baseline` and the contributions of all tokens sum to `score`."""
+
+    label: str = Field(description="The label that is explained.", examples=["positive"])
+    score: float = Field(
+        description=f"{LOG_ODDS} Of a text that is judged in pieces, the mean of theirs, weighted by their lengths.",
+        examples=[3.761],
+    )
+    baseline: float = Field(description=f"What the model says without any word. {LOG_ODDS}", examples=[-0.31])
+    tokens: list[Contribution] = Field(
+        description="The tokens of the text in order.",
+        examples=[[{"text": "funny", "start": 8, "end": 13, "contribution": 1.20442}]],
+    )
+
+
+class ClassifiedSentence(BaseModel):
+    """A sentence and its judgement, as if it stood alone."""
+
+    text: str = Field(description="The sentence as it stands in the text.", examples=["A warm, funny film."])
+    start: int = Field(description="Offset of its beginning, in the unit that the request names.", examples=[0])
+    end: int = Field(description="Offset of its end.", examples=[19])
+    label: str = Field(description="The most probable label.", examples=["positive"])
+    scores: dict[str, float] = Field(
+        description="Probability of each label, 0 to 1.",
+        examples=[{"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}],
+    )
+
+
 class Classified(BaseModel):
     """The judgement of one input."""
 
@@ -232,17 +359,59 @@ class Classified(BaseModel):
         examples=[{"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}],
     )
     truncated: bool = Field(description="Whether a part of the text was left out. Always false.", examples=[False])
+    contributions: Contributions | None = Field(
+        None, description="Where they are asked for: what each token adds to the label.", examples=[None]
+    )
+    sentences: list[ClassifiedSentence] | None = Field(
+        None, description="Where they are asked for: the judgement of each sentence, in order.", examples=[None]
+    )
+
+
+LOGPROB = Field(
+    description="Its log probability, in nats, by the model's own distribution: before temperature, top_k and top_p.",
+    examples=[-0.693147],
+)
+
+
+class Logprob(BaseModel):
+    """A token that could have been generated."""
+
+    token: str = Field(description="The token (character).", examples=["W"])
+    logprob: float = LOGPROB
+
+
+class Choice(BaseModel):
+    """A generated token, and what else was probable in its place."""
+
+    token: str = Field(description="The token (character).", examples=["W"])
+    logprob: float = LOGPROB
+    top: list[Logprob] = Field(
+        description="The most probable tokens in its place, the best first.",
+        examples=[[{"token": "W", "logprob": -0.693147}, {"token": "T", "logprob": -1.203973}]],
+    )
 
 
 class Generated(BaseModel):
     """A continuation of a prompt."""
 
     text: str = Field(description="The continuation, without the prompt.", examples=["\nWhat, shall I speak?"])
+    logprobs: list[Choice] | None = Field(
+        None, description="Where they are asked for: the choices that made the text, token by token.", examples=[None]
+    )
     finish_reason: Literal["stop", "length"] = Field(
         description="Why it ended: at a stop string, or at max_tokens.", examples=["length"]
     )
     tokens: int = Field(description="Tokens (characters) generated.", examples=[21])
     seed: int = Field(description="Gives this text again.", examples=[7])
+
+
+class Faulty(BaseModel):
+    """The result of an input that is not valid, in a list of which others are."""
+
+    error: Problem = Field(
+        description="What is wrong with it.",
+        examples=[{"type": "urn:tagwerk:problem:invalid-input", "title": "The request is not valid", "status": 422}],
+    )
 
 
 class _Answer(BaseModel):
@@ -253,13 +422,15 @@ class _Answer(BaseModel):
 class TagAnswer(_Answer):
     """One result an input, in order."""
 
-    results: list[Tagged] = Field(description="The result of each input, in order.", examples=[[{"sentences": []}]])
+    results: list[Tagged | Faulty] = Field(
+        description="The result of each input, in order.", examples=[[{"sentences": []}]]
+    )
 
 
 class ClassifyAnswer(_Answer):
     """One result an input, in order."""
 
-    results: list[Classified] = Field(
+    results: list[Classified | Faulty] = Field(
         description="The result of each input, in order.",
         examples=[[{"label": "positive", "scores": {"negative": 0.02, "positive": 0.98}, "truncated": False}]],
     )
@@ -268,7 +439,7 @@ class ClassifyAnswer(_Answer):
 class GenerateAnswer(_Answer):
     """`n` results a prompt, in order."""
 
-    results: list[Generated] = Field(
+    results: list[Generated | Faulty] = Field(
         description="The results of each prompt, in order.",
         examples=[[{"text": "\nWhat, shall I speak?", "finish_reason": "length", "tokens": 21, "seed": 7}]],
     )

@@ -15,9 +15,9 @@ from pydantic_core import to_json
 
 from service.api import problem, schemas
 from service.api.call import Call
-from service.api.classify import classify
+from service.api.classify import judge
 from service.api.context import Context
-from service.api.generate import generate
+from service.api.generate import generate_texts
 from service.api.tag import as_json, tag
 from service.api.tensors import Tensor
 from service.artifact import PROBABILITIES
@@ -97,7 +97,8 @@ def tagger(task: Tagging) -> Served:
     async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         refuse(parameters)
         body = schemas.TagRequest(model=task.version.manifest.name, text=given["text"].array.tolist())
-        results = as_json(*await tag(call, body), "code_points")["results"]
+        tagging, texts = await tag(call, body)
+        results = as_json(tagging, problem.all_accepted(texts), "code_points")["results"]
         return [strings("sentences", [to_json(result).decode() for result in results])]
 
     return Served(task.version, [TEXT], [described("sentences", "BYTES", -1)], run)
@@ -110,7 +111,7 @@ def classifier(task: Sentiment) -> Served:
     async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         refuse(parameters)
         body = schemas.ClassifyRequest(model=task.version.manifest.name, text=given["text"].array.tolist())
-        results = (await classify(call, body))["results"]
+        results = problem.all_accepted((await judge(call, body))[1])
         probabilities = np.array([[result["scores"][label] for label in labels] for result in results], np.float32)
         found = strings("label", [result["label"] for result in results])
         return [found, Tensor("probabilities", "FP32", probabilities)]
@@ -124,14 +125,14 @@ def generator(task: TextGeneration) -> Served:
 
     async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         wish = {"model": task.version.manifest.name, "prompt": given["text"].array.tolist()}
-        if mine := parameters.keys() & {*wish, "stream"}:
+        if mine := parameters.keys() & {*wish, "stream", "logprobs"}:
             raise InvalidInput(f"/parameters/{min(mine)}", "not for this protocol", "the other fields of /generate")
         try:
             body = schemas.GenerateRequest.model_validate(parameters | wish)
         except ValidationError as error:
             faults = [{**fault, "loc": ("parameters", *fault["loc"])} for fault in error.errors()]
             raise problem.Refused(problem.not_valid(faults, {"parameters": parameters})) from None
-        results = (await generate(call, body))["results"]
+        results = problem.all_accepted((await generate_texts(call, body))[1])
         return [
             strings("text", [result["text"] for result in results]),
             strings("finish_reason", [result["finish_reason"] for result in results]),

@@ -1,15 +1,17 @@
 """POST /tag."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from itertools import islice, repeat
+from typing import Any, NamedTuple
 
 from service.api import schemas
 from service.api.call import Call, answer
 from service.api.lemmas import with_lemmas
-from service.tasks.tagging import Tag, Tagging
+from service.api.problem import Rejected
+from service.tasks.tagging import Candidate, Tag, Tagging
 from service.text import conllu
 from service.text.offsets import Unit, positions
 from service.text.tokenizer import Sentence, Token
@@ -17,49 +19,74 @@ from service.text.tokenizer import Sentence, Token
 GENERATOR = f"tagwerk {version('tagwerk')}"
 
 
+class Split(NamedTuple):
+    """A text and its sentences."""
+
+    text: str
+    sentences: Sequence[Sentence]
+
+
 @dataclass(frozen=True, slots=True)
 class TaggedText:
-    """A text, its sentences, and the tags of the tokens of each."""
+    """A text, its sentences, and the tags of the tokens of each; where they are asked for, the next best ones, too."""
 
     text: str
     sentences: Sequence[Sentence]
     tags: Sequence[Sequence[Tag]]
+    candidates: Sequence[Sequence[dict[str, list[Candidate]]]] | None = None
 
 
-async def tag(call: Call, body: schemas.TagRequest) -> tuple[Tagging, list[TaggedText]]:
+async def tag(call: Call, body: schemas.TagRequest) -> tuple[Tagging, list[TaggedText | Rejected]]:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
     task = call.here.catalog.find(Tagging, body.model)
     began = time.monotonic()
-    texts: list[tuple[str, Sequence[Sentence]]]
+    texts: list[Split | Rejected]
     if body.text is not None:
-        call.check_size("text", body.text)
-        texts = [(text, call.here.tokenizer.sentences(text)) for text in body.text]
+        accepted = call.admit("text", body.text, len)
+        texts = [t if isinstance(t, Rejected) else Split(t, call.here.tokenizer.sentences(t)) for t in accepted]
     else:
-        call.check_size("tokens", [" ".join(tokens) for tokens in body.tokens or []])
-        texts = [join(tokens) for tokens in body.tokens or []]
-    entries = [task.encode([t.text for t in s.tokens]) for _, sentences in texts for s in sentences]
+        given = call.admit("tokens", body.tokens or [], lambda tokens: sum(map(len, tokens)) + len(tokens) - 1)
+        texts = [tokens if isinstance(tokens, Rejected) else join(tokens) for tokens in given]
+    split = [text for text in texts if isinstance(text, Split)]
+    entries = [task.encode([t.text for t in s.tokens]) for text in split for s in text.sentences]
     call.tokenized(task.version, began)
-    outputs = await call.infer(task.version, entries)
-    sentences = [sentence for _, sentences in texts for sentence in sentences]
-    tags = [task.decode(len(s.tokens), output) for s, output in zip(sentences, outputs, strict=True)]
+    heads = frozenset(task.version.manifest.heads) if body.n_best > 1 else frozenset[str]()
+    outputs = await call.infer(task.version, entries, heads)
+    sentences = [sentence for text in split for sentence in text.sentences]
+    lengths = [len(sentence.tokens) for sentence in sentences]
+    tags = list(map(task.decode, lengths, outputs))
     tagged = iter(await with_lemmas(call, task, sentences, tags) if body.lemmas else tags)
-    return task, [TaggedText(text, sentences, [next(tagged) for _ in sentences]) for text, sentences in texts]
+    best = map(task.candidates, lengths, outputs, repeat(body.n_best)) if body.n_best > 1 else None
+    return task, [text if isinstance(text, Rejected) else _tagged(text, tagged, best) for text in texts]
 
 
-def join(tokens: Sequence[str]) -> tuple[str, Sequence[Sentence]]:
+def _tagged(
+    text: Split, tags: Iterator[Sequence[Tag]], candidates: Iterator[Sequence[dict[str, list[Candidate]]]] | None
+) -> TaggedText:
+    """Takes what belongs to the sentences of a text from what all sentences got."""
+    count = len(text.sentences)
+    return TaggedText(*text, list(islice(tags, count)), list(islice(candidates, count)) if candidates else None)
+
+
+def join(tokens: Sequence[str]) -> Split:
     """Returns tokens as one sentence of the text that they make when joined by spaces."""
     placed, start = [], 0
     for token in tokens:
         placed.append(Token(token, start, start + len(token)))
         start += len(token) + 1
-    return " ".join(tokens), [Sentence(0, start - 1, tuple(placed))]
+    return Split(" ".join(tokens), [Sentence(0, start - 1, tuple(placed))])
 
 
-def as_json(task: Tagging, texts: Iterable[TaggedText], unit: Unit) -> dict[str, Any]:
+def as_json(task: Tagging, texts: Iterable[TaggedText | Rejected], unit: Unit) -> dict[str, Any]:
     """Returns the answer in the shape of `schemas.TagAnswer`."""
-    results = []
+    results: list[dict[str, Any] | Rejected] = []
     for tagged in texts:
+        if isinstance(tagged, Rejected):
+            results.append(tagged)
+            continue
         sentences = [_sentence(tagged.text, s, tags) for s, tags in zip(tagged.sentences, tagged.tags, strict=True)]
+        if tagged.candidates is not None:
+            _add_candidates(sentences, tagged.candidates)
         if unit != "code_points":
             _move(sentences, positions(tagged.text, unit))
         results.append({"sentences": sentences})
@@ -101,6 +128,14 @@ def _token(token: Token, tag: Tag) -> dict[str, Any]:
     return found
 
 
+def _add_candidates(
+    sentences: Iterable[dict[str, Any]], candidates: Iterable[Sequence[dict[str, list[Candidate]]]]
+) -> None:
+    for sentence, tokens in zip(sentences, candidates, strict=True):
+        for token, heads in zip(sentence["tokens"], tokens, strict=True):
+            token["n_best"] = {head: [one._asdict() for one in some] for head, some in heads.items()}
+
+
 def _move(sentences: Iterable[dict[str, Any]], places: Sequence[int]) -> None:
     """Counts offsets otherwise: `places` has the new one for each code point."""
     for sentence in sentences:
@@ -108,13 +143,13 @@ def _move(sentences: Iterable[dict[str, Any]], places: Sequence[int]) -> None:
             part["start"], part["end"] = places[part["start"]], places[part["end"]]
 
 
-def as_conllu(task: Tagging, texts: Iterable[TaggedText], unit: Unit) -> str:
-    """Returns the answer as CoNLL-U: each text a document, numbered from 1; a blank one has no sentence."""
+def as_conllu(task: Tagging, texts: Iterable[TaggedText], unit: Unit, first: int = 1) -> str:
+    """Returns the answer as CoNLL-U: each text a document, numbered from `first`; a blank one has no sentence."""
     blocks: list[str] = []
-    for number, tagged in enumerate(texts, start=1):
+    for number, tagged in enumerate(texts, start=first):
         places = positions(tagged.text, unit)
         for i, (sentence, tags) in enumerate(zip(tagged.sentences, tagged.tags, strict=True), start=1):
-            comments = {"generator": f"{GENERATOR}, {task.version.key}"} if not blocks else {}
+            comments = {"generator": f"{GENERATOR}, {task.version.key}"} if not blocks and first == 1 else {}
             comments |= {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"sent_id": f"{number}-{i}"}
             columns = (conllu.Columns(tag.upos, tag.xpos, tag.feats, tag.lemma) for tag in tags)

@@ -34,13 +34,15 @@ class GenerationModel(Protocol):
     def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Makes the states of that many slots, compiles and runs each shape; yields each (B, T) when it is done."""
 
-    def step(self, inputs: Tensors) -> Array:
+    def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
         """Reads tokens into slots' states and samples one token a row.
 
         Inputs: slots [B] int32 (filler rows have the number of slots), ids [B, T] int32, lengths [B] int32,
         fresh [B] bool (the slot starts from a zero state), temperature [B] float32, top_k [B] int32,
         top_p [B] float32, seed [B] int64, position [B] int64.
-        Returns the sampled ids [B] int32. Raises DeviceFailed.
+        Returns the sampled ids [B] int32; with `logprobs`, theirs, logprobs [B] float32, and the most probable tokens,
+        N = 5 or as many as there are: top_ids [B, N] int32, top_logprobs [B, N] float32, the first the most probable.
+        Raises DeviceFailed.
         """
 
 

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from service.text.vocabulary import RESERVED
 
+TOP = 5  # most probable tokens of which the probability is told
+
 
 def sample(
     logits: Any,  # [S, V] float32
@@ -18,11 +20,16 @@ def sample(
     top_p: Any,  # [S] float32; 1 keeps all
     seed: Any,  # [S] int64
     position: Any,  # [S] int64
-) -> Any:
-    """Returns one id a row  # [S] int32. PAD and UNK are never picked.
+) -> dict[str, Any]:
+    """Picks one id a row, never PAD nor UNK.
 
     The candidates are sorted by probability; what top-k and top-p leave of them is picked from by inverting its
     cumulative distribution at a uniform number, which is a function of (seed, position) alone.
+
+    Returns:
+        ids: [S] int32.
+        logprobs: of the ids, before temperature, top-k and top-p  # [S] float32.
+        top_ids, top_logprobs: the most probable ids, N = TOP or all there are  # [S, N].
     """
     reserved = tf.range(tf.shape(logits)[1]) < len(RESERVED)
     logits = tf.where(reserved[None], -1e9, logits)
@@ -38,7 +45,15 @@ def sample(
     chosen = tf.reduce_sum(tf.cast(cumulative <= threshold, tf.int32), axis=-1)
     last = tf.reduce_sum(tf.cast(kept, tf.int32), axis=-1) - 1  # rounding must not step past the last one kept
     chosen = tf.where(temperature > 0, tf.minimum(chosen, last), 0)
-    return tf.gather(order, chosen, batch_dims=1)
+    ids = tf.gather(order, chosen, batch_dims=1)
+    logprobs = tf.nn.log_softmax(logits)  # [S, V]
+    top_ids = order[:, :TOP]
+    return {
+        "ids": ids,
+        "logprobs": tf.gather(logprobs, ids, batch_dims=1),
+        "top_ids": top_ids,
+        "top_logprobs": tf.gather(logprobs, top_ids, batch_dims=1),
+    }
 
 
 def uniform(seed: Any, position: Any) -> Any:

@@ -156,7 +156,7 @@ class TensorFlowGenerationModel:
             before = tf.where(fresh[:, None], 0.0, tf.gather(state, slots))
             outputs = model.compute(ids=ids, lengths=lengths, state=before)
             state = tf.tensor_scatter_nd_update(state, slots[:, None], outputs["state"])
-            return {"ids": sample(outputs["logits"], **wishes), "state": state}
+            return {**sample(outputs["logits"], **wishes), "state": state}
 
         self._specs = {
             "slots": tf.TensorSpec([None], tf.int32, "slots"),
@@ -184,14 +184,15 @@ class TensorFlowGenerationModel:
 
         yield from on_all_cores(compile_shape, shapes)
 
-    def step(self, inputs: Tensors) -> Array:
+    def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
         """Reads tokens into slots' states and samples one token a row; see `service.backend.base`."""
         if inputs["ids"].shape not in self._shapes:
             raise DeviceFailed(f"the shape {inputs['ids'].shape} is not one that was compiled")
         with running(self._device):
             tensors = {name: tf.constant(values) for name, values in inputs.items()}
             outputs = self._step(state=self._state, **tensors)
-            sampled: Array = outputs["ids"].numpy()
+            wanted = ("ids", "logprobs", "top_ids", "top_logprobs") if logprobs else ("ids",)
+            sampled = {name: outputs[name].numpy() for name in wanted}
         self._state = outputs["state"]
         return sampled
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from service.backend.base import Backend
 from service.engine.loader import Generator, Loader, Sequences
 from service.engine.padding import pad, unpad
-from service.engine.protocol import Generation, Inference, ModelKey, ModelState, State
+from service.engine.protocol import Generation, Inference, ModelKey, ModelState, Sampled, State
 from service.engine.queue import Job
 from service.engine.scheduler import Batch, Scheduler
 from service.engine.slots import SlotStep, Stream
@@ -32,8 +32,8 @@ class Listener(Protocol):
     def on_jobs(self, jobs: Sequence[Job]) -> None:
         """These jobs are done: outputs or error."""
 
-    def on_tokens(self, tokens: Sequence[tuple[Stream, int]]) -> None:
-        """These ids were generated."""
+    def on_tokens(self, tokens: Sequence[tuple[Stream, Sampled]]) -> None:
+        """These tokens were generated."""
 
     def on_failed_streams(self, streams: Sequence[Stream]) -> None:
         """These streams ended with their `error`."""
@@ -86,6 +86,13 @@ class Driver:
         with self._lock:
             self._scheduler.abandon(job)
             self._show_queue()
+
+    def spent(self, job: Job) -> dict[str, float]:
+        """Says where the time of an unfinished job went, in seconds: all of it into the queue while any of it waits."""
+        with self._lock:
+            total = self._clock() - job.arrived
+            queued = job.queue_seconds if job.taken == len(job.entries) else total
+        return {"queue": queued, "inference": total - queued}
 
     def admit_stream(self, request: Generation) -> Stream:
         """Queues a text for a slot. Setting its `cancelled` frees the slot. Raises Overloaded, ModelNotFound."""
@@ -247,7 +254,8 @@ class Driver:
 
     def _run_step(self, key: ModelKey, generator: Generator, step: SlotStep) -> None:
         try:
-            sampled = generator.model.step(step.inputs)
+            logprobs = any(stream.request.logprobs for stream in step.streams)
+            sampled = generator.model.step(step.inputs, logprobs)
         except DeviceFailed as error:
             log.error("a generation step of %s failed: %s", key, error)
             for stream in step.streams:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from service.backend.base import Backend
 from service.engine.deadline import expire
 from service.engine.driver import Driver
-from service.engine.protocol import Generation, Inference, ModelState, Outcome, State
+from service.engine.protocol import Generation, Inference, ModelState, Outcome, Sampled, State
 from service.engine.queue import Job
 from service.engine.slots import Stream
 from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
@@ -35,7 +35,7 @@ class LocalEngine:
         self._driver = Driver(settings, versions, make_backend, metrics, self, clock)
         self._clock = clock
         self._waiters: dict[Job, asyncio.Future[None]] = {}
-        self._texts: dict[Stream, asyncio.Queue[int | TagwerkError]] = {}
+        self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError]] = {}
         self._loop: asyncio.AbstractEventLoop
         self._thread: threading.Thread | None = None
 
@@ -74,6 +74,8 @@ class LocalEngine:
         timer = self._loop.call_at(self._loop_time(request.deadline), expire, waiter)
         try:
             await waiter
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(str(error), self._driver.spent(job)) from None
         finally:
             timer.cancel()
             del self._waiters[job]
@@ -83,8 +85,8 @@ class LocalEngine:
             raise job.error
         return Outcome(job.outputs, job.queue_seconds, job.inference_seconds, job.batch_size)
 
-    async def generate(self, request: Generation) -> AsyncGenerator[int, None]:
-        """Yields the generated ids; see `Engine.generate`."""
+    async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
+        """Yields the generated tokens; see `Engine.generate`."""
         self._check_ready()
         stream = self._driver.admit_stream(request)
         text = self._texts[stream] = asyncio.Queue()
@@ -127,8 +129,8 @@ class LocalEngine:
         if jobs:
             self._loop.call_soon_threadsafe(self._wake, jobs)
 
-    def on_tokens(self, tokens: Sequence[tuple[Stream, int]]) -> None:
-        """Hands generated ids to their callers."""
+    def on_tokens(self, tokens: Sequence[tuple[Stream, Sampled]]) -> None:
+        """Hands generated tokens to their callers."""
         self._loop.call_soon_threadsafe(self._hand_out, tokens)
 
     def on_failed_streams(self, streams: Sequence[Stream]) -> None:
@@ -142,7 +144,7 @@ class LocalEngine:
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
 
-    def _hand_out(self, items: Sequence[tuple[Stream, int | TagwerkError]]) -> None:
+    def _hand_out(self, items: Sequence[tuple[Stream, Sampled | TagwerkError]]) -> None:
         for stream, item in items:
             if (text := self._texts.get(stream)) is not None:
                 text.put_nowait(item)

@@ -11,7 +11,7 @@ import numpy as np
 
 from service import errors
 from service.engine.padding import Array, Tensors
-from service.engine.protocol import State
+from service.engine.protocol import Sampled, State
 
 
 class Message(msgspec.Struct, tag=True, array_like=True, frozen=True):
@@ -50,6 +50,7 @@ class Generate(Message, frozen=True):
     top_p: float
     seed: int
     timeout_seconds: float
+    logprobs: bool = False
 
 
 class Cancel(Message, frozen=True):
@@ -68,7 +69,7 @@ class Done(Message, frozen=True):
 class Token(Message, frozen=True):
     """Engine: the next token of a Generate."""
 
-    token: int
+    sampled: Sampled
 
 
 class Failed(Message, frozen=True):
@@ -77,6 +78,7 @@ class Failed(Message, frozen=True):
     kind: str
     message: str
     retry_after_seconds: float
+    stages: dict[str, float] = {}
 
 
 class Report(Message, frozen=True):
@@ -127,14 +129,17 @@ def unpack(packed: dict[str, Packed]) -> dict[str, Array]:
 
 def failed(id: int, error: errors.TagwerkError) -> Failed:
     """Turns an error into a message."""
-    return Failed(id, type(error).__name__, str(error), getattr(error, "retry_after_seconds", 0.0))
+    retry_after_seconds, stages = getattr(error, "retry_after_seconds", 0.0), getattr(error, "stages", {})
+    return Failed(id, type(error).__name__, str(error), retry_after_seconds, stages)
 
 
 def error_of(message: Failed) -> errors.TagwerkError:
     """Undoes `failed`, for the errors that an engine raises."""
     if message.kind == errors.Overloaded.__name__:
         return errors.Overloaded(message.message, message.retry_after_seconds)
-    for cls in (errors.DeadlineExceeded, errors.DeviceFailed, errors.ModelNotFound, errors.EngineUnavailable):
+    if message.kind == errors.DeadlineExceeded.__name__:
+        return errors.DeadlineExceeded(message.message, message.stages)
+    for cls in (errors.DeviceFailed, errors.ModelNotFound, errors.EngineUnavailable):
         if message.kind == cls.__name__:
             return cls(message.message)
     return errors.TagwerkError(message.message)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from service.engine.protocol import Engine, Generation, Inference, ModelKey, ModelState, Outcome, State
+from service.engine.protocol import Engine, Generation, Inference, ModelKey, ModelState, Outcome, Sampled, State
 from service.errors import EngineUnavailable
 
 # What the pool says of a state that its engines do not share: the best of them.
@@ -52,14 +52,14 @@ class EnginePool:
             finally:
                 self._tokens[engine] -= tokens
 
-    async def generate(self, request: Generation) -> AsyncGenerator[int, None]:
-        """Yields the ids that one engine generates; see `Engine.generate`."""
+    async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
+        """Yields the tokens that one engine generates; see `Engine.generate`."""
         engine = self._least(self._texts, request.model)
         self._texts[engine] += 1
         text = engine.generate(request)
         try:
-            async for id in text:
-                yield id
+            async for sampled in text:
+                yield sampled
         finally:
             self._texts[engine] -= 1
             await text.aclose()

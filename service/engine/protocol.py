@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from service.engine.padding import Array, Tensors
 
@@ -70,7 +70,7 @@ class Generation:
     """A text to continue: `prompt` ids [T] int32, at least one, and how to sample.
 
     `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 keep every token. The number for the token at a position is
-    drawn from (seed, position) alone.
+    drawn from (seed, position) alone. `logprobs` asks for those of each token.
     """
 
     model: ModelKey
@@ -81,6 +81,19 @@ class Generation:
     top_p: float
     seed: int
     deadline: float
+    logprobs: bool = False
+
+
+class Sampled(NamedTuple):
+    """A generated token; where its request asks for it, with its log probability.
+
+    That is by the model's own distribution, before temperature, top-k and top-p. `top` are the most probable tokens, at
+    most 5, each with its own.
+    """
+
+    id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
 
 
 class Engine(Protocol):
@@ -104,8 +117,8 @@ class Engine(Protocol):
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable.
         """
 
-    def generate(self, request: Generation) -> AsyncGenerator[int, None]:
-        """Yields the generated ids, at most max_tokens. Closing the iterator frees the slot at the next step.
+    def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
+        """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot at the next step.
 
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable.
         """

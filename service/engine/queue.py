@@ -30,7 +30,8 @@ class Job:
     arrived: float
     entries: list[Entry] = field(default_factory=list)
     outputs: list[dict[str, Array]] = field(default_factory=list)
-    remaining: int = 0
+    taken: int = 0  # entries that were batched
+    remaining: int = 0  # entries without outputs
     error: TagwerkError | None = None
     queue_seconds: float = 0.0
     inference_seconds: float = 0.0

@@ -22,12 +22,13 @@ from service.engine.messages import (
     pack,
     unpack,
 )
-from service.engine.protocol import Generation, Inference, ModelKey, ModelState, Outcome, State
+from service.engine.protocol import Generation, Inference, ModelKey, ModelState, Outcome, Sampled, State
 from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
 
 log = logging.getLogger("tagwerk.engine")
 
 RECONNECT_SECONDS = 0.05
+GRACE_SECONDS = 0.1  # after a deadline, for the engine to say where the time went
 
 
 class RemoteEngine:
@@ -39,7 +40,7 @@ class RemoteEngine:
         self._ids = itertools.count(1)
         self._connection: Connection | None = None
         self._waiters: dict[int, asyncio.Future[Done]] = {}
-        self._texts: dict[int, asyncio.Queue[int | TagwerkError]] = {}
+        self._texts: dict[int, asyncio.Queue[Sampled | TagwerkError]] = {}
         self._state = State.STARTING
         self._models: list[ModelState] = []
         self._on_change: Callable[[], None] = lambda: None
@@ -67,7 +68,7 @@ class RemoteEngine:
         examples = [pack(example) for example in request.examples]
         further = tuple(sorted(request.further))
         connection.send(Infer(id, request.model.name, request.model.version, examples, seconds, further))
-        timer = asyncio.get_running_loop().call_later(seconds, expire, waiter)
+        timer = asyncio.get_running_loop().call_later(seconds + GRACE_SECONDS, expire, waiter)
         try:
             done = await waiter
         except (asyncio.CancelledError, DeadlineExceeded):
@@ -79,8 +80,8 @@ class RemoteEngine:
         outputs = [unpack(output) for output in done.outputs]
         return Outcome(outputs, done.queue_seconds, done.inference_seconds, done.batch_size)
 
-    async def generate(self, request: Generation) -> AsyncGenerator[int, None]:
-        """Yields the generated ids; see `Engine.generate`."""
+    async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
+        """Yields the generated tokens; see `Engine.generate`."""
         connection, id = self._ready_connection(), next(self._ids)
         text = self._texts[id] = asyncio.Queue()
         seconds = request.deadline - time.monotonic()
@@ -96,6 +97,7 @@ class RemoteEngine:
             "top_p": request.top_p,
             "seed": request.seed,
             "timeout_seconds": seconds,
+            "logprobs": request.logprobs,
         }
         connection.send(Generate(id, **wish))
         received = 0
@@ -143,9 +145,9 @@ class RemoteEngine:
             case Done(id=id):
                 if (waiter := self._waiters.get(id)) is not None and not waiter.done():
                     waiter.set_result(message)
-            case Token(id=id, token=token):
+            case Token(id=id, sampled=sampled):
                 if (text := self._texts.get(id)) is not None:
-                    text.put_nowait(token)
+                    text.put_nowait(sampled)
             case Failed(id=id):
                 self._fail(id, error_of(message))
             case Report(state=state, models=models):

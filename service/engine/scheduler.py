@@ -90,6 +90,7 @@ class Scheduler:
         plan = Plan(model.grid, model.step_times, bucket, waiting)
         entries = [entry for length, count in plan.takes.items() for entry in self._pop(key, length, count, now)]
         for entry in entries:
+            entry.job.taken += 1
             entry.job.queue_seconds = max(entry.job.queue_seconds, now - entry.job.arrived)
         model.served_seconds += model.step_times[plan.rows, bucket]
         return Batch(key, tuple(entries), (plan.rows, bucket))

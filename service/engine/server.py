@@ -104,4 +104,5 @@ def generation_of(message: Generate) -> Generation:
         top_p=message.top_p,
         seed=message.seed,
         deadline=time.monotonic() + message.timeout_seconds,
+        logprobs=message.logprobs,
     )

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
-from service.engine.protocol import Engine, Generation, Inference, ModelState, Outcome, State
+from service.engine.protocol import Engine, Generation, Inference, ModelState, Outcome, Sampled, State
 from service.errors import DeadlineExceeded
 
 Key = tuple[object, ...]
@@ -16,6 +16,7 @@ class Shared:
     """A computation and how many wait for it."""
 
     task: asyncio.Task[Outcome]
+    deadline: float
     waiters: int = 0
 
 
@@ -50,7 +51,9 @@ class SharingEngine:
             shared = self._in_flight.get(key) or self._begin(key, request)
             shared.waiters += 1
             try:
-                async with asyncio.timeout(request.deadline - self._clock()):
+                # One who has as much time as the computation hears from that how the time went.
+                sooner = request.deadline < shared.deadline
+                async with asyncio.timeout(request.deadline - self._clock() if sooner else None):
                     return await asyncio.shield(shared.task)
             except TimeoutError:
                 raise DeadlineExceeded("the deadline passed before the answer was there") from None
@@ -63,8 +66,8 @@ class SharingEngine:
                     self._forget(key, shared)
                     shared.task.cancel()
 
-    def generate(self, request: Generation) -> AsyncGenerator[int, None]:
-        """Yields the generated ids; see `Engine.generate`. Texts are not shared."""
+    def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
+        """Yields the generated tokens; see `Engine.generate`. Texts are not shared."""
         return self._engine.generate(request)
 
     async def close(self) -> None:
@@ -72,7 +75,8 @@ class SharingEngine:
         await self._engine.close()
 
     def _begin(self, key: Key, request: Inference) -> Shared:
-        shared = self._in_flight[key] = Shared(asyncio.create_task(self._engine.infer(request)))
+        task = asyncio.create_task(self._engine.infer(request))
+        shared = self._in_flight[key] = Shared(task, request.deadline)
         shared.task.add_done_callback(lambda task: self._forget(key, shared))
         return shared
 

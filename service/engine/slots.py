@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from service.engine.padding import Array
-from service.engine.protocol import Generation
+from service.engine.padding import Array, Tensors
+from service.engine.protocol import Generation, Sampled
 from service.errors import Overloaded, TagwerkError
 
 
@@ -84,11 +84,11 @@ class Slots:
         generating = [(i, stream) for i, stream in seated if len(stream.pending) == 1]
         return [self._step(some, length) for some, length in ((reading, self._prefill), (generating, 1)) if some]
 
-    def advance(self, step: SlotStep, sampled: Array) -> list[tuple[Stream, int]]:
-        """Notes what a step read and sampled; returns the generated ids and whose they are."""
+    def advance(self, step: SlotStep, sampled: Tensors) -> list[tuple[Stream, Sampled]]:
+        """Notes what a step read and sampled; returns the generated tokens and whose they are."""
         generated = []
-        rows = zip(step.streams, step.inputs["lengths"].tolist(), sampled.tolist(), strict=False)
-        for stream, length, id in rows:
+        rows = zip(step.streams, step.inputs["lengths"].tolist(), sampled["ids"].tolist(), strict=False)
+        for row, (stream, length, id) in enumerate(rows):
             if stream.done:
                 continue
             stream.fresh = False
@@ -96,7 +96,7 @@ class Slots:
             if len(stream.pending) == 0:
                 stream.pending = np.array([id], np.int32)
                 stream.generated += 1
-                generated.append((stream, id))
+                generated.append((stream, _with_logprobs(row, sampled) if stream.request.logprobs else Sampled(id)))
         return generated
 
     def _seat(self, now: float) -> None:
@@ -134,3 +134,8 @@ class Slots:
             inputs["seed"][row] = request.seed
             inputs["position"][row] = stream.generated
         return SlotStep([stream for _, stream in rows], inputs)
+
+
+def _with_logprobs(row: int, sampled: Tensors) -> Sampled:
+    top = zip(sampled["top_ids"][row].tolist(), sampled["top_logprobs"][row].tolist(), strict=True)
+    return Sampled(int(sampled["ids"][row]), float(sampled["logprobs"][row]), tuple(top))

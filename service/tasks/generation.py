@@ -3,11 +3,13 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from service.engine.padding import Array
+from service.engine.protocol import Sampled
 from service.registry import ModelVersion
 from service.text.encoding import encode_tokens
+from service.text.vocabulary import RESERVED
 
 START = "\n"  # an empty prompt starts a line
 
@@ -20,11 +22,35 @@ class End:
     tokens: int
 
 
+class Logprob(NamedTuple):
+    """The natural logarithm of the probability of a token, and the token as text."""
+
+    token: str
+    logprob: float
+
+
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A generated text, without its prompt and its stop string."""
+class Choice:
+    """A token that was generated, and the most probable ones in its place, the best first."""
+
+    chosen: Logprob
+    top: list[Logprob]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next characters of a text; where they are asked for, the choices of its tokens, which are characters."""
 
     text: str
+    choices: list[Choice]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A generated text, without its prompt and its stop string, and the choices of its tokens."""
+
+    text: str
+    choices: list[Choice]
     end: End
 
 
@@ -39,39 +65,53 @@ class TextGeneration:
         """Returns the ids of the prompt's characters, at least one  # [T] int32."""
         return encode_tokens(prompt or START, self.characters)
 
-    async def pieces(self, ids: AsyncGenerator[int, None], stop: Sequence[str]) -> AsyncGenerator[str | End, None]:
-        """Yields the text piece by piece, and its end; closes the source of the ids.
+    async def pieces(
+        self, tokens: AsyncGenerator[Sampled, None], stop: Sequence[str], top: int = 0
+    ) -> AsyncGenerator[Piece | End, None]:
+        """Yields the text piece by piece, and its end; closes the source of the tokens.
 
-        What may be the beginning of a stop string is held back until it is known to be none.
+        What may be the beginning of a stop string is held back until it is known to be none. Where the tokens come with
+        logprobs, so do the pieces, with the `top` most probable tokens in the place of each.
         """
         text, shown, count = "", 0, 0
+        choices: list[Choice] = []
         longest_stop = max(map(len, stop), default=0)
-        async with aclosing(ids):
-            async for id in ids:
-                text += self.characters.string(id)
+        async with aclosing(tokens):
+            async for sampled in tokens:
+                text += self.characters.string(sampled.id)
+                if sampled.logprob is not None:
+                    choices.append(self._choice(sampled, top))
                 count += 1
                 tail = max(0, len(text) - longest_stop)  # only here can a stop string have become complete
                 found = [at for at in (text.find(s, tail) for s in stop) if at >= 0]
                 certain = min(found) if found else len(text) - _held_back(text[tail:], stop)
                 if certain > shown:
-                    yield text[shown:certain]
+                    yield Piece(text[shown:certain], choices[shown:certain])
                     shown = certain
                 if found:
                     yield End("stop", count)
                     return
         if shown < len(text):
-            yield text[shown:]
+            yield Piece(text[shown:], choices[shown:])
         yield End("length", count)
 
-    async def decode(self, ids: AsyncGenerator[int, None], stop: Sequence[str]) -> Text:
-        """Collects generated ids until they end or a stop string is complete; closes their source."""
-        parts: list[str] = []
-        async with aclosing(self.pieces(ids, stop)) as pieces:
+    async def decode(self, tokens: AsyncGenerator[Sampled, None], stop: Sequence[str], top: int = 0) -> Text:
+        """Collects generated tokens until they end or a stop string is complete; closes their source."""
+        parts: list[Piece] = []
+        async with aclosing(self.pieces(tokens, stop, top)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, End):
-                    return Text("".join(parts), piece)
+                    choices = [choice for part in parts for choice in part.choices]
+                    return Text("".join(part.text for part in parts), choices, piece)
                 parts.append(piece)
         raise AssertionError("a text has an end")
+
+    def _choice(self, sampled: Sampled, top: int) -> Choice:
+        likely = [(id, logprob) for id, logprob in sampled.top if id >= len(RESERVED)][:top]
+        return Choice(self._logprob(sampled.id, sampled.logprob or 0.0), [self._logprob(*one) for one in likely])
+
+    def _logprob(self, id: int, logprob: float) -> Logprob:
+        return Logprob(self.characters.string(id), round(logprob, 6))
 
 
 def _held_back(tail: str, stop: Sequence[str]) -> int:

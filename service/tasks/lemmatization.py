@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from service.engine.padding import Array, Tensors
 from service.registry import ModelVersion
-from service.tasks.tagging import Tag, write_features
+from service.tasks.tagging import Tag
 from service.text import lemmas
+from service.text.conllu import write_features
 from service.text.lemmas import Inflected, LemmaDictionary
 
 OUTPUTS = frozenset({"edit", "lemma_ids"})

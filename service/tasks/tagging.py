@@ -1,6 +1,6 @@
 """Part-of-speech tagging: sentences of tokens to encoded entries, label ids back to tags."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -50,13 +50,20 @@ class Tag(NamedTuple):
     lemma: str | None = None
 
 
+class Candidate(NamedTuple):
+    """A label of a head and its probability."""
+
+    tag: str
+    probability: float
+
+
 class Tagging:
     """Encodes sentences for one tagger, and decodes its outputs."""
 
     def __init__(self, version: ModelVersion, longest: int) -> None:
         self.version = version
         self.longest = longest
-        labels = version.manifest.labels
+        labels = self._labels = version.manifest.labels
         self._upos, self._xpos = labels["upos"], labels["xpos"]
         self._feats = tuple(parse_features(label) for label in labels["feats"])
         words, characters = version.vocabularies["words"], version.vocabularies["characters"]
@@ -96,10 +103,22 @@ class Tagging:
             )
         return tags
 
+    def candidates(self, length: int, outputs: Sequence[Tensors], count: int) -> list[dict[str, list[Candidate]]]:
+        """Returns the most probable labels of each head for each token, at most `count`, the first the answer.
 
-def write_features(feats: Mapping[str, str]) -> str:
-    """Undoes `parse_features`."""
-    return "|".join(f"{name}={value}" for name, value in feats.items()) or "_"
+        `outputs` hold the probabilities of the heads, which are further outputs of the engine.
+        """
+        tokens: list[dict[str, list[Candidate]]] = [{} for _ in range(length)]
+        for head in self.version.manifest.heads:
+            for window, output in zip(windows(length, self.longest), outputs, strict=True):
+                kept = slice(window.keep_start - window.start, window.keep_end - window.start)
+                probabilities = output[head][kept]  # [T, K]
+                best = np.argsort(-probabilities, axis=-1, kind="stable")[:, :count]
+                values = np.take_along_axis(probabilities, best, axis=-1).astype(float).round(6)
+                for token, ids, some in zip(tokens[window.keep_start :], best.tolist(), values.tolist(), strict=False):
+                    tags = map(self._labels[head].__getitem__, ids)
+                    token[head] = list(map(Candidate, tags, some))
+        return tokens
 
 
 def parse_features(label: str) -> dict[str, str]:

@@ -61,11 +61,16 @@ def write_sentence(
             whole = text[token.start : tokens[last].end]
             lines.append(f"{i + 1}-{last + 1}\t{whole}{_NOTHING}\t{_misc(text, token.start, tokens[last].end, places)}")
         misc = "_" if i <= last else _misc(text, token.start, token.end, places)
-        feats = "|".join(f"{name}={value}" for name, value in column.feats.items()) or "_"
+        feats = write_features(column.feats)
         lemma = "_" if column.lemma is None else _form(column.lemma)
         tags = f"{column.upos}\t{column.xpos}\t{feats}"
         lines.append(f"{i + 1}\t{_form(token.text)}\t{lemma}\t{tags}\t{i}\t_\t_\t{misc}")
     return "\n".join([*lines, "", ""])
+
+
+def write_features(feats: Mapping[str, str]) -> str:
+    """Returns features as `Number=Sing|Person=3`, or `_` for none."""
+    return "|".join(f"{name}={value}" for name, value in feats.items()) or "_"
 
 
 def surface(text: str, tokens: Sequence[Token]) -> str:

@@ -92,6 +92,14 @@ def test_an_error_before_the_first_event_has_its_status(client):
     assert response.json()["errors"][0]["problem"] == "600 items with 2 answers each"
 
 
+def test_each_piece_has_its_log_probabilities(client):
+    found = stream(client, max_tokens=10, seed=7, logprobs=1)
+    (text,) = generate(client, max_tokens=10, seed=7, logprobs=1)
+    pieces = [data for kind, data in found if kind == "message"]
+    assert all("".join(c["token"] for c in piece["logprobs"]) == piece["text"] for piece in pieces)
+    assert [choice for piece in pieces for choice in piece["logprobs"]] == text["logprobs"]
+
+
 def test_an_error_midway_is_an_event(client):
     found = stream(client, {"X-Request-Timeout-Ms": "400"}, max_tokens=4096)
     kinds = [kind for kind, _ in found]

@@ -62,6 +62,35 @@ def test_a_prompt_may_be_token_ids(ai):
         ai.completions.create(model=MODEL, prompt=[15, 1])
 
 
+def test_logprobs_have_openais_shape_whole_and_streamed(ai, streaming, client):
+    wish = {"model": MODEL, "prompt": ["ROMEO:", "A"], "max_tokens": 20, "seed": 7, "logprobs": 2}
+    whole = ai.completions.create(**wish).choices
+    for choice, expected in zip(
+        whole, generate(client, ["ROMEO:", "A"], seed=7, max_tokens=20, logprobs=2), strict=True
+    ):
+        found = choice.logprobs
+        assert "".join(found.tokens) == choice.text == expected["text"]
+        assert found.text_offset == list(range(20))
+        assert found.token_logprobs == [one["logprob"] for one in expected["logprobs"]]
+        for token, logprob, top in zip(found.tokens, found.token_logprobs, found.top_logprobs, strict=True):
+            assert top[token] == logprob
+            assert 2 <= len(top) <= 3, "the two most probable, and the token itself"
+    parts: list[list[tuple]] = [[], []]
+    with streaming.completions.create(**wish, stream=True) as pieces:
+        for piece in pieces:
+            for choice in (choice for choice in piece.choices if choice.text):
+                some = choice.logprobs
+                rows = zip(some.tokens, some.token_logprobs, some.top_logprobs, some.text_offset, strict=True)
+                parts[choice.index] += rows
+    for choice, rows in zip(whole, parts, strict=True):
+        some = choice.logprobs
+        assert rows == list(zip(some.tokens, some.token_logprobs, some.top_logprobs, some.text_offset, strict=True))
+    (none,) = ai.completions.create(model=MODEL, prompt="A", max_tokens=2, logprobs=0).choices
+    assert [list(top) for top in none.logprobs.top_logprobs] == [[token] for token in none.logprobs.tokens]
+    with pytest.raises(openai.UnprocessableEntityError, match="logprobs"):
+        ai.completions.create(model=MODEL, prompt="A", logprobs=1, echo=True)
+
+
 def test_a_stop_string_ends_it(ai):
     (whole,) = ai.completions.create(model=MODEL, prompt="ROMEO:", max_tokens=100, seed=7).choices
     stop = whole.text[50:53]

@@ -88,6 +88,31 @@ def test_offsets_are_code_points_of_the_input_whatever_it_holds(client, text):
     assert covered == "".join(text.split()), "a character got lost"
 
 
+def test_each_token_has_its_next_best_tags_the_answer_first(client):
+    text = "Time flies like an arrow. " + "It is a long road " * 30  # in several windows
+    (plain,) = tag(client, text=text)["results"]
+    (result,) = tag(client, text=text, n_best=3)["results"]
+    for expected, sentence in zip(plain["sentences"], result["sentences"], strict=True):
+        for known, token in zip(expected["tokens"], sentence["tokens"], strict=True):
+            best = token.pop("n_best")
+            assert token["confidence"] == pytest.approx(known["confidence"], abs=2e-5)
+            assert {**token, "confidence": 0} == {**known, "confidence": 0}, "the answer is the same"
+            feats = "|".join(f"{name}={value}" for name, value in token["feats"].items()) or "_"
+            for kind, answer in (("upos", token["upos"]), ("xpos", token["xpos"]), ("feats", feats)):
+                assert best[kind][0]["tag"] == answer
+                probabilities = [candidate["probability"] for candidate in best[kind]]
+                assert probabilities == sorted(probabilities, reverse=True)
+                assert len({candidate["tag"] for candidate in best[kind]}) == 3
+                assert sum(probabilities) <= 1 + 1e-5
+            assert best["upos"][0]["probability"] == token["confidence"]
+
+
+def test_conllu_has_the_answer_alone(client):
+    headers = {"Accept": "text/x-conllu"}
+    pages = [client.post("/tag", json={"text": "Go!", "n_best": n}, headers=headers).text for n in (1, 5)]
+    assert pages[0] == pages[1]
+
+
 def test_texts_are_answered_in_order_and_as_each_alone(client):
     texts = ["Dogs bark.", "", "He reads a book about the long history of the small town.", " \n\t ", "Go!"]
     together = tag(client, text=texts)["results"]

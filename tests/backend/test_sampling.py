@@ -7,7 +7,7 @@ compiled = tf.function(sample, jit_compile=True, reduce_retracing=True)
 LOGITS = np.log(np.array([0.9, 0.9, 0.5, 0.3, 0.15, 0.05], np.float32))  # PAD and UNK first, the most probable of all
 
 
-def draw(count: int, temperature=1.0, top_k=0, top_p=1.0, first_seed=0) -> np.ndarray:
+def outputs(count: int, temperature=1.0, top_k=0, top_p=1.0, first_seed=0) -> dict:
     def column(value, dtype):
         return np.full(count, value, dtype)
 
@@ -18,7 +18,11 @@ def draw(count: int, temperature=1.0, top_k=0, top_p=1.0, first_seed=0) -> np.nd
         column(top_p, np.float32),
         np.arange(first_seed, first_seed + count, dtype=np.int64),
         column(3, np.int64),
-    ).numpy()
+    )
+
+
+def draw(count: int, **wishes) -> np.ndarray:
+    return outputs(count, **wishes)["ids"].numpy()
 
 
 def shares(ids: np.ndarray) -> np.ndarray:
@@ -43,6 +47,14 @@ def test_top_k_and_top_p_keep_the_most_probable():
     np.testing.assert_allclose(shares(draw(4000, top_p=0.6)), [0, 0, 0.625, 0.375, 0, 0], atol=0.03)
     assert set(draw(50, top_k=1)) == {2}
     assert set(draw(50, top_p=1e-6)) == {2}
+
+
+def test_logprobs_are_those_of_the_distribution_before_temperature_and_the_like():
+    for wishes in ({}, {"temperature": 0}, {"temperature": 3, "top_k": 2, "top_p": 0.3}):
+        found = {name: values.numpy() for name, values in outputs(20, **wishes).items()}
+        np.testing.assert_allclose(found["logprobs"], np.log([0.5, 0.3, 0.15, 0.05])[found["ids"] - 2], rtol=1e-5)
+        assert found["top_ids"][0, :4].tolist() == [2, 3, 4, 5]
+        np.testing.assert_allclose(found["top_logprobs"][:, :4], np.log([[0.5, 0.3, 0.15, 0.05]] * 20), rtol=1e-5)
 
 
 def test_a_number_is_a_function_of_its_seed_and_position_alone():

@@ -178,7 +178,7 @@ def texts(backend: TensorFlowBackend, wishes: list[Generation], slots: int = 4) 
             break
         for step in steps:
             for stream, token in house.advance(step, model.step(step.inputs)):
-                made[id(stream)].append(token)
+                made[id(stream)].append(token.id)
     return list(made.values())
 
 

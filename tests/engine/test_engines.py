@@ -14,7 +14,7 @@ import pytest
 
 from service.engine.local import LocalEngine
 from service.engine.pool import EnginePool
-from service.engine.protocol import Engine, Generation, Inference, ModelKey, State
+from service.engine.protocol import Engine, Generation, Inference, ModelKey, Sampled, State
 from service.engine.remote import RemoteEngine
 from service.engine.server import EngineServer
 from service.engine.sharing import SharingEngine
@@ -88,8 +88,8 @@ def request(
     return Inference(model, [{"ids": np.array(row, np.int32)} for row in rows], time.monotonic() + seconds, further)
 
 
-def prompt(*ids: int, max_tokens: int = 3, seconds: float = 60.0) -> Generation:
-    return Generation(LM, np.array(ids, np.int32), max_tokens, 1.0, 0, 1.0, 1, time.monotonic() + seconds)
+def prompt(*ids: int, max_tokens: int = 3, seconds: float = 60.0, logprobs: bool = False) -> Generation:
+    return Generation(LM, np.array(ids, np.int32), max_tokens, 1.0, 0, 1.0, 1, time.monotonic() + seconds, logprobs)
 
 
 async def until(condition) -> None:
@@ -208,6 +208,26 @@ def test_a_deadline_passes_while_the_device_is_busy(engine):
     run(test())
 
 
+def test_a_deadline_that_passes_says_where_the_time_went(engine):
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            device.go.clear()
+            device.busy.clear()
+            running = asyncio.create_task(made.infer(request([1], seconds=0.3)))
+            await until(device.busy.is_set)
+            with pytest.raises(DeadlineExceeded) as waited:
+                await made.infer(request([2], seconds=0.05))
+            assert waited.value.stages["queue"] >= 0.05
+            assert waited.value.stages["inference"] == 0
+            with pytest.raises(DeadlineExceeded) as ran:
+                await running
+            assert ran.value.stages["inference"] > ran.value.stages["queue"] >= 0
+            device.go.set()
+
+    run(test())
+
+
 def test_a_full_queue_refuses(engine):
     async def test():
         device = Device()
@@ -241,13 +261,35 @@ def test_texts_are_generated_side_by_side_and_beside_batches(engine):
         async with engine(Device()) as made:
 
             async def collect(*ids: int) -> list[int]:
-                return [id async for id in made.generate(prompt(*ids, max_tokens=5))]
+                return [token.id async for token in made.generate(prompt(*ids, max_tokens=5))]
 
             texts = await asyncio.gather(collect(1, 2, 3, 4, 5, 6), collect(10), collect(20), made.infer(request([7])))
             assert texts[0] == [7, 8, 9, 10, 11]
             assert texts[1] == [11, 12, 13, 14, 15]
             assert texts[2] == [21, 22, 23, 24, 25]
             assert int(texts[3].outputs[0]["sum"]) == 7
+
+    run(test())
+
+
+def test_logprobs_come_to_those_who_ask_for_them_alone(engine):
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            asks, plain = (made.generate(prompt(4, max_tokens=2, logprobs=wish)) for wish in (True, False))
+            held = await hold(device, made)
+            waiting = [asyncio.create_task(anext(text)) for text in (asks, plain)]
+            await asyncio.sleep(0.01)
+            device.go.set()
+            assert await waiting[0] == Sampled(5, -1.0, ((5, -1.25), (4, -1.0)))
+            assert await waiting[1] == Sampled(5)
+            await held
+            assert [token async for token in asks] == [Sampled(6, -1.25, ((6, -1.5), (5, -1.25)))]
+            await plain.aclose()
+            await asyncio.sleep(0.01)
+            device.fetched.clear()
+            assert [token.id async for token in made.generate(prompt(7))] == [8, 9, 10]
+            assert set(device.fetched) == {frozenset()}, "nobody of the step asked"
 
     run(test())
 
@@ -260,7 +302,7 @@ def test_closing_a_text_frees_its_slot(engine):
             for text in endless:
                 await anext(text)
                 await text.aclose()
-            assert [id async for id in made.generate(prompt(5, max_tokens=1))] == [6]
+            assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
 
     run(test())
 
@@ -277,7 +319,7 @@ def test_a_text_whose_deadline_passes_or_whose_step_fails_says_so(engine):
                 async for _ in made.generate(prompt(1)):
                     pass
             device.failure = None
-            assert [id async for id in made.generate(prompt(5, max_tokens=1))] == [6]
+            assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
 
     run(test())
 
@@ -311,7 +353,7 @@ def test_a_broken_model_is_refused_with_the_reason_and_the_others_serve(engine):
             assert states == {"tagger": (State.REFUSED, "tagger is broken"), "lm": (State.READY, None)}
             with pytest.raises(ModelNotFound):
                 await made.infer(request([1]))
-            assert [id async for id in made.generate(prompt(5, max_tokens=1))] == [6]
+            assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
 
     run(test())
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from service import errors
 from service.engine.messages import Cancel, Done, Infer, Token, Unframer, error_of, failed, frame, pack, unpack
+from service.engine.protocol import Sampled
 
 
 def test_arrays_come_out_as_they_went_in():
@@ -24,7 +25,8 @@ MESSAGES = [
     Infer(1, "tagger", "1", [pack({"ids": np.arange(5, dtype=np.int32)})], 2.5),
     Infer(3, "tagger", "1", [pack({"ids": np.arange(5, dtype=np.int32)})], 2.5, ("upos", "xpos")),
     Cancel(7),
-    Token(2, 40),
+    Token(2, Sampled(40)),
+    Token(2, Sampled(40, -0.5, ((40, -0.5), (41, -1.5)))),
     Done(1, [pack({"ids": np.arange(5, dtype=np.int32)})], 0.1, 0.2, 16),
 ]
 
@@ -41,7 +43,7 @@ def test_frames_come_out_whole_however_the_stream_is_cut(batches, step):
     "error",
     [
         errors.Overloaded("full", 2.5),
-        errors.DeadlineExceeded("late"),
+        errors.DeadlineExceeded("late", {"queue": 0.5, "inference": 0.25}),
         errors.DeviceFailed("fire"),
         errors.ModelNotFound("none"),
         errors.EngineUnavailable("gone"),
@@ -52,4 +54,5 @@ def test_errors_come_out_as_they_went_in(error):
     back = error_of(failed(3, error))
     assert type(back) is type(error)
     assert str(back) == str(error)
-    assert getattr(back, "retry_after_seconds", None) == getattr(error, "retry_after_seconds", None)
+    for extra in ("retry_after_seconds", "stages"):
+        assert getattr(back, extra, None) == getattr(error, extra, None)

@@ -47,7 +47,7 @@ def test_texts_are_spread():
         async with pool(*devices) as made:
             texts = [made.generate(prompt(i, max_tokens=10**6)) for i in range(4)]
             for i, text in enumerate(texts):
-                assert await anext(text) == i + 1
+                assert (await anext(text)).id == i + 1
             assert [len(set(device.steps[-1]["slots"][:2].tolist())) for device in devices] == [2, 2]
             for text in texts:
                 await text.aclose()

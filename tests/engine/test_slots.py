@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from service.engine.protocol import Generation, ModelKey
+from service.engine.protocol import Generation, ModelKey, Sampled
 from service.engine.slots import Slots, Stream
 from service.errors import Overloaded
 
@@ -18,7 +18,9 @@ def step(slots: Slots, sampled: int = 50, now: float = 0.0):
     steps = slots.assemble(now)
     assert steps
     tokens = [
-        token for one in steps for token in slots.advance(one, np.full(len(one.inputs["ids"]), sampled, np.int32))
+        token
+        for one in steps
+        for token in slots.advance(one, {"ids": np.full(len(one.inputs["ids"]), sampled, np.int32)})
     ]
     return [one.inputs for one in steps], tokens
 
@@ -32,10 +34,10 @@ def test_a_prompt_is_read_in_pieces_then_tokens_follow_one_by_one():
     assert tokens == []
     (inputs,), tokens = step(slots, sampled=7)
     assert (inputs["ids"][0].tolist(), inputs["lengths"][0], inputs["fresh"][0]) == ([5, 6, 0, 0], 2, False)
-    assert tokens == [(text, 7)]
+    assert tokens == [(text, Sampled(7))]
     (inputs,), tokens = step(slots, sampled=8)
     assert (inputs["ids"].tolist(), inputs["position"].tolist()) == ([[7], [0]], [1, 0])
-    assert tokens == [(text, 8)]
+    assert tokens == [(text, Sampled(8))]
 
 
 def test_a_step_takes_as_few_rows_as_are_compiled_and_leaves_the_other_slots_alone():
@@ -98,7 +100,7 @@ def test_one_cancelled_while_its_step_runs_gets_nothing_more():
     slots.admit(text)
     (one,) = slots.assemble(0.0)
     text.cancelled = True
-    assert slots.advance(one, np.array([5, 5], np.int32)) == []
+    assert slots.advance(one, {"ids": np.array([5, 5], np.int32)}) == []
 
 
 def test_those_who_wait_are_bounded():

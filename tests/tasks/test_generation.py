@@ -2,8 +2,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from service.tasks.generation import End, TextGeneration
-from service.text.vocabulary import Vocabulary
+from service.engine.protocol import Sampled
+from service.tasks.generation import Choice, End, Logprob, Piece, TextGeneration
+from service.text.vocabulary import UNK, Vocabulary
 from tests.fakes import version_of
 
 CHARACTERS = Vocabulary(list("abcdefgh\n"))
@@ -13,15 +14,15 @@ TASK = TextGeneration(replace(version_of("lm", "generate"), vocabularies={"chara
 def decode(text: str, *stop: str):
     closed = []
 
-    async def ids() -> AsyncGenerator[int, None]:
+    async def tokens() -> AsyncGenerator[Sampled, None]:
         try:
             for character in text:
-                yield CHARACTERS.id(character)
+                yield Sampled(CHARACTERS.id(character))
         finally:
             closed.append(True)
 
     async def run():
-        result = await TASK.decode(ids(), stop)
+        result = await TASK.decode(tokens(), stop)
         assert closed, "the source was left open"
         return result.text, result.end.finish_reason, result.end.tokens
 
@@ -46,15 +47,16 @@ def test_an_empty_prompt_starts_a_line():
     assert TASK.encode("ab").tolist() == [2, 3]
 
 
-def pieces(text: str, *stop: str) -> list[str | End]:
-    async def ids() -> AsyncGenerator[int, None]:
+def pieces(text: str, *stop: str, logprobs: bool = False) -> list[str | Piece | End]:
+    async def tokens() -> AsyncGenerator[Sampled, None]:
         for character in text:
-            yield CHARACTERS.id(character)
+            id = CHARACTERS.id(character)
+            yield Sampled(id, -0.1 * id, ((id, -0.1 * id), (UNK, -0.2), (3, -0.3))) if logprobs else Sampled(id)
 
     async def run():
-        return [piece async for piece in TASK.pieces(ids(), stop)]
+        return [piece async for piece in TASK.pieces(tokens(), stop, top=2)]
 
-    return asyncio.run(run())
+    return [piece if logprobs or isinstance(piece, End) else piece.text for piece in asyncio.run(run())]
 
 
 def test_a_text_comes_character_by_character():
@@ -65,3 +67,14 @@ def test_what_may_become_a_stop_string_is_held_back():
     assert pieces("abcabd", "abd") == ["abc", End("stop", 6)]
     assert pieces("aabaac", "aab") == [End("stop", 3)]
     assert pieces("caab", "aac", "abb") == ["c", "a", "ab", End("length", 4)]
+
+
+def test_each_character_brings_its_logprobs_with_it_and_what_is_reserved_is_no_choice():
+    held, end = pieces("abcabd", "abd", logprobs=True)
+    assert held.text == "abc"
+    assert held.choices == [
+        Choice(Logprob("a", -0.2), [Logprob("a", -0.2), Logprob("b", -0.3)]),
+        Choice(Logprob("b", -0.3), [Logprob("b", -0.3), Logprob("b", -0.3)]),
+        Choice(Logprob("c", -0.4), [Logprob("c", -0.4), Logprob("b", -0.3)]),
+    ]
+    assert end == End("stop", 6)

@@ -1,0 +1,99 @@
+"""`tagwerk annotate` and the step alone, in turn: for each line that it reads, seconds to spend on each, it prints both
+rates in tokens per second.
+
+The texts are those of the load, over and over. The step runs full batches of their sentences, tokenized, encoded and
+padded beforehand, one after the other: what a device can do that never waits.
+"""
+
+import asyncio
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain, cycle, repeat
+
+from loadtests.traffic import sentences
+from service.annotate.command import SWITCH_SECONDS, annotated, started
+from service.annotate.forms import tag_conllu
+from service.annotate.source import CHUNK_LINES, Chunk, Position
+from service.api.context import Context
+from service.backend.saved_model import TensorFlowBackend
+from service.engine.padding import Grid, PaddedBatch, Tensors, pad
+from service.registry import ModelVersion, scan
+from service.settings import Settings, load_settings
+from service.tasks.catalog import Tagging
+from service.text.spacy_tokenizer import SpacyTokenizer
+
+
+class Endless:
+    """A file that ends when its time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.perf_counter() + seconds
+
+    def chunks(self, start: Position, longest: int) -> Iterator[Chunk]:
+        """Yields the texts of the load, as `service.annotate.source` does."""
+        lines, done = cycle(sentences()), start
+        while time.perf_counter() < self._ends:
+            end = Position(done.lines + CHUNK_LINES, done.bytes)
+            yield Chunk([next(lines) for _ in range(CHUNK_LINES)], done, end)
+            done = end
+
+
+async def annotation_rate(here: Context, seconds: float) -> float:
+    """Returns the tokens per second of an annotation to CoNLL-U."""
+    tokens_of_a_line = sum(len(here.tokenizer.tokens(sentence)) for sentence in sentences()) / len(sentences())
+    lines, began = 0, time.perf_counter()
+    async for _, end in annotated(here, tag_conllu, Endless(seconds), Position()):  # type: ignore[arg-type]
+        lines = end.lines
+    return lines * tokens_of_a_line / (time.perf_counter() - began)
+
+
+def full_batches(version: ModelVersion, settings: Settings, grid: Grid) -> list[PaddedBatch]:
+    """Returns the sentences of the load in batches without a filler row: each often enough to fill its length's."""
+    tagging, tokenizer = Tagging(version, grid.lengths[-1]), SpacyTokenizer()
+    rows = grid.batch_sizes[-1]
+    lanes: defaultdict[int, list[Tensors]] = defaultdict(list)
+    for sentence in chain.from_iterable(map(tokenizer.sentences, sentences())):
+        for piece in tagging.encode([token.text for token in sentence.tokens]):
+            lanes[grid.bucket(len(piece["word_ids"]))] += repeat(piece, rows)
+    inputs = version.manifest.endpoint.inputs
+    return [
+        pad(lane[first :: len(lane) // rows], inputs, (rows, length))
+        for length, lane in lanes.items()
+        for first in range(len(lane) // rows)
+    ]
+
+
+def main() -> None:
+    """Loads the model twice, for each way once; says `ready`, then measures."""
+    settings = load_settings()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    version = next(version for version in scan(settings.model_store)[0] if version.manifest.task == "tag")
+    with asyncio.Runner() as runner:
+        here = runner.run(started(settings, version))
+        model = TensorFlowBackend(settings.device, settings.device_threads).load_sequence_model(
+            version.folder, version.manifest
+        )
+        grid = Grid(settings.batch_sizes[-1:], settings.length_buckets or version.manifest.length_buckets)
+        for _ in model.warm_up(grid):
+            pass
+        batches = full_batches(version, settings, grid)
+        for batch in batches:
+            model.run(batch.inputs)
+        runner.run(annotation_rate(here, 1.0))
+        print("ready", flush=True)
+        for line in sys.stdin:
+            whole = runner.run(annotation_rate(here, float(line)))
+            tokens, began = 0, time.perf_counter()
+            for batch in cycle(batches):
+                model.run(batch.inputs)
+                tokens += sum(batch.lengths)
+                if time.perf_counter() - began > float(line):
+                    break
+            print(whole, tokens / (time.perf_counter() - began), flush=True)
+        runner.run(here.engine.close())
+
+
+if __name__ == "__main__":
+    main()

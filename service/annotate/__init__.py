@@ -1,0 +1,1 @@
+"""`tagwerk annotate`: tags or judges the lines of files, without a server."""

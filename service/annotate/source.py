@@ -1,0 +1,102 @@
+"""The lines of a file, in chunks, from any place that an earlier run came to."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from service.errors import TagwerkError
+
+STDIN = Path("-")
+CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, little enough to keep many under way
+CHUNK_LINES = 256
+
+
+class UnreadableInput(TagwerkError):  # noqa: N818 (says what happened)
+    """A file that cannot be annotated, and why."""
+
+
+class Position(NamedTuple):
+    """How far a file is read: whole lines, and their bytes."""
+
+    lines: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some lines, without their ends; `start` and `end` are the positions before and after them."""
+
+    lines: list[str]
+    start: Position
+    end: Position
+
+
+class Source:
+    """A file of lines in UTF-8, or standard input.
+
+    Attributes:
+        size: in bytes, None where nobody knows.
+        identity: changes when the file does; None where it cannot be read again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises UnreadableInput."""
+        self.path = path
+        self.size: int | None = None
+        self.identity: list[int] | None = None
+        if path == STDIN:
+            return
+        try:
+            facts = path.stat()
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            raise UnreadableInput(f"{path} cannot be read: {error.strerror}") from None
+        if path.is_file():
+            self.size, self.identity = facts.st_size, [facts.st_size, facts.st_mtime_ns]
+
+    def __str__(self) -> str:
+        return "standard input" if self.path == STDIN else str(self.path)
+
+    def chunks(self, start: Position, longest: int) -> Iterator[Chunk]:
+        """Yields the lines from a position on, as many at a time as make a chunk.
+
+        Raises UnreadableInput for a line that is not UTF-8, or longer than `longest` characters.
+        """
+        if self.path == STDIN:
+            yield from self._chunks(sys.stdin.buffer, start, longest)
+            return
+        with self.path.open("rb") as file:
+            if start.bytes:
+                file.seek(start.bytes)
+            yield from self._chunks(file, start, longest)
+
+    def _chunks(self, file: BinaryIO, start: Position, longest: int) -> Iterator[Chunk]:
+        lines: list[str] = []
+        characters, end = 0, start
+        while raw := file.readline(4 * longest + 3):  # no code point has more bytes than 4
+            end = Position(end.lines + 1, end.bytes + len(raw))
+            line = self._line(raw, end.lines, longest)
+            lines.append(line)
+            characters += len(line)
+            if characters >= CHUNK_CHARACTERS or len(lines) == CHUNK_LINES:
+                yield Chunk(lines, start, end)
+                lines, characters, start = [], 0, end
+        if lines:
+            yield Chunk(lines, start, end)
+
+    def _line(self, raw: bytes, number: int, longest: int) -> str:
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            if len(raw) <= 4 * longest:
+                at = f"{self}, line {number}, byte {error.start + 1}"
+                raise UnreadableInput(f"{at}: not UTF-8: convert it, with iconv for instance") from None
+            line = " " * (longest + 1)
+        if len(line) > longest:
+            raise UnreadableInput(
+                f"{self}, line {number}: longer than {longest} characters: cut it, or set TAGWERK_MAX_TEXT_CHARACTERS"
+            )
+        return line
