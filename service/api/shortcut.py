@@ -50,6 +50,7 @@ class Shortcut:
         if way is None or scope["state"]["headers"].get(b"content-type") != _JSON:
             await self._app(scope, receive, send)
             return
+        scope["route"] = way.route
         request = Request(scope, receive, send)
         try:
             content = await request.body()
@@ -62,7 +63,6 @@ class Shortcut:
         except problem.EXPECTED as error:
             response = await problem.answer(request, error)
         else:
-            scope["route"] = way.route
             try:
                 response = await way.endpoint(body, request)
             except problem.EXPECTED as error:

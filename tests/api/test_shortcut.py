@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.e2e.test_server import metric
+
 PLAIN = "application/json"
 ROUND = "application/json; charset=utf-8"  # goes the whole way
 
@@ -55,3 +57,12 @@ def test_requests_are_counted_by_their_route_either_way(client):
     for media_type in (PLAIN, ROUND):
         asked(client, "/classify", {"text": "Fine."}, media_type)
     assert count() == before + 2
+
+
+def test_both_ways_count_a_body_that_is_too_large_under_its_route(client):
+    counted = 'tagwerk_requests_total{route="/tag",status="413"}'
+    for media_type in (PLAIN, ROUND):
+        before = metric(str(client.base_url).rstrip("/"), counted)
+        content = b" " * 5_000_000
+        assert client.post("/tag", content=content, headers={"Content-Type": media_type}).status_code == 413
+        assert metric(str(client.base_url).rstrip("/"), counted) == before + 1
