@@ -7,6 +7,10 @@
 # make bench-peers   this service and mosec, LitServe, BentoML and Ray Serve, too
 # make bench-runtimes  the tagger's step in TensorFlow, ONNX Runtime, OpenVINO and PyTorch
 # make figures       its latencies under several loads, padding, memory
+# make loadtest      half a minute of Locust with limits; HOST=http://... for a service that runs, USERS=64, SECONDS=300
+# make ramp          a load that rises through saturation, with a report (5 minutes)
+# make soak          MINUTES=30 of the same load, with a report: memory, file descriptors and threads stay
+# make chaos         kills, stops and abuses the real service, and accounts for every request (10 minutes)
 # make containers-lint  Dockerfile, compose file and Prometheus' rules, with what runs them (needs Docker)
 # make containers-test  builds the images, brings each way to run up, breaks it, takes it down (needs Docker; 10 minutes)
 # make lock          newer dependencies
@@ -19,7 +23,7 @@ DEV := .venv-dev
 PEERS := .venv-peers
 RUNTIMES := .venv-runtimes
 
-.PHONY: serve check test page-test screenshot bench bench-peers bench-runtimes figures peers containers-lint \
+.PHONY: serve check test page-test screenshot bench bench-peers bench-runtimes figures loadtest ramp soak chaos peers containers-lint \
 	containers-test lock clean
 
 serve: $(SERVE)/installed
@@ -55,6 +59,18 @@ bench-runtimes: $(RUNTIMES)/installed
 figures: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.figures
 
+loadtest: $(DEV)/installed
+	$(DEV)/bin/python -m loadtests.load $(if $(HOST),--host $(HOST)) --users $(or $(USERS),16) --seconds $(or $(SECONDS),30)
+
+ramp: $(DEV)/installed
+	$(DEV)/bin/python -m loadtests.figures ramp
+
+soak: $(DEV)/installed
+	$(DEV)/bin/python -m loadtests.figures soak --minutes $(or $(MINUTES),30)
+
+chaos: $(DEV)/installed
+	TAGWERK_XLA_CACHE=$${TAGWERK_XLA_CACHE-.cache/xla} $(DEV)/bin/python -m loadtests.chaos
+
 peers: $(PEERS)/installed
 
 PROMETHEUS_IMAGE = $$(docker compose --file docker/docker-compose.yml config --images | grep prom/prometheus)
@@ -63,7 +79,7 @@ PROMTOOL = docker run --rm --network none --entrypoint promtool --volume $(CURDI
 containers-lint: $(DEV)/installed
 	$(DEV)/bin/hadolint docker/Dockerfile
 	for profile in single gpu split replicas; do \
-		docker compose --file docker/docker-compose.yml --profile $$profile config --quiet || exit 1; done
+		docker compose --file docker/docker-compose.yml --profile $$profile --profile loadtest config --quiet || exit 1; done
 	$(PROMTOOL) check config /rules/prometheus.yml
 	$(PROMTOOL) test rules /rules/tests.yml
 

@@ -2,11 +2,14 @@
 
     python -m loadtests.client 127.0.0.1:8000/tag --clients 64 --seconds 5
     python -m loadtests.client 127.0.0.1:8000/tag --clients 256 --seconds 5 --rate 500
+    python -m loadtests.client 127.0.0.1:8000/tag --clients 256 --seconds 5 --rate 500 --burst 20
 
 Closed loop: each client sends its next request the moment that it has its answer. With `--rate`, open loop: requests
 are due at random moments, as from many people who do not know of each other, and a latency counts from the moment at
-which the request was due, also where all clients were waiting then. The client shares the machine with the server that
-it measures, so it does little: requests are bytes made beforehand, answers are parsed by httptools and not read.
+which the request was due, also where all clients were waiting then. With `--burst`, that many are due at once.
+
+The client shares the machine with the server that it measures, so it does little: requests are bytes made beforehand,
+answers are parsed by httptools and not read.
 """
 
 import argparse
@@ -35,6 +38,7 @@ class Measurement:
     p50_ms: float
     p99_ms: float
     errors: int  # answers with another status than 200, and connections that were lost
+    refused: int  # of these, the answers 429
 
 
 class Answers:
@@ -46,12 +50,14 @@ class Answers:
         self._ends = self._began + seconds
         self._in_time = 0
         self._errors = 0
+        self._refused = 0
         self._latencies: list[float] = []  # seconds
 
     def answered(self, request: Encoded, status: int, seconds: float, now: float) -> None:
         """Counts an answer."""
         if status != 200:
             self._errors += 1
+            self._refused += status == 429
             return
         self._in_time += now < self._ends
         if request.timed:
@@ -69,6 +75,7 @@ class Answers:
             p50_ms=percentile(ordered, 0.50) * 1000,
             p99_ms=percentile(ordered, 0.99) * 1000,
             errors=self._errors,
+            refused=self._refused,
         )
 
 
@@ -86,11 +93,15 @@ class ClosedLoop(Answers):
 
 
 class OpenLoop(Answers):
-    """Requests fall due by a Poisson process, `rate` a second, whether or not a connection is free for them then."""
+    """Requests fall due by a Poisson process, `rate` a second, whether or not a connection is free for them then.
 
-    def __init__(self, encoded: Iterator[Encoded], seconds: float, rate: float) -> None:
+    With a `burst`, that many are due at once, and the moments are so much fewer.
+    """
+
+    def __init__(self, encoded: Iterator[Encoded], seconds: float, rate: float, burst: int = 1) -> None:
         super().__init__(encoded, seconds)
-        self._rate = rate
+        self._rate = rate / burst
+        self._burst = burst
         self._gaps = random.Random()
         self._next_due = self._began
         self._due: deque[float] = deque()
@@ -105,7 +116,7 @@ class OpenLoop(Answers):
     def _let_fall_due(self) -> None:
         now = time.perf_counter()
         while self._next_due < min(now, self._ends):  # several, where this process was kept from running
-            self._due.append(self._next_due)
+            self._due.extend([self._next_due] * self._burst)
             self._next_due += self._gaps.expovariate(self._rate)
         self._send()
         if self._next_due < self._ends:
@@ -147,6 +158,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=1, help="connections, each with one request at a time")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of the round")
     parser.add_argument("--rate", type=float, help="requests a second, at random moments; without it, a closed loop")
+    parser.add_argument("--burst", type=int, default=1, help="with --rate, so many requests are due at once")
     parser.add_argument("--requests", type=int, help="how many requests, where the time does not end the round first")
     options = parser.parse_args()
     address, _, path = options.target.partition("/")
@@ -158,7 +170,7 @@ def main() -> None:
 
     def make_load() -> ClosedLoop | OpenLoop:
         if options.rate:
-            return OpenLoop(encoded, options.seconds, options.rate)
+            return OpenLoop(encoded, options.seconds, options.rate, options.burst)
         return ClosedLoop(islice(encoded, options.requests), options.seconds)
 
     factory = precise_loop if options.rate else uvloop.new_event_loop

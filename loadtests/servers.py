@@ -88,12 +88,16 @@ def running(start: Callable[[Path], Server]) -> Iterator[Server]:
             server.stop()
 
 
-def start_service(folder: Path) -> Server:
-    """Starts this service, with the settings of the environment: by default its defaults."""
+def start_service(folder: Path, **settings: str) -> Server:
+    """Starts this service, with the settings of the environment, by default its defaults, but for some."""
     port = free_port()
-    command = [sys.executable, "-m", "service", "serve"]
-    environment = {"TAGWERK_HOST": "127.0.0.1", "TAGWERK_PORT": str(port)}
-    return Server(command, f"127.0.0.1:{port}", "/readyz", None, environment, folder / "log")
+    environment = {"TAGWERK_HOST": "127.0.0.1", "TAGWERK_PORT": str(port), **settings}
+    return Server(service_command(), f"127.0.0.1:{port}", "/readyz", None, environment, folder / "log")
+
+
+def service_command() -> list[str]:
+    """Returns the command that serves."""
+    return [sys.executable, "-m", "service", "serve"]
 
 
 def free_port() -> int:

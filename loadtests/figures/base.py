@@ -22,6 +22,7 @@ class Plan:
     rounds: int
     seconds: float  # of a round
     requests: int  # for the memory
+    minutes: float  # of the soak
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,13 @@ class Figure:
     unit: str
     details: str
 
+    @property
+    def met(self) -> bool:
+        """Says whether it is no more than it may be."""
+        return self.value <= self.most
+
     def __str__(self) -> str:
-        verdict = "met" if self.value <= self.most else "MISSED"
+        verdict = "met" if self.met else "MISSED"
         amount = f"{figure(self.value)} {self.unit}, at most {self.most:g} {self.unit}"
         return f"{self.what}: {amount}: {verdict} ({self.details})"
 

@@ -45,6 +45,15 @@ def test_open_loop_latencies_count_from_the_moment_at_which_a_request_was_due():
     assert measured.p99_ms > 10 * DELAY * 1000, "the time in which requests could not be sent was left out"
 
 
+def test_bursts_fall_due_at_once_and_leave_the_rate_as_it_is():
+    """Ten at once over ten connections that take 20 ms each wait for nobody; over one, the last waits for nine."""
+    wide, got = run(lambda: OpenLoop(cycle([REQUEST]), 0.5, 200, burst=10), clients=100)
+    assert len(got) % 10 == 0
+    assert wide.errors == 0
+    narrow, _ = run(lambda: OpenLoop(cycle([REQUEST]), 0.2, 50, burst=10), clients=1)
+    assert narrow.p99_ms >= 9 * DELAY * 1000
+
+
 def test_closed_loop_sends_as_many_requests_as_there_are():
     measured, got = run(lambda: ClosedLoop(islice(cycle([REQUEST]), 7), 60), clients=3)
     assert (len(got), measured.errors) == (7, 0)
@@ -60,4 +69,6 @@ def test_requests_that_are_not_timed_count_in_the_rate_alone():
 
 def test_other_statuses_are_errors():
     measured, _ = run(lambda: ClosedLoop(iter([REQUEST] * 5), 60), clients=2, status=503)
-    assert measured.errors == 5
+    assert (measured.errors, measured.refused) == (5, 0)
+    measured, _ = run(lambda: ClosedLoop(iter([REQUEST] * 5), 60), clients=2, status=429)
+    assert (measured.errors, measured.refused) == (5, 5)

@@ -1,0 +1,205 @@
+"""Clients that are slow, go away, talk nonsense, or send far too much."""
+
+import asyncio
+import gzip
+import json
+import random
+import socket
+import struct
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from loadtests.chaos.clients import BOUND_SECONDS, Wire, endless, post
+from loadtests.chaos.ledger import Ledger
+from loadtests.chaos.scenario import Scenario, check
+from loadtests.chaos.victim import Victim
+from loadtests.traffic import bodies, sentences
+
+SLOW, READERS = 20, 5  # clients of each kind
+RECEIVE_SECONDS = 5.0  # that the service gives a request to arrive
+SLOW_SECONDS = 8.0
+DROPPED, AT_A_TIME = 1000, 50
+LARGE_BYTES = 100_000_000
+PIECE_BYTES = 1 << 16
+MOST_GROWTH_BYTES = 5e6
+NESTED = 100_000
+TEXT = json.dumps(bodies("tag")[0]).encode()
+
+
+async def slow(victim: Victim, ledger: Ledger) -> str:
+    """Sends or reads a byte a second: some in time, some for ever."""
+
+    async def send(content: bytes, quick: int, path: str | None) -> int | None:
+        async with Wire(victim.port, ledger) as wire:
+            answer = asyncio.create_task(wire.answer(path, RECEIVE_SECONDS + 20))
+            await wire.send(content[:quick])
+            for place in range(quick, len(content)):
+                await asyncio.wait({answer}, timeout=1)
+                if answer.done():
+                    break
+                await wire.send(content[place : place + 1])
+            return await answer
+
+    async def read() -> None:
+        async with Wire(victim.port, ledger) as wire:
+            wire.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await wire.send(post("/tag", json.dumps({"text": list(sentences())[:300]}).encode()))
+            began = time.monotonic()
+            while time.monotonic() - began < SLOW_SECONDS:
+                check(await wire.reader.read(1), "who read slowly was hung up on")
+                await asyncio.sleep(1)
+            ledger.dropped += 1
+
+    whole = post("/tag", TEXT)
+    in_time = [send(whole, len(whole) - 2, "/tag") for _ in range(SLOW)]
+    in_head = [send(whole, 10, None) for _ in range(SLOW)]
+    in_body = [send(whole, len(whole) - len(TEXT) + 1, None) for _ in range(SLOW)]
+    statuses = await asyncio.gather(*in_time, *in_head, *in_body)
+    await asyncio.gather(*(read() for _ in range(READERS)))
+    check(set(statuses[:SLOW]) == {200}, f"who was slow, but in time, got {set(statuses[:SLOW])}")
+    refused = set(statuses[SLOW:])
+    check(refused <= {408, None}, f"who never ended got {refused}")
+    return f"{SLOW} answered who took two seconds, {2 * SLOW} refused who never ended, {READERS} read slowly"
+
+
+async def drop(victim: Victim, ledger: Ledger) -> str:
+    """Goes away at any moment of a request: politely or not."""
+    whole = [post("/tag", TEXT), post("/generate", endless()), post("/classify", TEXT)]
+    chance = random.Random(1)
+
+    async def leave() -> None:
+        content = chance.choice(whole)
+        async with Wire(victim.port, ledger) as wire:
+            ledger.dropped += 1
+            await wire.send(content if chance.random() < 0.5 else content[: chance.randrange(1, len(content))])
+            await asyncio.sleep(chance.random() * 0.1)
+            if chance.random() < 0.5:  # a reset instead of a farewell
+                off = struct.pack("ii", 1, 0)
+                wire.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, off)
+
+    for _ in range(DROPPED // AT_A_TIME):
+        await asyncio.gather(*(leave() for _ in range(AT_A_TIME)))
+    return f"{DROPPED} connections dropped"
+
+
+NONSENSE = [
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),  # TLS to a port that speaks none
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"nonsense\r\n\r\n",
+    b"\r\n" * 1000 + b"\0" * 1000,
+    b"POST /tag HTTP/9.9\r\nHost: x\r\n\r\n",
+    b"POST /tag HTTP/1.1\r\nHost x\r\n\r\n",
+    b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+    b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: five\r\n\r\n",
+    b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+    b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+    b"POST /tag HTTP/1.1\r\nHost: x\r\nX: \0\x01\r\n\r\n",
+    bytes(random.Random(1).randbytes(4000)),
+]
+
+
+async def malformed(victim: Victim, ledger: Ledger) -> str:
+    """Sends what is no HTTP."""
+    for content in NONSENSE:
+        async with Wire(victim.port, ledger) as wire:
+            await wire.send(content)
+            wire.writer.write_eof()
+            status = await wire.answer(None)
+            check(status is None or 400 <= status < 500, f"{content[:60]!r} was answered {status}")
+    return f"{len(NONSENSE)} kinds of nonsense: {dict(ledger.unanswerable)}, the others hung up on"
+
+
+async def large(victim: Victim, ledger: Ledger) -> str:
+    """Sends 100 MB: announced, in chunks without an end, and zipped."""
+    (worker,) = await asyncio.to_thread(victim.pids, "api")
+    before = await asyncio.to_thread(forget_peak, worker)
+    head = "POST /tag HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    spaces = b" " * PIECE_BYTES
+    zipped = gzip.compress(b'{"text": "' + b"a" * LARGE_BYTES + b'"}')
+    chunk = f"{PIECE_BYTES:x}\r\n".encode() + spaces + b"\r\n"
+    number = LARGE_BYTES // PIECE_BYTES
+    ways = [
+        (f"{head}Content-Length: {LARGE_BYTES}\r\n\r\n", [spaces] * number),
+        (f"{head}Transfer-Encoding: chunked\r\n\r\n", [chunk] * number),
+        (f"{head}Content-Encoding: gzip\r\nContent-Length: {len(zipped)}\r\n\r\n", [zipped]),
+    ]
+    for start, pieces in ways:
+        ledger.sent += 1
+        began = time.monotonic()
+        status = await asyncio.to_thread(send_all, victim.port, [start.encode(), *pieces])
+        if status is None:
+            ledger.lost += 1
+        else:
+            ledger.answered("/tag", status, time.monotonic() - began)
+        check(status == 413, f"{start.splitlines()[3]} was answered {status}")
+    growth = memory(worker, "VmHWM") - before
+    check(growth < MOST_GROWTH_BYTES, f"the worker's memory grew by {growth / 1e6:.1f} MB")
+    return f"413 three times; the worker's memory peaked {max(growth, 0) / 1e6:.1f} MB above that before"
+
+
+def send_all(port: int, pieces: list[bytes]) -> int | None:
+    """Sends as much as the service takes, then reads its answer; returns the status, if any.
+
+    Over a plain socket: asyncio forgets what has arrived once it cannot send any more.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=BOUND_SECONDS) as connection:
+        with suppress(ConnectionError):
+            for piece in pieces:
+                connection.sendall(piece)
+        with suppress(ConnectionError):
+            words = connection.recv(PIECE_BYTES).split(maxsplit=2)
+            return int(words[1]) if len(words) > 2 else None
+    return None
+
+
+def forget_peak(pid: int) -> int:
+    """Has the kernel forget how much memory a process once had; returns how much it has."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return memory(pid, "VmRSS")
+
+
+def memory(pid: int, what: str) -> int:
+    """Returns the memory of a process in bytes: VmRSS is what it has, VmHWM the most that it had."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))
+
+
+async def nested(victim: Victim, ledger: Ledger) -> str:
+    """Sends JSON in which a hundred thousand brackets open."""
+    array, thing = b"[" * NESTED, b'{"text":' * NESTED
+    contents = [
+        array,
+        array + b"]" * NESTED,
+        b'{"text":' + array + b"]" * NESTED + b"}",
+        thing,
+        thing + b"1" + b"}" * NESTED,
+    ]
+    for path in ("/tag", "/classify", "/generate"):
+        for content in contents:
+            async with Wire(victim.port, ledger) as wire:
+                await wire.send(post(path, content))
+                status = await wire.answer(path)
+                check(status in (400, 422), f"{content[:20]!r}... to {path} was answered {status}")
+    return f"{3 * len(contents)} such bodies refused"
+
+
+SCENARIOS = [
+    Scenario(
+        "clients that send or read a byte a second",
+        f"200 in time, 408 after {RECEIVE_SECONDS:g} s; the others do not notice",
+        slow,
+        frozenset({200, 408}),
+    ),
+    Scenario("a thousand connections dropped", "the others do not notice", drop),
+    Scenario(
+        "malformed HTTP",
+        "400 or hung up on; the others do not notice",
+        malformed,
+        frozenset({200, 400, 405, 408, 413, 422, 431, 505}),
+        may_lose=len(NONSENSE),
+    ),
+    Scenario("bodies of 100 MB", "413 with less than 5 MB of memory", large, frozenset({200, 413})),
+    Scenario("JSON nested 100 000 deep", "400 or 422", nested, frozenset({200, 400, 422})),
+]

@@ -1,0 +1,62 @@
+"""What became of every request that was sent while something was broken."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+Outcome = tuple[str, int]  # path and status
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Each request that is sent ends in one of `answers`, `lost`, `dropped` or `hung`."""
+
+    sent: int = 0
+    answers: Counter[Outcome] = field(default_factory=Counter)
+    lost: int = 0  # the service closed the connection without an answer
+    dropped: int = 0  # the client went away, or never sent all of it: the service may count it or not
+    hung: int = 0  # nothing came in the time that there was
+    slowest: float = 0.0  # seconds, of the answers and those lost
+    unanswerable: Counter[int] = field(default_factory=Counter)  # statuses of what is no whole request of HTTP
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Notes an answer."""
+        self.answers[path, status] += 1
+        self.slowest = max(self.slowest, seconds)
+
+    def statuses(self) -> Counter[int]:
+        """Returns how many answers there were of each status."""
+        found = Counter(self.unanswerable)
+        for (_, status), number in self.answers.items():
+            found[status] += number
+        return found
+
+    def faults(self, allowed: set[int], may_lose: int, bound_seconds: float) -> list[str]:
+        """Returns what was not as it must be."""
+        found = []
+        accounted = self.statuses().total() + self.lost + self.dropped + self.hung
+        if accounted != self.sent:
+            found.append(f"{self.sent} requests were sent and {accounted} accounted for")
+        if self.hung:
+            found.append(f"{self.hung} requests hung")
+        if self.lost > may_lose:
+            found.append(f"{self.lost} requests were lost, {may_lose} could be")
+        if strange := sorted(set(self.statuses()) - allowed):
+            found.append(f"unexpected: {', '.join(f'{self.statuses()[status]} x {status}' for status in strange)}")
+        if self.slowest > bound_seconds:
+            found.append(f"an answer took {self.slowest:.1f} s, more than {bound_seconds:g} s")
+        return found
+
+    def disagreements(self, counted: Counter[Outcome]) -> list[str]:
+        """Returns where `counted`, what /metrics grew by, cannot be what the clients saw.
+
+        Of those that a client saw lost, one may have been counted before, or an answer before it not counted any more.
+        Of those that never became whole, the service counts whose path it knew, as requests without an answer.
+        """
+        found = []
+        for (path, status), number in sorted(self.answers.items()):
+            if counted[path, status] + self.lost < number:
+                found.append(f"/metrics counts {counted[path, status]} x {status} of {path}, clients saw {number}")
+        more = counted.total() - self.answers.total()
+        if more > self.lost + self.dropped + self.hung + self.unanswerable.total():
+            found.append(f"/metrics counts {more} answers more than clients saw: {counted - self.answers}")
+        return found

@@ -1,0 +1,31 @@
+"""What a scenario is."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from loadtests.chaos.ledger import Ledger
+from loadtests.chaos.victim import Victim
+
+Statuses = frozenset[int]
+
+
+class Impossible(Exception):  # noqa: N818 (it is no error)
+    """This machine lacks what a scenario takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A way to break the service, and what its clients may then see. Well-behaved clients ask all the while."""
+
+    name: str
+    asked: str
+    run: Callable[[Victim, Ledger], Awaitable[str]]  # returns what it saw; raises AssertionError, Impossible
+    allowed: Statuses = frozenset({200})
+    may_lose: int = 0  # requests whose connection may end without an answer
+    deadline_seconds: float | None = None  # that the well-behaved clients set
+
+
+def check(holds: object, otherwise: str) -> None:
+    """Raises AssertionError, unlike `assert` also where Python optimises."""
+    if not holds:
+        raise AssertionError(otherwise)

@@ -1,0 +1,118 @@
+"""What the service does as the load rises through its saturation: it goes on doing as much, and refuses the rest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadtests.client import Measurement
+from loadtests.figures import report
+from loadtests.figures.base import SATURATION, Figure, Plan, answered, counted
+from loadtests.rounds import figure, load, say
+from loadtests.servers import Server
+
+# Fewer may wait than by default: those accepted wait less, and one client has connections for all of them.
+SETTINGS = {"TAGWERK_MAX_QUEUE_TOKENS": "4096"}
+CONNECTIONS = 768
+STEPS = (0.25, 0.5, 0.75, 0.9, 1.0)  # of saturation as clients see it who wait for their answers
+RISE = 1.25  # from then on, to find what it is for those who do not wait
+LOADS_PAST, PAST = 3, 1.1  # so many loads so far above what is answered at best
+MOST_STEPS = 16
+BURSTS = (0.25, 0.5, 0.75)
+BURST = 50  # requests at once
+CELLS = ("tagwerk_padding_cells_total", "tagwerk_batch_cells_total")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A load, and what came of it."""
+
+    share: float  # of saturation
+    rate: float  # requests a second that fell due
+    burst: int
+    seen: Measurement
+    refused_per_second: float
+    padding: float  # share of the cells of the batches
+
+    @property
+    def cells(self) -> list[str]:
+        """Its row in the table."""
+        arrivals = "Poisson" if self.burst == 1 else f"bursts of {self.burst}"
+        latencies = [figure(self.seen.p50_ms), figure(self.seen.p99_ms)]
+        numbers = [figure(self.rate), figure(self.seen.requests_per_second), figure(self.refused_per_second)]
+        others = str(self.seen.errors - self.seen.refused)
+        return [f"{self.share:.0%}", arrivals, *numbers, *latencies, f"{self.padding:.0%}", others]
+
+
+HEADS = ["load", "arrivals", "due /s", "answered /s", "429 /s", "p50 ms", "p99 ms", "padding", "other errors"]
+HOW = """Requests to `/tag` fall due at random moments, whether or not those before are answered; a latency counts from
+the moment at which its request was due, and is that of answers with 200. Sentences have the lengths of EWT's test part.
+100 % is what 64 clients get who wait for their answers; loads rise until three are past saturation, where a tenth more
+falls due than is answered at best."""
+
+
+def measure(service: Server, plan: Plan) -> list[Figure]:
+    """Returns how far goodput falls past saturation, and what else is answered there but 200 and 429."""
+    saturation = answered(f"{service.address}/ewt", SATURATION, plan.seconds).requests_per_second
+    say(f"saturation: {figure(saturation)}/s")
+    steps = [_step(service, plan, saturation, share, 1) for share in STEPS]
+    while len(past(steps)) < LOADS_PAST and len(steps) < MOST_STEPS:
+        steps.append(_step(service, plan, saturation, RISE * steps[-1].share, 1))
+    bursts = [_step(service, plan, saturation, share, BURST) for share in BURSTS]
+    figures = judge(steps)
+    table = report.table(HEADS, [step.cells for step in [*steps, *bursts]])
+    title = "Load that rises through saturation"
+    say(f"see {report.write('ramp', title, HOW, figures, table, _drawing(steps, bursts))}")
+    return figures
+
+
+def judge(steps: Sequence[Step]) -> list[Figure]:
+    """Returns the figures of a ramp, whose loads are Poisson."""
+    peak = max(step.seen.requests_per_second for step in steps)
+    beyond = past(steps)
+    if not beyond:
+        raise RuntimeError(f"no saturation was found up to {figure(steps[-1].rate)} requests a second")
+    least = min(beyond, key=lambda step: step.seen.requests_per_second)
+    fall = 100 * (1 - least.seen.requests_per_second / peak)
+    details = f"peak {figure(peak)}/s, {figure(least.seen.requests_per_second)}/s where {figure(least.rate)}/s fall due"
+    others = sum(step.seen.errors - step.seen.refused for step in steps)
+    unrefused = sum(step.seen.refused == 0 for step in beyond)
+    return [
+        Figure("goodput past saturation, below its peak", fall, 10, "%", details),
+        Figure("answers other than 200 and 429", others, 0, "answers", f"over {len(steps)} loads"),
+        Figure("loads past saturation without a 429", unrefused, 0, "loads", f"of {len(beyond)}"),
+    ]
+
+
+def past(steps: Sequence[Step]) -> list[Step]:
+    """Returns the loads past saturation: more falls due than is ever answered."""
+    peak = max(step.seen.requests_per_second for step in steps)
+    return [step for step in steps if step.rate > PAST * peak]
+
+
+def _step(service: Server, plan: Plan, saturation: float, share: float, burst: int) -> Step:
+    rate = share * saturation
+    with counted(service, *CELLS) as grown:
+        options = ("--rate", str(rate), "--burst", str(burst))
+        seen = load(f"{service.address}/ewt", CONNECTIONS, plan.seconds, *options)
+    step = Step(share, rate, burst, seen, seen.refused / plan.seconds, grown[CELLS[0]] / max(1.0, grown[CELLS[1]]))
+    say(" ".join(f"{head} {cell}," for head, cell in zip(HEADS, step.cells, strict=True)).rstrip(","))
+    return step
+
+
+def _drawing(steps: Sequence[Step], bursts: Sequence[Step]) -> report.Drawing:
+    drawing, (throughput, latency, padding) = report.panels(
+        ["requests a second", "latency, ms", "padding waste, %"], "requests due a second"
+    )
+    rates = [step.rate for step in steps]
+    throughput.plot(rates, [step.seen.requests_per_second for step in steps], "o-", label="answered")
+    throughput.plot(rates, [step.refused_per_second for step in steps], "s--", label="refused with 429")
+    for name in ("p50_ms", "p99_ms"):
+        latency.plot(rates, [getattr(step.seen, name) for step in steps], "o-", label=name[:3])
+    some = [step.rate for step in bursts]
+    latency.plot(some, [step.seen.p99_ms for step in bursts], "^:", label=f"p99, bursts of {BURST}")
+    latency.set_yscale("log")
+    latency.set_ylim(bottom=None, auto=True)
+    padding.plot(rates, [100 * step.padding for step in steps], "o-", label="Poisson")
+    padding.plot(some, [100 * step.padding for step in bursts], "^:", label=f"bursts of {BURST}")
+    for panel in (throughput, latency, padding):
+        panel.legend(frameon=False, fontsize=8)
+    return drawing

@@ -1,0 +1,54 @@
+"""What chaos says about requests: it must find what is wrong."""
+
+from collections import Counter
+
+from loadtests.chaos.ledger import Ledger
+
+TAG, JUDGE = "/tag", "/classify"
+
+
+def ledger(**changes) -> Ledger:
+    made = Ledger(sent=3)
+    made.answered(TAG, 200, 0.1)
+    made.answered(TAG, 200, 0.2)
+    made.answered(JUDGE, 503, 0.3)
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def faults(of: Ledger, allowed=frozenset({200, 503}), may_lose=0, bound=1.0) -> str:
+    return "; ".join(of.faults(set(allowed), may_lose, bound))
+
+
+def test_a_ledger_that_adds_up_has_no_fault():
+    assert faults(ledger()) == ""
+
+
+def test_each_fault_is_found():
+    assert "4 requests were sent and 3 accounted for" in faults(ledger(sent=4))
+    assert "1 requests hung" in faults(ledger(sent=4, hung=1))
+    assert "2 requests were lost, 1 could be" in faults(ledger(sent=5, lost=2), may_lose=1)
+    assert "1 x 503" in faults(ledger(), allowed={200})
+    assert "took 0.3 s" in faults(ledger(), bound=0.25)
+
+
+def test_metrics_must_count_what_clients_saw():
+    seen = Counter({(TAG, 200): 2, (JUDGE, 503): 1})
+    assert ledger().disagreements(seen) == []
+    assert ledger().disagreements(seen - Counter({(TAG, 200): 1})) == ["/metrics counts 1 x 200 of /tag, clients saw 2"]
+    assert "1 answers more" in ledger().disagreements(seen + Counter({(TAG, 499): 1}))[0]
+
+
+def test_who_went_away_may_be_counted_or_not():
+    gone = ledger(sent=4, dropped=1)
+    seen = Counter({(TAG, 200): 2, (JUDGE, 503): 1})
+    assert gone.disagreements(seen) == gone.disagreements(seen + Counter({(TAG, 499): 1})) == []
+
+
+def test_who_was_cut_off_may_have_been_counted_or_an_answer_before_not():
+    cut = ledger(sent=4, lost=1)
+    seen = Counter({(TAG, 200): 2, (JUDGE, 503): 1})
+    assert cut.disagreements(seen - Counter({(TAG, 200): 1})) == []
+    assert cut.disagreements(seen + Counter({(TAG, 200): 1})) == []
+    assert cut.disagreements(seen + Counter({(TAG, 200): 2})) != []

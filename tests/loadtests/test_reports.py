@@ -1,0 +1,45 @@
+"""What the ramp and the soak make of their measurements."""
+
+from loadtests.client import Measurement
+from loadtests.figures.ramp import Step
+from loadtests.figures.ramp import judge as judge_ramp
+from loadtests.figures.soak import Sample
+from loadtests.figures.soak import judge as judge_soak
+
+
+def step(share: float, answered: float, refused: int, others: int = 0) -> Step:
+    return Step(share, 100 * share, 1, Measurement(answered, 1, 2, refused + others, refused), refused / 5, 0.1)
+
+
+def met(figures) -> list[bool]:
+    return [figure.met for figure in figures]
+
+
+def test_a_ramp_is_met_where_goodput_stays_and_the_rest_is_refused():
+    assert met(judge_ramp([step(0.5, 50, 0), step(1, 100, 0), step(1.5, 95, 250)])) == [True, True, True]
+
+
+def test_a_ramp_finds_what_is_wrong():
+    assert met(judge_ramp([step(1, 100, 0), step(1.5, 80, 250)])) == [False, True, True]
+    assert met(judge_ramp([step(1, 100, 0), step(1.5, 95, 250, others=1)])) == [True, False, True]
+    assert met(judge_ramp([step(1, 100, 0), step(1.5, 95, 0)])) == [True, True, False]
+
+
+def soak(memory=1.0, descriptors=0, threads=0, errors=0):
+    def held(number: int) -> Sample:
+        late = number >= 5
+        return Sample(number, 0, int(1e8 * (memory if late else 1)), 50 + descriptors * late, 9 + threads * late)
+
+    return [(Measurement(100, 1, 2, errors, 0), [held(number)]) for number in range(10)]
+
+
+def test_a_soak_is_met_where_nothing_grows():
+    assert met(judge_soak(soak(), 0)) == [True] * 5
+
+
+def test_a_soak_finds_what_grows():
+    assert met(judge_soak(soak(memory=1.03), 0)) == [False, True, True, True, True]
+    assert met(judge_soak(soak(descriptors=1), 0)) == [True, False, True, True, True]
+    assert met(judge_soak(soak(threads=1), 0)) == [True, True, False, True, True]
+    assert met(judge_soak(soak(errors=1), 0)) == [True, True, True, False, True]
+    assert met(judge_soak(soak(), 1)) == [True, True, True, True, False]
