@@ -60,7 +60,8 @@ async def slow(victim: Victim, ledger: Ledger) -> str:
     check(set(statuses[:SLOW]) == {200}, f"who was slow, but in time, got {set(statuses[:SLOW])}")
     refused = set(statuses[SLOW:])
     check(refused <= {408, None}, f"who never ended got {refused}")
-    return f"{SLOW} answered who took two seconds, {2 * SLOW} refused who never ended, {READERS} read slowly"
+    ended = sum(status == 408 for status in statuses)
+    return f"{SLOW} answered who took two seconds, {ended} of {2 * SLOW} refused who never ended, {READERS} read slowly"
 
 
 async def drop(victim: Victim, ledger: Ledger) -> str:

@@ -110,7 +110,6 @@ def _drawing(steps: Sequence[Step], bursts: Sequence[Step]) -> report.Drawing:
     some = [step.rate for step in bursts]
     latency.plot(some, [step.seen.p99_ms for step in bursts], "^:", label=f"p99, bursts of {BURST}")
     latency.set_yscale("log")
-    latency.set_ylim(bottom=None, auto=True)
     padding.plot(rates, [100 * step.padding for step in steps], "o-", label="Poisson")
     padding.plot(some, [100 * step.padding for step in bursts], "^:", label=f"bursts of {BURST}")
     for panel in (throughput, latency, padding):

@@ -23,7 +23,6 @@ def panels(names: Sequence[str], below: str) -> tuple[Drawing, Sequence[Axes]]:
     axes = drawing.subplots(len(names), sharex=True, squeeze=False)[:, 0]
     for panel, name in zip(axes, names, strict=True):
         panel.set_title(name, loc="left", fontsize=10)
-        panel.set_ylim(bottom=0)
     axes[-1].set_xlabel(below)
     return drawing, axes
 
@@ -31,6 +30,9 @@ def panels(names: Sequence[str], below: str) -> tuple[Drawing, Sequence[Axes]]:
 def write(name: str, title: str, how: str, figures: Sequence[Figure], table: str, drawing: Drawing) -> Path:
     """Writes a report; returns where it is."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    for panel in drawing.axes:
+        if panel.get_yscale() == "linear":
+            panel.set_ylim(0, 1.05 * panel.dataLim.y1)
     drawing.savefig(FOLDER / f"{name}.png", dpi=120)
     verdicts = "\n".join(f"- {figure}" for figure in figures)
     page = f"# {title}\n\n{how}\n\n{verdicts}\n\n![{title}]({name}.png)\n\n{table}\n"
