@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import chain, cycle, repeat
 
 from loadtests.traffic import sentences
-from service.annotate.command import SWITCH_SECONDS, annotated, started
+from service.annotate.command import SWITCH_SECONDS, Job, annotated, choose, started
 from service.annotate.forms import tag_conllu
 from service.annotate.source import CHUNK_LINES, Chunk, Position
 from service.api.context import Context
@@ -69,9 +69,10 @@ def main() -> None:
     """Loads the model twice, for each way once; says `ready`, then measures."""
     settings = load_settings()
     sys.setswitchinterval(SWITCH_SECONDS)
-    version = next(version for version in scan(settings.model_store)[0] if version.manifest.task == "tag")
+    versions = choose(scan(settings.model_store)[0], Job([], "tag", "conllu"))
+    version = versions[0]
     with asyncio.Runner() as runner:
-        here = runner.run(started(settings, version))
+        here = runner.run(started(settings, versions))
         model = TensorFlowBackend(settings.device, settings.device_threads).load_sequence_model(
             version.folder, version.manifest
         )

@@ -26,6 +26,7 @@ from service.processes import make_engine, scan_store
 from service.registry import ModelVersion
 from service.settings import Settings
 from service.tasks.catalog import Catalog
+from service.tasks.lemmatization import Lemmatization
 from service.text.spacy_tokenizer import SpacyTokenizer
 
 WINDOW = 8  # chunks under way: enough that each length finds others to fill a batch with
@@ -50,12 +51,12 @@ class Job:
 def annotate(settings: Settings, job: Job) -> int:
     """Annotates all files; returns the exit status. Raises TagwerkError."""
     pairs = plan(job)
-    version = choose(scan_store(settings)[0], job)
+    versions = choose(scan_store(settings)[0], job)
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
     console = Console(stderr=True)
     try:
-        asyncio.run(_annotate(settings, version, FORMS[job.task, job.form], pairs, console))
+        asyncio.run(_annotate(settings, versions, FORMS[job.task, job.form], pairs, console))
     except KeyboardInterrupt:
         console.print("stopped: the same command goes on from here", highlight=False, soft_wrap=True)
         return 130
@@ -83,12 +84,13 @@ def plan(job: Job) -> list[tuple[Source, Path]]:
     return list(zip(sources, targets, strict=True))
 
 
-def choose(versions: Sequence[ModelVersion], job: Job) -> ModelVersion:
-    """Returns the model that does the task. Raises ModelNotFound."""
+def choose(versions: Sequence[ModelVersion], job: Job) -> list[ModelVersion]:
+    """Returns the model that does the task, and behind it those that give its tokens lemmas. Raises ModelNotFound."""
     able = [version for version in versions if version.manifest.task == job.task]
     for version in able:
         if job.model in (None, version.manifest.name):
-            return version
+            lemmatizers = (other for other in versions if other.manifest.task == "lemmatize" and job.task == "tag")
+            return [version, *(other for other in lemmatizers if Lemmatization(other).suits(version))]
     names = ", ".join(version.manifest.name for version in able) or "none"
     raise ModelNotFound(f"no model {job.model or ''!r} in the store does this; there is: {names}")
 
@@ -99,8 +101,13 @@ def _name(source: Source, job: Job) -> str:
 
 
 async def _annotate(
-    settings: Settings, version: ModelVersion, form: Annotate, pairs: Sequence[tuple[Source, Path]], console: Console
+    settings: Settings,
+    versions: Sequence[ModelVersion],
+    form: Annotate,
+    pairs: Sequence[tuple[Source, Path]],
+    console: Console,
 ) -> None:
+    names = ", ".join(str(version.key) for version in versions)
     wanted = []
     for source, target in pairs:
         if target != STDOUT and target.exists():
@@ -108,23 +115,23 @@ async def _annotate(
         else:
             wanted.append((source, target))
     if wanted:
-        with console.status(f"loading {version.key}") if console.is_terminal else nullcontext():
-            here = await started(settings, version)
+        with console.status(f"loading {names}") if console.is_terminal else nullcontext():
+            here = await started(settings, versions)
         for source, target in wanted:
-            await _annotate_file(here, version, form, source, target, console)
+            await _annotate_file(here, names, form, source, target, console)
         await here.engine.close()
 
 
-async def started(settings: Settings, version: ModelVersion) -> Context:
-    """Returns an engine in this process with one model, and what requests need around it. Raises ArtifactError.
+async def started(settings: Settings, versions: Sequence[ModelVersion]) -> Context:
+    """Returns an engine in this process with some models, and what requests need around it. Raises ArtifactError.
 
     One batch size is all that it compiles: a file fills its batches. What is under way bounds the queue.
     """
     sizes = settings.batch_sizes[-1:]
     unbounded = {"batch_sizes": sizes, "max_queue_entries": sys.maxsize, "max_queue_tokens": sys.maxsize}
     settings, metrics = settings.model_copy(update=unbounded), Metrics()
-    catalog = Catalog([version], [], settings.length_buckets)
-    engine = make_engine(settings, [version], metrics)
+    catalog = Catalog(versions, [], settings.length_buckets)
+    engine = make_engine(settings, versions, metrics)
     await engine.start(lambda: catalog.update(engine.models()))
     for state in engine.models():
         if state.state is not State.READY:
@@ -133,11 +140,11 @@ async def started(settings: Settings, version: ModelVersion) -> Context:
 
 
 async def _annotate_file(
-    here: Context, version: ModelVersion, form: Annotate, source: Source, target: Path, console: Console
+    here: Context, models: str, form: Annotate, source: Source, target: Path, console: Console
 ) -> None:
-    facts = {"model": str(version.key), "input": source.identity} if source.identity else None
+    facts = {"model": models, "input": source.identity} if source.identity else None
     with StandardOutput() if target == STDOUT else Output(target, facts) as output:
-        kept = time.monotonic()
+        kept = -math.inf
         with Show(console, source, output.position) as show:
             async for content, end in annotated(here, form, source, output.position):
                 output.write(content, end)

@@ -17,7 +17,7 @@ from service.text.conllu import write_features
 Annotate = Callable[
     [Call, list[str], int], Coroutine[Any, Any, bytes]
 ]  # some lines, the first of which has that number
-TOKEN_COLUMNS = ("text", "start", "end", "upos", "xpos", "feats", "confidence")
+TOKEN_COLUMNS = ("text", "start", "end", "lemma", "upos", "xpos", "feats", "confidence")
 
 
 async def tag_conllu(call: Call, lines: list[str], first: int) -> bytes:
@@ -38,7 +38,7 @@ async def tag_csv(call: Call, lines: list[str], first: int) -> bytes:
         for number, sentence in enumerate(result["sentences"], 1):
             for place, token in enumerate(sentence["tokens"], 1):
                 token["feats"] = write_features(token["feats"])
-                rows.append([line, number, place, *(token[name] for name in TOKEN_COLUMNS)])
+                rows.append([line, number, place, *(token.get(name, "") for name in TOKEN_COLUMNS)])
     return _rows(["line", "sentence", "token", *TOKEN_COLUMNS], rows, first)
 
 

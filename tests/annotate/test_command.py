@@ -21,7 +21,7 @@ from service.annotate.command import WINDOW, annotated
 from service.annotate.source import Chunk, Position
 from tests.conftest import CACHE, ROOT, SMALL, STORE
 
-TEXTS = ["The dog barks. It didn't stop!", "", "A lovely film 🙂.", "I hate this awful, dull mess."]
+TEXTS = ["She reads it. It didn't stop!", "", "A lovely film 🙂.", "I hate this awful, dull mess."]
 SETTINGS = {"TAGWERK_MODEL_STORE": str(STORE), "TAGWERK_XLA_CACHE": CACHE.name, **SMALL}
 
 
@@ -33,13 +33,19 @@ def start(*arguments: str, stdin: object = subprocess.DEVNULL) -> subprocess.Pop
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
+
+
+def heed_interrupts() -> None:
+    """A test run that a shell has put into the background ignores them, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def annotate(*arguments: str, content: bytes | None = None) -> tuple[bytes, str]:
     """Returns what a run that succeeds prints and says."""
     process = start(*arguments, stdin=subprocess.PIPE if content is not None else subprocess.DEVNULL)
-    printed, said = process.communicate(content, timeout=240)
+    printed, said = process.communicate(content, timeout=280)
     assert process.returncode == 0, said.decode()
     return printed, said.decode()
 
@@ -58,7 +64,7 @@ def test_lines_are_tagged_as_json_beside_the_file(texts):
     for text, result in zip(TEXTS, results, strict=True):
         for token in (token for sentence in result["sentences"] for token in sentence["tokens"]):
             assert text[token["start"] : token["end"]] == token["text"]
-    assert [token["upos"] for token in results[0]["sentences"][0]["tokens"]] == ["DET", "NOUN", "VERB", "PUNCT"]
+    assert [token["upos"] for token in results[0]["sentences"][0]["tokens"]] == ["PRON", "VERB", "PRON", "PUNCT"]
     assert "4 lines" in said
     assert "\x1b" not in said, "no bar where there is no terminal"
 
@@ -89,7 +95,8 @@ def test_several_files_go_into_a_folder_and_what_is_there_stays(texts, tmp_path)
     _, said = annotate(str(texts), str(other), "--task", "tag", "--format", "csv", "--output", str(folder))
     assert (folder / "other.txt.tag.csv").read_text() == "mine"
     assert "is there already" in said
-    rows = list(csv.DictReader((folder / "texts.txt.tag.csv").open(newline="", encoding="utf-8")))
+    content = (folder / "texts.txt.tag.csv").read_bytes().decode()
+    rows = list(csv.DictReader(io.StringIO(content, newline="")))
     assert [(r["line"], r["sentence"], r["token"], r["text"]) for r in rows][4:8] == [
         ("1", "2", "1", "It"),
         ("1", "2", "2", "did"),
@@ -101,7 +108,7 @@ def test_several_files_go_into_a_folder_and_what_is_there_stays(texts, tmp_path)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_run_goes_on_and_no_line_is_lost_or_doubled(tmp_path, how):
     path, output = tmp_path / "many.txt", tmp_path / "many.txt.tag.jsonl"
-    lines = [f"Dog number {i} barks at the {'very ' * (i % 5)}old moon." for i in range(60_000)]
+    lines = [f"Dog number {i} barks at the {'very ' * (i % 5)}old moon." for i in range(6_000)]
     path.write_text("\n".join(lines))
     progress, process = Path(f"{output}.progress"), start(str(path), "--task", "tag")
     end = time.monotonic() + 240
@@ -110,7 +117,7 @@ def test_an_interrupted_run_goes_on_and_no_line_is_lost_or_doubled(tmp_path, how
         assert time.monotonic() < end
         time.sleep(0.01)
     process.send_signal(how)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=240)
     assert process.returncode == (130 if how is signal.SIGINT else -signal.SIGKILL)
     assert (b"the same command goes on" in said) == (how is signal.SIGINT)
     assert not output.exists()
