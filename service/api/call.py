@@ -18,6 +18,7 @@ from service.errors import DeadlineExceeded, Overloaded, TooLarge
 from service.registry import ModelVersion
 
 T = TypeVar("T")
+NOTHING = {"queue": 0.0, "inference": 0.0}  # seconds of a request that did not come to the engine
 
 
 @dataclass(slots=True)
@@ -68,6 +69,8 @@ class Call:
         try:
             if examples:
                 with self.counted():
+                    if time.monotonic() >= self.deadline:
+                        raise DeadlineExceeded("the deadline passed before the device was asked", NOTHING)
                     outcome = await self.here.engine.infer(Inference(version.key, examples, self.deadline, further))
             stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
         finally:

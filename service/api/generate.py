@@ -12,7 +12,7 @@ from service.api import schemas
 from service.api.call import Call, answer
 from service.api.problem import Rejected, all_accepted
 from service.engine.protocol import Generation
-from service.errors import TagwerkError, TooLarge
+from service.errors import TooLarge
 from service.registry import ModelVersion
 from service.tasks.generation import Choice, End, Piece, TextGeneration
 
@@ -116,14 +116,14 @@ async def stream(call: Call, body: schemas.GenerateRequest) -> AsyncGenerator[Ne
     """
     task, wishes_or_errors = wishes(call, body)
     wanted = all_accepted(wishes_or_errors)
-    queue: asyncio.Queue[Next | Finish | TagwerkError] = asyncio.Queue()
+    queue: asyncio.Queue[Next | Finish | Exception] = asyncio.Queue()
 
     async def follow(index: int, wish: Generation) -> None:
         try:
             async with aclosing(task.pieces(call.generated(wish), body.stop, body.logprobs or 0)) as pieces:
                 async for piece in pieces:
                     queue.put_nowait(Finish(index, piece, wish.seed) if isinstance(piece, End) else Next(index, piece))
-        except TagwerkError as error:
+        except Exception as error:  # whatever it is, nothing more comes
             queue.put_nowait(error)
 
     tasks = [asyncio.create_task(follow(index, wish)) for index, wish in enumerate(wanted)]
@@ -137,7 +137,7 @@ async def stream(call: Call, body: schemas.GenerateRequest) -> AsyncGenerator[Ne
                 except TimeoutError:
                     yield None
                     continue
-                if isinstance(event, TagwerkError):
+                if isinstance(event, Exception):
                     raise event
                 unfinished -= isinstance(event, Finish)
                 yield event

@@ -28,7 +28,7 @@ from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
 log = logging.getLogger("tagwerk.engine")
 
 RECONNECT_SECONDS = 0.05
-GRACE_SECONDS = 0.1  # after a deadline, for the engine to say where the time went
+GRACE_SECONDS = 0.5  # after a deadline, for the engine to say where the time went
 
 
 class RemoteEngine:

@@ -13,10 +13,11 @@ from service.api.call import Call
 from service.api.context import Context, Timing
 from service.api.problem import Problem
 from service.api.schemas import GenerateRequest
-from service.engine.protocol import ModelState, State
+from service.engine.protocol import ModelState, Sampled, State
 from service.metrics import Metrics
 from service.settings import Settings
 from service.tasks.catalog import Catalog
+from service.tasks.generation import Piece
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import Vocabulary
 from tests.api.test_generate import generate
@@ -132,7 +133,7 @@ def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
         async def generate(self, wish):
             try:
                 await self.go.wait()
-                yield 2
+                yield Sampled(2)
             finally:
                 self.closed = True
 
@@ -144,7 +145,7 @@ def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
         engine.go.set()
         while (event := await anext(stream)) is None:
             pass
-        assert event == generation.Piece(0, "a")
+        assert event == generation.Next(0, Piece("a", []))
         assert isinstance(await anext(stream), generation.Finish)
         await stream.aclose()
         assert engine.closed

@@ -149,7 +149,7 @@ def test_errors_are_raised_as_openais(ai):
     with pytest.raises(openai.UnprocessableEntityError, match="less than or equal to 0"):
         ai.completions.create(model=MODEL, prompt="A", frequency_penalty=1)
     with pytest.raises(openai.UnprocessableEntityError, match="logprobs"):
-        ai.completions.create(model=MODEL, prompt="A", logprobs=3)
+        ai.completions.create(model=MODEL, prompt="A", logprobs=6)
     with pytest.raises(openai.APIStatusError) as caught:
         ai.completions.create(model=MODEL, prompt="A", max_tokens=5000)
     assert caught.value.status_code == 413
