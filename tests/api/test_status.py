@@ -52,7 +52,7 @@ def test_every_answer_has_its_id_and_its_timing(client):
     assert 'batch;desc="batch of 8"' in eight
     assert "batch" not in client.post("/tag", json={"text": " "}).headers["server-timing"]
     generated = client.post("/generate", json={"prompt": "A", "max_tokens": 5}).headers["server-timing"]
-    assert re.findall(r"(\w+);dur", generated) == ["queue", "inference", "total"]
+    assert re.findall(r"(\w+);dur", generated) == ["tokenize", "queue", "inference", "total"]
     assert client.get("/livez").headers["x-request-id"] != client.get("/livez").headers["x-request-id"]
     assert "evil" not in client.get("/livez", headers={"X-Request-ID": "evil" * 100}).headers["x-request-id"]
 
