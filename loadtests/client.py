@@ -67,6 +67,9 @@ class Answers:
         """Counts a connection that was lost."""
         self._errors += 1
 
+    def left(self, connection: Connection) -> None:
+        """Forgets a connection that was idle: no request was lost."""
+
     def measurement(self) -> Measurement:
         """Returns the figures."""
         ordered = sorted(self._latencies)
@@ -105,13 +108,17 @@ class OpenLoop(Answers):
         self._gaps = random.Random()
         self._next_due = self._began
         self._due: deque[float] = deque()
-        self._free: deque[Connection] = deque()
+        self._free: list[Connection] = []  # the one that was used last is used next, and others may fall asleep
         self._let_fall_due()
 
     def free(self, connection: Connection) -> None:
         """Takes a connection, for a request that waits or for a later one."""
         self._free.append(connection)
         self._send()
+
+    def left(self, connection: Connection) -> None:
+        """Forgets a connection that was idle."""
+        self._free.remove(connection)
 
     def _let_fall_due(self) -> None:
         now = time.perf_counter()
@@ -124,7 +131,7 @@ class OpenLoop(Answers):
 
     def _send(self) -> None:
         while self._due and self._free:
-            self._free.popleft().send(next(self._encoded), due=self._due.popleft())
+            self._free.pop().send(next(self._encoded), due=self._due.popleft())
         if not self._due and self._next_due >= self._ends:
             for connection in self._free:
                 connection.close()

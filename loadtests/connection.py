@@ -39,7 +39,10 @@ class Load(Protocol):
         """Hears of an answer, and how long after the moment at which its request was due it came."""
 
     def lost(self) -> None:
-        """Hears that a connection was lost."""
+        """Hears that a connection was lost, and its request with it."""
+
+    def left(self, connection: "Connection") -> None:
+        """Hears that a connection was closed which had no request for so long that the server gave it up."""
 
 
 class Connection(asyncio.Protocol):
@@ -89,5 +92,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if not self.finished.done():
             if self._load is not None:
-                self._load.lost()
+                if self._sent is None:
+                    self._load.left(self)
+                else:
+                    self._load.lost()
             self.finished.set_result(None)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from itertools import cycle, islice
 
 from loadtests.client import ClosedLoop, OpenLoop, measure
-from loadtests.connection import Encoded, encode
+from loadtests.connection import Connection, Encoded, encode
 from loadtests.traffic import Request
 
 ANSWER = b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\n{}"
@@ -52,6 +52,25 @@ def test_bursts_fall_due_at_once_and_leave_the_rate_as_it_is():
     assert wide.errors == 0
     narrow, _ = run(lambda: OpenLoop(cycle([REQUEST]), 0.2, 50, burst=10), clients=1)
     assert narrow.p99_ms >= 9 * DELAY * 1000
+
+
+def test_a_connection_that_is_closed_while_idle_is_no_error():
+    class Wire(asyncio.Transport):
+        def write(self, data):
+            pass
+
+    async def scenario() -> list[int]:
+        load, busy, idle = OpenLoop(cycle([REQUEST]), 1e9, 0.001), Connection(), Connection()
+        errors = []
+        for connection in (busy, idle):  # one request is due at the beginning, for the first of them
+            connection.connection_made(Wire())
+            connection.start(load)
+        for connection in (idle, busy):
+            connection.connection_lost(None)
+            errors.append(load.measurement().errors)
+        return errors
+
+    assert asyncio.run(scenario()) == [0, 1]
 
 
 def test_closed_loop_sends_as_many_requests_as_there_are():
