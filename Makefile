@@ -13,6 +13,7 @@
 # make chaos         kills, stops and abuses the real service, and accounts for every request (10 minutes)
 # make containers-lint  Dockerfile, compose file and Prometheus' rules, with what runs them (needs Docker)
 # make containers-test  builds the images, brings each way to run up, breaks it, takes it down (needs Docker; 10 minutes)
+# make swaps         what a change of model versions costs: latency meanwhile, memory
 # make lock          newer dependencies
 
 # The first Python that TensorFlow has packages for.
@@ -23,7 +24,7 @@ DEV := .venv-dev
 PEERS := .venv-peers
 RUNTIMES := .venv-runtimes
 
-.PHONY: serve check test page-test screenshot bench bench-peers bench-runtimes figures loadtest ramp soak chaos peers containers-lint \
+.PHONY: serve check test page-test screenshot bench bench-peers bench-runtimes figures swaps loadtest ramp soak chaos peers containers-lint \
 	containers-test lock clean
 
 serve: $(SERVE)/installed
@@ -70,6 +71,9 @@ soak: $(DEV)/installed
 
 chaos: $(DEV)/installed
 	TAGWERK_XLA_CACHE=$${TAGWERK_XLA_CACHE-.cache/xla} $(DEV)/bin/python -m loadtests.chaos
+
+swaps: $(DEV)/installed
+	$(DEV)/bin/python -m loadtests.swaps
 
 peers: $(PEERS)/installed
 

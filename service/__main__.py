@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from service import models
 from service.errors import ConfigurationError, TagwerkError
 from service.listening import open_socket
 from service.settings import Settings, load_settings
@@ -38,13 +39,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands.add_parser("serve", help="serve the models in the model store")
     api = commands.add_parser("api", help="speak HTTP only, for an engine at TAGWERK_ENGINE_ADDRESS")
     engine = commands.add_parser("engine", help="run the models only, at TAGWERK_ENGINE_ADDRESS")
-    commands.add_parser("models", help="list the models in the store, and check their files")
     health = commands.add_parser("health", help="say whether the service at TAGWERK_HOST and TAGWERK_PORT is ready")
     health.add_argument("--engine", action="store_true", help="the engine at TAGWERK_ENGINE_ADDRESS instead")
     add_annotate(commands.add_parser("annotate", help="tag or judge the lines of files, without a server"))
-    api.add_argument("--socket", type=int, help=argparse.SUPPRESS)  # a listening socket, from the supervisor
+    models.add_parser(commands)
     for part in (api, engine):
-        part.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)  # closes when the supervisor dies
+        part.add_argument("--socket", type=int, help=argparse.SUPPRESS)  # a listening socket, from the supervisor
+    api.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)  # closes when the supervisor dies
+    engine.add_argument("--channel", type=int, help=argparse.SUPPRESS)  # to the supervisor
     parsed = parser.parse_args(arguments)
     if parsed.command == "annotate" and (parsed.task, parsed.format) == ("classify", "conllu"):
         parser.error("CoNLL-U has no place for judgements: --format jsonl or csv")
@@ -70,7 +72,7 @@ def add_annotate(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Runs one command."""
     if parsed.command == "models":
-        return list_models(settings)
+        return models.run(parsed, settings)
     if parsed.command == "health":
         from service import health
 
@@ -79,36 +81,25 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         from service.annotate.command import Job, annotate
 
         return annotate(settings, Job(parsed.files, parsed.task, parsed.format, parsed.output, parsed.model))
-    if parsed.command == "serve" and settings.workers:
+    if parsed.command == "engine" and parsed.channel is not None:
+        from service.engine_process import run_engine
+
+        return run_engine(settings, socket.socket(fileno=parsed.socket), socket.socket(fileno=parsed.channel))
+    if parsed.command in ("api", "engine"):
+        settings.require_engine_address()
+    if parsed.command == "engine" or (parsed.command == "serve" and settings.workers):
         from service.supervisor import supervise
 
-        return supervise(settings, open_socket(settings.host, settings.port))
+        return supervise(settings, None if parsed.command == "engine" else open_socket(settings.host, settings.port))
 
     from service import processes
 
     if parsed.command == "serve":
         return processes.run_everything(settings, open_socket(settings.host, settings.port))
-    settings.require_engine_address()
     if parsed.lifeline is not None:
         processes.end_with(parsed.lifeline)
-    if parsed.command == "engine":
-        return processes.run_engine(settings)
     inherited = None if parsed.socket is None else socket.socket(fileno=parsed.socket)
     return processes.run_worker(settings, inherited or open_socket(settings.host, settings.port))
-
-
-def list_models(settings: Settings) -> int:
-    """Prints the models of the store; the status is 1 where one is broken."""
-    from service.registry import scan
-
-    versions, refused = scan(settings.model_store)
-    for version in versions:
-        print(f"{version.key}  {version.manifest.task}: {version.manifest.description}")
-        for metric in version.manifest.metrics:
-            print(f"  {metric.split}  {metric.name} {metric.value:g} {metric.unit}")
-    for state in refused:
-        print(f"{state.key}  refused: {state.reason}")
-    return 1 if refused else 0
 
 
 if __name__ == "__main__":

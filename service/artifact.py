@@ -174,7 +174,9 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
 
 
 def read_vocabularies(folder: Path, manifest: Manifest) -> dict[str, Vocabulary]:
-    """Reads the vocabularies that the manifest names."""
+    """Reads the vocabularies that the manifest names, which must be among the files that it has checksums of."""
+    if strange := set(manifest.vocabularies.values()) - manifest.files.keys():
+        raise ArtifactError(f"{folder}: {_names(strange)} not among the files of {MANIFEST}")
     try:
         return {name: Vocabulary.read(folder / file) for name, file in manifest.vocabularies.items()}
     except (OSError, ValueError, KeyError) as error:

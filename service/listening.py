@@ -1,7 +1,10 @@
-"""The socket that clients connect to. No HTTP here: the supervisor opens it, and hands it to the workers."""
+"""The sockets that clients and workers connect to. The supervisor opens them, and hands them to its processes."""
 
 import logging
+import os
 import socket
+from contextlib import suppress
+from pathlib import Path
 
 from service.errors import ConfigurationError
 
@@ -22,4 +25,31 @@ def open_socket(host: str, port: int) -> socket.socket:
         raise ConfigurationError(f"cannot listen at {where}: {error.strerror}") from None
     taken_host, taken_port = listening.getsockname()[:2]
     logging.getLogger("tagwerk").info("listening at http://%s:%d, not ready yet", taken_host, taken_port)
+    return listening
+
+
+def open_engine_socket(address: str) -> socket.socket:
+    """Opens the socket at which workers find an engine: the path of a Unix socket, or host:port.
+
+    A Unix socket is its own user's alone. Raises ConfigurationError.
+    """
+    try:
+        if "/" in address:
+            return _open_unix_socket(address)
+        host, _, port = address.rpartition(":")
+        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot listen at TAGWERK_ENGINE_ADDRESS={address}: {error}") from None
+
+
+def _open_unix_socket(path: str) -> socket.socket:
+    with suppress(FileNotFoundError):
+        Path(path).unlink()
+    listening = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # from its first moment, it is no other user's
+    try:
+        listening.bind(path)
+    finally:
+        os.umask(before)
+    listening.listen(BACKLOG)
     return listening

@@ -50,25 +50,30 @@ class Metrics:
         self.ready_workers = self._gauge("ready_workers", "Processes that speak HTTP and take requests.")
         self.restarts = self._counter("restarts", "Processes that died and were started again.", "process")
         self.model_info = self._gauge("model_info", "1 for each model version that serves.", "model", "version")
+        self.model_refused = self._gauge("model_refused", "1 for each version that is refused.", "model", "version")
+        self.swaps = self._counter("swaps", "Changes of the versions that are loaded, by how they ended.", "result")
         self.model_load_duration = self._gauge(
             "model_load_duration_seconds", "Loading, checking and compiling a model.", "model", "version"
         )
 
     def exposition(self) -> bytes:
         """Returns all metrics in Prometheus' text format, of all processes that share the folder of metrics."""
-        registry = self.registry
-        if self._shared_folder:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry, self._shared_folder)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        return generate_latest(self._everywhere())
 
     def listen(self, host: str, port: int) -> None:
         """Tells them over HTTP from a thread, for a process that serves nothing else. Raises ConfigurationError."""
         try:
-            start_http_server(port, host, self.registry)
+            start_http_server(port, host, self._everywhere())
         except OSError as error:
             where = f"TAGWERK_HOST={host} TAGWERK_ENGINE_METRICS_PORT={port}"
             raise ConfigurationError(f"cannot tell metrics at {where}: {error.strerror}") from None
+
+    def _everywhere(self) -> CollectorRegistry:
+        if not self._shared_folder:
+            return self.registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, self._shared_folder)  # type: ignore[no-untyped-call]
+        return registry
 
     def _counter(self, name: str, help: str, *labels: str) -> Counter:
         return Counter(name, help, labels, namespace="tagwerk", registry=self.registry)

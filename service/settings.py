@@ -15,6 +15,7 @@ def _parts(value: object) -> object:
 
 
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_parts)]
+Pins = Annotated[tuple[Annotated[str, Field(pattern=r"^[^/\s]+/[0-9]+$")], ...], NoDecode, BeforeValidator(_parts)]
 Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
 Origins = Annotated[
     tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...], NoDecode, BeforeValidator(_parts)
@@ -45,6 +46,18 @@ class Settings(BaseSettings):
         "tagwerk serve tells all at /metrics.",
     )
     model_store: Path = Field(Path("model_store"), description="Folder of the models.")
+    store_interval_seconds: float = Field(
+        2.0, ge=0, description="Time between two looks for new model versions; 0 takes those of the start alone."
+    )
+    keep_versions: int = Field(
+        1, ge=1, description="Versions of each model that are loaded, the newest; requests may name the older ones."
+    )
+    pins: Pins = Field(
+        (), description="Versions that serve whatever newer ones there are, comma-separated: tagger-en/2."
+    )
+    serving_file: str = Field(
+        "", description="File that tells which versions serve; empty is serving.json in the model store."
+    )
     device: Literal["auto", "cpu", "gpu"] = Field(
         "auto",
         description="Where models run. auto takes a GPU where TensorFlow sees one; gpu without one is an error.",

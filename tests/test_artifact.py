@@ -5,9 +5,8 @@ import pytest
 
 from service import artifact
 from service.artifact import Golden, new_version, read_goldens, read_manifest, verify_files, write_goldens
-from service.engine.protocol import State
-from service.errors import ArtifactError, ConfigurationError
-from service.registry import read_version, scan
+from service.errors import ArtifactError
+from service.registry import read_version
 from service.text.vocabulary import Vocabulary
 from tests.fakes import version_of
 
@@ -34,6 +33,12 @@ def test_a_version_is_read_as_it_was_written(tmp_path):
     assert write_version(tmp_path).name == "2"
 
 
+def point_at(folder: Path, vocabulary: str) -> None:
+    """Lets the manifest name a vocabulary elsewhere."""
+    content = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(content | {"vocabularies": {"words": vocabulary}}))
+
+
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
     write_version(tmp_path)
 
@@ -57,30 +62,14 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
         (lambda f: (f / "saved_model/saved_model.pb").write_bytes(b"other"), "saved_model/saved_model.pb is altered"),
         (lambda f: (f / "extra.py").write_text("import os"), "extra.py is not listed"),
         (lambda f: f.rename(f.parent / "7"), "lies in tagger-en/7"),
+        (lambda f: point_at(f, "../../secret.json"), "../../secret.json is not among the files"),
     ],
 )
 def test_a_broken_version_is_refused_with_the_reason(tmp_path, harm, reason):
     harm(write_version(tmp_path))
-    write_version(tmp_path, "sound")
-    sound, refused = scan(tmp_path)
-    assert [version.key.name for version in sound] == ["sound"]
-    assert [state.state for state in refused] == [State.REFUSED]
-    assert reason in refused[0].reason
-
-
-def test_the_newest_sound_version_of_a_model_serves(tmp_path):
-    for _ in range(3):
-        newest = write_version(tmp_path)
-    (newest / "words.json").unlink()
-    sound, refused = scan(tmp_path)
-    assert [str(version.key) for version in sound] == ["tagger-en/2"]
-    assert [str(state.key) for state in refused] == ["tagger-en/3"]
-
-
-def test_a_store_that_is_missing_or_empty_is_an_error_that_names_it(tmp_path):
-    for store in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(ConfigurationError, match=store.name):
-            scan(store)
+    (folder,) = (tmp_path / "tagger-en").iterdir()
+    with pytest.raises(ArtifactError, match=reason):
+        read_version(folder)
 
 
 def test_a_manifest_with_unknown_fields_is_refused(tmp_path):

@@ -19,7 +19,7 @@ from service.annotate.source import CHUNK_LINES, Chunk, Position
 from service.api.context import Context
 from service.backend.saved_model import TensorFlowBackend
 from service.engine.padding import Grid, PaddedBatch, Tensors, pad
-from service.registry import ModelVersion, scan
+from service.registry import ModelVersion, newest
 from service.settings import Settings, load_settings
 from service.tasks.catalog import Tagging
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -69,7 +69,7 @@ def main() -> None:
     """Loads the model twice, for each way once; says `ready`, then measures."""
     settings = load_settings()
     sys.setswitchinterval(SWITCH_SECONDS)
-    versions = choose(scan(settings.model_store)[0], Job([], "tag", "conllu"))
+    versions = choose(newest(settings.model_store), Job([], "tag", "conllu"))
     version = versions[0]
     with asyncio.Runner() as runner:
         here = runner.run(started(settings, versions))

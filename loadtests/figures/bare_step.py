@@ -11,7 +11,7 @@ from statistics import median
 from loadtests.traffic import bodies
 from service.backend.saved_model import TensorFlowBackend
 from service.engine.padding import Grid, Tensors, pad
-from service.registry import scan
+from service.registry import newest
 from service.settings import load_settings
 from service.tasks.tagging import Tagging
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -20,7 +20,7 @@ from service.text.spacy_tokenizer import SpacyTokenizer
 def main() -> None:
     """Loads the model as the engine does; says `ready`, then times."""
     settings = load_settings()
-    version = next(version for version in scan(settings.model_store)[0] if version.manifest.task == "tag")
+    version = next(version for version in newest(settings.model_store) if version.manifest.task == "tag")
     backend = TensorFlowBackend(settings.device, settings.device_threads)
     model = backend.load_sequence_model(version.folder, version.manifest)
     grid = Grid((1,), settings.length_buckets or version.manifest.length_buckets)

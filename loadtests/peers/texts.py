@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from service.api.tag import TaggedText, as_json
 from service.engine.padding import Grid, Tensors
-from service.registry import ModelVersion, scan
+from service.registry import ModelVersion, newest
 from service.settings import load_settings
 from service.tasks.tagging import Tagging
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -17,8 +17,7 @@ from service.text.tokenizer import Sentence
 
 def version_for(task: str) -> ModelVersion:
     """Returns the model that the service takes by default."""
-    versions = scan(load_settings().model_store)[0]
-    return next(version for version in versions if version.manifest.task == task)
+    return next(version for version in newest(load_settings().model_store) if version.manifest.task == task)
 
 
 def grid_for(version: ModelVersion) -> Grid:

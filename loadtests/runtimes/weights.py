@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from service.artifact import SAVED_MODEL
 from service.engine.padding import Array, Tensors
-from service.registry import scan
+from service.registry import newest
 from service.settings import load_settings
 
 HEADS = ("upos", "xpos", "feats")
@@ -36,7 +36,7 @@ class Weights:
 
 def read_weights() -> tuple[Weights, Path]:
     """Returns the weights of the tagger that the service takes by default, and its folder."""
-    versions, _ = scan(load_settings().model_store)
+    versions = newest(load_settings().model_store)
     version = next(version for version in versions if version.manifest.task == "tag")
     loaded = tf.saved_model.load(str(version.folder / SAVED_MODEL))
     found = {variable.name.removesuffix(":0"): variable.numpy() for variable in loaded.weights}

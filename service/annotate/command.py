@@ -20,10 +20,11 @@ from service.annotate.source import STDIN, Chunk, Position, Source
 from service.api.call import Call
 from service.api.context import Context, Timing
 from service.engine.protocol import State
+from service.engine_process import make_engine
 from service.errors import ArtifactError, ModelNotFound
 from service.metrics import Metrics
-from service.processes import make_engine, scan_store
 from service.registry import ModelVersion
+from service.serving import served
 from service.settings import Settings
 from service.tasks.catalog import Catalog
 from service.tasks.lemmatization import Lemmatization
@@ -51,7 +52,7 @@ class Job:
 def annotate(settings: Settings, job: Job) -> int:
     """Annotates all files; returns the exit status. Raises TagwerkError."""
     pairs = plan(job)
-    versions = choose(scan_store(settings)[0], job)
+    versions = choose(served(settings), job)
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
     console = Console(stderr=True)
@@ -130,7 +131,8 @@ async def started(settings: Settings, versions: Sequence[ModelVersion]) -> Conte
     sizes = settings.batch_sizes[-1:]
     unbounded = {"batch_sizes": sizes, "max_queue_entries": sys.maxsize, "max_queue_tokens": sys.maxsize}
     settings, metrics = settings.model_copy(update=unbounded), Metrics()
-    catalog = Catalog(versions, [], settings.length_buckets)
+    found = {version.folder: version for version in versions}
+    catalog = Catalog(settings.model_store, settings.length_buckets, read=found.__getitem__)
     engine = make_engine(settings, versions, metrics)
     await engine.start(lambda: catalog.update(engine.models()))
     for state in engine.models():

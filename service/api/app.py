@@ -63,10 +63,14 @@ def create_app(context: Context) -> FastAPI:
 async def start(context: Context) -> None:
     """Starts the engine and offers its models. An engine that cannot start ends the process, with the reason."""
 
+    was = State.STARTING
+
     def on_change() -> None:
+        nonlocal was
         context.catalog.update(context.engine.models())
         context.note_readiness()
-        if context.engine.state() is State.READY:
+        before, was = was, context.engine.state()
+        if was is State.READY and before is not State.READY:
             log.info("ready: http://%s:%d, documentation at /docs", context.settings.host, context.settings.port)
 
     try:

@@ -28,7 +28,7 @@ class ModelMetadata(BaseModel):
     """What a model reads and gives."""
 
     name: str = Field(description="Its name.", examples=["tagger-en"])
-    versions: list[str] = Field(description="The version that serves.", examples=[["1"]])
+    versions: list[str] = Field(description="The versions that are loaded.", examples=[["1"]])
     platform: str = Field(description="What runs it.", examples=["tensorflow_savedmodel"])
     inputs: list[TensorMetadata] = Field(description="What it reads.", examples=[[]])
     outputs: list[TensorMetadata] = Field(description="What it gives.", examples=[[]])
@@ -88,8 +88,10 @@ async def ready(request: Request) -> Response:
 @router.get("/models/{name}/versions/{version}", summary="A version of a model", responses=NOT_FOUND)
 async def metadata(request: Request, name: str, version: str | None = None) -> ModelMetadata:
     """Describes what a model reads and gives."""
-    model = find(context(request), name, version)
-    versions = [model.version.manifest.version]
+    here = context(request)
+    model = find(here, name, version)
+    known = here.catalog.states
+    versions = [s.key.version for s in known if s.key.name == model.version.key.name and s.state is State.READY]
     inputs, outputs = list(model.inputs), list(model.outputs)
     return ModelMetadata(name=name, versions=versions, platform="tensorflow_savedmodel", inputs=inputs, outputs=outputs)
 

@@ -172,7 +172,7 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     prompts = [_text(task, prompt) for prompt in body.prompt]
     if body.echo and body.logprobs is not None:
         raise InvalidInput("/logprobs", f"got {body.logprobs} with echo", "null, or no echo: a prompt has no logprobs")
-    wish = _translated(body, prompts)
+    wish = _translated(body, task, prompts)
     answer = Answer(task.version, prompts, wish, echo=bool(body.echo))
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
@@ -263,11 +263,11 @@ def _logprobs(choices: list[dict[str, Any]], start: int) -> dict[str, Any]:
     }
 
 
-def _translated(body: CompletionRequest, prompts: list[str]) -> schemas.GenerateRequest:
+def _translated(body: CompletionRequest, task: TextGeneration, prompts: list[str]) -> schemas.GenerateRequest:
     """Returns the request in the service's own words; null is the default."""
-    same = ("model", "max_tokens", "temperature", "top_p", "top_k", "n", "stop", "seed", "logprobs")
+    same = ("max_tokens", "temperature", "top_p", "top_k", "n", "stop", "seed", "logprobs")
     wishes = {name: value for name in same if (value := getattr(body, name)) is not None}
-    return schemas.GenerateRequest(prompt=[*prompts], **({"max_tokens": 16} | wishes))
+    return schemas.GenerateRequest(model=str(task.version.key), prompt=[*prompts], **({"max_tokens": 16} | wishes))
 
 
 def _text(task: TextGeneration, prompt: str | list[int]) -> str:
@@ -282,7 +282,8 @@ def _text(task: TextGeneration, prompt: str | list[int]) -> str:
 
 
 def _completing(here: Context) -> list[TextGeneration]:
-    return here.catalog.all(TextGeneration)
+    names = dict.fromkeys(task.version.key.name for task in here.catalog.all(TextGeneration))
+    return [here.catalog.find(TextGeneration, name) for name in names]
 
 
 def _model(version: ModelVersion) -> Model:

@@ -30,7 +30,8 @@ class Request(BaseModel):
 
     model: str | None = Field(
         None,
-        description="Name of the model, one of those of /models; by default the first that does the task.",
+        description="Name of the model, one of those of /models, or its name and version: tagger-en/2. By default the"
+        " first that does the task, in the version that serves.",
         examples=[None],
     )
 

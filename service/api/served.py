@@ -6,7 +6,6 @@ read token ids as their manifest has them.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from service.engine.padding import Array
 from service.engine.protocol import State
 from service.errors import EngineUnavailable, InvalidInput, ModelNotFound, TooLarge
 from service.registry import ModelVersion
+from service.tasks.catalog import AnyTask
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
@@ -54,33 +54,26 @@ class Served:
 
 
 def find(here: Context, name: str, version: str | None) -> Served:
-    """Returns a model by its name. Raises ModelNotFound, or EngineUnavailable where it may still come."""
-    found = models(here)
-    if name not in found:
-        if any(state.state is State.STARTING for state in here.catalog.states):
-            raise EngineUnavailable("the models are still being loaded")
-        raise ModelNotFound(f"no model {name[:100]!r} is loaded; there is: {', '.join(found) or 'none'}")
-    served = found[name]()
-    serving = served.version.manifest.version
-    if version not in (None, serving):
-        raise ModelNotFound(f"version {str(version)[:40]!r} of {name} is not loaded; there is: {serving}")
-    return served
+    """Returns a model by its name, in the version that serves unless another is named.
 
-
-def models(here: Context) -> dict[str, Callable[[], Served]]:
-    """Returns the models that are loaded, by name."""
-    found: dict[str, Callable[[], Served]] = {}
-    for tagging in here.catalog.all(Tagging):
-        name = tagging.version.manifest.name
-        found[name] = partial(tagger, tagging)
-        found[name + IDS] = partial(reader_of_ids, tagging)
-    for sentiment in here.catalog.all(Sentiment):
-        name = sentiment.version.manifest.name
-        found[name] = partial(classifier, sentiment)
-        found[name + IDS] = partial(reader_of_ids, sentiment)
-    for generation in here.catalog.all(TextGeneration):
-        found[generation.version.manifest.name] = partial(generator, generation)
-    return found
+    Raises ModelNotFound, or EngineUnavailable where it may still come.
+    """
+    catalog, base = here.catalog, name.removesuffix(IDS)
+    wished = base if version is None else f"{base}/{version}"
+    tasks: list[AnyTask] = [*catalog.all(Tagging), *catalog.all(Sentiment), *catalog.all(TextGeneration)]
+    kinds = {type(task) for task in tasks if task.version.key.name == base}
+    if Tagging in kinds:
+        tagging = catalog.find(Tagging, wished)
+        return tagger(tagging) if name == base else reader_of_ids(tagging)
+    if Sentiment in kinds:
+        sentiment = catalog.find(Sentiment, wished)
+        return classifier(sentiment) if name == base else reader_of_ids(sentiment)
+    if TextGeneration in kinds and name == base:
+        return generator(catalog.find(TextGeneration, wished))
+    if not catalog.states or any(state.state is State.STARTING for state in catalog.states):
+        raise EngineUnavailable("the models are still being loaded")
+    names = dict.fromkeys(task.version.key.name for task in tasks)
+    raise ModelNotFound(f"no model {name[:100]!r} is loaded; there is: {', '.join(names) or 'none'}")
 
 
 def described(name: str, datatype: str, *shape: int) -> TensorMetadata:
@@ -96,7 +89,7 @@ def tagger(task: Tagging) -> Served:
 
     async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         refuse(parameters)
-        body = schemas.TagRequest(model=task.version.manifest.name, text=given["text"].array.tolist())
+        body = schemas.TagRequest(model=str(task.version.key), text=given["text"].array.tolist())
         tagging, texts = await tag(call, body)
         results = as_json(tagging, problem.all_accepted(texts), "code_points")["results"]
         return [strings("sentences", [to_json(result).decode() for result in results])]
@@ -110,7 +103,7 @@ def classifier(task: Sentiment) -> Served:
 
     async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         refuse(parameters)
-        body = schemas.ClassifyRequest(model=task.version.manifest.name, text=given["text"].array.tolist())
+        body = schemas.ClassifyRequest(model=str(task.version.key), text=given["text"].array.tolist())
         results = problem.all_accepted((await judge(call, body))[1])
         probabilities = np.array([[result["scores"][label] for label in labels] for result in results], np.float32)
         found = strings("label", [result["label"] for result in results])
@@ -124,7 +117,7 @@ def generator(task: TextGeneration) -> Served:
     """Prompts to their continuations; the parameters are the fields of /generate."""
 
     async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
-        wish = {"model": task.version.manifest.name, "prompt": given["text"].array.tolist()}
+        wish = {"model": str(task.version.key), "prompt": given["text"].array.tolist()}
         if mine := parameters.keys() & {*wish, "stream", "logprobs"}:
             raise InvalidInput(f"/parameters/{min(mine)}", "not for this protocol", "the other fields of /generate")
         try:

@@ -24,6 +24,10 @@ class ModelSummary(BaseModel):
     reason: str | None = Field(description="Why it is refused.", examples=[None])
     task: str | None = Field(description="What it does: tag, classify, generate or lemmatize.", examples=["tag"])
     description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])
+    share: float = Field(
+        description="Part of the requests for the model that it answers where they name no version, 0 to 1.",
+        examples=[1.0],
+    )
     default: bool = Field(description="Whether it answers requests that name no model.", examples=[True])
 
 
@@ -62,16 +66,19 @@ async def models(request: Request) -> ModelList:
 
 
 @router.get("/models/{name}", summary="One model", responses={404: RESPONSES[404]})
-async def model(name: str, request: Request) -> ModelDetail:
-    """Describes the newest version of a model: its state and its manifest."""
+@router.get("/models/{name}/{version}", summary="One version of a model", responses={404: RESPONSES[404]})
+async def model(name: str, request: Request, version: str | None = None) -> ModelDetail:
+    """Describes a version of a model, or the one that serves: its state and its manifest."""
     here = context(request)
-    found = [state for state in here.catalog.states if state.key.name == name]
+    keys = [state.key for state in here.catalog.states]
+    found = [s for s in here.catalog.states if s.key.name == name and version in (None, s.key.version)]
     if not found:
-        names = ", ".join(dict.fromkeys(state.key.name for state in here.catalog.states))
-        raise ModelNotFound(f"no model {name!r} is in the store; there is: {names}")
-    best = next((state for state in found if state.state is State.READY), found[-1])
-    version = here.catalog.version(best)
-    manifest = version.manifest.model_dump(mode="json") if version else None
+        names = ", ".join(dict.fromkeys(key.name if version is None else str(key) for key in keys))
+        wished = name if version is None else f"{name}/{version}"
+        raise ModelNotFound(f"no model {wished[:100]!r} is known; there is: {names or 'none'}")
+    best = max(found, key=lambda state: (state.state is State.READY, state.share))
+    described = here.catalog.version(best)
+    manifest = described.manifest.model_dump(mode="json") if described else None
     return ModelDetail(**summary(here, best).model_dump(), manifest=manifest)
 
 
@@ -117,5 +124,6 @@ def summary(here: Context, state: ModelState) -> ModelSummary:
         reason=state.reason,
         task=version.manifest.task if version else None,
         description=version.manifest.description if version else None,
+        share=state.share if state.state is State.READY else 0.0,
         default=version is not None and here.catalog.is_default(version),
     )

@@ -10,6 +10,7 @@ from typing import Protocol
 from service.backend.base import Backend
 from service.engine.loader import Generator, Loader, Sequences
 from service.engine.padding import pad, unpad
+from service.engine.patience import Call, call_here
 from service.engine.protocol import Generation, Inference, ModelKey, ModelState, Sampled, State
 from service.engine.queue import Job
 from service.engine.scheduler import Batch, Scheduler
@@ -53,6 +54,7 @@ class Driver:
         metrics: Metrics,
         listener: Listener,
         clock: Callable[[], float] = time.monotonic,
+        call: Call = call_here,
     ) -> None:
         self._settings = settings
         self._versions = {version.key: version for version in versions}
@@ -60,6 +62,7 @@ class Driver:
         self._metrics = metrics
         self._listener = listener
         self._clock = clock
+        self._call = call
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._scheduler = Scheduler(clock, settings.max_queue_entries, settings.max_queue_tokens)
@@ -128,8 +131,8 @@ class Driver:
             log.info("loads and compiles %s", key)
             begun = self._clock()
             try:
-                self._take_over(key, loader.load(backend, version))
-            except ArtifactError as error:
+                self._take_over(key, self._call(partial(loader.load, backend, version)))
+            except (ArtifactError, DeviceFailed) as error:
                 self.models[key] = ModelState(key, State.REFUSED, str(error))
                 log.error("refused %s: %s", key, error)
                 continue

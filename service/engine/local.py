@@ -3,13 +3,15 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from service.backend.base import Backend
 from service.engine.deadline import expire
 from service.engine.driver import Driver
-from service.engine.protocol import Generation, Inference, ModelState, Outcome, Sampled, State
+from service.engine.patience import Call, call_here
+from service.engine.protocol import Generation, Inference, ModelKey, ModelState, Outcome, Sampled, State
 from service.engine.queue import Job
 from service.engine.slots import Stream
 from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
@@ -29,10 +31,16 @@ class LocalEngine:
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
         loading: Callable[[Callable[[], bool]], AbstractContextManager[None]] = lambda stopped: nullcontext(),
+        call: Call = call_here,
     ) -> None:
-        """Models are loaded in the context of `loading`, which learns whether the engine is told to stop meanwhile."""
+        """Models are loaded in the context of `loading`, which learns whether the engine is told to stop meanwhile.
+
+        `call` says with what patience each of them is.
+        """
         self._loading = loading
-        self._driver = Driver(settings, versions, make_backend, metrics, self, clock)
+        self._driver = Driver(settings, versions, make_backend, metrics, self, clock, call)
+        self._shares: Mapping[ModelKey, float] | None = None
+        self._others: Sequence[ModelState] = ()
         self._clock = clock
         self._waiters: dict[Job, asyncio.Future[None]] = {}
         self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError]] = {}
@@ -45,7 +53,15 @@ class LocalEngine:
 
     def models(self) -> list[ModelState]:
         """Lists the model versions that it has, or refused."""
-        return list(self._driver.models.values())
+        states = list(self._driver.models.values())
+        if self._shares is None:
+            return states
+        shared = [replace(state, share=self._shares.get(state.key, 0.0)) for state in states]
+        return shared + [state for state in self._others if state.key not in self._driver.models]
+
+    def direct(self, shares: Mapping[ModelKey, float], others: Sequence[ModelState]) -> None:
+        """Sets the share of requests that each version is to have; `others` are reported, though they are not here."""
+        self._shares, self._others = shares, others
 
     async def start(self, on_change: Callable[[], None]) -> None:
         """Loads and compiles everything; returns when ready. Raises ConfigurationError."""

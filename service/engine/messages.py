@@ -11,7 +11,7 @@ import numpy as np
 
 from service import errors
 from service.engine.padding import Array, Tensors
-from service.engine.protocol import Sampled, State
+from service.engine.protocol import ModelKey, ModelState, Sampled, State
 
 
 class Message(msgspec.Struct, tag=True, array_like=True, frozen=True):
@@ -85,7 +85,7 @@ class Report(Message, frozen=True):
     """Engine: its state and its models', to each worker that comes and whenever they change. `id` is 0."""
 
     state: State
-    models: list[tuple[str, str, State, str | None]]
+    models: list[tuple[str, str, State, str | None, float]]  # name, version, state, reason, share
 
 
 AnyMessage = Infer | Generate | Cancel | Done | Token | Failed | Report
@@ -115,6 +115,19 @@ class Unframer:
             content = bytes(self._buffer[4:end])
             del self._buffer[:end]
             yield from _decoder.decode(content)
+
+
+def report(state: State, models: Iterable[ModelState]) -> Report:
+    """Returns the report of an engine."""
+    return Report(0, state, [(m.key.name, m.key.version, m.state, m.reason, m.share) for m in models])
+
+
+def states_of(message: Report) -> list[ModelState]:
+    """Returns the states of the models in a report."""
+    return [
+        ModelState(ModelKey(name, version), state, reason, share)
+        for name, version, state, reason, share in message.models
+    ]
 
 
 def pack(tensors: Tensors) -> dict[str, Packed]:

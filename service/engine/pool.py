@@ -55,8 +55,8 @@ class EnginePool:
     async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
         """Yields the tokens that one engine generates; see `Engine.generate`."""
         engine = self._least(self._texts, request.model)
-        self._texts[engine] += 1
         text = engine.generate(request)
+        self._texts[engine] += 1
         try:
             async for sampled in text:
                 yield sampled
@@ -70,5 +70,5 @@ class EnginePool:
 
     def _least(self, load: dict[Engine, int], model: ModelKey) -> Engine:
         ready = [engine for engine in self._engines if engine.state() is State.READY]
-        having = [engine for engine in ready if ModelState(model, State.READY) in engine.models()]
+        having = [e for e in ready if any(m.key == model and m.state is State.READY for m in e.models())]
         return min(having or ready or self._engines, key=load.__getitem__)

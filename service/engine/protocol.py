@@ -24,6 +24,7 @@ class State(StrEnum):
 
     STARTING = "starting"
     READY = "ready"
+    SUPERSEDED = "superseded"  # it answers until its callers have found the engine that takes its place
     DRAINING = "draining"
     REFUSED = "refused"
     STOPPED = "stopped"
@@ -31,11 +32,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A model version and whether it serves; `reason` says why one is refused."""
+    """A model version and whether it serves; `reason` says why one is refused.
+
+    `share` is the part of the requests for the model, 0 to 1, that name no version and go to this one.
+    """
 
     key: ModelKey
     state: State
     reason: str | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Offers an engine to api workers over a socket."""
 
 import asyncio
-import os
+import socket
 import time
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from service.engine.messages import (
     Token,
     failed,
     pack,
+    report,
     unpack,
 )
-from service.engine.protocol import Engine, Generation, Inference, ModelKey
+from service.engine.protocol import Engine, Generation, Inference, ModelKey, State
 from service.errors import TagwerkError
 
 
@@ -28,20 +29,21 @@ class EngineServer:
     """Runs what workers ask for on an engine. A worker that goes away takes its requests with it."""
 
     def __init__(self, engine: Engine) -> None:
+        self.superseded = False  # another engine takes workers at the same address
         self._engine = engine
         self._running: dict[Connection, dict[int, asyncio.Task[None]]] = {}
 
-    async def listen(self, address: str) -> asyncio.Server:
-        """Listens on the path of a Unix socket, which its own user alone may use, or on host:port."""
+    async def listen(self, listening: socket.socket) -> asyncio.Server:
+        """Takes workers who come to a listening socket, see `service.listening.open_engine_socket`."""
         loop = asyncio.get_running_loop()
-        if "/" not in address:
-            host, port = address.rsplit(":", 1)
-            return await loop.create_server(self._make_connection, host, int(port))
-        with suppress(FileNotFoundError):
-            os.unlink(address)  # noqa: PTH108 (a moment's work, as are the next ones)
-        server = await loop.create_unix_server(self._make_connection, address)
-        os.chmod(address, 0o600)  # noqa: PTH101
-        return server
+        if listening.family == socket.AF_UNIX:
+            return await loop.create_unix_server(self._make_connection, sock=listening)
+        return await loop.create_server(self._make_connection, sock=listening)
+
+    @property
+    def workers(self) -> int:
+        """How many are connected."""
+        return len(self._running)
 
     def report(self) -> None:
         """Tells every worker the state of the engine and its models."""
@@ -89,8 +91,8 @@ class EngineServer:
         return Done(message.id, outputs, outcome.queue_seconds, outcome.inference_seconds, outcome.batch_size)
 
     def _report(self) -> Report:
-        models = [(m.key.name, m.key.version, m.state, m.reason) for m in self._engine.models()]
-        return Report(0, self._engine.state(), models)
+        state = State.SUPERSEDED if self.superseded else self._engine.state()
+        return report(state, self._engine.models())
 
 
 def generation_of(message: Generate) -> Generation:

@@ -21,7 +21,7 @@ PAGE = "https://example.org"
 def ask(origins: tuple[str, ...], method: str, **headers: str) -> httpx.Response:
     settings, metrics = Settings(cors_origins=origins), Metrics()
     engine = LocalEngine(settings, [], Device, metrics)
-    app = create_app(Context(settings, metrics, engine, Catalog([], [], (8,)), SpacyTokenizer()))
+    app = create_app(Context(settings, metrics, engine, Catalog(settings.model_store), SpacyTokenizer()))
 
     async def send() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:

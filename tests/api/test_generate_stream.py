@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 
@@ -152,7 +153,7 @@ def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
 
     monkeypatch.setattr(generation, "HEARTBEAT_SECONDS", 0.01)
     version = replace(version_of("lm", "generate"), vocabularies={"characters": Vocabulary(list("ab"))})
-    catalog = Catalog([version], [], (8,))
+    catalog = Catalog(Path("nowhere"), read=lambda folder: version)
     catalog.update([ModelState(version.key, State.READY)])
     engine = Slow()
     here = Context(Settings(), Metrics(), engine, catalog, SpacyTokenizer())

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -195,7 +196,8 @@ def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_wit
 
     version = version_of("judge", "classify")
     version = replace(version, manifest=version.manifest.model_copy(update={"labels": {"sentiment": ("a", "b")}}))
-    catalog = Catalog([replace(version, vocabularies={"words": Vocabulary(["a"])})], [], (8,))
+    version = replace(version, vocabularies={"words": Vocabulary(["a"])})
+    catalog = Catalog(Path("nowhere"), read=lambda folder: version)
     catalog.update([ModelState(version.key, State.READY)])
     metrics = Metrics()
     app = create_app(Context(Settings(), metrics, LocalEngine(Settings(), [], Device, metrics), catalog, Broken()))

@@ -26,6 +26,7 @@ from service.errors import (
     ModelNotFound,
     Overloaded,
 )
+from service.listening import open_engine_socket
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.fakes import Device, failing, version_of
@@ -53,7 +54,7 @@ async def remote_engine(device: Device, settings: Settings = SETTINGS) -> AsyncI
         address = f"{folder}/engine"
         async with local_engine(device, settings) as behind:
             server = EngineServer(behind)
-            listening = await server.listen(address)
+            listening = await server.listen(open_engine_socket(address))
             made = RemoteEngine(address)
             await made.start(lambda: None)
             await until(lambda: made.state() is State.READY)
@@ -401,7 +402,7 @@ def test_an_engine_that_goes_away_fails_what_is_under_way_at_once_and_is_found_a
                 await made.infer(request([1]))
             async with local_engine(device) as behind:
                 server = EngineServer(behind)
-                listening = await server.listen(address)
+                listening = await server.listen(open_engine_socket(address))
                 await until(lambda: made.state() is State.READY)
                 held = await hold(device, made)
                 text = made.generate(prompt(1, max_tokens=10**6))
@@ -415,7 +416,7 @@ def test_an_engine_that_goes_away_fails_what_is_under_way_at_once_and_is_found_a
                         await task
                 assert made.state() is State.STARTING
                 device.go.set()
-                again = await server.listen(address)
+                again = await server.listen(open_engine_socket(address))
                 await until(lambda: made.state() is State.READY)
                 assert int((await made.infer(request([5]))).outputs[0]["sum"]) == 5
                 assert changes == [State.READY, State.STARTING, State.READY]
@@ -431,7 +432,7 @@ def test_a_worker_that_goes_away_takes_its_requests_with_it():
             device = Device()
             async with local_engine(device) as behind:
                 server = EngineServer(behind)
-                listening = await server.listen(f"{folder}/engine")
+                listening = await server.listen(open_engine_socket(f"{folder}/engine"))
                 stays, goes = RemoteEngine(f"{folder}/engine"), RemoteEngine(f"{folder}/engine")
                 for made in (stays, goes):
                     await made.start(lambda: None)
@@ -458,7 +459,7 @@ def test_a_peer_that_talks_nonsense_is_hung_up_on():
     async def test():
         with tempfile.TemporaryDirectory() as folder:
             async with local_engine(Device()) as behind:
-                listening = await EngineServer(behind).listen(f"{folder}/engine")
+                listening = await EngineServer(behind).listen(open_engine_socket(f"{folder}/engine"))
                 reader, writer = await asyncio.open_unix_connection(f"{folder}/engine")
                 writer.write((9).to_bytes(4, "big") + b"nonsense!")
                 await reader.read()  # the report, and then the end

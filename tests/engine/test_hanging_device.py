@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from service import processes
+from service import engine_process
 from service.errors import DeadlineExceeded, Overloaded
 from tests.engine.test_engines import hold, local_engine, request, run
 from tests.fakes import Device
@@ -33,18 +33,18 @@ def test_while_the_device_hangs_deadlines_hold_and_the_queue_stays_bounded():
 
 def test_an_engine_whose_device_hangs_ends_so_that_it_is_started_again(monkeypatch):
     statuses = []
-    monkeypatch.setattr(processes.os, "_exit", statuses.append)
+    monkeypatch.setattr(engine_process.os, "_exit", statuses.append)
 
     async def test():
         device = Device()
         async with local_engine(device) as made:
-            watching = asyncio.create_task(processes.end_if_the_device_hangs(made, 0.05))
+            watching = asyncio.create_task(engine_process.end_if_the_device_hangs(made, 0.05))
             await asyncio.sleep(0.2)
             assert made.step_seconds() == 0
             assert not watching.done(), "an idle device does not hang"
             held = await hold(device, made)
             await watching
-            assert statuses == [processes.EXIT_HUNG]
+            assert statuses == [engine_process.EXIT_HUNG]
             device.go.set()
             await held
 

@@ -1,0 +1,40 @@
+"""Work that may take its time, so as not to disturb who serves meanwhile."""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+LEAST_PRIORITY = 19  # niceness
+
+
+class Call(Protocol):
+    """Calls a function and returns what it returns."""
+
+    def __call__(self, work: Callable[[], T], /) -> T:
+        """Calls it."""
+
+
+def call_here(work: Callable[[], T]) -> T:
+    """Calls a function."""
+    return work()
+
+
+def call_patiently(work: Callable[[], T]) -> T:
+    """Calls a function in a thread that runs when nobody else wants the processor, as do the threads that it starts.
+
+    A thread of its own, since only a privileged one can take its priority back. On Linux niceness is the thread's.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="patient", daemon=True).start()
+    return done.result()

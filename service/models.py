@@ -1,0 +1,82 @@
+"""The command `tagwerk models`: what is in the store, and which versions serve."""
+
+import argparse
+import re
+from typing import Any
+
+from service.registry import Registry, read_version
+from service.serving import Desk, read_choices, resolve, serving_path
+from service.settings import Settings
+
+FOLLOWS = "a service that uses the store follows within TAGWERK_STORE_INTERVAL_SECONDS"
+
+
+def add_parser(commands: Any) -> None:
+    """Describes the command to argparse."""
+    parser = commands.add_parser("models", help="list the models in the store, check them, say which versions serve")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions.add_parser("list", help="list the versions, and check their files (the default)")
+    use = actions.add_parser("use", help="serve a version, whatever newer ones there are")
+    use.add_argument("model", help="tagger-en/2; tagger-en alone follows the newest again")
+    back = actions.add_parser("rollback", help="serve the version before the one that serves")
+    back.add_argument("model", help="tagger-en")
+    canary = actions.add_parser("canary", help="give a version a part of the requests")
+    canary.add_argument("model", type=versioned, help="tagger-en/3; it need not be there yet")
+    canary.add_argument("share", type=share, help="0.1 is a tenth; 0 ends it")
+
+
+def versioned(text: str) -> str:
+    """Reads a model's name and version."""
+    if not re.fullmatch(r"[^/]+/[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"name a version, as tagger-en/3, not {text!r}")
+    return text
+
+
+def share(text: str) -> float:
+    """Reads a share."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"a share is from 0 to 1, not {text}")
+    return value
+
+
+def run(parsed: argparse.Namespace, settings: Settings) -> int:
+    """Runs the command; returns its exit status. Raises ConfigurationError, ModelNotFound."""
+    if parsed.action in (None, "list"):
+        return list_models(settings)
+    desk = Desk(settings)
+    name, _, version = parsed.model.partition("/")
+    if parsed.action == "use":
+        choice = desk.use(name, version or None)
+    elif parsed.action == "rollback":
+        choice = desk.roll_back(name)
+    else:
+        choice = desk.canary(name, version, parsed.share)
+    canary = f", {choice.canary.share:.0%} of the requests to {choice.canary.version}" if choice.canary else ""
+    print(f"{name}: {choice.version or 'the newest version'} serves{canary}; {FOLLOWS}")
+    return 0
+
+
+def list_models(settings: Settings) -> int:
+    """Prints the versions in the store and what serves; the status is 1 where one is broken."""
+    registry = Registry(settings.model_store)
+    serving = resolve(registry, read_choices(serving_path(settings)), settings)
+    broken = {state.key: state.reason for state in serving.refused}
+    for key in (key for keys in registry.keys().values() for key in keys):
+        if reason := registry.fault(key):
+            broken[key] = reason
+            continue
+        manifest = read_version(registry.folder(key)).manifest
+        print(f"{key}  {manifest.task}: {manifest.description}{in_words(serving.shares.get(key))}")
+        for metric in manifest.metrics:
+            print(f"  {metric.split}  {metric.name} {metric.value:g} {metric.unit}")
+    for key, reason in broken.items():
+        print(f"{key}  refused: {reason}")
+    return 1 if broken else 0
+
+
+def in_words(share: float | None) -> str:
+    """Says what part of the requests a version has."""
+    if share is None:
+        return ""
+    return f" [{share:.0%} of the requests]" if share else " [for requests that name it]"

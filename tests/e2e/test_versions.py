@@ -1,0 +1,244 @@
+"""Versions come, go and take over while requests are answered: the real processes, with tiny models."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT, Server, start_server
+from tests.e2e.test_processes import answers, children
+from tests.e2e.test_server import metric, rewrite_checksums, wait_until
+from tests.tiny_store import NAME, copy_version, make_versions
+
+SETTINGS = {
+    "TAGWERK_BATCH_SIZES": "1,8",
+    "TAGWERK_LENGTH_BUCKETS": "8",
+    "TAGWERK_WORKERS": "2",
+    "TAGWERK_STORE_INTERVAL_SECONDS": "0.2",
+    "TAGWERK_KEEP_VERSIONS": "2",
+}
+BODY = {"text": ["The dog sees the cat. The bird feeds a child.", "A teacher likes the very very very long day today."]}
+SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with the versions 1, 2 and 3 to copy from."""
+    return make_versions(tmp_path_factory.mktemp("made"), 3) / NAME
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> Path:
+    """Returns a store with version 1."""
+    (tmp_path / "store" / NAME).mkdir(parents=True)
+    copy_version(made / "1", tmp_path / "store" / NAME / "1")
+    return tmp_path / "store"
+
+
+def model_states(server: Server) -> dict[str, dict[str, Any]]:
+    return {model["version"]: model for model in httpx.get(f"{server.url}/models").json()["models"]}
+
+
+def serves(server: Server, version: str) -> bool:
+    """True once each worker serves a version."""
+    return all(model_states(server).get(version, {}).get("share") == 1.0 for _ in range(10))
+
+
+def choose(store: Path, *arguments: str) -> None:
+    """Runs `tagwerk models`."""
+    command = [sys.executable, "-m", "service", "models", *arguments]
+    subprocess.run(command, env=os.environ | {"TAGWERK_MODEL_STORE": str(store)}, cwd=ROOT, check=True)
+
+
+class Load:
+    """Clients that ask without a pause, and everything that they were told."""
+
+    def __init__(self, server: Server, clients: int = 6) -> None:
+        self.answers: list[dict[str, Any]] = []
+        self.statuses: Counter[int] = Counter()
+        self._url = server.url
+        self._clients = clients
+        self._over = asyncio.Event()
+
+    async def _ask(self) -> None:
+        async with httpx.AsyncClient(base_url=self._url, timeout=30) as client:
+            while not self._over.is_set():
+                response = await client.post("/tag", json=BODY)
+                self.statuses[response.status_code] += 1
+                if response.status_code == 200:
+                    self.answers.append(response.json())
+
+    async def while_(self, *steps: Any) -> None:
+        """Asks while the steps are done, one after the other, in a thread."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._clients):
+                group.create_task(self._ask())
+            try:
+                for step in steps:
+                    await asyncio.to_thread(step)
+                enough = len(self.answers) + 50
+                while len(self.answers) < enough:
+                    await asyncio.sleep(0.01)
+            finally:
+                self._over.set()
+
+
+def confidences(answer: dict[str, Any]) -> list[float]:
+    return [t["confidence"] for result in answer["results"] for s in result["sentences"] for t in s["tokens"]]
+
+
+def check_unmixed(server: Server, answers: list[dict[str, Any]]) -> set[str]:
+    """Checks that each answer is wholly of the version that it names; returns the versions."""
+    versions = {answer["version"] for answer in answers}
+    alone = {}
+    for version in versions:
+        asked = httpx.post(f"{server.url}/tag", json=BODY | {"model": f"{NAME}/{version}"}).json()
+        assert asked["version"] == version
+        alone[version] = confidences(asked)
+    for answer in answers:
+        assert confidences(answer) == pytest.approx(alone[answer["version"]], abs=1e-4)
+    return versions
+
+
+@pytest.mark.parametrize("engines", ["1", "2"])
+def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, tmp_path, engines):
+    settings = SETTINGS | {"TAGWERK_ENGINES": engines}
+    with start_server(tmp_path / "log", **settings, TAGWERK_MODEL_STORE=str(store)) as server:
+        server.wait_until_ready()
+        before = children(server.process.pid)["engine"]
+        load = Load(server)
+        asyncio.run(
+            load.while_(
+                lambda: copy_version(made / "2", store / NAME / "2"),
+                lambda: wait_until(lambda: serves(server, "2"), SECONDS),
+            )
+        )
+        assert set(load.statuses) == {200}
+        assert check_unmixed(server, load.answers) == {"1", "2"}
+        first, second = confidences(load.answers[0]), confidences(load.answers[-1])
+        assert first != pytest.approx(second, abs=1e-3), "the versions cannot be told apart"
+        wait_until(lambda: not Path(f"/proc/{before}").exists(), SECONDS)
+        assert metric(server.url, 'tagwerk_model_info{model="tagger-tiny",version="2"}') == int(engines)
+        assert metric(server.url, 'tagwerk_swaps_total{result="done"}') == 1
+        assert metric(server.url, "tagwerk_restarts_total") == 0
+        assert server.stop() == 0
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_a_broken_version_never_takes_over_and_is_tried_again_when_it_is_whole(store, made, tmp_path):
+    with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as server:
+        server.wait_until_ready()
+        engine = children(server.process.pid)["engine"]
+        half = store / NAME / "2"
+        half.mkdir()
+        for name in ("manifest.json", "words.json"):
+            shutil.copy(made / "2" / name, half / name)
+        wait_until(lambda: model_states(server).get("2", {}).get("state") == "refused")
+        assert "missing" in model_states(server)["2"]["reason"]
+        other = copy_version(made / "3", store / NAME / ".3")
+        spoil_goldens(other)
+        manifest = json.loads((other / "manifest.json").read_text())
+        (other / "manifest.json").write_text(json.dumps(manifest | {"version": "3"}))
+        other.rename(store / NAME / "3")
+        wait_until(lambda: model_states(server).get("3", {}).get("state") == "refused", SECONDS)
+        assert "golden 1" in model_states(server)["3"]["reason"]
+        assert f"refused {NAME}/3: " in server.log.read_text()
+        assert metric(server.url, f'tagwerk_model_refused{{model="{NAME}",version="3"}}') == 1
+        assert metric(server.url, 'tagwerk_swaps_total{result="refused"}') == 1
+        assert httpx.post(f"{server.url}/tag", json=BODY).json()["version"] == "1"
+        assert children(server.process.pid)["engine"] == engine, "the engine that serves is the same"
+        shutil.copytree(made / "2", half, dirs_exist_ok=True)
+        wait_until(lambda: serves(server, "2"), SECONDS)
+        assert httpx.post(f"{server.url}/tag", json=BODY).json()["version"] == "2"
+        assert metric(server.url, f'tagwerk_model_refused{{model="{NAME}",version="2"}}') == 0
+        assert server.stop() == 0
+
+
+def spoil_goldens(folder: Path) -> None:
+    """Lets the goldens say something else than the network, with checksums that fit."""
+    golden = json.loads((folder / "goldens.jsonl").read_text().splitlines()[0])
+    golden["outputs"] = {name: [[0.5] * len(row) for row in rows] for name, rows in golden["outputs"].items()}
+    (folder / "goldens.jsonl").write_text(json.dumps(golden) + "\n")
+    rewrite_checksums(folder)
+
+
+def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path):
+    copy_version(made / "2", store / NAME / "2")
+    with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as server:
+        server.wait_until_ready()
+        engine = children(server.process.pid)["engine"]
+
+        def ask(model: str | None = None) -> httpx.Response:
+            return httpx.post(f"{server.url}/tag", json=BODY | ({"model": model} if model else {}))
+
+        assert ask().json()["version"] == "2"
+        assert ask(f"{NAME}/1").json()["version"] == "1"
+        unknown = ask(f"{NAME}/9")
+        assert unknown.status_code == 404
+        assert f"{NAME}/2, {NAME}/1" in unknown.json()["detail"]
+        body = {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["A dog."]}]}
+        for path, version in ((NAME, "2"), (f"{NAME}/versions/1", "1")):
+            answer = httpx.post(f"{server.url}/v2/models/{path}/infer", json=body).json()
+            assert answer["model_version"] == version
+
+        load = Load(server)
+        rolled_back = [
+            lambda: choose(store, "rollback", NAME),
+            lambda: wait_until(lambda: serves(server, "1")),
+        ]
+        asyncio.run(load.while_(*rolled_back))
+        assert set(load.statuses) == {200}
+        assert check_unmixed(server, load.answers) == {"1", "2"}
+        assert ask().json()["version"] == "1"
+
+        choose(store, "canary", f"{NAME}/2", "0.3")
+        wait_until(lambda: all(model_states(server)["2"]["share"] == 0.3 for _ in range(10)))
+        with httpx.Client(base_url=server.url) as client:
+            versions = Counter(client.post("/tag", json={"text": "A dog."}).json()["version"] for _ in range(400))
+        assert 60 < versions["2"] < 190, "0.3 of 400, more than six standard deviations either way"
+        assert children(server.process.pid)["engine"] == engine, "both versions were loaded"
+
+        choose(store, "use", NAME)
+        wait_until(lambda: serves(server, "2"))
+        shutil.rmtree(store / NAME / "2")
+        wait_until(lambda: serves(server, "1"))
+        assert ask().json()["version"] == "1"
+        shutil.rmtree(store / NAME / "1")
+        assert ask().status_code == 200, "what is loaded answers without its folder"
+        assert server.stop() == 0
+
+
+def test_a_swap_reaches_workers_that_run_apart(store, made, tmp_path):
+    settings = os.environ | SETTINGS | {"TAGWERK_MODEL_STORE": str(store), "TAGWERK_PORT": "18767"}
+    settings |= {"TAGWERK_ENGINE_ADDRESS": "127.0.0.1:18768", "TAGWERK_PINS": f"{NAME}/1"}
+
+    def start(part: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", "service", part], env=settings, cwd=ROOT)
+
+    processes = [start("engine"), start("api")]
+    server = Server(processes[1], "http://127.0.0.1:18767", tmp_path / "none")
+    try:
+        wait_until(lambda: answers(f"{server.url}/readyz"), SECONDS)
+        load = Load(server)
+        asyncio.run(
+            load.while_(
+                lambda: copy_version(made / "2", store / NAME / "2"),
+                lambda: wait_until(lambda: "2" in model_states(server), SECONDS),
+            )
+        )
+        assert set(load.statuses) == {200}
+        assert {answer["version"] for answer in load.answers} == {"1"}, "it is pinned by a setting"
+        pinned = httpx.post(f"{server.url}/tag", json=BODY | {"model": f"{NAME}/2"})
+        assert pinned.json()["version"] == "2"
+    finally:
+        for process in processes:
+            process.terminate()
+    assert [process.wait(30) for process in processes] == [0, 0]
