@@ -1,13 +1,12 @@
 """The command `tagwerk`."""
 
 import argparse
-import logging
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from service import models
+from service import logs, models
 from service.errors import ConfigurationError, TagwerkError
 from service.listening import open_socket
 from service.settings import Settings, load_settings
@@ -18,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parse(arguments)
     try:
         settings = load_settings()
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logs.set_up(settings)
         return run(parsed, settings)
     except ConfigurationError as error:
         print(f"tagwerk: {error}", file=sys.stderr)

@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     )
     drain_timeout_seconds: float = Field(30.0, ge=0, description="Time after that for requests in flight to end.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+    log_format: Literal["console", "json"] = Field("console", description="Lines for people, or JSON for programs.")
+    log_requests: bool = Field(True, description="Log a line for each request, where the level is info or debug.")
+    log_texts: bool = Field(False, description="Log the texts of requests, too. Nothing that users send is, else.")
 
     @model_validator(mode="after")
     def _sizes_rise(self) -> Self:

@@ -36,6 +36,8 @@ class Call:
 
         Raises TooLarge where there are too many items, with `answers` for each, or too many characters in all of them.
         """
+        if self.here.settings.log_texts:
+            self.timing.notes["texts"] = [one if isinstance(one, str) else str(one) for one in items]
         most, longest = self.here.settings.max_items, self.here.settings.max_text_characters
         if len(items) * answers > most:
             each = f" with {answers} answers each" if answers > 1 else ""
@@ -56,6 +58,7 @@ class Call:
     def tokenized(self, version: ModelVersion, began: float) -> None:
         """Notes the time that tokenizing and encoding took."""
         seconds = time.monotonic() - began
+        self.timing.began = began
         self.timing.stages["tokenize"] = seconds
         self.here.metrics.tokenize_duration.labels(version.manifest.name).observe(seconds)
 
@@ -64,6 +67,9 @@ class Call:
     ) -> list[list[dict[str, Any]]]:
         """Runs the pieces of all sequences at once; returns the outputs sequence by sequence, see `Inference`."""
         examples = [piece for pieces in entries for piece in pieces]
+        if "model" not in self.timing.notes:  # the first step is the one that was asked for
+            tokens = sum(len(next(iter(example.values()))) for example in examples)
+            self.timing.notes |= {"model": str(version.key), "sequences": len(examples), "tokens": tokens}
         outcome, stages = Outcome([]), self.timing.stages
         earlier = {stage: stages.pop(stage) for stage in ("queue", "inference") if stage in stages}  # of other steps
         try:
@@ -82,12 +88,20 @@ class Call:
 
     async def generated(self, wish: Generation) -> AsyncGenerator[Sampled, None]:
         """Yields the tokens of a text, and notes the time until the first of the request: for a slot and the prompt."""
-        began = time.monotonic()
-        async with aclosing(self.here.engine.generate(wish)) as tokens:
-            async for token in tokens:
-                if "queue" not in self.timing.stages:
-                    self.timing.stages["queue"] = time.monotonic() - began
-                yield token
+        began, notes, count = time.monotonic(), self.timing.notes, 0
+        if self.timing.began is None:
+            self.timing.began = began
+        notes["model"] = str(wish.model)
+        notes["sequences"] = notes.get("sequences", 0) + 1
+        try:
+            async with aclosing(self.here.engine.generate(wish)) as tokens:
+                async for token in tokens:
+                    if "queue" not in self.timing.stages:
+                        self.timing.stages["queue"] = time.monotonic() - began
+                    count += 1
+                    yield token
+        finally:
+            notes["tokens"] = notes.get("tokens", 0) + count
 
     @contextmanager
     def counted(self, waiting: str = "engine") -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import Request
 
@@ -50,6 +51,8 @@ class Timing:
 
     started: float
     stages: dict[str, float] = field(default_factory=dict)
+    began: float | None = None  # the moment at which the first of the stages did
+    notes: dict[str, Any] = field(default_factory=dict)  # for the log: see `request_log.Line`
     batch_size: int = 0  # sequences in the largest batch, other requests' included; 0 where there was none
 
     def header(self) -> str:

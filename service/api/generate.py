@@ -88,7 +88,7 @@ async def generate_texts(
         return {
             "text": text.text,
             **logprobs(body, text.choices),
-            "finish_reason": text.end.finish_reason,
+            "finish_reason": _judged(text.end, wish).finish_reason,
             "tokens": text.end.tokens,
             "seed": wish.seed,
         }
@@ -122,7 +122,10 @@ async def stream(call: Call, body: schemas.GenerateRequest) -> AsyncGenerator[Ne
         try:
             async with aclosing(task.pieces(call.generated(wish), body.stop, body.logprobs or 0)) as pieces:
                 async for piece in pieces:
-                    queue.put_nowait(Finish(index, piece, wish.seed) if isinstance(piece, End) else Next(index, piece))
+                    if isinstance(piece, End):
+                        queue.put_nowait(Finish(index, _judged(piece, wish), wish.seed))
+                    else:
+                        queue.put_nowait(Next(index, piece))
         except Exception as error:  # whatever it is, nothing more comes
             queue.put_nowait(error)
 
@@ -144,3 +147,9 @@ async def stream(call: Call, body: schemas.GenerateRequest) -> AsyncGenerator[Ne
     finally:
         for following in tasks:
             following.cancel()
+
+
+def _judged(end: End, wish: Generation) -> End:
+    """Returns the end of a text; one that ran out before its last token was cut when the service shut down."""
+    cut = end.finish_reason == "length" and end.tokens < wish.max_tokens
+    return End("shutdown", end.tokens) if cut else end

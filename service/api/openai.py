@@ -213,6 +213,7 @@ class Answer:
         echo, self._echoes[index] = self._echoes[index], ""
         probable = None if choices is None else _logprobs(choices, self._written[index])
         self._written[index] += len(text)
+        finish_reason = "length" if finish_reason == "shutdown" else finish_reason  # the protocol has no such reason
         choice = {"text": echo + text, "index": index, "logprobs": probable, "finish_reason": finish_reason}
         self._choices.append(choice)
 

@@ -399,8 +399,9 @@ class Generated(BaseModel):
     logprobs: list[Choice] | None = Field(
         None, description="Where they are asked for: the choices that made the text, token by token.", examples=[None]
     )
-    finish_reason: Literal["stop", "length"] = Field(
-        description="Why it ended: at a stop string, or at max_tokens.", examples=["length"]
+    finish_reason: Literal["stop", "length", "shutdown"] = Field(
+        description="Why it ended: at a stop string, at max_tokens, or early since the service is shut down.",
+        examples=["length"],
     )
     tokens: int = Field(description="Tokens (characters) generated.", examples=[21])
     seed: int = Field(description="Gives this text again.", examples=[7])

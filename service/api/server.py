@@ -14,14 +14,15 @@ from service.api.context import Context
 from service.engine.protocol import State
 
 LINGER_SECONDS = 0.2  # for a request to arrive on a connection that is open
+CUT_SECONDS = 1.0  # for texts that are cut, to be sent with their ends
 
 
 class Server(uvicorn.Server):
     """uvicorn with an orderly end.
 
     At the first signal the service says that it is not ready, but still answers, and closes each connection with its
-    answer, so that clients and proxies move away before the socket closes. Then it finishes what is in flight. A second
-    signal stops at once.
+    answer, so that clients and proxies move away before the socket closes. Then it finishes what is in flight; texts
+    that take longer than it may are cut, and say so. A second signal stops at once.
     """
 
     def __init__(self, context: Context) -> None:
@@ -34,7 +35,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 log_level="warning",
                 access_log=False,
-                timeout_graceful_shutdown=max(1, math.ceil(settings.drain_timeout_seconds)),
+                timeout_graceful_shutdown=math.ceil(settings.drain_timeout_seconds + CUT_SECONDS),
             )
         )
 
@@ -60,6 +61,8 @@ class Server(uvicorn.Server):
         is on its way. So: let hardly anyone into the kernel's queue, accept who is in it, close the socket when it is
         empty, and give those who came time to ask. Their answers close their connections.
         """
+        patience = self._context.settings.drain_timeout_seconds
+        asyncio.get_running_loop().call_later(patience, self._context.engine.cut_texts)
         doors = [listening.dup() for listening in sockets or []]
         for door in doors:
             door.listen(0)

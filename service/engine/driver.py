@@ -1,10 +1,12 @@
 """Drives the device: one thread that loads the models, then takes the next work the moment that the device is free."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from service.backend.base import Backend
@@ -129,7 +131,7 @@ class Driver:
             if self.state is not State.STARTING:
                 return
             log.info("loads and compiles %s", key)
-            begun = self._clock()
+            begun, before = self._clock(), resident_megabytes()
             try:
                 self._take_over(key, self._call(partial(loader.load, backend, version)))
             except (ArtifactError, DeviceFailed) as error:
@@ -138,11 +140,15 @@ class Driver:
                 continue
             self.models[key] = ModelState(key, State.READY)
             self._metrics.model_info.labels(key.name, key.version).set(1)
-            self._metrics.model_load_duration.labels(key.name, key.version).set(self._clock() - begun)
+            seconds = self._clock() - begun
+            self._metrics.model_load_duration.labels(key.name, key.version).set(seconds)
+            self._say_cost(key, seconds, resident_megabytes() - before)
         with self._lock:
             if self.state is State.STARTING:
                 self.state = State.READY
-                log.info("%s", self._summary(backend.device, self._clock() - started))
+                serves = ", ".join(str(key) for key, model in self.models.items() if model.state is State.READY)
+                cost = f"{self._clock() - started:.1f} s, {resident_megabytes():.0f} MB in all"
+                log.info("ready on %s: %s; %s", backend.device, serves or "no model", cost)
 
     def run(self) -> None:
         """Works until drained."""
@@ -160,15 +166,12 @@ class Driver:
         with self._lock:
             self._scheduler.add_model(key, loaded.grid, loaded.step_times)
 
-    def _summary(self, device: str, seconds: float) -> str:
-        models = [
-            *(
-                f"{key}: {m.executables} executables, {m.expected_padding:.0%} padding"
-                for key, m in self._sequences.items()
-            ),
-            *(f"{key}: {g.executables} executables" for key, g in self._generators.items()),
-        ]
-        return f"ready on {device} after {seconds:.1f} s; {'; '.join(models) or 'no model'}"
+    def _say_cost(self, key: ModelKey, seconds: float, megabytes: float) -> None:
+        """Says what a model costs."""
+        loaded = self._sequences.get(key) or self._generators[key]
+        padding = f", {loaded.expected_padding:.0%} padding" if isinstance(loaded, Sequences) else ""
+        cost = f"{loaded.executables} executables, {seconds:.1f} s, {megabytes:.0f} MB"
+        log.info("%s: %s%s", key, cost, padding)
 
     def _next_work(self) -> list[Step] | None:
         """Waits for work: a batch, and a step of each generator, so that neither waits for more than one of the other.
@@ -270,3 +273,12 @@ class Driver:
         if tokens:
             self._metrics.generated_tokens.labels(key.name).inc(len(tokens))
             self._listener.on_tokens(tokens)
+
+
+def resident_megabytes() -> float:
+    """Returns the memory of this process; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -44,7 +44,7 @@ class Link:
         self._on_end = on_close
         self._ids = itertools.count(1)
         self._waiters: dict[int, asyncio.Future[Done]] = {}
-        self._texts: dict[int, asyncio.Queue[Sampled | TagwerkError]] = {}
+        self._texts: dict[int, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
         self._leaving = False
 
     def has(self, key: ModelKey) -> bool:
@@ -101,6 +101,8 @@ class Link:
         try:
             while received < request.max_tokens:
                 item = await text.get()
+                if item is None:
+                    return
                 if isinstance(item, TagwerkError):
                     raise item
                 received += 1
@@ -111,6 +113,11 @@ class Link:
             if received < request.max_tokens:
                 self.connection.send(Cancel(id))
             self._close_if_done()
+
+    def cut_texts(self) -> None:
+        """Lets the texts that are being generated end where they are; see `Engine.cut_texts`."""
+        for text in self._texts.values():
+            text.put_nowait(None)
 
     def leave(self) -> None:
         """Closes the connection once nothing is under way on it."""

@@ -43,7 +43,7 @@ class LocalEngine:
         self._others: Sequence[ModelState] = ()
         self._clock = clock
         self._waiters: dict[Job, asyncio.Future[None]] = {}
-        self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError]] = {}
+        self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
         self._loop: asyncio.AbstractEventLoop
         self._thread: threading.Thread | None = None
 
@@ -111,6 +111,8 @@ class LocalEngine:
         try:
             for _ in range(request.max_tokens):
                 item = await text.get()
+                if item is None:
+                    return
                 if isinstance(item, TagwerkError):
                     raise item
                 yield item
@@ -118,6 +120,11 @@ class LocalEngine:
             timer.cancel()
             stream.cancelled = True
             del self._texts[stream]
+
+    def cut_texts(self) -> None:
+        """Lets the texts that are being generated end where they are; see `Engine.cut_texts`."""
+        for text in self._texts.values():
+            text.put_nowait(None)
 
     async def close(self) -> None:
         """Finishes what is admitted, takes no more, and gives the device back."""

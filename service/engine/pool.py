@@ -64,6 +64,11 @@ class EnginePool:
             self._texts[engine] -= 1
             await text.aclose()
 
+    def cut_texts(self) -> None:
+        """Lets the texts that are being generated end where they are; see `Engine.cut_texts`."""
+        for engine in self._engines:
+            engine.cut_texts()
+
     async def close(self) -> None:
         """Closes all engines; see `Engine.close`."""
         await asyncio.gather(*(engine.close() for engine in self._engines))

@@ -128,5 +128,8 @@ class Engine(Protocol):
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable.
         """
 
+    def cut_texts(self) -> None:
+        """Lets the texts that are being generated end where they are: each iterator stops, as if it were complete."""
+
     async def close(self) -> None:
         """Finishes what is admitted, takes no more, and gives the device back."""

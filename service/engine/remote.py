@@ -66,6 +66,11 @@ class RemoteEngine:
         """Yields the generated tokens; see `Engine.generate`."""
         return self._link(request.model).generate(request)
 
+    def cut_texts(self) -> None:
+        """Lets the texts that are being generated end where they are; see `Engine.cut_texts`."""
+        for link in self._links:
+            link.cut_texts()
+
     async def close(self) -> None:
         """Leaves the engine."""
         self._stopped = True

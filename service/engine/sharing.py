@@ -70,6 +70,10 @@ class SharingEngine:
         """Yields the generated tokens; see `Engine.generate`. Texts are not shared."""
         return self._engine.generate(request)
 
+    def cut_texts(self) -> None:
+        """Lets the texts that are being generated end where they are; see `Engine.cut_texts`."""
+        self._engine.cut_texts()
+
     async def close(self) -> None:
         """Closes the engine; see `Engine.close`."""
         await self._engine.close()

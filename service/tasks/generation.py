@@ -18,7 +18,7 @@ START = "\n"  # an empty prompt starts a line
 class End:
     """Why a text ended, and the number of tokens generated for it, those of the stop string included."""
 
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "shutdown"]
     tokens: int
 
 

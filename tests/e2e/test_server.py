@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import signal
 import socket
@@ -36,7 +37,11 @@ def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tmp_path, proces
         server.wait_until_ready()
         assert httpx.post(f"{server.url}/tag", json=SENTENCE).status_code == 200
         assert server.stop() == 0
-        assert "Traceback" not in server.log.read_text()
+        log = server.log.read_text()
+        assert "Traceback" not in log
+        assert re.search(r"tagger-en/\d+: 2 executables, [\d.]+ s, \d+ MB, \d+% padding", log), "what it costs"
+        assert re.search(r"ready on CPU: .*tagger-en/\d+; [\d.]+ s, \d+ MB in all", log), "what it serves"
+        assert "POST /tag 200" in log
 
 
 @BOTH_KINDS
@@ -91,6 +96,35 @@ def test_sigterm_loses_no_request_that_is_in_flight(tmp_path, processes):
         assert lost == []
         assert answered > 50
         assert "Traceback" not in server.log.read_text()
+
+
+@BOTH_KINDS
+def test_texts_that_outlast_the_drain_are_cut_and_say_so(tmp_path, processes):
+    """More texts than slots, each of seconds; the drain lasts half of one."""
+    wish = {"prompt": "ROMEO:", "max_tokens": 4096, "seed": 1, "n": 8}
+    patience = {"TAGWERK_DRAIN_DELAY_SECONDS": "0.1", "TAGWERK_DRAIN_TIMEOUT_SECONDS": "0.5"}
+
+    async def scenario(url: str, stop) -> tuple[str, dict]:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            whole = asyncio.create_task(client.post("/generate", json=wish))
+            text = ""
+            async with client.stream("POST", "/generate", json=wish | {"stream": True}) as response:
+                async for chunk in response.aiter_text():
+                    if not text:
+                        stop()
+                    text += chunk
+            return text, (await whole).json()
+
+    with start_server(tmp_path / "log", **TINY, **processes, **patience) as server:
+        server.wait_until_ready()
+        streamed, whole = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
+        assert server.process.wait(60) == 0
+    ends = [json.loads(part.split("data: ")[1]) for part in streamed.split("\n\n") if "event: finish" in part]
+    assert sorted(end["index"] for end in ends) == list(range(8))
+    assert {end["finish_reason"] for end in ends} == {"shutdown"}
+    assert [result["finish_reason"] for result in whole["results"]] == ["shutdown"] * 8
+    assert '"text":"' in streamed
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def test_a_second_start_reads_the_executables_of_the_first(tmp_path):

@@ -1,5 +1,7 @@
 """Lemmas: what is known, what is asked for, what is remembered; and which lemmatizer suits which tagger."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,8 @@ def test_the_words_that_were_not_used_for_the_longest_time_are_forgotten(monkeyp
 
 
 def catalog(*versions: ModelVersion) -> Catalog:
-    made = Catalog(versions, [])
+    by_name = {version.key.name: version for version in versions}
+    made = Catalog(Path("nowhere"), read=lambda folder: by_name[folder.parent.name])
     made.update([ModelState(version.key, State.READY) for version in versions])
     return made
 
@@ -91,6 +94,6 @@ def test_a_tagger_has_the_lemmatizer_of_its_language_and_corpus(version: ModelVe
 def test_a_service_without_a_lemmatizer_has_none():
     here = catalog(tagger())
     assert here.lemmatizer(here.find(Tagging, None)) is None
-    here = Catalog([tagger(), lemmatizer()], [])
+    here = catalog(tagger(), lemmatizer())
     here.update([ModelState(tagger().key, State.READY), ModelState(lemmatizer().key, State.REFUSED, "broken")])
     assert here.lemmatizer(here.find(Tagging, None)) is None, "nor one that was refused"

@@ -1,0 +1,39 @@
+"""How things are logged: a line each, for people or as JSON for programs."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from service.settings import Settings
+
+CONSOLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a record as a line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the line, without its end."""
+        content: dict[str, Any] = {
+            "time": moment(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            content["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(content).decode()
+
+
+def moment(seconds: float) -> str:
+    """Returns a moment as RFC 3339 has it, from its seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def set_up(settings: Settings) -> None:
+    """Lets the process log as the settings say."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else logging.Formatter(CONSOLE))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
