@@ -14,6 +14,8 @@
 # make containers-lint  Dockerfile, compose file and Prometheus' rules, with what runs them (needs Docker)
 # make containers-test  builds the images, brings each way to run up, breaks it, takes it down (needs Docker; 10 minutes)
 # make swaps         what a change of model versions costs: latency meanwhile, memory
+# make audit         known flaws in the dependencies
+# make sbom          the dependencies, in CycloneDX's form
 # make lock          newer dependencies
 
 # The first Python that TensorFlow has packages for.
@@ -24,7 +26,7 @@ DEV := .venv-dev
 PEERS := .venv-peers
 RUNTIMES := .venv-runtimes
 
-.PHONY: serve check test page-test screenshot bench bench-peers bench-runtimes figures swaps loadtest ramp soak chaos peers containers-lint \
+.PHONY: serve check test page-test screenshot bench bench-peers bench-runtimes figures swaps loadtest ramp soak chaos audit sbom peers containers-lint \
 	containers-test lock clean
 
 serve: $(SERVE)/installed
@@ -74,6 +76,12 @@ chaos: $(DEV)/installed
 
 swaps: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.swaps
+
+audit: $(DEV)/installed
+	$(DEV)/bin/uv tool run --from 'pip-audit>=2.9,<3' pip-audit --requirement requirements.lock --no-deps --disable-pip
+
+sbom: $(DEV)/installed
+	$(DEV)/bin/uv tool run --from 'cyclonedx-bom>=7,<8' cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.json
 
 peers: $(PEERS)/installed
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from service import logs, models
+from service import access, logs, models
 from service.errors import ConfigurationError, TagwerkError
 from service.listening import open_socket
 from service.settings import Settings, load_settings
@@ -42,8 +42,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     health.add_argument("--engine", action="store_true", help="the engine at TAGWERK_ENGINE_ADDRESS instead")
     add_annotate(commands.add_parser("annotate", help="tag or judge the lines of files, without a server"))
     models.add_parser(commands)
+    access.add_parser(commands)
     for part in (api, engine):
         part.add_argument("--socket", type=int, help=argparse.SUPPRESS)  # a listening socket, from the supervisor
+    api.add_argument("--meter", type=int, help=argparse.SUPPRESS)  # a file that the workers share
+    api.add_argument("--number", type=int, default=0, help=argparse.SUPPRESS)  # of the worker
     api.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)  # closes when the supervisor dies
     engine.add_argument("--channel", type=int, help=argparse.SUPPRESS)  # to the supervisor
     parsed = parser.parse_args(arguments)
@@ -80,6 +83,8 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         from service.annotate.command import Job, annotate
 
         return annotate(settings, Job(parsed.files, parsed.task, parsed.format, parsed.output, parsed.model))
+    if parsed.command == "keys":
+        return access.run(parsed, settings)
     if parsed.command == "engine" and parsed.channel is not None:
         from service.engine_process import run_engine
 
@@ -92,13 +97,15 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         return supervise(settings, None if parsed.command == "engine" else open_socket(settings.host, settings.port))
 
     from service import processes
+    from service.api.meter import Meter
 
     if parsed.command == "serve":
         return processes.run_everything(settings, open_socket(settings.host, settings.port))
     if parsed.lifeline is not None:
         processes.end_with(parsed.lifeline)
     inherited = None if parsed.socket is None else socket.socket(fileno=parsed.socket)
-    return processes.run_worker(settings, inherited or open_socket(settings.host, settings.port))
+    listening = inherited or open_socket(settings.host, settings.port)
+    return processes.run_worker(settings, listening, Meter(parsed.meter, parsed.number))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ saved_model/         TensorFlow SavedModel, one signature per endpoint
 lemmas.json          of a lemmatizer, see service.text.lemmas
 goldens.jsonl        inputs with the outputs that training computed
 MODEL_CARD.md        for people
+manifest.sig         if it is signed: see service.signing
 ```
 
 A version folder never changes once it is there. It is written beside its place and renamed into it.
@@ -28,6 +29,7 @@ from service.text.lemmas import LemmaDictionary
 from service.text.vocabulary import Vocabulary
 
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"
 SAVED_MODEL = "saved_model"
 GOLDENS = "goldens.jsonl"
 MODEL_CARD = "MODEL_CARD.md"
@@ -245,7 +247,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def _checksummed_files(folder: Path) -> set[str]:
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    return files - {MANIFEST}
+    return files - {MANIFEST, SIGNATURE}
 
 
 def _names(names: Iterable[str]) -> str:

@@ -118,7 +118,7 @@ def read_versions(settings: Settings, load: Load) -> tuple[list[ModelVersion], l
     versions, broken = [], []
     for key in load.versions:
         try:
-            versions.append(read_version(settings.model_store / key.name / key.version))
+            versions.append(read_version(settings.model_store / key.name / key.version, settings.model_signers))
         except ArtifactError as error:
             broken.append(ModelState(key, State.REFUSED, str(error)))
     return versions, broken

@@ -4,6 +4,10 @@ TagwerkError
  ├── InvalidInput         the caller can mend it: a field, what is wrong with it, what is allowed
  │    └── TooLarge        the same, and a limit on size is what it broke
  ├── ModelNotFound        no model of that name or version is loaded
+ ├── Unauthorized         no key, or none that is known
+ ├── Forbidden            a key that is not for this
+ ├── RateLimited          a key that is over its limits; says when to come again
+ ├── NotPossible          the service is not set up so that it could do this
  ├── Overloaded           the queue is full; says when to come again
  ├── ClientGone           nobody waits for the answer any more
  ├── DeadlineExceeded     the moment that the caller set has passed
@@ -39,6 +43,26 @@ class TooLarge(InvalidInput):
 
 class ModelNotFound(TagwerkError):  # noqa: N818
     """No model of that name or version is loaded."""
+
+
+class Unauthorized(TagwerkError):  # noqa: N818
+    """No key came with the request, or none that is known."""
+
+
+class Forbidden(TagwerkError):  # noqa: N818
+    """The key is not for this."""
+
+
+class RateLimited(TagwerkError):  # noqa: N818
+    """The key is over its limits. `retry_after_seconds` is when it may come again."""
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class NotPossible(TagwerkError):  # noqa: N818
+    """The service is not set up so that it could do this."""
 
 
 class Overloaded(TagwerkError):  # noqa: N818

@@ -2,11 +2,16 @@
 
 import argparse
 import re
+from pathlib import Path
 from typing import Any
 
-from service.registry import Registry, read_version
+from service.artifact import SIGNATURE
+from service.engine.protocol import ModelKey
+from service.errors import ModelNotFound
+from service.registry import Registry
 from service.serving import Desk, read_choices, resolve, serving_path
 from service.settings import Settings
+from service.signing import sign
 
 FOLLOWS = "a service that uses the store follows within TAGWERK_STORE_INTERVAL_SECONDS"
 
@@ -22,6 +27,9 @@ def add_parser(commands: Any) -> None:
     back.add_argument("model", help="tagger-en")
     canary = actions.add_parser("canary", help="give a version a part of the requests")
     canary.add_argument("model", type=versioned, help="tagger-en/3; it need not be there yet")
+    signed = actions.add_parser("sign", help="sign a version, for TAGWERK_MODEL_SIGNERS")
+    signed.add_argument("model", type=versioned, help="tagger-en/3")
+    signed.add_argument("key", type=Path, help="file with an Ed25519 private key (PEM)")
     canary.add_argument("share", type=share, help="0.1 is a tenth; 0 ends it")
 
 
@@ -44,6 +52,8 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Runs the command; returns its exit status. Raises ConfigurationError, ModelNotFound."""
     if parsed.action in (None, "list"):
         return list_models(settings)
+    if parsed.action == "sign":
+        return sign_version(parsed.model, parsed.key, settings)
     desk = Desk(settings)
     name, _, version = parsed.model.partition("/")
     if parsed.action == "use":
@@ -57,16 +67,27 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def sign_version(model: str, key: Path, settings: Settings) -> int:
+    """Signs a version whose files are sound. Raises ModelNotFound, ConfigurationError."""
+    registry = Registry(settings.model_store)
+    wanted = ModelKey(*model.split("/"))
+    if reason := registry.fault(wanted):
+        raise ModelNotFound(f"{model} is not signed: {reason}")
+    sign(registry.folder(wanted), key)
+    print(f"{registry.folder(wanted) / SIGNATURE} is written")
+    return 0
+
+
 def list_models(settings: Settings) -> int:
     """Prints the versions in the store and what serves; the status is 1 where one is broken."""
-    registry = Registry(settings.model_store)
+    registry = Registry(settings.model_store, settings.model_signers)
     serving = resolve(registry, read_choices(serving_path(settings)), settings)
     broken = {state.key: state.reason for state in serving.refused}
     for key in (key for keys in registry.keys().values() for key in keys):
         if reason := registry.fault(key):
             broken[key] = reason
             continue
-        manifest = read_version(registry.folder(key)).manifest
+        manifest = registry.read(key).manifest
         print(f"{key}  {manifest.task}: {manifest.description}{in_words(serving.shares.get(key))}")
         for metric in manifest.metrics:
             print(f"  {metric.split}  {metric.name} {metric.value:g} {metric.unit}")

@@ -7,8 +7,12 @@ import os
 import signal
 import socket
 import threading
+from functools import partial
+from pathlib import Path
 
 from service.api.context import Context
+from service.api.guard import Guard
+from service.api.meter import Meter
 from service.api.server import Server
 from service.engine.pool import EnginePool
 from service.engine.protocol import Engine
@@ -29,28 +33,30 @@ def run_everything(settings: Settings, listening: socket.socket) -> int:
 
     It serves the versions that are there at its start.
     """
-    registry = Registry(settings.model_store)
+    registry = Registry(settings.model_store, settings.model_signers)
     serving = resolve(registry, read_choices(serving_path(settings)), settings)
     for state in serving.refused:
         log.error("refused %s: %s", state.key, state.reason)
     metrics = Metrics()
-    local = make_engine(settings, [read_version(registry.folder(key)) for key in serving.shares], metrics)
+    local = make_engine(settings, [registry.read(key) for key in serving.shares], metrics)
     local.direct(serving.shares, serving.refused)
-    return _serve(settings, listening, sharing(settings, local), metrics)
+    return _serve(settings, listening, sharing(settings, local), metrics, Meter())
 
 
-def run_worker(settings: Settings, listening: socket.socket) -> int:
+def run_worker(settings: Settings, listening: socket.socket, meter: Meter) -> int:
     """Serves HTTP for the engine at the address in the settings, until told to stop; returns the exit status."""
     engines = [RemoteEngine(address) for address in settings.engine_address]
     engine = EnginePool(engines) if len(engines) > 1 else engines[0]
-    return _serve(settings, listening, engine, Metrics())
+    return _serve(settings, listening, engine, Metrics(), meter)
 
 
-def _serve(settings: Settings, listening: socket.socket, engine: Engine, metrics: Metrics) -> int:
-    catalog = Catalog(settings.model_store, settings.length_buckets)
+def _serve(settings: Settings, listening: socket.socket, engine: Engine, metrics: Metrics, meter: Meter) -> int:
+    guard = Guard(Path(settings.api_keys_file), meter) if settings.api_keys_file else None
+    read = partial(read_version, signers=settings.model_signers)
+    catalog = Catalog(settings.model_store, settings.length_buckets, read=read)
     tokenizer = SpacyTokenizer()
     gc.freeze()
-    return Server(Context(settings, metrics, engine, catalog, tokenizer)).serve_until_stopped(listening)
+    return Server(Context(settings, metrics, engine, catalog, tokenizer, guard)).serve_until_stopped(listening)
 
 
 def end_with(lifeline: int) -> None:

@@ -1,12 +1,13 @@
 """The model versions in a store, and which of them are sound."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from service.artifact import Manifest, read_dictionary, read_manifest, read_vocabularies, verify_files
 from service.engine.protocol import ModelKey
 from service.errors import ArtifactError, ConfigurationError
+from service.signing import check_signature
 from service.text.lemmas import LemmaDictionary
 from service.text.vocabulary import Vocabulary
 
@@ -28,8 +29,9 @@ class ModelVersion:
         return ModelKey(self.manifest.name, self.manifest.version)
 
 
-def read_version(folder: Path) -> ModelVersion:
-    """Reads a version folder and checks its files. Raises ArtifactError."""
+def read_version(folder: Path, signers: Sequence[Path] = ()) -> ModelVersion:
+    """Reads a version folder and checks its files, and its signature where there are signers. Raises ArtifactError."""
+    check_signature(folder, signers)
     manifest = read_manifest(folder)
     try:
         verify_files(folder, manifest)
@@ -42,17 +44,18 @@ def newest(store: Path) -> list[ModelVersion]:
     """Returns the newest sound version of each model of a store. Raises ConfigurationError where there is no store."""
     registry = Registry(store)
     firsts = (next((key for key in keys if registry.fault(key) is None), None) for keys in registry.keys().values())
-    return [read_version(registry.folder(key)) for key in firsts if key is not None]
+    return [registry.read(key) for key in firsts if key is not None]
 
 
 class Registry:
     """The versions in a store. The files of each are verified once, and again when they change."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, signers: Sequence[Path] = ()) -> None:
         """Raises ConfigurationError where there is no store."""
         if not store.is_dir():
             raise ConfigurationError(f"there is no model store at {store.absolute()}: set TAGWERK_MODEL_STORE")
         self._store = store
+        self._signers = signers
         self._faults: dict[ModelKey, tuple[Traces, str | None]] = {}
 
     def keys(self) -> dict[str, list[ModelKey]]:
@@ -68,13 +71,17 @@ class Registry:
         """Returns where a version lies."""
         return self._store / key.name / key.version
 
+    def read(self, key: ModelKey) -> ModelVersion:
+        """Reads a version and checks it. Raises ArtifactError."""
+        return read_version(self.folder(key), self._signers)
+
     def fault(self, key: ModelKey) -> str | None:
         """Returns what is wrong with a version; None where it is sound."""
         traces = traces_of(self.folder(key))
         known = self._faults.get(key)
         if known is None or known[0] != traces:
             try:
-                read_version(self.folder(key))
+                self.read(key)
                 known = (traces, None)
             except ArtifactError as error:
                 known = (traces, str(error))

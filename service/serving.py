@@ -8,9 +8,6 @@ and the admin route write it, and every engine that uses the store follows it:
 ```
 """
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,8 +16,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from service.engine.protocol import ModelKey, ModelState, State
-from service.errors import ConfigurationError, ModelNotFound
-from service.registry import ModelVersion, Registry, read_version
+from service.errors import ConfigurationError, ModelNotFound, NotPossible
+from service.files import write_whole
+from service.registry import ModelVersion, Registry
 from service.settings import Settings
 
 SERVING = "serving.json"
@@ -74,23 +72,14 @@ def read_choices(path: Path) -> dict[str, Choice]:
 
 
 def write_choices(path: Path, choices: Mapping[str, Choice]) -> None:
-    """Writes the choices, all at once. Raises ConfigurationError where the place cannot be written."""
+    """Writes the choices. Raises NotPossible where the place cannot be written."""
     kept = {name: choice for name, choice in choices.items() if choice != Choice()}
     content = Choices(kept).model_dump_json(indent=2, exclude_none=True) + "\n"
     try:
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(content)
-                os.fchmod(handle, 0o644)
-            Path(scratch).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(scratch).unlink()
-            raise
+        write_whole(path, content)
     except OSError as error:
         reason = f"{path} cannot be written ({error.strerror}): set TAGWERK_SERVING_FILE to one that can"
-        raise ConfigurationError(reason) from error
+        raise NotPossible(reason) from error
 
 
 def resolve(registry: Registry, choices: Mapping[str, Choice], settings: Settings) -> Serving:
@@ -132,9 +121,9 @@ def _resolve_model(
 
 def served(settings: Settings) -> list[ModelVersion]:
     """Returns the versions that serve. Raises ConfigurationError."""
-    registry = Registry(settings.model_store)
+    registry = Registry(settings.model_store, settings.model_signers)
     serving = resolve(registry, read_choices(serving_path(settings)), settings)
-    return [read_version(registry.folder(key)) for key, share in serving.shares.items() if share]
+    return [registry.read(key) for key, share in serving.shares.items() if share]
 
 
 def in_order(versions: Sequence[str], wished: str | None) -> list[str]:
@@ -151,15 +140,15 @@ class Desk:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._path = serving_path(settings)
-        self._registry = Registry(settings.model_store)
+        self._registry = Registry(settings.model_store, settings.model_signers)
 
     def use(self, name: str, version: str | None) -> Choice:
-        """Serves a version from now on; None the newest. Raises ModelNotFound, ConfigurationError."""
+        """Serves a version from now on; None the newest. Raises ModelNotFound, NotPossible."""
         self._check(name, version)
         return self._write(name, Choice(version=version))
 
     def roll_back(self, name: str) -> Choice:
-        """Serves the sound version before the one that serves. Raises ModelNotFound, ConfigurationError."""
+        """Serves the sound version before the one that serves. Raises ModelNotFound, NotPossible."""
         self._check(name)
         serving = self._serving(name)
         for key in self._registry.keys()[name]:
@@ -170,7 +159,7 @@ class Desk:
     def canary(self, name: str, version: str, share: float) -> Choice:
         """Gives a version a share of the requests, the rest to the one that serves now; 0 ends that.
 
-        The version need not be there yet. Raises ModelNotFound, ConfigurationError.
+        The version need not be there yet. Raises ModelNotFound, NotPossible.
         """
         self._check(name)
         serving = self._serving(name, but=version)
@@ -194,6 +183,6 @@ class Desk:
 
     def _write(self, name: str, choice: Choice) -> Choice:
         if any(pin.startswith(f"{name}/") for pin in self._settings.pins):
-            raise ConfigurationError(f"TAGWERK_PINS says which version of {name} serves")
+            raise NotPossible(f"TAGWERK_PINS says which version of {name} serves")
         write_choices(self._path, read_choices(self._path) | {name: choice})
         return choice

@@ -16,6 +16,7 @@ def _parts(value: object) -> object:
 
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_parts)]
 Pins = Annotated[tuple[Annotated[str, Field(pattern=r"^[^/\s]+/[0-9]+$")], ...], NoDecode, BeforeValidator(_parts)]
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parts)]
 Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
 Origins = Annotated[
     tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...], NoDecode, BeforeValidator(_parts)
@@ -58,6 +59,11 @@ class Settings(BaseSettings):
     serving_file: str = Field(
         "", description="File that tells which versions serve; empty is serving.json in the model store."
     )
+    model_signers: Paths = Field(
+        (),
+        description="Files with the Ed25519 public keys (PEM) of those whose models are run, comma-separated; empty "
+        "runs what is in the store.",
+    )
     device: Literal["auto", "cpu", "gpu"] = Field(
         "auto",
         description="Where models run. auto takes a GPU where TensorFlow sees one; gpu without one is an error.",
@@ -97,10 +103,17 @@ class Settings(BaseSettings):
         gt=0,
         description="Time for a request, after which it is answered 504; X-Request-Timeout-Ms sets less.",
     )
+    receive_timeout_seconds: float = Field(
+        30.0, gt=0, description="Time for a request to arrive, after which its connection is closed."
+    )
+    max_header_bytes: int = Field(32_768, ge=1024, description="Largest headers of a request, its path included.")
     max_body_bytes: int = Field(4_194_304, ge=1, description="Largest request body.")
     max_items: int = Field(1024, ge=1, description="Most texts or sentences in a request.")
     max_text_characters: int = Field(200_000, ge=1, description="Longest text, all items of a request together.")
     max_generated_tokens: int = Field(4096, ge=1, description="Largest max_tokens of a request.")
+    api_keys_file: str = Field(
+        "", description="File of the keys that requests need, as tagwerk keys writes it; empty asks for none."
+    )
     cors_origins: Origins = Field(
         (), description="Origins whose pages may call the service, comma-separated, or *; empty allows none."
     )

@@ -107,7 +107,7 @@ class Succession:
         self._make_child = make_child
         self._forget = forget
         self._metrics = metrics
-        self._registry = Registry(settings.model_store)
+        self._registry = Registry(settings.model_store, settings.model_signers)
         if not self._registry.keys():
             place = settings.model_store.absolute()
             raise ConfigurationError(f"the model store {place} holds no <name>/<version>/manifest.json")
@@ -268,8 +268,10 @@ class Succession:
                 engine.child.kill()
 
     def close(self) -> None:
-        """Looks no more."""
+        """Looks no more, and leaves the doors to the engines, which close them when they end."""
         self._looking.shutdown(wait=False, cancel_futures=True)
+        for door in self._doors:
+            door.close()
 
 
 def _moment(path: Path) -> int | None:

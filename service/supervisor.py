@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from service.api.meter import make_file
 from service.child import Child
 from service.errors import ConfigurationError
 from service.listening import open_engine_socket
@@ -44,6 +45,7 @@ class Supervisor:
     def _prepare(self) -> None:
         settings = self._settings
         self._lifeline, self._held = os.pipe()
+        self._meter = make_file()
         metrics = self._folder / "metrics"
         metrics.mkdir()
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
@@ -67,7 +69,9 @@ class Supervisor:
         self._engines = Succession(settings, doors, make_engine, self._forget_metrics, figures)
         environment = os.environ | {"TAGWERK_ENGINE_ADDRESS": ",".join(addresses)}
         workers = settings.workers if self._listening is not None else 0
-        self._workers = [Child("worker", f"worker {n}", ["api"], environment) for n in range(1, workers + 1)]
+        self._workers = [
+            Child("worker", f"worker {n}", ["api", "--number", str(n)], environment) for n in range(1, workers + 1)
+        ]
 
     def run(self) -> int:
         """Supervises until SIGTERM or SIGINT; returns the exit status. Raises ConfigurationError."""
@@ -90,8 +94,9 @@ class Supervisor:
 
     def _start_worker(self, worker: Child) -> None:
         assert self._listening is not None  # noqa: S101 (there are no workers without it)
-        files = (self._lifeline, self._listening.fileno())
-        worker.start(files, "--lifeline", str(files[0]), "--socket", str(files[1]))
+        files = (self._lifeline, self._listening.fileno(), self._meter)
+        lifeline, listening, meter = map(str, files)
+        worker.start(files, "--lifeline", lifeline, "--socket", listening, "--meter", meter)
 
     def _on_signal(self, sig: int, frame: FrameType | None) -> None:
         self._signals += 1
@@ -119,9 +124,9 @@ class Supervisor:
         if self._listening is not None:
             self._listening.close()  # the workers have it too; the last of them closes it for good
         patience = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + 5
-        statuses = [self._end(self._workers, patience), self._end(self._engines.children, patience)]
+        status = self._end(self._workers, patience)
         self._engines.close()
-        return max(statuses)
+        return max(status, self._end(self._engines.children, patience))
 
     def _end(self, children: Sequence[Child], patience: float) -> int:
         seen = self._signals

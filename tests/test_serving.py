@@ -7,7 +7,7 @@ import pytest
 
 from service.__main__ import main
 from service.engine.protocol import ModelKey
-from service.errors import ConfigurationError, ModelNotFound
+from service.errors import ConfigurationError, ModelNotFound, NotPossible
 from service.registry import Registry
 from service.serving import Canary, Choice, Choices, Desk, read_choices, resolve, serving_path, write_choices
 from service.settings import Settings
@@ -118,7 +118,7 @@ def test_choices_are_read_as_they_were_written(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
-    with pytest.raises(ConfigurationError, match="set TAGWERK_SERVING_FILE"):
+    with pytest.raises(NotPossible, match="set TAGWERK_SERVING_FILE"):
         write_choices(tmp_path / "missing" / "serving.json", {})
 
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from service.api import infer, open_inference, openai, page, problem, status
+from service.api import admin, infer, open_inference, openai, page, problem, status
 from service.api.context import Context
 from service.api.middleware import Envelope
 from service.api.shortcut import Shortcut
@@ -57,6 +57,8 @@ def create_app(context: Context) -> FastAPI:
     app.include_router(openai.router)
     app.include_router(open_inference.router)
     app.include_router(page.router)
+    if context.guard is not None:
+        app.include_router(admin.router)
     return app
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Request
 
+from service.api.guard import Guard
 from service.engine.protocol import Engine, State
 from service.errors import InvalidInput
 from service.metrics import Metrics
@@ -26,6 +27,7 @@ class Context:
     engine: Engine
     catalog: Catalog
     tokenizer: Tokenizer
+    guard: Guard | None = None  # lets in who has a key
     draining: bool = False  # SIGTERM has come: not ready, and connections are closed after their answer
     failure: Exception | None = None  # why the engine could not start
 

@@ -49,20 +49,34 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                added = [(b"x-request-id", ids.request.encode()), (b"server-timing", timing.header().encode())]
+                added = [
+                    (b"x-request-id", ids.request.encode()),
+                    (b"server-timing", timing.header().encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                ]
                 if self._context.draining or status == 413:  # of a body too large, the rest is not read
                     added.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
+        guard, key = self._context.guard, None
         try:
-            await self._app(scope, body.receive, send_enveloped)
+            if guard is not None and (key := guard.enter(scope["path"], headers)) is not None:
+                timing.notes["key"] = key.id
+            if state.get("head_too_large"):
+                await problem.too_large_head(scope["path"])(scope, body.receive, send_enveloped)
+            else:
+                await self._app(scope, body.receive, send_enveloped)
+        except problem.REFUSALS as error:
+            await problem.refuse(scope["path"], error)(scope, body.receive, send_enveloped)
         except Exception:
             log.exception("failed: %s", ids)
             if status:
                 raise  # the answer has begun: all that is left is to break it off
             await problem.unexpected(scope["path"])(scope, body.receive, send_enveloped)
         finally:
+            if guard is not None and key is not None:
+                guard.leave(key)
             route = getattr(scope.get("route"), "path", "unmatched")
             self._context.metrics.requests.labels(route, str(status)).inc()
             self._context.metrics.request_duration.labels(route).observe(time.monotonic() - timing.started)

@@ -23,6 +23,10 @@ TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
     (errors.TooLarge, 413, "too-large", "The request is over a limit"),
     (errors.InvalidInput, 422, "invalid-input", "The request is not valid"),
     (errors.ModelNotFound, 404, "model-not-found", "There is no such model"),
+    (errors.Unauthorized, 401, "unauthorized", "The request has no key that is known"),
+    (errors.Forbidden, 403, "forbidden", "The key is not for this"),
+    (errors.NotPossible, 409, "not-possible", "The service is not set up for this"),
+    (errors.RateLimited, 429, "rate-limited", "The key is over its limits"),
     (errors.Overloaded, 429, "overloaded", "The service has more work than it takes"),
     (errors.ClientGone, 499, "client-gone", "The client has gone"),
     (errors.DeadlineExceeded, 504, "deadline-exceeded", "The answer was not there in time"),
@@ -36,7 +40,9 @@ HTTP = {
     404: ("not-found", "There is nothing at this path"),
     405: ("method-not-allowed", "The method is not for this path"),
     406: ("not-acceptable", "The answer has no form that the client accepts"),
+    408: ("request-timeout", "The request did not arrive in time"),
     415: ("unsupported-media-type", "The body is in a form that is not read here"),
+    431: ("headers-too-large", "The headers are over the limit"),
 }
 # type of Pydantic's error -> what is allowed, where its own message says it less well
 ALLOWED = {
@@ -185,9 +191,21 @@ def unexpected(path: str) -> Response:
     return respond(path, UNEXPECTED)
 
 
+def refuse(path: str, error: errors.TagwerkError) -> Response:
+    """Returns the response for an error of those that are the project's own."""
+    return respond(path, document(error), headers_of(error))
+
+
+def too_large_head(path: str) -> Response:
+    """Returns the response for headers over the limit."""
+    return respond(path, make(431, *HTTP[431], "at most TAGWERK_MAX_HEADER_BYTES in all"), {"Connection": "close"})
+
+
 def headers_of(error: errors.TagwerkError) -> dict[str, str]:
     """Returns the headers that belong to an error."""
-    if isinstance(error, errors.Overloaded):
+    if isinstance(error, errors.Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.Overloaded | errors.RateLimited):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
     if isinstance(error, errors.EngineUnavailable):
         return {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -291,3 +309,4 @@ _HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Respon
     HTTPException: _http,
 }
 EXPECTED = tuple(_HANDLERS)
+REFUSALS = (errors.Unauthorized, errors.Forbidden, errors.RateLimited)  # before anything is asked

@@ -34,6 +34,7 @@ class Line(msgspec.Struct, omit_defaults=True):
     status: int
     ms: float
     trace: str | None = None
+    key: str | None = None
     model: str | None = None
     sequences: int | None = None
     tokens: int | None = None
@@ -46,6 +47,8 @@ class Line(msgspec.Struct, omit_defaults=True):
         words += [f"{name} {ms:g}" for name, ms in (self.stages or {}).items()]
         if self.model is not None:
             words.append(f"{self.model}, {self.sequences} sequences, {self.tokens} tokens")
+        if self.key is not None:
+            words.append(f"key {self.key}")
         words.append(f"request {self.request}" + (f", trace {self.trace}" if self.trace else ""))
         words += [repr(text) for text in self.texts or ()]
         return "; ".join(words)
@@ -62,8 +65,8 @@ class RequestLog:
         self._lines: list[bytes] = []
 
     def note(self, ids: RequestIds, method: str, route: str, status: int, timing: Timing) -> None:
-        """Notes a request that is over. Probes that are answered as they should be are not noted."""
-        if route in QUIET and status == 200:
+        """Notes a request that is over. Probes are not, whether they say yes or no."""
+        if route in QUIET and status in (200, 503):
             return
         notes: dict[str, Any] = timing.notes
         line = Line(

@@ -72,7 +72,8 @@ def find(here: Context, name: str, version: str | None) -> Served:
         return generator(catalog.find(TextGeneration, wished))
     if not catalog.states or any(state.state is State.STARTING for state in catalog.states):
         raise EngineUnavailable("the models are still being loaded")
-    names = dict.fromkeys(task.version.key.name for task in tasks)
+    kept = ((task.version.key.name, "" if isinstance(task, TextGeneration) else IDS) for task in tasks)
+    names = dict.fromkeys(name + ids for name, suffix in kept for ids in dict.fromkeys(("", suffix)))
     raise ModelNotFound(f"no model {name[:100]!r} is loaded; there is: {', '.join(names) or 'none'}")
 
 

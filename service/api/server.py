@@ -5,11 +5,13 @@ import contextlib
 import math
 import socket
 import time
+from functools import partial
 from types import FrameType
 
 import uvicorn
 
 from service.api.app import create_app
+from service.api.connection import Connection
 from service.api.context import Context
 from service.engine.protocol import State
 
@@ -32,6 +34,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 create_app(context),
+                http=partial(Connection, settings),  # type: ignore[arg-type]
                 log_config=None,
                 log_level="warning",
                 access_log=False,

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
-LEAST_PRIORITY = 19  # niceness
+PATIENT_NICENESS = 10  # a tenth of the time of one who serves, where both want all of it
 
 
 class Call(Protocol):
@@ -23,7 +23,7 @@ def call_here(work: Callable[[], T]) -> T:
 
 
 def call_patiently(work: Callable[[], T]) -> T:
-    """Calls a function in a thread that runs when nobody else wants the processor, as do the threads that it starts.
+    """Calls a function in a thread that gives way to those who serve, as do the threads that it starts.
 
     A thread of its own, since only a privileged one can take its priority back. On Linux niceness is the thread's.
     """
@@ -31,7 +31,7 @@ def call_patiently(work: Callable[[], T]) -> T:
 
     def run() -> None:
         try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENT_NICENESS)
             done.set_result(work())
         except BaseException as error:
             done.set_exception(error)

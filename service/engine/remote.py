@@ -112,7 +112,8 @@ class RemoteEngine:
     def _on_close(self, link: Link) -> None:
         newest = self._links[-1] is link
         self._links.remove(link)
-        self._last, self._alone = link.models or self._last, link.state
+        if link.models:  # it has reported
+            self._last, self._alone = link.models, link.state
         if newest:
             self._connect_anew.set()
         if not self._stopped:

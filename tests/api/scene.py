@@ -12,6 +12,7 @@ import numpy as np
 
 from service.api.app import create_app
 from service.api.context import Context
+from service.api.guard import Guard
 from service.artifact import Endpoint, Manifest, TensorSpec
 from service.engine.local import LocalEngine
 from service.engine.padding import Array, Grid, Tensors
@@ -39,7 +40,7 @@ class Judge:
     def warm_up(self, grid: Grid) -> Iterator[tuple[int, int]]:
         yield from grid.shapes
 
-    def run(self, inputs: Tensors) -> dict[str, Array]:
+    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
         self._device.wait()
         return {"probabilities": np.tile(np.array([0.25, 0.75], np.float32), (len(inputs["lengths"]), 1))}
 
@@ -66,13 +67,15 @@ def repeater() -> ModelVersion:
 
 
 @asynccontextmanager
-async def scene(device: Court | None = None, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def scene(
+    device: Court | None = None, guard: Guard | None = None, **settings: Any
+) -> AsyncIterator[httpx.AsyncClient]:
     """Yields a client of an application that is started, and stops it in order at the end of the block."""
     made, versions = Settings(slots=2, batch_sizes=(1, 2), **settings), {v.key.name: v for v in (judge(), repeater())}
     metrics, device = Metrics(), device or Court()
     engine = LocalEngine(made, list(versions.values()), lambda: device, metrics)
     catalog = Catalog(Path("nowhere"), read=lambda folder: versions[folder.parent.name])
-    app = create_app(Context(made, metrics, engine, catalog, SpacyTokenizer()))
+    app = create_app(Context(made, metrics, engine, catalog, SpacyTokenizer(), guard))
     async with lifespan(app):
         await until(lambda: engine.state() is State.READY and catalog.states)
         transport = httpx.ASGITransport(app)

@@ -131,7 +131,9 @@ def test_a_tagger_of_ids_gives_a_label_for_each_token(client):
 def test_an_error_is_raised_with_its_message(triton_client):
     with pytest.raises(InferenceServerException, match=r"no model 'nothing' is loaded; there is: tagger-en, .*\.ids"):
         triton_client.infer("nothing", [strings(["a"])])
-    with pytest.raises(InferenceServerException, match="version '9' of tagger-en is not loaded"):
+    with pytest.raises(
+        InferenceServerException, match="no model 'tagger-en/9' is loaded for this; there is: tagger-en/"
+    ):
         triton_client.get_model_metadata("tagger-en", "9")
     with pytest.raises(InferenceServerException, match="unknown parameter"):
         triton_client.infer("tagger-en", [strings(["a"])], parameters={"colour": "red"})

@@ -92,9 +92,10 @@ def test_spans_reach_a_collector_that_the_environment_names(collector, monkeypat
     assert {path for path, _ in received} == {"/v1/traces"}
     resources = [resource for _, message in received for resource in message.resource_spans]
     assert "tagwerk-test" in str(resources[0].resource)
-    spans = {span.name: span for resource in resources for scope in resource.scope_spans for span in scope.spans}
-    assert set(spans) == {"POST /classify", "POST /generate", "tokenize", "queue", "inference"}
-    assert spans["POST /classify"].trace_id.hex() == spans["tokenize"].trace_id.hex() == TRACE
+    sent = [span for resource in resources for scope in resource.scope_spans for span in scope.spans]
+    assert "POST /generate" in {span.name for span in sent}
+    spans = {span.name: span for span in sent if span.trace_id.hex() == TRACE}
+    assert set(spans) == {"POST /classify", "tokenize", "queue", "inference"}
     assert spans["tokenize"].parent_span_id == spans["POST /classify"].span_id
     assert "judge/1" in str(spans["POST /classify"].attributes)
 

@@ -13,7 +13,7 @@ import pytest
 
 from service.engine import remote
 from service.engine.local import LocalEngine
-from service.engine.patience import LEAST_PRIORITY, call_patiently
+from service.engine.patience import PATIENT_NICENESS, call_patiently
 from service.engine.protocol import ModelKey, State
 from service.engine.remote import RemoteEngine
 from service.engine.server import EngineServer
@@ -99,7 +99,7 @@ def test_what_is_under_way_ends_where_it_began_and_what_comes_goes_to_the_succes
             assert here.old.server.workers == 1, "it has requests under way"
             here.old.device.go.set()
             assert int((await under_way).outputs[0]["sum"]) == 3
-            assert [await first, *[id async for id in text]] == [6, 7, 8, 9]
+            assert [(await first).id, *[sampled.id async for sampled in text]] == [6, 7, 8, 9]
             await until(lambda: here.old.server.workers == 0)
             assert place.server.workers == 1
             assert [model.key for model in here.caller.models()] == [NEXT]
@@ -147,12 +147,12 @@ def test_without_any_engine_requests_fail_at_once_and_the_models_may_come_again(
     run(test())
 
 
-def test_patient_work_has_the_least_priority_and_its_errors_come_through():
+def test_patient_work_gives_way_and_its_errors_come_through():
     def niceness() -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     before = niceness()
-    assert call_patiently(niceness) == LEAST_PRIORITY
+    assert call_patiently(niceness) == PATIENT_NICENESS
     assert niceness() == before
 
     def fail() -> None:

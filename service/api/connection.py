@@ -1,0 +1,101 @@
+"""A client's connection: uvicorn's, with bounds on what uvicorn leaves open.
+
+A request that does not arrive in time, or headers without an end, would keep a connection and memory for ever.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.api import problem
+from service.settings import Settings
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. Where a request arrives in one piece, as most do, no timer runs."""
+
+    def __init__(self, settings: Settings, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._settings = settings
+        self._arriving = False  # a request has begun and is not whole
+        self._in_head = False  # nor is its head
+        self._head_bytes = 0  # of the head, beside those that came with its beginning
+        self._chunk_bytes = 0
+        self._patient = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Called by asyncio."""
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio."""
+        self._chunk_bytes = len(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self._settings.max_header_bytes:
+            self._refuse(431, "at most TAGWERK_MAX_HEADER_BYTES in all")
+        elif self._arriving:
+            self._watch()
+        else:
+            self._unwatch()
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        super().on_message_begin()
+        self._arriving, self._in_head, self._head_bytes, self._patient = True, True, 0, False
+        self.scope["state"]["be_patient"] = self.be_patient
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser."""
+        limit = self._settings.max_header_bytes
+        if self._head_bytes + self._chunk_bytes > limit:
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            self.scope["state"]["head_too_large"] = size > limit
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        self._arriving = False
+        super().on_message_complete()
+
+    def be_patient(self) -> None:
+        """Lets the body of this request take its time: it is answered as it comes."""
+        self._patient = True
+        self._unwatch()
+
+    def _watch(self) -> None:
+        if self._timer is None and not self._patient:
+            self._timer = self.loop.call_later(self._settings.receive_timeout_seconds, self._late)
+
+    def _unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        self._timer = None
+        answering = not self._in_head and self.cycle is not None and self.cycle.response_started
+        if answering or not self._arriving:
+            self.transport.close()
+        else:
+            seconds = self._settings.receive_timeout_seconds
+            self._refuse(408, f"it was not whole within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answers in place of the application, and closes."""
+        slug, title = problem.HTTP[status]
+        content = json.dumps(problem.make(status, slug, title, detail)).encode()
+        head = f"HTTP/1.1 {status} {title}\r\nContent-Type: {problem.MEDIA_TYPE}\r\nContent-Length: {len(content)}"
+        self.transport.write(f"{head}\r\nConnection: close\r\n\r\n".encode() + content)
+        self.transport.close()

@@ -1,0 +1,95 @@
+"""API keys: who may ask, for what, and how much.
+
+A file holds them, as `tagwerk keys` writes it: of each its SHA-256 alone, which is enough for keys of 256 random bits.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+
+from service.errors import ConfigurationError
+from service.files import write_whole
+
+PREFIX = "tagwerk_"
+Scope = Literal["infer", "admin"]
+
+
+class Key(BaseModel):
+    """A key. Limits hold for all api workers of a service together; None is no limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Its name, which is logged.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key.")
+    scopes: frozenset[Scope] = Field(description="What it is for: infer, admin.")
+    requests_per_second: float | None = Field(None, gt=0, description="Requests a second, in the long run.")
+    concurrent: int | None = Field(None, ge=1, description="Requests at the same time.")
+
+
+class Keys(RootModel[tuple[Key, ...]]):
+    """The contents of a file of keys."""
+
+
+def digest(secret: str) -> str:
+    """Returns what is kept of a key."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def find(keys: Sequence[Key], secret: str) -> Key | None:
+    """Returns the key that a secret is. It looks at all of them, each in constant time."""
+    wanted, found = digest(secret), None
+    for key in keys:
+        if hmac.compare_digest(key.sha256, wanted):
+            found = key
+    return found
+
+
+def read_keys(path: Path) -> tuple[Key, ...]:
+    """Reads a file of keys. Raises ConfigurationError."""
+    try:
+        keys = Keys.model_validate_json(path.read_bytes()).root
+    except (OSError, ValidationError) as error:
+        raise ConfigurationError(f"{path} cannot be read as a file of keys: {error}") from None
+    if len({key.id for key in keys}) < len(keys):
+        raise ConfigurationError(f"{path}: two keys have the same id")
+    return keys
+
+
+def add_key(path: Path, id: str, scopes: Sequence[str], rate: float | None, concurrent: int | None) -> str:
+    """Adds a key to a file, which it makes if there is none; returns the key, which is kept nowhere else.
+
+    Raises ConfigurationError.
+    """
+    keys = read_keys(path) if path.exists() else ()
+    if any(key.id == id for key in keys):
+        raise ConfigurationError(f"{path} has a key {id!r} already: remove it first")
+    secret = PREFIX + secrets.token_urlsafe(32)
+    try:
+        limits = {"requests_per_second": rate, "concurrent": concurrent}
+        key = Key.model_validate({"id": id, "sha256": digest(secret), "scopes": scopes} | limits)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigurationError(f"{fault['loc'][0]}: {fault['msg']}") from None
+    _write(path, (*keys, key))
+    return secret
+
+
+def remove_key(path: Path, id: str) -> None:
+    """Takes a key out of a file. Raises ConfigurationError."""
+    keys = read_keys(path)
+    kept = tuple(key for key in keys if key.id != id)
+    if len(kept) == len(keys):
+        raise ConfigurationError(f"{path} has no key {id!r}")
+    _write(path, kept)
+
+
+def _write(path: Path, keys: tuple[Key, ...]) -> None:
+    try:
+        write_whole(path, Keys(keys).model_dump_json(indent=2, exclude_none=True) + "\n", mode=0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
