@@ -37,6 +37,8 @@ def open_engine_socket(address: str) -> socket.socket:
         if "/" in address:
             return _open_unix_socket(address)
         host, _, port = address.rpartition(":")
+        if int(port) > 65535:
+            raise ValueError("a port is at most 65535")
         return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot listen at TAGWERK_ENGINE_ADDRESS={address}: {error}") from None
@@ -49,6 +51,9 @@ def _open_unix_socket(path: str) -> socket.socket:
     before = os.umask(0o177)  # from its first moment, it is no other user's
     try:
         listening.bind(path)
+    except OSError:
+        listening.close()
+        raise
     finally:
         os.umask(before)
     listening.listen(BACKLOG)

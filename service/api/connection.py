@@ -85,6 +85,10 @@ class Connection(HttpToolsProtocol):
 
     def _late(self) -> None:
         self._timer = None
+        earlier = self._in_head and self.cycle is not None and not self.cycle.response_complete
+        if earlier or self.flow.read_paused:  # the client waits for an answer, or to be read: it is not late
+            self._watch()
+            return
         answering = not self._in_head and self.cycle is not None and self.cycle.response_started
         if answering or not self._arriving:
             self.transport.close()

@@ -66,18 +66,24 @@ def repeater() -> ModelVersion:
     return replace(version_of("lm", "generate"), vocabularies={"characters": letters})
 
 
+def made_context(device: Court | None = None, guard: Guard | None = None, **settings: Any) -> Context:
+    """Returns a service whose engine is in this process, not started."""
+    made, versions = Settings(slots=2, batch_sizes=(1, 2), **settings), {v.key.name: v for v in (judge(), repeater())}
+    metrics, device = Metrics(), device or Court()
+    engine = LocalEngine(made, list(versions.values()), lambda: device, metrics)
+    catalog = Catalog(Path("nowhere"), read=lambda folder: versions[folder.parent.name])
+    return Context(made, metrics, engine, catalog, SpacyTokenizer(), guard)
+
+
 @asynccontextmanager
 async def scene(
     device: Court | None = None, guard: Guard | None = None, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Yields a client of an application that is started, and stops it in order at the end of the block."""
-    made, versions = Settings(slots=2, batch_sizes=(1, 2), **settings), {v.key.name: v for v in (judge(), repeater())}
-    metrics, device = Metrics(), device or Court()
-    engine = LocalEngine(made, list(versions.values()), lambda: device, metrics)
-    catalog = Catalog(Path("nowhere"), read=lambda folder: versions[folder.parent.name])
-    app = create_app(Context(made, metrics, engine, catalog, SpacyTokenizer(), guard))
+    context = made_context(device, guard, **settings)
+    app = create_app(context)
     async with lifespan(app):
-        await until(lambda: engine.state() is State.READY and catalog.states)
+        await until(lambda: context.engine.state() is State.READY and context.catalog.states)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://here", timeout=30) as client:
             yield client

@@ -4,10 +4,13 @@ Each test runs in the process of its caller and over a socket: callers cannot te
 """
 
 import asyncio
+import os
+import pickle
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -465,5 +468,27 @@ def test_a_peer_that_talks_nonsense_is_hung_up_on():
                 await reader.read()  # the report, and then the end
                 writer.close()
                 listening.close()
+
+    run(test())
+
+
+def test_what_a_peer_sends_is_not_unpickled():
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (f"{self.folder}/run",))
+
+    async def test():
+        with tempfile.TemporaryDirectory() as folder:
+            evil = Evil()
+            evil.folder = folder
+            content = pickle.dumps([evil])
+            async with local_engine(Device()) as behind:
+                listening = await EngineServer(behind).listen(open_engine_socket(f"{folder}/engine"))
+                reader, writer = await asyncio.open_unix_connection(f"{folder}/engine")
+                writer.write(len(content).to_bytes(4, "big") + content)
+                await reader.read()
+                writer.close()
+                listening.close()
+            assert not Path(folder, "run").exists()  # noqa: ASYNC240
 
     run(test())

@@ -1,0 +1,101 @@
+"""Clients that send too much or too slowly, on the real socket."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from service.api.server import Server
+from tests.api.scene import made_context
+from tests.e2e.test_server import wait_until
+
+LIMITS = {"receive_timeout_seconds": 0.3, "max_header_bytes": 1024}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[tuple[str, int]]:
+    """Serves an application with tight limits from a thread; yields its address."""
+    context = made_context(**LIMITS)
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = Server(context)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
+    thread.start()
+    wait_until(lambda: context.ready())
+    yield listening.getsockname()
+    server.should_exit = True
+    thread.join()
+    listening.close()
+
+
+def talk(address: tuple[str, int], *pieces: bytes) -> bytes:
+    """Sends pieces and returns all that comes until the service closes the connection."""
+    with socket.create_connection(address, timeout=20) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        received = b""
+        try:
+            while more := connection.recv(65536):
+                received += more
+        except ConnectionResetError:
+            pass
+        return received
+
+
+def refused(answer: bytes, status: int, slug: str) -> None:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode()), answer
+    assert json.loads(body)["type"] == f"urn:tagwerk:problem:{slug}"
+
+
+def test_headers_over_the_limit_are_refused_whole_or_without_an_end(address):
+    long = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 5000
+    refused(talk(address, long + b"\r\nConnection: close\r\n\r\n"), 431, "headers-too-large")
+    refused(
+        talk(address, b"GET /livez HTTP/1.1\r\nHost: x\r\n", b"X-Long: " + b"a" * 200_000), 431, "headers-too-large"
+    )
+    refused(talk(address, b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nConnection: close\r\n\r\n"), 431, "headers-too-large")
+
+
+def test_headers_within_the_limit_before_a_large_body_are_not(address):
+    body = json.dumps({"text": "fine " * 20_000}).encode()
+    head = f"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    once = head.encode() + b"\r\n" + body
+    answer = talk(address, once, once, head.encode() + b"Connection: close\r\n\r\n" + body)
+    assert answer.count(b"HTTP/1.1 200 ") == 3
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"GET /livez HTT",
+        b"GET /livez HTTP/1.1\r\nHost:",
+        b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n",
+        b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
+    ],
+)
+def test_a_request_that_does_not_arrive_is_not_waited_for(address, beginning):
+    refused(talk(address, beginning), 408, "request-timeout")
+
+
+def test_a_connection_on_which_nothing_comes_is_closed(address):
+    assert talk(address) == b""
+
+
+def test_lines_may_take_their_time(address):
+    async def test() -> bytes:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"POST /classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+        writer.write(b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+        line = b'{"text": "fine"}\n'
+        for _ in range(4):
+            await asyncio.sleep(2 * LIMITS["receive_timeout_seconds"] / 3)
+            writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+        writer.write(b"0\r\n\r\n")
+        received = await reader.read()
+        writer.close()
+        return received
+
+    assert asyncio.run(test()).count(b'"label":"good"') == 4
