@@ -27,6 +27,10 @@ class TensorFlowBackend:
     def __init__(self, device: str, threads: int) -> None:
         """Takes the device, see `choose_device`. Raises ConfigurationError."""
         self._device = choose_device(device, threads)
+        # TensorFlow makes its threads when it first runs something. They have the priority of the thread that makes
+        # them, which is to be that of those who serve: models may be loaded with less.
+        with tf.device(self._device):
+            tf.function(lambda x: x + 1.0, jit_compile=True)(tf.zeros([2]))
 
     @property
     def device(self) -> str:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
-PATIENT_NICENESS = 10  # a tenth of the time of one who serves, where both want all of it
+PATIENCE = 10  # of niceness: a tenth of the time of one who serves, where both want all of it
 
 
 class Call(Protocol):
@@ -31,7 +31,8 @@ def call_patiently(work: Callable[[], T]) -> T:
 
     def run() -> None:
         try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENT_NICENESS)
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + PATIENCE)  # 19 at most
             done.set_result(work())
         except BaseException as error:
             done.set_exception(error)

@@ -127,11 +127,24 @@ def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, t
         first, second = confidences(load.answers[0]), confidences(load.answers[-1])
         assert first != pytest.approx(second, abs=1e-3), "the versions cannot be told apart"
         wait_until(lambda: not Path(f"/proc/{before}").exists(), SECONDS)
+        after = threads(children(server.process.pid)["engine"])
+        assert after["tf_Compute"] == after["tf_XLAEigen"] == after["main"], "who serves does not give way"
         assert metric(server.url, 'tagwerk_model_info{model="tagger-tiny",version="2"}') == int(engines)
         assert metric(server.url, 'tagwerk_swaps_total{result="done"}') == 1
         assert metric(server.url, "tagwerk_restarts_total") == 0
         assert server.stop() == 0
         assert "Traceback" not in server.log.read_text()
+
+
+def threads(pid: int) -> dict[str, set[str]]:
+    """Returns the niceness of a process's threads by their names, and that of its first as `main`."""
+    found: dict[str, set[str]] = {}
+    for status in Path(f"/proc/{pid}/task").glob("*/stat"):
+        name, _, rest = status.read_text().partition("(")[2].rpartition(")")
+        found.setdefault(name, set()).add(rest.split()[16])
+        if status.parent.name == str(pid):
+            found["main"] = {rest.split()[16]}
+    return found
 
 
 def test_a_broken_version_never_takes_over_and_is_tried_again_when_it_is_whole(store, made, tmp_path):
