@@ -24,6 +24,7 @@ from service.settings import Settings
 log = logging.getLogger("tagwerk.supervisor")
 
 PATIENCE_SECONDS = 5.0  # beyond the time for draining, for an engine that has been superseded
+MOST_DEATHS = 3
 
 
 class EngineProcess:
@@ -117,6 +118,7 @@ class Succession:
         self._serving: list[EngineProcess] = []
         self._next: list[EngineProcess] = []
         self._leaving: list[EngineProcess] = []
+        self._deaths = 0  # of successors in a row
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="store")  # checksums take their time
         self._look: Future[Serving] | None = None
         self._looked = time.monotonic()
@@ -221,9 +223,7 @@ class Succession:
         if not self._next:
             return
         if ended := [engine for engine in self._next if engine.child.status is not None]:
-            reason = f"the engine that loaded it ended with status {ended[0].child.status}"
-            known = frozenset().union(*(engine.ready for engine in self._serving))
-            self._refuse_and_dismiss({key: reason for key in ended[0].versions if key not in known})
+            self._try_again(ended[0])
             return
         for engine in self._next:
             engine.listen()
@@ -231,6 +231,18 @@ class Succession:
             self._refuse_and_dismiss(refused)
         elif all(engine.loaded is not None for engine in self._next):
             self._take_over()
+
+    def _try_again(self, ended: EngineProcess) -> None:
+        """Starts the successors anew, since one has died; where one dies each time, what it loads is the reason."""
+        self._deaths += 1
+        reason = f"the engine that loaded it ended with status {ended.child.status}"
+        if self._deaths < MOST_DEATHS:
+            self._dismiss(reason)
+            self._follow(self._wanted)
+            return
+        self._deaths = 0
+        known = frozenset().union(*(engine.ready for engine in self._serving))
+        self._refuse_and_dismiss({key: f"{reason}, {MOST_DEATHS} times" for key in ended.versions if key not in known})
 
     def _refuse_and_dismiss(self, refused: Mapping[ModelKey, str]) -> None:
         self._metrics.swaps.labels("refused").inc()
@@ -243,7 +255,7 @@ class Succession:
         for engine in self._serving:
             engine.retire()
         self._leaving += self._serving
-        self._serving, self._next = self._next, []
+        self._serving, self._next, self._deaths = self._next, [], 0
         self._metrics.swaps.labels("done").inc()
         self._shares = {}
         self._share(self._wanted, self._serving[0].ready)

@@ -1,9 +1,11 @@
 """Versions come, go and take over while requests are answered: the real processes, with tiny models."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -182,6 +184,28 @@ def spoil_goldens(folder: Path) -> None:
     golden["outputs"] = {name: [[0.5] * len(row) for row in rows] for name, rows in golden["outputs"].items()}
     (folder / "goldens.jsonl").write_text(json.dumps(golden) + "\n")
     rewrite_checksums(folder)
+
+
+def test_a_successor_that_is_killed_is_started_again(store, made, tmp_path):
+    def engines(server: Server) -> set[int]:
+        found = set()
+        for pid in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
+            with contextlib.suppress(OSError):
+                if b"\0engine\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.add(int(pid))
+        return found
+
+    with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as server:
+        server.wait_until_ready()
+        (serving,) = engines(server)
+        copy_version(made / "2", store / NAME / "2")
+        wait_until(lambda: len(engines(server)) == 2)
+        (successor,) = engines(server) - {serving}
+        os.kill(successor, signal.SIGKILL)
+        assert httpx.post(f"{server.url}/tag", json=BODY).json()["version"] == "1"
+        wait_until(lambda: serves(server, "2"), SECONDS)
+        assert metric(server.url, 'tagwerk_swaps_total{result="done"}') == 1
+        assert server.stop() == 0
 
 
 def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path):
