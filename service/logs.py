@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -29,7 +30,13 @@ class JsonFormatter(logging.Formatter):
 
 def moment(seconds: float) -> str:
     """Returns a moment as RFC 3339 has it, from its seconds since 1970."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole, milliseconds = divmod(int(seconds * 1000), 1000)
+    return f"{_second(whole)}.{milliseconds:03d}Z"
+
+
+@lru_cache(1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 def set_up(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from service.api import admin, infer, open_inference, openai, page, problem, status
 from service.api.context import Context
@@ -21,8 +22,26 @@ log = logging.getLogger("tagwerk.api")
 DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."
 
 
-def create_app(context: Context) -> FastAPI:
-    """Builds the application. Its engine starts with it; until that is ready, /readyz says 503 and so do the tasks."""
+def create_app(context: Context) -> ASGIApp:
+    """Builds the application. Its engine starts with it; until that is ready, /readyz says 503 and so do the tasks.
+
+    What surrounds every request lies around FastAPI's application, so that most requests need not go through that.
+    """
+    app: ASGIApp = create_routes(context)
+    app = Envelope(Shortcut(app, infer.router.routes), context)
+    if context.settings.cors_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=context.settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
+        )
+    return app
+
+
+def create_routes(context: Context) -> FastAPI:
+    """Builds FastAPI's application: every route, their documentation, what starts and stops with them."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -40,17 +59,6 @@ def create_app(context: Context) -> FastAPI:
         static_url="/docs/assets",
         swagger_ui_parameters={"validatorUrl": "none"},  # it would ask a server in the internet
     )
-    app.state.context = context
-    app.add_middleware(Shortcut, routes=infer.router.routes)
-    app.add_middleware(Envelope, context=context)
-    if context.settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=context.settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
-        )
     problem.install(app)
     app.include_router(infer.router)
     app.include_router(status.router)

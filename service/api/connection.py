@@ -5,12 +5,52 @@ A request that does not arrive in time, or headers without an end, would keep a 
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.api import problem
 from service.settings import Settings
+
+PIECE_BYTES = 65_536  # more is written at once, so that the transport can say when it is too much
+
+
+class Gathering(asyncio.Transport):
+    """A transport that writes at once what is said within one turn of the event loop: a head and its body."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._loop = asyncio.get_running_loop()
+        # As they are: what is asked once a request should not go through one more layer.
+        for name in ("get_extra_info", "is_closing", "pause_reading", "resume_reading", "set_protocol"):
+            setattr(self, name, getattr(transport, name))
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        """Keeps what is to be written until the end of this turn."""
+        if not self._pieces:
+            self._loop.call_soon(self._flush)
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > PIECE_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        """Closes it when everything is written."""
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Closes it at once."""
+        self._transport.abort()
+
+    def _flush(self) -> None:
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        if pieces:
+            self._transport.write(b"".join(pieces))
 
 
 class Connection(HttpToolsProtocol):
@@ -25,16 +65,21 @@ class Connection(HttpToolsProtocol):
         self._chunk_bytes = 0
         self._patient = False
         self._timer: asyncio.TimerHandle | None = None
+        self.gone = False
+        self.when_gone: Callable[[], None] | None = None  # of the request that is being answered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by asyncio."""
-        super().connection_made(transport)
+        super().connection_made(Gathering(transport))
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
         self._unwatch()
         super().connection_lost(exc)
+        self.gone = True
+        if self.when_gone is not None:
+            self.when_gone()
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
@@ -53,7 +98,7 @@ class Connection(HttpToolsProtocol):
         """Called by the parser."""
         super().on_message_begin()
         self._arriving, self._in_head, self._head_bytes, self._patient = True, True, 0, False
-        self.scope["state"]["be_patient"] = self.be_patient
+        self.scope["state"]["connection"] = self
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""

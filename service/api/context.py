@@ -43,7 +43,7 @@ class Context:
 
 def context(request: Request) -> Context:
     """Returns the service that a request came to. Not injected: that costs a twentieth of a short request."""
-    found: Context = request.app.state.context
+    found: Context = request.scope["state"]["context"]
     return found
 
 

@@ -39,7 +39,7 @@ class EventStream(EventSourceResponse):
 
 async def streamed(request: Request, events: AsyncGenerator[bytes, None]) -> EventStream:
     """Returns the response once there is an event: an error that comes before the first has a status of its own."""
-    async with while_client_waits(request):
+    with while_client_waits(request):
         first = await anext(events)
 
     async def all_events() -> AsyncGenerator[bytes, None]:

@@ -64,7 +64,7 @@ TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
 async def tag_(body: schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
     call, media_type = call_of(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
-    async with while_client_waits(request):
+    with while_client_waits(request):
         task, texts = await tag(call, body)
     if body.format == "conllu" or (body.format is None and media_type == conllu.MEDIA_TYPE):
         return await respond(request, as_conllu(task, problem.all_accepted(texts), body.offsets), conllu.MEDIA_TYPE)
@@ -76,7 +76,7 @@ async def classify_(body: schemas.ClassifyRequest, request: Request) -> Response
     """Judges texts: the probability of each label, over the whole of each text."""
     call = call_of(request)
     wanted(request, (JSON,))
-    async with while_client_waits(request):
+    with while_client_waits(request):
         content = await classify(call, body)
     return await respond(request, content)
 
@@ -101,7 +101,7 @@ async def generate_(body: schemas.GenerateRequest, request: Request) -> Response
     call, media_type = call_of(request), wanted(request, (JSON, events.MEDIA_TYPE))
     if body.stream or media_type == events.MEDIA_TYPE:
         return await events.streamed(request, generated(call, body))
-    async with while_client_waits(request):
+    with while_client_waits(request):
         content = await generate(call, body)
     return await respond(request, content)
 

@@ -79,7 +79,9 @@ class LinesResponse(Response):
         self._gone = False
         self._zip = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS) if takes_gzip(request) else None
         request.scope["state"]["body"].limit = None  # a line has one instead
-        request.scope["state"].get("be_patient", lambda: None)()
+        connection = request.scope["state"].get("connection")
+        if connection is not None:
+            connection.be_patient()
         coding = {"Content-Encoding": "gzip"} if self._zip else {}
         super().__init__(None, headers={"Vary": "Accept-Encoding"} | coding, media_type=MEDIA_TYPE)
         del self.headers["content-length"]

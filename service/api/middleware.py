@@ -5,8 +5,8 @@ Pure ASGI, so that a client's disconnect still reaches the handlers.
 
 import asyncio
 import logging
+import os
 import time
-import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,11 +38,13 @@ class Envelope:
             return
         timing = Timing(time.monotonic())
         headers = dict(scope["headers"])
-        ids = trace.ids_of(_clean(headers.get(b"x-request-id", b"")) or uuid.uuid4().hex, headers.get(b"traceparent"))
+        ids = trace.ids_of(
+            _clean(headers.get(b"x-request-id", b"")) or os.urandom(16).hex(), headers.get(b"traceparent")
+        )
         trace.current.set(ids)
         body = Body(headers, receive, self._context.settings.max_body_bytes)
         state = scope.setdefault("state", {})
-        state["timing"], state["headers"], state["body"] = timing, headers, body
+        state["context"], state["timing"], state["headers"], state["body"] = self._context, timing, headers, body
         status = 0
 
         async def send_enveloped(message: Message) -> None:
@@ -78,8 +80,7 @@ class Envelope:
             if guard is not None and key is not None:
                 guard.leave(key)
             route = getattr(scope.get("route"), "path", "unmatched")
-            self._context.metrics.requests.labels(route, str(status)).inc()
-            self._context.metrics.request_duration.labels(route).observe(time.monotonic() - timing.started)
+            self._context.metrics.answered(route, status, time.monotonic() - timing.started)
             if self._spans is not None:
                 ids = self._spans.record(ids, headers, scope["method"], route, status, timing)
             if self._log is not None:

@@ -147,7 +147,7 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     for number, output in enumerate(wish.outputs):
         if output.name not in known:
             raise InvalidInput(f"/outputs/{number}/name", f"got {output.name[:60]!r}", ", ".join(known))
-    async with while_client_waits(request):
+    with while_client_waits(request):
         outputs = {output.name: output for output in await model.run(call, given, parameters)}
     wanted = [outputs[output.name] for output in wish.outputs] or list(outputs.values())
     asked = {output.name for output in wish.outputs if output.parameters.get("binary_data", all_binary) is True}

@@ -177,7 +177,7 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return await events.streamed(request, answer.pieces(call, usage))
-    async with while_client_waits(request):
+    with while_client_waits(request):
         results = problem.all_accepted((await generate_texts(call, wish))[1])
     for i, result in enumerate(results):
         answer.tokens += result["tokens"]

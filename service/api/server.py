@@ -38,6 +38,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 log_level="warning",
                 access_log=False,
+                server_header=False,
+                proxy_headers=False,  # whose name and scheme a client has makes no difference
                 timeout_graceful_shutdown=math.ceil(settings.drain_timeout_seconds + CUT_SECONDS),
             )
         )

@@ -50,13 +50,15 @@ class Sentiment:
     def encode(self, tokens: Sequence[str]) -> list[Tensors]:
         """Returns the inputs of one text, word_ids [T], in pieces of about equal length if it is a long one."""
         ids = encode_tokens(tokens, self._words) if tokens else NOTHING
-        pieces = max(1, -(-len(ids) // self.longest))
-        return [{"word_ids": piece} for piece in np.array_split(ids, pieces)]
+        if len(ids) <= self.longest:
+            return [{"word_ids": ids}]
+        return [{"word_ids": piece} for piece in np.array_split(ids, -(-len(ids) // self.longest))]
 
     def decode(self, outputs: Sequence[Tensors], lengths: Sequence[int]) -> Judgement:
         """Returns the judgement of a text from the outputs of its pieces, the mean weighted by their lengths."""
-        probabilities = np.average([output["probabilities"] for output in outputs], axis=0, weights=lengths)
-        scores = {label: round(float(p), 6) for label, p in zip(self._labels, probabilities.tolist(), strict=True)}
+        pieces = [output["probabilities"] for output in outputs]
+        probabilities = pieces[0] if len(pieces) == 1 else np.average(pieces, axis=0, weights=lengths)
+        scores = {label: round(p, 6) for label, p in zip(self._labels, probabilities.tolist(), strict=True)}
         return Judgement(max(scores, key=scores.__getitem__), scores)
 
     def explain(self, outputs: Sequence[Tensors], lengths: Sequence[int], label: str, tokens: int) -> Explanation:

@@ -12,7 +12,7 @@ Ids = NDArray[np.int32]
 
 def encode_tokens(tokens: Sequence[str], vocabulary: Vocabulary) -> Ids:
     """Returns the ids of the tokens  # [T] int32."""
-    return np.fromiter(map(vocabulary.id, tokens), np.int32, len(tokens))
+    return np.array(vocabulary.ids(tokens), np.int32)
 
 
 def shorten(token: str, width: int) -> str:
@@ -28,5 +28,5 @@ def encode_characters(tokens: Sequence[str], vocabulary: Vocabulary, width: int)
     ids = np.zeros((len(tokens), width), np.int32)
     for row, token in zip(ids, tokens, strict=True):
         kept = shorten(token, width)
-        row[: len(kept)] = [vocabulary.id(character) for character in kept]
+        row[: len(kept)] = vocabulary.ids(kept)
     return ids

@@ -39,6 +39,11 @@ class Vocabulary:
         """Returns the id of `string`, UNK where it is not listed."""
         return self._ids.get(string.lower() if self.lowercase else string, UNK)
 
+    def ids(self, strings: Iterable[str]) -> list[int]:
+        """Does what `id` does, of many."""
+        get = self._ids.get
+        return [get(s.lower(), UNK) for s in strings] if self.lowercase else [get(s, UNK) for s in strings]
+
     def string(self, id: int) -> str:
         """Returns the string of an id that is not reserved."""
         return self.entries[id - len(RESERVED)]

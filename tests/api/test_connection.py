@@ -7,8 +7,12 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from fastapi import Request
 
+from service.api.connection import PIECE_BYTES, Connection, Gathering
+from service.api.disconnect import while_client_waits
 from service.api.server import Server
+from service.errors import ClientGone
 from tests.api.scene import made_context
 from tests.e2e.test_server import wait_until
 
@@ -99,3 +103,78 @@ def test_lines_may_take_their_time(address):
         return received
 
     assert asyncio.run(test()).count(b'"label":"good"') == 4
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        assert not self.closed
+        self.written.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default
+
+    is_closing = pause_reading = resume_reading = set_protocol = lambda self: None
+
+
+def test_what_is_said_in_one_turn_is_written_at_once_and_in_order():
+    async def say() -> None:
+        wire = Wire()
+        gathering = Gathering(wire)
+        gathering.write(b"head, ")
+        gathering.write(b"body")
+        assert wire.written == []
+        await asyncio.sleep(0)
+        assert wire.written == [b"head, body"]
+        gathering.write(b"x" * (PIECE_BYTES + 1))
+        assert len(wire.written) == 2  # so much is not kept
+        gathering.write(b"end")
+        gathering.close()
+        assert wire.written[2:] == [b"end"]
+        assert wire.closed
+        await asyncio.sleep(0)
+
+    asyncio.run(say())
+
+
+def test_a_client_that_has_gone_before_the_work_begins_is_not_worked_for():
+    async def work() -> None:
+        connection = Connection.__new__(Connection)
+        connection.gone, connection.when_gone = True, None
+        request = Request({"type": "http", "state": {"connection": connection}})
+        with pytest.raises(ClientGone), while_client_waits(request):
+            pytest.fail("it was begun")
+
+    asyncio.run(work())
+
+
+def test_a_block_that_is_cancelled_by_others_than_the_client_stays_cancelled():
+    async def work() -> None:
+        connection = Connection.__new__(Connection)
+        connection.gone, connection.when_gone = False, None
+        request = Request({"type": "http", "state": {"connection": connection}})
+
+        async def wait() -> None:
+            with while_client_waits(request):
+                await asyncio.Event().wait()
+
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert connection.when_gone is None
+
+    asyncio.run(work())
