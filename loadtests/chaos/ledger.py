@@ -16,7 +16,7 @@ class Ledger:
     dropped: int = 0  # the client went away, or never sent all of it: the service may count it or not
     hung: int = 0  # nothing came in the time that there was
     slowest: float = 0.0  # seconds, of the answers and those lost
-    unanswerable: Counter[int] = field(default_factory=Counter)  # statuses of what is no whole request of HTTP
+    unanswerable: Counter[int] = field(default_factory=Counter)  # statuses of what is no HTTP: of which path, who knows
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         """Notes an answer."""
@@ -50,13 +50,16 @@ class Ledger:
         """Returns where `counted`, what /metrics grew by, cannot be what the clients saw.
 
         Of those that a client saw lost, one may have been counted before, or an answer before it not counted any more.
-        Of those that never became whole, the service counts whose path it knew, as requests without an answer.
         """
         found = []
         for (path, status), number in sorted(self.answers.items()):
             if counted[path, status] + self.lost < number:
                 found.append(f"/metrics counts {counted[path, status]} x {status} of {path}, clients saw {number}")
-        more = counted.total() - self.answers.total()
-        if more > self.lost + self.dropped + self.hung + self.unanswerable.total():
+        for status, number in sorted(self.statuses().items()):
+            everywhere = sum(n for (_, counted_as), n in counted.items() if counted_as == status)
+            if self.unanswerable[status] and everywhere + self.lost < number:
+                found.append(f"/metrics counts {everywhere} x {status}, clients saw {number}")
+        more = counted.total() - self.statuses().total()
+        if more > self.lost + self.dropped + self.hung:
             found.append(f"/metrics counts {more} answers more than clients saw: {counted - self.answers}")
         return found

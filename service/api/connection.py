@@ -11,7 +11,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.api import problem
-from service.settings import Settings
+from service.api.context import Context
+from service.metrics import UNMATCHED
 
 PIECE_BYTES = 65_536  # more is written at once, so that the transport can say when it is too much
 
@@ -56,9 +57,10 @@ class Gathering(asyncio.Transport):
 class Connection(HttpToolsProtocol):
     """One connection. Where a request arrives in one piece, as most do, no timer runs."""
 
-    def __init__(self, settings: Settings, **kwargs: Any) -> None:
+    def __init__(self, context: Context, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._settings = settings
+        self._settings = context.settings
+        self._metrics = context.metrics
         self._arriving = False  # a request has begun and is not whole
         self._in_head = False  # nor is its head
         self._head_bytes = 0  # of the head, beside those that came with its beginning
@@ -141,10 +143,23 @@ class Connection(HttpToolsProtocol):
             seconds = self._settings.receive_timeout_seconds
             self._refuse(408, f"it was not whole within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
 
-    def _refuse(self, status: int, detail: str) -> None:
-        """Answers in place of the application, and closes."""
-        slug, title = problem.HTTP[status]
+    def send_400_response(self, msg: str) -> None:
+        """Called by uvicorn for what is no HTTP."""
+        self._refuse(400, "it breaks the rules of HTTP/1.1", problem.INVALID_HTTP)
+
+    def _refuse(self, status: int, detail: str, kind: tuple[str, str] | None = None) -> None:
+        """Answers in place of the application, and closes. `kind` is a slug and a title, by default the status's."""
+        slug, title = kind or problem.HTTP[status]
         content = json.dumps(problem.make(status, slug, title, detail)).encode()
         head = f"HTTP/1.1 {status} {title}\r\nContent-Type: {problem.MEDIA_TYPE}\r\nContent-Length: {len(content)}"
         self.transport.write(f"{head}\r\nConnection: close\r\n\r\n".encode() + content)
+        self._count(status)
         self.transport.close()
+
+    def _count(self, status: int) -> None:
+        """Has the metrics count what the client gets; where a handler is at the request, it does so itself."""
+        handled = not self._in_head and self.cycle is not None and not self.cycle.response_complete
+        if not handled:
+            self._metrics.requests.labels(UNMATCHED, str(status)).inc()
+        elif not self.cycle.response_started:
+            self.scope["state"]["refused"] = status

@@ -15,6 +15,7 @@ from service.api.body import Body
 from service.api.context import Context, Timing
 from service.api.request_log import RequestLog
 from service.api.spans import make_spans
+from service.metrics import UNMATCHED
 
 log = logging.getLogger("tagwerk.api")
 
@@ -79,7 +80,8 @@ class Envelope:
         finally:
             if guard is not None and key is not None:
                 guard.leave(key)
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = getattr(scope.get("route"), "path", UNMATCHED)
+            status = state.get("refused", status)  # by the connection, of what did not arrive
             self._context.metrics.answered(route, status, time.monotonic() - timing.started)
             if self._spans is not None:
                 ids = self._spans.record(ids, headers, scope["method"], route, status, timing)

@@ -44,6 +44,7 @@ HTTP = {
     415: ("unsupported-media-type", "The body is in a form that is not read here"),
     431: ("headers-too-large", "The headers are over the limit"),
 }
+INVALID_HTTP = ("invalid-http", "The request is not valid HTTP")
 # type of Pydantic's error -> what is allowed, where its own message says it less well
 ALLOWED = {
     "too_short": "at least {min_length} items",

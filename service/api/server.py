@@ -34,7 +34,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 create_app(context),
-                http=partial(Connection, settings),  # type: ignore[arg-type]
+                http=partial(Connection, context),  # type: ignore[arg-type]
                 log_config=None,
                 log_level="warning",
                 access_log=False,

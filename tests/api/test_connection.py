@@ -4,12 +4,15 @@ import asyncio
 import json
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from fastapi import Request
+from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.connection import PIECE_BYTES, Connection, Gathering
+from service.api.context import Context
 from service.api.disconnect import while_client_waits
 from service.api.server import Server
 from service.errors import ClientGone
@@ -20,9 +23,13 @@ LIMITS = {"receive_timeout_seconds": 0.3, "max_header_bytes": 1024}
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[tuple[str, int]]:
+def context() -> Context:
+    return made_context(**LIMITS)
+
+
+@pytest.fixture(scope="module")
+def address(context: Context) -> Iterator[tuple[str, int]]:
     """Serves an application with tight limits from a thread; yields its address."""
-    context = made_context(**LIMITS)
     listening = socket.create_server(("127.0.0.1", 0))
     server = Server(context)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
@@ -71,17 +78,46 @@ def test_headers_within_the_limit_before_a_large_body_are_not(address):
     assert answer.count(b"HTTP/1.1 200 ") == 3
 
 
+CLASSIFY = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+COMPLETE = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
 @pytest.mark.parametrize(
-    "beginning",
+    ("beginning", "route"),
     [
-        b"GET /livez HTT",
-        b"GET /livez HTTP/1.1\r\nHost:",
-        b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n",
-        b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
+        (b"GET /livez HTT", "unmatched"),
+        (b"GET /livez HTTP/1.1\r\nHost:", "unmatched"),
+        (CLASSIFY + b"Content-Length: 9\r\n\r\n", "/classify"),
+        (CLASSIFY + b"Content-Length: 9\r\n\r\n{", "/classify"),
+        (COMPLETE + b"Content-Length: 9\r\n\r\n{", "/v1/completions"),
     ],
 )
-def test_a_request_that_does_not_arrive_is_not_waited_for(address, beginning):
+def test_a_request_that_does_not_arrive_is_not_waited_for(context, address, beginning, route):
+    before = answered(context)
     refused(talk(address, beginning), 408, "request-timeout")
+    wait_until(lambda: answered(context) - before == {(route, "408"): 1})
+
+
+@pytest.mark.parametrize(
+    ("nonsense", "route"),
+    [
+        (bytes(100), "unmatched"),
+        (b"GET /livez HTTP/1.1\r\nHost x\r\n\r\n", "unmatched"),
+        (CLASSIFY + b"Content-Length: five\r\n\r\n", "unmatched"),
+        (CLASSIFY + b"Transfer-Encoding: chunked\r\n\r\nfive\r\n", "/classify"),
+    ],
+)
+def test_what_is_no_http_is_refused(context, address, nonsense, route):
+    before = answered(context)
+    refused(talk(address, nonsense), 400, "invalid-http")
+    wait_until(lambda: answered(context) - before == {(route, "400"): 1})
+
+
+def answered(context: Context) -> Counter[tuple[str, str]]:
+    """Returns how many requests the metrics count, by route and status."""
+    metrics = text_string_to_metric_families(context.metrics.exposition().decode())
+    samples = [sample for family in metrics for sample in family.samples if sample.name == "tagwerk_requests_total"]
+    return Counter({(s.labels["route"], s.labels["status"]): int(s.value) for s in samples})
 
 
 def test_a_connection_on_which_nothing_comes_is_closed(address):

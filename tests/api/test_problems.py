@@ -12,7 +12,7 @@ import pytest
 from service import errors
 from service.api.app import create_app
 from service.api.context import Context
-from service.api.problem import HTTP, TABLE, Problem
+from service.api.problem import HTTP, INVALID_HTTP, TABLE, Problem
 from service.api.trace import ids_of
 from service.engine.local import LocalEngine
 from service.engine.protocol import ModelState, State
@@ -239,5 +239,5 @@ def test_the_documentation_lists_every_kind_of_problem_and_no_other():
     listed = {(slug, int(status), title) for slug, status, title in rows}
     assert len(listed) == len(rows)
     assert listed == {(slug, status, title) for _, status, slug, title in TABLE} | {
-        (slug, status, title) for status, (slug, title) in HTTP.items()
+        (slug, status, title) for status, (slug, title) in [*HTTP.items(), (400, INVALID_HTTP)]
     }

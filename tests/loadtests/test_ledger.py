@@ -40,6 +40,13 @@ def test_metrics_must_count_what_clients_saw():
     assert "1 answers more" in ledger().disagreements(seen + Counter({(TAG, 499): 1}))[0]
 
 
+def test_what_is_no_http_must_be_counted_by_its_status():
+    nonsense = ledger(sent=4, unanswerable=Counter({400: 1}))
+    seen = Counter({(TAG, 200): 2, (JUDGE, 503): 1})
+    assert nonsense.disagreements(seen + Counter({("unmatched", 400): 1})) == []
+    assert nonsense.disagreements(seen) == ["/metrics counts 0 x 400, clients saw 1"]
+
+
 def test_who_went_away_may_be_counted_or_not():
     gone = ledger(sent=4, dropped=1)
     seen = Counter({(TAG, 200): 2, (JUDGE, 503): 1})
