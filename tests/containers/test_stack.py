@@ -10,7 +10,8 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,14 +23,15 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker" / "docker-compose.yml"
+DOCKERFILE = ROOT / "docker" / "Dockerfile"
+PROJECT = "tagwerk-test"
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
 SMALL = {"TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_LENGTH_BUCKETS": "16", "TAGWERK_SLOTS": "4"}
 KILL_THE_ENGINE = """
 import os, pathlib, signal
-for place in pathlib.Path("/proc").glob("[0-9]*"):
-    command = (place / "cmdline").read_bytes().split(bytes(1))
-    if b"engine" in command and b"--lifeline" in command:
-        os.kill(int(place.name), signal.SIGKILL)
+commands = {int(p.parent.name): p.read_bytes().split(bytes(1)) for p in pathlib.Path("/proc").glob("[0-9]*/cmdline")}
+(engine,) = (pid for pid, words in commands.items() if b"engine" in words and b"--channel" in words)
+os.kill(engine, signal.SIGKILL)
 """
 
 
@@ -42,39 +44,46 @@ def free_port() -> int:
 class Stack:
     """What one profile brings up."""
 
-    def __init__(self, profile: str, folder: Path) -> None:
-        ports = {name: free_port() for name in ("TAGWERK", "PROMETHEUS", "GRAFANA")}
-        self.url, self.prometheus, self.grafana = (f"http://127.0.0.1:{port}" for port in ports.values())
+    def __init__(self, profiles: str, folder: Path, settings: Mapping[str, str]) -> None:
+        ports = {name: free_port() for name in ("TAGWERK", "PROMETHEUS", "GRAFANA", "LOCUST")}
+        self.url, self.prometheus, self.grafana, self.locust = (f"http://127.0.0.1:{port}" for port in ports.values())
         small = folder / "small.yml"
         built = [
             name for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items() if "build" in service
         ]
-        small.write_text(yaml.safe_dump({"services": {name: {"environment": SMALL} for name in built}}))
+        small.write_text(yaml.safe_dump({"services": {name: {"environment": SMALL | settings} for name in built}}))
         files = os.environ.get("COMPOSE_FILE", str(COMPOSE)).split(":")
         self._environment = {
             **os.environ,
             **{f"{name}_PUBLISH": f"127.0.0.1:{port}" for name, port in ports.items()},
             "COMPOSE_FILE": ":".join([*files, str(small)]),
-            "COMPOSE_PROFILES": profile,
-            "COMPOSE_PROJECT_NAME": "tagwerk-test",
+            "COMPOSE_PROFILES": profiles,
+            "COMPOSE_PROJECT_NAME": PROJECT,
         }
 
     def compose(self, *arguments: str) -> str:
         """Runs `docker compose`; returns what it prints."""
-        return self._run("docker", "compose", *arguments)
+        return self.docker("compose", *arguments)
 
     def inspect(self, service: str, what: str) -> list[str]:
         """Returns something of each container of a service, also of those that have ended."""
         ids = self.compose("ps", "--all", "--quiet", service).split()
-        return self._run("docker", "inspect", "--format", what, *ids).split()
+        return self.docker("inspect", "--format", what, *ids).split()
 
     def kill(self, container: str) -> None:
         """Kills a container."""
-        self._run("docker", "kill", container)
+        self.docker("kill", container)
 
-    def _run(self, *command: str) -> str:
+    def left(self) -> str:
+        """Returns the containers, networks and volumes that there are of it."""
+        own = ("--filter", f"label=com.docker.compose.project={PROJECT}", "--quiet")
+        return "".join(self.docker(kind, "ls", *own) for kind in ("container", "network", "volume"))
+
+    def docker(self, *arguments: str) -> str:
+        """Runs `docker`; returns what it prints."""
+        command = ["docker", *arguments]
         done = subprocess.run(command, env=self._environment, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-4000:]
+        assert done.returncode == 0, f"{done.stdout[-4000:]}{done.stderr[-4000:]}"
         return done.stdout
 
     def asked(self, query: str) -> list[dict[str, object]]:
@@ -97,17 +106,41 @@ class Stack:
         """Asks for tags."""
         return httpx.post(f"{self.url}/tag", json=SENTENCE, timeout=60)
 
+    @contextmanager
+    def asked_by(self, clients: int, body: object) -> Iterator[Counter[str]]:
+        """Has clients ask for tags in the block; yields how often each answer came: 200, or why not."""
+        answers: Counter[str] = Counter()
+        over = threading.Event()
+
+        def talk() -> None:
+            with httpx.Client(base_url=self.url, timeout=60) as client:
+                while not over.is_set():
+                    response = client.post("/tag", json=body)
+                    well = response.status_code == 200
+                    answers["200" if well else f"{response.status_code}: {response.json()['detail']}"] += 1
+                    assert well or int(response.headers["retry-after"]) > 0
+
+        with ThreadPoolExecutor(clients) as pool:
+            talks = [pool.submit(talk) for _ in range(clients)]
+            try:
+                yield answers
+            finally:
+                over.set()
+            for each in talks:
+                each.result()
+
 
 @contextmanager
-def brought_up(profile: str, folder: Path) -> Iterator[Stack]:
-    """Builds a profile and brings it up, healthy; takes it down for sure."""
-    stack = Stack(profile, folder)
+def brought_up(profiles: str, folder: Path, **settings: str) -> Iterator[Stack]:
+    """Builds profiles and brings them up, healthy; takes them down for sure, and sees that nothing is left."""
+    stack = Stack(profiles, folder, settings)
     try:
         stack.compose("build", "--quiet")
         stack.compose("up", "--wait", "--wait-timeout", "900")
         yield stack
     finally:
         stack.compose("down", "--volumes", "--timeout", "45")
+    assert stack.left() == ""
 
 
 def wait_until(condition: Callable[[], object], seconds: float) -> None:
@@ -118,7 +151,7 @@ def wait_until(condition: Callable[[], object], seconds: float) -> None:
 
 
 def test_one_service_is_watched_and_an_engine_that_is_killed_is_told_of(tmp_path):
-    with brought_up("single", tmp_path) as stack:
+    with brought_up("single,loadtest", tmp_path) as stack:
         assert stack.tag().status_code == 200
         inside = ("exec", "-T", "service")
         assert stack.compose(*inside, "id", "-u").strip() == "10001"
@@ -131,9 +164,8 @@ def test_one_service_is_watched_and_an_engine_that_is_killed_is_told_of(tmp_path
         assert stack.compose(*inside, "python", "-c", found).strip() == "None None"
         assert httpx.get(f"{stack.grafana}/api/health").status_code == 200
         wait_until(lambda: stack.up() == {"tagwerk"}, 60)
-        for _ in range(5):
-            stack.tag()
-            httpx.post(f"{stack.url}/generate", json={"prompt": "ROMEO:", "max_tokens": 5}, timeout=60)
+        assert "locust" in httpx.get(stack.locust).text.lower()
+        stack.compose("run", "--rm", "-T", "loadtest", "--headless", "--users", "4", "--run-time", "30s")
         wait_until(lambda: stack.asked("sum(model:tagwerk_padding_waste:ratio5m) > 0"), 120)
         check_dashboard(stack)
         assert not stack.firing()
@@ -152,29 +184,32 @@ def check_dashboard(stack: Stack) -> None:
     assert empty == []
 
 
-def test_a_replica_that_is_killed_is_left_out_and_no_request_fails(tmp_path):
-    with brought_up("replicas", tmp_path) as stack:
+def test_replicas_that_are_full_not_ready_or_killed_are_left_out(tmp_path):
+    with brought_up("replicas", tmp_path, TAGWERK_MAX_QUEUE_TOKENS="400") as stack:
         assert httpx.get(f"{stack.url}/metrics").status_code == 404
         wait_until(lambda: stack.asked('count(tagwerk_ready_workers{job="tagwerk"} == 1) == 2'), 300)
-        statuses: Counter[int] = Counter()
-        over = threading.Event()
-
-        def talk() -> None:
-            with httpx.Client(base_url=stack.url, timeout=60) as client:
-                while not over.is_set():
-                    statuses[client.post("/tag", json=SENTENCE).status_code] += 1
-
-        threads = [threading.Thread(target=talk) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        wait_until(lambda: statuses[200] > 20, 120)
-        stack.kill(stack.inspect("replica", "{{.Id}}")[0])
-        before = statuses[200]
-        wait_until(lambda: statuses[200] > before + 50, 120)
-        over.set()
-        for thread in threads:
-            thread.join()
-        assert statuses.keys() == {200}
+        # Full: another is asked, and where all are, the client learns when to come again.
+        with stack.asked_by(24, {"text": [SENTENCE["text"]] * 12}) as answers:
+            wait_until(lambda: min(answers["200"], answers.total() - answers["200"]) > 20, 120)
+        refused = [answer for answer in answers.elements() if answer != "200"]
+        assert {answer[:3] for answer in refused} == {"429"}
+        wait_until(lambda: stack.asked(f"sum(tagwerk_rejected_total) >= {2 * len(refused)}"), 60)
+        # Not ready, while its engine is away.
+        with stack.asked_by(8, SENTENCE) as answers:
+            wait_until(lambda: answers["200"] > 20, 120)
+            stack.compose("exec", "-T", "--index", "1", "replica", "python", "-c", KILL_THE_ENGINE)
+            wait_until(lambda: stack.asked('count(tagwerk_ready_workers{job="tagwerk"} == 1) == 1'), 60)
+            before = answers["200"]
+            wait_until(lambda: answers["200"] > before + 50, 120)
+            wait_until(lambda: stack.asked('count(tagwerk_ready_workers{job="tagwerk"} == 1) == 2'), 300)
+        assert answers.keys() == {"200"}, answers
+        # Killed.
+        with stack.asked_by(8, SENTENCE) as answers:
+            wait_until(lambda: answers["200"] > 20, 120)
+            stack.kill(stack.inspect("replica", "{{.Id}}")[0])
+            before = answers["200"]
+            wait_until(lambda: answers["200"] > before + 50, 120)
+        assert answers.keys() == {"200"}, answers
 
 
 def test_workers_without_their_engine_say_when_to_come_back(tmp_path):
@@ -190,3 +225,28 @@ def test_workers_without_their_engine_say_when_to_come_back(tmp_path):
         wait_until(lambda: stack.tag().status_code == 200, 60)
         stack.compose("stop")
         assert {*stack.inspect("api", "{{.State.ExitCode}}"), *stack.inspect("engine", "{{.State.ExitCode}}")} == {"0"}
+
+
+def test_an_image_with_models_inside_serves_without_a_volume(tmp_path):
+    stack = Stack("single", tmp_path, {})
+    tag, name = f"{PROJECT}:models", f"{PROJECT}-models"
+    stack.docker(
+        "build", "--quiet", "--network", "host", "--file", str(DOCKERFILE), "--target", "baked", "--tag", tag, "."
+    )
+    settings = [f"--env={name}={value}" for name, value in SMALL.items()]
+    stack.docker(
+        "run", "--detach", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--name", name, *settings, tag
+    )
+    try:
+        ask = f"""
+import json, urllib.request as r
+body = json.dumps({SENTENCE}).encode()
+request = r.Request("http://127.0.0.1:8000/tag", body, {{"Content-Type": "application/json"}})
+print(json.load(r.urlopen(request))["model"])
+"""
+        wait_until(
+            lambda: stack.docker("inspect", "--format", "{{.State.Health.Status}}", name).strip() == "healthy", 900
+        )
+        assert stack.docker("exec", name, "python", "-c", ask).strip() == "tagger-en"
+    finally:
+        stack.docker("rm", "--force", "--volumes", name)
