@@ -47,10 +47,14 @@ def train(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from training.loop import set_threads, train
+    from training.workers import workers
 
     set_threads(recipe.threads)
+    team = workers()
     task = recipe.task()
-    train(task, Console())
+    train(task, Console(quiet=not team.first))
+    if not team.first:
+        return
     if recipe.shipped:
         export(arguments)
         return

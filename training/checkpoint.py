@@ -55,13 +55,18 @@ def replace_file(path: Path, arrays: Mapping[str, Array]) -> None:
 
 
 class Checkpoints:
-    """The two files of a run: `checkpoint.npz`, to resume, and `best.npz`, the weights of the best epoch."""
+    """The two files of a run: `checkpoint.npz`, to resume, and `best.npz`, the weights of the best epoch.
 
-    def __init__(self, runs: Path, recipe: Recipe) -> None:
+    Args:
+        writes: whether this process is the one that writes them.
+    """
+
+    def __init__(self, runs: Path, recipe: Recipe, *, writes: bool = True) -> None:
         self.folder = runs / recipe.name
         self.resume = self.folder / "checkpoint.npz"
         self.best = self.folder / "best.npz"
         self._settings = repr(recipe)
+        self._writes = writes
 
     def save(self, variables: Sequence[Any], progress: Progress) -> None:
         """Replaces the checkpoint."""
@@ -82,6 +87,8 @@ class Checkpoints:
         return self._read(self.best, weights)
 
     def _write(self, path: Path, variables: Sequence[Any], progress: Progress) -> None:
+        if not self._writes:
+            return
         arrays = {str(i): variable.numpy() for i, variable in enumerate(variables)}
         text = json.dumps({"settings": self._settings, **asdict(progress)})
         try:

@@ -44,6 +44,8 @@ class Recipe(ABC):
         patience: epochs in a row without a better one after which the run ends early; 0 is never.
         clip_norm: gradients are scaled down to this global norm.
         averaging: decay per step of the moving average of the weights that is exported; 0 is none.
+        precision: Keras's name for how numbers are kept and computed. "mixed_bfloat16" keeps weights in 32 bits and
+            computes in 16, which is for GPUs: a processor may emulate it.
         teacher: the recipe whose lesson, which `tagwerk-train teach` writes, it learns from, too.
         shipped: whether training exports the model; if not, it is measured on test alone.
         sizes: of the network, and by their type which network it is.
@@ -65,6 +67,7 @@ class Recipe(ABC):
     patience: int = 0
     clip_norm: float = 5.0
     averaging: float = 0.0
+    precision: str = "float32"
     teacher: str | None = None
     shipped: bool = True
     sizes: Any

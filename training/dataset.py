@@ -1,7 +1,7 @@
 """Examples, and the padded batches that they become."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,16 +33,50 @@ class Example:
 class Batch:
     """Examples padded on the right to the longest of them: inputs with 0, targets with IGNORED.
 
-    `inputs` holds `lengths`  # [B] int32, beside the inputs of the examples  # [B, T, ...].
+    `inputs` holds `lengths`  # [B] int32, beside the inputs of the examples  # [B, T, ...]. Those that `common` names
+    have no axis of rows.
     """
 
     inputs: dict[str, Array]
     targets: dict[str, Array]
+    common: frozenset[str] = frozenset()
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return len(self.inputs["lengths"])
 
     @property
     def tokens(self) -> int:
         """Number of valid positions."""
         return int(self.inputs["lengths"].sum())
+
+    def every(self, step: int, start: int) -> "Batch":
+        """Returns the rows start, start + step, start + 2 step, and so on."""
+        inputs = {name: a if name in self.common else a[start::step] for name, a in self.inputs.items()}
+        return replace(self, inputs=inputs, targets={name: a[start::step] for name, a in self.targets.items()})
+
+
+class Batches:
+    """The batches of an epoch, each made when it is its turn: together they would take as much memory as the corpus.
+
+    Args:
+        rows: what each batch is made of.
+        make: makes it.
+    """
+
+    def __init__(self, rows: Sequence[Any], make: Callable[[Any], Batch]) -> None:
+        self._rows, self._make = rows, make
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self._make, self._rows)
+
+    def changed(self, change: Callable[[Batch], Batch]) -> "Batches":
+        """Returns the batches with a change to each."""
+        return Batches(self._rows, lambda rows: change(self._make(rows)))
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -54,9 +88,7 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(inputs | {"lengths": lengths}, targets)
 
 
-def bucketed(
-    examples: Sequence[Example], batch_tokens: int, rng: np.random.Generator, spread: float = 0.1
-) -> list[Batch]:
+def bucketed(examples: Sequence[Example], batch_tokens: int, rng: np.random.Generator, spread: float = 0.1) -> Batches:
     """Cuts examples of similar length into shuffled batches of up to `batch_tokens` positions, padding too.
 
     Lengths are blurred by up to `spread` of themselves before they are sorted, so that an example meets other
@@ -64,8 +96,9 @@ def bucketed(
     """
     lengths = np.fromiter(map(len, examples), np.int64, len(examples))
     keys = lengths * rng.uniform(1 - spread, 1 + spread, len(examples)) + rng.random(len(examples))
-    batches = [collate([examples[i] for i in rows]) for rows in _cuts(np.argsort(keys), lengths, batch_tokens)]
-    return [batches[i] for i in rng.permutation(len(batches))]
+    batches = _cuts(np.argsort(keys), lengths, batch_tokens)
+    order = [batches[i] for i in rng.permutation(len(batches))]
+    return Batches(order, lambda rows: collate([examples[i] for i in rows]))
 
 
 def some(examples: Sequence[Example], tokens: int, rng: np.random.Generator) -> list[Example]:

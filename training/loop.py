@@ -19,6 +19,7 @@ from training.progress import Reporter
 from training.schedules import learning_rate
 from training.step import Step
 from training.tasks.base import Predict, Task
+from training.workers import workers
 
 
 class Diverged(TagwerkError):  # noqa: N818 (says what happened)
@@ -30,19 +31,25 @@ def train(task: Task, console: Console) -> None:
 
     What it leaves is the run's checkpoints, the weights of the epoch that was best on dev among them.
     """
+    with precision(task.recipe.precision):
+        _train(task, console)
+
+
+def _train(task: Task, console: Console) -> None:
     recipe = task.recipe
     keras.utils.set_random_seed(recipe.seed)
+    team = workers()
     model = task.network()
     optimizer = keras.optimizers.Adam(recipe.learning_rate)
     optimizer.build(model.trainable_variables)
     averages = [tf.Variable(weight.value) for weight in model.trainable_variables] if recipe.averaging else []
-    step = Step(task, model, optimizer, averages)
+    step = Step(task, model, optimizer, averages, team)
     predict = make_predict(task, model)
 
-    checkpoints = Checkpoints(runs_folder(), recipe)
+    checkpoints = Checkpoints(runs_folder(), recipe, writes=team.first)
     everything = [*model.variables, *optimizer.variables, *averages]
     progress = checkpoints.restore(everything)
-    board_folder = checkpoints.folder / "board"
+    board_folder = checkpoints.folder / ("board" if team.first else f"board-{team.index}")
     with Reporter(console, recipe.epochs, progress.epochs) as report, Board(board_folder, recipe.epochs) as board:
         report.say(f"{recipe.name}: {model.count_params():,} weights, checkpoints in {checkpoints.folder}")
         if progress.epochs:
@@ -91,12 +98,12 @@ def run_epoch(
     batches = task.train_batches(np.random.default_rng([recipe.seed, epoch]))
     report.epoch(epoch + 1, len(batches))
     loss_sum, tokens = 0.0, 0
-    state = task.initial_state()
+    state = workers().rows(task.initial_state())
     for i, batch in enumerate(batches):
         done = (epoch + i / len(batches)) / recipe.epochs
         rate = learning_rate(recipe.learning_rate, recipe.warmup, recipe.schedule, done, progress.better)
         optimizer.learning_rate = rate
-        loss, norm, state = step(batch.inputs, batch.targets, state)
+        loss, norm, state = step(batch, state)
         loss_sum += loss * batch.tokens
         tokens += batch.tokens
         if not math.isfinite(loss_sum):
@@ -117,6 +124,17 @@ def set_threads(threads: int) -> None:
     """Sets the threads of TensorFlow's arithmetic; only before it has run anything."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Makes the layers that are built meanwhile compute in a precision, by Keras's name for it."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def make_predict(task: Task, model: keras.Model) -> Predict:

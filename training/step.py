@@ -1,38 +1,46 @@
 """What a run does with each batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from training.dataset import Array
+from training.cells import Tensor
+from training.dataset import Batch
 from training.tasks.base import State, Task, Tensors
+from training.workers import Workers
 
 
 class Step:
-    """The update on one batch: loss, gradient, clipping, Adam, averages.
+    """The update on one batch: loss, gradient, their sums over all workers, clipping, Adam, averages.
 
     It runs as one TensorFlow graph over any [B, T], drawn from the first batch: measured on the CPU, XLA takes as long
     per step, and compiles each shape.
     """
 
     def __init__(
-        self, task: Task, model: keras.Model, optimizer: keras.optimizers.Optimizer, averages: Sequence[tf.Variable]
+        self,
+        task: Task,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        averages: Sequence[tf.Variable],
+        workers: Workers,
     ) -> None:
         self._task, self._model, self._optimizer, self._averages = task, model, optimizer, averages
+        self._workers = workers
         self._compiled: Any = None
 
-    def __call__(
-        self, inputs: Mapping[str, Array], targets: Mapping[str, Array], state: State
-    ) -> tuple[float, float, State]:
+    def __call__(self, batch: Batch, state: State) -> tuple[float, float, State]:
         """Returns the loss, the norm of the gradient before it is clipped, and the state for the next batch."""
+        part, share = self._workers.part(batch, self._task.weight)
+        arrays = (part.inputs, part.targets, np.float32(share))
         if self._compiled is None:
-            batch_shapes = tf.nest.map_structure(_any_size, (dict(inputs), dict(targets)))
+            shapes = tf.nest.map_structure(_any_size, arrays)
             update = tf.function(self._update, autograph=False)
-            self._compiled = update.get_concrete_function(*batch_shapes, tf.nest.map_structure(_this_size, state))
-        batch = tf.nest.map_structure(tf.convert_to_tensor, (dict(inputs), dict(targets), state))
-        loss, norm, state = self._compiled(*batch)
+            self._compiled = update.get_concrete_function(*shapes, tf.nest.map_structure(_this_size, state))
+        loss, norm, state = self._compiled(*tf.nest.map_structure(tf.convert_to_tensor, (*arrays, state)))
         return float(loss), float(norm), state
 
     @property
@@ -40,12 +48,15 @@ class Step:
         """The graph, once a batch has run."""
         return self._compiled.graph
 
-    def _update(self, inputs: Tensors, targets: Tensors, state: State) -> tuple[Any, Any, State]:
+    def _update(self, inputs: Tensors, targets: Tensors, share: Tensor, state: State) -> tuple[Any, Any, State]:
         weights = self._model.trainable_variables
         recipe = self._task.recipe
         with tf.GradientTape() as tape:
             loss, state = self._task.loss(self._model, inputs, targets, state)
-        gradients = tape.gradient(loss, [weight.value for weight in weights])
+            loss *= share
+        sparse = tape.gradient(loss, [weight.value for weight in weights])
+        dense = [tf.convert_to_tensor(gradient) for gradient in sparse]  # a table has one, however often a word occurs
+        loss, *gradients = self._workers.total([loss, *dense])
         gradients, norm = tf.clip_by_global_norm(gradients, recipe.clip_norm)
         self._optimizer.apply(gradients, weights)
         seen = tf.cast(self._optimizer.iterations, tf.float32)

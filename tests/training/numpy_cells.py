@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.cells import GRU, LSTM, Cell, IdentityRNN, Residual, SimpleRNN, Stacked
+from training.cells import GRU, LSTM, Cell, IdentityRNN, MinimalGRU, Residual, SimpleRNN, Stacked, UnitaryRNN
 
 Array = NDArray[Any]
 Step = Callable[[Array, tuple[Array, ...]], tuple[Array, ...]]  # input [I], states -> states, the output first
@@ -28,7 +28,14 @@ def step_of(cell: Cell, d: int) -> Step:
             return (x + after[0], *after)
 
         return residual
-    kind = {LSTM: lstm, GRU: gru, SimpleRNN: simple, IdentityRNN: simple}[type(cell)]
+    kind = {
+        LSTM: lstm,
+        GRU: gru,
+        SimpleRNN: simple,
+        IdentityRNN: simple,
+        MinimalGRU: minimal,
+        UnitaryRNN: unitary,
+    }[type(cell)]
     return lambda x, state: kind(cell, d, x, *state)
 
 
@@ -80,6 +87,36 @@ def lstm(cell: LSTM, d: int, x: Array, h: Array, c: Array) -> tuple[Array, ...]:
         if cell.projection_clip:
             m = np.clip(m, -cell.projection_clip, cell.projection_clip)
     return m, c_new
+
+
+def minimal(cell: MinimalGRU, d: int, x: Array, h: Array) -> tuple[Array, ...]:
+    a_z, a_n = np.split(x @ cell.kernel.numpy()[d] + cell.bias.numpy()[d], 2)
+    z = sigmoid(a_z)
+    return ((1 - z) * h + z * a_n,)
+
+
+def unitary_matrix(cell: UnitaryRNN, d: int) -> Array:
+    """Returns V, the product of its rotations, as one complex matrix  # [H / 2, H / 2]."""
+    size = cell.units // 2
+    product = np.eye(size, dtype=complex)
+    for i, (thetas, phis) in enumerate(zip(cell.theta.numpy()[d], cell.phi.numpy()[d], strict=True)):
+        rotation = np.eye(size, dtype=complex)
+        for k, (theta, phi) in enumerate(zip(thetas, phis, strict=True)):
+            one, other = (2 * k + i % 2) % size, (2 * k + 1 + i % 2) % size
+            rotation[one, one], rotation[one, other] = np.exp(1j * phi) * np.cos(theta), -np.sin(theta)
+            rotation[other, one], rotation[other, other] = np.exp(1j * phi) * np.sin(theta), np.cos(theta)
+        product = rotation @ product
+    return np.diag(np.exp(1j * cell.omega.numpy()[d])) @ product
+
+
+def unitary(cell: UnitaryRNN, d: int, x: Array, h: Array) -> tuple[Array, ...]:
+    def as_complex(parts: Array) -> Array:
+        real, imaginary = np.split(parts, 2)
+        return real + 1j * imaginary
+
+    z = as_complex(x @ cell.kernel.numpy()[d] + cell.bias.numpy()[d]) + unitary_matrix(cell, d) @ as_complex(h)
+    z = z / np.abs(z) * np.maximum(0, np.abs(z) + cell.threshold.numpy()[d])
+    return (np.concatenate([z.real, z.imag]),)
 
 
 def reference(cell: Cell, inputs: Array, lengths: Array, initial: Any = None) -> tuple[Array, list[Array]]:

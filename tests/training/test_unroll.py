@@ -11,8 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from tests.training.numpy_cells import Array, reference
-from training.cells import GRU, LSTM, Cell, IdentityRNN, LearnedState, Residual, SimpleRNN, Stacked
+from tests.training.numpy_cells import Array, reference, unitary_matrix
+from training.cells import (
+    GRU,
+    LSTM,
+    Cell,
+    IdentityRNN,
+    LearnedState,
+    MinimalGRU,
+    Residual,
+    SimpleRNN,
+    Stacked,
+    UnitaryRNN,
+)
 from training.plain_unroll import unroll_scan, unroll_static, windows
 from training.unroll import unroll, unroll_embedded
 
@@ -29,6 +40,8 @@ CELLS: dict[str, MakeCell] = {
     "LSTM, peepholes": lambda d: LSTM(3, 3, d, peepholes=True),
     "LSTM, clipped": lambda d: LSTM(3, 3, d, cell_clip=0.4),
     "LSTM, projected": lambda d: LSTM(3, 5, d, peepholes=True, projection=3, projection_clip=0.3),
+    "minimal": lambda d: MinimalGRU(3, 3, d),
+    "unitary": lambda d: UnitaryRNN(3, 8, d, capacity=3),
     "residual": lambda d: Residual(GRU(3, 3, d)),
     "stacked": lambda d: Stacked([LSTM(3, 4, d), Residual(GRU(4, 4, d)), SimpleRNN(4, 3, d)]),
 }
@@ -216,3 +229,31 @@ def test_a_learned_state_starts_at_zero_and_gets_a_gradient(inputs: Array) -> No
 def test_a_residual_cell_says_which_width_it_needs() -> None:
     with pytest.raises(ValueError, match="3 wide adds its input, which is 2 wide"):
         unroll(Residual(SimpleRNN(2, 3)), np.zeros((1, 1, 2)), np.ones(1, np.int32))
+
+
+def test_a_unitary_network_neither_forgets_nor_explodes() -> None:
+    cell = UnitaryRNN(3, 8, 2)
+    for d in range(2):
+        matrix = unitary_matrix(cell, d)
+        np.testing.assert_allclose(matrix @ matrix.conj().T, np.eye(4), atol=1e-12)
+    start = tf.constant(random_state(cell, 1)[0])
+    with tf.GradientTape() as tape:
+        tape.watch(start)
+        _, (end,) = unroll(cell, np.zeros((1, 200, 3)), np.full(1, 200, np.int32), (start,))
+        loss = ops.sum(end[..., :3])
+    np.testing.assert_allclose(np.linalg.norm(end, axis=-1), np.linalg.norm(start, axis=-1), rtol=1e-9)
+    assert np.linalg.norm(tape.gradient(loss, start)) == pytest.approx(np.sqrt(2 * 3), rel=1e-6)  # as at the end
+    with pytest.raises(ValueError, match="units is 6"):
+        UnitaryRNN(3, 6)
+
+
+def test_minimal_units_read_sequences_of_any_length_in_a_graph() -> None:
+    cell = random_cell("minimal", 2)
+    graph = tf.function(
+        lambda x, n: unroll(cell, x, n)[0],
+        input_signature=[tf.TensorSpec([None, None, 3], tf.float64), tf.TensorSpec([None], tf.int32)],
+    )
+    for time in (1, 2, 7, 33):
+        inputs = np.random.default_rng(time).normal(size=(2, time, 3))
+        lengths = np.array([time, time // 2], np.int32)
+        np.testing.assert_allclose(graph(inputs, lengths), reference(cell, inputs, lengths)[0], atol=1e-12)

@@ -49,7 +49,7 @@ class Attending(Cell):
         self._memory = memory
         self._keys = ops.matmul(memory, attention.key)  # [B, T, H]
         valid = ops.arange(ops.shape(memory)[1], dtype="int32") < ops.reshape(lengths, (-1, 1))  # [B, T]
-        self._hidden = ops.where(valid, 0.0, HIDDEN)
+        self._hidden = ops.cast(ops.where(valid, 0.0, HIDDEN), memory.dtype)
 
     @property
     def state_sizes(self) -> tuple[int, ...]:

@@ -43,29 +43,23 @@ class Cell(keras.layers.Layer):  # type: ignore[misc]
         raise NotImplementedError
 
 
-class BasicCell(Cell):
-    """Base of the cells that have weights: `kernel` W, `recurrent_kernel` U, `bias` b.
-
-    Their shapes are [D, I, G], [D, H, G] and [D, G].
+class ReadingCell(Cell):
+    """Base of the cells that have weights for their input: `kernel` W  # [D, I, G], and `bias` b  # [D, G].
 
     Args:
         input_size: I, width of the input.
         units: H, width of the output.
         directions: D, 1 or 2.
-        recurrent_size: rows of U, where the output that goes back in is not `units` wide.
     """
 
     gates: ClassVar[int]  # G / units
 
-    def __init__(self, input_size: int, units: int, directions: int = 1, recurrent_size: int | None = None) -> None:
+    def __init__(self, input_size: int, units: int, directions: int = 1) -> None:
         super().__init__()
         self.units = units
         self.directions = directions
-        width = self.gates * units
-        glorot, orthogonal = keras.initializers.GlorotUniform, keras.initializers.Orthogonal
-        self.kernel = self._weight("kernel", (input_size, width), glorot)
-        self.recurrent_kernel = self._weight("recurrent_kernel", (recurrent_size or units, width), orthogonal)
-        self.bias = self._weight("bias", (width,), keras.initializers.Zeros)
+        self.kernel = self._weight("kernel", (input_size, self.gates * units), keras.initializers.GlorotUniform)
+        self.bias = self._weight("bias", (self.gates * units,), keras.initializers.Zeros)
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
@@ -74,10 +68,6 @@ class BasicCell(Cell):
     def project(self, inputs: Tensor, direction: int) -> Tensor:
         return ops.matmul(inputs, self.kernel[direction]) + self.bias[direction]
 
-    def step(self, x: Tensor, state: State, seen: Tensor | None = None) -> State:
-        """Does what Cell.step does. seen: what the product with U sees of the output, all of it by default."""
-        raise NotImplementedError
-
     def _weight(self, name: str, shape: tuple[int, ...], initializer: Callable[[], Any]) -> Any:
         """Adds a weight [D, *shape], each direction drawn by its own initializer: one repeats itself."""
 
@@ -85,3 +75,20 @@ class BasicCell(Cell):
             return ops.stack([initializer()(shape[1:], dtype) for _ in range(shape[0])])
 
         return self.add_weight(shape=(self.directions, *shape), initializer=initial, name=name)
+
+
+class BasicCell(ReadingCell):
+    """Base of the cells that multiply their output by a matrix at each step: `recurrent_kernel` U  # [D, H, G].
+
+    Args:
+        recurrent_size: rows of U, where the output that goes back in is not `units` wide.
+    """
+
+    def __init__(self, input_size: int, units: int, directions: int = 1, recurrent_size: int | None = None) -> None:
+        super().__init__(input_size, units, directions)
+        shape = (recurrent_size or units, self.gates * units)
+        self.recurrent_kernel = self._weight("recurrent_kernel", shape, keras.initializers.Orthogonal)
+
+    def step(self, x: Tensor, state: State, seen: Tensor | None = None) -> State:
+        """Does what Cell.step does. seen: what the product with U sees of the output, all of it by default."""
+        raise NotImplementedError

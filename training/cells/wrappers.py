@@ -111,7 +111,7 @@ class Dropout(Cell):
         if len(inputs.shape) != 3:
             raise ValueError(f"dropout needs inputs [T, B, I], not {tuple(inputs.shape)}: see Dropout")
         steps, batch, _ = ops.shape(inputs)
-        ones = ops.ones((steps, batch, self.cell.state_sizes[0]))
+        ones = ops.ones((steps, batch, self.cell.state_sizes[0]), inputs.dtype)
         masks = [dropout(ones) for dropout in (self.state, self.outputs) if dropout]
         inputs = self.inputs(inputs) if self.inputs else inputs
         return ops.concatenate([self.cell.project(inputs, direction), *masks], axis=-1)

@@ -42,7 +42,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
         self.cells = [KINDS[sizes.cell](width, sizes.units) for width in widths]
         self.inner_dropout = keras.layers.SpatialDropout1D(sizes.inner_dropout)
         self.output_dropout = keras.layers.SpatialDropout1D(sizes.output_dropout)
-        self.head = keras.layers.Dense(characters)
+        self.head = keras.layers.Dense(characters, dtype="float32")
         self.head.build((None, sizes.units))
         self.state_size = sum(sum(cell.state_sizes) for cell in self.cells)
         self.projected_size = self.cells[0].gates * sizes.units
@@ -102,4 +102,4 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
 
 
 def _flat(states: list[State]) -> Tensor:
-    return ops.concatenate([part[0] for state in states for part in state], axis=-1)
+    return ops.cast(ops.concatenate([part[0] for state in states for part in state], axis=-1), "float32")

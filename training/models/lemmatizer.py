@@ -38,8 +38,8 @@ class Lemmatizer(keras.Model):  # type: ignore[misc]
         self.encoder = LSTM(sizes.embedding, units // 2, directions=2)
         self.decoder = Attention(LSTM(sizes.embedding, units), units + sizes.embedding)
         self.bridge = keras.layers.Dense(2 * units, activation="tanh", name="bridge")  # [D * H] of h and c -> h, c
-        self.edit = keras.layers.Dense(len(EDITS), name="edit")
-        self.head = keras.layers.Dense(symbols, name="character")
+        self.edit = keras.layers.Dense(len(EDITS), name="edit", dtype="float32")
+        self.head = keras.layers.Dense(symbols, name="character", dtype="float32")
         for layer, width in ((self.bridge, 2 * units), (self.edit, 2 * units), (self.head, units)):
             layer.build((None, width))
         self.dropout = keras.layers.Dropout(sizes.dropout)

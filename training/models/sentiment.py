@@ -101,7 +101,7 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
         self.gru = GRU(sizes.embedding, sizes.units, sizes.directions)
         self.input_dropout = keras.layers.Dropout(sizes.input_dropout)
         self.output_dropout = keras.layers.Dropout(sizes.output_dropout)
-        self.head = keras.layers.Dense(classes)
+        self.head = keras.layers.Dense(classes, dtype="float32")
         self.embedding.build()
         self.head.build((None, 2 * sizes.directions * sizes.units))
         self.built = True
@@ -111,7 +111,7 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
         inputs = self.input_dropout(self.embedding(word_ids), training=training)
         outputs, _ = unroll(self.gru, inputs, lengths)
         highest = ops.max(ops.where(valid, outputs, LOWEST), axis=1)
-        mean = ops.sum(outputs, axis=1) / ops.cast(ops.expand_dims(lengths, 1), "float32")  # outputs are 0 at padding
+        mean = ops.sum(outputs, axis=1) / ops.cast(ops.expand_dims(lengths, 1), outputs.dtype)  # 0 at padding
         pooled = ops.concatenate([highest, mean], axis=-1)  # [B, 2 D H]
         return self.head(self.output_dropout(pooled, training=training))
 
@@ -167,5 +167,7 @@ class WordPairs(keras.layers.Layer):  # type: ignore[misc]
         """Returns the scores of each word and of the pair that it ends, 0 at padding; each  # [B, T, K]."""
         before = ops.pad(word_ids[:, :-1], ((0, 0), (1, 0)))
         pairs = ops.mod(before * PRIME + word_ids, self.rows)
-        scale = ops.where(valid, SCALE / ops.sqrt(ops.cast(ops.reshape(lengths, (-1, 1, 1)), "float32")), 0.0)
-        return scale * ops.take(self.words, word_ids, axis=0), scale * ops.take(self.pairs, pairs, axis=0)
+        of_words, of_pairs = ops.take(self.words, word_ids, axis=0), ops.take(self.pairs, pairs, axis=0)
+        counts = ops.cast(ops.reshape(lengths, (-1, 1, 1)), of_words.dtype)
+        scale = ops.where(valid, SCALE / ops.sqrt(counts), 0.0)
+        return scale * of_words, scale * of_pairs

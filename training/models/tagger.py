@@ -43,7 +43,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.word_lstm = LSTM(sizes.word_embedding + 2 * sizes.character_units, sizes.units, directions=2)
         self.input_dropout = keras.layers.SpatialDropout1D(sizes.input_dropout)
         self.output_dropout = keras.layers.SpatialDropout1D(sizes.output_dropout)
-        self.heads = {name: keras.layers.Dense(size, name=name) for name, size in labels.items()}
+        self.heads = {name: keras.layers.Dense(size, name=name, dtype="float32") for name, size in labels.items()}
         self.word_embedding.build()
         for head in self.heads.values():
             head.build((None, 2 * sizes.units))

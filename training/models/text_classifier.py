@@ -51,7 +51,7 @@ class TextClassifier(keras.Model):  # type: ignore[misc]
         counts = range(sizes.layers if sizes.cell else 0)
         self.layers_ = [self._layer(width if i else sizes.embedding) for i in counts]
         self.attention = keras.layers.Dense(1) if sizes.attention else None
-        self.head = keras.layers.Dense(classes)
+        self.head = keras.layers.Dense(classes, dtype="float32")
         for layer in filter(None, (self.attention, self.head)):
             layer.build((None, width))
         self.built = True
@@ -81,5 +81,6 @@ class TextClassifier(keras.Model):  # type: ignore[misc]
         elif last is not None:
             pooled = ops.concatenate(ops.unstack(last, self.sizes.directions), axis=-1)
         else:
-            pooled = ops.sum(ops.where(valid, outputs, 0.0), axis=1) / ops.cast(ops.expand_dims(lengths, 1), "float32")
+            total = ops.sum(ops.where(valid, outputs, 0.0), axis=1)
+            pooled = total / ops.cast(ops.expand_dims(lengths, 1), total.dtype)
         return ops.expand_dims(self.head(pooled), 0)

@@ -48,7 +48,7 @@ class WordTagger(keras.Model):  # type: ignore[misc]
             self.speller = KINDS[sizes.cell](32, sizes.spelling, 2)
         width = sizes.embedding + 2 * sizes.spelling
         self.layers_ = [self._layer(sizes.directions * sizes.units if i else width) for i in range(sizes.layers)]
-        self.heads = {name: keras.layers.Dense(size, name=name) for name, size in labels.items()}
+        self.heads = {name: keras.layers.Dense(size, name=name, dtype="float32") for name, size in labels.items()}
         for head in self.heads.values():
             head.build((None, sizes.directions * sizes.units))
         self.built = True

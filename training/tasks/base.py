@@ -14,7 +14,7 @@ from service.text.vocabulary import Vocabulary
 from training.answers import Answers
 from training.cells import Tensor
 from training.config import Recipe
-from training.dataset import Array, Batch, Example
+from training.dataset import Array, Batch, Batches, Example
 
 Tensors: TypeAlias = dict[str, Tensor]
 Predict: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]  # an endpoint, NumPy in and out
@@ -92,8 +92,12 @@ class Task(ABC):
         """Returns a fresh network, its weights made."""
 
     @abstractmethod
-    def train_batches(self, rng: np.random.Generator) -> list[Batch]:
-        """Returns the batches of one epoch, in order."""
+    def train_batches(self, rng: np.random.Generator) -> Batches:
+        """Returns the batches of one epoch, to be gone through once, in order."""
+
+    def weight(self, batch: Batch) -> float:
+        """Returns how much there is in a batch that its loss is the mean of; words by default."""
+        return batch.tokens
 
     def initial_state(self) -> State:
         """Returns the state that an epoch starts from; () where batches are independent."""

@@ -13,7 +13,7 @@ from service.text.vocabulary import RESERVED, Vocabulary
 from training import corpora, source_code
 from training.cells import Tensor
 from training.config import Recipe
-from training.dataset import Array, Batch, Example
+from training.dataset import Array, Batch, Batches, Example
 from training.models.counted import MarkovChain, MarkovChainSizes
 from training.models.language_model import LanguageModel, LanguageModelSizes
 from training.scorer import CROSS_ENTROPY, cross_entropy
@@ -126,7 +126,7 @@ class LanguageModelling(Task):
         chain.count(self._splits["train"])
         return chain
 
-    def train_batches(self, rng: np.random.Generator) -> list[Batch]:
+    def train_batches(self, rng: np.random.Generator) -> Batches:
         """Cuts the text into rows that are read side by side; each epoch begins at another place of it."""
         ids = self._splits["train"]
         ids = np.roll(ids, -rng.integers(len(ids)))
@@ -135,7 +135,7 @@ class LanguageModelling(Task):
         steps = max(1, (longest - 1 - overlap) // chunk)
         width = min(overlap + steps * chunk + 1, longest)
         rows = ids[: self._rows * width].reshape(self._rows, width)
-        return [self._batch(rows[:, i : i + overlap + chunk + 1]) for i in range(0, steps * chunk, chunk)]
+        return Batches(range(0, steps * chunk, chunk), lambda i: self._batch(rows[:, i : i + overlap + chunk + 1]))
 
     def initial_state(self) -> State:
         return ops.zeros((self._rows, self._state_size))

@@ -16,7 +16,7 @@ from training import conllu, corpora, raw_text
 from training.buckets import best_buckets
 from training.cells import Tensor
 from training.config import Recipe, model_store
-from training.dataset import IGNORED, Array, Batch, Example, bucketed, collate, in_length_order
+from training.dataset import IGNORED, Array, Batch, Batches, Example, bucketed, collate, in_length_order
 from training.evaluate import newest_version, read_version
 from training.export import load_endpoint
 from training.models.lemmatizer import Lemmatizer, LemmatizerSizes
@@ -109,11 +109,12 @@ class Lemmatization(Task):
     def network(self) -> keras.Model:
         return Lemmatizer(len(self._symbols), self.recipe.sizes)
 
-    def train_batches(self, rng: np.random.Generator) -> list[Batch]:
-        return [
-            replace(batch, inputs=batch.inputs | {"symbol_ids": self._with_unknown(batch.inputs["symbol_ids"], rng)})
-            for batch in bucketed(self._examples, self.recipe.batch_tokens, rng)
-        ]
+    def train_batches(self, rng: np.random.Generator) -> Batches:
+        def changed(batch: Batch) -> Batch:
+            symbol_ids = self._with_unknown(batch.inputs["symbol_ids"], rng)
+            return replace(batch, inputs=batch.inputs | {"symbol_ids": symbol_ids})
+
+        return bucketed(self._examples, self.recipe.batch_tokens, rng).changed(changed)
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         wanted = targets["lemma_ids"]

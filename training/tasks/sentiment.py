@@ -20,7 +20,7 @@ from training.attribution import judge
 from training.buckets import best_buckets
 from training.cells import Tensor
 from training.config import Recipe
-from training.dataset import IGNORED, Array, Batch, Example, bucketed, collate, in_length_order, some
+from training.dataset import IGNORED, Array, Batch, Batches, Example, bucketed, collate, in_length_order, some
 from training.lesson import Lesson
 from training.models.sentiment import SentimentClassifier, SentimentSizes
 from training.models.text_classifier import TextClassifier, TextClassifierSizes
@@ -158,11 +158,14 @@ class Sentiment(Task):
         """Returns the phrases of train, each once, or the sentences of dev or test, with their grades."""
         return self._train if split == "train" else self._splits[split]
 
-    def train_batches(self, rng: np.random.Generator) -> list[Batch]:
-        return [
-            replace(batch, inputs=batch.inputs | {"word_ids": self._with_unknown(batch.inputs["word_ids"], rng)})
-            for batch in bucketed(self._examples_of_epoch(rng), self.recipe.batch_tokens, rng)
-        ]
+    def train_batches(self, rng: np.random.Generator) -> Batches:
+        def changed(batch: Batch) -> Batch:
+            return replace(batch, inputs=batch.inputs | {"word_ids": self._with_unknown(batch.inputs["word_ids"], rng)})
+
+        return bucketed(self._examples_of_epoch(rng), self.recipe.batch_tokens, rng).changed(changed)
+
+    def weight(self, batch: Batch) -> float:
+        return batch.rows
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         """Returns the loss of the grade, and of positive against negative where it is not neutral.

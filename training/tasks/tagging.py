@@ -22,6 +22,7 @@ from training.dataset import (
     IGNORED,
     Array,
     Batch,
+    Batches,
     Example,
     bucketed,
     collate,
@@ -147,9 +148,9 @@ class Tagging(Task):
         """Returns the examples of a split, with the one label of each word as their targets."""
         return self._splits[split]
 
-    def train_batches(self, rng: np.random.Generator) -> list[Batch]:
+    def train_batches(self, rng: np.random.Generator) -> Batches:
         examples = [*self._train, *some(self._taught, self.recipe.taught_tokens, rng)]
-        return [self._changed(batch, rng) for batch in bucketed(examples, self.recipe.batch_tokens, rng)]
+        return bucketed(examples, self.recipe.batch_tokens, rng).changed(lambda batch: self._changed(batch, rng))
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         logits = model(**inputs, training=True)
@@ -258,7 +259,8 @@ class Tagging(Task):
         word_ids = np.where(rng.random(word_ids.shape) < self._drop[word_ids], UNK, word_ids).astype(np.int32)
         char_ids, forms = np.unique(char_ids.reshape(-1, char_ids.shape[-1]), axis=0, return_inverse=True)
         forms = forms.reshape(word_ids.shape).astype(np.int32)
-        return replace(batch, inputs=batch.inputs | {"word_ids": word_ids, "char_ids": char_ids, "forms": forms})
+        inputs = batch.inputs | {"word_ids": word_ids, "char_ids": char_ids, "forms": forms}
+        return replace(batch, inputs=inputs, common=frozenset({"char_ids"}))
 
 
 def _probabilities(logits: dict[str, Tensor]) -> Tensors:
