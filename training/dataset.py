@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,41 @@ class Example:
     def __len__(self) -> int:
         """Number of positions: the length of the first input."""
         return len(next(iter(self.inputs.values())))
+
+
+class Examples:
+    """Examples that are made when they are asked for, so that they may lie on disk until then.
+
+    Args:
+        lengths: of each  # [N].
+        make: makes one, by its number.
+    """
+
+    def __init__(self, lengths: Array, make: Callable[[int], Example]) -> None:
+        self.lengths = lengths
+        self._make = make
+
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> Self:
+        """Returns examples that are there already."""
+        return cls(np.fromiter(map(len, examples), np.int64, len(examples)), examples.__getitem__)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, i: int) -> Example:
+        return self._make(i)
+
+    def __add__(self, others: "Examples") -> "Examples":
+        own = len(self)
+        lengths: Array = np.concatenate([self.lengths, others.lengths])
+        return Examples(lengths, lambda i: self[i] if i < own else others[i - own])
+
+    def some(self, tokens: int, rng: np.random.Generator) -> "Examples":
+        """Returns examples at random, of about so many tokens together, or all where there are fewer."""
+        order = rng.permutation(len(self))
+        chosen = order[: np.searchsorted(np.cumsum(self.lengths[order]), tokens)]
+        return Examples(self.lengths[chosen], lambda i: self[int(chosen[i])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +123,17 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(inputs | {"lengths": lengths}, targets)
 
 
-def bucketed(examples: Sequence[Example], batch_tokens: int, rng: np.random.Generator, spread: float = 0.1) -> Batches:
+def bucketed(examples: Examples, batch_tokens: int, rng: np.random.Generator, spread: float = 0.1) -> Batches:
     """Cuts examples of similar length into shuffled batches of up to `batch_tokens` positions, padding too.
 
     Lengths are blurred by up to `spread` of themselves before they are sorted, so that an example meets other
     neighbours in each epoch.
     """
-    lengths = np.fromiter(map(len, examples), np.int64, len(examples))
+    lengths = examples.lengths
     keys = lengths * rng.uniform(1 - spread, 1 + spread, len(examples)) + rng.random(len(examples))
     batches = _cuts(np.argsort(keys), lengths, batch_tokens)
     order = [batches[i] for i in rng.permutation(len(batches))]
     return Batches(order, lambda rows: collate([examples[i] for i in rows]))
-
-
-def some(examples: Sequence[Example], tokens: int, rng: np.random.Generator) -> list[Example]:
-    """Returns examples at random, of about so many tokens together, or all where there are fewer."""
-    order = rng.permutation(len(examples))
-    ends = np.cumsum([len(examples[i]) for i in order])
-    return [examples[i] for i in order[: np.searchsorted(ends, tokens)]]
 
 
 def in_length_order(examples: Sequence[Example], batch_tokens: int) -> list[list[int]]:

@@ -7,7 +7,11 @@ sure to be, and of what else. Words begin as the teacher's vectors for them, ave
 """
 
 import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Self
 
@@ -16,23 +20,42 @@ import numpy as np
 from service.artifact import DataSource
 from service.errors import TagwerkError
 from service.text.vocabulary import RESERVED, UNK, Vocabulary
-from training.checkpoint import replace_file
 from training.config import runs_folder
 from training.dataset import Array
 
-FILE = "lesson.npz"
+FOLDER = "lesson"
 
 
 class LessonMissing(TagwerkError):  # noqa: N818 (says what happened)
     """A recipe learns from a teacher that has not been asked yet."""
 
 
+class Sentences:
+    """Sentences that stay on disk, in one file, their words divided by spaces.
+
+    Args:
+        text: of the file  # [bytes] uint8.
+        ends: where each ends in it  # [S] int64.
+    """
+
+    def __init__(self, text: Array, ends: Array) -> None:
+        self._text, self._ends = text, ends
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, i: int) -> tuple[str, ...]:
+        start = self._ends[i - 1] if i else 0
+        return tuple(self._text[start : self._ends[i]].tobytes().decode().rstrip("\n").split(" "))
+
+
 @dataclass(frozen=True)
 class Lesson:
-    """Sentences with a teacher's answers.
+    """Sentences with a teacher's answers. What `read` returns stays on disk, and is read where it is asked for.
 
     Attributes:
         sentences: their words.
+        lengths: numbers of them  # [S] int64.
         answers: by name, of each word, one sentence after the other  # [N, ...], or of each sentence  # [S, ...].
         words: that the teacher has read, lower-case, the most frequent first.
         counts: how often  # [V] int64.
@@ -40,7 +63,8 @@ class Lesson:
         sources: where the teacher and the text come from, for the manifest of what learns from them.
     """
 
-    sentences: list[tuple[str, ...]]
+    sentences: Sequence[tuple[str, ...]] | Sentences
+    lengths: Array
     answers: dict[str, Array]
     words: list[str]
     counts: Array
@@ -48,32 +72,50 @@ class Lesson:
     sources: tuple[DataSource, ...] = ()
 
     def write(self, recipe: str) -> Path:
-        """Writes the lesson of a recipe to `runs/<recipe>/lesson.npz`, all of it or nothing."""
-        path = runs_folder() / recipe / FILE
-        arrays = {f"answers/{name}": array for name, array in self.answers.items()}
-        arrays |= {"counts": self.counts, "vectors": self.vectors, "words": _as_bytes("\n".join(self.words))}
-        arrays["sources"] = _as_bytes(json.dumps([source.model_dump() for source in self.sources]))
-        arrays["sentences"] = _as_bytes("\n".join(map(" ".join, self.sentences)))  # tokens hold no white space
-        replace_file(path, arrays)
-        return path
+        """Writes the lesson of a recipe to `runs/<recipe>/lesson`, all of it or nothing."""
+        folder = runs_folder() / recipe / FOLDER
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        lines = [f"{' '.join(self.sentences[i])}\n".encode() for i in range(len(self.sentences))]  # no word has a space
+        (partial / "sentences.txt").write_bytes(b"".join(lines))
+        arrays = {f"answers-{name}": array for name, array in self.answers.items()}
+        arrays |= {"counts": self.counts, "vectors": self.vectors, "lengths": self.lengths}
+        arrays["ends"] = np.array(list(accumulate(map(len, lines))))
+        for name, array in arrays.items():
+            np.save(partial / f"{name}.npy", array)
+        said = {"words": self.words, "sources": [source.model_dump() for source in self.sources]}
+        (partial / "lesson.json").write_text(json.dumps(said), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        return partial.rename(folder)
 
     @classmethod
     def read(cls, recipe: str) -> Self:
         """Reads what `write` wrote. Raises LessonMissing."""
-        path = runs_folder() / recipe / FILE
-        if not path.is_file():
-            raise LessonMissing(f"{path} is not here: run `tagwerk-train teach {recipe}` first")
-        with np.load(path) as arrays:
-            answers = {name.removeprefix("answers/"): arrays[name] for name in arrays if name.startswith("answers/")}
-            sentences = [tuple(line.split(" ")) for line in _as_text(arrays["sentences"]).split("\n")]
-            words = _as_text(arrays["words"]).split("\n")
-            sources = tuple(DataSource(**source) for source in json.loads(_as_text(arrays["sources"])))
-            return cls(sentences, answers, words, arrays["counts"], arrays["vectors"], sources)
+        folder = runs_folder() / recipe / FOLDER
+        if not folder.is_dir():
+            raise LessonMissing(f"{folder} is not here: run `tagwerk-train teach {recipe}` first")
+        arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+        said = json.loads((folder / "lesson.json").read_text(encoding="utf-8"))
+        return cls(
+            sentences=Sentences(np.memmap(folder / "sentences.txt", mode="r"), arrays["ends"]),
+            lengths=np.array(arrays["lengths"]),
+            answers={n.removeprefix("answers-"): a for n, a in arrays.items() if n.startswith("answers-")},
+            words=said["words"],
+            counts=arrays["counts"],
+            vectors=arrays["vectors"],
+            sources=tuple(DataSource(**source) for source in said["sources"]),
+        )
 
-    def of_each_sentence(self, name: str) -> list[Array]:
-        """Returns the answers of one name, given for each word, sentence by sentence: [T, ...] of each."""
-        ends = np.cumsum([len(sentence) for sentence in self.sentences])
-        return np.split(self.answers[name], ends[:-1])
+    def answers_by_word(self, i: int) -> dict[str, Array]:
+        """Returns the answers to a sentence, where they are given for each word: by name  # [T, ...]."""
+        end = self._ends[i]
+        return {name: array[end - self.lengths[i] : end] for name, array in self.answers.items()}
+
+    @cached_property
+    def _ends(self) -> Array:
+        """Where the words of each sentence end among all words  # [S]."""
+        return np.cumsum(self.lengths)
 
     def embeddings(self, vocabulary: Vocabulary, width: int, scale: float) -> Array:
         """Returns what a table of embeddings begins as: the vectors' first principal components  # [V, I] float32.
@@ -93,11 +135,3 @@ class Lesson:
                 table[id] = components[row]
         table[UNK] = 0.0
         return table
-
-
-def _as_bytes(text: str) -> Array:
-    return np.frombuffer(text.encode(), np.uint8)
-
-
-def _as_text(array: Array) -> str:
-    return array.tobytes().decode()

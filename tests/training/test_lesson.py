@@ -1,6 +1,7 @@
 """What a teacher hands on: kept on disk, words that begin as its vectors, and students that learn its answers."""
 
 import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -29,19 +30,23 @@ def lesson(sentences: tuple[tuple[str, ...], ...], answers: dict[str, Array]) ->
         {w.lower() for s in sentences for w in s} | {w.form.lower() for t in treebank()["train"] for w in t.words}
     )
     vectors = np.array([[ord(word[0]) - 100.0, len(word), *[0.0] * 10] for word in words])
-    return Lesson(list(sentences), answers, words, np.full(len(words), 9), vectors.astype(np.float16), (SOURCE,))
+    lengths = np.array([len(words) for words in sentences])
+    counts = np.full(len(words), 9)
+    return Lesson(list(sentences), lengths, answers, words, counts, vectors.astype(np.float16), (SOURCE,))
 
 
-def test_comes_back_as_it_was_written() -> None:
-    written = lesson(NEW, {"upos": np.arange(14).reshape(7, 2)})
-    written.write("tagger-tiny")
+def test_comes_back_as_it_was_written(runs: Path) -> None:
+    lesson((("some", "other"),), {}).write("tagger-tiny")
+    new = (*NEW, ("\u00a0…", "né"))
+    written = lesson(new, {"upos": np.arange(18).reshape(9, 2)})
+    assert written.write("tagger-tiny") == runs / "tagger-tiny" / "lesson"
     read = Lesson.read("tagger-tiny")
-    assert (read.sentences, read.words, read.sources) == (written.sentences, written.words, (SOURCE,))
+    assert [read.sentences[i] for i in range(len(read.sentences))] == list(new)
+    assert (read.words, read.sources, read.lengths.tolist()) == (written.words, (SOURCE,), [3, 4, 2])
     np.testing.assert_array_equal(read.vectors, written.vectors)
-    assert [part.tolist() for part in read.of_each_sentence("upos")] == [
-        [[0, 1], [2, 3], [4, 5]],
-        [[6, 7], [8, 9], [10, 11], [12, 13]],
-    ]
+    assert read.answers_by_word(0)["upos"].tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert read.answers_by_word(1)["upos"].tolist() == [[6, 7], [8, 9], [10, 11], [12, 13]]
+    assert [path.name for path in (runs / "tagger-tiny").iterdir()] == ["lesson"]
 
 
 def test_a_missing_lesson_names_the_command_that_makes_it() -> None:
@@ -89,10 +94,37 @@ def test_a_classifier_learns_what_the_teacher_says_of_unlabelled_texts() -> None
     logits = np.array([[-4.0, -4, -4, 2, 6], [6, 2, -4, -4, -4]], np.float32)
     words = ["a", "film", "superb", "dismal", "not", "plot", "awful", "weak", "fine", "lovely", "long", "."]
     vectors = np.random.default_rng(0).normal(size=(len(words), 16)).astype(np.float16)
-    Lesson([good, bad] * 10, {"logits": logits[[0, 1] * 10]}, words, np.full(len(words), 9), vectors).write("taught")
+    answers = {"logits": logits[[0, 1] * 10]}
+    Lesson([good, bad] * 10, np.full(20, 3), answers, words, np.full(len(words), 9), vectors).write("taught")
     task = sentiment(teacher="taught", taught_tokens=60)
     train(task, Console(file=io.StringIO()))
     predict = make_predict(task, best_of_run(task))
     ids = np.array([[task.vocabularies["words"].id(word) for word in text] for text in (good, bad)], np.int32)
     inputs = {"word_ids": ids, "lengths": np.array([3, 3], np.int32)}
     assert predict(inputs)["probabilities"].argmax(-1).tolist() == [2, 0]
+
+
+def memory_of_an_epoch(sentences: int) -> tuple[int, int]:
+    """Returns the bytes that an epoch of a lesson takes at most, and those of the lesson."""
+    words = 20 * sentences
+    answers: dict[str, Array] = {}
+    for head in ("upos", "xpos", "feats"):
+        answers[head] = np.zeros((words, TAUGHT_LABELS), np.int32)
+        answers[f"{head}_shares"] = np.full((words, TAUGHT_LABELS), 0.25, np.float32)
+    long = tuple("the heron finds a bird and the bird finds a heron where the other birds see it , too .".split())
+    written = lesson((long,) * sentences, answers).write("tagger-tiny")
+    task = tagging(teacher="tagger-tiny", taught_tokens=10**9, batch_tokens=400)
+    del answers
+    tracemalloc.start()
+    read = sum(batch.tokens for batch in task.train_batches(np.random.default_rng(0)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read == words + sum(map(len, task.examples("train")))
+    return peak, sum(file.stat().st_size for file in written.iterdir())
+
+
+def test_an_epoch_takes_as_much_memory_however_long_the_lesson_is() -> None:
+    """It stays on disk: of each sentence, what is in memory is its length and its place in a batch."""
+    (short_epoch, short), (long_epoch, long) = memory_of_an_epoch(200), memory_of_an_epoch(3000)
+    assert long > 14 * short
+    assert long_epoch - short_epoch < (long - short) / 10

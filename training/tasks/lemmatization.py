@@ -16,7 +16,7 @@ from training import conllu, corpora, raw_text
 from training.buckets import best_buckets
 from training.cells import Tensor
 from training.config import Recipe, model_store
-from training.dataset import IGNORED, Array, Batch, Batches, Example, bucketed, collate, in_length_order
+from training.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, collate, in_length_order
 from training.evaluate import newest_version, read_version
 from training.export import load_endpoint
 from training.models.lemmatizer import Lemmatizer, LemmatizerSizes
@@ -114,7 +114,7 @@ class Lemmatization(Task):
             symbol_ids = self._with_unknown(batch.inputs["symbol_ids"], rng)
             return replace(batch, inputs=batch.inputs | {"symbol_ids": symbol_ids})
 
-        return bucketed(self._examples, self.recipe.batch_tokens, rng).changed(changed)
+        return bucketed(Examples.of(self._examples), self.recipe.batch_tokens, rng).changed(changed)
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         wanted = targets["lemma_ids"]

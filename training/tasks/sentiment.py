@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -20,7 +20,7 @@ from training.attribution import judge
 from training.buckets import best_buckets
 from training.cells import Tensor
 from training.config import Recipe
-from training.dataset import IGNORED, Array, Batch, Batches, Example, bucketed, collate, in_length_order, some
+from training.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, collate, in_length_order
 from training.lesson import Lesson
 from training.models.sentiment import SentimentClassifier, SentimentSizes
 from training.models.text_classifier import TextClassifier, TextClassifierSizes
@@ -123,7 +123,10 @@ class Sentiment(Task):
         self._splits = {s: [self._example(sentence) for sentence in sentences[s]] for s in ("dev", "test")}
 
         self._polarity = SST2 if recipe.corpus not in CHOSEN_BY else POLARITY
-        self._taught = list(self._taught_examples(self._lesson)) if self._lesson else []
+        self._learnt = Examples.of(self._train)
+        if self._lesson:
+            self._learnt = Examples.of([replace(e, targets=e.targets | {"shares": NO_SHARES}) for e in self._train])
+            self._taught = Examples(self._lesson.lengths, self._taught_example)
 
     def compact(self, model: keras.Model) -> None:
         if isinstance(model, SentimentClassifier):
@@ -162,7 +165,10 @@ class Sentiment(Task):
         def changed(batch: Batch) -> Batch:
             return replace(batch, inputs=batch.inputs | {"word_ids": self._with_unknown(batch.inputs["word_ids"], rng)})
 
-        return bucketed(self._examples_of_epoch(rng), self.recipe.batch_tokens, rng).changed(changed)
+        examples = self._learnt
+        if self._lesson:
+            examples += self._taught.some(self.recipe.taught_tokens, rng)
+        return bucketed(examples, self.recipe.batch_tokens, rng).changed(changed)
 
     def weight(self, batch: Batch) -> float:
         return batch.rows
@@ -225,18 +231,12 @@ class Sentiment(Task):
         chosen = {bisect_left(lengths, length) for length in GOLDEN_LENGTHS} - {len(ordered)}
         return [ordered[i] for i in sorted(chosen)]
 
-    def _examples_of_epoch(self, rng: np.random.Generator) -> list[Example]:
-        """Returns the train split, and of the lesson as many tokens as the recipe says."""
-        if not self._taught:
-            return self._train
-        labelled = [replace(e, targets=e.targets | {"shares": NO_SHARES}) for e in self._train]
-        return [*labelled, *some(self._taught, self.recipe.taught_tokens, rng)]
-
-    def _taught_examples(self, lesson: Lesson) -> Iterator[Example]:
-        for tokens, logits in zip(lesson.sentences, lesson.answers["logits"], strict=True):
-            shares = np.exp(logits - logits.max())
-            example = self._example(sst.Phrase(tokens, IGNORED))
-            yield replace(example, targets=example.targets | {"shares": (shares / shares.sum()).astype(np.float32)})
+    def _taught_example(self, i: int) -> Example:
+        assert self._lesson  # noqa: S101 (it is what has taught)
+        logits = self._lesson.answers["logits"][i]
+        shares = np.exp(logits - logits.max())
+        example = self._example(sst.Phrase(self._lesson.sentences[i], IGNORED))
+        return replace(example, targets=example.targets | {"shares": (shares / shares.sum()).astype(np.float32)})
 
     def _example(self, phrase: sst.Phrase) -> Example:
         ids = encode_tokens(phrase.tokens, self.vocabularies["words"])

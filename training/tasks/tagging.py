@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,10 +24,10 @@ from training.dataset import (
     Batch,
     Batches,
     Example,
+    Examples,
     bucketed,
     collate,
     in_length_order,
-    some,
 )
 from training.lesson import Lesson
 from training.models.counted import MostFrequentTag, MostFrequentTagSizes
@@ -126,11 +126,10 @@ class Tagging(Task):
         for word, count in counts.items():
             self._drop[words.id(word)] = recipe.word_dropout / (recipe.word_dropout + count)
         self._drop[UNK] = 0.0
-        self._train = self._splits["train"]
-        self._taught = []
+        self._train = Examples.of(self._splits["train"])
         if self._lesson:
-            self._train = [self._with_shares(example) for example in self._train]
-            self._taught = list(self._taught_examples(self._lesson))
+            self._train = Examples.of([self._with_shares(example) for example in self._splits["train"]])
+            self._taught = Examples(self._lesson.lengths, self._taught_example)
 
     def network(self) -> keras.Model:
         sizes = {head: len(labels) for head, labels in self.labels.items()}
@@ -149,7 +148,9 @@ class Tagging(Task):
         return self._splits[split]
 
     def train_batches(self, rng: np.random.Generator) -> Batches:
-        examples = [*self._train, *some(self._taught, self.recipe.taught_tokens, rng)]
+        examples = self._train
+        if self._lesson:
+            examples += self._taught.some(self.recipe.taught_tokens, rng)
         return bucketed(examples, self.recipe.batch_tokens, rng).changed(lambda batch: self._changed(batch, rng))
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
@@ -240,10 +241,10 @@ class Tagging(Task):
             targets[f"{head}_shares"] = np.eye(1, TAUGHT_LABELS, dtype=np.float32).repeat(len(ids), axis=0)
         return replace(example, targets=targets)
 
-    def _taught_examples(self, lesson: Lesson) -> Iterator[Example]:
-        columns = {name: lesson.of_each_sentence(name) for name in lesson.answers}
-        for i, forms in enumerate(lesson.sentences):
-            yield Example(forms, self.inputs(forms), {name: column[i] for name, column in columns.items()})
+    def _taught_example(self, i: int) -> Example:
+        assert self._lesson  # noqa: S101 (it is what has taught)
+        forms = self._lesson.sentences[i]
+        return Example(forms, self.inputs(forms), self._lesson.answers_by_word(i))
 
     def inputs(self, forms: Sequence[str]) -> dict[str, Array]:
         """Returns what the network reads of a sentence: word_ids  # [T]; char_ids  # [T, C]."""

@@ -119,6 +119,7 @@ def _answer(teacher: SentimentTeacher, labelled: Sequence[tuple[str, ...]], text
     words = [word for word, _ in counts.most_common()]
     return Lesson(
         sentences=everything,
+        lengths=np.array([len(words) for words in everything]),
         answers={"logits": logits},
         words=words,
         counts=np.array([counts[word] for word in words]),

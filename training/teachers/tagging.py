@@ -143,7 +143,8 @@ def _answer(teacher: TaggingTeacher, labelled: Sequence[tuple[str, ...]], texts:
                 }
     words = [word for word, _ in counts.most_common()]
     return Lesson(
-        sentences=list(texts),
+        sentences=texts,
+        lengths=np.array([len(words) for words in texts]),
         answers={name: np.concatenate([answers[name] for answers in found]) for name in found[0]},
         words=words,
         counts=np.array([counts[word] for word in words]),
