@@ -79,6 +79,9 @@ class Call:
                         raise DeadlineExceeded("the deadline passed before the device was asked", NOTHING)
                     outcome = await self.here.engine.infer(Inference(version.key, examples, self.deadline, further))
             stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
+        except Overloaded as error:
+            self.here.door.no_room(error, len(examples), sum(len(next(iter(one.values()))) for one in examples))
+            raise
         finally:
             for stage, seconds in earlier.items():
                 stages[stage] = stages.get(stage, 0.0) + seconds

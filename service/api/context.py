@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Request
 
+from service.api.door import Door
 from service.api.guard import Guard
 from service.engine.protocol import Engine, State
 from service.errors import InvalidInput
@@ -30,6 +31,10 @@ class Context:
     guard: Guard | None = None  # lets in who has a key
     draining: bool = False  # SIGTERM has come: not ready, and connections are closed after their answer
     failure: Exception | None = None  # why the engine could not start
+    door: Door = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.door = Door(self.settings, self.metrics)
 
     def ready(self) -> bool:
         """Says whether requests are taken."""

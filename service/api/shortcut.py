@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import problem
+from service.api.context import Context
 from service.api.negotiation import JSON
 
 _JSON = JSON.encode()
@@ -52,7 +53,9 @@ class Shortcut:
             return
         scope["route"] = way.route
         request = Request(scope, receive, send)
+        here: Context = scope["state"]["context"]
         try:
+            here.door.enter(way.route.path)
             content = await content_of(receive)
             body = way.model.model_validate_json(content)
         except ValidationError:

@@ -1,7 +1,7 @@
 """The application in the process of its test, on a device that judges every text alike and repeats what it reads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from service.api.context import Context
 from service.api.guard import Guard
 from service.artifact import Endpoint, Manifest, TensorSpec
 from service.engine.local import LocalEngine
-from service.engine.padding import Array, Grid, Tensors
+from service.engine.padding import Array, Tensors
 from service.engine.protocol import State
 from service.metrics import Metrics
 from service.registry import ModelVersion
@@ -37,8 +37,8 @@ class Judge:
     def __init__(self, device: "Court") -> None:
         self._device = device
 
-    def warm_up(self, grid: Grid) -> Iterator[tuple[int, int]]:
-        yield from grid.shapes
+    def warm_up(self, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        yield from shapes
 
     def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
         self._device.wait()
