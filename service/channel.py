@@ -12,10 +12,14 @@ from service.engine.protocol import ModelKey, ModelState
 
 
 class Load(msgspec.Struct, tag=True, frozen=True):
-    """Supervisor, first of all: the versions to load, and whether another engine serves meanwhile."""
+    """Supervisor, first of all: the versions to load, and whether another engine serves meanwhile.
+
+    Or whether one that served them has died, so that clients wait for this one.
+    """
 
     versions: tuple[ModelKey, ...]
     beside_another: bool
+    in_haste: bool = False
 
 
 class Direct(msgspec.Struct, tag=True, frozen=True):

@@ -48,7 +48,8 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
     load = word(await reader.readline())
     assert isinstance(load, Load)  # noqa: S101 (the first word)
     versions, broken = read_versions(settings, load)
-    local = make_engine(settings, versions, Metrics(), call_patiently if load.beside_another else call_here)
+    call = call_patiently if load.beside_another else call_here
+    local = make_engine(settings, versions, Metrics(), call, load.in_haste)
     server = EngineServer(sharing(settings, local))
     process = EngineProcess(local, server, listening, stop)
     tasks = [
@@ -57,12 +58,14 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
     ]
     if not load.beside_another:
         await process.open()
+    gc.disable()  # while little is thrown away; it would look at all that is there again and again
     starting = asyncio.create_task(local.start(server.report))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
         starting.result()
         gc.freeze()  # what is loaded stays: the collector need not look at it, which takes a tenth of a second
+        gc.enable()
         await process.open()
         states = [state for state in local.models() if state.key in load.versions]
         writer.write(line(Loaded((*states, *broken))))
@@ -94,13 +97,14 @@ class EngineProcess:
 
     async def obey(self, reader: asyncio.StreamReader) -> None:
         """Does what the supervisor says. Where that has died, however it did, the engine ends."""
-        while said := await reader.readline():
-            match word(said):
-                case Direct(shares, refused):
-                    self._local.direct(dict(shares), refused)
-                    self._server.report()
-                case Retire():
-                    await self._retire()
+        with suppress(ConnectionError):  # it died before it had read what this one said
+            while said := await reader.readline():
+                match word(said):
+                    case Direct(shares, refused):
+                        self._local.direct(dict(shares), refused)
+                        self._server.report()
+                    case Retire():
+                        await self._retire()
         self._stop.set()
 
     async def _retire(self) -> None:
@@ -138,9 +142,13 @@ def sharing(settings: Settings, engine: Engine) -> Engine:
 
 
 def make_engine(
-    settings: Settings, versions: Sequence[ModelVersion], metrics: Metrics, call: Call = call_here
+    settings: Settings,
+    versions: Sequence[ModelVersion],
+    metrics: Metrics,
+    call: Call = call_here,
+    in_haste: bool = False,
 ) -> LocalEngine:
-    """Returns an engine on TensorFlow, not started; `call` says with what patience it loads."""
+    """Returns an engine on TensorFlow, not started; `call` says with what patience it loads, see also `Driver.load`."""
 
     def make_backend() -> Backend:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -154,4 +162,4 @@ def make_engine(
     def loading(stopped: Callable[[], bool]) -> AbstractContextManager[None]:
         return compiling_alone(Path(settings.xla_cache), stopped) if settings.xla_cache else nullcontext()
 
-    return LocalEngine(settings, versions, make_backend, metrics, loading=loading, call=call)
+    return LocalEngine(settings, versions, make_backend, metrics, loading=loading, call=call, in_haste=in_haste)

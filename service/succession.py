@@ -44,12 +44,12 @@ class EngineProcess:
         """Starts the process, or starts it again."""
         if self._channel is not None:
             self._channel.close()
-        self.loaded = None
+        served, self.loaded = self.loaded is not None, None
         self._channel = channel = Channel()
         files = (self.door.fileno(), channel.other_end.fileno())
         self.child.start(files, "--socket", str(files[0]), "--channel", str(files[1]))
         channel.other_end.close()
-        channel.say(Load(self.versions, beside_another))
+        channel.say(Load(self.versions, beside_another, in_haste=served))
         if self._directed is not None:
             channel.say(self._directed)
 

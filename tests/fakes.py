@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from service.artifact import Endpoint, Manifest, Task, TensorSpec
-from service.engine.padding import Array, Grid, Tensors
+from service.engine.padding import Array, Tensors
 from service.errors import ArtifactError, DeviceFailed
 from service.registry import ModelVersion
 
@@ -65,8 +65,8 @@ class Echo:
     def __init__(self, device: Device) -> None:
         self._device = device
 
-    def warm_up(self, grid: Grid) -> Iterator[tuple[int, int]]:
-        yield from grid.shapes
+    def warm_up(self, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        yield from shapes
 
     def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
         self._device.shapes.append(inputs["ids"].shape)

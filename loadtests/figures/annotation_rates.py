@@ -77,7 +77,7 @@ def main() -> None:
             version.folder, version.manifest
         )
         grid = Grid(settings.batch_sizes[-1:], settings.length_buckets or version.manifest.length_buckets)
-        for _ in model.warm_up(grid):
+        for _ in model.warm_up(grid.shapes):
             pass
         batches = full_batches(version, settings, grid)
         for batch in batches:

@@ -24,7 +24,7 @@ def main() -> None:
     backend = TensorFlowBackend(settings.device, settings.device_threads)
     model = backend.load_sequence_model(version.folder, version.manifest)
     grid = Grid((1,), settings.length_buckets or version.manifest.length_buckets)
-    for _ in model.warm_up(grid):
+    for _ in model.warm_up(grid.shapes):
         pass
     tagging, tokenizer = Tagging(version, grid.lengths[-1]), SpacyTokenizer()
     batches: list[Tensors] = []

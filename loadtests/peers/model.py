@@ -33,7 +33,7 @@ class Model:
             version.folder, manifest
         )
         grid = grid_for(version)
-        for _ in self._model.warm_up(grid):
+        for _ in self._model.warm_up(grid.shapes):
             pass
         self._cut = Cuts(grid, {shape: self._measure(shape) for shape in grid.shapes})
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from service.artifact import Manifest
-from service.engine.padding import Array, Grid, Tensors
+from service.engine.padding import Array, Tensors
 
 
 class SequenceModel(Protocol):
@@ -15,11 +15,11 @@ class SequenceModel(Protocol):
     def timed_outputs(self) -> frozenset[str]:
         """The outputs that have a time axis, [B, T, ...]; the others are [B, ...]."""
 
-    def warm_up(self, grid: Grid) -> Iterator[tuple[int, int]]:
-        """Compiles and runs each shape of the grid; yields each (B, T) when it is done."""
+    def warm_up(self, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Compiles and runs each shape; yields each (B, T) when it is done."""
 
     def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
-        """Runs a batch whose shape is on the grid; returns the usual outputs and, of the others, the `further` ones.
+        """Runs a batch of a shape that is compiled; returns the usual outputs and, of the others, the `further` ones.
 
         Raises DeviceFailed, also for a shape that is not compiled.
         """

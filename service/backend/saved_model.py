@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from service.artifact import PROBABILITIES, SAVED_MODEL, Endpoint, Golden, Manifest, read_goldens
 from service.backend.device import choose_device
+from service.backend.names import names_of
 from service.backend.sampling import sample
 from service.backend.steps import Signature, make_step
-from service.engine.padding import Array, Grid, Tensors, pad, unpad
+from service.engine.padding import Array, Tensors, pad, unpad
 from service.errors import ArtifactError, DeviceFailed
 
 # Sums of floats come out a little different on other processors and in other batch shapes.
@@ -42,11 +43,13 @@ class TensorFlowBackend:
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> "TensorFlowSequenceModel":
         """Loads a tagger or classifier and checks its goldens. Raises ArtifactError."""
-        return TensorFlowSequenceModel(self._device, manifest, self._load(folder, manifest))
+        with names_of(manifest.name):
+            return TensorFlowSequenceModel(self._device, manifest, self._load(folder, manifest))
 
     def load_generation_model(self, folder: Path, manifest: Manifest) -> "TensorFlowGenerationModel":
         """Loads a language model and checks its goldens. Raises ArtifactError."""
-        return TensorFlowGenerationModel(self._device, manifest, self._load(folder, manifest))
+        with names_of(manifest.name):
+            return TensorFlowGenerationModel(self._device, manifest, self._load(folder, manifest))
 
     def _load(self, folder: Path, manifest: Manifest) -> Any:
         try:
@@ -119,8 +122,8 @@ class TensorFlowSequenceModel:
         specs = {name: tensor_spec(name, spec.axes, spec.dtype) for name, spec in self._step.inputs.items()}
         self._compiled = tf.function(compute, jit_compile=True).get_concrete_function(**specs)
 
-    def warm_up(self, grid: Grid) -> Iterator[tuple[int, int]]:
-        """Compiles and runs each shape of the grid; yields each (B, T) when it is done."""
+    def warm_up(self, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Compiles and runs each shape; yields each (B, T) when it is done."""
         with tf.device(self._device):
             self._step.warm_up()
 
@@ -130,7 +133,7 @@ class TensorFlowSequenceModel:
                 self._compiled(**{name: tf.constant(inputs[name]) for name in self._step.inputs})
             self._shapes.add(shape)
 
-        yield from on_all_cores(compile_shape, grid.shapes)
+        yield from on_all_cores(compile_shape, shapes)
 
     def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
         """Runs a batch whose shape is on the grid; see `service.backend.base`."""

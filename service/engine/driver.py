@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Protocol
 
 from service.backend.base import Backend
 from service.engine.loader import Generator, Loader, Sequences
-from service.engine.padding import pad, unpad
+from service.engine.padding import Grid, pad, unpad
 from service.engine.patience import Call, call_here
 from service.engine.protocol import Generation, Inference, ModelKey, ModelState, Sampled, State
 from service.engine.queue import Job
+from service.engine.rest import Rest, Step
 from service.engine.scheduler import Batch, Scheduler
 from service.engine.slots import SlotStep, Stream
 from service.errors import ArtifactError, DeviceFailed, ModelNotFound
@@ -25,8 +27,6 @@ from service.settings import Settings
 log = logging.getLogger("tagwerk.engine")
 
 SHOW_SECONDS = 0.01  # between two looks at the queue by what comes in; a gauge costs as much as an admission
-
-Step = Callable[[], None]
 
 
 class Listener(Protocol):
@@ -57,6 +57,7 @@ class Driver:
         listener: Listener,
         clock: Callable[[], float] = time.monotonic,
         call: Call = call_here,
+        in_haste: bool = False,
     ) -> None:
         self._settings = settings
         self._versions = {version.key: version for version in versions}
@@ -65,6 +66,9 @@ class Driver:
         self._listener = listener
         self._clock = clock
         self._call = call
+        self._in_haste = in_haste
+        self._rest: Rest | None = None
+        self._later: deque[Step] = deque()  # for the device thread, between two batches
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._scheduler = Scheduler(clock, settings.max_queue_entries, settings.max_queue_tokens)
@@ -123,7 +127,11 @@ class Driver:
     # Called by the device thread.
 
     def load(self) -> None:
-        """Loads and compiles every model; a broken one is refused, the others serve. Raises ConfigurationError."""
+        """Loads and compiles every model; a broken one is refused, the others serve. Raises ConfigurationError.
+
+        In haste, since clients wait and executables are in the cache, it is ready when each model has a coarse grid;
+        the rest is read while it serves.
+        """
         started = self._clock()
         backend = self._make_backend()
         loader = Loader(self._settings, self._metrics, self._clock, lambda: self.state is not State.STARTING)
@@ -133,7 +141,7 @@ class Driver:
             log.info("loads and compiles %s", key)
             begun, before = self._clock(), resident_megabytes()
             try:
-                self._take_over(key, self._call(partial(loader.load, backend, version)))
+                self._take_over(key, self._call(partial(loader.load, backend, version, self._in_haste)))
             except (ArtifactError, DeviceFailed) as error:
                 self.models[key] = ModelState(key, State.REFUSED, str(error))
                 log.error("refused %s: %s", key, error)
@@ -149,6 +157,9 @@ class Driver:
                 serves = ", ".join(str(key) for key, model in self.models.items() if model.state is State.READY)
                 cost = f"{self._clock() - started:.1f} s, {resident_megabytes():.0f} MB in all"
                 log.info("ready on %s: %s; %s", backend.device, serves or "no model", cost)
+        if self._in_haste:
+            loader = Loader(self._settings, self._metrics, self._clock, lambda: self.state is not State.READY)
+            self._rest = Rest(loader, self._versions, self._sequences, self._take_rest)
 
     def run(self) -> None:
         """Works until drained."""
@@ -157,6 +168,19 @@ class Driver:
                 self._step_began = self._clock()
                 step()
                 self._step_began = None
+        if self._rest is not None:
+            self._rest.join()
+
+    def _take_rest(self, measurements: Sequence[Step], key: ModelKey, grid: Grid) -> None:
+        """Takes more shapes of a model, to be measured between two batches and used when all of them are."""
+
+        def widen() -> None:
+            with self._lock:
+                self._scheduler.widen(key, grid)
+
+        with self._work:
+            self._later += [*measurements, widen]
+            self._work.notify()
 
     def _take_over(self, key: ModelKey, loaded: Sequences | Generator) -> None:
         if isinstance(loaded, Generator):
@@ -164,7 +188,7 @@ class Driver:
             return
         self._sequences[key] = loaded
         with self._lock:
-            self._scheduler.add_model(key, loaded.grid, loaded.step_times)
+            self._scheduler.add_model(key, loaded.loaded, loaded.step_times)
 
     def _say_cost(self, key: ModelKey, seconds: float, megabytes: float) -> None:
         """Says what a model costs."""
@@ -181,6 +205,8 @@ class Driver:
         with self._work:
             while True:
                 work = [*self._next_batch(), *self._next_steps()]
+                if self._later:
+                    work.append(self._later.popleft())
                 if work:
                     return work
                 if self.state is not State.READY:

@@ -20,7 +20,8 @@ class Sequences:
     """A tagger or classifier, and the shapes that it runs in with what they cost."""
 
     model: SequenceModel
-    grid: Grid
+    loaded: Grid  # the shapes that there are
+    grid: Grid  # those that there are to be
     step_times: StepTimes
     executables: int
     expected_padding: float  # share of the cells of rows, for texts like those of training
@@ -47,21 +48,26 @@ class Loader:
         self._clock = clock
         self._stopped = stopped
 
-    def load(self, backend: Backend, version: ModelVersion) -> Sequences | Generator:
-        """Loads a version. Raises ArtifactError."""
+    def load(self, backend: Backend, version: ModelVersion, in_haste: bool = False) -> Sequences | Generator:
+        """Loads a version; in haste, the few shapes in which all can run. Raises ArtifactError."""
         settings, manifest = self._settings, version.manifest
         if manifest.task == "generate":
             generator = backend.load_generation_model(version.folder, manifest)
             slots = Slots(settings.slots, settings.prefill_tokens, MAX_WAITING_STREAMS)
-            return Generator(generator, slots, self._count(version, generator.warm_up(settings.slots, slots.shapes)))
+            return Generator(generator, slots, self.count(version, generator.warm_up(settings.slots, slots.shapes)))
         model = backend.load_sequence_model(version.folder, manifest)
         own = manifest.task == "lemmatize"  # its lengths count characters
         grid = Grid(settings.batch_sizes, (not own and settings.length_buckets) or manifest.length_buckets)
-        executables = self._count(version, model.warm_up(grid))
-        step_times = self._time_steps(version, model, grid)
-        return Sequences(model, grid, step_times, executables, grid.expected_padding(manifest.lengths))
+        first = grid.coarse if in_haste else grid
+        executables = self.count(version, model.warm_up(first.shapes))
+        step_times = StepTimes()
+        for shape in first.shapes:
+            if not self._stopped():
+                self.time_step(version, model, step_times, shape)
+        return Sequences(model, first, grid, step_times, executables, grid.expected_padding(manifest.lengths))
 
-    def _count(self, version: ModelVersion, shapes: Iterable[tuple[int, int]]) -> int:
+    def count(self, version: ModelVersion, shapes: Iterable[tuple[int, int]]) -> int:
+        """Counts what is compiled, in the metrics too."""
         name, count, started = version.key.name, 0, self._clock()
         for _ in shapes:
             now = self._clock()
@@ -72,16 +78,14 @@ class Loader:
                 break
         return count
 
-    def _time_steps(self, version: ModelVersion, model: SequenceModel, grid: Grid) -> StepTimes:
-        step_times = StepTimes()
-        for shape in grid.shapes:
-            if self._stopped():
-                break
-            inputs = pad([], version.manifest.endpoint.inputs, shape).inputs
-            seconds = []
-            for _ in range(TIMINGS):
-                started = self._clock()
-                model.run(inputs)
-                seconds.append(self._clock() - started)
-            step_times.measured(shape, min(seconds))
-        return step_times
+    def time_step(
+        self, version: ModelVersion, model: SequenceModel, step_times: StepTimes, shape: tuple[int, int]
+    ) -> None:
+        """Measures a step of a shape that is compiled."""
+        inputs = pad([], version.manifest.endpoint.inputs, shape).inputs
+        seconds = []
+        for _ in range(TIMINGS):
+            started = self._clock()
+            model.run(inputs)
+            seconds.append(self._clock() - started)
+        step_times.measured(shape, min(seconds))

@@ -32,13 +32,14 @@ class LocalEngine:
         clock: Callable[[], float] = time.monotonic,
         loading: Callable[[Callable[[], bool]], AbstractContextManager[None]] = lambda stopped: nullcontext(),
         call: Call = call_here,
+        in_haste: bool = False,
     ) -> None:
         """Models are loaded in the context of `loading`, which learns whether the engine is told to stop meanwhile.
 
-        `call` says with what patience each of them is.
+        `call` says with what patience each of them is; for `in_haste` see `Driver.load`.
         """
         self._loading = loading
-        self._driver = Driver(settings, versions, make_backend, metrics, self, clock, call)
+        self._driver = Driver(settings, versions, make_backend, metrics, self, clock, call, in_haste)
         self._shares: Mapping[ModelKey, float] | None = None
         self._others: Sequence[ModelState] = ()
         self._clock = clock

@@ -36,6 +36,11 @@ class Grid:
         """All (B, T)."""
         return [(b, t) for t in self.lengths for b in self.batch_sizes]
 
+    @property
+    def coarse(self) -> "Grid":
+        """A part of the grid that holds whatever all of it holds: its largest B, every other T."""
+        return Grid(self.batch_sizes[-1:], self.lengths[::-2][::-1])
+
     def expected_padding(self, counts: Mapping[int, int]) -> float:
         """Returns the share of padding in the rows of sequences, `counts` of each length; filler rows come on top."""
         cut = {length: min(length, self.lengths[-1]) for length in counts}

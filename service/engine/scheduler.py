@@ -48,6 +48,10 @@ class Scheduler:
         """Takes requests for a model from now on."""
         self._models[key] = Model(grid, step_times)
 
+    def widen(self, key: ModelKey, grid: Grid) -> None:
+        """Takes more shapes of a model into use, those that it had among them, in whose lanes something may wait."""
+        self._models[key].grid = grid
+
     @property
     def queued_entries(self) -> int:
         """Entries that wait."""

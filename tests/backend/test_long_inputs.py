@@ -42,7 +42,7 @@ def test_a_long_sentence_is_tagged_in_windows_as_it_would_be_whole(backend: Tens
     tokens = tokens_of(clauses)
     model = backend.load_sequence_model(version.folder, version.manifest)
     grid = Grid((1,), (64, 320))
-    list(model.warm_up(grid))
+    list(model.warm_up(grid.shapes))
 
     def tags(longest: int) -> list[Tag]:
         tagging = Tagging(version, longest)
@@ -63,7 +63,7 @@ def test_all_pieces_of_a_long_text_count(backend: TensorFlowBackend):  # noqa: F
     model = backend.load_sequence_model(version.folder, version.manifest)
     longest = version.manifest.length_buckets[-1]
     grid = Grid((1,), (longest,))
-    list(model.warm_up(grid))
+    list(model.warm_up(grid.shapes))
     sentiment = Sentiment(version, longest)
 
     def positive(tokens: list[str]) -> float:

@@ -66,7 +66,7 @@ def test_an_answer_does_not_depend_on_its_batch_in_any_bucket(backend, name):
         return unpad(model.run(batch.inputs, frozenset(endpoint.outputs)), batch, model.timed_outputs)
 
     for length in GRID.lengths:
-        list(model.warm_up(Grid(GRID.batch_sizes, (length,))))
+        list(model.warm_up(Grid(GRID.batch_sizes, (length,)).shapes))
         examples = [example(n) for n in (length, 1, length // 2, length - 1, 3)]
         together = run(examples, (8, length))
         for one, expected in zip(examples, together, strict=True):
@@ -84,7 +84,7 @@ def test_a_lemma_does_not_depend_on_its_batch_and_is_its_golden(backend):
     version = newest("lemmas-en")
     model = backend.load_sequence_model(version.folder, version.manifest)
     lengths = version.manifest.length_buckets
-    list(model.warm_up(Grid((1, 16), lengths)))
+    list(model.warm_up(Grid((1, 16), lengths).shapes))
     goldens = read_goldens(version.folder)
     examples = [{"symbol_ids": np.asarray(golden.inputs["symbol_ids"], np.int32)} for golden in goldens]
     together = pad(examples, version.manifest.endpoint.inputs, (16, lengths[-1]))
@@ -104,7 +104,7 @@ def test_goldens_come_out_of_a_model_as_it_is_served(backend, name):
     version = newest(name)
     assert "project" in version.manifest.endpoints
     model = backend.load_sequence_model(version.folder, version.manifest)
-    list(model.warm_up(Grid((1,), (64,))))
+    list(model.warm_up([(1, 64)]))
     for golden in read_goldens(version.folder):
         example = {name: np.asarray(value, np.int32) for name, value in golden.inputs.items()}
         for _ in range(2):  # words that are new, and words that are remembered
@@ -128,7 +128,7 @@ def test_goldens_come_out_of_a_model_as_it_is_served(backend, name):
 def test_what_nobody_asks_for_stays_on_the_device(backend, name, usual):
     version = newest(name)
     model = backend.load_sequence_model(version.folder, version.manifest)
-    list(model.warm_up(Grid((1,), (8,))))
+    list(model.warm_up([(1, 8)]))
     inputs = pad([], version.manifest.endpoint.inputs, (1, 8)).inputs
     assert model.run(inputs).keys() == usual
     further = version.manifest.endpoint.outputs.keys() - usual
@@ -145,7 +145,7 @@ def test_a_model_that_is_exported_whole_serves_as_well(backend):
     outputs = []
     for manifest in (version.manifest, whole):
         model = backend.load_sequence_model(version.folder, manifest)
-        list(model.warm_up(Grid((1,), (64,))))
+        list(model.warm_up([(1, 64)]))
         outputs.append(model.run(pad([example], manifest.endpoint.inputs, (1, 64)).inputs))
     length = len(example["word_ids"])
     for key, values in outputs[0].items():
@@ -155,7 +155,7 @@ def test_a_model_that_is_exported_whole_serves_as_well(backend):
 def test_a_shape_that_is_not_on_the_grid_is_never_compiled_for_a_request(backend):
     version = newest("sentiment-en")
     model = backend.load_sequence_model(version.folder, version.manifest)
-    list(model.warm_up(Grid((1,), (8,))))
+    list(model.warm_up([(1, 8)]))
     endpoint = version.manifest.endpoint
     with pytest.raises(DeviceFailed, match=r"\(2, 8\) is not on the grid"):
         model.run(pad([{"word_ids": np.ones(3, np.int32)}], endpoint.inputs, (2, 8)).inputs)
@@ -230,7 +230,7 @@ def test_the_model_runs_beside_other_threads(backend):
 
     def work():
         model = backend.load_sequence_model(version.folder, version.manifest)
-        results.extend(model.warm_up(Grid((1,), (8,))))
+        results.extend(model.warm_up([(1, 8)]))
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -130,14 +130,16 @@ def test_texts_that_outlast_the_drain_are_cut_and_say_so(tmp_path, processes):
 def test_a_second_start_reads_the_executables_of_the_first(tmp_path):
     cache = tmp_path / "cache"
     kept, answers = [], []
-    for number in range(2):
-        with start_server(tmp_path / f"log{number}", **TINY, TAGWERK_XLA_CACHE=str(cache)) as server:
+    for number, sizes in enumerate(["1,8", "1,8", "8"]):
+        settings = TINY | {"TAGWERK_BATCH_SIZES": sizes, "TAGWERK_XLA_CACHE": str(cache)}
+        with start_server(tmp_path / f"log{number}", **settings) as server:
             server.wait_until_ready()
             answers.append(httpx.post(f"{server.url}/tag", json=SENTENCE).json())
             assert server.stop() == 0
         kept.append({p: p.stat().st_mtime_ns for p in cache.rglob("*.pb")})
     assert len(kept[0]) >= 2 + 2 + 4 + 3 + 4, "batches of two models, generation, words that are read, lemmas"
     assert kept[0] == kept[1], "something was compiled again"
+    assert kept[0] == kept[2], "something was compiled again since there was less before it"
     assert answers[0] == answers[1]
 
 
