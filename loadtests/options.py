@@ -1,0 +1,95 @@
+"""What an option does: the service with other settings beside the service as it is, under the same load, in turn.
+
+    python -m loadtests.options TAGWERK_BATCH_SIZES=1,4,16
+    python -m loadtests.options TAGWERK_SLOTS=4 --traffic generate --clients 16
+
+The settings of the environment are those of both. The processor time of a request is that of the api workers and that
+of the engines; a core does a thousand milliseconds a second.
+"""
+
+import argparse
+import os
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from loadtests.client import Measurement
+from loadtests.figures.memory import MEGABYTE, memory, name_of, processes
+from loadtests.rounds import figure, load, say
+from loadtests.servers import Server, running, start_service
+from loadtests.traffic import KINDS
+
+HEADS = ("", "requests/s", "p50 ms", "p99 ms", "refused", "worker ms", "engine ms", "ready after s", "MB")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.options", description="Compares settings under load.")
+    parser.add_argument("settings", nargs="+", help="TAGWERK_...=value, of the one; the other has none of them")
+    parser.add_argument("--traffic", choices=KINDS, default="tag", help="what is asked")
+    parser.add_argument("--clients", type=int, default=64, help="connections, each with one request at a time")
+    parser.add_argument("--rate", type=float, help="requests a second, at random moments; without it, a closed loop")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a round")
+    options = parser.parse_args()
+    settings = dict(setting.split("=", 1) for setting in options.settings)
+    with ExitStack() as stack:
+        services, seconds = {}, {}
+        for name, own in (("as it is", {}), (" ".join(options.settings), settings)):
+            began = time.monotonic()
+            services[name] = stack.enter_context(running(partial(start_service, **own)))
+            seconds[name] = time.monotonic() - began
+            say(f"{name}: ready after {seconds[name]:.1f} s")
+        rate = ("--rate", str(options.rate)) if options.rate else ()
+        rounds: dict[str, list[Round]] = {name: [] for name in services}
+        for number in range(options.rounds + 1):  # the first does not count
+            for name, service in services.items():
+                before = busy(service)
+                measured = load(f"{service.address}/{options.traffic}", options.clients, options.seconds, *rate)
+                if number:
+                    rounds[name].append(Round(measured, options.seconds, busy(service) - before))
+                say(f"{name}: {figure(measured.requests_per_second)}/s, p99 {figure(measured.p99_ms)} ms")
+        print(f"| {' | '.join(HEADS)} |", f"|{' --- |' * len(HEADS)}", sep="\n")
+        for name, service in services.items():
+            print(f"| {' | '.join([name, *cells(rounds[name], service, seconds[name])])} |")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What clients saw, and the processor time that it took, in seconds by kind of process."""
+
+    seen: Measurement
+    seconds: float
+    busy: Counter[str]
+
+    def milliseconds(self, kind: str) -> float:
+        """Returns the processor time that a request took of the processes of a kind."""
+        return 1000 * self.busy[kind] / (self.seen.requests_per_second * self.seconds)
+
+
+def busy(service: Server) -> Counter[str]:
+    """Returns the processor time that a service has had, in seconds by kind of process: `api`, `engine`, `serve`."""
+    found: Counter[str] = Counter()
+    for pid in processes(service.process.pid):
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        found[name_of(pid)] += (int(words[11]) + int(words[12])) / TICKS  # user and system
+    return found
+
+
+def cells(rounds: list[Round], service: Server, seconds: float) -> list[str]:
+    """Returns the row of a service: medians over the rounds, the time of its start, and its memory."""
+    seen = ("requests_per_second", "p50_ms", "p99_ms")
+    middle = [median(getattr(one.seen, what) for one in rounds) for what in seen]
+    spent = [median(one.milliseconds(kind) for one in rounds) for kind in ("api", "engine")]
+    megabytes = sum(each.files + each.others for each in map(memory, processes(service.process.pid))) / MEGABYTE
+    refused = sum(one.seen.refused for one in rounds)
+    return [*map(figure, middle), str(refused), *map(figure, spent), figure(seconds), figure(megabytes)]
+
+
+if __name__ == "__main__":
+    main()
