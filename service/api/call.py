@@ -77,7 +77,8 @@ class Call:
                 with self.counted():
                     if time.monotonic() >= self.deadline:
                         raise DeadlineExceeded("the deadline passed before the device was asked", NOTHING)
-                    outcome = await self.here.engine.infer(Inference(version.key, examples, self.deadline, further))
+                    wish = Inference(version.key, examples, self.deadline, further, begun=bool(earlier))
+                    outcome = await self.here.engine.infer(wish)
             stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
         except Overloaded as error:
             self.here.door.no_room(error, len(examples), sum(len(next(iter(one.values()))) for one in examples))

@@ -63,7 +63,8 @@ class Link:
         seconds = request.deadline - time.monotonic()
         examples = [pack(example) for example in request.examples]
         further = tuple(sorted(request.further))
-        self.connection.send(Infer(id, request.model.name, request.model.version, examples, seconds, further))
+        name, version = request.model.name, request.model.version
+        self.connection.send(Infer(id, name, version, examples, seconds, further, request.begun))
         timer = asyncio.get_running_loop().call_later(seconds + GRACE_SECONDS, expire, waiter)
         try:
             done = await waiter

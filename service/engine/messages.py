@@ -36,6 +36,7 @@ class Infer(Message, frozen=True):
     examples: list[dict[str, Packed]]
     timeout_seconds: float
     further: tuple[str, ...] = ()  # outputs
+    begun: bool = False
 
 
 class Generate(Message, frozen=True):

@@ -48,13 +48,15 @@ class Inference:
     """Sequences of one request for one model. Each example's inputs are [T, ...], without a batch axis.
 
     `deadline` is a moment of the monotonic clock, in seconds. `further` names outputs that are wanted beyond the usual
-    ones; those that the model has come with the others.
+    ones; those that the model has come with the others. A request that is `begun` has had an earlier step done: it is
+    taken however much waits.
     """
 
     model: ModelKey
     examples: Sequence[Tensors]
     deadline: float
     further: frozenset[str] = frozenset()
+    begun: bool = False
 
 
 @dataclass(slots=True)

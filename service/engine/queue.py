@@ -62,11 +62,12 @@ class Queue:
     def put(self, job: Job, lengths: list[int], buckets: list[int], retry_after_seconds: float) -> None:
         """Admits all entries of a job, or none: raises Overloaded where they do not fit.
 
-        An empty queue takes any request, or one over the bound on tokens could never be served.
+        An empty queue takes any request, or one over the bound on tokens could never be served. Any queue takes one
+        that is begun, or the work that was done for it would be lost.
         """
         tokens = sum(lengths)
         over = self.entries + len(lengths) > self.max_entries or self.tokens + tokens > self.max_tokens
-        if self.entries and over:
+        if self.entries and over and not job.request.begun:
             raise Overloaded(f"the queue is full: {self.entries} sequences, {self.tokens} tokens", retry_after_seconds)
         for index, (length, bucket) in enumerate(zip(lengths, buckets, strict=True)):
             example = job.request.examples[index]

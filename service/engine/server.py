@@ -86,7 +86,8 @@ class EngineServer:
         key = ModelKey(message.name, message.version)
         examples = [unpack(example) for example in message.examples]
         deadline = time.monotonic() + message.timeout_seconds
-        outcome = await self._engine.infer(Inference(key, examples, deadline, frozenset(message.further)))
+        request = Inference(key, examples, deadline, frozenset(message.further), message.begun)
+        outcome = await self._engine.infer(request)
         outputs = [pack(output) for output in outcome.outputs]
         return Done(message.id, outputs, outcome.queue_seconds, outcome.inference_seconds, outcome.batch_size)
 

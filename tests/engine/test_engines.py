@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -241,8 +242,11 @@ def test_a_full_queue_refuses(engine):
             await asyncio.sleep(0)
             with pytest.raises(Overloaded):
                 await made.infer(request([2]))
+            begun = asyncio.create_task(made.infer(replace(request([2]), begun=True)))
+            await asyncio.sleep(0.05)
+            assert not begun.done(), "what is begun is taken"
             device.go.set()
-            await asyncio.gather(held, waiting)
+            await asyncio.gather(held, waiting, begun)
 
     run(test())
 
