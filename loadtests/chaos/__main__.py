@@ -132,7 +132,7 @@ def run(words: Sequence[str], log: Path | None) -> bool:
         environment = {
             "TAGWERK_XLA_CACHE": os.environ.get("TAGWERK_XLA_CACHE") or str(folder / "xla"),
             "TAGWERK_RECEIVE_TIMEOUT_SECONDS": str(connections.RECEIVE_SECONDS),
-            **GRID,
+            **{name: os.environ.get(name, value) for name, value in GRID.items()},
             **clock.environment,
             "TAGWERK_MODEL_STORE": str(folder / "store"),
         }
