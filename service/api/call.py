@@ -91,17 +91,17 @@ class Call:
         return [[next(outputs) for _ in pieces] for pieces in entries]
 
     async def generated(self, wish: Generation) -> AsyncGenerator[Sampled, None]:
-        """Yields the tokens of a text, and notes the time until the first of the request: for a slot and the prompt."""
-        began, notes, count = time.monotonic(), self.timing.notes, 0
-        if self.timing.began is None:
-            self.timing.began = began
+        """Yields the tokens of a text. Notes how long the request's first to begin waited, and its largest batch."""
+        timing, notes, count = self.timing, self.timing.notes, 0
+        if timing.began is None:
+            timing.began = time.monotonic()
         notes["model"] = str(wish.model)
         notes["sequences"] = notes.get("sequences", 0) + 1
         try:
             async with aclosing(self.here.engine.generate(wish)) as tokens:
                 async for token in tokens:
-                    if "queue" not in self.timing.stages:
-                        self.timing.stages["queue"] = time.monotonic() - began
+                    timing.stages.setdefault("queue", token.queue_seconds)
+                    timing.batch_size = max(timing.batch_size, token.batch_size)
                     count += 1
                     yield token
         finally:

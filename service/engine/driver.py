@@ -107,7 +107,7 @@ class Driver:
         """Queues a text for a slot. Setting its `cancelled` frees the slot. Raises Overloaded, ModelNotFound."""
         if request.model not in self._generators:
             raise ModelNotFound(f"model {request.model} is not loaded")
-        stream = Stream(request)
+        stream = Stream(request, self._clock())
         with self._work:
             self._generators[request.model].slots.admit(stream)
             self._work.notify()

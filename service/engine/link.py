@@ -84,7 +84,7 @@ class Link:
         text = self._texts[id] = asyncio.Queue()
         seconds = request.deadline - time.monotonic()
         late = DeadlineExceeded("the deadline passed before the text was complete")
-        timer = asyncio.get_running_loop().call_later(seconds, text.put_nowait, late)
+        timer = asyncio.get_running_loop().call_later(seconds + GRACE_SECONDS, text.put_nowait, late)
         wish: dict[str, Any] = {
             "name": request.model.name,
             "version": request.model.version,

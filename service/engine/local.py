@@ -114,6 +114,8 @@ class LocalEngine:
                 item = await text.get()
                 if item is None:
                     return
+                if isinstance(item, DeadlineExceeded):
+                    raise DeadlineExceeded(str(item), stream.spent(self._clock()))
                 if isinstance(item, TagwerkError):
                     raise item
                 yield item

@@ -95,12 +95,15 @@ class Sampled(NamedTuple):
     """A generated token; where its request asks for it, with its log probability.
 
     That is by the model's own distribution, before temperature, top-k and top-p. `top` are the most probable tokens, at
-    most 5, each with its own.
+    most 5, each with its own. `queue_seconds` says for how long its text waited for a slot, `batch_size` how many texts
+    had a token from the same step.
     """
 
     id: int
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+    queue_seconds: float = 0.0
+    batch_size: int = 1
 
 
 class Engine(Protocol):

@@ -21,6 +21,8 @@ class Stream:
     """A text in the making: over at `max_tokens`, at an error, or when its caller cancels it."""
 
     request: Generation
+    arrived: float  # by the engine's clock
+    seated: float | None = None  # when it was given a slot
     pending: Array = field(init=False)  # ids still to be read: [T] int32
     fresh: bool = True
     generated: int = 0
@@ -29,6 +31,11 @@ class Stream:
 
     def __post_init__(self) -> None:
         self.pending = self.request.prompt
+
+    def spent(self, now: float) -> dict[str, float]:
+        """Says where its time went, in seconds: into the queue until it has a slot."""
+        queued = (now if self.seated is None else self.seated) - self.arrived
+        return {"queue": queued, "inference": now - self.arrived - queued}
 
     @property
     def done(self) -> bool:
@@ -96,7 +103,7 @@ class Slots:
             if len(stream.pending) == 0:
                 stream.pending = np.array([id], np.int32)
                 stream.generated += 1
-                generated.append((stream, _with_logprobs(row, sampled) if stream.request.logprobs else Sampled(id)))
+                generated.append((stream, _token(step, row, id, sampled)))
         return generated
 
     def _seat(self, now: float) -> None:
@@ -107,7 +114,7 @@ class Slots:
             while self._waiting and self._slots[i] is None:
                 candidate = self._waiting.popleft()
                 if not candidate.done and candidate.request.deadline > now:
-                    self._slots[i] = candidate
+                    self._slots[i], candidate.seated = candidate, now
 
     def _step(self, rows: list[tuple[int, Stream]], length: int) -> SlotStep:
         size = next(size for size in self._sizes if size >= len(rows))
@@ -136,6 +143,12 @@ class Slots:
         return SlotStep([stream for _, stream in rows], inputs)
 
 
-def _with_logprobs(row: int, sampled: Tensors) -> Sampled:
-    top = zip(sampled["top_ids"][row].tolist(), sampled["top_logprobs"][row].tolist(), strict=True)
-    return Sampled(int(sampled["ids"][row]), float(sampled["logprobs"][row]), tuple(top))
+def _token(step: SlotStep, row: int, id: int, sampled: Tensors) -> Sampled:
+    stream = step.streams[row]
+    queue_seconds = (stream.arrived if stream.seated is None else stream.seated) - stream.arrived
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+    if stream.request.logprobs:
+        logprob = float(sampled["logprobs"][row])
+        top = tuple(zip(sampled["top_ids"][row].tolist(), sampled["top_logprobs"][row].tolist(), strict=True))
+    return Sampled(id, logprob, top, queue_seconds, len(step.streams))

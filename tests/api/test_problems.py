@@ -186,7 +186,7 @@ def test_a_timeout_that_passes_says_where_the_time_went(client):
     body = {"prompt": "a", "max_tokens": 4096}
     found = check(client.post("/generate", json=body, headers={"X-Request-Timeout-Ms": "300"}), 504)
     assert list(found.timing_ms) == ["tokenize", "queue", "inference"]
-    assert all(found.timing_ms.values())
+    assert found.timing_ms["inference"] > found.timing_ms["queue"], "it had a slot"
 
 
 def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_with_its_ids(caplog):

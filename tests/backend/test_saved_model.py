@@ -167,7 +167,7 @@ def texts(backend: TensorFlowBackend, wishes: list[Generation], slots: int = 4) 
     model = backend.load_generation_model(version.folder, version.manifest)
     house = Slots(slots, 8, 99)
     list(model.warm_up(slots, house.shapes))
-    streams = [Stream(wish) for wish in wishes]
+    streams = [Stream(wish, 0.0) for wish in wishes]
     made: dict[int, list[int]] = {id(stream): [] for stream in streams}
     waiting = list(streams)
     for number in range(10_000):

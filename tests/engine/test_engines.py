@@ -18,7 +18,7 @@ import pytest
 
 from service.engine.local import LocalEngine
 from service.engine.pool import EnginePool
-from service.engine.protocol import Engine, Generation, Inference, ModelKey, Sampled, State
+from service.engine.protocol import Engine, Generation, Inference, ModelKey, State
 from service.engine.remote import RemoteEngine
 from service.engine.server import EngineServer
 from service.engine.sharing import SharingEngine
@@ -289,15 +289,53 @@ def test_logprobs_come_to_those_who_ask_for_them_alone(engine):
             waiting = [asyncio.create_task(anext(text)) for text in (asks, plain)]
             await asyncio.sleep(0.01)
             device.go.set()
-            assert await waiting[0] == Sampled(5, -1.0, ((5, -1.25), (4, -1.0)))
-            assert await waiting[1] == Sampled(5)
+            first, second = await waiting[0], await waiting[1]
+            assert first[:3] == (5, -1.0, ((5, -1.25), (4, -1.0)))
+            assert second[:3] == (5, None, ())
             await held
-            assert [token async for token in asks] == [Sampled(6, -1.25, ((6, -1.5), (5, -1.25)))]
+            assert [token[:3] async for token in asks] == [(6, -1.25, ((6, -1.5), (5, -1.25)))]
             await plain.aclose()
             await asyncio.sleep(0.01)
             device.fetched.clear()
             assert [token.id async for token in made.generate(prompt(7))] == [8, 9, 10]
             assert set(device.fetched) == {frozenset()}, "nobody of the step asked"
+
+    run(test())
+
+
+def test_a_token_says_how_long_its_text_waited_for_a_slot_and_how_many_had_the_step(engine):
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            held = await hold(device, made)
+            texts = [made.generate(prompt(i, max_tokens=2)) for i in (1, 2, 3)]  # for two slots
+            waiting = [asyncio.create_task(anext(text)) for text in texts]
+            await asyncio.sleep(0.01)
+            device.go.set()
+            first = await asyncio.gather(*waiting[:2])
+            assert [token.batch_size for token in first] == [2, 2]
+            for text in texts[:2]:
+                await text.aclose()
+            last = await waiting[2]
+            assert last.batch_size == 1
+            assert last.queue_seconds > max(token.queue_seconds for token in first) > 0
+            await texts[2].aclose()
+            await held
+
+    run(test())
+
+
+def test_a_text_whose_deadline_passes_in_the_queue_says_so(engine):
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            held = await hold(device, made)
+            with pytest.raises(DeadlineExceeded) as late:
+                await anext(made.generate(prompt(1, seconds=0.05)))
+            assert late.value.stages["queue"] > 0.04  # a message takes some of it
+            assert late.value.stages["inference"] == 0
+            device.go.set()
+            await held
 
     run(test())
 
@@ -319,9 +357,10 @@ def test_a_text_whose_deadline_passes_or_whose_step_fails_says_so(engine):
     async def test():
         device = Device()
         async with engine(device) as made:
-            with pytest.raises(DeadlineExceeded):
+            with pytest.raises(DeadlineExceeded) as late:
                 async for _ in made.generate(prompt(1, max_tokens=10**6, seconds=0.05)):
                     pass
+            assert 0 <= late.value.stages["queue"] < late.value.stages["inference"]
             device.failure = failing()
             with pytest.raises(DeviceFailed):
                 async for _ in made.generate(prompt(1)):

@@ -10,7 +10,7 @@ MODEL = ModelKey("lm", "1")
 
 def stream(prompt: list[int], max_tokens: int = 3, deadline: float = 1e9, seed: int = 1) -> Stream:
     ids = np.array(prompt, np.int32)
-    return Stream(Generation(MODEL, ids, max_tokens, 1.0, 0, 1.0, seed, deadline))
+    return Stream(Generation(MODEL, ids, max_tokens, 1.0, 0, 1.0, seed, deadline), 0.0)
 
 
 def step(slots: Slots, sampled: int = 50, now: float = 0.0):
