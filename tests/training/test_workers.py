@@ -23,13 +23,11 @@ from training.models.tagger import TaggerSizes
 from training.workers import Workers
 
 WORKER = """
-from training.workers import workers
-team = workers()
-from rich.console import Console
+from types import SimpleNamespace
+from training import __main__ as command
 from tests.training.test_workers import TASKS
-from training.loop import train
-train(TASKS[{kind!r}](), Console())
-print("done", team.index, "of", team.number)
+command.load_recipe = lambda name: SimpleNamespace(name=name, task=TASKS[name], threads=1, shipped=False)
+command.train(SimpleNamespace(recipe={kind!r}))
 """
 
 
@@ -74,10 +72,14 @@ def together(kind: str, runs: Path) -> None:
         command = [sys.executable, "-c", WORKER.format(kind=kind)]
         processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
     try:
-        for index, process in enumerate(processes):
-            said, errors = process.communicate(timeout=240)
+        said = []
+        for process in processes:
+            output, errors = process.communicate(timeout=240)
             assert process.returncode == 0, errors.decode()[-3000:]
-            assert f"done {index} of 2" in said.decode()
+            said.append(output.decode())
+        assert "epoch 2/2" in said[0]
+        assert "test" in said[0]  # measured at the end, by the first alone
+        assert said[1] == ""
     finally:
         for process in processes:
             process.kill()
