@@ -152,7 +152,7 @@ def _short_name(result: Result) -> str:
 
 def _spread(values: Sequence[float]) -> str:
     """Returns mean and, of several, standard deviation."""
-    return f"{mean(values):.4g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
+    return f"{mean(values):#.4g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
 
 
 def _seconds_of_run(task: Task) -> float:

@@ -33,7 +33,12 @@ def ladder(rungs: Sequence[str], values: Sequence[Sequence[float]], measure: str
     for i, seeds in enumerate(values):
         axes.plot([i] * len(seeds), seeds, "_", color="C1", markersize=14)
         axes.annotate(
-            f"{np.mean(seeds):.4g}", (i, float(np.mean(seeds))), (0, 8), textcoords="offset points", ha="center"
+            f"{np.mean(seeds):#.4g}",
+            (i, float(np.mean(seeds))),
+            (0, 8),
+            textcoords="offset points",
+            ha="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )
     axes.set_xticks(range(len(rungs)), rungs, rotation=30, ha="right")
     axes.set_ylabel(measure)

@@ -16,6 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from service.errors import ConfigurationError
 from training.dataset import Batch
 
 
@@ -48,8 +49,12 @@ class Workers:
         return part, weight(part) / weight(batch)
 
     def rows(self, state: Any) -> Any:
-        """Returns this worker's rows of a state: each tensor's first axis is that of the rows."""
-        return tf.nest.map_structure(lambda tensor: tensor[self.index :: self.number], state)
+        """Returns this worker's rows of a state: each tensor's first axis is that of the rows. See `part`."""
+
+        def own(tensor: Any) -> Any:
+            return tensor if len(tensor) < self.number else tensor[self.index :: self.number]
+
+        return tf.nest.map_structure(own, state)
 
     def total(self, tensors: Sequence[Any]) -> list[Any]:
         """Returns the sums of tensors over all workers."""
@@ -66,5 +71,13 @@ def _add_up(tensors: list[Any]) -> list[Any]:
 
 @cache
 def workers() -> Workers:
-    """Returns this process among the workers that TF_CONFIG names. Call it before TensorFlow computes anything."""
-    return Workers(tf.distribute.MultiWorkerMirroredStrategy() if os.environ.get("TF_CONFIG") else None)
+    """Returns this process among the workers that TF_CONFIG names. Call it before TensorFlow computes anything.
+
+    Raises:
+        ConfigurationError: this process has several GPUs.
+    """
+    if not os.environ.get("TF_CONFIG"):
+        return Workers()
+    if len(tf.config.list_physical_devices("GPU")) > 1:
+        raise ConfigurationError("a worker computes on one GPU: set CUDA_VISIBLE_DEVICES, another for each")
+    return Workers(tf.distribute.MultiWorkerMirroredStrategy())
