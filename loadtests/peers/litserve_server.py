@@ -11,9 +11,9 @@ from typing import Any
 
 import litserve
 from fastapi import Response
-from pydantic_core import to_json
 
 from loadtests.peers.tagger import MOST, Tagger
+from service.api.encoding import to_json
 
 WORKERS = 2
 WAIT_SECONDS = 0.001

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mosec import Server, Worker
-from pydantic_core import to_json
 
 from loadtests.peers.tagger import MOST, Tagger
+from service.api.encoding import to_json
 
 WORKERS = 2
 WAIT_MILLISECONDS = 1

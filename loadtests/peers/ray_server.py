@@ -10,12 +10,12 @@ import argparse
 from typing import Any
 
 import ray
-from pydantic_core import to_json
 from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
 from loadtests.peers.tagger import MOST, Tagger
+from service.api.encoding import to_json
 
 REPLICAS = 2
 WAIT_SECONDS = 0.001

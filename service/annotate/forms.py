@@ -5,11 +5,10 @@ import io
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
-from pydantic_core import to_json
-
 from service.api import schemas
 from service.api.call import Call
 from service.api.classify import judge
+from service.api.encoding import to_json
 from service.api.problem import all_accepted
 from service.api.tag import as_conllu, as_json, tag
 from service.text.conllu import write_features

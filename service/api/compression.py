@@ -6,8 +6,8 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
-from pydantic_core import to_json
 
+from service.api.encoding import to_json
 from service.api.negotiation import JSON
 
 WORTH_BYTES = 16_384  # below, the time to zip is worth more than the bytes

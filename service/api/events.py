@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.sse import EventSourceResponse, format_sse_event
-from pydantic_core import to_json
 from starlette.types import Send
 
 from service.api.disconnect import while_client_waits
+from service.api.encoding import to_json
 
 MEDIA_TYPE = "text/event-stream"
 SCHEMA = {  # of an event

@@ -16,7 +16,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -24,6 +24,7 @@ from service.api import problem, trace
 from service.api.call import Call
 from service.api.compression import LEVEL, takes_gzip
 from service.api.context import Timing, context, timeout_seconds
+from service.api.encoding import to_json
 from service.errors import Overloaded, TagwerkError, TooLarge
 
 MEDIA_TYPE = "application/x-ndjson"

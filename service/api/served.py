@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import to_json
 
 from service.api import problem, schemas
 from service.api.call import Call
 from service.api.classify import judge
 from service.api.context import Context
+from service.api.encoding import to_json
 from service.api.generate import generate_texts
 from service.api.tag import as_json, tag
 from service.api.tensors import Tensor

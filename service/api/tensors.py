@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from service.api import problem
+from service.api.encoding import to_json
 from service.engine.padding import Array
 from service.errors import InvalidInput
 
