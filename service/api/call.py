@@ -67,8 +67,8 @@ class Call:
     ) -> list[list[dict[str, Any]]]:
         """Runs the pieces of all sequences at once; returns the outputs sequence by sequence, see `Inference`."""
         examples = [piece for pieces in entries for piece in pieces]
+        tokens = sum(len(next(iter(example.values()))) for example in examples)
         if "model" not in self.timing.notes:  # the first step is the one that was asked for
-            tokens = sum(len(next(iter(example.values()))) for example in examples)
             self.timing.notes |= {"model": str(version.key), "sequences": len(examples), "tokens": tokens}
         outcome, stages = Outcome([]), self.timing.stages
         earlier = {stage: stages.pop(stage) for stage in ("queue", "inference") if stage in stages}  # of other steps
@@ -80,8 +80,8 @@ class Call:
                     wish = Inference(version.key, examples, self.deadline, further, begun=bool(earlier))
                     outcome = await self.here.engine.infer(wish)
             stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
-        except Overloaded as error:
-            self.here.door.no_room(error, len(examples), sum(len(next(iter(one.values()))) for one in examples))
+        except Overloaded as refusal:
+            self.here.door.no_room(refusal, len(examples), tokens)
             raise
         finally:
             for stage, seconds in earlier.items():

@@ -5,15 +5,19 @@ A request that does not arrive in time, or headers without an end, would keep a 
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.api import problem
-from service.api.context import Context
+from service.api import problem, trace
+from service.api.context import Context, Timing
+from service.api.door import ROUTES
+from service.errors import Overloaded
 from service.metrics import UNMATCHED
 
+PATHS = frozenset(route.encode() for route in ROUTES)
 PIECE_BYTES = 65_536  # more is written at once, so that the transport can say when it is too much
 
 
@@ -61,6 +65,11 @@ class Connection(HttpToolsProtocol):
         super().__init__(**kwargs)
         self._settings = context.settings
         self._metrics = context.metrics
+        self._context = context
+        # Who needs a key is refused after it was looked at; a browser elsewhere has to be told that it may read why.
+        self._has_door = context.guard is None and not context.settings.cors_origins
+        self._turned_away = False
+        self._inside = False  # counted as one who is
         self._arriving = False  # a request has begun and is not whole
         self._in_head = False  # nor is its head
         self._head_bytes = 0  # of the head, beside those that came with its beginning
@@ -78,6 +87,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
         self._unwatch()
+        self._leave()
         super().connection_lost(exc)
         self.gone = True
         if self.when_gone is not None:
@@ -99,7 +109,9 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Called by the parser."""
         super().on_message_begin()
+        self._unset_keepalive_if_required()  # of one that was turned away just before
         self._arriving, self._in_head, self._head_bytes, self._patient = True, True, 0, False
+        self._turned_away = False
         self.scope["state"]["connection"] = self
 
     def on_headers_complete(self) -> None:
@@ -109,12 +121,57 @@ class Connection(HttpToolsProtocol):
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
             self.scope["state"]["head_too_large"] = size > limit
         self._in_head = False
+        door = self._context.door
+        if self._has_door and door.shut and self._may_be_turned_away():
+            self._turn_away()
+            return
+        if self.url in PATHS and not self._inside:
+            self._inside = True
+            door.inside += 1
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Called by the parser."""
+        if not self._turned_away:
+            super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """Called by the cycle, and for who is turned away."""
+        self._leave()
+        super().on_response_complete()
+
+    def _leave(self) -> None:
+        if self._inside:
+            self._inside = False
+            self._context.door.inside -= 1
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
         self._arriving = False
-        super().on_message_complete()
+        if self._turned_away:
+            self.on_response_complete()
+        else:
+            super().on_message_complete()
+
+    def _may_be_turned_away(self) -> bool:
+        idle = self.cycle is None or self.cycle.response_complete
+        plain = self.url in PATHS and self.parser.get_method() == b"POST" and self.parser.should_keep_alive()
+        return plain and idle and not self._context.draining
+
+    def _turn_away(self) -> None:
+        """Refuses a request before it has arrived, and lets the rest of it pass by."""
+        self._turned_away = True
+        began, route, ids = time.monotonic(), self.url.decode(), trace.ids_from(dict(self.headers))
+        door = self._context.door
+        if door.answer is None:
+            door.answer = answer_to(door.refusal)
+        own = [*self.server_state.default_headers, (b"x-request-id", ids.request.encode())]
+        head = b"".join(b"%b: %b\r\n" % header for header in own)
+        self.transport.write(b"%b%bserver-timing: total;dur=0.0\r\n\r\n%b" % (door.answer[0], head, door.answer[1]))
+        self._metrics.rejected.labels("overloaded").inc()
+        self._metrics.answered(route, 429, time.monotonic() - began)
+        if self._context.log is not None:
+            self._context.log.note(ids, "POST", route, 429, Timing(began))
 
     def be_patient(self) -> None:
         """Lets the body of this request take its time: it is answered as it comes."""
@@ -137,7 +194,7 @@ class Connection(HttpToolsProtocol):
             self._watch()
             return
         answering = not self._in_head and self.cycle is not None and self.cycle.response_started
-        if answering or not self._arriving:
+        if answering or self._turned_away or not self._arriving:
             self.transport.close()
         else:
             seconds = self._settings.receive_timeout_seconds
@@ -163,3 +220,15 @@ class Connection(HttpToolsProtocol):
             self._metrics.requests.labels(UNMATCHED, str(status)).inc()
         elif not self.cycle.response_started:
             self.scope["state"]["refused"] = status
+
+
+def answer_to(refusal: Overloaded) -> tuple[bytes, bytes]:
+    """Returns the head of an answer, without its end, and the body."""
+    body = json.dumps(problem.document(refusal)).encode()
+    headers = {
+        "content-type": problem.MEDIA_TYPE,
+        "content-length": str(len(body)),
+        "x-content-type-options": "nosniff",
+        **problem.headers_of(refusal),
+    }
+    return b"HTTP/1.1 429 Too Many Requests\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()).encode(), body

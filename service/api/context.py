@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
@@ -14,6 +14,9 @@ from service.metrics import Metrics
 from service.settings import Settings
 from service.tasks.catalog import Catalog
 from service.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from service.api.request_log import RequestLog
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _TIMEOUT = TIMEOUT_HEADER.lower().encode()
@@ -32,6 +35,7 @@ class Context:
     draining: bool = False  # SIGTERM has come: not ready, and connections are closed after their answer
     failure: Exception | None = None  # why the engine could not start
     door: Door = field(init=False)
+    log: "RequestLog | None" = None  # where requests are logged
 
     def __post_init__(self) -> None:
         self.door = Door(self.settings, self.metrics)

@@ -1,10 +1,12 @@
 """The door of a worker: while the engine's queue is known to be full, requests are refused before they are read.
 
-What a refusal costs is taken from those who are accepted. One by the engine costs as much as half an answer: the body
-is parsed, tokenized, encoded and sent there. So the first tells how full the queue is, and the door stays shut for a
-part of the time that the queue takes, in which it cannot become empty.
+What a refusal costs is taken from those who are accepted, and one by the engine costs as much as an answer costs the
+worker: the body is parsed, tokenized, encoded and sent. So a worker counts who is inside. When the engine refuses one,
+it knows for how many there was room, and refuses who comes beyond that by itself. The room that it believes in grows,
+so that it asks the engine again and again, and soon has more where there is more.
 """
 
+import math
 import time
 from collections.abc import Callable
 
@@ -12,31 +14,48 @@ from service.errors import Overloaded
 from service.metrics import Metrics
 from service.settings import Settings
 
-SHUT_SHARE = 0.1  # of the time that the queue takes
-MOST_SHUT_SECONDS = 0.1
+HOLD_SECONDS, DOUBLING_SECONDS = 0.05, 0.5  # after a refusal the room stays as it is, and then grows
+FORGET_SECONDS = 5.0
+LEAST_ROOM = 8  # requests; others may have filled the queue
 SMALL_SHARE = 0.05  # of the queue: where so small a request has no room, hardly any has
-QUEUED = frozenset({"/tag", "/classify"})  # the routes whose work waits in that queue
+ROUTES = frozenset({"/tag", "/classify"})  # those whose work waits in that queue
 
 
 class Door:
-    """Knows for how long to refuse."""
+    """Knows for how many requests there was room.
+
+    Attributes:
+        inside: requests to its routes that are not answered yet; whoever lets one in or out counts it.
+    """
 
     def __init__(self, settings: Settings, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         self._small_tokens = SMALL_SHARE * settings.max_queue_tokens
         self._small_sequences = SMALL_SHARE * settings.max_queue_entries
         self._metrics = metrics
         self._clock = clock
-        self._shut_until = 0.0
-        self._refusal = Overloaded("the queue is full", 0.0)
+        self._room = math.inf  # when the engine last refused
+        self._refused = 0.0  # the moment of that
+        self.inside = 0
+        self.refusal = Overloaded("the queue is full", 0.0)
+        self.answer: tuple[bytes, bytes] | None = None  # to those who are turned away, see `Connection`
+
+    @property
+    def shut(self) -> bool:
+        """Says whether the engine would refuse one more."""
+        if self.inside < self._room:
+            return False
+        since = self._clock() - self._refused
+        grown = 2 ** (max(0.0, since - HOLD_SECONDS) / DOUBLING_SECONDS) if since < FORGET_SECONDS else math.inf
+        return self.inside >= grown * self._room
+
+    def check(self, route: str) -> None:
+        """Raises Overloaded, as the engine did, for a request that is inside already and for which there is no room."""
+        if route in ROUTES and self.inside - 1 >= self._room and self.shut:
+            self._metrics.rejected.labels("overloaded").inc()
+            raise Overloaded(str(self.refusal), self.refusal.retry_after_seconds)
 
     def no_room(self, refusal: Overloaded, sequences: int, tokens: int) -> None:
-        """Notes that the queue had no room for a request of that size."""
+        """Learns from the engine's refusal of a request of that size."""
         if sequences <= self._small_sequences and tokens <= self._small_tokens:
-            self._shut_until = self._clock() + min(SHUT_SHARE * refusal.retry_after_seconds, MOST_SHUT_SECONDS)
-            self._refusal = refusal
-
-    def enter(self, route: str) -> None:
-        """Lets a request to a route in. Raises Overloaded, as the engine did."""
-        if self._clock() < self._shut_until and route in QUEUED:
-            self._metrics.rejected.labels("overloaded").inc()
-            raise Overloaded(str(self._refusal), self._refusal.retry_after_seconds)
+            self._room = max(self.inside - 1, LEAST_ROOM)
+            self._refused, self.refusal, self.answer = self._clock(), refusal, None

@@ -5,7 +5,6 @@ Pure ASGI, so that a client's disconnect still reaches the handlers.
 
 import asyncio
 import logging
-import os
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,7 +27,7 @@ class Envelope:
         self._context = context
         settings = context.settings
         quiet = settings.log_level in ("warning", "error") or not settings.log_requests
-        self._log = None if quiet else RequestLog(settings)
+        self._log = context.log = None if quiet else RequestLog(settings)
         self._spans = make_spans()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,9 +38,7 @@ class Envelope:
             return
         timing = Timing(time.monotonic())
         headers = dict(scope["headers"])
-        ids = trace.ids_of(
-            _clean(headers.get(b"x-request-id", b"")) or os.urandom(16).hex(), headers.get(b"traceparent")
-        )
+        ids = trace.ids_from(headers)
         trace.current.set(ids)
         body = Body(headers, receive, self._context.settings.max_body_bytes)
         state = scope.setdefault("state", {})
@@ -93,8 +90,3 @@ class Envelope:
             self._log.write()
         if self._spans is not None:
             await asyncio.to_thread(self._spans.close)
-
-
-def _clean(id: bytes) -> str:
-    """Keeps a request id that is safe in a log and a header."""
-    return id.decode() if len(id) <= 128 and id.isascii() and id.decode().isprintable() else ""

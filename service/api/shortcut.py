@@ -55,7 +55,7 @@ class Shortcut:
         request = Request(scope, receive, send)
         here: Context = scope["state"]["context"]
         try:
-            here.door.enter(way.route.path)
+            here.door.check(way.route.path)
             content = await content_of(receive)
             body = way.model.model_validate_json(content)
         except ValidationError:

@@ -1,6 +1,8 @@
 """Which request, of which trace, something belongs to: for the log."""
 
+import os
 import re
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -18,6 +20,11 @@ class RequestIds(NamedTuple):
         return f"request {self.request}" + (f", trace {self.trace}" if self.trace else "")
 
 
+def ids_from(headers: Mapping[bytes, bytes]) -> RequestIds:
+    """Takes the id that a request came with, or makes one."""
+    return ids_of(_clean(headers.get(b"x-request-id", b"")) or os.urandom(16).hex(), headers.get(b"traceparent"))
+
+
 current: ContextVar[RequestIds] = ContextVar("tagwerk_request_ids")
 
 
@@ -29,3 +36,8 @@ def ids_of(request: str, traceparent: bytes | None) -> RequestIds:
     if found is None or (traceparent.startswith(b"00") and found[3]):
         return RequestIds(request)
     return RequestIds(request, found[1], found[2])
+
+
+def _clean(id: bytes) -> str:
+    """Keeps a request id that is safe in a log and a header."""
+    return id.decode() if len(id) <= 128 and id.isascii() and id.decode().isprintable() else ""

@@ -6,6 +6,8 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import pytest
 from fastapi import Request
@@ -15,7 +17,7 @@ from service.api.connection import PIECE_BYTES, Connection, Gathering
 from service.api.context import Context
 from service.api.disconnect import while_client_waits
 from service.api.server import Server
-from service.errors import ClientGone
+from service.errors import ClientGone, Overloaded
 from tests.api.scene import made_context
 from tests.e2e.test_server import wait_until
 
@@ -111,6 +113,58 @@ def test_what_is_no_http_is_refused(context, address, nonsense, route):
     before = answered(context)
     refused(talk(address, nonsense), 400, "invalid-http")
     wait_until(lambda: answered(context) - before == {(route, "400"): 1})
+
+
+@contextmanager
+def shut(context: Context) -> Iterator[None]:
+    """Has the engine refuse a small request while many are inside, so that the door is shut in the block."""
+    door = context.door
+    door.inside += 1000
+    door.no_room(Overloaded("the queue is full", 2.5), 1, 1)
+    door._refused += 3600  # and stays so
+    yield
+    door.inside -= 1000
+
+
+def test_a_request_before_the_door_is_refused_unread_and_the_connection_goes_on(context, address):
+    body = b'{"text": "fine"}'
+    asked = CLASSIFY + b"X-Request-ID: mine\r\nContent-Length: %d\r\n\r\n" % len(body)
+    before = answered(context)
+    with socket.create_connection(address, timeout=20) as connection, connection.makefile("rb") as answers:
+        with shut(context):
+            for pieces in ([asked + body], [asked, body[:5], body[5:]], [asked + body + asked + body]):
+                for piece in pieces:
+                    connection.sendall(piece)
+                for _ in range(b"".join(pieces).count(body)):
+                    status, headers, document = read(answers)
+                    assert (status, headers["x-request-id"], headers["retry-after"]) == (429, "mine", "3")
+                    assert {"date", "server-timing", "x-content-type-options"} <= headers.keys()
+                    assert json.loads(document)["type"] == "urn:tagwerk:problem:overloaded"
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert read(answers)[0] == 200
+        connection.sendall(asked + body + asked + body)
+        assert [read(answers)[0] for _ in range(2)] == [200, 200]
+        assert context.door.inside == 0
+    wait_until(
+        lambda: answered(context) - before == {("/classify", "429"): 4, ("/classify", "200"): 2, ("/livez", "200"): 1}
+    )
+
+
+def test_one_that_was_refused_and_never_arrives_is_not_waited_for(context, address):
+    with shut(context):
+        answer = talk(address, CLASSIFY + b"Content-Length: 9\r\n\r\n{")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    refused(answer, 429, "overloaded")
+
+
+def read(answers: BinaryIO) -> tuple[int, dict[str, str], bytes]:
+    """Reads an answer: its status, headers and body."""
+    status = int(answers.readline().split()[1])
+    headers = {}
+    while line := answers.readline().strip():
+        name, _, value = line.decode().partition(": ")
+        headers[name.lower()] = value
+    return status, headers, answers.read(int(headers["content-length"]))
 
 
 def answered(context: Context) -> Counter[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The door: shut for a while once the queue is known to be full, and open for whom the engine would take."""
+"""The door: shut while the queue is known to be full, and open for whom the engine would take."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from service.api.app import create_app
-from service.api.door import Door
+from service.api.door import FORGET_SECONDS, HOLD_SECONDS, LEAST_ROOM, Door
 from service.errors import Overloaded
 from service.metrics import Metrics
 from service.settings import Settings
@@ -18,47 +18,69 @@ from tests.fakes import Clock
 FULL = Overloaded("the queue is full: 400 sequences, 1000 tokens", 0.5)
 
 
-def made(clock: Clock) -> Door:
-    return Door(Settings(max_queue_tokens=1000, max_queue_entries=400, max_items=400), Metrics(), clock)
+def made(clock: Clock, inside: int) -> Door:
+    door = Door(Settings(max_queue_tokens=1000, max_queue_entries=400, max_items=400), Metrics(), clock)
+    door.inside = inside
+    return door
 
 
-def test_it_shuts_for_a_tenth_of_the_queues_time_and_says_what_the_engine_said():
-    clock = Clock()
-    door = made(clock)
-    door.enter("/tag")
+def test_it_lets_in_as_many_as_there_was_room_for_and_says_what_the_engine_said():
+    door = made(Clock(), inside=101)
+    assert not door.shut
     door.no_room(FULL, 1, 20)
     for route in ("/tag", "/classify"):
         with pytest.raises(Overloaded, match="1000 tokens") as refusal:
-            door.enter(route)
+            door.check(route)
         assert refusal.value.retry_after_seconds == 0.5
-    door.enter("/generate")
-    clock.now += 0.049
-    with pytest.raises(Overloaded):
-        door.enter("/tag")
-    clock.now += 0.002
-    door.enter("/tag")
+    door.check("/generate")
+    door.inside = 100
+    assert door.shut, "for one more"
+    door.check("/tag")
+    door.inside = 99
+    assert not door.shut
 
 
-def test_it_shuts_for_no_longer_than_a_tenth_of_a_second():
+def test_the_room_grows_so_that_the_engine_is_asked_again():
     clock = Clock()
-    door = made(clock)
-    door.no_room(Overloaded("full", 60.0), 1, 20)
-    clock.now += 0.11
-    door.enter("/tag")
+    door = made(clock, inside=101)
+    door.no_room(FULL, 1, 20)
+    door.inside = 100
+    clock.now += HOLD_SECONDS
+    assert door.shut
+    clock.now += 0.01
+    assert not door.shut
+    door.inside = 110
+    assert door.shut
+    clock.now += 0.1
+    assert not door.shut
+    door.inside = 100_000
+    assert door.shut
+    clock.now += FORGET_SECONDS
+    assert not door.shut
+
+
+def test_a_worker_finds_its_way_in_where_others_had_filled_the_queue():
+    door = made(Clock(), inside=1)
+    door.no_room(FULL, 1, 20)
+    assert not door.shut
+    door.inside = LEAST_ROOM
+    assert door.shut
 
 
 @pytest.mark.parametrize(("sequences", "tokens"), [(1, 51), (21, 21)])
 def test_a_large_request_without_room_says_nothing_of_small_ones(sequences, tokens):
-    door = made(Clock())
+    door = made(Clock(), inside=101)
     door.no_room(FULL, sequences, tokens)
-    door.enter("/tag")
+    door.inside = 10**9
+    assert not door.shut
 
 
-def test_who_stands_before_the_door_is_answered_429_unread_and_counted():
+def test_who_came_in_though_there_is_no_room_is_refused_unread_and_counted():
     async def test():
         device = Court()
-        context = made_context(device, max_queue_entries=20, max_items=20)
-        context.door = Door(context.settings, context.metrics, Clock())  # which stays shut once it is
+        context = made_context(device, max_queue_entries=20, max_items=20, max_queue_tokens=20)
+        context.door = Door(context.settings, context.metrics, Clock())
+        context.door.inside = 21
         app = create_app(context)
         metrics = context.metrics.registry.get_sample_value
         async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:

@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from pydantic import BaseModel, ConfigDict
 from tritonclient.utils import InferenceServerException
 
 from service.api.tensors import HEADER
@@ -16,50 +14,6 @@ from tests.api.test_generate import generate
 from tests.api.test_problems import check
 from tests.api.test_tag import tag
 from tests.conftest import STORE, Server
-
-
-class Described(BaseModel):
-    """What the protocol's OpenAPI description says of an answer (open-inference-protocol, open_inference_rest)."""
-
-    model_config = ConfigDict(strict=True)
-
-
-class Facts(Described):
-    name: str
-    datatype: str
-    shape: list[int]
-
-
-class Tensor(Facts):
-    data: list[float | str | bool]
-    parameters: dict[str, Any] = {}
-
-
-class ServerMetadata(Described):
-    name: str
-    version: str
-    extensions: list[str]
-
-
-class ModelMetadata(Described):
-    name: str
-    platform: str
-    versions: list[str] = []
-    inputs: list[Facts] = []
-    outputs: list[Facts] = []
-
-
-class Answer(Described):
-    model_name: str
-    model_version: str = ""
-    id: str = ""
-    parameters: dict[str, Any] = {}
-    outputs: list[Tensor]
-
-
-class Failure(Described):
-    error: str
-
 
 TEXTS = ["She didn't see it.", "Dogs bark 🙂."]
 
@@ -268,22 +222,3 @@ def test_a_parameter_that_is_wrong_is_named(client):
             client.post("/v2/models/lm-shakespeare/infer", json={**body, "parameters": {"prompt": "a"}}), 422
         ).detail
     )
-
-
-@pytest.mark.parametrize("model", ["tagger-en", "sentiment-en", "lm-shakespeare"])
-def test_answers_are_as_the_protocols_description_has_them(client, model):
-    ServerMetadata.model_validate_json(client.get("/v2").content)
-    version = serving(model)
-    for path in (f"/v2/models/{model}", f"/v2/models/{model}/versions/{version}"):
-        metadata = ModelMetadata.model_validate_json(client.get(path).content)
-        assert metadata.inputs
-        assert metadata.outputs
-        assert client.get(f"{path}/ready").status_code == 200
-        given = {"name": "text", "datatype": "BYTES", "shape": [2], "data": TEXTS}
-        body = {"id": "mine", "inputs": [given], "parameters": {"max_tokens": 4} if "lm" in model else {}}
-        answer = Answer.model_validate_json(client.post(f"{path}/infer", json=body).content)
-        assert (answer.model_name, answer.model_version, answer.id) == (model, version, "mine")
-        assert {output.name for output in answer.outputs} <= {output.name for output in metadata.outputs}
-        wrong = client.post(f"{path}/infer", json={"inputs": [given | {"name": "txt"}]})
-        assert 400 <= wrong.status_code < 500
-        assert Failure.model_validate_json(wrong.content).error
