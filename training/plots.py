@@ -34,7 +34,7 @@ def ladder(rungs: Sequence[str], values: Sequence[Sequence[float]], measure: str
         axes.plot([i] * len(seeds), seeds, "_", color="C1", markersize=14)
         axes.annotate(
             f"{np.mean(seeds):#.4g}",
-            (i, float(np.mean(seeds))),
+            (i, float(np.max(seeds))),
             (0, 8),
             textcoords="offset points",
             ha="center",
