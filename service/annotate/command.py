@@ -34,7 +34,7 @@ from service.text.spacy_tokenizer import SpacyTokenizer
 WINDOW = 8  # chunks under way: enough that each length finds others to fill a batch with
 KEEP_SECONDS = 1.0  # of work that an interrupt may cost
 NEW_OBJECTS = 50_000  # before the collector looks at them: by default it takes half of the time that all of this takes
-SWITCH_SECONDS = 0.0005  # Python's own 5 ms would keep the device waiting for its thread at each step
+SWITCH_SECONDS = 0.0001  # Python's own 5 ms would keep the device waiting for its thread at each step
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,6 @@ async def _annotate(
     if wanted:
         with console.status(f"loading {names}") if console.is_terminal else nullcontext():
             here = await started(settings, versions)
-        gc.freeze()
-        gc.set_threshold(NEW_OBJECTS)
         for source, target in wanted:
             await _annotate_file(here, names, form, source, target, console)
         await here.engine.close()
@@ -142,6 +140,8 @@ async def started(settings: Settings, versions: Sequence[ModelVersion]) -> Conte
     for state in engine.models():
         if state.state is not State.READY:
             raise ArtifactError(f"{state.key} is refused: {state.reason}")
+    gc.freeze()
+    gc.set_threshold(NEW_OBJECTS)
     return Context(settings, metrics, engine, catalog, SpacyTokenizer())
 
 
