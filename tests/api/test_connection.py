@@ -239,11 +239,16 @@ def test_what_is_said_in_one_turn_is_written_at_once_and_in_order():
     asyncio.run(say())
 
 
+def asked(*, gone: bool) -> tuple[Connection, Request]:
+    """Returns a connection of which only its client matters, and a request that came over it."""
+    connection = Connection.__new__(Connection)
+    connection.gone, connection.when_gone = gone, None
+    return connection, Request({"type": "http", "state": {"connection": connection}})
+
+
 def test_a_client_that_has_gone_before_the_work_begins_is_not_worked_for():
     async def work() -> None:
-        connection = Connection.__new__(Connection)
-        connection.gone, connection.when_gone = True, None
-        request = Request({"type": "http", "state": {"connection": connection}})
+        _, request = asked(gone=True)
         with pytest.raises(ClientGone), while_client_waits(request):
             pytest.fail("it was begun")
 
@@ -252,9 +257,7 @@ def test_a_client_that_has_gone_before_the_work_begins_is_not_worked_for():
 
 def test_a_block_that_is_cancelled_by_others_than_the_client_stays_cancelled():
     async def work() -> None:
-        connection = Connection.__new__(Connection)
-        connection.gone, connection.when_gone = False, None
-        request = Request({"type": "http", "state": {"connection": connection}})
+        connection, request = asked(gone=False)
 
         async def wait() -> None:
             with while_client_waits(request):
