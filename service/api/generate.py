@@ -37,10 +37,12 @@ class Finish:
     seed: int
 
 
-def wishes(call: Call, body: schemas.GenerateRequest) -> tuple[TextGeneration, list[Generation | Rejected]]:
+def wishes(
+    call: Call, body: schemas.GenerateRequest, at_once: bool
+) -> tuple[TextGeneration, list[Generation | Rejected]]:
     """Returns the model and what it shall generate: n texts for each prompt, prompt by prompt.
 
-    The texts of one prompt have consecutive seeds, so that each can be had again alone.
+    The texts of one prompt have consecutive seeds, so that each can be had again alone. at_once: as in `Generation`.
     """
     task = call.here.catalog.find(TextGeneration, body.model)
     began = time.monotonic()
@@ -64,6 +66,7 @@ def wishes(call: Call, body: schemas.GenerateRequest) -> tuple[TextGeneration, l
             seed=(seed + i) & MAX_SEED,
             deadline=call.deadline,
             logprobs=body.logprobs is not None,
+            at_once=at_once,
         )
         for prompt in prompts
         for i in range(body.n)
@@ -79,7 +82,7 @@ async def generate_texts(
     call: Call, body: schemas.GenerateRequest
 ) -> tuple[ModelVersion, list[dict[str, Any] | Rejected]]:
     """Continues prompts; returns the model, and for each text its result in the shape of `schemas.Generated`."""
-    task, wanted = wishes(call, body)
+    task, wanted = wishes(call, body, at_once=bool(body.stop))  # which may end the text
 
     async def continued(wish: Generation | Rejected) -> dict[str, Any] | Rejected:
         if isinstance(wish, Rejected):
@@ -114,7 +117,7 @@ async def stream(call: Call, body: schemas.GenerateRequest) -> AsyncGenerator[Ne
 
     Closing the generator stops the work.
     """
-    task, wishes_or_errors = wishes(call, body)
+    task, wishes_or_errors = wishes(call, body, at_once=True)
     wanted = all_accepted(wishes_or_errors)
     queue: asyncio.Queue[Next | Finish | Exception] = asyncio.Queue()
 

@@ -11,26 +11,20 @@ from service.text.tokenizer import Sentence
 WORDS_AT_ONCE = 1024  # of a request that wait in the queue, so that a long text of new words does not fill it
 
 
-async def with_lemmas(
+async def lemmas_of(
     call: Call, tagger: Tagging, sentences: Sequence[Sentence], tags: Sequence[Sequence[Tag]]
-) -> Sequence[Sequence[Tag]]:
-    """Returns the tags of the tokens of sentences, with lemmas where there is a lemmatizer for the tagger."""
+) -> list[list[str]] | None:
+    """Returns the lemmas of the tokens of sentences, or None where there is no lemmatizer for the tagger."""
     task = call.here.catalog.lemmatizer(tagger)
     if task is None:
-        return tags
+        return None
     found = [
         [task.known(token.text, tag) for token, tag in zip(sentence.tokens, row, strict=True)]
         for sentence, row in zip(sentences, tags, strict=True)
     ]
     asked = dict.fromkeys(lemma for row in found for lemma in row if isinstance(lemma, Inflected))
     answers = await ask(call, task, list(asked)) if asked else {}
-    return [
-        [
-            Tag(*tag[:-1], answers[lemma] if isinstance(lemma, Inflected) else lemma)  # _replace takes twice as long
-            for tag, lemma in zip(row, lemmas, strict=True)
-        ]
-        for row, lemmas in zip(tags, found, strict=True)
-    ]
+    return [[answers[lemma] if isinstance(lemma, Inflected) else lemma for lemma in row] for row in found]
 
 
 async def ask(call: Call, task: Lemmatization, words: Sequence[Inflected]) -> dict[Inflected, str]:

@@ -1,15 +1,15 @@
 """POST /tag."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import islice, repeat
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from service.api import schemas
 from service.api.call import Call, answer
-from service.api.lemmas import with_lemmas
+from service.api.lemmas import lemmas_of
 from service.api.problem import Rejected
 from service.tasks.tagging import Candidate, Tag, Tagging
 from service.text import conllu
@@ -28,11 +28,12 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TaggedText:
-    """A text, its sentences, and the tags of the tokens of each; where they are asked for, the next best ones, too."""
+    """A text, its sentences, and the tags of the tokens of each; their lemmas and the next best tags, where wanted."""
 
     text: str
     sentences: Sequence[Sentence]
     tags: Sequence[Sequence[Tag]]
+    lemmas: Sequence[Sequence[str]] | None = None
     candidates: Sequence[Sequence[dict[str, list[Candidate]]]] | None = None
 
 
@@ -55,17 +56,18 @@ async def tag(call: Call, body: schemas.TagRequest) -> tuple[Tagging, list[Tagge
     sentences = [sentence for text in split for sentence in text.sentences]
     lengths = [len(sentence.tokens) for sentence in sentences]
     tags = list(map(task.decode, lengths, outputs))
-    tagged = iter(await with_lemmas(call, task, sentences, tags) if body.lemmas else tags)
-    best = map(task.candidates, lengths, outputs, repeat(body.n_best)) if body.n_best > 1 else None
-    return task, [text if isinstance(text, Rejected) else _tagged(text, tagged, best) for text in texts]
-
-
-def _tagged(
-    text: Split, tags: Iterator[Sequence[Tag]], candidates: Iterator[Sequence[dict[str, list[Candidate]]]] | None
-) -> TaggedText:
-    """Takes what belongs to the sentences of a text from what all sentences got."""
-    count = len(text.sentences)
-    return TaggedText(*text, list(islice(tags, count)), list(islice(candidates, count)) if candidates else None)
+    lemmas = await lemmas_of(call, task, sentences, tags) if body.lemmas else None
+    best = list(map(task.candidates, lengths, outputs, repeat(body.n_best))) if body.n_best > 1 else None
+    results: list[TaggedText | Rejected] = []
+    end = 0  # of the sentences of a text among all of them
+    for text in texts:
+        if isinstance(text, Rejected):
+            results.append(text)
+            continue
+        start, end = end, end + len(text.sentences)
+        of_text = slice(start, end)
+        results.append(TaggedText(*text, tags[of_text], lemmas and lemmas[of_text], best and best[of_text]))
+    return task, results
 
 
 def join(tokens: Sequence[str]) -> Split:
@@ -85,6 +87,8 @@ def as_json(task: Tagging, texts: Iterable[TaggedText | Rejected], unit: Unit) -
             results.append(tagged)
             continue
         sentences = [_sentence(tagged.text, s, tags) for s, tags in zip(tagged.sentences, tagged.tags, strict=True)]
+        if tagged.lemmas is not None:
+            _add_lemmas(sentences, tagged.lemmas)
         if tagged.candidates is not None:
             _add_candidates(sentences, tagged.candidates)
         if unit != "code_points":
@@ -114,7 +118,7 @@ def _sentence(text: str, sentence: Sentence, tags: Sequence[Tag]) -> dict[str, A
 
 
 def _token(token: Token, tag: Tag) -> dict[str, Any]:
-    found = {
+    return {
         "text": token.text,
         "start": token.start,
         "end": token.end,
@@ -123,9 +127,12 @@ def _token(token: Token, tag: Tag) -> dict[str, Any]:
         "feats": tag.feats,
         "confidence": tag.confidence,
     }
-    if tag.lemma is not None:
-        found["lemma"] = tag.lemma
-    return found
+
+
+def _add_lemmas(sentences: Iterable[dict[str, Any]], lemmas: Iterable[Sequence[str]]) -> None:
+    for sentence, row in zip(sentences, lemmas, strict=True):
+        for token, lemma in zip(sentence["tokens"], row, strict=True):
+            token["lemma"] = lemma
 
 
 def _add_candidates(
@@ -148,10 +155,11 @@ def as_conllu(task: Tagging, texts: Iterable[TaggedText], unit: Unit, first: int
     blocks: list[str] = []
     for number, tagged in enumerate(texts, start=first):
         places = positions(tagged.text, unit)
-        for i, (sentence, tags) in enumerate(zip(tagged.sentences, tagged.tags, strict=True), start=1):
+        lemmas = tagged.lemmas or repeat(repeat(None))
+        for i, (sentence, tags, row) in enumerate(zip(tagged.sentences, tagged.tags, lemmas, strict=False), start=1):
             comments = {"generator": f"{GENERATOR}, {task.version.key}"} if not blocks and first == 1 else {}
             comments |= {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"sent_id": f"{number}-{i}"}
-            columns = (conllu.Columns(tag.upos, tag.xpos, tag.feats, tag.lemma) for tag in tags)
+            columns = (conllu.Columns(t.upos, t.xpos, t.feats, lemma) for t, lemma in zip(tags, row, strict=False))
             blocks.append(conllu.write_sentence(comments, tagged.text, sentence.tokens, columns, places))
     return "".join(blocks)

@@ -35,7 +35,7 @@ class Listener(Protocol):
     def on_jobs(self, jobs: Sequence[Job]) -> None:
         """These jobs are done: outputs or error."""
 
-    def on_tokens(self, tokens: Sequence[tuple[Stream, Sampled]]) -> None:
+    def on_tokens(self, tokens: Sequence[tuple[Stream, Sequence[Sampled]]]) -> None:
         """These tokens were generated."""
 
     def on_failed_streams(self, streams: Sequence[Stream]) -> None:
@@ -295,10 +295,10 @@ class Driver:
             self._listener.on_failed_streams(step.streams)
             return
         with self._lock:
-            tokens = generator.slots.advance(step, sampled)
-        if tokens:
-            self._metrics.generated_tokens.labels(key.name).inc(len(tokens))
-            self._listener.on_tokens(tokens)
+            due = generator.slots.advance(step, sampled, self._clock())
+        if due:
+            self._metrics.generated_tokens.labels(key.name).inc(sum(len(tokens) for _, tokens in due))
+            self._listener.on_tokens(due)
 
 
 def resident_megabytes() -> float:

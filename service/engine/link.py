@@ -96,6 +96,7 @@ class Link:
             "seed": request.seed,
             "timeout_seconds": seconds,
             "logprobs": request.logprobs,
+            "at_once": request.at_once,
         }
         self.connection.send(Generate(id, **wish))
         received = 0

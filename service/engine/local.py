@@ -155,13 +155,13 @@ class LocalEngine:
         if jobs:
             self._loop.call_soon_threadsafe(self._wake, jobs)
 
-    def on_tokens(self, tokens: Sequence[tuple[Stream, Sampled]]) -> None:
+    def on_tokens(self, tokens: Sequence[tuple[Stream, Sequence[Sampled]]]) -> None:
         """Hands generated tokens to their callers."""
         self._loop.call_soon_threadsafe(self._hand_out, tokens)
 
     def on_failed_streams(self, streams: Sequence[Stream]) -> None:
         """Hands the error to the callers of failed streams."""
-        failed = [(stream, stream.error) for stream in streams if stream.error is not None]
+        failed = [(stream, [stream.error]) for stream in streams if stream.error is not None]
         self._loop.call_soon_threadsafe(self._hand_out, failed)
 
     def _wake(self, jobs: Sequence[Job]) -> None:
@@ -170,7 +170,8 @@ class LocalEngine:
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
 
-    def _hand_out(self, items: Sequence[tuple[Stream, Sampled | TagwerkError]]) -> None:
-        for stream, item in items:
+    def _hand_out(self, items: Sequence[tuple[Stream, Sequence[Sampled | TagwerkError]]]) -> None:
+        for stream, some in items:
             if (text := self._texts.get(stream)) is not None:
-                text.put_nowait(item)
+                for item in some:
+                    text.put_nowait(item)

@@ -52,6 +52,7 @@ class Generate(Message, frozen=True):
     seed: int
     timeout_seconds: float
     logprobs: bool = False
+    at_once: bool = True
 
 
 class Cancel(Message, frozen=True):

@@ -77,7 +77,8 @@ class Generation:
     """A text to continue: `prompt` ids [T] int32, at least one, and how to sample.
 
     `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 keep every token. The number for the token at a position is
-    drawn from (seed, position) alone. `logprobs` asks for those of each token.
+    drawn from (seed, position) alone. `logprobs` asks for those of each token. Where none is wanted `at_once`, they may
+    come a few together, which costs the engine and its caller less.
     """
 
     model: ModelKey
@@ -89,6 +90,7 @@ class Generation:
     seed: int
     deadline: float
     logprobs: bool = False
+    at_once: bool = True
 
 
 class Sampled(NamedTuple):

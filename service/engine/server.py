@@ -108,4 +108,5 @@ def generation_of(message: Generate) -> Generation:
         seed=message.seed,
         deadline=time.monotonic() + message.timeout_seconds,
         logprobs=message.logprobs,
+        at_once=message.at_once,
     )

@@ -15,6 +15,8 @@ from service.engine.padding import Array, Tensors
 from service.engine.protocol import Generation, Sampled
 from service.errors import Overloaded, TagwerkError
 
+GATHER_SECONDS = 0.05  # for which the tokens of a text are held back that are not wanted at once
+
 
 @dataclass(slots=True, eq=False)
 class Stream:
@@ -26,6 +28,8 @@ class Stream:
     pending: Array = field(init=False)  # ids still to be read: [T] int32
     fresh: bool = True
     generated: int = 0
+    held: list[Sampled] = field(default_factory=list)  # generated, and not handed to the caller yet
+    handed: float = 0.0  # when some were
     cancelled: bool = False
     error: TagwerkError | None = None
 
@@ -91,9 +95,9 @@ class Slots:
         generating = [(i, stream) for i, stream in seated if len(stream.pending) == 1]
         return [self._step(some, length) for some, length in ((reading, self._prefill), (generating, 1)) if some]
 
-    def advance(self, step: SlotStep, sampled: Tensors) -> list[tuple[Stream, Sampled]]:
-        """Notes what a step read and sampled; returns the generated tokens and whose they are."""
-        generated = []
+    def advance(self, step: SlotStep, sampled: Tensors, now: float) -> list[tuple[Stream, list[Sampled]]]:
+        """Notes what a step read and sampled; returns the generated tokens that are due, and whose they are."""
+        due = []
         rows = zip(step.streams, step.inputs["lengths"].tolist(), sampled["ids"].tolist(), strict=False)
         for row, (stream, length, id) in enumerate(rows):
             if stream.done:
@@ -103,8 +107,11 @@ class Slots:
             if len(stream.pending) == 0:
                 stream.pending = np.array([id], np.int32)
                 stream.generated += 1
-                generated.append((stream, _token(step, row, id, sampled)))
-        return generated
+                stream.held.append(_token(step, row, id, sampled))
+                if stream.request.at_once or stream.done or now - stream.handed >= GATHER_SECONDS:
+                    due.append((stream, stream.held))
+                    stream.held, stream.handed = [], now
+        return due
 
     def _seat(self, now: float) -> None:
         for i, stream in enumerate(self._slots):
@@ -114,7 +121,7 @@ class Slots:
             while self._waiting and self._slots[i] is None:
                 candidate = self._waiting.popleft()
                 if not candidate.done and candidate.request.deadline > now:
-                    self._slots[i], candidate.seated = candidate, now
+                    self._slots[i], candidate.seated, candidate.handed = candidate, now, now
 
     def _step(self, rows: list[tuple[int, Stream]], length: int) -> SlotStep:
         size = next(size for size in self._sizes if size >= len(rows))

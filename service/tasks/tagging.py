@@ -41,13 +41,12 @@ def windows(length: int, longest: int) -> list[Window]:
 
 
 class Tag(NamedTuple):
-    """What the model says of a token. `confidence` is the probability of its UPOS tag; a lemmatizer adds the lemma."""
+    """What the model says of a token. `confidence` is the probability of its UPOS tag."""
 
     upos: str
     xpos: str
     feats: dict[str, str]
     confidence: float
-    lemma: str | None = None
 
 
 class Candidate(NamedTuple):

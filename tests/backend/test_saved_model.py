@@ -177,8 +177,8 @@ def texts(backend: TensorFlowBackend, wishes: list[Generation], slots: int = 4) 
         if not steps:
             break
         for step in steps:
-            for stream, token in house.advance(step, model.step(step.inputs)):
-                made[id(stream)].append(token.id)
+            for stream, tokens in house.advance(step, model.step(step.inputs), 0.0):
+                made[id(stream)] += [token.id for token in tokens]
     return list(made.values())
 
 

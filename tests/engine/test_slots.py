@@ -8,9 +8,11 @@ from service.errors import Overloaded
 MODEL = ModelKey("lm", "1")
 
 
-def stream(prompt: list[int], max_tokens: int = 3, deadline: float = 1e9, seed: int = 1) -> Stream:
+def stream(
+    prompt: list[int], max_tokens: int = 3, deadline: float = 1e9, seed: int = 1, at_once: bool = True
+) -> Stream:
     ids = np.array(prompt, np.int32)
-    return Stream(Generation(MODEL, ids, max_tokens, 1.0, 0, 1.0, seed, deadline), 0.0)
+    return Stream(Generation(MODEL, ids, max_tokens, 1.0, 0, 1.0, seed, deadline, at_once=at_once), 0.0)
 
 
 def step(slots: Slots, sampled: int = 50, now: float = 0.0):
@@ -18,9 +20,10 @@ def step(slots: Slots, sampled: int = 50, now: float = 0.0):
     steps = slots.assemble(now)
     assert steps
     tokens = [
-        token
+        (owner, token)
         for one in steps
-        for token in slots.advance(one, {"ids": np.full(len(one.inputs["ids"]), sampled, np.int32)})
+        for owner, due in slots.advance(one, {"ids": np.full(len(one.inputs["ids"]), sampled, np.int32)}, now)
+        for token in due
     ]
     return [one.inputs for one in steps], tokens
 
@@ -38,6 +41,18 @@ def test_a_prompt_is_read_in_pieces_then_tokens_follow_one_by_one():
     (inputs,), tokens = step(slots, sampled=8)
     assert (inputs["ids"].tolist(), inputs["position"].tolist()) == ([[7], [0]], [1, 0])
     assert tokens == [(text, Sampled(8))]
+
+
+def test_tokens_that_are_not_wanted_at_once_come_together():
+    slots = Slots(2, prefill=4, max_waiting=9)
+    patient, hasty = stream([1], max_tokens=6, at_once=False), stream([1], max_tokens=6)
+    slots.admit(patient)
+    slots.admit(hasty)
+    moments = [10.0, 10.02, 10.04, 10.06, 10.08, 10.1]
+    found = [step(slots, sampled=i, now=now)[1] for i, now in enumerate(moments)]
+    assert [[token.id for owner, token in tokens if owner is hasty] for tokens in found] == [[i] for i in range(6)]
+    of_patient = [[token.id for owner, token in tokens if owner is patient] for tokens in found]
+    assert of_patient == [[], [], [], [0, 1, 2, 3], [], [4, 5]], "after a while, and at the end"
 
 
 def test_a_step_takes_as_few_rows_as_are_compiled_and_leaves_the_other_slots_alone():
@@ -100,7 +115,7 @@ def test_one_cancelled_while_its_step_runs_gets_nothing_more():
     slots.admit(text)
     (one,) = slots.assemble(0.0)
     text.cancelled = True
-    assert slots.advance(one, {"ids": np.array([5, 5], np.int32)}) == []
+    assert slots.advance(one, {"ids": np.array([5, 5], np.int32)}, 0.0) == []
 
 
 def test_those_who_wait_are_bounded():

@@ -1,4 +1,8 @@
-"""A teacher of taggers: the transformer's vectors beside case and characters, which it does not see, and a BiLSTM."""
+"""Teachers of taggers: the transformer's vectors beside case and characters, which it does not see, and a BiLSTM.
+
+Several are tuned, which differ by their seeds, and a student learns what they say in the mean: they are right oftener
+together than each alone (Hansen and Salamon 1990).
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,12 +20,14 @@ from service.text.vocabulary import Vocabulary
 from training.config import runs_folder
 from training.dataset import IGNORED, Array, Example
 from training.lesson import Lesson
+from training.progress import figures
 from training.scorer import tagging_accuracy
 from training.tasks.tagging import HEADS, TAUGHT_LABELS, Tagging, TaggingRecipe
 from training.teachers import encoder, unlabelled
 from training.teachers.encoder import WIDTH, Encoder, Pieces
 from training.teachers.tuning import READ_PIECES, batches, tune
 
+TEACHERS = 2
 EPOCHS = 5
 RATES = (1.5e-4, 2e-3)
 LAYERS = 3  # of the transformer, the last ones, of which the mean is read with learnt weights
@@ -68,9 +74,17 @@ class TaggingTeacher(nn.Module):  # type: ignore[misc]
 
 
 def teach(recipe: TaggingRecipe, console: Console) -> Lesson:
-    """Tunes the teacher on the train split, and has it tag unlabelled sentences."""
+    """Tunes the teachers on the train split, and has them tag unlabelled sentences."""
     task = replace(recipe, teacher=None).task()
-    torch.manual_seed(recipe.seed)
+    teachers = [_tuned(task, recipe.seed + i, console) for i in range(TEACHERS)]
+    texts = unlabelled.sentences(UNLABELLED_TOKENS, recipe.seed)
+    with torch.inference_mode():
+        console.print(f"together: {figures(_measure(teachers, task))}", highlight=False, soft_wrap=True)
+        return _answer(teachers, [tuple(example.source) for example in task.examples("train")], texts)
+
+
+def _tuned(task: Tagging, seed: int, console: Console) -> TaggingTeacher:
+    torch.manual_seed(seed)
     teacher = TaggingTeacher(task.labels, task.vocabularies["characters"])
     train = task.examples("train")
 
@@ -84,17 +98,15 @@ def teach(recipe: TaggingRecipe, console: Console) -> Lesson:
         teacher,
         [teacher.pieces.count(example.source) for example in train],
         loss,
-        lambda: _measure(teacher, task),
-        runs_folder() / recipe.name / "teacher.pt",
+        lambda: _measure([teacher], task),
+        runs_folder() / task.recipe.name / f"teacher-{seed}.pt",
         epochs=EPOCHS,
         rates=RATES,
-        seed=recipe.seed,
+        seed=seed,
         console=console,
     )
-    texts = unlabelled.sentences(UNLABELLED_TOKENS, recipe.seed)
     teacher.eval()
-    with torch.inference_mode():
-        return _answer(teacher, [tuple(example.source) for example in train], texts)
+    return teacher
 
 
 def _cross_entropy(logits: Tensor, head: str, examples: Sequence[Example]) -> Tensor:
@@ -104,29 +116,39 @@ def _cross_entropy(logits: Tensor, head: str, examples: Sequence[Example]) -> Te
     return functional.cross_entropy(flat, padded.flatten(), ignore_index=IGNORED, label_smoothing=SMOOTHING)
 
 
-def _measure(teacher: TaggingTeacher, task: Tagging) -> tuple[Metric, ...]:
+def _shares(
+    teachers: Sequence[TaggingTeacher], sentences: Sequence[Sequence[str]]
+) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Returns how probable they deem each label of each head, in the mean  # [B, T, K], and the vectors that each
+    has read  # [B, T, H]."""
+    vectors = [teacher.read(sentences) for teacher in teachers]
+    said = [teacher(sentences, read) for teacher, read in zip(teachers, vectors, strict=True)]
+    return {head: sum(torch.softmax(one[head], -1) for one in said) / len(said) for head in said[0]}, vectors
+
+
+def _measure(teachers: Sequence[TaggingTeacher], task: Tagging) -> tuple[Metric, ...]:
     examples = task.examples("dev")
     right: dict[str, list[Array]] = {head: [] for head in task.labels}
-    for rows in batches([teacher.pieces.count(example.source) for example in examples], READ_PIECES):
-        sentences = [examples[i].source for i in rows]
-        logits = teacher(sentences, teacher.read(sentences))
-        for head, scores in logits.items():
-            best = scores.argmax(-1).numpy()
+    for rows in batches([teachers[0].pieces.count(example.source) for example in examples], READ_PIECES):
+        shares, _ = _shares(teachers, [examples[i].source for i in rows])
+        for head, share in shares.items():
+            best = share.argmax(-1).numpy()
             right[head] += [best[row, : len(examples[i])] == examples[i].targets[head] for row, i in enumerate(rows)]
     columns = {HEADS[head]: np.concatenate(found) for head, found in right.items()}
     return tagging_accuracy(columns, np.ones(len(columns["UPOS"]), bool), "dev")
 
 
-def _answer(teacher: TaggingTeacher, labelled: Sequence[tuple[str, ...]], texts: Sequence[tuple[str, ...]]) -> Lesson:
-    """Tags the texts, and takes the mean of the vectors of each word in all that it reads."""
+def _answer(
+    teachers: Sequence[TaggingTeacher], labelled: Sequence[tuple[str, ...]], texts: Sequence[tuple[str, ...]]
+) -> Lesson:
+    """Tags the texts, and takes the mean of the first teacher's vectors of each word in all that it reads."""
     found: list[dict[str, Array]] = [{}] * len(texts)
     sums: defaultdict[str, Array] = defaultdict(lambda: np.zeros(WIDTH, np.float32))
     counts: Counter[str] = Counter()
     everything = [*texts, *labelled]
-    for rows in batches([teacher.pieces.count(words) for words in everything], READ_PIECES):
-        sentences = [everything[i] for i in rows]
-        vectors = teacher.read(sentences)
-        best = {h: torch.softmax(s, -1).topk(TAUGHT_LABELS) for h, s in teacher(sentences, vectors).items()}
+    for rows in batches([teachers[0].pieces.count(words) for words in everything], READ_PIECES):
+        shares, (vectors, *_) = _shares(teachers, [everything[i] for i in rows])
+        best = {head: share.topk(TAUGHT_LABELS) for head, share in shares.items()}
         for row, i in enumerate(rows):
             length = len(everything[i])
             for word, vector in zip(map(str.lower, everything[i]), vectors[row].numpy(), strict=False):
@@ -135,10 +157,10 @@ def _answer(teacher: TaggingTeacher, labelled: Sequence[tuple[str, ...]], texts:
             if i < len(texts):
                 found[i] = {
                     name: array
-                    for head, (shares, ids) in best.items()
+                    for head, (share, ids) in best.items()
                     for name, array in (
                         (head, ids[row, :length].numpy().astype(np.int32)),
-                        (f"{head}_shares", shares[row, :length].numpy()),
+                        (f"{head}_shares", share[row, :length].numpy()),
                     )
                 }
     words = [word for word, _ in counts.most_common()]
