@@ -89,6 +89,25 @@ def test_a_tagger_learns_what_the_teacher_says_of_new_words() -> None:
     assert heron[verb] == pytest.approx(0.4, abs=0.15)
 
 
+def test_a_lesson_that_keeps_few_labels_of_many_says_nothing_of_the_scale_of_the_logits() -> None:
+    """What it keeps does not sum to one; a loss that took it to would fall for ever as all logits fall."""
+    task = tagging()
+    words = len(NEW[0])
+    targets = {}
+    for head in task.labels:
+        targets[head] = np.arange(TAUGHT_LABELS, dtype=np.int32).reshape(1, 1, -1).repeat(words, axis=1)
+        targets[f"{head}_shares"] = np.full((1, words, TAUGHT_LABELS), 0.2, np.float32)
+    rng = np.random.default_rng(0)
+    logits = {head: rng.normal(size=(1, words, len(labels))) for head, labels in task.labels.items()}
+
+    def loss(added: float) -> float:
+        moved = {head: (values + added).astype(np.float32) for head, values in logits.items()}
+        return float(task.loss(lambda training: moved, {}, targets, ())[0])
+
+    assert loss(-50.0) == pytest.approx(loss(0.0), rel=1e-4)
+    assert loss(0.0) > 0
+
+
 def test_a_classifier_learns_what_the_teacher_says_of_unlabelled_texts() -> None:
     good, bad = ("a", "superb", "film"), ("a", "dismal", "film")
     logits = np.array([[-4.0, -4, -4, 2, 6], [6, 2, -4, -4, -4]], np.float32)

@@ -286,7 +286,8 @@ def _cross_entropy(targets: Tensor, shares: Tensor | None, logits: Tensor) -> Te
     else:
         valid = ops.cast(targets[..., 0] != IGNORED, "float32")
         scores = ops.take_along_axis(logits, ops.maximum(targets, 0), axis=-1)
-        losses = ops.logsumexp(logits, axis=-1) - ops.sum(ops.maximum(shares, 0.0) * scores, axis=-1)
+        surprise = ops.logsumexp(logits, axis=-1, keepdims=True) - scores
+        losses = ops.sum(ops.maximum(shares, 0.0) * surprise, axis=-1)  # shares of few labels do not sum to one
     return ops.sum(losses * valid) / ops.sum(valid)
 
 
