@@ -29,6 +29,9 @@ import uvloop
 from loadtests.connection import Connection, Encoded, encode
 from loadtests.traffic import KINDS, requests
 
+MOST_PRECISE = 256  # connections: beyond that, what precise timers cost is taken from the server
+MILLISECOND = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -98,13 +101,17 @@ class ClosedLoop(Answers):
 class OpenLoop(Answers):
     """Requests fall due by a Poisson process, `rate` a second, whether or not a connection is free for them then.
 
-    With a `burst`, that many are due at once, and the moments are so much fewer.
+    With a `burst`, that many are due at once, and the moments are so much fewer. `tick` is the shortest time, in
+    seconds, that the event loop's timers know.
     """
 
-    def __init__(self, encoded: Iterator[Encoded], seconds: float, rate: float, burst: int = 1) -> None:
+    def __init__(
+        self, encoded: Iterator[Encoded], seconds: float, rate: float, burst: int = 1, tick: float = 0.0
+    ) -> None:
         super().__init__(encoded, seconds)
         self._rate = rate / burst
         self._burst = burst
+        self._tick = tick
         self._gaps = random.Random()
         self._next_due = self._began
         self._due: deque[float] = deque()
@@ -127,7 +134,7 @@ class OpenLoop(Answers):
             self._next_due += self._gaps.expovariate(self._rate)
         self._send()
         if self._next_due < self._ends:
-            asyncio.get_running_loop().call_later(self._next_due - now, self._let_fall_due)
+            asyncio.get_running_loop().call_later(max(self._tick, self._next_due - now), self._let_fall_due)
 
     def _send(self) -> None:
         while self._due and self._free:
@@ -154,7 +161,10 @@ async def measure(host: str, port: int, clients: int, make_load: Callable[[], Cl
 
 
 def precise_loop() -> asyncio.AbstractEventLoop:
-    """Returns an event loop whose timers know microseconds; uvloop's and epoll's know milliseconds."""
+    """Returns an event loop whose timers know microseconds; uvloop's and epoll's know milliseconds.
+
+    It looks at each connection in turn, so it takes several times as much of the processor.
+    """
     return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 
@@ -175,12 +185,14 @@ def main() -> None:
     wire = (encode(address, prefix + slash, request) for request in asked)
     encoded = cycle(list(wire)) if isinstance(asked, Sequence) else wire
 
+    precise = options.rate is not None and options.clients <= MOST_PRECISE
+
     def make_load() -> ClosedLoop | OpenLoop:
         if options.rate:
-            return OpenLoop(encoded, options.seconds, options.rate, options.burst)
+            return OpenLoop(encoded, options.seconds, options.rate, options.burst, 0.0 if precise else MILLISECOND)
         return ClosedLoop(islice(encoded, options.requests), options.seconds)
 
-    factory = precise_loop if options.rate else uvloop.new_event_loop
+    factory = precise_loop if precise else uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         measurement = runner.run(measure(host, int(port), options.clients, make_load))
     print(json.dumps(asdict(measurement)))
