@@ -105,6 +105,23 @@ def calibration_error(answers: Answers) -> float:
     return 100 * float(np.sum(share * np.abs(confidence - accuracy)))
 
 
+def least_calibration_error(answers: Answers) -> float:
+    """Returns what a model that is as sure, and rightly so, would have on average, in percent.
+
+    It is not zero: in a bin of few items, as many as were to be expected are hardly ever right (Vaicenavicius et al.
+    2019). What an item's confidence is, is its chance of being right, drawn RESAMPLED times.
+    """
+    sure = answers.probabilities.max(axis=1)
+    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
+    expected = np.bincount(bins, sure, BINS)
+    rng = np.random.default_rng(0)
+    errors = [
+        np.abs(np.bincount(bins, rng.random(len(sure)) < sure, BINS) - expected).sum() / len(sure)
+        for _ in range(RESAMPLED)
+    ]
+    return 100 * float(np.mean(errors))
+
+
 def temperature(answers: Answers) -> float:
     """Returns what to divide the logits by, so that the right labels are most probable (Guo et al. 2017).
 

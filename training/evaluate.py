@@ -12,7 +12,15 @@ from service import artifact
 from service.artifact import Metric
 from service.errors import ArtifactError
 from training import plots
-from training.answers import Answers, calibration_error, confusion, interval, label_scores, reliability
+from training.answers import (
+    Answers,
+    calibration_error,
+    confusion,
+    interval,
+    label_scores,
+    least_calibration_error,
+    reliability,
+)
 from training.config import load_recipe
 from training.export import load_endpoint
 from training.tasks.base import Task
@@ -55,10 +63,12 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, Task]:
 
 
 def calibration(answers: Mapping[str, Answers], split: str) -> tuple[Metric, ...]:
-    """Returns the expected calibration error of each kind of label."""
+    """Returns the expected calibration error of each kind of label, and what of it is owed to the size of the split."""
+    measures = {"calibration error": calibration_error, "calibration error by chance": least_calibration_error}
     return tuple(
-        Metric(name=f"{kind}, calibration error", value=round(calibration_error(given), 2), unit="%", split=split)
+        Metric(name=f"{kind}, {name}", value=round(measure(given), 2), unit="%", split=split)
         for kind, given in answers.items()
+        for name, measure in measures.items()
     )
 
 

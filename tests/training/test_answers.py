@@ -9,6 +9,7 @@ from training.answers import (
     confusion,
     interval,
     label_scores,
+    least_calibration_error,
     reliability,
     temperature,
 )
@@ -66,6 +67,14 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     bins = reliability(answers([0] * 4, [0, 0, 1, 1], sure=0.9))
     assert bins.share.sum() == pytest.approx(1)
     assert bins.accuracy[bins.share > 0] == pytest.approx(0.5)
+
+
+def test_the_smaller_a_split_the_more_of_its_calibration_error_is_chance() -> None:
+    made = sampled(1.0)  # calibrated, so chance is all there is
+    parts = [Answers(*(part[i::20] for part in (made.gold, made.probabilities, made.groups))) for i in range(20)]
+    by_chance = float(np.mean([least_calibration_error(part) for part in parts]))
+    assert by_chance == pytest.approx(float(np.mean([calibration_error(part) for part in parts])), rel=0.2)
+    assert by_chance > 4 * least_calibration_error(made)
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
