@@ -3,4 +3,4 @@
 from training.config import above
 from training.recipes.language import simple
 
-recipe = above(simple.recipe, "language-lstm", learning_rate=5e-3, sizes={"cell": "lstm"})
+recipe = above(simple.recipe, "language-lstm", learning_rate=3e-3, sizes={"cell": "lstm"})
