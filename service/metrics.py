@@ -5,6 +5,8 @@ Processes share their figures through files in a folder, prometheus-client's mul
 """
 
 import os
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -17,6 +19,16 @@ UNMATCHED = "unmatched"  # the route of requests that came to none
 SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
+class OfBatches(NamedTuple):
+    """What counts the batches of one model and bucket."""
+
+    duration: Histogram
+    size: Histogram
+    cells: Counter
+    padding: Counter
+    wait: Histogram
+
+
 class Metrics:
     """The metrics, in a registry of their own, so that two services in a process do not share figures."""
 
@@ -25,6 +37,7 @@ class Metrics:
         self._shared_folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         self.requests = self._counter("requests", "Requests answered, by route and status.", "route", "status")
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._ran: dict[tuple[str, int], OfBatches] = {}
         self.request_duration = self._histogram("request_duration_seconds", "From receipt to answer.", FINE, "route")
         self.tokenize_duration = self._histogram(
             "tokenize_duration_seconds", "Tokenizing and encoding of a request.", FINE, "model"
@@ -66,6 +79,23 @@ class Metrics:
         count, duration = found
         count.inc()
         duration.observe(seconds)
+
+    def ran(self, model: str, bucket: int, seconds: float, cells: int, padding: int, waits: Sequence[float]) -> None:
+        """Counts a batch that is over. cells: of it, padding included; waits: seconds of each of its sequences."""
+        if (found := self._ran.get((model, bucket))) is None:
+            found = self._ran[model, bucket] = OfBatches(
+                self.inference_duration.labels(model, str(bucket)),
+                self.batch_size.labels(model),
+                self.batch_cells.labels(model),
+                self.padding_cells.labels(model),
+                self.queue_duration.labels(model),
+            )
+        found.duration.observe(seconds)
+        found.size.observe(len(waits))
+        found.cells.inc(cells)
+        found.padding.inc(padding)
+        for wait in waits:
+            found.wait.observe(wait)
 
     def exposition(self) -> bytes:
         """Returns all metrics in Prometheus' text format, of all processes that share the folder of metrics."""

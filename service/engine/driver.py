@@ -75,7 +75,9 @@ class Driver:
         self._sequences: dict[ModelKey, Sequences] = {}
         self._generators: dict[ModelKey, Generator] = {}
         self._step_began: float | None = None
-        self._shown = 0.0
+        self._shown = 0.0  # when the queue was; gauges are set where they change, which takes longer than a look
+        self._queue_shown = (-1, -1)
+        self._slots_shown: dict[ModelKey, int] = {}
         self.state = State.STARTING
         self.models = {key: ModelState(key, State.STARTING) for key in self._versions}
 
@@ -223,8 +225,10 @@ class Driver:
 
     def _show_queue(self) -> None:
         self._shown = self._clock()
-        self._metrics.queue_entries.set(self._scheduler.queued_entries)
-        self._metrics.queue_tokens.set(self._scheduler.queued_tokens)
+        if (waiting := (self._scheduler.queued_entries, self._scheduler.queued_tokens)) != self._queue_shown:
+            self._queue_shown = waiting
+            self._metrics.queue_entries.set(waiting[0])
+            self._metrics.queue_tokens.set(waiting[1])
 
     def _remaining_delay(self) -> float:
         delay = self._settings.max_queue_delay_seconds
@@ -234,7 +238,9 @@ class Driver:
         steps: list[Step] = []
         for key, generator in self._generators.items():
             assembled = generator.slots.assemble(self._clock())
-            self._metrics.slots_in_use.labels(key.name).set(generator.slots.in_use)
+            if (in_use := generator.slots.in_use) != self._slots_shown.get(key):
+                self._slots_shown[key] = in_use
+                self._metrics.slots_in_use.labels(key.name).set(in_use)
             steps += [partial(self._run_step, key, generator, step) for step in assembled]
         return steps
 
@@ -275,14 +281,9 @@ class Driver:
         self._listener.on_jobs(jobs)
 
     def _observe(self, batch: Batch, tokens: int, started: float, seconds: float) -> None:
-        metrics, name, (rows, bucket) = self._metrics, batch.model.name, batch.shape
-        metrics.inference_duration.labels(name, str(bucket)).observe(seconds)
-        metrics.batch_size.labels(name).observe(len(batch.entries))
-        metrics.batch_cells.labels(name).inc(rows * bucket)
-        metrics.padding_cells.labels(name).inc(rows * bucket - tokens)
-        queue_duration = metrics.queue_duration.labels(name)
-        for entry in batch.entries:
-            queue_duration.observe(max(started - entry.job.arrived, 0.0))
+        rows, bucket = batch.shape
+        waits = [max(started - entry.job.arrived, 0.0) for entry in batch.entries]
+        self._metrics.ran(batch.model.name, bucket, seconds, rows * bucket, rows * bucket - tokens, waits)
 
     def _run_step(self, key: ModelKey, generator: Generator, step: SlotStep) -> None:
         try:

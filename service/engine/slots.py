@@ -89,6 +89,8 @@ class Slots:
 
     def assemble(self, now: float) -> list[SlotStep]:
         """Seats those who wait, and builds the next step of those who read a prompt and of those who generate."""
+        if not self._waiting and not any(self._slots):
+            return []
         self._seat(now)
         seated = [(i, stream) for i, stream in enumerate(self._slots) if stream is not None]
         reading = [(i, stream) for i, stream in seated if len(stream.pending) > 1]
