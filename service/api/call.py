@@ -78,10 +78,11 @@ class Call:
                     if time.monotonic() >= self.deadline:
                         raise DeadlineExceeded("the deadline passed before the device was asked", NOTHING)
                     wish = Inference(version.key, examples, self.deadline, further, begun=bool(earlier))
-                    outcome = await self.here.engine.infer(wish)
+                    with self.here.door.asking() as asked:
+                        outcome = await self.here.engine.infer(wish)
             stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
         except Overloaded as refusal:
-            self.here.door.no_room(refusal, len(examples), tokens)
+            self.here.door.no_room(refusal, len(examples), tokens, asked)
             raise
         finally:
             for stage, seconds in earlier.items():

@@ -120,7 +120,8 @@ def shut(context: Context) -> Iterator[None]:
     """Has the engine refuse a small request while many are inside, so that the door is shut in the block."""
     door = context.door
     door.inside += 1000
-    door.no_room(Overloaded("the queue is full", 2.5), 1, 1)
+    with door.asking() as asked:
+        door.no_room(Overloaded("the queue is full", 2.5), 1, 1, asked)
     door._refused += 3600  # and stays so
     yield
     door.inside -= 1000

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from service.api.app import create_app
-from service.api.door import FORGET_SECONDS, HOLD_SECONDS, LEAST_ROOM, Door
+from service.api.door import FORGET_SECONDS, HOLD_SECONDS, LEAST_ROOM, Asked, Door
 from service.errors import Overloaded
 from service.metrics import Metrics
 from service.settings import Settings
@@ -24,10 +24,14 @@ def made(clock: Clock, inside: int) -> Door:
     return door
 
 
+def refuse(door: Door, under_way: int, sequences: int = 1, tokens: int = 20, lessons: int = 0) -> None:
+    door.no_room(FULL, sequences, tokens, Asked(under_way, lessons))
+
+
 def test_it_lets_in_as_many_as_there_was_room_for_and_says_what_the_engine_said():
     door = made(Clock(), inside=101)
     assert not door.shut
-    door.no_room(FULL, 1, 20)
+    refuse(door, under_way=100)
     for route in ("/tag", "/classify"):
         with pytest.raises(Overloaded, match="1000 tokens") as refusal:
             door.check(route)
@@ -43,7 +47,7 @@ def test_it_lets_in_as_many_as_there_was_room_for_and_says_what_the_engine_said(
 def test_the_room_grows_so_that_the_engine_is_asked_again():
     clock = Clock()
     door = made(clock, inside=101)
-    door.no_room(FULL, 1, 20)
+    refuse(door, under_way=100)
     door.inside = 100
     clock.now += HOLD_SECONDS
     assert door.shut
@@ -61,16 +65,29 @@ def test_the_room_grows_so_that_the_engine_is_asked_again():
 
 def test_a_worker_finds_its_way_in_where_others_had_filled_the_queue():
     door = made(Clock(), inside=1)
-    door.no_room(FULL, 1, 20)
+    refuse(door, under_way=0)
     assert not door.shut
     door.inside = LEAST_ROOM
     assert door.shut
 
 
+def test_of_many_that_the_engine_refuses_at_once_the_first_tells_for_how_many_there_was_room():
+    door = made(Clock(), inside=700)
+    with door.asking() as first, door.asking(), door.asking() as third:
+        assert (first.under_way, third.under_way) == (0, 2)
+    for under_way in range(340, 500):  # asked before the first of them was refused
+        refuse(door, under_way)
+    door.inside = 340
+    assert door.shut
+    refuse(door, under_way=350, lessons=1)  # the room had grown
+    door.inside = 349
+    assert not door.shut
+
+
 @pytest.mark.parametrize(("sequences", "tokens"), [(1, 51), (21, 21)])
 def test_a_large_request_without_room_says_nothing_of_small_ones(sequences, tokens):
     door = made(Clock(), inside=101)
-    door.no_room(FULL, sequences, tokens)
+    refuse(door, 100, sequences, tokens)
     door.inside = 10**9
     assert not door.shut
 
@@ -80,7 +97,7 @@ def test_who_came_in_though_there_is_no_room_is_refused_unread_and_counted():
         device = Court()
         context = made_context(device, max_queue_entries=20, max_items=20, max_queue_tokens=20)
         context.door = Door(context.settings, context.metrics, Clock())
-        context.door.inside = 21
+        context.door.inside = 22
         app = create_app(context)
         metrics = context.metrics.registry.get_sample_value
         async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
