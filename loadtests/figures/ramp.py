@@ -11,7 +11,7 @@ from loadtests.servers import Server
 
 # Fewer may wait than by default: those accepted wait less, and one client has connections for all of them.
 SETTINGS = {"TAGWERK_MAX_QUEUE_TOKENS": "4096"}
-CONNECTIONS = 768
+CONNECTIONS = 2048
 STEPS = (0.25, 0.5, 0.75, 0.9, 1.0)  # of saturation as clients see it who wait for their answers
 RISE = 1.25  # from then on, to find what it is for those who do not wait
 LOADS_PAST, PAST = 3, 1.1  # so many loads so far above what is answered at best

@@ -3,8 +3,8 @@
 What a refusal costs is taken from those who are accepted, and one by the engine costs as much as an answer costs the
 worker: the body is parsed, tokenized, encoded and sent. So a worker counts who is inside, and for how many of them it
 has asked the engine. When the engine refuses one, it knows for how many there was room, and refuses who comes beyond
-that by itself. The room that it believes in grows, so that it asks the engine again and again, and soon has more where
-there is more.
+that by itself. The room that it believes in grows while it is the engine that those inside wait for, so that it asks
+the engine again and again, and soon has more where there is more.
 """
 
 import math
@@ -56,6 +56,8 @@ class Door:
         """Says whether the engine would refuse one more."""
         if self.inside < self._room:
             return False
+        if self._under_way < self._room / 2:  # it is this worker that has no time for more, not the engine
+            return True
         since = self._clock() - self._refused
         grown = 2 ** (max(0.0, since - HOLD_SECONDS) / DOUBLING_SECONDS) if since < FORGET_SECONDS else math.inf
         return self.inside >= grown * self._room

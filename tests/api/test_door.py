@@ -1,6 +1,7 @@
 """The door: shut while the queue is known to be full, and open for whom the engine would take."""
 
 import asyncio
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -48,19 +49,35 @@ def test_the_room_grows_so_that_the_engine_is_asked_again():
     clock = Clock()
     door = made(clock, inside=101)
     refuse(door, under_way=100)
-    door.inside = 100
-    clock.now += HOLD_SECONDS
-    assert door.shut
-    clock.now += 0.01
-    assert not door.shut
-    door.inside = 110
-    assert door.shut
-    clock.now += 0.1
-    assert not door.shut
-    door.inside = 100_000
-    assert door.shut
+    with ExitStack() as asking:
+        for _ in range(60):
+            asking.enter_context(door.asking())
+        door.inside = 100
+        clock.now += HOLD_SECONDS
+        assert door.shut
+        clock.now += 0.01
+        assert not door.shut
+        door.inside = 110
+        assert door.shut
+        clock.now += 0.1
+        assert not door.shut
+        door.inside = 100_000
+        assert door.shut
+        clock.now += FORGET_SECONDS
+        assert not door.shut
+
+
+def test_the_room_does_not_grow_for_those_whom_the_worker_has_no_time_for():
+    clock = Clock()
+    door = made(clock, inside=100)
+    refuse(door, under_way=100)
     clock.now += FORGET_SECONDS
-    assert not door.shut
+    with ExitStack() as asking:
+        for _ in range(49):
+            asking.enter_context(door.asking())
+        assert door.shut, "the engine has less to do than it had room for"
+        asking.enter_context(door.asking())
+        assert not door.shut
 
 
 def test_a_worker_finds_its_way_in_where_others_had_filled_the_queue():
