@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loadtests.peers.tagger import MOST, Tagger
-from service.api.encoding import to_json
+from service.api import encoding
 
 REPLICAS = 2
 WAIT_SECONDS = 0.001
@@ -36,7 +36,7 @@ class Tag:
     async def __call__(self, request: Request) -> Response:
         """Answers a request."""
         body = await request.json()
-        return Response(to_json(await self.tag(body["text"])), media_type="application/json")
+        return Response(encoding.to_json(await self.tag(body["text"])), media_type="application/json")
 
 
 if __name__ == "__main__":
