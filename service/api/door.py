@@ -56,11 +56,12 @@ class Door:
         """Says whether the engine would refuse one more."""
         if self.inside < self._room:
             return False
+        since = self._clock() - self._refused
+        if since >= FORGET_SECONDS:  # those inside may be slow to send, and have left the engine long ago
+            return False
         if self._under_way < self._room / 2:  # it is this worker that has no time for more, not the engine
             return True
-        since = self._clock() - self._refused
-        grown = 2 ** (max(0.0, since - HOLD_SECONDS) / DOUBLING_SECONDS) if since < FORGET_SECONDS else math.inf
-        return self.inside >= grown * self._room
+        return self.inside >= self._room * 2 ** (max(0.0, since - HOLD_SECONDS) / DOUBLING_SECONDS)
 
     def check(self, route: str) -> None:
         """Raises Overloaded, as the engine did, for a request that is inside already and for which there is no room."""

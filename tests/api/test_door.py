@@ -71,13 +71,16 @@ def test_the_room_does_not_grow_for_those_whom_the_worker_has_no_time_for():
     clock = Clock()
     door = made(clock, inside=100)
     refuse(door, under_way=100)
-    clock.now += FORGET_SECONDS
+    clock.now += FORGET_SECONDS - 1
     with ExitStack() as asking:
         for _ in range(49):
             asking.enter_context(door.asking())
         assert door.shut, "the engine has less to do than it had room for"
         asking.enter_context(door.asking())
         assert not door.shut
+    assert door.shut
+    clock.now += 1
+    assert not door.shut, "those inside may never ask for anything"
 
 
 def test_a_worker_finds_its_way_in_where_others_had_filled_the_queue():
