@@ -17,6 +17,7 @@ from service.artifact import Metric
 from training import plots
 from training.checkpoint import Checkpoints
 from training.config import Recipe, Rung, runs_folder
+from training.lesson import LessonMissing
 from training.loop import best_of_run, make_predict, train
 from training.progress import duration
 from training.tasks.base import Task
@@ -56,6 +57,8 @@ def climb(
 ) -> list[Result]:
     """Trains and measures each rung, the lowest first; goes on where an earlier climb was interrupted.
 
+    A rung whose teacher has not been asked is left out, and what to do about it is said.
+
     Args:
         seeds: of the runs of each rung.
         epochs: at most, in the place of what the recipes say.
@@ -64,7 +67,11 @@ def climb(
     results = []
     for rung in rungs:
         console.rule(rung.what)
-        results.append(_measure(rung, console, seeds, epochs, limit))
+        try:
+            results.append(_measure(rung, console, seeds, epochs, limit))
+        except LessonMissing as error:
+            console.print(f"left out: {error}", highlight=False, soft_wrap=True)
+            continue
         console.print(table(results[-1:]))
     return results
 

@@ -17,6 +17,7 @@ from training import ladder
 from training.config import Recipe, Rung, ladder_names, load_ladder, load_recipe
 from training.conllu import Tree
 from training.dataset import collate
+from training.lesson import Lesson
 from training.loop import best_of_run, make_predict, train
 from training.models.counted import MarkovChainSizes
 from training.tasks.base import Task
@@ -160,6 +161,23 @@ def test_climbing_measures_each_rung_and_writes_table_and_plot(tmp_path: Path, m
     assert "±" in lines[3]
     assert "<svg" in picture.read_text()
     assert "A GRU in the place" in said.getvalue()
+
+
+def test_a_rung_whose_teacher_was_not_asked_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, taught = RUNGS["tagging"][0], RUNGS["tagging"][-2]
+    assert taught.recipe.teacher
+
+    def task(recipe: Recipe) -> Task:
+        if recipe.teacher:
+            Lesson.read(recipe.teacher)
+        return small("tagging", counted)
+
+    monkeypatch.setattr(type(taught.recipe), "task", task)
+    said = io.StringIO()
+    results = ladder.climb([taught, counted], Console(file=said, width=200))
+    assert [result.rung for result in results] == [counted]
+    assert "left out: " in said.getvalue()
+    assert "run `tagwerk-train teach tagger-en` first" in said.getvalue()
 
 
 def test_a_shortened_run_has_a_folder_of_its_own() -> None:
