@@ -26,12 +26,13 @@ def confusion(labels: Sequence[str], counts: Array) -> Figure:
 
 
 def ladder(rungs: Sequence[str], values: Sequence[Sequence[float]], measure: str) -> Figure:
-    """Draws what each rung reached, a point for each seed and a line through the means."""
+    """Draws what each rung reached, a line through the means, and a mark for each seed where there are several."""
     figure = Figure(figsize=(2 + 0.7 * len(rungs), 4.5), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([float(np.mean(seeds)) for seeds in values], color="C0", marker="o")
     for i, seeds in enumerate(values):
-        axes.plot([i] * len(seeds), seeds, "_", color="C1", markersize=14)
+        if len(seeds) > 1:
+            axes.plot([i] * len(seeds), seeds, "_", color="C1", markersize=14)
         axes.annotate(
             f"{np.mean(seeds):#.4g}",
             (i, float(np.max(seeds))),

@@ -20,5 +20,5 @@ recipe = TaggingRecipe(
     learning_rate=2e-3,
     averaging=0.999,
     word_dropout=4.0,
-    sizes=TaggerSizes(word_embedding=192, character_units=96, input_dropout=0.25, output_dropout=0.4),
+    sizes=TaggerSizes(word_embedding=256, units=288, character_units=96, input_dropout=0.25, output_dropout=0.4),
 )

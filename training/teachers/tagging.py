@@ -33,7 +33,7 @@ RATES = (1.5e-4, 2e-3)
 LAYERS = 3  # of the transformer, the last ones, of which the mean is read with learnt weights
 CHARACTERS = 16  # of a word
 SMOOTHING = 0.03
-UNLABELLED_TOKENS = 1_200_000
+UNLABELLED_TOKENS = 2_400_000
 
 
 class TaggingTeacher(nn.Module):  # type: ignore[misc]
