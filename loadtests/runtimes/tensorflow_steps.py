@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from loadtests.runtimes.weights import HEADS, Weights
 from service.artifact import SAVED_MODEL
 from service.engine.padding import Array, Tensors
+from training.cells import LSTM
+from training.unroll import unroll
 
 Run = Callable[[Tensors], dict[str, Array]]
 
@@ -55,6 +58,27 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
         return lambda batch: as_arrays(step(tf.constant(batch["inputs"]), tf.constant(batch["lengths"])))
 
     return {"XLA, as served": run_looked_up, "XLA": on_arrays(xla_whole), "TensorFlow graph": on_arrays(graph)}
+
+
+def reference(weights: Weights) -> Run:
+    """Returns the step by XLA of the network that the tagger may cost as much as: words 128 wide, 256 units.
+
+    It has heads like the tagger's, and weights that nothing was learnt with.
+    """
+    width, units = 128, 256
+    cell = LSTM(width, units, directions=2)
+    heads = [keras.layers.Dense(labels) for labels in weights.labels]
+
+    def best(inputs: Any, lengths: Any) -> dict[str, Any]:
+        outputs, _ = unroll(cell, inputs, lengths)
+        shares = {name: tf.nn.softmax(head(outputs)) for name, head in zip(HEADS, heads, strict=True)}
+        return {
+            **{f"{head}_id": tf.argmax(share, -1, output_type=tf.int32) for head, share in shares.items()},
+            **{f"{head}_probability": tf.reduce_max(share, -1) for head, share in shares.items()},
+        }
+
+    step = tf.function(best, jit_compile=True)
+    return lambda batch: as_arrays(step(tf.constant(batch["inputs"][..., :width]), tf.constant(batch["lengths"])))
 
 
 def as_arrays(outputs: dict[str, Any]) -> dict[str, Array]:
