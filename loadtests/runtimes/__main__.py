@@ -4,8 +4,8 @@
     python -m loadtests.runtimes --threads 2
 
 Words are read beforehand: the step is from embedded words to the best label of each head and its probability. All must
-give the same labels and probabilities, but for bfloat16, whose differences are printed. Beside them runs the network that
-the tagger's step may cost as much as, a BiLSTM of 256 units per direction over words 128 wide, by XLA.
+give the same labels and probabilities, but for bfloat16, whose differences are printed. Beside them runs by XLA what
+the tagger's step may cost as much as: a BiLSTM of 256 units per direction over words 128 wide.
 """
 
 import argparse
