@@ -25,11 +25,7 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
     table = tf.Variable(tf.zeros([16_384, bias.shape[0]]))
 
     def best(projected: Any, lengths: Any) -> dict[str, Any]:
-        probabilities = tag(projected=projected, lengths=lengths)
-        return {
-            **{f"{head}_id": tf.argmax(probabilities[head], -1, output_type=tf.int32) for head in HEADS},
-            **{f"{head}_probability": tf.reduce_max(probabilities[head], -1) for head in HEADS},
-        }
+        return _best_of(tag(projected=projected, lengths=lengths))
 
     def looked_up(places: Any, lengths: Any) -> dict[str, Any]:
         return best(tf.gather(table, places), lengths)
@@ -71,11 +67,7 @@ def reference(weights: Weights) -> Run:
 
     def best(inputs: Any, lengths: Any) -> dict[str, Any]:
         outputs, _ = unroll(cell, inputs, lengths)
-        shares = {name: tf.nn.softmax(head(outputs)) for name, head in zip(HEADS, heads, strict=True)}
-        return {
-            **{f"{head}_id": tf.argmax(share, -1, output_type=tf.int32) for head, share in shares.items()},
-            **{f"{head}_probability": tf.reduce_max(share, -1) for head, share in shares.items()},
-        }
+        return _best_of({name: tf.nn.softmax(head(outputs)) for name, head in zip(HEADS, heads, strict=True)})
 
     step = tf.function(best, jit_compile=True)
     return lambda batch: as_arrays(step(tf.constant(batch["inputs"][..., :width]), tf.constant(batch["lengths"])))
@@ -84,3 +76,11 @@ def reference(weights: Weights) -> Run:
 def as_arrays(outputs: dict[str, Any]) -> dict[str, Array]:
     """Returns the outputs in NumPy, which waits for them."""
     return {name: value.numpy() for name, value in outputs.items()}
+
+
+def _best_of(probabilities: dict[str, Any]) -> dict[str, Any]:
+    """Returns the best label of each head, and its probability  # [B, T] each, from those of all  # [B, T, K]."""
+    return {
+        **{f"{head}_id": tf.argmax(probabilities[head], -1, output_type=tf.int32) for head in HEADS},
+        **{f"{head}_probability": tf.reduce_max(probabilities[head], -1) for head in HEADS},
+    }
