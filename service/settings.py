@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     receive_timeout_seconds: float = Field(
         30.0, gt=0, description="Time for a request to arrive, after which its connection is closed."
     )
+    keep_alive_seconds: int = Field(
+        75, ge=1, description="Time without a request after which a connection is closed; more than a proxy keeps it."
+    )
     max_header_bytes: int = Field(32_768, ge=1024, description="Largest headers of a request, its path included.")
     max_body_bytes: int = Field(4_194_304, ge=1, description="Largest request body.")
     max_items: int = Field(1024, ge=1, description="Most texts or sentences in a request.")

@@ -25,7 +25,7 @@ from loadtests.figures import (
 )
 from loadtests.figures.base import Figure, Plan, counted
 from loadtests.rounds import say
-from loadtests.servers import running, start_service
+from loadtests.servers import running, start_service, start_service_apart
 
 FIGURES = {
     "one-client": one_client,
@@ -56,10 +56,10 @@ def main() -> int:
         parser.error(f"no such figure: {', '.join(sorted(unknown))}; there is {', '.join(modules)}")
     plan = Plan(options.rounds, options.seconds, options.requests, options.minutes)
     missed = False
-    settings = ramp.SETTINGS if "ramp" in options.figures else {}
+    start = partial(start_service_apart, **ramp.SETTINGS) if "ramp" in options.figures else start_service
     try:
         say("starting the service, which compiles for a minute or two")
-        with running(partial(start_service, **settings)) as service:
+        with running(start) as service:
             with counted(service, COMPILATIONS) as grown:
                 for name in options.figures or FIGURES:
                     say(name)

@@ -46,7 +46,8 @@ HEADS = ["load", "arrivals", "due /s", "answered /s", "429 /s", "p50 ms", "p99 m
 HOW = """Requests to `/tag` fall due at random moments, whether or not those before are answered; a latency counts from
 the moment at which its request was due, and is that of answers with 200. Sentences have the lengths of EWT's test part.
 100 % is what 64 clients get who wait for their answers; loads rise until three are past saturation, where a tenth more
-falls due than is answered at best."""
+falls due than is answered at best. The service has one half of the processor's cores, its clients the other, so that
+what they cost does not look like what a refusal costs."""
 
 
 def measure(service: Server, plan: Plan) -> list[Figure]:

@@ -18,6 +18,7 @@ from service.errors import Overloaded
 from service.metrics import UNMATCHED
 
 PATHS = frozenset(route.encode() for route in ROUTES)
+LAST_LOOK_SECONDS = 0.05
 PIECE_BYTES = 65_536  # more is written at once, so that the transport can say when it is too much
 
 
@@ -139,6 +140,10 @@ class Connection(HttpToolsProtocol):
         """Called by the cycle, and for who is turned away."""
         self._leave()
         super().on_response_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Called by the loop, which may be late: a request that has come meanwhile is read before this has an end."""
+        self.timeout_keep_alive_task = self.loop.call_later(LAST_LOOK_SECONDS, super().timeout_keep_alive_handler)
 
     def _leave(self) -> None:
         if self._inside:

@@ -39,6 +39,7 @@ class Server(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=settings.keep_alive_seconds,
                 proxy_headers=False,  # whose name and scheme a client has makes no difference
                 timeout_graceful_shutdown=math.ceil(settings.drain_timeout_seconds + CUT_SECONDS),
             )

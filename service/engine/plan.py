@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from service.engine.padding import Grid
 
 SMOOTHING = 0.1  # share of a new measurement in the step time that is kept
+CROWDED = 0.25  # what a step counts for that would come later, and fuller, since more wait than a batch holds
 
 
 class StepTimes:
@@ -39,6 +40,7 @@ class Plan:
         self._grid = grid
         self._seconds = seconds
         self._bucket = bucket
+        self._worth = CROWDED if sum(waiting.values()) > grid.batch_sizes[-1] else 1.0
         own = min(waiting[bucket], grid.batch_sizes[-1])
         self.rows = self._split_or_pad(own)
         self.takes = {bucket: min(own, self.rows)}
@@ -60,14 +62,15 @@ class Plan:
     def _promote(self, shorter: int, waiting: int) -> None:
         """Takes entries of a shorter bucket in: those that fill rows for nothing, and more where a larger B is cheaper.
 
-        A larger B is cheaper where what it adds to this step is less than the steps that the entries would need.
+        A larger B is cheaper where what it adds to this step is less than the steps that the entries would need. Those
+        are worth less in a crowd: whoever stays has company when it is his turn, and a full step pads less.
         """
         taken = sum(self.takes.values())
         best_gain, best_rows = 0.0, self.rows
         for rows in self._grid.batch_sizes:
             entries = min(waiting, rows - taken)
             if rows >= self.rows and entries > 0:
-                saved = self._seconds[self._grid.rows(entries), shorter]
+                saved = self._worth * self._seconds[self._grid.rows(entries), shorter]
                 added = self._seconds[rows, self._bucket] - self._seconds[self.rows, self._bucket]
                 if saved - added > best_gain:
                     best_gain, best_rows = saved - added, rows

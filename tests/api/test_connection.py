@@ -4,12 +4,14 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 import pytest
+import uvloop
 from fastapi import Request
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -21,7 +23,7 @@ from service.errors import ClientGone, Overloaded
 from tests.api.scene import made_context
 from tests.e2e.test_server import wait_until
 
-LIMITS = {"receive_timeout_seconds": 0.3, "max_header_bytes": 1024}
+LIMITS = {"receive_timeout_seconds": 0.3, "max_header_bytes": 1024, "keep_alive_seconds": 1}
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +31,33 @@ def context() -> Context:
     return made_context(**LIMITS)
 
 
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+Served = tuple[tuple[str, int], asyncio.AbstractEventLoop]
+
+
 @pytest.fixture(scope="module")
-def address(context: Context) -> Iterator[tuple[str, int]]:
-    """Serves an application with tight limits from a thread; yields its address."""
+def served(context: Context) -> Iterator[Served]:
+    """Serves an application with tight limits from a thread; yields its address and its event loop."""
     listening = socket.create_server(("127.0.0.1", 0))
     server = Server(context)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
+    loops = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        await server.serve([listening])
+
+    thread = threading.Thread(target=lambda: uvloop.run(serve()))  # as the service does
     thread.start()
     wait_until(lambda: context.ready())
-    yield listening.getsockname()
+    yield listening.getsockname(), loops[0]
     server.should_exit = True
     thread.join()
     listening.close()
+
+
+@pytest.fixture(scope="module")
+def address(served: Served) -> tuple[str, int]:
+    return served[0]
 
 
 def talk(address: tuple[str, int], *pieces: bytes) -> bytes:
@@ -177,6 +194,33 @@ def answered(context: Context) -> Counter[tuple[str, str]]:
 
 def test_a_connection_on_which_nothing_comes_is_closed(address):
     assert talk(address) == b""
+
+
+def test_a_connection_without_a_request_is_closed_after_a_while(address):
+    assert talk(address, LIVEZ).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_request_that_came_while_the_service_was_too_busy_to_read_is_answered(served):
+    address, loop = served
+    bell, button = socket.socketpair()
+
+    def be_busy() -> None:
+        loop.remove_reader(bell)
+        time.sleep(1.5)  # beyond the time for which an idle connection is kept
+
+    with (
+        bell,
+        button,
+        socket.create_connection(address, timeout=20) as connection,
+        connection.makefile("rb") as answers,
+    ):
+        connection.sendall(LIVEZ)
+        assert read(answers)[0] == 200
+        loop.call_soon_threadsafe(loop.add_reader, bell, be_busy)  # among other connections that are read
+        button.send(b".")
+        time.sleep(0.1)
+        connection.sendall(LIVEZ)
+        assert read(answers)[0] == 200
 
 
 def test_lines_may_take_their_time(address):

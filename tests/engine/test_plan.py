@@ -40,6 +40,13 @@ def test_shorter_entries_are_left_where_padding_them_costs_more_than_a_step_of_t
     assert plan(times(cell=1), 32, t32=4, t8=4) == (4, {32: 4})
 
 
+def test_in_a_crowd_shorter_entries_take_rows_that_are_left_and_no_others():
+    seconds = times(fixed=400)
+    assert plan(seconds, 32, t32=4, t16=4) == (16, {32: 4, 16: 4})
+    assert plan(seconds, 32, t32=4, t16=4, t8=20) == (4, {32: 4})
+    assert plan(seconds, 32, t32=3, t16=4, t8=20) == (4, {32: 3, 16: 1})
+
+
 def test_longer_entries_are_never_taken_in():
     assert plan(times(fixed=1000), 8, t8=1, t32=9) == (1, {8: 1})
 
