@@ -8,7 +8,7 @@
 # make bench-runtimes  the tagger's step in TensorFlow, ONNX Runtime, OpenVINO and PyTorch
 # make figures       its latencies under several loads, padding, memory
 # make loadtest      half a minute of Locust with limits; HOST=http://... for a service that runs, USERS=64, SECONDS=300
-# make ramp          a load that rises through saturation, with a report (5 minutes)
+# make ramp          a load that rises through saturation, with a report (7 minutes)
 # make soak          MINUTES=30 of the same load, with a report: memory, file descriptors and threads stay
 # make chaos         kills, stops and abuses the real service, and accounts for every request (10 minutes)
 # make containers-lint  Dockerfile, compose file and Prometheus' rules, with what runs them (needs Docker)

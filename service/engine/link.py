@@ -39,6 +39,7 @@ class Link:
     ) -> None:
         self.state = State.STARTING
         self.models: Sequence[ModelState] = ()
+        self._ready: frozenset[ModelKey] = frozenset()
         self.connection = Connection(lambda _: on_open(self), self._on_message, self._on_close)
         self._on_report = on_report
         self._on_end = on_close
@@ -49,7 +50,7 @@ class Link:
 
     def has(self, key: ModelKey) -> bool:
         """True where the engine takes requests for a model version."""
-        return self.takes_requests and any(s.key == key and s.state is State.READY for s in self.models)
+        return self.takes_requests and key in self._ready
 
     @property
     def takes_requests(self) -> bool:
@@ -142,6 +143,7 @@ class Link:
                 self._fail(id, error_of(message))
             case Report(state=state):
                 self.state, self.models = state, states_of(message)
+                self._ready = frozenset(model.key for model in self.models if model.state is State.READY)
                 self._on_report(self)
 
     def _on_close(self, connection: Connection) -> None:

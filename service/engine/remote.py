@@ -80,6 +80,8 @@ class RemoteEngine:
             link.connection.close()
 
     def _link(self, model: ModelKey) -> Link:
+        if self._links and not self._stopped and self._links[-1].has(model):  # as nearly always
+            return self._links[-1]
         open = [link for link in reversed(self._links) if link.takes_requests]
         if not open or self._stopped:
             raise EngineUnavailable(f"the engine is {self.state()}")

@@ -1,14 +1,17 @@
 """What the ramp and the soak make of their measurements."""
 
+from dataclasses import replace
+
 from loadtests.client import Measurement
-from loadtests.figures.ramp import Step
+from loadtests.figures.ramp import Step, middle
 from loadtests.figures.ramp import judge as judge_ramp
 from loadtests.figures.soak import Sample
 from loadtests.figures.soak import judge as judge_soak
 
 
 def step(share: float, answered: float, refused: int, others: int = 0) -> Step:
-    return Step(share, 100 * share, 1, Measurement(answered, 1, 2, refused + others, refused), refused / 5, 0.1)
+    seen = Measurement(answered, 1, 2, refused + others, refused)
+    return Step(share, 100 * share, 1, seen, refused / 5, 0.1, others)
 
 
 def met(figures) -> list[bool]:
@@ -23,6 +26,11 @@ def test_a_ramp_finds_what_is_wrong():
     assert met(judge_ramp([step(1, 100, 0), step(1.5, 80, 250)])) == [False, True, True]
     assert met(judge_ramp([step(1, 100, 0), step(1.5, 95, 250, others=1)])) == [True, False, True]
     assert met(judge_ramp([step(1, 100, 0), step(1.5, 95, 0)])) == [True, True, False]
+
+
+def test_of_the_rounds_of_a_load_the_middle_one_counts_and_the_errors_of_all():
+    rounds = [step(1, 99, 0), step(1, 20, 0, others=2), step(1, 101, 0, others=1)]
+    assert middle(rounds) == replace(step(1, 99, 0), others=3)
 
 
 def soak(memory=1.0, descriptors=0, threads=0, errors=0):
