@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvloop
 
+from service import collector
 from service.backend.base import Backend
 from service.backend.cache import compiling_alone, keep_executables
 from service.channel import Direct, Load, Loaded, Retire, line, word
@@ -64,8 +65,7 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
         starting.result()
-        gc.freeze()  # what is loaded stays: the collector need not look at it, which takes a tenth of a second
-        gc.enable()
+        collector.calm()
         await process.open()
         states = [state for state in local.models() if state.key in load.versions]
         writer.write(line(Loaded((*states, *broken))))

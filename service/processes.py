@@ -1,7 +1,6 @@
 """What runs in an api worker, and in the process that is worker and engine in one."""
 
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -10,6 +9,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
+from service import collector
 from service.api.context import Context
 from service.api.guard import Guard
 from service.api.meter import Meter
@@ -55,7 +55,7 @@ def _serve(settings: Settings, listening: socket.socket, engine: Engine, metrics
     read = partial(read_version, signers=settings.model_signers)
     catalog = Catalog(settings.model_store, settings.length_buckets, read=read)
     tokenizer = SpacyTokenizer()
-    gc.freeze()
+    collector.calm()
     return Server(Context(settings, metrics, engine, catalog, tokenizer, guard)).serve_until_stopped(listening)
 
 

@@ -1,7 +1,6 @@
 """Annotates files with an engine in this process: read, tokenized, batched and decoded as requests are."""
 
 import asyncio
-import gc
 import logging
 import math
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from service import collector
 from service.annotate.forms import FORMS, Annotate
 from service.annotate.output import STDOUT, Output, StandardOutput, UnusableOutput, silence_standard_output
 from service.annotate.progress import Show
@@ -33,7 +33,6 @@ from service.text.spacy_tokenizer import SpacyTokenizer
 
 WINDOW = 8  # chunks under way: enough that each length finds others to fill a batch with
 KEEP_SECONDS = 1.0  # of work that an interrupt may cost
-NEW_OBJECTS = 50_000  # before the collector looks at them: by default it takes half of the time that all of this takes
 SWITCH_SECONDS = 0.0001  # Python's own 5 ms would keep the device waiting for its thread at each step
 
 
@@ -140,8 +139,7 @@ async def started(settings: Settings, versions: Sequence[ModelVersion]) -> Conte
     for state in engine.models():
         if state.state is not State.READY:
             raise ArtifactError(f"{state.key} is refused: {state.reason}")
-    gc.freeze()
-    gc.set_threshold(NEW_OBJECTS)
+    collector.calm()
     return Context(settings, metrics, engine, catalog, SpacyTokenizer())
 
 

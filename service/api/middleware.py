@@ -75,6 +75,7 @@ class Envelope:
                 raise  # the answer has begun: all that is left is to break it off
             await problem.unexpected(scope["path"])(scope, body.receive, send_enveloped)
         finally:
+            del state["body"]  # which holds what it is in: it would stay until Python searches for such
             if guard is not None and key is not None:
                 guard.leave(key)
             route = getattr(scope.get("route"), "path", UNMATCHED)

@@ -102,7 +102,7 @@ class Driver:
         """Says where the time of an unfinished job went, in seconds: all of it into the queue while any of it waits."""
         with self._lock:
             total = self._clock() - job.arrived
-            queued = job.queue_seconds if job.taken == len(job.entries) else total
+            queued = job.queue_seconds if job.taken >= len(job.entries) else total
         return {"queue": queued, "inference": total - queued}
 
     def admit_stream(self, request: Generation) -> Stream:
@@ -267,6 +267,7 @@ class Driver:
             job.remaining -= 1
             if job.remaining == 0:
                 finished.append(job)
+                job.entries.clear()  # or both would stay until Python searches for what only holds each other
         self._listener.on_jobs(finished)
         with self._lock:
             self._scheduler.measured(batch, seconds)

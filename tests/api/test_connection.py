@@ -1,6 +1,7 @@
 """Clients that send too much or too slowly, on the real socket."""
 
 import asyncio
+import gc
 import json
 import socket
 import threading
@@ -14,6 +15,7 @@ import pytest
 import uvloop
 from fastapi import Request
 from prometheus_client.parser import text_string_to_metric_families
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.api.connection import PIECE_BYTES, Connection, Gathering
 from service.api.context import Context
@@ -190,6 +192,21 @@ def answered(context: Context) -> Counter[tuple[str, str]]:
     metrics = text_string_to_metric_families(context.metrics.exposition().decode())
     samples = [sample for family in metrics for sample in family.samples if sample.name == "tagwerk_requests_total"]
     return Counter({(s.labels["route"], s.labels["status"]): int(s.value) for s in samples})
+
+
+def test_what_a_request_leaves_behind_needs_no_search_for_garbage(address):
+    body = b'{"text": "fine"}'
+    with socket.create_connection(address, timeout=20) as connection, connection.makefile("rb") as answers:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                connection.sendall(CLASSIFY + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+                assert read(answers)[0] == 200
+            # The connection holds the last one.
+            wait_until(lambda: sum(isinstance(thing, RequestResponseCycle) for thing in gc.get_objects()) <= 1)
+        finally:
+            gc.enable()
 
 
 def test_a_connection_on_which_nothing_comes_is_closed(address):

@@ -4,6 +4,7 @@ Each test runs in the process of its caller and over a socket: callers cannot te
 """
 
 import asyncio
+import gc
 import os
 import pickle
 import tempfile
@@ -19,6 +20,7 @@ import pytest
 from service.engine.local import LocalEngine
 from service.engine.pool import EnginePool
 from service.engine.protocol import Engine, Generation, Inference, ModelKey, State
+from service.engine.queue import Job
 from service.engine.remote import RemoteEngine
 from service.engine.server import EngineServer
 from service.engine.sharing import SharingEngine
@@ -128,6 +130,22 @@ def test_each_request_gets_its_own_answers_in_order(engine):
             for rows, outcome in zip(wanted, outcomes, strict=True):
                 assert [output["ids"].tolist() for output in outcome.outputs] == rows
                 assert [int(output["sum"]) for output in outcome.outputs] == [sum(row) for row in rows]
+
+    run(test())
+
+
+def test_what_a_request_leaves_behind_needs_no_search_for_garbage(engine):
+    async def test():
+        async with engine(Device()) as made:
+            gc.collect()
+            gc.disable()
+            try:
+                for i in range(5):
+                    await made.infer(request([i], [i, i]))
+                # The device's thread holds the last one.
+                await until(lambda: sum(isinstance(thing, Job) for thing in gc.get_objects()) <= 1)
+            finally:
+                gc.enable()
 
     run(test())
 
