@@ -116,7 +116,8 @@ $(PEERS)/installed: loadtests/peers/requirements.txt | $(DEV)/installed
 $(RUNTIMES)/installed: loadtests/runtimes/requirements.txt requirements.lock
 	@echo "Making the environment $(RUNTIMES) (once; four runtimes)"
 	@$(PYTHON) -m venv --clear $(RUNTIMES)
-	@$(RUNTIMES)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --requirement loadtests/runtimes/requirements.txt --editable '.[cpu]'
+	@$(RUNTIMES)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[cpu]'
+	@$(RUNTIMES)/bin/python -m pip install --quiet --disable-pip-version-check --requirement loadtests/runtimes/requirements.txt
 	@touch $@
 %/installed: pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "tagwerk needs Python 3.11, 3.12 or 3.13 (TensorFlow's), and finds none; name one: make PYTHON=/path/to/python"; exit 1; }
