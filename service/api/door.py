@@ -4,7 +4,7 @@ What a refusal costs is taken from those who are accepted, and one by the engine
 worker: the body is parsed, tokenized, encoded and sent. So a worker counts who is inside, and for how many of them it
 has asked the engine. When the engine refuses one, it knows for how many there was room, and refuses who comes beyond
 that by itself. The room that it believes in grows while it is the engine that those inside wait for, so that it asks
-the engine again and again, and soon has more where there is more.
+the engine now and then, and has more where there is more; what is before the engine meanwhile keeps it busy.
 """
 
 import math
@@ -17,7 +17,7 @@ from service.errors import Overloaded
 from service.metrics import Metrics
 from service.settings import Settings
 
-HOLD_SECONDS, DOUBLING_SECONDS = 0.05, 0.5  # after a refusal the room stays as it is, and then grows
+HOLD_SECONDS, DOUBLING_SECONDS = 0.05, 4.0  # after a refusal the room stays as it is, and then grows
 FORGET_SECONDS = 5.0
 LEAST_ROOM = 8  # requests; others may have filled the queue
 SMALL_SHARE = 0.05  # of the queue: where so small a request has no room, hardly any has

@@ -15,6 +15,7 @@ from service.api.connection import Connection
 from service.api.context import Context
 from service.engine.protocol import State
 
+ACCEPTS = 16  # connections in a turn of the event loop
 LINGER_SECONDS = 0.2  # for a request to arrive on a connection that is open
 CUT_SECONDS = 1.0  # for texts that are cut, to be sent with their ends
 
@@ -59,6 +60,15 @@ class Server(uvicorn.Server):
             self._context.draining = True
             delay = self._context.settings.drain_delay_seconds
             self._stop_at = time.monotonic() + (delay if self._context.engine.state() is State.READY else 0)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens at each socket several times over.
+
+        libuv accepts one connection for each listener in a turn of the event loop (libuv#3696). Under load a turn takes
+        long, and those who come would wait for one after the other.
+        """
+        further = [listening.dup() for listening in sockets or [] for _ in range(ACCEPTS - 1)]
+        await super().startup(sockets and [*sockets, *further])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Closes the door before it shows anyone out.

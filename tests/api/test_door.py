@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service.api.app import create_app
-from service.api.door import FORGET_SECONDS, HOLD_SECONDS, LEAST_ROOM, Asked, Door
+from service.api.door import DOUBLING_SECONDS, FORGET_SECONDS, HOLD_SECONDS, LEAST_ROOM, Asked, Door
 from service.errors import Overloaded
 from service.metrics import Metrics
 from service.settings import Settings
@@ -59,7 +59,7 @@ def test_the_room_grows_so_that_the_engine_is_asked_again():
         assert not door.shut
         door.inside = 110
         assert door.shut
-        clock.now += 0.1
+        clock.now += DOUBLING_SECONDS / 5
         assert not door.shut
         door.inside = 100_000
         assert door.shut
