@@ -1,6 +1,7 @@
 """The sentiment classifier: that it learns, and what its probabilities are."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,20 @@ def test_each_phrase_is_learnt_once_in_lower_case_with_its_most_frequent_grade()
     (batch,) = task.train_batches(np.random.default_rng(0))
     assert batch.inputs["word_ids"].shape == (1, 1)
     assert batch.targets["grade"].tolist() == [3]
+
+
+def test_where_labels_are_balanced_a_rare_one_counts_as_much_as_all_of_a_frequent_one() -> None:
+    trees = [[Phrase((word,), grade)] for word, grade in zip("abcdefgh", (0, 1, 2, 2, 2, 2, 4, 4), strict=True)]
+    recipe = replace(sentiment().recipe, balanced=True)
+    task = Sentiment(recipe, {"train": trees, "dev": trees, "test": trees}, (SOURCE,))
+
+    def model(training: bool) -> np.ndarray:
+        return np.zeros((1, 1, 5), np.float32)
+
+    grades = [tree[0].grade for tree in trees]
+    losses = [float(task.loss(model, {}, {"grade": np.array([grade])}, ())[0]) for grade in grades]
+    one = 8 / 3 * (np.log(5) + np.log(2))  # of a label that is seen once; the neutral one has no other side
+    np.testing.assert_allclose(losses, [one / 2] * 2 + [8 / 3 * np.log(5) / 4] * 4 + [one / 2] * 2, rtol=1e-5)
 
 
 def test_dropped_words_become_unknown_and_padding_stays() -> None:

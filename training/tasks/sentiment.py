@@ -56,6 +56,7 @@ class SentimentRecipe(Recipe):
         word_count: how often a word must be seen to be in the vocabulary.
         taught_tokens: of its teacher's lesson that are learnt from in an epoch, beside all of the train split.
         word_dropout: the share of words that are read as UNK in training.
+        balanced: each label counts the same in the loss, however rare it is, as it does in macro recall.
     """
 
     corpus: str
@@ -64,6 +65,7 @@ class SentimentRecipe(Recipe):
     word_count: int = 1
     word_dropout: float = 0.1
     taught_tokens: int = 0
+    balanced: bool = False
     sizes: SentimentSizes | TextClassifierSizes = field(default_factory=SentimentSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Sentiment":
@@ -120,6 +122,7 @@ class Sentiment(Task):
         self.endpoint = _endpoint(len(recipe.labels), explained=isinstance(recipe.sizes, SentimentSizes))
         phrases = _distinct(phrase for tree in splits["train"] for phrase in tree)
         self._train = [self._example(phrase) for phrase in phrases]
+        self._grade_weights = self._weights(phrase.grade for phrase in phrases)
         self._splits = {s: [self._example(sentence) for sentence in sentences[s]] for s in ("dev", "test")}
 
         self._polarity = SST2 if recipe.corpus not in CHOSEN_BY else POLARITY
@@ -182,6 +185,7 @@ class Sentiment(Task):
         grades = ops.broadcast_to(targets["grade"], ops.shape(logits)[:2])
         known = ops.maximum(grades, 0)
         losses = ops.sparse_categorical_crossentropy(known, logits, from_logits=True) + _polarity_loss(known, logits)
+        losses *= ops.take(self._grade_weights, known)
         if "shares" not in targets:
             return ops.mean(losses), state
         labelled = ops.cast(grades != IGNORED, "float32")
@@ -237,6 +241,14 @@ class Sentiment(Task):
         shares = np.exp(logits - logits.max())
         example = self._example(sst.Phrase(self._lesson.sentences[i], IGNORED))
         return replace(example, targets=example.targets | {"shares": (shares / shares.sum()).astype(np.float32)})
+
+    def _weights(self, grades: Iterable[int]) -> Array:
+        """Returns how much each grade counts in the loss, 1 on average  # [5] float32."""
+        if not self.recipe.balanced:
+            return np.ones(sst.GRADES, np.float32)
+        counts = np.bincount(list(grades), minlength=sst.GRADES) @ self._label_of_grade  # [K]
+        weights: Array = self._label_of_grade @ (counts.sum() / (len(counts) * counts)).astype(np.float32)
+        return weights
 
     def _example(self, phrase: sst.Phrase) -> Example:
         ids = encode_tokens(phrase.tokens, self.vocabularies["words"])
