@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from service.engine.padding import Grid
 
 SMOOTHING = 0.1  # share of a new measurement in the step time that is kept
-CROWDED = 0.25  # what a step counts for that would come later, and fuller, since more wait than a batch holds
+CROWDED = 0.1  # what a step counts for that would come later, and fuller, since more wait than a batch holds
 
 
 class StepTimes:
