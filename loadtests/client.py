@@ -47,17 +47,20 @@ class Measurement:
 class Answers:
     """What came of the requests of a round."""
 
-    def __init__(self, encoded: Iterator[Encoded], seconds: float) -> None:
+    def __init__(self, encoded: Iterator[Encoded], seconds: float, settling: float = 0.0) -> None:
         self._encoded = encoded
         self._began = time.perf_counter()
-        self._ends = self._began + seconds
+        self._counts = self._began + settling
+        self._ends = self._counts + seconds
         self._in_time = 0
         self._errors = 0
         self._refused = 0
         self._latencies: list[float] = []  # seconds
 
     def answered(self, request: Encoded, status: int, seconds: float, now: float) -> None:
-        """Counts an answer."""
+        """Counts an answer, unless it comes while the service still settles under the load."""
+        if now < self._counts:
+            return
         if status != 200:
             self._errors += 1
             self._refused += status == 429
@@ -77,7 +80,7 @@ class Answers:
         """Returns the figures."""
         ordered = sorted(self._latencies)
         return Measurement(
-            requests_per_second=self._in_time / (min(self._ends, time.perf_counter()) - self._began),
+            requests_per_second=self._in_time / (min(self._ends, time.perf_counter()) - self._counts),
             p50_ms=percentile(ordered, 0.50) * 1000,
             p99_ms=percentile(ordered, 0.99) * 1000,
             errors=self._errors,
@@ -106,9 +109,15 @@ class OpenLoop(Answers):
     """
 
     def __init__(
-        self, encoded: Iterator[Encoded], seconds: float, rate: float, burst: int = 1, tick: float = 0.0
+        self,
+        encoded: Iterator[Encoded],
+        seconds: float,
+        rate: float,
+        burst: int = 1,
+        tick: float = 0.0,
+        settling: float = 0.0,
     ) -> None:
-        super().__init__(encoded, seconds)
+        super().__init__(encoded, seconds, settling)
         self._rate = rate / burst
         self._burst = burst
         self._tick = tick
@@ -176,6 +185,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="length of the round")
     parser.add_argument("--rate", type=float, help="requests a second, at random moments; without it, a closed loop")
     parser.add_argument("--burst", type=int, default=1, help="with --rate, so many requests are due at once")
+    parser.add_argument("--settling", type=float, default=0.0, help="seconds of the load before it counts")
     parser.add_argument("--requests", type=int, help="how many requests, where the time does not end the round first")
     options = parser.parse_args()
     address, _, path = options.target.partition("/")
@@ -189,8 +199,9 @@ def main() -> None:
 
     def make_load() -> ClosedLoop | OpenLoop:
         if options.rate:
-            return OpenLoop(encoded, options.seconds, options.rate, options.burst, 0.0 if precise else MILLISECOND)
-        return ClosedLoop(islice(encoded, options.requests), options.seconds)
+            tick = 0.0 if precise else MILLISECOND
+            return OpenLoop(encoded, options.seconds, options.rate, options.burst, tick, options.settling)
+        return ClosedLoop(islice(encoded, options.requests), options.seconds, options.settling)
 
     factory = precise_loop if precise else uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:

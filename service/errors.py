@@ -66,11 +66,12 @@ class NotPossible(TagwerkError):  # noqa: N818
 
 
 class Overloaded(TagwerkError):  # noqa: N818
-    """The queue is full. `retry_after_seconds` is when there should be room again."""
+    """The queue is full. `retry_after_seconds` is when there should be room again; `waiting`, who fills it."""
 
-    def __init__(self, message: str, retry_after_seconds: float) -> None:
+    def __init__(self, message: str, retry_after_seconds: float, waiting: int = 0) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.waiting = waiting
 
 
 class ClientGone(TagwerkError):  # noqa: N818

@@ -14,6 +14,7 @@ SETTINGS = {"TAGWERK_MAX_QUEUE_TOKENS": "4096"}
 CONNECTIONS = 2048
 STEPS = (0.25, 0.5, 0.75, 0.9, 1.0)  # of saturation as clients see it who wait for their answers
 RISE = 1.25  # from then on, to find what it is for those who do not wait
+SETTLING = 4.0  # seconds of a load before it counts: until then the queue fills, or what the one before left goes
 LOADS_PAST, PAST = 3, 1.1  # so many loads so far above what is answered at best
 MOST_STEPS = 16
 BURSTS = (0.25, 0.5, 0.75)
@@ -47,9 +48,9 @@ HEADS = ["load", "arrivals", "due /s", "answered /s", "429 /s", "p50 ms", "p99 m
 HOW = """Requests to `/tag` fall due at random moments, whether or not those before are answered; a latency counts from
 the moment at which its request was due, and is that of answers with 200. Sentences have the lengths of EWT's test part.
 100 % is what 64 clients get who wait for their answers; loads rise until three are past saturation, where a tenth more
-falls due than is answered at best. The service has one half of the processor's cores, its clients the other, so that
-what they cost does not look like what a refusal costs. All loads take turns, three times, and the middle one of the
-three counts."""
+falls due than is answered at best. Each runs four seconds before it counts. The service has one half of the
+processor's cores, its clients the other, so that what they cost does not look like what a refusal costs. All loads
+take turns, three times, and the middle one of the three counts."""
 
 
 def measure(service: Server, plan: Plan) -> list[Figure]:
@@ -103,7 +104,7 @@ def past(steps: Sequence[Step]) -> list[Step]:
 def _step(service: Server, plan: Plan, saturation: float, share: float, burst: int) -> Step:
     rate = share * saturation
     with counted(service, *CELLS) as grown:
-        options = ("--rate", str(rate), "--burst", str(burst))
+        options = ("--rate", str(rate), "--burst", str(burst), "--settling", str(SETTLING))
         seen = load(f"{service.address}/ewt", CONNECTIONS, plan.seconds, *options)
     padding = grown[CELLS[0]] / max(1.0, grown[CELLS[1]])
     step = Step(share, rate, burst, seen, seen.refused / plan.seconds, padding, seen.errors - seen.refused)

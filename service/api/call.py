@@ -80,6 +80,7 @@ class Call:
                     wish = Inference(version.key, examples, self.deadline, further, begun=bool(earlier))
                     with self.here.door.asking() as asked:
                         outcome = await self.here.engine.infer(wish)
+                        self.here.door.answered(outcome.queue_seconds + outcome.inference_seconds, asked)
             stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
         except Overloaded as refusal:
             self.here.door.no_room(refusal, len(examples), tokens, asked)

@@ -126,9 +126,6 @@ class Connection(HttpToolsProtocol):
         if self._has_door and door.shut and self._may_be_turned_away():
             self._turn_away()
             return
-        if self.url in PATHS and not self._inside:
-            self._inside = True
-            door.inside += 1
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -155,8 +152,11 @@ class Connection(HttpToolsProtocol):
         self._arriving = False
         if self._turned_away:
             self.on_response_complete()
-        else:
-            super().on_message_complete()
+            return
+        if self.url in PATHS and not self._inside:
+            self._inside = True
+            self._context.door.inside += 1
+        super().on_message_complete()
 
     def _may_be_turned_away(self) -> bool:
         idle = self.cycle is None or self.cycle.response_complete

@@ -81,6 +81,7 @@ class Failed(Message, frozen=True):
     message: str
     retry_after_seconds: float
     stages: dict[str, float] = {}
+    waiting: int = 0
 
 
 class Report(Message, frozen=True):
@@ -145,13 +146,14 @@ def unpack(packed: dict[str, Packed]) -> dict[str, Array]:
 def failed(id: int, error: errors.TagwerkError) -> Failed:
     """Turns an error into a message."""
     retry_after_seconds, stages = getattr(error, "retry_after_seconds", 0.0), getattr(error, "stages", {})
-    return Failed(id, type(error).__name__, str(error), retry_after_seconds, stages)
+    waiting = getattr(error, "waiting", 0)
+    return Failed(id, type(error).__name__, str(error), retry_after_seconds, stages, waiting)
 
 
 def error_of(message: Failed) -> errors.TagwerkError:
     """Undoes `failed`, for the errors that an engine raises."""
     if message.kind == errors.Overloaded.__name__:
-        return errors.Overloaded(message.message, message.retry_after_seconds)
+        return errors.Overloaded(message.message, message.retry_after_seconds, message.waiting)
     if message.kind == errors.DeadlineExceeded.__name__:
         return errors.DeadlineExceeded(message.message, message.stages)
     for cls in (errors.DeviceFailed, errors.ModelNotFound, errors.EngineUnavailable):

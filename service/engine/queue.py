@@ -68,7 +68,8 @@ class Queue:
         tokens = sum(lengths)
         over = self.entries + len(lengths) > self.max_entries or self.tokens + tokens > self.max_tokens
         if self.entries and over and not job.request.begun:
-            raise Overloaded(f"the queue is full: {self.entries} sequences, {self.tokens} tokens", retry_after_seconds)
+            full = f"the queue is full: {self.entries} sequences, {self.tokens} tokens"
+            raise Overloaded(full, retry_after_seconds, self.entries)
         for index, (length, bucket) in enumerate(zip(lengths, buckets, strict=True)):
             example = job.request.examples[index]
             entry = Entry(job, index, example, length, bucket, self._admitted)

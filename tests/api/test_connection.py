@@ -143,7 +143,6 @@ def shut(context: Context) -> Iterator[None]:
     door.inside += 1000
     with door.asking() as asked:
         door.no_room(Overloaded("the queue is full", 2.5), 1, 1, asked)
-    door._refused += 3600  # and stays so
     yield
     door.inside -= 1000
 
@@ -170,6 +169,17 @@ def test_a_request_before_the_door_is_refused_unread_and_the_connection_goes_on(
     wait_until(
         lambda: answered(context) - before == {("/classify", "429"): 4, ("/classify", "200"): 2, ("/livez", "200"): 1}
     )
+
+
+def test_who_is_slow_to_send_takes_no_room(context, address):
+    body = b'{"text": "fine"}'
+    with socket.create_connection(address, timeout=20) as connection, connection.makefile("rb") as answers:
+        connection.sendall(CLASSIFY + b"Content-Length: %d\r\n\r\n" % len(body))
+        connection.sendall(body[:5])
+        assert b" 200 " in talk(address, b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert context.door.inside == 0
+        connection.sendall(body[5:])
+        assert read(answers)[0] == 200
 
 
 def test_one_that_was_refused_and_never_arrives_is_not_waited_for(context, address):

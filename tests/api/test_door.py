@@ -1,36 +1,54 @@
 """The door: shut while the queue is known to be full, and open for whom the engine would take."""
 
 import asyncio
-from contextlib import ExitStack
+import time
 
 import httpx
 import pytest
 
 from service.api.app import create_app
-from service.api.door import DOUBLING_SECONDS, FORGET_SECONDS, HOLD_SECONDS, LEAST_ROOM, Asked, Door
+from service.api.door import GROWTH, LEAST_ROOM, Asked, Door
 from service.errors import Overloaded
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.api.scene import Court, lifespan, made_context
 from tests.api.test_problems import check
 from tests.engine.test_engines import until
-from tests.fakes import Clock
 
-FULL = Overloaded("the queue is full: 400 sequences, 1000 tokens", 0.5)
+MANY = 400  # wait in the engine when it is full
 
 
-def made(clock: Clock, inside: int) -> Door:
-    door = Door(Settings(max_queue_tokens=1000, max_queue_entries=400, max_items=400), Metrics(), clock)
+def made(inside: int) -> Door:
+    door = Door(Settings(max_queue_tokens=1000, max_queue_entries=400, max_items=400), Metrics())
     door.inside = inside
     return door
 
 
-def refuse(door: Door, under_way: int, sequences: int = 1, tokens: int = 20, lessons: int = 0) -> None:
-    door.no_room(FULL, sequences, tokens, Asked(under_way, lessons))
+def refuse(
+    door: Door, under_way: int, sequences: int = 1, tokens: int = 20, lessons: int = 0, waiting: int = MANY
+) -> None:
+    full = Overloaded("the queue is full: 400 sequences, 1000 tokens", 0.5, waiting)
+    door.no_room(full, sequences, tokens, Asked(0.0, under_way, lessons))
+
+
+def room(door: Door) -> int:
+    """Returns for how many there is room."""
+    inside = door.inside
+    door.inside = 0
+    while not door.shut:
+        door.inside += 1
+    found, door.inside = door.inside, inside
+    return found
+
+
+def answer(door: Door, engine_share: float, times: int = 1) -> None:
+    """Has the engine answer a request; of the time since it was asked, it had the request for that share."""
+    for _ in range(times):
+        door.answered(engine_share, Asked(time.monotonic() - 1.0, 0, 0))
 
 
 def test_it_lets_in_as_many_as_there_was_room_for_and_says_what_the_engine_said():
-    door = made(Clock(), inside=101)
+    door = made(inside=101)
     assert not door.shut
     refuse(door, under_way=100)
     for route in ("/tag", "/classify"):
@@ -45,46 +63,33 @@ def test_it_lets_in_as_many_as_there_was_room_for_and_says_what_the_engine_said(
     assert not door.shut
 
 
-def test_the_room_grows_so_that_the_engine_is_asked_again():
-    clock = Clock()
-    door = made(clock, inside=101)
+def test_who_has_an_answer_on_its_way_has_no_room_in_the_queue():
+    door = made(inside=700)
+    refuse(door, under_way=600, waiting=250)
+    assert room(door) == 250
+    refuse(door, under_way=100, lessons=1, waiting=250)
+    assert room(door) == 100, "of those who wait, others sent the rest"
+
+
+def test_the_room_grows_with_the_answers_so_that_the_engine_is_asked_again():
+    door = made(inside=100)
     refuse(door, under_way=100)
-    with ExitStack() as asking:
-        for _ in range(60):
-            asking.enter_context(door.asking())
-        door.inside = 100
-        clock.now += HOLD_SECONDS
-        assert door.shut
-        clock.now += 0.01
-        assert not door.shut
-        door.inside = 110
-        assert door.shut
-        clock.now += DOUBLING_SECONDS / 5
-        assert not door.shut
-        door.inside = 100_000
-        assert door.shut
-        clock.now += FORGET_SECONDS
-        assert not door.shut
+    answer(door, engine_share=0.6, times=100)
+    assert room(door) == pytest.approx(100 + 100 * GROWTH, abs=1)
 
 
 def test_the_room_does_not_grow_for_those_whom_the_worker_has_no_time_for():
-    clock = Clock()
-    door = made(clock, inside=100)
+    door = made(inside=100)
     refuse(door, under_way=100)
-    clock.now += FORGET_SECONDS - 1
-    with ExitStack() as asking:
-        for _ in range(49):
-            asking.enter_context(door.asking())
-        assert door.shut, "the engine has less to do than it had room for"
-        asking.enter_context(door.asking())
-        assert not door.shut
-    assert door.shut
-    clock.now += 1
-    assert not door.shut, "those inside may never ask for anything"
+    answer(door, engine_share=0.4, times=100)
+    assert room(door) == 100
+    door.inside = 49
+    answer(door, engine_share=0.4, times=100)
+    assert room(door) > 100, "nobody waits for the worker where there are so few"
 
 
 def test_a_worker_finds_its_way_in_where_others_had_filled_the_queue():
-    door = made(Clock(), inside=1)
+    door = made(inside=1)
     refuse(door, under_way=0)
     assert not door.shut
     door.inside = LEAST_ROOM
@@ -92,21 +97,19 @@ def test_a_worker_finds_its_way_in_where_others_had_filled_the_queue():
 
 
 def test_of_many_that_the_engine_refuses_at_once_the_first_tells_for_how_many_there_was_room():
-    door = made(Clock(), inside=700)
+    door = made(inside=700)
     with door.asking() as first, door.asking(), door.asking() as third:
         assert (first.under_way, third.under_way) == (0, 2)
     for under_way in range(340, 500):  # asked before the first of them was refused
         refuse(door, under_way)
-    door.inside = 340
-    assert door.shut
+    assert room(door) == 340
     refuse(door, under_way=350, lessons=1)  # the room had grown
-    door.inside = 349
-    assert not door.shut
+    assert room(door) == 350
 
 
 @pytest.mark.parametrize(("sequences", "tokens"), [(1, 51), (21, 21)])
 def test_a_large_request_without_room_says_nothing_of_small_ones(sequences, tokens):
-    door = made(Clock(), inside=101)
+    door = made(inside=101)
     refuse(door, 100, sequences, tokens)
     door.inside = 10**9
     assert not door.shut
@@ -116,7 +119,7 @@ def test_who_came_in_though_there_is_no_room_is_refused_unread_and_counted():
     async def test():
         device = Court()
         context = made_context(device, max_queue_entries=20, max_items=20, max_queue_tokens=20)
-        context.door = Door(context.settings, context.metrics, Clock())
+        context.door = Door(context.settings, context.metrics)
         context.door.inside = 22
         app = create_app(context)
         metrics = context.metrics.registry.get_sample_value

@@ -42,7 +42,7 @@ def test_frames_come_out_whole_however_the_stream_is_cut(batches, step):
 @pytest.mark.parametrize(
     "error",
     [
-        errors.Overloaded("full", 2.5),
+        errors.Overloaded("full", 2.5, 400),
         errors.DeadlineExceeded("late", {"queue": 0.5, "inference": 0.25}),
         errors.DeviceFailed("fire"),
         errors.ModelNotFound("none"),
@@ -54,5 +54,5 @@ def test_errors_come_out_as_they_went_in(error):
     back = error_of(failed(3, error))
     assert type(back) is type(error)
     assert str(back) == str(error)
-    for extra in ("retry_after_seconds", "stages"):
+    for extra in ("retry_after_seconds", "stages", "waiting"):
         assert getattr(back, extra, None) == getattr(error, extra, None)
