@@ -19,7 +19,8 @@ from service.annotate.output import STDOUT, Output, StandardOutput, UnusableOutp
 from service.annotate.progress import Show
 from service.annotate.source import STDIN, Chunk, Position, Source
 from service.api.call import Call
-from service.api.context import Context, Timing
+from service.api.context import Context
+from service.api.timing import Timing
 from service.engine.protocol import State
 from service.engine_process import make_engine
 from service.errors import ArtifactError, ModelNotFound

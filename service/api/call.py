@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from service.api import problem
-from service.api.context import Context, Timing, context, deadline, timing_of
+from service.api.context import Context, context, deadline, timing_of
 from service.api.problem import Rejected
+from service.api.timing import Timing
 from service.engine.padding import Tensors
 from service.engine.protocol import Generation, Inference, Outcome, Sampled
 from service.errors import DeadlineExceeded, Overloaded, TooLarge

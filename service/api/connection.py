@@ -12,8 +12,9 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.api import problem, trace
-from service.api.context import Context, Timing
+from service.api.context import Context
 from service.api.door import ROUTES
+from service.api.timing import Timing
 from service.errors import Overloaded
 from service.metrics import UNMATCHED
 
@@ -166,7 +167,8 @@ class Connection(HttpToolsProtocol):
     def _turn_away(self) -> None:
         """Refuses a request before it has arrived, and lets the rest of it pass by."""
         self._turned_away = True
-        began, route, ids = time.monotonic(), self.url.decode(), trace.ids_from(dict(self.headers))
+        timing, headers = Timing(time.monotonic()), dict(self.headers)
+        ids = trace.ids_from(headers)
         door = self._context.door
         if door.answer is None:
             door.answer = answer_to(door.refusal)
@@ -174,9 +176,7 @@ class Connection(HttpToolsProtocol):
         head = b"".join(b"%b: %b\r\n" % header for header in own)
         self.transport.write(b"%b%bserver-timing: total;dur=0.0\r\n\r\n%b" % (door.answer[0], head, door.answer[1]))
         self._metrics.rejected.labels("overloaded").inc()
-        self._metrics.answered(route, 429, time.monotonic() - began)
-        if self._context.log is not None:
-            self._context.log.note(ids, "POST", route, 429, Timing(began))
+        self._context.ledger.note(ids, headers, "POST", self.url.decode(), 429, timing)
 
     def be_patient(self) -> None:
         """Lets the body of this request take its time: it is answered as it comes."""

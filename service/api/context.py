@@ -1,22 +1,19 @@
 """What every request handler has at hand."""
 
-import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
 from service.api.door import Door
 from service.api.guard import Guard
+from service.api.ledger import Ledger
+from service.api.timing import Timing
 from service.engine.protocol import Engine, State
 from service.errors import InvalidInput
 from service.metrics import Metrics
 from service.settings import Settings
 from service.tasks.catalog import Catalog
 from service.text.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from service.api.request_log import RequestLog
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _TIMEOUT = TIMEOUT_HEADER.lower().encode()
@@ -35,10 +32,11 @@ class Context:
     draining: bool = False  # SIGTERM has come: not ready, and connections are closed after their answer
     failure: Exception | None = None  # why the engine could not start
     door: Door = field(init=False)
-    log: "RequestLog | None" = None  # where requests are logged
+    ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
         self.door = Door(self.settings, self.metrics)
+        self.ledger = Ledger(self.settings, self.metrics)
 
     def ready(self) -> bool:
         """Says whether requests are taken."""
@@ -54,23 +52,6 @@ def context(request: Request) -> Context:
     """Returns the service that a request came to. Not injected: that costs a twentieth of a short request."""
     found: Context = request.scope["state"]["context"]
     return found
-
-
-@dataclass(slots=True)
-class Timing:
-    """Where the time of a request goes, in seconds, and how large its batch was; sent as Server-Timing (W3C)."""
-
-    started: float
-    stages: dict[str, float] = field(default_factory=dict)
-    began: float | None = None  # the moment at which the first of the stages did
-    notes: dict[str, Any] = field(default_factory=dict)  # for the log: see `request_log.Line`
-    batch_size: int = 0  # sequences in the largest batch, other requests' included; 0 where there was none
-
-    def header(self) -> str:
-        """Returns the header's value, durations in milliseconds."""
-        stages = self.stages | {"total": time.monotonic() - self.started}
-        durations = ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in stages.items())
-        return f'{durations}, batch;desc="batch of {self.batch_size}"' if self.batch_size else durations
 
 
 def timing_of(request: Request) -> Timing:

@@ -23,8 +23,9 @@ from starlette.types import Receive, Scope, Send
 from service.api import problem, trace
 from service.api.call import Call
 from service.api.compression import LEVEL, takes_gzip
-from service.api.context import Timing, context, timeout_seconds
+from service.api.context import context, timeout_seconds
 from service.api.encoding import to_json
+from service.api.timing import Timing
 from service.errors import Overloaded, TagwerkError, TooLarge
 
 MEDIA_TYPE = "application/x-ndjson"

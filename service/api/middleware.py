@@ -1,9 +1,8 @@
-"""What surrounds every request: its ids, its timing, its body, its line in the metrics.
+"""What surrounds every request: its ids, its timing, its body, its line in the ledger.
 
 Pure ASGI, so that a client's disconnect still reaches the handlers.
 """
 
-import asyncio
 import logging
 import time
 
@@ -11,9 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import problem, trace
 from service.api.body import Body
-from service.api.context import Context, Timing
-from service.api.request_log import RequestLog
-from service.api.spans import make_spans
+from service.api.context import Context
+from service.api.timing import Timing
 from service.metrics import UNMATCHED
 
 log = logging.getLogger("tagwerk.api")
@@ -25,16 +23,12 @@ class Envelope:
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app = app
         self._context = context
-        settings = context.settings
-        quiet = settings.log_level in ("warning", "error") or not settings.log_requests
-        self._log = context.log = None if quiet else RequestLog(settings)
-        self._spans = make_spans()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one connection event of ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            await self._close()  # the app lives as long as its lifespan event
+            await self._context.ledger.close()  # the app lives as long as its lifespan event
             return
         timing = Timing(time.monotonic())
         headers = dict(scope["headers"])
@@ -80,14 +74,4 @@ class Envelope:
                 guard.leave(key)
             route = getattr(scope.get("route"), "path", UNMATCHED)
             status = state.get("refused", status)  # by the connection, of what did not arrive
-            self._context.metrics.answered(route, status, time.monotonic() - timing.started)
-            if self._spans is not None:
-                ids = self._spans.record(ids, headers, scope["method"], route, status, timing)
-            if self._log is not None:
-                self._log.note(ids, scope["method"], route, status, timing)
-
-    async def _close(self) -> None:
-        if self._log is not None:
-            self._log.write()
-        if self._spans is not None:
-            await asyncio.to_thread(self._spans.close)
+            self._context.ledger.note(ids, headers, scope["method"], route, status, timing)

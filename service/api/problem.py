@@ -14,7 +14,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from service import errors
-from service.api.context import Timing, timing_of
+from service.api.context import timing_of
+from service.api.timing import Timing
 
 MEDIA_TYPE = "application/problem+json"
 

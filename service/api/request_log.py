@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from service.api.context import Timing
+from service.api.timing import Timing
 from service.api.trace import RequestIds
 from service.logs import moment
 from service.settings import Settings

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from service.api.context import Timing
+from service.api.timing import Timing
 from service.api.trace import RequestIds
 
 if TYPE_CHECKING:

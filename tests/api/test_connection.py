@@ -16,6 +16,9 @@ from typing import BinaryIO
 import pytest
 import uvloop
 from fastapi import Request
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.body import Body
@@ -23,8 +26,10 @@ from service.api.connection import PIECE_BYTES, Connection, Gathering
 from service.api.context import Context
 from service.api.disconnect import while_client_waits
 from service.api.server import Server
+from service.api.spans import Spans
 from service.errors import ClientGone, Overloaded
 from tests.api.scene import made_context
+from tests.api.test_request_log import TRACE
 from tests.e2e.test_server import wait_until
 
 LIMITS = {"receive_timeout_seconds": 0.3, "max_header_bytes": 1024, "keep_alive_seconds": 1}
@@ -169,6 +174,21 @@ def test_a_request_before_the_door_is_refused_unread_and_the_connection_goes_on(
     wait_until(
         lambda: answered(context) - before == {("/classify", "429"): 4, ("/classify", "200"): 2, ("/livez", "200"): 1}
     )
+
+
+def test_a_request_before_the_door_is_logged_and_a_span_too(context, address, monkeypatch):
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(context.ledger, "_spans", Spans(provider))
+    lines = []
+    monkeypatch.setattr(context.ledger._log, "note", lambda ids, *rest: lines.append((ids.trace, *rest[:3])))
+    with shut(context):
+        parent = f"traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\n".encode()
+        assert b" 429 " in talk(address, CLASSIFY + parent + b"Content-Length: 1\r\n\r\n")
+    (span,) = exporter.get_finished_spans()
+    assert (span.name, span.attributes["http.response.status_code"]) == ("POST /classify", 429)
+    assert format(span.context.trace_id, "032x") == TRACE
+    assert lines == [(TRACE, "POST", "/classify", 429)]
 
 
 def test_who_is_slow_to_send_takes_no_room(context, address):

@@ -11,9 +11,10 @@ import httpx
 
 from service.api import generate as generation
 from service.api.call import Call
-from service.api.context import Context, Timing
+from service.api.context import Context
 from service.api.problem import Problem
 from service.api.schemas import GenerateRequest
+from service.api.timing import Timing
 from service.engine.protocol import ModelState, Sampled, State
 from service.metrics import Metrics
 from service.settings import Settings

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from service.api.context import Timing
 from service.api.spans import ENDPOINTS, Spans, make_spans
+from service.api.timing import Timing
 from service.api.trace import RequestIds
 from tests.api.scene import scene
 from tests.api.test_request_log import HEADERS, TRACE
