@@ -51,7 +51,9 @@ def locust(host: str, asked: list, *options: str, enough: int = 20) -> tuple[int
 
 def test_a_run_asks_all_endpoints_in_lengths_that_differ():
     with answering(200) as (host, asked):
-        status, printed = locust(host, asked, "--mix", "tag=1,classify=1,generate=1", "--most-p99-ms", "60000")
+        status, printed = locust(
+            host, asked, "--mix", "tag=1,classify=1,generate=1", "--most-p99-ms", "60000", enough=100
+        )
     assert status == 0, printed
     assert {path for path, _ in asked} == {"/tag", "/classify", "/generate"}
     assert len({len(body["text"].split()) for path, body in asked if path == "/tag"}) > 1
