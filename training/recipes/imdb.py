@@ -10,7 +10,7 @@ recipe = above(
     longest=400,
     epochs=3,
     batch_tokens=6000,
-    taught_tokens=0,
     word_count=5,
+    sizes={"pairs": 2**20, "weighed": True},
     shipped=False,
 )

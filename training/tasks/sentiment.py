@@ -22,8 +22,9 @@ from training.cells import Tensor
 from training.config import Recipe
 from training.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, collate, in_length_order
 from training.lesson import Lesson
-from training.models.sentiment import SentimentClassifier, SentimentSizes
+from training.models.sentiment import SentimentClassifier, SentimentSizes, WordPairs, pair_ids
 from training.models.text_classifier import TextClassifier, TextClassifierSizes
+from training.naive_bayes import ratios
 from training.scorer import MACRO_RECALL, POLARITY, SST2, SST5, sentiment_accuracy
 from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
 
@@ -158,7 +159,17 @@ class Sentiment(Task):
         if self._lesson:
             table = model.reader.embedding.embeddings
             table.assign(self._lesson.embeddings(words, table.shape[1], EMBEDDING_SCALE))
+        if isinstance(model, SentimentClassifier) and model.word_pairs.ratios:
+            self._weigh(model.word_pairs)
         return model
+
+    def _weigh(self, word_pairs: WordPairs) -> None:
+        """Gives words and pairs the ratios of their counts in positive and negative texts of the train split."""
+        polar = [(e.inputs["word_ids"], int(e.targets["grade"]) - sst.NEUTRAL) for e in self._train]
+        texts = [(np.asarray(ids), side > 0) for ids, side in polar if side]
+        pairs = [(np.asarray(pair_ids(ids[None], word_pairs.rows)), positive) for ids, positive in texts]
+        for weights, seen in zip(word_pairs.ratios, (texts, pairs), strict=True):
+            weights.assign(ratios(seen, weights.shape[0])[:, None])
 
     def examples(self, split: str) -> list[Example]:
         """Returns the phrases of train, each once, or the sentences of dev or test, with their grades."""
