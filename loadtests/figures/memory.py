@@ -44,19 +44,28 @@ class Memory:
 
 
 def memory(pid: int) -> Memory:
-    """Returns the memory of a process, its part of what it shares."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    """Returns the memory of a process, its part of what it shares; none of one that has ended."""
+    lines = _read(pid, "smaps_rollup").splitlines()
     sizes = {name: 1024 * int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines[1:])}
-    return Memory(files=sizes["Pss_File"], others=sizes["Pss"] - sizes["Pss_File"])
+    files = sizes.get("Pss_File", 0)
+    return Memory(files=files, others=sizes.get("Pss", 0) - files)
 
 
 def processes(pid: int) -> list[int]:
     """Returns a process and all that descend from it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    children = _read(pid, f"task/{pid}/children").split()
     return [pid, *(each for child in children for each in processes(int(child)))]
 
 
 def name_of(pid: int) -> str:
-    """Returns what a process of the service is: `serve`, `api` or `engine`."""
-    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    """Returns what a process of the service is: `serve`, `api` or `engine`; nothing of one that has ended."""
+    words = _read(pid, "cmdline").split("\0")
     return words[words.index("service") + 1] if "service" in words else words[0]
+
+
+def _read(pid: int, name: str) -> str:
+    """Returns what the kernel says of a process, nothing where it has ended since it was listed."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

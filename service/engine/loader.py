@@ -63,7 +63,7 @@ class Loader:
         step_times = StepTimes()
         for shape in first.shapes:
             if not self._stopped():
-                self.time_step(version, model, step_times, shape)
+                self.time_step(version, model, step_times, shape, 1 if in_haste else TIMINGS)
         return Sequences(model, first, grid, step_times, executables, grid.expected_padding(manifest.lengths))
 
     def count(self, version: ModelVersion, shapes: Iterable[tuple[int, int]]) -> int:
@@ -79,12 +79,17 @@ class Loader:
         return count
 
     def time_step(
-        self, version: ModelVersion, model: SequenceModel, step_times: StepTimes, shape: tuple[int, int]
+        self,
+        version: ModelVersion,
+        model: SequenceModel,
+        step_times: StepTimes,
+        shape: tuple[int, int],
+        timings: int = TIMINGS,
     ) -> None:
-        """Measures a step of a shape that is compiled."""
+        """Measures a step of a shape that is compiled: the least of so many."""
         inputs = pad([], version.manifest.endpoint.inputs, shape).inputs
         seconds = []
-        for _ in range(TIMINGS):
+        for _ in range(timings):
             started = self._clock()
             model.run(inputs)
             seconds.append(self._clock() - started)

@@ -38,8 +38,8 @@ class Grid:
 
     @property
     def coarse(self) -> "Grid":
-        """A part of the grid that holds whatever all of it holds: its largest B, every other T."""
-        return Grid(self.batch_sizes[-1:], self.lengths[::-2][::-1])
+        """A part of the grid that holds whatever all of it holds: its largest B, every fourth T."""
+        return Grid(self.batch_sizes[-1:], self.lengths[::-4][::-1])
 
     def expected_padding(self, counts: Mapping[int, int]) -> float:
         """Returns the share of padding in the rows of sequences, `counts` of each length; filler rows come on top."""

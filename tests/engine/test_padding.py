@@ -55,6 +55,6 @@ def test_expected_padding_is_that_of_the_rows_of_a_corpus():
 
 
 def test_a_coarse_grid_holds_whatever_all_of_it_holds():
-    assert Grid((1, 4, 16), (4, 8, 12, 16)).coarse == Grid((16,), (8, 16))
-    assert Grid((1, 4), (4, 8, 12)).coarse == Grid((4,), (4, 12))
+    assert Grid((1, 4, 16), (4, 8, 12, 16, 20, 24)).coarse == Grid((16,), (8, 24))
+    assert Grid((1, 4), (4, 8, 12)).coarse == Grid((4,), (12,))
     assert Grid((1,), (4,)).coarse == Grid((1,), (4,))

@@ -12,7 +12,7 @@ from service.settings import Settings
 from tests.engine.test_engines import until
 from tests.fakes import Device, Echo, failing, version_of
 
-SETTINGS = Settings(batch_sizes=(1, 2, 4), length_buckets=(4, 8, 16))
+SETTINGS = Settings(batch_sizes=(1, 2, 4), length_buckets=(4, 6, 8, 12, 16))
 COARSE = [(4, 4), (4, 16)]
 TAGGER = ModelKey("tagger", "1")
 
@@ -72,8 +72,9 @@ def test_it_serves_in_the_largest_batch_size_until_the_others_are_loaded_and_tim
         async with asyncio.timeout(10):
             while not await small():
                 pass
-        assert compiled(metrics) == 9
-        assert {(rows, length) for rows in (1, 2) for length in (4, 8, 16)} <= set(device.shapes), "all were timed"
+        assert compiled(metrics) == 15
+        small_batches = {(rows, length) for rows in (1, 2) for length in SETTINGS.length_buckets}
+        assert small_batches <= set(device.shapes), "all were timed"
         await engine.close()
 
     asyncio.run(test())
