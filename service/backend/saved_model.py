@@ -31,7 +31,7 @@ class TensorFlowBackend:
         # TensorFlow makes its threads when it first runs something. They have the priority of the thread that makes
         # them, which is to be that of those who serve: models may be loaded with less.
         with tf.device(self._device):
-            tf.function(lambda x: x + 1.0, jit_compile=True)(tf.zeros([2]))
+            tf.function(lambda x: x + 1.0, jit_compile=True, autograph=False)(tf.zeros([2]))
 
     @property
     def device(self) -> str:
@@ -120,7 +120,7 @@ class TensorFlowSequenceModel:
             return outputs
 
         specs = {name: tensor_spec(name, spec.axes, spec.dtype) for name, spec in self._step.inputs.items()}
-        self._compiled = tf.function(compute, jit_compile=True).get_concrete_function(**specs)
+        self._compiled = tf.function(compute, jit_compile=True, autograph=False).get_concrete_function(**specs)
 
     def warm_up(self, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Compiles and runs each shape; yields each (B, T) when it is done."""
@@ -177,7 +177,7 @@ class TensorFlowGenerationModel:
             "position": tf.TensorSpec([None], tf.int64, "position"),
         }
         state = tf.TensorSpec([None, self._state_size], tf.float32, "state")
-        self._step = tf.function(step, jit_compile=True).get_concrete_function(state=state, **self._specs)
+        self._step = tf.function(step, jit_compile=True, autograph=False).get_concrete_function(state=state, **self._specs)
 
     def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Makes the states of that many slots, compiles and runs each shape; yields each (B, T) when it is done."""

@@ -37,7 +37,7 @@ class WordMemory:
             return project(**inputs)["projected"]
 
         cells = tf.TensorSpec([None, sum(cast(list[int], list(self._widths.values())))], tf.int32)
-        self._read = tf.function(read, jit_compile=True).get_concrete_function(cells)
+        self._read = tf.function(read, jit_compile=True, autograph=False).get_concrete_function(cells)
         self._cell_width = cells.shape[1]
 
     def prepare(self, inputs: Tensors) -> Tensors:
