@@ -177,7 +177,9 @@ class TensorFlowGenerationModel:
             "position": tf.TensorSpec([None], tf.int64, "position"),
         }
         state = tf.TensorSpec([None, self._state_size], tf.float32, "state")
-        self._step = tf.function(step, jit_compile=True, autograph=False).get_concrete_function(state=state, **self._specs)
+        self._step = tf.function(step, jit_compile=True, autograph=False).get_concrete_function(
+            state=state, **self._specs
+        )
 
     def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Makes the states of that many slots, compiles and runs each shape; yields each (B, T) when it is done."""
