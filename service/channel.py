@@ -14,12 +14,12 @@ from service.engine.protocol import ModelKey, ModelState
 class Load(msgspec.Struct, tag=True, frozen=True):
     """Supervisor, first of all: the versions to load, and whether another engine serves meanwhile.
 
-    Or whether one that served them has died, so that clients wait for this one.
+    In haste those that served in an engine that has died, since clients wait for this one.
     """
 
     versions: tuple[ModelKey, ...]
     beside_another: bool
-    in_haste: bool = False
+    in_haste: tuple[ModelKey, ...] = ()
 
 
 class Direct(msgspec.Struct, tag=True, frozen=True):

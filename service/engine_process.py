@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +19,7 @@ from service.backend.cache import compiling_alone, keep_executables
 from service.channel import Direct, Load, Loaded, Retire, line, word
 from service.engine.local import LocalEngine
 from service.engine.patience import Call, call_here, call_patiently
-from service.engine.protocol import Engine, ModelState, State
+from service.engine.protocol import Engine, ModelKey, ModelState, State
 from service.engine.server import EngineServer
 from service.engine.sharing import SharingEngine
 from service.errors import ArtifactError
@@ -146,7 +146,7 @@ def make_engine(
     versions: Sequence[ModelVersion],
     metrics: Metrics,
     call: Call = call_here,
-    in_haste: bool = False,
+    in_haste: Collection[ModelKey] = (),
 ) -> LocalEngine:
     """Returns an engine on TensorFlow, not started; `call` says with what patience it loads, see also `Driver.load`."""
 
@@ -155,6 +155,7 @@ def make_engine(
         if settings.xla_cache:
             keep_executables(Path(settings.xla_cache))
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # XLA does not use it, and it says so at every start
+        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # which is not there: or TensorFlow imports Keras, a second
         backend = call(lambda: import_module("service.backend.saved_model"))  # TensorFlow: seconds
         made: Backend = backend.TensorFlowBackend(settings.device, settings.device_threads)
         return made

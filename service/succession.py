@@ -44,7 +44,8 @@ class EngineProcess:
         """Starts the process, or starts it again."""
         if self._channel is not None:
             self._channel.close()
-        served, self.loaded = self.loaded is not None, None
+        served = () if self.loaded is None else tuple(self.ready)
+        self.loaded = None
         self._channel = channel = Channel()
         files = (self.door.fileno(), channel.other_end.fileno())
         self.child.start(files, "--socket", str(files[0]), "--channel", str(files[1]))

@@ -38,15 +38,18 @@ class Device:
         self.busy = threading.Event()
         self.failure: Exception | None = None
         self.broken: set[str] = set()
+        self.unchecked: set[str] = set()
 
-    def load_sequence_model(self, folder: Path, manifest: Manifest) -> "Echo":
-        return Echo(self._checked(manifest))
+    def load_sequence_model(self, folder: Path, manifest: Manifest, checked: bool = False) -> "Echo":
+        return Echo(self._checked(manifest, checked))
 
-    def load_generation_model(self, folder: Path, manifest: Manifest) -> "Repeater":
-        return Repeater(self._checked(manifest))
+    def load_generation_model(self, folder: Path, manifest: Manifest, checked: bool = False) -> "Repeater":
+        return Repeater(self._checked(manifest, checked))
 
-    def _checked(self, manifest: Manifest) -> "Device":
-        if manifest.name in self.broken:
+    def _checked(self, manifest: Manifest, checked: bool) -> "Device":
+        if checked:
+            self.unchecked.add(manifest.name)
+        elif manifest.name in self.broken:
             raise ArtifactError(f"{manifest.name} is broken")
         return self
 

@@ -53,8 +53,8 @@ class Backend(Protocol):
     def device(self) -> str:
         """The device in words."""
 
-    def load_sequence_model(self, folder: Path, manifest: Manifest) -> SequenceModel:
-        """Loads a tagger or classifier and checks its goldens. Raises ArtifactError."""
+    def load_sequence_model(self, folder: Path, manifest: Manifest, checked: bool = False) -> SequenceModel:
+        """Loads a tagger or classifier; checks its goldens unless they have been. Raises ArtifactError."""
 
-    def load_generation_model(self, folder: Path, manifest: Manifest) -> GenerationModel:
-        """Loads a language model and checks its goldens. Raises ArtifactError."""
+    def load_generation_model(self, folder: Path, manifest: Manifest, checked: bool = False) -> GenerationModel:
+        """Loads a language model; checks its goldens unless they have been. Raises ArtifactError."""

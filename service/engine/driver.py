@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -57,7 +57,7 @@ class Driver:
         listener: Listener,
         clock: Callable[[], float] = time.monotonic,
         call: Call = call_here,
-        in_haste: bool = False,
+        in_haste: Collection[ModelKey] = (),
     ) -> None:
         self._settings = settings
         self._versions = {version.key: version for version in versions}
@@ -131,8 +131,8 @@ class Driver:
     def load(self) -> None:
         """Loads and compiles every model; a broken one is refused, the others serve. Raises ConfigurationError.
 
-        In haste, since clients wait and executables are in the cache, it is ready when each model has a coarse grid;
-        the rest is read while it serves.
+        One that is loaded in haste, since clients wait and its executables are in the cache, serves as soon as it has a
+        coarse grid; the rest is read meanwhile.
         """
         started = self._clock()
         backend = self._make_backend()
@@ -143,7 +143,7 @@ class Driver:
             log.info("loads and compiles %s", key)
             begun, before = self._clock(), resident_megabytes()
             try:
-                self._take_over(key, self._call(partial(loader.load, backend, version, self._in_haste)))
+                self._take_over(key, self._call(partial(loader.load, backend, version, key in self._in_haste)))
             except (ArtifactError, DeviceFailed) as error:
                 self.models[key] = ModelState(key, State.REFUSED, str(error))
                 log.error("refused %s: %s", key, error)
@@ -161,7 +161,8 @@ class Driver:
                 log.info("ready on %s: %s; %s", backend.device, serves or "no model", cost)
         if self._in_haste:
             loader = Loader(self._settings, self._metrics, self._clock, lambda: self.state is not State.READY)
-            self._rest = Rest(loader, self._versions, self._sequences, self._take_rest)
+            coarse = {key: model for key, model in self._sequences.items() if model.loaded != model.grid}
+            self._rest = Rest(loader, self._versions, coarse, self._take_rest)
 
     def run(self) -> None:
         """Works until drained."""

@@ -49,13 +49,16 @@ class Loader:
         self._stopped = stopped
 
     def load(self, backend: Backend, version: ModelVersion, in_haste: bool = False) -> Sequences | Generator:
-        """Loads a version; in haste, the few shapes in which all can run. Raises ArtifactError."""
+        """Loads a version. In haste, where it has served before: the few shapes in which all can run, and no goldens.
+
+        Raises ArtifactError.
+        """
         settings, manifest = self._settings, version.manifest
         if manifest.task == "generate":
-            generator = backend.load_generation_model(version.folder, manifest)
+            generator = backend.load_generation_model(version.folder, manifest, checked=in_haste)
             slots = Slots(settings.slots, settings.prefill_tokens, MAX_WAITING_STREAMS)
             return Generator(generator, slots, self.count(version, generator.warm_up(settings.slots, slots.shapes)))
-        model = backend.load_sequence_model(version.folder, manifest)
+        model = backend.load_sequence_model(version.folder, manifest, checked=in_haste)
         own = manifest.task == "lemmatize"  # its lengths count characters
         grid = Grid(settings.batch_sizes, (not own and settings.length_buckets) or manifest.length_buckets)
         first = grid.coarse if in_haste else grid

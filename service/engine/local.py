@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ class LocalEngine:
         clock: Callable[[], float] = time.monotonic,
         loading: Callable[[Callable[[], bool]], AbstractContextManager[None]] = lambda stopped: nullcontext(),
         call: Call = call_here,
-        in_haste: bool = False,
+        in_haste: Collection[ModelKey] = (),
     ) -> None:
         """Models are loaded in the context of `loading`, which learns whether the engine is told to stop meanwhile.
 

@@ -48,7 +48,7 @@ class Judge:
 class Court(Device):
     """A device whose classifiers are judges."""
 
-    def load_sequence_model(self, folder: Path, manifest: Manifest) -> Any:
+    def load_sequence_model(self, folder: Path, manifest: Manifest, checked: bool = False) -> Any:
         return Judge(self)
 
 

@@ -211,6 +211,7 @@ def test_goldens_that_differ_refuse_the_model(backend, tmp_path):
     (folder / "goldens.jsonl").write_text(lines[0].replace("0.", "0.1", 1) + "\n")
     with pytest.raises(ArtifactError, match="golden 1: probabilities is not what training computed"):
         backend.load_sequence_model(folder, version.manifest)
+    backend.load_sequence_model(folder, version.manifest, checked=True)
     (folder / "saved_model").unlink()
     with pytest.raises(ArtifactError, match="cannot be loaded"):
         backend.load_sequence_model(folder, version.manifest)

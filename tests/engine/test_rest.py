@@ -6,8 +6,9 @@ import threading
 import numpy as np
 
 from service.engine.local import LocalEngine
-from service.engine.protocol import Inference, ModelKey
+from service.engine.protocol import Inference, ModelKey, State
 from service.metrics import Metrics
+from service.registry import ModelVersion
 from service.settings import Settings
 from tests.engine.test_engines import until
 from tests.fakes import Device, Echo, failing, version_of
@@ -25,7 +26,8 @@ class SlowDevice(Device):
         self.more = threading.Event()
         self.broken_shapes = False
 
-    def load_sequence_model(self, folder, manifest):
+    def load_sequence_model(self, folder, manifest, checked=False):
+        super().load_sequence_model(folder, manifest, checked)
         return SlowEcho(self)
 
 
@@ -42,8 +44,8 @@ def request(length: int) -> Inference:
     return Inference(TAGGER, [{"ids": np.arange(length, dtype=np.int32)}], deadline=1e9)
 
 
-def hasty(device: Device, metrics: Metrics) -> LocalEngine:
-    return LocalEngine(SETTINGS, [version_of("tagger")], lambda: device, metrics, in_haste=True)
+def hasty(device: Device, metrics: Metrics, *others: ModelVersion) -> LocalEngine:
+    return LocalEngine(SETTINGS, [version_of("tagger"), *others], lambda: device, metrics, in_haste=[TAGGER])
 
 
 def compiled(metrics: Metrics) -> float:
@@ -105,5 +107,26 @@ def test_it_can_end_while_it_loads_the_others():
         device.more.set()
         await closing
         assert not any(thread.name == "rest" for thread in threading.enumerate())
+
+    asyncio.run(test())
+
+
+def test_only_what_served_before_is_loaded_in_haste():
+    """A version whose goldens were wrong before is not taken for checked."""
+
+    async def test():
+        device, metrics = SlowDevice(), Metrics()
+        device.broken.add("stranger")
+        device.more.set()
+        engine = hasty(device, metrics, version_of("stranger"), version_of("fellow"))
+        await engine.start(lambda: None)
+        assert device.unchecked == {"tagger"}
+        assert metrics.registry.get_sample_value("tagwerk_compilations_total", {"model": "fellow"}) == 15
+        assert {str(model.key): model.state for model in engine.models()} == {
+            "tagger/1": State.READY,
+            "stranger/1": State.REFUSED,
+            "fellow/1": State.READY,
+        }
+        await engine.close()
 
     asyncio.run(test())
