@@ -54,7 +54,7 @@ bench: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.bench
 
 bench-peers: $(DEV)/installed peers
-	$(DEV)/bin/python -m loadtests.bench --peers plain mosec litserve bentoml ray --endpoints tag
+	$(DEV)/bin/python -m loadtests.bench --peers plain mosec litserve bentoml ray --endpoints tag classify
 
 bench-runtimes: $(RUNTIMES)/installed
 	$(RUNTIMES)/bin/python -m loadtests.runtimes

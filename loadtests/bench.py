@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from loadtests.agreement import check_agreement
@@ -72,12 +73,11 @@ def meet(
 ) -> Iterator[Row]:
     """Yields what is measured against one opponent: each endpoint that it has, at each number of clients."""
     opponent = OPPONENTS[name]
-    shared = [endpoint for endpoint in endpoints if endpoint in opponent.endpoints]
-    if not shared:
-        return
-    say(f"starting {name}")
-    with running(opponent.start) as other:
-        for endpoint in shared:
+    for endpoint in endpoints:
+        if endpoint not in opponent.endpoints:
+            continue
+        say(f"starting {name}")
+        with running(partial(opponent.start, endpoint)) as other:
             targets = {SERVICE: f"{service.address}/{endpoint}"}
             targets |= {
                 f"{name} {kind}".strip(): f"{other.address}/{path}{endpoint}" for kind, path in opponent.kinds.items()

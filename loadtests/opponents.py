@@ -1,15 +1,16 @@
 """Who is measured against this service, and how each is started."""
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loadtests.servers import Server, free_port
+from loadtests.traffic import bodies
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".venv-peers" / "bin"  # made by `make peers`
-READY = b'{"text": "Ready?"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +21,23 @@ class Opponent:
     """
 
     command: Callable[[str], Sequence[str]]  # from the port
-    endpoints: Sequence[str] = ("tag",)
+    endpoints: Sequence[str] = ("tag", "classify")
     kinds: Mapping[str, str] = field(default_factory=lambda: {"": ""})
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def start(self, folder: Path) -> Server:
-        """Starts it, with its log and its temporary files in that folder. Raises RuntimeError where it is missing."""
+    def start(self, endpoint: str, folder: Path) -> Server:
+        """Starts it for one of its endpoints, with its log and its temporary files in that folder.
+
+        Raises RuntimeError where it is missing.
+        """
         port = free_port()
         command = self.command(str(port))
         if not Path(command[0]).exists():
             raise RuntimeError(f"{command[0]} is missing; `make peers` makes the peers' environment")
-        environment = {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), **self.environment}
-        ready = next(iter(self.kinds.values())) + "tag"
-        return Server(command, f"127.0.0.1:{port}", f"/{ready}", READY, environment, folder / "log")
+        environment = {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "PEER_ENDPOINT": endpoint, **self.environment}
+        ready = f"/{next(iter(self.kinds.values()))}{endpoint}"
+        body = json.dumps(bodies(endpoint)[0]).encode()
+        return Server(command, f"127.0.0.1:{port}", ready, body, environment, folder / "log")
 
 
 def plain(port: str) -> list[str]:
@@ -48,7 +53,7 @@ def module(name: str) -> Callable[[str], list[str]]:
 
 def bentoml(port: str) -> list[str]:
     """Returns BentoML's own command."""
-    service = "loadtests.peers.bentoml_service:TagService"
+    service = "loadtests.peers.bentoml_service:Batches"
     return [str(PEERS / "bentoml"), "serve", service, "--host", "127.0.0.1", "--port", port]
 
 

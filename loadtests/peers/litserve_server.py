@@ -12,19 +12,19 @@ from typing import Any
 import litserve
 from fastapi import Response
 
-from loadtests.peers.tagger import MOST, Tagger
+from loadtests.peers.answers import ENDPOINT, MOST, Answers
 from service.api.encoding import to_json
 
 WORKERS = 2
 WAIT_SECONDS = 0.001
 
 
-class TagAPI(litserve.LitAPI):
-    """Tags batches."""
+class Batches(litserve.LitAPI):
+    """Answers batches."""
 
     def setup(self, device: str) -> None:
         """Loads the model, in a worker."""
-        self.tagger = Tagger(of=WORKERS)
+        self.answers = Answers(of=WORKERS)
 
     def decode_request(self, request: dict[str, Any]) -> str:
         """Returns the text of a request."""
@@ -32,7 +32,7 @@ class TagAPI(litserve.LitAPI):
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """Returns the answer to each text."""
-        return self.tagger(texts)
+        return self.answers(texts)
 
     def encode_response(self, output: dict[str, Any]) -> Response:
         """Encodes an answer in the worker; FastAPI's own way from a dictionary is slower."""
@@ -42,7 +42,7 @@ class TagAPI(litserve.LitAPI):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=8000)
-    api = TagAPI(max_batch_size=MOST, batch_timeout=WAIT_SECONDS, api_path="/tag")
+    api = Batches(max_batch_size=MOST, batch_timeout=WAIT_SECONDS, api_path=f"/{ENDPOINT}")
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=WORKERS)
     server.run(
         host="127.0.0.1",

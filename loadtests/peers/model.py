@@ -1,4 +1,4 @@
-"""The tagger as all peers with dynamic batching run it: the SavedModel, compiled for a closed grid of shapes.
+"""A model as all peers with dynamic batching run it: the SavedModel, compiled for a closed grid of shapes.
 
 What a batcher gives is cut into those shapes by step times that are measured at warm-up. `PEER_WORDS=1` gives a peer
 the service's memory of words as well, which nobody who serves a SavedModel has: the comparison is then of what is
@@ -20,11 +20,11 @@ TIMED_RUNS = 5
 
 
 class Model:
-    """The tagger in XLA's executables. The best labels and their probabilities are taken in the step."""
+    """The tagger or classifier in XLA's executables. A tagger's best labels are taken in the step."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: str) -> None:
         """Compiles and times all shapes, which takes a minute."""
-        settings, version = load_settings(), version_for("tag")
+        settings, version = load_settings(), version_for(task)
         manifest = version.manifest
         if not os.environ.get("PEER_WORDS"):
             manifest = manifest.model_copy(update={"endpoints": {manifest.endpoint_name: manifest.endpoint}})
@@ -38,7 +38,7 @@ class Model:
         self._cut = Cuts(grid, {shape: self._measure(shape) for shape in grid.shapes})
 
     def __call__(self, examples: Sequence[Tensors]) -> list[Tensors]:
-        """Runs sequences, each word_ids [T] and char_ids [T, C]; returns their outputs in the same order, each [T]."""
+        """Runs sequences, each word_ids [T] and what else the model reads; returns their outputs in the same order."""
         outputs: list[Tensors] = [{}] * len(examples)
         for places, shape in self._cut([len(example["word_ids"]) for example in examples]):
             for place, output in zip(places, self._run([examples[p] for p in places], shape), strict=True):

@@ -10,23 +10,23 @@ from typing import Any
 
 from mosec import Server, Worker
 
-from loadtests.peers.tagger import MOST, Tagger
+from loadtests.peers.answers import ENDPOINT, MOST, Answers
 from service.api.encoding import to_json
 
 WORKERS = 2
 WAIT_MILLISECONDS = 1
 
 
-class Tag(Worker):
-    """Tags batches."""
+class Batches(Worker):
+    """Answers batches."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tagger = Tagger(of=WORKERS)
+        self.answers = Answers(of=WORKERS)
 
     def forward(self, data: Sequence[Any]) -> list[dict[str, Any]]:
         """Takes the bodies of requests."""
-        return self.tagger([body["text"] for body in data])
+        return self.answers([body["text"] for body in data])
 
     def serialize(self, data: dict[str, Any]) -> bytes:
         """Encodes an answer; mosec itself indents its JSON."""
@@ -36,6 +36,6 @@ class Tag(Worker):
 if __name__ == "__main__":
     server = Server()
     server.append_worker(
-        Tag, num=WORKERS, max_batch_size=MOST, max_wait_time=WAIT_MILLISECONDS, timeout=30, route="/tag"
+        Batches, num=WORKERS, max_batch_size=MOST, max_wait_time=WAIT_MILLISECONDS, timeout=30, route=f"/{ENDPOINT}"
     )
     server.run()

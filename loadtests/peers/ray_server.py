@@ -14,7 +14,7 @@ from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
-from loadtests.peers.tagger import MOST, Tagger
+from loadtests.peers.answers import ENDPOINT, MOST, Answers
 from service.api import encoding
 
 REPLICAS = 2
@@ -22,21 +22,21 @@ WAIT_SECONDS = 0.001
 
 
 @serve.deployment(num_replicas=REPLICAS, max_ongoing_requests=256, ray_actor_options={"num_cpus": 1})
-class Tag:
-    """Tags batches."""
+class Batches:
+    """Answers batches."""
 
     def __init__(self) -> None:
-        self.tagger = Tagger(of=REPLICAS)
+        self.answers = Answers(of=REPLICAS)
 
     @serve.batch(max_batch_size=MOST, batch_wait_timeout_s=WAIT_SECONDS)
-    async def tag(self, texts: list[str]) -> list[dict[str, Any]]:
+    async def answer(self, texts: list[str]) -> list[dict[str, Any]]:
         """Returns the answer to each text."""
-        return self.tagger(texts)
+        return self.answers(texts)
 
     async def __call__(self, request: Request) -> Response:
         """Answers a request."""
         body = await request.json()
-        return Response(encoding.to_json(await self.tag(body["text"])), media_type="application/json")
+        return Response(encoding.to_json(await self.answer(body["text"])), media_type="application/json")
 
 
 if __name__ == "__main__":
@@ -47,4 +47,4 @@ if __name__ == "__main__":
         http_options={"host": "127.0.0.1", "port": parser.parse_args().port},
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
-    serve.run(Tag.bind(), route_prefix="/tag", blocking=True)
+    serve.run(Batches.bind(), route_prefix=f"/{ENDPOINT}", blocking=True)

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.peers.model import Model
-from loadtests.peers.texts import Texts
+from loadtests.peers.texts import TEXTS
 from service.settings import load_settings
 
+ENDPOINT = os.environ.get("PEER_ENDPOINT", "tag")  # or "classify": what the peer serves
 MOST = load_settings().batch_sizes[-1]  # requests in a batch
 
 
-class Tagger:
-    """Tags batches of texts."""
+class Answers:
+    """Tags batches of texts, or judges them."""
 
     def __init__(self, of: int) -> None:
         """Loads and warms up the model, and waits for the other workers, `of` of them altogether."""
-        self._texts = Texts()
-        self._model = Model()
+        self._texts = TEXTS[ENDPOINT]()
+        self._model = Model(ENDPOINT)
         wait_for_others(of)
 
     def __call__(self, batch: Sequence[str]) -> list[dict[str, Any]]:
