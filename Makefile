@@ -1,16 +1,18 @@
 # make serve         the service, with the models in model_store/
-# make check         formatting, lint, types
-# make test          the tests; those of the page in a browser where there is a Chromium
+# make format        formats, and fixes what the linter can
+# make check         formatting, lint, types, the direction of the imports
+# make test          the tests, two at a time; those of the page in a browser where there is a Chromium. REQUIRE_ALL=1 skips none
 # make page-test     those of the page alone, which need Chromium
 # make screenshot    docs/page.png, the picture of the page
-# make bench         this service and a plain FastAPI app, on the same models
-# make bench-peers   this service and mosec, LitServe, BentoML and Ray Serve, too
+# make bench         this service and a plain FastAPI app, on the same models (5 minutes)
+# make bench-peers   this service and mosec, LitServe, BentoML and Ray Serve (15 minutes)
 # make bench-runtimes  the tagger's step in TensorFlow, ONNX Runtime, OpenVINO and PyTorch
-# make figures       its latencies under several loads, padding, memory
+# make figures       its starts, latencies under several loads, padding, memory, each beside what it may be (15 minutes)
 # make loadtest      half a minute of Locust with limits; HOST=http://... for a service that runs, USERS=64, SECONDS=300
 # make ramp          a load that rises through saturation, with a report (7 minutes)
 # make soak          MINUTES=30 of the same load, with a report: memory, file descriptors and threads stay
-# make chaos         kills, stops and abuses the real service, and accounts for every request (10 minutes)
+# make chaos         kills, stops, attacks and abuses the real service, and accounts for every request (14 minutes)
+# make fuzz          10 000 mutated requests to every endpoint, and bytes that are no HTTP; CASES=500, SEED=2 (5 minutes)
 # make containers-lint  Dockerfile, compose file and Prometheus' rules, with what runs them (needs Docker)
 # make containers-test  builds the images, brings each way to run up, breaks it, takes it down (needs Docker; 10 minutes)
 # make swaps         what a change of model versions costs: latency meanwhile, memory
@@ -25,20 +27,29 @@ SERVE := .venv
 DEV := .venv-dev
 PEERS := .venv-peers
 RUNTIMES := .venv-runtimes
+EXECUTABLES = $${TAGWERK_XLA_CACHE-.cache/xla}
 
-.PHONY: serve check test page-test screenshot bench bench-peers bench-runtimes figures swaps loadtest ramp soak chaos audit sbom peers containers-lint \
+.PHONY: help serve format check test page-test screenshot bench bench-peers bench-runtimes figures swaps loadtest ramp soak chaos fuzz audit sbom peers containers-lint \
 	containers-test lock clean
 
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
 serve: $(SERVE)/installed
-	TAGWERK_XLA_CACHE=$${TAGWERK_XLA_CACHE-.cache/xla} $(SERVE)/bin/tagwerk serve
+	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(SERVE)/bin/tagwerk serve
+
+format: $(DEV)/installed
+	$(DEV)/bin/ruff format .
+	$(DEV)/bin/ruff check --fix .
 
 check: $(DEV)/installed
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports --no-logo --cache-dir .cache/import-linter
 
 test: $(DEV)/installed
-	$(DEV)/bin/pytest
+	$(DEV)/bin/pytest --numprocesses 2
 
 page-test: $(DEV)/installed chromium
 	$(DEV)/bin/pytest tests/page tests/api/test_page.py
@@ -51,16 +62,16 @@ chromium: $(DEV)/installed
 	@$(DEV)/bin/python -m tests.page.chromium
 
 bench: $(DEV)/installed
-	$(DEV)/bin/python -m loadtests.bench
+	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(DEV)/bin/python -m loadtests.bench
 
 bench-peers: $(DEV)/installed peers
-	$(DEV)/bin/python -m loadtests.bench --peers plain mosec litserve bentoml ray --endpoints tag classify
+	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(DEV)/bin/python -m loadtests.bench --peers mosec litserve bentoml ray --endpoints tag classify
 
 bench-runtimes: $(RUNTIMES)/installed
 	$(RUNTIMES)/bin/python -m loadtests.runtimes
 
 figures: $(DEV)/installed
-	$(DEV)/bin/python -m loadtests.figures
+	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(DEV)/bin/python -m loadtests.figures
 
 loadtest: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.load $(if $(HOST),--host $(HOST)) --users $(or $(USERS),16) --seconds $(or $(SECONDS),30)
@@ -72,7 +83,10 @@ soak: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.figures soak --minutes $(or $(MINUTES),30)
 
 chaos: $(DEV)/installed
-	TAGWERK_XLA_CACHE=$${TAGWERK_XLA_CACHE-.cache/xla} $(DEV)/bin/python -m loadtests.chaos
+	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(DEV)/bin/python -m loadtests.chaos
+
+fuzz: $(DEV)/installed
+	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(DEV)/bin/python -m loadtests.fuzz --cases $(or $(CASES),10000) --seed $(or $(SEED),1)
 
 swaps: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.swaps

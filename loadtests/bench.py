@@ -3,115 +3,93 @@
     python -m loadtests.bench --peers plain mosec --endpoints tag
 
 The service and one of the others run at a time, and are loaded in turn, round by round, so that both see the same
-machine. The table says medians over the rounds, and how many times as many requests the service answered in each round
-as the other in the round beside it. Progress goes to stderr. The exit status is 1 where a request failed.
+machine. Each of the others first shows with how many processes it serves most, and has so many then. The table says
+medians over the rounds, and how many times as many requests the service answered in each round as the other in the
+round beside it. Progress goes to stderr. The exit status is 1 where a figure misses its bound (`loadtests/aims.py`) or
+a request failed.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from statistics import median
 
 from loadtests.agreement import check_agreement
-from loadtests.client import Measurement
+from loadtests.comparison import SERVICE, Row, compare, processor_figures, rate_of, table
+from loadtests.figures.base import SATURATION
 from loadtests.opponents import OPPONENTS
-from loadtests.rounds import figure, load, say
+from loadtests.rounds import figure, say
 from loadtests.servers import Server, running, start_service
+from loadtests.text import described
 
 ENDPOINTS = ("tag", "classify", "generate")
-SERVICE = "service"
-WARM_UP_SECONDS = 1.0
-
-HEADER = f"""\
-{"":16}{"requests/s":>12}{"":16}{"p50 ms":>12}{"p99 ms":>12}
-endpoint clients  ours other ratio     range  ours other  ours other other"""
+CALIBRATION_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table: the rounds of both servers, pair by pair."""
-
-    endpoint: str
-    clients: int
-    service: Sequence[Measurement]
-    other: Sequence[Measurement]
-    name: str  # of the other, and of the faster of its kinds of endpoints
-    errors: int
-
-    def __str__(self) -> str:
-        both = self.service, self.other
-        ratios = [s.requests_per_second / o.requests_per_second for s, o in zip(*both, strict=True)]
-        rates = [figure(median(m.requests_per_second for m in side)) for side in both]
-        p50 = [figure(median(m.p50_ms for m in side)) for side in both]
-        p99 = [figure(median(m.p99_ms for m in side)) for side in both]
-        span = f"{figure(min(ratios))}-{figure(max(ratios))}"
-        return (
-            f"{self.endpoint:8}{self.clients:8}{rates[0]:>6}{rates[1]:>6}{figure(median(ratios)):>6}{span:>10}"
-            f"{p50[0]:>6}{p50[1]:>6}{p99[0]:>6}{p99[1]:>6} {self.name}"
-        )
+def best_processes(name: str, endpoint: str, candidates: Sequence[int]) -> int:
+    """Returns with how many processes an opponent serves most at saturation."""
+    if len(candidates) == 1:
+        return candidates[0]
+    opponent, rates = OPPONENTS[name], {}
+    for processes in candidates:
+        with running(partial(opponent.start, endpoint, processes, False)) as other:
+            targets = [f"{other.address}/{path}{endpoint}" for path in opponent.kinds.values()]
+            rates[processes] = max(rate_of(target, SATURATION, CALIBRATION_SECONDS) for target in targets)
+        say(f"{name}, /{endpoint}, processes: {processes}: {figure(rates[processes])}/s")
+    return max(rates, key=lambda processes: rates[processes])
 
 
-def compare(endpoint: str, targets: Mapping[str, str], clients: int, rounds: int, seconds: float) -> Row:
-    """Loads all targets, the service's and all kinds of the other's, in turn, after a round that does not count."""
-    measured: dict[str, list[Measurement]] = {target: [] for target in targets}
-    errors = sum(load(target, clients, WARM_UP_SECONDS).errors for target in targets.values())
-    for number in range(1, rounds + 1):
-        for kind, target in targets.items():
-            measured[kind].append(load(target, clients, seconds))
-        rates = ", ".join(f"{kind} {figure(ms[-1].requests_per_second)}/s" for kind, ms in measured.items())
-        say(f"/{endpoint}, clients: {clients}, round {number} of {rounds}: {rates}")
-    errors += sum(m.errors for side in measured.values() for m in side)
-    service = measured.pop(SERVICE)
-    kind = max(measured, key=lambda kind: median(m.requests_per_second for m in measured[kind]))
-    return Row(endpoint, clients, service, measured[kind], kind, errors)
-
-
-def meet(
-    service: Server, name: str, endpoints: Sequence[str], client_counts: Sequence[int], rounds: int, seconds: float
-) -> Iterator[Row]:
-    """Yields what is measured against one opponent: each endpoint that it has, at each number of clients."""
+def meet(service: Server, name: str, options: argparse.Namespace) -> Iterator[Row]:
+    """Yields what is measured beside one opponent: each endpoint that it has, without and with a memory of words."""
     opponent = OPPONENTS[name]
-    for endpoint in endpoints:
+    processes = 0
+    for endpoint in options.endpoints:
         if endpoint not in opponent.endpoints:
             continue
-        say(f"starting {name}")
-        with running(partial(opponent.start, endpoint)) as other:
-            targets = {SERVICE: f"{service.address}/{endpoint}"}
-            targets |= {
-                f"{name} {kind}".strip(): f"{other.address}/{path}{endpoint}" for kind, path in opponent.kinds.items()
-            }
-            url, *others = (f"http://{target}" for target in targets.values())
-            say(f"/{endpoint}: {name} answers {check_agreement(endpoint, url, others)} requests like the service")
-            for clients in client_counts:
-                yield compare(endpoint, targets, clients, rounds, seconds)
+        processes = processes or best_processes(name, endpoint, options.processes)
+        for words in (False, True) if endpoint in opponent.word_memory else (False,):
+            memory = ", with a memory of words" if words else ""
+            say(f"starting {name} for /{endpoint}, processes: {processes}{memory}")
+            with running(partial(opponent.start, endpoint, processes, words)) as other:
+                targets = {SERVICE: f"{service.address}/{endpoint}"}
+                targets |= {kind: f"{other.address}/{path}{endpoint}" for kind, path in opponent.kinds.items()}
+                url, *others = (f"http://{target}" for target in targets.values())
+                say(f"it answers {check_agreement(endpoint, url, others)} requests like the service")
+                for clients in options.clients:
+                    own, kinds, errors = compare(service, targets, clients, options.rounds, options.seconds)
+                    rates = {kind: median(m.requests_per_second for m in side) for kind, side in kinds.items()}
+                    kind = max(rates, key=lambda each: rates[each])
+                    yield Row(endpoint, clients, name, kind, processes, words, own, kinds[kind], errors)
 
 
 def main() -> int:
     """Runs the comparison; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description="This service and others.")
-    parser.add_argument("--peers", nargs="+", choices=OPPONENTS, default=("plain",), help="whom to measure against")
+    parser.add_argument("--peers", nargs="+", choices=OPPONENTS, default=("plain",), help="what to measure beside")
     parser.add_argument("--endpoints", nargs="+", choices=ENDPOINTS, default=ENDPOINTS)
-    parser.add_argument("--clients", nargs="+", type=int, default=(1, 16, 64))
+    parser.add_argument("--clients", nargs="+", type=int, default=(SATURATION,))
+    parser.add_argument("--processes", nargs="+", type=int, default=(1, 2), help="how many the others may have")
     parser.add_argument("--rounds", type=int, default=4, help="rounds of each server at each number of clients")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a round")
     options = parser.parse_args()
     rows: list[Row] = []
     try:
-        say("starting the service, which compiles for a minute or two")
+        say("starting the service, which compiles for half a minute")
         with running(start_service) as service:
             for name in options.peers:
-                rows += meet(service, name, options.endpoints, options.clients, options.rounds, options.seconds)
+                rows += meet(service, name, options)
     except (RuntimeError, ValueError) as error:
         say(f"bench: {error}")
         return 1
     except KeyboardInterrupt:
         return 130
-    print(HEADER, *rows, sep="\n")
     errors = sum(row.errors for row in rows)
-    print(f"\nMedians of {options.rounds} rounds of {options.seconds:g} s each. Requests that failed: {errors}.")
-    return 1 if errors else 0
+    figures = [*(each for row in rows for each in row.figures()), *processor_figures(rows)]
+    print(f"The load: {described()}; closed loop; default requests, to which the service gives lemmas and others none.")
+    print(f"Medians of {options.rounds} rounds of {options.seconds:g} s each. Requests that failed: {errors}.\n")
+    print(table(rows), "", *figures, sep="\n")
+    return 1 if errors or not all(each.met for each in figures) else 0
 
 
 if __name__ == "__main__":

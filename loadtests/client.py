@@ -9,7 +9,8 @@ are due at random moments, as from many people who do not know of each other, an
 which the request was due, also where all clients were waiting then. With `--burst`, that many are due at once.
 
 The client shares the machine with the server that it measures, so it does little: requests are bytes made beforehand,
-answers are parsed by httptools and not read.
+but for the spelling of rare words (`loadtests.text`), and answers are parsed by httptools and not read. Two runs
+with the same `--seed` send the same requests.
 """
 
 import argparse
@@ -22,11 +23,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import cycle, islice
+from itertools import islice
 
 import uvloop
 
-from loadtests.connection import Connection, Encoded, encode
+from loadtests.connection import Connection, Encoded, encode, repeated
 from loadtests.traffic import KINDS, requests
 
 MOST_PRECISE = 256  # connections: beyond that, what precise timers cost is taken from the server
@@ -186,6 +187,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, help="requests a second, at random moments; without it, a closed loop")
     parser.add_argument("--burst", type=int, default=1, help="with --rate, so many requests are due at once")
     parser.add_argument("--settling", type=float, default=0.0, help="seconds of the load before it counts")
+    parser.add_argument("--seed", type=int, help="of the spelling of rare words; without it, another each time")
     parser.add_argument("--requests", type=int, help="how many requests, where the time does not end the round first")
     options = parser.parse_args()
     address, _, path = options.target.partition("/")
@@ -193,7 +195,7 @@ def main() -> None:
     prefix, slash, traffic = path.rpartition("/")
     asked = requests(traffic)
     wire = (encode(address, prefix + slash, request) for request in asked)
-    encoded = cycle(list(wire)) if isinstance(asked, Sequence) else wire
+    encoded = repeated(list(wire), random.Random(options.seed)) if isinstance(asked, Sequence) else wire
 
     precise = options.rate is not None and options.clients <= MOST_PRECISE
 

@@ -2,31 +2,57 @@
 
 import asyncio
 import json
+import random
 import time
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple, Protocol, cast
 
 import httptools
 
+from loadtests.text import WORD, rare_words, spelling, stem
 from loadtests.traffic import Request
 
 
 class Encoded(NamedTuple):
-    """A request as it goes over the wire."""
+    """A request as it goes over the wire; `rare` are the parts of it that are spelled anew each time."""
 
     content: bytes
     timed: bool
+    rare: tuple[slice, ...] = ()
+
+    def respelled(self, letters: bytes) -> "Encoded":
+        """Returns the request in another spelling, see `loadtests.text.spelling`."""
+        if not self.rare:
+            return self
+        content = bytearray(self.content)
+        for part in self.rare:
+            content[part] = content[part].translate(letters)
+        return self._replace(content=bytes(content))
 
 
 def encode(host: str, prefix: str, request: Request) -> Encoded:
     """Returns a request to `http://{host}/{prefix}{endpoint}`, ready to be sent."""
-    content = json.dumps(request.body).encode()
+    body = json.dumps(request.body)
     head = [
         f"POST /{prefix}{request.endpoint} HTTP/1.1",
         f"Host: {host}",
         "Content-Type: application/json",
-        f"Content-Length: {len(content)}",
+        f"Content-Length: {len(body)}",
     ]
-    return Encoded("\r\n".join([*head, "", ""]).encode() + content, request.timed)
+    before = "\r\n".join([*head, "", ""])
+    found = (match for match in WORD.finditer(body) if match.group() in rare_words())
+    rare = tuple(stem(len(before) + match.start(), len(before) + match.end()) for match in found)
+    return Encoded((before + body).encode("ascii"), request.timed, rare)
+
+
+def repeated(requests: Sequence[Encoded], chance: random.Random) -> Iterator[Encoded]:
+    """Yields the requests over and over, from a random one on, their rare words spelled anew each time."""
+    begin = chance.randrange(len(requests))
+    while True:
+        letters = spelling(chance)
+        for request in chain(requests[begin:], requests[:begin]):
+            yield request.respelled(letters)
 
 
 class Load(Protocol):

@@ -14,12 +14,14 @@ from typing import Any
 
 import pydantic_core
 
+from loadtests.peers.texts import tagged_answer
 from loadtests.traffic import sentences
 from service.api import schemas
 from service.api.encoding import to_json
-from service.api.tag import TaggedText, as_json
+from service.api.tag import TaggedText, write_json
 from service.registry import newest
 from service.settings import load_settings
+from service.slices import finish
 from service.tasks.catalog import Tagging
 from service.tasks.tagging import Tag
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -44,17 +46,23 @@ def main() -> None:
     (version,) = (v for v in newest(load_settings().model_store) if v.manifest.task == "tag")
     task, tokenizer = Tagging(version, version.manifest.length_buckets[-1]), SpacyTokenizer()
     text = " ".join(islice(cycle(" ".join(sentences()).split()), WORDS))
-    tag = Tag("PROPN", "NNP", {"Number": "Sing"}, 0.987654, "word")
+    tag = Tag("PROPN", "NNP", {"Number": "Sing"}, 0.987654)
     split = tokenizer.sentences(text)
     tagged = TaggedText(text, split, [[tag] * len(sentence.tokens) for sentence in split])
 
     def build() -> dict[str, Any]:
-        return as_json(task, [tagged], "code_points")
+        return tagged_answer(task, text, split, tagged.tags)
+
+    request = schemas.TagRequest(text=[text])
+
+    def write() -> bytes:
+        return b"".join(finish(write_json(task, [tagged], request)))
 
     content = build()
     checked = schemas.TagAnswer.model_validate(content)
     encoders: dict[str, Callable[[], object]] = {
-        "msgspec, as served": lambda: to_json(content),
+        "as served: in pieces, from the tags on": write,
+        "msgspec": lambda: to_json(content),
         "pydantic_core.to_json": lambda: pydantic_core.to_json(content),
         "json": lambda: json.dumps(content, separators=(",", ":")).encode(),
         "Pydantic: a model that is there": lambda: checked.model_dump_json(exclude_none=True),
@@ -64,7 +72,8 @@ def main() -> None:
         "(beside it: splitting the text)": lambda: tokenizer.sentences(text),
         "(beside it: building the dict)": build,
     }
-    if json.loads(to_json(content)) != json.loads(checked.model_dump_json(exclude_unset=True)):
+    written = [json.loads(one) for one in (write(), to_json(content), checked.model_dump_json(exclude_unset=True))]
+    if written != [content] * 3:
         raise SystemExit("the encoders disagree")
     tokens = sum(len(sentence.tokens) for sentence in split)
     print(f"{tokens} tokens, {len(to_json(content)) / 1e6:.2f} MB of JSON; medians of {ROUNDS} turns")

@@ -3,24 +3,21 @@
     make loadtest                                               half a minute, against a service that it starts
     locust -f loadtests/locustfile.py --host http://127.0.0.1:8000        with the page at http://127.0.0.1:8089
 
-Lengths are drawn from those of the test part of UD English EWT (`ewt_lengths.json`). A user waits for an answer before
-he asks again, and does not think in between: so many users are so many requests at the same time.
+The sentences are those of `loadtests.text`. A user waits for an answer before the next request, and does not think in
+between: so many users are so many requests at the same time.
 """
 
 import argparse
-import json
 import random
-from itertools import cycle, islice
 
 from locust import FastHttpUser, events, task
 from locust.env import Environment
 
-from loadtests.traffic import EWT_LENGTHS, GENERATED_CHARACTERS, PROMPT_CHARACTERS, sentences
+from loadtests.text import endless_text
+from loadtests.traffic import GENERATED_CHARACTERS, PROMPT_CHARACTERS
 
 ENDPOINTS = ("tag", "classify", "generate")
-WORDS = " ".join(sentences()).split()
-_HISTOGRAM = json.loads(EWT_LENGTHS.read_text(encoding="utf-8"))
-LENGTHS, COUNTS = [int(length) for length in _HISTOGRAM], list(_HISTOGRAM.values())
+TEXT = endless_text(random.Random())  # of all users of a process: they take turns
 
 
 def read_mix(text: str) -> dict[str, float]:
@@ -55,24 +52,17 @@ def read_options(environment: Environment, **_: object) -> None:
         environment.runner.quit()
 
 
-def sentence() -> str:
-    """Returns a sentence in the words of the load, as long as one of EWT."""
-    (length,) = random.choices(LENGTHS, COUNTS)
-    begin = random.randrange(len(WORDS))
-    return " ".join(islice(cycle(WORDS), begin, begin + length))
-
-
-class Someone(FastHttpUser):
-    """Asks one thing after the other."""
+class User(FastHttpUser):
+    """Sends one request after the other."""
 
     @task
-    def ask(self) -> None:
+    def send(self) -> None:
         """Sends a request to an endpoint of the mix."""
         mix = self.environment.mix
         (endpoint,) = random.choices(list(mix), list(mix.values()))
-        body: dict[str, object] = {"text": sentence()}
+        body: dict[str, object] = {"text": next(TEXT)}
         if endpoint == "generate":
-            body = {"prompt": sentence()[:PROMPT_CHARACTERS], "max_tokens": GENERATED_CHARACTERS}
+            body = {"prompt": next(TEXT)[:PROMPT_CHARACTERS], "max_tokens": GENERATED_CHARACTERS}
         with self.client.post(f"/{endpoint}", json=body, catch_response=True) as response:
             if response.status_code == 0:
                 response.failure(f"no answer: {response.error}")

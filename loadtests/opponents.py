@@ -1,4 +1,4 @@
-"""Who is measured against this service, and how each is started."""
+"""What is measured beside this service, and how each is started."""
 
 import json
 import sys
@@ -20,45 +20,50 @@ class Opponent:
     `kinds` are ways to the same answer, of which the faster counts: what each is called, and how its paths begin.
     """
 
-    command: Callable[[str], Sequence[str]]  # from the port
+    command: Callable[[str, int], Sequence[str]]  # from the port and the number of processes
     endpoints: Sequence[str] = ("tag", "classify")
+    word_memory: Sequence[str] = ("tag",)  # endpoints at which `PEER_WORDS` makes a difference
     kinds: Mapping[str, str] = field(default_factory=lambda: {"": ""})
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def start(self, endpoint: str, folder: Path) -> Server:
+    def start(self, endpoint: str, processes: int, words: bool, folder: Path) -> Server:
         """Starts it for one of its endpoints, with its log and its temporary files in that folder.
+
+        With `words`, it remembers words as the service does.
 
         Raises RuntimeError where it is missing.
         """
         port = free_port()
-        command = self.command(str(port))
+        command = self.command(str(port), processes)
         if not Path(command[0]).exists():
             raise RuntimeError(f"{command[0]} is missing; `make peers` makes the peers' environment")
-        environment = {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "PEER_ENDPOINT": endpoint, **self.environment}
+        choices = {"PEER_ENDPOINT": endpoint, "PEER_WORKERS": str(processes), "PEER_WORDS": "1" if words else ""}
+        environment = {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), **choices, **self.environment}
         ready = f"/{next(iter(self.kinds.values()))}{endpoint}"
         body = json.dumps(bodies(endpoint)[0]).encode()
         return Server(command, f"127.0.0.1:{port}", ready, body, environment, folder / "log")
 
 
-def plain(port: str) -> list[str]:
-    """Returns the command of the plain app, with one worker."""
+def plain(port: str, processes: int) -> list[str]:
+    """Returns the command of the plain app."""
     app = "loadtests.peers.plain_fastapi:app"
-    return [sys.executable, "-m", "uvicorn", app, "--port", port, "--no-access-log", "--log-level", "warning"]
+    quiet = ["--no-access-log", "--log-level", "warning"]
+    return [sys.executable, "-m", "uvicorn", app, "--port", port, "--workers", str(processes), *quiet]
 
 
-def module(name: str) -> Callable[[str], list[str]]:
+def module(name: str) -> Callable[[str, int], list[str]]:
     """Returns the command of a peer that is a program of its own."""
-    return lambda port: [str(PEERS / "python"), "-m", f"loadtests.peers.{name}", "--port", port]
+    return lambda port, _: [str(PEERS / "python"), "-m", f"loadtests.peers.{name}", "--port", port]
 
 
-def bentoml(port: str) -> list[str]:
+def bentoml(port: str, _: int) -> list[str]:
     """Returns BentoML's own command."""
     service = "loadtests.peers.bentoml_service:Batches"
     return [str(PEERS / "bentoml"), "serve", service, "--host", "127.0.0.1", "--port", port]
 
 
 OPPONENTS = {
-    "plain": Opponent(plain, ("tag", "classify", "generate"), {"def": "def/", "async": "async/"}),
+    "plain": Opponent(plain, ("tag", "classify", "generate"), (), {"def": "def/", "async": "async/"}),
     "mosec": Opponent(module("mosec_server")),
     "litserve": Opponent(module("litserve_server")),
     "bentoml": Opponent(bentoml),

@@ -8,23 +8,18 @@ of the engines; a core does a thousand milliseconds a second.
 """
 
 import argparse
-import os
 import time
-from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 
-from loadtests.client import Measurement
-from loadtests.figures.memory import MEGABYTE, memory, name_of, processes
+from loadtests.figures.memory import MEGABYTE, memory, processes
+from loadtests.processor import Round, processor_seconds
 from loadtests.rounds import figure, load, say
 from loadtests.servers import Server, running, start_service
 from loadtests.traffic import KINDS
 
 HEADS = ("", "requests/s", "p50 ms", "p99 ms", "refused", "worker ms", "engine ms", "ready after s", "MB")
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -49,36 +44,14 @@ def main() -> None:
         rounds: dict[str, list[Round]] = {name: [] for name in services}
         for number in range(options.rounds + 1):  # the first does not count
             for name, service in services.items():
-                before = busy(service)
+                before = processor_seconds(service)
                 measured = load(f"{service.address}/{options.traffic}", options.clients, options.seconds, *rate)
                 if number:
-                    rounds[name].append(Round(measured, options.seconds, busy(service) - before))
+                    rounds[name].append(Round(measured, options.seconds, processor_seconds(service) - before))
                 say(f"{name}: {figure(measured.requests_per_second)}/s, p99 {figure(measured.p99_ms)} ms")
         print(f"| {' | '.join(HEADS)} |", f"|{' --- |' * len(HEADS)}", sep="\n")
         for name, service in services.items():
             print(f"| {' | '.join([name, *cells(rounds[name], service, seconds[name])])} |")
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What clients saw, and the processor time that it took, in seconds by kind of process."""
-
-    seen: Measurement
-    seconds: float
-    busy: Counter[str]
-
-    def milliseconds(self, kind: str) -> float:
-        """Returns the processor time that a request took of the processes of a kind."""
-        return 1000 * self.busy[kind] / (self.seen.requests_per_second * self.seconds)
-
-
-def busy(service: Server) -> Counter[str]:
-    """Returns the processor time that a service has had, in seconds by kind of process: `api`, `engine`, `serve`."""
-    found: Counter[str] = Counter()
-    for pid in processes(service.process.pid):
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        found[name_of(pid)] += (int(words[11]) + int(words[12])) / TICKS  # user and system
-    return found
 
 
 def cells(rounds: list[Round], service: Server, seconds: float) -> list[str]:

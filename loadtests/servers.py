@@ -50,15 +50,21 @@ class Server:
         """Raises RuntimeError with the end of the log where the server ends or takes too long."""
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until and self.process.poll() is None:
-            try:
-                with urllib.request.urlopen(self._ready, timeout=5):
-                    return
-            except OSError:  # nobody listens yet, or it says 503
-                time.sleep(0.2)
+            if self.ready():
+                return
+            time.sleep(0.1)
         log = self._log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
         status = self.process.poll()
         what = "is not ready in time" if status is None else f"ended with status {status}"
         raise RuntimeError(f"{self._command} {what}:\n{log}")
+
+    def ready(self) -> bool:
+        """Says whether the server takes requests."""
+        try:
+            with urllib.request.urlopen(self._ready, timeout=5):
+                return True
+        except OSError:  # nothing listens yet, or it says 503
+            return False
 
     def stop(self) -> None:
         """Stops the process; kills it where it does not stop in time, or where this is interrupted.
@@ -108,9 +114,9 @@ def start_service_apart(folder: Path, **settings: str) -> Server:
         os.sched_setaffinity(0, cores[half:])
 
 
-def service_command() -> list[str]:
-    """Returns the command that serves."""
-    return [sys.executable, "-m", "service", "serve"]
+def service_command(name: str = "serve") -> list[str]:
+    """Returns one of the program's commands, by default the one that serves."""
+    return [sys.executable, "-m", "service", name]
 
 
 def free_port() -> int:

@@ -1,9 +1,11 @@
-"""What a change of versions costs those who ask meanwhile, and whether memory grows with the changes.
+"""What a change of versions costs the requests that come meanwhile, and whether memory grows with the changes.
 
     python -m loadtests.swaps --swaps 20
 
 The service runs on a copy of the model store, in which new versions of the tagger appear. Their weights are the same;
 the length buckets of each are one more or less than those before, so the first change compiles all shapes anew.
+Requests fall due at random moments, at a share of what a closed loop of 64 clients reaches, measured anew before each
+of the changes under load. The worst round is usually that in which the new version takes over.
 """
 
 import argparse
@@ -19,11 +21,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+from loadtests.aims import CHANGE_P99, CHANGE_WORST_P99, CHANGES_GROWTH, Figure
 from loadtests.client import Measurement
-from loadtests.figures.base import Figure
+from loadtests.figures.base import SATURATION
 from loadtests.figures.memory import memory, name_of, processes
 from loadtests.rounds import figure, load, say
 from loadtests.servers import Server, running, start_service
+from loadtests.text import described
 from service.registry import newest
 from service.settings import load_settings
 
@@ -31,21 +35,24 @@ MODEL = "tagger-en"
 MEGABYTE = 1e6
 ROUND_SECONDS = 5.0
 ROUNDS_BEFORE = 4
+SHARE = 0.7  # of saturation
+CONNECTIONS = 256
 
 
 def main() -> int:
     """Prints the figures; returns 1 where one is missed."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.swaps", description="Changes versions under load.")
     parser.add_argument("--swaps", type=int, default=20, help="changes in all")
-    parser.add_argument("--clients", type=int, default=16, help="connections, each with one request at a time")
-    parser.add_argument("--rate", type=float, default=300.0, help="requests a second, at random moments")
+    parser.add_argument("--loaded", type=int, default=3, help="of these, changes under load")
+    parser.add_argument("--seconds", type=float, default=ROUND_SECONDS, help="length of a round")
     options = parser.parse_args()
     with own_store() as (store, version), running(start_service) as service:
-        figures = latencies(service, store, version, options.clients, options.rate)
-        figures += growth(service, store, version + 1, options.swaps)
-    for each in figures:
-        print(each)
-    return int(any(each.value > each.most for each in figures))
+        print(f"The load: /tag, {described()}; default requests.")
+        figures = latencies(service, store, version, options.loaded, options.seconds)
+        if options.swaps > options.loaded + 1:
+            figures.append(growth(service, store, version, options.loaded, options.swaps))
+    print(*figures, sep="\n")
+    return int(not all(each.met for each in figures))
 
 
 @contextmanager
@@ -85,49 +92,57 @@ def share(service: Server, number: int) -> float:
     return sum(m["share"] for m in models if (m["name"], m["version"]) == (MODEL, str(number)))
 
 
-def latencies(service: Server, store: Path, version: int, clients: int, rate: float) -> list[Figure]:
-    """Returns how the p99 of rounds during a change is to those of rounds before it."""
+def latencies(service: Server, store: Path, version: int, changes: int, seconds: float) -> list[Figure]:
+    """Returns how the p99 of rounds during some changes is to the median of those before each."""
+    usual, during, took = [], [], []
+    for number in range(1, changes + 1):
+        target = f"{service.address}/tag"
+        rate = SHARE * load(target, SATURATION, seconds).requests_per_second
+        say(f"change {number}: {figure(rate)} requests a second, before it")
+        round_(service, rate, seconds)  # does not count: what the closed loop left goes
+        usual.append(median(round_(service, rate, seconds).p99_ms for _ in range(ROUNDS_BEFORE)))
+        say("during")
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as waiting:
+            add_version(store, version + number)
+            change = waiting.submit(wait_until_it_serves, service, version + number)
+            while not change.done():
+                during.append(round_(service, rate, seconds).p99_ms / usual[-1])
+            change.result()
+        took.append(time.monotonic() - began)
+    load_ = f"at {SHARE:.0%} of saturation"
+    spans = (
+        f"{len(during)} rounds of {seconds:g} s in {changes} changes of {max(took):.0f} s at most, no request failed"
+    )
+    details = f"p99 {figure(median(usual))} ms before; {spans}"
+    return [
+        Figure(f"p99 of /tag during a change {load_}, over that before, median", median(during), CHANGE_P99, details),
+        Figure(f"p99 of /tag during a change {load_}, over that before, worst", max(during), CHANGE_WORST_P99, details),
+    ]
 
-    def round_() -> Measurement:
-        measured = load(f"{service.address}/tag", clients, ROUND_SECONDS, "--rate", str(rate))
-        if measured.errors:
-            raise RuntimeError(f"{measured.errors} requests failed")
-        say(f"p50 {figure(measured.p50_ms)} ms, p99 {figure(measured.p99_ms)} ms")
-        return measured
 
-    round_()  # does not count
-    say("before")
-    before = [round_() for _ in range(ROUNDS_BEFORE)]
-    say("during")
-    during, began = [], time.monotonic()
-    with ThreadPoolExecutor(1) as waiting:
-        add_version(store, version + 1)
-        change = waiting.submit(wait_until_it_serves, service, version + 1)
-        while not change.done():
-            during.append(round_())
-        change.result()
-    seconds = time.monotonic() - began
-    usual, meanwhile = median(m.p99_ms for m in before), median(m.p99_ms for m in during)
-    worst = max(m.p99_ms for m in during)
-    details = f"p99 {figure(usual)} ms before, {figure(meanwhile)} ms during, {figure(worst)} ms in the worst round"
-    what = f"p99 during a change that compiles all shapes, {seconds:.0f} s, over that before, no request failed"
-    return [Figure(what, meanwhile / usual, 3, "times", details)]
+def round_(service: Server, rate: float, seconds: float) -> Measurement:
+    """Runs a round. Raises RuntimeError where a request failed."""
+    measured = load(f"{service.address}/tag", CONNECTIONS, seconds, "--rate", str(rate))
+    if measured.errors:
+        raise RuntimeError(f"{measured.errors} requests failed")
+    say(f"p50 {figure(measured.p50_ms)} ms, p99 {figure(measured.p99_ms)} ms")
+    return measured
 
 
-def growth(service: Server, store: Path, version: int, swaps: int) -> list[Figure]:
-    """Returns by how much the memory after all changes is more than after the second; one was made before."""
+def growth(service: Server, store: Path, first: int, made: int, swaps: int) -> Figure:
+    """Returns by how much the memory after all changes is more than after the first of these; some were made before."""
     read = []
-    for number in range(2, swaps + 1):
-        version += 1
-        add_version(store, version)
-        wait_until_it_serves(service, version)
+    for number in range(made + 1, swaps + 1):
+        add_version(store, first + number)
+        wait_until_it_serves(service, first + number)
         load(f"{service.address}/tag", 8, 1.0)
         total = sum(each.files + each.others for each in map(memory, processes(service.process.pid))) / MEGABYTE
         read.append(total)
         say(f"after {number} changes: {figure(total)} MB")
     grown = 100 * (read[-1] / read[0] - 1)
     details = f"{figure(read[0])} MB, then {figure(read[-1])} MB"
-    return [Figure(f"memory after {swaps} changes beyond that after 2", grown, 5, "%", details)]
+    return Figure(f"memory after {swaps} changes, beyond that after {made + 1}", grown, CHANGES_GROWTH, details)
 
 
 if __name__ == "__main__":

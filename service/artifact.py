@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from service.errors import ArtifactError
 from service.text.lemmas import LemmaDictionary
 from service.text.vocabulary import Vocabulary
+from service.version_files import check_sum, list_files, read_file, reading, sha256_of
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -35,6 +36,10 @@ GOLDENS = "goldens.jsonl"
 MODEL_CARD = "MODEL_CARD.md"
 PROBABILITIES = "probabilities"  # the output of a classifier: of each label, for the whole text
 DICTIONARY = "lemmas.json"
+MAX_BUCKET = 65_536  # tokens
+MAX_BUCKETS = 256
+MAX_MANIFEST_BYTES = 2**20  # 1 MiB: /models/{name} answers with it
+CANDIDATES = 5  # the most probable labels of a head that are given for each token, where they are asked for
 
 Task = Literal["tag", "classify", "generate", "lemmatize"]
 
@@ -119,12 +124,27 @@ class Manifest(_Record):
         outputs = self.endpoint.outputs.items()
         return tuple(name for name, spec in outputs if name in self.labels and spec.axes[:2] == ("B", "T"))
 
+    @property
+    def candidate_outputs(self) -> dict[str, tuple[str, str]]:
+        """The outputs that a backend adds on request: head -> ids, probabilities of its best labels  # [B, T, N]."""
+        return {head: (f"{head}_top_ids", f"{head}_top_probabilities") for head in self.heads}
+
     @model_validator(mode="after")
     def _has_buckets(self) -> Self:
-        if list(self.length_buckets) != sorted({n for n in self.length_buckets if n > 0}):
-            raise ValueError(f"length_buckets must rise, but are {self.length_buckets}")
+        if list(self.length_buckets) != sorted({n for n in self.length_buckets if 0 < n <= MAX_BUCKET}):
+            raise ValueError(f"length_buckets must rise from 1 to at most {MAX_BUCKET}")
+        if len(self.length_buckets) > MAX_BUCKETS:
+            raise ValueError(f"there are {len(self.length_buckets)} length_buckets; allowed: {MAX_BUCKETS}")
         if not self.length_buckets and self.task != "generate":
             raise ValueError("length_buckets is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _has_plain_file_names(self) -> Self:
+        for name in self.files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or str(path) != name or "\0" in name:
+                raise ValueError(f"files are named by their path inside the folder, not {name[:100]!r}")
         return self
 
     @model_validator(mode="after")
@@ -142,68 +162,66 @@ class Golden(_Record):
     outputs: dict[str, Any]
 
 
-def sha256_of(path: Path) -> str:
-    """Returns the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read_manifest(folder: Path) -> Manifest:
     """Reads and checks the manifest of a version folder. Raises ArtifactError that names the file and the fault."""
-    path = folder / MANIFEST
+    with reading(MANIFEST):
+        return parse_manifest(read_file(folder, MANIFEST, MAX_MANIFEST_BYTES), folder)
+
+
+def parse_manifest(content: bytes, folder: Path) -> Manifest:
+    """Reads the contents of the manifest of a version folder, and checks them. Raises ArtifactError."""
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise ArtifactError(f"{path} is missing") from None
-    except (OSError, ValidationError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}") from error
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        first, *others = error.errors(include_url=False, include_input=False)
+        place = "/".join(map(str, first["loc"])) or "the whole"
+        further = f", and {len(others)} more errors" if others else ""
+        raise ArtifactError(f"{MANIFEST} cannot be read: {place}: {first['msg']}{further}") from None
     if (manifest.name, manifest.version) != (folder.parent.name, folder.name):
         where = f"{folder.parent.name}/{folder.name}"
-        raise ArtifactError(f"{path} is of {manifest.name}/{manifest.version}, but lies in {where}")
+        raise ArtifactError(f"{MANIFEST} is of {manifest.name}/{manifest.version}, but lies in {where}")
     return manifest
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
     """Checks that the folder holds each listed file unaltered, and no other. Raises ArtifactError."""
-    present = _checksummed_files(folder)
+    with reading("the folder"):
+        present = list_files(folder).keys() - {MANIFEST, SIGNATURE}
     if missing := manifest.files.keys() - present:
-        raise ArtifactError(f"{folder}: {_names(missing)} missing")
+        raise ArtifactError(f"{_names(missing)} missing")
     if extra := present - manifest.files.keys():
-        raise ArtifactError(f"{folder}: {_names(extra)} not listed in {MANIFEST}")
-    altered = {name for name, checksum in manifest.files.items() if sha256_of(folder / name) != checksum}
-    if altered:
-        raise ArtifactError(f"{folder}: {_names(altered)} altered (checksum differs from {MANIFEST})")
+        raise ArtifactError(f"{_names(extra)} not listed in {MANIFEST}")
+    for name in manifest.files:
+        with reading(name):
+            check_sum(name, sha256_of(folder, name), manifest.files)
 
 
 def read_vocabularies(folder: Path, manifest: Manifest) -> dict[str, Vocabulary]:
     """Reads the vocabularies that the manifest names, which must be among the files that it has checksums of."""
     if strange := set(manifest.vocabularies.values()) - manifest.files.keys():
-        raise ArtifactError(f"{folder}: {_names(strange)} not among the files of {MANIFEST}")
-    try:
-        return {name: Vocabulary.read(folder / file) for name, file in manifest.vocabularies.items()}
-    except (OSError, ValueError, KeyError) as error:
-        raise ArtifactError(f"{folder}: a vocabulary cannot be read: {error}") from error
+        raise ArtifactError(f"{_names(strange)} not among the files of {MANIFEST}")
+    found = {}
+    for name, file in manifest.vocabularies.items():
+        with reading(file):
+            found[name] = Vocabulary.parse(_read_verified(folder, manifest, file))
+    return found
 
 
 def read_dictionary(folder: Path, manifest: Manifest) -> LemmaDictionary | None:
     """Reads the dictionary of a lemmatizer, if it has one. Raises ArtifactError."""
     if DICTIONARY not in manifest.files:
         return None
-    try:
-        return LemmaDictionary.read(folder / DICTIONARY)
-    except (OSError, ValueError, AttributeError) as error:
-        raise ArtifactError(f"{folder / DICTIONARY} cannot be read: {error}") from error
+    with reading(DICTIONARY):
+        return LemmaDictionary.parse(_read_verified(folder, manifest, DICTIONARY))
 
 
 def read_goldens(folder: Path) -> list[Golden]:
     """Reads the goldens of a version folder. Raises ArtifactError."""
-    path = folder / GOLDENS
-    try:
-        goldens = [Golden.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}") from error
+    with reading(GOLDENS):
+        lines = read_file(folder, GOLDENS).decode().splitlines()
+        goldens = [Golden.model_validate_json(line) for line in lines]
     if not goldens:
-        raise ArtifactError(f"{path} is empty")
+        raise ArtifactError(f"{GOLDENS} is empty")
     return goldens
 
 
@@ -215,7 +233,8 @@ def write_goldens(folder: Path, goldens: Iterable[Golden]) -> None:
 
 def checksums(folder: Path) -> dict[str, str]:
     """Returns the SHA-256 of every file of a version folder but the manifest, by its path inside the folder."""
-    return {name: sha256_of(folder / name) for name in sorted(_checksummed_files(folder))}
+    names = list_files(folder).keys() - {MANIFEST, SIGNATURE}
+    return {name: sha256_of(folder, name) for name in sorted(names)}
 
 
 @contextmanager
@@ -245,11 +264,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
 
 
-def _checksummed_files(folder: Path) -> set[str]:
-    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    return files - {MANIFEST, SIGNATURE}
+def _read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
+    """Returns the contents of a file, whose checksum must be that of the manifest."""
+    content = read_file(folder, name)
+    check_sum(name, hashlib.sha256(content).hexdigest(), manifest.files)
+    return content
 
 
-def _names(names: Iterable[str]) -> str:
+def _names(names: Iterable[str], most: int = 5) -> str:
     ordered = sorted(names)
-    return ", ".join(ordered) + (" is" if len(ordered) == 1 else " are")
+    shown = ", ".join(ordered[:most]) + (f" and {len(ordered) - most} more" if len(ordered) > most else "")
+    return shown + (" is" if len(ordered) == 1 else " are")

@@ -13,6 +13,7 @@ TagwerkError
  ├── DeadlineExceeded     the moment that the caller set has passed
  ├── EngineUnavailable    not started yet, draining, or gone
  ├── DeviceFailed         the accelerator or its runtime gave an error while it ran a batch
+ ├── InternalError        a flaw of the service itself; the log says more
  ├── ArtifactError        a model version folder is incomplete, altered or unreadable
  └── ConfigurationError   settings that cannot work together or on this machine
 """
@@ -97,8 +98,22 @@ class DeviceFailed(TagwerkError):  # noqa: N818
     """The device or its runtime failed while it ran a batch."""
 
 
+class InternalError(TagwerkError):
+    """A flaw of the service itself, or of what its own processes said to each other. The log says more."""
+
+
 class ArtifactError(TagwerkError):
-    """A model version folder is incomplete, altered or unreadable."""
+    """A model version folder is incomplete, altered or unreadable.
+
+    The reason may quote files that nobody has checked, so it is kept in one printable line of bounded length.
+    """
+
+    MAX_CHARACTERS = 500
+
+    def __init__(self, reason: str) -> None:
+        line = " ".join(reason[: 4 * self.MAX_CHARACTERS].split())
+        printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+        super().__init__(printable if len(printable) <= self.MAX_CHARACTERS else printable[: self.MAX_CHARACTERS] + "…")
 
 
 class ConfigurationError(TagwerkError):

@@ -9,11 +9,17 @@ from service.artifact import SIGNATURE
 from service.engine.protocol import ModelKey
 from service.errors import ModelNotFound
 from service.registry import Registry
-from service.serving import Desk, read_choices, resolve, serving_path
+from service.serving import Desk, resolve
+from service.serving_file import read_config, serving_path
 from service.settings import Settings
 from service.signing import sign
 
 FOLLOWS = "a service that uses the store follows within TAGWERK_STORE_INTERVAL_SECONDS"
+MISSING = " once it is in the store"
+UNDECIDED = ", the first by name, as long as none is set: tagwerk models default MODEL"
+CHECKED = (
+    "Files were checked here; goldens run when an engine loads a version: GET /models says whether it is refused then."
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -27,6 +33,8 @@ def add_parser(commands: Any) -> None:
     back.add_argument("model", help="tagger-en")
     canary = actions.add_parser("canary", help="give a version a part of the requests")
     canary.add_argument("model", type=versioned, help="tagger-en/3; it need not be there yet")
+    default = actions.add_parser("default", help="have a model answer the requests for its task that name none")
+    default.add_argument("model", help="tagger-en")
     signed = actions.add_parser("sign", help="sign a version, for TAGWERK_MODEL_SIGNERS")
     signed.add_argument("model", type=versioned, help="tagger-en/3")
     signed.add_argument("key", type=Path, help="file with an Ed25519 private key (PEM)")
@@ -49,21 +57,34 @@ def share(text: str) -> float:
 
 
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
-    """Runs the command; returns its exit status. Raises ConfigurationError, ModelNotFound."""
+    """Runs the command; returns its exit status. Raises ConfigurationError, ModelNotFound, NotPossible."""
     if parsed.action in (None, "list"):
         return list_models(settings)
     if parsed.action == "sign":
         return sign_version(parsed.model, parsed.key, settings)
-    desk = Desk(settings)
+    return choose(parsed, Desk(settings))
+
+
+def choose(parsed: argparse.Namespace, desk: Desk) -> int:
+    """Writes what was chosen and says what follows from it. Raises ModelNotFound, NotPossible."""
     name, _, version = parsed.model.partition("/")
+    if parsed.action == "default":
+        task, _ = desk.make_default(name)
+        print(f"{name} answers requests for {task} that name no model; {FOLLOWS}")
+        return 0
     if parsed.action == "use":
         choice = desk.use(name, version or None)
     elif parsed.action == "rollback":
         choice = desk.roll_back(name)
     else:
         choice = desk.canary(name, version, parsed.share)
-    canary = f", {choice.canary.share:.0%} of the requests to {choice.canary.version}" if choice.canary else ""
-    print(f"{name}: {choice.version or 'the newest version'} serves{canary}; {FOLLOWS}")
+    serving = desk.serving(name)
+    print(f"{name}: {f'version {serving}' if serving else 'no version, since none is sound,'} serves; {FOLLOWS}")
+    if choice.canary is not None:
+        there = desk.has(name, choice.canary.version)
+        print(f"{choice.canary.share:.0%} of the requests go to {choice.canary.version}{'' if there else MISSING}")
+    if serving is not None:
+        print(CHECKED)
     return 0
 
 
@@ -81,7 +102,8 @@ def sign_version(model: str, key: Path, settings: Settings) -> int:
 def list_models(settings: Settings) -> int:
     """Prints the versions in the store and what serves; the status is 1 where one is broken."""
     registry = Registry(settings.model_store, settings.model_signers)
-    serving = resolve(registry, read_choices(serving_path(settings)), settings)
+    config = read_config(serving_path(settings))
+    serving = resolve(registry, config, settings)
     broken = {state.key: state.reason for state in serving.refused}
     for key in (key for keys in registry.keys().values() for key in keys):
         if reason := registry.fault(key):
@@ -93,6 +115,8 @@ def list_models(settings: Settings) -> int:
             print(f"  {metric.split}  {metric.name} {metric.value:g} {metric.unit}")
     for key, reason in broken.items():
         print(f"{key}  refused: {reason}")
+    for task, name in sorted(serving.defaults.items()):
+        print(f"{name} is the default for {task}{'' if task in config.defaults else UNDECIDED}")
     return 1 if broken else 0
 
 

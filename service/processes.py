@@ -17,11 +17,11 @@ from service.api.server import Server
 from service.engine.pool import EnginePool
 from service.engine.protocol import Engine
 from service.engine.remote import RemoteEngine
-from service.engine_process import make_engine, sharing
+from service.engine_process import make_engine, read_versions
+from service.loading import load_version
 from service.metrics import Metrics
-from service.registry import Registry, read_version
-from service.serving import read_choices, resolve, serving_path
 from service.settings import Settings
+from service.store_watch import StoreWatch
 from service.tasks.catalog import Catalog
 from service.text.spacy_tokenizer import SpacyTokenizer
 
@@ -33,14 +33,15 @@ def run_everything(settings: Settings, listening: socket.socket) -> int:
 
     It serves the versions that are there at its start.
     """
-    registry = Registry(settings.model_store, settings.model_signers)
-    serving = resolve(registry, read_choices(serving_path(settings)), settings)
-    for state in serving.refused:
+    serving = StoreWatch(settings).found
+    versions, unread = read_versions(settings, serving.shares)
+    refused = (*serving.refused, *unread)
+    for state in refused:
         log.error("refused %s: %s", state.key, state.reason)
     metrics = Metrics()
-    local = make_engine(settings, [registry.read(key) for key in serving.shares], metrics)
-    local.direct(serving.shares, serving.refused)
-    return _serve(settings, listening, sharing(settings, local), metrics, Meter())
+    local = make_engine(settings, versions, metrics)
+    local.direct(serving.shares, refused, serving.defaults.values())
+    return _serve(settings, listening, local, metrics, Meter())
 
 
 def run_worker(settings: Settings, listening: socket.socket, meter: Meter) -> int:
@@ -52,7 +53,7 @@ def run_worker(settings: Settings, listening: socket.socket, meter: Meter) -> in
 
 def _serve(settings: Settings, listening: socket.socket, engine: Engine, metrics: Metrics, meter: Meter) -> int:
     guard = Guard(Path(settings.api_keys_file), meter) if settings.api_keys_file else None
-    read = partial(read_version, signers=settings.model_signers)
+    read = partial(load_version, signers=settings.model_signers, whole=False)
     catalog = Catalog(settings.model_store, settings.length_buckets, read=read)
     tokenizer = SpacyTokenizer()
     collector.calm()

@@ -1,43 +1,24 @@
 """The model versions in a store, and which of them are sound."""
 
-from collections.abc import Mapping, Sequence
+import logging
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.artifact import Manifest, read_dictionary, read_manifest, read_vocabularies, verify_files
+from service.artifact import Task
 from service.engine.protocol import ModelKey
 from service.errors import ArtifactError, ConfigurationError
-from service.signing import check_signature
-from service.text.lemmas import LemmaDictionary
-from service.text.vocabulary import Vocabulary
+from service.loading import load_version
+from service.version import ModelVersion
+from service.version_files import list_files
 
-Traces = tuple[tuple[str, int, int], ...]  # of each file: path, size, moment of its last change
+log = logging.getLogger("tagwerk")
 
+VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
+NOT_THERE = "it is not in the store"
 
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """A model version whose files are what its manifest says."""
-
-    folder: Path
-    manifest: Manifest
-    vocabularies: Mapping[str, Vocabulary]
-    dictionary: LemmaDictionary | None = None  # of a lemmatizer
-
-    @property
-    def key(self) -> ModelKey:
-        """Its name and version."""
-        return ModelKey(self.manifest.name, self.manifest.version)
-
-
-def read_version(folder: Path, signers: Sequence[Path] = ()) -> ModelVersion:
-    """Reads a version folder and checks its files, and its signature where there are signers. Raises ArtifactError."""
-    check_signature(folder, signers)
-    manifest = read_manifest(folder)
-    try:
-        verify_files(folder, manifest)
-    except OSError as error:
-        raise ArtifactError(f"{folder} cannot be read: {error}") from error
-    return ModelVersion(folder, manifest, read_vocabularies(folder, manifest), read_dictionary(folder, manifest))
+Traces = tuple[tuple[str, int, int, int], ...]  # of each file: path, size, moments of its last changes
 
 
 def newest(store: Path) -> list[ModelVersion]:
@@ -47,8 +28,20 @@ def newest(store: Path) -> list[ModelVersion]:
     return [registry.read(key) for key in firsts if key is not None]
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found when the files of a version were as its traces say."""
+
+    traces: Traces
+    fault: str | None
+    task: Task | None
+
+
 class Registry:
-    """The versions in a store. The files of each are verified once, and again when they change."""
+    """The versions in a store. The files of each are verified once, and again when they change.
+
+    One thread may look while another refuses.
+    """
 
     def __init__(self, store: Path, signers: Sequence[Path] = ()) -> None:
         """Raises ConfigurationError where there is no store."""
@@ -56,15 +49,35 @@ class Registry:
             raise ConfigurationError(f"there is no model store at {store.absolute()}: set TAGWERK_MODEL_STORE")
         self._store = store
         self._signers = signers
-        self._faults: dict[ModelKey, tuple[Traces, str | None]] = {}
+        self._checks: dict[ModelKey, Check] = {}
+        self._doubted: set[ModelKey] = set()  # to be checked again
+        self._refusals: dict[ModelKey, tuple[Traces, str]] = {}
+        self._unlisted: dict[str, str] = {}  # folders of models, and why their versions cannot be listed
 
     def keys(self) -> dict[str, list[ModelKey]]:
-        """Returns the versions that are there now, by model, the newest first; not whether they are sound."""
+        """Returns the versions that are there now, by model, the newest first; not whether they are sound.
+
+        Raises OSError where the store cannot be listed; a model whose folder cannot be is left out, with a line in the
+        log.
+        """
         found: dict[str, list[ModelKey]] = {}
-        for model in sorted(p for p in self._store.iterdir() if p.is_dir() and not p.name.startswith(".")):
-            numbers = sorted((int(p.name) for p in model.iterdir() if p.name.isdecimal()), reverse=True)
+        unlisted: dict[str, str] = {}
+        for model in sorted(self._store.iterdir()):
+            if model.name.startswith(".") or not model.is_dir():
+                continue
+            if not model.name.isprintable():
+                unlisted[ascii(model.name)] = "its name cannot be printed"
+                continue
+            try:
+                numbers = sorted((int(p.name) for p in model.iterdir() if VERSION.fullmatch(p.name)), reverse=True)
+            except OSError as error:
+                unlisted[model.name] = str(error.strerror)
+                continue
             if numbers:
                 found[model.name] = [ModelKey(model.name, str(number)) for number in numbers]
+        for name in unlisted.keys() - self._unlisted.keys():
+            log.error("the folder of the model %s cannot be listed: %s", name, unlisted[name])
+        self._unlisted = unlisted
         return found
 
     def folder(self, key: ModelKey) -> Path:
@@ -73,33 +86,49 @@ class Registry:
 
     def read(self, key: ModelKey) -> ModelVersion:
         """Reads a version and checks it. Raises ArtifactError."""
-        return read_version(self.folder(key), self._signers)
+        return load_version(self.folder(key), self._signers)
 
     def fault(self, key: ModelKey) -> str | None:
         """Returns what is wrong with a version; None where it is sound."""
-        traces = traces_of(self.folder(key))
-        known = self._faults.get(key)
-        if known is None or known[0] != traces:
-            try:
-                self.read(key)
-                known = (traces, None)
-            except ArtifactError as error:
-                known = (traces, str(error))
-            self._faults[key] = known
-        return known[1]
+        check = self._check(key)
+        refusal = self._refusals.get(key)
+        if check.fault is None and refusal is not None and refusal[0] == check.traces:
+            return refusal[1]
+        return check.fault
+
+    def task(self, key: ModelKey) -> Task | None:
+        """Returns the task of a version; None where its files are not sound."""
+        return self._check(key).task
 
     def refuse(self, key: ModelKey, reason: str) -> None:
         """Notes what an engine found wrong with a version: it counts until one of its files changes."""
-        self._faults[key] = (self._faults[key][0], reason)
+        check = self._checks.get(key)
+        self._refusals[key] = (check.traces if check is not None else traces_of(self.folder(key)), reason)
+
+    def forget(self, key: ModelKey) -> None:
+        """Has the files of a version verified again at the next look, though they seem to be as they were."""
+        self._doubted.add(key)
+
+    def _check(self, key: ModelKey) -> Check:
+        traces = traces_of(self.folder(key))
+        known = self._checks.get(key)
+        if known is not None and known.traces == traces and key not in self._doubted:
+            return known
+        self._doubted.discard(key)
+        try:
+            check = Check(traces, None, self.read(key).manifest.task)
+        except ArtifactError as error:
+            check = Check(traces, str(error), None)
+            if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+                return check  # the next look may find that it can be read
+        self._checks[key] = check
+        return check
 
 
 def traces_of(folder: Path) -> Traces:
-    """Returns what tells that a file of a folder has changed, without reading it."""
-    traces = []
-    for path in sorted(folder.rglob("*")):
-        try:
-            status = path.stat()
-        except OSError:  # it has just gone
-            continue
-        traces.append((path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
-    return tuple(traces)
+    """Returns what tells that a file of a folder has changed, without reading it; nothing where it cannot be listed."""
+    try:
+        found = list_files(folder)
+    except (OSError, ArtifactError) as error:
+        return ((str(error), 0, 0, 0),)
+    return tuple((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in sorted(found.items()))

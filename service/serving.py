@@ -1,99 +1,60 @@
-"""Which versions of each model are loaded, and which share of the requests each has.
+"""Which versions of each model are loaded, which share of the requests each has, and which model is a task's default.
 
 By default the newest sound version of a model serves. `serving.json` says otherwise, model by model; `tagwerk models`
-and the admin route write it, and every engine that uses the store follows it:
+and the admin route write it, and every engine that uses the store follows it.
 
-```json
-{"tagger-en": {"version": "2", "canary": {"version": "3", "share": 0.1}}}
-```
+The default model of a task answers the requests that name none. The first one is decided where none is set: the first
+by name of those that serve; from then on it is the default, whatever else comes into the store, until another is set.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
-
+from service.artifact import Task
 from service.engine.protocol import ModelKey, ModelState, State
-from service.errors import ConfigurationError, ModelNotFound, NotPossible
-from service.files import write_whole
-from service.registry import ModelVersion, Registry
+from service.errors import ModelNotFound, NotPossible
+from service.registry import NOT_THERE, Registry
+from service.serving_file import Canary, Choice, ServingConfig, change_config, read_config, serving_path
 from service.settings import Settings
+from service.version import ModelVersion
 
-SERVING = "serving.json"
-
-
-class Canary(BaseModel):
-    """A version that answers a part of the requests, to be watched."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    version: str = Field(pattern=r"^[0-9]+$", description="Its number.", examples=["3"])
-    share: float = Field(gt=0, le=1, description="Part of the requests that it answers, 0 to 1.", examples=[0.1])
-
-
-class Choice(BaseModel):
-    """What one model is to serve."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    version: str | None = Field(
-        None, pattern=r"^[0-9]+$", description="The version that serves; null is the newest.", examples=["2"]
-    )
-    canary: Canary | None = Field(None, description="A version that answers a part of the requests.", examples=[None])
-
-
-class Choices(RootModel[dict[str, Choice]]):
-    """The choices by model name: the contents of `serving.json`."""
+log = logging.getLogger("tagwerk")
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What is to be loaded, with the share of each version in the requests for its model; and what cannot be."""
+    """What is to be loaded, with the share of each version in the requests for its model; and what cannot be.
+
+    `defaults` has the model of each task that answers requests which name none; it may be one that is not loaded.
+    """
 
     shares: Mapping[ModelKey, float]
     refused: tuple[ModelState, ...]
+    defaults: Mapping[Task, str]
 
 
-def serving_path(settings: Settings) -> Path:
-    """Returns where the choices are kept."""
-    return Path(settings.serving_file) if settings.serving_file else settings.model_store / SERVING
+def resolve(
+    registry: Registry, config: ServingConfig, settings: Settings, known: Mapping[Task, str] | None = None
+) -> Serving:
+    """Returns what is to be served, of what is sound. `known` are the defaults that were decided before.
 
-
-def read_choices(path: Path) -> dict[str, Choice]:
-    """Reads the choices; no file is no choice. Raises ConfigurationError."""
-    try:
-        return Choices.model_validate_json(path.read_bytes()).root
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValidationError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
-
-
-def write_choices(path: Path, choices: Mapping[str, Choice]) -> None:
-    """Writes the choices. Raises NotPossible where the place cannot be written."""
-    kept = {name: choice for name, choice in choices.items() if choice != Choice()}
-    content = Choices(kept).model_dump_json(indent=2, exclude_none=True) + "\n"
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        reason = f"{path} cannot be written ({error.strerror}): set TAGWERK_SERVING_FILE to one that can"
-        raise NotPossible(reason) from error
-
-
-def resolve(registry: Registry, choices: Mapping[str, Choice], settings: Settings) -> Serving:
-    """Returns what is to be served, of what is sound."""
+    Raises OSError where the store cannot be listed.
+    """
     shares: dict[ModelKey, float] = {}
     refused: dict[ModelKey, str] = {}
     pins = dict(pin.rsplit("/", 1) for pin in settings.pins)
     for name, keys in registry.keys().items():
-        choice = choices.get(name, Choice())
-        if name in pins:
-            choice = Choice(version=pins[name])
+        choice = Choice(version=pins[name]) if name in pins else config.choice(name)
         shares |= _resolve_model(registry, keys, choice, settings.keep_versions, refused)
-    states = (ModelState(key, State.REFUSED, reason, 0.0) for key, reason in refused.items())
-    return Serving(shares, tuple(sorted(states, key=lambda state: str(state.key))))
+    states = (ModelState(key, State.REFUSED, reason, 0.0, default=False) for key, reason in refused.items())
+    first: dict[Task, str] = {}
+    for key in sorted(shares, key=lambda key: key.name):
+        if (task := registry.task(key)) is not None:
+            first.setdefault(task, key.name)
+    defaults = first | dict(known or {}) | dict(config.defaults)
+    return Serving(shares, tuple(sorted(states, key=lambda state: str(state.key))), defaults)
 
 
 def _resolve_model(
@@ -101,7 +62,7 @@ def _resolve_model(
 ) -> dict[ModelKey, float]:
     def sound(version: str) -> bool:
         key = ModelKey(keys[0].name, version)
-        fault = registry.fault(key) if key in keys else "it is not in the store"
+        fault = registry.fault(key) if key in keys else NOT_THERE
         if fault is not None:
             refused[key] = fault
         return fault is None
@@ -119,11 +80,29 @@ def _resolve_model(
     return {ModelKey(keys[0].name, version): share for version, share in shares.items()}
 
 
-def served(settings: Settings) -> list[ModelVersion]:
-    """Returns the versions that serve. Raises ConfigurationError."""
+def keep_defaults(settings: Settings, serving: Serving, config: ServingConfig) -> None:
+    """Writes the defaults that were decided into `serving.json`; another process may have been first.
+
+    Raises NotPossible where it cannot be written, ConfigurationError where it cannot be read.
+    """
+    if serving.defaults.keys() - config.defaults.keys():
+
+        def add(before: ServingConfig) -> ServingConfig:
+            return before.model_copy(update={"defaults": dict(serving.defaults) | dict(before.defaults)})
+
+        change_config(serving_path(settings), add, lock_seconds=0)
+
+
+def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
+    """Returns the versions that serve, default models first, and the default of each task.
+
+    Raises ConfigurationError, ArtifactError.
+    """
     registry = Registry(settings.model_store, settings.model_signers)
-    serving = resolve(registry, read_choices(serving_path(settings)), settings)
-    return [registry.read(key) for key, share in serving.shares.items() if share]
+    serving = resolve(registry, read_config(serving_path(settings)), settings)
+    defaults = set(serving.defaults.values())
+    keys = sorted((key for key, share in serving.shares.items() if share), key=lambda key: key.name not in defaults)
+    return [registry.read(key) for key in keys], dict(serving.defaults.items())
 
 
 def in_order(versions: Sequence[str], wished: str | None) -> list[str]:
@@ -135,7 +114,11 @@ def in_order(versions: Sequence[str], wished: str | None) -> list[str]:
 
 
 class Desk:
-    """Changes what a model is to serve. Each change is written at once; the engines follow at their next look."""
+    """Changes what a model is to serve. Each change is written at once; the engines follow at their next look.
+
+    Raises ModelNotFound for what is not in the store, NotPossible for a version whose files are not sound and where the
+    choice cannot be written.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -143,46 +126,80 @@ class Desk:
         self._registry = Registry(settings.model_store, settings.model_signers)
 
     def use(self, name: str, version: str | None) -> Choice:
-        """Serves a version from now on; None the newest. Raises ModelNotFound, NotPossible."""
+        """Serves a version from now on; None the newest that is sound."""
         self._check(name, version)
-        return self._write(name, Choice(version=version))
+        return self._write(name, lambda _: Choice(version=version))
 
     def roll_back(self, name: str) -> Choice:
-        """Serves the sound version before the one that serves. Raises ModelNotFound, NotPossible."""
+        """Serves the sound version before the one that serves."""
         self._check(name)
-        serving = self._serving(name)
-        for key in self._registry.keys()[name]:
-            if serving is not None and int(key.version) < int(serving) and self._registry.fault(key) is None:
-                return self._write(name, Choice(version=key.version))
-        raise ModelNotFound(f"there is no sound version of {name} before {serving}")
+
+        def before(choice: Choice) -> Choice:
+            serving = self._serving(name, choice)
+            for key in self._registry.keys()[name]:
+                if serving is not None and int(key.version) < int(serving) and self._registry.fault(key) is None:
+                    return Choice(version=key.version)
+            raise ModelNotFound(f"there is no sound version of {name} before {serving}")
+
+        return self._write(name, before)
 
     def canary(self, name: str, version: str, share: float) -> Choice:
         """Gives a version a share of the requests, the rest to the one that serves now; 0 ends that.
 
-        The version need not be there yet. Raises ModelNotFound, NotPossible.
+        The version need not be there yet.
         """
-        self._check(name)
-        serving = self._serving(name, but=version)
-        canary = Canary(version=version, share=share) if share else None
-        return self._write(name, Choice(version=serving, canary=canary))
+        self._check(name, version if share and self.has(name, version) else None)
 
-    def _serving(self, name: str, but: str | None = None) -> str | None:
-        """Returns the version that answers what no canary does."""
-        choice = Choice(version=read_choices(self._path).get(name, Choice()).version)
+        def begin(choice: Choice) -> Choice:
+            serving = self._serving(name, choice, but=version)
+            return Choice(version=serving, canary=Canary(version=version, share=share) if share else None)
+
+        return self._write(name, begin)
+
+    def make_default(self, name: str) -> tuple[Task, Choice]:
+        """Has a model answer the requests for its task that name none; returns the task, and what the model serves."""
+        self._check(name)
+        serving = self._serving(name, read_config(self._path).choice(name))
+        task = self._registry.task(ModelKey(name, serving)) if serving is not None else None
+        if task is None:
+            raise NotPossible(f"no version of {name} in the store is sound, so its task is not known")
+
+        def change(config: ServingConfig) -> ServingConfig:
+            return config.model_copy(update={"defaults": dict(config.defaults) | {task: name}})
+
+        return task, change_config(self._path, change).choice(name)
+
+    def has(self, name: str, version: str) -> bool:
+        """True where a version is in the store, sound or not."""
+        return ModelKey(name, version) in self._registry.keys().get(name, [])
+
+    def serving(self, name: str) -> str | None:
+        """Returns the version that answers what no canary does; None where no version of the model is sound."""
+        return self._serving(name, read_config(self._path).choice(name))
+
+    def _serving(self, name: str, choice: Choice, but: str | None = None) -> str | None:
         keys = [key for key in self._registry.keys()[name] if key.version != but]
-        shares = _resolve_model(self._registry, keys, choice, 1, {}) if keys else {}
+        shares = _resolve_model(self._registry, keys, Choice(version=choice.version), 1, {}) if keys else {}
         return next((key.version for key in shares), None)
 
     def _check(self, name: str, version: str | None = None) -> None:
+        """Raises ModelNotFound or NotPossible; verifies the files, so that this takes no time under the lock."""
         keys = self._registry.keys()
         if name not in keys:
             raise ModelNotFound(f"no model {name!r} is in the store; there is: {', '.join(keys) or 'none'}")
         versions = [key.version for key in keys[name]]
-        if version is not None and version not in versions:
+        if version is None:
+            self.serving(name)
+        elif version not in versions:
             raise ModelNotFound(f"{name} has no version {version!r} in the store; there is: {', '.join(versions)}")
+        elif fault := self._registry.fault(ModelKey(name, version)):
+            raise NotPossible(f"{name}/{version} cannot serve: {fault}")
 
-    def _write(self, name: str, choice: Choice) -> Choice:
+    def _write(self, name: str, decide: Callable[[Choice], Choice]) -> Choice:
         if any(pin.startswith(f"{name}/") for pin in self._settings.pins):
             raise NotPossible(f"TAGWERK_PINS says which version of {name} serves")
-        write_choices(self._path, read_choices(self._path) | {name: choice})
-        return choice
+
+        def change(config: ServingConfig) -> ServingConfig:
+            return config.model_copy(update={"models": dict(config.models) | {name: decide(config.choice(name))}})
+
+        return change_config(self._path, change).choice(name)

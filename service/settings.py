@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     )
     length_buckets: Sizes = Field(
         (),
-        description="Sequence lengths in tokens that are compiled, comma-separated, for all models; empty takes those "
-        "that pad each model's own corpus least. Longer texts run in pieces.",
+        description="Sequence lengths in tokens up to which sequences wait together, comma-separated, for all models; "
+        "empty takes those that pad each model's own corpus least. Longer texts run in pieces.",
     )
     slots: int = Field(16, ge=1, description="Texts that are generated at the same time; more wait.")
     prefill_tokens: int = Field(32, ge=1, description="Tokens of a prompt that one generation step reads.")
@@ -92,9 +92,6 @@ class Settings(BaseSettings):
         le=1,
         description="Longest time that an idle device waits for a batch to fill. 0 never waits.",
     )
-    share_identical: bool = Field(
-        False, description="Requests with the same input that are in flight at the same time are computed once."
-    )
     device_timeout_seconds: float = Field(
         60.0, gt=0, description="Time for one step, after which the device is taken to hang and the engine starts anew."
     )
@@ -104,7 +101,9 @@ class Settings(BaseSettings):
         description="Time for a request, after which it is answered 504; X-Request-Timeout-Ms sets less.",
     )
     receive_timeout_seconds: float = Field(
-        30.0, gt=0, description="Time for a request to arrive, after which its connection is closed."
+        30.0,
+        gt=0,
+        description="Time for a request to arrive, or a line of a stream, after which its connection is closed.",
     )
     keep_alive_seconds: int = Field(
         75, ge=1, description="Time without a request after which a connection is closed; more than a proxy keeps it."

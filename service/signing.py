@@ -17,29 +17,17 @@ if TYPE_CHECKING:
 INSTALL = "install tagwerk with the extra [sign]"
 
 
-def check_signature(folder: Path, signers: Sequence[Path]) -> None:
-    """Checks that one of the signers, files with a public key each, has signed a version; no signer is no check.
-
-    Raises ArtifactError, or ConfigurationError for a key that cannot be read.
-    """
-    if not signers:
-        return
-    keys = [_public_key(path) for path in signers]
-    try:
-        signature, content = (folder / SIGNATURE).read_bytes(), (folder / MANIFEST).read_bytes()
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{error.filename} is missing, and TAGWERK_MODEL_SIGNERS asks for a signature") from None
-    except OSError as error:
-        raise ArtifactError(f"{folder} cannot be read: {error}") from error
+def check_signature(signature: bytes, manifest: bytes, keys: Sequence["Ed25519PublicKey"]) -> None:
+    """Checks that a signature of the contents of a manifest was made with one of the keys. Raises ArtifactError."""
     from cryptography.exceptions import InvalidSignature
 
     for key in keys:
         try:
-            key.verify(signature, content)
+            key.verify(signature, manifest)
             return
         except InvalidSignature:
             continue
-    raise ArtifactError(f"{folder / SIGNATURE} is the signature of nobody in TAGWERK_MODEL_SIGNERS")
+    raise ArtifactError(f"{SIGNATURE} is the signature of nobody in TAGWERK_MODEL_SIGNERS")
 
 
 def sign(folder: Path, private_key: Path) -> None:
@@ -48,7 +36,8 @@ def sign(folder: Path, private_key: Path) -> None:
     (folder / SIGNATURE).write_bytes(key.sign((folder / MANIFEST).read_bytes()))
 
 
-def _public_key(path: Path) -> "Ed25519PublicKey":
+def read_public_key(path: Path) -> "Ed25519PublicKey":
+    """Reads the public key of a signer. Raises ConfigurationError."""
     try:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key

@@ -7,86 +7,24 @@ does not come up never reaches a request, and the memory of the old goes with th
 import logging
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from service.channel import Channel, Direct, Load, Loaded, Retire
+from service.channel import Direct
 from service.child import Child
-from service.engine.protocol import ModelKey, State
-from service.errors import ConfigurationError
+from service.engine.protocol import ModelKey, ModelState, State
 from service.metrics import Metrics
-from service.registry import Registry
-from service.serving import Serving, read_choices, resolve, serving_path
+from service.serving import Serving
 from service.settings import Settings
+from service.store_watch import StoreWatch
+from service.supervised_engine import SupervisedEngine
 
 log = logging.getLogger("tagwerk.supervisor")
 
 PATIENCE_SECONDS = 5.0  # beyond the time for draining, for an engine that has been superseded
-MOST_DEATHS = 3
-
-
-class EngineProcess:
-    """One engine: its process, its channel, what it has loaded."""
-
-    def __init__(self, child: Child, door: socket.socket, versions: Collection[ModelKey]) -> None:
-        """`door` is the socket that its workers come to."""
-        self.child = child
-        self.door = door
-        self.versions = tuple(versions)
-        self.loaded: Loaded | None = None
-        self.retired = 0.0
-        self._channel: Channel | None = None
-        self._directed: Direct | None = None
-
-    def start(self, beside_another: bool) -> None:
-        """Starts the process, or starts it again."""
-        if self._channel is not None:
-            self._channel.close()
-        served = () if self.loaded is None else tuple(self.ready)
-        self.loaded = None
-        self._channel = channel = Channel()
-        files = (self.door.fileno(), channel.other_end.fileno())
-        self.child.start(files, "--socket", str(files[0]), "--channel", str(files[1]))
-        channel.other_end.close()
-        channel.say(Load(self.versions, beside_another, in_haste=served))
-        if self._directed is not None:
-            channel.say(self._directed)
-
-    def direct(self, word: Direct) -> None:
-        """Tells it the shares, if they are new to it."""
-        if word != self._directed:
-            self._directed = word
-            if self._channel is not None:
-                self._channel.say(word)
-
-    def listen(self) -> bool:
-        """Hears what it says; returns True once, when it has loaded its versions."""
-        for word in self._channel.hear() if self._channel is not None else ():
-            if isinstance(word, Loaded):
-                self.loaded = word
-                return True
-        return False
-
-    def retire(self) -> None:
-        """Lets it go once its callers have."""
-        if self._channel is not None:
-            self._channel.say(Retire())
-        self.retired = time.monotonic()
-
-    @property
-    def ready(self) -> frozenset[ModelKey]:
-        """The versions that serve in it; before it has loaded any, those that it is to load."""
-        if self.loaded is None:
-            return frozenset(self.versions)
-        return frozenset(state.key for state in self.loaded.states if state.state is State.READY)
-
-    @property
-    def refused(self) -> dict[ModelKey, str]:
-        """The versions that it refuses, with the reason."""
-        states = self.loaded.states if self.loaded is not None else ()
-        return {state.key: state.reason or "" for state in states if state.state is State.REFUSED}
+MOST_FAILURES = 3  # in a row, of engines that died while they loaded a version, or could not read it
 
 
 class Succession:
@@ -109,22 +47,13 @@ class Succession:
         self._make_child = make_child
         self._forget = forget
         self._metrics = metrics
-        self._registry = Registry(settings.model_store, settings.model_signers)
-        if not self._registry.keys():
-            place = settings.model_store.absolute()
-            raise ConfigurationError(f"the model store {place} holds no <name>/<version>/manifest.json")
-        self._choices = read_choices(serving_path(settings))
         self._shares: dict[ModelKey, float] = {}
         self._reasons: Mapping[ModelKey, str | None] = {}
-        self._serving: list[EngineProcess] = []
-        self._next: list[EngineProcess] = []
-        self._leaving: list[EngineProcess] = []
-        self._deaths = 0  # of successors in a row
-        self._looking = ThreadPoolExecutor(1, thread_name_prefix="store")  # checksums take their time
-        self._look: Future[Serving] | None = None
-        self._looked = time.monotonic()
-        self._written = _moment(serving_path(settings))
-        self._wanted = resolve(self._registry, self._choices, settings)
+        self._next: list[SupervisedEngine] = []
+        self._leaving: list[SupervisedEngine] = []
+        self._failures: Counter[ModelKey] = Counter()
+        self._store = StoreWatch(settings)
+        self._wanted = self._store.found
         self._serving = self._make(self._wanted.shares)
 
     @property
@@ -141,74 +70,61 @@ class Succession:
     def tick(self, keep_alive: Callable[[Child, Callable[[], None]], None]) -> None:
         """Does what is to be done now; `keep_alive` starts a process again, by the function, if it has ended."""
         for engine in self._serving:
-            keep_alive(engine.child, partial(engine.start, beside_another=False))
+            keep_alive(engine.child, partial(self._restart, engine))
             if engine.listen():
-                self._refuse(engine.refused)
+                self._learn(engine)
+                self._follow(self._wanted)
         self._see_off()
         self._watch_successors()
-        self._watch_store()
+        if (found := self._store.poll()) is not None:
+            self._follow(found)
 
-    def _make(self, versions: Collection[ModelKey]) -> list[EngineProcess]:
-        return [EngineProcess(self._make_child(number), door, versions) for number, door in enumerate(self._doors)]
+    def _make(self, versions: Collection[ModelKey]) -> list[SupervisedEngine]:
+        return [SupervisedEngine(self._make_child(number), door, versions) for number, door in enumerate(self._doors)]
 
-    # The store
+    def _restart(self, engine: SupervisedEngine) -> None:
+        """Starts an engine that has died: with what it served, as far as that is still wanted, else with what is."""
+        engine.listen()
+        if engine.loading is not None:
+            self._fail(engine.loading, _death(engine))
+        wanted = list(self._wanted.shares)
+        if engine.loaded is not None:
+            names = {key.name for key in wanted}
+            wanted = [key for key in engine.ready if key in wanted or key.name not in names] or wanted
+        engine.start(beside_another=False, versions=wanted)
 
-    def _watch_store(self) -> None:
-        if self._look is not None and self._look.done():
-            look, self._look = self._look, None
-            self._looked = time.monotonic()
-            try:
-                self._follow(look.result())
-            except (OSError, ConfigurationError) as error:
-                log.error("cannot look at the model store: %s", error)
-        interval, path = self._settings.store_interval_seconds, serving_path(self._settings)
-        if not interval or self._look is not None or any(engine.loaded is None for engine in self._serving):
+    # What is wrong with a version
+
+    def _learn(self, engine: SupervisedEngine) -> bool:
+        """Notes what an engine has found out about its versions; returns whether there is something wrong with one."""
+        for key in engine.ready:
+            self._failures.pop(key, None)
+        for key, reason in engine.refused.items():
+            self._refuse(key, reason)
+        for key, reason in engine.unread.items():
+            self._fail(key, reason)
+        return bool(engine.refused or engine.unread)
+
+    def _fail(self, key: ModelKey, reason: str) -> None:
+        """Notes that an engine failed at a version, which may have another reason: a version is refused that is met by
+        it again and again.
+        """
+        self._failures[key] += 1
+        if self._failures[key] < MOST_FAILURES:
+            log.warning("%s is tried again: %s", key, reason)
+            self._store.forget(key)
             return
-        chosen = _moment(path) != self._written
-        if chosen or time.monotonic() - self._looked >= interval:
-            self._written = _moment(path)
-            self._look = self._looking.submit(self._resolve)
+        del self._failures[key]
+        self._refuse(key, f"{reason}, {MOST_FAILURES} times")
 
-    def _resolve(self) -> Serving:
-        try:
-            self._choices = read_choices(serving_path(self._settings))
-        except ConfigurationError as error:
-            log.error("%s; what was chosen before stands", error)
-        return resolve(self._registry, self._choices, self._settings)
-
-    def _refuse(self, refused: Mapping[ModelKey, str]) -> None:
-        """Notes what engines found wrong, and looks for what to serve instead."""
-        for key, reason in refused.items():
-            self._registry.refuse(key, reason)
-        if refused:
-            self._follow(resolve(self._registry, self._choices, self._settings))
-
-    def _follow(self, wanted: Serving) -> None:
-        """Serves what is wanted: at once where it is loaded, else by successors that load it."""
-        self._wanted = wanted
-        self._report(wanted)
-        ready = frozenset.intersection(*(engine.ready for engine in self._serving))
-        self._share(wanted, ready)
-        if wanted.shares.keys() <= ready:
-            self._dismiss("what they were to serve is not wanted any more")
-        elif not self._next or set(self._next[0].versions) != wanted.shares.keys():
-            self._dismiss("the store has changed again")
-            new = sorted(map(str, wanted.shares.keys() - ready))
-            log.info("%s: an engine warms up beside the one that serves", ", ".join(new))
-            self._next = self._make(wanted.shares)
-            for engine in self._next:
-                engine.direct(Direct(tuple(wanted.shares.items()), wanted.refused))
-                engine.start(beside_another=True)
-
-    def _share(self, wanted: Serving, ready: frozenset[ModelKey]) -> None:
-        """Tells the engines the shares. A model keeps those that it has until all that are wanted for it are loaded."""
-        for name in {key.name for key in wanted.shares}:
-            shares = {key: share for key, share in wanted.shares.items() if key.name == name}
-            if {key for key, share in shares.items() if share} <= ready:
-                self._shares = {key: share for key, share in self._shares.items() if key.name != name} | shares
-        word = Direct(tuple(self._shares.items()), wanted.refused)
-        for engine in self._serving:
-            engine.direct(word)
+    def _refuse(self, key: ModelKey, reason: str) -> None:
+        """Does not load a version any more; the next look finds what is to be served in its place."""
+        self._store.refuse(key, reason)
+        shares = {wanted: share for wanted, share in self._wanted.shares.items() if wanted != key}
+        state = ModelState(key, State.REFUSED, reason, 0.0, default=False)
+        others = (other for other in self._wanted.refused if other.key != key)
+        self._wanted = replace(self._wanted, shares=shares, refused=(*others, state))
+        self._report(self._wanted)
 
     def _report(self, wanted: Serving) -> None:
         reasons = {state.key: state.reason for state in wanted.refused}
@@ -218,6 +134,42 @@ class Succession:
             self._metrics.model_refused.labels(key.name, key.version).set(key in reasons)
         self._reasons = reasons
 
+    # What is wanted
+
+    def _follow(self, wanted: Serving) -> None:
+        """Serves what is wanted: at once where it is loaded, else by successors that load it.
+
+        While an engine loads for the first time there are no successors; they come when it has loaded.
+        """
+        self._wanted = wanted
+        self._report(wanted)
+        ready = frozenset.intersection(*(engine.ready for engine in self._serving))
+        self._share(wanted, ready)
+        if wanted.shares.keys() <= ready:
+            self._dismiss("what they were to serve is not wanted any more")
+        elif not self._next or set(self._next[0].versions) != wanted.shares.keys():
+            self._dismiss("the store has changed again")
+            if all(engine.loaded is not None for engine in self._serving):
+                self._warm_up(wanted, ready)
+
+    def _warm_up(self, wanted: Serving, ready: Collection[ModelKey]) -> None:
+        new = sorted(map(str, wanted.shares.keys() - set(ready)))
+        log.info("%s: an engine warms up beside the one that serves", ", ".join(new))
+        self._next = self._make(wanted.shares)
+        for engine in self._next:
+            engine.direct(_direct(wanted.shares, wanted))
+            engine.start(beside_another=True)
+
+    def _share(self, wanted: Serving, ready: frozenset[ModelKey]) -> None:
+        """Tells the engines the shares. A model keeps those that it has until all that are wanted for it are loaded."""
+        for name in {key.name for key in wanted.shares}:
+            shares = {key: share for key, share in wanted.shares.items() if key.name == name}
+            if {key for key, share in shares.items() if share} <= ready:
+                self._shares = {key: share for key, share in self._shares.items() if key.name != name} | shares
+        word = _direct(self._shares, wanted)
+        for engine in self._serving:
+            engine.direct(word)
+
     # The successors
 
     def _watch_successors(self) -> None:
@@ -226,29 +178,28 @@ class Succession:
         if ended := [engine for engine in self._next if engine.child.status is not None]:
             self._try_again(ended[0])
             return
-        for engine in self._next:
-            engine.listen()
-        if refused := {key: why for engine in self._next for key, why in engine.refused.items()}:
-            self._refuse_and_dismiss(refused)
+        wrong = [engine for engine in self._next if engine.listen() and self._learn(engine)]
+        if wrong:
+            if any(engine.refused for engine in wrong):
+                self._metrics.swaps.labels("refused").inc()
+            self._dismiss("a version was refused")
         elif all(engine.loaded is not None for engine in self._next):
             self._take_over()
 
-    def _try_again(self, ended: EngineProcess) -> None:
-        """Starts the successors anew, since one has died; where one dies each time, what it loads is the reason."""
-        self._deaths += 1
-        reason = f"the engine that loaded it ended with status {ended.child.status}"
-        if self._deaths < MOST_DEATHS:
-            self._dismiss(reason)
-            self._follow(self._wanted)
-            return
-        self._deaths = 0
-        known = frozenset().union(*(engine.ready for engine in self._serving))
-        self._refuse_and_dismiss({key: f"{reason}, {MOST_DEATHS} times" for key in ended.versions if key not in known})
+    def _try_again(self, ended: SupervisedEngine) -> None:
+        """Ends the successors, since one has died; the next look at the store starts others.
 
-    def _refuse_and_dismiss(self, refused: Mapping[ModelKey, str]) -> None:
-        self._metrics.swaps.labels("refused").inc()
-        self._dismiss("a version was refused")
-        self._refuse(refused)
+        What it was loading is the reason. Where that serves, there is nothing wrong with it; then it is one of the new.
+        """
+        ended.listen()
+        known = frozenset().union(*(engine.ready for engine in self._serving))
+        new = [key for key in ended.versions if key not in known]
+        refused = len(self._reasons)
+        for key in [ended.loading] if ended.loading in new else new:
+            self._fail(key, _death(ended))
+        if len(self._reasons) > refused:
+            self._metrics.swaps.labels("refused").inc()
+        self._dismiss(_death(ended))
 
     def _take_over(self) -> None:
         names = sorted(map(str, self._wanted.shares))
@@ -256,7 +207,7 @@ class Succession:
         for engine in self._serving:
             engine.retire()
         self._leaving += self._serving
-        self._serving, self._next, self._deaths = self._next, [], 0
+        self._serving, self._next = self._next, []
         self._metrics.swaps.labels("done").inc()
         self._shares = {}
         self._share(self._wanted, self._serving[0].ready)
@@ -273,8 +224,10 @@ class Succession:
     def _see_off(self) -> None:
         patience = self._settings.drain_timeout_seconds + PATIENCE_SECONDS
         for engine in list(self._leaving):
+            engine.listen()  # sends what it has not been told yet
             if engine.child.status is not None:
                 self._leaving.remove(engine)
+                engine.close()
                 self._forget(engine.child)
             elif time.monotonic() - engine.retired > patience:
                 log.error("killed the %s, which did not end", engine.child.name)
@@ -282,14 +235,14 @@ class Succession:
 
     def close(self) -> None:
         """Looks no more, and leaves the doors to the engines, which close them when they end."""
-        self._looking.shutdown(wait=False, cancel_futures=True)
+        self._store.close()
         for door in self._doors:
             door.close()
 
 
-def _moment(path: Path) -> int | None:
-    """Returns when a file was last written; None where there is none."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return None
+def _direct(shares: Mapping[ModelKey, float], wanted: Serving) -> Direct:
+    return Direct(tuple(shares.items()), wanted.refused, tuple(sorted(set(wanted.defaults.values()))))
+
+
+def _death(engine: SupervisedEngine) -> str:
+    return f"the engine ended with status {engine.child.status} while it loaded this version"

@@ -17,10 +17,14 @@ from service.child import Child
 from service.errors import ConfigurationError
 from service.listening import open_engine_socket
 from service.settings import Settings
+from service.version_files import copies_of
 
 log = logging.getLogger("tagwerk.supervisor")
 
 TICK_SECONDS = 0.05
+# Of workers. Python's allocator keeps a megabyte for each small object in it that outlives a large request, the C
+# library's a page, see `FullSearches`; least where all threads share a heap. It costs time, see docs/operations.md.
+ALLOCATOR = {"PYTHONMALLOC": "malloc", "MALLOC_ARENA_MAX": "1"}
 
 
 class Supervisor:
@@ -49,14 +53,17 @@ class Supervisor:
         metrics = self._folder / "metrics"
         metrics.mkdir()
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-        from service.metrics import Metrics  # it looks for the folder when it is imported
+        from service.metric_files import EndedProcesses  # they look for the folder when they are imported
+        from service.metrics import Metrics
         from service.succession import Succession
 
         figures = Metrics()
+        self._ended = EndedProcesses(metrics)
         self._restarts = figures.restarts
         addresses = settings.engine_address or tuple(str(self._folder / f"engine-{i}") for i in range(settings.engines))
-        # Engines share their executables, and one that is started again finds them.
-        environment = os.environ | {"TAGWERK_XLA_CACHE": settings.xla_cache or str(self._folder / "xla")}
+        # Engines share their executables, and one that is started again finds them. What they copy lies in this folder.
+        cache = settings.xla_cache or str(self._folder / "xla")
+        environment = os.environ | {"TAGWERK_XLA_CACHE": cache, "TMPDIR": str(self._folder)}
 
         def make_engine(number: int) -> Child:
             name = "engine" if len(addresses) == 1 else f"engine {number + 1}"
@@ -66,8 +73,8 @@ class Supervisor:
             figures.listen(settings.host, settings.engine_metrics_port)
 
         doors = [open_engine_socket(address) for address in addresses]
-        self._engines = Succession(settings, doors, make_engine, self._forget_metrics, figures)
-        environment = os.environ | {"TAGWERK_ENGINE_ADDRESS": ",".join(addresses)}
+        self._engines = Succession(settings, doors, make_engine, self._forget, figures)
+        environment = ALLOCATOR | os.environ | {"TAGWERK_ENGINE_ADDRESS": ",".join(addresses)}
         workers = settings.workers if self._listening is not None else 0
         self._workers = [
             Child("worker", f"worker {n}", ["api", "--number", str(n)], environment) for n in range(1, workers + 1)
@@ -85,6 +92,7 @@ class Supervisor:
                 self._engines.tick(self._keep_alive)
                 for worker in self._workers:
                     self._keep_alive(worker, partial(self._start_worker, worker))
+                self._ended.add_up()
                 time.sleep(TICK_SECONDS)
             return self._stop()
         finally:
@@ -109,15 +117,16 @@ class Supervisor:
             raise ConfigurationError(f"the {child.name} cannot start; its reason is above")
         if child.may_start_again:
             log.error("the %s ended with status %d; starting it again", child.name, status)
-            self._forget_metrics(child)
+            self._forget(child)
             self._restarts.labels(child.kind).inc()
             start()
 
-    def _forget_metrics(self, child: Child) -> None:
-        from prometheus_client.multiprocess import mark_process_dead
-
+    def _forget(self, child: Child) -> None:
+        """Removes what a process that has ended leaves behind: its metrics, the copy of a model that it was loading."""
         if child.pid is not None:
-            mark_process_dead(child.pid, str(self._folder / "metrics"))  # type: ignore[no-untyped-call]
+            self._ended.add(child.pid)
+            for copy in self._folder.glob(f"{copies_of(child.pid)}*"):
+                shutil.rmtree(copy, ignore_errors=True)
 
     def _stop(self) -> int:
         """Workers drain first, while the engine still answers them."""

@@ -1,22 +1,121 @@
+"""What all tests share: the running service, how two workers divide the tests, and skips that count as failures."""
+
+import fcntl
+import functools
 import os
+import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 ROOT = Path(__file__).parents[1]
 STORE = Path(os.environ.get("TAGWERK_MODEL_STORE") or ROOT / "model_store")
 
 # A small grid starts sooner; the service is the same.
-SMALL = {"TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_LENGTH_BUCKETS": "16,64", "TAGWERK_PREFILL_TOKENS": "16"}
+SMALL = {
+    "TAGWERK_BATCH_SIZES": "1,8",
+    "TAGWERK_LENGTH_BUCKETS": "16,64",
+    "TAGWERK_PREFILL_TOKENS": "16",
+    "TAGWERK_SLOTS": "4",
+}
+
+# All servers compile the same shapes, in this test run and the next. Each worker has a folder, since engines that share
+# one load one after the other.
+CACHE = ROOT / ".cache" / "xla-tests" / WORKER
+
+# The folders whose tests take longest come first, so that no worker is left with one of them at the end.
+LONGEST = ("e2e", "page", "training", "api", "annotate")
+
+# Each worker has a thousand ports of its own, below those that the system gives to clients.
+PORTS = iter(range(20_000 + 1000 * int(WORKER[2:]), 21_000 + 1000 * int(WORKER[2:])))
+
+# httpx reads all certificate authorities for each client, 20 ms of processor time; no test speaks TLS.
+ssl.create_default_context = functools.cache(ssl.create_default_context)
+
+
+# How long an example takes is not what a test is about.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
+
+
+def folder(nodeid: str) -> str:
+    """Returns the folder below `tests` that a test is in, or its file."""
+    return nodeid.partition("::")[0].split("/")[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sorts the tests, longest first."""
+    items.sort(key=lambda item: [*LONGEST, folder(item.nodeid)].index(folder(item.nodeid)))
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Has one worker run all tests of a file, which share what they set up, and of the page, which share a browser.
+
+    The tests that start services are given out one by one, those with broken versions excepted: two share a service.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            if folder(nodeid) == "page":
+                return "tests/page"
+            if folder(nodeid) == "e2e" and "test_faults" not in nodeid:
+                return nodeid
+            return nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False  # it would sort by the number of tests
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return required((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return required((yield))
+
+
+def required(report: pytest.TestReport | pytest.CollectReport) -> pytest.TestReport | pytest.CollectReport:
+    """Turns a skip into a failure where REQUIRE_ALL is set."""
+    if os.environ.get("REQUIRE_ALL") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_ALL is set, and this does not run: {report.longrepr[2]}"
+    return report
+
+
+def free_port() -> int:
+    """Returns a port at which nothing listens."""
+    for port in PORTS:
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Returns a folder that the first worker to want it fills, for all workers of a test run; nobody may change it."""
+    own = factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            make(folder.with_suffix(".partial"))
+            folder.with_suffix(".partial").rename(folder)
+    return folder
 
 
 class Server:
@@ -36,7 +135,7 @@ class Server:
                     return
             except httpx.TransportError:
                 pass
-            time.sleep(0.1)
+            time.sleep(0.05)
         pytest.fail(f"not ready after {seconds} s: {self.log.read_text()}")
 
     def stop(self) -> int:
@@ -45,20 +144,14 @@ class Server:
         return self.process.wait(60)
 
 
-# All servers of a test run compile the same shapes.
-CACHE = tempfile.TemporaryDirectory(prefix="tagwerk-xla-")
-
-
 @contextmanager
 def start_server(log: Path, **environment: str) -> Iterator[Server]:
-    """Starts `tagwerk serve` on a free port; ends it for sure."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """Starts `tagwerk serve` on a free port, and returns once it listens or has ended; ends it for sure."""
     settings = {
         "TAGWERK_MODEL_STORE": str(STORE),
-        "TAGWERK_PORT": str(port),
-        "TAGWERK_XLA_CACHE": CACHE.name,
+        "TAGWERK_PORT": "0",
+        "TAGWERK_XLA_CACHE": str(CACHE),
+        "TAGWERK_DRAIN_DELAY_SECONDS": "0",
         **SMALL,
         **environment,
     }
@@ -72,7 +165,11 @@ def start_server(log: Path, **environment: str) -> Iterator[Server]:
             text=True,
         )
     try:
-        yield Server(process, f"http://127.0.0.1:{port}", log)
+        while (
+            not (listening := re.search(r"listening at (http://\S+:\d+)", log.read_text())) and process.poll() is None
+        ):
+            time.sleep(0.01)
+        yield Server(process, listening[1] if listening else "", log)
     finally:
         if process.poll() is None:
             process.kill()
@@ -92,3 +189,11 @@ def client(server: Server) -> Iterator[httpx.Client]:
     """Asks the running service."""
     with httpx.Client(base_url=server.url, timeout=60) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def tagger_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a store with the English tagger alone, with which a service starts in half of the time."""
+    folder = tmp_path_factory.mktemp("tagger-store")
+    (folder / "tagger-en").symlink_to(STORE / "tagger-en")
+    return folder

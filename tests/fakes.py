@@ -11,7 +11,7 @@ import numpy as np
 from service.artifact import Endpoint, Manifest, Task, TensorSpec
 from service.engine.padding import Array, Tensors
 from service.errors import ArtifactError, DeviceFailed
-from service.registry import ModelVersion
+from service.version import ModelVersion
 
 
 class Clock:
@@ -38,18 +38,15 @@ class Device:
         self.busy = threading.Event()
         self.failure: Exception | None = None
         self.broken: set[str] = set()
-        self.unchecked: set[str] = set()
 
-    def load_sequence_model(self, folder: Path, manifest: Manifest, checked: bool = False) -> "Echo":
-        return Echo(self._checked(manifest, checked))
+    def load_sequence_model(self, folder: Path, manifest: Manifest) -> "Echo":
+        return Echo(self._checked(manifest))
 
-    def load_generation_model(self, folder: Path, manifest: Manifest, checked: bool = False) -> "Repeater":
-        return Repeater(self._checked(manifest, checked))
+    def load_generation_model(self, folder: Path, manifest: Manifest) -> "Repeater":
+        return Repeater(self._checked(manifest))
 
-    def _checked(self, manifest: Manifest, checked: bool) -> "Device":
-        if checked:
-            self.unchecked.add(manifest.name)
-        elif manifest.name in self.broken:
+    def _checked(self, manifest: Manifest) -> "Device":
+        if manifest.name in self.broken:
             raise ArtifactError(f"{manifest.name} is broken")
         return self
 
@@ -68,8 +65,8 @@ class Echo:
     def __init__(self, device: Device) -> None:
         self._device = device
 
-    def warm_up(self, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        yield from shapes
+    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
+        yield from batch_sizes
 
     def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
         self._device.shapes.append(inputs["ids"].shape)

@@ -12,20 +12,14 @@ import httpx
 import pytest
 
 from service.__main__ import main
-from tests.conftest import CACHE, ROOT, STORE
-from tests.e2e.test_server import SENTENCE, TINY, metric, wait_until
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from tests.conftest import CACHE, ROOT, SMALL, STORE, free_port
+from tests.e2e.test_server import SENTENCE, metric, wait_until
 
 
 @contextmanager
 def part(command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """Starts `tagwerk api` or `tagwerk engine`; ends it for sure."""
-    settings = {**TINY, "TAGWERK_MODEL_STORE": str(STORE), "TAGWERK_XLA_CACHE": CACHE.name, **environment}
+    settings = {**SMALL, "TAGWERK_XLA_CACHE": str(CACHE), **environment}
     process = subprocess.Popen([sys.executable, "-m", "service", command], env={**os.environ, **settings}, cwd=ROOT)
     try:
         yield process
@@ -34,9 +28,10 @@ def part(command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def test_an_engine_and_a_worker_apart_say_when_they_are_ready(monkeypatch, capsys):
+def test_an_engine_and_a_worker_apart_say_when_they_are_ready(tagger_store, monkeypatch, capsys):
     http, engine, metrics = (str(free_port()) for _ in range(3))
     environment = {
+        "TAGWERK_MODEL_STORE": str(tagger_store),
         "TAGWERK_PORT": http,
         "TAGWERK_ENGINE_ADDRESS": f"127.0.0.1:{engine}",
         "TAGWERK_ENGINE_METRICS_PORT": metrics,

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.__main__ import main
 from service.errors import ArtifactError, ConfigurationError
-from service.registry import read_version
+from service.loading import load_version
 from tests.test_artifact import write_version
 
 
@@ -35,14 +35,14 @@ def test_what_a_signer_signed_is_read_and_nothing_else(folder, tmp_path, monkeyp
     ours, public = make_keys(tmp_path, "ours")
     theirs, other = make_keys(tmp_path, "theirs")
     with pytest.raises(ArtifactError, match=r"manifest\.sig is missing"):
-        read_version(folder, [public])
+        load_version(folder, [public])
     assert main(["models", "sign", "tagger-en/1", str(theirs)]) == 0
     with pytest.raises(ArtifactError, match="the signature of nobody"):
-        read_version(folder, [public])
-    read_version(folder, [public, other])
+        load_version(folder, [public])
+    load_version(folder, [public, other])
     assert main(["models", "sign", "tagger-en/1", str(ours)]) == 0
-    read_version(folder, [public])
-    read_version(folder)
+    load_version(folder, [public])
+    load_version(folder)
 
     monkeypatch.setenv("TAGWERK_MODEL_SIGNERS", str(public))
     assert main(["models"]) == 0
@@ -59,11 +59,11 @@ def test_an_altered_manifest_or_file_breaks_the_signature(folder, tmp_path, monk
     whole = manifest.read_text()
     manifest.write_text(whole.replace("for tests", "for thieves"))
     with pytest.raises(ArtifactError, match="nobody"):
-        read_version(folder, [public])
+        load_version(folder, [public])
     manifest.write_text(whole)
     (folder / "saved_model" / "saved_model.pb").write_bytes(b"evil")
     with pytest.raises(ArtifactError, match="altered"):
-        read_version(folder, [public])
+        load_version(folder, [public])
     assert main(["models", "sign", "tagger-en/1", str(private)]) == 1, "what is broken is not signed"
 
 
@@ -72,6 +72,6 @@ def test_keys_that_are_none_are_named(folder, tmp_path):
     _, curve = make_keys(tmp_path, "curve", generate_private_key(SECP256R1()))
     for path, reason in ((tmp_path / "none.pem", "cannot be read"), (tmp_path / "missing", "cannot be read")):
         with pytest.raises(ConfigurationError, match=reason):
-            read_version(folder, [path])
+            load_version(folder, [path])
     with pytest.raises(ConfigurationError, match="is not Ed25519"):
-        read_version(folder, [curve])
+        load_version(folder, [curve])

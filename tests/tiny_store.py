@@ -1,21 +1,19 @@
-"""A store of tiny taggers: versions that answer the same text differently."""
+"""A store of tiny models: taggers, versions that answer the same text differently, and a classifier."""
 
 import json
 import shutil
 from pathlib import Path
 
 from tests.training import tiny
-from training import export
+from training.run import export
 
 NAME = "tagger-tiny"
 
 
-def make_versions(store: Path, count: int) -> Path:
-    """Writes versions 1 to `count`, networks as they are before training, each with another seed."""
-    for seed in range(1, count + 1):
-        task = tiny.tagging(seed=seed)
+def make_versions(store: Path) -> None:
+    """Writes versions 1, 2 and 3 of a tagger, each of another seed, and a classifier: networks before training."""
+    for task in (*(tiny.tagging(seed=seed) for seed in (1, 2, 3)), tiny.sentiment()):
         export.export(task, task.network(), [], store)
-    return store
 
 
 def copy_version(source: Path, folder: Path) -> Path:

@@ -1,1 +1,1 @@
-"""Makes the models that the service serves: corpora, recipes, training, evaluation, export."""
+"""Training of the models that the service serves: corpora, recipes, training, evaluation, export."""

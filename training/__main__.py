@@ -1,4 +1,4 @@
-"""tagwerk-train: fetches the corpora, trains, evaluates and exports the models."""
+"""tagwerk-train: downloads corpora, trains, evaluates and exports models."""
 
 import argparse
 import errno
@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from service.errors import ConfigurationError, TagwerkError
-from training.config import ladder_names, load_ladder, load_recipe, model_store, recipe_names, runs_folder
+from training.folders import model_store, runs_folder
+from training.recipes import ladder_names, load_ladder, load_recipe, recipe_names
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130  # the exit status of a command that SIGINT ended
@@ -17,13 +18,14 @@ INTERRUPTED = 130  # the exit status of a command that SIGINT ended
 
 def fetch(arguments: argparse.Namespace) -> None:
     """Downloads corpora, or finds them in TAGWERK_DATA_DIR."""
-    from training import corpora
+    from training.data import corpora
+    from training.data.catalogue import CORPORA
 
-    corpora.fetch(arguments.corpus or corpora.CORPORA)
+    corpora.fetch(arguments.corpus or CORPORA)
 
 
 def teach(arguments: argparse.Namespace) -> None:
-    """Tunes a large teacher to the corpus of a recipe, and has it answer for text that the recipe learns from, too."""
+    """Fine-tunes a large teacher on a recipe's corpus and writes the distillation set that the recipe learns from."""
     import_tensorflow()
     recipe = load_recipe(arguments.recipe)
 
@@ -40,38 +42,38 @@ def teach(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Trains a recipe, or goes on where it was interrupted; measures it on test once; exports what is to be shipped."""
+    """Trains a recipe or resumes its run; measures it once on the test split; exports it if it is shipped."""
     import_tensorflow()
     recipe = load_recipe(arguments.recipe)
 
     from rich.console import Console
 
-    from training.loop import set_threads, train
-    from training.workers import workers
+    from training.run.loop import set_threads, train
+    from training.run.workers import workers
 
     set_threads(recipe.threads)
-    team = workers()
+    first = workers().first
     task = recipe.task()
-    train(task, Console(quiet=not team.first))
-    if not team.first:
+    train(task, Console(quiet=not first))
+    if not first:
         return
     if recipe.shipped:
         export(arguments)
         return
 
-    from training.evaluate import show
-    from training.loop import best_of_run, make_predict
+    from training.run.evaluate import show
+    from training.run.loop import load_best, make_predict
 
-    show(Console(), recipe.name, task.evaluate(make_predict(task, best_of_run(task)), "test"))
+    show(Console(), recipe.name, task.evaluate(make_predict(task, load_best(task)), "test"))
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Measures the newest exported version of a model: the field's metrics, label by label, how sure it may be."""
+    """Measures the newest exported version of a model: accuracy, scores by label, calibration."""
     import_tensorflow()
 
     from rich.console import Console
 
-    from training.evaluate import evaluate
+    from training.run.evaluate import evaluate
 
     out = runs_folder() / arguments.name / "evaluation"
     evaluate(model_store(), arguments.name, arguments.split, Console(), out)
@@ -84,13 +86,14 @@ def export(arguments: argparse.Namespace) -> None:
 
     from rich.console import Console
 
-    from training.evaluate import calibration, show
-    from training.export import export
-    from training.loop import best_of_run, make_predict
+    from training.run.evaluate import calibration, show
+    from training.run.export import export
+    from training.run.loop import load_best, make_predict
+    from training.run.versions import newest_models
 
     console = Console()
     task = recipe.task()
-    model = best_of_run(task)
+    model = load_best(task)
     task.compact(model)
     predict = make_predict(task, model)
     task.calibrate(model, predict)
@@ -99,54 +102,72 @@ def export(arguments: argparse.Namespace) -> None:
         for split in ("test", "dev")
         for metric in (
             *task.evaluate(predict, split),
-            *task.evaluate_text(predict, split),
-            *calibration(task.answers(predict, split), split),
+            *task.evaluate_text(predict, split, newest_models(model_store())),
+            *calibration(task.predictions(predict, split), split),
         )
     ]
     folder = export(task, model, metrics, model_store())
     show(console, str(folder), metrics)
 
 
+def export_again(arguments: argparse.Namespace) -> None:
+    """Exports the newest version of a model again with the present exporter, without training."""
+    import_tensorflow()
+
+    from training.run.export import export_again
+    from training.run.versions import newest_version, read_version
+
+    folder = newest_version(model_store(), arguments.name)
+    _, task = read_version(folder)
+    print(f"written: {export_again(task, folder)}")
+
+
 def ladder(arguments: argparse.Namespace) -> None:
-    """Trains the rungs of a ladder and compares them on dev: a table and a plot."""
+    """Trains the recipes of a ladder and compares them on dev in a table and a plot."""
     import_tensorflow()
 
     from rich.console import Console
 
-    from training import ladder
-    from training.loop import set_threads
+    from training.run import ladder
+    from training.run.loop import set_threads
 
     rungs = load_ladder(arguments.name)
     set_threads(rungs[0].recipe.threads)
     console = Console()
-    results = ladder.climb(rungs, console, seeds=arguments.seeds, epochs=arguments.epochs, limit=arguments.limit)
+    results = ladder.train_rungs(rungs, console, seeds=arguments.seeds, epochs=arguments.epochs, limit=arguments.limit)
     console.print(ladder.table(results))
     for result in results:
-        for prompt, said in result.samples.items():
-            console.print(f"{result.rung.recipe.name}, {prompt!r}: {said}", highlight=False, markup=False)
+        for prompt, sample in result.samples.items():
+            console.print(f"{result.rung.recipe.name}, {prompt!r}: {sample}", highlight=False, markup=False)
     for path in ladder.write(results, arguments.out, arguments.name):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 
 def attention(arguments: argparse.Namespace) -> None:
-    """Draws what a lemmatizer looks at when it spells the lemmas of a few words."""
+    """Plots the attention of a lemmatizer for a few words."""
     import_tensorflow()
 
-    from training.attention import draw
+    from training.report.attention import draw
+    from training.run.versions import newest_version, read_version, restore
+    from training.tasks.lemmatization import Lemmatization
 
-    print(f"written: {draw(model_store(), arguments.name, arguments.word, arguments.out)}")
+    folder = newest_version(model_store(), arguments.name)
+    _, task = read_version(folder)
+    if not isinstance(task, Lemmatization):
+        raise ConfigurationError(f"{arguments.name} is not a lemmatizer")
+    print(f"written: {draw(task, restore(task, folder), arguments.word, arguments.out)}")
 
 
 def segmentation(arguments: argparse.Namespace) -> None:
-    """Measures how well and how fast the service's tokenizer cuts EWT's raw text."""
-    from training.segmentation import report
+    """Measures accuracy and speed of the service's tokenizer on EWT's raw text."""
+    from training.metrics.segmentation import report
 
     report()
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without what it says of itself on stderr, which its log level does not govern."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is raised, too
+    """Imports TensorFlow without the messages that it prints to stderr whatever its log level."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised as exceptions as well
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (a device, not a path)
         os.dup2(nowhere.fileno(), 2)
@@ -162,21 +183,23 @@ def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="tagwerk-train", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (fetch, teach, train, evaluate, export, ladder, attention, segmentation):
+    for run in (fetch, teach, train, evaluate, export, export_again, ladder, attention, segmentation):
         about = run.__doc__ or ""
-        command = commands.add_parser(run.__name__, help=about, description=about)
+        command = commands.add_parser(run.__name__.replace("_", "-"), help=about, description=about)
         command.set_defaults(run=run)
         if run is fetch:
             command.add_argument("corpus", nargs="*", metavar="CORPUS", help="all of them if none is named")
         elif run is evaluate:
             command.add_argument("name", metavar="NAME", help="of a model in the store")
             command.add_argument("--split", choices=("dev", "test"), default="test", help="test by default")
+        elif run is export_again:
+            command.add_argument("name", metavar="NAME", help="of a model in the store")
         elif run is ladder:
             names = ladder_names()
             command.add_argument("name", metavar="NAME", choices=names, help=", ".join(names))
             command.add_argument("--seeds", type=_seeds, default=(1,), help="such as 1,2,3; 1 by default")
-            command.add_argument("--epochs", type=_positive, help="at most, for a short look")
-            command.add_argument("--limit", type=_positive, help="learn from so many examples alone, for a short look")
+            command.add_argument("--epochs", type=_positive, help="at most, for a quick comparison")
+            command.add_argument("--limit", type=_positive, help="of the training examples, for a quick comparison")
             folder = runs_folder() / "ladders"
             command.add_argument("--out", type=Path, default=folder, help=f"folder of the table and the plot; {folder}")
         elif run is attention:
@@ -212,7 +235,7 @@ def main() -> int:
         print(f"tagwerk-train: {error.filename or 'a file'} cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ntagwerk-train: interrupted; the same command goes on where it was", file=sys.stderr)
+        print("\ntagwerk-train: interrupted; the same command resumes the run", file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -2,8 +2,10 @@
 
     python -m loadtests.chaos                     everything
     python -m loadtests.chaos kill disk           the scenarios with one of these words in their names
+    python -m loadtests.chaos hostile             the attacks of hostile clients alone, which have a table of their own
+    python -m loadtests.chaos trailers            those of them with this word in their names
 
-One service goes through all of it. Progress goes to stderr, the table to stdout. The exit status is 1 on a violation.
+One service goes through all of it. Progress goes to stderr, the tables to stdout. The exit status is 1 on a violation.
 """
 
 import argparse
@@ -20,9 +22,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.chaos import connections, processes
+from loadtests.chaos import connections, hostile, processes
 from loadtests.chaos.clients import BOUND_SECONDS, GRACE_SECONDS, neighbours
 from loadtests.chaos.clock import Clock
+from loadtests.chaos.hostile.play import chosen as chosen_attacks
+from loadtests.chaos.hostile.play import run as run_attacks
+from loadtests.chaos.hostile.report import markdown
 from loadtests.chaos.ledger import Ledger
 from loadtests.chaos.scenario import Impossible, Scenario
 from loadtests.chaos.store import Store
@@ -119,7 +124,7 @@ def stop(victim: Victim) -> list[str]:
     return faults + ([f"left behind: {victim.processes()} of {before}"] if left is None else [])
 
 
-def run(words: Sequence[str], log: Path | None) -> bool:
+def run(words: Sequence[str], log: Path | None, table: Path | None) -> bool:
     """Plays the scenarios; returns whether all was well."""
     with tempfile.TemporaryDirectory(prefix="tagwerk-chaos-") as name, stopped_by_signals():
         folder = Path(name)
@@ -141,13 +146,19 @@ def run(words: Sequence[str], log: Path | None) -> bool:
         try:
             victim.server.wait_until_ready()
             kinds = Counter(victim.processes().values())
-            print(HEAD, "-" * WIDTH, sep="\n", flush=True)
             well = True
+            if chosen:
+                print(HEAD, "-" * WIDTH, sep="\n", flush=True)
             for scenario in chosen:
                 say(f"{time.strftime('%H:%M:%S')} {scenario.name}")
                 result = asyncio.run(play(victim, scenario, kinds))
                 print(result, flush=True)
                 well &= not result.faults
+            if attacks := chosen_attacks(words):
+                rows, stood = run_attacks(victim, environment, folder, attacks)
+                well &= stood
+                if table is not None:
+                    table.write_text(markdown(rows) + "\n", encoding="utf-8")
             faults = stop(victim)
             print(f"{'SIGTERM':72} {'BROKEN' if faults else 'ok':>7}", "  asked: status 0, no process left", sep="\n")
             print(*(line for fault in faults for line in _folded("FAULT: ", fault)), sep="\n")
@@ -165,9 +176,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.chaos", description="Breaks the service on purpose.")
     parser.add_argument("words", nargs="*", help="play the scenarios with one of these in their names; default: all")
     parser.add_argument("--log", type=Path, help="keep the service's log in this file")
+    parser.add_argument("--table", type=Path, help=f"write the table of {hostile.NAME} to this file, in Markdown")
     options = parser.parse_args()
     try:
-        return 0 if run(options.words, options.log) else 1
+        return 0 if run(options.words, options.log, options.table) else 1
     except RuntimeError as error:
         say(f"chaos: {error}")
         return 1

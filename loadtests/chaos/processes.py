@@ -11,7 +11,7 @@ from loadtests.chaos.victim import Victim
 
 FROZEN_SECONDS = 10.0
 BACK_SECONDS = 240.0  # for an engine that starts again on a machine that is busy
-DEADLINE_SECONDS = 2.0
+NOTICED_SECONDS = 4.0  # for the heartbeats to miss it, on a machine that is busy
 
 
 def kill(*kinds: str) -> "Scenario":
@@ -40,22 +40,25 @@ def _back(victim: Victim, kinds: tuple[str, ...]) -> bool:
 
 
 async def freeze(victim: Victim, ledger: Ledger) -> str:
-    """Stops the engine for ten seconds."""
+    """Stops the engine for ten seconds; it must be noticed soon, and forgiven when it goes on."""
     await asyncio.to_thread(victim.send, signal.SIGSTOP, "engine")
     began = time.monotonic()
     try:
-        await asyncio.sleep(FROZEN_SECONDS)
+        while not ledger.statuses()[503]:
+            check(time.monotonic() - began < NOTICED_SECONDS, f"not noticed within {NOTICED_SECONDS:g} s")
+            await asyncio.sleep(0.05)
+        noticed = time.monotonic() - began
+        await asyncio.sleep(FROZEN_SECONDS - noticed)
     finally:
         await asyncio.to_thread(victim.send, signal.SIGCONT, "engine")
     frozen = time.monotonic() - began
-    noticed = ledger.statuses()[503] + ledger.statuses()[504]
-    check(noticed, "nobody noticed: no request was answered 503 or 504")
     before = ledger.statuses()[200]
     while ledger.statuses()[200] < before + NEIGHBOURS:
         check(time.monotonic() - began < BACK_SECONDS, "no answers after the engine went on")
         await asyncio.sleep(0.05)
     seconds = time.monotonic() - began - frozen
-    return f"{noticed} refused in {frozen:.0f} s of standstill, answers again {seconds:.1f} s after"
+    check(ledger.slowest < NOTICED_SECONDS, f"a request waited for {ledger.slowest:.1f} s")
+    return f"503 after {noticed:.1f} s of {frozen:.0f} s of standstill, answers again {seconds:.1f} s after"
 
 
 SCENARIOS = [
@@ -64,9 +67,8 @@ SCENARIOS = [
     kill("engine", "api"),
     Scenario(
         "the engine stops for ten seconds",
-        f"504 or 503 by the deadline of {DEADLINE_SECONDS:g} s, then as before",
+        f"503 within {NOTICED_SECONDS:g} s, then as before",
         freeze,
-        frozenset({200, 503, 504}),
-        deadline_seconds=DEADLINE_SECONDS,
+        frozenset({200, 503}),
     ),
 ]

@@ -1,8 +1,8 @@
 """`tagwerk annotate` and the step alone, in turn: for each line that it reads, seconds to spend on each, it prints both
 rates in tokens per second.
 
-The texts are those of the load, over and over. The step runs full batches of their sentences, tokenized, encoded and
-padded beforehand, one after the other: what a device can do that never waits.
+The texts are those of the load, over and over, without new words. The step runs full batches of their sentences,
+tokenized, encoded and padded beforehand, one after the other: what a device can do that never waits.
 """
 
 import asyncio
@@ -10,19 +10,21 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import chain, cycle, repeat
+from itertools import chain, cycle
 
-from loadtests.traffic import sentences
+from loadtests.text import running_text
 from service.annotate.command import SWITCH_SECONDS, Job, annotated, choose, started
 from service.annotate.forms import tag_conllu
 from service.annotate.source import CHUNK_LINES, Chunk, Position
 from service.api.context import Context
 from service.backend.saved_model import TensorFlowBackend
-from service.engine.padding import Grid, PaddedBatch, Tensors, pad
-from service.registry import ModelVersion, newest
+from service.engine.padding import Grid, PaddedBatch, Ragged, joined, pad
+from service.registry import newest
 from service.settings import Settings, load_settings
+from service.slices import finish
 from service.tasks.catalog import Tagging
 from service.text.spacy_tokenizer import SpacyTokenizer
+from service.version import ModelVersion
 
 
 class Endless:
@@ -33,35 +35,37 @@ class Endless:
 
     def chunks(self, start: Position, longest: int) -> Iterator[Chunk]:
         """Yields the texts of the load, as `service.annotate.source` does."""
-        lines, done = cycle(sentences()), start
+        lines, done = cycle(running_text()), start
         while time.perf_counter() < self._ends:
             end = Position(done.lines + CHUNK_LINES, done.bytes)
-            yield Chunk([next(lines) for _ in range(CHUNK_LINES)], done, end)
+            yield Chunk([next(lines).text for _ in range(CHUNK_LINES)], done, end)
             done = end
 
 
 async def annotation_rate(here: Context, seconds: float) -> float:
     """Returns the tokens per second of an annotation to CoNLL-U."""
-    tokens_of_a_line = sum(len(here.tokenizer.tokens(sentence)) for sentence in sentences()) / len(sentences())
+    tokens = sum(len(here.tokenizer.tokens(sentence.text)) for sentence in running_text())
+    tokens_of_a_line = tokens / len(running_text())
     lines, began = 0, time.perf_counter()
-    async for _, end in annotated(here, tag_conllu, Endless(seconds), Position()):  # type: ignore[arg-type]
+    async for _, end in annotated(here, tag_conllu, Endless(seconds), Position(), here.settings.max_text_characters):  # type: ignore[arg-type]
         lines = end.lines
     return lines * tokens_of_a_line / (time.perf_counter() - began)
 
 
 def full_batches(version: ModelVersion, settings: Settings, grid: Grid) -> list[PaddedBatch]:
-    """Returns the sentences of the load in batches without a filler row: each often enough to fill its length's."""
+    """Returns the sentences of the load in full batches of a length; those too few for one are left out."""
     tagging, tokenizer = Tagging(version, grid.lengths[-1]), SpacyTokenizer()
     rows = grid.batch_sizes[-1]
-    lanes: defaultdict[int, list[Tensors]] = defaultdict(list)
-    for sentence in chain.from_iterable(map(tokenizer.sentences, sentences())):
-        for piece in tagging.encode([token.text for token in sentence.tokens]):
-            lanes[grid.bucket(len(piece["word_ids"]))] += repeat(piece, rows)
+    lanes: defaultdict[int, list[Ragged]] = defaultdict(list)
+    for sentence in chain.from_iterable(tokenizer.sentences(sentence.text) for sentence in running_text()):
+        sequences = finish(tagging.encode([[token.text for token in sentence.tokens]]))
+        for one in sequences.split([1] * len(sequences)):
+            lanes[grid.bucket(one.tokens)].append(one)
     inputs = version.manifest.endpoint.inputs
     return [
-        pad(lane[first :: len(lane) // rows], inputs, (rows, length))
+        pad(joined(lane[first : first + rows]), inputs, (rows, length))
         for length, lane in lanes.items()
-        for first in range(len(lane) // rows)
+        for first in range(0, len(lane) - rows + 1, rows)
     ]
 
 
@@ -77,7 +81,7 @@ def main() -> None:
             version.folder, version.manifest
         )
         grid = Grid(settings.batch_sizes[-1:], settings.length_buckets or version.manifest.length_buckets)
-        for _ in model.warm_up(grid.shapes):
+        for _ in model.warm_up(grid.batch_sizes, grid.capacity):
             pass
         batches = full_batches(version, settings, grid)
         for batch in batches:

@@ -1,18 +1,20 @@
-"""Times the tagger's step alone: for each line that it reads, seconds to spend, it prints the median in milliseconds.
+"""Times the tagger's steps alone: for each line that it reads, it prints the median of a request's in milliseconds.
 
-The sentences are those of the load, tokenized, encoded and padded beforehand, each a batch of one.
+A line has the seconds to spend and the seed of the text: that of `loadtests.client`, whose requests these are. They are
+tokenized, encoded and padded before their steps, each of which is a batch of one. A word that is new is new here, too.
 """
 
+import random
 import sys
 import time
-from itertools import cycle
 from statistics import median
 
-from loadtests.traffic import bodies
+from loadtests.text import endless_text
 from service.backend.saved_model import TensorFlowBackend
-from service.engine.padding import Grid, Tensors, pad
+from service.engine.padding import Grid, pad
 from service.registry import newest
 from service.settings import load_settings
+from service.slices import finish
 from service.tasks.tagging import Tagging
 from service.text.spacy_tokenizer import SpacyTokenizer
 
@@ -24,27 +26,31 @@ def main() -> None:
     backend = TensorFlowBackend(settings.device, settings.device_threads)
     model = backend.load_sequence_model(version.folder, version.manifest)
     grid = Grid((1,), settings.length_buckets or version.manifest.length_buckets)
-    for _ in model.warm_up(grid.shapes):
+    for _ in model.warm_up(grid.batch_sizes, grid.capacity):
         pass
     tagging, tokenizer = Tagging(version, grid.lengths[-1]), SpacyTokenizer()
-    batches: list[Tensors] = []
-    for body in bodies("tag"):
-        for sentence in tokenizer.sentences(body["text"]):
-            for piece in tagging.encode([token.text for token in sentence.tokens]):
-                shape = 1, grid.bucket(len(piece["word_ids"]))
-                batches.append(pad([piece], version.manifest.endpoint.inputs, shape).inputs)
-    for batch in batches:
-        model.run(batch)
+
+    def step_seconds(text: str) -> float:
+        """Returns the time of a request's steps."""
+        seconds = 0.0
+        for sentence in tokenizer.sentences(text):
+            sequences = finish(tagging.encode([[token.text for token in sentence.tokens]]))
+            for one in sequences.split([1] * len(sequences)):
+                batch = pad(one, version.manifest.endpoint.inputs, (1, one.tokens)).inputs
+                began = time.perf_counter()
+                model.run(batch)
+                seconds += time.perf_counter() - began
+        return seconds
+
     print("ready", flush=True)
     for line in sys.stdin:
-        ends, seconds = time.perf_counter() + float(line), []
-        for batch in cycle(batches):
-            began = time.perf_counter()
-            model.run(batch)
-            seconds.append(time.perf_counter() - began)
-            if began > ends:
+        seconds, seed = line.split()
+        ends, times = time.perf_counter() + float(seconds), []
+        for text in endless_text(random.Random(int(seed))):
+            times.append(step_seconds(text))
+            if time.perf_counter() > ends:
                 break
-        print(1000 * median(seconds), flush=True)
+        print(1000 * median(times), flush=True)
 
 
 if __name__ == "__main__":

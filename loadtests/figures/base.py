@@ -1,4 +1,4 @@
-"""What a figure is, and what its modules share."""
+"""What the modules that measure figures share."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,28 +22,8 @@ class Plan:
     rounds: int
     seconds: float  # of a round
     requests: int  # for the memory
+    words: int  # to annotate
     minutes: float  # of the soak
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure, the most that it may be, and what it was made of."""
-
-    what: str
-    value: float
-    most: float
-    unit: str
-    details: str
-
-    @property
-    def met(self) -> bool:
-        """Says whether it is no more than it may be."""
-        return self.value <= self.most
-
-    def __str__(self) -> str:
-        verdict = "met" if self.met else "MISSED"
-        amount = f"{figure(self.value)} {self.unit}, at most {self.most:g} {self.unit}"
-        return f"{self.what}: {amount}: {verdict} ({self.details})"
 
 
 def answered(target: str, clients: int, seconds: float, *options: str) -> Measurement:
@@ -72,7 +52,8 @@ def counted(service: Server, *names: str) -> Iterator[dict[str, float]]:
 
 
 def growth_of_p99(without: Sequence[Measurement], beside: Sequence[Measurement]) -> tuple[float, str]:
-    """Returns how many times the p99 without something it is beside it, round by round, and both in words."""
+    """Returns how many times the p99 without something it is beside it, round by round, and more in words."""
     ratios = [b.p99_ms / w.p99_ms for w, b in zip(without, beside, strict=True)]
     both = (figure(median(m.p99_ms for m in side)) for side in (without, beside))
-    return median(ratios), "p99 {} ms without, {} ms with".format(*both)
+    span = f"{figure(min(ratios))} to {figure(max(ratios))}"
+    return median(ratios), "{}; p99 {} ms without, {} ms with".format(span, *both)

@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from loadtests.figures.base import Figure, Plan, answered, counter, growth_of_p99
+from loadtests.aims import GENERATIONS as AIM
+from loadtests.aims import Figure
+from loadtests.figures.base import Plan, answered, counter, growth_of_p99
 from loadtests.rounds import SPARE_SECONDS, command, figure, say
 from loadtests.servers import Server
 
@@ -27,7 +29,7 @@ def measure(service: Server, plan: Plan) -> list[Figure]:
             say(f"/{endpoint}, round {number}: p99 {shown}")
         value, details = growth_of_p99(without, beside)
         what = f"p99 of /{endpoint} with {GENERATIONS} endless generations running, over p99 without"
-        figures.append(Figure(what, value, 2, "times", details))
+        figures.append(Figure(what, value, AIM, details))
     return figures
 
 

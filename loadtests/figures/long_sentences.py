@@ -1,6 +1,7 @@
 """What a few long sentences cost the short ones."""
 
-from loadtests.figures.base import SATURATION, Figure, Plan, answered, growth_of_p99
+from loadtests.aims import LONG_SENTENCES, Figure
+from loadtests.figures.base import SATURATION, Plan, answered, growth_of_p99
 from loadtests.rounds import figure, say
 from loadtests.servers import Server
 from loadtests.traffic import LONG_EVERY, LONG_WORDS
@@ -15,4 +16,4 @@ def measure(service: Server, plan: Plan) -> list[Figure]:
         say(f"round {number}: p99 {figure(without[-1].p99_ms)} ms, {figure(among[-1].p99_ms)} ms with long sentences")
     value, details = growth_of_p99(without, among)
     what = f"p99 of short sentences where {100 / LONG_EVERY:g} % are {LONG_WORDS} words long, over p99 without"
-    return [Figure(what, value, 2, "times", details)]
+    return [Figure(what, value, LONG_SENTENCES, details)]

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.figures.base import Figure, Plan, answered
+from loadtests.aims import MEMORY_GROWTH, Figure
+from loadtests.figures.base import Plan, answered
 from loadtests.rounds import say
 from loadtests.servers import Server
 
@@ -29,7 +30,7 @@ def measure(service: Server, plan: Plan) -> list[Figure]:
     before, after = read
     grown = 100 * (after.others - before.others) / (before.files + before.others)
     what = f"memory after {plan.requests} requests of mixed kinds, beyond that after {first}"
-    return [Figure(what, grown, 2, "%", f"{before}; {after}")]
+    return [Figure(what, grown, MEMORY_GROWTH, f"{before}; {after}")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from statistics import median
 
-from loadtests.figures.base import SATURATION, Figure, Plan, answered
+from loadtests.aims import OPEN_LOOP, Figure
+from loadtests.figures.base import SATURATION, Plan, answered
 from loadtests.rounds import figure, say
 from loadtests.servers import Server
 
@@ -21,5 +22,6 @@ def measure(service: Server, plan: Plan) -> list[Figure]:
         say(f"round {number}: saturation {figure(saturation)}/s, at {figure(rate)}/s {shown}")
     p50, p99 = median(m.p50_ms for m in rounds), median(m.p99_ms for m in rounds)
     what = f"open loop at {SHARE:.0%} of saturation, p99 over p50"
-    details = f"p50 {figure(p50)} ms, p99 {figure(p99)} ms"
-    return [Figure(what, median(m.p99_ms / m.p50_ms for m in rounds), 5, "times", details)]
+    ratios = [m.p99_ms / m.p50_ms for m in rounds]
+    details = f"{figure(min(ratios))} to {figure(max(ratios))}; p50 {figure(p50)} ms, p99 {figure(p99)} ms"
+    return [Figure(what, median(ratios), OPEN_LOOP, details)]

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from loadtests.aims import GOODPUT_LOSS, OTHER_ANSWERS, WITHOUT_REFUSAL, Figure
 from loadtests.client import Measurement
 from loadtests.figures import report
-from loadtests.figures.base import SATURATION, Figure, Plan, answered, counted
+from loadtests.figures.base import SATURATION, Plan, answered, counted
 from loadtests.rounds import figure, load, say
 from loadtests.servers import Server
 
@@ -46,8 +47,8 @@ class Step:
 
 HEADS = ["load", "arrivals", "due /s", "answered /s", "429 /s", "p50 ms", "p99 ms", "padding", "other errors"]
 HOW = """Requests to `/tag` fall due at random moments, whether or not those before are answered; a latency counts from
-the moment at which its request was due, and is that of answers with 200. Sentences have the lengths of EWT's test part.
-100 % is what 64 clients get who wait for their answers; loads rise until three are past saturation, where a tenth more
+the moment at which its request was due, and is that of answers with 200. The texts are those of `loadtests/text.py`.
+100 % is what a closed loop of 64 clients gets; loads rise until three are past saturation, where a tenth more
 falls due than is answered at best. Each runs four seconds before it counts. The service has one half of the
 processor's cores, its clients the other, so that what they cost does not look like what a refusal costs. All loads
 take turns, three times, and the middle one of the three counts."""
@@ -55,7 +56,7 @@ take turns, three times, and the middle one of the three counts."""
 
 def measure(service: Server, plan: Plan) -> list[Figure]:
     """Returns how far goodput falls past saturation, and what else is answered there but 200 and 429."""
-    saturation = answered(f"{service.address}/ewt", SATURATION, plan.seconds).requests_per_second
+    saturation = answered(f"{service.address}/tag", SATURATION, plan.seconds).requests_per_second
     say(f"saturation: {figure(saturation)}/s")
     steps = [_step(service, plan, saturation, share, 1) for share in STEPS]
     while len(past(steps)) < LOADS_PAST and len(steps) < MOST_STEPS:
@@ -89,9 +90,9 @@ def judge(steps: Sequence[Step]) -> list[Figure]:
     others = sum(step.others for step in steps)
     unrefused = sum(step.seen.refused == 0 for step in beyond)
     return [
-        Figure("goodput past saturation, below its peak", fall, 10, "%", details),
-        Figure("answers other than 200 and 429", others, 0, "answers", f"over {len(steps)} loads"),
-        Figure("loads past saturation without a 429", unrefused, 0, "loads", f"of {len(beyond)}"),
+        Figure("goodput past saturation, below its peak", fall, GOODPUT_LOSS, details),
+        Figure("answers other than 200 and 429", others, OTHER_ANSWERS, f"over {len(steps)} loads"),
+        Figure("loads past saturation without a 429", unrefused, WITHOUT_REFUSAL, f"of {len(beyond)}"),
     ]
 
 
@@ -105,7 +106,7 @@ def _step(service: Server, plan: Plan, saturation: float, share: float, burst: i
     rate = share * saturation
     with counted(service, *CELLS) as grown:
         options = ("--rate", str(rate), "--burst", str(burst), "--settling", str(SETTLING))
-        seen = load(f"{service.address}/ewt", CONNECTIONS, plan.seconds, *options)
+        seen = load(f"{service.address}/tag", CONNECTIONS, plan.seconds, *options)
     padding = grown[CELLS[0]] / max(1.0, grown[CELLS[1]])
     step = Step(share, rate, burst, seen, seen.refused / plan.seconds, padding, seen.errors - seen.refused)
     say(" ".join(f"{head} {cell}," for head, cell in zip(HEADS, step.cells, strict=True)).rstrip(","))

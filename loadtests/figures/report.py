@@ -7,7 +7,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from loadtests.figures.base import Figure
+from loadtests.aims import Figure
 
 FOLDER = Path("build/loadtests")
 PANEL_INCHES = (7.0, 2.6)
@@ -34,7 +34,7 @@ def write(name: str, title: str, how: str, figures: Sequence[Figure], table: str
         if panel.get_yscale() == "linear":
             panel.set_ylim(0, 1.05 * panel.dataLim.y1)
     drawing.savefig(FOLDER / f"{name}.png", dpi=120)
-    verdicts = "\n".join(f"- {figure}" for figure in figures)
+    verdicts = "\n".join(f"- {str(figure).strip()}" for figure in figures)
     page = f"# {title}\n\n{how}\n\n{verdicts}\n\n![{title}]({name}.png)\n\n{table}\n"
     path = FOLDER / f"{name}.md"
     path.write_text(page, encoding="utf-8")

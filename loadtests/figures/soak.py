@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from loadtests.aims import FAILED_REQUESTS, NEW_PROCESSES, SOAK_DESCRIPTORS, SOAK_GROWTH, SOAK_THREADS, Figure
 from loadtests.client import Measurement
 from loadtests.figures import report
-from loadtests.figures.base import Figure, Plan
+from loadtests.figures.base import Plan
 from loadtests.figures.memory import MEGABYTE, memory, processes
 from loadtests.rounds import figure, load, say
 from loadtests.servers import Server
@@ -17,7 +18,6 @@ from loadtests.servers import Server
 CLIENTS = 16
 ROUNDS = 20  # the last half of which is held against the second fifth: the first is for caches to fill
 SAMPLES_A_ROUND = 6
-MOST_GROWTH = 2.0  # percent of memory
 
 HEADS = ["minute", "answered /s", "p50 ms", "p99 ms", "memory MB", "files MB", "descriptors", "threads"]
 HOW = f"""{CLIENTS} clients send requests of all kinds (`mixed` in `loadtests/traffic.py`), each its next when it has
@@ -74,11 +74,11 @@ def judge(rounds: Sequence[Round], gone: int) -> list[Figure]:
     megabytes = f"{before / MEGABYTE:.1f} to {after / MEGABYTE:.1f} MB"
     errors = sum(measured.errors for measured, _ in rounds)
     return [
-        Figure("memory", grown, MOST_GROWTH, "%", megabytes),
-        Figure("file descriptors", descriptors, 0, "more", f"{late[-1].descriptors} at the end"),
-        Figure("threads", threads, 0, "more", f"{late[-1].threads} at the end"),
-        Figure("requests that failed", errors, 0, "requests", f"in {len(rounds)} rounds"),
-        Figure("processes that were started again", gone, 0, "processes", "of those of the start"),
+        Figure("memory", grown, SOAK_GROWTH, megabytes),
+        Figure("file descriptors", descriptors, SOAK_DESCRIPTORS, f"{late[-1].descriptors} at the end"),
+        Figure("threads", threads, SOAK_THREADS, f"{late[-1].threads} at the end"),
+        Figure("requests that failed", errors, FAILED_REQUESTS, f"in {len(rounds)} rounds"),
+        Figure("processes that were started again", gone, NEW_PROCESSES, "of those of the start"),
     ]
 
 

@@ -12,17 +12,18 @@ from loadtests.peers.texts import TEXTS
 from service.settings import load_settings
 
 ENDPOINT = os.environ.get("PEER_ENDPOINT", "tag")  # or "classify": what the peer serves
+WORKERS = int(os.environ.get("PEER_WORKERS", "2"))  # processes with a model
 MOST = load_settings().batch_sizes[-1]  # requests in a batch
 
 
 class Answers:
     """Tags batches of texts, or judges them."""
 
-    def __init__(self, of: int) -> None:
-        """Loads and warms up the model, and waits for the other workers, `of` of them altogether."""
+    def __init__(self) -> None:
+        """Loads and warms up the model, and waits for the other workers."""
         self._texts = TEXTS[ENDPOINT]()
         self._model = Model(ENDPOINT)
-        wait_for_others(of)
+        wait_for_others()
 
     def __call__(self, batch: Sequence[str]) -> list[dict[str, Any]]:
         """Returns the answer to each text."""
@@ -31,9 +32,9 @@ class Answers:
         return [self._texts.answer(text, [next(outputs) for _ in text.pieces]) for text in texts]
 
 
-def wait_for_others(workers: int) -> None:
-    """Returns when that many have come here: the peers answer as soon as one worker is warm, at half their speed."""
+def wait_for_others() -> None:
+    """Returns when all workers have come here: the peers answer as soon as one worker is warm, at half their speed."""
     folder = Path(tempfile.gettempdir())  # a new one for each server, see `loadtests.opponents`
     (folder / f"warm-{os.getpid()}").touch()
-    while sum(1 for _ in folder.glob("warm-*")) < workers:
+    while sum(1 for _ in folder.glob("warm-*")) < WORKERS:
         time.sleep(0.1)

@@ -11,9 +11,7 @@ from typing import Annotated, Any
 import bentoml
 from pydantic import BeforeValidator
 
-from loadtests.peers.answers import ENDPOINT, MOST, Answers
-
-WORKERS = 2
+from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
 
 OneText = Annotated[list[str], BeforeValidator(lambda text: [text])]
 
@@ -23,7 +21,7 @@ class Batches:
     """Answers batches."""
 
     def __init__(self) -> None:
-        self.answers = Answers(of=WORKERS)
+        self.answers = Answers()
 
     @bentoml.api(route=f"/{ENDPOINT}", batchable=True, max_batch_size=MOST)
     def answer(self, text: OneText) -> list[dict[str, Any]]:

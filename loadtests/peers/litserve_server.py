@@ -1,6 +1,6 @@
 """LitServe: FastAPI in one process, batches in others.
 
-`python -m loadtests.peers.litserve_server --port 8000`. Two workers serve more than one. Waiting 5 or 10 ms for a
+`python -m loadtests.peers.litserve_server --port 8000`. Waiting 5 or 10 ms for a
 batch serves a few percent more at 64 clients, and less at 16 and at one. Its faster queue and a second process for
 HTTP made no difference on two cores.
 """
@@ -12,10 +12,9 @@ from typing import Any
 import litserve
 from fastapi import Response
 
-from loadtests.peers.answers import ENDPOINT, MOST, Answers
+from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
 from service.api.encoding import to_json
 
-WORKERS = 2
 WAIT_SECONDS = 0.001
 
 
@@ -24,7 +23,7 @@ class Batches(litserve.LitAPI):
 
     def setup(self, device: str) -> None:
         """Loads the model, in a worker."""
-        self.answers = Answers(of=WORKERS)
+        self.answers = Answers()
 
     def decode_request(self, request: dict[str, Any]) -> str:
         """Returns the text of a request."""

@@ -1,8 +1,7 @@
 """mosec: HTTP and batching in Rust, Python in worker processes.
 
 `python -m loadtests.peers.mosec_server --port 8000`. A worker does the whole way from text to answer: a stage of its
-own for texts costs more than it takes off the worker that runs the model. Two workers serve more than one on two
-cores. mosec's shortest wait is 1 ms.
+own for texts costs more than it takes off the worker that runs the model. mosec's shortest wait is 1 ms.
 """
 
 from collections.abc import Sequence
@@ -10,10 +9,9 @@ from typing import Any
 
 from mosec import Server, Worker
 
-from loadtests.peers.answers import ENDPOINT, MOST, Answers
+from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
 from service.api.encoding import to_json
 
-WORKERS = 2
 WAIT_MILLISECONDS = 1
 
 
@@ -22,7 +20,7 @@ class Batches(Worker):
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers = Answers(of=WORKERS)
+        self.answers = Answers()
 
     def forward(self, data: Sequence[Any]) -> list[dict[str, Any]]:
         """Takes the bodies of requests."""

@@ -16,17 +16,18 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from loadtests.peers.texts import version_for
-from service.api.tag import TaggedText, as_json
+from loadtests.peers.answers import wait_for_others
+from loadtests.peers.texts import tagged_answer, version_for
 from service.artifact import SAVED_MODEL
 from service.engine.padding import Array, Tensors
-from service.registry import ModelVersion
 from service.settings import load_settings
+from service.slices import finish
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import RESERVED
+from service.version import ModelVersion
 
 NO_LIMIT = 1_000_000  # tokens: no sentence is cut into windows
 
@@ -86,19 +87,20 @@ def tag(body: TextBody) -> JSONResponse:
     """Tags a text."""
     sentences, tags = tokenizer.sentences(body.text), []
     for sentence in sentences:
-        (inputs,) = tagging.encode([token.text for token in sentence.tokens])
-        outputs = tagger(inputs)
+        tokens = [token.text for token in sentence.tokens]
+        outputs = tagger(finish(tagging.encode([tokens])).values)
         best = {f"{head}_id": p.argmax(-1) for head, p in outputs.items()}
         best["upos_probability"] = outputs["upos"].max(-1)
-        tags.append(tagging.decode(len(sentence.tokens), [best]))
-    return JSONResponse(as_json(tagging, [TaggedText(body.text, sentences, tags)], "code_points"))
+        tags += finish(tagging.decode([len(tokens)], best))
+    return JSONResponse(tagged_answer(tagging, body.text, sentences, tags))
 
 
 @app.post("/def/classify")
 def classify(body: TextBody) -> JSONResponse:
     """Judges a text."""
-    pieces = sentiment.encode([token.text for token in tokenizer.tokens(body.text)])
-    judgement = sentiment.decode([classifier(piece) for piece in pieces], [len(piece["word_ids"]) for piece in pieces])
+    pieces = sentiment.encode(finish(tokenizer.words(body.text)))
+    probabilities = np.stack([classifier({"word_ids": piece})["probabilities"] for piece in pieces])
+    judgement = sentiment.decode(probabilities, list(map(len, pieces)))
     return answer(sentiment.version, {"label": judgement.label, "scores": judgement.scores, "truncated": False})
 
 
@@ -143,3 +145,6 @@ async def classify_on_the_loop(body: TextBody) -> JSONResponse:
 async def generate_on_the_loop(body: PromptBody) -> JSONResponse:
     """Continues a prompt, on the event loop."""
     return generate(body)
+
+
+wait_for_others()

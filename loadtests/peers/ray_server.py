@@ -2,8 +2,8 @@
 
 `python -m loadtests.peers.ray_server --port 8000`, with RAY_SERVE_THROUGHPUT_OPTIMIZED=1 and
 RAY_SERVE_ENABLE_HA_PROXY=1, which its documentation advises for high throughput: requests go to the replicas
-directly, which takes far less processor time. Two replicas serve more than one; waiting 10 ms for a batch serves no
-more than 1 ms at 64 clients, and less at 16.
+directly, which takes far less processor time. Waiting 10 ms for a batch serves no more than 1 ms at 64 clients, and
+less at 16.
 """
 
 import argparse
@@ -14,19 +14,18 @@ from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
-from loadtests.peers.answers import ENDPOINT, MOST, Answers
+from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
 from service.api import encoding
 
-REPLICAS = 2
 WAIT_SECONDS = 0.001
 
 
-@serve.deployment(num_replicas=REPLICAS, max_ongoing_requests=256, ray_actor_options={"num_cpus": 1})
+@serve.deployment(num_replicas=WORKERS, max_ongoing_requests=256, ray_actor_options={"num_cpus": 0})
 class Batches:
     """Answers batches."""
 
     def __init__(self) -> None:
-        self.answers = Answers(of=REPLICAS)
+        self.answers = Answers()
 
     @serve.batch(max_batch_size=MOST, batch_wait_timeout_s=WAIT_SECONDS)
     async def answer(self, texts: list[str]) -> list[dict[str, Any]]:

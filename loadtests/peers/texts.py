@@ -6,14 +6,18 @@ The tokenizer, the encoding, the decoding and the shape of the answer are the se
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from service.api.tag import TaggedText, as_json
+import numpy as np
+
 from service.engine.padding import Grid, Tensors
-from service.registry import ModelVersion, newest
+from service.registry import newest
 from service.settings import load_settings
+from service.slices import finish
 from service.tasks.sentiment import Sentiment
-from service.tasks.tagging import Tagging
+from service.tasks.tagging import Tag, Tagging
+from service.text import conllu
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Sentence
+from service.version import ModelVersion
 
 
 def version_for(task: str) -> ModelVersion:
@@ -25,6 +29,44 @@ def grid_for(version: ModelVersion) -> Grid:
     """Returns the shapes that the service compiles for a model."""
     settings = load_settings()
     return Grid(settings.batch_sizes, settings.length_buckets or version.manifest.length_buckets)
+
+
+def tagged_answer(
+    tagging: Tagging, text: str, sentences: Sequence[Sentence], tags: Sequence[Sequence[Tag]]
+) -> dict[str, Any]:
+    """Returns the answer of /tag to a text, without lemmas, as a dictionary."""
+    manifest = tagging.version.manifest
+    results = [
+        {
+            "text": text[sentence.start : sentence.end],
+            "start": sentence.start,
+            "end": sentence.end,
+            "tokens": [
+                {
+                    "text": token.text,
+                    "start": token.start,
+                    "end": token.end,
+                    "upos": tag.upos,
+                    "xpos": tag.xpos,
+                    "feats": tag.feats,
+                    "confidence": tag.confidence,
+                }
+                for token, tag in zip(sentence.tokens, of_sentence, strict=True)
+            ],
+            "multiword_tokens": [
+                {
+                    "text": text[sentence.tokens[first].start : sentence.tokens[last].end],
+                    "start": sentence.tokens[first].start,
+                    "end": sentence.tokens[last].end,
+                    "first": first,
+                    "last": last,
+                }
+                for first, last in conllu.multiwords(sentence.tokens)
+            ],
+        }
+        for sentence, of_sentence in zip(sentences, tags, strict=True)
+    ]
+    return {"model": manifest.name, "version": manifest.version, "results": [{"sentences": results}]}
 
 
 class Text(NamedTuple):
@@ -56,18 +98,14 @@ class TaggedTexts:
     def read(self, text: str) -> Text:
         """Tokenizes and encodes a text."""
         sentences = self._tokenizer.sentences(text)
-        return Text(text, sentences, [piece for sentence in sentences for piece in self._encode(sentence)])
+        sequences = finish(self._tagging.encode([token.text for token in one.tokens] for one in sentences))
+        return Text(text, sentences, [one.values for one in sequences.split([1] * len(sequences))])
 
     def answer(self, text: Text, outputs: Sequence[Tensors]) -> dict[str, Any]:
         """Returns the answer to a request from the outputs of the text's pieces."""
-        remaining, tags = iter(outputs), []
-        for sentence in text.sentences:
-            of_sentence = [next(remaining) for _ in self._encode(sentence)]
-            tags.append(self._tagging.decode(len(sentence.tokens), of_sentence))
-        return as_json(self._tagging, [TaggedText(text.text, text.sentences, tags)], "code_points")
-
-    def _encode(self, sentence: Sentence) -> list[Tensors]:
-        return self._tagging.encode([token.text for token in sentence.tokens])
+        together = {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
+        tags = finish(self._tagging.decode([len(sentence.tokens) for sentence in text.sentences], together))
+        return tagged_answer(self._tagging, text.text, text.sentences, tags)
 
 
 class JudgedTexts:
@@ -80,11 +118,13 @@ class JudgedTexts:
 
     def read(self, text: str) -> Text:
         """Tokenizes and encodes a text."""
-        return Text(text, (), self._sentiment.encode([token.text for token in self._tokenizer.tokens(text)]))
+        pieces = self._sentiment.encode(finish(self._tokenizer.words(text)))
+        return Text(text, (), [{"word_ids": piece} for piece in pieces])
 
     def answer(self, text: Text, outputs: Sequence[Tensors]) -> dict[str, Any]:
         """Returns the answer to a request from the outputs of the text's pieces."""
-        judgement = self._sentiment.decode(outputs, [len(piece["word_ids"]) for piece in text.pieces])
+        probabilities = np.stack([output["probabilities"] for output in outputs])
+        judgement = self._sentiment.decode(probabilities, [len(piece["word_ids"]) for piece in text.pieces])
         manifest = self._sentiment.version.manifest
         result = {"label": judgement.label, "scores": judgement.scores, "truncated": False}
         return {"model": manifest.name, "version": manifest.version, "results": [result]}

@@ -11,7 +11,7 @@ from loadtests.runtimes.weights import HEADS, Weights
 from service.artifact import SAVED_MODEL
 from service.engine.padding import Array, Tensors
 from training.cells import LSTM
-from training.unroll import unroll
+from training.cells.unroll import unroll
 
 Run = Callable[[Tensors], dict[str, Array]]
 
@@ -19,20 +19,23 @@ Run = Callable[[Tensors], dict[str, Array]]
 def make(weights: Weights, folder: Any) -> dict[str, Run]:
     """Returns the step by XLA with the input product looked up, by XLA with the product, and as TensorFlow's graph."""
     loaded = tf.saved_model.load(str(folder / SAVED_MODEL))
-    tag = loaded.signatures["tag_projected"]
+    tag = loaded.signatures["tag_from_table"]
     kernel = tf.constant(weights.kernel.transpose(1, 0, 2).reshape(weights.kernel.shape[1], -1))  # [I, D * 4 H]
     bias = tf.constant(weights.bias.reshape(-1))
     table = tf.Variable(tf.zeros([16_384, bias.shape[0]]))
 
-    def best(projected: Any, lengths: Any) -> dict[str, Any]:
-        return _best_of(tag(projected=projected, lengths=lengths))
+    def best(products: Any, places: Any, lengths: Any) -> dict[str, Any]:
+        _ = loaded  # it owns the variables
+        outputs = tag(table=products, rows=places, lengths=lengths)
+        return {name: values for name, values in outputs.items() if name != "logits"}
 
     def looked_up(places: Any, lengths: Any) -> dict[str, Any]:
-        return best(tf.gather(table, places), lengths)
+        return best(tf.convert_to_tensor(table), places, lengths)
 
     def whole(inputs: Any, lengths: Any) -> dict[str, Any]:
-        _ = loaded  # it owns the variables
-        return best(tf.tensordot(inputs, kernel, 1) + bias, lengths)
+        b, t = tf.unstack(tf.shape(inputs)[:2])
+        products = tf.reshape(tf.tensordot(inputs, kernel, 1) + bias, [-1, bias.shape[0]])
+        return best(products, tf.reshape(tf.range(b * t), [b, t]), lengths)
 
     places_spec, lengths_spec = (tf.TensorSpec([None] * rank, tf.int32) for rank in (2, 1))
     inputs_spec = tf.TensorSpec([None, None, kernel.shape[0]], tf.float32)

@@ -3,14 +3,13 @@
 import csv
 import io
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from service.api import schemas
 from service.api.call import Call
 from service.api.classify import judge
-from service.api.encoding import to_json
-from service.api.problem import all_accepted
-from service.api.tag import as_conllu, as_json, tag
+from service.api.tag import tag, write_conllu, write_result
 from service.text.conllu import write_features
 
 Annotate = Callable[
@@ -22,38 +21,44 @@ TOKEN_COLUMNS = ("text", "start", "end", "lemma", "upos", "xpos", "feats", "conf
 async def tag_conllu(call: Call, lines: list[str], first: int) -> bytes:
     """Each line is a document, with the line's number for its id; a blank one has no sentence."""
     task, texts = await tag(call, schemas.TagRequest(text=[*lines]))
-    return as_conllu(task, all_accepted(texts), "code_points", first).encode()
+    return b"".join(await call.run(write_conllu(task, texts, "code_points", first)))
 
 
 async def tag_jsonl(call: Call, lines: list[str], first: int) -> bytes:
     """For each line what /tag answers for a text, and the line's number."""
-    return _numbered(await _tagged(call, lines), first)
+    body = schemas.TagRequest(text=[*lines])
+    _, texts = await tag(call, body)
+    return _numbered([await call.run(write_result(text, body)) for text in texts], first)
 
 
 async def tag_csv(call: Call, lines: list[str], first: int) -> bytes:
     """A row a token: the numbers of the line, of the sentence in it and of the token in that, each from 1."""
+    _, texts = await tag(call, schemas.TagRequest(text=[*lines]))
     rows: list[Sequence[Any]] = []
-    for line, result in enumerate(await _tagged(call, lines), first):
-        for number, sentence in enumerate(result["sentences"], 1):
-            for place, token in enumerate(sentence["tokens"], 1):
-                token["feats"] = write_features(token["feats"])
-                rows.append([line, number, place, *(token.get(name, "") for name in TOKEN_COLUMNS)])
+    for line, text in enumerate(texts, first):
+        lemmas = text.lemmas or repeat(repeat(""))
+        for number, (sentence, tags, row) in enumerate(zip(text.sentences, text.tags, lemmas, strict=False), 1):
+            for place, (token, tag_, lemma) in enumerate(zip(sentence.tokens, tags, row, strict=False), 1):
+                known = (tag_.upos, tag_.xpos, write_features(tag_.feats), tag_.confidence)
+                rows.append((line, number, place, token.text, token.start, token.end, lemma, *known))
     return _rows(["line", "sentence", "token", *TOKEN_COLUMNS], rows, first)
 
 
 async def classify_jsonl(call: Call, lines: list[str], first: int) -> bytes:
     """For each line what /classify answers for a text, and the line's number."""
-    return _numbered(await _judged(call, lines), first)
+    _, results = await judge(call, schemas.ClassifyRequest(text=[*lines]))
+    return _numbered([result.json for result in results], first)
 
 
 async def classify_csv(call: Call, lines: list[str], first: int) -> bytes:
     """A row a line: its number, its label, the probability of each label, its text."""
-    results = await _judged(call, lines)
+    _, results = await judge(call, schemas.ClassifyRequest(text=[*lines]))
+    judgements = [result.judgement for result in results]
     rows = [
-        [number, result["label"], *result["scores"].values(), text]
-        for number, (result, text) in enumerate(zip(results, lines, strict=True), first)
+        [number, judgement.label, *judgement.scores.values(), text]
+        for number, (judgement, text) in enumerate(zip(judgements, lines, strict=True), first)
     ]
-    return _rows(["line", "label", *results[0]["scores"], "text"], rows, first)
+    return _rows(["line", "label", *judgements[0].scores, "text"], rows, first)
 
 
 FORMS: dict[tuple[str, str], Annotate] = {
@@ -65,18 +70,9 @@ FORMS: dict[tuple[str, str], Annotate] = {
 }
 
 
-async def _tagged(call: Call, lines: list[str]) -> list[dict[str, Any]]:
-    task, texts = await tag(call, schemas.TagRequest(text=[*lines]))
-    results: list[dict[str, Any]] = as_json(task, texts, "code_points")["results"]
-    return results
-
-
-async def _judged(call: Call, lines: list[str]) -> list[dict[str, Any]]:
-    return all_accepted((await judge(call, schemas.ClassifyRequest(text=[*lines])))[1])
-
-
-def _numbered(results: Iterable[dict[str, Any]], first: int) -> bytes:
-    return b"".join(to_json({"line": number, **result}) + b"\n" for number, result in enumerate(results, first))
+def _numbered(results: Iterable[Sequence[bytes]], first: int) -> bytes:
+    """Returns a line for each result, which is in pieces: its number before its members."""
+    return b"".join(b'{"line":%d,%b\n' % (number, b"".join(pieces)[1:]) for number, pieces in enumerate(results, first))
 
 
 def _rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], first: int) -> bytes:

@@ -1,7 +1,11 @@
 """The lines of a file, in chunks, from any place that an earlier run came to."""
 
+import hashlib
+import os
+import stat
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -37,41 +41,64 @@ class Source:
     """A file of lines in UTF-8, or standard input.
 
     Attributes:
-        size: in bytes, None where nobody knows.
-        identity: changes when the file does; None where it cannot be read again.
+        size: in bytes; None for what is no regular file.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises UnreadableInput."""
         self.path = path
         self.size: int | None = None
-        self.identity: list[int] | None = None
+        self._state: list[int] | None = None  # of the file whose digest was taken
         if path == STDIN:
             return
         try:
             facts = path.stat()
-            with path.open("rb"):
-                pass
+            if not stat.S_ISFIFO(facts.st_mode):  # whose writer would take it that its reader has gone again
+                with path.open("rb"):
+                    pass
         except OSError as error:
             raise UnreadableInput(f"{path} cannot be read: {error.strerror}") from None
-        if path.is_file():
-            self.size, self.identity = facts.st_size, [facts.st_size, facts.st_mtime_ns]
+        if stat.S_ISREG(facts.st_mode):
+            self.size = facts.st_size
 
     def __str__(self) -> str:
         return "standard input" if self.path == STDIN else str(self.path)
 
+    def digest(self) -> str | None:
+        """Returns the SHA-256 of the content; None for what is no regular file. Raises UnreadableInput."""
+        if self.size is None:
+            return None
+        with self._errors(), self.path.open("rb") as file:
+            self._state = _state(file)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     def chunks(self, start: Position, longest: int) -> Iterator[Chunk]:
         """Yields the lines from a position on, as many at a time as make a chunk.
 
-        Raises UnreadableInput for a line that is not UTF-8, or longer than `longest` characters.
+        Raises UnreadableInput for a line that is not UTF-8, or longer than `longest` characters, and for a file that
+        is not what it was when its digest was taken.
         """
         if self.path == STDIN:
-            yield from self._chunks(sys.stdin.buffer, start, longest)
+            with self._errors():
+                yield from self._chunks(sys.stdin.buffer, start, longest)
             return
-        with self.path.open("rb") as file:
+        with self._errors(), self.path.open("rb") as file:
+            self._check_unchanged(file)
             if start.bytes:
                 file.seek(start.bytes)
             yield from self._chunks(file, start, longest)
+            self._check_unchanged(file)
+
+    def _check_unchanged(self, file: BinaryIO) -> None:
+        if self._state not in (None, _state(file)):
+            raise UnreadableInput(f"{self} has changed while it was read: annotate it once nothing writes it any more")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UnreadableInput(f"{self} cannot be read: {error.strerror}") from None
 
     def _chunks(self, file: BinaryIO, start: Position, longest: int) -> Iterator[Chunk]:
         lines: list[str] = []
@@ -100,3 +127,9 @@ class Source:
                 f"{self}, line {number}: longer than {longest} characters: cut it, or set TAGWERK_MAX_TEXT_CHARACTERS"
             )
         return line
+
+
+def _state(file: BinaryIO) -> list[int]:
+    """Returns what changes when a file is replaced or written."""
+    facts = os.fstat(file.fileno())
+    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns]

@@ -4,24 +4,28 @@ import asyncio
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.api import problem
 from service.api.context import context
+from service.api.negotiation import JSON
+from service.api.parsing import read
 from service.api.route import JsonRoute
-from service.serving import Choice, Desk
+from service.api.schemas import Strict
+from service.serving import Desk
+from service.serving_file import Choice
+from service.settings import Settings
 
 router = APIRouter(prefix="/admin", route_class=JsonRoute, responses=problem.RESPONSES, tags=["Admin"])
 
 
-class Change(BaseModel):
+class Change(Strict):
     """What is to serve, as `tagwerk models` says it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    action: Literal["use", "rollback", "canary"] = Field(
-        description="use a version or, where none is named, the newest; rollback to the one before; or a canary.",
+    action: Literal["use", "rollback", "canary", "default"] = Field(
+        description="use a version or, where none is named, the newest; rollback to the one before; a canary; or "
+        "default, which has the model answer the requests for its task that name none.",
         examples=["canary"],
     )
     version: str | None = Field(None, pattern=r"^[0-9]{1,18}$", description="The version.", examples=["3"])
@@ -32,17 +36,30 @@ class Change(BaseModel):
         canary = self.action == "canary"
         if canary != (self.share is not None) or (canary and self.version is None):
             raise PydanticCustomError("canary", "A canary, and nothing else, should have a version and a share")
-        if self.action == "rollback" and self.version is not None:
-            raise PydanticCustomError("rollback", "A rollback should name no version")
+        if self.action in ("rollback", "default") and self.version is not None:
+            raise PydanticCustomError("rollback", "A rollback and a default should name no version")
         return self
 
 
-@router.post("/models/{name}", status_code=202, summary="Say which version serves")
-async def change(name: str, body: Change, request: Request) -> Choice:
+CHANGE = {"requestBody": {"required": True, "content": {JSON: {"schema": Change.model_json_schema()}}}}
+
+
+@router.post("/models/{name}", status_code=202, summary="Say which version serves", openapi_extra=CHANGE)
+async def change(name: str, request: Request) -> Choice:
     """Writes the choice; the engines follow at their next look into the store. /models shows when they have."""
-    desk = Desk(context(request).settings)
-    if body.action == "use":
-        return await asyncio.to_thread(desk.use, name, body.version)
-    if body.action == "rollback":
-        return await asyncio.to_thread(desk.roll_back, name)
-    return await asyncio.to_thread(desk.canary, name, body.version or "", body.share or 0.0)
+    body = await read(request, Change)
+    return await asyncio.to_thread(write, context(request).settings, name, body)
+
+
+def write(settings: Settings, name: str, body: Change) -> Choice:
+    """Writes a choice; returns what the model is to serve. It reads the store, and waits for other changes."""
+    desk = Desk(settings)
+    match body.action:
+        case "use":
+            return desk.use(name, body.version)
+        case "rollback":
+            return desk.roll_back(name)
+        case "default":
+            return desk.make_default(name)[1]
+        case "canary":
+            return desk.canary(name, body.version or "", body.share or 0.0)

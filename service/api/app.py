@@ -8,17 +8,18 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from service.api import admin, infer, open_inference, openai, page, problem, status
 from service.api.context import Context
-from service.api.middleware import Envelope
+from service.api.cors import cors_middleware
+from service.api.middleware import Checks, Envelope
 from service.api.shortcut import Shortcut
 from service.engine.protocol import State
 
 log = logging.getLogger("tagwerk.api")
 
+RETRY_SECONDS = 5.0  # until a version that the engine serves and that could not be read here is read again
 DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."
 
 
@@ -28,16 +29,10 @@ def create_app(context: Context) -> ASGIApp:
     What surrounds every request lies around FastAPI's application, so that most requests need not go through that.
     """
     app: ASGIApp = create_routes(context)
-    app = Envelope(Shortcut(app, infer.router.routes), context)
-    if context.settings.cors_origins:
-        app = CORSMiddleware(
-            app,
-            allow_origins=context.settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
-        )
-    return app
+    app = Checks(Shortcut(app, infer.router.routes), context)
+    if context.settings.cors_origins:  # a preflight comes without a key, and a page has to be able to read a 401
+        app = cors_middleware(app, context.settings.cors_origins)
+    return Envelope(app, context)
 
 
 def create_routes(context: Context) -> FastAPI:
@@ -72,12 +67,11 @@ def create_routes(context: Context) -> FastAPI:
 
 async def start(context: Context) -> None:
     """Starts the engine and offers its models. An engine that cannot start ends the process, with the reason."""
-
     was = State.STARTING
 
-    def on_change() -> None:
+    async def on_change() -> None:
         nonlocal was
-        context.catalog.update(context.engine.models())
+        await context.catalog.follow(context.engine.models())
         context.note_readiness()
         before, was = was, context.engine.state()
         if was is State.READY and before is not State.READY:
@@ -87,3 +81,8 @@ async def start(context: Context) -> None:
         await context.engine.start(on_change)
     except Exception as error:
         context.failure = error
+        return
+    while True:
+        await asyncio.sleep(RETRY_SECONDS)
+        if context.catalog.unread:  # the store may have been away
+            await on_change()

@@ -2,22 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import Request
 
-from service.api import problem
 from service.api.context import Context, context, deadline, timing_of
-from service.api.problem import Rejected
 from service.api.timing import Timing
-from service.engine.padding import Tensors
-from service.engine.protocol import Generation, Inference, Outcome, Sampled
+from service.engine.padding import Array, Ragged
+from service.engine.parts import infer_in_parts
+from service.engine.protocol import Generation, Inference, Sampled
 from service.errors import DeadlineExceeded, Overloaded, TooLarge
-from service.registry import ModelVersion
+from service.slices import Sliced, advance
+from service.version import ModelVersion
 
+FIRST_SLICE_SECONDS = 0.001  # nearly all requests need less
+SLICE_SECONDS = 0.002
 T = TypeVar("T")
 NOTHING = {"queue": 0.0, "inference": 0.0}  # seconds of a request that did not come to the engine
 
@@ -30,68 +32,87 @@ class Call:
     timing: Timing
     deadline: float
 
-    def admit(
-        self, field: str, items: Sequence[T | Rejected], size: Callable[[T], int], answers: int = 1
-    ) -> list[T | Rejected]:
-        """Rejects items that are too large by themselves, where others are not; `size` is in characters.
+    def admit(self, field: str, items: Sequence[T], size: Callable[[T], int], answers: int = 1) -> None:
+        """Raises TooLarge where there are too many items, with `answers` for each, or too many characters in them.
 
-        Raises TooLarge where there are too many items, with `answers` for each, or too many characters in all of them.
+        `size` gives the characters of an item. They count once for each of its answers, which read the item anew. The
+        error names the item where one alone is too large.
         """
         if self.here.settings.log_texts:
             self.timing.notes["texts"] = [one if isinstance(one, str) else str(one) for one in items]
         most, longest = self.here.settings.max_items, self.here.settings.max_text_characters
+        each = f" with {answers} answers each" if answers > 1 else ""
         if len(items) * answers > most:
-            each = f" with {answers} answers each" if answers > 1 else ""
             raise TooLarge(f"/{field}", f"{len(items)} items{each}", f"at most {most}")
-        sizes = [0 if isinstance(item, Rejected) else size(item) for item in items]
-        if sum(sizes) <= longest:
-            return list(items)
-        kept = [n if n <= longest else 0 for n in sizes]
-        if not 0 < sum(kept) <= longest:
-            raise TooLarge(f"/{field}", f"{sum(sizes)} characters", f"at most {longest}, all items together")
-        return [
-            item
-            if n <= longest
-            else Rejected(problem.document(TooLarge(f"/{field}/{i}", f"{n} characters", f"at most {longest}")))
-            for i, (item, n) in enumerate(zip(items, sizes, strict=True))
-        ]
+        sizes = [answers * size(item) for item in items]
+        if sum(sizes) > longest:
+            for i, n in enumerate(sizes):
+                if n > longest and len(items) > 1:
+                    raise TooLarge(f"/{field}/{i}", f"{n // answers} characters{each}", f"at most {longest}")
+            raise TooLarge(
+                f"/{field}", f"{sum(sizes) // answers} characters{each}", f"at most {longest}, all items together"
+            )
+
+    async def run(self, work: Sliced[T]) -> T:
+        """Does work of this request: at once where it is short, else in slices; see `run_in_turns`."""
+        try:
+            next(work)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        with self.counted("tokenize"):
+            return await self.run_in_turns(work)
+
+    async def run_in_turns(self, work: Sliced[T]) -> T:
+        """Does work in slices: of all long work of the process, one slice in each turn of the event loop.
+
+        Raises DeadlineExceeded once the deadline has passed.
+        """
+        done = advance(work, FIRST_SLICE_SECONDS)
+        try:
+            while done is None:
+                async with self.here.long_work:
+                    await asyncio.sleep(0)
+                    if time.monotonic() >= self.deadline:
+                        raise DeadlineExceeded("the deadline passed before the answer was complete")
+                    done = advance(work, SLICE_SECONDS)
+        finally:
+            work.close()
+        return done[0]
 
     def tokenized(self, version: ModelVersion, began: float) -> None:
         """Notes the time that tokenizing and encoding took."""
         seconds = time.monotonic() - began
         self.timing.began = began
         self.timing.stages["tokenize"] = seconds
-        self.here.metrics.tokenize_duration.labels(version.manifest.name).observe(seconds)
+        self.here.ledger.note_tokenized(version.key.name, seconds)
 
     async def infer(
-        self, version: ModelVersion, entries: Sequence[Sequence[Tensors]], further: frozenset[str] = frozenset()
-    ) -> list[list[dict[str, Any]]]:
-        """Runs the pieces of all sequences at once; returns the outputs sequence by sequence, see `Inference`."""
-        examples = [piece for pieces in entries for piece in pieces]
-        tokens = sum(len(next(iter(example.values()))) for example in examples)
+        self, version: ModelVersion, sequences: Ragged, further: frozenset[str] = frozenset()
+    ) -> dict[str, Array]:
+        """Runs sequences, at least one; returns their outputs, see `Outcome`. For `further` see `Inference`."""
+        tokens = sequences.tokens
         if "model" not in self.timing.notes:  # the first step is the one that was asked for
-            self.timing.notes |= {"model": str(version.key), "sequences": len(examples), "tokens": tokens}
-        outcome, stages = Outcome([]), self.timing.stages
+            self.timing.notes |= {"model": str(version.key), "sequences": len(sequences), "tokens": tokens}
+        stages = self.timing.stages
         earlier = {stage: stages.pop(stage) for stage in ("queue", "inference") if stage in stages}  # of other steps
         try:
-            if examples:
-                with self.counted():
-                    if time.monotonic() >= self.deadline:
-                        raise DeadlineExceeded("the deadline passed before the device was asked", NOTHING)
-                    wish = Inference(version.key, examples, self.deadline, further, begun=bool(earlier))
-                    with self.here.door.asking() as asked:
-                        outcome = await self.here.engine.infer(wish)
-                        self.here.door.answered(outcome.queue_seconds + outcome.inference_seconds, asked)
-            stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
+            with self.counted():
+                if time.monotonic() >= self.deadline:
+                    raise DeadlineExceeded("the deadline passed before the device was asked", NOTHING)
+                wish = Inference(version.key, sequences, self.deadline, further, begun=bool(earlier))
+                with self.here.shedder.sending() as snapshot:
+                    outcome = await infer_in_parts(self.here.engine, wish)
+                    self.here.shedder.note_answer(outcome.queue_seconds + outcome.inference_seconds, snapshot)
+                stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
         except Overloaded as refusal:
-            self.here.door.no_room(refusal, len(examples), tokens, asked)
+            self.here.shedder.note_rejection(refusal, len(sequences), tokens, snapshot)
             raise
         finally:
             for stage, seconds in earlier.items():
                 stages[stage] = stages.get(stage, 0.0) + seconds
         self.timing.batch_size = max(self.timing.batch_size, outcome.batch_size)
-        outputs = iter(outcome.outputs)
-        return [[next(outputs) for _ in pieces] for pieces in entries]
+        return outcome.outputs
 
     async def generated(self, wish: Generation) -> AsyncGenerator[Sampled, None]:
         """Yields the tokens of a text. Notes how long the request's first to begin waited, and its largest batch."""
@@ -140,9 +161,3 @@ def call_of(request: Request) -> Call:
     """Returns the call that a request is. Raises InvalidInput for a timeout that is none."""
     here = context(request)
     return Call(here, timing_of(request), deadline(request, here.settings))
-
-
-def answer(version: ModelVersion, results: Iterable[dict[str, Any] | Rejected]) -> dict[str, Any]:
-    """Returns an answer; its schema is checked by tests, not again for each request."""
-    content = [{"error": result.document} if isinstance(result, Rejected) else result for result in results]
-    return {"model": version.manifest.name, "version": version.manifest.version, "results": content}

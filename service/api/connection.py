@@ -1,239 +1,168 @@
-"""A client's connection: uvicorn's, with bounds on what uvicorn leaves open.
+"""A client's connection, and the answers that it gives itself, without the application.
 
-A request that does not arrive in time, or headers without an end, would keep a connection and memory for ever.
+What the worker has no capacity for is refused as soon as its head has come, before its body is read.
 """
 
-import asyncio
-import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.api import problem, trace
+from service.api.bounded_protocol import BoundedProtocol
 from service.api.context import Context
-from service.api.door import ROUTES
+from service.api.cors import cors_headers
+from service.api.load_shedding import QUEUED_ROUTES, engine_route
+from service.api.raw_answers import encoded, raw_answer, raw_refusal
 from service.api.timing import Timing
-from service.errors import Overloaded
+from service.errors import TagwerkError
 from service.metrics import UNMATCHED
 
-PATHS = frozenset(route.encode() for route in ROUTES)
-LAST_LOOK_SECONDS = 0.05
-PIECE_BYTES = 65_536  # more is written at once, so that the transport can say when it is too much
+
+class Refused(NamedTuple):
+    """A request that is refused unread, and why."""
+
+    cycle: RequestResponseCycle
+    error: TagwerkError
+    route: str
+    headers: dict[bytes, bytes]
+    timing: Timing
 
 
-class Gathering(asyncio.Transport):
-    """A transport that writes at once what is said within one turn of the event loop: a head and its body."""
+class Connection(BoundedProtocol):
+    """One connection.
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        super().__init__()
-        self._transport = transport
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._loop = asyncio.get_running_loop()
-        # As they are: what is asked once a request should not go through one more layer.
-        for name in ("get_extra_info", "is_closing", "pause_reading", "resume_reading", "set_protocol"):
-            setattr(self, name, getattr(transport, name))
-
-    def write(self, data: bytes) -> None:  # type: ignore[override]
-        """Keeps what is to be written until the end of this turn."""
-        if not self._pieces:
-            self._loop.call_soon(self._flush)
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > PIECE_BYTES:
-            self._flush()
-
-    def close(self) -> None:
-        """Closes it when everything is written."""
-        self._flush()
-        self._transport.close()
-
-    def abort(self) -> None:
-        """Closes it at once."""
-        self._transport.abort()
-
-    def _flush(self) -> None:
-        pieces, self._pieces, self._size = self._pieces, [], 0
-        if pieces:
-            self._transport.write(b"".join(pieces))
-
-
-class Connection(HttpToolsProtocol):
-    """One connection. Where a request arrives in one piece, as most do, no timer runs."""
+    Attributes:
+        gone: the client has closed it, or it was closed.
+        when_gone: is called then; set by the request that is being answered.
+    """
 
     def __init__(self, context: Context, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._settings = context.settings
-        self._metrics = context.metrics
+        super().__init__(context.settings, **kwargs)
         self._context = context
-        # Who needs a key is refused after it was looked at; a browser elsewhere has to be told that it may read why.
-        self._has_door = context.guard is None and not context.settings.cors_origins
-        self._turned_away = False
-        self._inside = False  # counted as one who is
-        self._arriving = False  # a request has begun and is not whole
-        self._in_head = False  # nor is its head
-        self._head_bytes = 0  # of the head, beside those that came with its beginning
-        self._chunk_bytes = 0
-        self._patient = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._refused: Refused | None = None  # whose refusal waits to be sent
+        self._discarded_bytes = 0  # of the body of a request that is answered already
+        self._closing = False  # when the rest of it has come
         self.gone = False
-        self.when_gone: Callable[[], None] | None = None  # of the request that is being answered
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Called by asyncio."""
-        super().connection_made(Gathering(transport))
-        self._watch()
+        self.when_gone: Callable[[], None] | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
-        self._unwatch()
-        self._leave()
+        for cycle, _ in self.pipeline:  # those that have begun end with their tasks, see `Envelope`
+            _end_admission(cycle)
+        self.pipeline.clear()
         super().connection_lost(exc)
         self.gone = True
         if self.when_gone is not None:
             self.when_gone()
 
-    def data_received(self, data: bytes) -> None:
-        """Called by asyncio."""
-        self._chunk_bytes = len(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and self._head_bytes > self._settings.max_header_bytes:
-            self._refuse(431, "at most TAGWERK_MAX_HEADER_BYTES in all")
-        elif self._arriving:
-            self._watch()
-        else:
-            self._unwatch()
-
     def on_message_begin(self) -> None:
         """Called by the parser."""
         super().on_message_begin()
-        self._unset_keepalive_if_required()  # of one that was turned away just before
-        self._arriving, self._in_head, self._head_bytes, self._patient = True, True, 0, False
-        self._turned_away = False
+        self._discarded_bytes = 0
         self.scope["state"]["connection"] = self
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""
-        limit = self._settings.max_header_bytes
-        if self._head_bytes + self._chunk_bytes > limit:
-            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-            self.scope["state"]["head_too_large"] = size > limit
-        self._in_head = False
-        door = self._context.door
-        if self._has_door and door.shut and self._may_be_turned_away():
-            self._turn_away()
-            return
         super().on_headers_complete()
+        is_refused = self._refused is not None and self._refused.cycle is self.cycle
+        if self.scope["path"] in QUEUED_ROUTES and not is_refused:
+            self.scope["state"]["admission"] = self._context.shedder.admission()
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
-        if not self._turned_away:
-            super().on_body(body)
-
-    def on_response_complete(self) -> None:
-        """Called by the cycle, and for who is turned away."""
-        self._leave()
-        super().on_response_complete()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Called by the loop, which may be late: a request that has come meanwhile is read before this has an end."""
-        self.timeout_keep_alive_task = self.loop.call_later(LAST_LOOK_SECONDS, super().timeout_keep_alive_handler)
-
-    def _leave(self) -> None:
-        if self._inside:
-            self._inside = False
-            self._context.door.inside -= 1
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._discarded_bytes += len(body)
+            if self._discarded_bytes > self._settings.max_body_bytes:
+                self.transport.close()
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
-        self._arriving = False
-        if self._turned_away:
-            self.on_response_complete()
-            return
-        if self.url in PATHS and not self._inside:
-            self._inside = True
-            self._context.door.inside += 1
         super().on_message_complete()
+        if (admission := self.scope["state"].get("admission")) is not None:
+            admission.begin()
+        if self._closing:
+            self.transport.close()
 
-    def _may_be_turned_away(self) -> bool:
-        idle = self.cycle is None or self.cycle.response_complete
-        plain = self.url in PATHS and self.parser.get_method() == b"POST" and self.parser.should_keep_alive()
-        return plain and idle and not self._context.draining
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        """Begins with a request whose head has come, and whose turn it is; or refuses it."""
+        refused = self._refusal_of(cycle) if self._context.shedder.active else None
+        if refused is None:
+            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+        else:
+            self._refused = refused
+            self._context.refusals.add(self._send_refusal)
 
-    def _turn_away(self) -> None:
-        """Refuses a request before it has arrived, and lets the rest of it pass by."""
-        self._turned_away = True
-        timing, headers = Timing(time.monotonic()), dict(self.headers)
-        ids = trace.ids_from(headers)
-        door = self._context.door
-        if door.answer is None:
-            door.answer = answer_to(door.refusal)
-        own = [*self.server_state.default_headers, (b"x-request-id", ids.request.encode())]
-        head = b"".join(b"%b: %b\r\n" % header for header in own)
-        self.transport.write(b"%b%bserver-timing: total;dur=0.0\r\n\r\n%b" % (door.answer[0], head, door.answer[1]))
-        self._metrics.rejected.labels("overloaded").inc()
-        self._context.ledger.note(ids, headers, "POST", self.url.decode(), 429, timing)
+    def _refusal_of(self, cycle: RequestResponseCycle) -> Refused | None:
+        """Returns the refusal if the load shedder refuses the request. One without a valid key is told so instead."""
+        scope = cycle.scope
+        route = engine_route(scope["path"]) if scope["method"] == "POST" else None
+        error = self._context.shedder.refusal(route) if route is not None else None
+        if route is None or error is None or scope["state"].get("head_too_large"):
+            return None
+        headers = dict(scope["headers"])
+        try:
+            if self._context.guard is not None:
+                self._context.guard.authenticate(scope["path"], headers)
+        except problem.REFUSALS as no_key:
+            error = no_key.with_traceback(None)
+        return Refused(cycle, error, route, headers, Timing(time.monotonic()))
 
-    def be_patient(self) -> None:
-        """Lets the body of this request take its time: it is answered as it comes."""
-        self._patient = True
-        self._unwatch()
-
-    def _watch(self) -> None:
-        if self._timer is None and not self._patient:
-            self._timer = self.loop.call_later(self._settings.receive_timeout_seconds, self._late)
-
-    def _unwatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _late(self) -> None:
-        self._timer = None
-        earlier = self._in_head and self.cycle is not None and not self.cycle.response_complete
-        if earlier or self.flow.read_paused:  # the client waits for an answer, or to be read: it is not late
-            self._watch()
-            return
-        answering = not self._in_head and self.cycle is not None and self.cycle.response_started
-        if answering or self._turned_away or not self._arriving:
+    def _send_refusal(self) -> None:
+        """Sends the refusal that waits, then goes on with the next request; the rest of the body is dropped."""
+        refused, self._refused = self._refused, None
+        assert refused is not None  # noqa: S101 (it was added when it was set)
+        cycle, ids = refused.cycle, trace.ids_from(refused.headers)
+        waits = cycle.waiting_for_100_continue  # the client, to be told to send its body, and now it will not
+        last = not cycle.keep_alive or waits or self._context.draining
+        if not self.transport.is_closing():
+            head, rest = raw_refusal(refused.error, cycle.scope["path"])
+            timing = (b"server-timing", refused.timing.header().encode())
+            self.transport.write(head + encoded([timing, *self._own_headers(ids, refused.headers, last)]) + rest)
+            self.transport.flush()
+        cycle.response_started = cycle.response_complete = True
+        _end_admission(cycle)
+        self._context.shedder.count(refused.error)
+        status = cycle.scope["state"].get("refused", problem.status_of(refused.error))
+        self._context.ledger.note(ids, refused.headers, "POST", refused.route, status, refused.timing)
+        self._closing = last and cycle.more_body and not waits
+        if self._closing:
+            self.flow.resume_reading()
+        elif last:
             self.transport.close()
         else:
-            seconds = self._settings.receive_timeout_seconds
-            self._refuse(408, f"it was not whole within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
-
-    def send_400_response(self, msg: str) -> None:
-        """Called by uvicorn for what is no HTTP."""
-        self._refuse(400, "it breaks the rules of HTTP/1.1", problem.INVALID_HTTP)
+            self.on_response_complete()
 
     def _refuse(self, status: int, detail: str, kind: tuple[str, str] | None = None) -> None:
-        """Answers in place of the application, and closes. `kind` is a slug and a title, by default the status's."""
+        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+            self.transport.close()  # a second answer must not be written into the first
+            return
         slug, title = kind or problem.HTTP[status]
-        content = json.dumps(problem.make(status, slug, title, detail)).encode()
-        head = f"HTTP/1.1 {status} {title}\r\nContent-Type: {problem.MEDIA_TYPE}\r\nContent-Length: {len(content)}"
-        self.transport.write(f"{head}\r\nConnection: close\r\n\r\n".encode() + content)
+        headers = dict(self.headers or ())
+        own = self._own_headers(trace.ids_from(headers), headers, last=True)
+        self.transport.write(b"".join(raw_answer(problem.make(status, slug, title, detail), own)))
         self._count(status)
         self.transport.close()
+
+    def _own_headers(self, ids: trace.RequestIds, headers: dict[bytes, bytes], last: bool) -> list[tuple[bytes, bytes]]:
+        """Returns the headers that belong to one answer alone."""
+        closes = [(b"connection", b"close")] if last else []
+        request_id = (b"x-request-id", ids.request.encode())
+        allowed = cors_headers(self._settings.cors_origins, headers)
+        return [*self.server_state.default_headers, request_id, *closes, *allowed]
 
     def _count(self, status: int) -> None:
         """Has the metrics count what the client gets; where a handler is at the request, it does so itself."""
         handled = not self._in_head and self.cycle is not None and not self.cycle.response_complete
         if not handled:
-            self._metrics.requests.labels(UNMATCHED, str(status)).inc()
+            self._context.metrics.requests.labels(UNMATCHED, str(status)).inc()
         elif not self.cycle.response_started:
             self.scope["state"]["refused"] = status
 
 
-def answer_to(refusal: Overloaded) -> tuple[bytes, bytes]:
-    """Returns the head of an answer, without its end, and the body."""
-    body = json.dumps(problem.document(refusal)).encode()
-    headers = {
-        "content-type": problem.MEDIA_TYPE,
-        "content-length": str(len(body)),
-        "x-content-type-options": "nosniff",
-        **problem.headers_of(refusal),
-    }
-    return b"HTTP/1.1 429 Too Many Requests\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()).encode(), body
+def _end_admission(cycle: RequestResponseCycle) -> None:
+    if (admission := cycle.scope["state"].get("admission")) is not None:
+        admission.end()

@@ -1,12 +1,15 @@
 """What every request handler has at hand."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
-from service.api.door import Door
+from service.api.body_budget import BodyBudget
 from service.api.guard import Guard
 from service.api.ledger import Ledger
+from service.api.load_shedding import LoadShedder
+from service.api.pacing import PacedRefusals
 from service.api.timing import Timing
 from service.engine.protocol import Engine, State
 from service.errors import InvalidInput
@@ -31,11 +34,16 @@ class Context:
     guard: Guard | None = None  # lets in who has a key
     draining: bool = False  # SIGTERM has come: not ready, and connections are closed after their answer
     failure: Exception | None = None  # why the engine could not start
-    door: Door = field(init=False)
+    long_work: asyncio.Lock = field(default_factory=asyncio.Lock)  # held for a slice of it, so that each turn has one
+    shedder: LoadShedder = field(init=False)
+    refusals: PacedRefusals = field(init=False)
+    body_budget: BodyBudget = field(init=False)
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
-        self.door = Door(self.settings, self.metrics)
+        self.shedder = LoadShedder(self.settings, self.metrics, self.engine.state)
+        self.refusals = PacedRefusals()
+        self.body_budget = BodyBudget(self.settings.max_body_bytes)
         self.ledger = Ledger(self.settings, self.metrics)
 
     def ready(self) -> bool:

@@ -31,6 +31,15 @@ class Guard:
 
         Raises Unauthorized, Forbidden, RateLimited.
         """
+        key = self.authenticate(path, headers)
+        if key is not None and (wait := self._meter.enter(key)):
+            limits = ((key.requests_per_second, "requests a second"), (key.concurrent, "at the same time"))
+            most = " and ".join(f"{limit:g} {unit}" for limit, unit in limits if limit is not None)
+            raise RateLimited(f"the key {key.id!r} is for at most {most}", wait)
+        return key
+
+    def authenticate(self, path: str, headers: Mapping[bytes, bytes]) -> Key | None:
+        """Returns the key of a request, or None where it needs none. Counts nothing. Raises Unauthorized, Forbidden."""
         if path in OPEN or path.startswith(OPEN_BELOW):
             return None
         self._look()
@@ -43,12 +52,17 @@ class Guard:
         needed: Scope = "admin" if path.startswith("/admin/") else "infer"
         if needed not in key.scopes:
             raise Forbidden(f"the key {key.id!r} is for {', '.join(sorted(key.scopes))}; this needs {needed}")
-        wait = self._meter.enter(key)
-        if wait:
-            limits = ((key.requests_per_second, "requests a second"), (key.concurrent, "at the same time"))
-            most = " and ".join(f"{limit:g} {unit}" for limit, unit in limits if limit is not None)
-            raise RateLimited(f"the key {key.id!r} is for at most {most}", wait)
         return key
+
+    def take(self, key: Key) -> float:
+        """Counts one more request of a key that was let in; returns 0, or in how many seconds its rate allows one.
+
+        Raises Unauthorized where the key has been taken out of the file.
+        """
+        self._look()
+        if not any(known.sha256 == key.sha256 for known in self._keys):
+            raise Unauthorized("the key is not valid any more")
+        return self._meter.take(key)
 
     def leave(self, key: Key) -> None:
         """Ends a request."""

@@ -15,20 +15,20 @@ from service.api.disconnect import while_client_waits
 from service.api.generate import Finish, Next, generate, logprobs, stream
 from service.api.negotiation import JSON, wanted
 from service.api.route import JsonRoute, Lines
-from service.api.tag import as_conllu, as_json, tag
+from service.api.tag import tag, write_conllu, write_json
 from service.errors import InvalidInput, TagwerkError
 from service.text import conllu
 
 
-async def tag_line(call: Call, body: schemas.TagRequest) -> dict[str, Any]:
+async def tag_line(call: Call, body: schemas.TagRequest) -> list[bytes]:
     """Answers a line of /tag."""
     if body.format == "conllu":
         raise InvalidInput("/format", "got conllu", "json, or a request that is not newline-delimited")
     task, texts = await tag(call, body)
-    return as_json(task, texts, body.offsets)
+    return await call.run(write_json(task, texts, body))
 
 
-async def generate_line(call: Call, body: schemas.GenerateRequest) -> dict[str, Any]:
+async def generate_line(call: Call, body: schemas.GenerateRequest) -> list[bytes]:
     """Answers a line of /generate."""
     if body.stream:
         raise InvalidInput("/stream", "got true", "false, or a request that is not newline-delimited")
@@ -64,11 +64,15 @@ TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
 async def tag_(body: schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
     call, media_type = call_of(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
+    if body.format is not None:
+        media_type = conllu.MEDIA_TYPE if body.format == "conllu" else JSON
     with while_client_waits(request):
         task, texts = await tag(call, body)
-    if body.format == "conllu" or (body.format is None and media_type == conllu.MEDIA_TYPE):
-        return await respond(request, as_conllu(task, problem.all_accepted(texts), body.offsets), conllu.MEDIA_TYPE)
-    return await respond(request, as_json(task, texts, body.offsets))
+        if media_type == JSON:
+            content = await call.run(write_json(task, texts, body))
+        else:
+            content = await call.run(write_conllu(task, texts, body.offsets))
+    return await respond(request, content, media_type)
 
 
 @router.post("/classify", operation_id="classify", response_model=schemas.ClassifyAnswer, summary="Sentiment")

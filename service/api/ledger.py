@@ -11,6 +11,8 @@ from service.api.trace import RequestIds
 from service.metrics import Metrics
 from service.settings import Settings
 
+COUNT_SECONDS = 0.05  # after which a request is in the metrics
+
 
 class Ledger:
     """Has a place for each of them; whoever answers a request notes it here."""
@@ -20,19 +22,36 @@ class Ledger:
         self._metrics = metrics
         self._log = None if quiet else RequestLog(settings)
         self._spans = make_spans()
+        self._counts_soon = False
 
     def note(
         self, ids: RequestIds, headers: Mapping[bytes, bytes], method: str, route: str, status: int, timing: Timing
     ) -> None:
         """Notes a request that is over."""
+        self._count_soon()
         self._metrics.answered(route, status, time.monotonic() - timing.started)
         if self._spans is not None:
             ids = self._spans.record(ids, headers, method, route, status, timing)
         if self._log is not None:
             self._log.note(ids, method, route, status, timing)
 
+    def note_tokenized(self, model: str, seconds: float) -> None:
+        """Notes how long tokenizing and encoding a request for a model took."""
+        self._count_soon()
+        self._metrics.tokenized(model, seconds)
+
+    def _count_soon(self) -> None:
+        if not self._counts_soon:
+            self._counts_soon = True
+            asyncio.get_running_loop().call_later(COUNT_SECONDS, self._count)
+
+    def _count(self) -> None:
+        self._counts_soon = False
+        self._metrics.flush()
+
     async def close(self) -> None:
         """Writes and sends what has not been yet."""
+        self._metrics.flush()
         if self._log is not None:
             self._log.write()
         if self._spans is not None:

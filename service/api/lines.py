@@ -5,36 +5,39 @@ the answers are taken. So a stream of any length needs a fixed amount of memory.
 """
 
 import asyncio
-import json
 import logging
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from service.api import problem, trace
 from service.api.call import Call
-from service.api.compression import LEVEL, takes_gzip
+from service.api.compression import LEVEL, joined
+from service.api.connection import Connection
 from service.api.context import context, timeout_seconds
 from service.api.encoding import to_json
+from service.api.line_input import LineInput
+from service.api.negotiation import takes_gzip
+from service.api.parsing import parse_in_turn
 from service.api.timing import Timing
 from service.errors import Overloaded, TagwerkError, TooLarge
 
 MEDIA_TYPE = "application/x-ndjson"
 WINDOW_BYTES = 65_536  # of the lines under way, or one longer line
 SHORTEST_PAUSE_SECONDS = 0.01  # before a line is tried again that found the queue full
+LONGEST_PAUSE_SECONDS = 1.0  # before a look whether the client is still there
 LEAST_BYTES = 512  # what the shortest line counts, so that a window is 128 lines at most
 
 log = logging.getLogger("tagwerk.api")
-Work = Callable[[Call, Any], Awaitable[dict[str, Any]]]  # a call and its body to its answer
+Work = Callable[[Call, Any], Awaitable[list[bytes]]]  # a call and its body to its answer in pieces
 
 
 class Window:
@@ -44,6 +47,7 @@ class Window:
         self._size = size
         self._used = 0
         self._room = asyncio.Event()
+        self._last_left = time.monotonic()
 
     async def enter(self, size: int) -> None:
         """Waits for room; what is larger than the window enters when it is empty."""
@@ -56,13 +60,18 @@ class Window:
         """Makes room."""
         self._used -= size
         self._room.set()
+        self._last_left = time.monotonic()
+
+    def idle_seconds(self) -> float:
+        """Returns how long it has been empty; 0 while it is not."""
+        return 0.0 if self._used else time.monotonic() - self._last_left
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A line that comes, and the size of the one that it answers."""
 
-    line: Awaitable[bytes]
+    line: Awaitable[list[bytes]]
     size: int
 
 
@@ -77,13 +86,14 @@ class LinesResponse(Response):
         self._work = work
         self._schema = schema
         self._window = Window(WINDOW_BYTES)
-        self._tasks: set[asyncio.Task[bytes]] = set()
+        self._tasks: set[asyncio.Task[list[bytes]]] = set()
         self._gone = False
+        self._broken = False  # the stream ended with an error
         self._zip = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS) if takes_gzip(request) else None
         request.scope["state"]["body"].limit = None  # a line has one instead
-        connection = request.scope["state"].get("connection")
-        if connection is not None:
-            connection.be_patient()
+        self._connection: Connection | None = request.scope["state"].get("connection")
+        if self._connection is not None:
+            self._connection.be_patient()
         coding = {"Content-Encoding": "gzip"} if self._zip else {}
         super().__init__(None, headers={"Vary": "Accept-Encoding"} | coding, media_type=MEDIA_TYPE)
         del self.headers["content-length"]
@@ -110,10 +120,16 @@ class LinesResponse(Response):
             while (answer := await under_way.get()) is not None:
                 if self._gone:
                     break
-                await send_piece(self._zipped(await answer.line), True)
+                *pieces, last = joined(await answer.line)
+                for piece in pieces:
+                    await send_piece(self._zip.compress(piece) if self._zip else piece, True)
+                    await asyncio.sleep(0)
+                await send_piece(self._zipped(last), True)
                 self._window.leave(answer.size)
             await reader  # raises what ended it; where no line was read, that has a status of its own
             await send_piece(self._zip.flush() if self._zip else b"", False)
+            if self._broken and self._connection is not None:
+                self._connection.transport.close()  # the rest of the body is not read
         except ClientDisconnect:
             self._here.metrics.cancelled.inc()
         except TimeoutError:
@@ -124,9 +140,17 @@ class LinesResponse(Response):
 
     async def _read(self, under_way: "asyncio.Queue[Answer | None]") -> None:
         """Starts the work on each line when there is room for it. None follows the last, however it ends."""
-        lines = 0
+        settings, lines = self._here.settings, 0
+        source = LineInput(
+            self._request.receive,
+            settings.max_body_bytes,
+            settings.receive_timeout_seconds,
+            self._window.idle_seconds,
+        )
         try:
-            async for line in split_lines(self._request.stream(), self._here.settings.max_body_bytes):
+            async for line in source.lines():
+                if lines:
+                    await self._wait_for_credit()
                 lines += 1
                 size = max(len(line), LEAST_BYTES)
                 await self._window.enter(size)
@@ -134,11 +158,13 @@ class LinesResponse(Response):
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 under_way.put_nowait(Answer(task, size))
-        except TagwerkError as error:  # the stream itself is broken
+        except (TagwerkError, problem.Refused) as error:  # the stream itself is broken
             if not lines:
                 raise
+            self._broken = True
+            document = error.document if isinstance(error, problem.Refused) else problem.document(error)
             last = asyncio.get_running_loop().create_future()
-            last.set_result(encoded({"error": problem.document(error)}))
+            last.set_result(encoded({"error": document}))
             under_way.put_nowait(Answer(last, 0))
         except ClientDisconnect:
             self._gone = True
@@ -146,11 +172,19 @@ class LinesResponse(Response):
         finally:
             under_way.put_nowait(None)
 
-    async def _answer(self, line: bytes) -> bytes:
-        """Returns the line that answers a line."""
+    async def _wait_for_credit(self) -> None:
+        """Waits until the request's key has credit for one more line. Raises Unauthorized where it is not valid now."""
+        guard, key = self._here.guard, self._request.scope["state"].get("key")
+        while guard is not None and key is not None and (seconds := guard.take(key)):
+            await asyncio.sleep(min(seconds, LONGEST_PAUSE_SECONDS))
+            if self._connection is not None and self._connection.gone:
+                raise ClientDisconnect
+
+    async def _answer(self, line: bytes) -> list[bytes]:
+        """Returns the line that answers a line, in pieces."""
         timing = Timing(time.monotonic())
         try:
-            return encoded(await self._work_patiently(line, timing))
+            return [*await self._work_patiently(line, timing), b"\n"]
         except TagwerkError as error:
             return encoded({"error": problem.document(error, timing)})
         except problem.Refused as refused:
@@ -159,11 +193,11 @@ class LinesResponse(Response):
             log.exception("failed at a line: %s", trace.current.get())
             return encoded({"error": problem.UNEXPECTED})
 
-    async def _work_patiently(self, line: bytes, timing: Timing) -> dict[str, Any]:
+    async def _work_patiently(self, line: bytes, timing: Timing) -> list[bytes]:
         """Answers a line; a full queue makes it wait, and so the client. Raises what the work raises, and Refused."""
         if len(line) > (most := self._here.settings.max_body_bytes):
             raise TooLarge("", "a line too long", f"at most {most} bytes")
-        body = self._parse(line)
+        body = await parse_in_turn(line, self._schema, self._here)
         call = Call(self._here, timing, timing.started + self._timeout_seconds)
         while True:
             try:
@@ -173,39 +207,10 @@ class LinesResponse(Response):
                     raise
                 await asyncio.sleep(max(full.retry_after_seconds, SHORTEST_PAUSE_SECONDS))
 
-    def _parse(self, line: bytes) -> BaseModel:
-        try:
-            content = from_json(line)
-        except ValueError as error:
-            try:
-                content = json.loads(line)  # reads lone surrogates, which are the fault of an item alone
-            except (ValueError, RecursionError):
-                raise problem.Refused(problem.not_json(str(error))) from None
-        try:
-            return self._schema.model_validate(content)
-        except ValidationError as error:
-            raise problem.Refused(problem.not_valid(error.errors(), content)) from None
-
     def _zipped(self, line: bytes) -> bytes:
         return self._zip.compress(line) + self._zip.flush(zlib.Z_SYNC_FLUSH) if self._zip else line
 
 
-async def split_lines(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
-    """Yields the lines that are not blank. Of one that is longer than `limit` bytes it yields a part that is, too."""
-    line = bytearray()
-    async for chunk in chunks:
-        *ended, rest = chunk.split(b"\n")
-        for part in ended:
-            line += part[: limit + 1]
-            if line.strip():
-                yield bytes(line)
-            line.clear()
-        if len(line) <= limit:
-            line += rest
-    if line.strip():
-        yield bytes(line)
-
-
-def encoded(content: dict[str, Any]) -> bytes:
-    """Returns a line."""
-    return to_json(content) + b"\n"
+def encoded(content: dict[str, Any]) -> list[bytes]:
+    """Returns a line, in pieces."""
+    return [to_json(content), b"\n"]

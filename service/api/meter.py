@@ -18,6 +18,8 @@ from service.keys import Key
 RECORDS = 1024
 WORKERS = 62
 RECORD = struct.Struct(f"<32sdd{WORKERS}i")  # hash, credit in requests, moment of it, requests under way by worker
+HASH_BYTES = 32
+CREDIT = struct.Struct("<dd")  # as it lies in a record, behind the hash
 BURST_SECONDS = 1.0  # of the rate that a key which has paused may use at once; one request at least
 
 
@@ -44,18 +46,29 @@ class Meter:
             return 0.0
         with self._locked():
             place = self._place(key)
-            hash_, credit, then, *under_way = RECORD.unpack_from(self._map, place)
+            under_way = RECORD.unpack_from(self._map, place)[3:]
             if key.concurrent is not None and sum(under_way) >= key.concurrent:
                 return 1.0
-            now = self._clock()
-            if (rate := key.requests_per_second) is not None:
-                most = max(1.0, rate * BURST_SECONDS)
-                credit = min(most, credit + (now - then) * rate) if then else most
-                if credit < 1.0:
-                    return (1.0 - credit) / rate
-                credit -= 1.0
-            under_way[self._worker] += 1
-            RECORD.pack_into(self._map, place, hash_, credit, now, *under_way)
+            if key.requests_per_second is not None and (wait := self._spend(place, key.requests_per_second)):
+                return wait
+            self._set_under_way(place, under_way[self._worker] + 1)
+        return 0.0
+
+    def take(self, key: Key) -> float:
+        """Counts a request within one that `enter` let in; returns 0, or in how many seconds the rate allows it."""
+        if key.requests_per_second is None:
+            return 0.0
+        with self._locked():
+            return self._spend(self._place(key), key.requests_per_second)
+
+    def _spend(self, place: int, rate: float) -> float:
+        """Takes a request from a credit; returns 0, or in how many seconds there is enough. For one with the lock."""
+        now, most = self._clock(), max(1.0, rate * BURST_SECONDS)
+        credit, then = CREDIT.unpack_from(self._map, place + HASH_BYTES)
+        credit = min(most, credit + (now - then) * rate) if then else most
+        if credit < 1.0:
+            return float((1.0 - credit) / rate)
+        CREDIT.pack_into(self._map, place + HASH_BYTES, credit - 1.0, now)
         return 0.0
 
     def leave(self, key: Key) -> None:

@@ -12,15 +12,21 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from service.api import problem, tensors
+from service.api.body import content_of
 from service.api.call import call_of
+from service.api.compression import response_of
 from service.api.context import context
 from service.api.disconnect import while_client_waits
 from service.api.negotiation import JSON
+from service.api.parsing import in_turn
+from service.api.problem import RETRY_AFTER
 from service.api.served import Parameters, Served, TensorMetadata, find
 from service.api.tensors import InferenceRequest, InferenceResponse, Tensor
+from service.api.validation import describe
 from service.engine.protocol import State
 from service.errors import EngineUnavailable, InvalidInput
 
+LONGEST_TIMEOUT = 999_999_999_000  # microseconds, as many as X-Request-Timeout-Ms takes
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
 
@@ -113,7 +119,8 @@ async def model_ready(request: Request, name: str, version: str | None = None) -
 
 
 def _readiness(content: Ready) -> Response:
-    return Response(content.model_dump_json(), 200 if content.ready else 503, media_type=JSON)
+    status, headers = (200, None) if content.ready else (503, RETRY_AFTER)
+    return Response(content.model_dump_json(), status, headers, JSON)
 
 
 def _request_schema() -> dict[str, Any]:
@@ -138,7 +145,8 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     """Runs a model on tensors, in JSON or in the binary extension, which says itself what it is by its header."""
     call = call_of(request)
     model = find(call.here, name, version)
-    wish, given = tensors.read(await request.body(), request.headers.get(tensors.HEADER))
+    body, json_length = await content_of(request.receive), request.headers.get(tensors.HEADER)
+    wish, given = await in_turn(call.here, body, lambda: tensors.read(body, json_length, call.here.settings))
     parameters = dict(wish.parameters)
     all_binary = parameters.pop("binary_data_output", False) is True
     call.deadline = min(call.deadline, call.timing.started + _timeout_seconds(parameters))
@@ -149,22 +157,24 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
             raise InvalidInput(f"/outputs/{number}/name", f"got {output.name[:60]!r}", ", ".join(known))
     with while_client_waits(request):
         outputs = {output.name: output for output in await model.run(call, given, parameters)}
-    wanted = [outputs[output.name] for output in wish.outputs] or list(outputs.values())
-    asked = {output.name for output in wish.outputs if output.parameters.get("binary_data", all_binary) is True}
-    binary = frozenset(asked if wish.outputs else outputs if all_binary else ())
-    head = {"model_name": name, "model_version": model.version.manifest.version}
-    content, header_length = tensors.write(head | ({} if wish.id is None else {"id": wish.id}), wanted, binary)
+        wanted = [outputs[output.name] for output in wish.outputs] or list(outputs.values())
+        asked = {output.name for output in wish.outputs if output.parameters.get("binary_data", all_binary) is True}
+        binary = frozenset(asked if wish.outputs else outputs if all_binary else ())
+        head = {"model_name": name, "model_version": model.version.manifest.version}
+        head |= {} if wish.id is None else {"id": wish.id}
+        content, header_length = await call.run(tensors.write(head, wanted, binary))
     if header_length is None:
-        return Response(content, media_type=JSON)
-    return Response(content, headers={tensors.HEADER: str(header_length)}, media_type="application/octet-stream")
+        return response_of(content, {}, JSON)
+    return response_of(content, {tensors.HEADER: str(header_length)}, "application/octet-stream")
 
 
 def _timeout_seconds(parameters: Parameters) -> float:
     timeout = parameters.pop("timeout", None)
     if timeout is None:
         return float("inf")
-    if type(timeout) is not int or timeout <= 0:
-        raise InvalidInput("/parameters/timeout", f"got {timeout!r}"[:60], "a whole number of microseconds")
+    if type(timeout) is not int or not 0 < timeout <= LONGEST_TIMEOUT:
+        allowed = f"a whole number of microseconds, 1 to {LONGEST_TIMEOUT}"
+        raise InvalidInput("/parameters/timeout", f"got {describe(timeout)}", allowed)
     return timeout / 1e6
 
 

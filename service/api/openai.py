@@ -4,58 +4,55 @@ https://platform.openai.com/docs/api-reference/completions. What would need anot
 ignored.
 """
 
-import time
-import uuid
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, Field, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from service.api import events, problem, schemas
-from service.api.call import Call, call_of
+from service.api.call import call_of
+from service.api.completion import Answer
 from service.api.compression import respond
 from service.api.context import Context, context
 from service.api.disconnect import while_client_waits
-from service.api.generate import Finish, Next, generate_texts, logprobs, stream
+from service.api.generate import generate_texts
 from service.api.route import JsonRoute
-from service.errors import InvalidInput, TagwerkError
-from service.registry import ModelVersion
-from service.tasks.generation import START, TextGeneration
+from service.api.texts import Stop, at_most, check_count, check_strings, one_or_list
+from service.api.validation import Faults, shortened
+from service.errors import InvalidInput
+from service.tasks.generation import TextGeneration
+from service.version import ModelVersion
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute, responses=problem.RESPONSES, tags=["OpenAI"])
-DONE = b"data: [DONE]\n\n"
 
 
-def _as_prompts(value: object) -> object:
-    """Reads the four forms of a prompt as a list of strings and lists of token ids."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list) and value:
-        if all(isinstance(part, str) for part in value):
-            return value
-        if all(type(part) is int for part in value):
-            return [value]
-        if all(isinstance(part, list) and part and all(type(id) is int for id in part) for part in value):
-            return value
+def _prompts(value: object, info: ValidationInfo) -> Any:
+    """Reads the four forms of a prompt as a list of strings or of lists of token ids."""
+    items: Any = [value] if isinstance(value, str) or _are_ids(value) else value
+    kinds = set(map(type, items)) if isinstance(items, list) else set()
+    if kinds in ({str}, {list}):
+        check_count(items, info)
+    if kinds == {str}:
+        faults = Faults()
+        check_strings(items, faults)
+        faults.raise_any()
+        return items
+    if kinds == {list} and all(map(_are_ids, items)):
+        return items
     raise PydanticCustomError(
         "prompt_type", "Input should be a string, a list of strings, a list of token ids, or a list of such lists"
     )
 
 
-def _one_or_list(item: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": item, "minItems": 1}
+def _are_ids(value: object) -> bool:
+    return isinstance(value, list) and set(map(type, value)) == {int}
 
 
-IDS = _one_or_list({"type": "integer"})
-Prompts = Annotated[
-    list[schemas.Text | list[int]],
-    BeforeValidator(_as_prompts),
-    WithJsonSchema({"anyOf": [{"type": "string"}, _one_or_list({"type": "string"}), IDS, _one_or_list(IDS)]}),
-]
+_IDS = {"type": "array", "items": {"type": "integer"}, "minItems": 1}
+_FORMS = [*one_or_list({"type": "string"}, minItems=1)["anyOf"], *one_or_list(_IDS, minItems=1)["anyOf"]]
+Prompts = Annotated[list[str | list[int]], PlainValidator(_prompts), WithJsonSchema({"anyOf": _FORMS})]
 
 
 class StreamOptions(BaseModel):
@@ -77,16 +74,18 @@ class CompletionRequest(schemas.Request):
     top_p: float | None = Field(1.0, gt=0, le=1, description="As in /generate.", examples=[0.95])
     top_k: int | None = Field(0, ge=0, le=1_000_000, description="As in /generate; not OpenAI's.", examples=[0])
     n: int | None = Field(1, ge=1, le=128, description="Texts for each prompt.", examples=[1])
-    stop: schemas.Stop | None = Field(None, description="Strings before which the text ends.", examples=["\n\n"])
+    stop: Stop | None = Field(None, description="Strings before which the text ends.", examples=["\n\n"])
     seed: int | None = Field(None, ge=0, le=2**53 - 1, description="The same seed gives the same text.", examples=[7])
     echo: bool | None = Field(False, description="Put the prompt before the text.", examples=[False])
     stream: bool | None = Field(False, description="Send the text as it comes.", examples=[False])
     stream_options: StreamOptions | None = Field(None, description="For streams.", examples=[None])
-    user: str | None = Field(None, description="Accepted, and without effect.", examples=[None])
+    user: str | None = Field(None, max_length=1000, description="Accepted, and without effect.", examples=[None])
     best_of: int | None = Field(None, ge=1, le=1, description="Only 1.", examples=[1])
     frequency_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
     presence_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
-    logit_bias: dict[str, float] | None = Field(None, max_length=0, description="Only an empty one.", examples=[None])
+    logit_bias: Annotated[dict[str, float] | None, at_most(0)] = Field(
+        None, max_length=0, description="Only an empty one.", examples=[None]
+    )
     logprobs: int | None = Field(
         None, ge=0, le=5, description="Most probable tokens to give for each token; not with echo.", examples=[None]
     )
@@ -178,90 +177,8 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return await events.streamed(request, answer.pieces(call, usage))
     with while_client_waits(request):
-        results = problem.all_accepted((await generate_texts(call, wish))[1])
-    for i, result in enumerate(results):
-        answer.tokens += result["tokens"]
-        answer.choose(i, result["text"], result["finish_reason"], result.get("logprobs"))
-    return await respond(request, answer.content(answer.usage()))
-
-
-class Answer:
-    """An answer that is being put together: its id, its moment, what it cost."""
-
-    def __init__(
-        self, version: ModelVersion, prompts: Sequence[str], wish: schemas.GenerateRequest, *, echo: bool
-    ) -> None:
-        """With `echo` each prompt is put before its texts."""
-        self.tokens = 0
-        self._read = sum(len(prompt or START) for prompt in prompts)
-        self._echoes = [prompt if echo else "" for prompt in prompts for _ in range(wish.n)]
-        self._wish = wish
-        self._written = [0] * len(self._echoes)  # characters of each text
-        self._choices: list[dict[str, Any]] = []
-        self._head = {
-            "id": f"cmpl-{uuid.uuid4().hex}",
-            "object": "text_completion",
-            "created": int(time.time()),
-            "model": version.manifest.name,
-            "system_fingerprint": str(version.key),
-        }
-
-    def choose(
-        self, index: int, text: str, finish_reason: str | None, choices: list[dict[str, Any]] | None = None
-    ) -> None:
-        """Adds a text or a piece of one; the first has the echo of the prompt before it."""
-        echo, self._echoes[index] = self._echoes[index], ""
-        probable = None if choices is None else _logprobs(choices, self._written[index])
-        self._written[index] += len(text)
-        finish_reason = "length" if finish_reason == "shutdown" else finish_reason  # the protocol has no such reason
-        choice = {"text": echo + text, "index": index, "logprobs": probable, "finish_reason": finish_reason}
-        self._choices.append(choice)
-
-    def content(self, usage: dict[str, int] | None) -> dict[str, Any]:
-        """Returns what was chosen since the last time."""
-        choices, self._choices = self._choices, []
-        return {**self._head, "choices": choices, "usage": usage}
-
-    def usage(self) -> dict[str, int]:
-        """Returns what was read and generated."""
-        total = self._read + self.tokens
-        return {"prompt_tokens": self._read, "completion_tokens": self.tokens, "total_tokens": total}
-
-    async def pieces(self, call: Call, with_usage: bool) -> AsyncGenerator[bytes, None]:
-        """Yields the events of a stream. An error that comes after the first of them is an event, too."""
-        begun = False
-        try:
-            async with aclosing(stream(call, self._wish)) as texts:
-                async for event in texts:
-                    begun = True
-                    if event is None:
-                        yield events.HEARTBEAT
-                        continue
-                    match event:
-                        case Next(index, piece):
-                            choices = logprobs(self._wish, piece.choices).get("logprobs")
-                            self.choose(index, piece.text, None, choices)
-                        case Finish(index, end, _):
-                            self.tokens += end.tokens
-                            self.choose(index, "", end.finish_reason)
-                    yield events.event(self.content(None))
-            if with_usage:
-                yield events.event(self.content(self.usage()))
-            yield DONE
-        except TagwerkError as error:
-            if not begun:
-                raise
-            yield events.event(problem.worded("/v1/", problem.document(error, call.timing)))
-
-
-def _logprobs(choices: list[dict[str, Any]], start: int) -> dict[str, Any]:
-    """Returns choices of /generate, of characters from `start` on, in the shape of `Logprobs`."""
-    return {
-        "tokens": [choice["token"] for choice in choices],
-        "token_logprobs": [choice["logprob"] for choice in choices],
-        "top_logprobs": [{one["token"]: one["logprob"] for one in (*choice["top"], choice)} for choice in choices],
-        "text_offset": list(range(start, start + len(choices))),
-    }
+        _, choices = await generate_texts(call, wish, answer.write_choice)
+    return await respond(request, answer.write(choices))
 
 
 def _translated(body: CompletionRequest, task: TextGeneration, prompts: list[str]) -> schemas.GenerateRequest:
@@ -275,11 +192,12 @@ def _text(task: TextGeneration, prompt: str | list[int]) -> str:
     """Returns a prompt as text. Raises InvalidInput for an id that is no token's."""
     if isinstance(prompt, str):
         return prompt
-    characters = task.characters
-    first, last = len(characters) - len(characters.entries), len(characters) - 1
-    if wrong := [id for id in prompt if not first <= id <= last]:
-        raise InvalidInput("/prompt", f"token id {wrong[0]}", f"{first} to {last}")
-    return "".join(map(characters.string, prompt))
+    entries, last = task.characters.entries, len(task.characters) - 1
+    first = last + 1 - len(entries)
+    if min(prompt) < first or max(prompt) > last:
+        wrong = next(id for id in prompt if not first <= id <= last)
+        raise InvalidInput("/prompt", f"token id {shortened(str(wrong))}", f"{first} to {last}")
+    return "".join([entries[id - first] for id in prompt])
 
 
 def _completing(here: Context) -> list[TextGeneration]:

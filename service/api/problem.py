@@ -3,12 +3,10 @@
 import http
 import json
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -45,21 +43,15 @@ HTTP = {
     415: ("unsupported-media-type", "The body is in a form that is not read here"),
     431: ("headers-too-large", "The headers are over the limit"),
 }
+NO_WEBSOCKET = ("no-websocket", "The service does not speak WebSocket")
 INVALID_HTTP = ("invalid-http", "The request is not valid HTTP")
-# type of Pydantic's error -> what is allowed, where its own message says it less well
-ALLOWED = {
-    "too_short": "at least {min_length} items",
-    "too_long": "at most {max_length} items",
-    "string_too_short": "at least {min_length} characters",
-    "string_too_long": "at most {max_length} characters",
-}
 STAGES = {
     "tokenize": "tokenizing",
     "engine": "the queue and the device",
     "queue": "waiting for the device",
     "inference": "the device's work",
 }
-RETRY_AFTER_SECONDS = 1  # while the engine is not there
+RETRY_AFTER = {"Retry-After": "1"}  # seconds, with every 503: how long the engine is away is not known
 
 PREFIX = "urn:tagwerk:problem:"
 
@@ -84,8 +76,11 @@ class Problem(BaseModel):
     )
     errors: list[FieldProblem] = Field(
         default=[],
-        description="What is wrong, place by place.",
+        description="What is wrong, place by place; at most the first 20 places.",
         examples=[[{"pointer": "/text/1", "problem": "got 7", "allowed": "a valid string"}]],
+    )
+    error_count: int | None = Field(
+        default=None, description="How many places are wrong, those that `errors` leaves out included.", examples=[1]
     )
     error: Any = Field(
         default=None,
@@ -116,26 +111,6 @@ class Refused(Exception):  # noqa: N818 (says what happened)
         self.document = document
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """An item of a list that cannot be worked on, with its problem document; the others can."""
-
-    document: dict[str, Any]
-
-
-T = TypeVar("T")
-
-
-def all_accepted(items: Iterable[T | Rejected]) -> list[T]:
-    """Returns the items, for an answer that has no place for the error of one. Raises Refused if one is rejected."""
-    accepted: list[T] = []
-    for item in items:
-        if isinstance(item, Rejected):
-            raise Refused(item.document)
-        accepted.append(item)
-    return accepted
-
-
 def make(status: int, slug: str, title: str, detail: str, **members: Any) -> dict[str, Any]:
     """Returns a problem document, with further members where they hold something."""
     content = {"type": PREFIX + slug, "title": title, "status": status, "detail": detail}
@@ -151,7 +126,7 @@ def document(error: errors.TagwerkError, timing: Timing | None = None) -> dict[s
     detail = str(error)
     if isinstance(error, errors.InvalidInput):
         place = {"pointer": error.field, "problem": error.problem, "allowed": error.allowed}
-        return make(status, slug, title, detail, errors=[place])
+        return make(status, slug, title, detail, errors=[place], error_count=1)
     if isinstance(error, errors.DeadlineExceeded) and timing is not None:
         spent = {stage: round(seconds * 1000, 3) for stage, seconds in timing.stages.items()}
         detail += "".join(f"; {STAGES[stage]} took {ms:g} ms" for stage, ms in spent.items())
@@ -159,16 +134,24 @@ def document(error: errors.TagwerkError, timing: Timing | None = None) -> dict[s
     return make(status, slug, title, detail)
 
 
+def status_of(error: errors.TagwerkError) -> int:
+    """Returns the status of one of the project's own errors."""
+    return next(status for cls, status, _, _ in TABLE if isinstance(error, cls))
+
+
 def not_json(detail: str) -> dict[str, Any]:
     """Returns the document for a body that is not JSON."""
     return make(400, *HTTP[400], detail)
 
 
-def not_valid(faults: Sequence[Mapping[str, Any]], body: object) -> dict[str, Any]:
-    """Returns the document for a body that breaks its schema, from what Pydantic finds wrong with it."""
-    places = [_place(fault, body) for fault in faults]
-    detail = "; ".join(f"{p['pointer'] or 'the body'}: {p['problem']}; allowed: {p['allowed']}" for p in places[:3])
-    return make(422, "invalid-input", "The request is not valid", detail, errors=places)
+def late(seconds: float) -> dict[str, Any]:
+    """Returns the document for what did not arrive in time."""
+    return make(408, *HTTP[408], f"it was not whole within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
+
+
+def invalid(detail: str, places: list[dict[str, str]], count: int) -> dict[str, Any]:
+    """Returns the document for a body that breaks its schema in `count` places, of which the first are given."""
+    return make(422, "invalid-input", "The request is not valid", detail, errors=places, error_count=count)
 
 
 def worded(path: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -203,6 +186,11 @@ def too_large_head(path: str) -> Response:
     return respond(path, make(431, *HTTP[431], "at most TAGWERK_MAX_HEADER_BYTES in all"), {"Connection": "close"})
 
 
+def no_websocket(path: str) -> Response:
+    """Returns the response for a request that wants to go on in the WebSocket protocol."""
+    return respond(path, make(400, *NO_WEBSOCKET, "send the request without `Upgrade: websocket`; /docs lists how"))
+
+
 def headers_of(error: errors.TagwerkError) -> dict[str, str]:
     """Returns the headers that belong to an error."""
     if isinstance(error, errors.Unauthorized):
@@ -210,7 +198,7 @@ def headers_of(error: errors.TagwerkError) -> dict[str, str]:
     if isinstance(error, errors.Overloaded | errors.RateLimited):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
     if isinstance(error, errors.EngineUnavailable):
-        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return RETRY_AFTER
     return {}
 
 
@@ -236,67 +224,12 @@ async def _refused(request: Request, error: Exception) -> Response:
     return respond(request.url.path, error.document)
 
 
-async def _validation(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
-    faults = error.errors()
-    broken = next((fault for fault in faults if fault["type"] == "json_invalid"), None)
-    if broken is not None:
-        return respond(request.url.path, not_json(f"{broken['ctx']['error']} at character {broken['loc'][-1]}"))
-    places = [{**fault, "loc": fault["loc"][1:]} for fault in faults]  # without its first part, "body"
-    return respond(request.url.path, not_valid(places, error.body))
-
-
-def _place(fault: Mapping[str, Any], body: object) -> dict[str, str]:
-    pointer = _pointer(fault["loc"], body)
-    if fault["type"] == "extra_forbidden":
-        return {"pointer": pointer, "problem": "unknown field", "allowed": "the fields in /docs"}
-    if fault["type"] == "missing":
-        return {"pointer": pointer, "problem": "missing", "allowed": "this field is required"}
-    limits = fault.get("ctx", {})
-    allowed = ALLOWED.get(fault["type"], "{}").format(fault["msg"].removeprefix("Input should be "), **limits)
-    return {"pointer": pointer, "problem": f"got {_describe(fault.get('input'))}", "allowed": allowed}
-
-
-def _pointer(location: Sequence[str | int], body: object) -> str:
-    """Returns the JSON pointer of a place. It ends where the body does: a lone string stands for a list of one."""
-    pointer = ""
-    for step in location:
-        if not isinstance(body, dict | list):
-            break
-        pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
-        body = body.get(step) if isinstance(body, dict) else body[step] if isinstance(step, int) else None
-    return pointer
-
-
-def _describe(value: object) -> str:
-    """Says what a value is, without repeating a long one."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return str(value)[:40]
-        case str():
-            return f"a string of {len(value)} characters" if value else "an empty string"
-        case list():
-            return f"a list of {len(value)} items"
-        case dict():
-            return "an object"
-        case _:
-            return f"a {type(value).__name__}"
-
-
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
-    if isinstance(error.__cause__, errors.TagwerkError):  # raised while FastAPI read the body
-        return await _own(request, error.__cause__)
     status, path, headers = error.status_code, request.url.path, dict(error.headers or {})
     phrase = http.HTTPStatus(status).phrase
     slug, title = HTTP.get(status, (phrase.lower().replace(" ", "-"), phrase))
     detail = str(error.detail)
-    if status == 400:
-        detail = "the body could not be read as JSON in UTF-8, or is nested too deeply"
     if status == 404:
         detail = f"there is nothing at {path}; /docs lists what there is"
     if status == 405:
@@ -307,7 +240,6 @@ async def _http(request: Request, error: Exception) -> Response:
 _HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
     errors.TagwerkError: _own,
     Refused: _refused,
-    RequestValidationError: _validation,
     HTTPException: _http,
 }
 EXPECTED = tuple(_HANDLERS)

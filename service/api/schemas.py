@@ -1,32 +1,35 @@
 """What requests and answers look like. Each field has a description and an example."""
 
-from collections import defaultdict
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetPydanticSchema,
-    ValidationError,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WithJsonSchema,
-    WrapValidator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from service.api.problem import Problem, Rejected, not_valid
+from service.api.texts import Sentences, Stop, Texts
+from service.api.validation import MOST_ERRORS, Faults
 from service.text.offsets import Unit
 
 
-class Request(BaseModel):
-    """A request: no unknown fields, no conversion of types."""
+class Strict(BaseModel):
+    """An object without unknown fields, whose values are not converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _report_few_unknown_fields(cls, value: Any) -> Any:
+        """Pydantic reports each unknown field; where there are more than known ones, this reports the first."""
+        if isinstance(value, dict) and len(value) > len(cls.__pydantic_fields__) + MOST_ERRORS:
+            faults, unknown = Faults(), [name for name in value if name not in cls.__pydantic_fields__]
+            for name in unknown[:MOST_ERRORS]:
+                faults.add((name.encode(errors="replace").decode(),), value[name], "extra_forbidden")
+            faults.add_unlisted(len(unknown[MOST_ERRORS:]))
+            faults.raise_any()
+        return value
+
+
+class Request(Strict):
+    """A request to a model."""
 
     model: str | None = Field(
         None,
@@ -34,79 +37,6 @@ class Request(BaseModel):
         " first that does the task, in the version that serves.",
         examples=[None],
     )
-
-
-def _as_list(value: object) -> object:
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, list):
-        raise PydanticCustomError("text_type", "Input should be a string or a list of strings")
-    return value
-
-
-def _is_unicode(text: str) -> str:
-    """JSON can escape half of a surrogate pair; that is no character, and UTF-8 cannot carry it back."""
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise PydanticCustomError("lone_surrogate", "Input should be Unicode text, without lone surrogates")
-    return text
-
-
-def _is_not_blank(text: str) -> str:
-    if not text.strip():
-        raise PydanticCustomError("blank", "Input should be a string that is not blank")
-    return text
-
-
-def _item_by_item(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
-    """Rejects the items of a list that are not valid, each with its own problem, where others are."""
-    try:
-        return handler(value)
-    except ValidationError as error:
-        faults: defaultdict[object, list[Any]] = defaultdict(list)
-        for fault in error.errors():
-            faults[fault["loc"][0] if fault["loc"] else None].append({**fault, "loc": (info.field_name, *fault["loc"])})
-        if not isinstance(value, list) or None in faults or len(faults) == len(value):
-            raise
-        accepted = iter(handler([item for i, item in enumerate(value) if i not in faults]))
-        body = {info.field_name: value}
-        return [Rejected(not_valid(faults[i], body)) if i in faults else next(accepted) for i in range(len(value))]
-
-
-Text = Annotated[str, AfterValidator(_is_unicode)]
-Word = Annotated[Text, AfterValidator(_is_not_blank), WithJsonSchema({"type": "string", "pattern": r"\S"})]
-Words = Annotated[list[Word], Field(min_length=1)]
-
-# Lists whose items may be rejected one by one: to Pydantic lists of the first of the two.
-Texts = Annotated[
-    list[str | Rejected],
-    GetPydanticSchema(lambda source, handler: handler(Annotated[list[Text], Field(min_length=1)])),
-    BeforeValidator(_as_list),
-    WrapValidator(_item_by_item),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
-]
-Sentences = Annotated[
-    list[list[str] | Rejected],
-    GetPydanticSchema(lambda source, handler: handler(Annotated[list[Words], Field(min_length=1)])),
-    WrapValidator(_item_by_item),
-]
-
-Stop = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_is_unicode)]],
-    BeforeValidator(_as_list),
-    Field(max_length=16),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": 1, "maxLength": 100},
-                {
-                    "type": "array",
-                    "items": {"type": "string", "minLength": 1, "maxLength": 100},
-                    "maxItems": 16,
-                },
-            ]
-        }
-    ),
-]
 
 
 OFFSETS: Any = Field(
@@ -407,15 +337,6 @@ class Generated(BaseModel):
     seed: int = Field(description="Gives this text again.", examples=[7])
 
 
-class Faulty(BaseModel):
-    """The result of an input that is not valid, in a list of which others are."""
-
-    error: Problem = Field(
-        description="What is wrong with it.",
-        examples=[{"type": "urn:tagwerk:problem:invalid-input", "title": "The request is not valid", "status": 422}],
-    )
-
-
 class _Answer(BaseModel):
     model: str = Field(description="Name of the model that answered.", examples=["tagger-en"])
     version: str = Field(description="Its version.", examples=["1"])
@@ -424,15 +345,13 @@ class _Answer(BaseModel):
 class TagAnswer(_Answer):
     """One result an input, in order."""
 
-    results: list[Tagged | Faulty] = Field(
-        description="The result of each input, in order.", examples=[[{"sentences": []}]]
-    )
+    results: list[Tagged] = Field(description="The result of each input, in order.", examples=[[{"sentences": []}]])
 
 
 class ClassifyAnswer(_Answer):
     """One result an input, in order."""
 
-    results: list[Classified | Faulty] = Field(
+    results: list[Classified] = Field(
         description="The result of each input, in order.",
         examples=[[{"label": "positive", "scores": {"negative": 0.02, "positive": 0.98}, "truncated": False}]],
     )
@@ -441,7 +360,7 @@ class ClassifyAnswer(_Answer):
 class GenerateAnswer(_Answer):
     """`n` results a prompt, in order."""
 
-    results: list[Generated | Faulty] = Field(
+    results: list[Generated] = Field(
         description="The results of each prompt, in order.",
         examples=[[{"text": "\nWhat, shall I speak?", "finish_reason": "length", "tokens": 21, "seed": 7}]],
     )

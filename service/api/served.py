@@ -11,23 +11,24 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from service.api import problem, schemas
+from service.api import schemas
 from service.api.call import Call
 from service.api.classify import judge
 from service.api.context import Context
-from service.api.encoding import to_json
-from service.api.generate import generate_texts
-from service.api.tag import as_json, tag
+from service.api.generate import Generated, generate_texts
+from service.api.tag import TaggedText, tag, write_result
 from service.api.tensors import Tensor
+from service.api.validation import not_valid
 from service.artifact import PROBABILITIES
-from service.engine.padding import Array
+from service.engine.padding import Array, Ragged
 from service.engine.protocol import State
 from service.errors import EngineUnavailable, InvalidInput, ModelNotFound, TooLarge
-from service.registry import ModelVersion
-from service.tasks.catalog import AnyTask
+from service.loading import AnyTask
+from service.slices import Sliced
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
+from service.version import ModelVersion
 
 IDS = ".ids"
 DATATYPES = {"int32": "INT32", "float32": "FP32"}
@@ -91,9 +92,15 @@ def tagger(task: Tagging) -> Served:
     async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         refuse(parameters)
         body = schemas.TagRequest(model=str(task.version.key), text=given["text"].array.tolist())
-        tagging, texts = await tag(call, body)
-        results = as_json(tagging, problem.all_accepted(texts), "code_points")["results"]
-        return [strings("sentences", [to_json(result).decode() for result in results])]
+        _, texts = await tag(call, body)
+        return [strings("sentences", await call.run(written(texts, body)))]
+
+    def written(texts: Sequence[TaggedText], body: schemas.TagRequest) -> Sliced[list[str]]:
+        results: list[str] = []
+        for text in texts:
+            pieces = yield from write_result(text, body)
+            results.append(b"".join(pieces).decode())
+        return results
 
     return Served(task.version, [TEXT], [described("sentences", "BYTES", -1)], run)
 
@@ -105,9 +112,11 @@ def classifier(task: Sentiment) -> Served:
     async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         refuse(parameters)
         body = schemas.ClassifyRequest(model=str(task.version.key), text=given["text"].array.tolist())
-        results = problem.all_accepted((await judge(call, body))[1])
-        probabilities = np.array([[result["scores"][label] for label in labels] for result in results], np.float32)
-        found = strings("label", [result["label"] for result in results])
+        _, results = await judge(call, body)
+        probabilities = np.array(
+            [[result.judgement.scores[label] for label in labels] for result in results], np.float32
+        )
+        found = strings("label", [result.judgement.label for result in results])
         return [found, Tensor("probabilities", "FP32", probabilities)]
 
     outputs = [described("label", "BYTES", -1), described("probabilities", "FP32", -1, len(labels))]
@@ -124,15 +133,18 @@ def generator(task: TextGeneration) -> Served:
         try:
             body = schemas.GenerateRequest.model_validate(parameters | wish)
         except ValidationError as error:
-            faults = [{**fault, "loc": ("parameters", *fault["loc"])} for fault in error.errors()]
-            raise problem.Refused(problem.not_valid(faults, {"parameters": parameters})) from None
-        results = problem.all_accepted((await generate_texts(call, body))[1])
+            raise not_valid(error, {"parameters": parameters}, within=("parameters",)) from None
+        _, results = await generate_texts(call, body, as_it_is)
         return [
-            strings("text", [result["text"] for result in results]),
-            strings("finish_reason", [result["finish_reason"] for result in results]),
-            Tensor("tokens", "INT32", np.array([result["tokens"] for result in results], np.int32)),
-            Tensor("seed", "INT64", np.array([result["seed"] for result in results], np.int64)),
+            strings("text", [result.text.text for result in results]),
+            strings("finish_reason", [result.text.end.finish_reason for result in results]),
+            Tensor("tokens", "INT32", np.array([result.text.end.tokens for result in results], np.int32)),
+            Tensor("seed", "INT64", np.array([result.seed for result in results], np.int64)),
         ]
+
+    def as_it_is(index: int, generated: Generated) -> Sliced[Generated]:
+        yield
+        return generated
 
     facts = [described("tokens", "INT32", -1), described("seed", "INT64", -1)]
     return Served(task.version, [TEXT], [TEXT, described("finish_reason", "BYTES", -1), *facts], run)
@@ -159,16 +171,11 @@ def reader_of_ids(task: Tagging | Sentiment) -> Served:
         check_ids(version, arrays, lengths, task.longest)
         if len(lengths) > settings.max_items:
             raise TooLarge("/inputs", f"{len(lengths)} rows", f"at most {settings.max_items}")
-        rows = [
-            [{name: array[i, :length].astype(np.int32) for name, array in arrays.items()}]
-            for i, length in enumerate(lengths.tolist())
-        ]
-        found = [row[0] for row in await call.infer(version, rows)]
-        longest = next(iter(arrays.values())).shape[1]
-        return [
-            Tensor(output.name, output.datatype, _padded([row[output.name] for row in found], output.shape, longest))
-            for output in outputs
-        ]
+        width = next(iter(arrays.values())).shape[1]
+        real = np.arange(width) < lengths[:, None]  # [B, T]
+        values = {name: array[real].astype(np.int32) for name, array in arrays.items()}
+        found = await call.infer(version, Ragged(lengths.astype(np.int32), values))
+        return [Tensor(one.name, one.datatype, _padded(found[one.name], one.shape, real)) for one in outputs]
 
     return Served(version, inputs, outputs, run)
 
@@ -205,11 +212,13 @@ def _shape(axes: Sequence[str | int]) -> list[int]:
     return [axis if isinstance(axis, int) else -1 for axis in axes]
 
 
-def _padded(rows: Sequence[Array], shape: Sequence[int], longest: int) -> Array:
-    """Returns the rows [B, ...] as they are, or those of a length of their own padded with zeros  # [B, T]."""
+def _padded(values: Array, shape: Sequence[int], real: Array) -> Array:
+    """Returns an output for each row [B, ...] as it is, and one for each token padded with zeros  # [B, T].
+
+    real: the cells that are no padding  # [B, T] bool.
+    """
     if list(shape) != [-1, -1]:
-        return np.stack(rows)
-    padded = np.zeros((len(rows), longest), rows[0].dtype)
-    for row, values in zip(padded, rows, strict=True):
-        row[: len(values)] = values
+        return values
+    padded = np.zeros(real.shape, values.dtype)
+    padded[real] = values
     return padded

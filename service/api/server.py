@@ -13,6 +13,7 @@ import uvicorn
 from service.api.app import create_app
 from service.api.connection import Connection
 from service.api.context import Context
+from service.collector import FullSearches
 from service.engine.protocol import State
 
 ACCEPTS = 16  # connections in a turn of the event loop
@@ -32,10 +33,12 @@ class Server(uvicorn.Server):
         settings = context.settings
         self._context = context
         self._stop_at = math.inf
+        self._full_searches = FullSearches()
         super().__init__(
             uvicorn.Config(
                 create_app(context),
                 http=partial(Connection, context),  # type: ignore[arg-type]
+                ws="none",
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -98,7 +101,8 @@ class Server(uvicorn.Server):
         return protocol
 
     async def on_tick(self, counter: int) -> bool:
-        """Says, ten times a second, whether to stop."""
+        """Says, ten times a second, whether to stop; searches for garbage now and then."""
+        self._full_searches.search(idle=not self._context.long_work.locked())
         if self._context.draining:
             self._context.note_readiness()  # not on the signal, which may come while a metric's lock is held
         stop = time.monotonic() >= self._stop_at or self.force_exit or self._context.failure is not None

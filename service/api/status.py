@@ -1,5 +1,7 @@
 """GET /models, the probes, and /metrics."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -8,11 +10,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from service.api.context import Context, context
-from service.api.problem import RESPONSES
+from service.api.problem import RESPONSES, RETRY_AFTER
 from service.engine.protocol import ModelState, State
 from service.errors import ModelNotFound
 
 router = APIRouter()
+_expositions = ThreadPoolExecutor(1, thread_name_prefix="metrics")  # one takes tens of milliseconds
 
 
 class ModelSummary(BaseModel):
@@ -49,7 +52,7 @@ class ModelDetail(ModelSummary):
 class Readiness(BaseModel):
     """Whether the service takes requests, and the state of each model."""
 
-    status: str = Field(description="ready, starting, draining, stopped, or no model.", examples=["ready"])
+    status: str = Field(description="ready, starting, away, draining, stopped, or no model.", examples=["ready"])
     models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
 
 
@@ -100,13 +103,14 @@ async def readyz(request: Request) -> Response:
     ready = here.ready()
     status = str(state) if state is not State.READY or ready else "no model"
     content = Readiness(status=status, models=summaries(here))
-    return JSONResponse(content.model_dump(), 200 if ready else 503)
+    return JSONResponse(content.model_dump(), 200 if ready else 503, None if ready else RETRY_AFTER)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Exposes all metrics in Prometheus' text format."""
-    return Response(context(request).metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+    exposition = await asyncio.get_running_loop().run_in_executor(_expositions, context(request).metrics.exposition)
+    return Response(exposition, media_type=CONTENT_TYPE_LATEST)
 
 
 def summaries(here: Context) -> list[ModelSummary]:

@@ -4,19 +4,24 @@ https://github.com/kserve/open-inference-protocol, and the extension of Triton's
 header `Inference-Header-Content-Length` says where the JSON ends, `binary_data_size` how many bytes are a tensor's.
 """
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, Field, ValidationError
 
-from service.api import problem
-from service.api.encoding import to_json
+from service.api.encoding import join_list, to_json, write_object
+from service.api.parsing import parse_json
+from service.api.schemas import Strict
+from service.api.texts import at_most
+from service.api.validation import describe, not_valid, shortened
 from service.engine.padding import Array
-from service.errors import InvalidInput
+from service.errors import InvalidInput, TooLarge
+from service.settings import Settings
+from service.slices import Sliced
 
 HEADER = "Inference-Header-Content-Length"
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -25,50 +30,55 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "INT64": np.dtype("<i8"),
     "FP32": np.dtype("<f4"),
 }
+KINDS: dict[str, set[type]] = {"BYTES": {str}, "INT32": {int}, "INT64": {int}, "FP32": {int, float}}
 MOST_AXES = 3
-_Strict = ConfigDict(extra="forbid", strict=True)
+NUMBERS_AT_ONCE = 4096  # that are written in a slice
+CHARACTERS_AT_ONCE = 65_536  # of a string
+LONGEST_AXIS = 2**29  # so that NumPy can count the bytes of an array, one with an axis of 0, too
+MOST_TENSORS = 64  # in a request, and outputs that it names, and parameters that they have
+LENGTH_DIGITS = 12
+Parameters = Annotated[dict[str, Any], at_most(MOST_TENSORS)]
 
 
-class RequestInput(BaseModel):
+class RequestInput(Strict):
     """A tensor that a model is to read."""
 
-    model_config = _Strict
     name: str = Field(description="Name of the input.", examples=["text"])
-    shape: list[int] = Field(
+    shape: Annotated[list[int], at_most(MOST_AXES)] = Field(
         min_length=1, max_length=MOST_AXES, description="Its shape, the batch first.", examples=[[1]]
     )
     datatype: str = Field(description="BYTES, INT32, INT64 or FP32.", examples=["BYTES"])
-    parameters: dict[str, Any] = Field(
+    parameters: Parameters = Field(
         {}, description="binary_data_size, in bytes, where it follows the JSON.", examples=[{}]
     )
     data: list[Any] | None = Field(None, description="Its elements, flat or nested.", examples=[["She didn't see it."]])
 
 
-class RequestOutput(BaseModel):
+class RequestOutput(Strict):
     """An output that is wanted."""
 
-    model_config = _Strict
     name: str = Field(description="Name of the output.", examples=["sentences"])
-    parameters: dict[str, Any] = Field({}, description="binary_data: as bytes behind the JSON.", examples=[{}])
+    parameters: Parameters = Field({}, description="binary_data: as bytes behind the JSON.", examples=[{}])
 
 
-class InferenceRequest(BaseModel):
+class InferenceRequest(Strict):
     """The Open Inference Protocol's request."""
 
-    model_config = _Strict
-    id: str | None = Field(None, description="Comes back with the answer.", examples=["42"])
-    parameters: dict[str, Any] = Field(
+    id: str | None = Field(None, max_length=1000, description="Comes back with the answer.", examples=["42"])
+    parameters: Parameters = Field(
         {},
         description="binary_data_output: all outputs as bytes; timeout in microseconds; for texts that are generated,"
         " the fields of /generate.",
         examples=[{}],
     )
-    inputs: list[RequestInput] = Field(
+    inputs: Annotated[list[RequestInput], at_most(MOST_TENSORS)] = Field(
         min_length=1,
         description="The tensors to read; those that the model's metadata lists.",
         examples=[[{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["She didn't see it."]}]],
     )
-    outputs: list[RequestOutput] = Field([], description="The outputs that are wanted; by default all.", examples=[[]])
+    outputs: Annotated[list[RequestOutput], at_most(MOST_TENSORS)] = Field(
+        [], description="The outputs that are wanted; by default all.", examples=[[]]
+    )
 
 
 class ResponseOutput(BaseModel):
@@ -102,87 +112,93 @@ class Tensor:
     array: Array
 
 
-def read(body: bytes, header_length: str | None) -> tuple[InferenceRequest, dict[str, Tensor]]:
-    """Reads a request and its tensors by name. Raises InvalidInput and Refused."""
+def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[InferenceRequest, dict[str, Tensor]]:
+    """Reads a request and its tensors by name. Raises InvalidInput, TooLarge and Refused."""
     end = len(body)
     if header_length is not None:
-        if not (header_length.isascii() and header_length.isdecimal() and int(header_length[:12]) <= len(body)):
+        plain = header_length.isascii() and header_length.isdecimal() and len(header_length) <= LENGTH_DIGITS
+        if not plain or int(header_length) > len(body):
             raise InvalidInput(
                 f"/headers/{HEADER}", f"got {header_length[:40]!r}", f"0 to {len(body)}, the body's length"
             )
         end = int(header_length)
-    try:
-        content = from_json(body[:end])
-    except ValueError as error:
-        raise problem.Refused(problem.not_json(str(error))) from None
+    content = parse_json(body[:end], settings)
     try:
         request = InferenceRequest.model_validate(content)
     except ValidationError as error:
-        raise problem.Refused(problem.not_valid(error.errors(), content)) from None
+        raise not_valid(error, content) from None
     tensors = {}
     for number, given in enumerate(request.inputs):
         size = given.parameters.get("binary_data_size")
         place = f"/inputs/{number}"
+        count = _count(given, place, settings)
         if size is None:
-            tensor = _from_json(given, place)
+            array = _from_json(given, count, place)
         elif type(size) is int and 0 <= size <= len(body) - end:
-            tensor = _from_bytes(given, body[end : end + size], place)
+            array = _from_bytes(given, body[end : end + size], count, place)
             end += size
         else:
-            raise InvalidInput(f"{place}/parameters/binary_data_size", f"got {size!r}"[:60], f"0 to {len(body) - end}")
+            raise InvalidInput(
+                f"{place}/parameters/binary_data_size", f"got {describe(size)}", f"0 to {len(body) - end}"
+            )
         if given.name in tensors:
             raise InvalidInput(f"{place}/name", f"{given.name[:60]!r} is there twice", "each input once")
-        tensors[given.name] = tensor
+        tensors[given.name] = Tensor(given.name, given.datatype, array.reshape(given.shape))
     if end != len(body):
         raise InvalidInput("", f"{len(body) - end} bytes follow the tensors", "the bytes that binary_data_size counts")
     return request, tensors
 
 
-def _from_json(given: RequestInput, place: str) -> Tensor:
-    dtype = _dtype(given, place)
+def _count(given: RequestInput, place: str, settings: Settings) -> int:
+    """Returns how many elements a tensor should have. Raises InvalidInput and TooLarge, before any of them is read."""
+    if min(given.shape) < 0 or max(given.shape) > LONGEST_AXIS:
+        raise InvalidInput(f"{place}/shape", f"got {shortened(str(given.shape))}", "the shape of the data")
+    if given.datatype not in DTYPES:
+        raise InvalidInput(f"{place}/datatype", f"got {given.datatype[:40]!r}", ", ".join(DTYPES))
+    count = math.prod(given.shape)
+    if given.datatype == "BYTES" and count > settings.max_items:
+        raise TooLarge(f"{place}/shape", f"{count} items", f"at most {settings.max_items}")
+    return count
+
+
+def _from_json(given: RequestInput, count: int, place: str) -> Array:
     elements = _flat(given.data or [])
-    kinds: tuple[type, ...] = (
-        (str,) if given.datatype == "BYTES" else (int, float) if given.datatype == "FP32" else (int,)
-    )
-    if wrong := [element for element in elements if type(element) not in kinds]:
-        raise InvalidInput(f"{place}/data", f"an element is {wrong[0]!r}"[:60], f"elements of {given.datatype}")
+    _check_count(len(elements), count, given, place)
+    kinds = KINDS[given.datatype]
+    if not kinds.issuperset(map(type, elements)):
+        wrong = next(element for element in elements if type(element) not in kinds)
+        raise InvalidInput(f"{place}/data", f"an element is {describe(wrong)}", f"elements of {given.datatype}")
+    array = np.empty(len(elements), DTYPES[given.datatype])
     try:
-        array = np.empty(len(elements), dtype)
-        array[:] = elements
-    except OverflowError:
+        with np.errstate(over="raise"):
+            array[:] = elements
+    except (OverflowError, FloatingPointError):
         raise InvalidInput(f"{place}/data", "a number is too large", f"elements of {given.datatype}") from None
-    return Tensor(given.name, given.datatype, _shaped(array, given, place))
+    return array
 
 
-def _from_bytes(given: RequestInput, data: bytes, place: str) -> Tensor:
-    dtype = _dtype(given, place)
+def _from_bytes(given: RequestInput, data: bytes, count: int, place: str) -> Array:
     if given.data is not None:
         raise InvalidInput(f"{place}/data", "given beside binary_data_size", "one of the two")
     if given.datatype == "BYTES":
         try:
-            strings = _strings(data)
+            strings = _strings(data, count)
         except (UnicodeDecodeError, struct.error) as error:
             problem = f"cannot be read: {error}"
             raise InvalidInput(place, problem, "for each string its length in 4 bytes, then itself in UTF-8") from None
+        _check_count(len(strings), count, given, place)
         array = np.empty(len(strings), object)
         array[:] = strings
-    elif len(data) % dtype.itemsize:
-        raise InvalidInput(place, f"{len(data)} bytes", f"a multiple of {dtype.itemsize}")
-    else:
-        array = np.frombuffer(data, dtype)
-    return Tensor(given.name, given.datatype, _shaped(array, given, place))
+        return array
+    if len(data) % (size := DTYPES[given.datatype].itemsize):
+        raise InvalidInput(place, f"{len(data)} bytes", f"a multiple of {size}")
+    _check_count(len(data) // size, count, given, place)
+    return np.frombuffer(data, DTYPES[given.datatype])
 
 
-def _dtype(given: RequestInput, place: str) -> np.dtype[Any]:
-    if given.datatype not in DTYPES:
-        raise InvalidInput(f"{place}/datatype", f"got {given.datatype[:40]!r}", ", ".join(DTYPES))
-    return DTYPES[given.datatype]
-
-
-def _shaped(array: Array, given: RequestInput, place: str) -> Array:
-    if min(given.shape) < 0 or int(np.prod([float(n) for n in given.shape])) != len(array):
-        raise InvalidInput(f"{place}/shape", f"got {given.shape} for {len(array)} elements", "the shape of the data")
-    return array.reshape(given.shape)
+def _check_count(found: int, wanted: int, given: RequestInput, place: str) -> None:
+    if found != wanted:
+        raise InvalidInput(f"{place}/shape", f"got {given.shape} for {found} elements", "the shape of the data")
 
 
 def _flat(data: list[Any]) -> list[Any]:
@@ -192,10 +208,10 @@ def _flat(data: list[Any]) -> list[Any]:
     return data
 
 
-def _strings(data: bytes) -> list[str]:
-    """Reads strings, each behind its length in four bytes, the lowest first."""
-    strings, at = [], 0
-    while at < len(data):
+def _strings(data: bytes, count: int) -> list[str]:
+    """Reads strings, each behind its length in four bytes, the lowest first; one more than `count` at most."""
+    at, strings = 0, list[str]()
+    while at < len(data) and len(strings) <= count:
         (length,) = struct.unpack_from("<I", data, at)
         at += 4 + length
         if at > len(data):
@@ -204,19 +220,44 @@ def _strings(data: bytes) -> list[str]:
     return strings
 
 
-def write(head: dict[str, Any], tensors: Sequence[Tensor], binary: frozenset[str]) -> tuple[bytes, int | None]:
-    """Returns a response, and the length of its JSON where the tensors named in `binary` follow it as bytes."""
-    outputs, blocks = [], []
+def write(
+    head: dict[str, Any], tensors: Sequence[Tensor], binary: frozenset[str]
+) -> Sliced[tuple[list[bytes], int | None]]:
+    """Returns a response in pieces, and the length of its JSON where the tensors named in `binary` follow as bytes."""
+    outputs: list[list[bytes]] = []
+    blocks: list[bytes] = []
     for tensor in tensors:
         output: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.array.shape)}
         if tensor.name in binary:
             blocks.append(_bytes(tensor))
             output["parameters"] = {"binary_data_size": len(blocks[-1])}
+            outputs.append([to_json(output)])
+            yield
         else:
-            output["data"] = tensor.array.ravel().tolist()
-        outputs.append(output)
-    header = to_json({**head, "outputs": outputs})
-    return b"".join([header, *blocks]), len(header) if blocks else None
+            outputs.append(write_object(output, data=(yield from _write_data(tensor))))
+    header = write_object(head, outputs=join_list(outputs))
+    return [*header, *blocks], sum(map(len, header)) if blocks else None
+
+
+def _write_data(tensor: Tensor) -> Sliced[list[bytes]]:
+    """Returns the elements of a tensor as JSON, in pieces."""
+    elements = tensor.array.ravel()
+    if tensor.datatype != "BYTES":
+        blocks = (elements[i : i + NUMBERS_AT_ONCE].tolist() for i in range(0, len(elements), NUMBERS_AT_ONCE))
+        numbers: list[list[bytes]] = []
+        for block in blocks:
+            numbers.append([to_json(block)[1:-1]])
+            yield
+        return join_list(numbers)
+    strings: list[list[bytes]] = []
+    for string in elements:
+        parts = range(0, len(string), CHARACTERS_AT_ONCE)
+        strings.append([b'"'])
+        for start in parts:
+            strings[-1].append(to_json(string[start : start + CHARACTERS_AT_ONCE])[1:-1])
+            yield
+        strings[-1].append(b'"')
+    return join_list(strings)
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -15,13 +15,15 @@ class SequenceModel(Protocol):
     def timed_outputs(self) -> frozenset[str]:
         """The outputs that have a time axis, [B, T, ...]; the others are [B, ...]."""
 
-    def warm_up(self, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        """Compiles and runs each shape; yields each (B, T) when it is done."""
+    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[object]:
+        """Compiles a step of each batch size B for sequences of up to `capacity`; yields when an executable is done."""
 
     def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
-        """Runs a batch of a shape that is compiled; returns the usual outputs and, of the others, the `further` ones.
+        """Runs a batch [B, T], T up to the capacity; returns the usual outputs and, of the others, the `further` ones.
 
-        Raises DeviceFailed, also for a shape that is not compiled.
+        Among those are, for each head that labels tokens, the `candidate_outputs` of its manifest: the most probable
+        labels of each token, N = 5 or as many as there are, the first of equals the one with the lower id.
+        Outputs with a time axis have T or capacity in it. Raises DeviceFailed, also for a B that is not compiled.
         """
 
 
@@ -31,8 +33,8 @@ class GenerationModel(Protocol):
     A step reads some of the slots; it leaves the others as they are.
     """
 
-    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        """Makes the states of that many slots, compiles and runs each shape; yields each (B, T) when it is done."""
+    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[object]:
+        """Makes the states of that many slots, compiles what runs these (B, T); yields when an executable is done."""
 
     def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
         """Reads tokens into slots' states and samples one token a row.
@@ -53,8 +55,8 @@ class Backend(Protocol):
     def device(self) -> str:
         """The device in words."""
 
-    def load_sequence_model(self, folder: Path, manifest: Manifest, checked: bool = False) -> SequenceModel:
-        """Loads a tagger or classifier; checks its goldens unless they have been. Raises ArtifactError."""
+    def load_sequence_model(self, folder: Path, manifest: Manifest) -> SequenceModel:
+        """Loads a tagger or classifier; checks its goldens. Raises ArtifactError."""
 
-    def load_generation_model(self, folder: Path, manifest: Manifest, checked: bool = False) -> GenerationModel:
-        """Loads a language model; checks its goldens unless they have been. Raises ArtifactError."""
+    def load_generation_model(self, folder: Path, manifest: Manifest) -> GenerationModel:
+        """Loads a language model; checks its goldens. Raises ArtifactError."""

@@ -1,30 +1,34 @@
-"""Loads a model version and makes it ready: every shape compiled, every step timed."""
+"""Loads a model version and makes it ready: a step of every batch size compiled and timed."""
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from service.backend.base import Backend, GenerationModel, SequenceModel
-from service.engine.padding import Grid, pad
+from service.engine.padding import Grid, full_rows
 from service.engine.plan import StepTimes
 from service.engine.slots import Slots
 from service.metrics import Metrics
-from service.registry import ModelVersion
 from service.settings import Settings
+from service.version import ModelVersion
 
 MAX_WAITING_STREAMS = 256
-TIMINGS = 3  # of each shape; the least counts
+TIMINGS = 3  # of a step; the least counts
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """A tagger or classifier, and the shapes that it runs in with what they cost."""
+    """A tagger or classifier, the batch sizes and buckets that it runs in, and what its steps cost."""
 
     model: SequenceModel
-    loaded: Grid  # the shapes that there are
-    grid: Grid  # those that there are to be
+    grid: Grid
     step_times: StepTimes
     executables: int
-    expected_padding: float  # share of the cells of rows, for texts like those of training
+    expected_padding: float  # at most, as a share of the cells of rows, for texts like those of training
+
+    def __str__(self) -> str:
+        return f"{self.executables} executables, at most {self.expected_padding:.0%} padding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,9 @@ class Generator:
     model: GenerationModel
     slots: Slots
     executables: int
+
+    def __str__(self) -> str:
+        return f"{self.executables} executables"
 
 
 class Loader:
@@ -48,31 +55,29 @@ class Loader:
         self._clock = clock
         self._stopped = stopped
 
-    def load(self, backend: Backend, version: ModelVersion, in_haste: bool = False) -> Sequences | Generator:
-        """Loads a version. In haste, where it has served before: the few shapes in which all can run, and no goldens.
-
-        Raises ArtifactError.
-        """
+    def load(self, backend: Backend, version: ModelVersion) -> Sequences | Generator:
+        """Loads a version: checks its goldens, compiles and times its steps. Raises ArtifactError."""
         settings, manifest = self._settings, version.manifest
         if manifest.task == "generate":
-            generator = backend.load_generation_model(version.folder, manifest, checked=in_haste)
-            slots = Slots(settings.slots, settings.prefill_tokens, MAX_WAITING_STREAMS)
-            return Generator(generator, slots, self.count(version, generator.warm_up(settings.slots, slots.shapes)))
-        model = backend.load_sequence_model(version.folder, manifest, checked=in_haste)
+            generator = backend.load_generation_model(version.folder, manifest)
+            bounds = MAX_WAITING_STREAMS, settings.max_queue_tokens
+            slots = Slots(settings.slots, settings.prefill_tokens, *bounds)
+            return Generator(generator, slots, self._count(version, generator.warm_up(settings.slots, slots.shapes)))
+        model = backend.load_sequence_model(version.folder, manifest)
         own = manifest.task == "lemmatize"  # its lengths count characters
         grid = Grid(settings.batch_sizes, (not own and settings.length_buckets) or manifest.length_buckets)
-        first = grid.coarse if in_haste else grid
-        executables = self.count(version, model.warm_up(first.shapes))
+        executables = self._count(version, model.warm_up(grid.batch_sizes, grid.capacity))
         step_times = StepTimes()
-        for shape in first.shapes:
+        for rows in grid.batch_sizes:
             if not self._stopped():
-                self.time_step(version, model, step_times, shape, 1 if in_haste else TIMINGS)
-        return Sequences(model, first, grid, step_times, executables, grid.expected_padding(manifest.lengths))
+                lengths = grid.lengths[0], grid.lengths[len(grid.lengths) // 2]
+                step_times.fit(rows, {t: self._seconds_of_step(version, model, (rows, t)) for t in lengths})
+        return Sequences(model, grid, step_times, executables, grid.expected_padding(manifest.lengths))
 
-    def count(self, version: ModelVersion, shapes: Iterable[tuple[int, int]]) -> int:
+    def _count(self, version: ModelVersion, compiled: Iterable[object]) -> int:
         """Counts what is compiled, in the metrics too."""
         name, count, started = version.key.name, 0, self._clock()
-        for _ in shapes:
+        for _ in compiled:
             now = self._clock()
             self._metrics.compilations.labels(name).inc()
             self._metrics.compilation_duration.labels(name).observe(now - started)
@@ -81,19 +86,21 @@ class Loader:
                 break
         return count
 
-    def time_step(
-        self,
-        version: ModelVersion,
-        model: SequenceModel,
-        step_times: StepTimes,
-        shape: tuple[int, int],
-        timings: int = TIMINGS,
-    ) -> None:
-        """Measures a step of a shape that is compiled: the least of so many."""
-        inputs = pad([], version.manifest.endpoint.inputs, shape).inputs
+    def _seconds_of_step(self, version: ModelVersion, model: SequenceModel, shape: tuple[int, int]) -> float:
+        """Measures a step (B, T) whose rows are all of length T."""
+        inputs = full_rows(version.manifest.endpoint.inputs, shape)
         seconds = []
-        for _ in range(timings):
+        for _ in range(TIMINGS):
             started = self._clock()
             model.run(inputs)
             seconds.append(self._clock() - started)
-        step_times.measured(shape, min(seconds))
+        return min(seconds)
+
+
+def resident_megabytes() -> float:
+    """Returns the memory of this process; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

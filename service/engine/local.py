@@ -1,23 +1,43 @@
 """The engine in the process of its callers: an event loop brings the work, one thread drives the device."""
 
 import asyncio
+import logging
+import math
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 
 from service.backend.base import Backend
-from service.engine.deadline import expire
+from service.engine.batches import outputs_of
+from service.engine.changes import Changes
 from service.engine.driver import Driver
 from service.engine.patience import Call, call_here
-from service.engine.protocol import Generation, Inference, ModelKey, ModelState, Outcome, Sampled, State
+from service.engine.protocol import (
+    Generation,
+    Inference,
+    ModelKey,
+    ModelState,
+    OnChange,
+    Outcome,
+    Requests,
+    Sampled,
+    State,
+)
 from service.engine.queue import Job
 from service.engine.slots import Stream
 from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
 from service.metrics import Metrics
-from service.registry import ModelVersion
 from service.settings import Settings
+from service.version import ModelVersion
+
+log = logging.getLogger("tagwerk.engine")
+
+LOOK_SECONDS = 0.002  # between two looks for jobs that are late
+OnDone = Callable[[int, Job | None, TagwerkError | None], None]  # the position of the request, its job, its error
+OnEnd = Callable[[Job, TagwerkError | None], None]
 
 
 class LocalEngine:
@@ -32,21 +52,26 @@ class LocalEngine:
         clock: Callable[[], float] = time.monotonic,
         loading: Callable[[Callable[[], bool]], AbstractContextManager[None]] = lambda stopped: nullcontext(),
         call: Call = call_here,
-        in_haste: Collection[ModelKey] = (),
+        on_load: Callable[[ModelKey], None] = lambda key: None,
     ) -> None:
         """Models are loaded in the context of `loading`, which learns whether the engine is told to stop meanwhile.
 
-        `call` says with what patience each of them is; for `in_haste` see `Driver.load`.
+        `call` says with what patience each of them is; for `on_load` see `Driver.load`.
         """
         self._loading = loading
-        self._driver = Driver(settings, versions, make_backend, metrics, self, clock, call, in_haste)
+        self._driver = Driver(settings, versions, make_backend, metrics, self, clock, call, on_load)
         self._shares: Mapping[ModelKey, float] | None = None
         self._others: Sequence[ModelState] = ()
+        self._defaults: Collection[str] | None = None
         self._clock = clock
-        self._waiters: dict[Job, asyncio.Future[None]] = {}
+        self._waiting: dict[Job, OnEnd] = {}  # of each job that is not over
+        self._look: asyncio.TimerHandle | None = None  # for late ones
+        self._next_look = math.inf  # when, by the event loop's clock
         self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
         self._loop: asyncio.AbstractEventLoop
         self._thread: threading.Thread | None = None
+        self._changes = Changes()
+        self.failed = asyncio.Event()  # the device thread has ended by an error: the process is to be started anew
 
     def state(self) -> State:
         """Says whether the engine takes requests."""
@@ -57,21 +82,34 @@ class LocalEngine:
         states = list(self._driver.models.values())
         if self._shares is None:
             return states
-        shared = [replace(state, share=self._shares.get(state.key, 0.0)) for state in states]
+        shared = [
+            replace(state, share=self._shares.get(state.key, 0.0), default=self._is_default(state.key.name))
+            for state in states
+        ]
         return shared + [state for state in self._others if state.key not in self._driver.models]
 
-    def direct(self, shares: Mapping[ModelKey, float], others: Sequence[ModelState]) -> None:
-        """Sets the share of requests that each version is to have; `others` are reported, though they are not here."""
-        self._shares, self._others = shares, others
+    def direct(
+        self, shares: Mapping[ModelKey, float], others: Sequence[ModelState], defaults: Collection[str] | None = None
+    ) -> None:
+        """Sets the share of requests that each version is to have, and the models that are the defaults of their tasks.
 
-    async def start(self, on_change: Callable[[], None]) -> None:
+        `others` are reported, though they are not here.
+        """
+        self._shares, self._others, self._defaults = shares, others, defaults
+
+    def _is_default(self, name: str) -> bool:
+        return self._defaults is None or name in self._defaults
+
+    async def start(self, on_change: OnChange) -> None:
         """Loads and compiles everything; returns when ready. Raises ConfigurationError."""
         self._loop = asyncio.get_running_loop()
+        self._changes = Changes(on_change)
         loaded: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._drive, args=(loaded,), name="device", daemon=True)
         self._thread.start()
         await loaded
-        on_change()
+        if (taken := self._changes.tell()) is not None:
+            await taken
 
     def _drive(self, loaded: asyncio.Future[None]) -> None:
         try:
@@ -81,26 +119,85 @@ class LocalEngine:
             self._loop.call_soon_threadsafe(loaded.set_exception, error)
             return
         self._loop.call_soon_threadsafe(loaded.set_result, None)
-        self._driver.run()
+        try:
+            self._driver.run()
+        except BaseException:
+            self._driver.state = State.STOPPED
+            log.critical("the engine cannot go on", exc_info=True)
+            self._loop.call_soon_threadsafe(self._fail)
+
+    def _fail(self) -> None:
+        """Ends everything that is under way, since the thread that worked on it is no more."""
+        error = EngineUnavailable("the engine failed while it worked on the request")
+        waiting, self._waiting = self._waiting, {}
+        for job, done in waiting.items():
+            done(job, error)
+        for text in self._texts.values():
+            text.put_nowait(error)
+        self.failed.set()
+        self._changes.tell()
+
+    def submit(self, requests: Requests, done: OnDone) -> list[Job | None]:
+        """Queues requests. Calls `done` for each when it is over: at once for one that is rejected, which has no job.
+
+        It is called in the event loop. Raises EngineUnavailable.
+        """
+        self._check_ready()
+        jobs: list[Job | None] = []
+        for position, admitted in enumerate(self._driver.admit(requests)):
+            if isinstance(admitted, TagwerkError):
+                jobs.append(None)
+                done(position, None, admitted)
+            else:
+                jobs.append(admitted)
+                self._waiting[admitted] = partial(done, position)
+        self._watch(self._loop_time(min(requests.deadlines)))
+        return jobs
+
+    def abandon(self, job: Job) -> None:
+        """Takes a cancelled job out of the queue, unless it is over. Its `done` is not called."""
+        if self._waiting.pop(job, None) is not None:
+            self._driver.abandon(job)
 
     async def infer(self, request: Inference) -> Outcome:
-        """Runs all examples of a request; see `Engine.infer`."""
-        self._check_ready()
-        job = self._driver.admit(request)
-        waiter = self._waiters[job] = self._loop.create_future()
-        timer = self._loop.call_at(self._loop_time(request.deadline), expire, waiter)
+        """Runs all sequences of a request; see `Engine.infer`."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+
+        def done(position: int, job: Job | None, error: TagwerkError | None) -> None:
+            if not waiter.done():
+                waiter.set_exception(error) if error is not None else waiter.set_result(None)
+
+        (job,) = self.submit(Requests.of(request), done)
         try:
             await waiter
-        except DeadlineExceeded as error:
-            raise DeadlineExceeded(str(error), self._driver.spent(job)) from None
         finally:
-            timer.cancel()
-            del self._waiters[job]
-            if not job.done:
+            if job is not None:
+                self.abandon(job)
+        assert job is not None  # noqa: S101 (or it would have raised)
+        timed, others = outputs_of([job])
+        return Outcome(timed | others, job.queue_seconds, job.inference_seconds, job.batch_size)
+
+    def _watch(self, moment: float) -> None:
+        """Looks for late jobs at a moment of the event loop's clock, or before."""
+        if moment < self._next_look:
+            if self._look is not None:
+                self._look.cancel()
+            self._next_look = moment
+            self._look = self._loop.call_at(moment, self._end_late)
+
+    def _end_late(self) -> None:
+        """Ends the jobs whose deadline has passed. One timer for all of them costs less than one for each."""
+        self._look, self._next_look = None, math.inf
+        now = self._loop.time()
+        deadlines = {job: self._loop_time(job.deadline) for job in self._waiting}
+        for job, deadline in deadlines.items():
+            if deadline <= now:
+                done = self._waiting.pop(job)
+                error = DeadlineExceeded("the deadline passed before the answer was there", self._driver.spent(job))
                 self._driver.abandon(job)
-        if job.error is not None:
-            raise job.error
-        return Outcome(job.outputs, job.queue_seconds, job.inference_seconds, job.batch_size)
+                done(job, error)
+        if left := [deadline for deadline in deadlines.values() if deadline > now]:
+            self._watch(max(min(left), now + LOOK_SECONDS))
 
     async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
         """Yields the generated tokens; see `Engine.generate`."""
@@ -121,8 +218,8 @@ class LocalEngine:
                 yield item
         finally:
             timer.cancel()
-            stream.cancelled = True
             del self._texts[stream]
+            self._driver.abandon_stream(stream)
 
     def cut_texts(self) -> None:
         """Lets the texts that are being generated end where they are; see `Engine.cut_texts`."""
@@ -151,7 +248,7 @@ class LocalEngine:
     # The driver's listener, called in its thread.
 
     def on_jobs(self, jobs: Sequence[Job]) -> None:
-        """Wakes the callers of finished jobs."""
+        """Tells the callers of jobs that these are over."""
         if jobs:
             self._loop.call_soon_threadsafe(self._wake, jobs)
 
@@ -166,9 +263,8 @@ class LocalEngine:
 
     def _wake(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            waiter = self._waiters.get(job)
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+            if (done := self._waiting.pop(job, None)) is not None:
+                done(job, job.error)
 
     def _hand_out(self, items: Sequence[tuple[Stream, Sequence[Sampled | TagwerkError]]]) -> None:
         for stream, some in items:

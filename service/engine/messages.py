@@ -4,7 +4,7 @@ A frame is its length in four bytes, then a MessagePack list of messages: all th
 its event loop. Arrays travel as their bytes; nothing that is read can run code.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -13,11 +13,13 @@ from service import errors
 from service.engine.padding import Array, Tensors
 from service.engine.protocol import ModelKey, ModelState, Sampled, State
 
+MAX_FRAME_BYTES = 256 * 2**20
+MAX_ARRAY_BYTES = MAX_FRAME_BYTES // 2  # of one message
+MESSAGE_TOKENS = 8192  # above which requests have messages of their own
+FULL_FRAME_BYTES = 2**20  # above which messages have frames of their own
 
-class Message(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """Base of the messages. `id` is the worker's number for a request."""
 
-    id: int
+Column = bytes  # of an array  # [R] or [N]: seconds are float64, lengths of sequences int32, other whole numbers int64
 
 
 class Packed(msgspec.Struct, array_like=True, frozen=True):
@@ -28,13 +30,25 @@ class Packed(msgspec.Struct, array_like=True, frozen=True):
     data: bytes
 
 
-class Infer(Message, frozen=True):
-    """Worker: run these examples. Deadlines travel as durations, since clocks differ between machines."""
+class Message(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Base of the messages about one request. `id` is the worker's number for it."""
+
+    id: int
+
+
+class Infer(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Worker: run these requests for a model, as columns; see `protocol.Requests`.
+
+    Deadlines travel as durations, since clocks differ between machines.
+    """
 
     name: str
     version: str
-    examples: list[dict[str, Packed]]
-    timeout_seconds: float
+    ids: Column  # [R] the worker's numbers for the requests
+    counts: Column  # [R] sequences of each
+    timeouts_seconds: Column  # [R]
+    lengths: Column  # [N] of the sequences of all
+    values: dict[str, Packed]  # each [sum of lengths, ...]
     further: tuple[str, ...] = ()  # outputs
     begun: bool = False
 
@@ -59,13 +73,25 @@ class Cancel(Message, frozen=True):
     """Worker: nobody waits for this request any more."""
 
 
-class Done(Message, frozen=True):
-    """Engine: the outputs of an Infer."""
+class Ping(Message, frozen=True):
+    """Worker: are you there? `id` is 0."""
 
-    outputs: list[dict[str, Packed]]
-    queue_seconds: float
-    inference_seconds: float
-    batch_size: int
+
+class Pong(Message, frozen=True):
+    """Engine: yes. `id` is 0."""
+
+
+class Done(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Engine: the outputs of requests, as columns."""
+
+    ids: Column  # [R]
+    counts: Column  # [R] sequences of each
+    tokens: Column  # [R] of each
+    timed: dict[str, Packed]  # outputs with a time axis: each [sum of tokens, ...]
+    others: dict[str, Packed]  # those without one: each [sum of counts, ...]
+    queue_seconds: Column  # [R]
+    inference_seconds: Column  # [R]
+    batch_sizes: Column  # [R]
 
 
 class Token(Message, frozen=True):
@@ -88,10 +114,10 @@ class Report(Message, frozen=True):
     """Engine: its state and its models', to each worker that comes and whenever they change. `id` is 0."""
 
     state: State
-    models: list[tuple[str, str, State, str | None, float]]  # name, version, state, reason, share
+    models: list[tuple[str, str, State, str | None, float, bool]]  # name, version, state, reason, share, default
 
 
-AnyMessage = Infer | Generate | Cancel | Done | Token | Failed | Report
+AnyMessage = Infer | Generate | Cancel | Ping | Pong | Done | Token | Failed | Report
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[AnyMessage])
 
@@ -102,6 +128,15 @@ def frame(messages: Sequence[AnyMessage]) -> bytes:
     return len(content).to_bytes(4, "big") + content
 
 
+def frames(messages: Sequence[AnyMessage]) -> Iterator[bytes]:
+    """Yields one frame with all messages, or one for each where that would be large: what reads them can pause then."""
+    whole = frame(messages)
+    if len(whole) <= FULL_FRAME_BYTES or len(messages) == 1:
+        yield whole
+    else:
+        yield from (frame([message]) for message in messages)
+
+
 class Unframer:
     """Cuts a stream of bytes into frames."""
 
@@ -109,10 +144,15 @@ class Unframer:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterable[AnyMessage]:
-        """Takes what has come, and yields the messages of each frame that is complete."""
+        """Takes what has come, and yields the messages of each frame that is complete.
+
+        Raises MsgspecError for what is no frame, or one of more than MAX_FRAME_BYTES.
+        """
         self._buffer += data
         while len(self._buffer) >= 4:
             end = 4 + int.from_bytes(self._buffer[:4], "big")
+            if end > MAX_FRAME_BYTES:
+                raise msgspec.DecodeError(f"a frame of {end} bytes; at most {MAX_FRAME_BYTES} are allowed")
             if len(self._buffer) < end:
                 return
             content = bytes(self._buffer[4:end])
@@ -122,24 +162,44 @@ class Unframer:
 
 def report(state: State, models: Iterable[ModelState]) -> Report:
     """Returns the report of an engine."""
-    return Report(0, state, [(m.key.name, m.key.version, m.state, m.reason, m.share) for m in models])
+    return Report(0, state, [(m.key.name, m.key.version, m.state, m.reason, m.share, m.default) for m in models])
 
 
 def states_of(message: Report) -> list[ModelState]:
     """Returns the states of the models in a report."""
     return [
-        ModelState(ModelKey(name, version), state, reason, share)
-        for name, version, state, reason, share in message.models
+        ModelState(ModelKey(name, version), state, reason, share, default)
+        for name, version, state, reason, share, default in message.models
     ]
 
 
+def column(numbers: Sequence[float] | Array, dtype: type[np.generic]) -> Column:
+    """Turns numbers into a column."""
+    return np.asarray(numbers, dtype).tobytes()
+
+
+def whole_numbers(column: Column) -> list[int]:
+    """Reads a column of int64. Raises ValueError for bytes that are none."""
+    numbers: list[int] = np.frombuffer(column, np.int64).tolist()
+    return numbers
+
+
+def seconds(column: Column) -> list[float]:
+    """Reads a column of float64. Raises ValueError for bytes that are none."""
+    numbers: list[float] = np.frombuffer(column, np.float64).tolist()
+    return numbers
+
+
 def pack(tensors: Tensors) -> dict[str, Packed]:
-    """Turns arrays into what a message holds."""
+    """Turns arrays into what a message holds. Raises InternalError where that is too much."""
+    size = sum(array.nbytes for array in tensors.values())
+    if size > MAX_ARRAY_BYTES:
+        raise errors.InternalError(f"{size} bytes do not fit into a message; at most {MAX_ARRAY_BYTES} do")
     return {name: Packed(array.dtype.str, array.shape, array.tobytes()) for name, array in tensors.items()}
 
 
 def unpack(packed: dict[str, Packed]) -> dict[str, Array]:
-    """Undoes `pack`. The arrays are read-only."""
+    """Undoes `pack`. The arrays are read-only. Raises ValueError or TypeError for bytes that are no such arrays."""
     return {name: np.frombuffer(p.data, p.dtype).reshape(p.shape) for name, p in packed.items()}
 
 
@@ -156,7 +216,7 @@ def error_of(message: Failed) -> errors.TagwerkError:
         return errors.Overloaded(message.message, message.retry_after_seconds, message.waiting)
     if message.kind == errors.DeadlineExceeded.__name__:
         return errors.DeadlineExceeded(message.message, message.stages)
-    for cls in (errors.DeviceFailed, errors.ModelNotFound, errors.EngineUnavailable):
+    for cls in (errors.DeviceFailed, errors.ModelNotFound, errors.EngineUnavailable, errors.InternalError):
         if message.kind == cls.__name__:
             return cls(message.message)
     return errors.TagwerkError(message.message)

@@ -12,19 +12,35 @@ CROWDED = 0.1  # what a step counts for that would come later, and fuller, since
 
 
 class StepTimes:
-    """Seconds of a step for each shape (B, T) of a grid: measured at warm-up, kept current by every batch."""
+    """Seconds of a step (B, T), T the length of its longest sequence: for each B, a line over T.
+
+    The loop of a step takes T turns, whose cost depends on B alone. The line is measured at warm-up; every batch keeps
+    its level current.
+    """
 
     def __init__(self) -> None:
-        self._seconds: dict[tuple[int, int], float] = {}
+        self._lines: dict[int, tuple[float, float]] = {}  # of each B: seconds without any turn, and of a turn
+
+    def fit(self, rows: int, seconds: Mapping[int, float]) -> None:
+        """Draws the line of a B through the seconds that its shortest and longest T took."""
+        short, long = min(seconds), max(seconds)
+        turn = (seconds[long] - seconds[short]) / (long - short) if long > short else seconds[long] / long
+        turn = min(max(turn, 0.0), seconds[short] / short)  # a line that is negative nowhere, nor falls
+        self._lines[rows] = (seconds[short] - turn * short, turn)
 
     def measured(self, shape: tuple[int, int], seconds: float) -> None:
         """Takes a measurement. A slow one counts for little: something else had the processor for a while."""
-        known = self._seconds.get(shape, seconds)
-        self._seconds[shape] = known + SMOOTHING * (min(seconds, 2 * known) - known)
+        rows, _ = shape
+        if rows in self._lines and (known := self[shape]) > 0:
+            level = 1 + SMOOTHING * (min(seconds / known, 2) - 1)
+            fixed, turn = self._lines[rows]
+            self._lines[rows] = (fixed * level, turn * level)
 
     def __getitem__(self, shape: tuple[int, int]) -> float:
-        """Returns the seconds of a step; of a shape not measured yet, its number of cells stands in."""
-        return self._seconds.get(shape, shape[0] * shape[1] * 1e-6)
+        """Returns the seconds of a step; of a B not measured yet, its number of cells stands in."""
+        rows, length = shape
+        fixed, turn = self._lines.get(rows, (0.0, rows * 1e-6))
+        return fixed + turn * length
 
 
 class Plan:

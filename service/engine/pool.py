@@ -1,20 +1,38 @@
 """Several engines as one: each request goes to the one that has least to do."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
-from service.engine.protocol import Engine, Generation, Inference, ModelKey, ModelState, Outcome, Sampled, State
+from service.engine.protocol import (
+    Engine,
+    Generation,
+    Inference,
+    ModelKey,
+    ModelState,
+    OnChange,
+    Outcome,
+    Sampled,
+    State,
+)
 from service.errors import EngineUnavailable
 
 # What the pool says of a state that its engines do not share: the best of them.
-ORDER = (State.READY, State.STARTING, State.DRAINING, State.REFUSED, State.STOPPED)
+ORDER = (
+    State.READY,
+    State.SUPERSEDED,
+    State.STARTING,
+    State.AWAY,
+    State.DRAINING,
+    State.REFUSED,
+    State.STOPPED,
+)
 
 
 class EnginePool:
     """Engine in front of several. As long as one of them is ready, so is the pool.
 
-    A request whose engine dies is asked of another, since it has changed nothing. A text that has begun is lost with
-    its engine.
+    A request whose engine is not available goes to another, each once, since it has changed nothing. A text that has
+    begun is lost with its engine.
     """
 
     def __init__(self, engines: Sequence[Engine]) -> None:
@@ -34,35 +52,41 @@ class EnginePool:
             best[state.key] = min(known, state, key=lambda one: ORDER.index(one.state))
         return list(best.values())
 
-    async def start(self, on_change: Callable[[], None]) -> None:
+    async def start(self, on_change: OnChange) -> None:
         """Starts all engines; see `Engine.start`."""
         await asyncio.gather(*(engine.start(on_change) for engine in self._engines))
 
     async def infer(self, request: Inference) -> Outcome:
-        """Runs all examples of a request on one engine; see `Engine.infer`."""
-        tokens = sum(next(iter(example.values())).shape[0] for example in request.examples)
-        while True:
-            engine = self._least(self._tokens, request.model)
+        """Runs all sequences of a request on one engine; see `Engine.infer`."""
+        tokens = request.sequences.tokens
+        for engine in self._candidates(self._tokens, request.model):
             self._tokens[engine] += tokens
             try:
                 return await engine.infer(request)
             except EngineUnavailable:
-                if self.state() is not State.READY:
-                    raise
+                pass
             finally:
                 self._tokens[engine] -= tokens
+        raise self._unavailable()
 
     async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
         """Yields the tokens that one engine generates; see `Engine.generate`."""
-        engine = self._least(self._texts, request.model)
-        text = engine.generate(request)
-        self._texts[engine] += 1
-        try:
-            async for sampled in text:
-                yield sampled
-        finally:
-            self._texts[engine] -= 1
-            await text.aclose()
+        begun = False
+        for engine in self._candidates(self._texts, request.model):
+            text = engine.generate(request)
+            self._texts[engine] += 1
+            try:
+                async for sampled in text:
+                    begun = True
+                    yield sampled
+                return
+            except EngineUnavailable:
+                if begun:
+                    raise
+            finally:
+                self._texts[engine] -= 1
+                await text.aclose()
+        raise self._unavailable()
 
     def cut_texts(self) -> None:
         """Lets the texts that are being generated end where they are; see `Engine.cut_texts`."""
@@ -73,7 +97,14 @@ class EnginePool:
         """Closes all engines; see `Engine.close`."""
         await asyncio.gather(*(engine.close() for engine in self._engines))
 
-    def _least(self, load: dict[Engine, int], model: ModelKey) -> Engine:
-        ready = [engine for engine in self._engines if engine.state() is State.READY]
-        having = [e for e in ready if any(m.key == model and m.state is State.READY for m in e.models())]
-        return min(having or ready or self._engines, key=load.__getitem__)
+    def _candidates(self, load: dict[Engine, int], model: ModelKey) -> Iterator[Engine]:
+        """Yields the engines to try, each once: of those that are ready then, the one with the least load."""
+        untried = list(self._engines)
+        while ready := [engine for engine in untried if engine.state() is State.READY]:
+            having = [e for e in ready if any(m.key == model and m.state is State.READY for m in e.models())]
+            engine = min(having or ready, key=load.__getitem__)
+            untried.remove(engine)
+            yield engine
+
+    def _unavailable(self) -> EngineUnavailable:
+        return EngineUnavailable(f"none of {len(self._engines)} engines could take the request: {self.state()}")

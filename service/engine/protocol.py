@@ -1,11 +1,11 @@
 """What a caller of the engine sees, wherever the engine runs."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
-from service.engine.padding import Array, Tensors
+from service.engine.padding import Array, Ragged
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class State(StrEnum):
 
     STARTING = "starting"
     READY = "ready"
+    AWAY = "away"  # it does not answer, and may again
     SUPERSEDED = "superseded"  # it answers until its callers have found the engine that takes its place
     DRAINING = "draining"
     REFUSED = "refused"
@@ -34,39 +35,73 @@ class State(StrEnum):
 class ModelState:
     """A model version and whether it serves; `reason` says why one is refused.
 
-    `share` is the part of the requests for the model, 0 to 1, that name no version and go to this one.
+    `share` is the part of the requests for the model, 0 to 1, that name no version and go to this one. A `default`
+    model answers requests for its task that name none; where nobody has said which, the first by name does.
     """
 
     key: ModelKey
     state: State
     reason: str | None = None
     share: float = 1.0
+    default: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """Sequences of one request for one model. Each example's inputs are [T, ...], without a batch axis.
+    """A request: sequences for one model.
 
     `deadline` is a moment of the monotonic clock, in seconds. `further` names outputs that are wanted beyond the usual
     ones; those that the model has come with the others. A request that is `begun` has had an earlier step done: it is
-    taken however much waits.
+    admitted however much waits.
     """
 
     model: ModelKey
-    examples: Sequence[Tensors]
+    sequences: Ragged
     deadline: float
     further: frozenset[str] = frozenset()
     begun: bool = False
 
 
-@dataclass(slots=True)
-class Outcome:
-    """The outputs of each example, in order, and where the time went (the longest of the examples).
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests for one model as columns. See `Inference` for what each attribute says of one.
 
-    `batch_size` counts the sequences in the largest of the batches that they rode in, other requests' included.
+    Attributes:
+        sequences: of all requests in order.
+        counts: how many of them each request has, at least one.
+        deadlines: of each request.
     """
 
-    outputs: list[dict[str, Array]]
+    model: ModelKey
+    sequences: Ragged
+    counts: Sequence[int]
+    deadlines: Sequence[float]
+    further: frozenset[str] = frozenset()
+    begun: bool = False
+
+    @classmethod
+    def of(cls, request: Inference) -> Self:
+        """Returns one request as columns."""
+        counts, deadlines = [len(request.sequences)], [request.deadline]
+        return cls(request.model, request.sequences, counts, deadlines, request.further, request.begun)
+
+    def each(self) -> Iterator["Requests"]:
+        """Yields each request by itself."""
+        parts = zip(self.sequences.split(self.counts), self.counts, self.deadlines, strict=True)
+        for sequences, count, deadline in parts:
+            yield Requests(self.model, sequences, [count], [deadline], self.further, self.begun)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The outputs of a request, and where its time went (the longest of its sequences).
+
+    Attributes:
+        outputs: those with a time axis of all sequences laid end to end, [sum of lengths, ...]; the others [N, ...].
+        batch_size: the sequences in the largest of the batches that they ran in, other requests' included.
+    """
+
+    outputs: dict[str, Array]
     queue_seconds: float = 0.0
     inference_seconds: float = 0.0
     batch_size: int = 0
@@ -108,6 +143,11 @@ class Sampled(NamedTuple):
     batch_size: int = 1
 
 
+# Called in the event loop whenever the state of an engine or of one of its models has changed. Where it returns an
+# awaitable, the change has been taken in once that is done.
+OnChange = Callable[[], Awaitable[None] | None]
+
+
 class Engine(Protocol):
     """Batches and runs what callers ask for. Errors are those of `service.errors`."""
 
@@ -117,14 +157,14 @@ class Engine(Protocol):
     def models(self) -> Sequence[ModelState]:
         """Lists the model versions that it has, or refused."""
 
-    async def start(self, on_change: Callable[[], None]) -> None:
-        """Starts it. `on_change` is called in the event loop whenever its state or its models' states have changed.
+    async def start(self, on_change: OnChange) -> None:
+        """Starts it, and calls `on_change` whenever its state or its models' states have changed.
 
-        Raises ConfigurationError.
+        Raises ConfigurationError. An error of `on_change` is logged.
         """
 
     async def infer(self, request: Inference) -> Outcome:
-        """Runs all examples of a request. Cancelling the call takes its entries out of the queue.
+        """Runs all sequences of a request. Cancelling the call takes those that wait out of the queue.
 
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable.
         """

@@ -1,27 +1,34 @@
 """Decides what the device runs next. Pure: its owner brings the clock, the lock and the device."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from service.engine.padding import Grid
+from service.engine.padding import Grid, starts_of
 from service.engine.plan import Plan, StepTimes
-from service.engine.protocol import Inference, ModelKey
+from service.engine.protocol import ModelKey, Requests
 from service.engine.queue import Entry, Job, Queue
-from service.errors import ModelNotFound
+from service.errors import ModelNotFound, Overloaded, TagwerkError
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Entries of one model that run together in the shape (B, T)."""
+    """Entries of one model that run together in the shape (B, T), T the length of the longest.
+
+    Attributes:
+        bucket: the length bucket whose turn it was; the entries are of it or shorter.
+        tokens: the sum of their lengths.
+    """
 
     model: ModelKey
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     shape: tuple[int, int]
+    bucket: int
+    tokens: int
 
 
 @dataclass(slots=True)
 class Model:
-    """A model's shapes, what they cost, and the device time that it has had.
+    """A model's batch sizes and buckets, what steps cost, and the device time that it has had.
 
     `served_seconds` is on a scale that all models share: one that comes back after a pause starts where the others are.
     """
@@ -35,7 +42,7 @@ class Scheduler:
     """Queues by (model, length bucket).
 
     The model that has had the least device time runs next, so that none waits behind another's crowd; of its lanes,
-    the one with the oldest entry, so that no length waits for ever. `Plan` says how the batch is filled.
+    the one with the entry whose turn is next, see `Queue`. `Plan` says how the batch is filled.
     """
 
     def __init__(self, clock: Callable[[], float], max_entries: int, max_tokens: int) -> None:
@@ -48,10 +55,6 @@ class Scheduler:
         """Takes requests for a model from now on."""
         self._models[key] = Model(grid, step_times)
 
-    def widen(self, key: ModelKey, grid: Grid) -> None:
-        """Takes more shapes of a model into use, those that it had among them, in whose lanes something may wait."""
-        self._models[key].grid = grid
-
     @property
     def queued_entries(self) -> int:
         """Entries that wait."""
@@ -62,16 +65,30 @@ class Scheduler:
         """Tokens that wait."""
         return self._queue.tokens
 
-    def admit(self, request: Inference) -> Job:
-        """Queues all sequences of a request. Raises Overloaded or ModelNotFound; then none is queued."""
-        model = self._models.get(request.model)
+    def admit(self, requests: Requests) -> list[Job | TagwerkError]:
+        """Queues all sequences of each request, or none of them; returns its job, or why it is rejected.
+
+        That is Overloaded, or ModelNotFound.
+        """
+        model = self._models.get(requests.model)
         if model is None:
-            raise ModelNotFound(f"model {request.model} is not loaded")
-        job = Job(request, self._clock())
-        lengths = [next(iter(example.values())).shape[0] for example in request.examples]
-        buckets = [model.grid.bucket(length) for length in lengths]
-        self._queue.put(job, lengths, buckets, self._queue.tokens / self._tokens_per_second)
-        return job
+            return [ModelNotFound(f"model {requests.model} is not loaded") for _ in requests.counts]
+        now, bucket = self._clock(), model.grid.bucket
+        lengths = requests.sequences.lengths.tolist()
+        starts = starts_of(lengths)
+        admitted: list[Job | TagwerkError] = []
+        first = 0
+        for count, deadline in zip(requests.counts, requests.deadlines, strict=True):
+            own, first = slice(first, first + count), first + count
+            buckets = list(map(bucket, lengths[own]))
+            job = Job(requests, now, deadline, lengths[own], starts[own], buckets)
+            try:
+                self._queue.put(job, self._tokens_per_second)
+            except Overloaded as rejection:
+                admitted.append(rejection)
+            else:
+                admitted.append(job)
+        return admitted
 
     def abandon(self, job: Job) -> int:
         """Takes the waiting entries of a job out, before they cost device time; returns how many."""
@@ -80,34 +97,37 @@ class Scheduler:
     def take(self) -> Batch | None:
         """Takes the next batch; None where nothing waits."""
         now = self._clock()
-        oldest: dict[ModelKey, Entry] = {}
-        for head in self._queue.heads(now):
-            key = head.job.request.model
-            if key not in oldest or head.order < oldest[key].order:
-                oldest[key] = head
-        if not oldest:
+        first: dict[ModelKey, tuple[int, Entry]] = {}  # the bucket, and its head
+        for bucket, head in self._queue.heads(now):
+            key = head.job.model
+            if key not in first or head[:2] < first[key][1][:2]:  # turn, number
+                first[key] = bucket, head
+        if not first:
             return None
-        key = min(oldest, key=lambda k: (self._models[k].served_seconds, oldest[k].order))
-        self._forgive_pauses(oldest.keys(), self._models[key].served_seconds)
-        model, bucket = self._models[key], oldest[key].bucket
+        key = min(first, key=lambda k: (self._models[k].served_seconds, first[k][1].number))
+        self._forgive_pauses(first.keys(), self._models[key].served_seconds)
+        model, bucket = self._models[key], first[key][0]
         waiting = {length: self._queue.waiting(key, length) for length in model.grid.lengths}
         plan = Plan(model.grid, model.step_times, bucket, waiting)
         entries = [entry for length, count in plan.takes.items() for entry in self._pop(key, length, count, now)]
+        lengths = [entry.length for entry in entries]
         for entry in entries:
-            entry.job.taken += 1
-            entry.job.queue_seconds = max(entry.job.queue_seconds, now - entry.job.arrived)
-        model.served_seconds += model.step_times[plan.rows, bucket]
-        return Batch(key, tuple(entries), (plan.rows, bucket))
+            job = entry.job
+            job.taken += 1
+            job.queue_seconds = max(job.queue_seconds, now - job.arrived)
+        shape = plan.rows, max(lengths)
+        model.served_seconds += model.step_times[shape]
+        return Batch(key, entries, shape, bucket, sum(lengths))
 
     def oldest_wait_seconds(self) -> float:
         """Seconds that the entry has waited which has waited longest; 0 where none does."""
         now = self._clock()
-        return max((now - entry.job.arrived for entry in self._queue.heads(now)), default=0.0)
+        return max((now - entry.job.arrived for _, entry in self._queue.heads(now)), default=0.0)
 
     def measured(self, batch: Batch, seconds: float) -> None:
         """Learns what the shape costs, and how fast the device is, for Retry-After."""
         self._models[batch.model].step_times.measured(batch.shape, seconds)
-        rate = sum(entry.length for entry in batch.entries) / max(seconds, 1e-6)
+        rate = batch.tokens / max(seconds, 1e-6)
         self._tokens_per_second += 0.05 * (rate - self._tokens_per_second)
 
     def _pop(self, model: ModelKey, bucket: int, count: int, now: float) -> Iterator[Entry]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from service.engine.padding import Array, Tensors
 from service.engine.protocol import Generation, Sampled
+from service.engine.queue import MAX_RETRY_SECONDS
 from service.errors import Overloaded, TagwerkError
 
 GATHER_SECONDS = 0.05  # for which the tokens of a text are held back that are not wanted at once
@@ -58,11 +59,14 @@ class SlotStep:
 class Slots:
     """The slots of one language model, and the streams that wait for one. Not thread-safe: its owner holds the lock."""
 
-    def __init__(self, slots: int, prefill: int, max_waiting: int) -> None:
+    def __init__(self, slots: int, prefill: int, max_waiting: int, max_waiting_tokens: int = 2**31) -> None:
+        """`max_waiting` bounds the streams that wait, `max_waiting_tokens` the tokens of their prompts."""
         self._slots: list[Stream | None] = [None] * slots
         self._waiting: deque[Stream] = deque()
         self._prefill = prefill
         self._max_waiting = max_waiting
+        self._max_waiting_tokens = max_waiting_tokens
+        self._tokens_per_second = 1000.0  # a slow processor's, until steps have been measured
         # Not 1: XLA's product of a single row is forty times slower than that of two on a processor.
         self._sizes = [*(2**i for i in range(1, 10) if 2**i < slots), max(slots, 2)]
 
@@ -82,10 +86,29 @@ class Slots:
         return len(self._waiting)
 
     def admit(self, stream: Stream) -> None:
-        """Queues a stream for a slot. Raises Overloaded."""
-        if len(self._waiting) >= self._max_waiting:
-            raise Overloaded(f"{len(self._waiting)} texts wait for a slot", 1.0)
+        """Queues a stream for a slot. Raises Overloaded. Where none waits, a prompt of any length may."""
+        tokens = len(stream.pending) + sum(len(one.pending) for one in self._waiting)
+        if self._waiting and (len(self._waiting) >= self._max_waiting or tokens > self._max_waiting_tokens):
+            raise Overloaded(f"{len(self._waiting)} texts wait for a slot", self._retry_after_seconds())
         self._waiting.append(stream)
+
+    def cancel(self, stream: Stream) -> None:
+        """Takes a stream out that nobody waits for: from the queue at once, from its slot at the next step."""
+        stream.cancelled = True
+        if stream.seated is None and stream in self._waiting:
+            self._waiting.remove(stream)
+
+    def measured(self, step: SlotStep, seconds: float) -> None:
+        """Learns how fast the device is, for Retry-After."""
+        rate = len(step.streams) / max(seconds, 1e-6)
+        self._tokens_per_second += 0.05 * (rate - self._tokens_per_second)
+
+    def _retry_after_seconds(self) -> float:
+        """Returns the time that those who wait and those who have a slot need for all that they may still generate."""
+        there = [stream for stream in (*self._slots, *self._waiting) if stream is not None and not stream.done]
+        pieces = sum(-(-len(stream.pending) // self._prefill) for stream in there)
+        tokens = sum(stream.request.max_tokens - stream.generated for stream in there)
+        return min((pieces + tokens) / self._tokens_per_second, MAX_RETRY_SECONDS)
 
     def assemble(self, now: float) -> list[SlotStep]:
         """Seats those who wait, and builds the next step of those who read a prompt and of those who generate."""

@@ -49,15 +49,14 @@ export class Continue {
     try {
       const response = await ask("generate", body, { signal, waiting, accept: "text/event-stream" });
       this.runner.say("");
-      const first = performance.now() - began;
-      await this.follow(response, texts, signal);
+      const answered = performance.now() - began;
+      let first = null;
+      await this.follow(response, texts, signal, () => (first ??= performance.now() - began));
       const all = texts.reduce((sum, text) => sum + text.tokens, 0);
       const seconds = (performance.now() - began) / 1000;
       this.summarize(`${count(all, "character")} in ${duration(seconds * 1000)}`);
-      showCost(this.panel.querySelector(".cost"), response, first, [
-        ["to the first character", duration(first)],
-        ["characters per second", (all / seconds).toFixed(0)],
-      ]);
+      const more = [["to the first character", first === null ? "–" : duration(first)], ["characters per second", (all / seconds).toFixed(0)]];
+      showCost(this.panel.querySelector(".cost"), response, answered, more, "What its beginning cost");
       this.changed({ prompt, stop: this.form.elements.stop.value, ...state });
     } catch (error) {
       this.summarize(signal.aborted ? "stopped" : "broken off");
@@ -69,7 +68,8 @@ export class Continue {
     }
   }
 
-  async follow(response, texts, signal) {
+  /** Writes an answer as it comes; `began` is called with each piece. */
+  async follow(response, texts, signal, began) {
     let unfinished = texts.length;
     try {
       for await (const { kind, data } of events(response)) {
@@ -77,7 +77,10 @@ export class Continue {
         if (kind === "finish") {
           texts[data.index].end(ENDS[data.finish_reason] ?? data.finish_reason, data.tokens);
           unfinished--;
-        } else texts[data.index].add(data.text);
+        } else {
+          began();
+          texts[data.index].add(data.text);
+        }
       }
     } catch (error) {
       throw error instanceof Problem || signal.aborted ? error : new Unreachable(0, BROKEN);

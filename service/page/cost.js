@@ -14,8 +14,8 @@ export function timings(header) {
   return found;
 }
 
-/** Shows what an answer cost; `roundTrip` is in milliseconds, `more` further facts as [name, text]. */
-export function showCost(footer, response, roundTrip, more = []) {
+/** Shows what an answer cost; `roundTrip` is in milliseconds, `more` further facts as [name, text], `what` it is of. */
+export function showCost(footer, response, roundTrip, more = [], what = "What it cost") {
   const timing = timings(response.headers.get("Server-Timing"));
   const ms = (name) => Number(timing[name]?.dur ?? 0);
   const stages = ["tokenize", "queue", "inference"].filter((name) => timing[name]);
@@ -33,6 +33,6 @@ export function showCost(footer, response, roundTrip, more = []) {
   const batch = /\d+/.exec(timing.batch?.desc ?? "");
   if (batch) facts.append(entry("rode in a batch of", batch[0]));
   facts.append(...more.map(([name, text]) => entry(name, text)));
-  footer.replaceChildren(make("h3", {}, `What it cost: ${duration(roundTrip)}`), line, facts);
+  footer.replaceChildren(make("h3", {}, `${what}: ${duration(roundTrip)}`), line, facts);
   footer.hidden = false;
 }

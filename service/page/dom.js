@@ -49,10 +49,17 @@ function pause() {
 /** Writes a share from 0 to 1 as percent, never rounded up to certainty. */
 export function percent(share) {
   const value = share * 100;
-  if (value > 99.95 && value < 99.995) return `${value.toFixed(2)} %`;
+  if (value >= 99.95 && value < 99.995) return `${value.toFixed(2)} %`;
   if (value >= 99.995) return share >= 1 ? "100 %" : "> 99.99 %";
   if (value > 0 && value < 0.05) return value < 0.005 ? "< 0.01 %" : `${value.toFixed(2)} %`;
   return `${value.toFixed(1)} %`;
+}
+
+/** Writes log-odds, or what is added to them, with its sign: they are no share, and have no percent. */
+export function logOdds(value) {
+  const figure = Math.abs(value).toFixed(2);
+  if (figure === "0.00") return figure;
+  return `${value < 0 ? "−" : "+"}${figure}`;
 }
 
 /** Writes a duration given in milliseconds. */

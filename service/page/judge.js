@@ -2,7 +2,7 @@
 
 import { askWith } from "./api.js";
 import { showCost } from "./cost.js";
-import { bar, count, inSlices, make, percent } from "./dom.js";
+import { bar, count, inSlices, logOdds, make, percent } from "./dom.js";
 import { Runner } from "./runner.js";
 
 const SIGNS = { positive: "▲", neutral: "■", negative: "▼" };
@@ -49,16 +49,12 @@ function scores({ label, scores: all }) {
   return make("ul", { class: "scores", "aria-label": "Score of each label" }, ...rows);
 }
 
-function signed(value) {
-  return `${value < 0 ? "−" : "+"}${Math.abs(value * 100).toFixed(1)}`;
-}
-
 function kind(value) {
   return value < 0 ? "against" : "for";
 }
 
 /** Returns the text with each token shaded by its contribution. Offsets count code points. */
-async function shaded(text, { label, baseline, tokens }, signal) {
+async function shaded(text, { label, score, baseline, tokens }, signal) {
   const points = Array.from(text);
   const most = Math.max(...tokens.map(({ contribution }) => Math.abs(contribution)), 1e-9);
   const body = make("p", { class: "shaded" });
@@ -69,25 +65,32 @@ async function shaded(text, { label, baseline, tokens }, signal) {
     const mark = make(notable ? "mark" : "span", { class: notable ? kind(token.contribution) : null }, points.slice(token.start, token.end).join(""));
     if (notable) {
       mark.style.setProperty("--share", share);
-      mark.append(make("sup", {}, signed(token.contribution)));
+      mark.append(make("sup", {}, logOdds(token.contribution)));
     }
     body.append(points.slice(end, token.start).join(""), mark);
     end = token.end;
   };
   await inSlices(tokens, add, signal);
   body.append(points.slice(end).join(""));
-  const sum = tokens.reduce((all, { contribution }) => all + contribution, baseline);
-  const hint = `In points of a hundred for ${label}: + and a solid line speak for it, − and a dashed line against it. The text without its words would have ${percent(baseline)}; with what each adds, it has ${percent(sum)}.`;
-  return make("section", { "data-label": label }, make("h3", {}, "What speaks for it, and against it"), body, make("p", { class: "hint" }, hint));
+  const [before, after] = [baseline, score].map((value) => Number(value.toFixed(2))); // so that the figures shown add up
+  const sum = make(
+    "dl",
+    { class: "sum" },
+    ...[["without its words", before], ["its words add", after - before], ["together", after]].map(([name, value]) =>
+      make("div", {}, make("dt", {}, name), make("dd", { class: "number" }, logOdds(value))),
+    ),
+  );
+  const hint = `In log-odds of ${label}: + and a solid line speak for it, − and a dashed line against it. All of them add up to one figure: at 0, ${label} is as likely as not, and each 1 more multiplies its odds by 2.7. The probability above is that of the whole text.`;
+  return make("section", { "data-label": label }, make("h3", {}, "What speaks for it, and against it"), body, sum, make("p", { class: "hint" }, hint));
 }
 
 function heaviest({ label, tokens }) {
   const sorted = [...tokens].sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution)).slice(0, HEAVIEST);
   const most = Math.abs(sorted[0].contribution) || 1;
   const rows = sorted.map(({ text, contribution }) =>
-    make("li", { class: kind(contribution) }, make("span", { class: "name" }, text), bar(Math.abs(contribution) / most, kind(contribution)), make("span", { class: "number" }, signed(contribution))),
+    make("li", { class: kind(contribution) }, make("span", { class: "name" }, text), bar(Math.abs(contribution) / most, kind(contribution)), make("span", { class: "number" }, logOdds(contribution))),
   );
-  return make("section", { "data-label": label }, make("h3", {}, "What weighs most"), make("ol", { class: "heaviest" }, ...rows));
+  return make("section", { "data-label": label }, make("h3", {}, "What weighs most, in log-odds"), make("ol", { class: "heaviest" }, ...rows));
 }
 
 async function sentences(all, signal) {

@@ -1,6 +1,9 @@
 // Reads Prometheus' text format, and what grew between two scrapes.
 
-const TASKS = new Set(["/tag", "/classify", "/generate", "/v1/completions", "/v2/models/{name}/infer"]);
+const TASKS = new Set([
+  ...["/tag", "/classify", "/generate", "/v1/completions"],
+  ...["/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"],
+]);
 const AT_ONCE = new Set(["/tag", "/classify"]); // a text that is written takes as long as the client wishes
 
 /** Returns the samples by name: { labels, value } each. */

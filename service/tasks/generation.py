@@ -1,15 +1,16 @@
 """Text generation: a prompt to ids, ids back to text, up to a stop string."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from service.engine.padding import Array
 from service.engine.protocol import Sampled
-from service.registry import ModelVersion
+from service.tasks.stops import INITIAL, StopStrings
 from service.text.encoding import encode_tokens
 from service.text.vocabulary import RESERVED
+from service.version import ModelVersion
 
 START = "\n"  # an empty prompt starts a line
 
@@ -66,36 +67,36 @@ class TextGeneration:
         return encode_tokens(prompt or START, self.characters)
 
     async def pieces(
-        self, tokens: AsyncGenerator[Sampled, None], stop: Sequence[str], top: int = 0
+        self, tokens: AsyncGenerator[Sampled, None], stop: StopStrings, top: int = 0
     ) -> AsyncGenerator[Piece | End, None]:
         """Yields the text piece by piece, and its end; closes the source of the tokens.
 
         What may be the beginning of a stop string is held back until it is known to be none. Where the tokens come with
         logprobs, so do the pieces, with the `top` most probable tokens in the place of each.
         """
-        text, shown, count = "", 0, 0
-        choices: list[Choice] = []
-        longest_stop = max(map(len, stop), default=0)
+        held, count, state = "", 0, INITIAL  # held: generated, and not yielded yet
+        choices: list[Choice] = []  # of what is held
         async with aclosing(tokens):
             async for sampled in tokens:
-                text += self.characters.string(sampled.id)
+                token = self.characters.string(sampled.id)
+                held += token
                 if sampled.logprob is not None:
                     choices.append(self._choice(sampled, top))
                 count += 1
-                tail = max(0, len(text) - longest_stop)  # only here can a stop string have become complete
-                found = [at for at in (text.find(s, tail) for s in stop) if at >= 0]
-                certain = min(found) if found else len(text) - _held_back(text[tail:], stop)
-                if certain > shown:
-                    yield Piece(text[shown:certain], choices[shown:certain])
-                    shown = certain
+                state = stop.follow(state, token)
+                found = stop.found(state)
+                certain = len(held) - (found or stop.begun(state))
+                if certain:
+                    yield Piece(held[:certain], choices[:certain])
+                    held, choices = held[certain:], choices[certain:]
                 if found:
                     yield End("stop", count)
                     return
-        if shown < len(text):
-            yield Piece(text[shown:], choices[shown:])
+        if held:
+            yield Piece(held, choices)
         yield End("length", count)
 
-    async def decode(self, tokens: AsyncGenerator[Sampled, None], stop: Sequence[str], top: int = 0) -> Text:
+    async def decode(self, tokens: AsyncGenerator[Sampled, None], stop: StopStrings, top: int = 0) -> Text:
         """Collects generated tokens until they end or a stop string is complete; closes their source."""
         parts: list[Piece] = []
         async with aclosing(self.pieces(tokens, stop, top)) as pieces:
@@ -112,8 +113,3 @@ class TextGeneration:
 
     def _logprob(self, id: int, logprob: float) -> Logprob:
         return Logprob(self.characters.string(id), round(logprob, 6))
-
-
-def _held_back(tail: str, stop: Sequence[str]) -> int:
-    """Returns how many characters at the end of a text a stop string begins with."""
-    return next((n for n in range(len(tail), 0, -1) if any(s.startswith(tail[-n:]) for s in stop)), 0)

@@ -1,16 +1,17 @@
-"""Sentiment: a text's tokens to encoded entries, class probabilities back to a label."""
+"""Sentiment: a text's tokens to ids, class probabilities back to a label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from service.engine.padding import Tensors
-from service.registry import ModelVersion
-from service.text.encoding import encode_tokens
+from service.engine.padding import Array, Tensors
+from service.text.encoding import Ids, encode_tokens
 from service.text.vocabulary import UNK
+from service.version import ModelVersion
 
-EXPLANATION = frozenset({"contributions", "baseline"})  # outputs that not every model has
+CONTRIBUTIONS = "contributions"  # an output with a time axis
+EXPLANATION = frozenset({CONTRIBUTIONS, "baseline"})  # outputs that not every model has
 NOTHING = np.array([UNK], np.int32)  # a blank text: one token of which nothing is known
 
 
@@ -47,27 +48,28 @@ class Sentiment:
         self._words = version.vocabularies["words"]
         self.explains = version.manifest.endpoint.outputs.keys() >= EXPLANATION
 
-    def encode(self, tokens: Sequence[str]) -> list[Tensors]:
-        """Returns the inputs of one text, word_ids [T], in pieces of about equal length if it is a long one."""
+    def encode(self, tokens: Sequence[str]) -> list[Ids]:
+        """Returns the word ids of one text  # [T] int32, in pieces of about equal length if it is a long one."""
         ids = encode_tokens(tokens, self._words) if tokens else NOTHING
         if len(ids) <= self.longest:
-            return [{"word_ids": ids}]
-        return [{"word_ids": piece} for piece in np.array_split(ids, -(-len(ids) // self.longest))]
+            return [ids]
+        return np.array_split(ids, -(-len(ids) // self.longest))
 
-    def decode(self, outputs: Sequence[Tensors], lengths: Sequence[int]) -> Judgement:
-        """Returns the judgement of a text from the outputs of its pieces, the mean weighted by their lengths."""
-        pieces = [output["probabilities"] for output in outputs]
-        probabilities = pieces[0] if len(pieces) == 1 else np.average(pieces, axis=0, weights=lengths)
-        scores = {label: round(p, 6) for label, p in zip(self._labels, probabilities.tolist(), strict=True)}
+    def decode(self, probabilities: Array, lengths: Sequence[int]) -> Judgement:
+        """Returns the judgement of a text from those of its pieces, the mean weighted by their lengths.
+
+        probabilities: of each piece  # [N, K] float32.
+        """
+        whole = probabilities[0] if len(lengths) == 1 else np.average(probabilities, axis=0, weights=lengths)
+        scores = {label: round(p, 6) for label, p in zip(self._labels, whole.tolist(), strict=True)}
         return Judgement(max(scores, key=scores.__getitem__), scores)
 
-    def explain(self, outputs: Sequence[Tensors], lengths: Sequence[int], label: str, tokens: int) -> Explanation:
+    def explain(self, outputs: Tensors, lengths: Sequence[int], label: str, tokens: int) -> Explanation:
         """Says what each of the tokens of a text adds to a label. `outputs` of its pieces hold those of EXPLANATION."""
         k = self._labels.index(label)
         weights = np.array(lengths) / sum(lengths)
-        pieces = zip(outputs, weights, strict=True)
-        contributions = np.concatenate([weight * output["contributions"][:, k] for output, weight in pieces])
-        baseline = float(np.dot([output["baseline"][k] for output in outputs], weights))
+        contributions = np.repeat(weights, lengths) * outputs[CONTRIBUTIONS][:, k]
+        baseline = float(np.dot(outputs["baseline"][:, k], weights))
         score = baseline + float(contributions.sum())
         if not tokens:  # what stands for a blank text is none
             contributions, baseline = contributions[:0], score

@@ -1,18 +1,22 @@
-"""Part-of-speech tagging: sentences of tokens to encoded entries, label ids back to tags."""
+"""Part-of-speech tagging: sentences of tokens to ids, label ids back to tags."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
-from typing import NamedTuple
+from itertools import chain, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.engine.padding import Tensors
-from service.registry import ModelVersion
+from service.engine.padding import Array, Ragged, Tensors
+from service.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.encoding import encode_characters
+from service.version import ModelVersion
 
 OVERLAP = 32
-REMEMBERED_TOKENS = 65_536
+TOKENS_AT_ONCE = 64  # to encode, in a slice
+REMEMBERED_TOKENS = 32_768  # 20 MB at most where the network reads 12 characters of each
+LONGEST_REMEMBERED = 32  # characters
 
 
 class Window(NamedTuple):
@@ -49,15 +53,32 @@ class Tag(NamedTuple):
     confidence: float
 
 
-class Candidate(NamedTuple):
-    """A label of a head and its probability."""
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The most probable labels of each token of a sentence, the best first: head -> ids, probabilities  # [T, N]."""
 
-    tag: str
-    probability: float
+    labels: Mapping[str, Sequence[str]]
+    heads: Mapping[str, tuple[Array, Array]]
+
+    def of(self, some: slice, count: int) -> list[dict[str, list[dict[str, Any]]]]:
+        """Returns at most `count` of them for each of some tokens, as `schemas.NBest` has them."""
+        length = len(next(iter(self.heads.values()))[0][some])
+        tokens: list[dict[str, list[dict[str, Any]]]] = [{} for _ in range(length)]
+        for head, (ids, probabilities) in self.heads.items():
+            labels = self.labels[head]
+            rows = ids[some, :count].tolist()
+            values = probabilities[some, :count].astype(float).round(6).tolist()
+            for token, row, best in zip(tokens, rows, values, strict=True):
+                token[head] = [{"tag": labels[id], "probability": p} for id, p in zip(row, best, strict=True)]
+        return tokens
 
 
 class Tagging:
-    """Encodes sentences for one tagger, and decodes its outputs."""
+    """Encodes sentences for one tagger, and decodes its outputs.
+
+    Attributes:
+        candidate_outputs: what the engine is to give beside the usual outputs for `candidates`.
+    """
 
     def __init__(self, version: ModelVersion, longest: int) -> None:
         self.version = version
@@ -69,55 +90,97 @@ class Tagging:
         width = version.manifest.endpoint.inputs["char_ids"].axes[2]
         assert isinstance(width, int)  # noqa: S101 (the manifest is checked when it is loaded)
 
-        @lru_cache(REMEMBERED_TOKENS)
-        def encode(token: str) -> tuple[int, bytes]:
-            return words.id(token), encode_characters([token], characters, width).tobytes()
+        def encode(token: str) -> bytes:
+            """Returns the ids of a token and of its characters  # [1 + C] int32."""
+            return np.int32(words.id(token)).tobytes() + encode_characters([token], characters, width).tobytes()
 
         self._encode = encode
-        self._width = width
+        self._cells = 1 + width  # int32 of each token
+        self._remembered = lru_cache(REMEMBERED_TOKENS)(encode)
+        self.candidate_outputs = frozenset(chain.from_iterable(version.manifest.candidate_outputs.values()))
 
-    def encode(self, tokens: Sequence[str]) -> list[Tensors]:
-        """Returns the inputs of one sentence, in as many windows as it needs: word_ids [T], char_ids [T, C]."""
-        ids, characters = zip(*map(self._encode, tokens), strict=True)
-        word_ids = np.array(ids, np.int32)
-        char_ids = np.frombuffer(b"".join(characters), np.int32).reshape(-1, self._width)
-        return [
-            {"word_ids": word_ids[w.start : w.end], "char_ids": char_ids[w.start : w.end]}
-            for w in windows(len(tokens), self.longest)
-        ]
+    def encode(self, sentences: Iterable[Sequence[str]]) -> Sliced[Ragged]:
+        """Returns the inputs of sentences of tokens: word_ids [T], char_ids [T, C]; long ones in windows."""
+        short, any_length, longest = self._remembered, self._encode, self.longest
+        rows: list[bytes] = []
+        lengths: list[int] = []
+        done = 0  # tokens in this slice
+        for tokens in sentences:
+            first = len(rows)
+            for start in range(0, len(tokens), TOKENS_AT_ONCE):
+                if done >= TOKENS_AT_ONCE:
+                    yield
+                    done = 0
+                some = tokens[start : start + TOKENS_AT_ONCE]
+                rows += [short(token) if len(token) <= LONGEST_REMEMBERED else any_length(token) for token in some]
+                done += len(some)
+            if len(tokens) <= longest:
+                lengths.append(len(tokens))
+                continue
+            sentence = rows[first:]
+            del rows[first:]
+            for window in windows(len(sentence), longest):
+                rows += sentence[window.start : window.end]
+                lengths.append(window.end - window.start)
+        if len(rows) > TOKENS_AT_ONCE:
+            yield
+        cells = np.frombuffer(b"".join(rows), np.int32).reshape(len(rows), self._cells)
+        return Ragged(np.array(lengths, np.int32), {"word_ids": cells[:, 0], "char_ids": cells[:, 1:]})
 
-    def decode(self, length: int, outputs: Sequence[Tensors]) -> list[Tag]:
-        """Returns the tags of a sentence of `length` tokens from the outputs of its windows."""
-        tags: list[Tag] = []
-        for window, output in zip(windows(length, self.longest), outputs, strict=True):
-            kept = slice(window.keep_start - window.start, window.keep_end - window.start)
-            upos, xpos, feats = (output[name][kept].tolist() for name in ("upos_id", "xpos_id", "feats_id"))
-            confidences = output["upos_probability"][kept].astype(float).round(6).tolist()
-            tags += map(
-                Tag,
-                map(self._upos.__getitem__, upos),
-                map(self._xpos.__getitem__, xpos),
-                map(self._feats.__getitem__, feats),
-                confidences,
-            )
-        return tags
+    def decode(self, lengths: Iterable[int], outputs: Tensors) -> Sliced[list[list[Tag]]]:
+        """Returns the tags of sentences of so many tokens from the outputs of all their windows, laid end to end."""
+        sentences: list[list[Tag]] = []
+        start = 0
+        for number, length in enumerate(lengths, start=1):
+            kept, start = kept_of(length, self.longest, start)
+            tags: list[Tag] = []
+            for some in kept:
+                if tags:
+                    yield
+                tags += map(
+                    Tag,
+                    map(self._upos.__getitem__, outputs["upos_id"][some].tolist()),
+                    map(self._xpos.__getitem__, outputs["xpos_id"][some].tolist()),
+                    map(self._feats.__getitem__, outputs["feats_id"][some].tolist()),
+                    outputs["upos_probability"][some].astype(float).round(6).tolist(),
+                )
+            sentences.append(tags)
+            if not number % SENTENCES_AT_ONCE:
+                yield
+        return sentences
 
-    def candidates(self, length: int, outputs: Sequence[Tensors], count: int) -> list[dict[str, list[Candidate]]]:
-        """Returns the most probable labels of each head for each token, at most `count`, the first the answer.
+    def candidates(self, lengths: Iterable[int], outputs: Tensors) -> Sliced[list[Candidates]]:
+        """Returns the most probable labels of each token of sentences. `outputs` hold `candidate_outputs`, too."""
+        names = self.version.manifest.candidate_outputs
+        found: list[Candidates] = []
+        start = 0
+        for number, length in enumerate(lengths, start=1):
+            kept, start = kept_of(length, self.longest, start)
+            heads = {
+                head: (
+                    np.concatenate([outputs[ids][some] for some in kept]),
+                    np.concatenate([outputs[probabilities][some] for some in kept]),
+                )
+                for head, (ids, probabilities) in names.items()
+            }
+            found.append(Candidates(self._labels, heads))
+            if not number % SENTENCES_AT_ONCE:
+                yield
+        return found
 
-        `outputs` hold the probabilities of the heads, which are further outputs of the engine.
-        """
-        tokens: list[dict[str, list[Candidate]]] = [{} for _ in range(length)]
-        for head in self.version.manifest.heads:
-            for window, output in zip(windows(length, self.longest), outputs, strict=True):
-                kept = slice(window.keep_start - window.start, window.keep_end - window.start)
-                probabilities = output[head][kept]  # [T, K]
-                best = np.argsort(-probabilities, axis=-1, kind="stable")[:, :count]
-                values = np.take_along_axis(probabilities, best, axis=-1).astype(float).round(6)
-                for token, ids, some in zip(tokens[window.keep_start :], best.tolist(), values.tolist(), strict=False):
-                    tags = map(self._labels[head].__getitem__, ids)
-                    token[head] = list(map(Candidate, tags, some))
-        return tokens
+
+def kept_of(length: int, longest: int, start: int) -> tuple[list[slice], int]:
+    """Returns where the tags that are used of a sentence lie among the cells of all windows, and where those end.
+
+    `start` is where the first window of the sentence begins.
+    """
+    if length <= longest:
+        return [slice(start, start + length)], start + length
+    kept = []
+    for window in windows(length, longest):
+        kept.append(slice(start + window.keep_start - window.start, start + window.keep_end - window.start))
+        start += window.end - window.start
+    return kept, start
 
 
 def parse_features(label: str) -> dict[str, str]:

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from service.slices import Sliced
 from service.text.tokenizer import Token
 
 MEDIA_TYPE = "text/x-conllu"
 
+_AT_ONCE = 128  # tokens of a slice
 _NOTHING = "\t_" * 7  # of a multiword token's line: from LEMMA to DEPS
 
 
@@ -45,17 +47,24 @@ def multiwords(tokens: Sequence[Token]) -> list[Multiword]:
 
 def write_sentence(
     comments: Mapping[str, str], text: str, tokens: Sequence[Token], columns: Iterable[Columns], places: Sequence[int]
-) -> str:
-    """Returns a sentence as a block of CoNLL-U, its empty line included.
+) -> Sliced[list[bytes]]:
+    """Returns a sentence as a block of CoNLL-U in UTF-8, its empty line included, in pieces.
 
     `text` is the text that the tokens' offsets are in; `places` gives the offset to write for each of its code points,
     as `TokenRange` in MISC, which is UDPipe's word for it.
     """
     ends = dict(multiwords(tokens))  # of the multiword tokens, by their beginnings
     lines = [f"# {name} = {value}" for name, value in comments.items()]
-    lines.append(f"# text = {surface(text, tokens)}")
+    lines.append("# text = ")
+    pieces = ["\n".join(lines).encode()]
+    pieces += yield from surface(text, tokens)
+    lines = [""]
     last = -1  # of the multiword token that is being written
     for i, (token, column) in enumerate(zip(tokens, columns, strict=True)):
+        if not i % _AT_ONCE:
+            pieces.append("\n".join(lines).encode())
+            lines = [""]
+            yield
         if i in ends:
             last = ends[i]
             whole = text[token.start : tokens[last].end]
@@ -65,7 +74,8 @@ def write_sentence(
         lemma = "_" if column.lemma is None else _form(column.lemma)
         tags = f"{column.upos}\t{column.xpos}\t{feats}"
         lines.append(f"{i + 1}\t{_form(token.text)}\t{lemma}\t{tags}\t{i}\t_\t_\t{misc}")
-    return "\n".join([*lines, "", ""])
+    pieces.append("\n".join([*lines, "", ""]).encode())
+    return pieces
 
 
 def write_features(feats: Mapping[str, str]) -> str:
@@ -73,12 +83,18 @@ def write_features(feats: Mapping[str, str]) -> str:
     return "|".join(f"{name}={value}" for name, value in feats.items()) or "_"
 
 
-def surface(text: str, tokens: Sequence[Token]) -> str:
+def surface(text: str, tokens: Sequence[Token]) -> Sliced[list[bytes]]:
     """Returns the text of a sentence with one space where the tokens are apart, as `# text` has it."""
     parts = [_form(tokens[0].text)]
-    for before, token in pairwise(tokens):
+    pieces = []
+    for i, (before, token) in enumerate(pairwise(tokens), start=1):
+        if not i % _AT_ONCE:
+            pieces.append("".join(parts).encode())
+            parts = []
+            yield
         parts.append(_form(token.text) if token.start == before.end else " " + _form(token.text))
-    return "".join(parts)
+    pieces.append("".join(parts).encode())
+    return pieces
 
 
 def _misc(text: str, start: int, end: int, places: Sequence[int]) -> str:

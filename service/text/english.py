@@ -5,13 +5,14 @@ difference was seen in the treebank's train or dev part, never in test.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from re import _parser  # type: ignore[attr-defined]
 
 from spacy.lang.char_classes import ALPHA, HYPHENS
 from spacy.lang.en import English
 from spacy.symbols import ORTH
-from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex
+from spacy.util import compile_infix_regex, compile_prefix_regex
 
 Match = re.Match[str]
 
@@ -41,11 +42,26 @@ def spacy_rules() -> Rules:
     return Rules(
         exceptions={chunk: tuple(piece[ORTH] for piece in pieces) for chunk, pieces in exceptions.items()},
         prefix=compile_prefix_regex(own.prefixes or ()).search,
-        suffix=compile_suffix_regex(own.suffixes or ()).search,
+        suffix=suffix_search(own.suffixes or ()),
         infixes=compile_infix_regex(own.infixes or ()).finditer,
         whole=own.token_match or re.compile("(?!)").match,
         address=own.url_match or re.compile("(?!)").match,
     )
+
+
+def suffix_search(suffixes: Sequence[str]) -> Callable[[str], Match | None]:
+    """Returns what finds the suffix of a chunk by spaCy's rules as one pattern of all of them would, in less time.
+
+    A suffix of one character can only be the last character: most of the rules need not be tried at each place.
+    """
+    widths = {suffix: _parser.parse(suffix).getwidth() for suffix in suffixes}  # at least and at most, in characters
+    longer = re.compile("|".join(f"{suffix}$" for suffix, (_, most) in widths.items() if most > 1)).search
+    last = re.compile("|".join(suffix for suffix, width in widths.items() if width == (1, 1))).match
+
+    def search(chunk: str) -> Match | None:
+        return longer(chunk) or last(chunk, len(chunk) - 1)
+
+    return search
 
 
 # "!!!", "?!", "...": one token, as are "***", "====", "<<" and quotes typed twice.
@@ -125,7 +141,7 @@ def treebank_rules() -> Rules:
     return Rules(
         exceptions=exceptions,
         prefix=compile_prefix_regex([*_PREFIXES, *(own.prefixes or ())]).search,
-        suffix=compile_suffix_regex([*_SUFFIXES, *(own.suffixes or ())]).search,
+        suffix=suffix_search([*_SUFFIXES, *(own.suffixes or ())]),
         infixes=compile_infix_regex([*_INFIXES, *kept_infixes]).finditer,
         whole=_WHOLE.match,
         address=spacy.address,

@@ -90,5 +90,19 @@ class LemmaDictionary:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads what `write` wrote."""
-        return cls(json.loads(path.read_text(encoding="utf-8")))
+        """Reads what `write` wrote. Raises OSError, ValueError."""
+        return cls.parse(path.read_bytes())
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """Reads the contents of a file that `write` wrote. Raises ValueError."""
+        found = json.loads(content)
+        if not isinstance(found, dict) or not all(isinstance(lemmas, dict) for lemmas in found.values()):
+            raise ValueError("a dictionary is a JSON object of objects: tags, form, lemma")
+        if wrong := next((tags for tags in found if tags.count(" ") != 1), None):
+            raise ValueError(f"a dictionary is by UPOS and XPOS with a space between them, not by {wrong[:40]!r}")
+        for lemmas in found.values():
+            if not all(isinstance(lemma, str) for lemma in lemmas.values()):
+                raise ValueError("the lemmas of a dictionary are strings")
+            "".join(lemmas.values()).encode()  # raises UnicodeEncodeError for a lone surrogate
+        return cls(found)

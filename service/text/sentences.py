@@ -1,13 +1,15 @@
 """Tokens to sentences: by rules on what ends one, what may follow the end, and what can start the next."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from spacy.pipeline import Sentencizer
 
+from service.slices import Sliced
 from service.text.tokenizer import Sentence, Token
 
+_AT_ONCE = 256  # tokens or sentences of a slice
 # The terminators of all scripts that spaCy knows, alone or in runs: ".", "?!", "。".
 _TERMINATORS = frozenset(Sentencizer.default_punct_chars) | {"…"}
 _CLOSING = frozenset("\"'”’»)]}") | {"''", "’’"}
@@ -18,25 +20,33 @@ _BLANK_LINE = re.compile(r"\n[^\S\n]*\n|[\v\f\x1c-\x1e\u2029]|\r[^\S\n]*\r")
 _NUMBER = re.compile(r"\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}")
 
 
-def group(text: str, tokens: Sequence[Token]) -> list[Sentence]:
+def group(text: str, tokens: Sequence[Token]) -> Sliced[list[Sentence]]:
     """Groups the tokens of a text into sentences."""
-    sentences = []
+    sentences: list[Sentence] = []
     first = 0
-    for end in _ends(text, tokens):
+    ends = yield from _ends(text, tokens)
+    for end in ends:
         members = tuple(tokens[first:end])
         sentences.append(Sentence(members[0].start, members[-1].end, members))
         first = end
+        if not len(sentences) % _AT_ONCE:
+            yield
     return sentences
 
 
-def _ends(text: str, tokens: Sequence[Token]) -> Iterator[int]:
-    """Yields the index after the last token of each sentence."""
+def _ends(text: str, tokens: Sequence[Token]) -> Sliced[list[int]]:
+    """Returns the index after the last token of each sentence."""
+    ends: list[int] = []
     first = 0
+    pause = _AT_ONCE
     terminator = None  # what ended the words of the sentence, while what closes it is looked for
     for i, (before, token) in enumerate(pairwise(tokens), start=1):
         gap = token.start - before.end
         if gap <= 1 and terminator is None and before.text.isalnum():
             continue  # the common case, and a quick one
+        if i > pause:
+            pause = i + _AT_ONCE
+            yield
         if _terminates(tokens, first, i - 1):
             terminator = before.text
         if gap > 1 and _BLANK_LINE.search(text, before.end, token.start):
@@ -49,10 +59,11 @@ def _ends(text: str, tokens: Sequence[Token]) -> Iterator[int]:
             ended = _starts(token.text, terminator, before.text, gap)
         terminator = None
         if ended:
-            yield i
+            ends.append(i)
             first = i
     if tokens:
-        yield len(tokens)
+        ends.append(len(tokens))
+    return ends
 
 
 def _terminates(tokens: Sequence[Token], first: int, i: int) -> bool:

@@ -8,15 +8,21 @@ nothing around it, so it is cut by the rules once and remembered, in a cache tha
 import re
 from functools import lru_cache
 
+from service.slices import Sliced, finish
 from service.text.english import Rules, treebank_rules
 from service.text.sentences import group
 from service.text.tokenizer import Sentence, Token
 
 _CHUNK = re.compile(r"\S+")
 _LONGEST_CHUNK = 256
-_REMEMBERED = 32
-_CACHE_SIZE = 20_000
+_MOST_AFFIXES = 32  # to be taken off each end of a chunk; in words that people write there are fewer
 _SUFFIX_WINDOW = 20
+_SLICE_CHARACTERS = 256
+_SLICE_PIECES = 64  # of a chunk that no language writes
+
+# What is remembered takes 50 MB at most, where each character of each chunk is a token.
+REMEMBERED_CHUNKS = 16_384
+LONGEST_REMEMBERED = 16  # characters
 
 _CLITIC = re.compile(r"n['’]t|['’](?:s|m|d|ll|re|ve)|`s", re.IGNORECASE)
 # These are clitics only where an exception cuts them off: "can|not", "wan|na", "do|nt".
@@ -33,27 +39,77 @@ class SpacyTokenizer:
 
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or treebank_rules()
-        self._remembered = lru_cache(_CACHE_SIZE)(self._pieces)
+        self._remembered = lru_cache(REMEMBERED_CHUNKS)(self._pieces)
 
     def sentences(self, text: str) -> list[Sentence]:
-        return group(text, self.tokens(text))
+        """Splits a text into sentences of tokens, in one go."""
+        return finish(self.split(text))
 
     def tokens(self, text: str) -> list[Token]:
-        tokens = []
+        """Splits a text into tokens alone, in one go."""
+        return finish(self.tokenize(text))
+
+    def words(self, text: str) -> Sliced[list[str]]:
+        """Returns the texts of the tokens of a text alone, in slices: half the work of `tokenize`."""
+        words: list[str] = []
+        size, pause = 0, _SLICE_CHARACTERS
+        for chunk in text.split():  # as `_CHUNK` does
+            if len(chunk) <= LONGEST_REMEMBERED:
+                words += [piece for piece, _ in self._remembered(chunk)] or (chunk,)
+            elif len(chunk) <= _LONGEST_CHUNK:
+                words += [piece for piece, _ in self._pieces(chunk)] or (chunk,)
+            else:
+                for number, mark in enumerate(_PIECE.finditer(chunk), start=1):
+                    words.append(mark.group())
+                    if not number % _SLICE_PIECES:
+                        yield
+            size += len(chunk)
+            if size > pause:
+                pause = size + _SLICE_CHARACTERS
+                yield
+        return words
+
+    def split(self, text: str) -> Sliced[list[Sentence]]:
+        """Splits a text into sentences of tokens, in slices."""
+        tokens = yield from self.tokenize(text)
+        return (yield from group(text, tokens))
+
+    def tokenize(self, text: str) -> Sliced[list[Token]]:
+        """Splits a text into tokens alone, in slices."""
+        tokens: list[Token] = []
+        pause = _SLICE_CHARACTERS
         for match in _CHUNK.finditer(text):
             chunk = match.group()
             start = match.start()
-            for piece, continues in self._remembered(chunk) if len(chunk) <= _REMEMBERED else self._pieces(chunk):
+            if start > pause:
+                pause = start + _SLICE_CHARACTERS
+                yield
+            if len(chunk) <= LONGEST_REMEMBERED:
+                pieces = self._remembered(chunk)
+            elif len(chunk) <= _LONGEST_CHUNK:
+                pieces = self._pieces(chunk)
+            else:
+                for number, mark in enumerate(_PIECE.finditer(text, start, match.end()), start=1):
+                    tokens.append(Token(mark.group(), mark.start(), mark.end()))
+                    if not number % _SLICE_PIECES:
+                        yield
+                continue
+            if not pieces:
+                tokens.append(Token(chunk, start, match.end()))
+            for piece, continues in pieces:
                 end = start + len(piece)
                 tokens.append(Token(piece, start, end, continues))
                 start = end
         return tokens
 
     def _pieces(self, chunk: str) -> tuple[Piece, ...]:
-        """Cuts a chunk into the texts of its tokens, each with whether it continues the one before it."""
-        if len(chunk) > _LONGEST_CHUNK:
-            return tuple((match.group(), False) for match in _PIECE.finditer(chunk))
+        """Cuts a chunk into the texts of its tokens, each with whether it continues the one before it.
+
+        Returns none where the chunk is one token, as most are: nothing then is remembered but the chunk.
+        """
         pieces = cut(chunk, self._rules)
+        if len(pieces) == 1:
+            return ()
         return tuple((piece, i > 0 and self._continues(pieces[i - 1], piece, chunk)) for i, piece in enumerate(pieces))
 
     def _continues(self, before: str, piece: str, chunk: str) -> bool:
@@ -74,7 +130,9 @@ def cut(chunk: str, rules: Rules) -> list[str]:
     """
     head: list[str] = []
     tail: list[str] = []
-    while chunk and chunk not in rules.exceptions and not rules.whole(chunk):
+    for _ in range(_MOST_AFFIXES):
+        if not chunk or chunk in rules.exceptions or rules.whole(chunk):
+            break
         prefix = rules.prefix(chunk)
         at = prefix.end() if prefix else 0
         if at and chunk[at:] in rules.exceptions:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from service.slices import Sliced
+
 
 class Token(NamedTuple):
     """A token and its place in the text: code points `start` to `end`, the end not included.
@@ -29,8 +31,11 @@ class Sentence:
 class Tokenizer(Protocol):
     """Splits text. Blank text has no sentences; no token is blank; the tokens' offsets never overlap and rise."""
 
-    def sentences(self, text: str) -> list[Sentence]:
-        """Splits a text into sentences of tokens."""
+    def split(self, text: str) -> Sliced[list[Sentence]]:
+        """Splits a text into sentences of tokens, in slices."""
 
-    def tokens(self, text: str) -> list[Token]:
-        """Splits a text into tokens alone, for those who need no sentences."""
+    def tokenize(self, text: str) -> Sliced[list[Token]]:
+        """Splits a text into tokens alone, in slices."""
+
+    def words(self, text: str) -> Sliced[list[str]]:
+        """Returns the texts of the tokens of a text alone, in slices."""

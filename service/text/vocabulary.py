@@ -62,6 +62,19 @@ class Vocabulary:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads what `write` wrote."""
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return cls(content["entries"], lowercase=content["lowercase"])
+        """Reads what `write` wrote. Raises OSError, ValueError."""
+        return cls.parse(path.read_bytes())
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """Reads the contents of a file that `write` wrote. Raises ValueError."""
+        found = json.loads(content)
+        if not isinstance(found, dict) or found.keys() != {"lowercase", "entries"}:
+            raise ValueError("a vocabulary is a JSON object with the members lowercase and entries, and no others")
+        entries, lowercase = found["entries"], found["lowercase"]
+        if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+            raise ValueError("the entries of a vocabulary are a list of strings")
+        if not isinstance(lowercase, bool):
+            raise ValueError("lowercase of a vocabulary is true or false")
+        "".join(entries).encode()  # raises UnicodeEncodeError for a lone surrogate, which no answer can hold
+        return cls(entries, lowercase=lowercase)

@@ -22,7 +22,7 @@ from service.annotate.source import Chunk, Position
 from tests.conftest import CACHE, ROOT, SMALL, STORE
 
 TEXTS = ["She reads it. It didn't stop!", "", "A lovely film 🙂.", "I hate this awful, dull mess."]
-SETTINGS = {"TAGWERK_MODEL_STORE": str(STORE), "TAGWERK_XLA_CACHE": CACHE.name, **SMALL}
+SETTINGS = {"TAGWERK_MODEL_STORE": str(STORE), "TAGWERK_XLA_CACHE": str(CACHE), **SMALL}
 
 
 def start(*arguments: str, stdin: object = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
@@ -122,7 +122,6 @@ def test_an_interrupted_run_goes_on_and_no_line_is_lost_or_doubled(tmp_path, how
     assert (b"the same command goes on" in said) == (how is signal.SIGINT)
     assert not output.exists()
     path.write_text("\n".join(lines))  # the same bytes, at another moment
-    os.utime(path, ns=(0, json.loads(progress.read_text())["facts"]["input"][1]))
     _, said = annotate(str(path), "--task", "tag")
     assert "goes on after line" in said
     with output.open(encoding="utf-8") as results:
@@ -171,10 +170,9 @@ def test_no_more_is_read_than_is_under_way():
         return lines[0].encode()
 
     async def test() -> None:
-        here = SimpleNamespace(settings=SimpleNamespace(max_text_characters=9))
         source = SimpleNamespace(chunks=chunks)
         written = 0
-        async for content, end in annotated(here, form, source, Position()):  # type: ignore[arg-type]
+        async for content, end in annotated(None, form, source, Position(), 9):  # type: ignore[arg-type]
             assert (content, end) == (str(written).encode(), (written + 1, written + 1)), "in order"
             written += 1
             assert read <= written + WINDOW

@@ -1,4 +1,4 @@
-"""The application in the process of its test, on a device that judges every text alike and repeats what it reads."""
+"""The application in the process of its test, on a device that gives all texts one label and all tokens one tag."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -18,15 +18,16 @@ from service.engine.local import LocalEngine
 from service.engine.padding import Array, Tensors
 from service.engine.protocol import State
 from service.metrics import Metrics
-from service.registry import ModelVersion
 from service.settings import Settings
 from service.tasks.catalog import Catalog
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import Vocabulary
+from service.version import ModelVersion
 from tests.engine.test_engines import until
 from tests.fakes import Device, version_of
 
 LABELS = ("bad", "good")
+HEADS = {"upos": ("NOUN", "VERB"), "xpos": ("NN", "VB"), "feats": ("_", "Number=Sing")}
 
 
 class Judge:
@@ -37,19 +38,35 @@ class Judge:
     def __init__(self, device: "Court") -> None:
         self._device = device
 
-    def warm_up(self, shapes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        yield from shapes
+    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
+        yield from batch_sizes
 
     def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
         self._device.wait()
         return {"probabilities": np.tile(np.array([0.25, 0.75], np.float32), (len(inputs["lengths"]), 1))}
 
 
+class Tagger(Judge):
+    """Gives each token the tag of its heads' first label."""
+
+    timed_outputs = frozenset(
+        f"{head}_{kind}" for head in HEADS for kind in ("id", "probability", "top_ids", "top_probabilities")
+    )
+
+    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
+        self._device.wait()
+        shape = inputs["word_ids"].shape  # (B, T)
+        outputs = {f"{head}_id": np.zeros(shape, np.int32) for head in HEADS}
+        outputs |= {f"{head}_probability": np.full(shape, 0.75, np.float32) for head in HEADS}
+        best = {"ids": np.array([0, 1], np.int32), "probabilities": np.array([0.75, 0.25], np.float32)}
+        return outputs | {name: np.tile(best[name.rpartition("_")[2]], (*shape, 1)) for name in further}
+
+
 class Court(Device):
     """A device whose classifiers are judges."""
 
-    def load_sequence_model(self, folder: Path, manifest: Manifest, checked: bool = False) -> Any:
-        return Judge(self)
+    def load_sequence_model(self, folder: Path, manifest: Manifest) -> Any:
+        return Tagger(self) if manifest.task == "tag" else Judge(self)
 
 
 def judge() -> ModelVersion:
@@ -61,6 +78,16 @@ def judge() -> ModelVersion:
     return replace(version, vocabularies={"words": Vocabulary(["fine"])})
 
 
+def tagger() -> ModelVersion:
+    words = TensorSpec(dtype="int32", axes=("B", "T"))
+    characters = TensorSpec(dtype="int32", axes=("B", "T", 4))
+    lengths = TensorSpec(dtype="int32", axes=("B",))
+    heads = {head: TensorSpec(dtype="float32", axes=("B", "T", len(labels))) for head, labels in HEADS.items()}
+    endpoint = Endpoint(inputs={"word_ids": words, "char_ids": characters, "lengths": lengths}, outputs=heads)
+    version = version_of("tagger", "tag", endpoints={"tag": endpoint}, labels=HEADS)
+    return replace(version, vocabularies={"words": Vocabulary(["fine"]), "characters": Vocabulary([*"abc"])})
+
+
 def repeater() -> ModelVersion:
     letters = Vocabulary([chr(97 + i) for i in range(26)])
     return replace(version_of("lm", "generate"), vocabularies={"characters": letters})
@@ -68,7 +95,8 @@ def repeater() -> ModelVersion:
 
 def made_context(device: Court | None = None, guard: Guard | None = None, **settings: Any) -> Context:
     """Returns a service whose engine is in this process, not started."""
-    made, versions = Settings(slots=2, batch_sizes=(1, 2), **settings), {v.key.name: v for v in (judge(), repeater())}
+    made = Settings(slots=2, batch_sizes=(1, 2), **settings)
+    versions = {version.key.name: version for version in (judge(), repeater(), tagger())}
     metrics, device = Metrics(), device or Court()
     engine = LocalEngine(made, list(versions.values()), lambda: device, metrics)
     catalog = Catalog(Path("nowhere"), read=lambda folder: versions[folder.parent.name])

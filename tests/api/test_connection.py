@@ -22,7 +22,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.body import Body
-from service.api.connection import PIECE_BYTES, Connection, Gathering
+from service.api.coalescing import FLUSH_BYTES, CoalescingTransport
+from service.api.connection import Connection
 from service.api.context import Context
 from service.api.disconnect import while_client_waits
 from service.api.server import Server
@@ -142,22 +143,22 @@ def test_what_is_no_http_is_refused(context, address, nonsense, route):
 
 
 @contextmanager
-def shut(context: Context) -> Iterator[None]:
-    """Has the engine refuse a small request while many are inside, so that the door is shut in the block."""
-    door = context.door
-    door.inside += 1000
-    with door.asking() as asked:
-        door.no_room(Overloaded("the queue is full", 2.5), 1, 1, asked)
+def full(context: Context) -> Iterator[None]:
+    """Has the engine reject a small request while many are admitted, so that the worker is over its limit."""
+    shedder = context.shedder
+    shedder.admitted += 1000
+    with shedder.sending() as snapshot:
+        shedder.note_rejection(Overloaded("the queue is full", 2.5), 1, 1, snapshot)
     yield
-    door.inside -= 1000
+    shedder.admitted -= 1000
 
 
-def test_a_request_before_the_door_is_refused_unread_and_the_connection_goes_on(context, address):
+def test_a_request_over_the_limit_is_refused_unread_and_the_connection_goes_on(context, address):
     body = b'{"text": "fine"}'
     asked = CLASSIFY + b"X-Request-ID: mine\r\nContent-Length: %d\r\n\r\n" % len(body)
     before = answered(context)
     with socket.create_connection(address, timeout=20) as connection, connection.makefile("rb") as answers:
-        with shut(context):
+        with full(context):
             for pieces in ([asked + body], [asked, body[:5], body[5:]], [asked + body + asked + body]):
                 for piece in pieces:
                     connection.sendall(piece)
@@ -170,19 +171,19 @@ def test_a_request_before_the_door_is_refused_unread_and_the_connection_goes_on(
             assert read(answers)[0] == 200
         connection.sendall(asked + body + asked + body)
         assert [read(answers)[0] for _ in range(2)] == [200, 200]
-        assert context.door.inside == 0
+        assert context.shedder.admitted == 0
     wait_until(
         lambda: answered(context) - before == {("/classify", "429"): 4, ("/classify", "200"): 2, ("/livez", "200"): 1}
     )
 
 
-def test_a_request_before_the_door_is_logged_and_a_span_too(context, address, monkeypatch):
+def test_a_request_over_the_limit_is_logged_and_a_span_too(context, address, monkeypatch):
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(context.ledger, "_spans", Spans(provider))
     lines = []
     monkeypatch.setattr(context.ledger._log, "note", lambda ids, *rest: lines.append((ids.trace, *rest[:3])))
-    with shut(context):
+    with full(context):
         parent = f"traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\n".encode()
         assert b" 429 " in talk(address, CLASSIFY + parent + b"Content-Length: 1\r\n\r\n")
     (span,) = exporter.get_finished_spans()
@@ -191,19 +192,19 @@ def test_a_request_before_the_door_is_logged_and_a_span_too(context, address, mo
     assert lines == [(TRACE, "POST", "/classify", 429)]
 
 
-def test_who_is_slow_to_send_takes_no_room(context, address):
+def test_a_request_that_has_not_arrived_does_not_count(context, address):
     body = b'{"text": "fine"}'
     with socket.create_connection(address, timeout=20) as connection, connection.makefile("rb") as answers:
         connection.sendall(CLASSIFY + b"Content-Length: %d\r\n\r\n" % len(body))
         connection.sendall(body[:5])
         assert b" 200 " in talk(address, b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert context.door.inside == 0
+        assert context.shedder.admitted == 0
         connection.sendall(body[5:])
         assert read(answers)[0] == 200
 
 
 def test_one_that_was_refused_and_never_arrives_is_not_waited_for(context, address):
-    with shut(context):
+    with full(context):
         answer = talk(address, CLASSIFY + b"Content-Length: 9\r\n\r\n{")
     assert answer.count(b"HTTP/1.1 ") == 1
     refused(answer, 429, "overloaded")
@@ -343,20 +344,23 @@ class Wire(asyncio.Transport):
 
     is_closing = pause_reading = resume_reading = set_protocol = lambda self: None
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 def test_what_is_said_in_one_turn_is_written_at_once_and_in_order():
     async def say() -> None:
         wire = Wire()
-        gathering = Gathering(wire)
-        gathering.write(b"head, ")
-        gathering.write(b"body")
+        transport = CoalescingTransport(wire, 30)
+        transport.write(b"head, ")
+        transport.write(b"body")
         assert wire.written == []
         await asyncio.sleep(0)
         assert wire.written == [b"head, body"]
-        gathering.write(b"x" * (PIECE_BYTES + 1))
+        transport.write(b"x" * (FLUSH_BYTES + 1))
         assert len(wire.written) == 2  # so much is not kept
-        gathering.write(b"end")
-        gathering.close()
+        transport.write(b"end")
+        transport.close()
         assert wire.written[2:] == [b"end"]
         assert wire.closed
         await asyncio.sleep(0)
@@ -396,3 +400,18 @@ def test_a_block_that_is_cancelled_by_others_than_the_client_stays_cancelled():
         assert connection.when_gone is None
 
     asyncio.run(work())
+
+
+LINES = (
+    b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("rest", [b"", b'5\r\n{"tex\r\n', b"2\r\n\n\n\r\n"], ids=["nothing", "a part", "blank lines"])
+def test_a_stream_of_lines_on_which_nothing_comes_is_answered_and_closed(address, rest):
+    answer = talk(address, LINES, b'11\r\n{"text": "fine"}\n\r\n', rest)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b'"label"') == 1
+    assert answer.count(b"urn:tagwerk:problem:request-timeout") == 1
+    assert answer.endswith(b"\r\n0\r\n\r\n")
+    refused(talk(address, LINES), 408, "request-timeout")

@@ -132,6 +132,9 @@ def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
             self.go = asyncio.Event()
             self.closed = False
 
+        def state(self) -> State:
+            return State.READY
+
         async def generate(self, wish):
             try:
                 await self.go.wait()

@@ -1,6 +1,7 @@
 """Requests with keys and without, to an application that asks for them."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import httpx
@@ -158,7 +159,17 @@ def test_the_admin_route_chooses_versions(lock, tmp_path):
             assert '"share": 0.2' in (store / "serving.json").read_text()
             check(await change("nobody", action="rollback"), 404)
             check(await change("tagger-en", action="use", version="9"), 404)
-            for wrong in ({"action": "explode"}, {"action": "canary"}, {"action": "use", "share": 0.1}):
+            assert (await change("tagger-en", action="default")).status_code == 202
+            assert json.loads((store / "serving.json").read_text())["defaults"] == {"tag": "tagger-en"}
+            (store / "tagger-en/3/words.json").unlink()
+            refused = check(await change("tagger-en", action="use", version="3"), 409)
+            assert refused.detail == "tagger-en/3 cannot serve: words.json is missing"
+            for wrong in (
+                {"action": "explode"},
+                {"action": "default", "version": "1"},
+                {"action": "canary"},
+                {"action": "use", "share": 0.1},
+            ):
                 check(await change("tagger-en", **wrong), 422)
 
     asyncio.run(test())

@@ -1,18 +1,16 @@
 """Newline-delimited JSON, from the real server."""
 
-import asyncio
 import gzip
 import json
 import select
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import httpx
-import pytest
 
-from service.api.lines import MEDIA_TYPE, split_lines
+from service.api.lines import MEDIA_TYPE
 from service.api.problem import Problem
 from tests.api.test_tag import tag
 from tests.conftest import Server
@@ -181,19 +179,3 @@ def test_a_client_that_goes_away_midway_leaves_no_work_behind(server):
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
     wait_until(lambda: metric(server.url, "tagwerk_cancelled_total") > before)
     wait_until(lambda: metric(server.url, "tagwerk_queue_entries") == 0)
-
-
-@pytest.mark.parametrize("size", [1, 3, 1000])
-def test_lines_are_split_whatever_the_chunks(size):
-    data = b"one\n\n  \ntwo\r\n" + b"x" * 30 + b"\nthree"
-
-    async def chunks() -> AsyncIterator[bytes]:
-        for start in range(0, len(data), size):
-            yield data[start : start + size]
-
-    async def collect() -> list[bytes]:
-        return [line async for line in split_lines(chunks(), 20)]
-
-    first, second, long, last = asyncio.run(collect())
-    assert (first, second.strip(), last) == (b"one", b"two", b"three")
-    assert 20 < len(long) <= 41

@@ -12,15 +12,15 @@ import pytest
 from service import errors
 from service.api.app import create_app
 from service.api.context import Context
-from service.api.problem import HTTP, INVALID_HTTP, TABLE, Problem
+from service.api.problem import HTTP, INVALID_HTTP, NO_WEBSOCKET, TABLE, Problem
 from service.api.trace import ids_of
 from service.engine.local import LocalEngine
 from service.engine.protocol import ModelState, State
 from service.metrics import Metrics
 from service.settings import Settings
+from service.slices import Sliced
 from service.tasks.catalog import Catalog
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import Token
 from service.text.vocabulary import Vocabulary
 from tests.conftest import ROOT
 from tests.fakes import Device, version_of
@@ -130,7 +130,7 @@ def test_every_error_of_the_project_has_a_status():
     for cls in tree(errors.TagwerkError):
         assert (
             cls in listed
-            or cls in (errors.ArtifactError, errors.ConfigurationError)
+            or cls in (errors.ArtifactError, errors.ConfigurationError, errors.InternalError)  # 500, as their base
             or cls.__module__ != errors.__name__
         )
     slugs = [slug for _, _, slug, _ in TABLE]
@@ -180,7 +180,8 @@ def test_a_form_that_no_answer_has_is_refused(client, path, accept):
 def test_a_timeout_that_passes_says_where_the_time_went(client):
     text = "The quick brown fox jumps over the lazy dog. " * 4000
     found = check(client.post("/tag", json={"text": text}, headers={"X-Request-Timeout-Ms": "50"}), 504)
-    assert list(found.timing_ms) == ["tokenize", "queue", "inference"]
+    stages = ["tokenize", "queue", "inference"]
+    assert list(found.timing_ms) in (stages[:1], stages), "a slow machine is not done with tokenizing by then"
     assert found.timing_ms["tokenize"] > 0
     assert f"tokenizing took {found.timing_ms['tokenize']:g} ms" in found.detail
     body = {"prompt": "a", "max_tokens": 4096}
@@ -191,7 +192,7 @@ def test_a_timeout_that_passes_says_where_the_time_went(client):
 
 def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_with_its_ids(caplog):
     class Broken(SpacyTokenizer):
-        def tokens(self, text: str) -> list[Token]:
+        def words(self, text: str) -> Sliced[list[str]]:
             raise RuntimeError("nobody thought of this")
 
     version = version_of("judge", "classify")
@@ -239,5 +240,5 @@ def test_the_documentation_lists_every_kind_of_problem_and_no_other():
     listed = {(slug, int(status), title) for slug, status, title in rows}
     assert len(listed) == len(rows)
     assert listed == {(slug, status, title) for _, status, slug, title in TABLE} | {
-        (slug, status, title) for status, (slug, title) in [*HTTP.items(), (400, INVALID_HTTP)]
+        (slug, status, title) for status, (slug, title) in [*HTTP.items(), (400, INVALID_HTTP), (400, NO_WEBSOCKET)]
     }

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from service.api.problem import Refused
 from service.api.tensors import Tensor, read, write
 from service.errors import InvalidInput
+from service.settings import Settings
+from service.slices import finish
 
 STRINGS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=5)
 VALUES = st.recursive(
@@ -28,7 +30,7 @@ INPUT = st.fixed_dictionaries(
 def test_whatever_comes_is_read_or_refused(inputs, data):
     header = json.dumps({"inputs": inputs}).encode()
     try:
-        request, tensors = read(header + data, str(len(header)))
+        request, tensors = read(header + data, str(len(header)), Settings())
     except (InvalidInput, Refused):
         return
     assert [list(tensors[given.name].array.shape) for given in request.inputs] == [
@@ -41,10 +43,11 @@ def test_what_is_written_is_read_again(strings, numbers, binary):
     texts = np.empty(len(strings), object)
     texts[:] = strings
     tensors = [Tensor("text", "BYTES", texts), Tensor("number", "FP32", np.array(numbers, np.float32))]
-    content, header_length = write({}, tensors, frozenset({"text", "number"} if binary else ()))
+    pieces, header_length = finish(write({}, tensors, frozenset({"text", "number"} if binary else ())))
+    content = b"".join(pieces)
     assert (header_length is not None) == binary
     end = len(content) if header_length is None else header_length
     body = json.dumps({"inputs": json.loads(content[:end])["outputs"]}).encode()
-    _, found = read(body + content[end:], str(len(body)))
+    _, found = read(body + content[end:], str(len(body)), Settings())
     assert found["text"].array.tolist() == strings
     assert found["number"].array.tolist() == np.array(numbers, np.float32).tolist()

@@ -1,16 +1,15 @@
 """Long inputs on the committed models: windows and pieces against the whole."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
 from service.backend.saved_model import TensorFlowBackend
-from service.engine.padding import Grid, Tensors, pad, unpad
-from service.registry import ModelVersion
+from service.engine.padding import Array, Grid, Ragged, pad, unpad
+from service.slices import finish
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging, windows
 from service.text.spacy_tokenizer import SpacyTokenizer
+from service.version import ModelVersion
 from tests.backend.test_saved_model import backend, newest  # noqa: F401 (a fixture)
 
 CLAUSES = (
@@ -27,13 +26,13 @@ def tokens_of(clauses: int) -> list[str]:
     return [token.text for token in SpacyTokenizer().tokens(text)]
 
 
-def outputs_of(version: ModelVersion, model, grid: Grid, examples: Sequence[Tensors]) -> list[Tensors]:
-    outputs = []
-    for example in examples:
-        length = grid.bucket(len(example["word_ids"]))
-        batch = pad([example], version.manifest.endpoint.inputs, (1, length))
-        outputs += unpad(model.run(batch.inputs), batch, model.timed_outputs)
-    return outputs
+def outputs_of(version: ModelVersion, model, grid: Grid, sequences: Ragged) -> dict[str, Array]:
+    found: list[dict[str, Array]] = []
+    for one in sequences.split([1] * len(sequences)):
+        batch = pad(one, version.manifest.endpoint.inputs, (1, grid.bucket(one.tokens)))
+        timed, others = unpad(model.run(batch.inputs), batch, model.timed_outputs)
+        found.append(timed | others)
+    return {name: np.concatenate([output[name] for output in found]) for name in found[0]}
 
 
 @pytest.mark.parametrize("clauses", [6, 9, 21])
@@ -42,11 +41,13 @@ def test_a_long_sentence_is_tagged_in_windows_as_it_would_be_whole(backend: Tens
     tokens = tokens_of(clauses)
     model = backend.load_sequence_model(version.folder, version.manifest)
     grid = Grid((1,), (64, 320))
-    list(model.warm_up(grid.shapes))
+    list(model.warm_up(grid.batch_sizes, grid.capacity))
 
     def tags(longest: int) -> list[Tag]:
         tagging = Tagging(version, longest)
-        return tagging.decode(len(tokens), outputs_of(version, model, grid, tagging.encode(tokens)))
+        outputs = outputs_of(version, model, grid, finish(tagging.encode([tokens])))
+        (found,) = finish(tagging.decode([len(tokens)], outputs))
+        return found
 
     whole, seen_in_windows = tags(320), tags(64)
     assert len(whole) == len(seen_in_windows) == len(tokens) > 64
@@ -63,15 +64,16 @@ def test_all_pieces_of_a_long_text_count(backend: TensorFlowBackend):  # noqa: F
     model = backend.load_sequence_model(version.folder, version.manifest)
     longest = version.manifest.length_buckets[-1]
     grid = Grid((1,), (longest,))
-    list(model.warm_up(grid.shapes))
+    list(model.warm_up(grid.batch_sizes, grid.capacity))
     sentiment = Sentiment(version, longest)
 
     def positive(tokens: list[str]) -> float:
-        examples = sentiment.encode(tokens)
-        assert len(examples) == -(-len(tokens) // longest)
-        assert sum(len(example["word_ids"]) for example in examples) == len(tokens), "a word is left out"
-        lengths = [len(example["word_ids"]) for example in examples]
-        return sentiment.decode(outputs_of(version, model, grid, examples), lengths).scores["positive"]
+        pieces = sentiment.encode(tokens)
+        assert len(pieces) == -(-len(tokens) // longest)
+        lengths = [len(piece) for piece in pieces]
+        assert sum(lengths) == len(tokens), "a word is left out"
+        outputs = outputs_of(version, model, grid, Ragged.of([{"word_ids": piece} for piece in pieces]))
+        return sentiment.decode(outputs["probabilities"], lengths).scores["positive"]
 
     filler = "it runs for ninety minutes .".split() * 40
     praise = "it is wonderful , brilliant and moving .".split() * 8

@@ -1,29 +1,34 @@
 """The committed models through the service's backend: goldens, batches, slots."""
 
+import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from service.artifact import read_goldens
+from service.artifact import Manifest, checksums, read_goldens, read_manifest
 from service.backend.device import choose_device
 from service.backend.saved_model import TensorFlowBackend, run_golden
-from service.engine.padding import Grid, pad, unpad
+from service.backend.words import WordMemory
+from service.engine.padding import full_rows
 from service.engine.protocol import Generation, ModelKey
 from service.engine.slots import Slots, Stream
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed
-from service.registry import ModelVersion, read_version
+from service.loading import load_version
 from service.tasks.lemmatization import OUTPUTS
+from service.version import ModelVersion
+from tests.batches import padded, rows_of
 from tests.conftest import STORE
 
-GRID = Grid((1, 8), (8, 16, 24, 32, 48, 64, 128))
+BATCH_SIZES = (1, 2, 8, 16, 32)
 SEQUENCE_MODELS = ["tagger-en", "sentiment-en"]
 MODELS = [*SEQUENCE_MODELS, "lm-shakespeare", "lemmas-en"]
 
 
 def newest(name: str) -> ModelVersion:
-    return read_version(max((STORE / name).iterdir(), key=lambda p: int(p.name)))
+    return load_version(max((STORE / name).iterdir(), key=lambda p: int(p.name)))
 
 
 @pytest.fixture(scope="module")
@@ -47,55 +52,105 @@ def test_goldens_come_out_of_the_saved_model_as_training_computed_them(name, com
             np.testing.assert_allclose(outputs[key], expected, rtol=1e-3, atol=1e-4, err_msg=key)
 
 
-@pytest.mark.parametrize("name", SEQUENCE_MODELS)
-def test_an_answer_does_not_depend_on_its_batch_in_any_bucket(backend, name):
-    version = newest(name)
+@pytest.fixture(scope="module", params=SEQUENCE_MODELS)
+def served(backend, request):
+    """A version, and its model with steps of the batch sizes up to its capacity."""
+    version = newest(request.param)
     model = backend.load_sequence_model(version.folder, version.manifest)
+    executables = list(model.warm_up(BATCH_SIZES, version.manifest.length_buckets[-1]))
+    assert len(executables) == len(BATCH_SIZES) + 1  # and one that reads words, or explains
+    return version, model
+
+
+def example(version: ModelVersion, length: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Returns a sequence of a few hundred words, fewer than a model remembers."""
+    inputs = version.manifest.endpoint.inputs
+    made = {"word_ids": rng.integers(1, 300, length, dtype=np.int32)}
+    if "char_ids" in inputs:
+        made["char_ids"] = (made["word_ids"][:, None] + np.arange(inputs["char_ids"].axes[2], dtype=np.int32)) % 30
+    return made
+
+
+def outputs_in(version, model, examples, rows: int) -> list[dict[str, np.ndarray]]:
     endpoint = version.manifest.endpoint
-    words = len(version.vocabularies["words"])
-    rng = np.random.default_rng(7)
+    batch = padded(examples, endpoint.inputs, (rows, max(len(one["word_ids"]) for one in examples)))
+    return rows_of(model.run(batch.inputs, frozenset(endpoint.outputs)), batch, model.timed_outputs)
 
-    def example(length: int) -> dict[str, np.ndarray]:
-        made = {"word_ids": rng.integers(1, words, length, dtype=np.int32)}
-        if "char_ids" in endpoint.inputs:
-            made["char_ids"] = rng.integers(0, 30, (length, endpoint.inputs["char_ids"].axes[2]), dtype=np.int32)
-        return made
 
-    def run(examples, shape):
-        batch = pad(examples, endpoint.inputs, shape)
-        return unpad(model.run(batch.inputs, frozenset(endpoint.outputs)), batch, model.timed_outputs)
+def test_an_answer_is_the_same_to_the_bit_in_any_row_beside_any_others_and_for_any_batch_size(served):
+    version, model = served
+    buckets, rng = version.manifest.length_buckets, np.random.default_rng(7)
+    for length in sorted({1, 2, 15, 16, 17, *buckets[::3], buckets[-1]}):
+        one = example(version, length, rng)
+        (alone,) = outputs_in(version, model, [one], 1)
+        for rows in BATCH_SIZES:
+            for row in {0, rows - 1}:
+                examples = [example(version, int(n), rng) for n in rng.integers(1, buckets[-1] + 1, rows)]
+                examples[row] = one
+                together = outputs_in(version, model, examples, rows)[row]
+                for key, values in alone.items():
+                    np.testing.assert_array_equal(together[key], values, err_msg=f"{key}, {length}, {rows} rows")
 
-    for length in GRID.lengths:
-        list(model.warm_up(Grid(GRID.batch_sizes, (length,)).shapes))
-        examples = [example(n) for n in (length, 1, length // 2, length - 1, 3)]
-        together = run(examples, (8, length))
-        for one, expected in zip(examples, together, strict=True):
-            (alone,) = run([one], (1, length))
-            for key, values in alone.items():
-                if values.dtype == np.int32:
-                    assert values.tolist() == expected[key].tolist(), key
-                else:
-                    # Log-odds are logarithms of probabilities: as close where those are near 0 or 1, but not as small.
-                    close = {"atol": 1e-4, "rtol": 1e-4} if key in ("contributions", "baseline") else {"atol": 1e-5}
-                    np.testing.assert_allclose(values, expected[key], **close, err_msg=key)
+
+def test_what_is_remembered_of_a_word_is_the_same_to_the_bit_whatever_else_was_new():
+    version, rng = newest("tagger-en"), np.random.default_rng(9)
+    loaded = tf.saved_model.load(str(version.folder / "saved_model"))  # owns the weights
+    project = loaded.signatures["project"]
+    crowd = padded([example(version, 40, rng) for _ in range(8)], version.manifest.endpoint.inputs, (8, 40)).inputs
+    memories = [WordMemory(project, version.manifest.endpoints["project"]) for _ in range(2)]
+    for row in (3, 0, 7):  # the first memory meets them in small groups, the other all at once
+        alone = {name: values[row : row + 1] for name, values in crowd.items()}
+        read = [memory.prepare(inputs)["rows"] for memory, inputs in zip(memories, (alone, crowd), strict=True)]
+        rows = read[0][0], read[1][row]
+        known = [memory.table.numpy()[places] for memory, places in zip(memories, rows, strict=True)]
+        np.testing.assert_array_equal(known[0], known[1])
+        assert known[0].any()
+
+
+def test_the_served_step_gives_what_the_whole_model_gives(served):
+    """At lengths 1, each bucket's edge, and the capacity."""
+    version, model = served
+    endpoint, rng = version.manifest.endpoint, np.random.default_rng(8)
+    whole = tf.saved_model.load(str(version.folder / "saved_model")).signatures[version.manifest.endpoint_name]
+    for length in (1, *version.manifest.length_buckets):
+        one = example(version, length, rng)
+        (output,) = outputs_in(version, model, [one], 2)
+        batch = padded([one], endpoint.inputs, (1, length))
+        expected = whole(**{name: tf.constant(values) for name, values in batch.inputs.items()})
+        for key, values in expected.items():
+            # Log-odds are logarithms of probabilities: as close where those are near 0 or 1, but not as small.
+            close = {"atol": 1e-4, "rtol": 1e-4} if key in ("contributions", "baseline") else {"atol": 1e-5}
+            np.testing.assert_allclose(output[key], values[0], **close, err_msg=f"{key} of {length}")
 
 
 def test_a_lemma_does_not_depend_on_its_batch_and_is_its_golden(backend):
     version = newest("lemmas-en")
     model = backend.load_sequence_model(version.folder, version.manifest)
     lengths = version.manifest.length_buckets
-    list(model.warm_up(Grid((1, 16), lengths).shapes))
+    list(model.warm_up((1, 2, 16, 32), lengths[-1]))
     goldens = read_goldens(version.folder)
     examples = [{"symbol_ids": np.asarray(golden.inputs["symbol_ids"], np.int32)} for golden in goldens]
-    together = pad(examples, version.manifest.endpoint.inputs, (16, lengths[-1]))
-    outputs = unpad(model.run(together.inputs, OUTPUTS), together, model.timed_outputs)
+    together = padded(examples, version.manifest.endpoint.inputs, (16, lengths[-1]))
+    outputs = rows_of(model.run(together.inputs, OUTPUTS), together, model.timed_outputs)
     for golden, example, output in zip(goldens, examples, outputs, strict=True):
-        shape = (1, Grid((1,), lengths).bucket(len(example["symbol_ids"])))
-        alone = pad([example], version.manifest.endpoint.inputs, shape)
-        (single,) = unpad(model.run(alone.inputs, OUTPUTS), alone, model.timed_outputs)
+        shape = (1, len(example["symbol_ids"]))
+        alone = padded([example], version.manifest.endpoint.inputs, shape)
+        (single,) = rows_of(model.run(alone.inputs, OUTPUTS), alone, model.timed_outputs)
         assert single.keys() == output.keys() == golden.outputs.keys()
         for name, expected in golden.outputs.items():
             assert single[name].tolist() == output[name].tolist() == expected
+    rng = np.random.default_rng(10)
+    words = [{"symbol_ids": rng.integers(2, 60, int(n), dtype=np.int32)} for n in rng.integers(1, lengths[-1] + 1, 32)]
+    spelled = [lemmas_in(version, model, words, 32)]
+    spelled.append([lemma for word in words for lemma in lemmas_in(version, model, [word], 1)])
+    spelled.append([lemma for i in range(0, 32, 2) for lemma in lemmas_in(version, model, words[i : i + 2], 2)])
+    assert spelled[0] == spelled[1] == spelled[2]
+
+
+def lemmas_in(version, model, examples, rows: int) -> list[dict[str, list[int]]]:
+    batch = padded(examples, version.manifest.endpoint.inputs, (rows, max(len(one["symbol_ids"]) for one in examples)))
+    outputs = rows_of(model.run(batch.inputs, OUTPUTS), batch, model.timed_outputs)
+    return [{name: values.tolist() for name, values in output.items()} for output in outputs]
 
 
 @pytest.mark.parametrize("name", SEQUENCE_MODELS)
@@ -104,18 +159,18 @@ def test_goldens_come_out_of_a_model_as_it_is_served(backend, name):
     version = newest(name)
     assert "project" in version.manifest.endpoints
     model = backend.load_sequence_model(version.folder, version.manifest)
-    list(model.warm_up([(1, 64)]))
+    list(model.warm_up([1], 64))
     for golden in read_goldens(version.folder):
         example = {name: np.asarray(value, np.int32) for name, value in golden.inputs.items()}
         for _ in range(2):  # words that are new, and words that are remembered
-            batch = pad([example], version.manifest.endpoint.inputs, (1, 64))
-            (output,) = unpad(model.run(batch.inputs, frozenset(golden.outputs)), batch, model.timed_outputs)
+            batch = padded([example], version.manifest.endpoint.inputs, (1, len(example["word_ids"])))
+            (output,) = rows_of(model.run(batch.inputs, frozenset(golden.outputs)), batch, model.timed_outputs)
             for key, expected in golden.outputs.items():
                 np.testing.assert_allclose(output[key], expected, rtol=1e-3, atol=1e-4, err_msg=key)
             for head in version.manifest.heads:
                 probabilities = np.asarray(golden.outputs[head])
                 assert output[f"{head}_id"].tolist() == probabilities.argmax(-1).tolist()
-                np.testing.assert_allclose(output[f"{head}_probability"], output[head].max(-1))
+                np.testing.assert_array_equal(output[f"{head}_probability"], output[head].max(-1))
 
 
 @pytest.mark.parametrize(
@@ -128,8 +183,8 @@ def test_goldens_come_out_of_a_model_as_it_is_served(backend, name):
 def test_what_nobody_asks_for_stays_on_the_device(backend, name, usual):
     version = newest(name)
     model = backend.load_sequence_model(version.folder, version.manifest)
-    list(model.warm_up([(1, 8)]))
-    inputs = pad([], version.manifest.endpoint.inputs, (1, 8)).inputs
+    list(model.warm_up([1], 8))
+    inputs = full_rows(version.manifest.endpoint.inputs, (1, 8))
     assert model.run(inputs).keys() == usual
     further = version.manifest.endpoint.outputs.keys() - usual
     for output in further:
@@ -145,20 +200,21 @@ def test_a_model_that_is_exported_whole_serves_as_well(backend):
     outputs = []
     for manifest in (version.manifest, whole):
         model = backend.load_sequence_model(version.folder, manifest)
-        list(model.warm_up([(1, 64)]))
-        outputs.append(model.run(pad([example], manifest.endpoint.inputs, (1, 64)).inputs))
+        list(model.warm_up([1], 64))
+        outputs.append(model.run(padded([example], manifest.endpoint.inputs, (1, 64)).inputs))
     length = len(example["word_ids"])
     for key, values in outputs[0].items():
         np.testing.assert_allclose(values[:, :length], outputs[1][key][:, :length], atol=1e-5, err_msg=key)
 
 
-def test_a_shape_that_is_not_on_the_grid_is_never_compiled_for_a_request(backend):
+@pytest.mark.parametrize("shape", [(2, 8), (1, 9)])
+def test_a_shape_that_no_step_takes_is_never_compiled_for_a_request(backend, shape):
     version = newest("sentiment-en")
     model = backend.load_sequence_model(version.folder, version.manifest)
-    list(model.warm_up([(1, 8)]))
+    list(model.warm_up([1], 8))
     endpoint = version.manifest.endpoint
-    with pytest.raises(DeviceFailed, match=r"\(2, 8\) is not on the grid"):
-        model.run(pad([{"word_ids": np.ones(3, np.int32)}], endpoint.inputs, (2, 8)).inputs)
+    with pytest.raises(DeviceFailed, match=r"no step was compiled that takes the shape"):
+        model.run(padded([{"word_ids": np.ones(3, np.int32)}], endpoint.inputs, shape).inputs)
 
 
 def texts(backend: TensorFlowBackend, wishes: list[Generation], slots: int = 4) -> list[list[int]]:
@@ -202,19 +258,46 @@ def test_the_text_for_a_seed_is_the_same_alone_and_in_a_full_house(backend):
     assert all(len(text) == 30 and min(text) >= 2 for text in together)
 
 
-def test_goldens_that_differ_refuse_the_model(backend, tmp_path):
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """Returns a copy of a version folder."""
     version = newest("sentiment-en")
-    folder = tmp_path / "sentiment-en" / version.key.version
-    folder.mkdir(parents=True)
-    (folder / "saved_model").symlink_to((version.folder / "saved_model").absolute())
-    lines = (version.folder / "goldens.jsonl").read_text().splitlines()
-    (folder / "goldens.jsonl").write_text(lines[0].replace("0.", "0.1", 1) + "\n")
+    return Path(shutil.copytree(version.folder, tmp_path / "sentiment-en" / version.key.version))
+
+
+def rewritten(folder: Path) -> Manifest:
+    """Returns the manifest of a folder, with the checksums that its files have now."""
+    return read_manifest(folder).model_copy(update={"files": checksums(folder)})
+
+
+def test_goldens_that_differ_refuse_the_model(backend, copied):
+    lines = (copied / "goldens.jsonl").read_text().splitlines()
+    (copied / "goldens.jsonl").write_text(lines[0].replace("0.", "0.1", 1) + "\n")
     with pytest.raises(ArtifactError, match="golden 1: probabilities is not what training computed"):
-        backend.load_sequence_model(folder, version.manifest)
-    backend.load_sequence_model(folder, version.manifest, checked=True)
-    (folder / "saved_model").unlink()
+        backend.load_sequence_model(copied, rewritten(copied))
+    (copied / "saved_model/saved_model.pb").write_bytes(b"nonsense")
     with pytest.raises(ArtifactError, match="cannot be loaded"):
-        backend.load_sequence_model(folder, version.manifest)
+        backend.load_sequence_model(copied, rewritten(copied))
+
+
+def test_files_that_changed_after_they_were_verified_are_not_loaded(backend, copied, monkeypatch):
+    manifest = load_version(copied).manifest
+    read = []
+    monkeypatch.setattr(tf.saved_model, "load", read.append)
+    for name in ("saved_model/variables/variables.index", "goldens.jsonl"):
+        whole = (copied / name).read_bytes()
+        (copied / name).write_bytes(whole[::-1])
+        with pytest.raises(ArtifactError, match=f"{name} is altered"):
+            backend.load_sequence_model(copied, manifest)
+        (copied / name).write_bytes(whole)
+    assert not read, "TensorFlow has read none of it"
+
+
+def test_a_model_that_gives_other_sizes_than_its_manifest_says_is_refused(backend, copied):
+    content = (copied / "manifest.json").read_text()
+    (copied / "manifest.json").write_text(content.replace('"B",\n            3\n', '"B",\n            4\n'))
+    with pytest.raises(ArtifactError, match="probabilities has an axis of 4 in the manifest, of 3 in the model"):
+        backend.load_sequence_model(copied, rewritten(copied))
 
 
 def test_asking_for_a_gpu_that_is_not_there_is_an_error():
@@ -231,9 +314,10 @@ def test_the_model_runs_beside_other_threads(backend):
 
     def work():
         model = backend.load_sequence_model(version.folder, version.manifest)
-        results.extend(model.warm_up([(1, 8)]))
+        list(model.warm_up([1], 8))
+        results.append(model.run(full_rows(version.manifest.endpoint.inputs, (1, 8))).keys())
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert results == [(1, 8)]
+    assert results == [{"probabilities"}]

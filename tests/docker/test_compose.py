@@ -1,6 +1,7 @@
 """The compose file, read as it stands: hardening, profiles, versions."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,9 @@ def test_the_engine_that_speaks_an_unprotected_protocol_is_on_the_inner_network_
 def test_the_gpu_is_reserved():
     devices = SERVICES["gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert devices == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu", "compute", "utility"]}]
-    assert SERVICES["gpu"]["build"]["args"] == {"EXTRA": "gpu"}
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extra = SERVICES["gpu"]["build"]["args"]["EXTRA"]
+    assert "tensorflow[and-cuda]" in " ".join(extras[extra])
 
 
 @pytest.mark.parametrize("name", BUILT)

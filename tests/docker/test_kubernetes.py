@@ -1,15 +1,21 @@
 """The manifests against the schemas of Kubernetes, which kubernetes-validate carries, and for what no schema asks."""
 
+import asyncio
+import re
 from pathlib import Path
 
+import httpx
 import kubernetes_validate
 import pytest
 import yaml
 
+from service.api.app import create_app
 from service.metrics import Metrics
 from service.settings import Settings
+from tests.api.scene import made_context
 
-FILES = sorted((Path(__file__).parents[2] / "docker" / "kubernetes").glob("*.yaml"))
+DOCKER = Path(__file__).parents[2] / "docker"
+FILES = sorted((DOCKER / "kubernetes").glob("*.yaml"))
 MANIFESTS = [manifest for file in FILES for manifest in yaml.safe_load_all(file.read_text())]
 BY_KIND = {manifest["kind"]: manifest for manifest in MANIFESTS}
 POD = BY_KIND["Deployment"]["spec"]["template"]["spec"]
@@ -30,7 +36,8 @@ def test_the_schema_is_asked():
 
 def test_a_pod_can_do_nothing_that_it_need_not():
     assert POD["securityContext"]["runAsNonRoot"] is True
-    assert POD["securityContext"]["runAsUser"] == 10001
+    user = re.search(r"^USER (\d+):\d+$", (DOCKER / "Dockerfile").read_text(), re.MULTILINE)
+    assert POD["securityContext"]["runAsUser"] == int(user[1]), "the image's own"
     assert POD["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert POD["automountServiceAccountToken"] is False
     assert CONTAINER["securityContext"] == {
@@ -41,8 +48,18 @@ def test_a_pod_can_do_nothing_that_it_need_not():
 
 
 def test_probes_ask_what_the_service_answers():
-    paths = {kind: CONTAINER[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")}
-    assert paths == {"startup": "/readyz", "readiness": "/readyz", "liveness": "/livez"}
+    """A pod whose engine starts gets no requests, and is not killed for it."""
+
+    async def answers() -> dict[str, int]:
+        app = create_app(made_context())  # whose engine has not started
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+            return {kind: (await client.get(probe["path"])).status_code for kind, probe in probes.items()}
+
+    probes = {kind: CONTAINER[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")}
+    assert asyncio.run(answers()) == {"startup": 503, "readiness": 503, "liveness": 200}
+    (port,) = CONTAINER["ports"]
+    assert {probe["port"] for probe in probes.values()} == {port["name"]}
+    assert port["containerPort"] == Settings.model_fields["port"].default
 
 
 def test_a_pod_may_drain_before_it_is_killed():

@@ -94,6 +94,14 @@ def test_the_dashboard_shows_what_one_looks_for():
     }
 
 
+def test_the_table_of_models_is_tested_with_the_rules():
+    """It was empty once, with two engines: it asked for the value that one gives."""
+    (table,) = (panel for panel in PANELS if panel["type"] == "table")
+    tests = yaml.safe_load((DOCKER / "prometheus" / "tests.yml").read_text())["tests"]
+    queries = [query["expr"] for test in tests for query in test.get("promql_expr_test", ())]
+    assert table["targets"][0]["expr"] in queries
+
+
 def test_panels_do_not_overlap_and_have_the_provisioned_source():
     cells = [
         (x, y)

@@ -14,22 +14,15 @@ import pytest
 
 from tests.conftest import STORE, start_server
 
-TINY = {"TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_LENGTH_BUCKETS": "16", "TAGWERK_SLOTS": "4"}
 SPLIT, ONE_PROCESS = {"TAGWERK_WORKERS": "1"}, {"TAGWERK_WORKERS": "0"}
 BOTH_KINDS = pytest.mark.parametrize("processes", [SPLIT, ONE_PROCESS], ids=["split", "one process"])
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
 
 
 @BOTH_KINDS
-def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tmp_path, processes):
-    with start_server(tmp_path / "log", **TINY, **processes) as server:
-        while True:
-            try:
-                assert httpx.get(f"{server.url}/livez").status_code == 200
-                break
-            except httpx.TransportError:
-                assert server.process.poll() is None, server.log.read_text()
-                time.sleep(0.05)
+def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tmp_path, processes):
+    with start_server(tmp_path / "log", **processes, TAGWERK_MODEL_STORE=str(tagger_store)) as server:
+        assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
         ready = httpx.get(f"{server.url}/readyz")
         assert (ready.status_code, ready.json()["status"]) == (503, "starting")
         early = httpx.post(f"{server.url}/tag", json=SENTENCE)
@@ -39,7 +32,7 @@ def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tmp_path, proces
         assert server.stop() == 0
         log = server.log.read_text()
         assert "Traceback" not in log
-        assert re.search(r"tagger-en/\d+: 2 executables, [\d.]+ s, \d+ MB, \d+% padding", log), "what it costs"
+        assert re.search(r"tagger-en/\d+: 3 executables, at most \d+% padding, [\d.]+ s, \d+ MB", log), "what it costs"
         assert re.search(r"ready on CPU: .*tagger-en/\d+; [\d.]+ s, \d+ MB in all", log), "what it serves"
         assert "POST /tag 200" in log
 
@@ -79,17 +72,18 @@ def test_sigterm_loses_no_request_that_is_in_flight(tmp_path, processes):
                 group.create_task(talk())
             for _ in range(3):
                 group.create_task(generate())
-            await asyncio.sleep(1.0)
-            stop()
-            await asyncio.sleep(0.2)
             async with httpx.AsyncClient(base_url=url) as probe:
-                ready = await probe.get("/readyz")
+                while answered < 50:
+                    assert (await probe.get("/readyz")).status_code == 200
+                stop()
+                while (ready := await probe.get("/readyz")).status_code == 200:
+                    pass
                 assert (ready.status_code, ready.json()["status"]) == (503, "draining")
                 assert ready.headers["connection"] == "close"
             stopping.set()
         return answered, lost
 
-    with start_server(tmp_path / "log", **TINY, **processes, TAGWERK_DRAIN_DELAY_SECONDS="1.0") as server:
+    with start_server(tmp_path / "log", **processes, TAGWERK_DRAIN_DELAY_SECONDS="2.0") as server:
         server.wait_until_ready()
         answered, lost = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
         assert server.process.wait(60) == 0
@@ -115,7 +109,7 @@ def test_texts_that_outlast_the_drain_are_cut_and_say_so(tmp_path, processes):
                     text += chunk
             return text, (await whole).json()
 
-    with start_server(tmp_path / "log", **TINY, **processes, **patience) as server:
+    with start_server(tmp_path / "log", **processes, **patience) as server:
         server.wait_until_ready()
         streamed, whole = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
         assert server.process.wait(60) == 0
@@ -131,13 +125,13 @@ def test_a_second_start_reads_the_executables_of_the_first(tmp_path):
     cache = tmp_path / "cache"
     kept, answers = [], []
     for number, sizes in enumerate(["1,8", "1,8", "8"]):
-        settings = TINY | {"TAGWERK_BATCH_SIZES": sizes, "TAGWERK_XLA_CACHE": str(cache)}
+        settings = {"TAGWERK_BATCH_SIZES": sizes, "TAGWERK_XLA_CACHE": str(cache)}
         with start_server(tmp_path / f"log{number}", **settings) as server:
             server.wait_until_ready()
             answers.append(httpx.post(f"{server.url}/tag", json=SENTENCE).json())
             assert server.stop() == 0
         kept.append({p: p.stat().st_mtime_ns for p in cache.rglob("*.pb")})
-    assert len(kept[0]) >= 2 + 2 + 4 + 3 + 4, "batches of two models, generation, words that are read, lemmas"
+    assert len(kept[0]) >= 2 + 2 + 4 + 1 + 2, "batches of two models, generation, words that are read, lemmas"
     assert kept[0] == kept[1], "something was compiled again"
     assert kept[0] == kept[2], "something was compiled again since there was less before it"
     assert answers[0] == answers[1]
@@ -145,8 +139,6 @@ def test_a_second_start_reads_the_executables_of_the_first(tmp_path):
 
 def test_sigterm_while_it_compiles_ends_it(tmp_path):
     with start_server(tmp_path / "log") as server:
-        while "listening at" not in server.log.read_text():
-            time.sleep(0.05)
         assert server.stop() == 0
 
 
@@ -163,7 +155,7 @@ def test_broken_models_are_refused_with_the_reason_and_the_others_serve(store, t
     golden["outputs"]["probabilities"].reverse()
     (judge / "goldens.jsonl").write_text(json.dumps(golden) + "\n")
     rewrite_checksums(judge)
-    with start_server(tmp_path / "log", **TINY, TAGWERK_MODEL_STORE=str(store)) as server:
+    with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
         models = {m["name"]: m for m in httpx.get(f"{server.url}/readyz").json()["models"]}
         assert models["lm-shakespeare"]["state"] == "ready"
@@ -183,15 +175,15 @@ def rewrite_checksums(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest | {"files": checksums(folder)}))
 
 
-def test_a_queue_that_is_full_answers_429_and_says_when_to_come_again(tmp_path):
-    limits = {"TAGWERK_MAX_ITEMS": "32", "TAGWERK_MAX_QUEUE_ENTRIES": "32"}
+def test_a_queue_that_is_full_answers_429_and_says_when_to_come_again(tagger_store, tmp_path):
+    limits = {"TAGWERK_MAX_ITEMS": "32", "TAGWERK_MAX_QUEUE_ENTRIES": "32", "TAGWERK_MODEL_STORE": str(tagger_store)}
 
     async def flood(url: str) -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             body = {"text": [SENTENCE["text"]] * 32}
             return await asyncio.gather(*(client.post("/tag", json=body) for _ in range(40)))
 
-    with start_server(tmp_path / "log", **TINY, **limits) as server:
+    with start_server(tmp_path / "log", **limits) as server:
         server.wait_until_ready()
         responses = asyncio.run(flood(server.url))
         statuses = {response.status_code for response in responses}
@@ -211,10 +203,7 @@ def test_a_queue_that_is_full_answers_429_and_says_when_to_come_again(tmp_path):
 
 
 def test_a_gpu_that_is_asked_for_and_missing_ends_it_with_the_reason(tmp_path):
-    tf = pytest.importorskip("tensorflow")
-    if tf.config.list_physical_devices("GPU"):
-        pytest.skip("there is a GPU")
-    with start_server(tmp_path / "log", TAGWERK_DEVICE="gpu") as server:
+    with start_server(tmp_path / "log", TAGWERK_DEVICE="gpu", CUDA_VISIBLE_DEVICES="") as server:
         assert server.process.wait(120) == 1
         assert "TAGWERK_DEVICE=gpu, but TensorFlow sees no GPU" in server.log.read_text()
 
@@ -248,8 +237,8 @@ def test_a_client_that_goes_away_frees_its_slot(server):
     assert metric(server.url, 'tagwerk_requests_total{route="/generate",status="499"}') >= 1
 
 
-def wait_until(condition, seconds: float = 30) -> None:
+def wait_until(condition, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "never came true"
-        time.sleep(0.01)
+        time.sleep(0.02)

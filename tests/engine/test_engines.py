@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 
 from service.engine.local import LocalEngine
+from service.engine.padding import Ragged
 from service.engine.pool import EnginePool
-from service.engine.protocol import Engine, Generation, Inference, ModelKey, State
+from service.engine.protocol import Engine, Generation, Inference, ModelKey, Outcome, State
 from service.engine.remote import RemoteEngine
 from service.engine.server import EngineServer
-from service.engine.sharing import SharingEngine
 from service.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -72,19 +72,13 @@ async def remote_engine(device: Device, settings: Settings = SETTINGS) -> AsyncI
 
 
 @asynccontextmanager
-async def sharing_engine(device: Device, settings: Settings = SETTINGS) -> AsyncIterator[SharingEngine]:
-    async with local_engine(device, settings) as behind:
-        yield SharingEngine(behind)
-
-
-@asynccontextmanager
 async def pooled_engine(device: Device, settings: Settings = SETTINGS) -> AsyncIterator[EnginePool]:
     """A pool of one that serves and one that is not there."""
     async with local_engine(device, settings) as behind:
         yield EnginePool([RemoteEngine("/nowhere"), behind])
 
 
-@pytest.fixture(params=[local_engine, remote_engine, sharing_engine, pooled_engine])
+@pytest.fixture(params=[local_engine, remote_engine, pooled_engine])
 def engine(request: pytest.FixtureRequest):
     return request.param
 
@@ -92,7 +86,14 @@ def engine(request: pytest.FixtureRequest):
 def request(
     *rows: list[int], seconds: float = 60.0, model: ModelKey = TAGGER, further: frozenset[str] = frozenset()
 ) -> Inference:
-    return Inference(model, [{"ids": np.array(row, np.int32)} for row in rows], time.monotonic() + seconds, further)
+    sequences = Ragged.of([{"ids": np.array(row, np.int32)} for row in rows])
+    return Inference(model, sequences, time.monotonic() + seconds, further)
+
+
+def rows_of(request: Inference, outcome: Outcome, name: str = "ids") -> list[list[int]]:
+    """Returns an output with a time axis, of each sequence of a request."""
+    ends = np.cumsum(request.sequences.lengths)[:-1]
+    return [row.tolist() for row in np.split(outcome.outputs[name], ends)]
 
 
 def prompt(*ids: int, max_tokens: int = 3, seconds: float = 60.0, logprobs: bool = False) -> Generation:
@@ -128,8 +129,8 @@ def test_each_request_gets_its_own_answers_in_order(engine):
             for rows in wanted[2:]:
                 outcomes.append(await made.infer(request(*rows)))
             for rows, outcome in zip(wanted, outcomes, strict=True):
-                assert [output["ids"].tolist() for output in outcome.outputs] == rows
-                assert [int(output["sum"]) for output in outcome.outputs] == [sum(row) for row in rows]
+                assert rows_of(request(*rows), outcome) == rows
+                assert outcome.outputs["sum"].tolist() == [sum(row) for row in rows]
 
     run(test())
 
@@ -138,7 +139,7 @@ def test_what_a_request_leaves_behind_needs_no_search_for_garbage(engine):
     async def test():
         async with engine(Device()) as made:
             wish = request([7])
-            sent = weakref.ref(wish.examples[0]["ids"])
+            sent = weakref.ref(wish.sequences.values["ids"])
             gc.disable()
             try:
                 await made.infer(wish)
@@ -160,8 +161,8 @@ def test_requests_that_wait_together_share_a_batch(engine):
             await asyncio.sleep(0)
             device.go.set()
             outcomes = await asyncio.gather(held, *waiting)
-            assert [int(outcome.outputs[0]["sum"]) for outcome in outcomes] == [99, 0, 1, 2, 3]
-            assert device.shapes[-1] == (4, 4)
+            assert [int(outcome.outputs["sum"][0]) for outcome in outcomes] == [99, 0, 1, 2, 3]
+            assert device.shapes[-1] == (4, 1)
             assert [outcome.batch_size for outcome in outcomes] == [1, 4, 4, 4, 4]
 
     run(test())
@@ -176,8 +177,8 @@ def test_further_outputs_come_to_those_who_ask_for_them_alone(engine):
             asks = asyncio.create_task(made.infer(request([3], further=frozenset({"twice", "thrice"}))))
             await asyncio.sleep(0)
             device.go.set()
-            assert [sorted(output) for output in (await plain).outputs] == [["ids", "sum"]] * 2
-            (output,) = (await asks).outputs
+            assert sorted((await plain).outputs) == ["ids", "sum"]
+            output = (await asks).outputs
             assert sorted(output) == ["ids", "sum", "twice"], "what the model does not have is not there"
             assert output["twice"].tolist() == [6]
             await held
@@ -199,9 +200,9 @@ def test_a_client_that_goes_while_it_waits_frees_its_place_and_harms_nobody(engi
             goes.cancel()
             await asyncio.gather(goes, return_exceptions=True)
             device.go.set()
-            assert int((await stays).outputs[0]["sum"]) == 1
+            assert int((await stays).outputs["sum"][0]) == 1
             await held
-            assert device.shapes[-1] == (1, 4), "the one that went away was run"
+            assert device.shapes[-1] == (1, 1), "the one that went away was run"
 
     run(test())
 
@@ -214,7 +215,7 @@ def test_a_client_that_goes_while_its_batch_runs_harms_nobody(engine):
             held.cancel()
             await asyncio.gather(held, return_exceptions=True)
             device.go.set()
-            assert int((await made.infer(request([5]))).outputs[0]["sum"]) == 5
+            assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
 
     run(test())
 
@@ -278,7 +279,7 @@ def test_a_failed_batch_fails_its_requests_and_the_next_ones_are_answered(engine
             with pytest.raises(DeviceFailed, match="on fire"):
                 await made.infer(request([1], [2] * 8))
             device.failure = None
-            assert int((await made.infer(request([5]))).outputs[0]["sum"]) == 5
+            assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
 
     run(test())
 
@@ -294,7 +295,7 @@ def test_texts_are_generated_side_by_side_and_beside_batches(engine):
             assert texts[0] == [7, 8, 9, 10, 11]
             assert texts[1] == [11, 12, 13, 14, 15]
             assert texts[2] == [21, 22, 23, 24, 25]
-            assert int(texts[3].outputs[0]["sum"]) == 7
+            assert int(texts[3].outputs["sum"][0]) == 7
 
     run(test())
 
@@ -359,6 +360,30 @@ def test_a_text_whose_deadline_passes_in_the_queue_says_so(engine):
     run(test())
 
 
+def test_texts_that_leave_the_queue_make_room_at_once(engine):
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            device.go.clear()  # nobody is seated any more
+            held = asyncio.create_task(made.infer(request([99])))
+            await until(device.busy.is_set)
+            for seconds in (60.0, 0.02):  # the first ones are cancelled, the next ones expire
+                waiting = [asyncio.create_task(anext(made.generate(prompt(1, seconds=seconds)))) for _ in range(256)]
+                await asyncio.sleep(0.01)
+                for task in waiting if seconds == 60.0 else ():
+                    task.cancel()
+                errors = await asyncio.gather(*waiting, return_exceptions=True)
+                wanted = asyncio.CancelledError if seconds == 60.0 else DeadlineExceeded
+                assert {type(error) for error in errors} == {wanted}
+            last = asyncio.create_task(anext(made.generate(prompt(5))))
+            await asyncio.sleep(0.01)
+            device.go.set()
+            assert (await last).id == 6
+            await held
+
+    run(test())
+
+
 def test_closing_a_text_frees_its_slot(engine):
     async def test():
         device = Device()
@@ -402,7 +427,7 @@ def test_closing_answers_what_was_admitted_and_refuses_what_comes_after():
             with pytest.raises(EngineUnavailable):
                 await made.infer(request([4]))
             device.go.set()
-            assert int((await waiting).outputs[0]["sum"]) == 3
+            assert int((await waiting).outputs["sum"][0]) == 3
             await held
             await closing
             assert made.state() is State.STOPPED
@@ -450,7 +475,7 @@ def test_a_queue_delay_lets_a_batch_fill(engine):
                 tasks.append(asyncio.create_task(made.infer(request([i]))))
                 await asyncio.sleep(0.005)
             await asyncio.gather(*tasks)
-            assert device.shapes == [(4, 4)]
+            assert device.shapes == [(4, 1)]
 
     run(test())
 
@@ -474,7 +499,7 @@ def test_an_engine_that_goes_away_fails_what_is_under_way_at_once_and_is_found_a
                 waiting = asyncio.create_task(anext(text))
                 await asyncio.sleep(0.01)
                 listening.close()
-                for connection in list(server._running):
+                for connection in list(server._peers):
                     connection._transport.abort()
                 for task in (held, waiting):
                     with pytest.raises(EngineUnavailable, match="went away"):
@@ -483,7 +508,7 @@ def test_an_engine_that_goes_away_fails_what_is_under_way_at_once_and_is_found_a
                 device.go.set()
                 again = await server.listen(open_engine_socket(address))
                 await until(lambda: made.state() is State.READY)
-                assert int((await made.infer(request([5]))).outputs[0]["sum"]) == 5
+                assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
                 assert changes == [State.READY, State.STARTING, State.READY]
                 again.close()
             await made.close()
@@ -505,14 +530,14 @@ def test_a_worker_that_goes_away_takes_its_requests_with_it():
                 held = await hold(device, stays)
                 lost = asyncio.create_task(goes.infer(request([2], [3])))
                 kept = asyncio.create_task(stays.infer(request([4])))
-                await until(lambda: sum(map(len, server._running.values())) == 3)
+                await until(lambda: sum(len(peer.jobs) for peer in server._peers.values()) == 3)
                 await goes.close()
-                await until(lambda: len(server._running) == 1)
+                await until(lambda: len(server._peers) == 1)
                 await asyncio.sleep(0)
                 device.go.set()
-                assert int((await kept).outputs[0]["sum"]) == 4
+                assert int((await kept).outputs["sum"][0]) == 4
                 await held
-                assert device.shapes[-1] == (1, 4), "a request of the worker that went away was run"
+                assert device.shapes[-1] == (1, 1), "a request of the worker that went away was run"
                 lost.cancel()
                 await stays.close()
                 listening.close()

@@ -4,8 +4,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import errors
-from service.engine.messages import Cancel, Done, Infer, Token, Unframer, error_of, failed, frame, pack, unpack
+from service.engine.link import infer_message, outcomes_of
+from service.engine.messages import (
+    Cancel,
+    Done,
+    Token,
+    Unframer,
+    column,
+    error_of,
+    failed,
+    frame,
+    pack,
+    unpack,
+    whole_numbers,
+)
 from service.engine.protocol import Sampled
+from service.engine.server import requests_of
+from tests.engine.test_engines import TAGGER, request
 
 
 def test_arrays_come_out_as_they_went_in():
@@ -22,13 +37,44 @@ def test_arrays_come_out_as_they_went_in():
 
 
 MESSAGES = [
-    Infer(1, "tagger", "1", [pack({"ids": np.arange(5, dtype=np.int32)})], 2.5),
-    Infer(3, "tagger", "1", [pack({"ids": np.arange(5, dtype=np.int32)})], 2.5, ("upos", "xpos")),
+    infer_message([(1, request([0, 1, 2, 3, 4]))]),
+    infer_message([(3, request([0], [1, 2], further=frozenset({"upos", "xpos"}))), (2**40, request([7] * 50))]),
     Cancel(7),
     Token(2, Sampled(40)),
     Token(2, Sampled(40, -0.5, ((40, -0.5), (41, -1.5)))),
-    Done(1, [pack({"ids": np.arange(5, dtype=np.int32)})], 0.1, 0.2, 16),
+    Done(
+        ids=column([1, 2**40], np.int64),
+        counts=column([1, 2], np.int64),
+        tokens=column([5, 2], np.int64),
+        timed=pack({"ids": np.arange(7, dtype=np.int32)}),
+        others=pack({"sum": np.arange(3)}),
+        queue_seconds=column([0.1, 0.2], np.float64),
+        inference_seconds=column([0.3, 0.4], np.float64),
+        batch_sizes=column([16, 2], np.int64),
+    ),
 ]
+
+
+def test_requests_come_out_of_their_columns_as_they_went_in():
+    asked = [(1, request([5], [6, 7])), (2**40, request([8, 9, 10], seconds=2.0))]
+    message = infer_message(asked)
+    requests = requests_of(message, 2)
+    assert whole_numbers(message.ids) == [1, 2**40]
+    assert (requests.model, list(requests.counts)) == (TAGGER, [2, 1])
+    for (_, inference), one in zip(asked, requests.each(), strict=True):
+        assert one.sequences.lengths.tolist() == inference.sequences.lengths.tolist()
+        assert one.sequences.values["ids"].tolist() == inference.sequences.values["ids"].tolist()
+        assert one.deadlines[0] == pytest.approx(inference.deadline, abs=0.5)
+
+
+def test_outcomes_come_out_of_their_columns_as_they_went_in():
+    (first, one), (second, other) = outcomes_of(MESSAGES[-1])
+    assert (first, second) == (1, 2**40)
+    assert one.outputs["ids"].tolist() == [0, 1, 2, 3, 4]
+    assert other.outputs["ids"].tolist() == [5, 6]
+    assert (one.outputs["sum"].tolist(), other.outputs["sum"].tolist()) == ([0], [1, 2])
+    assert (one.queue_seconds, one.inference_seconds, one.batch_size) == (0.1, 0.3, 16)
+    assert (other.queue_seconds, other.inference_seconds, other.batch_size) == (0.2, 0.4, 2)
 
 
 @given(st.lists(st.lists(st.sampled_from(MESSAGES), min_size=1)), st.integers(1, 50))

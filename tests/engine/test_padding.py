@@ -1,8 +1,12 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.artifact import TensorSpec
-from service.engine.padding import Grid, pad, unpad
+from service.engine.padding import Grid, Ragged, full_rows, joined, pad, unpad
 
 SPECS = {
     "ids": TensorSpec(dtype="int32", axes=("B", "T")),
@@ -28,7 +32,7 @@ def test_rows_are_rounded_up_to_the_grid_and_stop_at_its_largest():
 
 
 def test_rows_are_padded_on_the_right_and_fillers_have_length_one():
-    batch = pad([example(2), example(4)], SPECS, (3, 5))
+    batch = pad(Ragged.of([example(2), example(4)]), SPECS, (3, 5))
     assert batch.inputs["ids"].tolist() == [[1, 2, 0, 0, 0], [1, 2, 3, 4, 0], [0, 0, 0, 0, 0]]
     assert batch.inputs["characters"].shape == (3, 5, 3)
     assert batch.inputs["characters"][1, :, 0].tolist() == [4, 4, 4, 4, 0]
@@ -37,12 +41,35 @@ def test_rows_are_padded_on_the_right_and_fillers_have_length_one():
 
 
 def test_outputs_are_cut_to_the_rows_and_lengths_that_are_real():
-    batch = pad([example(2), example(4)], SPECS, (3, 5))
+    batch = pad(Ragged.of([example(2), example(4)]), SPECS, (3, 5))
     outputs = {"tags": np.arange(15).reshape(3, 5), "scores": np.arange(6).reshape(3, 2)}
-    first, second = unpad(outputs, batch, frozenset({"tags"}))
-    assert first["tags"].tolist() == [0, 1]
-    assert second["tags"].tolist() == [5, 6, 7, 8]
-    assert second["scores"].tolist() == [2, 3]
+    timed, others = unpad(outputs, batch, frozenset({"tags"}))
+    assert timed["tags"].tolist() == [0, 1, 5, 6, 7, 8]
+    assert others["scores"].tolist() == [[0, 1], [2, 3]]
+
+
+def test_an_output_may_have_more_time_than_the_batch():
+    batch = pad(Ragged.of([example(2), example(4)]), SPECS, (3, 4))
+    timed, _ = unpad({"tags": np.arange(30).reshape(3, 10)}, batch, frozenset({"tags"}))
+    assert timed["tags"].tolist() == [0, 1, 10, 11, 12, 13]
+
+
+def test_full_rows_have_no_padding():
+    inputs = full_rows(SPECS, (2, 5))
+    assert inputs["lengths"].tolist() == [5, 5]
+    assert (inputs["ids"].shape, inputs["characters"].shape) == ((2, 5), (2, 5, 3))
+
+
+@given(st.lists(st.integers(1, 6), min_size=1), st.data())
+def test_what_is_split_and_joined_is_the_whole(lengths, data):
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(lengths)), max_size=5)) | {len(lengths)})
+    counts = [end - start for start, end in pairwise([0, *cuts])]
+    whole = Ragged.of([example(length) for length in lengths])
+    parts = list(whole.split(counts))
+    assert [len(part) for part in parts] == counts
+    assert sum(part.tokens for part in parts) == whole.tokens == sum(lengths)
+    for name, values in joined(parts).values.items():
+        np.testing.assert_array_equal(values, whole.values[name])
 
 
 def test_expected_padding_is_that_of_the_rows_of_a_corpus():
@@ -52,9 +79,3 @@ def test_expected_padding_is_that_of_the_rows_of_a_corpus():
     assert grid.expected_padding({2: 2, 5: 1}) == 1 - 9 / 18
     assert grid.expected_padding({25: 1, 5: 1}) == 1 - 15 / 20, "a longer one runs in windows"
     assert grid.expected_padding({}) == 0
-
-
-def test_a_coarse_grid_holds_whatever_all_of_it_holds():
-    assert Grid((1, 4, 16), (4, 8, 12, 16, 20, 24)).coarse == Grid((16,), (8, 24))
-    assert Grid((1, 4), (4, 8, 12)).coarse == Grid((4,), (12,))
-    assert Grid((1,), (4,)).coarse == Grid((1,), (4,))

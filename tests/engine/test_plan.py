@@ -1,3 +1,6 @@
+from itertools import product
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,8 +13,8 @@ GRID = Grid((1, 4, 16), (8, 16, 32))
 def times(fixed: float = 0.0, cell: float = 1.0) -> StepTimes:
     """A device whose step costs something fixed, and something for each cell."""
     made = StepTimes()
-    for rows, length in GRID.shapes:
-        made.measured((rows, length), fixed + cell * rows * length)
+    for rows in GRID.batch_sizes:
+        made.fit(rows, {length: fixed + cell * rows * length for length in GRID.lengths})
     return made
 
 
@@ -49,6 +52,38 @@ def test_in_a_crowd_shorter_entries_take_rows_that_are_left_and_no_others():
 
 def test_longer_entries_are_never_taken_in():
     assert plan(times(fixed=1000), 8, t8=1, t32=9) == (1, {8: 1})
+
+
+def test_a_step_of_any_length_is_on_the_line_through_the_shortest_and_the_longest():
+    seconds = StepTimes()
+    seconds.fit(4, {8: 3.0, 32: 9.0})
+    assert [seconds[4, length] for length in (1, 8, 20, 32)] == [1.25, 3.0, 6.0, 9.0]
+    seconds.fit(1, {8: 2.0})
+    assert [seconds[1, length] for length in (4, 8, 32)] == [1.0, 2.0, 8.0]
+
+
+@pytest.mark.parametrize("longest", [0.5, 1.0, 100.0])
+def test_no_measurement_makes_a_step_cost_less_than_a_shorter_one_or_nothing(longest):
+    seconds = StepTimes()
+    seconds.fit(1, {8: 1.0, 32: longest})
+    costs = [seconds[1, length] for length in range(1, 64)]
+    assert costs == sorted(costs)
+    assert costs[0] > 0
+
+
+def test_what_a_batch_took_moves_the_steps_of_its_size_and_no_others():
+    seconds = times(fixed=100)
+    before = {shape: seconds[shape] for shape in product(GRID.batch_sizes, GRID.lengths)}
+    for _ in range(200):
+        seconds.measured((4, 10), 1.5 * seconds_of(before, 4, 10))
+    for (rows, length), known in before.items():
+        assert seconds[rows, length] == pytest.approx(1.5 * known if rows == 4 else known, rel=1e-3)
+
+
+def seconds_of(known: dict[tuple[int, int], float], rows: int, length: int) -> float:
+    """Returns what lies on the line between two lengths that are known."""
+    short, long = known[rows, 8], known[rows, 16]
+    return short + (long - short) * (length - 8) / 8
 
 
 def test_one_slow_step_does_not_upset_what_is_known():

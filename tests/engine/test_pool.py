@@ -35,8 +35,8 @@ def test_each_request_goes_to_the_engine_that_has_least_to_do():
             for device in devices:
                 device.go.set()
             outcomes = await asyncio.gather(*tasks)
-            assert [outcome.outputs[0]["ids"].tolist() for outcome in outcomes] == rows
-            assert [device.shapes for device in devices] == [[(1, 8)], [(1, 4), (2, 4)], [(1, 4)]]
+            assert [outcome.outputs["ids"].tolist() for outcome in outcomes] == rows
+            assert [device.shapes for device in devices] == [[(1, 8)], [(1, 2), (2, 1)], [(1, 3)]]
 
     run(test())
 
@@ -65,7 +65,7 @@ def test_a_request_whose_engine_dies_is_answered_by_another():
             waiting = asyncio.create_task(made.infer(request([1, 2])))
             await until(devices[0].busy.is_set)
             made._engines[0]._links[0].connection._transport.abort()
-            assert int((await waiting).outputs[0]["sum"]) == 3
+            assert int((await waiting).outputs["sum"][0]) == 3
             devices[0].go.set()
 
     run(test())
@@ -90,7 +90,7 @@ def test_the_pool_is_ready_as_long_as_an_engine_is():
             assert isinstance(first, LocalEngine)
             await first.close()
             assert (first.state(), made.state()) == (State.STOPPED, State.READY)
-            assert int((await made.infer(request([1]))).outputs[0]["sum"]) == 1
+            assert int((await made.infer(request([1]))).outputs["sum"][0]) == 1
             await second.close()
             assert made.state() is State.STOPPED
             with pytest.raises(EngineUnavailable):
@@ -105,6 +105,40 @@ def test_a_model_is_as_ready_as_in_its_best_engine():
         broken.broken = {"tagger"}
         async with pool(broken, Device()) as made:
             assert made.models() == [ModelState(TAGGER, State.READY), ModelState(LM, State.READY)]
-            assert int((await made.infer(request([1]))).outputs[0]["sum"]) == 1
+            assert int((await made.infer(request([1]))).outputs["sum"][0]) == 1
+
+    run(test())
+
+
+class Unavailable:
+    """An engine that says that it is ready, and takes nothing."""
+
+    def __init__(self) -> None:
+        self.tried = 0
+
+    def state(self) -> State:
+        return State.READY
+
+    def models(self) -> list[ModelState]:
+        return [ModelState(TAGGER, State.READY), ModelState(LM, State.READY)]
+
+    async def infer(self, request: object) -> None:
+        self.tried += 1
+        assert self.tried == 1
+        raise EngineUnavailable("gone")
+
+    async def generate(self, request: object) -> AsyncIterator[None]:
+        await self.infer(request)
+        yield
+
+
+@pytest.mark.parametrize("kind", ["infer", "generate"])
+def test_each_engine_is_tried_once_whatever_it_says_of_itself(kind):
+    async def test():
+        engines = [Unavailable(), Unavailable(), Unavailable()]
+        made = EnginePool(engines)
+        with pytest.raises(EngineUnavailable, match="none of 3 engines"):
+            await (made.infer(request([1])) if kind == "infer" else anext(made.generate(prompt(1))))
+        assert [engine.tried for engine in engines] == [1, 1, 1]
 
     run(test())

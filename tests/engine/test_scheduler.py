@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.padding import Grid
+from service.engine.padding import Grid, Ragged
 from service.engine.plan import StepTimes
-from service.engine.protocol import Inference, ModelKey
+from service.engine.protocol import Inference, ModelKey, Requests
 from service.engine.queue import Job
 from service.engine.scheduler import Batch, Scheduler
-from service.errors import ModelNotFound, Overloaded
+from service.errors import ModelNotFound, Overloaded, TagwerkError
 from tests.fakes import Clock
 
 TAGGER, JUDGE = ModelKey("tagger", "1"), ModelKey("judge", "1")
@@ -19,14 +19,18 @@ def scheduler(clock: Clock, max_entries: int = 100, max_tokens: int = 1000) -> S
     made = Scheduler(clock, max_entries, max_tokens)
     for model in (TAGGER, JUDGE):
         step_times = StepTimes()
-        for rows, length in GRID.shapes:
-            step_times.measured((rows, length), 1.0 + 0.001 * rows * length)
+        for rows in GRID.batch_sizes:
+            step_times.fit(rows, {length: 1.0 + 0.001 * rows * length for length in GRID.lengths})
         made.add_model(model, GRID, step_times)
     return made
 
 
 def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, deadline: float = 1e9) -> Job:
-    return to.admit(Inference(model, [{"ids": np.zeros(n, np.int32)} for n in lengths], deadline))
+    sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
+    (admitted,) = to.admit(Requests.of(Inference(model, sequences, deadline)))
+    if isinstance(admitted, TagwerkError):
+        raise admitted
+    return admitted
 
 
 def taken(from_: Scheduler) -> Batch:
@@ -50,28 +54,64 @@ def test_sequences_of_a_bucket_share_a_batch_and_others_do_not():
     batch = taken(queue)
     assert (lengths(batch), batch.shape) == ([3, 4, 2], (4, 4))
     batch = taken(queue)
-    assert (lengths(batch), batch.shape) == ([7], (1, 8))
+    assert (lengths(batch), batch.shape) == ([7], (1, 7))
     assert queue.take() is None
 
 
-def test_of_a_models_lanes_the_one_with_the_oldest_entry_runs_next():
+def admit_each(to: Scheduler, *lengths: int) -> None:
+    """Admits a request for each length."""
+    for length in lengths:
+        admit(to, length)
+
+
+def test_of_a_models_lanes_the_one_with_the_oldest_request_runs_next():
     queue = scheduler(Clock())
-    admit(queue, *[2] * 4)
-    admit(queue, *[16] * 4)
-    admit(queue, *[2] * 40)
-    admit(queue, *[8] * 4)
-    assert [batch.shape[1] for batch in iter(queue.take, None)] == [4, 16, *[4] * 10, 8]
+    admit_each(queue, *[2] * 4, *[16] * 4, *[2] * 40, *[8] * 4)
+    assert [batch.bucket for batch in iter(queue.take, None)] == [4, 16, *[4] * 10, 8]
 
 
 def test_no_lane_starves_behind_one_that_is_always_full():
     queue = scheduler(Clock())
-    admit(queue, *[2] * 8)
-    admit(queue, *[16] * 4)
-    lengths_run = []
+    admit_each(queue, *[2] * 8, *[16] * 4)
+    buckets = []
     for _ in range(4):
-        admit(queue, *[2] * 8)
-        lengths_run.append(taken(queue).shape[1])
-    assert lengths_run == [4, 4, 16, 4], "it runs when what came before it has run"
+        admit_each(queue, *[2] * 8)
+        buckets.append(taken(queue).bucket)
+    assert buckets == [4, 4, 16, 4], "it runs when what came before it has run"
+
+
+def test_a_short_request_does_not_wait_for_all_of_the_long_ones_before_it():
+    clock = Clock()
+    queue = scheduler(clock, max_entries=1000, max_tokens=100_000)
+    long = [admit(queue, *[16] * 100) for _ in range(4)]
+    for _ in range(3):
+        clock.now += 0.01
+        taken(queue)
+    clock.now += 0.01
+    short = admit(queue, 15)
+    ran = [entry.job for _ in range(4) for entry in taken(queue).entries]
+    assert short in ran
+    assert {entry.job for batch in iter(queue.take, None) for entry in batch.entries} <= set(long)
+
+
+def test_a_long_request_does_not_starve_behind_short_ones_that_keep_coming():
+    clock = Clock()
+    queue = scheduler(clock, max_entries=10_000, max_tokens=100_000)
+    long = admit(queue, *[16] * 20)
+    for _ in range(200):
+        clock.now += 0.01
+        admit_each(queue, *[15] * 5)  # more than the device does
+        taken(queue)
+    assert long.taken == 20
+
+
+@given(st.lists(st.integers(1, 16), min_size=2, max_size=30))
+def test_the_sequences_of_a_request_of_one_length_run_in_their_order(lengths_given):
+    queue = scheduler(Clock())
+    job = admit(queue, *[lengths_given[0]] * len(lengths_given))
+    ran = [entry.sequence for batch in iter(queue.take, None) for entry in batch.entries]
+    assert ran == list(range(len(lengths_given)))
+    assert job.taken == len(lengths_given)
 
 
 def test_a_model_does_not_wait_behind_the_crowd_of_another():
@@ -99,7 +139,7 @@ def test_rows_that_would_be_filler_go_to_shorter_entries():
     admit(queue, 1)
     admit(queue, 5)
     batch = taken(queue)
-    assert (lengths(batch), batch.shape) == ([9, 10, 11, 5], (4, 16))
+    assert (lengths(batch), batch.shape) == ([9, 10, 11, 5], (4, 11))
     assert lengths(taken(queue)) == [1]
 
 
@@ -107,7 +147,7 @@ def test_models_never_share_a_batch():
     queue = scheduler(Clock())
     admit(queue, 9, 9, 9)
     admit(queue, 3, model=JUDGE)
-    assert [entry.job.request.model for entry in taken(queue).entries] == [TAGGER] * 3
+    assert [entry.job.model for entry in taken(queue).entries] == [TAGGER] * 3
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_again():
@@ -195,10 +235,10 @@ def test_each_admitted_entry_runs_once_or_is_abandoned_and_the_bounds_hold(actio
     def run(batch: Batch) -> None:
         rows, length = batch.shape
         assert rows in GRID.batch_sizes
-        assert length in GRID.lengths
+        assert batch.bucket == GRID.bucket(length)
         assert 0 < len(batch.entries) <= rows
-        assert all(entry.length <= length for entry in batch.entries)
-        ran.extend((id(entry.job), entry.index) for entry in batch.entries)
+        assert max(entry.length for entry in batch.entries) == length
+        ran.extend((id(entry.job), entry.sequence) for entry in batch.entries)
 
     for action in actions:
         clock.now += 1
@@ -220,6 +260,6 @@ def test_each_admitted_entry_runs_once_or_is_abandoned_and_the_bounds_hold(actio
     while (batch := queue.take()) is not None:
         run(batch)
     assert len(ran) == len(set(ran)), "an entry ran twice"
-    wanted = {(id(job), i) for job in jobs for i in range(len(job.entries))}
+    wanted = {(id(job), i) for job in jobs for i in range(len(job.lengths))}
     assert {entry for entry in wanted if entry[0] not in abandoned} <= set(ran) <= wanted
     assert (queue.queued_entries, queue.queued_tokens) == (0, 0)

@@ -123,3 +123,52 @@ def test_those_who_wait_are_bounded():
     slots.admit(stream([1]))
     with pytest.raises(Overloaded):
         slots.admit(stream([1]))
+
+
+def test_texts_that_nobody_waits_for_keep_no_place_in_the_queue():
+    slots = Slots(1, prefill=4, max_waiting=256)
+    busy = stream([1], max_tokens=10**6)
+    slots.admit(busy)
+    step(slots)
+    departed = [stream([1]) for _ in range(256)]
+    for text in departed:
+        slots.admit(text)
+    for text in departed:
+        slots.cancel(text)
+    assert slots.waiting == 0
+    stays = stream([1])
+    slots.admit(stays)
+    assert slots.waiting == 1
+    slots.cancel(busy)
+    step(slots)
+    assert (slots.waiting, stays.seated is not None) == (0, True)
+
+
+def test_the_prompts_that_wait_are_bounded_but_one_of_any_length_may():
+    slots = Slots(1, prefill=4, max_waiting=9, max_waiting_tokens=10)
+    slots.admit(stream([1], max_tokens=10**6))
+    step(slots)
+    slots.admit(stream([1] * 99))
+    with pytest.raises(Overloaded):
+        slots.admit(stream([1]))
+
+
+def test_when_to_come_again_follows_from_what_is_to_be_generated_and_how_fast_that_is():
+    def foretold(waiting: int, max_tokens: int, seconds_per_step: float) -> float:
+        slots = Slots(2, prefill=4, max_waiting=waiting)
+        for _ in range(2):
+            slots.admit(stream([1], max_tokens))
+        slots.assemble(0.0)
+        for _ in range(waiting):
+            slots.admit(stream([1], max_tokens))
+        for one in slots.assemble(0.0) * 200:
+            slots.measured(one, seconds_per_step)
+        with pytest.raises(Overloaded) as refusal:
+            slots.admit(stream([1]))
+        return refusal.value.retry_after_seconds
+
+    assert foretold(2, 49, 0.01) == pytest.approx(4 * 50 / (2 / 0.01), rel=0.01)
+    assert foretold(2, 99, 0.01) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
+    assert foretold(6, 49, 0.01) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
+    assert foretold(2, 49, 0.02) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
+    assert foretold(2, 10**6, 1.0) == 60.0, "what lies further off is not foretold"

@@ -14,7 +14,7 @@ import pytest
 from service.engine import remote
 from service.engine.local import LocalEngine
 from service.engine.patience import PATIENCE, call_patiently
-from service.engine.protocol import ModelKey, State
+from service.engine.protocol import ModelKey, OnChange, State
 from service.engine.remote import RemoteEngine
 from service.engine.server import EngineServer
 from service.errors import EngineUnavailable
@@ -50,13 +50,12 @@ class Scene(NamedTuple):
         place = Place(Device(), server, await server.listen(self.listening.dup()))
         self.doors.append(place.door)
         self.old.door.close()
-        self.old.server.superseded = True
-        self.old.server.report()
+        self.old.server.announce(State.SUPERSEDED)
         return place
 
 
 @asynccontextmanager
-async def scene() -> AsyncIterator[Scene]:
+async def scene(on_change: OnChange = lambda: None) -> AsyncIterator[Scene]:
     with tempfile.TemporaryDirectory() as folder:
         address = f"{folder}/engine"
         listening = open_engine_socket(address)
@@ -69,7 +68,12 @@ async def scene() -> AsyncIterator[Scene]:
         place = Place(device, server, await server.listen(listening.dup()))
         caller = RemoteEngine(address)
         states: list[State] = []
-        await caller.start(lambda: states.append(caller.state()))
+
+        def changed():
+            states.append(caller.state())
+            return on_change()
+
+        await caller.start(changed)
         await until(lambda: caller.state() is State.READY)
         try:
             doors = [place.door]
@@ -95,10 +99,10 @@ def test_what_is_under_way_ends_where_it_began_and_what_comes_goes_to_the_succes
             await until(here.old.device.busy.is_set)
             place = await here.supersede()
             await until(lambda: NEXT in {model.key for model in here.caller.models()})
-            assert int((await here.caller.infer(request([3], model=NEXT))).outputs[0]["sum"]) == 3
+            assert int((await here.caller.infer(request([3], model=NEXT))).outputs["sum"][0]) == 3
             assert here.old.server.workers == 1, "it has requests under way"
             here.old.device.go.set()
-            assert int((await under_way).outputs[0]["sum"]) == 3
+            assert int((await under_way).outputs["sum"][0]) == 3
             assert [(await first).id, *[sampled.id async for sampled in text]] == [6, 7, 8, 9]
             await until(lambda: here.old.server.workers == 0)
             assert place.server.workers == 1
@@ -108,6 +112,46 @@ def test_what_is_under_way_ends_where_it_began_and_what_comes_goes_to_the_succes
     run(test())
 
 
+def test_the_old_engine_is_left_once_the_caller_has_taken_the_new_versions_in(monkeypatch):
+    monkeypatch.setattr(remote, "FAREWELL_SECONDS", 0.0)
+
+    async def test():
+        taken_in = asyncio.Event()
+        async with scene(on_change=taken_in.wait) as here:
+            await here.supersede()
+            await until(lambda: NEXT in {model.key for model in here.caller.models()})
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert int((await here.caller.infer(request([4], model=TAGGER))).outputs["sum"][0]) == 4
+            assert here.old.server.workers == 1, "the caller still chooses among the old versions"
+            taken_in.set()
+            await until(lambda: here.old.server.workers == 0)
+
+    run(test())
+
+
+def test_an_error_while_a_change_is_taken_in_is_logged_once_and_keeps_the_connection(caplog):
+    def fail() -> None:
+        raise KeyError("xpos")
+
+    async def fail_later() -> None:
+        fail()
+
+    async def test(on_change):
+        async with scene(on_change=on_change) as here:
+            link = here.caller._links[-1]
+            here.old.server.report()
+            assert int((await here.caller.infer(request([4]))).outputs["sum"][0]) == 4
+            assert here.caller._links == [link]
+
+    for on_change in (fail, fail_later):
+        caplog.clear()
+        run(test(on_change))
+        assert [record.message for record in caplog.records if record.exc_info] == [
+            "a change of the engine was not taken in"
+        ] * 2, "one for each report"
+
+
 def test_a_request_that_has_chosen_the_old_version_reaches_it_after_the_change():
     async def test():
         async with scene() as here:
@@ -115,7 +159,7 @@ def test_a_request_that_has_chosen_the_old_version_reaches_it_after_the_change()
             await until(lambda: NEXT in {model.key for model in here.caller.models()})
             shares = {model.key: model.share for model in here.caller.models()}
             assert (shares[TAGGER], shares[NEXT]) == (0.0, 1.0)
-            assert int((await here.caller.infer(request([4], model=TAGGER))).outputs[0]["sum"]) == 4
+            assert int((await here.caller.infer(request([4], model=TAGGER))).outputs["sum"][0]) == 4
 
     run(test())
 
@@ -123,11 +167,21 @@ def test_a_request_that_has_chosen_the_old_version_reaches_it_after_the_change()
 def test_an_engine_that_is_superseded_by_nobody_yet_goes_on_answering():
     async def test():
         async with scene() as here:
-            here.old.server.superseded = True
-            here.old.server.report()
-            await until(lambda: len(here.caller._links) > 1)
+            first, attempts = here.caller._links[0], 0
+
+            async def sleep(seconds: float) -> None:
+                nonlocal attempts
+                attempts += 1
+                assert len(here.caller._links) <= 2, "it is looked for on one connection at a time"
+                if attempts > 3:
+                    await asyncio.Event().wait()
+
+            here.caller._sleep = sleep
+            here.old.server.announce(State.SUPERSEDED)
+            await until(lambda: attempts > 3)
             assert here.caller.state() is State.READY
-            assert int((await here.caller.infer(request([4]))).outputs[0]["sum"]) == 4
+            assert int((await here.caller.infer(request([4]))).outputs["sum"][0]) == 4
+            assert here.caller._links[0] is first
 
     run(test())
 

@@ -9,7 +9,8 @@ from loadtests.peers.cuts import Cuts, Shape
 from service.engine.padding import Grid
 
 GRID = Grid((1, 2, 4), (4, 8, 16))
-SECONDS = st.fixed_dictionaries({shape: st.integers(1, 50).map(float) for shape in GRID.shapes})
+SHAPES = list(product(GRID.batch_sizes, GRID.lengths))
+SECONDS = st.fixed_dictionaries({shape: st.integers(1, 50).map(float) for shape in SHAPES})
 LENGTHS = st.lists(st.integers(1, 16), max_size=12)
 
 

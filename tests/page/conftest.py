@@ -56,13 +56,18 @@ def opened(browser: Browser, url: str, **options) -> Iterator[tuple[Page, Seen]]
 
 @pytest.fixture
 def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
-    """Opens the page with options of a browser context; returns it once the service is seen to be ready."""
+    """Opens the page with options of a browser context; returns it once the service is seen to be ready.
+
+    With `clock`, the test may advance the page's clock.
+    """
     with_options = []
 
-    def go(path: str = "/", **options) -> Page:
+    def go(path: str = "/", clock: bool = False, **options) -> Page:
         entered = opened(browser, server.url, **options)
         with_options.append(entered)
         page, _ = entered.__enter__()
+        if clock:
+            page.clock.install()
         page.goto(path)
         page.wait_for_selector("#status[data-state=ready]")
         return page

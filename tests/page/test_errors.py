@@ -7,12 +7,10 @@ import pytest
 
 from tests.conftest import start_server
 from tests.e2e.test_processes import children
-from tests.e2e.test_server import TINY
 from tests.page.conftest import opened
 from tests.page.driving import run, start
 
 SETTINGS = {
-    **TINY,
     "TAGWERK_WORKERS": "1",
     "TAGWERK_REQUEST_TIMEOUT_SECONDS": "1",
     "TAGWERK_MAX_TEXT_CHARACTERS": "5000",

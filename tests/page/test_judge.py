@@ -1,5 +1,9 @@
 """The panel Judge."""
 
+import re
+
+import pytest
+
 from tests.page.driving import result_of, run
 
 TEXT = "The acting is superb. But the plot is a mess, and the ending is an insult."
@@ -25,11 +29,8 @@ def test_scores_are_bars_and_figures(page, client):
     assert page.locator("#judge .summary").inner_text().startswith(result["label"])
 
 
-def test_tokens_are_shaded_by_what_they_contribute_where_the_model_says(page):
+def test_tokens_are_shaded_by_what_they_contribute(page):
     result = result_of(page, "/classify", lambda: run(page, "judge", TEXT)).json()["results"][0]
-    if result.get("contributions") is None:
-        assert page.locator("#judge .shaded").count() == 0, "a model that cannot say is judged by its scores alone"
-        return
     tokens = result["contributions"]["tokens"]
     shaded = page.locator("#judge .shaded")
     assert shaded.evaluate("e => [...e.childNodes].map(n => n.firstChild?.data ?? n.data).join('')") == TEXT
@@ -48,10 +49,72 @@ def test_tokens_are_shaded_by_what_they_contribute_where_the_model_says(page):
     assert sign in first
 
 
-def test_each_sentence_is_judged_where_the_service_does_that(page):
-    result = result_of(page, "/classify", lambda: run(page, "judge", TEXT)).json()["results"][0]
-    sentences = result.get("sentences") or []
-    assert page.locator("#judge .sentences li").count() == (len(sentences) if len(sentences) > 1 else 0)
-    for sentence, row in zip(sentences, page.locator("#judge .sentences li").all(), strict=False):
+def number(shown: str) -> float:
+    assert re.fullmatch(r"[+−]\d+\.\d\d|0\.00", shown), f"{shown} is no log-odds with a sign"
+    return float(shown.replace("−", "-"))
+
+
+def sums(page) -> dict[str, float]:
+    rows = page.locator("#judge .sum div").all()
+    return {row.locator("dt").inner_text(): number(row.locator("dd").inner_text()) for row in rows}
+
+
+def test_log_odds_are_shown_as_what_they_are_and_add_up(page):
+    why = result_of(page, "/classify", lambda: run(page, "judge", TEXT)).json()["results"][0]["contributions"]
+    before, added, after = sums(page).values()
+    assert before == pytest.approx(why["baseline"], abs=0.005)
+    assert after == pytest.approx(why["score"], abs=0.005)
+    assert before + added == pytest.approx(after, abs=1e-9), "as a reader adds them"
+    tokens = sorted(why["tokens"], key=lambda token: -abs(token["contribution"]))
+    most = abs(tokens[0]["contribution"])
+    rows = page.locator("#judge .heaviest li").all()
+    assert len(rows) > 3
+    for token, row in zip(tokens, rows, strict=False):  # the heaviest alone are listed
+        assert row.locator(".name").inner_text() == token["text"]
+        assert number(row.locator(".number").inner_text()) == pytest.approx(token["contribution"], abs=0.005)
+        filled = row.locator(".bar").evaluate("e => parseFloat(getComputedStyle(e, '::before').width) / e.clientWidth")
+        assert filled == pytest.approx(abs(token["contribution"]) / most, abs=0.02)
+    marks = [number(sign) for sign in page.locator("#judge mark sup").all_inner_texts()]
+    notable = [token["contribution"] for token in why["tokens"] if abs(token["contribution"]) >= 0.15 * most]
+    assert marks == pytest.approx(notable, abs=0.005)
+    sections = page.locator("#judge section[data-label]").all()
+    assert sections
+    for section in sections:
+        assert "log-odds" in section.inner_text()
+        assert "%" not in section.inner_text(), "log-odds are no shares"
+
+
+def test_figures_far_from_any_share_are_shown_as_they_are(page):
+    tokens = [
+        {"text": text, "start": i, "end": i + 1, "contribution": contribution}
+        for i, (text, contribution) in enumerate([("a", 12.3456), ("b", -10.0), ("c", -0.072), ("d", 0.0001)])
+    ]
+    answer = {
+        "model": "m",
+        "version": "1",
+        "results": [
+            {
+                "label": "positive",
+                "scores": {"negative": 0.174, "positive": 0.826},
+                "truncated": False,
+                "contributions": {"label": "positive", "score": 1.5577, "baseline": -0.716, "tokens": tokens},
+            }
+        ],
+    }
+    page.route("**/classify", lambda route: route.fulfill(json=answer))
+    run(page, "judge", "abcd")
+    assert page.locator("#judge .heaviest .number").all_inner_texts() == ["+12.35", "−10.00", "−0.07", "0.00"]
+    assert page.locator("#judge .sum dd").all_inner_texts() == ["−0.72", "+2.28", "+1.56"]
+    assert page.locator("#judge mark sup").all_inner_texts() == ["+12.35", "−10.00"]
+    assert page.locator("#judge .scores .number").all_inner_texts() == ["17.4 %", "82.6 %"]
+    assert page.locator("#judge .summary").inner_text() == "positive, 82.6 %"
+
+
+def test_each_sentence_is_judged(page):
+    sentences = result_of(page, "/classify", lambda: run(page, "judge", TEXT)).json()["results"][0]["sentences"]
+    assert [sentence["text"] for sentence in sentences] == re.findall(r"[^.]+\.", TEXT.replace(". ", "."))
+    for sentence, row in zip(sentences, page.locator("#judge .sentences li").all(), strict=True):
         assert sentence["text"] in row.inner_text()
         assert sentence["label"] in row.inner_text()
+        shown = row.locator(".number").inner_text()
+        assert float(shown.removesuffix(" %")) == pytest.approx(100 * sentence["scores"][sentence["label"]], abs=0.06)

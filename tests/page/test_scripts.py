@@ -66,3 +66,34 @@ def test_a_problem_document_becomes_sentences(page):
     assert page.evaluate(say, {"title": "The request is not valid", "detail": "x", "errors": errors}) == (
         "The request is not valid. Top p: got 0; allowed: greater than 0."
     )
+
+
+def test_figures_are_written_with_their_units(page):
+    """No share is rounded up to certainty or down to nothing, and log-odds are no share."""
+    write = "async ([name, values]) => { const dom = await import('/page/dom.js'); return values.map(dom[name]) }"
+    shares = {0: "0.0 %", 0.00001: "< 0.01 %", 0.0004: "0.04 %", 0.5: "50.0 %", 0.9994: "99.9 %", 0.9995: "99.95 %"}
+    shares |= {0.99989: "99.99 %", 0.99996: "> 99.99 %", 1: "100 %"}
+    assert page.evaluate(write, ["percent", [*shares]]) == [*shares.values()]
+    odds = {-12.345: "−12.35", -0.715: "−0.71", -0.004: "0.00", 0: "0.00", 0.0051: "+0.01", 1: "+1.00", 2.306: "+2.31"}
+    assert page.evaluate(write, ["logOdds", [*odds]]) == [*odds.values()]
+    times = {0.123: "0.12 ms", 1.25: "1.3 ms", 12.3: "12 ms", 999: "999 ms", 1000: "1.00 s", 61_234: "61.23 s"}
+    assert page.evaluate(write, ["duration", [*times]]) == [*times.values()]
+
+
+def test_the_strip_counts_what_clients_ask_for(page):
+    """Per second, the requests to all routes that do a task; probes and the page's own files are none."""
+    routes = ["/tag", "/classify", "/v2/models/{name}/versions/{version}/infer", "/readyz", "/metrics", "/page/{name}"]
+
+    def exposition(count: int) -> str:
+        lines = [f'tagwerk_requests_total{{route="{route}",status="200"}} {count}' for route in routes]
+        cells = [("batch", 4 * count), ("padding", count)]
+        return "\n".join([*lines, *(f'tagwerk_{kind}_cells_total{{model="m"}} {number}' for kind, number in cells)])
+
+    found = page.evaluate(
+        """async ([before, after]) => {
+            const { figures, parse } = await import("/page/metrics.js");
+            return figures({ at: 0, samples: parse(before) }, { at: 10, samples: parse(after) });
+        }""",
+        [exposition(0), exposition(20)],
+    )
+    assert found == {"throughput": 6, "p50": None, "p99": None, "padding": 0.25}

@@ -100,13 +100,14 @@ def test_the_keyboard_shows_the_same_and_tab_stops_once(tagged):
     assert tagged.locator("#tag [role=option][tabindex='0'] .word").inner_text() == "did", "Tab comes back to it"
 
 
-def test_alternatives_are_shown_where_the_model_gives_them(page):
+def test_alternatives_are_shown(page):
     answer = result_of(page, "/tag", lambda: run(page, "tag", "I can can a can."))
     tokens = answer.json()["results"][0]["sentences"][0]["tokens"]
     page.locator("#tag [role=option]").nth(1).hover()
     shown = page.locator("#card .ranking").first.locator("li").all_inner_texts()
-    considered = tokens[1].get("n_best", {}).get("upos", [{"tag": tokens[1]["upos"]}])
-    assert [row.split()[0] for row in shown] == [tag["tag"] for tag in considered]
+    considered = [tag["tag"] for tag in tokens[1]["n_best"]["upos"]]
+    assert len(considered) > 1
+    assert [row.split()[0] for row in shown] == considered
     assert all("%" in row for row in shown)
 
 

@@ -1,6 +1,8 @@
 """Which version of a model takes a request."""
 
-from collections import Counter
+import asyncio
+import threading
+from collections import Counter, defaultdict
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -8,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from service.engine.protocol import ModelKey, ModelState, State
-from service.errors import ArtifactError, EngineUnavailable, ModelNotFound
-from service.registry import ModelVersion
+from service.errors import ArtifactError, ConfigurationError, EngineUnavailable, ModelNotFound
 from service.tasks.catalog import Catalog
 from service.tasks.generation import TextGeneration
 from service.text.vocabulary import Vocabulary
+from service.version import ModelVersion
+from tests.engine.test_engines import until
 from tests.fakes import version_of
 
 
@@ -82,4 +85,88 @@ def test_a_version_that_cannot_be_read_here_is_refused_here(caplog):
     made = Catalog(Path("store"), read=fail)
     made.update([state("lm/1")])
     assert [(s.state, s.reason) for s in made.states] == [(State.REFUSED, "store/lm/1 is broken")]
-    assert "lm/1 is sound for the engine, but not here" in caplog.text
+    assert "refused lm/1 here, though the engine serves it: store/lm/1 is broken" in caplog.text
+
+
+def test_a_model_that_is_not_the_default_answers_only_those_that_name_it():
+    made = Catalog(Path("store"), read=read)
+    states = [replace(state("a-lm/1"), default=False), state("lm/1")]
+    made.update(states)
+    assert str(made.find(TextGeneration, None).version.key) == "lm/1"
+    assert str(made.find(TextGeneration, "a-lm").version.key) == "a-lm/1"
+    assert [made.is_default(made.version(s)) for s in made.states] == [False, True]
+    made.update(states[:1])
+    with pytest.raises(ModelNotFound, match="the default model for this is not loaded; name one that is: a-lm"):
+        made.find(TextGeneration, None)
+
+
+class Reading:
+    """Reads versions in threads, each when the test lets it."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+        self.folders: list[str] = []
+        self.go: dict[str, threading.Event] = defaultdict(threading.Event)
+
+    def __call__(self, folder: Path) -> ModelVersion:
+        self.threads.append(threading.get_ident())
+        self.folders.append(f"{folder.parent.name}/{folder.name}")
+        assert self.go[self.folders[-1]].wait(10)
+        return read(folder)
+
+
+def test_versions_are_read_in_a_thread_and_taken_over_in_one_go():
+    async def test() -> None:
+        reading = Reading()
+        made = Catalog(Path("store"), read=reading)
+        reading.go["lm/1"].set()
+        await made.follow([state("lm/1")])
+        following = asyncio.create_task(made.follow([state("lm/3"), state("lm/2", 0.0)]))
+        reading.go["lm/3"].set()
+        await until(lambda: len(reading.folders) == 3)
+        assert drawn(made, None) == {"lm/1": 100}, "as long as one of them is not read"
+        assert not following.done()
+        reading.go["lm/2"].set()
+        await following
+        assert [str(s.key) for s in made.states] == ["lm/3", "lm/2"]
+        assert threading.get_ident() not in reading.threads
+
+    asyncio.run(test())
+
+
+def test_a_later_report_takes_the_place_of_one_that_is_still_being_read():
+    async def test() -> None:
+        reading = Reading()
+        made = Catalog(Path("store"), read=reading)
+        first = asyncio.create_task(made.follow([state("lm/1")]))
+        await until(lambda: reading.folders)
+        both = asyncio.create_task(made.follow([state("lm/2"), state("lm/1", 0.0)]))
+        await until(lambda: len(reading.folders) == 2)
+        await made.follow([state("lm/1", state=State.REFUSED)])
+        assert [s.state for s in made.states] == [State.REFUSED]
+        for event in reading.go.values():
+            event.set()
+        await asyncio.gather(first, both)
+        assert [s.state for s in made.states] == [State.REFUSED], "what came before the last report is dropped"
+        assert sorted(reading.folders) == ["lm/1", "lm/2"], "none was read twice"
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("error", [KeyError("xpos"), RecursionError(), ConfigurationError("no key")], ids=repr)
+def test_whatever_fails_while_a_version_is_read_refuses_it_alone(error, caplog):
+    def fail(folder: Path) -> ModelVersion:
+        if folder.parent.name == "odd":
+            raise error
+        return read(folder)
+
+    async def test() -> None:
+        made = Catalog(Path("store"), read=fail)
+        for _ in range(3):
+            await made.follow([state("lm/1"), state("odd/1")])
+        assert [s.state for s in made.states] == [State.READY, State.REFUSED]
+        assert type(error).__name__ in str(made.states[1].reason)
+        assert drawn(made, None) == {"lm/1": 100}
+        assert caplog.text.count("refused odd/1 here") == 1
+
+    asyncio.run(test())

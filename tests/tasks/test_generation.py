@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from service.engine.protocol import Sampled
 from service.tasks.generation import Choice, End, Logprob, Piece, TextGeneration
+from service.tasks.stops import StopStrings
 from service.text.vocabulary import UNK, Vocabulary
 from tests.fakes import version_of
 
@@ -22,7 +23,7 @@ def decode(text: str, *stop: str):
             closed.append(True)
 
     async def run():
-        result = await TASK.decode(tokens(), stop)
+        result = await TASK.decode(tokens(), StopStrings(stop))
         assert closed, "the source was left open"
         return result.text, result.end.finish_reason, result.end.tokens
 
@@ -54,7 +55,7 @@ def pieces(text: str, *stop: str, logprobs: bool = False) -> list[str | Piece | 
             yield Sampled(id, -0.1 * id, ((id, -0.1 * id), (UNK, -0.2), (3, -0.3))) if logprobs else Sampled(id)
 
     async def run():
-        return [piece async for piece in TASK.pieces(tokens(), stop, top=2)]
+        return [piece async for piece in TASK.pieces(tokens(), StopStrings(stop), top=2)]
 
     return [piece if logprobs or isinstance(piece, End) else piece.text for piece in asyncio.run(run())]
 

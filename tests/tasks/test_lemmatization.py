@@ -7,13 +7,13 @@ import pytest
 
 from service.artifact import DataSource
 from service.engine.protocol import ModelState, State
-from service.registry import ModelVersion
 from service.tasks import lemmatization
 from service.tasks.catalog import Catalog
 from service.tasks.lemmatization import Lemmatization
 from service.tasks.tagging import Tag, Tagging
 from service.text.lemmas import EDITS, Inflected, LemmaDictionary
 from service.text.vocabulary import Vocabulary
+from service.version import ModelVersion
 from tests.fakes import version_of
 
 CORPUS, OTHER = (DataSource(name=name, address="a", sha256="0", licence="CC0") for name in ("corpus", "other"))
@@ -38,7 +38,7 @@ def tagger(**changes: object) -> ModelVersion:
 
 def spelled(lemma: str) -> dict[str, np.ndarray]:
     ids = [SYMBOLS.id(character) for character in lemma]
-    return {"edit": np.int32(EDITS.index("spelled")), "lemma_ids": np.array([*ids, 0, 0], np.int32)}
+    return {"edit": np.array([EDITS.index("spelled")], np.int32), "lemma_ids": np.array([*ids, 0, 0], np.int32)}
 
 
 def test_the_dictionary_knows_a_word_with_its_tags():
@@ -52,11 +52,23 @@ def test_a_word_is_asked_for_once_and_read_with_its_tags():
     task = Lemmatization(lemmatizer())
     word = task.known("cats", NOUN)
     assert isinstance(word, Inflected)
-    inputs = task.encode(word)["symbol_ids"]
+    inputs = task.encode([word]).values["symbol_ids"]
     assert [SYMBOLS.string(id) for id in inputs.tolist()] == ["UPOS=NOUN", "XPOS=NNS", "Number=Plur", *"cats"]
-    assert task.decode(word, spelled("cat")) == "cat"
+    assert task.decode([word], [5], spelled("cat")) == ["cat"]
     assert task.known("cats", NOUN) == "cat"
     assert task.known("cats", NOUN._replace(feats={})) != "cat", "with other tags it is another word"
+
+
+def test_each_word_gets_the_ids_of_its_own_length():
+    task = Lemmatization(lemmatizer())
+    words = [word for form in ("cats", "ds") if isinstance(word := task.known(form, NOUN), Inflected)]
+    sequences = task.encode(words)
+    lengths = sequences.lengths.tolist()
+    ids = np.zeros(sequences.tokens, np.int32)
+    for start, lemma in ((0, "cat"), (lengths[0], "d")):
+        ids[start : start + len(lemma)] = [SYMBOLS.id(character) for character in lemma]
+    outputs = {"edit": np.array([EDITS.index("spelled")] * 2, np.int32), "lemma_ids": ids}
+    assert task.decode(words, lengths, outputs) == ["cat", "d"]
 
 
 def test_the_words_that_were_not_used_for_the_longest_time_are_forgotten(monkeypatch: pytest.MonkeyPatch):
@@ -64,9 +76,9 @@ def test_the_words_that_were_not_used_for_the_longest_time_are_forgotten(monkeyp
     task = Lemmatization(lemmatizer())
     words = {form: task.known(form, NOUN) for form in ("as", "bs", "cs", "ds")}
     for form in ("as", "bs", "cs"):
-        task.decode(words[form], spelled(form[0]))
+        task.decode([words[form]], [3], spelled(form[0]))
     assert task.known("as", NOUN) == "a"  # used again
-    task.decode(words["ds"], spelled("d"))
+    task.decode([words["ds"]], [3], spelled("d"))
     known = {form: isinstance(task.known(form, NOUN), str) for form in words}
     assert known == {"as": True, "bs": False, "cs": True, "ds": True}
 

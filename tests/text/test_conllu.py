@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.slices import Sliced, finish
 from service.text.conllu import Columns, multiwords, write_sentence
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Token
@@ -11,10 +12,14 @@ from tests.text import conll18
 TOKENIZER = SpacyTokenizer()
 
 
+def whole(pieces: Sliced[list[bytes]]) -> str:
+    return b"".join(finish(pieces)).decode()
+
+
 def write(text: str) -> str:
     columns = Columns("X", "FW", {"Foreign": "Yes", "Number": "Sing"})
     blocks = [
-        write_sentence({"sent_id": str(i)}, text, s.tokens, [columns] * len(s.tokens), range(len(text) + 1))
+        whole(write_sentence({"sent_id": str(i)}, text, s.tokens, [columns] * len(s.tokens), range(len(text) + 1)))
         for i, s in enumerate(TOKENIZER.sentences(text))
     ]
     return "".join(blocks)
@@ -58,7 +63,7 @@ def test_text_has_one_space_where_tokens_are_apart():
 def test_a_clients_own_token_may_hold_white_space():
     tokens = [Token("New\tYork", 0, 8), Token("is\n\n", 9, 13)]
     (sentence,) = conllu.parse(
-        write_sentence({}, "New\tYork is\n\n", tokens, [Columns("X", "X", {})] * 2, range(14)),
+        whole(write_sentence({}, "New\tYork is\n\n", tokens, [Columns("X", "X", {})] * 2, range(14))),
     )
     assert [token["form"] for token in sentence] == ["New York", "is"]
 

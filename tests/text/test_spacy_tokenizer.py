@@ -11,8 +11,11 @@ import pytest
 import spacy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from spacy.lang.en import English
+from spacy.util import compile_suffix_regex
 
-from service.text.english import spacy_rules
+from service.slices import finish
+from service.text.english import _SUFFIXES, spacy_rules, suffix_search, treebank_rules
 from service.text.spacy_tokenizer import SpacyTokenizer, cut
 from service.text.tokenizer import Token
 
@@ -54,6 +57,8 @@ def test_tokens_cover_the_text_and_nothing_else(text: str) -> None:
         assert not tokens[0].continues
     for before, token in pairwise(tokens):
         assert not token.continues or before.end == token.start
+
+    assert finish(TOKENIZER.words(text)) == [token.text for token in tokens]
 
     sentences = TOKENIZER.sentences(text)
     assert [token for sentence in sentences for token in sentence.tokens] == tokens
@@ -165,6 +170,37 @@ def test_time_is_linear_in_the_length_of_a_chunk() -> None:
         read = 0
         SpacyTokenizer(replace(rules, suffix=counting)).tokens(chunk)
         assert read <= 20 * len(chunk)
+
+
+@pytest.mark.parametrize("mark", ["😀", "%", "(", "'\"", "[a", ":)", "a.", "-"])
+def test_a_chunk_has_a_bounded_number_of_affixes_taken_off(mark: str) -> None:
+    """Counts the searches for suffixes, which cost the most: one for each affix would be 256 a chunk."""
+    searches = 0
+    rules = treebank_rules()
+
+    def counting(chunk: str) -> object:
+        nonlocal searches
+        searches += 1
+        return rules.suffix(chunk)
+
+    tokenizer = SpacyTokenizer(replace(rules, suffix=counting))
+    text = " ".join(f"{(mark * 256)[:253]}{i:03d}" for i in range(20))
+    assert "".join(token.text for token in tokenizer.tokens(text)) == text.replace(" ", "")
+    assert searches <= 20 * 2 * 32
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.text(st.sampled_from("aKkms1²°C.!?:;,-=)(]'’`‘s$€£…_*#<>~+%&😀/\"“»EUR"), max_size=24))
+@example("25km²")
+@example("it's")
+@example("a--")
+@example("US$")
+@example("")
+def test_suffixes_are_those_of_one_pattern_of_all_rules(chunk: str) -> None:
+    suffixes = [*_SUFFIXES, *(English.Defaults.suffixes or ())]
+    expected = compile_suffix_regex(suffixes).search(chunk)
+    found = suffix_search(suffixes)(chunk)
+    assert (found.group() if found else "") == (expected.group() if expected else "")
 
 
 def test_threads_share_a_tokenizer() -> None:

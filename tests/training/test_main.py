@@ -10,8 +10,8 @@ import pytest
 
 from service.errors import ConfigurationError
 from training import __main__ as command
-from training import loop
-from training.config import load_recipe, recipe_names
+from training.recipes import load_recipe, recipe_names
+from training.run import loop
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_an_interruption_says_how_to_go_on(
 
     monkeypatch.setattr(loop, "set_threads", interrupted)
     assert run("train", "tagger-en") == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command resumes the run" in capsys.readouterr().err
 
 
 def test_help_is_quick_because_it_loads_neither_keras_nor_tensorflow() -> None:

@@ -4,12 +4,12 @@ from functools import cache
 from typing import Any
 
 from service.artifact import DataSource
-from training.conllu import Tree, Word
+from training.data.sst import Phrase
+from training.data.treebank import Tree, Word
 from training.models.language_model import LanguageModelSizes
 from training.models.lemmatizer import LemmatizerSizes
 from training.models.sentiment import SentimentSizes
 from training.models.tagger import TaggerSizes
-from training.sst import Phrase
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
 from training.tasks.lemmatization import Lemmatization, LemmatizationRecipe
 from training.tasks.sentiment import Sentiment, SentimentRecipe

@@ -1,20 +1,20 @@
-"""Recurrent cells: one step each, for one direction or for two at once. `training.unroll` runs them.
+"""Recurrent cells: one step each, for one direction or for two at once; and the loops that run them (`unroll`).
 
 | cell | what it adds |
 | --- | --- |
-| SimpleRNN, IdentityRNN | the recurrence that a course begins with, and a start of its weights that remembers |
+| SimpleRNN, IdentityRNN | the basic recurrence, with random or identity initial weights |
 | GRU | two gates, one state |
 | LSTM | three gates, two states; peepholes, projection, clipping |
-| MinimalGRU | one gate that sees the input alone: runs in parallel over time |
-| UnitaryRNN | a state that is turned and stays as long |
-| Attention | looks back at what an encoder wrote down |
-| Stacked, Residual, Dropout, LearnedState | put around cells: several as one, shortcuts, noise, where a text starts |
+| MinimalGRU | one gate of the input alone: runs in parallel over time |
+| UnitaryRNN | a unitary recurrent matrix: the norm of the state is kept |
+| Attention | attention over the outputs of an encoder |
+| Stacked, Residual, Dropout, LearnedState | wrappers: several as one, residual, dropout, trained initial state |
 
-Written with keras.ops: any backend of Keras runs them.
+Written with keras.ops, for any backend of Keras.
 """
 
 from training.cells.attention import Attending, Attention
-from training.cells.base import BasicCell, Cell, ReadingCell, State, Tensor
+from training.cells.base import MASKED_LOGIT, BasicCell, Cell, ReadingCell, State, Tensor
 from training.cells.gru import GRU
 from training.cells.lstm import LSTM
 from training.cells.minimal import MinimalGRU
@@ -22,7 +22,7 @@ from training.cells.simple import IdentityRNN, SimpleRNN
 from training.cells.unitary import UnitaryRNN
 from training.cells.wrappers import Dropout, LearnedState, Residual, Stacked
 
-# What a recipe calls them.
+# Their names in recipes.
 KINDS: dict[str, type[ReadingCell]] = {
     "simple": SimpleRNN,
     "identity": IdentityRNN,
@@ -36,6 +36,7 @@ __all__ = [
     "GRU",
     "KINDS",
     "LSTM",
+    "MASKED_LOGIT",
     "Attending",
     "Attention",
     "BasicCell",

@@ -1,11 +1,9 @@
-"""A cell that looks back at what an encoder wrote down."""
+"""Attention over the outputs of an encoder, as a cell."""
 
 import keras
 from keras import ops
 
-from training.cells.base import BasicCell, Cell, State, Tensor
-
-HIDDEN = -1e9  # the score of padding: its weight is 0
+from training.cells.base import MASKED_LOGIT, BasicCell, Cell, State, Tensor
 
 
 class Attention(keras.layers.Layer):  # type: ignore[misc]
@@ -14,18 +12,18 @@ class Attention(keras.layers.Layer):  # type: ignore[misc]
         h' = step(x + F a, h)            e_t = h' · K m_t            w = softmax(e)
         c = Σ w_t m_t                    a' = tanh(A [c; h'])
 
-    m_1, m_2, … is the memory, such as an encoder's outputs. The attentional state a is the output, and goes back in at
-    the next step, so that the cell knows what it has looked at already.
+    m_1, m_2, … is the memory, such as an encoder's outputs. The attentional state a is the output and an input of the
+    next step, so that the cell knows where it has attended.
 
     Args:
-        cell: of the recurrence, its output H wide.
+        cell: the recurrence, with an output of width H.
         memory_size: M, width of the memory.
     """
 
     def __init__(self, cell: BasicCell, memory_size: int) -> None:
         super().__init__()
         if cell.directions != 1:
-            raise ValueError("attention looks back while it goes forward: it takes a cell of one direction")
+            raise ValueError("attention needs a cell of one direction")
         width = cell.state_sizes[0]
         self.cell = cell
         self.feed = self.add_weight(shape=(width, cell.gates * cell.units), name="feed")
@@ -33,23 +31,29 @@ class Attention(keras.layers.Layer):  # type: ignore[misc]
         self.combine = self.add_weight(shape=(memory_size + width, width), name="combine")
         self.built = True
 
-    def over(self, memory: Tensor, lengths: Tensor) -> "Attending":
-        """Returns the cell that looks at this memory  # [B, T, M], of which `lengths`  # [B] are valid."""
-        return Attending(self, memory, lengths)
+    def over(self, memory: Tensor, lengths: Tensor, keys: Tensor | None = None) -> "Attending":
+        """Returns the cell that attends to a memory.
+
+        Args:
+            memory: shape [B, T, M].
+            lengths: valid positions of each row, int32, shape [B].
+            keys: the product of the memory and `key` if it has been computed, shape [B, T, H].
+        """
+        return Attending(self, memory, lengths, keys)
 
 
 class Attending(Cell):
-    """An attention and its memory, as the cell that a loop runs. States: a  # [1, B, H], then the inner cell's."""
+    """An attention with its memory, as a cell. States: a, shape [1, B, H], then those of the inner cell."""
 
     directions = 1
 
-    def __init__(self, attention: Attention, memory: Tensor, lengths: Tensor) -> None:
+    def __init__(self, attention: Attention, memory: Tensor, lengths: Tensor, keys: Tensor | None = None) -> None:
         super().__init__()
         self._attention = attention
         self._memory = memory
-        self._keys = ops.matmul(memory, attention.key)  # [B, T, H]
+        self._keys = ops.matmul(memory, attention.key) if keys is None else keys  # [B, T, H]
         valid = ops.arange(ops.shape(memory)[1], dtype="int32") < ops.reshape(lengths, (-1, 1))  # [B, T]
-        self._hidden = ops.cast(ops.where(valid, 0.0, HIDDEN), memory.dtype)
+        self._mask = ops.cast(ops.where(valid, 0.0, MASKED_LOGIT), memory.dtype)
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
@@ -69,7 +73,7 @@ class Attending(Cell):
         return (ops.tanh(ops.matmul(seen, attention.combine)), *after)
 
     def weights_of(self, inner: State) -> Tensor:
-        """Returns how much is seen of each part of the memory, from the inner cell's state: sums to 1  # [B, T]."""
+        """Returns the attention weights of an inner cell's state, which sum to 1, shape [B, T]."""
         query = ops.transpose(inner[0], (1, 2, 0))  # [B, H, 1]
         scores = ops.squeeze(ops.matmul(self._keys, query), -1)
-        return ops.softmax(scores + self._hidden, axis=-1)
+        return ops.softmax(scores + self._mask, axis=-1)

@@ -1,9 +1,9 @@
-"""What a cell is to the loop that runs it, and what the cells with weights of their own share.
+"""The base classes of cells.
 
 A cell's weights and states have a leading axis of directions, D = 1 or 2, so that the step of a bidirectional
-layer is one batched product `[2, B, H] x [2, H, G]` and not two. What a step needs of the input alone, G
-numbers for its gates, is `project`: computed for all steps at once, before the loop. `step` is what is left
-inside it. A new cell states its `gates`, its `state_sizes`, its weights and its `step`.
+layer is one batched product `[2, B, H] x [2, H, G]` and not two. The part of a step that depends on the input alone,
+G numbers for its gates, is `project`, computed for all steps at once before the loop. `step` computes the rest. A new
+cell defines its `gates`, its `state_sizes`, its weights and its `step`.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,11 @@ from keras import ops
 Tensor: TypeAlias = Any  # a tensor of whichever backend Keras runs on
 State: TypeAlias = tuple[Tensor, ...]  # each [D, B, size] float32, sizes as Cell.state_sizes
 
+MASKED_LOGIT = -1e9  # the logit of what is left out of a softmax: its probability is 0
+
 
 class Cell(keras.layers.Layer):  # type: ignore[misc]
-    """What a loop needs. The first state is the cell's output; a cell with several outputs has them as its states.
+    """The interface of a cell to a loop. The first state is the output; a cell with several outputs has them as states.
 
     Attributes:
         directions: D, 1 or 2.
@@ -27,7 +29,7 @@ class Cell(keras.layers.Layer):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.built = True  # weights are made at once, not at the first call: a loop calls `step`, not the layer
+        self.built = True  # weights are created in the constructor: a loop calls `step`, not the layer
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
@@ -35,16 +37,16 @@ class Cell(keras.layers.Layer):  # type: ignore[misc]
         raise NotImplementedError
 
     def project(self, inputs: Tensor, direction: int) -> Tensor:
-        """Returns what the steps of a direction need of the inputs: [..., I] -> [..., G]."""
+        """Projects the inputs of one direction for its steps: [..., I] -> [..., G]."""
         raise NotImplementedError
 
     def step(self, x: Tensor, state: State) -> State:
-        """Returns the state after one step. x: projected input  # [D, B, G]."""
+        """Returns the state after one step. x: projected input, shape [D, B, G]."""
         raise NotImplementedError
 
 
 class ReadingCell(Cell):
-    """Base of the cells that have weights for their input: `kernel` W  # [D, I, G], and `bias` b  # [D, G].
+    """Base of cells with input weights: `kernel` W, shape [D, I, G], and `bias` b, shape [D, G].
 
     Args:
         input_size: I, width of the input.
@@ -69,7 +71,7 @@ class ReadingCell(Cell):
         return ops.matmul(inputs, self.kernel[direction]) + self.bias[direction]
 
     def _weight(self, name: str, shape: tuple[int, ...], initializer: Callable[[], Any]) -> Any:
-        """Adds a weight [D, *shape], each direction drawn by its own initializer: one repeats itself."""
+        """Adds a weight of shape [D, *shape], with an initializer per direction: one would repeat its values."""
 
         def initial(shape: tuple[int, ...], dtype: Any) -> Tensor:
             return ops.stack([initializer()(shape[1:], dtype) for _ in range(shape[0])])
@@ -78,10 +80,10 @@ class ReadingCell(Cell):
 
 
 class BasicCell(ReadingCell):
-    """Base of the cells that multiply their output by a matrix at each step: `recurrent_kernel` U  # [D, H, G].
+    """Base of cells that multiply their output by a matrix at each step: `recurrent_kernel` U, shape [D, H, G].
 
     Args:
-        recurrent_size: rows of U, where the output that goes back in is not `units` wide.
+        recurrent_size: rows of U, if the recurrent output is not `units` wide.
     """
 
     def __init__(self, input_size: int, units: int, directions: int = 1, recurrent_size: int | None = None) -> None:
@@ -90,5 +92,5 @@ class BasicCell(ReadingCell):
         self.recurrent_kernel = self._weight("recurrent_kernel", shape, keras.initializers.Orthogonal)
 
     def step(self, x: Tensor, state: State, seen: Tensor | None = None) -> State:
-        """Does what Cell.step does. seen: what the product with U sees of the output, all of it by default."""
+        """Computes a step. seen: replaces the output h in the product with U, for dropout."""
         raise NotImplementedError

@@ -14,7 +14,7 @@ class GRU(BasicCell):
         n = tanh(W x + b + U (r ⊙ h))
         h' = z ⊙ h + (1 - z) ⊙ n
 
-    With the reset after the product, one product `U h` serves all three. States: h  # [D, B, H].
+    With the reset after the product, one product `U h` serves all three. States: h, shape [D, B, H].
     """
 
     gates = 3  # r, z, n

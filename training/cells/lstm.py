@@ -1,4 +1,4 @@
-"""Long short-term memory, and what was added to it."""
+"""Long short-term memory and its extensions."""
 
 import keras
 from keras import ops
@@ -14,11 +14,12 @@ class LSTM(BasicCell):
         m = o ⊙ tanh(c')                     h' = clip(P m), or m without a projection
 
     Peepholes p let the gates see the memory (Gers and Schmidhuber 2000). A projection P makes the output, and with it
-    the product U h, narrower than the memory (Sak et al. 2014). States: h  # [D, B, projection or H]; c  # [D, B, H].
+    the product U h, narrower than the memory (Sak et al. 2014). States: h, shape
+    [D, B, projection or H]; c, shape [D, B, H].
 
     Args:
         forget_bias: what the bias of the forget gate starts at. 1 (Jozefowicz et al. 2015): a fresh cell remembers.
-        peepholes: whether there is p  # [D, 1, 3 H].
+        peepholes: whether there is p, shape [D, 1, 3 H].
         projection: width of the output, `units` by default.
         cell_clip, projection_clip: largest magnitude of the memory and of a projected output; none by default.
     """
@@ -53,13 +54,15 @@ class LSTM(BasicCell):
 
     def step(self, x: Tensor, state: State, seen: Tensor | None = None) -> State:
         h, c = state
-        i, f, g, o = ops.split(x + ops.matmul(h if seen is None else seen, self.recurrent_kernel), 4, axis=-1)
+        units = self.units
+        gates = x + ops.matmul(h if seen is None else seen, self.recurrent_kernel)
+        i_f, g, o = ops.split(gates, [2 * units, 3 * units], axis=-1)
         if self.peepholes is not None:
-            peep_i, peep_f, peep_o = ops.split(self.peepholes, 3, axis=-1)
-            i, f = i + peep_i * c, f + peep_f * c
-        c = _clip(ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g), self.cell_clip)
+            i_f = i_f + self.peepholes[..., : 2 * units] * ops.concatenate([c, c], axis=-1)
+        i, f = ops.split(ops.sigmoid(i_f), 2, axis=-1)  # one operation compiles faster than two
+        c = _clip(f * c + i * ops.tanh(g), self.cell_clip)
         if self.peepholes is not None:
-            o = o + peep_o * c
+            o = o + self.peepholes[..., 2 * units :] * c
         h = ops.sigmoid(o) * ops.tanh(c)
         if self.projection is not None:
             h = _clip(ops.matmul(h, self.projection), self.projection_clip)

@@ -1,4 +1,4 @@
-"""Minimal gated units, whose steps need not be taken one after the other."""
+"""Minimal gated units, which run in parallel over time."""
 
 from keras import ops
 
@@ -6,12 +6,12 @@ from training.cells.base import ReadingCell, State, Tensor
 
 
 class MinimalGRU(ReadingCell):
-    """A GRU whose gate and candidate see the input alone (Feng et al. 2024, "minGRU").
+    """A GRU whose gate and candidate depend on the input alone (Feng et al. 2024, "minGRU").
 
         z = σ(W x + b)      n = W x + b      h' = (1 - z) ⊙ h + z ⊙ n
 
     So h' is linear in h, and all the states of a sequence can be computed at once, in about log2(T) rounds and not in T
-    steps: `training.unroll` does. States: h  # [D, B, H].
+    steps: `training.cells.unroll` does. States: h, shape [D, B, H].
     """
 
     gates = 2  # z, n

@@ -13,7 +13,7 @@ class SimpleRNN(BasicCell):
         h' = φ(W x + U h + b)
 
     φ is tanh by default; with `ops.relu` it neither saturates nor is bounded, and gradients must be clipped.
-    States: h  # [D, B, H].
+    States: h, shape [D, B, H].
     """
 
     gates = 1
@@ -34,7 +34,7 @@ class IdentityRNN(SimpleRNN):
 
         h' = max(0, W x + U h + b)
 
-    A fresh cell adds what it reads to what it has, and errors go back through it unchanged. States: h  # [D, B, H].
+    A fresh cell adds what it reads to what it has, and errors go back through it unchanged. States: h, shape [D, B, H].
     """
 
     def __init__(self, input_size: int, units: int, directions: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""A recurrence that turns its state and makes it neither longer nor shorter."""
+"""A recurrence with a unitary matrix, which keeps the norm of the state."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ class UnitaryRNN(ReadingCell):
         (x, y) -> (exp(iφ) cos θ x - sin θ y, exp(iφ) sin θ x + cos θ y)
 
     and D turns each number, by exp(iω). |V h| = |h|, so errors go back through any number of steps without vanishing or
-    exploding. States: h  # [D, B, H].
+    exploding. States: h, shape [D, B, H].
 
     Args:
         capacity: C, the number of rotations.
@@ -53,7 +53,7 @@ class UnitaryRNN(ReadingCell):
         return (ops.concatenate([real * scale, imaginary * scale], axis=-1),)
 
     def turn(self, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns V h, real and imaginary parts  # [D, B, H / 2] each."""
+        """Returns V h, real and imaginary parts, shape [D, B, H / 2] each."""
         for i in range(self.capacity):
             shift = i % 2
             pairs = [_pairs(ops.roll(part, -shift, axis=-1)) for part in (real, imaginary)]

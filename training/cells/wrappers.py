@@ -1,4 +1,4 @@
-"""Cells made of cells: stacked, with a shortcut, with dropout; and a start of the text that is learnt.
+"""Cells around cells: stacked, with a residual connection, with dropout; and a trained initial state.
 
 They are cells themselves and go into one another: `Stacked([Residual(Dropout(LSTM(64, 64), state=0.3)), GRU(64, 64)])`.
 A cell whose output is not its inner cell's output has its own in front of the inner cell's states.
@@ -45,7 +45,7 @@ class Stacked(Cell):
 class Residual(Cell):
     """Adds the input to the output: y = x + h' (He et al. 2016; Prakash et al. 2016). Both have the same width.
 
-    States: y  # [D, B, H], then the inner cell's.
+    States: y, shape [D, B, H], then the inner cell's.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -81,7 +81,7 @@ class Dropout(Cell):
     must therefore be [T, B, I]: below a `Stacked` or around it, and not with `unroll_embedded`. Dropout is on where
     Keras's own is: in a layer or model that is called with training=True.
 
-    States: y  # [D, B, H], if outputs are dropped; then the inner cell's.
+    States: y, shape [D, B, H], if outputs are dropped; then the inner cell's.
 
     Args:
         inputs, outputs, state: p of each.
@@ -142,5 +142,5 @@ class LearnedState(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def repeated(self, batch: int | Tensor) -> State:
-        """Returns the state for a batch of that many rows  # each [D, B, size]."""
+        """Returns the state for a batch of that many rows; each of shape [D, B, size]."""
         return tuple(ops.repeat(state, batch, axis=1) for state in self.states)

@@ -1,4 +1,4 @@
-"""What a ladder begins with: models that are counted, not learnt."""
+"""Baselines that are counted and not trained: the most frequent tag, and a Markov chain."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from keras import ops
 
 from service.text.vocabulary import UNK
 from training.cells import Tensor
-from training.dataset import Array, Example
+from training.data.dataset import Array, Example
 
 SMALL = 1e-6  # stands for a count of nothing
 TRUST = 5.0  # how often a context is seen before its own counts weigh as much as those of the shorter one
@@ -17,11 +17,11 @@ TRUST = 5.0  # how often a context is seen before its own counts weigh as much a
 
 @dataclass(frozen=True, kw_only=True)
 class MostFrequentTagSizes:
-    """Nothing to choose."""
+    """The network has no sizes."""
 
 
 class MostFrequentTag(keras.Model):  # type: ignore[misc]
-    """Gives a word the label that it has most often; a word that is unknown, the label of words seen once.
+    """Predicts the most frequent label of a word; for an unknown word, that of words that occur once.
 
     Args:
         words, labels: as of a Tagger.
@@ -45,7 +45,7 @@ class MostFrequentTag(keras.Model):  # type: ignore[misc]
             table.assign(np.log(counts + SMALL))
 
     def call(self, word_ids: Tensor, char_ids: Tensor, lengths: Tensor, training: bool = False) -> dict[str, Tensor]:
-        """Returns logits  # [B, T, K] for each head."""
+        """Returns logits, shape [B, T, K] for each head."""
         return {head: ops.take(table, word_ids, axis=0) for head, table in self.tables.items()}
 
 
@@ -60,7 +60,7 @@ class MarkovChain(keras.Model):  # type: ignore[misc]
     """The next character by the last few (Markov 1913).
 
     p(c | abc) = (n(abc c) + κ p(c | bc)) / (n(abc) + κ): where little was counted, the shorter context decides (MacKay
-    and Peto 1995). The state is the last characters  # [B, order] float32, PAD before the first.
+    and Peto 1995). The state is the last characters, float32, shape [B, order], PAD before the first.
     """
 
     def __init__(self, characters: int, sizes: MarkovChainSizes) -> None:
@@ -73,7 +73,7 @@ class MarkovChain(keras.Model):  # type: ignore[misc]
         self.built = True
 
     def count(self, ids: Array) -> None:
-        """Counts what follows what in a text  # [N]."""
+        """Counts what follows what in a text, shape [N]."""
         share = np.full((1, self.characters), 1 / self.characters)
         padded = np.concatenate([np.zeros(self.state_size, ids.dtype), ids])
         for order in range(self.state_size + 1):
@@ -87,7 +87,7 @@ class MarkovChain(keras.Model):  # type: ignore[misc]
         self.table.assign(np.log(share))
 
     def next(self, ids: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns logits after the last valid position  # [B, V], and the state there  # [B, order]."""
+        """Returns logits after the last valid position, shape [B, V], and the state there, shape [B, order]."""
         read = ops.concatenate([ops.cast(state, "int32"), ids], axis=1)
         places = ops.expand_dims(lengths, 1) + ops.arange(self.state_size, dtype="int32")
         last = ops.take_along_axis(read, places, axis=1)  # [B, order]

@@ -1,4 +1,4 @@
-"""A language model over characters: cells, one above the other, and a score for every next character."""
+"""A language model over characters: stacked recurrent layers and logits of the next character."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,8 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from training.cells import KINDS, State, Tensor
-from training.unroll import project, unroll, unroll_projected
+from training.cells import KINDS, Cell, State, Tensor
+from training.cells.served_loops import unroll_rows
+from training.cells.unroll import project, unroll, unroll_projected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +25,9 @@ class LanguageModelSizes:
 
 
 class LanguageModel(keras.Model):  # type: ignore[misc]
-    """Scores of each next character (Graves 2013), the dropout only where no time passes (Zaremba et al. 2014).
+    """Computes the logits of each next character (Graves 2013), with dropout between layers only (Zaremba et al. 2014).
 
-    The states of all layers lie flat, one row for each text  # [B, S] float32: of an LSTM, h and c of the first
+    The states of all layers lie flat, one row for each text, float32, shape [B, S]: of an LSTM, h and c of the first
     layer, then of the second, and so on. Zeros are the start of a text.
 
     Args:
@@ -53,30 +54,37 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
 
         Args:
             ids: [B, T] int32.
-            lengths: characters of each row  # [B] int32.
+            lengths: characters of each row, int32, shape [B].
             state: [B, S] float32.
 
         Returns:
-            logits: of the character after each position  # [B, T, V].
-            state: after the last valid position  # [B, S].
+            logits: of the character after each position, shape [B, T, V].
+            state: after the last valid position, shape [B, S].
         """
         outputs, states = self._read(self._look_up(ids), lengths, state, training)
         outputs = self.output_dropout(outputs, training=training)
         return self.head(outputs), _flat(states)
 
     def next(self, ids: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Does the same, with the logits after the last valid position alone  # [B, V]."""
-        return self.next_projected(self._look_up(ids), lengths, state)
+        """Does the same, with the logits after the last valid position alone, shape [B, V]."""
+        _, states = self._read(self._look_up(ids), lengths, state, training=False)
+        return self._scores(states), _flat(states)
 
     def project(self) -> Tensor:
-        """Returns the input product of every character  # [V, G]."""
+        """Returns the input product of every character, shape [V, G]."""
         return project(self.cells[0], self.embedding)
 
-    def next_projected(self, projected: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Does what `next` does from what `project` made of the characters  # [B, T, G]."""
-        _, states = self._read(projected, lengths, state, training=False)
+    def next_from_table(self, table: Tensor, ids: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Does what `next` does from what `project` made of the characters, shape [V, G]."""
+        first, *others = zip(self.cells, self._layered(state), strict=True)
+        cell, before = first
+        _, states = self._read_on(unroll_rows(cell, table, ids, lengths, before), others, lengths, training=False)
+        return self._scores(states), _flat(states)
+
+    def _scores(self, states: list[State]) -> Tensor:
+        """Returns the logits of the next character, shape [B, V]."""
         last = states[-1][0]  # h of the highest layer, [1, B, H]
-        return self.head(last[0]), _flat(states)
+        return self.head(last[0])
 
     def _look_up(self, ids: Tensor) -> Tensor:
         return ops.take(self.project(), ids, axis=0)  # [B, T, G]
@@ -84,7 +92,13 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
     def _read(self, projected: Tensor, lengths: Tensor, state: Tensor, training: bool) -> tuple[Tensor, list[State]]:
         first, *others = zip(self.cells, self._layered(state), strict=True)
         cell, before = first
-        outputs, after = unroll_projected(cell, projected, lengths, before)
+        return self._read_on(unroll_projected(cell, projected, lengths, before), others, lengths, training)
+
+    def _read_on(
+        self, first: tuple[Tensor, State], others: list[tuple[Cell, State]], lengths: Tensor, training: bool
+    ) -> tuple[Tensor, list[State]]:
+        """Runs the layers above the first, of which outputs and last state are given."""
+        outputs, after = first
         states = [after]
         for cell, before in others:
             outputs, after = unroll(cell, self.inner_dropout(outputs, training=training), lengths, before)

@@ -1,4 +1,4 @@
-"""A classifier of texts: a GRU over words, and a sum over words and pairs of words, whose opinions are averaged."""
+"""A text classifier: the mean of a GRU over words and of a sum over words and pairs of words."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,9 @@ import keras
 from keras import ops
 
 from training.cells import GRU, Tensor
-from training.unroll import project, unroll, unroll_projected
+from training.cells.served_loops import narrow_product, over_positions, unroll_rows
+from training.cells.unroll import project, unroll
+from training.models.layers import valid_positions
 
 LOWEST = -1.0  # of any output of a GRU
 REACH = 0.05  # below the highest output: those that come so near share its place
@@ -30,7 +32,7 @@ class SentimentSizes:
 
 
 class SentimentClassifier(keras.Model):  # type: ignore[misc]
-    """Two members that learn each for itself: their mistakes differ, so that their mean makes fewer.
+    """Two members that are trained independently: their errors differ, so that their mean makes fewer.
 
     Args:
         words: number of ids of the vocabulary.
@@ -41,17 +43,18 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         super().__init__()
         self.reader = Reader(words, classes, sizes)
         self.word_pairs = WordPairs(words, classes, sizes.pairs, weighed=sizes.weighed)
-        self.projected_size = sizes.directions * GRU.gates * sizes.units
+        self.outputs_size = sizes.directions * sizes.units
+        self.projected_size = GRU.gates * self.outputs_size
         self.built = True
 
     def call(self, word_ids: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
-        """Returns the logits of each member  # [M = 2, B, K].
+        """Returns the logits of each member, shape [M = 2, B, K].
 
         Args:
             word_ids: [B, T] int32.
-            lengths: words of each row, at least one  # [B] int32.
+            lengths: words of each row, at least one, int32, shape [B].
         """
-        valid = _valid(word_ids, lengths)
+        valid = valid_positions(word_ids, lengths)
         read = self.reader(word_ids, lengths, valid, training=training)
         return ops.stack([read, self.word_pairs(word_ids, lengths, valid)])
 
@@ -61,7 +64,7 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         return [head.kernel, head.bias, pairs.words, pairs.pairs, pairs.bias]
 
     def project(self) -> Tensor:
-        """Returns the input product of every word of the vocabulary  # [V, G]."""
+        """Returns the input product of every word of the vocabulary, shape [V, G]."""
         return self.reader.project()
 
     def shares(self, word_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,13 +74,38 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
             shares: [M, B, T, K].
             biases: [M, K]; with the sum over the shares of a text, its logits.
         """
-        valid = _valid(word_ids, lengths)
+        valid = valid_positions(word_ids, lengths)
         return self._shares(self.reader.shares(word_ids, lengths, valid), word_ids, lengths, valid)
 
-    def shares_projected(self, projected: Tensor, word_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Does what `shares` does from what `project` made of the words  # [B, T, G]."""
-        valid = _valid(word_ids, lengths)
-        return self._shares(self.reader.shares_projected(projected, lengths, valid), word_ids, lengths, valid)
+    def from_table(self, table: Tensor, word_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Does what `call` does from what `project` made of the vocabulary  # [V, G].
+
+        Returns:
+            logits: [M, B, K].
+            outputs: of the GRU, from which `shares_of` goes on  # [B, T, D * H].
+        """
+        outputs, _ = unroll_rows(self.reader.gru, table, word_ids, lengths)
+        pairs = pair_ids(word_ids, self.word_pairs.rows)
+
+        def reduce(outputs: Tensor, words: Tensor, pairs: Tensor, valid: Tensor) -> dict[str, Tensor]:
+            scores = sum(self.word_pairs.look_up(words, pairs))
+            return {
+                "highest": ops.max(ops.where(valid, outputs, LOWEST), axis=0),
+                "total": ops.sum(ops.where(valid, outputs, 0.0), axis=0),
+                "pairs": ops.sum(ops.where(valid, scores, 0.0), axis=0),
+            }
+
+        joins = {"highest": (LOWEST, ops.maximum), "total": (0.0, ops.add), "pairs": (0.0, ops.add)}
+        found = over_positions(reduce, (outputs, word_ids, pairs), lengths, joins)
+        counts = ops.cast(ops.expand_dims(lengths, 1), "float32")
+        pooled = ops.concatenate([found["highest"], found["total"] / counts], axis=-1)  # [B, 2 D H]
+        read = narrow_product(pooled, self.reader.head.kernel) + self.reader.head.bias
+        return ops.stack([read, SCALE / ops.sqrt(counts) * found["pairs"] + self.word_pairs.bias]), outputs
+
+    def shares_of(self, outputs: Tensor, word_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Does what `shares` does from the outputs of the GRU, shape [B, T, D * H]."""
+        valid = valid_positions(word_ids, lengths)
+        return self._shares(self.reader.shares_of(outputs, lengths, valid), word_ids, lengths, valid)
 
     def _shares(self, read: Tensor, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         shares = ops.stack([read, self.word_pairs.shares(word_ids, lengths, valid)])
@@ -85,16 +113,8 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         return shares, ops.concatenate(biases)
 
 
-def _valid(word_ids: Tensor, lengths: Tensor) -> Tensor:
-    """Tells words from padding  # [B, T, 1] bool."""
-    return ops.expand_dims(ops.arange(ops.shape(word_ids)[1]) < ops.expand_dims(lengths, 1), 2)
-
-
 class Reader(keras.layers.Layer):  # type: ignore[misc]
-    """Scores of every class for a text: a GRU, its outputs pooled over time (Conneau et al. 2017), and a layer.
-
-    The maximum tells that something was said, the mean how much of the text says it.
-    """
+    """Computes logits from a GRU whose outputs are pooled over time by maximum and mean (Conneau et al. 2017)."""
 
     def __init__(self, words: int, classes: int, sizes: SentimentSizes) -> None:
         super().__init__()
@@ -109,7 +129,7 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, word_ids: Tensor, lengths: Tensor, valid: Tensor, training: bool = False) -> Tensor:
-        """Returns logits  # [B, K]."""
+        """Returns logits, shape [B, K]."""
         inputs = self.input_dropout(self.embedding(word_ids), training=training)
         outputs, _ = unroll(self.gru, inputs, lengths)
         highest = ops.max(ops.where(valid, outputs, LOWEST), axis=1)
@@ -118,21 +138,20 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
         return self.head(self.output_dropout(pooled, training=training))
 
     def project(self) -> Tensor:
-        """Returns the input product of every word  # [V, G]."""
+        """Returns the input product of every word, shape [V, G]."""
         return project(self.gru, self.embedding(ops.arange(self.embedding.input_dim)))
 
     def shares(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
-        """Returns what each word adds to the logits  # [B, T, K]."""
+        """Returns what each word adds to the logits, shape [B, T, K]."""
         outputs, _ = unroll(self.gru, self.embedding(word_ids), lengths)
-        return self._shares(outputs, lengths, valid)
+        return self.shares_of(outputs, lengths, valid)
 
-    def shares_projected(self, projected: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
-        """Returns what each word adds to the logits  # [B, T, K]. projected: [B, T, G]."""
-        outputs, _ = unroll_projected(self.gru, projected, lengths)
-        return self._shares(outputs, lengths, valid)
+    def shares_of(self, outputs: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
+        """Does what `shares` does from the outputs of the GRU  # [B, T, D * H].
 
-    def _shares(self, outputs: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
-        """A maximum belongs to where it is reached; sharply, a rounding error could move it to another word."""
+        A maximum belongs to where it is reached; sharply, a rounding error could move it to another
+        word.
+        """
         highest = ops.max(ops.where(valid, outputs, LOWEST), axis=1, keepdims=True)
         near = ops.where(valid, ops.relu(outputs - highest + REACH), 0.0)
         maxima = highest * near / ops.sum(near, axis=1, keepdims=True)
@@ -160,30 +179,35 @@ class WordPairs(keras.layers.Layer):  # type: ignore[misc]
         self.bias = self.add_weight(shape=(classes,), initializer="zeros", name="bias")
 
     def call(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
-        """Returns logits  # [B, K]."""
+        """Returns logits, shape [B, K]."""
         words, pairs = self._scores(word_ids, lengths, valid)
         return ops.sum(words + pairs, axis=1) + self.bias
 
     def shares(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
-        """Returns what each word adds to the logits  # [B, T, K]; of a pair, half."""
+        """Returns what each word adds to the logits, shape [B, T, K]; of a pair, half."""
         words, pairs = self._scores(word_ids, lengths, valid)
         half = pairs[:, 1:] / 2
         rights, lefts = ops.concatenate([pairs[:, :1], half], axis=1), ops.pad(half, ((0, 0), (0, 1), (0, 0)))
         return words + rights + lefts
 
     def _scores(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the scores of each word and of the pair that it ends, 0 at padding; each  # [B, T, K]."""
-        ids = (word_ids, pair_ids(word_ids, self.rows))
+        """Returns the scores of each word and of the pair that it ends, 0 at padding; each, shape [B, T, K]."""
+        words, pairs = self.look_up(word_ids, pair_ids(word_ids, self.rows))
+        counts = ops.cast(ops.reshape(lengths, (-1, 1, 1)), words.dtype)
+        scale = ops.where(valid, SCALE / ops.sqrt(counts), 0.0)
+        return scale * words, scale * pairs
+
+    def look_up(self, word_ids: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the scores of words and of pairs, by the rows of both tables: [...] and [...] -> each [..., K]."""
+        ids = (word_ids, pairs)
         scores = [ops.take(table, rows, axis=0) for table, rows in zip((self.words, self.pairs), ids, strict=True)]
         if self.ratios:
             ratios = [PACE * ops.take(weights, rows, axis=0) for weights, rows in zip(self.ratios, ids, strict=True)]
             scores = [score * ratio for score, ratio in zip(scores, ratios, strict=True)]
-        counts = ops.cast(ops.reshape(lengths, (-1, 1, 1)), scores[0].dtype)
-        scale = ops.where(valid, SCALE / ops.sqrt(counts), 0.0)
-        return scale * scores[0], scale * scores[1]
+        return scores[0], scores[1]
 
 
 def pair_ids(word_ids: Tensor, rows: int) -> Tensor:
-    """Returns the row of the pair that each word ends  # [B, T]."""
+    """Returns the row of the pair that each word ends, shape [B, T]."""
     before = ops.pad(word_ids[:, :-1], ((0, 0), (1, 0)))
     return ops.mod(before * PRIME + word_ids, rows)

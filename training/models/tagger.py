@@ -1,14 +1,18 @@
-"""A tagger: a BiLSTM over words, each an embedding beside what a BiLSTM reads in its characters."""
+"""A tagger: a BiLSTM over words, each an embedding and the output of a BiLSTM over its characters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 from keras import ops
 
-from service.text.vocabulary import PAD
 from training.cells import LSTM, Tensor
-from training.unroll import project, unroll, unroll_embedded, unroll_projected
+from training.cells.served_loops import per_position, unroll_rows
+from training.cells.unroll import project, unroll
+from training.models.layers import read_characters
+
+FLOATS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,7 @@ class TaggerSizes:
 
 
 class Tagger(keras.Model):  # type: ignore[misc]
-    """Scores of every label of every head, for each word (Plank et al. 2016; Ling et al. 2015).
+    """Computes the logits of every head for each word (Plank et al. 2016; Ling et al. 2015).
 
     Dropout is variational (Gal and Ghahramani 2016): one mask for all words of a sentence.
 
@@ -58,13 +62,13 @@ class Tagger(keras.Model):  # type: ignore[misc]
         forms: Tensor | None = None,
         training: bool = False,
     ) -> dict[str, Tensor]:
-        """Returns logits  # [B, T, K] for each head.
+        """Returns logits, shape [B, T, K] for each head.
 
         Args:
             word_ids: [B, T] int32.
-            char_ids: [B, T, C] int32; all PAD at padding. With `forms`, of each distinct form  # [F, C].
-            lengths: words of each row  # [B] int32.
-            forms: which of them each word is, so that each is read once  # [B, T] int32.
+            char_ids: [B, T, C] int32; all PAD at padding. With `forms`, of each distinct form, shape [F, C].
+            lengths: words of each row, int32, shape [B].
+            forms: which of them each word is, so that each is read once, int32, shape [B, T].
         """
         inputs = self.input_dropout(self.embed(word_ids, char_ids, forms), training=training)
         outputs, _ = unroll(self.word_lstm, inputs, lengths)
@@ -74,24 +78,52 @@ class Tagger(keras.Model):  # type: ignore[misc]
         """Returns the input product of words, wherever they stand: [...] and [..., C] -> [..., G]."""
         return project(self.word_lstm, self.embed(word_ids, char_ids))
 
-    def tag_projected(self, projected: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        """Does what `call` does from what `project` made of the words  # [B, T, G]."""
-        outputs, _ = unroll_projected(self.word_lstm, projected, lengths)
-        return self._score(outputs)
+    def joined_heads(self) -> tuple[Tensor, Tensor]:
+        """Returns the heads as one: kernel, shape [D * H, S], and bias, shape [S], padded to a multiple for SIMD.
+
+        One product of such a width takes less time than several.
+        """
+        heads = self.heads.values()
+        width = sum(head.units for head in heads)
+        kernel = ops.concatenate([head.kernel for head in heads], axis=-1)
+        bias = ops.concatenate([head.bias for head in heads])
+        filler = -width % FLOATS_AT_A_TIME
+        return ops.pad(kernel, ((0, 0), (0, filler))), ops.pad(bias, ((0, filler),))
+
+    def tag_from_table(
+        self, table: Tensor, rows: Tensor, lengths: Tensor, kernel: Tensor, bias: Tensor
+    ) -> dict[str, Tensor]:
+        """Returns the logits of all heads side by side, and the best label of each with its probability.
+
+        Args:
+            table: what `project` made of words, shape [W, G].
+            rows: of the table, int32, shape [B, T].
+            lengths: words of each row, int32, shape [B].
+            kernel, bias: of the joined heads.
+
+        Returns:
+            logits: [B, T, S].
+            of each head, `_id`: [B, T] int32, and `_probability`: [B, T].
+        """
+        ends = np.cumsum([head.units for head in self.heads.values()]).tolist()
+
+        def score(outputs: Tensor) -> dict[str, Tensor]:
+            logits = ops.matmul(outputs, kernel) + bias
+            found = {"logits": logits}
+            for name, part in zip(self.heads, ops.split(logits, ends, axis=-1), strict=False):
+                odds = ops.exp(part - ops.max(part, axis=-1, keepdims=True))  # 1 of the best label
+                found[f"{name}_id"] = ops.cast(ops.argmax(part, axis=-1), "int32")
+                found[f"{name}_probability"] = 1 / ops.sum(odds, axis=-1)
+            return found
+
+        outputs, _ = unroll_rows(self.word_lstm, table, rows, lengths)
+        return per_position(score, outputs, lengths)
 
     def embed(self, word_ids: Tensor, char_ids: Tensor, forms: Tensor | None = None) -> Tensor:
         """Returns each word as the LSTM reads it: [...] and [..., C] -> [..., I]."""
-        spelled = self._spell(char_ids)
+        spelled = read_characters(self.character_lstm, self.character_embedding, char_ids)
         spelled = spelled if forms is None else ops.take(spelled, forms, axis=0)
         return ops.concatenate([self.word_embedding(word_ids), spelled], axis=-1)
 
     def _score(self, outputs: Tensor) -> dict[str, Tensor]:
         return {name: head(outputs) for name, head in self.heads.items()}
-
-    def _spell(self, char_ids: Tensor) -> Tensor:
-        """Reads the characters of each word in both directions: [..., C] -> last outputs  # [..., S = 2 H]."""
-        *places, width = ops.shape(char_ids)
-        flat = ops.reshape(char_ids, (-1, width))
-        lengths = ops.sum(ops.cast(flat != PAD, "int32"), axis=1)
-        _, (last, _) = unroll_embedded(self.character_lstm, self.character_embedding, flat, lengths)
-        return ops.reshape(ops.concatenate([last[0], last[1]], axis=-1), (*places, 2 * last.shape[-1]))

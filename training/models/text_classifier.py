@@ -1,19 +1,18 @@
-"""The classifier of the ladder: every rung between a bag of words and the model that is shipped."""
+"""The text classifier of the ladder, from a bag of words to two layers with attention."""
 
 from dataclasses import dataclass
 
 import keras
 from keras import ops
 
-from training.cells import KINDS, Cell, Dropout, Tensor
-from training.unroll import unroll
-
-FAR = -1e9  # a score that gets no attention
+from training.cells import KINDS, MASKED_LOGIT, Cell, Dropout, Tensor
+from training.cells.unroll import unroll
+from training.models.layers import valid_positions
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextClassifierSizes:
-    """What is between words and classes.
+    """The layers between words and classes.
 
     Attributes:
         cell: a name of training.cells.KINDS; "" reads no order, and takes the mean of the words.
@@ -34,7 +33,7 @@ class TextClassifierSizes:
 
 
 class TextClassifier(keras.Model):  # type: ignore[misc]
-    """Scores of every class for a text.
+    """Computes the logits of every class for a text.
 
     Args:
         words: number of ids of the vocabulary.
@@ -62,13 +61,13 @@ class TextClassifier(keras.Model):  # type: ignore[misc]
         return Dropout(cell, inputs=sizes.dropout, outputs=sizes.dropout, variational=True)
 
     def call(self, word_ids: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
-        """Returns logits  # [M = 1, B, K].
+        """Returns logits, shape [M = 1, B, K].
 
         Args:
             word_ids: [B, T] int32.
-            lengths: words of each row, at least one  # [B] int32.
+            lengths: words of each row, at least one, int32, shape [B].
         """
-        valid = ops.expand_dims(ops.arange(ops.shape(word_ids)[1]) < ops.expand_dims(lengths, 1), 2)  # [B, T, 1]
+        valid = valid_positions(word_ids, lengths)
         if self.sizes.reads_padding:
             lengths = ops.full_like(lengths, ops.shape(word_ids)[1])
         outputs = self.embedding(word_ids)  # [B, T, E]
@@ -76,7 +75,7 @@ class TextClassifier(keras.Model):  # type: ignore[misc]
         for layer in self.layers_:
             outputs, (last, *_) = unroll(layer, outputs, lengths)  # last: [D, B, H]
         if self.attention:
-            scores = ops.where(valid, self.attention(outputs), FAR)
+            scores = ops.where(valid, self.attention(outputs), MASKED_LOGIT)
             pooled = ops.sum(ops.softmax(scores, axis=1) * outputs, axis=1)
         elif last is not None:
             pooled = ops.concatenate(ops.unstack(last, self.sizes.directions), axis=-1)

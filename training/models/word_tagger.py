@@ -1,4 +1,4 @@
-"""The tagger of the ladder: every rung between counting tags and the model that is shipped."""
+"""The tagger of the ladder, from a simple RNN over a window to two bidirectional layers with characters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from service.text.vocabulary import PAD
 from training.cells import KINDS, Cell, Dropout, Tensor
-from training.plain_unroll import unroll_static, windows
-from training.unroll import unroll, unroll_embedded
+from training.cells.plain_unroll import unroll_static, windows
+from training.cells.unroll import unroll
+from training.models.layers import read_characters
 
 
 @dataclass(frozen=True, kw_only=True)
 class WordTaggerSizes:
-    """What is between words and labels.
+    """The layers between words and labels.
 
     Attributes:
         cell: a name of training.cells.KINDS.
@@ -36,7 +36,7 @@ class WordTaggerSizes:
 
 
 class WordTagger(keras.Model):  # type: ignore[misc]
-    """Scores of every label of every head, for each word. Arguments as of a Tagger."""
+    """Computes the logits of every head for each word. Arguments as of Tagger."""
 
     def __init__(self, words: int, characters: int, labels: Mapping[str, int], sizes: WordTaggerSizes) -> None:
         super().__init__()
@@ -69,10 +69,10 @@ class WordTagger(keras.Model):  # type: ignore[misc]
         forms: Tensor | None = None,
         training: bool = False,
     ) -> dict[str, Tensor]:
-        """Returns logits  # [B, T, K] for each head. Arguments as of Tagger.call."""
+        """Returns logits, shape [B, T, K] for each head. Arguments as of Tagger.call."""
         outputs = self.word_embedding(word_ids)  # [B, T, E]
         if self.sizes.spelling:
-            spelled = self._spell(char_ids)
+            spelled = read_characters(self.speller, self.characters, char_ids)
             spelled = spelled if forms is None else ops.take(spelled, forms, axis=0)
             outputs = ops.concatenate([outputs, spelled], axis=-1)
         for layer in self.layers_:
@@ -86,11 +86,3 @@ class WordTagger(keras.Model):  # type: ignore[misc]
         batch, time, _ = ops.shape(inputs)
         _, state = unroll_static(layer, windows(inputs, self.sizes.window))
         return ops.reshape(state[0][0], (batch, time, self.sizes.units))
-
-    def _spell(self, char_ids: Tensor) -> Tensor:
-        """Reads the characters of each word in both directions: [..., C] -> last outputs  # [..., 2 * spelling]."""
-        *places, width = ops.shape(char_ids)
-        flat = ops.reshape(char_ids, (-1, width))
-        lengths = ops.sum(ops.cast(flat != PAD, "int32"), axis=1)
-        _, (last, *_) = unroll_embedded(self.speller, self.characters, flat, lengths)
-        return ops.reshape(ops.concatenate([last[0], last[1]], axis=-1), (*places, 2 * self.sizes.spelling))

@@ -1,9 +1,9 @@
 """The same network on whole film reviews, good or bad, of which it reads 400 tokens. Measured, not shipped."""
 
-from training.config import above
 from training.recipes import sentiment_en
+from training.tasks.base import derive
 
-recipe = above(
+recipe = derive(
     sentiment_en.recipe,
     "imdb",
     corpus="imdb",

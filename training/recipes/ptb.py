@@ -1,10 +1,10 @@
 """Words of the Penn Treebank. Measured, not shipped: its text is not free."""
 
-from training.config import above
 from training.models.language_model import LanguageModelSizes
 from training.recipes import lm_shakespeare
+from training.tasks.base import derive
 
-recipe = above(
+recipe = derive(
     lm_shakespeare.recipe,
     "ptb",
     corpus="ptb",

@@ -1,1 +1,1 @@
-"""The kinds of task: what the loop, the evaluation and the export need to know of each."""
+"""The tasks: tagging, lemmatization, sentiment, language modelling."""

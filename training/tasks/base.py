@@ -1,9 +1,9 @@
-"""What the loop, the evaluation and the export need to know of a task."""
+"""The settings of a run, and the interface of a task to the training loop, the evaluation and the export."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import keras
 import numpy as np
@@ -11,65 +11,142 @@ import numpy as np
 from service import artifact
 from service.text.lemmas import LemmaDictionary
 from service.text.vocabulary import Vocabulary
-from training.answers import Answers
 from training.cells import Tensor
-from training.config import Recipe
-from training.dataset import Array, Batch, Batches, Example
+from training.data.dataset import Array, Batch, Batches, Example
+from training.metrics.predictions import Predictions
 
 Tensors: TypeAlias = dict[str, Tensor]
-Predict: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]  # an endpoint, NumPy in and out
-State: TypeAlias = Any  # what a batch hands to the next: () or nested tuples of tensors
+Predict: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]  # an endpoint on NumPy arrays
+State: TypeAlias = Any  # carried from batch to batch: () or nested tuples of tensors
+AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(ABC):
+    """The settings that every run has; each kind of task adds its own and implements `task`.
+
+    Attributes:
+        name: of the recipe and of the model that it makes.
+        description: what the model does, in one line.
+        language: BCP 47.
+        licence: of the model.
+        limits: what the model cannot do, for the model card.
+        seed: of the weights, the order of the examples, and dropout.
+        threads: of TensorFlow's operations. One is nearly as fast as two at these sizes, and is deterministic.
+        epochs: passes over the train split.
+        batch_tokens: positions of a batch, including padding.
+        limit: how many examples of the train split are used, all by default; of a text, characters.
+        learning_rate: the highest learning rate, of Adam.
+        warmup: the share of the run over which the learning rate rises from 0.
+        schedule: how it falls after that, a name of training.run.schedules.
+        patience: epochs without improvement after which the run stops early; 0 is never.
+        clip_norm: global norm that gradients are clipped to.
+        averaging: decay per step of the moving average of the weights, which is exported; 0 is none.
+        precision: a dtype policy of Keras. "mixed_bfloat16" stores weights in 32 bits and computes in 16, which is
+            for GPUs: a CPU may emulate it.
+        teacher: the recipe whose distillation set, written by `tagwerk-train teach`, is learned from as well.
+        shipped: whether training exports the model; otherwise it is only measured on the test split.
+        sizes: of the network; their type selects the network.
+    """
+
+    name: str
+    description: str
+    language: str
+    licence: str
+    limits: str
+    seed: int = 1
+    threads: int = 1
+    epochs: int
+    batch_tokens: int
+    limit: int | None = None
+    learning_rate: float
+    warmup: float = 0.02
+    schedule: str = "cosine"
+    patience: int = 0
+    clip_norm: float = 5.0
+    averaging: float = 0.0
+    precision: str = "float32"
+    teacher: str | None = None
+    shipped: bool = True
+    sizes: Any
+
+    @abstractmethod
+    def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Task":
+        """Loads the corpora and returns the task, ready to train.
+
+        Args:
+            vocabularies: by name, of a model that is to be measured; by default built from the train split.
+        """
+
+
+def derive(
+    base: AnyRecipe, name: str, *, network: Any = None, sizes: Mapping[str, Any] | None = None, **changes: Any
+) -> AnyRecipe:
+    """Returns a copy of a recipe with another name and with some settings changed.
+
+    Args:
+        network: the sizes of another network.
+        sizes: changes to the sizes of the same network.
+    """
+    return replace(base, name=name, sizes=replace(network or base.sizes, **(sizes or {})), **changes)
+
+
+@dataclass(frozen=True)
+class OtherModel:
+    """An exported model that a task is measured with.
+
+    Attributes:
+        name: "model/version".
+    """
+
+    name: str
+    task: "Task"
+    predict: Predict
+
+
+LoadModel: TypeAlias = Callable[[str], OtherModel]  # by the model's name, its newest version
 
 
 @dataclass(frozen=True)
 class Part:
-    """An endpoint that computes a step of the main one."""
+    """An endpoint beside the main one: a step of its computation.
+
+    Attributes:
+        compute: inputs by name -> outputs by name.
+        variables: used by it, beside the weights of the network.
+    """
 
     endpoint: artifact.Endpoint
-    compute: Callable[..., Tensors]  # its inputs by name -> its outputs by name
+    compute: Callable[..., Tensors]
+    variables: tuple[Any, ...] = ()
 
 
-def parts_at_the_projection(
-    task: "Task",
-    project: Callable[..., Tensor],
-    run: Callable[..., Tensors],
-    words: dict[str, artifact.TensorSpec],
-    rows: tuple[str | int, int],
-    also: tuple[str, ...],
-) -> dict[str, Part]:
-    """Returns the main endpoint in two parts: the input product of each word, and what is done from there.
+def projection(
+    project: Callable[..., Tensor], words: dict[str, artifact.TensorSpec], rows: tuple[str | int, int]
+) -> Part:
+    """Returns the endpoint "project", which computes the input products of words.
 
-    A word's product is the same wherever the word stands, so that a service need not take it for every position.
+    The product of a word is the same at every position, so that a service can cache it.
 
     Args:
-        project: `words` -> the products, of the shape `rows`: a row for each word, or for each of a whole vocabulary.
-        run: projected  # [B, T, G], and `also` of the main endpoint's inputs -> its outputs.
+        project: `words` -> the products, of shape `rows`: one row per word, or per entry of a whole vocabulary.
     """
-    name, endpoint = task.endpoint_name, task.endpoint
-    projected = artifact.TensorSpec(dtype="float32", axes=("B", "T", rows[1]))
     products = {"projected": artifact.TensorSpec(dtype="float32", axes=rows)}
-    inputs = {"projected": projected} | {key: endpoint.inputs[key] for key in also}
-    return {
-        "project": Part(
-            artifact.Endpoint(inputs=words, outputs=products), lambda **given: {"projected": project(**given)}
-        ),
-        f"{name}_projected": Part(artifact.Endpoint(inputs=inputs, outputs=endpoint.outputs), run),
-    }
+    return Part(artifact.Endpoint(inputs=words, outputs=products), lambda **given: {"projected": project(**given)})
 
 
 class Task(ABC):
-    """A task on its corpora: data, network, loss, prediction, score.
+    """A task on its corpora: examples, network, loss, endpoint, metrics.
 
-    A subclass reads its corpora in its constructor and builds its vocabularies from the train split, and from
-    the lesson of its teacher if it has one.
+    A subclass builds its vocabularies from the train split, or from its teacher's distillation set if it has one.
 
     Attributes:
         kind: the task as a manifest names it.
-        endpoint_name, endpoint: the signature that is exported; `predict` computes it.
-        chosen_by: the metric on dev by which the best epoch is chosen.
-        lower_is_better: of that metric.
+        endpoint_name, endpoint: the main signature that is exported; `predict` computes it.
+        chosen_by: name of the metric on dev that selects the best epoch.
+        lower_is_better: whether a lower value of that metric is better.
         data, vocabularies, labels, tokenizer, lengths, length_buckets: as in artifact.Manifest.
-        dictionary: that is asked before the network; None by default.
+        dictionary: lemmas that are looked up before the network runs; None by default.
     """
 
     kind: ClassVar[artifact.Task]
@@ -89,18 +166,18 @@ class Task(ABC):
 
     @abstractmethod
     def network(self) -> keras.Model:
-        """Returns a fresh network, its weights made."""
+        """Builds a network with initial weights."""
 
     @abstractmethod
     def train_batches(self, rng: np.random.Generator) -> Batches:
-        """Returns the batches of one epoch, to be gone through once, in order."""
+        """Returns the batches of one epoch, to be iterated over once."""
 
     def weight(self, batch: Batch) -> float:
-        """Returns how much there is in a batch that its loss is the mean of; words by default."""
+        """Returns the number of items that the loss of a batch is the mean of; words by default."""
         return batch.tokens
 
     def initial_state(self) -> State:
-        """Returns the state that an epoch starts from; () where batches are independent."""
+        """Returns the state at the start of an epoch; () where batches are independent."""
         return ()
 
     @abstractmethod
@@ -109,40 +186,40 @@ class Task(ABC):
 
     @abstractmethod
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
-        """Computes the endpoint: the inputs and outputs that `endpoint` names."""
+        """Computes the main endpoint, with the inputs and outputs that `endpoint` declares."""
 
     def parts(self, model: keras.Model) -> dict[str, Part]:
-        """Returns further endpoints, by name: steps of the main one that can be run apart; none by default."""
+        """Returns further endpoints by name: steps of the main one that a service runs separately; none by default."""
         return {}
 
     @abstractmethod
     def evaluate(self, predict: Predict, split: str) -> tuple[artifact.Metric, ...]:
-        """Measures an endpoint, in training or exported, on a split: "dev" or "test"."""
+        """Measures the main endpoint, in training or exported, on a split: "dev" or "test"."""
 
     def samples(self, predict: Predict) -> dict[str, str]:
-        """Returns what the model says after a few prompts; nothing where it does not say anything."""
+        """Returns sample outputs by prompt; none by default."""
         return {}
 
-    def answers(self, predict: Predict, split: str) -> dict[str, Answers]:
-        """Returns what an endpoint answers for each item of a split, by the kind of label; {} without labels."""
+    def predictions(self, predict: Predict, split: str) -> dict[str, Predictions]:
+        """Returns the predictions for a split by kind of label; {} where there are no labels."""
         return {}
 
-    def evaluate_text(self, predict: Predict, split: str) -> tuple[artifact.Metric, ...]:
-        """Measures an endpoint from raw text, and with what other models say of it; nothing by default."""
+    def evaluate_text(self, predict: Predict, split: str, load: LoadModel) -> tuple[artifact.Metric, ...]:
+        """Measures the endpoint from raw text and together with other models; no metrics by default."""
         return ()
 
     def compact(self, model: keras.Model) -> None:
-        """Rounds the largest tables of a trained model to 8 bits: a quarter of the bytes. Does nothing by default."""
+        """Quantizes the largest tables of a trained model to 8 bits, in place. Does nothing by default."""
         return
 
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
-        """Makes a trained model as sure as it is right on dev; its answers stay. Does nothing by default."""
+        """Scales the logits of a trained model so that probabilities match accuracy on dev. Does nothing by default."""
         return
 
     @abstractmethod
     def goldens(self) -> list[Example]:
-        """Returns a few short and varied examples, of dev, to be exported with the outputs that they give."""
+        """Returns a few short, varied examples of dev, which are exported with their outputs."""
 
     def better(self, value: float, best: float | None) -> bool:
-        """Tells whether a value of the choosing metric beats the best so far."""
+        """Tells whether a value of the metric `chosen_by` is better than the best so far."""
         return best is None or (value < best if self.lower_is_better else value > best)

@@ -1,4 +1,4 @@
-"""Predicting each next character or word of a text, on a corpus that is one long text or a few."""
+"""Language models: the next character or word of a text, learned from one long text or a few."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from keras import ops
 from service.artifact import DataSource, Endpoint, Metric, TensorSpec
 from service.text.encoding import Ids, encode_tokens
 from service.text.vocabulary import RESERVED, Vocabulary
-from training import corpora, source_code
 from training.cells import Tensor
-from training.config import Recipe
-from training.dataset import Array, Batch, Batches, Example
+from training.cells.truncation import read_window
+from training.data import corpora, source_code
+from training.data.catalogue import CORPORA
+from training.data.dataset import Array, Batch, Batches, Example
+from training.metrics.scores import CROSS_ENTROPY, cross_entropy
 from training.models.counted import MarkovChain, MarkovChainSizes
 from training.models.language_model import LanguageModel, LanguageModelSizes
-from training.scorer import CROSS_ENTROPY, cross_entropy
-from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
-from training.truncation import read_window
+from training.tasks.base import Part, Predict, Recipe, State, Task, Tensors, projection
 
-INTERPRETER = "interpreter"  # its own library
+INTERPRETER = "interpreter"  # the standard library of the running Python
 END = "<eos>"  # a line end, as a word
-STRETCHES = 64  # that a split is read in side by side to be measured
-CONTEXT = 512  # characters that each stretch but the first is read before it is measured
+STRETCHES = 64  # parts of a split that are measured in parallel
+CONTEXT = 512  # characters that are read before each of them but the first
 SAMPLE = 300  # characters
 GOLDENS = ("\n", "O", "ROMEO:\n", "To be, or not to be", "What say you to this, my lord?\n\nKING", "z$3& éß")
 
@@ -33,14 +33,14 @@ class LanguageModelRecipe(Recipe):
     """Settings of a language model. A batch has `batch_tokens / chunk` rows of `overlap + chunk` characters.
 
     Attributes:
-        corpus: of training.corpora, with parts of its own or with texts that are cut here, or INTERPRETER.
+        corpus: of training.data.corpora, with parts of its own or with texts that are divided here, or INTERPRETER.
         unit: what is predicted: "character" or "word".
-        test_share: of a text, its end, to test on.
-        dev_share: of what is before that, its beginning, to choose the epoch by. What is next to the test part is
-            learnt: a text that changes its subject is the harder the farther one is from what one knows of it.
-        chunk: characters of a row that are learnt from in a step; states go on from step to step.
-        overlap: characters before them that are read again, so that each error goes back over at least that many
-            (see training.truncation).
+        test_share: of a text, its end, as the test part.
+        dev_share: of the rest, its beginning, to select the epoch. The test part directly follows the train part: a
+            text that changes its subject is harder to predict the farther it is from the train part.
+        chunk: characters of a row per step; the state is carried from step to step.
+        overlap: characters before them that are read again, so that every gradient goes back over at least that many
+            (see training.cells.truncation).
     """
 
     corpus: str
@@ -55,7 +55,7 @@ class LanguageModelRecipe(Recipe):
         if self.corpus == INTERPRETER:
             texts, sources = {"text": source_code.read()}, source_code.sources()
         else:
-            texts = {file: corpora.read(self.corpus, file) for file in corpora.CORPORA[self.corpus].files}
+            texts = {file: corpora.read(self.corpus, file) for file in CORPORA[self.corpus].files}
             sources = corpora.sources(self.corpus)
         parts = texts if set(texts) == {"train", "dev", "test"} else cut(texts.values(), self)
         units = {part: words(text) if self.unit == "word" else text for part, text in parts.items()}
@@ -80,7 +80,11 @@ def words(text: str) -> list[str]:
 
 
 class LanguageModelling(Task):
-    """See Task. parts: the characters or words of train, dev and test, each one long text."""
+    """Prediction of the next character or word.
+
+    Args:
+        parts: the characters or words of train, dev and test, each one long text.
+    """
 
     kind = "generate"
     endpoint_name = "step"
@@ -127,7 +131,7 @@ class LanguageModelling(Task):
         return chain
 
     def train_batches(self, rng: np.random.Generator) -> Batches:
-        """Cuts the text into rows that are read side by side; each epoch begins at another place of it."""
+        """Splits the text into rows that are read in parallel; each epoch starts at a random offset."""
         ids = self._splits["train"]
         ids = np.roll(ids, -rng.integers(len(ids)))
         chunk, overlap = self.recipe.chunk, self.recipe.overlap
@@ -160,15 +164,17 @@ class LanguageModelling(Task):
             return {}
 
         def run(**tensors: Tensor) -> Tensors:
-            return _step(model.next_projected(**tensors))
+            return _step(model.next_from_table(**tensors))
 
+        table = {"table": TensorSpec(dtype="float32", axes=("W", model.projected_size))}
+        step = Endpoint(inputs=table | self.endpoint.inputs, outputs=self.endpoint.outputs)
         rows = (len(self.vocabularies["characters"]), model.projected_size)
-        return parts_at_the_projection(self, model.project, run, {}, rows, also=("lengths", "state"))
+        return {"project": projection(model.project, {}, rows), "step_from_table": Part(step, run)}
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
-        """Measures every character of the split but its first, the state carried on from one to the next.
+        """Measures every character of the split but its first, carrying the state from one to the next.
 
-        The split is cut into stretches that are read side by side; each has also read what precedes it.
+        The split is divided into STRETCHES that are read in parallel, each after its CONTEXT.
         """
         ids = self._splits[split]
         starts = np.linspace(1, len(ids), STRETCHES, endpoint=False, dtype=int)  # the first target of each
@@ -186,18 +192,18 @@ class LanguageModelling(Task):
         return cross_entropy(np.concatenate(losses), split, self.recipe.unit)
 
     def samples(self, predict: Predict) -> dict[str, str]:
-        """Draws SAMPLE characters or words after a line end, by their probability, with the same numbers each time."""
+        """Samples SAMPLE characters or words after a line end, with fixed random numbers."""
         rng = np.random.default_rng(0)
         characters = self.vocabularies["characters"]
         start, between = ("\n", "") if self.recipe.unit == "character" else (END, " ")
         ids, state = encode_tokens([start], characters), np.zeros((1, self._state_size), np.float32)
-        said = []
+        sampled = []
         for _ in range(SAMPLE):
             outputs = predict({"ids": ids[None], "lengths": np.ones(1, np.int32), "state": state})
             state, logits = outputs["state"], outputs["logits"][0, len(RESERVED) :]
             ids = np.array([len(RESERVED) + (logits + rng.gumbel(size=len(logits))).argmax()], np.int32)
-            said.append(characters.string(int(ids[0])))
-        return {start: between.join(said)}
+            sampled.append(characters.string(int(ids[0])))
+        return {start: between.join(sampled)}
 
     def goldens(self) -> list[Example]:
         rng = np.random.default_rng(0)
@@ -210,7 +216,7 @@ class LanguageModelling(Task):
         return examples
 
     def _batch(self, rows: Ids) -> Batch:
-        """Returns rows of characters and, one to the right, their targets."""
+        """Returns rows of characters and their targets, which are one position further."""
         lengths = np.full(len(rows), rows.shape[1] - 1, np.int32)
         return Batch({"ids": rows[:, :-1], "lengths": lengths}, {"ids": rows[:, 1:]})
 
@@ -221,7 +227,7 @@ def _step(logits_and_state: tuple[Tensor, Tensor]) -> Tensors:
 
 
 def _losses(logits: Array, targets: Ids) -> Array:
-    """Returns minus the log-probability of each target, in nats. logits  # [B, V]; targets  # [B]."""
+    """Returns minus the log-probability of each target, in nats. logits, shape [B, V]; targets, shape [B]."""
     logits = logits.astype(np.float64)
     highest = logits.max(axis=-1)
     normalizer = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=-1))

@@ -1,28 +1,27 @@
-"""Lemmas of words with their tags, on a treebank of Universal Dependencies."""
+"""Lemmas of words with their tags, learned from a treebank of Universal Dependencies."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
 from keras import ops
 
 from service.artifact import DataSource, Endpoint, Metric, TensorSpec
+from service.errors import ArtifactError
 from service.text import lemmas
 from service.text.lemmas import EDITS, Inflected, LemmaDictionary
 from service.text.vocabulary import PAD, UNK, Vocabulary
-from training import conllu, corpora, raw_text
-from training.buckets import best_buckets
 from training.cells import Tensor
-from training.config import Recipe, model_store
-from training.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, collate, in_length_order
-from training.evaluate import newest_version, read_version
-from training.export import load_endpoint
+from training.data import corpora, treebank
+from training.data.buckets import best_buckets
+from training.data.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, collate, length_sorted
+from training.metrics import raw_text
+from training.metrics.raw_text import NO_LEMMA
+from training.metrics.scores import LEMMAS, word_accuracy
 from training.models.lemmatizer import Lemmatizer, LemmatizerSizes
-from training.raw_text import NO_LEMMA
-from training.scorer import LEMMAS, word_accuracy
-from training.tasks.base import Predict, State, Task, Tensors
+from training.tasks.base import LoadModel, Part, Predict, Recipe, State, Task, Tensors, projection
 from training.tasks.tagging import Tagging
 
 EVALUATION_TOKENS = 4000  # positions in a batch
@@ -35,11 +34,11 @@ class LemmatizationRecipe(Recipe):
     """Settings of a lemmatizer.
 
     Attributes:
-        corpus: of training.corpora, with train, dev and test in CoNLL-U.
-        tagger: the model whose tags are taken where there are none.
-        symbol_count: how often a tag or character must be seen to be in the vocabulary.
+        corpus: of training.data.corpora, with train, dev and test in CoNLL-U.
+        tagger: the model that tags words where the treebank's tags are not used.
+        symbol_count: the least occurrences of a tag or character in the vocabulary.
         tag_dropout: the probability with which a tag becomes UNK.
-        longest: symbols of a word that the network is asked for. What is longer is an address, and its own lemma.
+        longest: the most symbols of a word that the network reads. Longer words are addresses, and their own lemma.
     """
 
     corpus: str
@@ -51,14 +50,18 @@ class LemmatizationRecipe(Recipe):
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Lemmatization":
         files = {split: corpora.read(self.corpus, split) for split in ("train", "dev", "test")}
-        splits = {split: list(conllu.read(file)) for split, file in files.items()}
+        splits = {split: list(treebank.read(file)) for split, file in files.items()}
         return Lemmatization(self, splits, corpora.sources(self.corpus), files, vocabularies)
 
 
 class Lemmatization(Task):
-    """See Task. splits: the sentences of train, dev and test; files: them in CoNLL-U, to be measured from raw text.
+    """Lemmas of words: a dictionary, and a network for words that it does not have.
 
-    Learns from each word with its tags once, however frequent: what is frequent is in the dictionary.
+    Each word with its tags is one training example, however frequent: frequent words are in the dictionary.
+
+    Args:
+        splits: the sentences of train, dev and test.
+        files: the same in CoNLL-U, to measure from raw text.
     """
 
     kind = "lemmatize"
@@ -69,7 +72,7 @@ class Lemmatization(Task):
     def __init__(
         self,
         recipe: LemmatizationRecipe,
-        splits: dict[str, list[conllu.Tree]],
+        splits: dict[str, list[treebank.Tree]],
         data: tuple[DataSource, ...],
         files: Mapping[str, str] | None = None,
         vocabularies: Mapping[str, Vocabulary] | None = None,
@@ -111,10 +114,9 @@ class Lemmatization(Task):
 
     def train_batches(self, rng: np.random.Generator) -> Batches:
         def changed(batch: Batch) -> Batch:
-            symbol_ids = self._with_unknown(batch.inputs["symbol_ids"], rng)
-            return replace(batch, inputs=batch.inputs | {"symbol_ids": symbol_ids})
+            return batch.with_input("symbol_ids", self._with_dropped_tags(batch.inputs["symbol_ids"], rng))
 
-        return bucketed(Examples.of(self._examples), self.recipe.batch_tokens, rng).changed(changed)
+        return bucketed(Examples.of(self._examples), self.recipe.batch_tokens, rng).map(changed)
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         wanted = targets["lemma_ids"]
@@ -130,19 +132,29 @@ class Lemmatization(Task):
         edit, lemma_ids = model.lemmatize(**inputs)
         return {"edit": edit, "lemma_ids": lemma_ids}
 
+    def parts(self, model: keras.Model) -> dict[str, Part]:
+        def run(**tensors: Tensor) -> Tensors:
+            edit, lemma_ids = model.lemmatize_from_table(**tensors)
+            return {"edit": edit, "lemma_ids": lemma_ids}
+
+        rows = tuple(model.project().shape)
+        table = TensorSpec(dtype="float32", axes=("W", rows[1]))
+        step = Endpoint(inputs={"table": table} | self.endpoint.inputs, outputs=self.endpoint.outputs)
+        return {"project": projection(model.project, {}, rows), "lemmatize_from_table": Part(step, run)}
+
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         words = [word for tree in self._splits[split] for word in tree.words]
         return self._accuracy(LEMMAS, self.lemmatize(predict, map(inflected, words)), split)
 
-    def evaluate_text(self, predict: Predict, split: str) -> tuple[Metric, ...]:
-        """Measures with the tags of the newest tagger: with gold tokens, and from raw text."""
-        folder = newest_version(model_store(), self.recipe.tagger)
-        manifest, tagging = read_version(folder)
-        assert isinstance(tagging, Tagging)  # noqa: S101
-        tagger = load_endpoint(folder, tagging.endpoint_name)
+    def evaluate_text(self, predict: Predict, split: str, load: LoadModel) -> tuple[Metric, ...]:
+        """Measures with the tags of the newest tagger, on gold tokens and from raw text."""
+        tagger = load(self.recipe.tagger)
+        tagging = tagger.task
+        if not isinstance(tagging, Tagging):
+            raise ArtifactError(f"{tagger.name} is not a tagger, as {self.recipe.name} needs")
 
         def tag(sentences: Sequence[Sequence[str]]) -> list[list[raw_text.Tags]]:
-            tagged = tagging.tag(tagger, sentences)
+            tagged = tagging.tag(tagger.predict, sentences)
             forms = [form for sentence in sentences for form in sentence]
             tags = [tags for row in tagged for tags in row]
             words = [Inflected(form, t.upos, t.xpos, t.feats) for form, t in zip(forms, tags, strict=True)]
@@ -150,17 +162,17 @@ class Lemmatization(Task):
             return [[tags._replace(lemma=next(found)) for tags in row] for row in tagged]
 
         own = [tags.lemma for row in tag([tree.forms for tree in self._splits[split]]) for tags in row]
-        metrics = self._accuracy(f"{LEMMAS}, tags of {manifest.name}/{manifest.version}", own, split)
+        metrics = self._accuracy(f"{LEMMAS}, tags of {tagger.name}", own, split)
         return (*metrics, *(raw_text.evaluate(self._files[split], tag, split) if self._files else ()))
 
     def lemmatize(self, predict: Predict, words: Iterable[Inflected]) -> list[str]:
-        """Returns the lemma of each word: the dictionary's, or what the endpoint gives."""
+        """Returns the lemma of each word, from the dictionary or from the endpoint."""
         words = list(words)
         known = {word: self.dictionary.find(word.form, word.upos, word.xpos) for word in words}
         unknown = [word for word, lemma in known.items() if lemma is None]
         examples = [Example(word, {"symbol_ids": lemmas.encode(word, self._symbols)}) for word in unknown]
         examples = [example for example in examples if len(example) <= self.recipe.longest]
-        for rows in in_length_order(examples, EVALUATION_TOKENS):
+        for rows in length_sorted([len(example) for example in examples], EVALUATION_TOKENS):
             outputs = predict(collate([examples[i] for i in rows]).inputs)
             for i, edit, ids in zip(rows, outputs["edit"], outputs["lemma_ids"], strict=True):
                 word = Inflected(*examples[i].source)
@@ -189,12 +201,12 @@ class Lemmatization(Task):
         }
         return Example(word, {"symbol_ids": lemmas.encode(word, self._symbols)}, targets)
 
-    def _with_unknown(self, symbol_ids: Array, rng: np.random.Generator) -> Array:
-        """Drops tags, so that a wrong one does less harm."""
+    def _with_dropped_tags(self, symbol_ids: Array, rng: np.random.Generator) -> Array:
+        """Replaces random tags by UNK, so that a wrong tag does less harm."""
         dropped = self._is_tag[symbol_ids] & (rng.random(symbol_ids.shape) < self.recipe.tag_dropout)
         return np.where(dropped, UNK, symbol_ids).astype(np.int32)
 
 
-def inflected(word: conllu.Word) -> Inflected:
-    """Returns a word of a treebank as a lemmatizer reads it."""
+def inflected(word: treebank.Word) -> Inflected:
+    """Returns a word of a treebank in the form that the lemmatizer reads."""
     return Inflected(word.form, word.upos, word.xpos, word.feats)

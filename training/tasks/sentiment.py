@@ -1,7 +1,6 @@
-"""Telling whether a text is negative, neutral or positive, on the phrases of the Stanford Sentiment Treebank."""
+"""Sentiment of texts: negative, neutral or positive, learned from the Stanford Sentiment Treebank or labelled texts."""
 
-from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -9,30 +8,43 @@ from functools import cache
 import keras
 import numpy as np
 from keras import ops
+from scipy.special import softmax
 
 from service.artifact import DataSource, Endpoint, Metric, TensorSpec
 from service.text.encoding import encode_tokens
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import PAD, UNK, Vocabulary
-from training import corpora, opinions, sst
-from training.answers import Answers
-from training.attribution import judge
-from training.buckets import best_buckets
 from training.cells import Tensor
-from training.config import Recipe
-from training.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, collate, in_length_order
-from training.lesson import Lesson
+from training.data import corpora, labelled_texts, sst
+from training.data.buckets import best_buckets
+from training.data.dataset import (
+    IGNORED,
+    Array,
+    Batch,
+    Batches,
+    Example,
+    Examples,
+    bucketed,
+    collate,
+    length_sorted,
+    of_lengths,
+)
+from training.data.distillation import DistillationSet
+from training.metrics.calibration import best_temperature
+from training.metrics.predictions import Predictions
+from training.metrics.scores import MACRO_RECALL, POLARITY, SST2, SST5, sentiment_accuracy
+from training.models.attribution import classify, probabilities
+from training.models.naive_bayes import log_count_ratios
 from training.models.sentiment import SentimentClassifier, SentimentSizes, WordPairs, pair_ids
 from training.models.text_classifier import TextClassifier, TextClassifierSizes
-from training.naive_bayes import ratios
-from training.scorer import MACRO_RECALL, POLARITY, SST2, SST5, sentiment_accuracy
-from training.tasks.base import Part, Predict, State, Task, Tensors, parts_at_the_projection
+from training.tasks.base import Part, Predict, Recipe, State, Task, Tensors, projection
+from training.tasks.losses import polarity_cross_entropy
 
 NETWORKS: dict[type, Callable[..., keras.Model]] = {
     SentimentSizes: SentimentClassifier,
     TextClassifierSizes: TextClassifier,
 }
-SAMPLES = ("the food was good , not bad at all .", "the food was bad , not good at all .")  # a bag of words is lost
+SAMPLES = ("the food was good , not bad at all .", "the food was bad , not good at all .")  # the same words
 LABELS = ("negative", "neutral", "positive")
 GRADES = ("very negative", "negative", "neutral", "positive", "very positive")
 LABEL_OF_GRADE = {LABELS: (0, 0, 1, 2, 2), GRADES: (0, 1, 2, 3, 4)}
@@ -40,8 +52,7 @@ CHOSEN_BY = {"imdb": POLARITY, "tweets": MACRO_RECALL}  # and SST-2 or SST-5 on 
 EVALUATION_TOKENS = 2000  # positions in a batch
 BUCKETS = 10
 EMBEDDING_SCALE = 0.1
-TEMPERATURES = np.geomspace(0.5, 2.0, 101).tolist()
-TAUGHT_WEIGHT = 2.0  # of what a teacher says, beside what a label says
+DISTILLATION_WEIGHT = 2.0  # of the teacher's probabilities in the loss, where a label counts 1
 NO_SHARES = np.zeros(sst.GRADES, np.float32)
 GOLDEN_LENGTHS = (2, 3, 5, 8, 13, 21, 34)
 
@@ -51,13 +62,13 @@ class SentimentRecipe(Recipe):
     """Settings of a sentiment classifier.
 
     Attributes:
-        corpus: of training.corpora, with trees of train, dev and test, or with tables of texts.
+        corpus: of training.data.corpora, with train, dev and test as trees, or with tables of labelled texts.
         labels: LABELS, or the GRADES of the treebank.
-        longest: tokens of a text that are read: a longer one loses its middle. No limit where it is 0.
-        word_count: how often a word must be seen to be in the vocabulary.
-        taught_tokens: of its teacher's lesson that are learnt from in an epoch, beside all of the train split.
-        word_dropout: the share of words that are read as UNK in training.
-        balanced: each label counts the same in the loss, however rare it is, as it does in macro recall.
+        longest: the most tokens of a text; a longer one loses its middle. 0 is no limit.
+        word_count: the least occurrences of a word in the vocabulary.
+        distillation_tokens: tokens of the distillation set per epoch, in addition to the train split.
+        word_dropout: the share of words that are replaced by UNK in training.
+        balanced: whether each label has the same weight in the loss, however rare it is, as in macro recall.
     """
 
     corpus: str
@@ -65,7 +76,7 @@ class SentimentRecipe(Recipe):
     longest: int = 0
     word_count: int = 1
     word_dropout: float = 0.1
-    taught_tokens: int = 0
+    distillation_tokens: int = 0
     balanced: bool = False
     sizes: SentimentSizes | TextClassifierSizes = field(default_factory=SentimentSizes)
 
@@ -79,15 +90,18 @@ class SentimentRecipe(Recipe):
         if self.corpus == "sst":
             splits = {s: list(sst.read(corpora.read(self.corpus, s), tokenize)) for s in ("train", "dev", "test")}
         else:
-            splits = opinions.splits(self.corpus, tokenizer, self.longest)
+            splits = labelled_texts.splits(self.corpus, tokenizer, self.longest)
         return Sentiment(self, splits, corpora.sources(self.corpus), vocabularies)
 
 
 class Sentiment(Task):
-    """See Task. splits: the phrases of each tree of train, dev and test, the whole sentence last.
+    """Classification of texts by sentiment.
 
-    The network learns the five grades of the treebank, which tell it more than three labels; the endpoint adds up
-    the probabilities of the grades of each label.
+    The network predicts the five grades of the treebank, which carry more information than three labels; the endpoint
+    sums the probabilities of the grades of each label.
+
+    Args:
+        splits: the phrases of each tree of train, dev and test, the whole sentence last.
     """
 
     kind = "classify"
@@ -107,105 +121,104 @@ class Sentiment(Task):
         splits = splits | {"train": splits["train"][: recipe.limit]}
         sentences = {split: [tree[-1] for tree in trees] for split, trees in splits.items()}
         counts = Counter(token.lower() for sentence in sentences["train"] for token in sentence.tokens)
-        self._lesson = Lesson.read(recipe.teacher) if recipe.teacher and not vocabularies else None
-        if self._lesson:
-            self.data += self._lesson.sources
-            counts = Counter(dict(zip(self._lesson.words, self._lesson.counts.tolist(), strict=True)))
+        self._distillation = DistillationSet.read(recipe.teacher) if recipe.teacher and not vocabularies else None
+        if self._distillation:
+            self.data += self._distillation.sources
+            counts = Counter(dict(zip(self._distillation.words, self._distillation.counts.tolist(), strict=True)))
         self.vocabularies = dict(vocabularies or {}) or {
             "words": Vocabulary.of_counts(counts, at_least=recipe.word_count, lowercase=True)
         }
         self.labels = {"sentiment": recipe.labels}
-        self._label_of_grade = np.eye(len(recipe.labels), dtype=np.float32)[
-            list(LABEL_OF_GRADE[recipe.labels])
-        ]  # [5, K]
+        one_hot = np.eye(len(recipe.labels), dtype=np.float32)
+        self._label_of_grade = one_hot[list(LABEL_OF_GRADE[recipe.labels])]  # [5, K]
         self.lengths = dict(Counter(len(sentence.tokens) for sentence in sentences["train"]))
         self.length_buckets = best_buckets(self.lengths, BUCKETS)
         self.endpoint = _endpoint(len(recipe.labels), explained=isinstance(recipe.sizes, SentimentSizes))
-        phrases = _distinct(phrase for tree in splits["train"] for phrase in tree)
+        phrases = sst.distinct(phrase for tree in splits["train"] for phrase in tree)
         self._train = [self._example(phrase) for phrase in phrases]
         self._grade_weights = self._weights(phrase.grade for phrase in phrases)
         self._splits = {s: [self._example(sentence) for sentence in sentences[s]] for s in ("dev", "test")}
-
         self._polarity = SST2 if recipe.corpus not in CHOSEN_BY else POLARITY
-        self._learnt = Examples.of(self._train)
-        if self._lesson:
-            self._learnt = Examples.of([replace(e, targets=e.targets | {"shares": NO_SHARES}) for e in self._train])
-            self._taught = Examples(self._lesson.lengths, self._taught_example)
+        self._labelled = Examples.of(self._train)
+        if self._distillation:
+            self._labelled = Examples.of([replace(e, targets=e.targets | {"shares": NO_SHARES}) for e in self._train])
+            self._distilled = Examples(self._distillation.lengths, self._distilled_example)
 
     def compact(self, model: keras.Model) -> None:
         if isinstance(model, SentimentClassifier):
             model.reader.embedding.quantize("int8")
 
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
-        """Divides the logits of both members by the temperature that makes the labels of dev most probable."""
+        """Divides the logits of both members by the temperature at which the labels of dev are most probable."""
         if not isinstance(model, SentimentClassifier):
             return
         examples = self._splits["dev"]
-        logits = [np.asarray(model(**collate([example]).inputs))[:, 0] for example in examples]  # each [M, 5]
+        logits = np.stack([np.asarray(model(**collate([e]).inputs))[:, 0] for e in examples])  # [N, M, 5]
         gold = self._label_of_grade[[int(example.targets["grade"]) for example in examples]]  # [N, K]
 
         def loss(temperature: float) -> float:
-            shares = np.exp(np.stack(logits) / temperature)  # [N, M, 5]
-            grades = (shares / shares.sum(axis=-1, keepdims=True)).mean(axis=1)
+            grades = softmax(logits / temperature, axis=-1).mean(axis=1)  # [N, 5]
             return float(-np.log((grades @ self._label_of_grade * gold).sum(axis=-1)).mean())
 
-        temperature = min(TEMPERATURES, key=loss)
+        temperature = best_temperature(loss)
         for weight in model.scores():
             weight.assign(weight / temperature)
 
     def network(self) -> keras.Model:
         kind, words = NETWORKS[type(self.recipe.sizes)], self.vocabularies["words"]
         model = kind(len(words), sst.GRADES, self.recipe.sizes)
-        if self._lesson:
+        if self._distillation:
             table = model.reader.embedding.embeddings
-            table.assign(self._lesson.embeddings(words, table.shape[1], EMBEDDING_SCALE))
+            table.assign(self._distillation.embeddings(words, table.shape[1], EMBEDDING_SCALE))
         if isinstance(model, SentimentClassifier) and model.word_pairs.ratios:
             self._weigh(model.word_pairs)
         return model
 
     def _weigh(self, word_pairs: WordPairs) -> None:
-        """Gives words and pairs the ratios of their counts in positive and negative texts of the train split."""
+        """Sets the weights of words and pairs to their log-count ratios in the train split."""
         polar = [(e.inputs["word_ids"], int(e.targets["grade"]) - sst.NEUTRAL) for e in self._train]
         texts = [(np.asarray(ids), side > 0) for ids, side in polar if side]
         pairs = [(np.asarray(pair_ids(ids[None], word_pairs.rows)), positive) for ids, positive in texts]
         for weights, seen in zip(word_pairs.ratios, (texts, pairs), strict=True):
-            weights.assign(ratios(seen, weights.shape[0])[:, None])
+            weights.assign(log_count_ratios(seen, weights.shape[0])[:, None])
 
     def examples(self, split: str) -> list[Example]:
-        """Returns the phrases of train, each once, or the sentences of dev or test, with their grades."""
+        """Returns the distinct phrases of train, or the sentences of dev or test, with their grades."""
         return self._train if split == "train" else self._splits[split]
 
     def train_batches(self, rng: np.random.Generator) -> Batches:
         def changed(batch: Batch) -> Batch:
-            return replace(batch, inputs=batch.inputs | {"word_ids": self._with_unknown(batch.inputs["word_ids"], rng)})
+            return batch.with_input("word_ids", self._with_dropped_words(batch.inputs["word_ids"], rng))
 
-        examples = self._learnt
-        if self._lesson:
-            examples += self._taught.some(self.recipe.taught_tokens, rng)
-        return bucketed(examples, self.recipe.batch_tokens, rng).changed(changed)
+        examples = self._labelled
+        if self._distillation:
+            examples += self._distilled.sample(self.recipe.distillation_tokens, rng)
+        return bucketed(examples, self.recipe.batch_tokens, rng).map(changed)
 
     def weight(self, batch: Batch) -> float:
         return batch.rows
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
-        """Returns the loss of the grade, and of positive against negative where it is not neutral.
+        """Returns the cross-entropy of the grade plus, where it is not neutral, that of positive against negative.
 
-        With a teacher, that of the probabilities it gives, too, where it gives them. Each member learns for itself.
+        With a distillation set, the cross-entropy of the teacher's probabilities is added. The members share no loss.
         """
         logits = model(**inputs, training=True)  # [M, B, 5]
         grades = ops.broadcast_to(targets["grade"], ops.shape(logits)[:2])
         known = ops.maximum(grades, 0)
-        losses = ops.sparse_categorical_crossentropy(known, logits, from_logits=True) + _polarity_loss(known, logits)
+        losses = ops.sparse_categorical_crossentropy(known, logits, from_logits=True) + polarity_cross_entropy(
+            known, logits
+        )
         losses *= ops.take(self._grade_weights, known)
         if "shares" not in targets:
             return ops.mean(losses), state
         labelled = ops.cast(grades != IGNORED, "float32")
-        taught = -ops.sum(targets["shares"] * ops.log_softmax(logits), axis=-1)  # 0 where the teacher says nothing
-        return ops.mean(labelled * losses + TAUGHT_WEIGHT * taught), state
+        distilled = -ops.sum(targets["shares"] * ops.log_softmax(logits), axis=-1)  # 0 for labelled examples
+        return ops.mean(labelled * losses + DISTILLATION_WEIGHT * distilled), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         if isinstance(model, SentimentClassifier):
-            return judge(*model.shares(**inputs), self._label_of_grade)._asdict()
+            return classify(*model.shares(**inputs), self._label_of_grade)._asdict()
         grades = ops.mean(ops.softmax(model(**inputs, training=False)), axis=0)  # [B, 5]
         return {"probabilities": ops.matmul(grades, self._label_of_grade)}
 
@@ -214,47 +227,58 @@ class Sentiment(Task):
             return {}
 
         def run(**tensors: Tensor) -> Tensors:
-            return judge(*model.shares_projected(**tensors), self._label_of_grade)._asdict()
+            logits, outputs = model.from_table(**tensors)
+            return {"probabilities": probabilities(logits, self._label_of_grade), "outputs": outputs}
 
+        def explain(**tensors: Tensor) -> Tensors:
+            classification = classify(*model.shares_of(**tensors), self._label_of_grade)
+            return {"contributions": classification.contributions, "baseline": classification.baseline}
+
+        inputs, answers = self.endpoint.inputs, self.endpoint.outputs
+        table = {"table": TensorSpec(dtype="float32", axes=("W", model.projected_size))}
+        read = {"outputs": TensorSpec(dtype="float32", axes=("B", "T", model.outputs_size))}
+        step = Endpoint(inputs=table | inputs, outputs={"probabilities": answers["probabilities"]} | read)
+        explained = {name: answers[name] for name in ("contributions", "baseline")}
         rows = (len(self.vocabularies["words"]), model.projected_size)
-        return parts_at_the_projection(self, model.project, run, {}, rows, also=("word_ids", "lengths"))
+        return {
+            "project": projection(model.project, {}, rows),
+            "classify_from_table": Part(step, run),
+            "explain": Part(Endpoint(inputs=read | inputs, outputs=explained), explain),
+        }
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         """Measures whole sentences."""
-        answers = self.answers(predict, split)["sentiment"]
-        return sentiment_accuracy(answers.probabilities, answers.gold, split, self._polarity)
+        predictions = self.predictions(predict, split)["sentiment"]
+        return sentiment_accuracy(predictions.probabilities, predictions.gold, split, self._polarity)
 
     def samples(self, predict: Predict) -> dict[str, str]:
-        """Tells how positive two texts of the same words are."""
+        """Returns how positive two texts of the same words are, in percent."""
         batch = collate([self._example(sst.Phrase(tuple(text.split()), sst.NEUTRAL)) for text in SAMPLES])
         probabilities, middle = predict(batch.inputs)["probabilities"], len(self.recipe.labels) // 2
         positive, negative = (probabilities[:, part].sum(-1) for part in (slice(middle + 1, None), slice(middle)))
         shares = 100 * positive / (positive + negative)
         return {text: f"{share:.1f} % positive" for text, share in zip(SAMPLES, shares, strict=True)}
 
-    def answers(self, predict: Predict, split: str) -> dict[str, Answers]:
+    def predictions(self, predict: Predict, split: str) -> dict[str, Predictions]:
         examples = self._splits[split]
         probabilities = np.zeros((len(examples), len(self.recipe.labels)))
-        for rows in in_length_order(examples, EVALUATION_TOKENS):
+        for rows in length_sorted([len(example) for example in examples], EVALUATION_TOKENS):
             probabilities[rows] = predict(collate([examples[i] for i in rows]).inputs)["probabilities"]
         labels = self._label_of_grade.argmax(-1)[[int(example.targets["grade"]) for example in examples]]
-        return {"sentiment": Answers(labels, probabilities, np.arange(len(labels)))}
+        return {"sentiment": Predictions(labels, probabilities, np.arange(len(labels)))}
 
     def goldens(self) -> list[Example]:
-        ordered = sorted(self._splits["dev"], key=len)
-        lengths = [len(example) for example in ordered]
-        chosen = {bisect_left(lengths, length) for length in GOLDEN_LENGTHS} - {len(ordered)}
-        return [ordered[i] for i in sorted(chosen)]
+        return of_lengths(self._splits["dev"], GOLDEN_LENGTHS)
 
-    def _taught_example(self, i: int) -> Example:
-        assert self._lesson  # noqa: S101 (it is what has taught)
-        logits = self._lesson.answers["logits"][i]
+    def _distilled_example(self, i: int) -> Example:
+        assert self._distillation  # noqa: S101 (otherwise there are no distilled examples)
+        logits = self._distillation.outputs["logits"][i]
         shares = np.exp(logits - logits.max())
-        example = self._example(sst.Phrase(self._lesson.sentences[i], IGNORED))
+        example = self._example(sst.Phrase(self._distillation.sentences[i], IGNORED))
         return replace(example, targets=example.targets | {"shares": (shares / shares.sum()).astype(np.float32)})
 
     def _weights(self, grades: Iterable[int]) -> Array:
-        """Returns how much each grade counts in the loss, 1 on average  # [5] float32."""
+        """Returns the weight of each grade in the loss, 1 on average, float32, shape [5]."""
         if not self.recipe.balanced:
             return np.ones(sst.GRADES, np.float32)
         counts = np.bincount(list(grades), minlength=sst.GRADES) @ self._label_of_grade  # [K]
@@ -265,15 +289,16 @@ class Sentiment(Task):
         ids = encode_tokens(phrase.tokens, self.vocabularies["words"])
         return Example(phrase.tokens, {"word_ids": ids}, {"grade": np.array(phrase.grade, np.int32)})
 
-    def _with_unknown(self, word_ids: Array, rng: np.random.Generator) -> Array:
-        """Drops words, so that UNK is learnt, and to rely on no word alone."""
+    def _with_dropped_words(self, word_ids: Array, rng: np.random.Generator) -> Array:
+        """Replaces random words by UNK, so that its embedding is trained and no single word decides."""
         dropped = (rng.random(word_ids.shape) < self.recipe.word_dropout) & (word_ids != PAD)
         return np.where(dropped, UNK, word_ids).astype(np.int32)
 
 
 def _endpoint(labels: int, *, explained: bool) -> Endpoint:
-    """Returns what a classifier takes and gives; one that is `explained` says what each word contributes."""
-    whys = {
+    """Returns the endpoint of a classifier; with `explained`, outputs also have the contribution of each word."""
+    probabilities = TensorSpec(dtype="float32", axes=("B", labels))
+    explanations = {
         "contributions": TensorSpec(dtype="float32", axes=("B", "T", labels)),
         "baseline": TensorSpec(dtype="float32", axes=("B", labels)),
     }
@@ -282,21 +307,5 @@ def _endpoint(labels: int, *, explained: bool) -> Endpoint:
             "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
             "lengths": TensorSpec(dtype="int32", axes=("B",)),
         },
-        outputs={"probabilities": TensorSpec(dtype="float32", axes=("B", labels))} | (whys if explained else {}),
+        outputs={"probabilities": probabilities} | (explanations if explained else {}),
     )
-
-
-def _polarity_loss(grades: Tensor, logits: Tensor) -> Tensor:
-    """Returns minus the log-probability of the right one of positive and negative; 0 where it is neutral  # [M, B]."""
-    positive, negative = logits[..., sst.NEUTRAL + 1 :], logits[..., : sst.NEUTRAL]
-    odds = ops.logsumexp(positive, axis=-1) - ops.logsumexp(negative, axis=-1)
-    sign = ops.cast(ops.sign(grades - sst.NEUTRAL), "float32")
-    return ops.abs(sign) * ops.softplus(-sign * odds)
-
-
-def _distinct(phrases: Iterable[sst.Phrase]) -> list[sst.Phrase]:
-    """Returns each phrase once, in lower case, with the grade that it has most often."""
-    grades: defaultdict[tuple[str, ...], Counter[int]] = defaultdict(Counter)
-    for phrase in phrases:
-        grades[tuple(token.lower() for token in phrase.tokens)][phrase.grade] += 1
-    return [sst.Phrase(tokens, counts.most_common(1)[0][0]) for tokens, counts in grades.items()]

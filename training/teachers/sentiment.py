@@ -1,6 +1,5 @@
-"""A teacher of sentiment classifiers: a layer on what the transformer makes of a text as a whole, and on average."""
+"""The teacher of sentiment classifiers: a layer on the transformer's vector of the text and on its mean vector."""
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,24 +10,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from service.artifact import Metric
-from training import sst
-from training.config import runs_folder
-from training.dataset import Array, Example
-from training.lesson import Lesson
-from training.scorer import sentiment_accuracy
+from training.data import sst
+from training.data.dataset import Array, Example, length_sorted
+from training.data.distillation import DistillationSet
+from training.folders import runs_folder
+from training.metrics.scores import sentiment_accuracy
 from training.tasks.sentiment import Sentiment, SentimentRecipe
 from training.teachers import encoder, unlabelled
 from training.teachers.encoder import WIDTH, Encoder, Pieces
-from training.teachers.tuning import READ_PIECES, batches, tune
+from training.teachers.tuning import READ_PIECES, tune
+from training.teachers.vectors import WordVectors
 
 EPOCHS = 3
 RATES = (6e-5, 1e-3)
-NEUTRAL_SHARE = 1 / 6  # of the neutral phrases of a sentence, which are most of them and tell little
+NEUTRAL_SHARE = 1 / 6  # of the neutral phrases, which are most phrases and carry little information
 UNLABELLED_TOKENS = 2_000_000
 
 
 class SentimentTeacher(nn.Module):  # type: ignore[misc]
-    """Scores of the five grades of a text."""
+    """Computes the logits of the five grades of a text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,23 +38,23 @@ class SentimentTeacher(nn.Module):  # type: ignore[misc]
         self.head = nn.Linear(2 * WIDTH, sst.GRADES)
 
     def read(self, texts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns the vector of each piece  # [B, P, H], the mask, and where each word begins  # [B, T]."""
+        """Returns the vector of each piece, [B, P, H], the mask, [B, P], and the first piece of each word, [B, T]."""
         ids, mask, starts = self.pieces.batch(texts)
         return self.encoder(ids, mask)[-1], mask, starts
 
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        """Returns logits  # [B, 5]."""
+        """Returns logits, shape [B, 5]."""
         valid = mask.unsqueeze(-1).float()
         mean = (vectors * valid).sum(1) / valid.sum(1)
         return self.head(self.dropout(torch.cat([vectors[:, 0], mean], -1)))
 
 
-def teach(recipe: SentimentRecipe, console: Console) -> Lesson:
-    """Tunes the teacher on the phrases of the train split, and has it judge unlabelled sentences."""
+def teach(recipe: SentimentRecipe, console: Console) -> DistillationSet:
+    """Fine-tunes the teacher on the phrases of the train split and runs it on these and on unlabelled sentences."""
     task = replace(recipe, teacher=None).task()
     torch.manual_seed(recipe.seed)
     teacher = SentimentTeacher()
-    train = _telling(task.examples("train"), recipe.seed)
+    train = _informative(task.examples("train"), recipe.seed)
     grades = torch.tensor([int(example.targets["grade"]) for example in train])
 
     def loss(rows: list[int]) -> Tensor:
@@ -76,17 +76,17 @@ def teach(recipe: SentimentRecipe, console: Console) -> Lesson:
     texts = unlabelled.sentences(UNLABELLED_TOKENS, recipe.seed)
     teacher.eval()
     with torch.inference_mode():
-        return _answer(teacher, [tuple(example.source) for example in train], texts)
+        return _distill(teacher, [tuple(example.source) for example in train], texts)
 
 
-def _telling(examples: Sequence[Example], seed: int) -> list[Example]:
-    """Leaves most neutral phrases out."""
+def _informative(examples: Sequence[Example], seed: int) -> list[Example]:
+    """Leaves out most neutral phrases."""
     kept = np.random.default_rng(seed).random(len(examples)) < NEUTRAL_SHARE
     return [e for e, keep in zip(examples, kept, strict=True) if keep or e.targets["grade"] != sst.NEUTRAL]
 
 
 def _polarity_loss(grades: Tensor, logits: Tensor) -> Tensor:
-    """Returns what training.tasks.sentiment has of the same name, its mean."""
+    """Computes the mean of training.tasks.losses.polarity_cross_entropy with PyTorch."""
     odds = torch.logsumexp(logits[:, sst.NEUTRAL + 1 :], 1) - torch.logsumexp(logits[:, : sst.NEUTRAL], 1)
     sign = torch.sign(grades - sst.NEUTRAL).float()
     return (sign.abs() * functional.softplus(-sign * odds)).mean()
@@ -95,34 +95,33 @@ def _polarity_loss(grades: Tensor, logits: Tensor) -> Tensor:
 def _measure(teacher: SentimentTeacher, task: Sentiment) -> tuple[Metric, ...]:
     examples = task.examples("dev")
     probabilities = np.zeros((len(examples), sst.GRADES))
-    for rows in batches([teacher.pieces.count(example.source) for example in examples], READ_PIECES):
+    for rows in length_sorted([teacher.pieces.count(example.source) for example in examples], READ_PIECES):
         vectors, mask, _ = teacher.read([examples[i].source for i in rows])
         probabilities[rows] = torch.softmax(teacher(vectors, mask), -1).numpy()
     grades = np.array([int(example.targets["grade"]) for example in examples])
     return sentiment_accuracy(probabilities, grades, "dev")
 
 
-def _answer(teacher: SentimentTeacher, labelled: Sequence[tuple[str, ...]], texts: Sequence[tuple[str, ...]]) -> Lesson:
-    """Judges phrases and texts, and takes the mean of the vectors of each word in all that it reads."""
+def _distill(
+    teacher: SentimentTeacher, labelled: Sequence[tuple[str, ...]], texts: Sequence[tuple[str, ...]]
+) -> DistillationSet:
+    """Runs the teacher on all phrases and texts; returns its logits and the mean vector of each word."""
     everything = [*labelled, *texts]
     logits: Array = np.zeros((len(everything), sst.GRADES), np.float32)
-    sums: defaultdict[str, Array] = defaultdict(lambda: np.zeros(WIDTH, np.float32))
-    counts: Counter[str] = Counter()
-    for rows in batches([teacher.pieces.count(words) for words in everything], READ_PIECES):
+    word_vectors = WordVectors()
+    for rows in length_sorted([teacher.pieces.count(words) for words in everything], READ_PIECES):
         vectors, mask, starts = teacher.read([everything[i] for i in rows])
         logits[rows] = teacher(vectors, mask).numpy()
         of_words = torch.gather(vectors, 1, starts.unsqueeze(-1).expand(-1, -1, WIDTH)).numpy()
         for row, i in enumerate(rows):
-            for word, vector in zip(map(str.lower, everything[i]), of_words[row], strict=False):
-                sums[word] += vector
-                counts[word] += 1
-    words = [word for word, _ in counts.most_common()]
-    return Lesson(
+            word_vectors.add(everything[i], of_words[row])
+    words, counts, vectors_of_words = word_vectors.means()
+    return DistillationSet(
         sentences=everything,
         lengths=np.array([len(words) for words in everything]),
-        answers={"logits": logits},
+        outputs={"logits": logits},
         words=words,
-        counts=np.array([counts[word] for word in words]),
-        vectors=np.stack([sums[word] / counts[word] for word in words]).astype(np.float16),
+        counts=counts,
+        vectors=vectors_of_words,
         sources=(*unlabelled.sources(), encoder.source()),
     )

@@ -1,10 +1,9 @@
-"""Teachers of taggers: the transformer's vectors beside case and characters, which it does not see, and a BiLSTM.
+"""The teachers of taggers: a BiLSTM over the transformer's vectors and over characters with their case.
 
-Several are tuned, which differ by their seeds, and a student learns what they say in the mean: they are right oftener
-together than each alone (Hansen and Salamon 1990).
+Several are fine-tuned with different seeds. A student learns the mean of their probabilities, which is right more often
+than each of them alone (Hansen and Salamon 1990).
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -17,27 +16,28 @@ from torch.nn import functional
 from service.artifact import Metric
 from service.text.encoding import encode_characters
 from service.text.vocabulary import Vocabulary
-from training.config import runs_folder
-from training.dataset import IGNORED, Array, Example
-from training.lesson import Lesson
-from training.progress import figures
-from training.scorer import tagging_accuracy
-from training.tasks.tagging import HEADS, TAUGHT_LABELS, Tagging, TaggingRecipe
+from training.data.dataset import IGNORED, Array, Example, length_sorted
+from training.data.distillation import DistillationSet
+from training.folders import runs_folder
+from training.metrics.scores import tagging_accuracy
+from training.report.progress import figures
+from training.tasks.tagging import HEADS, TEACHER_LABELS, Tagging, TaggingRecipe
 from training.teachers import encoder, unlabelled
 from training.teachers.encoder import WIDTH, Encoder, Pieces
-from training.teachers.tuning import READ_PIECES, batches, tune
+from training.teachers.tuning import READ_PIECES, tune
+from training.teachers.vectors import WordVectors
 
 TEACHERS = 2
 EPOCHS = 5
 RATES = (1.5e-4, 2e-3)
-LAYERS = 3  # of the transformer, the last ones, of which the mean is read with learnt weights
+LAYERS = 3  # the last layers of the transformer, averaged with trained weights
 CHARACTERS = 16  # of a word
 SMOOTHING = 0.03
 UNLABELLED_TOKENS = 2_400_000
 
 
 class TaggingTeacher(nn.Module):  # type: ignore[misc]
-    """Scores of every label of every head, for each word."""
+    """Computes the logits of the labels of each head for each word."""
 
     def __init__(self, labels: Mapping[str, Sequence[str]], characters: Vocabulary) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class TaggingTeacher(nn.Module):  # type: ignore[misc]
         self.heads = nn.ModuleDict({head: nn.Linear(512, len(names)) for head, names in labels.items()})
 
     def read(self, sentences: Sequence[Sequence[str]]) -> Tensor:
-        """Returns the transformer's vector of each word  # [B, T, H]."""
+        """Returns the transformer's vector of each word, shape [B, T, H]."""
         ids, mask, starts = self.pieces.batch(sentences)
         shares = torch.softmax(self.mix, 0)
         states = self.encoder(ids, mask)[-LAYERS:]
@@ -60,7 +60,7 @@ class TaggingTeacher(nn.Module):  # type: ignore[misc]
         return torch.gather(mixed, 1, starts.unsqueeze(-1).expand(-1, -1, WIDTH))
 
     def forward(self, sentences: Sequence[Sequence[str]], read: Tensor) -> dict[str, Tensor]:
-        """Returns logits  # [B, T, K] for each head. read: what `read` gives  # [B, T, H]."""
+        """Returns the logits of each head, shape [B, T, K]. read: the vectors that `read` returns."""
         batch, time, _ = read.shape
         spelled = [torch.from_numpy(encode_characters(words, self.vocabulary, CHARACTERS)) for words in sentences]
         ids = nn.utils.rnn.pad_sequence(spelled, batch_first=True).reshape(batch * time, CHARACTERS)
@@ -73,14 +73,14 @@ class TaggingTeacher(nn.Module):  # type: ignore[misc]
         return {name: head(outputs) for name, head in self.heads.items()}
 
 
-def teach(recipe: TaggingRecipe, console: Console) -> Lesson:
-    """Tunes the teachers on the train split, and has them tag unlabelled sentences."""
+def teach(recipe: TaggingRecipe, console: Console) -> DistillationSet:
+    """Fine-tunes the teachers on the train split and runs them on unlabelled sentences."""
     task = replace(recipe, teacher=None).task()
     teachers = [_tuned(task, recipe.seed + i, console) for i in range(TEACHERS)]
     texts = unlabelled.sentences(UNLABELLED_TOKENS, recipe.seed)
     with torch.inference_mode():
         console.print(f"together: {figures(_measure(teachers, task))}", highlight=False, soft_wrap=True)
-        return _answer(teachers, [tuple(example.source) for example in task.examples("train")], texts)
+        return _distill(teachers, [tuple(example.source) for example in task.examples("train")], texts)
 
 
 def _tuned(task: Tagging, seed: int, console: Console) -> TaggingTeacher:
@@ -119,17 +119,16 @@ def _cross_entropy(logits: Tensor, head: str, examples: Sequence[Example]) -> Te
 def _shares(
     teachers: Sequence[TaggingTeacher], sentences: Sequence[Sequence[str]]
 ) -> tuple[dict[str, Tensor], list[Tensor]]:
-    """Returns how probable they deem each label of each head, in the mean  # [B, T, K], and the vectors that each
-    has read  # [B, T, H]."""
+    """Returns the mean probabilities of each head, shape [B, T, K], and the vectors of each teacher, [B, T, H]."""
     vectors = [teacher.read(sentences) for teacher in teachers]
-    said = [teacher(sentences, read) for teacher, read in zip(teachers, vectors, strict=True)]
-    return {head: sum(torch.softmax(one[head], -1) for one in said) / len(said) for head in said[0]}, vectors
+    logits = [teacher(sentences, read) for teacher, read in zip(teachers, vectors, strict=True)]
+    return {head: sum(torch.softmax(one[head], -1) for one in logits) / len(logits) for head in logits[0]}, vectors
 
 
 def _measure(teachers: Sequence[TaggingTeacher], task: Tagging) -> tuple[Metric, ...]:
     examples = task.examples("dev")
     right: dict[str, list[Array]] = {head: [] for head in task.labels}
-    for rows in batches([teachers[0].pieces.count(example.source) for example in examples], READ_PIECES):
+    for rows in length_sorted([teachers[0].pieces.count(example.source) for example in examples], READ_PIECES):
         shares, _ = _shares(teachers, [examples[i].source for i in rows])
         for head, share in shares.items():
             best = share.argmax(-1).numpy()
@@ -138,22 +137,19 @@ def _measure(teachers: Sequence[TaggingTeacher], task: Tagging) -> tuple[Metric,
     return tagging_accuracy(columns, np.ones(len(columns["UPOS"]), bool), "dev")
 
 
-def _answer(
+def _distill(
     teachers: Sequence[TaggingTeacher], labelled: Sequence[tuple[str, ...]], texts: Sequence[tuple[str, ...]]
-) -> Lesson:
-    """Tags the texts, and takes the mean of the first teacher's vectors of each word in all that it reads."""
+) -> DistillationSet:
+    """Returns the best labels of the texts and the mean vector of each word, by the first teacher."""
     found: list[dict[str, Array]] = [{}] * len(texts)
-    sums: defaultdict[str, Array] = defaultdict(lambda: np.zeros(WIDTH, np.float32))
-    counts: Counter[str] = Counter()
+    word_vectors = WordVectors()
     everything = [*texts, *labelled]
-    for rows in batches([teachers[0].pieces.count(words) for words in everything], READ_PIECES):
+    for rows in length_sorted([teachers[0].pieces.count(words) for words in everything], READ_PIECES):
         shares, (vectors, *_) = _shares(teachers, [everything[i] for i in rows])
-        best = {head: share.topk(TAUGHT_LABELS) for head, share in shares.items()}
+        best = {head: share.topk(TEACHER_LABELS) for head, share in shares.items()}
         for row, i in enumerate(rows):
             length = len(everything[i])
-            for word, vector in zip(map(str.lower, everything[i]), vectors[row].numpy(), strict=False):
-                sums[word] += vector
-                counts[word] += 1
+            word_vectors.add(everything[i], vectors[row].numpy())
             if i < len(texts):
                 found[i] = {
                     name: array
@@ -163,13 +159,13 @@ def _answer(
                         (f"{head}_shares", share[row, :length].numpy()),
                     )
                 }
-    words = [word for word, _ in counts.most_common()]
-    return Lesson(
+    words, counts, vectors_of_words = word_vectors.means()
+    return DistillationSet(
         sentences=texts,
         lengths=np.array([len(words) for words in texts]),
-        answers={name: np.concatenate([answers[name] for answers in found]) for name in found[0]},
+        outputs={name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]},
         words=words,
-        counts=np.array([counts[word] for word in words]),
-        vectors=np.stack([sums[word] / counts[word] for word in words]).astype(np.float16),
+        counts=counts,
+        vectors=vectors_of_words,
         sources=(*unlabelled.sources(), encoder.source()),
     )

@@ -1,4 +1,4 @@
-"""How a teacher is tuned: AdamW, the pretrained layers slowly, what stands on them fast, both rates falling to zero."""
+"""Fine-tuning of a teacher: AdamW with a low rate for the pretrained layers and a high one for the rest."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +10,11 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from service.artifact import Metric
-from training.dataset import Array
-from training.progress import Reporter
+from training.data.dataset import Array, cut_batches, length_sorted
+from training.report.progress import Reporter
 
-BATCH_PIECES = 1000
-READ_PIECES = 4000  # in a batch where nothing is learnt
+BATCH_PIECES = 1000  # of a batch in training, including padding
+READ_PIECES = 4000  # of a batch in inference
 WARMUP = 0.1
 WEIGHT_DECAY = 0.01
 CLIP_NORM = 1.0
@@ -32,14 +32,14 @@ def tune(
     seed: int,
     console: Console,
 ) -> None:
-    """Tunes a network, and keeps its weights; or reads them, where that has been done.
+    """Fine-tunes a network and writes its weights; reads them if they have been written before.
 
     Args:
-        sizes: pieces of each example.
-        loss: of the examples of a batch, by their indices.
-        measure: the network on dev.
+        sizes: number of pieces of each example.
+        loss: computes the loss of a batch from the indices of its examples.
+        measure: measures the network on dev.
         path: of the weights.
-        rates: the highest learning rates: of the pretrained encoder, and of the rest.
+        rates: the highest learning rates, of the pretrained encoder and of the rest.
     """
     if path.exists():
         network.load_state_dict(torch.load(path))
@@ -50,14 +50,14 @@ def tune(
     rest = [weight for weight in network.parameters() if weight not in encoder]
     groups = [{"params": list(encoder), "lr": rates[0]}, {"params": rest, "lr": rates[1]}]
     optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY)
-    steps = epochs * len(batches(sizes, BATCH_PIECES))
+    steps = epochs * len(length_sorted(sizes, BATCH_PIECES))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(step / (WARMUP * steps), max(0.0, 1 - step / steps))
     )
     with Reporter(console, epochs, 0) as report:
         for epoch in range(1, epochs + 1):
             network.train()
-            rows = batches(sizes, BATCH_PIECES, rng)
+            rows = _shuffled_batches(sizes, rng)
             report.epoch(epoch, len(rows))
             started, total, pieces = time.monotonic(), 0.0, 0
             for done, batch in enumerate(rows, start=1):
@@ -79,17 +79,8 @@ def tune(
     path.with_suffix(".partial").replace(path)
 
 
-def batches(sizes: Sequence[int], most: int, rng: np.random.Generator | None = None) -> list[list[int]]:
-    """Cuts examples of similar size into batches of up to `most` pieces, padding too, shuffled if `rng` is given."""
-    keys: Array = np.array(sizes, float)
-    if rng:
-        keys *= rng.uniform(0.85, 1.15, len(keys))
-    cut: list[list[int]] = [[]]
-    longest = 0
-    for i in np.argsort(keys, kind="stable").tolist():
-        longest = max(longest, sizes[i])
-        if cut[-1] and longest * (len(cut[-1]) + 1) > most:
-            cut.append([])
-            longest = sizes[i]
-        cut[-1].append(i)
-    return [cut[i] for i in rng.permutation(len(cut))] if rng else cut
+def _shuffled_batches(sizes: Sequence[int], rng: np.random.Generator) -> list[list[int]]:
+    """Groups examples of similar size into shuffled batches of up to BATCH_PIECES pieces, including padding."""
+    keys: Array = np.array(sizes, float) * rng.uniform(0.85, 1.15, len(sizes))
+    batches = cut_batches(np.argsort(keys, kind="stable"), sizes, BATCH_PIECES)
+    return [batches[i] for i in rng.permutation(len(batches))]

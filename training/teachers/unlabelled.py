@@ -1,26 +1,26 @@
-"""Text that nobody has labelled: sentences of film reviews, as the service's tokenizer cuts them."""
+"""Unlabelled text for distillation: sentences of film reviews, split by the service's tokenizer."""
 
 import numpy as np
 
 from service.artifact import DataSource
 from service.text.spacy_tokenizer import SpacyTokenizer
-from training import corpora
+from training.data import corpora
 
 CORPUS = "imdb"
-LENGTHS = range(2, 61)  # of sentences that are of use
+LENGTHS = range(2, 61)  # in words, of the sentences that are used
 
 
 def sources() -> tuple[DataSource, ...]:
-    """Returns what a manifest says of it."""
+    """Returns the origin of the text for a manifest."""
     return tuple(source for source in corpora.sources(CORPUS) if source.name.endswith("train"))
 
 
 def sentences(tokens: int, seed: int) -> list[tuple[str, ...]]:
-    """Returns sentences of the train part of IMDB, in random order, of so many tokens together."""
+    """Returns sentences of the train part of IMDB in random order, with this many tokens in total."""
     tokenizer = SpacyTokenizer()
     found = []
-    for line in corpora.read(CORPUS, "train").split("\n")[1:-1]:
-        text = line.split("\t")[3].replace("<br />", "\n")
+    for row in corpora.read_table(CORPUS, "train"):
+        text = row["text"].replace("<br />", "\n")
         cut = (tuple(token.text for token in sentence.tokens) for sentence in tokenizer.sentences(text))
         found += [words for words in cut if len(words) in LENGTHS]
     chosen = []

@@ -1,6 +1,6 @@
 """An LSTM in both directions."""
 
-from training.config import above
 from training.recipes.tagging import bidirectional
+from training.tasks.base import derive
 
-recipe = above(bidirectional.recipe, "french-bidirectional", corpus="sequoia", language="fr")
+recipe = derive(bidirectional.recipe, "french-bidirectional", corpus="sequoia", language="fr")

@@ -1,6 +1,6 @@
 """Two layers, variational dropout, the characters of each word."""
 
-from training.config import above
 from training.recipes.tagging import characters
+from training.tasks.base import derive
 
-recipe = above(characters.recipe, "french-characters", corpus="sequoia", language="fr")
+recipe = derive(characters.recipe, "french-characters", corpus="sequoia", language="fr")

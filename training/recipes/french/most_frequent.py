@@ -1,6 +1,6 @@
 """The most frequent tag of each word."""
 
-from training.config import above
 from training.recipes.tagging import most_frequent
+from training.tasks.base import derive
 
-recipe = above(most_frequent.recipe, "french-most-frequent", corpus="sequoia", language="fr")
+recipe = derive(most_frequent.recipe, "french-most-frequent", corpus="sequoia", language="fr")

@@ -1,6 +1,6 @@
 """The model that is shipped for English."""
 
-from training.config import above
 from training.recipes.tagging import shipped
+from training.tasks.base import derive
 
-recipe = above(shipped.recipe, "french-shipped", corpus="sequoia", language="fr", teacher=None, taught_tokens=0)
+recipe = derive(shipped.recipe, "french-shipped", corpus="sequoia", language="fr", teacher=None, distillation_tokens=0)

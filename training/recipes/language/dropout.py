@@ -1,6 +1,6 @@
 """Dropout between the layers and above them."""
 
-from training.config import above
 from training.recipes.language import stacked
+from training.tasks.base import derive
 
-recipe = above(stacked.recipe, "language-dropout", sizes={"inner_dropout": 0.2, "output_dropout": 0.3})
+recipe = derive(stacked.recipe, "language-dropout", sizes={"inner_dropout": 0.2, "output_dropout": 0.3})

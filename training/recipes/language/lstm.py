@@ -1,6 +1,6 @@
 """An LSTM in its place."""
 
-from training.config import above
 from training.recipes.language import simple
+from training.tasks.base import derive
 
-recipe = above(simple.recipe, "language-lstm", learning_rate=3e-3, sizes={"cell": "lstm"})
+recipe = derive(simple.recipe, "language-lstm", learning_rate=3e-3, sizes={"cell": "lstm"})

@@ -1,6 +1,6 @@
 """Minimal gated units, which read all of a stretch at once."""
 
-from training.config import above
 from training.recipes.language import unitary
+from training.tasks.base import derive
 
-recipe = above(unitary.recipe, "language-minimal", sizes={"cell": "minimal"})
+recipe = derive(unitary.recipe, "language-minimal", sizes={"cell": "minimal"})

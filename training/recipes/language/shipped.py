@@ -1,6 +1,6 @@
 """The model that is shipped."""
 
-from training.config import above
 from training.recipes import lm_shakespeare
+from training.tasks.base import derive
 
-recipe = above(lm_shakespeare.recipe, "language-shipped")
+recipe = derive(lm_shakespeare.recipe, "language-shipped")

@@ -1,10 +1,10 @@
 """A simple RNN."""
 
-from training.config import above
 from training.models.language_model import LanguageModelSizes
 from training.recipes.language import markov_chain
+from training.tasks.base import derive
 
-recipe = above(
+recipe = derive(
     markov_chain.recipe,
     "language-simple",
     epochs=4,

@@ -1,6 +1,6 @@
 """A second layer."""
 
-from training.config import above
 from training.recipes.language import lstm
+from training.tasks.base import derive
 
-recipe = above(lstm.recipe, "language-stacked", sizes={"layers": 2})
+recipe = derive(lstm.recipe, "language-stacked", sizes={"layers": 2})

@@ -1,6 +1,6 @@
 """A unitary recurrence, which turns its state and lets no error vanish."""
 
-from training.config import above
 from training.recipes.language import simple
+from training.tasks.base import derive
 
-recipe = above(simple.recipe, "language-unitary", sizes={"cell": "unitary"})
+recipe = derive(simple.recipe, "language-unitary", sizes={"cell": "unitary"})

@@ -1,6 +1,6 @@
 """All outputs, weighed by attention."""
 
-from training.config import above
 from training.recipes.sentiment import stacked
+from training.tasks.base import derive
 
-recipe = above(stacked.recipe, "sentiment-attention", sizes={"attention": True})
+recipe = derive(stacked.recipe, "sentiment-attention", sizes={"attention": True})

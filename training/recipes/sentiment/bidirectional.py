@@ -1,6 +1,6 @@
 """The text from its end, too."""
 
-from training.config import above
 from training.recipes.sentiment import gru
+from training.tasks.base import derive
 
-recipe = above(gru.recipe, "sentiment-bidirectional", sizes={"directions": 2})
+recipe = derive(gru.recipe, "sentiment-bidirectional", sizes={"directions": 2})

@@ -1,6 +1,6 @@
 """A GRU in the place of the simple RNN."""
 
-from training.config import above
 from training.recipes.sentiment import lengths
+from training.tasks.base import derive
 
-recipe = above(lengths.recipe, "sentiment-gru", sizes={"cell": "gru"})
+recipe = derive(lengths.recipe, "sentiment-gru", sizes={"cell": "gru"})

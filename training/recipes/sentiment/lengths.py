@@ -1,6 +1,6 @@
 """The state after the last word."""
 
-from training.config import above
 from training.recipes.sentiment import last_state
+from training.tasks.base import derive
 
-recipe = above(last_state.recipe, "sentiment-lengths", sizes={"reads_padding": False})
+recipe = derive(last_state.recipe, "sentiment-lengths", sizes={"reads_padding": False})

@@ -1,6 +1,6 @@
 """The model that is shipped."""
 
-from training.config import above
 from training.recipes import sentiment_en
+from training.tasks.base import derive
 
-recipe = above(sentiment_en.recipe, "sentiment-shipped")
+recipe = derive(sentiment_en.recipe, "sentiment-shipped")

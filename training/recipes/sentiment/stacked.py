@@ -1,6 +1,6 @@
 """A second layer."""
 
-from training.config import above
 from training.recipes.sentiment import bidirectional
+from training.tasks.base import derive
 
-recipe = above(bidirectional.recipe, "sentiment-stacked", sizes={"layers": 2})
+recipe = derive(bidirectional.recipe, "sentiment-stacked", sizes={"layers": 2})

@@ -1,6 +1,6 @@
 """The sentence to the right, too."""
 
-from training.config import above
 from training.recipes.tagging import lstm
+from training.tasks.base import derive
 
-recipe = above(lstm.recipe, "tagging-bidirectional", sizes={"directions": 2})
+recipe = derive(lstm.recipe, "tagging-bidirectional", sizes={"directions": 2})

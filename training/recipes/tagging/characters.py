@@ -1,6 +1,6 @@
 """The characters of each word."""
 
-from training.config import above
 from training.recipes.tagging import variational
+from training.tasks.base import derive
 
-recipe = above(variational.recipe, "tagging-characters", sizes={"spelling": 48})
+recipe = derive(variational.recipe, "tagging-characters", sizes={"spelling": 48})

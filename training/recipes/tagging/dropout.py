@@ -1,6 +1,6 @@
 """Dropout of what each layer reads and gives."""
 
-from training.config import above
 from training.recipes.tagging import stacked
+from training.tasks.base import derive
 
-recipe = above(stacked.recipe, "tagging-dropout", sizes={"dropout": 0.3})
+recipe = derive(stacked.recipe, "tagging-dropout", sizes={"dropout": 0.3})

@@ -1,6 +1,6 @@
 """A GRU in the place of the simple RNN."""
 
-from training.config import above
 from training.recipes.tagging import sentence
+from training.tasks.base import derive
 
-recipe = above(sentence.recipe, "tagging-gru", sizes={"cell": "gru"})
+recipe = derive(sentence.recipe, "tagging-gru", sizes={"cell": "gru"})

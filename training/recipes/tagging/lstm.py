@@ -1,6 +1,6 @@
 """An LSTM in its place."""
 
-from training.config import above
 from training.recipes.tagging import sentence
+from training.tasks.base import derive
 
-recipe = above(sentence.recipe, "tagging-lstm", sizes={"cell": "lstm"})
+recipe = derive(sentence.recipe, "tagging-lstm", sizes={"cell": "lstm"})

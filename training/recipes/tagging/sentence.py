@@ -1,6 +1,6 @@
 """The whole sentence to the left, unrolled dynamically with its length."""
 
-from training.config import above
 from training.recipes.tagging import window
+from training.tasks.base import derive
 
-recipe = above(window.recipe, "tagging-sentence", sizes={"window": 0})
+recipe = derive(window.recipe, "tagging-sentence", sizes={"window": 0})

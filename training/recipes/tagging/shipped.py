@@ -1,6 +1,6 @@
 """The model that is shipped."""
 
-from training.config import above
 from training.recipes import tagger_en
+from training.tasks.base import derive
 
-recipe = above(tagger_en.recipe, "tagging-shipped")
+recipe = derive(tagger_en.recipe, "tagging-shipped")

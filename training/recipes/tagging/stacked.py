@@ -1,6 +1,6 @@
 """A second layer."""
 
-from training.config import above
 from training.recipes.tagging import bidirectional
+from training.tasks.base import derive
 
-recipe = above(bidirectional.recipe, "tagging-stacked", sizes={"layers": 2})
+recipe = derive(bidirectional.recipe, "tagging-stacked", sizes={"layers": 2})

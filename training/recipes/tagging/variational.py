@@ -1,6 +1,6 @@
 """The same dropout at every word of a sentence, and of what a layer recalls."""
 
-from training.config import above
 from training.recipes.tagging import dropout
+from training.tasks.base import derive
 
-recipe = above(dropout.recipe, "tagging-variational", sizes={"variational": True})
+recipe = derive(dropout.recipe, "tagging-variational", sizes={"variational": True})

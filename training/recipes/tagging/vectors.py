@@ -1,6 +1,6 @@
 """Words begin as the vectors that a pretrained transformer has for them, those of unlabelled text, too."""
 
-from training.config import above
 from training.recipes.tagging import characters
+from training.tasks.base import derive
 
-recipe = above(characters.recipe, "tagging-vectors", teacher="tagger-en")
+recipe = derive(characters.recipe, "tagging-vectors", teacher="tagger-en")

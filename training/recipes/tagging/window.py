@@ -1,10 +1,10 @@
 """A simple RNN over each word and the four to its left, unrolled statically."""
 
-from training.config import above
 from training.models.word_tagger import WordTaggerSizes
 from training.recipes.tagging import most_frequent
+from training.tasks.base import derive
 
-recipe = above(
+recipe = derive(
     most_frequent.recipe,
     "tagging-window",
     word_count=2,

@@ -1,0 +1,22 @@
+"""The API keys of the service that asks for them."""
+
+import hashlib
+import json
+from pathlib import Path
+
+KEY = "tagwerk_neighbour"  # of the well-behaved client
+LIMITED_KEY = "tagwerk_limited"
+LIMITED_PER_SECOND = 10.0
+ORIGIN = "https://page.example"
+
+
+def write_keys(path: Path) -> None:
+    """Writes a file with two keys, of which one has a rate limit."""
+    keys = [key("neighbour", KEY), key("limited", LIMITED_KEY) | {"requests_per_second": LIMITED_PER_SECOND}]
+    path.write_text(json.dumps(keys))
+    path.chmod(0o600)
+
+
+def key(name: str, secret: str) -> dict[str, object]:
+    """Returns a key as the file holds it."""
+    return {"id": name, "sha256": hashlib.sha256(secret.encode()).hexdigest(), "scopes": ["infer"]}

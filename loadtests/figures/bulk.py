@@ -1,0 +1,94 @@
+"""What `tagwerk annotate --task tag` makes of a large file for a second of the processor."""
+
+import os
+import random
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.aims import Figure
+from loadtests.figures.base import Plan
+from loadtests.rounds import figure, say
+from loadtests.servers import Server, service_command
+from loadtests.text import endless_text
+from service.registry import newest
+from service.settings import load_settings
+
+FEW_WORDS = 2000  # a run of so many, taken off, leaves what a start costs out
+SPACY = "spaCy's tok2vec tagger, without lemmas: 22 000 on another day"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An annotation of a file."""
+
+    tokens: int
+    processor_seconds: float
+    seconds: float
+
+
+def measure(service: Server, plan: Plan) -> list[Figure]:
+    """Returns the tokens per second of the processor, with lemmas and without; the service waits meanwhile."""
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        few, many = (_written(scratch / f"{words}.txt", words) for words in (FEW_WORDS, plan.words))
+        for name, tasks in (("with lemmas", ("tag", "lemmatize")), ("without lemmas", ("tag",))):
+            store = _store(scratch / name, tasks)
+            _, start, whole = (_run(path, store, scratch) for path in (few, few, many))  # the first may compile
+            tokens = whole.tokens - start.tokens
+            rate = tokens / (whole.processor_seconds - start.processor_seconds)
+            in_all = whole.tokens / whole.processor_seconds
+            details = f"{whole.tokens} tokens in {figure(whole.seconds)} s; {figure(in_all)} with the start; {SPACY}"
+            what = f"tagwerk annotate --task tag, {name}"
+            figures.append(Figure(what, rate, None, details, "tokens a CPU second"))
+            say(f"{name}: {figure(whole.seconds)} s, start {figure(start.seconds)} s")
+    return figures
+
+
+def _written(path: Path, words: int) -> Path:
+    """Writes sentences of so many words into a file, one a line; returns it."""
+    written = 0
+    with path.open("w", encoding="utf-8") as file:
+        for sentence in endless_text(random.Random(1)):
+            print(sentence, file=file)
+            written += len(sentence.split())
+            if written >= words:
+                return path
+    return path
+
+
+def _store(folder: Path, tasks: Sequence[str]) -> Path:
+    """Makes a model store of the models that do some tasks; returns it."""
+    for version in newest(load_settings().model_store):
+        if version.manifest.task in tasks:
+            shutil.copytree(version.folder, folder / version.key.name / version.key.version)
+    return folder
+
+
+def _run(path: Path, store: Path, scratch: Path) -> Run:
+    """Annotates a file."""
+    output = scratch / "output.conllu"
+    environment = {**os.environ, "TAGWERK_MODEL_STORE": str(store), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    options = [str(path), "--task", "tag", "--format", "conllu", "--output", str(output)]
+    before, began = _children(), time.monotonic()
+    done = subprocess.run([*service_command("annotate"), *options], env=environment, stderr=subprocess.PIPE, text=True)
+    spent = Run(0, _children() - before, time.monotonic() - began)
+    if done.returncode:
+        raise RuntimeError(f"tagwerk annotate ended with status {done.returncode}:\n{done.stderr}")
+    with output.open(encoding="utf-8") as lines:
+        tokens = sum(line[0].isdigit() and line.split("\t", 1)[0].isdigit() for line in lines)
+    for file in (output, *scratch.glob(f"{output.name}*")):
+        file.unlink(missing_ok=True)
+    return Run(tokens, spent.processor_seconds, spent.seconds)
+
+
+def _children() -> float:
+    """Returns the processor time of the processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,1 @@
+"""Sends mutated requests to a running service, beside a well-behaved client, and checks the answers to both."""

@@ -1,0 +1,145 @@
+"""A well-behaved client: it sends a short /classify every 20 ms on one connection, and times the answers.
+
+    python -m loadtests.neighbour 127.0.0.1:8000
+
+It runs in a process of its own, so that what else a load test does cannot delay its measurement. Until its standard
+input is closed it prints a line for each request, `SENT SECONDS STATUS`: the moment of the monotonic clock at which it
+was sent, how long the answer took, and the status, 0 where the connection broke.
+
+While a request waits for its answer, no other is sent. So a long stall is one slow request, not a backlog of them.
+"""
+
+import argparse
+import asyncio
+import http.client
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from threading import Thread
+from typing import NamedTuple
+
+from loadtests.client import percentile
+
+INTERVAL_SECONDS = 0.02
+TIMEOUT_SECONDS = 120.0
+STOP_SECONDS = 2.0
+BODY = b'{"text": "A warm, funny film."}'
+
+
+class Sample(NamedTuple):
+    """One request: when it was sent, by the monotonic clock, and what came of it."""
+
+    sent: float
+    seconds: float
+    status: int  # 0 where the connection broke
+
+
+class Waits(NamedTuple):
+    """What the neighbour saw in a stretch of time."""
+
+    worst_seconds: float
+    p99_seconds: float
+    statuses: Counter[int]
+
+
+def summarize(samples: Sequence[Sample]) -> Waits:
+    """Returns the worst and the 99th percentile of the waits, NaN where there are none, and the statuses."""
+    ordered = sorted(sample.seconds for sample in samples)
+    return Waits(percentile(ordered, 1.0), percentile(ordered, 0.99), Counter(sample.status for sample in samples))
+
+
+class Neighbour:
+    """The client in its process. Used as a context manager, which stops it at the end of the block."""
+
+    def __init__(self, address: str, key: str | None = None) -> None:
+        """Starts to send to `address`, "127.0.0.1:8000", with an API key where one is given."""
+        command = [sys.executable, "-m", "loadtests.neighbour", address, *([key] if key else [])]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._samples: list[Sample] = []
+        self._began = time.monotonic()
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> "Neighbour":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert self._process.stdin is not None  # noqa: S101 (it is a pipe)
+        self._process.stdin.close()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:  # it waits for an answer
+            self._process.kill()
+        with self._process:  # closes the other pipe, once it is read
+            self._reader.join()
+
+    def samples(self, since: float, until: float = float("inf")) -> list[Sample]:
+        """Returns the requests that were under way at any moment from `since` to `until`."""
+        return [s for s in list(self._samples) if s.sent + s.seconds >= since and s.sent <= until]
+
+    def silent_seconds(self) -> float:
+        """Returns how long ago the last answer came, of whatever status."""
+        for sample in reversed(self._samples):
+            if sample.status:
+                return time.monotonic() - sample.sent - sample.seconds
+        return time.monotonic() - self._began
+
+    async def settle(self, moment: float, seconds: float) -> bool:
+        """Waits for the answer to a request sent after that moment; returns whether one came.
+
+        It gives up where no answer came for so many seconds.
+        """
+        while not (self._samples and self._samples[-1].sent > moment) and self.silent_seconds() < seconds:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        return bool(self._samples) and self._samples[-1].sent > moment
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 (it is a pipe)
+        for line in self._process.stdout:
+            sent, seconds, status = line.split()
+            self._samples.append(Sample(float(sent), float(seconds), int(status)))
+
+
+def main() -> None:
+    """Sends requests until standard input is closed."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.neighbour", description="A well-behaved client.")
+    parser.add_argument("address", help="HOST:PORT of the service")
+    parser.add_argument("key", nargs="?", help="API key to send")
+    options = parser.parse_args()
+    host, _, port = options.address.partition(":")
+    authorization = f"Authorization: Bearer {options.key}\r\n" if options.key else ""
+    fields = (
+        f"Host: {options.address}\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n{authorization}"
+    )
+    request = f"POST /classify HTTP/1.1\r\n{fields}\r\n".encode() + BODY
+    connection: socket.socket | None = None
+    pause = 0.0
+    while not select.select([sys.stdin], [], [], pause)[0]:
+        sent = time.monotonic()
+        try:
+            connection = connection or socket.create_connection((host, int(port)), TIMEOUT_SECONDS)
+            connection.sendall(request)
+            status = read_status(connection)
+        except (OSError, http.client.HTTPException):
+            if connection is not None:
+                connection.close()
+            connection, status = None, 0  # the next request opens another
+        answered = time.monotonic()
+        print(f"{sent:.6f} {answered - sent:.6f} {status}", flush=True)
+        pause = max(0.0, sent + INTERVAL_SECONDS - answered)
+
+
+def read_status(connection: socket.socket) -> int:
+    """Reads an answer; returns its status."""
+    with http.client.HTTPResponse(connection) as response:
+        response.begin()
+        response.read()
+        return response.status
+
+
+if __name__ == "__main__":
+    main()

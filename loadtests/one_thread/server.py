@@ -1,0 +1,44 @@
+"""Serves HTTP and runs the models in one thread of one process, on one core.
+
+    python -m loadtests.one_thread.server --core 1
+
+Host and port are those of the settings, as of `tagwerk serve`.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from loadtests.one_thread.engine import OneThreadEngine
+from service import collector
+from service.api.context import Context
+from service.api.server import Server
+from service.backend.cache import keep_executables
+from service.listening import open_socket
+from service.loading import load_version
+from service.metrics import Metrics
+from service.registry import newest
+from service.settings import load_settings
+from service.tasks.catalog import Catalog
+from service.text.spacy_tokenizer import SpacyTokenizer
+
+
+def main() -> int:
+    """Serves until told to stop; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.one_thread.server")
+    parser.add_argument("--core", type=int, help="the only core that it runs on")
+    core = parser.parse_args().core
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    settings = load_settings()
+    if settings.xla_cache:
+        keep_executables(Path(settings.xla_cache))
+    engine = OneThreadEngine(settings, newest(settings.model_store))
+    catalog = Catalog(settings.model_store, settings.length_buckets, read=load_version)
+    collector.calm()
+    context = Context(settings, Metrics(), engine, catalog, SpacyTokenizer())
+    return Server(context).serve_until_stopped(open_socket(settings.host, settings.port))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

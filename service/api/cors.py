@@ -1,0 +1,30 @@
+"""Which pages of other origins may call the service, and read its answers."""
+
+from collections.abc import Mapping, Sequence
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+EXPOSED = ("Retry-After", "Server-Timing", "X-Request-ID")
+
+
+def cors_middleware(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Wraps an application: answers preflights, and adds the headers of `cors_headers` to all other answers."""
+    return CORSMiddleware(
+        app, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=EXPOSED
+    )
+
+
+def cors_headers(origins: Sequence[str], request_headers: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """Returns the same headers for an answer that the middleware does not see."""
+    if not origins:
+        return []
+    origin = request_headers.get(b"origin")
+    if origin is None:
+        return [(b"vary", b"Origin")]
+    exposed = (b"access-control-expose-headers", ", ".join(EXPOSED).encode())
+    if "*" in origins:
+        return [(b"access-control-allow-origin", b"*"), exposed, (b"vary", b"Origin")]
+    if origin.decode("latin-1") in origins:
+        return [(b"access-control-allow-origin", origin), exposed, (b"vary", b"Origin")]
+    return [exposed, (b"vary", b"Origin")]

@@ -1,0 +1,80 @@
+"""Language models: the step and the sampling in one executable, compiled by XLA for each number of rows."""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import tensorflow as tf
+
+from service.artifact import Manifest
+from service.backend.compiling import compiled, on_all_cores, running
+from service.backend.names import names_of
+from service.backend.packing import Axes, Packing
+from service.backend.sampling import sample
+from service.backend.steps import make_step
+from service.engine.padding import Array, Tensors
+from service.errors import DeviceFailed
+
+SAMPLED = ("ids", "logprobs", "top_ids", "top_logprobs")
+ROW: Axes = ("B",)
+INPUTS: dict[str, tuple[str, Axes]] = {  # see `service.backend.base`
+    "slots": ("int32", ROW),
+    "ids": ("int32", ("B", "T")),
+    "lengths": ("int32", ROW),
+    "fresh": ("bool", ROW),
+    "temperature": ("float32", ROW),
+    "top_k": ("int32", ROW),
+    "top_p": ("float32", ROW),
+    "seed": ("int64", ROW),
+    "position": ("int64", ROW),
+}
+
+
+class TensorFlowGenerationModel:
+    """A language model whose state is kept on the device. One executable a number of rows serves every length."""
+
+    def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
+        self._device = device
+        self._name = manifest.name
+        self._loaded = loaded  # owns the variables
+        self._state_size = manifest.endpoint.inputs["state"].axes[1]
+        self._state: Any = None  # [slots + 1, state size]: the last row is that of filler rows
+        self._shapes: set[tuple[int, int]] = set()
+        self._packing: Packing
+        self._run: Any
+        with tf.device(device):
+            self._step = make_step(manifest, loaded.signatures)
+
+    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[object]:
+        """Makes the states of that many slots, compiles what runs the shapes; yields when an executable is done."""
+        shapes = set(shapes)
+        self._packing = packing = Packing(INPUTS, max(t for _, t in shapes))
+
+        def run(state: Any, cells: Any) -> tuple[Any, dict[str, Any]]:
+            inputs = packing.unpack(cells)
+            slots, ids, lengths, fresh = (inputs.pop(name) for name in ("slots", "ids", "lengths", "fresh"))
+            before = tf.where(fresh[:, None], 0.0, tf.gather(state, slots))
+            outputs = self._step.compute(ids=ids, lengths=lengths, state=before)
+            state = tf.tensor_scatter_nd_update(state, slots[:, None], outputs["state"])
+            return state, sample(outputs["logits"], **inputs)
+
+        with tf.device(self._device), names_of(f"{self._name}, warmed up"):
+            self._state = tf.zeros([slots + 1, self._state_size])
+            cells = tf.TensorSpec([None, packing.width], tf.int32)
+            self._run = compiled(run, tf.TensorSpec(self._state.shape, tf.float32), cells)
+        yield from on_all_cores([partial(self._compile, rows) for rows in sorted({rows for rows, _ in shapes})])
+        self._shapes = shapes
+
+    def _compile(self, rows: int) -> None:
+        with running(self._device):
+            self._run(self._state, tf.zeros([rows, self._packing.width], tf.int32))
+
+    def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
+        """Reads tokens into slots' states and samples one token a row; see `service.backend.base`."""
+        if inputs["ids"].shape not in self._shapes:
+            raise DeviceFailed(f"the shape {inputs['ids'].shape} is not one that was compiled")
+        with running(self._device):
+            state, outputs = self._run(self._state, tf.constant(self._packing.pack(inputs)))
+            sampled = {name: outputs[name].numpy() for name in (SAMPLED if logprobs else SAMPLED[:1])}
+        self._state = state
+        return sampled

@@ -1,0 +1,52 @@
+"""Puts the inputs of a step side by side in one array, since what a call costs grows with the number of its arrays."""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from service.engine.padding import Array, Tensors
+
+Axes = tuple[str | int, ...]
+
+CELL = np.dtype(np.int32)
+
+
+class Packing:
+    """The layout of inputs in cells of 32 bits: a row for each sequence.
+
+    Attributes:
+        width: cells of a row, W.
+    """
+
+    def __init__(self, inputs: Mapping[str, tuple[str, Axes]], capacity: int) -> None:
+        """`inputs` have a type, and axes [B, ...] of which T becomes the capacity."""
+        self._fields: dict[str, tuple[np.dtype[Any], tuple[int, ...], slice]] = {}
+        self.width = 0
+        for name, (kind, axes) in inputs.items():
+            shape = tuple(axis if isinstance(axis, int) else capacity for axis in axes[1:])
+            dtype = np.dtype(kind)
+            cells = prod(shape) * max(dtype.itemsize // CELL.itemsize, 1)
+            self._fields[name] = dtype, shape, slice(self.width, self.width + cells)
+            self.width += cells
+
+    def pack(self, inputs: Tensors) -> Array:
+        """Returns the inputs, each [B, ...] with T up to the capacity, as cells  # [B, W] int32, 0 where T ends."""
+        cells = np.zeros((len(next(iter(inputs.values()))), self.width), CELL)
+        for name, (dtype, _, columns) in self._fields.items():
+            values = inputs[name].reshape(len(cells), -1)
+            cells[:, columns].view(CELL if dtype == np.bool_ else dtype)[:, : values.shape[1]] = values
+        return cells
+
+    def unpack(self, cells: Any) -> dict[str, Any]:
+        """Returns the inputs, T the capacity, from cells  # [B, W] int32; to be traced."""
+        inputs = {}
+        for name, (dtype, shape, columns) in self._fields.items():
+            values = cells[:, columns]
+            if dtype.itemsize > CELL.itemsize:
+                values = tf.reshape(values, (-1, prod(shape), dtype.itemsize // CELL.itemsize))
+            values = tf.cast(values, tf.bool) if dtype == np.bool_ else tf.bitcast(values, dtype)
+            inputs[name] = tf.reshape(values, (-1, *shape))
+        return inputs

@@ -1,0 +1,154 @@
+"""Taggers, classifiers and lemmatizers: a step of each batch size, compiled by XLA."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from service.artifact import CANDIDATES, PROBABILITIES, Manifest
+from service.backend.compiling import compiled, on_all_cores, running
+from service.backend.names import names_of
+from service.backend.packing import Packing
+from service.backend.steps import make_step
+from service.engine.padding import Array, Tensors
+from service.errors import DeviceFailed
+
+PARTS = ("_id", "_probability")  # of what the step tells of each head that labels tokens: its best label
+
+
+class TensorFlowSequenceModel:
+    """A tagger or classifier. A head that labels each token gives the best label and its probability.
+
+    What else a model computes, such as the probabilities of all labels of a head, stays on the device until it is asked
+    for. The best few labels of each head are found there, too, after the step, for batches that ask for them; so is
+    what explains an answer, by an executable of its own.
+    """
+
+    def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
+        self._device = device
+        self._name = manifest.name
+        self._loaded = loaded  # owns the variables
+        self._batch_sizes: set[int] = set()
+        self._capacity = 0
+        self._heads = heads = manifest.heads
+        timed = [name for name, spec in manifest.endpoint.outputs.items() if spec.axes[:2] == ("B", "T")]
+        self._best = [f"{head}{part}" for head in heads for part in PARTS]
+        self._candidates = manifest.candidate_outputs
+        self.timed_outputs = frozenset(self._best).union(timed, *self._candidates.values())
+        self._usual = frozenset(self._best) | {PROBABILITIES}
+        with tf.device(device):
+            self._step = make_step(manifest, loaded.signatures)
+        self._packing: Packing
+        self._run: Any
+        self._explain: Any
+        self._scores: dict[str, slice] = {}  # of each head: where its labels are among the logits of all
+        if "logits" in self._step.outputs:
+            sizes = [len(manifest.labels[head]) for head in heads]
+            ends = np.cumsum(sizes).tolist()
+            self._scores = {h: slice(end - size, end) for h, size, end in zip(heads, sizes, ends, strict=True)}
+
+    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[object]:
+        """Compiles a step of each batch size B for sequences of up to `capacity`; yields when one is done."""
+        self._capacity = capacity
+        self._packing = Packing({name: (spec.dtype, spec.axes) for name, spec in self._step.inputs.items()}, capacity)
+        with tf.device(self._device), names_of(f"{self._name}, warmed up"):
+            self._trace()
+        work: list[Callable[[], None]] = [partial(self._compile, b) for b in batch_sizes]
+        if self._step.explain:
+            work.append(self._compile_explanation)
+        if self._step.warm_up:
+            work.append(self._step.warm_up)
+        yield from on_all_cores(work)
+
+    def _trace(self) -> None:
+        cells = tf.TensorSpec([None, self._packing.width], tf.int32)
+
+        def run(cells: Any) -> tuple[Any, dict[str, Any]]:
+            """Returns what is told of all heads, side by side  # [N, B, T] int32, and the other outputs."""
+            outputs = dict(self._step.compute(**self._packing.unpack(cells)))
+            for head in outputs.keys() & set(self._heads):
+                probabilities = outputs[head]  # [B, T, K]
+                outputs[f"{head}_id"] = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
+                outputs[f"{head}_probability"] = tf.reduce_max(probabilities, axis=-1)
+            best = [tf.bitcast(outputs.pop(name), tf.int32) for name in self._best]
+            return tf.stack(best) if best else cells[:0], outputs
+
+        self._run = compiled(run, cells)
+        if (explain := self._step.explain) is None:
+            return
+
+        def explained(cells: Any, read: dict[str, Any]) -> dict[str, Any]:
+            return explain(**self._packing.unpack(cells), **read)
+
+        shapes = {name: self._step.outputs[name].axes for name in self._step.read}
+        read = {name: tf.TensorSpec(self._sizes(1, axes), tf.float32) for name, axes in shapes.items()}
+        self._explain = compiled(explained, tf.TensorSpec([1, self._packing.width], tf.int32), read)
+
+    def _compile(self, b: int) -> None:
+        with running(self._device):
+            self._run(tf.ones([b, self._packing.width], tf.int32))
+        self._batch_sizes.add(b)
+
+    def _compile_explanation(self) -> None:
+        with running(self._device):
+            shapes = {name: self._sizes(1, self._step.outputs[name].axes) for name in self._step.read}
+            self._explain(
+                tf.ones([1, self._packing.width], tf.int32), {name: tf.zeros(shape) for name, shape in shapes.items()}
+            )
+
+    def _sizes(self, b: int, axes: tuple[str | int, ...]) -> tuple[int, ...]:
+        sizes = {"B": b, "T": self._capacity}
+        return tuple(axis if isinstance(axis, int) else sizes[axis] for axis in axes)
+
+    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
+        """Runs a batch of a size that is compiled; see `service.backend.base`."""
+        b, t = next(values.shape[:2] for name, values in inputs.items() if name != "lengths")
+        if b not in self._batch_sizes or t > self._capacity:
+            raise DeviceFailed(f"no step was compiled that takes the shape ({b}, {t})")
+        with running(self._device):
+            cells = self._packing.pack(self._step.prepare(inputs))
+            best, outputs = self._run(tf.constant(cells))
+            found: dict[str, Array] = {}
+            for name, values in zip(self._best, best.numpy(), strict=True) if self._best else ():
+                found[name] = values.view(np.float32) if name.endswith(PARTS[1]) else values  # [B, T]
+            wanted = self._usual | further
+            if further & self._step.explained:
+                found |= self._explanations(cells, outputs, further)
+            if further:
+                found |= self._of_all_labels(outputs, found, further, t)
+            return found | {name: values.numpy() for name, values in outputs.items() if name in wanted - found.keys()}
+
+    def _of_all_labels(
+        self, outputs: dict[str, Any], best: dict[str, Array], further: frozenset[str], t: int
+    ) -> dict[str, Array]:
+        """Returns the probabilities of all labels of heads, and the best few, where they are asked for.
+
+        NumPy takes the exponential of a number to the same bit wherever that stands; TensorFlow's kernel does not.
+        """
+        found = {}
+        for head, (ids, probabilities) in self._candidates.items():
+            if not further & {head, ids, probabilities}:
+                continue
+            if head in self._scores:
+                logits = outputs["logits"][:, :t, self._scores[head]].numpy()  # [B, T, K]
+                odds = np.exp(logits - logits.max(-1, keepdims=True))  # 1 of the best label
+                of_all = odds * best[f"{head}_probability"][:, :t, None]
+            else:
+                of_all = outputs[head].numpy()
+            found[head] = of_all
+            top = tf.math.top_k(of_all, min(CANDIDATES, of_all.shape[-1]))
+            found[probabilities], found[ids] = (values.numpy() for values in top)
+        return {name: values for name, values in found.items() if name in further}
+
+    def _explanations(self, cells: Array, outputs: dict[str, Any], further: frozenset[str]) -> dict[str, Array]:
+        """Returns what explains the answers, a row at a time, so that it is the same in any batch."""
+        read = {name: outputs[name].numpy() for name in self._step.read}
+        rows = [
+            self._explain(
+                tf.constant(cells[i : i + 1]), {name: tf.constant(part[i : i + 1]) for name, part in read.items()}
+            )
+            for i in range(len(cells))
+        ]
+        return {name: np.concatenate([row[name].numpy() for row in rows]) for name in self._step.explained & further}

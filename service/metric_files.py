@@ -1,0 +1,116 @@
+"""The files through which the processes of a service share their metrics.
+
+prometheus-client has each process write a file for each kind of metric, and reads all of them for each exposition. The
+counts of a process that has ended still belong to the sums, but its files would stay for ever: here they are added up
+in one, so that an exposition costs the same after any number of restarts.
+"""
+
+import fcntl
+import struct
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+SUMMED = ("counter", "histogram")
+PAUSE_SECONDS = 0.001
+TRIES = 500  # pauses for which an exposition waits, not in an event loop; adding up takes a few
+
+
+class SharedMetrics(Collector):
+    """Collects the metrics of all processes that share a folder."""
+
+    def __init__(self, folder: Path, conditions: Iterable[str] = ()) -> None:
+        """`conditions` are gauges of which only what is so is told: they have no sample that is 0."""
+        self._folder = folder
+        self._conditions = frozenset(conditions)
+
+    def registry(self) -> CollectorRegistry:
+        """Returns a registry of nothing else."""
+        registry = CollectorRegistry()
+        registry.register(self)
+        return registry
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields each metric, of all processes together."""
+        with _locked(self._folder, fcntl.LOCK_SH, TRIES):
+            metrics: list[Metric] = list(MultiProcessCollector(None, str(self._folder)).collect())  # type: ignore[no-untyped-call]
+        for metric in metrics:
+            if metric.name in self._conditions:
+                metric.samples = [sample for sample in metric.samples if sample.value]
+            yield metric
+
+
+class EndedProcesses:
+    """Does away with the files of processes that have ended. For their supervisor."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pids: list[int] = []  # of those whose counts are not added up yet
+
+    def add(self, pid: int) -> None:
+        """Removes the gauges of a process that has ended, and adds up its counts now or at the next `add_up`."""
+        mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
+        self._pids.append(pid)
+        self.add_up()
+
+    def add_up(self) -> None:
+        """Adds up what ended processes have left, unless an exposition is reading it just now."""
+        if not self._pids:
+            return
+        with _locked(self._folder, fcntl.LOCK_EX) as locked:
+            if not locked:
+                return
+            for kind in SUMMED:
+                self._add_up(kind)
+            self._pids.clear()
+
+    def _add_up(self, kind: str) -> None:
+        sums: defaultdict[str, float] = defaultdict(float)
+        everything, scratch = self._folder / f"{kind}_ended.db", self._folder / f"{kind}_ended.new"
+        ended = [self._folder / f"{kind}_{pid}.db" for pid in self._pids]
+        for file in (everything, *ended):
+            for key, value in _values(file):
+                sums[key] += value
+        scratch.unlink(missing_ok=True)
+        made = MmapedDict(str(scratch))  # type: ignore[no-untyped-call]
+        for key, value in sums.items():
+            made.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+        made.close()  # type: ignore[no-untyped-call]
+        scratch.replace(everything)
+        for file in ended:
+            file.unlink(missing_ok=True)
+
+
+def _values(file: Path) -> Iterator[tuple[str, float]]:
+    """Yields the values of a file by key; none of one that its process was killed in the middle of making."""
+    try:
+        for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
+            yield key, value
+    except (FileNotFoundError, struct.error, RuntimeError, UnicodeDecodeError):
+        return
+
+
+@contextmanager
+def _locked(folder: Path, how: int, tries: int = 1) -> Iterator[bool]:
+    """Locks the files against the other kind of use; yields whether that was possible.
+
+    It never waits for long, since the process that holds the lock may be stopped: an exposition then goes on without
+    it, and may tell the counts of a process that has just ended twice, or not at all.
+    """
+    with (folder / "lock").open("ab") as file:
+        for tried in range(tries):
+            try:
+                fcntl.flock(file, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(PAUSE_SECONDS if tried + 1 < tries else 0)
+            else:
+                yield True
+                return
+        yield False

@@ -1,0 +1,116 @@
+"""What the code of a task needs of a model version, checked before it is built."""
+
+from collections.abc import Mapping
+
+from service.artifact import PROBABILITIES, Manifest, TensorSpec
+from service.errors import ArtifactError
+from service.text.lemmas import EDITS
+from service.text.vocabulary import Vocabulary
+
+HEADS = ("upos", "xpos", "feats")
+MAX_CHARACTERS = 1000  # of a token, that a tagger reads
+
+Axes = tuple[str, ...]  # names of axes; one that is any fixed size is a number in the manifest, and K, C, H or V here
+BATCH: Axes = ("B",)
+SEQUENCE: Axes = ("B", "T")
+
+
+def check_version(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:
+    """Checks that a version has the tensors, labels and vocabularies that its task reads. Raises ArtifactError."""
+    checks = {"tag": _check_tagger, "classify": _check_classifier, "generate": _check_generator}
+    checks.get(manifest.task, _check_lemmatizer)(manifest, vocabularies)
+
+
+def _check_tagger(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:
+    if missing := [head for head in HEADS if head not in manifest.endpoint.outputs]:
+        raise ArtifactError(f"a tagger gives upos, xpos and feats; this one has no {' and no '.join(missing)}")
+    _need_vocabularies(manifest, vocabularies, "words", "characters")
+    _need_inputs(manifest, {"word_ids": SEQUENCE, "char_ids": (*SEQUENCE, "C")})
+    for head in HEADS:
+        _need_output(manifest, head, (*SEQUENCE, "K"))
+        _check_labels(manifest, head, head)
+    width = manifest.endpoint.inputs["char_ids"].axes[2]
+    if not isinstance(width, int) or not 0 < width <= MAX_CHARACTERS:
+        raise ArtifactError(f"the last axis of char_ids is {width!r}; allowed: a number from 1 to {MAX_CHARACTERS}")
+    for label in manifest.labels["feats"]:
+        if label != "_" and not all(pair.find("=") > 0 for pair in label.split("|")):
+            raise ArtifactError(f"the label {label[:60]!r} of feats is not written as Name=Value|Name=Value, or _")
+
+
+def _check_classifier(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:
+    _need_vocabularies(manifest, vocabularies, "words")
+    _need_inputs(manifest, {"word_ids": SEQUENCE})
+    _need_output(manifest, PROBABILITIES, (*BATCH, "K"))
+    if len(manifest.labels) != 1:
+        raise ArtifactError(f"a classifier has one set of labels; the manifest has {len(manifest.labels)}")
+    (name,) = manifest.labels
+    _check_labels(manifest, name, PROBABILITIES)
+    for output, axes in {"contributions": (*SEQUENCE, "K"), "baseline": (*BATCH, "K")}.items():
+        if output in manifest.endpoint.outputs:
+            _need_output(manifest, output, axes)
+            _check_labels(manifest, name, output)
+
+
+def _check_generator(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:
+    _need_vocabularies(manifest, vocabularies, "characters")
+    _need_inputs(manifest, {"ids": SEQUENCE, "state": (*BATCH, "H")})
+    for name, axes in {"logits": (*BATCH, "V"), "state": (*BATCH, "H")}.items():
+        _need_output(manifest, name, axes)
+    size, known = manifest.endpoint.outputs["logits"].axes[1], len(vocabularies["characters"])
+    if size != known:
+        raise ArtifactError(f"logits has an axis of {size}, but the vocabulary characters has {known} ids")
+    if manifest.endpoint.inputs["state"].axes[1] != manifest.endpoint.outputs["state"].axes[1]:
+        raise ArtifactError("the state that the endpoint takes has another size than the one that it gives")
+
+
+def _check_lemmatizer(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:
+    _need_vocabularies(manifest, vocabularies, "symbols")
+    _need_inputs(manifest, {"symbol_ids": SEQUENCE})
+    for name, axes in {"edit": BATCH, "lemma_ids": SEQUENCE}.items():
+        _need_output(manifest, name, axes)
+    if len(manifest.labels.get("edit", EDITS)) != len(EDITS):
+        raise ArtifactError(f"a lemmatizer chooses between {len(EDITS)} edits; the manifest labels others")
+
+
+def _need_vocabularies(manifest: Manifest, vocabularies: Mapping[str, Vocabulary], *names: str) -> None:
+    for name in names:
+        if name not in vocabularies:
+            raise ArtifactError(f"there is no vocabulary {name!r}, which the task {manifest.task} needs")
+
+
+def _need_inputs(manifest: Manifest, needed: Mapping[str, Axes]) -> None:
+    """Checks that the endpoint takes what the task gives it, and nothing else."""
+    found = manifest.endpoint.inputs
+    wanted = {"lengths": BATCH, **needed}
+    if found.keys() != wanted.keys():
+        raise ArtifactError(f"the endpoint takes {', '.join(sorted(found))}; allowed: {', '.join(sorted(wanted))}")
+    for name, axes in wanted.items():
+        dtype = "float32" if name == "state" else "int32"
+        if found[name].dtype != dtype:
+            raise ArtifactError(f"the input {name} is {found[name].dtype}; allowed: {dtype}")
+        _check_axes(f"the input {name}", found[name], axes)
+
+
+def _need_output(manifest: Manifest, name: str, axes: Axes) -> None:
+    if name not in manifest.endpoint.outputs:
+        raise ArtifactError(f"there is no output {name!r}, which the task {manifest.task} needs")
+    _check_axes(f"the output {name}", manifest.endpoint.outputs[name], axes)
+
+
+def _check_axes(what: str, found: TensorSpec, axes: Axes) -> None:
+    fits = len(found.axes) == len(axes) and all(
+        axis == wanted if wanted in SEQUENCE else isinstance(axis, int)
+        for axis, wanted in zip(found.axes, axes, strict=True)
+    )
+    if not fits:
+        shown = ", ".join(map(str, found.axes))
+        raise ArtifactError(f"{what} has the axes [{shown}]; allowed: [{', '.join(axes)}], of which B and T are open")
+
+
+def _check_labels(manifest: Manifest, name: str, output: str) -> None:
+    """Checks that an output has as many values as there are labels for it."""
+    labels, size = manifest.labels.get(name, ()), manifest.endpoint.outputs[output].axes[-1]
+    if not labels:
+        raise ArtifactError(f"there are no labels of {name}, which the task {manifest.task} needs")
+    if len(labels) != size:
+        raise ArtifactError(f"there are {len(labels)} labels of {name}, but the model gives {size}")

@@ -1,0 +1,136 @@
+"""Broken versions dropped into the store of a running service, one after the other: the real processes, tiny models."""
+
+import json
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests import faults
+from tests.conftest import Server, start_server
+from tests.e2e.test_processes import children
+from tests.e2e.test_server import wait_until
+from tests.faults import Fault, with_checksums
+from tests.tiny_store import NAME
+
+SETTINGS = {"TAGWERK_BATCH_SIZES": "1", "TAGWERK_LENGTH_BUCKETS": "8", "TAGWERK_STORE_INTERVAL_SECONDS": "0.1"}
+OTHER = "sentiment-tiny"
+SECONDS = 240.0
+
+
+def spoil_goldens(folder: Path) -> None:
+    """Lets the goldens say something else than the network."""
+    golden = json.loads((folder / "goldens.jsonl").read_text().splitlines()[0])
+    golden["outputs"] = {name: [[0.5] * len(row) for row in rows] for name, rows in golden["outputs"].items()}
+    (folder / "goldens.jsonl").write_text(json.dumps(golden) + "\n")
+
+
+FILES = [
+    "manifest.json",
+    "words.json",
+    "characters.json",
+    "goldens.jsonl",
+    "saved_model/saved_model.pb",
+    "saved_model/variables/variables.index",
+]
+FOUND_BY_FILES = [
+    *(fault for name in FILES for fault in faults.of_file(name)),
+    *(fault for name in ("words.json", "characters.json") for fault in faults.of_contents(name)),
+    *faults.MANIFEST,
+]
+FOUND_BY_ENGINES = [
+    Fault(
+        "no SavedModel", with_checksums(lambda f: (f / FILES[4]).write_bytes(b"none")), "SavedModel cannot be loaded"
+    ),
+    Fault("other goldens", with_checksums(spoil_goldens), "golden 1: .* is not what training computed"),
+]
+
+
+@pytest.fixture(scope="module")
+def store(tiny_versions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a store with a tagger and a classifier."""
+    made = tmp_path_factory.mktemp("store")
+    for version in (f"{NAME}/1", f"{OTHER}/1"):
+        shutil.copytree(tiny_versions / version, made / version)
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    log = tmp_path_factory.mktemp("server") / "log"
+    with start_server(log, **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as running:
+        running.wait_until_ready()
+        yield running
+
+
+def state(server: Server, path: str) -> dict[str, Any]:
+    """Returns what a route says of version 2 of the tagger."""
+    models = httpx.get(f"{server.url}{path}").json()["models"]
+    return next((model for model in models if (model["name"], model["version"]) == (NAME, "2")), {"state": None})
+
+
+def check_refused(server: Server, store: Path, fault: Fault) -> None:
+    """Drops a broken version into the store, sees it refused, and takes it away."""
+    folder = store / NAME / "2"
+    scratch = store / NAME / ".2" / NAME / "2"
+    shutil.copytree(store / NAME / "1", scratch)
+    faults.rewrite_manifest(scratch, version="2")
+    fault.harm(scratch)
+    scratch.rename(folder)
+    shutil.rmtree(store / NAME / ".2")
+    wait_until(lambda: state(server, "/models")["state"] == "refused", SECONDS)
+    found = state(server, "/readyz")
+    assert found == state(server, "/models")
+    for route, body in (("tag", {"text": "The dog sees the cat."}), ("classify", {"text": "lovely"})):
+        answer = httpx.post(f"{server.url}/{route}", json=body)
+        assert (answer.status_code, answer.json()["version"]) == (200, "1"), fault.name
+    lines = [line for line in server.log.read_text().splitlines() if f"refused {NAME}/2: {found['reason']}" in line]
+    assert lines, f"{fault.name}: {found['reason']} is not in the log"
+    assert re.search(fault.reason, found["reason"]), fault.name
+    shutil.rmtree(folder)
+    wait_until(lambda: state(server, "/models")["state"] is None, SECONDS)
+
+
+def test_whatever_file_is_broken_the_version_is_refused_and_all_else_answers(server, store):
+    engine = children(server.process.pid)["engine"]
+    for fault in FOUND_BY_FILES:
+        check_refused(server, store, fault)
+    assert children(server.process.pid)["engine"] == engine, "none of them reached an engine"
+
+
+def test_what_only_an_engine_finds_refuses_the_version_and_all_else_answers(server, store):
+    for fault in FOUND_BY_ENGINES:
+        check_refused(server, store, fault)
+    assert httpx.get(f"{server.url}/readyz").json()["status"] == "ready"
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_version_at_which_the_engine_dies_three_times_is_refused_and_the_others_serve(store, tmp_path):
+    """Killed from outside: to the supervisor no other than a model that takes the process with it."""
+    mine = Path(shutil.copytree(store, tmp_path / "store"))
+    copy = shutil.copytree(mine / NAME / "1", mine / NAME / "2")
+    faults.rewrite_manifest(copy, version="2")
+    with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(mine)) as server:
+        for death in range(1, 4):
+            text = f"loads and compiles {NAME}/2"
+            wait_until(lambda: server.log.read_text().count(text) == death, SECONDS)  # noqa: B023 (it ends in the loop)
+            os.kill(children(server.process.pid)["engine"], signal.SIGKILL)
+        wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200, SECONDS)
+        wait_until(lambda: serves_version(server, "1"), SECONDS)
+        assert state(server, "/models")["reason"] == (
+            "the engine ended with status -9 while it loaded this version, 3 times"
+        )
+        assert httpx.post(f"{server.url}/classify", json={"text": "lovely"}).status_code == 200
+        assert server.stop() == 0
+
+
+def serves_version(server: Server, version: str) -> bool:
+    """True where a version of the tagger answers."""
+    answer = httpx.post(f"{server.url}/tag", json={"text": "The dog sees the cat."})
+    return answer.status_code == 200 and answer.json()["version"] == version

@@ -1,0 +1,40 @@
+"""The rows of the bench's tables."""
+
+from collections import Counter
+from dataclasses import replace
+
+from loadtests.client import Measurement
+from loadtests.comparison import HEADS, Row, processor_figures, table
+from loadtests.processor import Round
+
+
+def seen(rate: float, p99: float = 20.0) -> Measurement:
+    return Measurement(rate, 10.0, p99, 0, 0)
+
+
+def row(rates: list[float], p99: float = 20.0, **changes) -> Row:
+    own = [Round(seen(100.0, p99), 5.0, Counter(api=0.05, engine=0.1)) for _ in rates]
+    made = Row("classify", 64, "mosec", "", 2, False, own, [seen(rate) for rate in rates], 0)
+    return replace(made, **changes)
+
+
+def test_the_ratio_is_the_median_of_rounds_beside_each_other():
+    cells = dict(zip(HEADS, row([100.0, 50.0, 40.0, 10.0]).cells(), strict=False))
+    assert (cells["ratio"], cells["its range"]) == ("2.25", "1.00–10.0")
+    assert table([row([50.0])]).count("\n") == 2
+
+
+def test_a_ratio_has_its_aim_at_saturation_beside_a_peer_as_it_is():
+    assert [figure.met for figure in row([50.0] * 4).figures()] == [True, True]
+    assert [figure.met for figure in row([100.0] * 4).figures()] == [False, True]
+    assert [figure.met for figure in row([50.0] * 4, p99=21.0).figures()] == [True, False]
+    assert row([100.0], clients=16).figures() == []
+    assert row([100.0], words=True).figures() == []
+    assert row([100.0], opponent="litserve").figures() == []
+
+
+def test_processor_time_is_that_of_a_request_over_all_rows():
+    figures = processor_figures([row([50.0] * 4), row([10.0] * 4, opponent="litserve")])
+    assert [round(figure.value, 3) for figure in figures] == [0.1, 0.2]
+    assert [figure.met for figure in figures] == [True, False]
+    assert "in 8 rounds" in str(figures[0])

@@ -1,0 +1,125 @@
+"""What the service remembers of requests is bounded in bytes: each cache is filled with the worst that it takes."""
+
+import gc
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+import pytest
+
+from service.artifact import Endpoint, TensorSpec
+from service.slices import finish
+from service.tasks import lemmatization, tagging
+from service.tasks.lemmatization import Lemmatization
+from service.tasks.tagging import Tag, Tagging
+from service.text import spacy_tokenizer
+from service.text.lemmas import Inflected
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.vocabulary import Vocabulary
+from tests.conftest import ROOT
+from tests.fakes import version_of
+
+MB = 1_000_000
+CODE = (type, FunctionType, MethodType, ModuleType)
+CHARACTERS = 12  # of a token, that the committed tagger reads
+SYMBOLS = 40  # of a word, that the committed lemmatizer reads
+# Megabytes in docs/security.md, of each model: at most, however many requests there were, and whatever they held.
+DOCUMENTED = {"tokenizer": 50, "tagger": 20, "lemmatizer": 10}
+
+
+def wide(number: int, length: int) -> str:
+    """Returns a string that takes as much memory as one of that length can, another for each number."""
+    return "".join(chr(0x1F300 + (number >> 6 * place) % 64) for place in range(4)) + "\U0001f300" * (length - 4)
+
+
+def distinct(number: int, length: int) -> str:
+    """Returns a chunk of which each character is a token that no other part of the service holds."""
+    return "".join(chr(0x1F300 + (number >> 5 * place) % 32 + 32 * (place % 7)) for place in range(length))
+
+
+def bytes_of(roots: Iterable[Any]) -> int:
+    """Returns the bytes of objects and all that they hold; each once.
+
+    Functions and modules are left out: through a function's globals they hold whatever else the process has loaded.
+    """
+    seen: set[int] = set()
+    waiting, size = list(roots), 0
+    while waiting:
+        found = waiting.pop()
+        if id(found) not in seen and not isinstance(found, CODE):
+            seen.add(id(found))
+            size += sys.getsizeof(found)  # what the collector needs of it included
+            waiting += gc.get_referents(found)
+    return size
+
+
+def tokenizer(count: int) -> Any:
+    made = SpacyTokenizer()
+    for number in range(count):
+        made.tokens(distinct(number, spacy_tokenizer.LONGEST_REMEMBERED))
+        made.tokens(distinct(number, spacy_tokenizer.LONGEST_REMEMBERED + 1))
+    return made._remembered
+
+
+def tagger(count: int) -> Any:
+    ids = TensorSpec(dtype="int32", axes=("B", "T"))
+    letters = TensorSpec(dtype="int32", axes=("B", "T", CHARACTERS))
+    endpoint = Endpoint(inputs={"word_ids": ids, "char_ids": letters}, outputs={})
+    labels = {"upos": ("X",), "xpos": ("X",), "feats": ("_",)}
+    version = replace(
+        version_of("tagger", endpoints={"tag": endpoint}, labels=labels),
+        vocabularies={"words": Vocabulary(["a"]), "characters": Vocabulary(["a"])},
+    )
+    task = Tagging(version, 128)
+    for number in range(count):
+        finish(task.encode([[wide(number, tagging.LONGEST_REMEMBERED), wide(number, 200)]]))
+    finish(task.encode([["x" * 200_000]]))
+    return task._remembered
+
+
+def lemmatizer(count: int) -> Any:
+    version = replace(
+        version_of("lemmas", "lemmatize", length_buckets=(SYMBOLS,)), vocabularies={"symbols": Vocabulary(["a"])}
+    )
+    task = Lemmatization(version)
+    features = {"Case": "Nom", "Gender": "Masc", "Number": "Sing", "Person": "3", "Tense": "Past", "VerbForm": "Fin"}
+    for number in range(count):
+        word = task.known(wide(number, SYMBOLS), Tag("VERB", "VBD", features, 1.0))
+        assert isinstance(word, Inflected)
+        task.remember(word, wide(number, SYMBOLS))
+    return task._remembered
+
+
+CACHES = {
+    "tokenizer": (tokenizer, spacy_tokenizer.REMEMBERED_CHUNKS),
+    "tagger": (tagger, tagging.REMEMBERED_TOKENS),
+    "lemmatizer": (lemmatizer, lemmatization.REMEMBERED_WORDS),
+}
+
+
+@pytest.mark.parametrize("name", CACHES)
+def test_a_cache_that_is_full_of_the_worst_takes_no_more_than_is_documented(name: str) -> None:
+    fill, entries = CACHES[name]
+    part = 16  # of the entries are enough: each takes as much as the others
+    before = bytes_of([fill(0)])
+    size = (bytes_of([fill(entries // part)]) - before) * part
+    assert DOCUMENTED[name] * MB / 2 < size <= DOCUMENTED[name] * MB
+
+
+def test_the_caches_keep_no_more_entries_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, constant in (
+        (spacy_tokenizer, "REMEMBERED_CHUNKS"),
+        (tagging, "REMEMBERED_TOKENS"),
+        (lemmatization, "REMEMBERED_WORDS"),
+    ):
+        monkeypatch.setattr(module, constant, 8)
+    assert tokenizer(50).cache_info().currsize == tagger(50).cache_info().currsize == len(lemmatizer(50)) == 8
+
+
+def test_the_figures_stand_in_the_documentation() -> None:
+    text = (ROOT / "docs/security.md").read_text()
+    assert f"{sum(DOCUMENTED.values())} MB" in text
+    for name, megabytes in DOCUMENTED.items():
+        assert any(name in line and f"{megabytes} MB" in line for line in text.splitlines())

@@ -1,0 +1,91 @@
+"""The loops of served steps against those of training."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from tests.training.cells.numpy_cells import Array
+from training.cells import GRU, LSTM
+from training.cells.served_loops import TILE, over_positions, per_position, unroll_rows
+from training.cells.unroll import unroll_projected
+
+WORDS, UNITS = 30, 6
+CASES = [(1, 1, [1]), (1, 40, [33]), (3, 20, [4, 20, 1]), (4, TILE, [TILE, TILE - 1, 2, 1]), (2, 50, [TILE + 1, 3])]
+every_case = pytest.mark.parametrize(("batch", "time", "lengths"), CASES)
+
+
+def random(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def as_served(compute: Callable[..., Any], *arrays: Array) -> Any:
+    """Calls a function as the service does: traced with open shapes, then compiled for those that come."""
+    widths = [array.shape[-1] if array.dtype == np.float32 else None for array in arrays]
+    shapes = [[*[None] * (array.ndim - 1), width] for array, width in zip(arrays, widths, strict=True)]
+    specs = [tf.TensorSpec(shape, array.dtype) for shape, array in zip(shapes, arrays, strict=True)]
+    traced = tf.function(compute, autograph=False).get_concrete_function(*specs)
+    return tf.function(lambda *given: traced(*given), jit_compile=True, autograph=False)(*map(tf.constant, arrays))
+
+
+CELLS = {"LSTM": LSTM(5, UNITS, 2), "GRU": GRU(5, UNITS, 2), "one direction": LSTM(5, UNITS)}
+
+
+@every_case
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+@pytest.mark.parametrize("served", [False, True])
+def test_rows_of_a_table_are_read_as_their_products_would_be(
+    cell: Any, batch: int, time: int, lengths: list[int], served: bool
+) -> None:
+    table = random(WORDS, cell.directions * cell.gates * UNITS)
+    rows = np.random.default_rng(1).integers(0, WORDS, (batch, time)).astype("int32")
+    ends = np.array(lengths, np.int32)
+    expected, last = unroll_projected(cell, ops.take(table, rows, axis=0), ends)
+
+    def read(table: Any, rows: Any, ends: Any) -> Any:
+        return unroll_rows(cell, table, rows, ends)
+
+    outputs, state = as_served(read, table, rows, ends) if served else read(tf.constant(table), rows, ends)
+    np.testing.assert_allclose(outputs, expected, atol=1e-6)
+    for part, wanted in zip(state, last, strict=True):
+        np.testing.assert_allclose(part, wanted, atol=1e-6)
+
+
+@every_case
+def test_what_depends_on_a_position_alone_is_computed_up_to_the_end_of_each_row(
+    batch: int, time: int, lengths: list[int]
+) -> None:
+    inputs, ends = random(batch, time, 4), np.array(lengths, np.int32)
+
+    def compute(part: Any) -> dict[str, Any]:
+        return {"sum": ops.sum(part, axis=-1), "twice": 2 * part}
+
+    found = as_served(lambda inputs, ends: per_position(compute, inputs, ends), inputs, ends)
+    for row, length in enumerate(lengths):
+        np.testing.assert_allclose(found["twice"][row, :length], 2 * inputs[row, :length])
+        np.testing.assert_allclose(found["sum"][row, :length], inputs[row, :length].sum(-1), atol=1e-6)
+        assert not np.asarray(found["twice"])[row, length + TILE :].any()
+
+
+@every_case
+def test_sums_and_maxima_of_each_row_count_its_positions_once_and_its_padding_never(
+    batch: int, time: int, lengths: list[int]
+) -> None:
+    """At lengths that tiles do not divide, too, where the last tile overlaps the one before it."""
+    inputs, weights, ends = random(batch, time, 4), random(batch, time, 4, seed=1), np.array(lengths, np.int32)
+
+    def compute(values: Any, weights: Any, valid: Any) -> dict[str, Any]:
+        return {
+            "sum": ops.sum(ops.where(valid, values * weights, 0.0), axis=0),
+            "highest": ops.max(ops.where(valid, values, -9.0), axis=0),
+        }
+
+    joins = {"sum": (0.0, ops.add), "highest": (-9.0, ops.maximum)}
+    found = as_served(lambda *given: over_positions(compute, given[:2], given[2], joins), inputs, weights, ends)
+    for row, length in enumerate(lengths):
+        products = inputs[row, :length] * weights[row, :length]
+        np.testing.assert_allclose(found["sum"][row], products.sum(axis=0), atol=1e-5)
+        np.testing.assert_array_equal(found["highest"][row], inputs[row, :length].max(axis=0))

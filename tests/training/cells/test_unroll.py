@@ -1,0 +1,259 @@
+"""Cells and unrolls against plain NumPy and finite differences, in double precision, and without regard to padding."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from tests.training.cells.numpy_cells import Array, reference, unitary_matrix
+from training.cells import (
+    GRU,
+    LSTM,
+    Cell,
+    IdentityRNN,
+    LearnedState,
+    MinimalGRU,
+    Residual,
+    SimpleRNN,
+    Stacked,
+    UnitaryRNN,
+)
+from training.cells.plain_unroll import unroll_scan, unroll_static, windows
+from training.cells.unroll import unroll, unroll_embedded
+
+MakeCell = Callable[[int], Cell]  # directions -> a cell 3 wide, so that residual cells can be among them
+
+CELLS: dict[str, MakeCell] = {
+    "simple": lambda d: SimpleRNN(3, 3, d),
+    "simple, ReLU": lambda d: SimpleRNN(3, 3, d, ops.relu),
+    "identity": lambda d: IdentityRNN(3, 3, d),
+    "GRU": lambda d: GRU(3, 3, d),
+    "GRU, reset before": lambda d: GRU(3, 3, d, reset_after=False),
+    "LSTM": lambda d: LSTM(3, 3, d),
+    "LSTM, forgetful": lambda d: LSTM(3, 3, d, forget_bias=-1.0),
+    "LSTM, peepholes": lambda d: LSTM(3, 3, d, peepholes=True),
+    "LSTM, clipped": lambda d: LSTM(3, 3, d, cell_clip=0.4),
+    "LSTM, projected": lambda d: LSTM(3, 5, d, peepholes=True, projection=3, projection_clip=0.3),
+    "minimal": lambda d: MinimalGRU(3, 3, d),
+    "unitary": lambda d: UnitaryRNN(3, 8, d, capacity=3),
+    "residual": lambda d: Residual(GRU(3, 3, d)),
+    "stacked": lambda d: Stacked([LSTM(3, 4, d), Residual(GRU(4, 4, d)), SimpleRNN(4, 3, d)]),
+}
+LENGTHS = np.array([5, 1, 3, 0], np.int32)
+FULL = np.full(4, 5, np.int32)
+
+every_cell = pytest.mark.parametrize("kind", CELLS)
+both_directions = pytest.mark.parametrize("directions", [1, 2])
+
+
+@pytest.fixture(autouse=True)
+def double_precision() -> Iterator[None]:
+    set_precision("float64")
+    yield
+    set_precision("float32")
+
+
+def set_precision(name: str) -> None:
+    keras.config.set_floatx(name)
+    keras.config.set_dtype_policy(name)
+
+
+@pytest.fixture
+def inputs() -> Array:
+    return np.random.default_rng(1).normal(size=(4, 5, 3))
+
+
+def random_cell(kind: str, directions: int) -> Cell:
+    cell = CELLS[kind](directions)
+    rng = np.random.default_rng(0)
+    for weight in cell.weights:  # biases too: zeros would hide where they are added
+        weight.assign(rng.normal(size=weight.shape))
+    return cell
+
+
+def random_state(cell: Cell, rows: int = 4) -> tuple[Array, ...]:
+    rng = np.random.default_rng(3)
+    return tuple(rng.normal(size=(cell.directions, rows, size)) for size in cell.state_sizes)
+
+
+@both_directions
+@every_cell
+def test_agrees_with_numpy(kind: str, directions: int, inputs: Array) -> None:
+    cell = random_cell(kind, directions)
+    start = random_state(cell)
+    outputs, state = unroll(cell, inputs, LENGTHS, start)
+    expected, expected_state = reference(cell, inputs, LENGTHS, start)
+    np.testing.assert_allclose(outputs, expected, atol=1e-12)
+    for one, other in zip(state, expected_state, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+@both_directions
+@every_cell
+def test_gradients_agree_with_finite_differences(kind: str, directions: int, inputs: Array) -> None:
+    cell = random_cell(kind, directions)
+    variables = [weight.value for weight in cell.weights]
+    variables += [tf.Variable(array) for array in (inputs, *random_state(cell))]
+    x, *start = variables[len(cell.weights) :]
+    rng = np.random.default_rng(2)
+    shares = rng.normal(size=(4, 5, directions * cell.state_sizes[0]))
+
+    @tf.function
+    def loss() -> Any:
+        outputs, state = unroll(cell, x, LENGTHS, tuple(start))
+        return ops.sum(shares * outputs) + sum(ops.sum(part**2) for part in state)
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = tape.gradient(value, variables)
+    step = 1e-6
+    for variable, gradient in zip(variables, gradients, strict=True):
+        way = rng.normal(size=variable.shape)
+        variable.assign_add(step * way)
+        above = loss()
+        variable.assign_sub(2 * step * way)
+        below = loss()
+        variable.assign_add(step * way)
+        np.testing.assert_allclose(np.sum(gradient * way), (above - below) / (2 * step), rtol=1e-6, atol=1e-7)
+
+
+@both_directions
+@every_cell
+def test_the_three_unrolls_agree_on_full_rows(kind: str, directions: int, inputs: Array) -> None:
+    cell = random_cell(kind, directions)
+    start = random_state(cell)
+    expected, expected_state = unroll(cell, inputs, FULL, start)
+    for plain in (unroll_static, unroll_scan):
+        outputs, state = plain(cell, ops.convert_to_tensor(inputs), start)
+        np.testing.assert_allclose(outputs, expected, atol=1e-12)
+        for one, other in zip(state, expected_state, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+@both_directions
+@every_cell
+@settings(max_examples=10, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 6), min_size=1, max_size=4),
+    padding=st.integers(1, 5),
+    rubbish=st.sampled_from([0.0, -3.0, 1e3]),
+)
+def test_padding_changes_no_output_no_state_and_no_gradient(
+    kind: str, directions: int, lengths: list[int], padding: int, rubbish: float
+) -> None:
+    cell = random_cell(kind, directions)
+    time = max(1, *lengths)
+    narrow = np.random.default_rng(sum(lengths)).normal(size=(len(lengths), time, 3))
+    wide = np.concatenate([narrow, np.full((len(lengths), padding, 3), rubbish)], axis=1)
+    (outputs, *rest), (wide_outputs, *wide_rest) = (
+        with_gradients(cell, x, np.array(lengths, np.int32)) for x in (narrow, wide)
+    )
+    np.testing.assert_allclose(wide_outputs[:, :time], outputs, atol=1e-12)
+    np.testing.assert_array_equal(wide_outputs[:, time:], 0)
+    for one, other in zip(rest, wide_rest, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-10)
+
+
+def with_gradients(cell: Cell, inputs: Array, lengths: Array) -> list[Any]:
+    """Returns outputs, states, and the gradients of a loss of both by the weights and by the first row's start."""
+    start = tuple(tf.constant(part) for part in random_state(cell, len(lengths)))
+    with tf.GradientTape() as tape:
+        tape.watch(start)
+        outputs, state = unroll(cell, tf.constant(inputs), lengths, start)
+        loss = ops.sum(outputs**2) + sum(ops.sum(part) for part in state)
+    weights = [weight.value for weight in cell.weights]
+    return [outputs, *state, *tape.gradient(loss, [*weights, *start])]
+
+
+@every_cell
+def test_a_sequence_in_two_parts_is_the_sequence(kind: str, inputs: Array) -> None:
+    cell = random_cell(kind, 1)
+    whole, state = unroll(cell, inputs, FULL)
+    head, between = unroll(cell, inputs[:, :2], np.full(4, 2, np.int32))
+    tail, end = unroll(cell, inputs[:, 2:], np.full(4, 3, np.int32), between)
+    np.testing.assert_allclose(np.concatenate([head, tail], axis=1), whole, atol=1e-12)
+    for one, other in zip(end, state, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+@both_directions
+@every_cell
+def test_embedded_is_unroll_of_the_looked_up_rows(kind: str, directions: int) -> None:
+    cell = random_cell(kind, directions)
+    rng = np.random.default_rng(2)
+    table = rng.normal(size=(7, 3))
+    ids = rng.integers(0, 7, (4, 5)).astype(np.int32)
+    outputs, state = unroll_embedded(cell, table, ids, LENGTHS)
+    expected, expected_state = unroll(cell, table[ids], LENGTHS)
+    np.testing.assert_allclose(outputs, expected, atol=1e-12)
+    np.testing.assert_allclose(state[0], expected_state[0], atol=1e-12)
+
+
+def test_windows_hold_what_is_to_the_left() -> None:
+    inputs = np.arange(1.0, 7).reshape(2, 3, 1)
+    expected = [[0, 0, 1], [0, 1, 2], [1, 2, 3], [0, 0, 4], [0, 4, 5], [4, 5, 6]]
+    np.testing.assert_array_equal(windows(inputs, 3)[..., 0], expected)
+
+
+def test_fresh_cells_begin_as_their_papers_say() -> None:
+    cell = LSTM(3, 4, 2)
+    np.testing.assert_array_equal(cell.bias.numpy()[:, 4:8], 1)
+    assert cell.bias.numpy().sum() == 8
+    kernel, recurrent_kernel = cell.kernel.numpy(), cell.recurrent_kernel.numpy()
+    assert not np.allclose(kernel[0], kernel[1])
+    assert not np.allclose(recurrent_kernel[0], recurrent_kernel[1])
+    identity = IdentityRNN(3, 4, 2)
+    np.testing.assert_array_equal(identity.recurrent_kernel.numpy(), [np.eye(4)] * 2)
+    h = np.random.default_rng(0).uniform(size=(2, 1, 4))
+    np.testing.assert_array_equal(identity.step(np.zeros((2, 1, 4)), (h,))[0], h)  # it keeps what it has
+
+
+def test_a_learned_state_starts_at_zero_and_gets_a_gradient(inputs: Array) -> None:
+    cell = random_cell("LSTM", 2)
+    start = LearnedState(cell)
+    with tf.GradientTape() as tape:
+        outputs, _ = unroll(cell, inputs, LENGTHS, start.repeated(4))
+        loss = ops.sum(outputs**2)
+    np.testing.assert_allclose(outputs, unroll(cell, inputs, LENGTHS)[0], atol=1e-12)
+    gradients = tape.gradient(loss, [weight.value for weight in start.trainable_weights])
+    assert [gradient.shape for gradient in gradients] == [(2, 1, 3), (2, 1, 3)]
+    assert all(np.abs(gradient).max() > 0 for gradient in gradients)
+
+
+def test_a_residual_cell_says_which_width_it_needs() -> None:
+    with pytest.raises(ValueError, match="3 wide adds its input, which is 2 wide"):
+        unroll(Residual(SimpleRNN(2, 3)), np.zeros((1, 1, 2)), np.ones(1, np.int32))
+
+
+def test_a_unitary_network_neither_forgets_nor_explodes() -> None:
+    cell = UnitaryRNN(3, 8, 2)
+    for d in range(2):
+        matrix = unitary_matrix(cell, d)
+        np.testing.assert_allclose(matrix @ matrix.conj().T, np.eye(4), atol=1e-12)
+    start = tf.constant(random_state(cell, 1)[0])
+    with tf.GradientTape() as tape:
+        tape.watch(start)
+        _, (end,) = unroll(cell, np.zeros((1, 200, 3)), np.full(1, 200, np.int32), (start,))
+        loss = ops.sum(end[..., :3])
+    np.testing.assert_allclose(np.linalg.norm(end, axis=-1), np.linalg.norm(start, axis=-1), rtol=1e-9)
+    assert np.linalg.norm(tape.gradient(loss, start)) == pytest.approx(np.sqrt(2 * 3), rel=1e-6)  # as at the end
+    with pytest.raises(ValueError, match="units is 6"):
+        UnitaryRNN(3, 6)
+
+
+def test_minimal_units_read_sequences_of_any_length_in_a_graph() -> None:
+    cell = random_cell("minimal", 2)
+    graph = tf.function(
+        lambda x, n: unroll(cell, x, n)[0],
+        input_signature=[tf.TensorSpec([None, None, 3], tf.float64), tf.TensorSpec([None], tf.int32)],
+    )
+    for time in (1, 2, 7, 33):
+        inputs = np.random.default_rng(time).normal(size=(2, time, 3))
+        lengths = np.array([time, time // 2], np.int32)
+        np.testing.assert_allclose(graph(inputs, lengths), reference(cell, inputs, lengths)[0], atol=1e-12)

@@ -1,0 +1,150 @@
+"""Distillation sets: kept on disk, initial word embeddings, and students that learn the teacher's outputs."""
+
+import io
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from service.text.vocabulary import PAD, UNK, Vocabulary
+from tests.training.tiny import SOURCE, sentiment, tagging, treebank
+from training.data.dataset import Array, Example, collate
+from training.data.distillation import DistillationSet, DistillationSetMissing
+from training.run.loop import load_best, make_predict, train
+from training.tasks.tagging import TEACHER_LABELS
+
+NEW = (("the", "heron", "sees"), ("a", "heron", "finds", "today"))
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
+    return tmp_path
+
+
+def distillation_set(sentences: tuple[tuple[str, ...], ...], outputs: dict[str, Array]) -> DistillationSet:
+    """Returns a set whose vectors lie along two directions of twelve."""
+    words = sorted(
+        {w.lower() for s in sentences for w in s} | {w.form.lower() for t in treebank()["train"] for w in t.words}
+    )
+    vectors = np.array([[ord(word[0]) - 100.0, len(word), *[0.0] * 10] for word in words])
+    lengths = np.array([len(words) for words in sentences])
+    counts = np.full(len(words), 9)
+    return DistillationSet(list(sentences), lengths, outputs, words, counts, vectors.astype(np.float16), (SOURCE,))
+
+
+def test_comes_back_as_it_was_written(runs: Path) -> None:
+    distillation_set((("some", "other"),), {}).write("tagger-tiny")
+    new = (*NEW, ("\u00a0…", "né"))
+    written = distillation_set(new, {"upos": np.arange(18).reshape(9, 2)})
+    assert written.write("tagger-tiny") == runs / "tagger-tiny" / "distillation"
+    read = DistillationSet.read("tagger-tiny")
+    assert [read.sentences[i] for i in range(len(read.sentences))] == list(new)
+    assert (read.words, read.sources, read.lengths.tolist()) == (written.words, (SOURCE,), [3, 4, 2])
+    np.testing.assert_array_equal(read.vectors, written.vectors)
+    assert read.outputs_by_word(0)["upos"].tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert read.outputs_by_word(1)["upos"].tolist() == [[6, 7], [8, 9], [10, 11], [12, 13]]
+    assert [path.name for path in (runs / "tagger-tiny").iterdir()] == ["distillation"]
+
+
+def test_a_missing_set_names_the_command_that_makes_it() -> None:
+    with pytest.raises(DistillationSetMissing, match="tagwerk-train teach tagger-tiny"):
+        tagging(teacher="tagger-tiny")
+
+
+def test_words_begin_as_the_first_components_of_their_vectors() -> None:
+    made = distillation_set(NEW, {})
+    vocabulary = Vocabulary([*made.words, "zebra"], lowercase=True)
+    table = made.embeddings(vocabulary, 2, scale=0.1)
+    assert table.std() == pytest.approx(0.1, rel=0.2)
+    assert not table[[PAD, UNK, vocabulary.id("zebra")]].any()
+    rows = table[[vocabulary.id(word) for word in made.words]]
+    centred = made.vectors - made.vectors.mean(0)
+    between, expected = (np.linalg.norm(x[:, None] - x, axis=-1) for x in (rows, centred))
+    np.testing.assert_allclose(between / between.max(), expected / expected.max(), atol=1e-3)
+
+
+def test_a_tagger_learns_what_the_teacher_says_of_new_words() -> None:
+    """Nothing but the teacher says that a heron may be a verb, too, and how probably."""
+    labels = tagging().labels["upos"]
+    noun, verb, determiner = (labels.index(label) for label in ("NOUN", "VERB", "DET"))
+    outputs: dict[str, Array] = {}
+    for head in ("upos", "xpos", "feats"):
+        outputs[head] = np.zeros((7, TEACHER_LABELS), np.int32)
+        outputs[f"{head}_shares"] = np.eye(1, TEACHER_LABELS, dtype=np.float32).repeat(7, axis=0)
+    outputs["upos"][:, 0] = [determiner, noun, verb, determiner, noun, verb, noun]
+    outputs["upos"][:, 1] = verb
+    outputs["upos_shares"][[1, 4], :2] = 0.6, 0.4
+    distillation_set(NEW, outputs).write("tagger-tiny")
+
+    task = tagging(teacher="tagger-tiny", distillation_tokens=100, epochs=40, word_dropout=0.0)
+    assert task.data == (SOURCE, SOURCE)
+    train(task, Console(file=io.StringIO()))
+    inputs = collate([Example(NEW[0], task.inputs(NEW[0]))]).inputs
+    _, heron, _ = make_predict(task, load_best(task))(inputs)["upos"][0]
+    assert task.vocabularies["words"].id("heron") != UNK
+    assert heron[noun] == pytest.approx(0.6, abs=0.15)
+    assert heron[verb] == pytest.approx(0.4, abs=0.15)
+
+
+def test_a_lesson_that_keeps_few_labels_of_many_says_nothing_of_the_scale_of_the_logits() -> None:
+    """What it keeps does not sum to one; a loss that took it to would fall for ever as all logits fall."""
+    task = tagging()
+    words = len(NEW[0])
+    targets = {}
+    for head in task.labels:
+        targets[head] = np.arange(TEACHER_LABELS, dtype=np.int32).reshape(1, 1, -1).repeat(words, axis=1)
+        targets[f"{head}_shares"] = np.full((1, words, TEACHER_LABELS), 0.2, np.float32)
+    rng = np.random.default_rng(0)
+    logits = {head: rng.normal(size=(1, words, len(labels))) for head, labels in task.labels.items()}
+
+    def loss(added: float) -> float:
+        moved = {head: (values + added).astype(np.float32) for head, values in logits.items()}
+        return float(task.loss(lambda training: moved, {}, targets, ())[0])
+
+    assert loss(-50.0) == pytest.approx(loss(0.0), rel=1e-4)
+    assert loss(0.0) > 0
+
+
+def test_a_classifier_learns_what_the_teacher_says_of_unlabelled_texts() -> None:
+    good, bad = ("a", "superb", "film"), ("a", "dismal", "film")
+    logits = np.array([[-4.0, -4, -4, 2, 6], [6, 2, -4, -4, -4]], np.float32)
+    words = ["a", "film", "superb", "dismal", "not", "plot", "awful", "weak", "fine", "lovely", "long", "."]
+    vectors = np.random.default_rng(0).normal(size=(len(words), 16)).astype(np.float16)
+    outputs = {"logits": logits[[0, 1] * 10]}
+    DistillationSet([good, bad] * 10, np.full(20, 3), outputs, words, np.full(len(words), 9), vectors).write("taught")
+    task = sentiment(teacher="taught", distillation_tokens=60)
+    train(task, Console(file=io.StringIO()))
+    predict = make_predict(task, load_best(task))
+    ids = np.array([[task.vocabularies["words"].id(word) for word in text] for text in (good, bad)], np.int32)
+    inputs = {"word_ids": ids, "lengths": np.array([3, 3], np.int32)}
+    assert predict(inputs)["probabilities"].argmax(-1).tolist() == [2, 0]
+
+
+def memory_of_an_epoch(sentences: int) -> tuple[int, int]:
+    """Returns the bytes that an epoch of a lesson takes at most, and those of the lesson."""
+    words = 20 * sentences
+    outputs: dict[str, Array] = {}
+    for head in ("upos", "xpos", "feats"):
+        outputs[head] = np.zeros((words, TEACHER_LABELS), np.int32)
+        outputs[f"{head}_shares"] = np.full((words, TEACHER_LABELS), 0.25, np.float32)
+    long = tuple("the heron finds a bird and the bird finds a heron where the other birds see it , too .".split())
+    written = distillation_set((long,) * sentences, outputs).write("tagger-tiny")
+    task = tagging(teacher="tagger-tiny", distillation_tokens=10**9, batch_tokens=400)
+    del outputs
+    tracemalloc.start()
+    read = sum(batch.tokens for batch in task.train_batches(np.random.default_rng(0)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read == words + sum(map(len, task.examples("train")))
+    return peak, sum(file.stat().st_size for file in written.iterdir())
+
+
+def test_an_epoch_takes_as_much_memory_however_long_the_lesson_is() -> None:
+    """It stays on disk: of each sentence, what is in memory is its length and its place in a batch."""
+    (short_epoch, short), (long_epoch, long) = memory_of_an_epoch(200), memory_of_an_epoch(3000)
+    assert long > 14 * short
+    # About 190 bytes a sentence, of 2000 on disk; what Python's allocator adds differs from run to run.
+    assert long_epoch - short_epoch < (long - short) / 4

@@ -1,0 +1,65 @@
+"""Raw text from a treebank, and the scores of what is made of it."""
+
+import pytest
+
+from service.text.tokenizer import Sentence, Token
+from training.metrics.segmentation import Scores, SpacyAlone, read_gold, score
+
+CONLLU = """# newdoc id = one
+# sent_id = 1
+# text = Don't go.
+1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\t_
+1\tDo\tdo\tAUX\tVB\t_\t3\taux\t3:aux\t_
+2\tn't\tnot\tPART\tRB\t_\t3\tadvmod\t3:advmod\t_
+3\tgo\tgo\tVERB\tVB\t_\t0\troot\t0:root\tSpaceAfter=No
+3.1\tnow\tnow\tADV\tRB\t_\t_\t_\t3:advmod\tCopyOf=3
+4\t.\t.\tPUNCT\t.\t_\t3\tpunct\t3:punct\t_
+
+# sent_id = 2
+# text = Stay
+1\tStay\tstay\tVERB\tVB\t_\t0\troot\t0:root\tSpaceAfter=No
+
+# sent_id = 3
+# text = !
+1\t!\t!\tPUNCT\t.\t_\t0\troot\t0:root\t_
+
+# newpar id = one-p2
+# sent_id = 4
+# text = Yes
+1\tYes\tyes\tINTJ\tUH\t_\t0\troot\t0:root\t_
+
+"""
+
+
+def test_puts_the_raw_text_together() -> None:
+    text, sentences = read_gold(CONLLU)
+    assert text == "Don't go. Stay!\n\nYes"
+    assert [text[s.start : s.end] for s in sentences] == ["Don't go.", "Stay", "!", "Yes"]
+    assert sentences[0].tokens == (
+        Token("Do", 0, 2),
+        Token("n't", 2, 5, continues=True),
+        Token("go", 6, 8),
+        Token(".", 8, 9),
+    )
+
+
+def test_scores() -> None:
+    _, gold = read_gold(CONLLU)
+    assert score(gold, gold) == Scores(tokens=100, sentences=100, words=100)
+
+    # "Don't" in one piece; "Stay!" as one sentence.
+    tokens = ("Don't", 0, 5), ("go", 6, 8), (".", 8, 9), ("Stay", 10, 14), ("!", 14, 15), ("Yes", 17, 20)
+    words = [Token(*token) for token in tokens]
+    system = [Sentence(0, 9, tuple(words[:3])), Sentence(10, 15, tuple(words[3:5])), Sentence(17, 20, (words[5],))]
+    assert score(gold, system) == Scores(
+        tokens=100,
+        sentences=pytest.approx(100 * 2 * 2 / (4 + 3)),
+        words=pytest.approx(100 * 2 * 5 / (7 + 6)),
+    )
+
+
+def test_spacy_alone_keeps_the_offsets_of_the_whole_text() -> None:
+    text = "One here. Two.\n\nThree, four"
+    sentences = SpacyAlone().sentences(text)
+    assert [text[s.start : s.end] for s in sentences] == ["One here.", "Two.", "Three, four"]
+    assert all(text[token.start : token.end] == token.text for s in sentences for token in s.tokens)

@@ -1,0 +1,156 @@
+"""What words contribute to a judgement: it sums to the log-odds, and the words that it names are those that count."""
+
+import io
+
+import numpy as np
+import pytest
+from keras import ops
+from rich.console import Console
+
+from service.text.encoding import encode_tokens
+from service.text.vocabulary import UNK
+from tests.training.tiny import SOURCE, WORDS, sentiment
+from training.data.dataset import Array, Example, collate
+from training.data.sst import Phrase
+from training.models.attribution import classify
+from training.models.text_classifier import TextClassifierSizes
+from training.run.loop import load_best, make_predict, train
+from training.tasks.base import Predict
+from training.tasks.sentiment import Sentiment
+
+LABELS = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]], np.float32)
+
+
+def log_odds(probabilities: Array) -> Array:
+    """Returns ln p - ln (1 - p), from the other labels' sum, which keeps its digits where p is nearly 1."""
+    others = np.stack([np.delete(probabilities, k, -1).sum(-1) for k in range(probabilities.shape[-1])], -1)
+    return np.log(probabilities) - np.log(others)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 0.1, 1.0, 6.0])
+def test_contributions_and_baseline_sum_to_the_log_odds(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    shares = rng.normal(0, scale, (2, 50, 9, 5)).astype(np.float32)
+    biases = rng.normal(0, 1, (2, 5)).astype(np.float32)
+    found = classify(shares, biases, LABELS)
+    assert found.contributions.shape == (50, 9, 3)
+    sums = np.asarray(found.baseline) + np.asarray(found.contributions).sum(axis=1)
+    np.testing.assert_allclose(sums, log_odds(np.asarray(found.probabilities)), atol=1e-4)
+    grades = np.asarray(ops.softmax(biases)).mean(axis=0) @ LABELS
+    np.testing.assert_allclose(found.baseline, np.tile(log_odds(grades), (50, 1)), atol=1e-5)
+
+
+def test_a_word_that_speaks_for_a_label_alone_adds_what_it_adds_to_its_score() -> None:
+    """Two classes, one member: the log-odds are the difference of the two scores, which are sums."""
+    shares = np.array([[[[1.5, 0.0], [0.0, 0.5], [2.0, 2.0], [0.0, 0.0]]]], np.float32)
+    found = classify(shares, np.zeros((1, 2), np.float32), np.eye(2, dtype=np.float32))
+    np.testing.assert_allclose(np.asarray(found.contributions)[0, :, 0], [1.5, -0.5, 0.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(np.asarray(found.contributions)[0, :, 1], [-1.5, 0.5, 0.0, 0.0], atol=1e-6)
+
+
+def random_model() -> tuple[Sentiment, object]:
+    """Returns a classifier of which every weight counts."""
+    task = sentiment()
+    model = task.network()
+    rng = np.random.default_rng(1)
+    for weight in model.weights:
+        weight.assign(rng.normal(0, 0.3, weight.shape))
+    return task, model
+
+
+def test_the_shares_of_the_words_are_all_that_the_classifier_reads_in_them() -> None:
+    task, model = random_model()
+    inputs = collate(task.goldens()).inputs
+    shares, biases = model.shares(**inputs)  # type: ignore[attr-defined]
+    assert np.abs(np.asarray(biases)).min() > 0
+    logits = np.asarray(model(**inputs))  # type: ignore[operator]
+    np.testing.assert_allclose(np.asarray(shares).sum(axis=2) + np.asarray(biases)[:, None], logits, atol=1e-5)
+    for row, length in enumerate(inputs["lengths"]):
+        assert not np.asarray(shares)[:, row, length:].any(), "padding has a share"
+
+
+def test_contributions_do_not_depend_on_the_batch_nor_on_where_the_network_is_cut() -> None:
+    task, model = random_model()
+    examples = task.goldens()
+    together = task.predict(model, collate(examples).inputs)
+    for row, example in enumerate(examples):
+        alone = task.predict(model, collate([example]).inputs)
+        for name, values in alone.items():
+            expected = np.asarray(together[name])[row][: len(example) if name == "contributions" else None]
+            np.testing.assert_allclose(np.asarray(values)[0], expected, atol=2e-5, err_msg=name)
+    parts = task.parts(model)
+    batch = dict(collate(examples).inputs)
+    rows = np.asarray(parts["project"].compute()["projected"])
+    cut = dict(parts["classify_from_table"].compute(table=rows, **batch))
+    cut |= parts["explain"].compute(outputs=cut.pop("outputs"), **batch)
+    for name, values in together.items():
+        np.testing.assert_allclose(np.asarray(cut[name]), np.asarray(values), atol=2e-5, err_msg=name)
+
+
+def opinions(count: int, seed: int) -> list[list[Phrase]]:
+    """Returns texts of nine words, of which one to four are opinions; their sum is the grade."""
+    rng = np.random.default_rng(seed)
+    trees = []
+    for _ in range(count):
+        said = rng.choice(list(WORDS), rng.integers(1, 5))
+        words = [*said, *rng.choice([f"word{i}" for i in range(20)], 9 - len(said))]
+        grade = int(np.clip(sum(WORDS[word] for word in said), -2, 2)) + 2
+        trees.append([Phrase(tuple(rng.permutation(words).tolist()), grade)])
+    return trees
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_removing_the_words_that_contribute_most_moves_the_judgement_more_than_others(
+    count: int, opinionated: tuple[Predict, list[Example]]
+) -> None:
+    predict, unseen = opinionated
+    rng = np.random.default_rng(count)
+    named, drawn = [], []
+    for example in unseen:
+        ((probabilities, contributions),) = judged(predict, [example])
+        label = int(probabilities.argmax())
+        before = log_odds(probabilities)[label]
+        most = np.argsort(-contributions[:, label])[:count]
+        draws = [rng.permutation(len(example))[:count] for _ in range(10)]
+        named.append(before - after_removal(predict, example, [most])[0, label])
+        drawn.append(before - after_removal(predict, example, draws)[:, label].mean())
+    assert np.mean(named) > 2 * max(np.mean(drawn), 0), (np.mean(named), np.mean(drawn))
+
+
+@pytest.fixture(scope="module")
+def opinionated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Predict, list[Example]]:
+    """Trains a classifier of such texts; returns it with a hundred that it has not seen."""
+    trees = {"train": opinions(200, 1), "dev": opinions(20, 2), "test": opinions(100, 3)}
+    task = Sentiment(sentiment(name="opinions", epochs=15, batch_tokens=90).recipe, trees, (SOURCE,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAGWERK_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
+        train(task, Console(file=io.StringIO()))
+        return make_predict(task, load_best(task)), task._splits["test"]
+
+
+def judged(predict: Predict, examples: list[Example]) -> list[tuple[Array, Array]]:
+    """Returns the probabilities  # [K], and the contributions  # [T, K], of each example."""
+    outputs = predict(collate(examples).inputs)
+    rows = zip(outputs["probabilities"], outputs["contributions"], examples, strict=True)
+    return [(probabilities, contributions[: len(example)]) for probabilities, contributions, example in rows]
+
+
+def after_removal(predict: Predict, example: Example, removed: list[Array]) -> Array:
+    """Returns the log-odds of each label without the words at some places  # [len(removed), K]."""
+    rest = [np.delete(example.inputs["word_ids"], places) for places in removed]
+    examples = [Example(example.source, {"word_ids": ids}, example.targets) for ids in rest]
+    return np.stack([log_odds(probabilities) for probabilities, _ in judged(predict, examples)])
+
+
+def test_ladder_rungs_that_read_states_alone_have_no_contributions() -> None:
+    task = sentiment(sizes=TextClassifierSizes(embedding=4, units=4))
+    assert task.endpoint.outputs.keys() == {"probabilities"}
+    assert task.predict(task.network(), collate(task.goldens()).inputs).keys() == {"probabilities"}
+
+
+def test_unknown_words_have_their_share() -> None:
+    task, model = random_model()
+    ids = encode_tokens(["qwertz", "film"], task.vocabularies["words"])
+    assert ids[0] == UNK
+    outputs = task.predict(model, collate([Example(("qwertz", "film"), {"word_ids": ids})]).inputs)
+    assert np.abs(np.asarray(outputs["contributions"])[0, 0]).max() > 0

@@ -1,0 +1,42 @@
+"""How much a word tells by its counts alone, and what a classifier makes of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.training.tiny import SOURCE, sentiment
+from training.data.dataset import collate
+from training.data.labelled_texts import NEGATIVE, POSITIVE
+from training.data.sst import Phrase
+from training.models.naive_bayes import log_count_ratios
+from training.models.sentiment import PACE, SCALE, pair_ids
+from training.tasks.sentiment import Sentiment
+
+GOOD, BAD, THE, ONCE, NEVER = range(5)
+
+
+def test_what_is_said_on_one_side_tells_much_and_what_is_said_on_both_or_once_nothing() -> None:
+    texts = [([GOOD, THE, THE], True), ([GOOD, THE, ONCE], True), ([BAD, THE], False), ([BAD, THE], False)]
+    found = log_count_ratios([(np.array(ids), first) for ids, first in texts], 5)
+    # Of texts, not of words, and one more each: 3 1 3 2 1 of 10, against 1 3 3 1 1 of 9.
+    expected = np.log([(3 / 10) / (1 / 9), (3 / 9) / (1 / 10), (3 / 9) / (3 / 10), 1, 1])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_classifier_moves_by_what_tells_alone() -> None:
+    said = {"the good one": POSITIVE, "the good end": POSITIVE, "the bad one": NEGATIVE, "the bad end": NEGATIVE}
+    trees = [[Phrase(tuple(text.split()), grade)] for text, grade in said.items()]
+    recipe = sentiment().recipe
+    recipe = replace(recipe, sizes=replace(recipe.sizes, weighed=True))
+    task = Sentiment(recipe, {"train": trees, "dev": trees, "test": trees}, (SOURCE,))
+    words, model = task.vocabularies["words"], task.network()
+    of_words, of_pairs = (np.asarray(weights)[:, 0] for weights in model.word_pairs.ratios)
+    assert of_words[words.ids(["the", "one", "end"])].tolist() == [0, 0, 0]
+    assert of_words[words.id("good")] == of_words[words.id("bad")] == pytest.approx(np.log(3))
+    the_good, good_one = np.asarray(pair_ids(np.array([words.ids(["the", "good", "one"])]), len(of_pairs)))[0, 1:]
+    assert of_pairs[[the_good, good_one]].tolist() == [pytest.approx(np.log(3)), 0]  # "good one" is said once
+
+    model.word_pairs.words.assign(np.ones(model.word_pairs.words.shape))
+    logits = np.asarray(model(**collate(task.examples("dev")).inputs))[1]
+    np.testing.assert_allclose(logits, PACE * SCALE / np.sqrt(3) * np.log(3), rtol=1e-5)  # of one word in three

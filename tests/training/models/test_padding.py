@@ -1,0 +1,73 @@
+"""Padding changes no output, no loss and no gradient of a network, whatever the lengths in a batch are."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.training.tiny import lemmatization, sentiment, tagging
+from training.data.dataset import IGNORED, Batch, Example, collate
+from training.models.tagger import TaggerSizes
+from training.tasks.base import Task
+
+NO_DROPOUT = TaggerSizes(
+    word_embedding=4, character_embedding=3, character_units=2, units=3, input_dropout=0, output_dropout=0
+)
+
+
+def widened(batch: Batch, by: int) -> Batch:
+    """Returns the batch with that many more positions of padding."""
+
+    def widen(arrays: dict[str, Any], value: int) -> dict[str, Any]:
+        positions = next(iter(batch.inputs.values())).shape[1]
+        return {
+            name: np.pad(array, [(0, 0), (0, by), *[(0, 0)] * (array.ndim - 2)], constant_values=value)
+            if array.ndim > 1 and array.shape[1] == positions
+            else array
+            for name, array in arrays.items()
+        }
+
+    return Batch(widen(batch.inputs, 0), widen(batch.targets, IGNORED))
+
+
+def computed(task: Task, model: Any, batch: Batch) -> tuple[Any, Any, list[Any]]:
+    """Returns loss, endpoint and gradients."""
+    with tf.GradientTape() as tape:
+        loss, _ = task.loss(model, batch.inputs, batch.targets, ())
+    gradients = tape.gradient(loss, [weight.value for weight in model.trainable_variables])
+    return loss, task.predict(model, batch.inputs), [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+
+def check(task: Task, model: Any, examples: list[Example], padding: int) -> None:
+    batch = collate(examples)
+    loss, outputs, gradients = computed(task, model, batch)
+    wide_loss, wide_outputs, wide_gradients = computed(task, model, widened(batch, padding))
+    np.testing.assert_allclose(wide_loss, loss, rtol=1e-5)
+    for name, output in outputs.items():
+        for row, length in enumerate(batch.inputs["lengths"]):
+            one, other = output[row], wide_outputs[name][row]
+            timed = task.endpoint.outputs[name].axes[1:2] == ("T",)
+            np.testing.assert_allclose(*((a[:length] if timed else a) for a in (one, other)), atol=1e-5)
+    for one, other in zip(gradients, wide_gradients, strict=True):
+        np.testing.assert_allclose(other, one, atol=1e-5)
+
+
+NETWORKS = {"tagger": tagging(sizes=NO_DROPOUT), "classifier": sentiment(), "lemmatizer": lemmatization()}
+EXAMPLES = {
+    "tagger": NETWORKS["tagger"]._splits["dev"],
+    "classifier": NETWORKS["classifier"]._splits["dev"],
+    "lemmatizer": NETWORKS["lemmatizer"]._examples,
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@settings(max_examples=25, deadline=None)
+@given(rows=st.lists(st.integers(0, 19), min_size=1, max_size=5), padding=st.integers(1, 6))
+def test_padding_changes_nothing(kind: str, rows: list[int], padding: int) -> None:
+    keras.utils.set_random_seed(1)
+    task = NETWORKS[kind]
+    check(task, task.network(), [EXAMPLES[kind][row] for row in rows], padding)

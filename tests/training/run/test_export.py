@@ -1,0 +1,223 @@
+"""What is exported: complete, checked, and the same figures as before."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+from service import artifact
+from service.errors import ArtifactError
+from service.text.vocabulary import Vocabulary
+from tests.training.tiny import treebank
+from training.data.dataset import collate
+from training.data.treebank import Tree
+from training.run import evaluate, export, versions
+from training.run.loop import make_predict
+from training.tasks.tagging import Tagging
+
+MakeTagging = Callable[..., Tagging]
+
+
+@pytest.fixture(scope="module")
+def exported(tagging: MakeTagging, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tagging, Any, Path]:
+    """Exports a network as it is before training: as good as any other."""
+    task = tagging()
+    model = task.network()
+    metrics = task.evaluate(make_predict(task, model), "test")
+    return task, model, export.export(task, model, metrics, tmp_path_factory.mktemp("store"))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_a_rounded_table_is_a_quarter_as_large_and_hardly_changes_an_answer(tagging: MakeTagging) -> None:
+    task = tagging()
+    model = task.network()
+    predict = make_predict(task, model)
+    inputs = collate(task.goldens()).inputs
+    before = predict(inputs)["upos"]
+    table = model.word_embedding.embeddings
+    values = table.numpy()
+    assert keras.backend.standardize_dtype(table.dtype) == "float32"
+    task.compact(model)
+    after = make_predict(task, model)(inputs)["upos"]
+    np.testing.assert_allclose(after, before, atol=0.01)
+    assert not np.array_equal(after, before)
+    rounded = np.asarray(model.word_embedding(np.arange(len(values))))
+    np.testing.assert_allclose(rounded, values, atol=np.abs(values).max() / 127)
+    assert keras.backend.standardize_dtype(model.word_embedding.embeddings.dtype) == "int8"
+
+
+def test_a_version_is_complete(exported: tuple[Tagging, Any, Path]) -> None:
+    task, model, folder = exported
+    manifest = artifact.read_manifest(folder)
+    artifact.verify_files(folder, manifest)
+    assert (manifest.name, manifest.version, manifest.task) == ("tagger-tiny", "1", "tag")
+    parts = {name: part.endpoint for name, part in task.parts(model).items()}
+    assert manifest.endpoints == {"tag": task.endpoint, **parts}
+    assert manifest.labels["upos"] == ("NOUN", "DET", "VERB", "ADV")
+    assert manifest.lengths == {4: 4, 5: 6, 6: 7, 7: 3}
+    assert manifest.length_buckets == (4, 5, 6, 7)
+    vocabularies = artifact.read_vocabularies(folder, manifest)
+    assert vocabularies["words"].lowercase
+    assert not vocabularies["characters"].lowercase
+
+
+def test_the_parts_of_an_endpoint_make_up_the_whole(exported: tuple[Tagging, Any, Path]) -> None:
+    task, _, folder = exported
+    whole, project, tag = (versions.load_endpoint(folder, name) for name in ("tag", "project", "tag_from_table"))
+    inputs = dict(collate(task.goldens()).inputs)
+    expected = whole(inputs)
+    words = {name: inputs.pop(name) for name in ("word_ids", "char_ids")}
+    b, t = words["word_ids"].shape
+    table = project({name: ids.reshape(b * t, *ids.shape[2:]) for name, ids in words.items()})["projected"]
+    outputs = tag({**inputs, "table": table, "rows": np.arange(b * t, dtype=np.int32).reshape(b, t)})
+    start = 0
+    for name in task.endpoint.outputs:
+        values = expected[name]
+        logits = outputs["logits"][..., start : start + values.shape[-1]]
+        start += values.shape[-1]
+        odds = np.exp(logits)
+        for row, length in enumerate(inputs["lengths"]):
+            valid = row, slice(length)
+            np.testing.assert_allclose((odds / odds.sum(-1, keepdims=True))[valid], values[valid], atol=1e-6)
+            np.testing.assert_allclose(outputs[f"{name}_probability"][valid], values.max(-1)[valid], atol=1e-6)
+            np.testing.assert_array_equal(outputs[f"{name}_id"][valid], values.argmax(-1)[valid])
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_a_version_that_is_exported_again_gives_what_it_gave(
+    exported: tuple[Tagging, Any, Path], tagging: MakeTagging, tmp_path: Path
+) -> None:
+    source = exported[2]
+    folder = tmp_path / source.parent.name / "7"
+    shutil.copytree(source, folder)
+    manifest = artifact.read_manifest(source).model_copy(update={"version": "7", "files": artifact.checksums(folder)})
+    artifact.write_manifest(folder, manifest)
+    again = export.export_again(tagging(), folder)
+    assert again == folder.parent / "8"
+    renewed = artifact.read_manifest(again)
+    artifact.verify_files(again, renewed)
+    told = {"metrics", "lengths", "length_buckets", "labels", "data", "endpoints"}
+    assert renewed.model_dump(include=told) == manifest.model_dump(include=told)
+    assert (again / artifact.GOLDENS).read_bytes() == (source / artifact.GOLDENS).read_bytes()
+    assert (again / artifact.MODEL_CARD).read_text().startswith("# tagger-tiny, version ")
+
+
+def test_the_model_card_says_what_it_was_made_of(exported: tuple[Tagging, Any, Path]) -> None:
+    folder = exported[2]
+    card = (folder / artifact.MODEL_CARD).read_text(encoding="utf-8")
+    for part in ("tagger-tiny", "CC0", "https://example.org/tiny", "Twenty sentences.", "| test | UPOS |"):
+        assert part in card
+    assert "tagwerk-train train tagger-tiny" in card
+
+
+def test_goldens_are_what_the_network_gives(exported: tuple[Tagging, Any, Path]) -> None:
+    task, model, folder = exported
+    goldens = artifact.read_goldens(folder)
+    assert [golden.source for golden in goldens] == [example.source for example in task.goldens()]
+    for golden, example in zip(goldens, task.goldens(), strict=True):
+        outputs = task.predict(model, collate([example]).inputs)
+        assert golden.outputs.keys() == {"upos", "xpos", "feats"}
+        for name, output in outputs.items():
+            np.testing.assert_allclose(golden.outputs[name], output[0], atol=1e-6)
+            assert np.array(golden.outputs[name]).shape[0] == len(golden.source)
+
+
+def test_a_batch_gives_each_row_what_it_gives_alone(exported: tuple[Tagging, Any, Path]) -> None:
+    task, _, folder = exported
+    predict = versions.load_endpoint(folder, "tag", jit_compile=True)
+    examples = task.goldens()
+    together = predict(collate(examples).inputs)
+    for row, example in enumerate(examples):
+        alone = predict(collate([example]).inputs)
+        for name, output in alone.items():
+            np.testing.assert_allclose(together[name][row, : len(example)], output[0], atol=1e-5)
+
+
+def test_padded_words_and_filler_rows_give_probabilities(exported: tuple[Tagging, Any, Path]) -> None:
+    predict = versions.load_endpoint(exported[2], "tag")
+    inputs = {
+        "word_ids": np.zeros((2, 3), np.int32),
+        "char_ids": np.zeros((2, 3, 12), np.int32),
+        "lengths": np.array([1, 1], np.int32),
+    }
+    for output in predict(inputs).values():
+        np.testing.assert_allclose(output.sum(axis=-1), 1, atol=1e-5)
+
+
+def test_the_next_export_is_the_next_version(exported: tuple[Tagging, Any, Path]) -> None:
+    task, model, folder = exported
+    store = folder.parent.parent
+    assert export.export(task, model, [], store).name == "2"
+    assert versions.newest_version(store, task.recipe.name).name == "2"
+
+
+def test_a_model_that_does_not_give_its_goldens_is_not_exported(
+    tagging: MakeTagging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = tagging()
+
+    def wrong(folder: Path, goldens: Any) -> None:
+        lines = []
+        for golden in goldens:
+            content = json.loads(golden.model_dump_json())
+            content["outputs"]["upos"][0][0] += 1e-3
+            lines.append(json.dumps(content) + "\n")
+        (folder / artifact.GOLDENS).write_text("".join(lines), encoding="utf-8")
+
+    monkeypatch.setattr(artifact, "write_goldens", wrong)
+    with pytest.raises(ArtifactError, match="another upos"):
+        export.export(task, task.network(), [], tmp_path)
+    assert list((tmp_path / task.recipe.name).iterdir()) == []
+
+
+def test_evaluation_reads_the_exported_model_alone(
+    exported: tuple[Tagging, Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, _, folder = exported
+    monkeypatch.setattr(versions, "load_recipe", lambda name: RecipeOf(task))
+    said = Console(file=io.StringIO(), width=120)
+    metrics = evaluate.evaluate(folder.parent.parent, task.recipe.name, "test", said, tmp_path)
+    assert set(artifact.read_manifest(folder).metrics) < set(metrics)
+    assert {"upos, calibration error", "feats, calibration error"} <= {metric.name for metric in metrics}
+    text = said.file.getvalue()  # type: ignore[attr-defined]
+    assert "95 % interval of accuracy" in text
+    for column in ("precision", "taken for", "VERB"):
+        assert column in text
+    assert {path.name for path in tmp_path.iterdir()} >= {"upos-confusion.svg", "xpos-reliability.svg"}
+    assert {metric.name for metric in metrics} >= {"UPOS", "XPOS", "UFeats", "UPOS, unknown words"}
+
+
+def test_evaluation_takes_the_vocabularies_of_the_model_and_not_those_that_the_recipe_makes_now(
+    exported: tuple[Tagging, Any, Path], tagging: MakeTagging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, _, folder = exported
+    monkeypatch.setattr(versions, "load_recipe", lambda name: RecipeOf(tagging(word_count=9)))
+    _, read = versions.read_version(folder)
+    assert read.vocabularies["words"].entries == task.vocabularies["words"].entries
+
+
+def test_evaluation_refuses_a_model_of_other_data(
+    exported: tuple[Tagging, Any, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, _, folder = exported
+    other = {split: [treebank()["test"][-1]] for split in ("train", "dev", "test")}
+    monkeypatch.setattr(versions, "load_recipe", lambda name: RecipeOf(task, other))
+    with pytest.raises(ArtifactError, match="other data"):
+        versions.read_version(folder)
+
+
+class RecipeOf:
+    """Stands for a recipe whose corpora are at hand."""
+
+    def __init__(self, task: Tagging, trees: dict[str, list[Tree]] | None = None) -> None:
+        self._task, self._trees = task, trees or treebank()
+
+    def task(self, vocabularies: Mapping[str, Vocabulary]) -> Tagging:
+        return Tagging(self._task.recipe, self._trees, self._task.data, vocabularies=vocabularies)

@@ -1,0 +1,259 @@
+"""Training: that it learns, repeats, resumes and stops as it says."""
+
+import io
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.training.tiny import VERSE, language_model
+from training.metrics.calibration import label_temperature
+from training.run.checkpoint import CheckpointError, Checkpoints
+from training.run.loop import Diverged, load_best, make_predict, train
+from training.tasks.tagging import Tagging
+
+MakeTagging = Callable[..., Tagging]
+
+
+pytestmark = pytest.mark.usefixtures("runs")
+
+
+def trained(task: Tagging) -> tuple[list[Any], str]:
+    """Trains; returns the best weights and what was said."""
+    said = io.StringIO()
+    train(task, Console(file=said, width=200))
+    return [weight.numpy() for weight in load_best(task).weights], said.getvalue()
+
+
+def test_calibration_makes_a_tagger_as_sure_as_it_is_right_and_changes_no_answer(tagging: MakeTagging) -> None:
+    task = tagging(epochs=2, learning_rate=0.01)
+    trained(task)
+    model = load_best(task)
+    predict = make_predict(task, model)
+    before = task.predictions(predict, "dev")
+    task.calibrate(model, predict)
+    after = task.predictions(predict, "dev")
+    for head, predictions in after.items():
+        np.testing.assert_array_equal(predictions.labels, before[head].labels)
+        assert label_temperature(predictions) == pytest.approx(1, abs=1e-3)
+        assert label_temperature(before[head]) != pytest.approx(1, abs=1e-2)
+
+
+class Stop(Exception):  # noqa: N818
+    """Stands for Ctrl-C."""
+
+
+def stop_after(task: Tagging, epochs: int) -> None:
+    """Makes a task raise Stop when the epoch after `epochs` has begun."""
+    batches, calls = task.train_batches, iter(range(epochs))
+
+    def train_batches(rng: np.random.Generator) -> Any:
+        if next(calls, None) is None:
+            raise Stop
+        return batches(rng)
+
+    task.train_batches = train_batches  # type: ignore[method-assign]
+
+
+def test_learns_twenty_sentences_by_heart(tagging: MakeTagging) -> None:
+    task = tagging(epochs=30)
+    trained(task)
+    metrics = task.evaluate(make_predict(task, load_best(task)), "dev")
+    assert {m.name: m.value for m in metrics}["AllTags"] == 100
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tagging: MakeTagging, runs: Path) -> None:
+    one, _ = trained(tagging(name="one", epochs=2))
+    again, _ = trained(tagging(name="again", epochs=2))
+    other, _ = trained(tagging(name="other", epochs=2, seed=2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tagging: MakeTagging) -> None:
+    whole, _ = trained(tagging(name="whole", epochs=4, averaging=0.9))
+    interrupted = tagging(name="parts", epochs=4, averaging=0.9)
+    stop_after(interrupted, 2)
+    with pytest.raises(Stop):
+        trained(interrupted)
+    resumed, said = trained(tagging(name="parts", epochs=4, averaging=0.9))
+    assert "resuming after epoch 2" in said
+    assert "epoch 2/4" not in said
+    assert "epoch 3/4" in said
+    assert all(np.array_equal(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
+def test_a_finished_run_is_not_run_again(tagging: MakeTagging) -> None:
+    trained(tagging(epochs=1))
+    _, said = trained(tagging(epochs=1))
+    assert "epoch 1/1" not in said
+
+
+def test_says_loss_metrics_speed_and_time_left_for_each_epoch(tagging: MakeTagging) -> None:
+    _, said = trained(tagging(epochs=2))
+    lines = [line for line in said.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 2
+    for part in ("loss ", "UPOS ", "tokens/s", " left"):
+        assert part in lines[0]
+    assert "\x1b" not in said  # not a terminal: no live line, no colours
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tagging: MakeTagging) -> None:
+    trained(tagging(epochs=1))
+    with pytest.raises(CheckpointError, match="other settings"):
+        trained(tagging(epochs=2))
+
+
+def test_a_damaged_checkpoint_is_refused(tagging: MakeTagging, runs: Path) -> None:
+    task = tagging(epochs=1)
+    trained(task)
+    path = Checkpoints(runs, task.recipe).resume
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        trained(task)
+
+
+def test_export_before_training_says_so(tagging: MakeTagging) -> None:
+    with pytest.raises(CheckpointError, match="train the recipe first"):
+        load_best(tagging())
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tagging: MakeTagging) -> None:
+    with pytest.raises(Diverged, match=r"the loss is nan in step \d+ of epoch \d+"):
+        trained(tagging(learning_rate=float("nan")))
+
+
+def test_a_resumed_run_goes_on_at_the_learning_rate_that_its_epochs_led_to(tagging: MakeTagging) -> None:
+    settings: dict[str, Any] = {"epochs": 5, "schedule": "plateau", "learning_rate": 0.1}
+    whole, _ = trained(tagging(name="whole", **settings))
+    interrupted = tagging(name="parts", **settings)
+    stop_after(interrupted, 3)
+    with pytest.raises(Stop):
+        trained(interrupted)
+    resumed, _ = trained(tagging(name="parts", **settings))
+    assert all(np.array_equal(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
+def test_a_run_ends_early_when_no_epoch_is_better(tagging: MakeTagging, runs: Path) -> None:
+    task = tagging(epochs=20, learning_rate=1e-9, patience=3)
+    _, said = trained(task)
+    assert [line.split()[1] for line in said.splitlines() if line.startswith("epoch")] == [
+        f"{n}/20" for n in (1, 2, 3, 4)
+    ]
+    assert "stopped early: no epoch since 1 was better" in said
+    _, said = trained(task)  # and it does not go on when it is asked again
+    assert "epoch 5/20" not in said
+
+
+def test_a_run_learns_from_as_many_sentences_as_it_is_told(tagging: MakeTagging) -> None:
+    batches = tagging(limit=3).train_batches(np.random.default_rng(0))
+    assert sum(len(batch.inputs["lengths"]) for batch in batches) == 3
+
+
+def test_the_board_shows_curves_weights_and_confusion(tagging: MakeTagging, runs: Path) -> None:
+    trained(tagging(epochs=3))
+    shown = EventAccumulator(str(runs / "tagger-tiny" / "board")).Reload()
+    tags = shown.Tags()
+    assert tags["graph"]
+    scalars = {tag for tag in tags["tensors"] if tag.startswith(("train/", "dev/"))}
+    assert {"train/loss", "train/learning rate", "train/gradient norm", "dev/UPOS", "dev/AllTags"} <= scalars
+    assert [event.step for event in shown.Tensors("dev/UPOS")] == [1, 2, 3]
+    norms = [float(tf.make_ndarray(event.tensor_proto)) for event in shown.Tensors("train/gradient norm")]
+    assert len(norms) > 1
+    assert all(norm > 0 for norm in norms)
+    weights = {tag for tag in tags["tensors"] if tag.endswith("recurrent_kernel")}
+    assert len(weights) == 2
+    picture = tf.make_ndarray(shown.Tensors("confusion")[-1].tensor_proto)[2]
+    assert tf.io.decode_png(picture).shape[0] > 200
+
+
+def test_the_board_shows_what_a_language_model_says(runs: Path) -> None:
+    train(language_model(epochs=1), Console(file=io.StringIO()))
+    shown = EventAccumulator(str(runs / "lm-tiny" / "board")).Reload()
+    text = tf.make_ndarray(shown.Tensors("sample after '\\n'")[0].tensor_proto).item()
+    assert len(text.decode()) > 300
+    assert set(text.decode()) <= set(VERSE) | set("`")
+
+
+def start(code: str, runs: Path) -> "subprocess.Popen[str]":
+    """Starts Python on code that knows the tiny tasks, and the runs' folder."""
+    environment = os.environ | {"TAGWERK_RUNS_DIR": str(runs), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": "."}
+    command = [sys.executable, "-u", "-c", code]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+TRAIN = """
+from rich.console import Console
+from tests.training.tiny import tagging
+from training.run.loop import train
+train(tagging(epochs=10**6), Console(width=200))
+"""
+
+
+def test_kill_9_leaves_a_checkpoint_to_go_on_from(tagging: MakeTagging, runs: Path) -> None:
+    for epochs in (2, 7):  # killed twice, somewhere in the epochs after these or in writing them
+        process = start(TRAIN, runs)
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("epoch") and int(line.split()[1].split("/")[0]) > epochs:
+                break
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    task = tagging(epochs=10**6)
+    model = load_best(task)
+    assert all(np.isfinite(weight.numpy()).all() for weight in model.weights)
+    stop_after(task, 1)
+    with pytest.raises(Stop):
+        trained(task)
+    assert Checkpoints(runs, task.recipe).restore([]).epochs >= 8
+
+
+FULL_DISK = """
+import resource, sys
+from training import __main__ as command
+command.import_tensorflow()
+from training.run import loop
+from tests.training.tiny import tagging
+from rich.console import Console
+arguments = command.argparse.Namespace(run=lambda _: loop.train(tagging(epochs=3), Console(width=200)))
+command.parser = lambda: type("Parser", (), {"parse_args": lambda self: arguments})()
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # writing fails beyond it, as on a full disk
+sys.exit(command.main())
+"""
+
+
+def test_a_full_disk_is_one_message_and_leaves_nothing_half_written(runs: Path) -> None:
+    process = start(FULL_DISK, runs)
+    _, errors = process.communicate()
+    assert process.returncode == 1, errors
+    assert re.fullmatch(r"tagwerk-train: .*tagger-tiny.* cannot be written: .*\n", errors)
+    assert not list(runs.glob("*/*.npz"))
+    assert not list(runs.glob("*/*.partial"))
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_the_old_one(tagging: MakeTagging, runs: Path) -> None:
+    task = tagging(epochs=1)
+    trained(task)
+    checkpoints, limits = Checkpoints(runs, task.recipe), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(
+            CheckpointError, match=r"checkpoint.npz cannot be written: File too large; the same command"
+        ):
+            checkpoints.save(task.network().variables, checkpoints.restore([]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert checkpoints.restore([]).epochs == 1
+    assert not list(runs.glob("*/*.partial"))

@@ -1,0 +1,162 @@
+"""The language model: that it learns, that its state carries a text on, and that all of a text is measured."""
+
+import hashlib
+import io
+import math
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from service.text.encoding import encode_tokens
+from tests.training.tiny import SOURCE, VERSE, language_model
+from training.data import source_code
+from training.data.dataset import collate
+from training.metrics.scores import CROSS_ENTROPY
+from training.run.loop import load_best, make_predict, train
+from training.tasks.language_modelling import END, LanguageModelling, cut, words
+
+
+@pytest.fixture(scope="module")
+def fresh() -> tuple[LanguageModelling, Any]:
+    task = language_model()
+    return task, task.network()
+
+
+def ids_of(task: LanguageModelling, text: str) -> Any:
+    return encode_tokens(text, task.vocabularies["characters"])
+
+
+def test_learns_a_verse_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
+    task = language_model()
+    train(task, Console(file=io.StringIO()))
+    predict = make_predict(task, load_best(task))
+
+    ids, said = ids_of(task, VERSE[:9]), ""
+    state = np.zeros((1, task.endpoint.inputs["state"].axes[1]), np.float32)
+    while len(said) < len(VERSE):
+        outputs = predict({"ids": ids[None], "lengths": np.array([len(ids)], np.int32), "state": state})
+        ids, state = outputs["logits"].argmax(axis=-1).astype(np.int32), outputs["state"]
+        said += task.vocabularies["characters"].string(ids[0])
+    assert said == VERSE[9:] + VERSE[:9]
+
+
+def test_the_endpoint_gives_the_logits_after_the_last_valid_position(fresh: tuple[LanguageModelling, Any]) -> None:
+    task, model = fresh
+    inputs = collate(task.goldens()).inputs
+    logits, state = model(**inputs)
+    outputs = task.predict(model, inputs)
+    rows = np.arange(len(inputs["lengths"]))
+    np.testing.assert_allclose(outputs["logits"], logits.numpy()[rows, inputs["lengths"] - 1], atol=1e-5)
+    np.testing.assert_allclose(outputs["state"], state, atol=1e-6)
+
+
+def test_a_text_read_in_pieces_is_the_text(fresh: tuple[LanguageModelling, Any]) -> None:
+    task, model = fresh
+    ids = ids_of(task, VERSE)
+    start = np.zeros((1, model.state_size), np.float32)
+
+    def read(ids: Any, state: Any) -> dict[str, Any]:
+        return task.predict(model, {"ids": ids[None], "lengths": np.array([len(ids)], np.int32), "state": state})
+
+    whole = read(ids, start)
+    pieces = read(ids[20:], read(ids[:20], start)["state"])
+    for name, output in whole.items():
+        np.testing.assert_allclose(pieces[name], output, atol=1e-5)
+
+
+def test_each_chunk_goes_on_where_the_one_before_it_ended(fresh: tuple[LanguageModelling, Any]) -> None:
+    task, _ = fresh
+    batches = task.train_batches(np.random.default_rng(0))
+    assert {batch.inputs["ids"].shape for batch in batches} == {(4, 16)}
+    for batch in batches:
+        assert np.array_equal(batch.inputs["ids"][:, 1:], batch.targets["ids"][:, :-1])
+    for before, after in pairwise(batches):
+        assert np.array_equal(before.targets["ids"][:, -1], after.inputs["ids"][:, 0])
+
+
+def test_dev_is_the_beginning_of_the_text_and_test_is_its_end() -> None:
+    task = language_model("b" * 45 + "a" * 855 + "c" * 100)
+    characters = task.vocabularies["characters"]
+    assert characters.entries == ("a",)
+
+    def always_a(inputs: Any) -> dict[str, Any]:
+        logits = np.full((len(inputs["ids"]), len(characters)), -50.0)
+        logits[:, characters.id("a")] = 0
+        return {"logits": logits, "state": inputs["state"]}
+
+    for split in ("dev", "test"):
+        assert task.evaluate(always_a, split)[0].value == 50  # no "a" in it
+
+
+@pytest.mark.parametrize("length", [30, 200, 3000])
+def test_measures_each_character_once_as_one_reader_from_the_start_would(length: int) -> None:
+    text = "".join(np.random.default_rng(0).choice(list("abcd"), 10 * length))
+    task = language_model(text, test_share=0.1, dev_share=0.5)
+    ids = ids_of(task, text[-length:])
+
+    def counting(inputs: Any) -> dict[str, Any]:
+        """Says a probability of the next character that depends on the last one and on all before it."""
+        state = 0.5 * inputs["state"] + inputs["ids"]
+        logits = np.zeros((len(state), len(task.vocabularies["characters"])))
+        logits[:, 2] = state[:, 0]
+        return {"logits": logits, "state": state}
+
+    losses, state = [], 0.0
+    for id, target in pairwise(ids):
+        state = 0.5 * state + id
+        logits = np.array([0, 0, state, 0, 0, 0])
+        losses.append(np.log(np.exp(logits).sum()) - logits[target])
+    metrics = {metric.name: metric.value for metric in task.evaluate(counting, "test")}
+    assert metrics[CROSS_ENTROPY] == pytest.approx(np.mean(losses), abs=1e-4)
+    assert metrics["bits per character"] == pytest.approx(np.mean(losses) / math.log(2), abs=1e-4)
+
+
+@pytest.mark.parametrize("overlap", [0, 5])
+def test_windows_overlap_and_are_learnt_from_at_their_ends(overlap: int) -> None:
+    task = language_model(overlap=overlap)
+    batches = task.train_batches(np.random.default_rng(0))
+    assert {batch.inputs["ids"].shape for batch in batches} == {(4, overlap + 16)}
+    for before, after in pairwise(batches):
+        assert np.array_equal(before.inputs["ids"][:, 16:], after.inputs["ids"][:, :overlap])
+    model = task.network()
+    batch, *_ = batches
+    other = batch.targets["ids"].copy()
+    other[:, :overlap] = 1  # what these are makes no difference
+    losses = [
+        task.loss(model, batch.inputs, {"ids": ids}, task.initial_state())[0] for ids in (batch.targets["ids"], other)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_each_text_of_a_corpus_is_cut_into_parts() -> None:
+    recipe = language_model(test_share=0.2, dev_share=0.25).recipe
+    parts = cut(["a" * 10, "b" * 20], recipe)
+    assert parts == {"dev": "aabbbb", "train": "aaaaaabbbbbbbbbbbb", "test": "aabbbb"}
+
+
+def test_words_are_learnt_and_their_perplexity_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
+    recipe = replace(language_model().recipe, unit="word", epochs=20)
+    verse = words(" the cat saw the dog \n the dog ran \n" * 30)
+    assert verse[:7] == ["the", "cat", "saw", "the", "dog", END, "the"]
+    task = LanguageModelling(recipe, {"train": verse, "dev": verse, "test": verse}, (SOURCE,))
+    train(task, Console(file=io.StringIO()))
+    predict = make_predict(task, load_best(task))
+    nats, perplexity = task.evaluate(predict, "dev")
+    assert perplexity.name == "perplexity"
+    assert perplexity.value == pytest.approx(math.exp(nats.value), abs=0.01)
+    assert perplexity.value < 1.5
+    assert "the dog ran" in task.samples(predict)[END]
+
+
+def test_the_interpreters_own_library_is_a_text() -> None:
+    text = source_code.read()
+    assert "class Counter(dict):" in text
+    assert len(text) > 3_000_000
+    assert source_code.sources()[0].sha256 == hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,142 @@
+"""Loops of the steps that are exported to serve: they end at the longest sequence of a batch, not at its arrays' end.
+
+Compiled for one capacity [B, T], such a step serves every length, and takes no longer than its sequences need. What a
+sequence gives is the same to the bit beside any others, in any row, and for any B: sums are taken in one order, since
+every product has either one row for each sequence, two at least, or the same number of rows. No gradient comes back
+from these loops: networks are trained with `training.cells.unroll`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from keras import ops
+
+from training.cells import Cell, State, Tensor
+
+LEAST_ROWS = 2  # of a product: XLA takes the sums of a single row in another order
+TILE = 16  # positions that are read at a time where a position depends on no other
+
+
+def unroll_rows(
+    cell: Cell, table: Tensor, rows: Tensor, lengths: Tensor, state: State | None = None
+) -> tuple[Tensor, State]:
+    """Does what `unroll_projected(cell, table[rows], lengths, state)` does, each input product looked up at its step.
+
+    Args:
+        table: input products, as `unroll.project` makes them, shape [W, D * G].
+        rows: of the table, int32, shape [B, T].
+        lengths: valid positions of each row, from the left, int32, shape [B].
+        state: what to start from, zeros by default.
+
+    Returns:
+        outputs: [B, T, D * H], zero at padding; the forward direction's first.
+        state: after the last valid position; of the second direction, after the first.
+    """
+    directions, width = cell.directions, cell.state_sizes[0]
+    batch, time = ops.shape(rows)
+    products = ops.reshape(table, (-1, table.shape[-1] // directions))  # [W * D, G]
+    filled = ops.minimum(ops.arange(ops.maximum(batch, LEAST_ROWS)), batch - 1)  # a row alone is read twice
+    steps = directions * ops.transpose(ops.take(rows, filled, axis=0))  # [T, B]
+    of_direction = ops.reshape(ops.arange(directions), (-1, 1))
+    ends = ops.reshape(ops.take(lengths, filled), (1, -1, 1))  # [1, B, 1]
+    longest = ops.max(lengths)
+    if state is None:
+        shape = (directions, ops.shape(filled)[0])
+        state = tuple(ops.zeros((*shape, size), products.dtype) for size in cell.state_sizes)
+    else:
+        state = tuple(ops.take(part, filled, axis=1) for part in state)
+
+    def step(t: Tensor, outputs: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        at = ops.stack([t, longest - 1 - t][:directions])  # [D]
+        x = ops.take(products, ops.take(steps, at, axis=0) + of_direction, axis=0)  # [D, B, G]
+        valid = ops.reshape(at, (-1, 1, 1)) < ends  # [D, B, 1]
+        after = cell.step(x, state)
+        shown = ops.where(valid, after[0], 0.0)
+        for direction in range(directions):
+            place = (0, at[direction], direction * width)
+            outputs = ops.slice_update(outputs, place, ops.expand_dims(shown[direction, : ops.shape(outputs)[0]], 1))
+        return (t + 1, outputs, *(ops.where(valid, new, old) for new, old in zip(after, state, strict=True)))
+
+    start = (ops.zeros((), "int32"), ops.zeros((batch, time, directions * width), products.dtype), *state)
+    _, outputs, *state = ops.while_loop(lambda t, *_: t < longest, step, start)
+    return outputs, tuple(part[:, :batch] for part in state)
+
+
+def per_position(compute: Callable[[Tensor], dict[str, Tensor]], inputs: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+    """Computes what depends on a position alone, for those up to the end of each sequence.
+
+    Args:
+        compute: [N, I] -> arrays by name, each [N, ...].
+        inputs: [B, T, I].
+        lengths: valid positions of each row, from the left, int32, shape [B].
+
+    Returns:
+        The arrays by name; each of shape [B, T, ...], zero at padding that no tile reaches.
+    """
+    batch, time, _ = ops.shape(inputs)
+
+    def step(b: Tensor, t: Tensor, *outputs: Tensor) -> tuple[Tensor, ...]:
+        _, time, width = ops.shape(inputs)  # XLA knows what is said of a shape within the loop alone
+        tile = ops.minimum(TILE, time)
+        first = ops.minimum(t, time - tile)
+        read = compute(ops.slice(inputs, (b, first, 0), (1, tile, width))[0])
+        outputs = tuple(
+            ops.slice_update(output, (b, first, *[0] * (len(values.shape) - 1)), ops.expand_dims(values, 0))
+            for output, values in zip(outputs, read.values(), strict=True)
+        )
+        goes_on = t + tile < lengths[b]
+        return (ops.where(goes_on, b, b + 1), ops.where(goes_on, t + tile, 0), *outputs)
+
+    like = compute(inputs[0, :TILE])  # for its names and shapes alone
+    empty = [ops.zeros((batch, time, *values.shape[1:]), values.dtype) for values in like.values()]
+    zero = ops.zeros((), "int32")
+    _, _, *outputs = ops.while_loop(lambda b, *_: b < batch, step, (zero, zero, *empty))
+    return dict(zip(like, outputs, strict=True))
+
+
+def over_positions(
+    compute: Callable[..., dict[str, Tensor]],
+    inputs: Sequence[Tensor],
+    lengths: Tensor,
+    joins: Mapping[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]],
+) -> dict[str, Tensor]:
+    """Reduces each sequence over its positions: sums or maxima of what its tiles give.
+
+    Args:
+        compute: tiles of the inputs, each [N, ...], and which positions count  # [N, 1] bool
+            -> what the tile gives, by name  # each [O].
+        inputs: each [B, T, ...].
+        lengths: valid positions of each row, from the left  # [B] int32.
+        joins: by name, the result without any position, and what makes one of two results.
+
+    Returns:
+        The results by name  # each [B, O].
+    """
+    batch = ops.shape(inputs[0])[0]
+
+    def step(b: Tensor, t: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
+        time = ops.shape(inputs[0])[1]  # XLA knows what is said of a shape within the loop alone
+        tile = ops.minimum(TILE, time)
+        first = ops.minimum(t, time - tile)
+        tiles = [ops.slice(x, (b, first, *[0] * len(x.shape[2:])), (1, tile, *x.shape[2:]))[0] for x in inputs]
+        at = first + ops.arange(tile)
+        found = compute(*tiles, ops.expand_dims((at >= t) & (at < lengths[b]), 1))
+        joined = [
+            ops.slice_update(result, (b, 0), join(result[b], found[name])[None])
+            for (name, (_, join)), result in zip(joins.items(), results, strict=True)
+        ]
+        goes_on = t + tile < lengths[b]
+        return (ops.where(goes_on, b, b + 1), ops.where(goes_on, t + tile, 0), *joined)
+
+    like = compute(*[x[0, :TILE] for x in inputs], ops.ones((1, 1), "bool"))  # for its names and shapes alone
+    empty = [ops.full((batch, *like[name].shape), start, like[name].dtype) for name, (start, _) in joins.items()]
+    zero = ops.zeros((), "int32")
+    _, _, *results = ops.while_loop(lambda b, *_: b < batch, step, (zero, zero, *empty))
+    return dict(zip(joins, results, strict=True))
+
+
+def narrow_product(x: Tensor, kernel: Tensor) -> Tensor:
+    """Returns `x @ kernel` for a kernel of few columns, its sums in one order for any number of rows: [B, I] -> [B, O].
+
+    The order in which a matrix product of XLA sums depends on the number of rows.
+    """
+    return ops.sum(ops.expand_dims(x, -1) * kernel, axis=-2)

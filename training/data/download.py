@@ -1,0 +1,106 @@
+"""Downloads of files that never change: compared with their checksum, resumable, atomic."""
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from service.errors import TagwerkError
+
+
+class DownloadError(TagwerkError):
+    """A file cannot be downloaded, or its content has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file at a public address, under the name that it gets here.
+
+    `sha256` is of the content that is used: after gzip is undone, and of the first `lines` lines only where
+    the public file goes on with something else, or of what `made` makes of it. `size` is that of the download, in
+    bytes. A file with `by_hand` is nowhere as it is used: this says how it comes from what the address has.
+    """
+
+    name: str
+    address: str
+    size: int
+    sha256: str
+    lines: int | None = None
+    made: Callable[[Path], bytes] | None = None
+    by_hand: str = ""
+
+
+def checksum_of(path: Path) -> str | None:
+    """Returns the SHA-256 of the content, None where gzip cannot be undone."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return None
+
+
+def download(files: Sequence[File], folder: Path, console: Console) -> None:
+    """Downloads files into a folder, with a progress bar each. Raises DownloadError."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    client = httpx.Client(follow_redirects=True, timeout=30, headers={"Accept-Encoding": "identity"})
+    with client, Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        for file in files:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                _download(client, file, folder / file.name, progress)
+            except httpx.HTTPStatusError as error:
+                raise DownloadError(f"{file.address} answers with status {error.response.status_code}") from error
+            except httpx.HTTPError as error:
+                reason = str(error) or type(error).__name__
+                message = f"{file.address} cannot be downloaded ({reason}); fetch again to go on"
+                raise DownloadError(message) from error
+            except OSError as error:
+                raise DownloadError(f"{folder / file.name} cannot be written: {error.strerror}") from error
+
+
+def _download(client: httpx.Client, file: File, target: Path, progress: Progress) -> None:
+    """Downloads to `<target>.part`, going on where an earlier download stopped, and renames what is complete.
+
+    The part stays when the connection breaks, and only then.
+    """
+    part = target.with_name(target.name + ".part")
+    try:
+        if not part.exists() or part.stat().st_size != file.size:
+            _receive(client, file, part, progress)
+        if file.lines is not None:
+            part.write_bytes(b"".join(part.read_bytes().splitlines(keepends=True)[: file.lines]))
+        if file.made:
+            part.write_bytes(file.made(part))
+        if (checksum := checksum_of(part)) != file.sha256:
+            raise DownloadError(f"{file.address} has changed: sha256 {checksum}, not {file.sha256}")
+        part.replace(target)
+    except (OSError, DownloadError):
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _receive(client: httpx.Client, file: File, part: Path, progress: Progress) -> None:
+    """Receives the file into `part`, after what the part already holds if the server can go on from there."""
+    here = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={here}-"} if 0 < here < file.size else {}
+    with client.stream("GET", file.address, headers=headers) as response:
+        response.raise_for_status()
+        resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+        bar = progress.add_task(file.name, total=file.size, completed=here if resumed else 0)
+        with part.open("ab" if resumed else "wb") as stream:
+            for chunk in response.iter_bytes():
+                stream.write(chunk)
+                progress.advance(bar, len(chunk))

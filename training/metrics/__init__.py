@@ -1,0 +1,1 @@
+"""Predictions compared with what is right: accuracy, F1, calibration, segmentation."""

@@ -1,0 +1,80 @@
+"""Predictions of a model on a split, and what they say beyond one number: confusion, F1 per label, an interval."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from training.data.dataset import Array
+
+RESAMPLED = 1000
+INTERVAL = (2.5, 97.5)  # percentiles: 95 % of the resampled values lie between
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Predictions for N items: the words of all sentences, or the texts.
+
+    Attributes:
+        gold: the right label, negative where the model does not have it, int, shape [N].
+        probabilities: of each label, shape [N, K].
+        groups: the sentence or text that each item belongs to, counted from 0, int, shape [N].
+    """
+
+    gold: Array
+    probabilities: Array
+    groups: Array
+
+    @property
+    def labels(self) -> Array:
+        """The most probable label, shape [N]."""
+        labels: Array = self.probabilities.argmax(axis=-1)
+        return labels
+
+    @property
+    def right(self) -> Array:
+        """Whether the most probable label is the right one, bool, shape [N]."""
+        right: Array = self.labels == self.gold
+        return right
+
+
+class LabelScore(NamedTuple):
+    """Precision, recall and F1 of one label, in percent; `support` is the number of items that have it."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+def confusion(predictions: Predictions) -> Array:
+    """Counts how often each label was predicted for each right one, shape [right K, predicted K].
+
+    Items whose right label the model does not have are left out.
+    """
+    counts: Array = confusion_matrix(
+        predictions.gold, predictions.labels, labels=range(predictions.probabilities.shape[1])
+    )
+    return counts
+
+
+def label_scores(predictions: Predictions) -> list[LabelScore]:
+    """Returns the scores of each label; 0 where there is nothing to divide by."""
+    columns = precision_recall_fscore_support(
+        predictions.gold, predictions.labels, labels=range(predictions.probabilities.shape[1]), zero_division=0
+    )
+    return [LabelScore(100 * p, 100 * r, 100 * f, int(n)) for p, r, f, n in zip(*columns, strict=True)]
+
+
+def interval(predictions: Predictions) -> tuple[float, float]:
+    """Returns the 95 % interval of accuracy, in percent, from resampled splits (Efron 1979).
+
+    Whole sentences are drawn, with replacement: the errors of words of one sentence depend on each other.
+    """
+    sizes = np.bincount(predictions.groups)
+    right = np.bincount(predictions.groups, weights=predictions.right)
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=RESAMPLED)  # [RESAMPLED, groups]
+    low, high = np.percentile(100 * (drawn @ right) / (drawn @ sizes), INTERVAL)
+    return float(low), float(high)

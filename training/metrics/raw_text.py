@@ -1,0 +1,89 @@
+"""Tagging from raw text, scored as in the CoNLL 2018 shared task: the service's sentences and tokens, then tags.
+
+F1 of a column is `2 right / (treebank + system)`, where a word is right that spans the same characters and has the same
+tag. Of the features, only the universal ones count, as in the shared task's script.
+
+Zeman et al. (2018), CoNLL 2018 Shared Task: Multilingual Parsing from Raw Text to Universal Dependencies.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import NamedTuple
+
+from service.artifact import Metric
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Sentence
+from training.data import treebank
+from training.metrics.segmentation import read_gold, score
+
+UNIVERSAL_FEATURES = frozenset(
+    "PronType NumType Poss Reflex Foreign Abbr Gender Animacy Number Case Definite Degree VerbForm Mood Tense Aspect "
+    "Voice Evident Polarity Person Polite".split()
+)
+
+NO_LEMMA = "_"
+
+
+class Tags(NamedTuple):
+    """The tags of a word; `feats` as CoNLL-U writes them. `lemma` is "_" where there is none."""
+
+    upos: str
+    xpos: str
+    feats: str
+    lemma: str = NO_LEMMA
+
+
+Tagger = Callable[[Sequence[Sequence[str]]], list[list[Tags]]]  # the forms of sentences -> the tags of their words
+
+
+def evaluate(conllu: str, tag: Tagger, split: str) -> tuple[Metric, ...]:
+    """Tokenizes and tags the raw text of a part of a treebank and compares it with the treebank.
+
+    Args:
+        conllu: the part, in CoNLL-U.
+    """
+    text, gold = read_gold(conllu)
+    gold_tags = [
+        [Tags(word.upos, word.xpos, word.feats, word.lemma) for word in tree.words] for tree in treebank.read(conllu)
+    ]
+    system = SpacyTokenizer().sentences(text)
+    system_tags = tag([[token.text for token in sentence.tokens] for sentence in system])
+    figures = {name.title(): value for name, value in asdict(score(gold, system)).items()}
+    figures |= tag_scores(_by_span(gold, gold_tags), _by_span(system, system_tags))
+    return tuple(
+        Metric(name=f"{name}, raw text", value=round(value, 2), unit="% F1", split=split)
+        for name, value in figures.items()
+    )
+
+
+def tag_scores(gold: dict[tuple[int, int], Tags], system: dict[tuple[int, int], Tags]) -> dict[str, float]:
+    """Returns the F1 of each column and of all tags, in percent, of words by their spans; of lemmas, if there are any.
+
+    A word without a lemma in the treebank is right with any.
+    """
+    columns: dict[str, Callable[[Tags, Tags], bool]] = {
+        "UPOS": lambda a, b: a.upos == b.upos,
+        "XPOS": lambda a, b: a.xpos == b.xpos,
+        "UFeats": lambda a, b: _universal(a.feats) == _universal(b.feats),
+    }
+    tests = list(columns.values())
+    columns["AllTags"] = lambda a, b: all(same(a, b) for same in tests)
+    if any(tags.lemma != NO_LEMMA for tags in system.values()):
+        columns["Lemmas"] = lambda a, b: a.lemma in (b.lemma, NO_LEMMA)
+    both = gold.keys() & system.keys()
+    return {
+        name: 100 * 2 * sum(same(gold[span], system[span]) for span in both) / (len(gold) + len(system))
+        for name, same in columns.items()
+    }
+
+
+def _by_span(sentences: Sequence[Sentence], tags: Sequence[Sequence[Tags]]) -> dict[tuple[int, int], Tags]:
+    return {
+        (token.start, token.end): tag
+        for sentence, row in zip(sentences, tags, strict=True)
+        for token, tag in zip(sentence.tokens, row, strict=True)
+    }
+
+
+def _universal(feats: str) -> frozenset[str]:
+    return frozenset(feat for feat in feats.split("|") if feat.split("=")[0] in UNIVERSAL_FEATURES)

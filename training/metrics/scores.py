@@ -1,0 +1,93 @@
+"""Accuracy, cross-entropy and recall, as the tasks report them."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from sklearn.metrics import recall_score
+
+from service.artifact import Metric
+from training.data.dataset import Array
+
+ALL_TAGS = "AllTags"
+LEMMAS = "Lemmas"
+CROSS_ENTROPY = "cross-entropy"
+SST2 = "SST-2 accuracy"
+SST5 = "SST-5 accuracy"
+POLARITY = "accuracy of positive and negative"
+MACRO_RECALL = "macro recall"
+ALL_LABELS = {3: "accuracy of three labels", 5: SST5}
+
+
+def tagging_accuracy(right: Mapping[str, Array], known: Array, split: str) -> tuple[Metric, ...]:
+    """Returns the accuracy of each column, and of all columns at once, as the CoNLL 2018 shared task names them.
+
+    Args:
+        right: for each column, whether the tag of each word is right, bool, shape [N].
+        known: whether the word's form occurs in the train split, bool, shape [N].
+    """
+    return word_accuracy(dict(right) | {ALL_TAGS: np.logical_and.reduce(list(right.values()))}, known, split)
+
+
+def word_accuracy(columns: Mapping[str, Array], known: Array, split: str) -> tuple[Metric, ...]:
+    """Returns the accuracy of each column, of all words, of the known and of the unknown ones; see tagging_accuracy."""
+    parts: Sequence[tuple[str, Array]] = [
+        ("", np.ones_like(known)),
+        (", known words", known),
+        (", unknown words", ~known),
+    ]
+    return tuple(
+        Metric(name=name + suffix, value=percent(column[part]), unit="%", split=split)
+        for suffix, part in parts
+        for name, column in columns.items()
+    )
+
+
+def percent(right: Array) -> float:
+    """Returns the accuracy in percent; 0 for no items."""
+    return round(100 * float(right.mean()), 2) if right.size else 0.0
+
+
+def cross_entropy(losses: Array, split: str, unit: str = "character") -> tuple[Metric, ...]:
+    """Returns the mean loss of characters or words in nats, and in bits, or as the perplexity that words have.
+
+    Args:
+        losses: minus the log-probability of each, shape [N].
+        unit: "character" or "word".
+    """
+    nats = float(losses.mean())
+    other = (
+        Metric(name="bits per character", value=round(nats / math.log(2), 4), unit="bits", split=split)
+        if unit == "character"
+        else Metric(name="perplexity", value=round(math.exp(nats), 2), unit="", split=split)
+    )
+    return Metric(name=CROSS_ENTROPY, value=round(nats, 4), unit=f"nats per {unit}", split=split), other
+
+
+def macro_recall(predicted: Array, labels: Array) -> float:
+    """Returns the mean recall of the labels that occur, in percent, as SemEval-2017 scores tweets."""
+    recall = recall_score(labels, predicted, labels=np.unique(labels), average="macro")
+    return round(100 * float(recall), 2)
+
+
+def sentiment_accuracy(probabilities: Array, labels: Array, split: str, polarity: str = SST2) -> tuple[Metric, ...]:
+    """Returns the accuracy of positive against negative, that of all labels, and macro recall.
+
+    The first leaves the neutral texts out and asks which of the others are positive: what lies to the right of the
+    middle label is compared with what lies to its left.
+
+    Args:
+        probabilities: of labels from negative over neutral to positive, shape [N, K = 3 or 5].
+        labels: 0 to K - 1, shape [N].
+        polarity: what the first is called on this corpus.
+    """
+    count = probabilities.shape[1]
+    middle = count // 2
+    polar = labels != middle
+    positive = probabilities[:, middle + 1 :].sum(axis=-1) > probabilities[:, :middle].sum(axis=-1)
+    predicted = probabilities.argmax(axis=-1)
+    return (
+        Metric(name=polarity, value=percent((positive == (labels > middle))[polar]), unit="%", split=split),
+        Metric(name=ALL_LABELS[count], value=percent(predicted == labels), unit="%", split=split),
+        Metric(name=MACRO_RECALL, value=macro_recall(predicted, labels), unit="%", split=split),
+    )

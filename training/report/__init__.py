@@ -1,0 +1,1 @@
+"""What a run shows: progress lines, TensorBoard, plots."""

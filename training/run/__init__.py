@@ -1,0 +1,1 @@
+"""Runs: training, checkpoints, export and evaluation of a task."""

@@ -1,0 +1,76 @@
+"""Evaluation of exported versions, and the tables of their metrics."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from service.artifact import Metric
+from training.metrics.calibration import calibration_error, chance_calibration_error, reliability
+from training.metrics.predictions import Predictions, confusion, interval, label_scores
+from training.report import plots
+from training.run.versions import load_endpoint, newest_models, newest_version, read_version
+
+
+def evaluate(store: Path, name: str, split: str, console: Console, out: Path) -> tuple[Metric, ...]:
+    """Measures the newest version of a model through its SavedModel; prints tables and writes plots.
+
+    Args:
+        split: "dev" or "test".
+        out: folder of the plots.
+    """
+    folder = newest_version(store, name)
+    manifest, task = read_version(folder)
+    predict = load_endpoint(folder, task.endpoint_name)
+    predictions = task.predictions(predict, split)
+    metrics = (
+        *task.evaluate(predict, split),
+        *task.evaluate_text(predict, split, newest_models(store)),
+        *calibration(predictions, split),
+    )
+    show(console, f"{manifest.name}, version {manifest.version}", metrics)
+    for kind, given in predictions.items():
+        low, high = interval(given)
+        console.print(f"{kind}: 95 % interval of accuracy {low:.2f} to {high:.2f} %", highlight=False)
+        drawn = plots.reliability(*reliability(given), f"{manifest.name} {manifest.version}, {kind}, {split}")
+        plots.save(drawn, out / f"{kind}-reliability.svg")
+    for kind, given in list(predictions.items())[:1]:  # the others have too many labels
+        show_labels(console, kind, task.labels[kind], given)
+        plots.save(plots.confusion(task.labels[kind], confusion(given)), out / f"{kind}-confusion.svg")
+    if predictions:
+        console.print(f"plots: {out}", highlight=False, soft_wrap=True)
+    return metrics
+
+
+def calibration(predictions: Mapping[str, Predictions], split: str) -> tuple[Metric, ...]:
+    """Returns the calibration error of each kind of label, and its expectation by chance on a split of this size."""
+    measures = {"calibration error": calibration_error, "calibration error by chance": chance_calibration_error}
+    return tuple(
+        Metric(name=f"{kind}, {name}", value=round(measure(given), 2), unit="%", split=split)
+        for kind, given in predictions.items()
+        for name, measure in measures.items()
+    )
+
+
+def show(console: Console, title: str, metrics: Iterable[Metric]) -> None:
+    """Prints metrics as a table."""
+    table = Table("split", "metric", title=title, title_justify="left", box=box.SIMPLE)
+    table.add_column("value", justify="right")
+    for metric in metrics:
+        table.add_row(metric.split, metric.name, f"{metric.value:g} {metric.unit}".rstrip())
+    console.print(table)
+
+
+def show_labels(console: Console, kind: str, labels: Sequence[str], predictions: Predictions) -> None:
+    """Prints the scores of each label and its most frequent wrong prediction."""
+    counts = confusion(predictions)
+    table = Table(kind, "precision", "recall", "F1", "words", "taken for", box=box.SIMPLE)
+    for row, (label, score) in enumerate(zip(labels, label_scores(predictions), strict=True)):
+        wrong = np.where(np.arange(len(labels)) == row, 0, counts[row])
+        worst = f"{labels[int(wrong.argmax())]} ({wrong.max()})" if wrong.any() else ""
+        figures = (f"{x:.2f}" for x in (score.precision, score.recall, score.f1))
+        table.add_row(label, *figures, f"{score.support:,}", worst)
+    console.print(table)

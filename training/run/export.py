@@ -1,0 +1,210 @@
+"""Exports a model version: SavedModel, vocabularies, goldens, model card and manifest, checked before the rename."""
+
+import json
+import platform
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from service import artifact
+from service.artifact import Golden, Manifest, Metric
+from service.errors import ArtifactError
+from training.data.dataset import Example, collate
+from training.run.versions import load_endpoint, restore
+from training.tasks.base import Part, Recipe, Task
+
+TOLERANCE = 1e-5  # between a golden and the exported model, absolute and relative
+
+
+def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Path) -> Path:
+    """Writes the next version of a model to the store. Raises ArtifactError if it does not compute its goldens.
+
+    Returns:
+        The folder of the version.
+    """
+    recipe = task.recipe
+    with artifact.new_version(store, recipe.name) as (folder, version):
+        _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
+        for name, vocabulary in task.vocabularies.items():
+            vocabulary.write(folder / f"{name}.json")
+        if task.dictionary is not None:
+            task.dictionary.write(folder / artifact.DICTIONARY)
+        artifact.write_goldens(folder, (_golden(task, model, example) for example in task.goldens()))
+        manifest = Manifest(
+            name=recipe.name,
+            version=version,
+            task=task.kind,
+            description=recipe.description,
+            language=recipe.language,
+            recipe=recipe.name,
+            seed=recipe.seed,
+            command=_command(recipe),
+            created=datetime.now(UTC).replace(microsecond=0),
+            licence=recipe.licence,
+            data=task.data,
+            metrics=tuple(metrics),
+            endpoints=_endpoints(task, model),
+            labels=task.labels,
+            vocabularies={name: f"{name}.json" for name in task.vocabularies},
+            tokenizer=task.tokenizer,
+            lengths=dict(sorted(task.lengths.items())),
+            length_buckets=task.length_buckets,
+            frameworks={
+                "python": platform.python_version(),
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+            },
+            files={},
+        )
+        (folder / artifact.MODEL_CARD).write_text(_model_card(task, manifest), encoding="utf-8")
+        artifact.write_manifest(folder, manifest.model_copy(update={"files": artifact.checksums(folder)}))
+        _check(folder)
+    return store / recipe.name / version
+
+
+def export_again(task: Task, folder: Path) -> Path:
+    """Exports a version again, as the next one, with the same weights and the signatures of the present exporter.
+
+    Goldens, metrics and vocabularies are those of the old version. Raises ArtifactError if the new one does not compute
+    the goldens.
+
+    Returns:
+        The folder of the new version.
+    """
+    manifest, model, store = artifact.read_manifest(folder), restore(task, folder), folder.parent.parent
+    with artifact.new_version(store, manifest.name) as (new, version):
+        _write_saved_model(task, model, new / artifact.SAVED_MODEL)
+        for name in (*manifest.vocabularies.values(), artifact.DICTIONARY, artifact.GOLDENS):
+            if (folder / name).exists():
+                shutil.copy(folder / name, new / name)
+        manifest = manifest.model_copy(
+            update={
+                "version": version,
+                "created": datetime.now(UTC).replace(microsecond=0),
+                "endpoints": _endpoints(task, model),
+            }
+        )
+        card = (folder / artifact.MODEL_CARD).read_text(encoding="utf-8")
+        title = f"# {manifest.name}, version "
+        card = card.replace(f"{title}{folder.name}", f"{title}{version}", 1)
+        (new / artifact.MODEL_CARD).write_text(card, encoding="utf-8")
+        artifact.write_manifest(new, manifest.model_copy(update={"files": artifact.checksums(new)}))
+        _check(new)
+    return store / manifest.name / version
+
+
+def _endpoints(task: Task, model: keras.Model) -> dict[str, artifact.Endpoint]:
+    return {task.endpoint_name: task.endpoint} | {name: part.endpoint for name, part in task.parts(model).items()}
+
+
+def _command(recipe: Recipe) -> str:
+    teach = f"tagwerk-train teach {recipe.teacher} && " if recipe.teacher else ""
+    return f"{teach}tagwerk-train train {recipe.name}"
+
+
+def _write_saved_model(task: Task, model: keras.Model, folder: Path) -> None:
+    """Saves only the endpoints and the weights that they use, without layers and optimizer."""
+    whole = Part(task.endpoint, lambda **inputs: task.predict(model, inputs))
+    parts = {task.endpoint_name: whole, **task.parts(model)}
+    signatures = {
+        name: tf.function(part.compute).get_concrete_function(**_signature(part.endpoint))
+        for name, part in parts.items()
+    }
+    module = tf.Module()
+    module.weights = [weight.value for weight in model.weights]
+    module.variables_of_parts = [variable.value for part in parts.values() for variable in part.variables]
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def _signature(endpoint: artifact.Endpoint) -> dict[str, Any]:
+    """Returns the input signature of an endpoint; named axes have any size."""
+    return {
+        name: tf.TensorSpec([axis if isinstance(axis, int) else None for axis in spec.axes], spec.dtype, name=name)
+        for name, spec in endpoint.inputs.items()
+    }
+
+
+def _golden(task: Task, model: keras.Model, example: Example) -> Golden:
+    """Computes the outputs of one example with Keras, eagerly and in a batch of its own."""
+    outputs = task.predict(model, collate([example]).inputs)
+    return Golden(
+        source=example.source,
+        inputs={name: array.tolist() for name, array in example.inputs.items()},
+        outputs={name: np.round(output.numpy()[0].astype(float), 6).tolist() for name, output in outputs.items()},
+    )
+
+
+def _check(folder: Path) -> None:
+    """Reads a version back as the service does, and compares its goldens, run as a graph and by XLA."""
+    manifest = artifact.read_manifest(folder)
+    artifact.verify_files(folder, manifest)
+    artifact.read_vocabularies(folder, manifest)
+    name, endpoint = manifest.endpoint_name, manifest.endpoint
+    for jit_compile in (False, True):
+        predict = load_endpoint(folder, name, jit_compile=jit_compile)
+        for golden in artifact.read_goldens(folder):
+            inputs = {
+                name: np.array(golden.inputs[name], spec.dtype)
+                for name, spec in endpoint.inputs.items()
+                if name in golden.inputs
+            }
+            outputs = predict(collate([Example(golden.source, inputs)]).inputs)
+            for output, expected in golden.outputs.items():
+                if not np.allclose(outputs[output][0], expected, rtol=TOLERANCE, atol=TOLERANCE):
+                    how = "compiled by XLA" if jit_compile else "loaded back"
+                    raise ArtifactError(f"{manifest.name}, {how}, gives another {output} for {golden.source!r}")
+
+
+def _model_card(task: Task, manifest: Manifest) -> str:
+    settings = json.dumps(asdict(task.recipe), indent=2, ensure_ascii=False)
+    data = "\n".join(f"- {d.name}, {d.licence}: <{d.address}>, sha256 `{d.sha256}`" for d in manifest.data)
+    metrics = "\n".join(f"| {m.split} | {m.name} | {m.value:g} {m.unit} |" for m in manifest.metrics)
+    labels = "\n".join(f"- {name}: {len(labels)} labels" for name, labels in manifest.labels.items())
+    vocabularies = "\n".join(
+        f"- {name}: {len(vocabulary):,} ids{', lower case' if vocabulary.lowercase else ''}"
+        for name, vocabulary in task.vocabularies.items()
+    )
+    also_read = " and what the teacher has read" if task.recipe.teacher else " alone"
+    return f"""# {manifest.name}, version {manifest.version}
+
+{manifest.description}. Language: {manifest.language}. Licence: {manifest.licence}.
+
+## Figures
+
+| split | metric | value |
+| --- | --- | --- |
+{metrics}
+
+The epoch was chosen by {task.chosen_by} on dev; the run used the test split once, at its end.
+
+## Data
+
+{data}
+
+## Limits
+
+{task.recipe.limits}
+
+## How to make it again
+
+`{manifest.command}` with seed {manifest.seed}, Python {manifest.frameworks["python"]}, TensorFlow \
+{manifest.frameworks["tensorflow"]}, Keras {manifest.frameworks["keras"]}.
+
+Vocabularies and labels, from the train split{also_read}:
+
+{vocabularies}
+{labels}
+
+Settings of the recipe:
+
+```json
+{settings}
+```
+"""

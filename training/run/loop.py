@@ -1,0 +1,166 @@
+"""The training loop: from a recipe to the checkpoint of the best epoch."""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+
+from service.errors import TagwerkError
+from training.data.dataset import Array
+from training.folders import runs_folder
+from training.report.progress import Reporter
+from training.report.tensorboard import TensorBoard
+from training.run.checkpoint import Checkpoints, Progress
+from training.run.schedules import learning_rate
+from training.run.step import Step
+from training.run.workers import workers
+from training.tasks.base import Predict, Recipe, Task
+
+
+class Diverged(TagwerkError):  # noqa: N818 (named after its cause)
+    """The loss is infinite or not a number."""
+
+
+def train(task: Task, console: Console) -> None:
+    """Trains a task by its recipe, or resumes an interrupted run, and writes its checkpoints.
+
+    Among them are the weights of the epoch that was best on dev.
+    """
+    with precision(task.recipe.precision):
+        _train(task, console)
+
+
+def _train(task: Task, console: Console) -> None:
+    recipe = task.recipe
+    keras.utils.set_random_seed(recipe.seed)
+    worker = workers()
+    model = task.network()
+    optimizer = keras.optimizers.Adam(recipe.learning_rate)
+    optimizer.build(model.trainable_variables)
+    averages = [tf.Variable(weight.value) for weight in model.trainable_variables] if recipe.averaging else []
+    step = Step(task, model, optimizer, averages, worker)
+    predict = make_predict(task, model)
+
+    checkpoints = Checkpoints(runs_folder(), recipe, writes=worker.first)
+    everything = [*model.variables, *optimizer.variables, *averages]
+    progress = checkpoints.restore(everything)
+    board_folder = checkpoints.folder / ("board" if worker.first else f"board-{worker.index}")
+    with Reporter(console, recipe.epochs, progress.epochs) as report, TensorBoard(board_folder, recipe.epochs) as board:
+        report.print(f"{recipe.name}: {model.count_params():,} weights, checkpoints in {checkpoints.folder}")
+        if progress.epochs:
+            report.print(f"resuming after epoch {progress.epochs}")
+        while not finished(recipe, progress):
+            started = time.monotonic()
+            loss, tokens = train_epoch(task, progress, optimizer, step, report, board)
+            seconds = time.monotonic() - started
+
+            with averaged(model, averages):
+                metrics = task.evaluate(predict, "dev")
+                value = next(metric.value for metric in metrics if metric.name == task.chosen_by)
+                best = task.better(value, progress.best)
+                progress.epochs += 1
+                if best:
+                    progress.best, progress.best_epoch = value, progress.epochs
+                    checkpoints.save_best(model.variables, progress)
+                board.epoch(progress.epochs, task, model, predict, metrics)
+                if progress.epochs == 1:
+                    board.graph(step.graph)
+            progress.seconds += time.monotonic() - started
+            progress.better.append(best)
+            progress.history.append({"loss": loss} | {m.name: m.value for m in metrics})
+            checkpoints.save(everything, progress)
+            report.epoch_done(loss, tokens, seconds, metrics, best)
+        if progress.epochs < recipe.epochs:
+            report.print(f"stopped early: no epoch since {progress.best_epoch} was better")
+
+
+def finished(recipe: Recipe, progress: Progress) -> bool:
+    """Tells whether a run has done all of its epochs, or as many without improvement as the recipe's patience."""
+    since_best = progress.epochs - progress.best_epoch
+    return progress.epochs >= recipe.epochs or 0 < recipe.patience <= since_best
+
+
+def train_epoch(
+    task: Task,
+    progress: Progress,
+    optimizer: keras.optimizers.Optimizer,
+    step: Step,
+    report: Reporter,
+    board: TensorBoard,
+) -> tuple[float, int]:
+    """Trains on every batch of an epoch; returns the mean loss of a token and the number of tokens."""
+    recipe, epoch = task.recipe, progress.epochs
+    batches = task.train_batches(np.random.default_rng([recipe.seed, epoch]))
+    report.epoch(epoch + 1, len(batches))
+    loss_sum, tokens = 0.0, 0
+    state = workers().rows(task.initial_state())
+    for i, batch in enumerate(batches):
+        done = (epoch + i / len(batches)) / recipe.epochs
+        rate = learning_rate(recipe.learning_rate, recipe.warmup, recipe.schedule, done, progress.better)
+        optimizer.learning_rate = rate
+        loss, norm, state = step(batch, state)
+        loss_sum += loss * batch.tokens
+        tokens += batch.tokens
+        if not math.isfinite(loss_sum):
+            raise Diverged(f"the loss is {loss} in step {i + 1} of epoch {epoch + 1}: lower learning_rate")
+        report.step(i + 1, loss_sum / tokens, tokens)
+        board.step(int(optimizer.iterations), loss, rate, norm)
+    return loss_sum / tokens, tokens
+
+
+def load_best(task: Task) -> keras.Model:
+    """Loads the network of the epoch that was best on dev."""
+    model = task.network()
+    Checkpoints(runs_folder(), task.recipe).restore_best(model.variables)
+    return model
+
+
+def set_threads(threads: int) -> None:
+    """Sets the number of TensorFlow's threads; call it before TensorFlow runs anything."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Sets the dtype policy of the layers that are built inside the context, by Keras's name."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def make_predict(task: Task, model: keras.Model) -> Predict:
+    """Returns the main endpoint of a task on a network, with NumPy inputs and outputs."""
+    shapes = {
+        name: tf.TensorSpec([axis if isinstance(axis, int) else None for axis in spec.axes], spec.dtype)
+        for name, spec in task.endpoint.inputs.items()
+    }
+    graph = tf.function(lambda inputs: task.predict(model, inputs), input_signature=[shapes], autograph=False)
+
+    def predict(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        tensors = {name: tf.convert_to_tensor(inputs[name], spec.dtype) for name, spec in shapes.items()}
+        return {name: output.numpy() for name, output in graph(tensors).items()}
+
+    return predict
+
+
+@contextmanager
+def averaged(model: keras.Model, averages: Sequence[tf.Variable]) -> Iterator[None]:
+    """Replaces the weights by their averages, if there are any, inside the context."""
+    weights = model.trainable_variables
+    kept = [weight.numpy() for weight in weights] if averages else []
+    for weight, average in zip(weights, averages, strict=False):
+        weight.assign(average)
+    try:
+        yield
+    finally:
+        for weight, value in zip(weights, kept, strict=False):
+            weight.assign(value)

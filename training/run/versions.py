@@ -1,0 +1,79 @@
+"""Reads exported model versions back: the manifest with its task, an endpoint, the network."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from service import artifact
+from service.errors import ArtifactError
+from training.data.dataset import Array
+from training.recipes import load_recipe
+from training.tasks.base import OtherModel, Predict, Task
+
+
+def newest_version(store: Path, name: str) -> Path:
+    """Returns the folder of the highest version. Raises ArtifactError if there is none."""
+    versions = [path for path in (store / name).glob("*") if path.name.isdecimal()]
+    if not versions:
+        raise ArtifactError(f"no version of {name!r} in {store}")
+    return max(versions, key=lambda path: int(path.name))
+
+
+def read_version(folder: Path) -> tuple[artifact.Manifest, Task]:
+    """Returns the manifest and the task of a version. Raises ArtifactError if its labels are not the recipe's."""
+    try:
+        manifest = artifact.read_manifest(folder)
+        artifact.verify_files(folder, manifest)
+        vocabularies = artifact.read_vocabularies(folder, manifest)
+    except ArtifactError as error:
+        raise ArtifactError(f"{folder}: {error}") from error
+    task = load_recipe(manifest.recipe).task(vocabularies)
+    if manifest.labels != task.labels:
+        raise ArtifactError(f"{folder} was made from other data or by another recipe than {manifest.recipe} is now")
+    return manifest, task
+
+
+def load_endpoint(folder: Path, name: str, *, jit_compile: bool = False) -> Predict:
+    """Loads an endpoint of an exported SavedModel, with NumPy inputs and outputs."""
+    loaded = tf.saved_model.load(str(folder / artifact.SAVED_MODEL))
+    signature = loaded.signatures[name]
+    run: Callable[..., Any] = tf.function(signature, jit_compile=True) if jit_compile else signature
+
+    def predict(inputs: Any) -> dict[str, Array]:
+        tensors = {name: tf.constant(array) for name, array in inputs.items()}
+        _ = loaded  # keeps the owner of the variables alive
+        return {name: output.numpy() for name, output in run(**tensors).items()}
+
+    return predict
+
+
+def restore(task: Task, folder: Path) -> keras.Model:
+    """Restores the network of a version.
+
+    Each weight takes the next exported one of its shape and dtype, since the order of a layer's weights has changed
+    between versions of this code. Raises ArtifactError if one is missing.
+    """
+    model = task.network()
+    left = list(tf.saved_model.load(str(folder / artifact.SAVED_MODEL)).weights)
+    if any(value.dtype == tf.int8 for value in left):
+        task.compact(model)
+    for weight in model.weights:
+        fits = (i for i, v in enumerate(left) if v.shape == weight.shape and v.dtype == weight.value.dtype)
+        if (place := next(fits, None)) is None:
+            raise ArtifactError(f"{folder} has no weight of the shape {weight.shape}, which {weight.path} needs")
+        weight.assign(left.pop(place))
+    return model
+
+
+def newest_models(store: Path) -> Callable[[str], OtherModel]:
+    """Returns a function that loads the newest version of a model by its name."""
+
+    def load(name: str) -> OtherModel:
+        folder = newest_version(store, name)
+        manifest, task = read_version(folder)
+        return OtherModel(f"{manifest.name}/{manifest.version}", task, load_endpoint(folder, task.endpoint_name))
+
+    return load

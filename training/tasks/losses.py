@@ -1,0 +1,34 @@
+"""Losses of several tasks."""
+
+from keras import ops
+
+from training.cells import Tensor
+from training.data import sst
+from training.data.dataset import IGNORED
+
+
+def label_cross_entropy(targets: Tensor, shares: Tensor | None, logits: Tensor) -> Tensor:
+    """Returns the mean over the targets that are not IGNORED.
+
+    Args:
+        targets: the label, shape [B, T], or the most probable labels by a teacher, shape [B, T, N].
+        shares: the teacher's probabilities of these, shape [B, T, N].
+        logits: shape [B, T, K].
+    """
+    if shares is None:
+        valid = ops.cast(targets != IGNORED, "float32")
+        losses = ops.sparse_categorical_crossentropy(ops.maximum(targets, 0), logits, from_logits=True)
+    else:
+        valid = ops.cast(targets[..., 0] != IGNORED, "float32")
+        scores = ops.take_along_axis(logits, ops.maximum(targets, 0), axis=-1)
+        surprise = ops.logsumexp(logits, axis=-1, keepdims=True) - scores
+        losses = ops.sum(ops.maximum(shares, 0.0) * surprise, axis=-1)  # the shares sum to less than 1
+    return ops.sum(losses * valid) / ops.sum(valid)
+
+
+def polarity_cross_entropy(grades: Tensor, logits: Tensor) -> Tensor:
+    """Returns the cross-entropy of positive against negative, 0 for neutral texts, shape [M, B]."""
+    positive, negative = logits[..., sst.NEUTRAL + 1 :], logits[..., : sst.NEUTRAL]
+    odds = ops.logsumexp(positive, axis=-1) - ops.logsumexp(negative, axis=-1)
+    sign = ops.cast(ops.sign(grades - sst.NEUTRAL), "float32")
+    return ops.abs(sign) * ops.softplus(-sign * odds)
