@@ -52,7 +52,7 @@ test: $(DEV)/installed
 	$(DEV)/bin/pytest --numprocesses 2
 
 page-test: $(DEV)/installed chromium
-	$(DEV)/bin/pytest tests/page tests/api/test_page.py
+	$(DEV)/bin/pytest tests/page tests/http/test_page.py
 
 screenshot: $(DEV)/installed chromium
 	$(DEV)/bin/python -m tests.page.screenshot docs/page.png

@@ -16,13 +16,13 @@ import pydantic_core
 
 from loadtests.peers.texts import tagged_answer
 from loadtests.traffic import sentences
-from service.api import schemas
-from service.api.encoding import to_json
-from service.api.tag import TaggedText, write_json
-from service.registry import newest
+from service.http import schemas
+from service.http.encoding import to_json
+from service.http.tag import TaggedText, write_json
+from service.pipelines.catalog import Tagging
 from service.settings import load_settings
 from service.slices import finish
-from service.tasks.catalog import Tagging
+from service.store.registry import newest
 from service.tasks.tagging import Tag
 from service.text.spacy_tokenizer import SpacyTokenizer
 

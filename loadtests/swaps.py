@@ -28,8 +28,8 @@ from loadtests.figures.memory import memory, name_of, processes
 from loadtests.rounds import figure, load, say
 from loadtests.servers import Server, running, start_service
 from loadtests.text import described
-from service.registry import newest
 from service.settings import load_settings
+from service.store.registry import newest
 
 MODEL = "tagger-en"
 MEGABYTE = 1e6

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from service import access, logs, models
+from service.commands import keys, models
 from service.errors import ConfigurationError, TagwerkError
-from service.listening import open_socket
+from service.process.listening import open_socket
 from service.settings import Settings, load_settings
+from service.telemetry import logs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +43,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     health.add_argument("--engine", action="store_true", help="the engine at TAGWERK_ENGINE_ADDRESS instead")
     add_annotate(commands.add_parser("annotate", help="tag or judge the lines of files, without a server"))
     models.add_parser(commands)
-    access.add_parser(commands)
+    keys.add_parser(commands)
     for part in (api, engine):
         part.add_argument("--socket", type=int, help=argparse.SUPPRESS)  # a listening socket, from the supervisor
     api.add_argument("--meter", type=int, help=argparse.SUPPRESS)  # a file that the workers share
@@ -76,36 +77,36 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     if parsed.command == "models":
         return models.run(parsed, settings)
     if parsed.command == "health":
-        from service import health
+        from service.commands import health
 
         return health.report(health.of_engine(settings) if parsed.engine else health.of_service(settings))
     if parsed.command == "annotate":
-        from service.annotate.command import Job, annotate
+        from service.commands.annotate.command import Job, annotate
 
         return annotate(settings, Job(parsed.files, parsed.task, parsed.format, parsed.output, parsed.model))
     if parsed.command == "keys":
-        return access.run(parsed, settings)
+        return keys.run(parsed, settings)
     if parsed.command == "engine" and parsed.channel is not None:
-        from service.engine_process import run_engine
+        from service.process.engine_process import run_engine
 
         return run_engine(settings, socket.socket(fileno=parsed.socket), socket.socket(fileno=parsed.channel))
     if parsed.command in ("api", "engine"):
         settings.require_engine_address()
     if parsed.command == "engine" or (parsed.command == "serve" and settings.workers):
-        from service.supervisor import supervise
+        from service.process.supervisor import supervise
 
         return supervise(settings, None if parsed.command == "engine" else open_socket(settings.host, settings.port))
 
-    from service import processes
-    from service.api.meter import Meter
+    from service.process import workers
+    from service.security.rate_limiter import Meter
 
     if parsed.command == "serve":
-        return processes.run_everything(settings, open_socket(settings.host, settings.port))
+        return workers.run_everything(settings, open_socket(settings.host, settings.port))
     if parsed.lifeline is not None:
-        processes.end_with(parsed.lifeline)
+        workers.end_with(parsed.lifeline)
     inherited = None if parsed.socket is None else socket.socket(fileno=parsed.socket)
     listening = inherited or open_socket(settings.host, settings.port)
-    return processes.run_worker(settings, listening, Meter(parsed.meter, parsed.number))
+    return workers.run_worker(settings, listening, Meter(parsed.meter, parsed.number))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from service.artifact import TensorSpec
-from service.engine.padding import Array, PaddedBatch, Ragged, Tensors, pad, unpad
+from service.artifact.manifest import TensorSpec
+from service.engine.padding import PaddedBatch, pad, unpad
+from service.types import Array, Ragged, Tensors
 
 
 def padded(examples: Sequence[Tensors], specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> PaddedBatch:

@@ -35,7 +35,7 @@ SMALL = {
 CACHE = ROOT / ".cache" / "xla-tests" / WORKER
 
 # The folders whose tests take longest come first, so that no worker is left with one of them at the end.
-LONGEST = ("e2e", "page", "training", "api", "annotate")
+LONGEST = ("e2e", "page", "training", "http", "commands")
 
 # Each worker has a thousand ports of its own, below those that the system gives to clients.
 PORTS = iter(range(20_000 + 1000 * int(WORKER[2:]), 21_000 + 1000 * int(WORKER[2:])))

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from service.artifact import Endpoint, Manifest, Task, TensorSpec
-from service.engine.padding import Array, Tensors
+from service.artifact.manifest import Endpoint, Manifest, Task, TensorSpec
+from service.artifact.version import ModelVersion
 from service.errors import ArtifactError, DeviceFailed
-from service.version import ModelVersion
+from service.types import Array, Tensors
 
 
 class Clock:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from service import artifact
+from service.artifact import manifest as artifact
 
 Harm = Callable[[Path], object]
 

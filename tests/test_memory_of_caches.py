@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.artifact import Endpoint, TensorSpec
+from service.artifact.manifest import Endpoint, TensorSpec
 from service.slices import finish
 from service.tasks import lemmatization, tagging
 from service.tasks.lemmatization import Lemmatization

@@ -15,7 +15,7 @@ from loadtests.chaos.ledger import Ledger
 from loadtests.chaos.scenario import Scenario, check
 from loadtests.chaos.victim import Victim
 from loadtests.traffic import bodies, sentences
-from service.metrics import UNMATCHED
+from service.telemetry.metrics import UNMATCHED
 
 SLOW, READERS = 20, 5  # clients of each kind
 RECEIVE_SECONDS = 5.0  # that the service gives a request to arrive

@@ -13,18 +13,19 @@ from collections.abc import Iterator
 from itertools import chain, cycle
 
 from loadtests.text import running_text
-from service.annotate.command import SWITCH_SECONDS, Job, annotated, choose, started
-from service.annotate.forms import tag_conllu
-from service.annotate.source import CHUNK_LINES, Chunk, Position
-from service.api.context import Context
+from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
-from service.engine.padding import Grid, PaddedBatch, Ragged, joined, pad
-from service.registry import newest
+from service.commands.annotate.command import SWITCH_SECONDS, Job, annotated, choose, started
+from service.commands.annotate.forms import tag_conllu
+from service.commands.annotate.source import CHUNK_LINES, Chunk, Position
+from service.engine.padding import Grid, PaddedBatch, pad
+from service.http.context import Context
+from service.pipelines.catalog import Tagging
 from service.settings import Settings, load_settings
 from service.slices import finish
-from service.tasks.catalog import Tagging
+from service.store.registry import newest
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.version import ModelVersion
+from service.types import Ragged, joined
 
 
 class Endless:
@@ -34,7 +35,7 @@ class Endless:
         self._ends = time.perf_counter() + seconds
 
     def chunks(self, start: Position, longest: int) -> Iterator[Chunk]:
-        """Yields the texts of the load, as `service.annotate.source` does."""
+        """Yields the texts of the load, as `service.commands.annotate.source` does."""
         lines, done = cycle(running_text()), start
         while time.perf_counter() < self._ends:
             end = Position(done.lines + CHUNK_LINES, done.bytes)

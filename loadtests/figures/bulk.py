@@ -16,8 +16,8 @@ from loadtests.figures.base import Plan
 from loadtests.rounds import figure, say
 from loadtests.servers import Server, service_command
 from loadtests.text import endless_text
-from service.registry import newest
 from service.settings import load_settings
+from service.store.registry import newest
 
 FEW_WORDS = 2000  # a run of so many, taken off, leaves what a start costs out
 SPACY = "spaCy's tok2vec tagger, without lemmas: 22 000 on another day"

@@ -7,13 +7,14 @@ from collections.abc import AsyncGenerator, Sequence
 
 import numpy as np
 
+from service.artifact.version import ModelVersion
 from service.backend.base import SequenceModel
 from service.engine.batches import Outputs
-from service.engine.padding import Grid, Ragged, joined, pad, unpad
-from service.engine.protocol import Generation, Inference, ModelKey, ModelState, OnChange, Outcome, Sampled, State
+from service.engine.padding import Grid, pad, unpad
+from service.engine.protocol import Generation, Inference, OnChange, Outcome
 from service.errors import ModelNotFound
 from service.settings import Settings
-from service.version import ModelVersion
+from service.types import ModelKey, ModelState, Ragged, Sampled, State, joined
 
 Waiting = list[tuple[Inference, asyncio.Future[Outcome]]]
 

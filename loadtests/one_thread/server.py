@@ -10,16 +10,16 @@ import os
 from pathlib import Path
 
 from loadtests.one_thread.engine import OneThreadEngine
-from service import collector
-from service.api.context import Context
-from service.api.server import Server
 from service.backend.cache import keep_executables
-from service.listening import open_socket
-from service.loading import load_version
-from service.metrics import Metrics
-from service.registry import newest
+from service.http.context import Context
+from service.pipelines.catalog import Catalog
+from service.process import collector
+from service.process.api_server import Server
+from service.process.listening import open_socket
 from service.settings import load_settings
-from service.tasks.catalog import Catalog
+from service.store.loading import load_version
+from service.store.registry import newest
+from service.telemetry.metrics import Metrics
 from service.text.spacy_tokenizer import SpacyTokenizer
 
 

@@ -18,10 +18,11 @@ import numpy as np
 
 from loadtests.peers.cuts import Cuts, Shape
 from loadtests.peers.texts import grid_for, version_for
+from service.artifact.version import ModelVersion
 from service.backend.cache import compiling_alone, keep_executables
-from service.engine.padding import Array, Grid, Ragged, Tensors, pad, unpad
+from service.engine.padding import Grid, pad, unpad
 from service.settings import load_settings
-from service.version import ModelVersion
+from service.types import Array, Ragged, Tensors
 
 TIMED_RUNS = 5
 DISTINCT = 0.7  # of the words of a batch, where step times are measured
@@ -105,7 +106,7 @@ class Reading:
         """Compiles the step in all sizes."""
         import tensorflow as tf
 
-        from service.artifact import SAVED_MODEL
+        from service.artifact.manifest import SAVED_MODEL
         from service.backend.compiling import on_all_cores
 
         self._capacity = grid.capacity

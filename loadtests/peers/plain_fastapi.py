@@ -18,8 +18,8 @@ from pydantic import BaseModel
 
 from loadtests.peers.answers import wait_for_others
 from loadtests.peers.texts import tagged_answer, version_for
-from service.artifact import SAVED_MODEL
-from service.engine.padding import Array, Tensors
+from service.artifact.manifest import SAVED_MODEL
+from service.artifact.version import ModelVersion
 from service.settings import load_settings
 from service.slices import finish
 from service.tasks.generation import TextGeneration
@@ -27,7 +27,7 @@ from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import RESERVED
-from service.version import ModelVersion
+from service.types import Array, Tensors
 
 NO_LIMIT = 1_000_000  # tokens: no sentence is cut into windows
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
-from service.api import encoding
+from service.http import encoding
 
 WAIT_SECONDS = 0.001
 

@@ -8,16 +8,17 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from service.engine.padding import Grid, Tensors
-from service.registry import newest
+from service.artifact.version import ModelVersion
+from service.engine.padding import Grid
 from service.settings import load_settings
 from service.slices import finish
+from service.store.registry import newest
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging
 from service.text import conllu
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Sentence
-from service.version import ModelVersion
+from service.types import Tensors
 
 
 def version_for(task: str) -> ModelVersion:

@@ -8,7 +8,7 @@ import openvino
 from onnx import TensorProto, checker, helper, numpy_helper
 
 from loadtests.runtimes.weights import HEADS, Weights
-from service.engine.padding import Array, Tensors
+from service.types import Array, Tensors
 
 Run = Callable[[Tensors], dict[str, Array]]
 

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from loadtests.runtimes.weights import HEADS, Weights
-from service.artifact import SAVED_MODEL
-from service.engine.padding import Array, Tensors
+from service.artifact.manifest import SAVED_MODEL
+from service.types import Array, Tensors
 from training.cells import LSTM
 from training.cells.unroll import unroll
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from loadtests.runtimes.weights import HEADS, Weights
-from service.engine.padding import Array, Tensors
+from service.types import Array, Tensors
 
 Run = Callable[[Tensors], dict[str, Array]]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from service.artifact import SAVED_MODEL
-from service.engine.padding import Array, Tensors
-from service.registry import newest
+from service.artifact.manifest import SAVED_MODEL
 from service.settings import load_settings
+from service.store.registry import newest
+from service.types import Array, Tensors
 
 HEADS = ("upos", "xpos", "feats")
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from service.artifact import Manifest
-from service.engine.padding import Array, Tensors
+from service.artifact.manifest import Manifest
+from service.types import Array, Tensors
 
 
 class SequenceModel(Protocol):

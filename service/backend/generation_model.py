@@ -6,14 +6,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from service.artifact import Manifest
+from service.artifact.manifest import Manifest
 from service.backend.compiling import compiled, on_all_cores, running
 from service.backend.names import names_of
 from service.backend.packing import Axes, Packing
 from service.backend.sampling import sample
 from service.backend.steps import make_step
-from service.engine.padding import Array, Tensors
 from service.errors import DeviceFailed
+from service.types import Array, Tensors
 
 SAMPLED = ("ids", "logprobs", "top_ids", "top_logprobs")
 ROW: Axes = ("B",)

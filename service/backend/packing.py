@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from service.engine.padding import Array, Tensors
+from service.types import Array, Tensors
 
 Axes = tuple[str | int, ...]
 

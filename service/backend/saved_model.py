@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from service.artifact import GOLDENS, SAVED_MODEL, Endpoint, Golden, Manifest, read_goldens
+from service.artifact.files import verified_copy
+from service.artifact.manifest import GOLDENS, SAVED_MODEL, Endpoint, Golden, Manifest, read_goldens
 from service.backend.device import choose_device
 from service.backend.generation_model import TensorFlowGenerationModel
 from service.backend.names import names_of
 from service.backend.sequence_model import TensorFlowSequenceModel
 from service.backend.steps import Signature
-from service.engine.padding import Array
 from service.errors import ArtifactError
-from service.version_files import verified_copy
+from service.types import Array
 
 # Sums of floats come out a little different on other processors and in other batch shapes.
 RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-3, 1e-4

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from service.artifact import CANDIDATES, PROBABILITIES, Manifest
+from service.artifact.manifest import CANDIDATES, PROBABILITIES, Manifest
 from service.backend.compiling import compiled, on_all_cores, running
 from service.backend.names import names_of
 from service.backend.packing import Packing
 from service.backend.steps import make_step
-from service.engine.padding import Array, Tensors
 from service.errors import DeviceFailed
+from service.types import Array, Tensors
 
 PARTS = ("_id", "_probability")  # of what the step tells of each head that labels tokens: its best label
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from service.artifact import Manifest, TensorSpec
+from service.artifact.manifest import Manifest, TensorSpec
 from service.backend.words import WordMemory
-from service.engine.padding import Tensors
+from service.types import Tensors
 
 Signature = Callable[..., dict[str, Any]]
 

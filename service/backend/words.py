@@ -10,9 +10,9 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 
-from service.artifact import Endpoint
+from service.artifact.manifest import Endpoint
 from service.backend.compiling import compiled
-from service.engine.padding import Tensors
+from service.types import Tensors
 
 AT_ONCE = 16  # words that one step reads: always the same number, so that a word's row is the same to the bit
 REMEMBERED_WORDS = 16_384  # each takes 8 kB in a tagger of 256 units per direction

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from service.artifact import TensorSpec
+from service.artifact.manifest import TensorSpec
 from service.backend.base import SequenceModel
-from service.engine.padding import Array, Ragged, Tensors, pad, unpad
+from service.engine.padding import pad, unpad
 from service.engine.queue import Entry, Job, Place
 from service.engine.scheduler import Batch
 from service.errors import DeviceFailed, InternalError, TagwerkError
+from service.types import Array, Ragged, Tensors
 
 log = logging.getLogger("tagwerk.engine")
 

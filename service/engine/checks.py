@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from service.engine.padding import Array
+from service.artifact.version import ModelVersion
 from service.engine.protocol import Generation, Requests
 from service.errors import InternalError
-from service.version import ModelVersion
+from service.types import Array
 
 VOCABULARIES = {"word_ids": "words", "char_ids": "characters", "symbol_ids": "symbols", "ids": "characters"}
 ID, UNSIGNED = np.dtype(np.int32), np.dtype(np.uint32)

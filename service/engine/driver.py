@@ -6,20 +6,21 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from service.artifact.version import ModelVersion
 from service.backend.base import Backend
 from service.engine.batches import as_told, hand_out, run_batch
 from service.engine.checks import InputCheck
 from service.engine.listener import Listener
 from service.engine.loader import Generator, Loader, Sequences, resident_megabytes
 from service.engine.patience import Call, call_here
-from service.engine.protocol import Generation, ModelKey, ModelState, Requests, State
+from service.engine.protocol import Generation, Requests
 from service.engine.queue import Job
 from service.engine.scheduler import Batch, Scheduler
 from service.engine.slots import SlotStep, Stream
 from service.errors import ArtifactError, ConfigurationError, InternalError, ModelNotFound, TagwerkError
-from service.metrics import Metrics
 from service.settings import Settings
-from service.version import ModelVersion
+from service.telemetry.metrics import Metrics
+from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk.engine")
 

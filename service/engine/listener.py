@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from service.engine.protocol import Sampled
 from service.engine.queue import Job
 from service.engine.slots import Stream
+from service.types import Sampled
 
 
 class Listener(Protocol):

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.artifact.version import ModelVersion
 from service.backend.base import Backend, GenerationModel, SequenceModel
 from service.engine.padding import Grid, full_rows
 from service.engine.plan import StepTimes
 from service.engine.slots import Slots
-from service.metrics import Metrics
 from service.settings import Settings
-from service.version import ModelVersion
+from service.telemetry.metrics import Metrics
 
 MAX_WAITING_STREAMS = 256
 TIMINGS = 3  # of a step; the least counts

@@ -10,28 +10,19 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 
+from service.artifact.version import ModelVersion
 from service.backend.base import Backend
 from service.engine.batches import outputs_of
 from service.engine.changes import Changes
 from service.engine.driver import Driver
 from service.engine.patience import Call, call_here
-from service.engine.protocol import (
-    Generation,
-    Inference,
-    ModelKey,
-    ModelState,
-    OnChange,
-    Outcome,
-    Requests,
-    Sampled,
-    State,
-)
+from service.engine.protocol import Generation, Inference, OnChange, Outcome, Requests
 from service.engine.queue import Job
 from service.engine.slots import Stream
 from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
-from service.metrics import Metrics
 from service.settings import Settings
-from service.version import ModelVersion
+from service.telemetry.metrics import Metrics
+from service.types import ModelKey, ModelState, Sampled, State
 
 log = logging.getLogger("tagwerk.engine")
 

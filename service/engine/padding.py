@@ -1,69 +1,14 @@
 """Sequences of different lengths, laid end to end or padded to one batch."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.artifact import TensorSpec
-
-Array = NDArray[Any]
-Tensors = Mapping[str, Array]
-
-
-@dataclass(frozen=True, slots=True)
-class Ragged:
-    """Sequences of different lengths, laid end to end.
-
-    Attributes:
-        lengths: of each sequence  # [N] int32.
-        values: by name, of all sequences in order  # each [sum of lengths, ...].
-    """
-
-    lengths: Array
-    values: Tensors
-
-    @classmethod
-    def of(cls, sequences: Sequence[Tensors]) -> Self:
-        """Lays sequences end to end, at least one; each has values [T, ...]."""
-        lengths = [len(next(iter(values.values()))) for values in sequences]
-        together = {name: np.concatenate([values[name] for values in sequences]) for name in sequences[0]}
-        return cls(np.array(lengths, np.int32), together)
-
-    def __len__(self) -> int:
-        """Returns the number of sequences."""
-        return len(self.lengths)
-
-    @property
-    def tokens(self) -> int:
-        """The sum of the lengths."""
-        return int(self.lengths.sum())
-
-    @property
-    def nbytes(self) -> int:
-        """The size of the values in bytes."""
-        return sum(array.nbytes for array in self.values.values())
-
-    def split(self, counts: Sequence[int]) -> Iterator["Ragged"]:
-        """Yields so many of the sequences, then so many of the next; views, not copies."""
-        first = start = 0
-        for count in counts:
-            lengths = self.lengths[first : first + count]
-            end = start + int(lengths.sum())
-            yield Ragged(lengths, {name: array[start:end] for name, array in self.values.items()})
-            first, start = first + count, end
-
-
-def joined(parts: Sequence[Ragged]) -> Ragged:
-    """Returns the sequences of several in order, at least one."""
-    if len(parts) == 1:
-        return parts[0]
-    values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values}
-    return Ragged(np.concatenate([part.lengths for part in parts]), values)
+from service.artifact.manifest import TensorSpec
+from service.types import Array, Ragged, Tensors
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,48 +2,9 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple, Protocol, Self
+from typing import Protocol, Self
 
-from service.engine.padding import Array, Ragged
-
-
-@dataclass(frozen=True, slots=True)
-class ModelKey:
-    """A model version."""
-
-    name: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"{self.name}/{self.version}"
-
-
-class State(StrEnum):
-    """Where an engine, or one model in it, is in its life."""
-
-    STARTING = "starting"
-    READY = "ready"
-    AWAY = "away"  # it does not answer, and may again
-    SUPERSEDED = "superseded"  # it answers until its callers have found the engine that takes its place
-    DRAINING = "draining"
-    REFUSED = "refused"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelState:
-    """A model version and whether it serves; `reason` says why one is refused.
-
-    `share` is the part of the requests for the model, 0 to 1, that name no version and go to this one. A `default`
-    model answers requests for its task that name none; where nobody has said which, the first by name does.
-    """
-
-    key: ModelKey
-    state: State
-    reason: str | None = None
-    share: float = 1.0
-    default: bool = True
+from service.types import Array, ModelKey, ModelState, Ragged, Sampled, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +87,6 @@ class Generation:
     deadline: float
     logprobs: bool = False
     at_once: bool = True
-
-
-class Sampled(NamedTuple):
-    """A generated token; where its request asks for it, with its log probability.
-
-    That is by the model's own distribution, before temperature, top-k and top-p. `top` are the most probable tokens, at
-    most 5, each with its own. `queue_seconds` says for how long its text waited for a slot, `batch_size` how many texts
-    had a token from the same step.
-    """
-
-    id: int
-    logprob: float | None = None
-    top: tuple[tuple[int, float], ...] = ()
-    queue_seconds: float = 0.0
-    batch_size: int = 1
 
 
 # Called in the event loop whenever the state of an engine or of one of its models has changed. Where it returns an

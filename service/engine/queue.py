@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from service.engine.padding import Array
-from service.engine.protocol import ModelKey, Requests
+from service.engine.protocol import Requests
 from service.errors import Overloaded, TagwerkError
+from service.types import Array, ModelKey
 
 SPREAD = 8  # so many long requests side by side leave room for a short one
 MAX_RETRY_SECONDS = 60.0  # a longer wait is not worth foretelling

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from service.engine.padding import Grid, starts_of
 from service.engine.plan import Plan, StepTimes
-from service.engine.protocol import ModelKey, Requests
+from service.engine.protocol import Requests
 from service.engine.queue import Entry, Job, Queue
 from service.errors import ModelNotFound, Overloaded, TagwerkError
+from service.types import ModelKey
 
 
 @dataclass(frozen=True, slots=True)

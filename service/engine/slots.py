@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from service.engine.padding import Array, Tensors
-from service.engine.protocol import Generation, Sampled
+from service.engine.protocol import Generation
 from service.engine.queue import MAX_RETRY_SECONDS
 from service.errors import Overloaded, TagwerkError
+from service.types import Array, Sampled, Tensors
 
 GATHER_SECONDS = 0.05  # for which the tokens of a text are held back that are not wanted at once
 

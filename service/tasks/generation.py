@@ -5,12 +5,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from service.engine.padding import Array
-from service.engine.protocol import Sampled
+from service.artifact.version import ModelVersion
 from service.tasks.stops import INITIAL, StopStrings
 from service.text.encoding import encode_tokens
 from service.text.vocabulary import RESERVED
-from service.version import ModelVersion
+from service.types import Array, Sampled
 
 START = "\n"  # an empty prompt starts a line
 

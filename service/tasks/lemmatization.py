@@ -6,12 +6,12 @@ What the lemma of a word is depends on its form and its tags alone, so it is ask
 import sys
 from collections.abc import Iterable, Sequence
 
-from service.engine.padding import Ragged, Tensors
+from service.artifact.version import ModelVersion
 from service.tasks.tagging import Tag
 from service.text import lemmas
 from service.text.conllu import write_features
 from service.text.lemmas import Inflected, LemmaDictionary
-from service.version import ModelVersion
+from service.types import Ragged, Tensors
 
 OUTPUTS = frozenset({"edit", "lemma_ids"})
 REMEMBERED_WORDS = 16_384  # 10 MB at most where the network reads 40 symbols of each

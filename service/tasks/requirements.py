@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from service.artifact import PROBABILITIES, Manifest, TensorSpec
+from service.artifact.manifest import PROBABILITIES, Manifest, TensorSpec
 from service.errors import ArtifactError
 from service.text.lemmas import EDITS
 from service.text.vocabulary import Vocabulary

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.engine.padding import Array, Tensors
+from service.artifact.version import ModelVersion
 from service.text.encoding import Ids, encode_tokens
 from service.text.vocabulary import UNK
-from service.version import ModelVersion
+from service.types import Array, Tensors
 
 CONTRIBUTIONS = "contributions"  # an output with a time axis
 EXPLANATION = frozenset({CONTRIBUTIONS, "baseline"})  # outputs that not every model has

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.engine.padding import Array, Ragged, Tensors
+from service.artifact.version import ModelVersion
 from service.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.encoding import encode_characters
-from service.version import ModelVersion
+from service.types import Array, Ragged, Tensors
 
 OVERLAP = 32
 TOKENS_AT_ONCE = 64  # to encode, in a slice

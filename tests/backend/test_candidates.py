@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from service.artifact import CANDIDATES
+from service.artifact.manifest import CANDIDATES
 from service.backend.saved_model import TensorFlowBackend
 from tests.backend.test_saved_model import newest
 from tests.batches import padded, rows_of

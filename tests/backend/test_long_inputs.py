@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
-from service.engine.padding import Array, Grid, Ragged, pad, unpad
+from service.engine.padding import Grid, pad, unpad
 from service.slices import finish
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging, windows
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.version import ModelVersion
+from service.types import Array, Ragged
 from tests.backend.test_saved_model import backend, newest  # noqa: F401 (a fixture)
 
 CLAUSES = (

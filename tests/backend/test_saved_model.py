@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from service.artifact import Manifest, checksums, read_goldens, read_manifest
+from service.artifact.manifest import Manifest, checksums, read_goldens, read_manifest
+from service.artifact.version import ModelVersion
 from service.backend.device import choose_device
 from service.backend.saved_model import TensorFlowBackend, run_golden
 from service.backend.words import WordMemory
 from service.engine.padding import full_rows
-from service.engine.protocol import Generation, ModelKey
+from service.engine.protocol import Generation
 from service.engine.slots import Slots, Stream
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed
-from service.loading import load_version
+from service.store.loading import load_version
 from service.tasks.lemmatization import OUTPUTS
-from service.version import ModelVersion
+from service.types import ModelKey
 from tests.batches import padded, rows_of
 from tests.conftest import STORE
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from service.artifact import Endpoint, TensorSpec
+from service.artifact.manifest import Endpoint, TensorSpec
 from service.backend import words
 from service.backend.words import AT_ONCE, WordMemory
 

@@ -9,10 +9,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from service.api.app import create_app
-from service.metrics import Metrics
+from service.http.app import create_app
 from service.settings import Settings
-from tests.api.scene import made_context
+from service.telemetry.metrics import Metrics
+from tests.http.scene import made_context
 
 DOCKER = Path(__file__).parents[2] / "docker"
 FILES = sorted((DOCKER / "kubernetes").glob("*.yaml"))

@@ -169,7 +169,7 @@ def test_broken_models_are_refused_with_the_reason_and_the_others_serve(store, t
 
 
 def rewrite_checksums(folder: Path) -> None:
-    from service.artifact import checksums
+    from service.artifact.manifest import checksums
 
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"files": checksums(folder)}))

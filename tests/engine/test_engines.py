@@ -19,11 +19,7 @@ import numpy as np
 import pytest
 
 from service.engine.local import LocalEngine
-from service.engine.padding import Ragged
-from service.engine.pool import EnginePool
-from service.engine.protocol import Engine, Generation, Inference, ModelKey, Outcome, State
-from service.engine.remote import RemoteEngine
-from service.engine.server import EngineServer
+from service.engine.protocol import Engine, Generation, Inference, Outcome
 from service.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -32,9 +28,13 @@ from service.errors import (
     ModelNotFound,
     Overloaded,
 )
-from service.listening import open_engine_socket
-from service.metrics import Metrics
+from service.process.listening import open_engine_socket
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.transport.pool import EnginePool
+from service.transport.remote import RemoteEngine
+from service.transport.server import EngineServer
+from service.types import ModelKey, Ragged, State
 from tests.fakes import Device, failing, version_of
 
 SETTINGS = Settings(

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from service import engine_process
 from service.errors import DeadlineExceeded, Overloaded
+from service.process import engine_process
 from tests.engine.test_engines import hold, local_engine, request, run
 from tests.fakes import Device
 

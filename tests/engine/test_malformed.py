@@ -11,10 +11,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from service.engine.connection import Connection
-from service.engine.link import outcomes_of
 from service.engine.local import LocalEngine
-from service.engine.messages import (
+from service.engine.protocol import Outcome
+from service.process.listening import open_engine_socket
+from service.telemetry.metrics import Metrics
+from service.text.vocabulary import Vocabulary
+from service.transport.connection import Connection
+from service.transport.link import outcomes_of
+from service.transport.messages import (
     Cancel,
     Done,
     Failed,
@@ -28,12 +32,8 @@ from service.engine.messages import (
     column,
     pack,
 )
-from service.engine.protocol import Outcome
-from service.engine.remote import connect
-from service.engine.server import EngineServer
-from service.listening import open_engine_socket
-from service.metrics import Metrics
-from service.text.vocabulary import Vocabulary
+from service.transport.remote import connect
+from service.transport.server import EngineServer
 from tests.engine.test_engines import SETTINGS, run
 from tests.fakes import Device, version_of
 

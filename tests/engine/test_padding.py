@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.artifact import TensorSpec
-from service.engine.padding import Grid, Ragged, full_rows, joined, pad, unpad
+from service.artifact.manifest import TensorSpec
+from service.engine.padding import Grid, full_rows, pad, unpad
+from service.types import Ragged, joined
 
 SPECS = {
     "ids": TensorSpec(dtype="int32", axes=("B", "T")),

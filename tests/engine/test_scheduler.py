@@ -3,12 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.padding import Grid, Ragged
+from service.engine.padding import Grid
 from service.engine.plan import StepTimes
-from service.engine.protocol import Inference, ModelKey, Requests
+from service.engine.protocol import Inference, Requests
 from service.engine.queue import Job
 from service.engine.scheduler import Batch, Scheduler
 from service.errors import ModelNotFound, Overloaded, TagwerkError
+from service.types import ModelKey, Ragged
 from tests.fakes import Clock
 
 TAGGER, JUDGE = ModelKey("tagger", "1"), ModelKey("judge", "1")

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from service.engine.protocol import Generation, ModelKey, Sampled
+from service.engine.protocol import Generation
 from service.engine.slots import Slots, Stream
 from service.errors import Overloaded
+from service.types import ModelKey, Sampled
 
 MODEL = ModelKey("lm", "1")
 

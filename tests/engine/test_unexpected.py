@@ -7,13 +7,13 @@ import threading
 import numpy as np
 import pytest
 
-from service import engine_process
 from service.engine import driver
 from service.engine.local import LocalEngine
 from service.engine.plan import StepTimes
-from service.engine.protocol import State
 from service.engine.slots import Slots
 from service.errors import EngineUnavailable, InternalError
+from service.process import engine_process
+from service.types import State
 from tests.engine.test_engines import (
     engine,
     hold,

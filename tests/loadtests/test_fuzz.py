@@ -8,8 +8,8 @@ from loadtests.fuzz.report import Tally, fault_of, stalls
 from loadtests.fuzz.valid import BODIES, endpoints
 from loadtests.neighbour import Sample
 from loadtests.wire import Exchange
-from service.api.app import create_routes
-from tests.api.scene import made_context
+from service.http.app import create_routes
+from tests.http.scene import made_context
 
 ENDPOINTS = endpoints(create_routes(made_context()).openapi())
 

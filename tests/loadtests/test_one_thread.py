@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from loadtests.one_thread.engine import OneThreadEngine
-from service.engine.padding import Ragged
 from service.engine.protocol import Inference
 from service.errors import DeviceFailed, ModelNotFound
-from service.registry import newest
 from service.settings import Settings
+from service.store.registry import newest
+from service.types import Ragged
 from tests.conftest import STORE
 
 

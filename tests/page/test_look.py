@@ -5,7 +5,7 @@ import re
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from service.api import page as served
+from service.http.page import routes as served
 from tests.page.conftest import opened
 from tests.page.driving import run, start
 

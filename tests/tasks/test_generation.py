@@ -2,10 +2,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from service.engine.protocol import Sampled
 from service.tasks.generation import Choice, End, Logprob, Piece, TextGeneration
 from service.tasks.stops import StopStrings
 from service.text.vocabulary import UNK, Vocabulary
+from service.types import Sampled
 from tests.fakes import version_of
 
 CHARACTERS = Vocabulary(list("abcdefgh\n"))

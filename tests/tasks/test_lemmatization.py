@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.artifact import DataSource
-from service.engine.protocol import ModelState, State
+from service.artifact.manifest import DataSource
+from service.artifact.version import ModelVersion
+from service.pipelines.catalog import Catalog
 from service.tasks import lemmatization
-from service.tasks.catalog import Catalog
 from service.tasks.lemmatization import Lemmatization
 from service.tasks.tagging import Tag, Tagging
 from service.text.lemmas import EDITS, Inflected, LemmaDictionary
 from service.text.vocabulary import Vocabulary
-from service.version import ModelVersion
+from service.types import ModelState, State
 from tests.fakes import version_of
 
 CORPUS, OTHER = (DataSource(name=name, address="a", sha256="0", licence="CC0") for name in ("corpus", "other"))

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.artifact import Endpoint, TensorSpec
+from service.artifact.manifest import Endpoint, TensorSpec
+from service.artifact.version import ModelVersion
 from service.slices import finish
 from service.tasks.tagging import Tagging, parse_features, windows
 from service.text.vocabulary import Vocabulary
-from service.version import ModelVersion
 from tests.fakes import version_of
 
 

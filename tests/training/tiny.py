@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from service.artifact import DataSource
+from service.artifact.manifest import DataSource
 from training.data.sst import Phrase
 from training.data.treebank import Tree, Word
 from training.models.language_model import LanguageModelSizes

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from service.artifact import DataSource
+from service.artifact.manifest import DataSource
 from service.errors import ConfigurationError, TagwerkError
 from training.data.catalogue import CORPORA, Corpus
 from training.data.download import checksum_of, download

@@ -17,7 +17,7 @@ from typing import Self
 
 import numpy as np
 
-from service.artifact import DataSource
+from service.artifact.manifest import DataSource
 from service.errors import TagwerkError
 from service.text.vocabulary import RESERVED, UNK, Vocabulary
 from training.data.dataset import Array

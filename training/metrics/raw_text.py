@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
-from service.artifact import Metric
+from service.artifact.manifest import Metric
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Sentence
 from training.data import treebank

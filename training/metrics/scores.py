@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from sklearn.metrics import recall_score
 
-from service.artifact import Metric
+from service.artifact.manifest import Metric
 from training.data.dataset import Array
 
 ALL_TAGS = "AllTags"

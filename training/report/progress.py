@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from service.artifact import Metric
+from service.artifact.manifest import Metric
 
 
 def duration(seconds: float) -> str:

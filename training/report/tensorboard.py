@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from service.artifact import Metric
+from service.artifact.manifest import Metric
 from service.errors import TagwerkError
 from training.metrics.predictions import confusion
 from training.report import plots

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from service.artifact import Metric
+from service.artifact.manifest import Metric
 from training.metrics.calibration import calibration_error, chance_calibration_error, reliability
 from training.metrics.predictions import Predictions, confusion, interval, label_scores
 from training.report import plots

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service import artifact
-from service.artifact import Golden, Manifest, Metric
+from service.artifact import manifest as artifact
+from service.artifact.manifest import Golden, Manifest, Metric
 from service.errors import ArtifactError
 from training.data.dataset import Example, collate
 from training.run.versions import load_endpoint, restore

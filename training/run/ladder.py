@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from service.artifact import Metric
+from service.artifact.manifest import Metric
 from training.data.distillation import DistillationSetMissing
 from training.folders import runs_folder
 from training.recipes import Rung

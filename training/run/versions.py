@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from service import artifact
+from service.artifact import manifest as artifact
 from service.errors import ArtifactError
 from training.data.dataset import Array
 from training.recipes import load_recipe

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import keras
 import numpy as np
 
-from service import artifact
+from service.artifact import manifest as artifact
 from service.text.lemmas import LemmaDictionary
 from service.text.vocabulary import Vocabulary
 from training.cells import Tensor

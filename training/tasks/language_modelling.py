@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from service.artifact import DataSource, Endpoint, Metric, TensorSpec
+from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
 from service.text.encoding import Ids, encode_tokens
 from service.text.vocabulary import RESERVED, Vocabulary
 from training.cells import Tensor

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from service.artifact import DataSource, Endpoint, Metric, TensorSpec
+from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
 from service.errors import ArtifactError
 from service.text import lemmas
 from service.text.lemmas import EDITS, Inflected, LemmaDictionary

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from scipy.special import softmax
 
-from service.artifact import DataSource, Endpoint, Metric, TensorSpec
+from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
 from service.text.encoding import encode_tokens
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import PAD, UNK, Vocabulary

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from service.artifact import DataSource, Endpoint, Metric, TensorSpec
+from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.vocabulary import UNK, Vocabulary
 from training.cells import Tensor

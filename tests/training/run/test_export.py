@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from service import artifact
+from service.artifact import manifest as artifact
 from service.errors import ArtifactError
 from service.text.vocabulary import Vocabulary
 from tests.training.tiny import treebank

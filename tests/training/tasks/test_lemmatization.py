@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from service import artifact
+from service.artifact import manifest as artifact
 from service.errors import ArtifactError, ConfigurationError
 from service.text import lemmas
 from service.text.lemmas import EDITS, Inflected, LemmaDictionary

@@ -1,0 +1,277 @@
+"""A model version on disk: `model_store/<name>/<version>/`.
+
+```
+manifest.json        what the model is, what it takes and gives, how it was made, a checksum of every other file
+saved_model/         TensorFlow SavedModel, one signature per endpoint
+<vocabulary>.json    see service.text.vocabulary
+lemmas.json          of a lemmatizer, see service.text.lemmas
+goldens.jsonl        inputs with the outputs that training computed
+MODEL_CARD.md        for people
+manifest.sig         if it is signed: see service.signing
+```
+
+A version folder never changes once it is there. It is written beside its place and renamed into it.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from service.artifact.files import check_sum, list_files, read_file, reading, sha256_of
+from service.errors import ArtifactError
+from service.text.lemmas import LemmaDictionary
+from service.text.vocabulary import Vocabulary
+
+MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"
+SAVED_MODEL = "saved_model"
+GOLDENS = "goldens.jsonl"
+MODEL_CARD = "MODEL_CARD.md"
+PROBABILITIES = "probabilities"  # the output of a classifier: of each label, for the whole text
+DICTIONARY = "lemmas.json"
+MAX_BUCKET = 65_536  # tokens
+MAX_BUCKETS = 256
+MAX_MANIFEST_BYTES = 2**20  # 1 MiB: /models/{name} answers with it
+CANDIDATES = 5  # the most probable labels of a head that are given for each token, where they are asked for
+
+Task = Literal["tag", "classify", "generate", "lemmatize"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TensorSpec(_Record):
+    """A tensor: its type and axes. An axis is a name ("B" batch, "T" time) or a fixed size."""
+
+    dtype: Literal["int32", "float32"]
+    axes: tuple[str | int, ...]
+
+
+class Endpoint(_Record):
+    """A signature of the SavedModel: the named tensors that it takes and gives."""
+
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+
+
+class DataSource(_Record):
+    """A corpus that the model was trained or evaluated on."""
+
+    name: str
+    address: str
+    sha256: str
+    licence: str
+
+
+class Metric(_Record):
+    """A figure, and the split and corpus that it was taken on."""
+
+    name: str
+    value: float
+    unit: str
+    split: str
+
+
+class Manifest(_Record):
+    """Everything that the service and a reader need to know of a model version.
+
+    `lengths` counts the sequences of the train part by their length in tokens; `length_buckets` are the lengths that
+    they are best padded to. Both are empty for a model that generates.
+    """
+
+    name: str
+    version: str
+    task: Task
+    description: str
+    language: str
+    recipe: str
+    seed: int
+    command: str
+    created: datetime
+    licence: str
+    data: tuple[DataSource, ...]
+    metrics: tuple[Metric, ...]
+    endpoints: dict[str, Endpoint]
+    labels: dict[str, tuple[str, ...]]
+    vocabularies: dict[str, str]
+    tokenizer: str | None
+    lengths: dict[int, int]
+    length_buckets: tuple[int, ...]
+    frameworks: dict[str, str]
+    files: dict[str, str]
+
+    @property
+    def endpoint_name(self) -> str:
+        """The endpoint that does the whole task; the others, if there are any, are steps of it."""
+        return "step" if self.task == "generate" else self.task
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What the whole task takes and gives."""
+        return self.endpoints[self.endpoint_name]
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The outputs that are the probabilities of a label for each token  # [B, T, K]."""
+        outputs = self.endpoint.outputs.items()
+        return tuple(name for name, spec in outputs if name in self.labels and spec.axes[:2] == ("B", "T"))
+
+    @property
+    def candidate_outputs(self) -> dict[str, tuple[str, str]]:
+        """The outputs that a backend adds on request: head -> ids, probabilities of its best labels  # [B, T, N]."""
+        return {head: (f"{head}_top_ids", f"{head}_top_probabilities") for head in self.heads}
+
+    @model_validator(mode="after")
+    def _has_buckets(self) -> Self:
+        if list(self.length_buckets) != sorted({n for n in self.length_buckets if 0 < n <= MAX_BUCKET}):
+            raise ValueError(f"length_buckets must rise from 1 to at most {MAX_BUCKET}")
+        if len(self.length_buckets) > MAX_BUCKETS:
+            raise ValueError(f"there are {len(self.length_buckets)} length_buckets; allowed: {MAX_BUCKETS}")
+        if not self.length_buckets and self.task != "generate":
+            raise ValueError("length_buckets is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _has_plain_file_names(self) -> Self:
+        for name in self.files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or str(path) != name or "\0" in name:
+                raise ValueError(f"files are named by their path inside the folder, not {name[:100]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_endpoint(self) -> Self:
+        if self.endpoint_name not in self.endpoints:
+            raise ValueError(f"there is no endpoint {self.endpoint_name!r}, which the task {self.task!r} needs")
+        return self
+
+
+class Golden(_Record):
+    """One example without a batch axis: what was read, the tensors it became, the outputs that training computed."""
+
+    source: str | tuple[str, ...]
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads and checks the manifest of a version folder. Raises ArtifactError that names the file and the fault."""
+    with reading(MANIFEST):
+        return parse_manifest(read_file(folder, MANIFEST, MAX_MANIFEST_BYTES), folder)
+
+
+def parse_manifest(content: bytes, folder: Path) -> Manifest:
+    """Reads the contents of the manifest of a version folder, and checks them. Raises ArtifactError."""
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        first, *others = error.errors(include_url=False, include_input=False)
+        place = "/".join(map(str, first["loc"])) or "the whole"
+        further = f", and {len(others)} more errors" if others else ""
+        raise ArtifactError(f"{MANIFEST} cannot be read: {place}: {first['msg']}{further}") from None
+    if (manifest.name, manifest.version) != (folder.parent.name, folder.name):
+        where = f"{folder.parent.name}/{folder.name}"
+        raise ArtifactError(f"{MANIFEST} is of {manifest.name}/{manifest.version}, but lies in {where}")
+    return manifest
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Checks that the folder holds each listed file unaltered, and no other. Raises ArtifactError."""
+    with reading("the folder"):
+        present = list_files(folder).keys() - {MANIFEST, SIGNATURE}
+    if missing := manifest.files.keys() - present:
+        raise ArtifactError(f"{_names(missing)} missing")
+    if extra := present - manifest.files.keys():
+        raise ArtifactError(f"{_names(extra)} not listed in {MANIFEST}")
+    for name in manifest.files:
+        with reading(name):
+            check_sum(name, sha256_of(folder, name), manifest.files)
+
+
+def read_vocabularies(folder: Path, manifest: Manifest) -> dict[str, Vocabulary]:
+    """Reads the vocabularies that the manifest names, which must be among the files that it has checksums of."""
+    if strange := set(manifest.vocabularies.values()) - manifest.files.keys():
+        raise ArtifactError(f"{_names(strange)} not among the files of {MANIFEST}")
+    found = {}
+    for name, file in manifest.vocabularies.items():
+        with reading(file):
+            found[name] = Vocabulary.parse(_read_verified(folder, manifest, file))
+    return found
+
+
+def read_dictionary(folder: Path, manifest: Manifest) -> LemmaDictionary | None:
+    """Reads the dictionary of a lemmatizer, if it has one. Raises ArtifactError."""
+    if DICTIONARY not in manifest.files:
+        return None
+    with reading(DICTIONARY):
+        return LemmaDictionary.parse(_read_verified(folder, manifest, DICTIONARY))
+
+
+def read_goldens(folder: Path) -> list[Golden]:
+    """Reads the goldens of a version folder. Raises ArtifactError."""
+    with reading(GOLDENS):
+        lines = read_file(folder, GOLDENS).decode().splitlines()
+        goldens = [Golden.model_validate_json(line) for line in lines]
+    if not goldens:
+        raise ArtifactError(f"{GOLDENS} is empty")
+    return goldens
+
+
+def write_goldens(folder: Path, goldens: Iterable[Golden]) -> None:
+    """Writes goldens, one JSON object a line."""
+    lines = [golden.model_dump_json() + "\n" for golden in goldens]
+    (folder / GOLDENS).write_text("".join(lines), encoding="utf-8")
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Returns the SHA-256 of every file of a version folder but the manifest, by its path inside the folder."""
+    names = list_files(folder).keys() - {MANIFEST, SIGNATURE}
+    return {name: sha256_of(folder, name) for name in sorted(names)}
+
+
+@contextmanager
+def new_version(store: Path, name: str) -> Iterator[tuple[Path, str]]:
+    """Yields an empty folder to fill and the version it will have: one more than the highest there is.
+
+    The folder is renamed into its place at the end of the block; if the block raises, it is removed and the store is
+    as before.
+    """
+    parent = store / name
+    parent.mkdir(parents=True, exist_ok=True)
+    version = str(1 + max((int(p.name) for p in parent.iterdir() if p.name.isdecimal()), default=0))
+    scratch = parent / f".{version}.partial"
+    shutil.rmtree(scratch, ignore_errors=True)
+    folder = scratch / name / version  # as deep as its place, so that a loader can check it where it lies
+    folder.mkdir(parents=True)
+    try:
+        yield folder, version
+        folder.rename(parent / version)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes the manifest; the last file of a version folder to be written."""
+    content = json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False, indent=2)
+    (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
+
+
+def _read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
+    """Returns the contents of a file, whose checksum must be that of the manifest."""
+    content = read_file(folder, name)
+    check_sum(name, hashlib.sha256(content).hexdigest(), manifest.files)
+    return content
+
+
+def _names(names: Iterable[str], most: int = 5) -> str:
+    ordered = sorted(names)
+    shown = ", ".join(ordered[:most]) + (f" and {len(ordered) - most} more" if len(ordered) > most else "")
+    return shown + (" is" if len(ordered) == 1 else " are")

@@ -1,0 +1,25 @@
+"""A model version that was read: its manifest and what its task needs to encode and decode."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.artifact.manifest import Manifest
+from service.text.lemmas import LemmaDictionary
+from service.text.vocabulary import Vocabulary
+from service.types import ModelKey
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A model version whose files are what its manifest says."""
+
+    folder: Path
+    manifest: Manifest
+    vocabularies: Mapping[str, Vocabulary]
+    dictionary: LemmaDictionary | None = None  # of a lemmatizer
+
+    @property
+    def key(self) -> ModelKey:
+        """Its name and version."""
+        return ModelKey(self.manifest.name, self.manifest.version)

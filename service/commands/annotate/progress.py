@@ -1,0 +1,75 @@
+"""How far an annotation is: a bar on a terminal, a plain line now and then elsewhere. All of it goes to stderr."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from service.commands.annotate.source import Position, Source
+
+PLAIN_SECONDS = 10.0  # between two plain lines
+
+
+class Show:
+    """Shows one file's progress. A context manager."""
+
+    def __init__(self, console: Console, source: Source, start: Position) -> None:
+        self._console = console
+        self._source = source
+        self._start = self._now = start
+        self._began = self._said = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._line = self._bar.add_task(str(source), total=source.size, completed=start.bytes, rate="")
+
+    def __enter__(self) -> Self:
+        if self._start.lines:
+            self.say(f"{self._source}: goes on after line {self._start.lines}")
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def reached(self, now: Position) -> None:
+        """The annotations up to a position are written."""
+        self._now = now
+        self._bar.update(self._line, completed=now.bytes, rate=self._rate())
+        if not self._console.is_terminal and time.monotonic() - self._said > PLAIN_SECONDS:
+            self._said = time.monotonic()
+            self.say(f"{self._source}: {now.lines} lines{self._share()}, {self._rate()}{self._left()}")
+
+    def done(self, target: str) -> None:
+        """All is written."""
+        self.say(f"{self._source}: {self._now.lines} lines, {self._rate()}, in {target}")
+
+    def say(self, text: str) -> None:
+        """Prints a line."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _rate(self) -> str:
+        lines, seconds = self._now.lines - self._start.lines, time.monotonic() - self._began
+        return f"{lines / max(seconds, 1e-9):.0f} lines/s"
+
+    def _share(self) -> str:
+        return f", {100 * self._now.bytes / self._source.size:.0f} %" if self._source.size else ""
+
+    def _left(self) -> str:
+        done = self._now.bytes - self._start.bytes
+        if not self._source.size or not done:
+            return ""
+        seconds = (time.monotonic() - self._began) * (self._source.size - self._now.bytes) / done
+        minutes, rest = divmod(round(seconds), 60)
+        return f", {minutes}:{rest:02} left"

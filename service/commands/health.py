@@ -1,0 +1,52 @@
+"""Asks a running service, or an engine that runs by itself, whether it is ready: a health check that needs no curl."""
+
+import asyncio
+import http.client
+import json
+
+from service.settings import Settings
+from service.transport.remote import RemoteEngine
+from service.types import State
+
+PATIENCE_SECONDS = 5.0
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def report(status: str) -> int:
+    """Prints what was found; returns the exit status: 0 where it is ready, else 1."""
+    print(status)
+    return 0 if status == State.READY else 1
+
+
+def of_service(settings: Settings) -> str:
+    """Returns what /readyz says at the host and port of the settings, or why it says nothing."""
+    host = ANYWHERE.get(settings.host, settings.host)
+    connection = http.client.HTTPConnection(host, settings.port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request("GET", "/readyz")
+        return str(json.load(connection.getresponse())["status"])
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return f"no answer from {host}:{settings.port}: {error}"
+    finally:
+        connection.close()
+
+
+def of_engine(settings: Settings) -> str:
+    """Returns the state of the engine at the address of the settings, or that it does not answer.
+
+    Raises ConfigurationError where they have none.
+    """
+    settings.require_engine_address()
+    return asyncio.run(_state_of(settings.engine_address[0]))
+
+
+async def _state_of(address: str) -> str:
+    engine, told = RemoteEngine(address), asyncio.Event()
+    await engine.start(told.set)
+    try:
+        await asyncio.wait_for(told.wait(), PATIENCE_SECONDS)
+        return str(engine.state())
+    except TimeoutError:
+        return f"no answer from {address}"
+    finally:
+        await engine.close()

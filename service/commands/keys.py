@@ -1,0 +1,42 @@
+"""The command `tagwerk keys`: who may ask."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from service.errors import ConfigurationError
+from service.security.keys import add_key, read_keys, remove_key
+from service.settings import Settings
+
+
+def add_parser(commands: Any) -> None:
+    """Describes the command to argparse."""
+    parser = commands.add_parser("keys", help="list, add and remove the keys in TAGWERK_API_KEYS_FILE")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions.add_parser("list", help="list the keys (the default)")
+    add = actions.add_parser("add", help="add a key, and print it; it is kept nowhere else")
+    add.add_argument("id", help="a name for it, which is logged")
+    add.add_argument("--scopes", default="infer", help="infer, admin or both, comma-separated (default: infer)")
+    add.add_argument("--rate", type=float, help="requests a second that it may send in the long run")
+    add.add_argument("--concurrent", type=int, help="requests that it may have under way at the same time")
+    remove = actions.add_parser("remove", help="remove a key; it is of no use a second later")
+    remove.add_argument("id", help="its name")
+
+
+def run(parsed: argparse.Namespace, settings: Settings) -> int:
+    """Runs the command; returns its exit status. Raises ConfigurationError."""
+    if not settings.api_keys_file:
+        raise ConfigurationError("set TAGWERK_API_KEYS_FILE to the file of the keys")
+    path = Path(settings.api_keys_file)
+    if parsed.action == "add":
+        scopes = [scope.strip() for scope in parsed.scopes.split(",")]
+        print(add_key(path, parsed.id, scopes, parsed.rate, parsed.concurrent))
+    elif parsed.action == "remove":
+        remove_key(path, parsed.id)
+        print(f"{parsed.id} is removed")
+    else:
+        for key in read_keys(path):
+            rate = f", {key.requests_per_second:g} requests a second" if key.requests_per_second else ""
+            concurrent = f", {key.concurrent} at the same time" if key.concurrent else ""
+            print(f"{key.id}  {', '.join(sorted(key.scopes))}{rate}{concurrent}")
+    return 0

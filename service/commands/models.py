@@ -1,0 +1,127 @@
+"""The command `tagwerk models`: what is in the store, and which versions serve."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from service.artifact.manifest import SIGNATURE
+from service.artifact.signing import sign
+from service.errors import ModelNotFound
+from service.settings import Settings
+from service.store.registry import Registry
+from service.store.serving import Desk, resolve
+from service.store.serving_config import read_config, serving_path
+from service.types import ModelKey
+
+FOLLOWS = "a service that uses the store follows within TAGWERK_STORE_INTERVAL_SECONDS"
+MISSING = " once it is in the store"
+UNDECIDED = ", the first by name, as long as none is set: tagwerk models default MODEL"
+CHECKED = (
+    "Files were checked here; goldens run when an engine loads a version: GET /models says whether it is refused then."
+)
+
+
+def add_parser(commands: Any) -> None:
+    """Describes the command to argparse."""
+    parser = commands.add_parser("models", help="list the models in the store, check them, say which versions serve")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions.add_parser("list", help="list the versions, and check their files (the default)")
+    use = actions.add_parser("use", help="serve a version, whatever newer ones there are")
+    use.add_argument("model", help="tagger-en/2; tagger-en alone follows the newest again")
+    back = actions.add_parser("rollback", help="serve the version before the one that serves")
+    back.add_argument("model", help="tagger-en")
+    canary = actions.add_parser("canary", help="give a version a part of the requests")
+    canary.add_argument("model", type=versioned, help="tagger-en/3; it need not be there yet")
+    default = actions.add_parser("default", help="have a model answer the requests for its task that name none")
+    default.add_argument("model", help="tagger-en")
+    signed = actions.add_parser("sign", help="sign a version, for TAGWERK_MODEL_SIGNERS")
+    signed.add_argument("model", type=versioned, help="tagger-en/3")
+    signed.add_argument("key", type=Path, help="file with an Ed25519 private key (PEM)")
+    canary.add_argument("share", type=share, help="0.1 is a tenth; 0 ends it")
+
+
+def versioned(text: str) -> str:
+    """Reads a model's name and version."""
+    if not re.fullmatch(r"[^/]+/[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"name a version, as tagger-en/3, not {text!r}")
+    return text
+
+
+def share(text: str) -> float:
+    """Reads a share."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"a share is from 0 to 1, not {text}")
+    return value
+
+
+def run(parsed: argparse.Namespace, settings: Settings) -> int:
+    """Runs the command; returns its exit status. Raises ConfigurationError, ModelNotFound, NotPossible."""
+    if parsed.action in (None, "list"):
+        return list_models(settings)
+    if parsed.action == "sign":
+        return sign_version(parsed.model, parsed.key, settings)
+    return choose(parsed, Desk(settings))
+
+
+def choose(parsed: argparse.Namespace, desk: Desk) -> int:
+    """Writes what was chosen and says what follows from it. Raises ModelNotFound, NotPossible."""
+    name, _, version = parsed.model.partition("/")
+    if parsed.action == "default":
+        task, _ = desk.make_default(name)
+        print(f"{name} answers requests for {task} that name no model; {FOLLOWS}")
+        return 0
+    if parsed.action == "use":
+        choice = desk.use(name, version or None)
+    elif parsed.action == "rollback":
+        choice = desk.roll_back(name)
+    else:
+        choice = desk.canary(name, version, parsed.share)
+    serving = desk.serving(name)
+    print(f"{name}: {f'version {serving}' if serving else 'no version, since none is sound,'} serves; {FOLLOWS}")
+    if choice.canary is not None:
+        there = desk.has(name, choice.canary.version)
+        print(f"{choice.canary.share:.0%} of the requests go to {choice.canary.version}{'' if there else MISSING}")
+    if serving is not None:
+        print(CHECKED)
+    return 0
+
+
+def sign_version(model: str, key: Path, settings: Settings) -> int:
+    """Signs a version whose files are sound. Raises ModelNotFound, ConfigurationError."""
+    registry = Registry(settings.model_store)
+    wanted = ModelKey(*model.split("/"))
+    if reason := registry.fault(wanted):
+        raise ModelNotFound(f"{model} is not signed: {reason}")
+    sign(registry.folder(wanted), key)
+    print(f"{registry.folder(wanted) / SIGNATURE} is written")
+    return 0
+
+
+def list_models(settings: Settings) -> int:
+    """Prints the versions in the store and what serves; the status is 1 where one is broken."""
+    registry = Registry(settings.model_store, settings.model_signers)
+    config = read_config(serving_path(settings))
+    serving = resolve(registry, config, settings)
+    broken = {state.key: state.reason for state in serving.refused}
+    for key in (key for keys in registry.keys().values() for key in keys):
+        if reason := registry.fault(key):
+            broken[key] = reason
+            continue
+        manifest = registry.read(key).manifest
+        print(f"{key}  {manifest.task}: {manifest.description}{in_words(serving.shares.get(key))}")
+        for metric in manifest.metrics:
+            print(f"  {metric.split}  {metric.name} {metric.value:g} {metric.unit}")
+    for key, reason in broken.items():
+        print(f"{key}  refused: {reason}")
+    for task, name in sorted(serving.defaults.items()):
+        print(f"{name} is the default for {task}{'' if task in config.defaults else UNDECIDED}")
+    return 1 if broken else 0
+
+
+def in_words(share: float | None) -> str:
+    """Says what part of the requests a version has."""
+    if share is None:
+        return ""
+    return f" [{share:.0%} of the requests]" if share else " [for requests that name it]"

@@ -1,0 +1,65 @@
+"""POST /admin/models/{name}: which version serves. It is there where keys are asked for, and needs one for admin."""
+
+import asyncio
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from service.http import problem
+from service.http.context import context
+from service.http.negotiation import JSON
+from service.http.parsing import read
+from service.http.route import JsonRoute
+from service.http.schemas import Strict
+from service.settings import Settings
+from service.store.serving import Desk
+from service.store.serving_config import Choice
+
+router = APIRouter(prefix="/admin", route_class=JsonRoute, responses=problem.RESPONSES, tags=["Admin"])
+
+
+class Change(Strict):
+    """What is to serve, as `tagwerk models` says it."""
+
+    action: Literal["use", "rollback", "canary", "default"] = Field(
+        description="use a version or, where none is named, the newest; rollback to the one before; a canary; or "
+        "default, which has the model answer the requests for its task that name none.",
+        examples=["canary"],
+    )
+    version: str | None = Field(None, pattern=r"^[0-9]{1,18}$", description="The version.", examples=["3"])
+    share: float | None = Field(None, ge=0, le=1, description="Of a canary: its part of the requests.", examples=[0.1])
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Change":
+        canary = self.action == "canary"
+        if canary != (self.share is not None) or (canary and self.version is None):
+            raise PydanticCustomError("canary", "A canary, and nothing else, should have a version and a share")
+        if self.action in ("rollback", "default") and self.version is not None:
+            raise PydanticCustomError("rollback", "A rollback and a default should name no version")
+        return self
+
+
+CHANGE = {"requestBody": {"required": True, "content": {JSON: {"schema": Change.model_json_schema()}}}}
+
+
+@router.post("/models/{name}", status_code=202, summary="Say which version serves", openapi_extra=CHANGE)
+async def change(name: str, request: Request) -> Choice:
+    """Writes the choice; the engines follow at their next look into the store. /models shows when they have."""
+    body = await read(request, Change)
+    return await asyncio.to_thread(write, context(request).settings, name, body)
+
+
+def write(settings: Settings, name: str, body: Change) -> Choice:
+    """Writes a choice; returns what the model is to serve. It reads the store, and waits for other changes."""
+    desk = Desk(settings)
+    match body.action:
+        case "use":
+            return desk.use(name, body.version)
+        case "rollback":
+            return desk.roll_back(name)
+        case "default":
+            return desk.make_default(name)[1]
+        case "canary":
+            return desk.canary(name, body.version or "", body.share or 0.0)

@@ -1,0 +1,90 @@
+"""The web application: what it is made of, how it starts and stops."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
+
+from service.http import admin, infer, problem, status
+from service.http.context import Context
+from service.http.cors import cors_middleware
+from service.http.middleware import Checks, Envelope
+from service.http.page import routes as page
+from service.http.protocols import open_inference, openai
+from service.http.shortcut import Shortcut
+from service.types import State
+
+log = logging.getLogger("tagwerk.api")
+
+RETRY_SECONDS = 5.0  # until a version that the engine serves and that could not be read here is read again
+DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."
+
+
+def create_app(context: Context) -> ASGIApp:
+    """Builds the application. Its engine starts with it; until that is ready, /readyz says 503 and so do the tasks.
+
+    What surrounds every request lies around FastAPI's application, so that most requests need not go through that.
+    """
+    app: ASGIApp = create_routes(context)
+    app = Checks(Shortcut(app, infer.router.routes), context)
+    if context.settings.cors_origins:  # a preflight comes without a key, and a page has to be able to read a 401
+        app = cors_middleware(app, context.settings.cors_origins)
+    return Envelope(app, context)
+
+
+def create_routes(context: Context) -> FastAPI:
+    """Builds FastAPI's application: every route, their documentation, what starts and stops with them."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        starting = asyncio.create_task(start(context))
+        yield
+        await context.engine.close()
+        starting.cancel()
+
+    app = FastAPIOffline(
+        title="tagwerk",
+        version=version("tagwerk"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        static_url="/docs/assets",
+        swagger_ui_parameters={"validatorUrl": "none"},  # it would ask a server in the internet
+    )
+    problem.install(app)
+    app.include_router(infer.router)
+    app.include_router(status.router)
+    app.include_router(openai.router)
+    app.include_router(open_inference.router)
+    app.include_router(page.router)
+    if context.guard is not None:
+        app.include_router(admin.router)
+    return app
+
+
+async def start(context: Context) -> None:
+    """Starts the engine and offers its models. An engine that cannot start ends the process, with the reason."""
+    was = State.STARTING
+
+    async def on_change() -> None:
+        nonlocal was
+        await context.catalog.follow(context.engine.models())
+        context.note_readiness()
+        before, was = was, context.engine.state()
+        if was is State.READY and before is not State.READY:
+            log.info("ready: http://%s:%d, documentation at /docs", context.settings.host, context.settings.port)
+
+    try:
+        await context.engine.start(on_change)
+    except Exception as error:
+        context.failure = error
+        return
+    while True:
+        await asyncio.sleep(RETRY_SECONDS)
+        if context.catalog.unread:  # the store may have been away
+            await on_change()

@@ -1,0 +1,94 @@
+"""What every request handler has at hand."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from service.engine.protocol import Engine
+from service.errors import InvalidInput
+from service.http.body_budget import BodyBudget
+from service.http.load_shedding import LoadShedder
+from service.http.pacing import PacedRefusals
+from service.pipelines.catalog import Catalog
+from service.security.authenticator import Guard
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.telemetry.request_record import Ledger
+from service.telemetry.timing import Timing
+from service.text.tokenizer import Tokenizer
+from service.types import State
+
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+_TIMEOUT = TIMEOUT_HEADER.lower().encode()
+
+
+@dataclass(slots=True)
+class Context:
+    """The service: one an app."""
+
+    settings: Settings
+    metrics: Metrics
+    engine: Engine
+    catalog: Catalog
+    tokenizer: Tokenizer
+    guard: Guard | None = None  # lets in who has a key
+    draining: bool = False  # SIGTERM has come: not ready, and connections are closed after their answer
+    failure: Exception | None = None  # why the engine could not start
+    long_work: asyncio.Lock = field(default_factory=asyncio.Lock)  # held for a slice of it, so that each turn has one
+    shedder: LoadShedder = field(init=False)
+    refusals: PacedRefusals = field(init=False)
+    body_budget: BodyBudget = field(init=False)
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shedder = LoadShedder(self.settings, self.metrics, self.engine.state)
+        self.refusals = PacedRefusals()
+        self.body_budget = BodyBudget(self.settings.max_body_bytes)
+        self.ledger = Ledger(self.settings, self.metrics)
+
+    def ready(self) -> bool:
+        """Says whether requests are taken."""
+        a_model = any(model.state is State.READY for model in self.catalog.states)
+        return a_model and self.engine.state() is State.READY and not self.draining
+
+    def note_readiness(self) -> None:
+        """Tells the metrics whether requests are taken. For whoever changes that."""
+        self.metrics.ready_workers.set(self.ready())
+
+
+def context(request: Request) -> Context:
+    """Returns the service that a request came to. Not injected: that costs a twentieth of a short request."""
+    found: Context = request.scope["state"]["context"]
+    return found
+
+
+def timing_of(request: Request) -> Timing:
+    """Returns the timing that the middleware began."""
+    timing: Timing = request.scope["state"]["timing"]
+    return timing
+
+
+def headers_of(request: Request) -> dict[bytes, bytes]:
+    """Returns the headers by their names in lower case. Starlette's own search through all of them for each."""
+    headers: dict[bytes, bytes] = request.scope["state"]["headers"]
+    return headers
+
+
+def deadline(request: Request, settings: Settings) -> float:
+    """Returns the moment by which a request wants its answer. Raises InvalidInput for a header that is no number."""
+    return timing_of(request).started + timeout_seconds(request, settings)
+
+
+def timeout_seconds(request: Request, settings: Settings) -> float:
+    """Returns the time that a request has for its answer. Raises InvalidInput for a header that is no number."""
+    wish = headers_of(request).get(_TIMEOUT)
+    if wish is None:
+        return settings.request_timeout_seconds
+    if not (wish.isdigit() and int(wish[:12]) > 0 and len(wish) <= 9):
+        raise InvalidInput(
+            f"/headers/{TIMEOUT_HEADER}",
+            "not a time in milliseconds",
+            "a whole number from 1 to 999999999",
+        )
+    return min(settings.request_timeout_seconds, int(wish) / 1000)

@@ -1,0 +1,106 @@
+"""The lemmas of tagged words, where a lemmatizer has learnt the tags of the tagger."""
+
+from collections.abc import Sequence
+
+from service.http.call import Call
+from service.slices import SENTENCES_AT_ONCE, Sliced
+from service.tasks.lemmatization import OUTPUTS, Lemmatization
+from service.tasks.tagging import TOKENS_AT_ONCE, Tag, Tagging
+from service.text.lemmas import Inflected, symbols
+from service.text.tokenizer import Sentence
+from service.types import Ragged, Tensors, joined
+
+WORDS_AT_ONCE = 1024  # of a request that wait in the queue, so that a long text of new words does not fill it
+
+
+async def lemmas_of(
+    call: Call, tagger: Tagging, sentences: Sequence[Sentence], tags: Sequence[Sequence[Tag]]
+) -> list[list[str]] | None:
+    """Returns the lemmas of the tokens of sentences, or None where there is no lemmatizer for the tagger."""
+    task = call.here.catalog.lemmatizer(tagger)
+    if task is None:
+        return None
+    found, asked = await call.run(known(task, sentences, tags))
+    if not asked:
+        return found  # type: ignore[return-value]  # there are lemmas alone
+    return await call.run(filled(found, await ask(call, task, list(asked))))
+
+
+def known(
+    task: Lemmatization, sentences: Sequence[Sentence], tags: Sequence[Sequence[Tag]]
+) -> Sliced[tuple[list[list[str | Inflected]], dict[Inflected, None]]]:
+    """Returns the lemmas of tokens, or the words as they are to be asked for, and each of these words once."""
+    lemma_of = task.known
+    found: list[list[str | Inflected]] = []
+    asked: dict[Inflected, None] = {}
+    for sentence, row in zip(sentences, tags, strict=True):
+        lemmas: list[str | Inflected] = []
+        for start in range(0, len(row), TOKENS_AT_ONCE):
+            if start:
+                yield
+            some = slice(start, start + TOKENS_AT_ONCE)
+            lemmas += [lemma_of(token.text, tag) for token, tag in zip(sentence.tokens[some], row[some], strict=True)]
+        asked |= dict.fromkeys([lemma for lemma in lemmas if isinstance(lemma, Inflected)])
+        found.append(lemmas)
+        if not len(found) % SENTENCES_AT_ONCE:
+            yield
+    return found, asked
+
+
+def filled(found: list[list[str | Inflected]], answers: dict[Inflected, str]) -> Sliced[list[list[str]]]:
+    """Returns lemmas, those of the words that were asked for from the answers."""
+    rows: list[list[str]] = []
+    for row in found:
+        rows.append([answers[lemma] if isinstance(lemma, Inflected) else lemma for lemma in row])
+        if not len(rows) % SENTENCES_AT_ONCE:
+            yield
+    return rows
+
+
+async def ask(call: Call, task: Lemmatization, words: Sequence[Inflected]) -> dict[Inflected, str]:
+    """Returns the lemmas of words that are new, from the engine."""
+    answers: dict[Inflected, str] = {}
+    for start in range(0, len(words), WORDS_AT_ONCE):
+        some, sequences = await call.run(encoded(task, words[start : start + WORDS_AT_ONCE]))
+        if sequences is not None:
+            outputs = await call.infer(task.version, sequences, OUTPUTS)
+            await call.run(decode_into(answers, task, some, sequences, outputs))
+    return {word: answers.get(word, word.form) for word in words}
+
+
+def encoded(task: Lemmatization, words: Sequence[Inflected]) -> Sliced[tuple[list[Inflected], Ragged | None]]:
+    """Returns the words that are not too long to be asked for, and their inputs; None where there is no such word."""
+    some: list[Inflected] = []
+    parts: list[Ragged] = []
+    for start in range(0, len(words), TOKENS_AT_ONCE):
+        if start:
+            yield
+        short = [
+            word
+            for word in words[start : start + TOKENS_AT_ONCE]
+            if len(word.form) < task.longest and len(symbols(word)) <= task.longest
+        ]
+        if short:
+            some += short
+            parts.append(task.encode(short))
+    return some, joined(parts) if parts else None
+
+
+def decode_into(
+    answers: dict[Inflected, str],
+    task: Lemmatization,
+    words: Sequence[Inflected],
+    sequences: Ragged,
+    outputs: Tensors,
+) -> Sliced[None]:
+    """Adds the lemmas of words from the outputs for them. sequences: what was read of the words."""
+    lengths = sequences.lengths.tolist()
+    cell = 0
+    for start in range(0, len(words), TOKENS_AT_ONCE):
+        if start:
+            yield
+        some = slice(start, start + TOKENS_AT_ONCE)
+        end = cell + sum(lengths[some])
+        part = {"edit": outputs["edit"][some], "lemma_ids": outputs["lemma_ids"][cell:end]}
+        answers.update(zip(words[some], task.decode(words[some], lengths[some], part), strict=True))
+        cell = end

@@ -1,0 +1,217 @@
+"""Newline-delimited JSON in and out: each line is a body, and is answered by a line, in order.
+
+Lines are worked on side by side, within a window; while it is full, no more is read, and nothing is read faster than
+the answers are taken. So a stream of any length needs a fixed amount of memory.
+"""
+
+import asyncio
+import logging
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from service.errors import Overloaded, TagwerkError, TooLarge
+from service.http import problem
+from service.http.call import Call
+from service.http.compression import LEVEL, joined
+from service.http.connection.connection import Connection
+from service.http.context import context, timeout_seconds
+from service.http.encoding import to_json
+from service.http.line_input import LineInput
+from service.http.negotiation import takes_gzip
+from service.http.parsing import parse_in_turn
+from service.telemetry import request_ids
+from service.telemetry.timing import Timing
+
+MEDIA_TYPE = "application/x-ndjson"
+WINDOW_BYTES = 65_536  # of the lines under way, or one longer line
+SHORTEST_PAUSE_SECONDS = 0.01  # before a line is tried again that found the queue full
+LONGEST_PAUSE_SECONDS = 1.0  # before a look whether the client is still there
+LEAST_BYTES = 512  # what the shortest line counts, so that a window is 128 lines at most
+
+log = logging.getLogger("tagwerk.api")
+Work = Callable[[Call, Any], Awaitable[list[bytes]]]  # a call and its body to its answer in pieces
+
+
+class Window:
+    """Counts the bytes under way, for one who brings them and many who finish them."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._used = 0
+        self._room = asyncio.Event()
+        self._last_left = time.monotonic()
+
+    async def enter(self, size: int) -> None:
+        """Waits for room; what is larger than the window enters when it is empty."""
+        while self._used and self._used + size > self._size:
+            self._room.clear()
+            await self._room.wait()
+        self._used += size
+
+    def leave(self, size: int) -> None:
+        """Makes room."""
+        self._used -= size
+        self._room.set()
+        self._last_left = time.monotonic()
+
+    def idle_seconds(self) -> float:
+        """Returns how long it has been empty; 0 while it is not."""
+        return 0.0 if self._used else time.monotonic() - self._last_left
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A line that comes, and the size of the one that it answers."""
+
+    line: Awaitable[list[bytes]]
+    size: int
+
+
+class LinesResponse(Response):
+    """Reads lines and answers them at the same time."""
+
+    def __init__(self, request: Request, work: Work, schema: type[BaseModel]) -> None:
+        """`work` answers a body of the given schema. Raises InvalidInput for a timeout that is none."""
+        self._here = context(request)
+        self._timeout_seconds = timeout_seconds(request, self._here.settings)
+        self._request = request
+        self._work = work
+        self._schema = schema
+        self._window = Window(WINDOW_BYTES)
+        self._tasks: set[asyncio.Task[list[bytes]]] = set()
+        self._gone = False
+        self._broken = False  # the stream ended with an error
+        self._zip = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS) if takes_gzip(request) else None
+        request.scope["state"]["body"].limit = None  # a line has one instead
+        self._connection: Connection | None = request.scope["state"].get("connection")
+        if self._connection is not None:
+            self._connection.be_patient()
+        coding = {"Content-Encoding": "gzip"} if self._zip else {}
+        super().__init__(None, headers={"Vary": "Accept-Encoding"} | coding, media_type=MEDIA_TYPE)
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers until the lines end or the client goes.
+
+        A client that takes no answer for as long as a request may last is left: one that sends everything before it
+        reads anything would wait for the service, and the service for it.
+        """
+        started = False
+
+        async def send_piece(body: bytes, more: bool) -> None:
+            nonlocal started
+            if not started:
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                started = True
+            async with asyncio.timeout(self._here.settings.request_timeout_seconds):
+                await send({"type": "http.response.body", "body": body, "more_body": more})
+
+        under_way: asyncio.Queue[Answer | None] = asyncio.Queue()
+        reader = asyncio.create_task(self._read(under_way))
+        try:
+            while (answer := await under_way.get()) is not None:
+                if self._gone:
+                    break
+                *pieces, last = joined(await answer.line)
+                for piece in pieces:
+                    await send_piece(self._zip.compress(piece) if self._zip else piece, True)
+                    await asyncio.sleep(0)
+                await send_piece(self._zipped(last), True)
+                self._window.leave(answer.size)
+            await reader  # raises what ended it; where no line was read, that has a status of its own
+            await send_piece(self._zip.flush() if self._zip else b"", False)
+            if self._broken and self._connection is not None:
+                self._connection.transport.close()  # the rest of the body is not read
+        except ClientDisconnect:
+            self._here.metrics.cancelled.inc()
+        except TimeoutError:
+            log.warning("left a client that sends lines and takes no answers: %s", request_ids.current.get())
+        finally:
+            for task in (reader, *self._tasks):
+                task.cancel()
+
+    async def _read(self, under_way: "asyncio.Queue[Answer | None]") -> None:
+        """Starts the work on each line when there is room for it. None follows the last, however it ends."""
+        settings, lines = self._here.settings, 0
+        source = LineInput(
+            self._request.receive,
+            settings.max_body_bytes,
+            settings.receive_timeout_seconds,
+            self._window.idle_seconds,
+        )
+        try:
+            async for line in source.lines():
+                if lines:
+                    await self._wait_for_credit()
+                lines += 1
+                size = max(len(line), LEAST_BYTES)
+                await self._window.enter(size)
+                task = asyncio.create_task(self._answer(line))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                under_way.put_nowait(Answer(task, size))
+        except (TagwerkError, problem.Refused) as error:  # the stream itself is broken
+            if not lines:
+                raise
+            self._broken = True
+            document = error.document if isinstance(error, problem.Refused) else problem.document(error)
+            last = asyncio.get_running_loop().create_future()
+            last.set_result(encoded({"error": document}))
+            under_way.put_nowait(Answer(last, 0))
+        except ClientDisconnect:
+            self._gone = True
+            raise
+        finally:
+            under_way.put_nowait(None)
+
+    async def _wait_for_credit(self) -> None:
+        """Waits until the request's key has credit for one more line. Raises Unauthorized where it is not valid now."""
+        guard, key = self._here.guard, self._request.scope["state"].get("key")
+        while guard is not None and key is not None and (seconds := guard.take(key)):
+            await asyncio.sleep(min(seconds, LONGEST_PAUSE_SECONDS))
+            if self._connection is not None and self._connection.gone:
+                raise ClientDisconnect
+
+    async def _answer(self, line: bytes) -> list[bytes]:
+        """Returns the line that answers a line, in pieces."""
+        timing = Timing(time.monotonic())
+        try:
+            return [*await self._work_patiently(line, timing), b"\n"]
+        except TagwerkError as error:
+            return encoded({"error": problem.document(error, timing)})
+        except problem.Refused as refused:
+            return encoded({"error": refused.document})
+        except Exception:
+            log.exception("failed at a line: %s", request_ids.current.get())
+            return encoded({"error": problem.UNEXPECTED})
+
+    async def _work_patiently(self, line: bytes, timing: Timing) -> list[bytes]:
+        """Answers a line; a full queue makes it wait, and so the client. Raises what the work raises, and Refused."""
+        if len(line) > (most := self._here.settings.max_body_bytes):
+            raise TooLarge("", "a line too long", f"at most {most} bytes")
+        body = await parse_in_turn(line, self._schema, self._here)
+        call = Call(self._here, timing, timing.started + self._timeout_seconds)
+        while True:
+            try:
+                return await self._work(call, body)
+            except Overloaded as full:
+                if time.monotonic() + full.retry_after_seconds >= call.deadline:
+                    raise
+                await asyncio.sleep(max(full.retry_after_seconds, SHORTEST_PAUSE_SECONDS))
+
+    def _zipped(self, line: bytes) -> bytes:
+        return self._zip.compress(line) + self._zip.flush(zlib.Z_SYNC_FLUSH) if self._zip else line
+
+
+def encoded(content: dict[str, Any]) -> list[bytes]:
+    """Returns a line, in pieces."""
+    return [to_json(content), b"\n"]

@@ -1,0 +1,246 @@
+"""Errors to answers: RFC 9457 problem documents. One table says which status an error has."""
+
+import http
+import json
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from service import errors
+from service.http.context import timing_of
+from service.telemetry.timing import Timing
+
+MEDIA_TYPE = "application/problem+json"
+
+# class of error -> status, slug of its type, title. The first class that fits is taken.
+TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
+    (errors.TooLarge, 413, "too-large", "The request is over a limit"),
+    (errors.InvalidInput, 422, "invalid-input", "The request is not valid"),
+    (errors.ModelNotFound, 404, "model-not-found", "There is no such model"),
+    (errors.Unauthorized, 401, "unauthorized", "The request has no key that is known"),
+    (errors.Forbidden, 403, "forbidden", "The key is not for this"),
+    (errors.NotPossible, 409, "not-possible", "The service is not set up for this"),
+    (errors.RateLimited, 429, "rate-limited", "The key is over its limits"),
+    (errors.Overloaded, 429, "overloaded", "The service has more work than it takes"),
+    (errors.ClientGone, 499, "client-gone", "The client has gone"),
+    (errors.DeadlineExceeded, 504, "deadline-exceeded", "The answer was not there in time"),
+    (errors.EngineUnavailable, 503, "engine-unavailable", "The service is not ready"),
+    (errors.DeviceFailed, 500, "device-failed", "The device failed"),
+    (errors.TagwerkError, 500, "internal", "The service failed"),
+)
+# status -> slug, title of what goes wrong before anything of this project is asked
+HTTP = {
+    400: ("invalid-json", "The body is not valid JSON"),
+    404: ("not-found", "There is nothing at this path"),
+    405: ("method-not-allowed", "The method is not for this path"),
+    406: ("not-acceptable", "The answer has no form that the client accepts"),
+    408: ("request-timeout", "The request did not arrive in time"),
+    415: ("unsupported-media-type", "The body is in a form that is not read here"),
+    431: ("headers-too-large", "The headers are over the limit"),
+}
+NO_WEBSOCKET = ("no-websocket", "The service does not speak WebSocket")
+INVALID_HTTP = ("invalid-http", "The request is not valid HTTP")
+STAGES = {
+    "tokenize": "tokenizing",
+    "engine": "the queue and the device",
+    "queue": "waiting for the device",
+    "inference": "the device's work",
+}
+RETRY_AFTER = {"Retry-After": "1"}  # seconds, with every 503: how long the engine is away is not known
+
+PREFIX = "urn:tagwerk:problem:"
+
+
+class FieldProblem(BaseModel):
+    """A place in the request and what is wrong there."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) to the place.", examples=["/text/1"])
+    problem: str = Field(description="What is wrong.", examples=["got 7"])
+    allowed: str = Field(description="What would be right.", examples=["a valid string"])
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(description="Stable identifier of the kind of problem.", examples=[PREFIX + "invalid-input"])
+    title: str = Field(description="The kind in words.", examples=["The request is not valid"])
+    status: int = Field(description="The HTTP status.", examples=[422])
+    detail: str = Field(
+        description="What happened, and what would be right.",
+        examples=["/text/1: got 7; allowed: a valid string"],
+    )
+    errors: list[FieldProblem] = Field(
+        default=[],
+        description="What is wrong, place by place; at most the first 20 places.",
+        examples=[[{"pointer": "/text/1", "problem": "got 7", "allowed": "a valid string"}]],
+    )
+    error_count: int | None = Field(
+        default=None, description="How many places are wrong, those that `errors` leaves out included.", examples=[1]
+    )
+    error: Any = Field(
+        default=None,
+        description="Below /v1 and /v2 alone: the same as clients of these protocols read it.",
+        examples=[{"message": "...", "type": "invalid_request_error", "param": "prompt", "code": "invalid_input"}],
+    )
+    timing_ms: dict[str, float] | None = Field(
+        default=None,
+        description="Where the time went, in milliseconds by stage, when the deadline has passed.",
+        examples=[{"tokenize": 0.41, "engine": 99.7}],
+    )
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": title, "content": {MEDIA_TYPE: {}}}
+    for status, title in (
+        *((status, title) for status, (_, title) in HTTP.items() if status not in (404, 405)),
+        *((status, title) for _, status, _, title in TABLE if status not in (499, 500)),
+    )
+}
+
+
+class Refused(Exception):  # noqa: N818 (says what happened)
+    """A body that cannot be worked on, with its problem document."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        super().__init__(document["detail"])
+        self.document = document
+
+
+def make(status: int, slug: str, title: str, detail: str, **members: Any) -> dict[str, Any]:
+    """Returns a problem document, with further members where they hold something."""
+    content = {"type": PREFIX + slug, "title": title, "status": status, "detail": detail}
+    return content | {name: value for name, value in members.items() if value}
+
+
+UNEXPECTED = make(500, "internal", "The service failed", "an unexpected error, which the log describes")
+
+
+def document(error: errors.TagwerkError, timing: Timing | None = None) -> dict[str, Any]:
+    """Returns the problem document of one of the project's own errors; `timing` is that of its request."""
+    status, slug, title = next((s, g, t) for cls, s, g, t in TABLE if isinstance(error, cls))
+    detail = str(error)
+    if isinstance(error, errors.InvalidInput):
+        place = {"pointer": error.field, "problem": error.problem, "allowed": error.allowed}
+        return make(status, slug, title, detail, errors=[place], error_count=1)
+    if isinstance(error, errors.DeadlineExceeded) and timing is not None:
+        spent = {stage: round(seconds * 1000, 3) for stage, seconds in timing.stages.items()}
+        detail += "".join(f"; {STAGES[stage]} took {ms:g} ms" for stage, ms in spent.items())
+        return make(status, slug, title, detail, timing_ms=spent)
+    return make(status, slug, title, detail)
+
+
+def status_of(error: errors.TagwerkError) -> int:
+    """Returns the status of one of the project's own errors."""
+    return next(status for cls, status, _, _ in TABLE if isinstance(error, cls))
+
+
+def not_json(detail: str) -> dict[str, Any]:
+    """Returns the document for a body that is not JSON."""
+    return make(400, *HTTP[400], detail)
+
+
+def late(seconds: float) -> dict[str, Any]:
+    """Returns the document for what did not arrive in time."""
+    return make(408, *HTTP[408], f"it was not whole within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
+
+
+def invalid(detail: str, places: list[dict[str, str]], count: int) -> dict[str, Any]:
+    """Returns the document for a body that breaks its schema in `count` places, of which the first are given."""
+    return make(422, "invalid-input", "The request is not valid", detail, errors=places, error_count=count)
+
+
+def worded(path: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Returns a document, with a member `error` where the clients of a path's protocol look for one."""
+    if path.startswith("/v1/"):
+        place = content.get("errors", [{"pointer": ""}])[0]["pointer"]
+        param = place.strip("/").split("/")[0] or None
+        slug = content["type"].removeprefix(PREFIX).replace("-", "_")
+        kind = "server_error" if content["status"] >= 500 else "invalid_request_error"
+        return content | {"error": {"message": content["detail"], "type": kind, "param": param, "code": slug}}
+    return content | {"error": content["detail"]} if path.startswith("/v2") else content
+
+
+def respond(path: str, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """Returns a document as a response."""
+    # What a client sent may hold lone surrogates, which have no place in UTF-8.
+    return Response(json.dumps(worded(path, content)).encode(), content["status"], headers, MEDIA_TYPE)
+
+
+def unexpected(path: str) -> Response:
+    """Returns the response for an error that nobody thought of."""
+    return respond(path, UNEXPECTED)
+
+
+def refuse(path: str, error: errors.TagwerkError) -> Response:
+    """Returns the response for an error of those that are the project's own."""
+    return respond(path, document(error), headers_of(error))
+
+
+def too_large_head(path: str) -> Response:
+    """Returns the response for headers over the limit."""
+    return respond(path, make(431, *HTTP[431], "at most TAGWERK_MAX_HEADER_BYTES in all"), {"Connection": "close"})
+
+
+def no_websocket(path: str) -> Response:
+    """Returns the response for a request that wants to go on in the WebSocket protocol."""
+    return respond(path, make(400, *NO_WEBSOCKET, "send the request without `Upgrade: websocket`; /docs lists how"))
+
+
+def headers_of(error: errors.TagwerkError) -> dict[str, str]:
+    """Returns the headers that belong to an error."""
+    if isinstance(error, errors.Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.Overloaded | errors.RateLimited):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
+    if isinstance(error, errors.EngineUnavailable):
+        return RETRY_AFTER
+    return {}
+
+
+def install(app: FastAPI) -> None:
+    """Lets the app answer every error with a problem document; `Envelope` answers those that nobody thought of."""
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """Returns the problem document for one of the errors that are `EXPECTED`."""
+    handler = next(handler for kind, handler in _HANDLERS.items() if isinstance(error, kind))
+    return await handler(request, error)
+
+
+async def _own(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.TagwerkError)  # noqa: S101 (registered for it)
+    return respond(request.url.path, document(error, timing_of(request)), headers_of(error))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)  # noqa: S101 (registered for it)
+    return respond(request.url.path, error.document)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
+    status, path, headers = error.status_code, request.url.path, dict(error.headers or {})
+    phrase = http.HTTPStatus(status).phrase
+    slug, title = HTTP.get(status, (phrase.lower().replace(" ", "-"), phrase))
+    detail = str(error.detail)
+    if status == 404:
+        detail = f"there is nothing at {path}; /docs lists what there is"
+    if status == 405:
+        detail = f"{request.method} is not for {path}; allowed: {headers.get('Allow', '')}"
+    return respond(path, make(status, slug, title, detail), headers)
+
+
+_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    errors.TagwerkError: _own,
+    Refused: _refused,
+    HTTPException: _http,
+}
+EXPECTED = tuple(_HANDLERS)
+REFUSALS = (errors.Unauthorized, errors.Forbidden, errors.RateLimited)  # before anything is asked

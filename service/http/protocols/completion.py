@@ -1,0 +1,113 @@
+"""Answers in OpenAI's protocol, whole or as a stream."""
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from service.artifact.version import ModelVersion
+from service.errors import TagwerkError
+from service.http import events, problem, schemas
+from service.http.call import Call
+from service.http.encoding import join_list, to_json, write_list, write_object
+from service.http.generate import Finish, Generated, Next, stream
+from service.slices import Sliced
+from service.tasks.generation import START, Choice
+
+DONE = b"data: [DONE]\n\n"
+
+
+class Answer:
+    """An answer that is being put together: its id, its moment, what it cost."""
+
+    def __init__(
+        self, version: ModelVersion, prompts: Sequence[str], wish: schemas.GenerateRequest, *, echo: bool
+    ) -> None:
+        """With `echo` each prompt is put before its texts."""
+        self.tokens = 0
+        self._read = sum(len(prompt or START) for prompt in prompts)
+        self._echoes = [prompt if echo else "" for prompt in prompts for _ in range(wish.n)]
+        self._wish = wish
+        self._written = [0] * len(self._echoes)  # characters of each text
+        self._head = {
+            "id": f"cmpl-{uuid.uuid4().hex}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": version.manifest.name,
+            "system_fingerprint": str(version.key),
+        }
+
+    def write_choice(self, index: int, generated: Generated) -> Sliced[list[bytes]]:
+        """Returns a text that is complete in the shape of `Choice`, in pieces."""
+        text = generated.text
+        self.tokens += text.end.tokens
+        choice = {
+            "text": self._echoes[index] + text.text,
+            "index": index,
+            "finish_reason": _finish_reason(text.end.finish_reason),
+        }
+        if self._wish.logprobs is None:
+            return [to_json({**choice, "logprobs": None})]
+        lists: dict[str, list[bytes]] = {}
+        for name, values in _logprobs(text.choices, 0).items():
+            lists[name] = yield from write_list(values)
+        return write_object(choice, logprobs=write_object({}, **lists))
+
+    def write(self, choices: Sequence[list[bytes]]) -> list[bytes]:
+        """Returns the whole answer in pieces."""
+        return write_object({**self._head, "usage": self.usage()}, choices=join_list(choices))
+
+    def piece(self, index: int, text: str, finish_reason: str | None, choices: Sequence[Choice] = ()) -> dict[str, Any]:
+        """Returns a piece of a text as it is streamed; the first has the echo of the prompt before it."""
+        echo, self._echoes[index] = self._echoes[index], ""
+        probable = None
+        if self._wish.logprobs is not None and finish_reason is None:
+            probable = {name: list(values) for name, values in _logprobs(choices, self._written[index]).items()}
+        self._written[index] += len(text)
+        reason = None if finish_reason is None else _finish_reason(finish_reason)
+        choice = {"text": echo + text, "index": index, "logprobs": probable, "finish_reason": reason}
+        return {**self._head, "choices": [choice], "usage": None}
+
+    def usage(self) -> dict[str, int]:
+        """Returns what was read and generated."""
+        total = self._read + self.tokens
+        return {"prompt_tokens": self._read, "completion_tokens": self.tokens, "total_tokens": total}
+
+    async def pieces(self, call: Call, with_usage: bool) -> AsyncGenerator[bytes, None]:
+        """Yields the events of a stream. An error that comes after the first of them is an event, too."""
+        begun = False
+        try:
+            async with aclosing(stream(call, self._wish)) as texts:
+                async for event in texts:
+                    begun = True
+                    if event is None:
+                        yield events.HEARTBEAT
+                        continue
+                    match event:
+                        case Next(index, piece):
+                            yield events.event(self.piece(index, piece.text, None, piece.choices))
+                        case Finish(index, end, _):
+                            self.tokens += end.tokens
+                            yield events.event(self.piece(index, "", end.finish_reason))
+            if with_usage:
+                yield events.event({**self._head, "choices": [], "usage": self.usage()})
+            yield DONE
+        except TagwerkError as error:
+            if not begun:
+                raise
+            yield events.event(problem.worded("/v1/", problem.document(error, call.timing)))
+
+
+def _logprobs(choices: Sequence[Choice], start: int) -> dict[str, Iterable[Any]]:
+    """Returns the choices of characters from `start` on, in the shape of `Logprobs`."""
+    return {
+        "tokens": (choice.chosen.token for choice in choices),
+        "token_logprobs": (choice.chosen.logprob for choice in choices),
+        "top_logprobs": (dict((*choice.top, choice.chosen)) for choice in choices),
+        "text_offset": range(start, start + len(choices)),
+    }
+
+
+def _finish_reason(reason: str) -> str:
+    return "length" if reason == "shutdown" else reason  # the protocol has no such reason

@@ -1,0 +1,196 @@
+"""The Open Inference Protocol (V2) below /v2, for the clients that speak it, Triton's among them.
+
+https://github.com/kserve/open-inference-protocol
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import version as version_of
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from service.errors import EngineUnavailable, InvalidInput
+from service.http import problem
+from service.http.body import content_of
+from service.http.call import call_of
+from service.http.compression import response_of
+from service.http.context import context
+from service.http.disconnect import while_client_waits
+from service.http.negotiation import JSON
+from service.http.parsing import in_turn
+from service.http.problem import RETRY_AFTER
+from service.http.protocols import tensors
+from service.http.protocols.served import Parameters, Served, TensorMetadata, find
+from service.http.protocols.tensors import InferenceRequest, InferenceResponse, Tensor
+from service.http.validation import describe
+from service.types import State
+
+LONGEST_TIMEOUT = 999_999_999_000  # microseconds, as many as X-Request-Timeout-Ms takes
+router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+
+
+class ModelMetadata(BaseModel):
+    """What a model reads and gives."""
+
+    name: str = Field(description="Its name.", examples=["tagger-en"])
+    versions: list[str] = Field(description="The versions that are loaded.", examples=[["1"]])
+    platform: str = Field(description="What runs it.", examples=["tensorflow_savedmodel"])
+    inputs: list[TensorMetadata] = Field(description="What it reads.", examples=[[]])
+    outputs: list[TensorMetadata] = Field(description="What it gives.", examples=[[]])
+
+
+class ServerMetadata(BaseModel):
+    """What this server is."""
+
+    name: str = Field(description="Its name.", examples=["tagwerk"])
+    version: str = Field(description="Its version.", examples=["0.1.0"])
+    extensions: list[str] = Field(description="The extensions that it knows.", examples=[["binary_tensor_data"]])
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    live: bool = Field(description="Always true.", examples=[True])
+
+
+class Ready(BaseModel):
+    """Whether requests are taken."""
+
+    ready: bool = Field(description="Whether they are.", examples=[True])
+
+
+class ModelReady(Ready):
+    """Whether requests for a model are taken."""
+
+    name: str = Field(description="Name of the model.", examples=["tagger-en"])
+
+
+NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Ready, "description": "Not ready"}}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: problem.RESPONSES[404]}
+
+
+@router.get("", summary="The server")
+async def server() -> ServerMetadata:
+    """Describes the server."""
+    return ServerMetadata(name="tagwerk", version=version_of("tagwerk"), extensions=["binary_tensor_data"])
+
+
+@router.get("/health/live", summary="Is the process alive?")
+async def live() -> Live:
+    """Answers as long as the process can."""
+    return Live(live=True)
+
+
+@router.get("/health/ready", summary="Does it take requests?", response_model=Ready, responses=NOT_READY)
+async def ready(request: Request) -> Response:
+    """Says what /readyz says."""
+    here = context(request)
+    some = any(state.state is State.READY for state in here.catalog.states)
+    return _readiness(Ready(ready=some and here.engine.state() is State.READY and not here.draining))
+
+
+@router.get("/models/{name}", summary="A model", responses=NOT_FOUND)
+@router.get("/models/{name}/versions/{version}", summary="A version of a model", responses=NOT_FOUND)
+async def metadata(request: Request, name: str, version: str | None = None) -> ModelMetadata:
+    """Describes what a model reads and gives."""
+    here = context(request)
+    model = find(here, name, version)
+    known = here.catalog.states
+    versions = [s.key.version for s in known if s.key.name == model.version.key.name and s.state is State.READY]
+    inputs, outputs = list(model.inputs), list(model.outputs)
+    return ModelMetadata(name=name, versions=versions, platform="tensorflow_savedmodel", inputs=inputs, outputs=outputs)
+
+
+READINESS = NOT_FOUND | {503: {"model": ModelReady, "description": "Not ready"}}
+
+
+@router.get("/models/{name}/ready", summary="Is it ready?", response_model=ModelReady, responses=READINESS)
+@router.get(
+    "/models/{name}/versions/{version}/ready", summary="Is it ready?", response_model=ModelReady, responses=READINESS
+)
+async def model_ready(request: Request, name: str, version: str | None = None) -> Response:
+    """Says whether requests for a model are taken."""
+    try:
+        find(context(request), name, version)
+    except EngineUnavailable:
+        return _readiness(ModelReady(name=name, ready=False))
+    return _readiness(ModelReady(name=name, ready=True))
+
+
+def _readiness(content: Ready) -> Response:
+    status, headers = (200, None) if content.ready else (503, RETRY_AFTER)
+    return Response(content.model_dump_json(), status, headers, JSON)
+
+
+def _request_schema() -> dict[str, Any]:
+    """Returns the schema of a request in one piece: the body is read by hand, so FastAPI lists no parts of it."""
+    schema = InferenceRequest.model_json_schema()
+    parts = schema.pop("$defs")
+    for field, part in (("inputs", "RequestInput"), ("outputs", "RequestOutput")):
+        schema["properties"][field]["items"] = parts[part]
+    return schema
+
+
+INFER: dict[str, Any] = {
+    "response_model": InferenceResponse,
+    "responses": problem.RESPONSES,
+    "openapi_extra": {"requestBody": {"required": True, "content": {JSON: {"schema": _request_schema()}}}},
+}
+
+
+@router.post("/models/{name}/infer", summary="Run a model", **INFER)
+@router.post("/models/{name}/versions/{version}/infer", summary="Run a version of a model", **INFER)
+async def infer(request: Request, name: str, version: str | None = None) -> Response:
+    """Runs a model on tensors, in JSON or in the binary extension, which says itself what it is by its header."""
+    call = call_of(request)
+    model = find(call.here, name, version)
+    body, json_length = await content_of(request.receive), request.headers.get(tensors.HEADER)
+    wish, given = await in_turn(call.here, body, lambda: tensors.read(body, json_length, call.here.settings))
+    parameters = dict(wish.parameters)
+    all_binary = parameters.pop("binary_data_output", False) is True
+    call.deadline = min(call.deadline, call.timing.started + _timeout_seconds(parameters))
+    check_inputs(model, wish, given)
+    known = [output.name for output in model.outputs]
+    for number, output in enumerate(wish.outputs):
+        if output.name not in known:
+            raise InvalidInput(f"/outputs/{number}/name", f"got {output.name[:60]!r}", ", ".join(known))
+    with while_client_waits(request):
+        outputs = {output.name: output for output in await model.run(call, given, parameters)}
+        wanted = [outputs[output.name] for output in wish.outputs] or list(outputs.values())
+        asked = {output.name for output in wish.outputs if output.parameters.get("binary_data", all_binary) is True}
+        binary = frozenset(asked if wish.outputs else outputs if all_binary else ())
+        head = {"model_name": name, "model_version": model.version.manifest.version}
+        head |= {} if wish.id is None else {"id": wish.id}
+        content, header_length = await call.run(tensors.write(head, wanted, binary))
+    if header_length is None:
+        return response_of(content, {}, JSON)
+    return response_of(content, {tensors.HEADER: str(header_length)}, "application/octet-stream")
+
+
+def _timeout_seconds(parameters: Parameters) -> float:
+    timeout = parameters.pop("timeout", None)
+    if timeout is None:
+        return float("inf")
+    if type(timeout) is not int or not 0 < timeout <= LONGEST_TIMEOUT:
+        allowed = f"a whole number of microseconds, 1 to {LONGEST_TIMEOUT}"
+        raise InvalidInput("/parameters/timeout", f"got {describe(timeout)}", allowed)
+    return timeout / 1e6
+
+
+def check_inputs(model: Served, wish: InferenceRequest, given: Mapping[str, Tensor]) -> None:
+    """Raises InvalidInput where the inputs are not those that the model reads."""
+    expected = {tensor.name: tensor for tensor in model.inputs}
+    for number, tensor in enumerate(given.values()):
+        place = f"/inputs/{number}"
+        if tensor.name not in expected:
+            raise InvalidInput(f"{place}/name", f"got {tensor.name[:60]!r}", ", ".join(expected))
+        read, shape = expected[tensor.name], tensor.array.shape
+        if tensor.datatype != read.datatype and not {tensor.datatype, read.datatype} <= {"INT32", "INT64"}:
+            raise InvalidInput(f"{place}/datatype", f"got {tensor.datatype}", read.datatype)
+        fits = len(shape) == len(read.shape) and all(m in (-1, n) for n, m in zip(shape, read.shape, strict=True))
+        if not fits or 0 in shape:
+            raise InvalidInput(f"{place}/shape", f"got {list(shape)}", f"{read.shape}, where -1 is any length but 0")
+    if missing := [name for name in expected if name not in given]:
+        raise InvalidInput("/inputs", f"{missing[0]} is missing", ", ".join(expected))

@@ -1,0 +1,210 @@
+"""OpenAI's protocol for text completion: /v1/completions and /v1/models, for the clients that speak it.
+
+https://platform.openai.com/docs/api-reference/completions. What would need another kind of model is refused, not
+ignored.
+"""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from service.artifact.version import ModelVersion
+from service.errors import InvalidInput
+from service.http import events, problem, schemas
+from service.http.call import call_of
+from service.http.compression import respond
+from service.http.context import Context, context
+from service.http.disconnect import while_client_waits
+from service.http.generate import generate_texts
+from service.http.protocols.completion import Answer
+from service.http.route import JsonRoute
+from service.http.texts import Stop, at_most, check_count, check_strings, one_or_list
+from service.http.validation import Faults, shortened
+from service.tasks.generation import TextGeneration
+
+router = APIRouter(prefix="/v1", route_class=JsonRoute, responses=problem.RESPONSES, tags=["OpenAI"])
+
+
+def _prompts(value: object, info: ValidationInfo) -> Any:
+    """Reads the four forms of a prompt as a list of strings or of lists of token ids."""
+    items: Any = [value] if isinstance(value, str) or _are_ids(value) else value
+    kinds = set(map(type, items)) if isinstance(items, list) else set()
+    if kinds in ({str}, {list}):
+        check_count(items, info)
+    if kinds == {str}:
+        faults = Faults()
+        check_strings(items, faults)
+        faults.raise_any()
+        return items
+    if kinds == {list} and all(map(_are_ids, items)):
+        return items
+    raise PydanticCustomError(
+        "prompt_type", "Input should be a string, a list of strings, a list of token ids, or a list of such lists"
+    )
+
+
+def _are_ids(value: object) -> bool:
+    return isinstance(value, list) and set(map(type, value)) == {int}
+
+
+_IDS = {"type": "array", "items": {"type": "integer"}, "minItems": 1}
+_FORMS = [*one_or_list({"type": "string"}, minItems=1)["anyOf"], *one_or_list(_IDS, minItems=1)["anyOf"]]
+Prompts = Annotated[list[str | list[int]], PlainValidator(_prompts), WithJsonSchema({"anyOf": _FORMS})]
+
+
+class StreamOptions(BaseModel):
+    """What a stream holds beside its pieces."""
+
+    include_usage: bool = Field(False, description="Send a last piece with the usage.", examples=[True])
+    include_obfuscation: bool = Field(False, description="Accepted, and without effect.", examples=[False])
+
+
+class CompletionRequest(schemas.Request):
+    """OpenAI's request for a completion."""
+
+    model: str = Field(description="Name of the model, one of those of /v1/models.", examples=["lm-shakespeare"])
+    prompt: Prompts = Field(
+        description="The text to continue, as a string or as token ids, or a list of such.", examples=["ROMEO:"]
+    )
+    max_tokens: int | None = Field(16, ge=1, description="Most tokens (characters) to generate.", examples=[40])
+    temperature: float | None = Field(1.0, ge=0, le=10, description="As in /generate.", examples=[0.7])
+    top_p: float | None = Field(1.0, gt=0, le=1, description="As in /generate.", examples=[0.95])
+    top_k: int | None = Field(0, ge=0, le=1_000_000, description="As in /generate; not OpenAI's.", examples=[0])
+    n: int | None = Field(1, ge=1, le=128, description="Texts for each prompt.", examples=[1])
+    stop: Stop | None = Field(None, description="Strings before which the text ends.", examples=["\n\n"])
+    seed: int | None = Field(None, ge=0, le=2**53 - 1, description="The same seed gives the same text.", examples=[7])
+    echo: bool | None = Field(False, description="Put the prompt before the text.", examples=[False])
+    stream: bool | None = Field(False, description="Send the text as it comes.", examples=[False])
+    stream_options: StreamOptions | None = Field(None, description="For streams.", examples=[None])
+    user: str | None = Field(None, max_length=1000, description="Accepted, and without effect.", examples=[None])
+    best_of: int | None = Field(None, ge=1, le=1, description="Only 1.", examples=[1])
+    frequency_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
+    presence_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
+    logit_bias: Annotated[dict[str, float] | None, at_most(0)] = Field(
+        None, max_length=0, description="Only an empty one.", examples=[None]
+    )
+    logprobs: int | None = Field(
+        None, ge=0, le=5, description="Most probable tokens to give for each token; not with echo.", examples=[None]
+    )
+    suffix: str | None = Field(None, max_length=0, description="Only an empty one.", examples=[None])
+
+
+class Logprobs(BaseModel):
+    """How probable the tokens of a text were, by the model's own distribution, before temperature and the like."""
+
+    tokens: list[str] = Field(description="The tokens (characters).", examples=[["W", "h"]])
+    token_logprobs: list[float] = Field(description="Their log probabilities, in nats.", examples=[[-0.69, -0.1]])
+    top_logprobs: list[dict[str, float]] = Field(
+        description="The most probable tokens in the place of each, and the token itself.",
+        examples=[[{"W": -0.69, "T": -1.2}, {"h": -0.1, "i": -2.9}]],
+    )
+    text_offset: list[int] = Field(description="Where each begins in the text, in code points.", examples=[[0, 1]])
+
+
+class Choice(BaseModel):
+    """A text."""
+
+    text: str = Field(description="The text, or the next piece of it.", examples=["\nWhat, shall I speak?"])
+    index: int = Field(description="Number of the text: prompt by prompt, from 0.", examples=[0])
+    logprobs: Logprobs | None = Field(description="Where they are asked for.", examples=[None])
+    finish_reason: Literal["stop", "length"] | None = Field(
+        description="Why the text ended; null while it goes on.", examples=["length"]
+    )
+
+
+class Usage(BaseModel):
+    """What was read and generated, in tokens (characters)."""
+
+    prompt_tokens: int = Field(description="Tokens of the prompts.", examples=[6])
+    completion_tokens: int = Field(description="Tokens generated.", examples=[21])
+    total_tokens: int = Field(description="Both together.", examples=[27])
+
+
+class Completion(BaseModel):
+    """OpenAI's answer, or a piece of it."""
+
+    id: str = Field(description="Id of the answer.", examples=["cmpl-6f1c"])
+    object: Literal["text_completion"] = Field(description="What this is.", examples=["text_completion"])
+    created: int = Field(description="When, in seconds since 1970.", examples=[1767225600])
+    model: str = Field(description="Name of the model.", examples=["lm-shakespeare"])
+    system_fingerprint: str = Field(description="Its name and version.", examples=["lm-shakespeare/1"])
+    choices: list[Choice] = Field(description="The texts, prompt by prompt.", examples=[[]])
+    usage: Usage | None = Field(description="What was read and generated.", examples=[None])
+
+
+class Model(BaseModel):
+    """A model that completes texts."""
+
+    id: str = Field(description="Its name.", examples=["lm-shakespeare"])
+    object: Literal["model"] = Field(description="What this is.", examples=["model"])
+    created: int = Field(description="When it was made, in seconds since 1970.", examples=[1767225600])
+    owned_by: str = Field(description="Who serves it.", examples=["tagwerk"])
+
+
+class Models(BaseModel):
+    """The models that complete texts."""
+
+    object: Literal["list"] = Field(description="What this is.", examples=["list"])
+    data: list[Model] = Field(description="The models, by name.", examples=[[]])
+
+
+@router.get("/models", summary="The models that complete texts")
+async def models(request: Request) -> Models:
+    """Lists the models that /v1/completions takes."""
+    return Models(object="list", data=[_model(task.version) for task in _completing(context(request))])
+
+
+@router.get("/models/{name}", summary="One of them")
+async def model(name: str, request: Request) -> Model:
+    """Describes a model."""
+    return _model(context(request).catalog.find(TextGeneration, name).version)
+
+
+@router.post("/completions", response_model=Completion, summary="Complete texts")
+async def completions(body: CompletionRequest, request: Request) -> Response:
+    """Continues prompts as /generate does, in OpenAI's words."""
+    call = call_of(request)
+    task = call.here.catalog.find(TextGeneration, body.model)
+    prompts = [_text(task, prompt) for prompt in body.prompt]
+    if body.echo and body.logprobs is not None:
+        raise InvalidInput("/logprobs", f"got {body.logprobs} with echo", "null, or no echo: a prompt has no logprobs")
+    wish = _translated(body, task, prompts)
+    answer = Answer(task.version, prompts, wish, echo=bool(body.echo))
+    if body.stream:
+        usage = body.stream_options is not None and body.stream_options.include_usage
+        return await events.streamed(request, answer.pieces(call, usage))
+    with while_client_waits(request):
+        _, choices = await generate_texts(call, wish, answer.write_choice)
+    return await respond(request, answer.write(choices))
+
+
+def _translated(body: CompletionRequest, task: TextGeneration, prompts: list[str]) -> schemas.GenerateRequest:
+    """Returns the request in the service's own words; null is the default."""
+    same = ("max_tokens", "temperature", "top_p", "top_k", "n", "stop", "seed", "logprobs")
+    wishes = {name: value for name in same if (value := getattr(body, name)) is not None}
+    return schemas.GenerateRequest(model=str(task.version.key), prompt=[*prompts], **({"max_tokens": 16} | wishes))
+
+
+def _text(task: TextGeneration, prompt: str | list[int]) -> str:
+    """Returns a prompt as text. Raises InvalidInput for an id that is no token's."""
+    if isinstance(prompt, str):
+        return prompt
+    entries, last = task.characters.entries, len(task.characters) - 1
+    first = last + 1 - len(entries)
+    if min(prompt) < first or max(prompt) > last:
+        wrong = next(id for id in prompt if not first <= id <= last)
+        raise InvalidInput("/prompt", f"token id {shortened(str(wrong))}", f"{first} to {last}")
+    return "".join([entries[id - first] for id in prompt])
+
+
+def _completing(here: Context) -> list[TextGeneration]:
+    names = dict.fromkeys(task.version.key.name for task in here.catalog.all(TextGeneration))
+    return [here.catalog.find(TextGeneration, name) for name in names]
+
+
+def _model(version: ModelVersion) -> Model:
+    created = int(version.manifest.created.timestamp())
+    return Model(id=version.manifest.name, object="model", created=created, owned_by="tagwerk")

@@ -1,0 +1,223 @@
+"""The models as the Open Inference Protocol sees them: tensors in, tensors out.
+
+Under its name each model reads texts. Taggers and classifiers are there under their name and `.ids`, too, where they
+read token ids as their manifest has them.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
+
+from service.artifact.manifest import PROBABILITIES
+from service.artifact.version import ModelVersion
+from service.errors import EngineUnavailable, InvalidInput, ModelNotFound, TooLarge
+from service.http import schemas
+from service.http.call import Call
+from service.http.classify import judge
+from service.http.context import Context
+from service.http.generate import Generated, generate_texts
+from service.http.protocols.tensors import Tensor
+from service.http.tag import TaggedText, tag, write_result
+from service.http.validation import not_valid
+from service.slices import Sliced
+from service.store.loading import AnyTask
+from service.tasks.generation import TextGeneration
+from service.tasks.sentiment import Sentiment
+from service.tasks.tagging import Tagging
+from service.types import Array, Ragged, State
+
+IDS = ".ids"
+DATATYPES = {"int32": "INT32", "float32": "FP32"}
+VOCABULARIES = {"word_ids": "words", "char_ids": "characters"}  # of the inputs
+Parameters = dict[str, Any]
+
+
+class TensorMetadata(BaseModel):
+    """A tensor that a model reads or gives."""
+
+    name: str = Field(description="Its name.", examples=["text"])
+    datatype: str = Field(description="BYTES, INT32, INT64 or FP32.", examples=["BYTES"])
+    shape: list[int] = Field(description="Its shape, the batch first; -1 is any length.", examples=[[-1]])
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a model reads and gives, and what computes one from the other."""
+
+    version: ModelVersion
+    inputs: Sequence[TensorMetadata]
+    outputs: Sequence[TensorMetadata]
+    run: Callable[[Call, Mapping[str, Tensor], Parameters], Awaitable[list[Tensor]]]
+
+
+def find(here: Context, name: str, version: str | None) -> Served:
+    """Returns a model by its name, in the version that serves unless another is named.
+
+    Raises ModelNotFound, or EngineUnavailable where it may still come.
+    """
+    catalog, base = here.catalog, name.removesuffix(IDS)
+    wished = base if version is None else f"{base}/{version}"
+    tasks: list[AnyTask] = [*catalog.all(Tagging), *catalog.all(Sentiment), *catalog.all(TextGeneration)]
+    kinds = {type(task) for task in tasks if task.version.key.name == base}
+    if Tagging in kinds:
+        tagging = catalog.find(Tagging, wished)
+        return tagger(tagging) if name == base else reader_of_ids(tagging)
+    if Sentiment in kinds:
+        sentiment = catalog.find(Sentiment, wished)
+        return classifier(sentiment) if name == base else reader_of_ids(sentiment)
+    if TextGeneration in kinds and name == base:
+        return generator(catalog.find(TextGeneration, wished))
+    if not catalog.states or any(state.state is State.STARTING for state in catalog.states):
+        raise EngineUnavailable("the models are still being loaded")
+    kept = ((task.version.key.name, "" if isinstance(task, TextGeneration) else IDS) for task in tasks)
+    names = dict.fromkeys(name + ids for name, suffix in kept for ids in dict.fromkeys(("", suffix)))
+    raise ModelNotFound(f"no model {name[:100]!r} is loaded; there is: {', '.join(names) or 'none'}")
+
+
+def described(name: str, datatype: str, *shape: int) -> TensorMetadata:
+    """Describes a tensor."""
+    return TensorMetadata(name=name, datatype=datatype, shape=list(shape))
+
+
+TEXT = described("text", "BYTES", -1)
+
+
+def tagger(task: Tagging) -> Served:
+    """Texts to their tagged sentences, each the JSON of a result of /tag."""
+
+    async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
+        refuse(parameters)
+        body = schemas.TagRequest(model=str(task.version.key), text=given["text"].array.tolist())
+        _, texts = await tag(call, body)
+        return [strings("sentences", await call.run(written(texts, body)))]
+
+    def written(texts: Sequence[TaggedText], body: schemas.TagRequest) -> Sliced[list[str]]:
+        results: list[str] = []
+        for text in texts:
+            pieces = yield from write_result(text, body)
+            results.append(b"".join(pieces).decode())
+        return results
+
+    return Served(task.version, [TEXT], [described("sentences", "BYTES", -1)], run)
+
+
+def classifier(task: Sentiment) -> Served:
+    """Texts to their labels and the probabilities of all labels, in the order of the manifest."""
+    ((_, labels),) = task.version.manifest.labels.items()
+
+    async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
+        refuse(parameters)
+        body = schemas.ClassifyRequest(model=str(task.version.key), text=given["text"].array.tolist())
+        _, results = await judge(call, body)
+        probabilities = np.array(
+            [[result.judgement.scores[label] for label in labels] for result in results], np.float32
+        )
+        found = strings("label", [result.judgement.label for result in results])
+        return [found, Tensor("probabilities", "FP32", probabilities)]
+
+    outputs = [described("label", "BYTES", -1), described("probabilities", "FP32", -1, len(labels))]
+    return Served(task.version, [TEXT], outputs, run)
+
+
+def generator(task: TextGeneration) -> Served:
+    """Prompts to their continuations; the parameters are the fields of /generate."""
+
+    async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
+        wish = {"model": str(task.version.key), "prompt": given["text"].array.tolist()}
+        if mine := parameters.keys() & {*wish, "stream", "logprobs"}:
+            raise InvalidInput(f"/parameters/{min(mine)}", "not for this protocol", "the other fields of /generate")
+        try:
+            body = schemas.GenerateRequest.model_validate(parameters | wish)
+        except ValidationError as error:
+            raise not_valid(error, {"parameters": parameters}, within=("parameters",)) from None
+        _, results = await generate_texts(call, body, as_it_is)
+        return [
+            strings("text", [result.text.text for result in results]),
+            strings("finish_reason", [result.text.end.finish_reason for result in results]),
+            Tensor("tokens", "INT32", np.array([result.text.end.tokens for result in results], np.int32)),
+            Tensor("seed", "INT64", np.array([result.seed for result in results], np.int64)),
+        ]
+
+    def as_it_is(index: int, generated: Generated) -> Sliced[Generated]:
+        yield
+        return generated
+
+    facts = [described("tokens", "INT32", -1), described("seed", "INT64", -1)]
+    return Served(task.version, [TEXT], [TEXT, described("finish_reason", "BYTES", -1), *facts], run)
+
+
+def reader_of_ids(task: Tagging | Sentiment) -> Served:
+    """Token ids and lengths, right-padded, to what the model gives for them.
+
+    A head with a label for each token gives the id of the best label and its probability  # [B, T].
+    """
+    version, endpoint = task.version, task.version.manifest.endpoint
+    inputs = [described(n, DATATYPES[spec.dtype], *_shape(spec.axes)) for n, spec in endpoint.inputs.items()]
+    outputs = []
+    for name in version.manifest.heads:
+        outputs += [described(f"{name}_id", "INT32", -1, -1), described(f"{name}_probability", "FP32", -1, -1)]
+    if spec := endpoint.outputs.get(PROBABILITIES):
+        outputs.append(described(PROBABILITIES, DATATYPES[spec.dtype], *_shape(spec.axes)))
+
+    async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
+        refuse(parameters)
+        arrays = {name: tensor.array for name, tensor in given.items()}
+        lengths = arrays.pop("lengths")  # [B]
+        settings = call.here.settings
+        check_ids(version, arrays, lengths, task.longest)
+        if len(lengths) > settings.max_items:
+            raise TooLarge("/inputs", f"{len(lengths)} rows", f"at most {settings.max_items}")
+        width = next(iter(arrays.values())).shape[1]
+        real = np.arange(width) < lengths[:, None]  # [B, T]
+        values = {name: array[real].astype(np.int32) for name, array in arrays.items()}
+        found = await call.infer(version, Ragged(lengths.astype(np.int32), values))
+        return [Tensor(one.name, one.datatype, _padded(found[one.name], one.shape, real)) for one in outputs]
+
+    return Served(version, inputs, outputs, run)
+
+
+def check_ids(version: ModelVersion, arrays: Mapping[str, Array], lengths: Array, longest: int) -> None:
+    """Raises InvalidInput for shapes that do not belong together, and for ids that are no token's."""
+    shapes = {array.shape[:2] for array in arrays.values()}  # (B, T)
+    if len(shapes) > 1 or {rows for rows, _ in shapes} != {len(lengths)}:
+        raise InvalidInput("/inputs", f"the shapes begin with {sorted(shapes)}", "one batch and one length for all")
+    ((_, width),) = shapes
+    most = min(width, longest)
+    if lengths.min() < 1 or lengths.max() > most:
+        raise InvalidInput("/inputs", f"lengths from {lengths.min()} to {lengths.max()}", f"lengths from 1 to {most}")
+    for name, array in arrays.items():
+        size = len(version.vocabularies[VOCABULARIES[name]])
+        if array.min() < 0 or array.max() >= size:
+            raise InvalidInput("/inputs", f"{name} from {array.min()} to {array.max()}", f"ids from 0 to {size - 1}")
+
+
+def refuse(parameters: Parameters) -> None:
+    """Raises InvalidInput where there is a parameter: nothing is ignored in silence."""
+    for name in parameters:
+        raise InvalidInput(f"/parameters/{name[:60]}", "unknown parameter", "binary_data_output, timeout")
+
+
+def strings(name: str, values: Sequence[str]) -> Tensor:
+    """Returns a tensor of strings  # [B]."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return Tensor(name, "BYTES", array)
+
+
+def _shape(axes: Sequence[str | int]) -> list[int]:
+    return [axis if isinstance(axis, int) else -1 for axis in axes]
+
+
+def _padded(values: Array, shape: Sequence[int], real: Array) -> Array:
+    """Returns an output for each row [B, ...] as it is, and one for each token padded with zeros  # [B, T].
+
+    real: the cells that are no padding  # [B, T] bool.
+    """
+    if list(shape) != [-1, -1]:
+        return values
+    padded = np.zeros(real.shape, values.dtype)
+    padded[real] = values
+    return padded

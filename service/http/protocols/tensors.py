@@ -1,0 +1,267 @@
+"""Tensors as the Open Inference Protocol writes them: in JSON, or as bytes behind it (the binary data extension).
+
+https://github.com/kserve/open-inference-protocol, and the extension of Triton's, which its clients use by default: the
+header `Inference-Header-Content-Length` says where the JSON ends, `binary_data_size` how many bytes are a tensor's.
+"""
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
+
+from service.errors import InvalidInput, TooLarge
+from service.http.encoding import join_list, to_json, write_object
+from service.http.parsing import parse_json
+from service.http.schemas import Strict
+from service.http.texts import at_most
+from service.http.validation import describe, not_valid, shortened
+from service.settings import Settings
+from service.slices import Sliced
+from service.types import Array
+
+HEADER = "Inference-Header-Content-Length"
+DTYPES: dict[str, np.dtype[Any]] = {
+    "BYTES": np.dtype(object),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP32": np.dtype("<f4"),
+}
+KINDS: dict[str, set[type]] = {"BYTES": {str}, "INT32": {int}, "INT64": {int}, "FP32": {int, float}}
+MOST_AXES = 3
+NUMBERS_AT_ONCE = 4096  # that are written in a slice
+CHARACTERS_AT_ONCE = 65_536  # of a string
+LONGEST_AXIS = 2**29  # so that NumPy can count the bytes of an array, one with an axis of 0, too
+MOST_TENSORS = 64  # in a request, and outputs that it names, and parameters that they have
+LENGTH_DIGITS = 12
+Parameters = Annotated[dict[str, Any], at_most(MOST_TENSORS)]
+
+
+class RequestInput(Strict):
+    """A tensor that a model is to read."""
+
+    name: str = Field(description="Name of the input.", examples=["text"])
+    shape: Annotated[list[int], at_most(MOST_AXES)] = Field(
+        min_length=1, max_length=MOST_AXES, description="Its shape, the batch first.", examples=[[1]]
+    )
+    datatype: str = Field(description="BYTES, INT32, INT64 or FP32.", examples=["BYTES"])
+    parameters: Parameters = Field(
+        {}, description="binary_data_size, in bytes, where it follows the JSON.", examples=[{}]
+    )
+    data: list[Any] | None = Field(None, description="Its elements, flat or nested.", examples=[["She didn't see it."]])
+
+
+class RequestOutput(Strict):
+    """An output that is wanted."""
+
+    name: str = Field(description="Name of the output.", examples=["sentences"])
+    parameters: Parameters = Field({}, description="binary_data: as bytes behind the JSON.", examples=[{}])
+
+
+class InferenceRequest(Strict):
+    """The Open Inference Protocol's request."""
+
+    id: str | None = Field(None, max_length=1000, description="Comes back with the answer.", examples=["42"])
+    parameters: Parameters = Field(
+        {},
+        description="binary_data_output: all outputs as bytes; timeout in microseconds; for texts that are generated,"
+        " the fields of /generate.",
+        examples=[{}],
+    )
+    inputs: Annotated[list[RequestInput], at_most(MOST_TENSORS)] = Field(
+        min_length=1,
+        description="The tensors to read; those that the model's metadata lists.",
+        examples=[[{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["She didn't see it."]}]],
+    )
+    outputs: Annotated[list[RequestOutput], at_most(MOST_TENSORS)] = Field(
+        [], description="The outputs that are wanted; by default all.", examples=[[]]
+    )
+
+
+class ResponseOutput(BaseModel):
+    """A tensor that a model gives."""
+
+    name: str = Field(description="Name of the output.", examples=["label"])
+    shape: list[int] = Field(description="Its shape, the batch first.", examples=[[1]])
+    datatype: str = Field(description="BYTES, INT32, INT64 or FP32.", examples=["BYTES"])
+    parameters: dict[str, Any] = Field({}, description="binary_data_size, where it follows the JSON.", examples=[{}])
+    data: list[Any] | None = Field(None, description="Its elements, flat.", examples=[["positive"]])
+
+
+class InferenceResponse(BaseModel):
+    """The Open Inference Protocol's answer."""
+
+    model_name: str = Field(description="Name of the model.", examples=["sentiment-en"])
+    model_version: str = Field(description="Its version.", examples=["1"])
+    id: str | None = Field(None, description="That of the request.", examples=["42"])
+    outputs: list[ResponseOutput] = Field(
+        description="The tensors.",
+        examples=[[{"name": "label", "shape": [1], "datatype": "BYTES", "data": ["positive"]}]],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named array. Strings are an array of objects: str when it comes, str when it goes."""
+
+    name: str
+    datatype: str
+    array: Array
+
+
+def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[InferenceRequest, dict[str, Tensor]]:
+    """Reads a request and its tensors by name. Raises InvalidInput, TooLarge and Refused."""
+    end = len(body)
+    if header_length is not None:
+        plain = header_length.isascii() and header_length.isdecimal() and len(header_length) <= LENGTH_DIGITS
+        if not plain or int(header_length) > len(body):
+            raise InvalidInput(
+                f"/headers/{HEADER}", f"got {header_length[:40]!r}", f"0 to {len(body)}, the body's length"
+            )
+        end = int(header_length)
+    content = parse_json(body[:end], settings)
+    try:
+        request = InferenceRequest.model_validate(content)
+    except ValidationError as error:
+        raise not_valid(error, content) from None
+    tensors = {}
+    for number, given in enumerate(request.inputs):
+        size = given.parameters.get("binary_data_size")
+        place = f"/inputs/{number}"
+        count = _count(given, place, settings)
+        if size is None:
+            array = _from_json(given, count, place)
+        elif type(size) is int and 0 <= size <= len(body) - end:
+            array = _from_bytes(given, body[end : end + size], count, place)
+            end += size
+        else:
+            raise InvalidInput(
+                f"{place}/parameters/binary_data_size", f"got {describe(size)}", f"0 to {len(body) - end}"
+            )
+        if given.name in tensors:
+            raise InvalidInput(f"{place}/name", f"{given.name[:60]!r} is there twice", "each input once")
+        tensors[given.name] = Tensor(given.name, given.datatype, array.reshape(given.shape))
+    if end != len(body):
+        raise InvalidInput("", f"{len(body) - end} bytes follow the tensors", "the bytes that binary_data_size counts")
+    return request, tensors
+
+
+def _count(given: RequestInput, place: str, settings: Settings) -> int:
+    """Returns how many elements a tensor should have. Raises InvalidInput and TooLarge, before any of them is read."""
+    if min(given.shape) < 0 or max(given.shape) > LONGEST_AXIS:
+        raise InvalidInput(f"{place}/shape", f"got {shortened(str(given.shape))}", "the shape of the data")
+    if given.datatype not in DTYPES:
+        raise InvalidInput(f"{place}/datatype", f"got {given.datatype[:40]!r}", ", ".join(DTYPES))
+    count = math.prod(given.shape)
+    if given.datatype == "BYTES" and count > settings.max_items:
+        raise TooLarge(f"{place}/shape", f"{count} items", f"at most {settings.max_items}")
+    return count
+
+
+def _from_json(given: RequestInput, count: int, place: str) -> Array:
+    elements = _flat(given.data or [])
+    _check_count(len(elements), count, given, place)
+    kinds = KINDS[given.datatype]
+    if not kinds.issuperset(map(type, elements)):
+        wrong = next(element for element in elements if type(element) not in kinds)
+        raise InvalidInput(f"{place}/data", f"an element is {describe(wrong)}", f"elements of {given.datatype}")
+    array = np.empty(len(elements), DTYPES[given.datatype])
+    try:
+        with np.errstate(over="raise"):
+            array[:] = elements
+    except (OverflowError, FloatingPointError):
+        raise InvalidInput(f"{place}/data", "a number is too large", f"elements of {given.datatype}") from None
+    return array
+
+
+def _from_bytes(given: RequestInput, data: bytes, count: int, place: str) -> Array:
+    if given.data is not None:
+        raise InvalidInput(f"{place}/data", "given beside binary_data_size", "one of the two")
+    if given.datatype == "BYTES":
+        try:
+            strings = _strings(data, count)
+        except (UnicodeDecodeError, struct.error) as error:
+            problem = f"cannot be read: {error}"
+            raise InvalidInput(place, problem, "for each string its length in 4 bytes, then itself in UTF-8") from None
+        _check_count(len(strings), count, given, place)
+        array = np.empty(len(strings), object)
+        array[:] = strings
+        return array
+    if len(data) % (size := DTYPES[given.datatype].itemsize):
+        raise InvalidInput(place, f"{len(data)} bytes", f"a multiple of {size}")
+    _check_count(len(data) // size, count, given, place)
+    return np.frombuffer(data, DTYPES[given.datatype])
+
+
+def _check_count(found: int, wanted: int, given: RequestInput, place: str) -> None:
+    if found != wanted:
+        raise InvalidInput(f"{place}/shape", f"got {given.shape} for {found} elements", "the shape of the data")
+
+
+def _flat(data: list[Any]) -> list[Any]:
+    for _ in range(MOST_AXES - 1):
+        if data and all(type(part) is list for part in data):
+            data = [element for part in data for element in part]
+    return data
+
+
+def _strings(data: bytes, count: int) -> list[str]:
+    """Reads strings, each behind its length in four bytes, the lowest first; one more than `count` at most."""
+    at, strings = 0, list[str]()
+    while at < len(data) and len(strings) <= count:
+        (length,) = struct.unpack_from("<I", data, at)
+        at += 4 + length
+        if at > len(data):
+            raise struct.error("the last string is cut off")
+        strings.append(data[at - length : at].decode())
+    return strings
+
+
+def write(
+    head: dict[str, Any], tensors: Sequence[Tensor], binary: frozenset[str]
+) -> Sliced[tuple[list[bytes], int | None]]:
+    """Returns a response in pieces, and the length of its JSON where the tensors named in `binary` follow as bytes."""
+    outputs: list[list[bytes]] = []
+    blocks: list[bytes] = []
+    for tensor in tensors:
+        output: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.array.shape)}
+        if tensor.name in binary:
+            blocks.append(_bytes(tensor))
+            output["parameters"] = {"binary_data_size": len(blocks[-1])}
+            outputs.append([to_json(output)])
+            yield
+        else:
+            outputs.append(write_object(output, data=(yield from _write_data(tensor))))
+    header = write_object(head, outputs=join_list(outputs))
+    return [*header, *blocks], sum(map(len, header)) if blocks else None
+
+
+def _write_data(tensor: Tensor) -> Sliced[list[bytes]]:
+    """Returns the elements of a tensor as JSON, in pieces."""
+    elements = tensor.array.ravel()
+    if tensor.datatype != "BYTES":
+        blocks = (elements[i : i + NUMBERS_AT_ONCE].tolist() for i in range(0, len(elements), NUMBERS_AT_ONCE))
+        numbers: list[list[bytes]] = []
+        for block in blocks:
+            numbers.append([to_json(block)[1:-1]])
+            yield
+        return join_list(numbers)
+    strings: list[list[bytes]] = []
+    for string in elements:
+        parts = range(0, len(string), CHARACTERS_AT_ONCE)
+        strings.append([b'"'])
+        for start in parts:
+            strings[-1].append(to_json(string[start : start + CHARACTERS_AT_ONCE])[1:-1])
+            yield
+        strings[-1].append(b'"')
+    return join_list(strings)
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    if tensor.datatype != "BYTES":
+        return tensor.array.astype(DTYPES[tensor.datatype]).tobytes()
+    strings = [string.encode() for string in tensor.array.ravel()]
+    return b"".join(struct.pack("<I", len(string)) + string for string in strings)

@@ -1,0 +1,64 @@
+"""Routes that take JSON, or newline-delimited JSON."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, ClassVar, get_type_hints
+
+from fastapi import Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from service.http.context import headers_of
+from service.http.lines import MEDIA_TYPE, LinesResponse, Work
+from service.http.negotiation import JSON, wanted
+from service.http.parsing import read
+
+_JSON = JSON.encode()
+Lines = tuple[Work, type[BaseModel]]  # what answers a line, and what a line is
+
+
+class JsonRoute(APIRoute):
+    """A route that refuses a body of any other type with 415, and reads one that its endpoint takes as `body`.
+
+    FastAPI, which would read and validate it without limits, knows it for the documentation alone. `lines` has the
+    paths that take it line by line, too.
+    """
+
+    lines: ClassVar[Mapping[str, Lines]] = {}
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Returns what handles a request."""
+        handle = super().get_route_handler()
+        if self.methods != {"POST"}:
+            return handle
+        lines, schema = self.lines.get(self.path), get_type_hints(self.endpoint).get("body")
+        if schema is not None:
+            handle = _reading(self.endpoint, schema)
+
+        async def handle_either(request: Request) -> Response:
+            header = headers_of(request).get(b"content-type", b"")
+            if header == _JSON:
+                return await handle(request)
+            content_type = header.decode("latin-1")
+            media_type = content_type.partition(";")[0].strip().lower()
+            if media_type == JSON or (media_type.startswith("application/") and media_type.endswith("+json")):
+                return await handle(request)
+            if media_type == MEDIA_TYPE and lines is not None:
+                wanted(request, (MEDIA_TYPE,))
+                return LinesResponse(request, *lines)
+            got = f"is {content_type[:80]!r}" if content_type else "is missing"
+            allowed = JSON if lines is None else f"{JSON}, {MEDIA_TYPE}"
+            raise HTTPException(415, f"the Content-Type {got}; allowed: {allowed}", {"Accept-Post": allowed})
+
+        return handle_either
+
+
+def _reading(
+    endpoint: Callable[..., Awaitable[Response]], schema: type[BaseModel]
+) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def handle(request: Request) -> Response:
+        body = await read(request, schema)
+        return await endpoint(body=body, request=request, **request.path_params)
+
+    return handle

@@ -1,0 +1,133 @@
+"""GET /models, the probes, and /metrics."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
+
+from service.errors import ModelNotFound
+from service.http.context import Context, context
+from service.http.problem import RESPONSES, RETRY_AFTER
+from service.types import ModelState, State
+
+router = APIRouter()
+_expositions = ThreadPoolExecutor(1, thread_name_prefix="metrics")  # one takes tens of milliseconds
+
+
+class ModelSummary(BaseModel):
+    """A model version and its state."""
+
+    name: str = Field(description="Name of the model.", examples=["tagger-en"])
+    version: str = Field(description="Its version, a number that rises.", examples=["1"])
+    state: str = Field(description="starting, ready, refused, draining or stopped.", examples=["ready"])
+    reason: str | None = Field(description="Why it is refused.", examples=[None])
+    task: str | None = Field(description="What it does: tag, classify, generate or lemmatize.", examples=["tag"])
+    description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])
+    share: float = Field(
+        description="Part of the requests for the model that it answers where they name no version, 0 to 1.",
+        examples=[1.0],
+    )
+    default: bool = Field(description="Whether it answers requests that name no model.", examples=[True])
+
+
+class ModelList(BaseModel):
+    """All model versions that the service knows."""
+
+    models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
+
+
+class ModelDetail(ModelSummary):
+    """A model version with its manifest."""
+
+    manifest: dict[str, Any] | None = Field(
+        description="Its data, figures, labels and files; null where they cannot be read.",
+        examples=[{"name": "tagger-en", "version": "1", "task": "tag"}],
+    )
+
+
+class Readiness(BaseModel):
+    """Whether the service takes requests, and the state of each model."""
+
+    status: str = Field(description="ready, starting, away, draining, stopped, or no model.", examples=["ready"])
+    models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
+
+
+class Liveness(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = Field(description="Always alive.", examples=["alive"])
+
+
+@router.get("/models", summary="All models")
+async def models(request: Request) -> ModelList:
+    """Lists every model version in the store and its state."""
+    return ModelList(models=summaries(context(request)))
+
+
+@router.get("/models/{name}", summary="One model", responses={404: RESPONSES[404]})
+@router.get("/models/{name}/{version}", summary="One version of a model", responses={404: RESPONSES[404]})
+async def model(name: str, request: Request, version: str | None = None) -> ModelDetail:
+    """Describes a version of a model, or the one that serves: its state and its manifest."""
+    here = context(request)
+    keys = [state.key for state in here.catalog.states]
+    found = [s for s in here.catalog.states if s.key.name == name and version in (None, s.key.version)]
+    if not found:
+        names = ", ".join(dict.fromkeys(key.name if version is None else str(key) for key in keys))
+        wished = name if version is None else f"{name}/{version}"
+        raise ModelNotFound(f"no model {wished[:100]!r} is known; there is: {names or 'none'}")
+    best = max(found, key=lambda state: (state.state is State.READY, state.share))
+    described = here.catalog.version(best)
+    manifest = described.manifest.model_dump(mode="json") if described else None
+    return ModelDetail(**summary(here, best).model_dump(), manifest=manifest)
+
+
+@router.get("/livez", summary="Is the process alive?")
+async def livez() -> Liveness:
+    """Answers as long as the process can."""
+    return Liveness(status="alive")
+
+
+READINESS: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "description": "It does not take requests"}}
+
+
+@router.get("/readyz", summary="Does it take requests?", response_model=Readiness, responses=READINESS)
+@router.get("/healthz", summary="The same as /readyz", response_model=Readiness, responses=READINESS)
+async def readyz(request: Request) -> Response:
+    """Says ready once every shape of every sound model is compiled, and which models are refused."""
+    here = context(request)
+    state = State.DRAINING if here.draining else here.engine.state()
+    ready = here.ready()
+    status = str(state) if state is not State.READY or ready else "no model"
+    content = Readiness(status=status, models=summaries(here))
+    return JSONResponse(content.model_dump(), 200 if ready else 503, None if ready else RETRY_AFTER)
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Exposes all metrics in Prometheus' text format."""
+    exposition = await asyncio.get_running_loop().run_in_executor(_expositions, context(request).metrics.exposition)
+    return Response(exposition, media_type=CONTENT_TYPE_LATEST)
+
+
+def summaries(here: Context) -> list[ModelSummary]:
+    """Describes all versions."""
+    return [summary(here, state) for state in here.catalog.states]
+
+
+def summary(here: Context, state: ModelState) -> ModelSummary:
+    """Describes one version."""
+    version = here.catalog.version(state)
+    return ModelSummary(
+        name=state.key.name,
+        version=state.key.version,
+        state=state.state,
+        reason=state.reason,
+        task=version.manifest.task if version else None,
+        description=version.manifest.description if version else None,
+        share=state.share if state.state is State.READY else 0.0,
+        default=version is not None and here.catalog.is_default(version),
+    )

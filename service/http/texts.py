@@ -1,0 +1,116 @@
+"""Types of request fields that hold lists of texts, checked list by list: Pydantic takes long for each item."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError, PydanticKnownError
+
+from service.errors import TooLarge
+from service.http.validation import MOST_ERRORS, Faults
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_UNICODE = PydanticCustomError("lone_surrogate", "Input should be Unicode text, without lone surrogates")
+_BLANK = PydanticCustomError("blank", "Input should be a string that is not blank")
+
+
+def at_most(count: int) -> BeforeValidator:
+    """Refuses a list or an object of more than `count` items before any of them is looked at."""
+
+    def check(value: object) -> object:
+        if isinstance(value, list | dict) and len(value) > count:
+            facts = {"field_type": type(value).__name__, "max_length": count, "actual_length": len(value)}
+            raise PydanticKnownError("too_long", facts)
+        return value
+
+    return BeforeValidator(check)
+
+
+def as_list(value: object) -> object:
+    """Makes a list of a lone string."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise PydanticCustomError("text_type", "Input should be a string or a list of strings")
+    return value
+
+
+def check_count(items: Sequence[object], info: ValidationInfo) -> None:
+    """Raises TooLarge for more items than the settings allow, which are the context of a validation of a client's."""
+    if info.context is not None and len(items) > info.context.max_items:
+        raise TooLarge(f"/{info.field_name}", f"{len(items)} items", f"at most {info.context.max_items}")
+    if not items:
+        raise PydanticKnownError("too_short", {"field_type": "List", "min_length": 1, "actual_length": 0})
+
+
+def check_strings(items: list[Any], faults: Faults, within: tuple[int, ...] = (), blank: bool = True) -> None:
+    """Adds what is no text, and, unless `blank` ones are allowed, what is blank."""
+    if set(map(type, items)) == {str}:
+        whole = "".join(items)
+        if (whole.isascii() or not _SURROGATE.search(whole)) and (blank or all(map(str.strip, items))):
+            return
+    wrong = [
+        place
+        for place, item in enumerate(items)
+        if type(item) is not str or not (blank or item.strip()) or (not item.isascii() and _SURROGATE.search(item))
+    ]
+    for place in wrong[:MOST_ERRORS]:
+        item = items[place]
+        kind = "string_type" if type(item) is not str else _NO_UNICODE if _SURROGATE.search(item) else _BLANK
+        faults.add((*within, place), item, kind)
+    faults.add_unlisted(len(wrong[MOST_ERRORS:]))
+
+
+def _texts(value: object, info: ValidationInfo) -> list[str]:
+    items: list[Any] = as_list(value)  # type: ignore[assignment]
+    check_count(items, info)
+    faults = Faults()
+    check_strings(items, faults)
+    faults.raise_any()
+    return items
+
+
+def _sentences(value: object, info: ValidationInfo) -> list[list[str]]:
+    if not isinstance(value, list):
+        raise PydanticKnownError("list_type")
+    check_count(value, info)
+    faults = Faults()
+    for place, tokens in enumerate(value):
+        if not isinstance(tokens, list):
+            faults.add((place,), tokens, "list_type")
+        elif not tokens:
+            faults.add((place,), tokens, "too_short", field_type="List", min_length=1, actual_length=0)
+        else:
+            check_strings(tokens, faults, (place,), blank=False)
+    faults.raise_any()
+    return value
+
+
+def _is_unicode(text: str) -> str:
+    """JSON can escape half of a surrogate pair; that is no character, and UTF-8 cannot carry it back."""
+    if _SURROGATE.search(text):
+        raise _NO_UNICODE
+    return text
+
+
+def one_or_list(item: dict[str, Any], **limits: int) -> dict[str, Any]:
+    """Returns the JSON schema of an item or a list of such."""
+    return {"anyOf": [item, {"type": "array", "items": item, **limits}]}
+
+
+_WORD = {"type": "string", "pattern": r"\S"}
+_STOP = {"type": "string", "minLength": 1, "maxLength": 100}
+
+Texts = Annotated[list[str], PlainValidator(_texts), WithJsonSchema(one_or_list({"type": "string"}, minItems=1))]
+Sentences = Annotated[
+    list[list[str]],
+    PlainValidator(_sentences),
+    WithJsonSchema({"type": "array", "items": {"type": "array", "items": _WORD, "minItems": 1}, "minItems": 1}),
+]
+Stop = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_is_unicode)]],
+    at_most(16),
+    BeforeValidator(as_list),
+    WithJsonSchema(one_or_list(_STOP, maxItems=16)),
+]

@@ -1,0 +1,114 @@
+"""Describes what is wrong with a request that breaks its schema, at a cost that does not grow with the request."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from service.http import problem
+
+MOST_ERRORS = 20  # that an answer describes; the others are counted
+LONGEST_NAME = 100  # characters of a field's name that a pointer repeats
+_NOT_LISTED = "not_listed"
+# type of Pydantic's error -> what is allowed, where its own message says it less well
+ALLOWED = {
+    "too_short": "at least {min_length} items",
+    "too_long": "at most {max_length} items",
+    "string_too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
+    "model_type": "a valid dictionary or object",
+}
+
+
+class Faults:
+    """Collects what is wrong with a large value: the first errors, and the number of all."""
+
+    def __init__(self) -> None:
+        self._listed: list[InitErrorDetails] = []
+        self._not_listed = 0
+
+    def add(
+        self, location: tuple[str | int, ...], value: object, kind: str | PydanticCustomError, **facts: Any
+    ) -> None:
+        """Adds an error: one of Pydantic's kinds with its facts, or one of this project's own."""
+        if len(self._listed) < MOST_ERRORS:
+            self._listed.append(InitErrorDetails(type=kind, loc=location, input=value, ctx=facts))
+        else:
+            self._not_listed += 1
+
+    def add_unlisted(self, count: int) -> None:
+        """Adds errors that come after as many as are listed."""
+        self._not_listed += count
+
+    def raise_any(self) -> None:
+        """Raises what was added, for Pydantic to put in its place."""
+        if not self._listed:
+            return
+        if self._not_listed:
+            rest = PydanticCustomError(_NOT_LISTED, "{count} more", {"count": self._not_listed})
+            self._listed.append(InitErrorDetails(type=rest, loc=(), input=None))
+        raise ValidationError.from_exception_data("", self._listed)
+
+
+def not_valid(error: ValidationError, body: object, within: tuple[str, ...] = ()) -> problem.Refused:
+    """Returns the refusal of a body that breaks its schema; `within` is where in the body the schema begins."""
+    count = 0
+    listed: list[dict[str, str]] = []
+    for fault in error.errors(include_url=False):
+        if fault["type"] == _NOT_LISTED:
+            count += fault["ctx"]["count"]
+            continue
+        count += 1
+        if len(listed) < MOST_ERRORS:
+            listed.append(_place(fault, (*within, *fault["loc"]), body))
+    detail = "; ".join(f"{p['pointer'] or 'the body'}: {p['problem']}; allowed: {p['allowed']}" for p in listed[:3])
+    if count > 3:
+        detail += f"; {count - 3} more"
+    return problem.Refused(problem.invalid(detail, listed, count))
+
+
+def describe(value: object) -> str:
+    """Says what a value is, without repeating a long one."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return shortened(str(value))
+        case str():
+            return f"a string of {len(value)} characters" if value else "an empty string"
+        case list():
+            return f"a list of {len(value)} items"
+        case dict():
+            return "an object"
+        case _:
+            return f"a {type(value).__name__}"
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """Returns a text, cut where it is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _place(fault: Mapping[str, Any], location: Sequence[str | int], body: object) -> dict[str, str]:
+    pointer = _pointer(location, body)
+    if fault["type"] == "extra_forbidden":
+        return {"pointer": pointer, "problem": "unknown field", "allowed": "the fields in /docs"}
+    if fault["type"] == "missing":
+        return {"pointer": pointer, "problem": "missing", "allowed": "this field is required"}
+    limits = fault.get("ctx", {})
+    allowed = ALLOWED.get(fault["type"], "{}").format(fault["msg"].removeprefix("Input should be "), **limits)
+    return {"pointer": pointer, "problem": f"got {describe(fault.get('input'))}", "allowed": allowed}
+
+
+def _pointer(location: Sequence[str | int], body: object) -> str:
+    """Returns the JSON pointer of a place. It ends where the body does: a lone string stands for a list of one."""
+    pointer = ""
+    for step in location:
+        if not isinstance(body, dict | list):
+            break
+        pointer += "/" + shortened(str(step), LONGEST_NAME).replace("~", "~0").replace("/", "~1")
+        body = body.get(step) if isinstance(body, dict) else body[step] if isinstance(step, int) else None
+    return pointer

@@ -1,0 +1,118 @@
+"""Looks into the model store for what is to be served, in a thread of its own: checksums take their time."""
+
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from service.artifact.manifest import Task
+from service.errors import ConfigurationError, NotPossible
+from service.settings import Settings
+from service.store.registry import Registry
+from service.store.serving import Serving, keep_defaults, resolve
+from service.store.serving_config import read_config, serving_path
+from service.types import ModelKey
+
+log = logging.getLogger("tagwerk.supervisor")
+
+
+class StoreWatch:
+    """What is to be served, as the store and `serving.json` say, looked at again and again.
+
+    A look that fails is logged and changes nothing: what was found before stands.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Looks for the first time. Raises ConfigurationError where there is no store, or nothing in it."""
+        self._settings = settings
+        self._registry = Registry(settings.model_store, settings.model_signers)
+        place = settings.model_store.absolute()
+        self._config = read_config(serving_path(settings))
+        self._defaults: Mapping[Task, str] = {}
+        self._failures: dict[str, str | None] = {}
+        try:
+            if not self._registry.keys():
+                raise ConfigurationError(f"the model store {place} holds no <name>/<version>/manifest.json")
+            self.found = self._resolve()
+        except OSError as error:
+            raise ConfigurationError(f"the model store {place} cannot be read: {error}") from error
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._look: Future[Serving] | None = None
+        self._looked = time.monotonic()
+        self._written = _moment(serving_path(settings))
+        self._soon = False  # something is known that the look under way, if there is one, does not know
+
+    def poll(self) -> Serving | None:
+        """Begins a look where one is due; returns what the last one found, once."""
+        path, interval = serving_path(self._settings), self._settings.store_interval_seconds
+        if self._look is None:
+            written = _moment(path)
+            due = written != self._written or time.monotonic() - self._looked >= interval
+            if self._soon or (interval and due):
+                self._soon, self._written = False, written
+                self._look = self._thread.submit(self._resolve)
+            return None
+        if not self._look.done():
+            return None
+        look, self._look = self._look, None
+        self._looked = time.monotonic()
+        if self._soon:
+            return None
+        try:
+            self.found = look.result()
+        except Exception as error:  # whatever it is, what serves goes on serving
+            self._log_once("store", f"cannot look at the model store: {error}")
+            return None
+        self._log_once("store", None)
+        return self.found
+
+    def refuse(self, key: ModelKey, reason: str) -> None:
+        """Notes what an engine found wrong with a version; it counts until its files change."""
+        self._registry.refuse(key, reason)
+        self._soon = True
+
+    def forget(self, key: ModelKey) -> None:
+        """Has the files of a version verified again."""
+        self._registry.forget(key)
+        self._soon = True
+
+    def close(self) -> None:
+        """Looks no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _resolve(self) -> Serving:
+        try:
+            self._config = read_config(serving_path(self._settings))
+            self._log_once("choices", None)
+        except ConfigurationError as error:
+            self._log_once("choices", f"{error}; what was chosen before stands")
+        found = resolve(self._registry, self._config, self._settings, self._defaults)
+        self._keep_defaults(found)
+        return found
+
+    def _log_once(self, what: str, failure: str | None) -> None:
+        """Logs a failure, but not again at each look as long as it stays the same; None is the end of it."""
+        if failure is not None and failure != self._failures.get(what):
+            log.error("%s", failure)
+        self._failures[what] = failure
+
+    def _keep_defaults(self, found: Serving) -> None:
+        """Remembers the defaults; those that were decided here are written, too, where that is possible."""
+        for task, name in found.defaults.items():
+            if self._defaults.get(task) != name:
+                log.info("the default model for %s is %s", task, name)
+        self._defaults = found.defaults
+        try:
+            keep_defaults(self._settings, found, self._config)
+            self._log_once("defaults", None)
+        except (NotPossible, ConfigurationError) as error:
+            self._log_once("defaults", f"the default models hold as long as this process runs: {error}")
+
+
+def _moment(path: Path) -> int | None:
+    """Returns when a file was last written; None where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None

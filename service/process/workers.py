@@ -1,0 +1,71 @@
+"""What runs in an api worker, and in the process that is worker and engine in one."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from functools import partial
+from pathlib import Path
+
+from service.engine.protocol import Engine
+from service.http.context import Context
+from service.pipelines.catalog import Catalog
+from service.process import collector
+from service.process.api_server import Server
+from service.process.engine_process import make_engine, read_versions
+from service.process.store_watch import StoreWatch
+from service.security.authenticator import Guard
+from service.security.rate_limiter import Meter
+from service.settings import Settings
+from service.store.loading import load_version
+from service.telemetry.metrics import Metrics
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.transport.pool import EnginePool
+from service.transport.remote import RemoteEngine
+
+log = logging.getLogger("tagwerk")
+
+
+def run_everything(settings: Settings, listening: socket.socket) -> int:
+    """Serves HTTP and runs the models in this process, until told to stop; returns the exit status.
+
+    It serves the versions that are there at its start.
+    """
+    serving = StoreWatch(settings).found
+    versions, unread = read_versions(settings, serving.shares)
+    refused = (*serving.refused, *unread)
+    for state in refused:
+        log.error("refused %s: %s", state.key, state.reason)
+    metrics = Metrics()
+    local = make_engine(settings, versions, metrics)
+    local.direct(serving.shares, refused, serving.defaults.values())
+    return _serve(settings, listening, local, metrics, Meter())
+
+
+def run_worker(settings: Settings, listening: socket.socket, meter: Meter) -> int:
+    """Serves HTTP for the engine at the address in the settings, until told to stop; returns the exit status."""
+    engines = [RemoteEngine(address) for address in settings.engine_address]
+    engine = EnginePool(engines) if len(engines) > 1 else engines[0]
+    return _serve(settings, listening, engine, Metrics(), meter)
+
+
+def _serve(settings: Settings, listening: socket.socket, engine: Engine, metrics: Metrics, meter: Meter) -> int:
+    guard = Guard(Path(settings.api_keys_file), meter) if settings.api_keys_file else None
+    read = partial(load_version, signers=settings.model_signers, whole=False)
+    catalog = Catalog(settings.model_store, settings.length_buckets, read=read)
+    tokenizer = SpacyTokenizer()
+    collector.calm()
+    return Server(Context(settings, metrics, engine, catalog, tokenizer, guard)).serve_until_stopped(listening)
+
+
+def end_with(lifeline: int) -> None:
+    """Sends this process SIGTERM when the other end of a pipe closes: when its supervisor has died, however it did."""
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            os.read(lifeline, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()

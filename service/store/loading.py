@@ -1,0 +1,79 @@
+"""Loads model versions. Supervisor, engine, workers and the command line do it here, so they agree on what loads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from service.artifact.files import read_file, reading
+from service.artifact.manifest import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    SIGNATURE,
+    Task,
+    parse_manifest,
+    read_dictionary,
+    read_goldens,
+    read_vocabularies,
+    verify_files,
+)
+from service.artifact.signing import check_signature, read_public_key
+from service.artifact.version import ModelVersion
+from service.errors import ArtifactError, ConfigurationError
+from service.tasks.generation import TextGeneration
+from service.tasks.lemmatization import Lemmatization
+from service.tasks.requirements import check_version
+from service.tasks.sentiment import Sentiment
+from service.tasks.tagging import Tagging
+
+AnyTask = Tagging | Sentiment | TextGeneration | Lemmatization
+
+
+def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = True) -> ModelVersion:
+    """Reads a version folder, checks it, and builds its task once to see that it can be built.
+
+    The signature is checked where there are signers. With `whole`, each file is hashed; without, only those that are
+    read here: the manifest, vocabularies and dictionary. What is hashed is what is parsed.
+
+    Raises ArtifactError for whatever is wrong with the folder, and ConfigurationError for signers that cannot be read.
+    """
+    try:
+        return _load(folder, signers, whole)
+    except (ArtifactError, ConfigurationError):
+        raise
+    except Exception as error:
+        raise ArtifactError(f"it cannot be built: {type(error).__name__}: {error}") from error
+
+
+def _load(folder: Path, signers: Sequence[Path], whole: bool) -> ModelVersion:
+    keys = [read_public_key(path) for path in signers]
+    with reading(MANIFEST):
+        content = read_file(folder, MANIFEST, MAX_MANIFEST_BYTES)
+    if keys:
+        check_signature(_read_signature(folder), content, keys)
+    manifest = parse_manifest(content, folder)
+    if whole:
+        verify_files(folder, manifest)
+        read_goldens(folder)
+    version = ModelVersion(folder, manifest, read_vocabularies(folder, manifest), read_dictionary(folder, manifest))
+    check_version(manifest, version.vocabularies)
+    make_task(version)
+    return version
+
+
+def _read_signature(folder: Path) -> bytes:
+    with reading(SIGNATURE):
+        try:
+            return read_file(folder, SIGNATURE)
+        except FileNotFoundError as error:
+            reason = f"{SIGNATURE} is missing, and TAGWERK_MODEL_SIGNERS asks for a signature"
+            raise ArtifactError(reason) from error
+
+
+def make_task(version: ModelVersion, length_buckets: Sequence[int] = ()) -> AnyTask:
+    """Builds what encodes and decodes for a version. `length_buckets` are those of all models, if there are any."""
+    task: Task = version.manifest.task
+    if task == "generate":
+        return TextGeneration(version)
+    if task == "lemmatize":
+        return Lemmatization(version)
+    longest = (length_buckets or version.manifest.length_buckets)[-1]
+    return Tagging(version, longest) if task == "tag" else Sentiment(version, longest)

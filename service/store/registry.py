@@ -1,0 +1,134 @@
+"""The model versions in a store, and which of them are sound."""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.artifact.files import list_files
+from service.artifact.manifest import Task
+from service.artifact.version import ModelVersion
+from service.errors import ArtifactError, ConfigurationError
+from service.store.loading import load_version
+from service.types import ModelKey
+
+log = logging.getLogger("tagwerk")
+
+VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
+NOT_THERE = "it is not in the store"
+
+Traces = tuple[tuple[str, int, int, int], ...]  # of each file: path, size, moments of its last changes
+
+
+def newest(store: Path) -> list[ModelVersion]:
+    """Returns the newest sound version of each model of a store. Raises ConfigurationError where there is no store."""
+    registry = Registry(store)
+    firsts = (next((key for key in keys if registry.fault(key) is None), None) for keys in registry.keys().values())
+    return [registry.read(key) for key in firsts if key is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found when the files of a version were as its traces say."""
+
+    traces: Traces
+    fault: str | None
+    task: Task | None
+
+
+class Registry:
+    """The versions in a store. The files of each are verified once, and again when they change.
+
+    One thread may look while another refuses.
+    """
+
+    def __init__(self, store: Path, signers: Sequence[Path] = ()) -> None:
+        """Raises ConfigurationError where there is no store."""
+        if not store.is_dir():
+            raise ConfigurationError(f"there is no model store at {store.absolute()}: set TAGWERK_MODEL_STORE")
+        self._store = store
+        self._signers = signers
+        self._checks: dict[ModelKey, Check] = {}
+        self._doubted: set[ModelKey] = set()  # to be checked again
+        self._refusals: dict[ModelKey, tuple[Traces, str]] = {}
+        self._unlisted: dict[str, str] = {}  # folders of models, and why their versions cannot be listed
+
+    def keys(self) -> dict[str, list[ModelKey]]:
+        """Returns the versions that are there now, by model, the newest first; not whether they are sound.
+
+        Raises OSError where the store cannot be listed; a model whose folder cannot be is left out, with a line in the
+        log.
+        """
+        found: dict[str, list[ModelKey]] = {}
+        unlisted: dict[str, str] = {}
+        for model in sorted(self._store.iterdir()):
+            if model.name.startswith(".") or not model.is_dir():
+                continue
+            if not model.name.isprintable():
+                unlisted[ascii(model.name)] = "its name cannot be printed"
+                continue
+            try:
+                numbers = sorted((int(p.name) for p in model.iterdir() if VERSION.fullmatch(p.name)), reverse=True)
+            except OSError as error:
+                unlisted[model.name] = str(error.strerror)
+                continue
+            if numbers:
+                found[model.name] = [ModelKey(model.name, str(number)) for number in numbers]
+        for name in unlisted.keys() - self._unlisted.keys():
+            log.error("the folder of the model %s cannot be listed: %s", name, unlisted[name])
+        self._unlisted = unlisted
+        return found
+
+    def folder(self, key: ModelKey) -> Path:
+        """Returns where a version lies."""
+        return self._store / key.name / key.version
+
+    def read(self, key: ModelKey) -> ModelVersion:
+        """Reads a version and checks it. Raises ArtifactError."""
+        return load_version(self.folder(key), self._signers)
+
+    def fault(self, key: ModelKey) -> str | None:
+        """Returns what is wrong with a version; None where it is sound."""
+        check = self._check(key)
+        refusal = self._refusals.get(key)
+        if check.fault is None and refusal is not None and refusal[0] == check.traces:
+            return refusal[1]
+        return check.fault
+
+    def task(self, key: ModelKey) -> Task | None:
+        """Returns the task of a version; None where its files are not sound."""
+        return self._check(key).task
+
+    def refuse(self, key: ModelKey, reason: str) -> None:
+        """Notes what an engine found wrong with a version: it counts until one of its files changes."""
+        check = self._checks.get(key)
+        self._refusals[key] = (check.traces if check is not None else traces_of(self.folder(key)), reason)
+
+    def forget(self, key: ModelKey) -> None:
+        """Has the files of a version verified again at the next look, though they seem to be as they were."""
+        self._doubted.add(key)
+
+    def _check(self, key: ModelKey) -> Check:
+        traces = traces_of(self.folder(key))
+        known = self._checks.get(key)
+        if known is not None and known.traces == traces and key not in self._doubted:
+            return known
+        self._doubted.discard(key)
+        try:
+            check = Check(traces, None, self.read(key).manifest.task)
+        except ArtifactError as error:
+            check = Check(traces, str(error), None)
+            if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+                return check  # the next look may find that it can be read
+        self._checks[key] = check
+        return check
+
+
+def traces_of(folder: Path) -> Traces:
+    """Returns what tells that a file of a folder has changed, without reading it; nothing where it cannot be listed."""
+    try:
+        found = list_files(folder)
+    except (OSError, ArtifactError) as error:
+        return ((str(error), 0, 0, 0),)
+    return tuple((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in sorted(found.items()))

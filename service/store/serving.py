@@ -1,0 +1,205 @@
+"""Which versions of each model are loaded, which share of the requests each has, and which model is a task's default.
+
+By default the newest sound version of a model serves. `serving.json` says otherwise, model by model; `tagwerk models`
+and the admin route write it, and every engine that uses the store follows it.
+
+The default model of a task answers the requests that name none. The first one is decided where none is set: the first
+by name of those that serve; from then on it is the default, whatever else comes into the store, until another is set.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from service.artifact.manifest import Task
+from service.artifact.version import ModelVersion
+from service.errors import ModelNotFound, NotPossible
+from service.settings import Settings
+from service.store.registry import NOT_THERE, Registry
+from service.store.serving_config import Canary, Choice, ServingConfig, change_config, read_config, serving_path
+from service.types import ModelKey, ModelState, State
+
+log = logging.getLogger("tagwerk")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What is to be loaded, with the share of each version in the requests for its model; and what cannot be.
+
+    `defaults` has the model of each task that answers requests which name none; it may be one that is not loaded.
+    """
+
+    shares: Mapping[ModelKey, float]
+    refused: tuple[ModelState, ...]
+    defaults: Mapping[Task, str]
+
+
+def resolve(
+    registry: Registry, config: ServingConfig, settings: Settings, known: Mapping[Task, str] | None = None
+) -> Serving:
+    """Returns what is to be served, of what is sound. `known` are the defaults that were decided before.
+
+    Raises OSError where the store cannot be listed.
+    """
+    shares: dict[ModelKey, float] = {}
+    refused: dict[ModelKey, str] = {}
+    pins = dict(pin.rsplit("/", 1) for pin in settings.pins)
+    for name, keys in registry.keys().items():
+        choice = Choice(version=pins[name]) if name in pins else config.choice(name)
+        shares |= _resolve_model(registry, keys, choice, settings.keep_versions, refused)
+    states = (ModelState(key, State.REFUSED, reason, 0.0, default=False) for key, reason in refused.items())
+    first: dict[Task, str] = {}
+    for key in sorted(shares, key=lambda key: key.name):
+        if (task := registry.task(key)) is not None:
+            first.setdefault(task, key.name)
+    defaults = first | dict(known or {}) | dict(config.defaults)
+    return Serving(shares, tuple(sorted(states, key=lambda state: str(state.key))), defaults)
+
+
+def _resolve_model(
+    registry: Registry, keys: list[ModelKey], choice: Choice, keep: int, refused: dict[ModelKey, str]
+) -> dict[ModelKey, float]:
+    def sound(version: str) -> bool:
+        key = ModelKey(keys[0].name, version)
+        fault = registry.fault(key) if key in keys else NOT_THERE
+        if fault is not None:
+            refused[key] = fault
+        return fault is None
+
+    canary = choice.canary
+    versions = [key.version for key in keys if canary is None or key.version != canary.version]
+    serving = next(filter(sound, in_order(versions, choice.version)), None)
+    loaded = [serving] if serving is not None else []
+    loaded += islice(filter(sound, (v for v in versions if v not in loaded)), keep - 1) if loaded else []
+    shares = dict.fromkeys(loaded, 0.0)
+    if canary is not None and sound(canary.version):
+        shares[canary.version] = canary.share if loaded else 1.0
+    if serving is not None:
+        shares[serving] = 1.0 - sum(shares.values())
+    return {ModelKey(keys[0].name, version): share for version, share in shares.items()}
+
+
+def keep_defaults(settings: Settings, serving: Serving, config: ServingConfig) -> None:
+    """Writes the defaults that were decided into `serving.json`; another process may have been first.
+
+    Raises NotPossible where it cannot be written, ConfigurationError where it cannot be read.
+    """
+    if serving.defaults.keys() - config.defaults.keys():
+
+        def add(before: ServingConfig) -> ServingConfig:
+            return before.model_copy(update={"defaults": dict(serving.defaults) | dict(before.defaults)})
+
+        change_config(serving_path(settings), add, lock_seconds=0)
+
+
+def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
+    """Returns the versions that serve, default models first, and the default of each task.
+
+    Raises ConfigurationError, ArtifactError.
+    """
+    registry = Registry(settings.model_store, settings.model_signers)
+    serving = resolve(registry, read_config(serving_path(settings)), settings)
+    defaults = set(serving.defaults.values())
+    keys = sorted((key for key, share in serving.shares.items() if share), key=lambda key: key.name not in defaults)
+    return [registry.read(key) for key in keys], dict(serving.defaults.items())
+
+
+def in_order(versions: Sequence[str], wished: str | None) -> list[str]:
+    """Returns versions as they are to be tried: the one that is wished for, those before it, those after it."""
+    if wished is None:
+        return list(versions)
+    before = [version for version in versions if int(version) < int(wished)]
+    return [wished, *before, *(version for version in versions if int(version) > int(wished))]
+
+
+class Desk:
+    """Changes what a model is to serve. Each change is written at once; the engines follow at their next look.
+
+    Raises ModelNotFound for what is not in the store, NotPossible for a version whose files are not sound and where the
+    choice cannot be written.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._path = serving_path(settings)
+        self._registry = Registry(settings.model_store, settings.model_signers)
+
+    def use(self, name: str, version: str | None) -> Choice:
+        """Serves a version from now on; None the newest that is sound."""
+        self._check(name, version)
+        return self._write(name, lambda _: Choice(version=version))
+
+    def roll_back(self, name: str) -> Choice:
+        """Serves the sound version before the one that serves."""
+        self._check(name)
+
+        def before(choice: Choice) -> Choice:
+            serving = self._serving(name, choice)
+            for key in self._registry.keys()[name]:
+                if serving is not None and int(key.version) < int(serving) and self._registry.fault(key) is None:
+                    return Choice(version=key.version)
+            raise ModelNotFound(f"there is no sound version of {name} before {serving}")
+
+        return self._write(name, before)
+
+    def canary(self, name: str, version: str, share: float) -> Choice:
+        """Gives a version a share of the requests, the rest to the one that serves now; 0 ends that.
+
+        The version need not be there yet.
+        """
+        self._check(name, version if share and self.has(name, version) else None)
+
+        def begin(choice: Choice) -> Choice:
+            serving = self._serving(name, choice, but=version)
+            return Choice(version=serving, canary=Canary(version=version, share=share) if share else None)
+
+        return self._write(name, begin)
+
+    def make_default(self, name: str) -> tuple[Task, Choice]:
+        """Has a model answer the requests for its task that name none; returns the task, and what the model serves."""
+        self._check(name)
+        serving = self._serving(name, read_config(self._path).choice(name))
+        task = self._registry.task(ModelKey(name, serving)) if serving is not None else None
+        if task is None:
+            raise NotPossible(f"no version of {name} in the store is sound, so its task is not known")
+
+        def change(config: ServingConfig) -> ServingConfig:
+            return config.model_copy(update={"defaults": dict(config.defaults) | {task: name}})
+
+        return task, change_config(self._path, change).choice(name)
+
+    def has(self, name: str, version: str) -> bool:
+        """True where a version is in the store, sound or not."""
+        return ModelKey(name, version) in self._registry.keys().get(name, [])
+
+    def serving(self, name: str) -> str | None:
+        """Returns the version that answers what no canary does; None where no version of the model is sound."""
+        return self._serving(name, read_config(self._path).choice(name))
+
+    def _serving(self, name: str, choice: Choice, but: str | None = None) -> str | None:
+        keys = [key for key in self._registry.keys()[name] if key.version != but]
+        shares = _resolve_model(self._registry, keys, Choice(version=choice.version), 1, {}) if keys else {}
+        return next((key.version for key in shares), None)
+
+    def _check(self, name: str, version: str | None = None) -> None:
+        """Raises ModelNotFound or NotPossible; verifies the files, so that this takes no time under the lock."""
+        keys = self._registry.keys()
+        if name not in keys:
+            raise ModelNotFound(f"no model {name!r} is in the store; there is: {', '.join(keys) or 'none'}")
+        versions = [key.version for key in keys[name]]
+        if version is None:
+            self.serving(name)
+        elif version not in versions:
+            raise ModelNotFound(f"{name} has no version {version!r} in the store; there is: {', '.join(versions)}")
+        elif fault := self._registry.fault(ModelKey(name, version)):
+            raise NotPossible(f"{name}/{version} cannot serve: {fault}")
+
+    def _write(self, name: str, decide: Callable[[Choice], Choice]) -> Choice:
+        if any(pin.startswith(f"{name}/") for pin in self._settings.pins):
+            raise NotPossible(f"TAGWERK_PINS says which version of {name} serves")
+
+        def change(config: ServingConfig) -> ServingConfig:
+            return config.model_copy(update={"models": dict(config.models) | {name: decide(config.choice(name))}})
+
+        return change_config(self._path, change).choice(name)

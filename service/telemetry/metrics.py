@@ -1,0 +1,164 @@
+"""Every metric of the service, in Prometheus' conventions: base units, bounded labels.
+
+Processes share their figures through files in a folder, prometheus-client's multiprocess mode, where
+`PROMETHEUS_MULTIPROC_DIR` names one before that package is imported.
+"""
+
+import os
+import threading
+from bisect import bisect_left
+from collections import Counter as Counts
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server, values
+
+from service.errors import ConfigurationError
+from service.telemetry.metric_files import SharedMetrics
+
+FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+UNMATCHED = "unmatched"  # the route of requests that came to none
+Together = Literal["livesum", "livemax"]  # of the processes that live
+SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+if SHARED_FOLDER in os.environ:
+    # A process that counts never forks, so it need not ask the system with each count which process it is.
+    values.ValueClass = values.MultiProcessValue(partial(int, os.getpid()))  # type: ignore[no-untyped-call]
+
+
+class OfBatches(NamedTuple):
+    """What counts the batches of one model and bucket."""
+
+    duration: Histogram
+    size: Histogram
+    cells: Counter
+    padding: Counter
+    wait: Histogram
+
+
+class Metrics:
+    """The metrics, in a registry of their own, so that two services in a process do not share figures."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._shared_folder = os.environ.get(SHARED_FOLDER)
+        self.requests = self._counter("requests", "Requests answered, by route and status.", "route", "status")
+        self._lock = threading.Lock()  # an exposition is made in a thread
+        self._durations: defaultdict[tuple[str, int], list[float]] = defaultdict(list)  # seconds, by route and status
+        self._tokenize_durations: defaultdict[str, list[float]] = defaultdict(list)
+        self._ran: dict[tuple[str, int], OfBatches] = {}
+        self.request_duration = self._histogram("request_duration_seconds", "From receipt to answer.", FINE, "route")
+        self.tokenize_duration = self._histogram(
+            "tokenize_duration_seconds", "Tokenizing and encoding of a request.", FINE, "model"
+        )
+        self.queue_duration = self._histogram(
+            "queue_duration_seconds", "From admission to the start of the batch, a sequence.", FINE, "model"
+        )
+        self.inference_duration = self._histogram(
+            "inference_duration_seconds", "A batch on the device, copies included.", FINE, "model", "bucket"
+        )
+        self.batch_size = self._histogram("batch_size", "Sequences in a batch.", SIZES, "model")
+        self.batch_cells = self._counter("batch_cells", "Cells [B, T] of batches that ran.", "model")
+        self.padding_cells = self._counter(
+            "padding_cells", "Cells of those that were padding; over batch_cells, the padding waste.", "model"
+        )
+        self.queue_entries = self._gauge("queue_entries", "Sequences that wait.", "livesum")
+        self.queue_tokens = self._gauge("queue_tokens", "Tokens that wait.", "livesum")
+        self.rejected = self._counter("rejected", "Requests not admitted.", "reason")
+        self.expired = self._counter("expired", "Requests whose deadline passed.")
+        self.cancelled = self._counter("cancelled", "Requests whose client went away.")
+        self.compilations = self._counter("compilations", "Executables compiled.", "model")
+        self.compilation_duration = self._histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
+        self.generated_tokens = self._counter("generated_tokens", "Tokens generated.", "model")
+        self.slots_in_use = self._gauge("slots_in_use", "Generation slots that hold a text.", "livesum", "model")
+        self.ready_workers = self._gauge("ready_workers", "Processes that speak HTTP and take requests.", "livesum")
+        self.restarts = self._counter("restarts", "Processes that died and were started again.", "process")
+        self.model_info = self._gauge(
+            "model_info", "1 for each model version that is loaded.", "livemax", "model", "version"
+        )
+        self.model_refused = self._gauge(
+            "model_refused", "1 for each version that is refused.", "livemax", "model", "version"
+        )
+        self.swaps = self._counter("swaps", "Changes of the versions that are loaded, by how they ended.", "result")
+        self.model_load_duration = self._gauge(
+            "model_load_duration_seconds", "Loading, checking and compiling a model.", "livemax", "model", "version"
+        )
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Counts a request that is over, at the next `flush`: many together cost a tenth of each by itself."""
+        with self._lock:
+            self._durations[route, status].append(seconds)
+
+    def tokenized(self, model: str, seconds: float) -> None:
+        """Counts a request that is tokenized and encoded, at the next `flush`."""
+        with self._lock:
+            self._tokenize_durations[model].append(seconds)
+
+    def flush(self) -> None:
+        """Counts what was noted since the last time."""
+        with self._lock:
+            durations, self._durations = self._durations, defaultdict(list)
+            tokenize_durations, self._tokenize_durations = self._tokenize_durations, defaultdict(list)
+        for (route, status), seconds in durations.items():
+            self.requests.labels(route, str(status)).inc(len(seconds))
+            observe_all(self.request_duration.labels(route), seconds)
+        for model, seconds in tokenize_durations.items():
+            observe_all(self.tokenize_duration.labels(model), seconds)
+
+    def ran(self, model: str, bucket: int, seconds: float, cells: int, padding: int, waits: Sequence[float]) -> None:
+        """Counts a batch that is over. cells: of it, padding included; waits: seconds of each of its sequences."""
+        if (found := self._ran.get((model, bucket))) is None:
+            found = self._ran[model, bucket] = OfBatches(
+                self.inference_duration.labels(model, str(bucket)),
+                self.batch_size.labels(model),
+                self.batch_cells.labels(model),
+                self.padding_cells.labels(model),
+                self.queue_duration.labels(model),
+            )
+        found.duration.observe(seconds)
+        found.size.observe(len(waits))
+        found.cells.inc(cells)
+        found.padding.inc(padding)
+        observe_all(found.wait, waits)
+
+    def exposition(self) -> bytes:
+        """Returns all metrics in Prometheus' text format, of all processes that share the folder of metrics."""
+        self.flush()
+        return generate_latest(self._everywhere())
+
+    def listen(self, host: str, port: int) -> None:
+        """Tells them over HTTP from a thread, for a process that serves nothing else. Raises ConfigurationError."""
+        try:
+            start_http_server(port, host, self._everywhere())
+        except OSError as error:
+            where = f"TAGWERK_HOST={host} TAGWERK_ENGINE_METRICS_PORT={port}"
+            raise ConfigurationError(f"cannot tell metrics at {where}: {error.strerror}") from None
+
+    def _everywhere(self) -> CollectorRegistry:
+        if not self._shared_folder:
+            return self.registry
+        return SharedMetrics(Path(self._shared_folder), conditions=["tagwerk_model_refused"]).registry()
+
+    def _counter(self, name: str, help: str, *labels: str) -> Counter:
+        return Counter(name, help, labels, namespace="tagwerk", registry=self.registry)
+
+    def _gauge(self, name: str, help: str, together: Together, *labels: str) -> Gauge:
+        """`together` makes one value of those of several processes: of what there is once in each, or in all."""
+        return Gauge(name, help, labels, namespace="tagwerk", registry=self.registry, multiprocess_mode=together)
+
+    def _histogram(self, name: str, help: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, help, labels, namespace="tagwerk", registry=self.registry, buckets=buckets)
+
+
+def observe_all(histogram: Histogram, values: Sequence[float]) -> None:
+    """Observes values at the price of one for each bucket that they are in, where each by itself would cost as much."""
+    bounds = histogram._upper_bounds
+    histogram._sum.inc(sum(values))
+    for bucket, count in Counts(bisect_left(bounds, value) for value in values).items():
+        histogram._buckets[bucket].inc(count)

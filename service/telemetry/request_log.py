@@ -1,0 +1,105 @@
+"""One line a request.
+
+It does not go through `logging`, which would take a twentieth of a short request: lines are put together as they are
+needed, kept for a moment, and written at once.
+"""
+
+import asyncio
+import os
+import time
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from service.settings import Settings
+from service.telemetry.logs import moment
+from service.telemetry.request_ids import RequestIds
+from service.telemetry.timing import Timing
+
+WRITE_SECONDS = 0.1  # between two writes; who is killed takes with him what came since the last
+PIECE_BYTES = 4096  # that a pipe takes whole (PIPE_BUF), so that the lines of several processes do not run together
+QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"})
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """What is said of a request. Times are in milliseconds."""
+
+    time: str
+    level: str
+    logger: str
+    request: str
+    method: str
+    route: str
+    status: int
+    ms: float
+    trace: str | None = None
+    key: str | None = None
+    model: str | None = None
+    sequences: int | None = None
+    tokens: int | None = None
+    batch: int | None = None
+    stages: dict[str, float] | None = None
+    texts: list[str] | None = None
+
+    def __str__(self) -> str:
+        words = [f"{self.time} INFO {self.logger}: {self.method} {self.route} {self.status} {self.ms:g} ms"]
+        words += [f"{name} {ms:g}" for name, ms in (self.stages or {}).items()]
+        if self.model is not None:
+            words.append(f"{self.model}, {self.sequences} sequences, {self.tokens} tokens")
+        if self.key is not None:
+            words.append(f"key {self.key}")
+        words.append(f"request {self.request}" + (f", trace {self.trace}" if self.trace else ""))
+        words += [repr(text) for text in self.texts or ()]
+        return "; ".join(words)
+
+
+class RequestLog:
+    """Writes the lines to standard error."""
+
+    def __init__(self, settings: Settings, file: int = 2) -> None:
+        """`file` is a descriptor."""
+        self._json = settings.log_format == "json"
+        self._encoder = msgspec.json.Encoder()
+        self._file = file
+        self._lines: list[bytes] = []
+
+    def note(self, ids: RequestIds, method: str, route: str, status: int, timing: Timing) -> None:
+        """Notes a request that is over. Probes are not, whether they say yes or no."""
+        if route in QUIET and status in (200, 503):
+            return
+        notes: dict[str, Any] = timing.notes
+        line = Line(
+            time=moment(time.time()),
+            level="info",
+            logger="tagwerk.request",
+            request=ids.request,
+            method=method,
+            route=route,
+            status=status,
+            ms=round((time.monotonic() - timing.started) * 1000, 3),
+            trace=ids.trace,
+            batch=timing.batch_size or None,
+            stages={name: round(seconds * 1000, 3) for name, seconds in timing.stages.items()} or None,
+            **notes,
+        )
+        if not self._lines:
+            asyncio.get_running_loop().call_later(WRITE_SECONDS, self.write)
+        self._lines.append(self._encoder.encode(line) if self._json else str(line).encode(errors="replace"))
+
+    def write(self) -> None:
+        """Writes what was noted."""
+        lines, self._lines = self._lines, []
+        piece = bytearray()
+        for line in lines:
+            if piece and len(piece) + len(line) >= PIECE_BYTES:
+                self._put(piece)
+                piece = bytearray()
+            piece += line
+            piece += b"\n"
+        self._put(piece)
+
+    def _put(self, piece: bytes | bytearray) -> None:
+        with suppress(OSError):  # nobody reads it any more
+            while piece:
+                piece = piece[os.write(self._file, piece) :]

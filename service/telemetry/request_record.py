@@ -1,0 +1,58 @@
+"""What is kept of each request that is over: it is counted, recorded as a span where those are wanted, and logged."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.telemetry.request_ids import RequestIds
+from service.telemetry.request_log import RequestLog
+from service.telemetry.spans import make_spans
+from service.telemetry.timing import Timing
+
+COUNT_SECONDS = 0.05  # after which a request is in the metrics
+
+
+class Ledger:
+    """Has a place for each of them; whoever answers a request notes it here."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        quiet = settings.log_level in ("warning", "error") or not settings.log_requests
+        self._metrics = metrics
+        self._log = None if quiet else RequestLog(settings)
+        self._spans = make_spans()
+        self._counts_soon = False
+
+    def note(
+        self, ids: RequestIds, headers: Mapping[bytes, bytes], method: str, route: str, status: int, timing: Timing
+    ) -> None:
+        """Notes a request that is over."""
+        self._count_soon()
+        self._metrics.answered(route, status, time.monotonic() - timing.started)
+        if self._spans is not None:
+            ids = self._spans.record(ids, headers, method, route, status, timing)
+        if self._log is not None:
+            self._log.note(ids, method, route, status, timing)
+
+    def note_tokenized(self, model: str, seconds: float) -> None:
+        """Notes how long tokenizing and encoding a request for a model took."""
+        self._count_soon()
+        self._metrics.tokenized(model, seconds)
+
+    def _count_soon(self) -> None:
+        if not self._counts_soon:
+            self._counts_soon = True
+            asyncio.get_running_loop().call_later(COUNT_SECONDS, self._count)
+
+    def _count(self) -> None:
+        self._counts_soon = False
+        self._metrics.flush()
+
+    async def close(self) -> None:
+        """Writes and sends what has not been yet."""
+        self._metrics.flush()
+        if self._log is not None:
+            self._log.write()
+        if self._spans is not None:
+            await asyncio.to_thread(self._spans.close)

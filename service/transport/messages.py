@@ -1,0 +1,221 @@
+"""What api workers and the engine process say to each other, and how it is framed.
+
+A frame is its length in four bytes, then a MessagePack list of messages: all that one side had to say in one turn of
+its event loop. Arrays travel as their bytes; nothing that is read can run code.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from service import errors
+from service.types import Array, ModelKey, ModelState, Sampled, State, Tensors
+
+MAX_FRAME_BYTES = 256 * 2**20
+MAX_ARRAY_BYTES = MAX_FRAME_BYTES // 2  # of one message
+MESSAGE_TOKENS = 8192  # above which requests have messages of their own
+FULL_FRAME_BYTES = 2**20  # above which messages have frames of their own
+
+
+Column = bytes  # of an array  # [R] or [N]: seconds are float64, lengths of sequences int32, other whole numbers int64
+
+
+class Packed(msgspec.Struct, array_like=True, frozen=True):
+    """An array."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+class Message(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Base of the messages about one request. `id` is the worker's number for it."""
+
+    id: int
+
+
+class Infer(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Worker: run these requests for a model, as columns; see `protocol.Requests`.
+
+    Deadlines travel as durations, since clocks differ between machines.
+    """
+
+    name: str
+    version: str
+    ids: Column  # [R] the worker's numbers for the requests
+    counts: Column  # [R] sequences of each
+    timeouts_seconds: Column  # [R]
+    lengths: Column  # [N] of the sequences of all
+    values: dict[str, Packed]  # each [sum of lengths, ...]
+    further: tuple[str, ...] = ()  # outputs
+    begun: bool = False
+
+
+class Generate(Message, frozen=True):
+    """Worker: continue this prompt  # [T] int32."""
+
+    name: str
+    version: str
+    prompt: bytes
+    max_tokens: int
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int
+    timeout_seconds: float
+    logprobs: bool = False
+    at_once: bool = True
+
+
+class Cancel(Message, frozen=True):
+    """Worker: nobody waits for this request any more."""
+
+
+class Ping(Message, frozen=True):
+    """Worker: are you there? `id` is 0."""
+
+
+class Pong(Message, frozen=True):
+    """Engine: yes. `id` is 0."""
+
+
+class Done(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Engine: the outputs of requests, as columns."""
+
+    ids: Column  # [R]
+    counts: Column  # [R] sequences of each
+    tokens: Column  # [R] of each
+    timed: dict[str, Packed]  # outputs with a time axis: each [sum of tokens, ...]
+    others: dict[str, Packed]  # those without one: each [sum of counts, ...]
+    queue_seconds: Column  # [R]
+    inference_seconds: Column  # [R]
+    batch_sizes: Column  # [R]
+
+
+class Token(Message, frozen=True):
+    """Engine: the next token of a Generate."""
+
+    sampled: Sampled
+
+
+class Failed(Message, frozen=True):
+    """Engine: a request ends with this error of `service.errors`."""
+
+    kind: str
+    message: str
+    retry_after_seconds: float
+    stages: dict[str, float] = {}
+    waiting: int = 0
+
+
+class Report(Message, frozen=True):
+    """Engine: its state and its models', to each worker that comes and whenever they change. `id` is 0."""
+
+    state: State
+    models: list[tuple[str, str, State, str | None, float, bool]]  # name, version, state, reason, share, default
+
+
+AnyMessage = Infer | Generate | Cancel | Ping | Pong | Done | Token | Failed | Report
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[AnyMessage])
+
+
+def frame(messages: Sequence[AnyMessage]) -> bytes:
+    """Returns one frame."""
+    content = _encoder.encode(messages)
+    return len(content).to_bytes(4, "big") + content
+
+
+def frames(messages: Sequence[AnyMessage]) -> Iterator[bytes]:
+    """Yields one frame with all messages, or one for each where that would be large: what reads them can pause then."""
+    whole = frame(messages)
+    if len(whole) <= FULL_FRAME_BYTES or len(messages) == 1:
+        yield whole
+    else:
+        yield from (frame([message]) for message in messages)
+
+
+class Unframer:
+    """Cuts a stream of bytes into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterable[AnyMessage]:
+        """Takes what has come, and yields the messages of each frame that is complete.
+
+        Raises MsgspecError for what is no frame, or one of more than MAX_FRAME_BYTES.
+        """
+        self._buffer += data
+        while len(self._buffer) >= 4:
+            end = 4 + int.from_bytes(self._buffer[:4], "big")
+            if end > MAX_FRAME_BYTES:
+                raise msgspec.DecodeError(f"a frame of {end} bytes; at most {MAX_FRAME_BYTES} are allowed")
+            if len(self._buffer) < end:
+                return
+            content = bytes(self._buffer[4:end])
+            del self._buffer[:end]
+            yield from _decoder.decode(content)
+
+
+def report(state: State, models: Iterable[ModelState]) -> Report:
+    """Returns the report of an engine."""
+    return Report(0, state, [(m.key.name, m.key.version, m.state, m.reason, m.share, m.default) for m in models])
+
+
+def states_of(message: Report) -> list[ModelState]:
+    """Returns the states of the models in a report."""
+    return [
+        ModelState(ModelKey(name, version), state, reason, share, default)
+        for name, version, state, reason, share, default in message.models
+    ]
+
+
+def column(numbers: Sequence[float] | Array, dtype: type[np.generic]) -> Column:
+    """Turns numbers into a column."""
+    return np.asarray(numbers, dtype).tobytes()
+
+
+def whole_numbers(column: Column) -> list[int]:
+    """Reads a column of int64. Raises ValueError for bytes that are none."""
+    numbers: list[int] = np.frombuffer(column, np.int64).tolist()
+    return numbers
+
+
+def seconds(column: Column) -> list[float]:
+    """Reads a column of float64. Raises ValueError for bytes that are none."""
+    numbers: list[float] = np.frombuffer(column, np.float64).tolist()
+    return numbers
+
+
+def pack(tensors: Tensors) -> dict[str, Packed]:
+    """Turns arrays into what a message holds. Raises InternalError where that is too much."""
+    size = sum(array.nbytes for array in tensors.values())
+    if size > MAX_ARRAY_BYTES:
+        raise errors.InternalError(f"{size} bytes do not fit into a message; at most {MAX_ARRAY_BYTES} do")
+    return {name: Packed(array.dtype.str, array.shape, array.tobytes()) for name, array in tensors.items()}
+
+
+def unpack(packed: dict[str, Packed]) -> dict[str, Array]:
+    """Undoes `pack`. The arrays are read-only. Raises ValueError or TypeError for bytes that are no such arrays."""
+    return {name: np.frombuffer(p.data, p.dtype).reshape(p.shape) for name, p in packed.items()}
+
+
+def failed(id: int, error: errors.TagwerkError) -> Failed:
+    """Turns an error into a message."""
+    retry_after_seconds, stages = getattr(error, "retry_after_seconds", 0.0), getattr(error, "stages", {})
+    waiting = getattr(error, "waiting", 0)
+    return Failed(id, type(error).__name__, str(error), retry_after_seconds, stages, waiting)
+
+
+def error_of(message: Failed) -> errors.TagwerkError:
+    """Undoes `failed`, for the errors that an engine raises."""
+    if message.kind == errors.Overloaded.__name__:
+        return errors.Overloaded(message.message, message.retry_after_seconds, message.waiting)
+    if message.kind == errors.DeadlineExceeded.__name__:
+        return errors.DeadlineExceeded(message.message, message.stages)
+    for cls in (errors.DeviceFailed, errors.ModelNotFound, errors.EngineUnavailable, errors.InternalError):
+        if message.kind == cls.__name__:
+            return cls(message.message)
+    return errors.TagwerkError(message.message)

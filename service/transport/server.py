@@ -1,0 +1,238 @@
+"""Offers an engine to api workers over a socket."""
+
+import asyncio
+import logging
+import math
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from service.engine.batches import outputs_of
+from service.engine.local import LocalEngine
+from service.engine.protocol import Generation, Requests
+from service.engine.queue import Job
+from service.errors import InternalError, TagwerkError
+from service.transport.connection import Connection
+from service.transport.messages import (
+    MESSAGE_TOKENS,
+    AnyMessage,
+    Cancel,
+    Done,
+    Generate,
+    Infer,
+    Ping,
+    Pong,
+    Report,
+    Token,
+    column,
+    failed,
+    pack,
+    report,
+    seconds,
+    unpack,
+    whole_numbers,
+)
+from service.types import ModelKey, Ragged, State
+
+log = logging.getLogger("tagwerk.engine")
+
+
+@dataclass(slots=True)
+class Peer:
+    """A worker that is connected, and what it waits for, by its numbers for the requests."""
+
+    jobs: dict[int, Job] = field(default_factory=dict)
+    texts: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    finished: list[tuple[int, Job]] = field(default_factory=list)  # to be sent at the end of this turn of the loop
+
+
+class EngineServer:
+    """Runs what workers ask for on an engine. A worker that goes away takes its requests with it.
+
+    The requests that come in one message are admitted together; those that end in one turn of the event loop are
+    answered together.
+    """
+
+    def __init__(self, engine: LocalEngine) -> None:
+        self._engine = engine
+        self._announced: State | None = None  # in place of the engine's own state
+        self._peers: dict[Connection, Peer] = {}
+
+    async def listen(self, listening: socket.socket) -> asyncio.Server:
+        """Takes workers who come to a listening socket, see `service.listening.open_engine_socket`."""
+        loop = asyncio.get_running_loop()
+        if listening.family == socket.AF_UNIX:
+            return await loop.create_unix_server(self._make_connection, sock=listening)
+        return await loop.create_server(self._make_connection, sock=listening)
+
+    @property
+    def workers(self) -> int:
+        """How many are connected."""
+        return len(self._peers)
+
+    def announce(self, state: State) -> None:
+        """Tells workers a state that the engine will have: it still takes the requests that are on their way."""
+        self._announced = state
+        self.report()
+
+    def report(self) -> None:
+        """Tells every worker the state of the engine and its models."""
+        for connection in self._peers:
+            connection.send(self._report())
+
+    def _make_connection(self) -> Connection:
+        return Connection(self._on_open, self._on_message, self._on_close, self._send_finished)
+
+    def _on_open(self, connection: Connection) -> None:
+        self._peers[connection] = Peer()
+        connection.send(self._report())
+
+    def _on_close(self, connection: Connection) -> None:
+        peer = self._peers.pop(connection)
+        for job in peer.jobs.values():
+            self._engine.abandon(job)
+        for task in peer.texts.values():
+            task.cancel()
+
+    def _on_message(self, connection: Connection, message: AnyMessage) -> None:
+        peer = self._peers[connection]
+        if isinstance(message, Infer):
+            self._submit(connection, peer, message)
+        elif isinstance(message, Generate):
+            task = peer.texts[message.id] = asyncio.create_task(self._generate(connection, message))
+            task.add_done_callback(lambda _: peer.texts.pop(message.id, None))
+        elif isinstance(message, Cancel):
+            if (job := peer.jobs.pop(message.id, None)) is not None:
+                self._engine.abandon(job)
+            elif message.id in peer.texts:
+                peer.texts[message.id].cancel()
+        elif isinstance(message, Ping):
+            connection.send(Pong(0))
+
+    def _submit(self, connection: Connection, peer: Peer, message: Infer) -> None:
+        ids = whole_numbers(message.ids)
+
+        def done(position: int, job: Job | None, error: TagwerkError | None) -> None:
+            peer.jobs.pop(ids[position], None)
+            if error is not None:
+                connection.send(failed(ids[position], error))
+            elif job is not None:
+                if not peer.finished:
+                    asyncio.get_running_loop().call_soon(self._send_finished, connection)
+                peer.finished.append((ids[position], job))
+
+        try:
+            jobs = self._engine.submit(requests_of(message, len(ids)), done)
+        except Exception as error:
+            if not isinstance(error, TagwerkError):
+                log.exception("requests for %s/%s failed", message.name, message.version)
+                error = InternalError(f"the engine failed: {error!r}")
+            for id in ids:
+                connection.send(failed(id, error))
+        else:
+            peer.jobs |= {id: job for id, job in zip(ids, jobs, strict=True) if job is not None}
+
+    def _send_finished(self, connection: Connection) -> None:
+        """Sends the outputs of requests that have ended, once the worker takes what was sent before."""
+        peer = self._peers.get(connection)
+        if peer is None or not connection.writable:
+            return
+        finished, peer.finished = peer.finished, []
+        for some in alike(finished):
+            try:
+                connection.send(done_message(some))
+            except TagwerkError as error:
+                for id, _ in some:
+                    connection.send(failed(id, error))
+        connection.flush()
+
+    async def _generate(self, connection: Connection, message: Generate) -> None:
+        """Sends the tokens of a text, or why there are no more, unless it is cancelled."""
+        try:
+            async with aclosing(self._engine.generate(generation_of(message))) as tokens:
+                async for token in tokens:
+                    connection.send(Token(message.id, token))
+        except TagwerkError as error:
+            connection.send(failed(message.id, error))
+        except Exception as error:
+            log.exception("a request for %s/%s failed", message.name, message.version)
+            connection.send(failed(message.id, InternalError(f"the engine failed: {error!r}")))
+
+    def _report(self) -> Report:
+        return report(self._announced or self._engine.state(), self._engine.models())
+
+
+def alike(finished: Sequence[tuple[int, Job]]) -> Iterator[list[tuple[int, Job]]]:
+    """Yields requests that want the same outputs of the same model together, but not too many of them."""
+    kinds: dict[tuple[ModelKey, frozenset[str]], list[tuple[int, Job]]] = {}
+    for id, job in finished:
+        kinds.setdefault((job.model, job.further), []).append((id, job))
+    for kind in kinds.values():
+        some: list[tuple[int, Job]] = []
+        tokens = 0
+        for id, job in kind:
+            some.append((id, job))
+            tokens += sum(job.lengths)
+            if tokens > MESSAGE_TOKENS:
+                yield some
+                some, tokens = [], 0
+        if some:
+            yield some
+
+
+def done_message(finished: Sequence[tuple[int, Job]]) -> Done:
+    """Returns the outputs of requests that want the same of the same model. Raises InternalError for too many."""
+    jobs = [job for _, job in finished]
+    timed, others = outputs_of(jobs)
+    return Done(
+        ids=column([id for id, _ in finished], np.int64),
+        counts=column([len(job.lengths) for job in jobs], np.int64),
+        tokens=column([sum(job.lengths) for job in jobs], np.int64),
+        timed=pack(timed),
+        others=pack(others),
+        queue_seconds=column([job.queue_seconds for job in jobs], np.float64),
+        inference_seconds=column([job.inference_seconds for job in jobs], np.float64),
+        batch_sizes=column([job.batch_size for job in jobs], np.int64),
+    )
+
+
+def requests_of(message: Infer, requests: int) -> Requests:
+    """Reads an Infer. Raises ValueError or TypeError where its columns do not fit together or hold no such numbers."""
+    counts, timeouts = whole_numbers(message.counts), seconds(message.timeouts_seconds)
+    if not requests == len(counts) == len(timeouts):
+        raise ValueError(f"{requests} requests with {len(counts)} counts and {len(timeouts)} times")
+    return Requests(
+        ModelKey(message.name, message.version),
+        Ragged(np.frombuffer(message.lengths, np.int32), unpack(message.values)),
+        counts,
+        list(map(moment, timeouts)),
+        frozenset(message.further),
+        message.begun,
+    )
+
+
+def generation_of(message: Generate) -> Generation:
+    """Reads a Generate. Raises ValueError where the bytes of the prompt are no 32-bit numbers."""
+    return Generation(
+        model=ModelKey(message.name, message.version),
+        prompt=np.frombuffer(message.prompt, np.int32),
+        max_tokens=message.max_tokens,
+        temperature=message.temperature,
+        top_k=message.top_k,
+        top_p=message.top_p,
+        seed=message.seed,
+        deadline=moment(message.timeout_seconds),
+        logprobs=message.logprobs,
+        at_once=message.at_once,
+    )
+
+
+def moment(timeout_seconds: float) -> float:
+    """Returns the moment, by this machine's clock, at which a request's time is over. Raises ValueError for no time."""
+    if not math.isfinite(timeout_seconds):
+        raise ValueError(f"a request has {timeout_seconds} s; a finite time is allowed")
+    return time.monotonic() + timeout_seconds

@@ -1,0 +1,150 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from service.artifact import manifest as artifact
+from service.artifact.files import copies_of, read_file, verified_copy
+from service.artifact.manifest import (
+    Endpoint,
+    Golden,
+    Manifest,
+    TensorSpec,
+    new_version,
+    read_goldens,
+    read_manifest,
+    verify_files,
+    write_goldens,
+)
+from service.errors import ArtifactError
+from service.store.loading import load_version
+from service.text.vocabulary import Vocabulary
+from tests.fakes import version_of
+
+
+def write_version(store: Path, name: str = "tagger-en") -> Path:
+    """Writes a version folder, complete but for a SavedModel that works."""
+    with new_version(store, name) as (folder, version):
+        (folder / "saved_model").mkdir()
+        (folder / "saved_model" / "saved_model.pb").write_bytes(b"weights")
+        Vocabulary(["a", "b"]).write(folder / "words.json")
+        Vocabulary(["a", "b"]).write(folder / "characters.json")
+        write_goldens(folder, [Golden(source="a b", inputs={"word_ids": [2, 3]}, outputs={"upos": [[1, 0]]})])
+        changes = {"version": version, "files": artifact.checksums(folder)}
+        artifact.write_manifest(folder, tagger(name).model_copy(update=changes))
+    return store / name / version
+
+
+def tagger(name: str) -> Manifest:
+    """Returns the manifest of a tagger that the service can load."""
+    lengths = TensorSpec(dtype="int32", axes=("B",))
+    words, characters = (TensorSpec(dtype="int32", axes=("B", "T", *rest)) for rest in ((), (4,)))
+    labels = {"upos": ("NOUN", "VERB"), "xpos": ("NN", "VB"), "feats": ("_", "Number=Sing")}
+    outputs = {head: TensorSpec(dtype="float32", axes=("B", "T", len(those))) for head, those in labels.items()}
+    endpoint = Endpoint(inputs={"word_ids": words, "char_ids": characters, "lengths": lengths}, outputs=outputs)
+    vocabularies = {"words": "words.json", "characters": "characters.json"}
+    return version_of(name, endpoints={"tag": endpoint}, labels=labels, vocabularies=vocabularies).manifest
+
+
+def test_a_version_is_read_as_it_was_written(tmp_path):
+    folder = write_version(tmp_path)
+    version = load_version(folder)
+    assert str(version.key) == "tagger-en/1"
+    assert version.vocabularies["words"].id("b") == 3
+    assert set(version.manifest.files) == {
+        "saved_model/saved_model.pb",
+        "words.json",
+        "characters.json",
+        "goldens.jsonl",
+    }
+    assert read_goldens(folder)[0].inputs == {"word_ids": [2, 3]}
+    assert write_version(tmp_path).name == "2"
+
+
+def point_at(folder: Path, vocabulary: str) -> None:
+    """Lets the manifest name a vocabulary elsewhere."""
+    content = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(content | {"vocabularies": {"words": vocabulary}}))
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
+    write_version(tmp_path)
+
+    def fail():
+        with new_version(tmp_path, "tagger-en") as (folder, _):
+            (folder / "half").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert [p.name for p in (tmp_path / "tagger-en").iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
+        (lambda f: (f / "manifest.json").write_text("{"), "manifest.json cannot be read"),
+        (lambda f: (f / "words.json").unlink(), "words.json is missing"),
+        (lambda f: (f / "words.json").write_text("[]"), "words.json is altered"),
+        (lambda f: (f / "saved_model/saved_model.pb").write_bytes(b"other"), "saved_model/saved_model.pb is altered"),
+        (lambda f: (f / "extra.py").write_text("import os"), "extra.py is not listed"),
+        (lambda f: f.rename(f.parent / "7"), "lies in tagger-en/7"),
+        (lambda f: point_at(f, "../../secret.json"), "../../secret.json is not among the files"),
+    ],
+)
+def test_a_broken_version_is_refused_with_the_reason(tmp_path, harm, reason):
+    harm(write_version(tmp_path))
+    (folder,) = (tmp_path / "tagger-en").iterdir()
+    with pytest.raises(ArtifactError, match=reason):
+        load_version(folder)
+
+
+def test_a_manifest_with_unknown_fields_is_refused(tmp_path):
+    folder = write_version(tmp_path)
+    content = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(content | {"surprise": 1}))
+    with pytest.raises(ArtifactError, match="surprise"):
+        read_manifest(folder)
+
+
+def test_checksums_hold_for_the_committed_models():
+    for manifest in sorted((Path(__file__).parents[2] / "model_store").glob("*/*/manifest.json")):
+        verify_files(manifest.parent, read_manifest(manifest.parent))
+        assert sum(p.stat().st_size for p in manifest.parent.rglob("*") if p.is_file()) < 20_000_000
+
+
+def test_what_is_loaded_is_a_private_copy_of_what_was_verified(tmp_path):
+    folder = write_version(tmp_path)
+    wanted = {"saved_model/saved_model.pb": load_version(folder).manifest.files["saved_model/saved_model.pb"]}
+    with verified_copy(folder, wanted) as copy:
+        (folder / "saved_model/saved_model.pb").write_bytes(b"other weights")
+        assert (copy / "saved_model/saved_model.pb").read_bytes() == b"weights"
+        assert copy.stat().st_mode & 0o777 == 0o700
+        assert copy.name.startswith(copies_of(os.getpid()))
+    assert not copy.exists()
+    with pytest.raises(ArtifactError, match=r"saved_model\.pb is altered"), verified_copy(folder, wanted):
+        pytest.fail("what was altered after it was verified was copied")
+
+
+def test_a_file_that_is_exchanged_while_it_is_opened_is_not_waited_for(tmp_path, monkeypatch):
+    folder = write_version(tmp_path)
+    path = folder / "words.json"
+    kept = path.lstat()
+    path.unlink()
+    os.mkfifo(path)
+    real = Path.lstat
+    monkeypatch.setattr(Path, "lstat", lambda self: kept if self == path else real(self))
+    with pytest.raises(ArtifactError, match=r"words\.json is a pipe"):
+        read_file(folder, "words.json")
+    path.unlink()
+    path.symlink_to("characters.json")
+    with pytest.raises(OSError, match="symbolic link"):
+        read_file(folder, "words.json")
+
+
+def test_a_reason_is_one_printable_line_of_bounded_length():
+    reason = str(ArtifactError("a\nb \udcff\x1b[31m" + "x" * 10_000))
+    assert reason.startswith("a b \\udcff\\x1b[31mxxx")
+    assert len(reason) == ArtifactError.MAX_CHARACTERS + 1

@@ -1,0 +1,168 @@
+"""OpenAI's own Python client, which checks the answers by its own schemas, against the real server."""
+
+from collections.abc import Iterator
+
+import httpx
+import openai
+import pytest
+
+from tests.conftest import Server
+from tests.e2e.test_server import metric, wait_until
+from tests.http.test_generate import generate
+from tests.http.test_problems import check
+
+MODEL = "lm-shakespeare"
+
+
+@pytest.fixture(scope="module")
+def ai(server: Server) -> Iterator[openai.OpenAI]:
+    settings = {"base_url": f"{server.url}/v1", "api_key": "none", "max_retries": 0}
+    with openai.OpenAI(**settings, _strict_response_validation=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def streaming(server: Server) -> Iterator[openai.OpenAI]:
+    """Its schemas do not know that the finish reason of a piece is null, though OpenAI's own server says so."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+def test_a_completion_is_what_generate_says(ai, client):
+    answer = ai.completions.create(model=MODEL, prompt="ROMEO:", max_tokens=40, seed=7)
+    (expected,) = generate(client, seed=7)
+    version = client.post("/generate", json={"prompt": "A", "max_tokens": 1}).json()["version"]
+    (choice,) = answer.choices
+    assert (choice.text, choice.finish_reason, choice.index) == (expected["text"], "length", 0)
+    assert (answer.model, answer.object, answer.system_fingerprint) == (MODEL, "text_completion", f"{MODEL}/{version}")
+    usage = answer.usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (6, 40, 46)
+
+
+def test_what_is_left_out_has_openais_defaults(ai):
+    answer = ai.completions.create(model=MODEL, prompt="A", temperature=None, stop=None, n=None)
+    assert answer.usage.completion_tokens == 16
+
+
+def test_several_prompts_and_texts_come_in_order_with_an_echo(ai, client):
+    answer = ai.completions.create(model=MODEL, prompt=["A", "B"], n=2, max_tokens=10, seed=3, echo=True)
+    texts = [result["text"] for result in generate(client, ["A", "B"], n=2, max_tokens=10, seed=3)]
+    assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
+    assert [choice.text for choice in answer.choices] == [p + t for p, t in zip("AABB", texts, strict=True)]
+
+
+def test_a_prompt_may_be_token_ids(ai):
+    (by_ids,) = ai.completions.create(model=MODEL, prompt=[15, 20], max_tokens=5, seed=1, echo=True).choices
+    prompt = by_ids.text[:2]
+    (by_text,) = ai.completions.create(model=MODEL, prompt=prompt, max_tokens=5, seed=1, echo=True).choices
+    assert by_ids.text == by_text.text
+    both = ai.completions.create(model=MODEL, prompt=[[15, 20], [20]], max_tokens=5, seed=1).choices
+    assert len(both) == 2
+    with pytest.raises(openai.UnprocessableEntityError, match="token id 1; allowed: 2 to"):
+        ai.completions.create(model=MODEL, prompt=[15, 1])
+
+
+def test_logprobs_have_openais_shape_whole_and_streamed(ai, streaming, client):
+    wish = {"model": MODEL, "prompt": ["ROMEO:", "A"], "max_tokens": 20, "seed": 7, "logprobs": 2}
+    whole = ai.completions.create(**wish).choices
+    for choice, expected in zip(
+        whole, generate(client, ["ROMEO:", "A"], seed=7, max_tokens=20, logprobs=2), strict=True
+    ):
+        found = choice.logprobs
+        assert "".join(found.tokens) == choice.text == expected["text"]
+        assert found.text_offset == list(range(20))
+        assert found.token_logprobs == [one["logprob"] for one in expected["logprobs"]]
+        for token, logprob, top in zip(found.tokens, found.token_logprobs, found.top_logprobs, strict=True):
+            assert top[token] == logprob
+            assert 2 <= len(top) <= 3, "the two most probable, and the token itself"
+    parts: list[list[tuple]] = [[], []]
+    with streaming.completions.create(**wish, stream=True) as pieces:
+        for piece in pieces:
+            for choice in (choice for choice in piece.choices if choice.text):
+                some = choice.logprobs
+                rows = zip(some.tokens, some.token_logprobs, some.top_logprobs, some.text_offset, strict=True)
+                parts[choice.index] += rows
+    for choice, rows in zip(whole, parts, strict=True):
+        some = choice.logprobs
+        assert rows == list(zip(some.tokens, some.token_logprobs, some.top_logprobs, some.text_offset, strict=True))
+    (none,) = ai.completions.create(model=MODEL, prompt="A", max_tokens=2, logprobs=0).choices
+    assert [list(top) for top in none.logprobs.top_logprobs] == [[token] for token in none.logprobs.tokens]
+    with pytest.raises(openai.UnprocessableEntityError, match="logprobs"):
+        ai.completions.create(model=MODEL, prompt="A", logprobs=1, echo=True)
+
+
+def test_a_stop_string_ends_it(ai):
+    (whole,) = ai.completions.create(model=MODEL, prompt="ROMEO:", max_tokens=100, seed=7).choices
+    stop = whole.text[50:53]
+    (cut,) = ai.completions.create(model=MODEL, prompt="ROMEO:", max_tokens=100, seed=7, stop=stop).choices
+    assert (cut.text, cut.finish_reason) == (whole.text[: whole.text.index(stop)], "stop")
+
+
+def test_a_stream_has_the_same_text_and_the_usage(ai, streaming):
+    wish = {"model": MODEL, "prompt": ["ROMEO:", "A"], "max_tokens": 30, "seed": 7, "echo": True}
+    whole = ai.completions.create(**wish)
+    texts, reasons, usage, count = ["", ""], {}, None, 0
+    with streaming.completions.create(**wish, stream=True, stream_options={"include_usage": True}) as pieces:
+        for piece in pieces:
+            count += 1
+            assert piece.object == "text_completion"
+            usage = piece.usage
+            for choice in piece.choices:
+                texts[choice.index] += choice.text
+                reasons[choice.index] = choice.finish_reason
+    assert count == 2 * 31 + 1, "a piece a token, an end a text, the usage"
+    assert texts == [choice.text for choice in whole.choices]
+    assert reasons == {0: "length", 1: "length"}
+    assert usage == whole.usage
+
+
+def test_a_stream_that_is_closed_frees_its_slot(server, streaming):
+    with streaming.completions.create(model=MODEL, prompt="A", max_tokens=4096, stream=True) as pieces:
+        next(iter(pieces))
+        wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 1)
+    wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 0)
+
+
+def test_an_error_midway_is_raised(streaming):
+    late = {"X-Request-Timeout-Ms": "400"}
+    pieces = streaming.completions.create(model=MODEL, prompt="A", max_tokens=4096, stream=True, extra_headers=late)
+    with pytest.raises(openai.APIError, match="deadline"):
+        for _ in pieces:
+            pass
+
+
+def test_models_are_listed(ai):
+    (listed,) = ai.models.list()
+    assert (listed.id, listed.owned_by) == (MODEL, "tagwerk")
+    assert ai.models.retrieve(MODEL) == listed
+
+
+def test_errors_are_raised_as_openais(ai):
+    with pytest.raises(openai.NotFoundError, match=MODEL) as caught:
+        ai.completions.create(model="gpt-9", prompt="A")
+    assert (caught.value.code, caught.value.type) == ("model_not_found", "invalid_request_error")
+    with pytest.raises(openai.NotFoundError):
+        ai.models.retrieve("tagger-en")
+    with pytest.raises(openai.UnprocessableEntityError) as caught:
+        ai.completions.create(model=MODEL, prompt="A", temperature=-1)
+    assert (caught.value.param, caught.value.code) == ("temperature", "invalid_input")
+    with pytest.raises(openai.UnprocessableEntityError, match="less than or equal to 0"):
+        ai.completions.create(model=MODEL, prompt="A", frequency_penalty=1)
+    with pytest.raises(openai.UnprocessableEntityError, match="logprobs"):
+        ai.completions.create(model=MODEL, prompt="A", logprobs=6)
+    with pytest.raises(openai.APIStatusError) as caught:
+        ai.completions.create(model=MODEL, prompt="A", max_tokens=5000)
+    assert caught.value.status_code == 413
+
+
+@pytest.mark.parametrize("prompt", [7, [], [[]], ["a", 1], [1.5], [[1], "a"], {"a": 1}, None, [True]])
+def test_a_prompt_of_another_kind_is_refused(client, prompt):
+    body = {"model": MODEL, "prompt": prompt}
+    found = check(client.post("/v1/completions", json=body), 422)
+    assert found.errors[0].pointer == "/prompt"
+    assert "list of token ids" in found.errors[0].allowed
+
+
+def test_the_errors_stay_problem_documents(client: httpx.Client):
+    check(client.post("/v1/completions", content=b"{}", headers={"content-type": "text/plain"}), 415)
+    assert check(client.get("/v1/nothing"), 404).error["code"] == "not_found"

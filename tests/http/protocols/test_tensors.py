@@ -1,0 +1,53 @@
+import json
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import InvalidInput
+from service.http.problem import Refused
+from service.http.protocols.tensors import Tensor, read, write
+from service.settings import Settings
+from service.slices import finish
+
+STRINGS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=5)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=8,
+)
+INPUT = st.fixed_dictionaries(
+    {"name": st.just("text"), "shape": st.lists(st.integers(-1, 3), max_size=4), "datatype": st.text(max_size=3)}
+    | {"datatype": st.sampled_from(["BYTES", "INT32", "INT64", "FP32", "FP64"])},
+    optional={
+        "data": st.lists(VALUES, max_size=4),
+        "parameters": st.fixed_dictionaries({"binary_data_size": st.integers(-1, 12) | VALUES}),
+    },
+)
+
+
+@given(st.lists(INPUT, max_size=2), st.binary(max_size=12))
+def test_whatever_comes_is_read_or_refused(inputs, data):
+    header = json.dumps({"inputs": inputs}).encode()
+    try:
+        request, tensors = read(header + data, str(len(header)), Settings())
+    except (InvalidInput, Refused):
+        return
+    assert [list(tensors[given.name].array.shape) for given in request.inputs] == [
+        given.shape for given in request.inputs
+    ]
+
+
+@given(STRINGS, st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=5), st.booleans())
+def test_what_is_written_is_read_again(strings, numbers, binary):
+    texts = np.empty(len(strings), object)
+    texts[:] = strings
+    tensors = [Tensor("text", "BYTES", texts), Tensor("number", "FP32", np.array(numbers, np.float32))]
+    pieces, header_length = finish(write({}, tensors, frozenset({"text", "number"} if binary else ())))
+    content = b"".join(pieces)
+    assert (header_length is not None) == binary
+    end = len(content) if header_length is None else header_length
+    body = json.dumps({"inputs": json.loads(content[:end])["outputs"]}).encode()
+    _, found = read(body + content[end:], str(len(body)), Settings())
+    assert found["text"].array.tolist() == strings
+    assert found["number"].array.tolist() == np.array(numbers, np.float32).tolist()

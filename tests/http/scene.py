@@ -1,0 +1,130 @@
+"""The application in the process of its test, on a device that gives all texts one label and all tokens one tag."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from service.artifact.manifest import Endpoint, Manifest, TensorSpec
+from service.artifact.version import ModelVersion
+from service.engine.local import LocalEngine
+from service.http.app import create_app
+from service.http.context import Context
+from service.pipelines.catalog import Catalog
+from service.security.authenticator import Guard
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.vocabulary import Vocabulary
+from service.types import Array, State, Tensors
+from tests.engine.test_engines import until
+from tests.fakes import Device, version_of
+
+LABELS = ("bad", "good")
+HEADS = {"upos": ("NOUN", "VERB"), "xpos": ("NN", "VB"), "feats": ("_", "Number=Sing")}
+
+
+class Judge:
+    """Says of each text the same."""
+
+    timed_outputs: frozenset[str] = frozenset()
+
+    def __init__(self, device: "Court") -> None:
+        self._device = device
+
+    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
+        yield from batch_sizes
+
+    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
+        self._device.wait()
+        return {"probabilities": np.tile(np.array([0.25, 0.75], np.float32), (len(inputs["lengths"]), 1))}
+
+
+class Tagger(Judge):
+    """Gives each token the tag of its heads' first label."""
+
+    timed_outputs = frozenset(
+        f"{head}_{kind}" for head in HEADS for kind in ("id", "probability", "top_ids", "top_probabilities")
+    )
+
+    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
+        self._device.wait()
+        shape = inputs["word_ids"].shape  # (B, T)
+        outputs = {f"{head}_id": np.zeros(shape, np.int32) for head in HEADS}
+        outputs |= {f"{head}_probability": np.full(shape, 0.75, np.float32) for head in HEADS}
+        best = {"ids": np.array([0, 1], np.int32), "probabilities": np.array([0.75, 0.25], np.float32)}
+        return outputs | {name: np.tile(best[name.rpartition("_")[2]], (*shape, 1)) for name in further}
+
+
+class Court(Device):
+    """A device whose classifiers are judges."""
+
+    def load_sequence_model(self, folder: Path, manifest: Manifest) -> Any:
+        return Tagger(self) if manifest.task == "tag" else Judge(self)
+
+
+def judge() -> ModelVersion:
+    ids = TensorSpec(dtype="int32", axes=("B", "T"))
+    lengths = TensorSpec(dtype="int32", axes=("B",))
+    scores = TensorSpec(dtype="float32", axes=("B", 2))
+    endpoint = Endpoint(inputs={"word_ids": ids, "lengths": lengths}, outputs={"probabilities": scores})
+    version = version_of("judge", "classify", endpoints={"classify": endpoint}, labels={"sentiment": LABELS})
+    return replace(version, vocabularies={"words": Vocabulary(["fine"])})
+
+
+def tagger() -> ModelVersion:
+    words = TensorSpec(dtype="int32", axes=("B", "T"))
+    characters = TensorSpec(dtype="int32", axes=("B", "T", 4))
+    lengths = TensorSpec(dtype="int32", axes=("B",))
+    heads = {head: TensorSpec(dtype="float32", axes=("B", "T", len(labels))) for head, labels in HEADS.items()}
+    endpoint = Endpoint(inputs={"word_ids": words, "char_ids": characters, "lengths": lengths}, outputs=heads)
+    version = version_of("tagger", "tag", endpoints={"tag": endpoint}, labels=HEADS)
+    return replace(version, vocabularies={"words": Vocabulary(["fine"]), "characters": Vocabulary([*"abc"])})
+
+
+def repeater() -> ModelVersion:
+    letters = Vocabulary([chr(97 + i) for i in range(26)])
+    return replace(version_of("lm", "generate"), vocabularies={"characters": letters})
+
+
+def made_context(device: Court | None = None, guard: Guard | None = None, **settings: Any) -> Context:
+    """Returns a service whose engine is in this process, not started."""
+    made = Settings(slots=2, batch_sizes=(1, 2), **settings)
+    versions = {version.key.name: version for version in (judge(), repeater(), tagger())}
+    metrics, device = Metrics(), device or Court()
+    engine = LocalEngine(made, list(versions.values()), lambda: device, metrics)
+    catalog = Catalog(Path("nowhere"), read=lambda folder: versions[folder.parent.name])
+    return Context(made, metrics, engine, catalog, SpacyTokenizer(), guard)
+
+
+@asynccontextmanager
+async def scene(
+    device: Court | None = None, guard: Guard | None = None, **settings: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Yields a client of an application that is started, and stops it in order at the end of the block."""
+    context = made_context(device, guard, **settings)
+    app = create_app(context)
+    async with lifespan(app):
+        await until(lambda: context.engine.state() is State.READY and context.catalog.states)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here", timeout=30) as client:
+            yield client
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """Starts and stops an application as a server does."""
+    to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    running = asyncio.create_task(app({"type": "lifespan"}, to_app.get, from_app.put))
+    for step in ("startup", "shutdown"):
+        to_app.put_nowait({"type": f"lifespan.{step}"})
+        assert (await from_app.get())["type"] == f"lifespan.{step}.complete"
+        if step == "startup":
+            yield
+    await running

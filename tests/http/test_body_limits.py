@@ -1,0 +1,211 @@
+"""Limits on a body are checked before the work that they limit, and no answer repeats a long one."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from service.http import parsing, schemas
+from service.http.parsing import parse
+from service.http.problem import Refused
+from service.http.protocols.openai import CompletionRequest
+from service.settings import Settings
+from tests.http.scene import scene
+from tests.http.test_problems import check
+
+SETTINGS = Settings()
+JSON = {"content-type": "application/json"}
+
+
+def post(path: str, content: bytes, **headers: str) -> httpx.Response:
+    async def test() -> httpx.Response:
+        async with scene() as client:
+            return await client.post(path, content=content, headers={**JSON, **headers})
+
+    return asyncio.run(test())
+
+
+def refused(schema: type[BaseModel], content: bytes) -> dict[str, Any]:
+    with pytest.raises(Refused) as caught:
+        parse(content, schema, SETTINGS)
+    return caught.value.document
+
+
+@pytest.mark.parametrize("path", ["/tag", "/classify"])
+def test_the_number_of_items_is_checked_before_them(path):
+    found = check(
+        post(path, gzip.compress(json.dumps({"text": [1] * 50_000}).encode()), **{"content-encoding": "gzip"}), 413
+    )
+    assert (found.errors[0].pointer, found.errors[0].problem) == ("/text", "50000 items")
+
+
+@pytest.mark.parametrize(
+    ("schema", "body", "count"),
+    [
+        (schemas.TagRequest, {"text": [1] * 1000}, 1000),
+        (schemas.TagRequest, {"tokens": [[1] * 100_000]}, 100_000),
+        (schemas.TagRequest, {"tokens": [["a", " "] * 50, [], 7]}, 52),
+        (schemas.TagRequest, {"text": "a", **dict.fromkeys(map(str, range(50_000)), 1)}, 50_000),
+        (schemas.GenerateRequest, {"prompt": "a", "stop": [1] * 100_000}, 1),
+        (CompletionRequest, {"model": "lm", "prompt": ["\ud800"] * 30}, 30),
+        (CompletionRequest, {"model": "lm", "prompt": "a", "logit_bias": {str(n): "x" for n in range(50_000)}}, 1),
+    ],
+)
+def test_the_first_twenty_errors_are_described_and_all_are_counted(schema, body, count):
+    found = refused(schema, json.dumps(body).encode())
+    assert found["error_count"] == count
+    assert len(found["errors"]) == min(count, 20)
+    assert len(json.dumps(found)) < 5000
+    assert count <= 3 or found["detail"].endswith(f"; {count - 3} more")
+
+
+def test_other_protocols_count_the_errors_too():
+    found = check(post("/v1/completions", json.dumps({"model": "lm", "prompt": ["\ud800"] * 30}).encode()), 422)
+    assert (found.error_count, len(found.errors)) == (30, 20)
+    assert found.error["message"].endswith("; 27 more")
+    inputs = [{"name": "text", "shape": ["a"], "datatype": 7, "colour": n} for n in range(20)]
+    found = check(post("/v2/models/judge/infer", json.dumps({"inputs": inputs}).encode()), 422)
+    assert (found.error_count, len(found.errors)) == (60, 20)
+    assert found.error.endswith("; 57 more")
+
+
+HUGE = {
+    "numbers": b'{"text":[' + b"1," * 2_000_000 + b"1]}",
+    "lists": b'{"text":[' + b"[]," * 1_000_000 + b"1]}",
+    "objects": b"[" + b'{"a":{}},' * 400_000 + b"1]",
+    "keys": b"{" + b",".join(b'"%d":1' % n for n in range(300_000)) + b"}",
+}
+
+
+@pytest.mark.parametrize("path", ["/tag", "/classify", "/generate", "/v1/completions", "/v2/models/judge/infer"])
+@pytest.mark.parametrize("content", HUGE.values(), ids=HUGE)
+def test_more_json_than_any_valid_request_has_is_refused_before_it_is_parsed(monkeypatch, path, content):
+    def parsed(*_: object, **__: object) -> None:
+        pytest.fail("it was parsed")
+
+    monkeypatch.setattr(parsing, "from_json", parsed)
+    found = check(post(path, content), 413)
+    assert found.errors[0].pointer == ""
+    assert found.errors[0].allowed.startswith("at most 207168")
+    if not path.startswith("/v"):
+        (line,) = post(path, content, **{"content-type": "application/x-ndjson"}).text.splitlines()
+        assert json.loads(line)["error"]["status"] == 413
+
+
+SMALL = Settings(max_text_characters=60, max_items=4)
+MARKED = st.text(st.sampled_from(',:[]{}"\\ aé'), max_size=60)
+
+
+def filled(items: list[Any], size: Callable[[Any], int]) -> list[Any]:
+    """Returns the first items that fit into the characters of a request."""
+    left, taken = SMALL.max_text_characters, []
+    for item in items[: SMALL.max_items]:
+        left -= size(item)
+        if left >= 0:
+            taken.append(item)
+    return taken or ["a"]
+
+
+TEXTS = st.lists(MARKED, min_size=1, max_size=4).map(lambda items: filled(items, len))
+TOKENS = st.lists(st.lists(MARKED.map(lambda text: f"{text[:2]}:"), min_size=1, max_size=20), min_size=1, max_size=4)
+IDS = st.lists(st.lists(st.integers(2, 9), min_size=1, max_size=60), min_size=1, max_size=4)
+STOP = st.lists(st.just(",:[]{}" * 16), max_size=16)
+WITHIN_LIMITS = st.one_of(
+    TEXTS.map(lambda items: (schemas.ClassifyRequest, {"text": items})),
+    TOKENS.map(lambda items: filled(items, lambda tokens: sum(map(len, tokens)) + len(tokens) - 1)).map(
+        lambda items: (schemas.TagRequest, {"text": "a"} if items == ["a"] else {"tokens": items})
+    ),
+    st.tuples(TEXTS, STOP).map(lambda pair: (schemas.GenerateRequest, {"prompt": pair[0], "stop": pair[1]})),
+    IDS.map(lambda items: filled(items, len)).map(
+        lambda items: (CompletionRequest, {"model": "lm", "prompt": items, "stop": [",:"] * 16, "user": "," * 1000})
+    ),
+)
+
+
+@examples(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@given(WITHIN_LIMITS, st.sampled_from([None, 1]))
+def test_every_request_within_the_limits_passes_the_limit_on_json(wanted, indent):
+    schema, body = wanted
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parsing, "MARKS_BESIDE", 16 * 101 + 1000 + 20)  # stop strings, a user, the fields
+        parse(json.dumps(body, indent=indent).encode(), schema, SMALL)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"text": ",:[]{}" * 33_333},
+        {"text": ["," * 195] * 1024},
+        {"tokens": [[","] * 100_000]},
+        {"tokens": [[":"] * 98] * 1024},
+    ],
+)
+def test_the_largest_requests_pass(body):
+    parse(json.dumps(body).encode(), schemas.TagRequest, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"text":' + b"9" * 4_000_000 + b"}",
+        b'{"text":"a","n_best":' + b"9" * 4_300 + b"}",
+        b'{"text":0.' + b"9" * 4_000_000 + b"}",
+        b'{"text":"a","offsets":"' + b"a" * 4_000_000 + b'"}',
+        b'{"text":"a","' + b"a" * 4_000_000 + b'":1}',
+        b'{"text":' + b"[" * 150 + b"]" * 150 + b"}",
+        b'{"text":' + b"[" * 100_000,
+        b'{"text":"\\ud800' + b"a" * 100_000 + b'"}',
+        b"{" + b",".join(b'"\\ud800%d":1' % n for n in range(3000)) + b"}",
+    ],
+)
+def test_an_error_repeats_nothing_long(content):
+    assert len(json.dumps(refused(schemas.TagRequest, content))) < 5000
+
+
+def test_a_number_that_is_long_is_refused_without_being_repeated():
+    body = b'{"prompt": "a", "%s": ' + b"9" * 4000 + b"}"
+    for name in (b"max_tokens", b"temperature", b"top_k", b"top_p", b"seed", b"n", b"logprobs"):
+        response = post("/generate", body % name)
+        assert check(response, response.status_code).status in (413, 422)
+        assert len(response.content) < 1000
+    ids = b'{"model": "lm", "prompt": [' + b"9" * 4000 + b"]}"
+    assert len(check(post("/v1/completions", ids), 422).detail) < 200
+
+
+def test_large_bodies_are_parsed_one_a_turn_of_the_event_loop(monkeypatch):
+    """Between two of them, everything else that is ready has its turn."""
+    large, turns, parsed = json.dumps({"text": [1] * 40_000}).encode(), 0, []
+    parse = parsing.parse
+
+    def noted(content: bytes, *more: Any) -> Any:
+        parsed.append((turns, len(content) > parsing.LARGE_BYTES))
+        return parse(content, *more)
+
+    async def test() -> None:
+        nonlocal turns
+        async with scene() as client:
+            monkeypatch.setattr(parsing, "parse", noted)
+
+            async def count_turns() -> None:
+                nonlocal turns
+                while True:
+                    turns += 1
+                    await asyncio.sleep(0)
+
+            counting = asyncio.create_task(count_turns())
+            asked = [client.post("/classify", content=large, headers=JSON) for _ in range(5)]
+            assert {answer.status_code for answer in await asyncio.gather(*asked)} == {413}
+            counting.cancel()
+
+    asyncio.run(test())
+    moments = [turn for turn, is_large in parsed if is_large]
+    assert len(moments) == 5
+    assert len(set(moments)) == 5

@@ -1,0 +1,390 @@
+"""What bounds a connection: trailers, pipelined requests, clients that take no answers; and requests that are odd."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable, Coroutine
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.types import Receive, Scope, Send
+
+from service.http.app import create_app
+from service.http.connection.bounded_protocol import PIECE_BYTES
+from service.http.middleware import Envelope
+from tests.engine.test_engines import until
+from tests.http.scene import lifespan, made_context
+from tests.http.wire import GET, connect, post, turns
+
+CHUNKED = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(test())
+
+
+def test_trailers_do_not_become_headers():
+    async def test() -> None:
+        seen: list[dict[bytes, bytes]] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while (await receive()).get("more_body"):
+                pass
+            seen.append(dict(scope["headers"]))
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+
+        connection, wire = connect(made_context(), app)
+        trailers = b"Authorization: Bearer x\r\nX-Request-ID: other\r\nHost: evil\r\n"
+        connection.data_received(CHUNKED + b"1\r\nx\r\n0\r\n" + trailers + b"\r\n" + GET)
+        await turns()
+        assert wire.statuses() == [200, 200]
+        assert seen[0] == {b"host": b"x", b"transfer-encoding": b"chunked"}
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"X-Long: " + b"a" * 10_000, b"".join(b"X-%d: a\r\n" % n for n in range(1000)), b"\r\n1;" + b"e" * 10_000],
+)
+def test_trailers_and_chunk_extensions_are_bounded(endless):
+    async def test() -> None:
+        context = made_context(max_header_bytes=1024)
+        connection, wire = connect(context)
+        connection.data_received(CHUNKED + b"1\r\nx\r\n0")
+        for start in range(0, len(endless), 500):
+            if not wire.closed:
+                connection.data_received(
+                    (b"\r\n" if not start and endless[:1] == b"X" else b"") + endless[start : start + 500]
+                )
+        assert wire.closed
+        assert wire.statuses() in ([431], [400])
+        connection.connection_lost(None)
+        await turns()
+
+    run(test)
+
+
+def test_a_body_in_many_small_chunks_is_none_of_that():
+    async def test() -> None:
+        connection, wire = connect(made_context(max_header_bytes=1024))
+        connection.data_received(CHUNKED)
+        for _ in range(2000):
+            connection.data_received(b"1\r\n")
+            connection.data_received(b"x\r\n")
+        connection.data_received(b"0\r\n\r\n")
+        await turns()
+        assert wire.statuses() == [404]
+
+    run(test)
+
+
+def test_of_requests_that_do_not_wait_for_answers_few_are_parsed_and_one_read_is_held():
+    async def test() -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+
+        connection, wire = connect(made_context(), app)
+        request = b"GET / HTTP/1.1\r\n\r\n"
+        data = request * (256 * 1024 // len(request))
+        sent, most_waiting, most_held = 0, 0, 0
+        for _ in range(40_000):
+            if wire.reading and sent < 3:
+                connection.data_received(data)
+                sent += 1
+            most_waiting = max(most_waiting, len(connection.pipeline))
+            most_held = max(most_held, len(connection._held))
+            await asyncio.sleep(0)
+        assert most_waiting <= PIECE_BYTES // len(request) + 1
+        assert most_held <= 2 * len(data)
+        assert connection.flow.read_paused is False or sent < 3 or connection._held
+        answered = b"".join(wire.written).count(b"HTTP/1.1 200")
+        assert answered > 5000
+        connection.connection_lost(None)
+
+    run(test)
+
+
+def test_all_requests_that_do_not_wait_are_answered_in_order():
+    async def test() -> None:
+        connection, wire = connect(made_context())
+        for _ in range(3):
+            connection.data_received((GET + b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n") * 100)
+        while len(wire.statuses()) < 600:
+            await turns(100)
+        assert wire.statuses() == [200, 404] * 300
+        assert wire.reading
+
+    run(test)
+
+
+def test_a_client_that_takes_nothing_of_its_answers_is_closed_and_one_that_takes_some_is_not():
+    async def test() -> None:
+        connection, wire = connect(made_context())
+        connection.data_received(GET)
+        await turns()
+        written = sum(map(len, wire.written))
+        wire.unsent = written
+        connection.pause_writing()
+        wire.unsent -= 10
+        connection.transport._look()
+        assert not wire.aborted
+        connection.data_received(GET)  # not parsed: the client is to take its answers first
+        await turns()
+        assert len(wire.statuses()) == 1
+        connection.transport._look()
+        assert wire.aborted
+
+        connection, wire = connect(made_context())
+        connection.data_received(GET)
+        await turns()
+        wire.unsent = 10
+        connection.transport.close()
+        connection.transport._look()
+        assert wire.aborted, "closing waits no longer, either"
+
+    run(test)
+
+
+UPGRADE = b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: x\r\n"
+ODD = {
+    "WebSocket": (b"GET /livez HTTP/1.1\r\n" + UPGRADE + b"Upgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n", 400),
+    "WebSocket in capitals": (b"GET / HTTP/1.1\r\n" + UPGRADE + b"Upgrade: WebSocket\r\n\r\n", 400),
+    "h2c": (b"GET /livez HTTP/1.1\r\n" + UPGRADE + b"Upgrade: h2c\r\n\r\n", 200),
+    "a body behind h2c": (
+        b"POST /nothing HTTP/1.1\r\n" + UPGRADE + b"Upgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
+        400,
+    ),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    "CONNECT": (b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "OPTIONS *": (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    "absolute form": (b"GET http://x/livez HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+    "absolute form without a path": (b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "HTTP/1.0": (b"GET /livez HTTP/1.0\r\n\r\n", 200),
+    "HTTP/0.9": (b"GET /livez\r\n\r\n", 200),
+    "HTTP/3.7": (b"GET /livez HTTP/3.7\r\n\r\n", 400),
+    "bytes in the path": (b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "a path that is not UTF-8": (b"GET /%ff%fe HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    "a path with a zero": (b"GET /models/%00 HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    "a path with a surrogate": (b"GET /models/%ed%a0%80 HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    "a thousand headers": (b"GET /livez HTTP/1.1\r\n" + b"X-A: b\r\n" * 1000 + b"\r\n", 200),
+    "an empty header name": (b"GET /livez HTTP/1.1\r\n: x\r\n\r\n", 400),
+    "bytes in a header": (b"GET /livez HTTP/1.1\r\nX-Request-ID: \xff\x80\r\nOrigin: \xff\r\n\r\n", 200),
+    "two lengths": (b"POST /classify HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+    "length and chunks": (b"POST /tag HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\na", 400),
+    "a long length": (b"POST /tag HTTP/1.1\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\na", 400),
+    "an unknown method": (b"BREW /coffee HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "TRACE": (b"TRACE /livez HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+    "HEAD": (b"HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("origins", [(), ("*",)])
+def test_what_is_odd_has_an_answer_that_is_no_error_of_the_service(name, origins, caplog):
+    async def test() -> None:
+        request, expected = ODD[name]
+        for size in (len(request), 1, 7):
+            connection, wire = connect(made_context(cors_origins=origins))
+            for start in range(0, len(request), size):
+                if not wire.closed:
+                    connection.data_received(request[start : start + size])
+            for _ in range(200):
+                await turns()
+                if wire.written:
+                    break
+            head = b"".join(wire.written).partition(b"\r\n\r\n")[0]
+            assert int(head.split()[1]) == expected
+            assert b"x-request-id: " in head
+            assert b"x-content-type-options: nosniff" in head
+            if name.startswith(("WebSocket", "h2c")):
+                connection.data_received(GET)
+                await turns()
+                assert wire.statuses() == [expected, 200], "HTTP goes on"
+
+    run(test)
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
+
+
+PIECES = [
+    GET,
+    post("/tag"),
+    post("/nothing", b"x" * 5000),
+    CHUNKED + b"3;a=b\r\nabc\r\n0\r\nX-Trailer: x\r\n\r\n",
+    ODD["h2c"][0],
+    ODD["WebSocket"][0],
+    ODD["a path that is not UTF-8"][0],
+    post("/classify", b"{}", "Connection: close"),
+    post("/classify", b"{}", "Expect: 100-continue"),
+    b"nonsense",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=6), st.lists(st.integers(20, 3000), min_size=1, max_size=20))
+def test_answers_do_not_depend_on_how_the_bytes_come(requests, sizes):
+    async def answers(chunks: list[bytes]) -> list[int]:
+        context = made_context(log_requests=False)
+        errors: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, error: errors.append(error))
+        connection, wire = connect(context)
+        waiting = list(chunks)
+        further = 100  # steps, after all has come
+        while further:
+            if waiting and wire.reading and not wire.closed:
+                connection.data_received(waiting.pop(0))
+            elif not waiting or wire.closed:
+                further -= 1
+            await turns(3)
+            context.refusals.send_due()
+        assert not errors
+        assert not wire.closed or not connection.tasks
+        connection.connection_lost(None)
+        await turns()
+        assert context.shedder.admitted == 0
+        return [int(line.split()[1]) for line in b"".join(wire.written).split(b"\r\n") if line[:9] == b"HTTP/1.1 "]
+
+    async def test() -> None:
+        data, chunks = b"".join(requests), []
+        for start in itertools.accumulate(itertools.cycle(sizes), initial=0):
+            if start >= len(data):
+                break
+            chunks.append(data[start : start + sizes[len(chunks) % len(sizes)]])
+        assert b"".join(chunks) == data
+        whole, split = await answers([data] if data else []), await answers(chunks)
+        cut = next((n for n, request in enumerate(requests) if request == b"nonsense"), None)
+        if cut is None:
+            assert whole == split
+        assert all(status < 500 or status == 503 for status in (*whole, *split))
+
+    run(test)
+
+
+def test_requests_behind_one_that_asks_for_another_protocol_are_answered():
+    async def test() -> None:
+        connection, wire = connect(made_context())
+        connection.data_received(ODD["h2c"][0] + GET + ODD["WebSocket"][0] + GET)
+        while len(wire.statuses()) < 4:
+            await turns()
+        assert wire.statuses() == [200, 200, 400, 200]
+
+    run(test)
+
+
+def test_only_the_end_of_the_lifespan_closes_the_record_of_requests(monkeypatch):
+    async def test() -> None:
+        context, closed = made_context(), []
+
+        async def close() -> None:
+            closed.append(True)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            pass
+
+        monkeypatch.setattr(context.ledger, "close", close)
+        sent = []
+
+        async def send(message: dict[str, object]) -> None:
+            sent.append(message)
+
+        async def receive() -> dict[str, object]:
+            return {"type": "websocket.connect"}
+
+        websocket = {"type": "websocket", "path": "/tag", "headers": [], "scheme": "ws", "query_string": b""}
+        await create_app(context)(websocket, receive, send)
+        assert (closed, [message["type"] for message in sent]) == ([], ["websocket.close"])
+        await Envelope(app, context)({"type": "lifespan"}, receive, send)
+        assert closed == [True]
+
+    run(test)
+
+
+def test_the_authenticated_key_is_in_the_state_of_its_request(tmp_path):
+    from service.http.middleware import Checks
+    from service.security.authenticator import Guard
+    from service.security.keys import add_key
+    from service.security.rate_limiter import Meter
+
+    async def test() -> None:
+        secret = add_key(tmp_path / "keys.json", "web", ["infer"], None, None)
+        context, seen = made_context(guard=Guard(tmp_path / "keys.json", Meter())), []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(scope["state"].get("key"))
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+
+        connection, wire = connect(context, Envelope(Checks(app, context), context))
+        connection.data_received(b"GET /models HTTP/1.1\r\nAuthorization: Bearer %b\r\n\r\n" % secret.encode() + GET)
+        while len(wire.statuses()) < 2:
+            await turns()
+        assert [key and key.id for key in seen] == ["web", None]
+
+    run(test)
+
+
+def test_the_drained_service_says_so_to_a_request_that_it_gives_up():
+    async def test() -> None:
+        context = made_context()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await asyncio.Event().wait()
+
+        from service.http.middleware import Checks
+
+        connection, wire = connect(context, Envelope(Checks(app, context), context))
+        connection.data_received(post("/nothing"))
+        await turns()
+        for task in connection.tasks:
+            task.cancel()
+        await turns()
+        ((status, headers, document),) = wire.answers()
+        assert (status, headers["retry-after"]) == (503, "1")
+        assert "stops" in json.dumps(document)
+
+    run(test)
+
+
+@pytest.mark.parametrize("rest", [b"5\r\nabcde\r\nno chunk\r\n", b"0\r\n: \r\n\r\n"], ids=["a chunk", "a trailer"])
+def test_what_is_no_http_behind_an_answer_that_has_begun_is_not_answered_in_the_middle_of_it(rest):
+    async def test() -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a line\n", "more_body": True})
+            while (await receive()).get("more_body"):
+                pass
+
+        connection, wire = connect(made_context(), app)
+        connection.data_received(CHUNKED)
+        await turns()
+        connection.data_received(rest)
+        await turns()
+        assert wire.closed
+        assert b"".join(wire.written).count(b"HTTP/1.1 ") == 1
+        connection.connection_lost(None)
+
+    run(test)
+
+
+@pytest.mark.parametrize("path", ["/classify", "/v1/completions", "/v2/models/judge/infer"])
+def test_a_client_that_goes_before_its_request_is_whole_is_no_error_of_the_service(path, caplog):
+    async def test() -> None:
+        context = made_context()
+        app = create_app(context)
+        async with lifespan(app):
+            await until(lambda: context.catalog.states and context.ready())
+            connection, _ = connect(context, app)
+            connection.data_received(post(path, b"{", length=100))
+            await turns()
+            connection.connection_lost(None)
+            await turns(100)
+            counted = context.metrics.exposition().decode()
+            assert 'status="499"' in counted
+            assert 'status="500"' not in counted
+        assert not [record for record in caplog.records if record.exc_info]
+
+    run(test)

@@ -1,0 +1,60 @@
+import httpx
+import pytest
+
+from service.http import schemas
+
+
+def classify(client: httpx.Client, text: str | list[str]) -> list[dict]:
+    response = client.post("/classify", json={"text": text})
+    assert response.status_code == 200, response.text
+    schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
+    return response.json()["results"]
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("A warm, funny and engaging film.", "positive"),
+        ("A dull, lifeless mess.", "negative"),
+        ("I loved every minute of it.", "positive"),
+        ("This is the worst movie I have ever seen.", "negative"),
+    ],
+)
+def test_plain_judgements_come_out_right(client, text, label):
+    (result,) = classify(client, text)
+    assert result["label"] == label
+    assert set(result["scores"]) == {"negative", "neutral", "positive"}
+    assert abs(sum(result["scores"].values()) - 1) < 1e-4
+    assert result["label"] == max(result["scores"], key=result["scores"].get)
+
+
+def test_the_same_words_in_another_order_are_judged_the_other_way_round(client):
+    good, bad = classify(client, ["The food was good, not bad at all.", "The food was bad, not good at all."])
+    for result, more, less in ((good, "positive", "negative"), (bad, "negative", "positive")):
+        assert result["scores"][more] > 2 * result["scores"][less]
+
+
+def test_a_long_text_is_judged_whole(client):
+    filler = "It runs for ninety minutes. " * 40
+    (good,) = classify(client, filler + "It is wonderful, brilliant and moving. " * 30)
+    (bad,) = classify(client, filler + "It is awful, stupid and boring. " * 30)
+    assert good["truncated"] is bad["truncated"] is False
+    assert good["scores"]["positive"] > bad["scores"]["positive"]
+
+
+def test_each_sentence_is_judged_by_itself_beside_the_whole(client):
+    text = "The actors are wonderful. The plot is an awful mess."
+    response = client.post("/classify", json={"text": [text, ""], "sentences": True})
+    schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
+    result, blank = response.json()["results"]
+    assert [part["label"] for part in result["sentences"]] == ["positive", "negative"]
+    texts = [part["text"] for part in result["sentences"]]
+    assert texts == ["The actors are wonderful.", "The plot is an awful mess."]
+    assert texts == [text[part["start"] : part["end"]] for part in result["sentences"]]
+    assert result["scores"] == pytest.approx(classify(client, text)[0]["scores"], abs=2e-5)
+    assert blank["sentences"] == []
+
+
+def test_blank_text_has_an_answer(client):
+    first, second = classify(client, ["", " \n"])
+    assert first == second

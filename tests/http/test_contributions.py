@@ -1,0 +1,106 @@
+"""What words contribute to a judgement, over HTTP, from a model that is trained here."""
+
+import io
+import json
+import math
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from rich.console import Console
+
+from service.http import schemas
+from tests.conftest import start_server
+from tests.training.tiny import sentiment
+from training.run.export import export
+from training.run.loop import load_best, train
+
+TEXT = "Not a lovely film. A fine plot 🙂, a weak film."
+
+
+@pytest.fixture(scope="module")
+def explaining(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Asks a service of a small classifier whose longest piece is of 8 tokens."""
+    folder = tmp_path_factory.mktemp("explaining")
+    task = sentiment()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAGWERK_RUNS_DIR", str(folder / "runs"))
+        train(task, Console(file=io.StringIO()))
+        export(task, load_best(task), [], folder / "store")
+    settings = {"TAGWERK_MODEL_STORE": str(folder / "store"), "TAGWERK_LENGTH_BUCKETS": "4,8", "TAGWERK_XLA_CACHE": ""}
+    with start_server(folder / "log", **settings) as server, httpx.Client(base_url=server.url, timeout=60) as client:
+        server.wait_until_ready()
+        yield client
+
+
+def classify(client: httpx.Client, text: str | list[str], **wishes: object) -> list[dict]:
+    response = client.post("/classify", json={"text": text, **wishes})
+    assert response.status_code == 200, response.text
+    schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
+    return response.json()["results"]
+
+
+def log_odds(result: dict) -> float:
+    p = result["scores"][result["label"]]
+    return math.log(p) - math.log(sum(result["scores"].values()) - p)
+
+
+@pytest.mark.parametrize("text", ["A lovely film", "Not a lovely film .", "weak", "A dull thing, unheard of!"])
+def test_contributions_and_baseline_sum_to_the_log_odds_of_the_label(explaining, text):
+    (result,) = classify(explaining, text, contributions=True)
+    why = result["contributions"]
+    assert why["label"] == result["label"]
+    assert why["baseline"] + sum(t["contribution"] for t in why["tokens"]) == pytest.approx(why["score"], abs=1e-4)
+    assert why["score"] == pytest.approx(log_odds(result), abs=2e-3), "of scores of six digits"
+    assert [token["text"] for token in why["tokens"]] == [text[t["start"] : t["end"]] for t in why["tokens"]]
+
+
+def test_all_texts_share_the_baseline_and_a_word_that_decides_contributes_most(explaining):
+    results = classify(explaining, ["A lovely film", "An awful film"], contributions=True)
+    assert [result["label"] for result in results] == ["positive", "negative"]
+    for result, word in zip(results, ("lovely", "awful"), strict=True):
+        tokens = result["contributions"]["tokens"]
+        assert max(tokens, key=lambda token: token["contribution"])["text"] == word
+    plain = classify(explaining, "A lovely film")
+    assert plain == [{name: value for name, value in results[0].items() if name != "contributions"}]
+
+
+def test_a_text_in_pieces_has_contributions_that_sum_as_well(explaining):
+    text = TEXT * 3
+    (result,) = classify(explaining, text, contributions=True)
+    why = result["contributions"]
+    assert len(why["tokens"]) > 30
+    assert why["baseline"] + sum(t["contribution"] for t in why["tokens"]) == pytest.approx(why["score"], abs=1e-4)
+    assert [t["text"] for t in why["tokens"]] == [text[t["start"] : t["end"]] for t in why["tokens"]]
+
+
+def test_a_blank_text_has_no_tokens_and_its_score_is_the_baseline(explaining):
+    (result,) = classify(explaining, " ", contributions=True, sentences=True)
+    assert result["contributions"]["tokens"] == result["sentences"] == []
+    assert result["contributions"]["baseline"] == result["contributions"]["score"]
+
+
+@pytest.mark.parametrize("unit", ["code_points", "utf16", "utf8"])
+def test_sentences_are_judged_as_if_they_stood_alone(explaining, unit):
+    (result,) = classify(explaining, TEXT, sentences=True, contributions=True, offsets=unit)
+    texts = [sentence["text"] for sentence in result["sentences"]]
+    assert texts == ["Not a lovely film.", "A fine plot 🙂, a weak film."]
+    coding = {"code_points": "utf-32-le", "utf16": "utf-16-le", "utf8": "utf-8"}[unit]
+    width = {"code_points": 4, "utf16": 2, "utf8": 1}[unit]
+    for part in (*result["sentences"], *result["contributions"]["tokens"]):
+        cut = TEXT.encode(coding)[part["start"] * width : part["end"] * width]
+        assert cut.decode(coding) == part["text"]
+    alone = classify(explaining, texts)
+    for part, expected in zip(result["sentences"], alone, strict=True):
+        assert part["label"] == expected["label"]
+        assert part["scores"] == pytest.approx(expected["scores"], abs=2e-5)
+    (whole,) = classify(explaining, TEXT)
+    assert result["scores"] == pytest.approx(whole["scores"], abs=2e-5)
+
+
+def test_lines_have_them_too(explaining):
+    body = '{"text": "A lovely film", "contributions": true}\n{"text": "A lovely film", "sentences": true}\n'
+    answer = explaining.post("/classify", content=body, headers={"Content-Type": "application/x-ndjson"})
+    first, second = (line["results"][0] for line in map(json.loads, answer.text.splitlines()))
+    assert len(first["contributions"]["tokens"]) == 3
+    assert len(second["sentences"]) == 1

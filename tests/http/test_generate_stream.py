@@ -1,0 +1,164 @@
+"""Generated text as server-sent events, from the real server."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from service.http import generate as generation
+from service.http.call import Call
+from service.http.context import Context
+from service.http.problem import Problem
+from service.http.schemas import GenerateRequest
+from service.pipelines.catalog import Catalog
+from service.settings import Settings
+from service.tasks.generation import Piece
+from service.telemetry.metrics import Metrics
+from service.telemetry.timing import Timing
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.vocabulary import Vocabulary
+from service.types import ModelState, Sampled, State
+from tests.e2e.test_server import metric, wait_until
+from tests.fakes import version_of
+from tests.http.test_generate import generate
+
+
+def events(response: httpx.Response) -> Iterator[tuple[str, dict]]:
+    """Reads events as the HTML standard says, one a block; comments are left out."""
+    kind, data = "message", ""
+    for line in response.iter_lines():
+        name, _, value = line.partition(": ")
+        if name == "event":
+            kind = value
+        elif name == "data":
+            data += value
+        elif not line and data:
+            yield kind, json.loads(data)
+            kind, data = "message", ""
+
+
+def stream(client: httpx.Client, headers: dict | None = None, **wishes: object) -> list[tuple[str, dict]]:
+    body = {"prompt": "ROMEO:", "max_tokens": 40, "seed": 7, "stream": True, **wishes}
+    with client.stream("POST", "/generate", json=body, headers=headers) as response:
+        assert response.status_code == 200, response.read()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        return list(events(response))
+
+
+def texts(found: list[tuple[str, dict]]) -> dict[int, str]:
+    """Returns the texts put together again, by index."""
+    together: dict[int, str] = {}
+    for kind, data in found:
+        together[data["index"]] = together.get(data["index"], "") + (data["text"] if kind == "message" else "")
+    return together
+
+
+def test_the_pieces_are_the_text_that_json_has(client):
+    found = stream(client)
+    (whole,) = generate(client, seed=7)
+    assert texts(found) == {0: whole["text"]}
+    assert [kind for kind, _ in found] == ["message"] * 40 + ["finish"], "a piece a step"
+    assert found[-1][1] == {"index": 0, "finish_reason": "length", "tokens": 40, "seed": 7}
+
+
+def test_the_accept_header_asks_for_events_too(client):
+    assert stream(client, {"Accept": "text/event-stream"}, stream=False) == stream(client)
+
+
+def test_no_part_of_a_stop_string_is_shown(client):
+    (whole,) = generate(client, seed=7, max_tokens=200)
+    stop = whole["text"][50:55]
+    found = stream(client, stop=[stop, "never comes"], max_tokens=200)
+    assert texts(found) == {0: whole["text"][: whole["text"].index(stop)]}
+    assert found[-1][1]["finish_reason"] == "stop"
+
+
+def test_n_texts_for_each_prompt_come_side_by_side_and_are_those_of_their_seeds(client):
+    found = stream(client, prompt=["A", "B"], n=2, seed=2**53 - 1)
+    ends = {data["index"]: data["seed"] for kind, data in found if kind == "finish"}
+    assert ends == {0: 2**53 - 1, 1: 0, 2: 2**53 - 1, 3: 0}
+    together = generate(client, ["A", "B"], n=2, seed=2**53 - 1)
+    assert texts(found) == {i: result["text"] for i, result in enumerate(together)}
+    assert together[3] == generate(client, "B", seed=0)[0]
+    first_end = next(i for i, (kind, _) in enumerate(found) if kind == "finish")
+    assert {data["index"] for _, data in found[:first_end]} == {0, 1, 2, 3}
+
+
+def test_an_error_before_the_first_event_has_its_status(client):
+    response = client.post("/generate", json={"prompt": "a", "stream": True, "max_tokens": 5000})
+    assert (response.status_code, response.json()["type"]) == (413, "urn:tagwerk:problem:too-large")
+    response = client.post("/generate", json={"prompt": ["a"] * 600, "n": 2, "stream": True})
+    assert response.json()["errors"][0]["problem"] == "600 items with 2 answers each"
+
+
+def test_each_piece_has_its_log_probabilities(client):
+    found = stream(client, max_tokens=10, seed=7, logprobs=1)
+    (text,) = generate(client, max_tokens=10, seed=7, logprobs=1)
+    pieces = [data for kind, data in found if kind == "message"]
+    assert all("".join(c["token"] for c in piece["logprobs"]) == piece["text"] for piece in pieces)
+    assert [choice for piece in pieces for choice in piece["logprobs"]] == text["logprobs"]
+
+
+def test_an_error_midway_is_an_event(client):
+    found = stream(client, {"X-Request-Timeout-Ms": "400"}, max_tokens=4096)
+    kinds = [kind for kind, _ in found]
+    assert kinds[-1] == "error"
+    assert set(kinds[:-1]) == {"message"}
+    problem = Problem.model_validate(found[-1][1])
+    assert problem.type.endswith("deadline-exceeded")
+    assert problem.timing_ms
+
+
+def test_closing_the_connection_frees_the_slot(server):
+    before = metric(server.url, "tagwerk_cancelled_total")
+    body = {"prompt": ["ROMEO:", "JULIET:"], "max_tokens": 4096, "stream": True}
+    with httpx.stream("POST", f"{server.url}/generate", json=body, timeout=30) as response:
+        lines = response.iter_lines()
+        assert next(lines).startswith("data: ")
+        wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 2)
+    wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 0)
+    assert metric(server.url, "tagwerk_cancelled_total") == before + 1
+
+
+def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
+    class Slow:
+        """An engine whose tokens come when they are let."""
+
+        def __init__(self) -> None:
+            self.go = asyncio.Event()
+            self.closed = False
+
+        def state(self) -> State:
+            return State.READY
+
+        async def generate(self, wish):
+            try:
+                await self.go.wait()
+                yield Sampled(2)
+            finally:
+                self.closed = True
+
+    async def scenario(call: Call, engine: Slow) -> None:
+        body = GenerateRequest(prompt="a", max_tokens=1)
+        stream = generation.stream(call, body)
+        assert await anext(stream) is None
+        assert await anext(stream) is None
+        engine.go.set()
+        while (event := await anext(stream)) is None:
+            pass
+        assert event == generation.Next(0, Piece("a", []))
+        assert isinstance(await anext(stream), generation.Finish)
+        await stream.aclose()
+        assert engine.closed
+
+    monkeypatch.setattr(generation, "HEARTBEAT_SECONDS", 0.01)
+    version = replace(version_of("lm", "generate"), vocabularies={"characters": Vocabulary(list("ab"))})
+    catalog = Catalog(Path("nowhere"), read=lambda folder: version)
+    catalog.update([ModelState(version.key, State.READY)])
+    engine = Slow()
+    here = Context(Settings(), Metrics(), engine, catalog, SpacyTokenizer())
+    asyncio.run(scenario(Call(here, Timing(time.monotonic()), time.monotonic() + 60), engine))

@@ -1,0 +1,303 @@
+"""Lines as they arrive: whatever the chunks, gzipped or not, slowly or never."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import chain, count, repeat
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import TooLarge
+from service.http import line_input, lines
+from service.http.body import MOST_RATIO, PIECE_BYTES, Body
+from service.http.line_input import LineInput, LineSplitter
+from service.http.problem import Refused
+from service.security import authenticator
+from service.security.authenticator import Guard
+from service.security.keys import Key, add_key, remove_key
+from service.security.rate_limiter import Meter
+from tests.fakes import Clock
+from tests.http.scene import scene
+from tests.http.test_problems import check
+
+HEADERS = {"content-type": lines.MEDIA_TYPE}
+LINE = b'{"text": "fine"}\n'
+
+
+def split(chunks: Iterable[bytes], limit: int) -> list[bytes]:
+    splitter = LineSplitter(limit)
+    return [line for chunk in chunks for line in splitter.split(chunk)] + list(splitter.rest())
+
+
+@given(st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r\n", b" ", b"\n\n\n"]), max_size=30).map(b"".join), st.data())
+def test_lines_are_split_whatever_the_chunks(data, draw):
+    cuts = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=6)))
+    chunks = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    expected = [line.strip() for line in data.split(b"\n") if line.strip()]
+    assert [line.strip() for line in split(chunks, 100)] == expected
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_of_a_line_over_the_limit_a_part_is_kept_that_is_over_it_too(size):
+    data = b"one\n\n  \ntwo\r\n" + b"x" * 30 + b"\nthree"
+    first, second, long, last = split([data[start : start + size] for start in range(0, len(data), size)], 20)
+    assert (first, second.strip(), last) == (b"one", b"two", b"three")
+    assert 20 < len(long) <= 41
+
+
+@pytest.mark.parametrize("chunk", [b"\n" * 100, b" " * 100, b"x" * 100])
+def test_bytes_without_a_line_are_limited(chunk):
+    splitter = LineSplitter(1000)
+    assert [line for _ in range(40) for line in splitter.split(chunk)] == []
+    with pytest.raises(TooLarge, match="4100 bytes without a line; allowed: at most 4000"):
+        list(splitter.split(chunk))
+
+
+def test_lines_between_blank_bytes_reset_their_limit():
+    splitter = LineSplitter(1000)
+    found = [line for _ in range(100) for line in splitter.split(b"\n" * 3000 + b"line\n" + b"\n" * 500)]
+    assert found == [b"line"] * 100
+
+
+def test_blank_bytes_take_no_step_each(monkeypatch):
+    matches = 0
+
+    class Counted:
+        def __init__(self, pattern: Any) -> None:
+            self._pattern = pattern
+
+        def finditer(self, *given: Any) -> Any:
+            nonlocal matches
+            for match in self._pattern.finditer(*given):
+                matches += 1
+                yield match
+
+    monkeypatch.setattr(line_input, "_LINE", Counted(line_input._LINE))
+    assert split([b"\n" * 65_536] * 10 + [LINE], 1_000_000) == [LINE[:-1]]
+    assert matches == 1
+
+
+def receiving(*messages: dict[str, Any]) -> Any:
+    waiting = list(messages)
+
+    async def receive() -> dict[str, Any]:
+        return waiting.pop(0)
+
+    return receive
+
+
+def request(body: bytes, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+async def turns_while(work: Any) -> int:
+    """Returns how often the event loop went round while something was done."""
+    turns, working = 0, asyncio.create_task(work)
+    while not working.done():
+        turns += 1
+        await asyncio.sleep(0)
+    await working
+    return turns
+
+
+def test_others_have_their_turn_after_each_piece_that_a_gzipped_body_unzips_to():
+    pieces = 50
+    body = Body({b"content-encoding": b"gzip"}, receiving(request(gzip.compress(b"\n" * PIECE_BYTES * pieces))), 10**8)
+    body.limit = None
+
+    async def read() -> None:
+        source = LineInput(body.receive, 10**8, 10, lambda: 0.0)
+        assert [line async for line in source.lines()] == []
+
+    assert asyncio.run(turns_while(read())) >= pieces
+
+
+def test_a_gzipped_stream_unzips_to_no_more_than_a_documented_ratio():
+    zipped = gzip.compress(LINE * 300_000)  # 5 MB in 18 kB
+    received = 0
+
+    async def read(limit: int) -> None:
+        nonlocal received
+        body = Body({b"content-encoding": b"gzip"}, receiving(request(zipped)), limit)
+        body.limit = None
+        while True:
+            message = await body.receive()
+            received += len(message["body"])
+            if not message["more_body"]:
+                return
+
+    with pytest.raises(TooLarge, match=f"unzips to more than {MOST_RATIO} times its size"):
+        asyncio.run(read(100_000))
+    assert 100_000 < received <= 100_000 + MOST_RATIO * len(zipped) + PIECE_BYTES
+    received = 0
+    asyncio.run(read(4_194_304))
+    assert received == len(LINE) * 300_000
+
+
+class Arriving(httpx.AsyncByteStream):
+    """A body whose chunks come as given, and then no end. Unlike a generator it goes on after a cancelled wait."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for chunk in self._chunks:
+            await asyncio.sleep(0)
+            return chunk
+        return await never()
+
+
+def post(
+    content: Any, guard: Guard | None = None, key: dict[str, str] | None = None, **settings: Any
+) -> httpx.Response:
+    async def test() -> httpx.Response:
+        async with scene(guard=guard, **settings) as client:
+            request = client.build_request("POST", "/classify", headers=HEADERS | (key or {}))
+            request.stream = httpx.ByteStream(content) if isinstance(content, bytes) else content
+            return await client.send(request)
+
+    return asyncio.run(test())
+
+
+async def never() -> Any:
+    await asyncio.get_running_loop().create_future()
+
+
+def answers(response: httpx.Response) -> list[int]:
+    """Returns the status of each line."""
+    assert response.status_code == 200, response.text
+    return [line.get("error", {}).get("status", 200) for line in map(json.loads, response.text.splitlines())]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ([LINE], [200, 408]),
+        ([LINE, LINE, LINE[:5]], [200, 200, 408]),
+        ([LINE, b"\n\n"], [200, 408]),
+        (chain([LINE], repeat(b"{")), [200, 408]),
+    ],
+)
+def test_a_stream_on_which_nothing_comes_is_ended(content, expected):
+    response = post(Arriving(content), receive_timeout_seconds=0.2)
+    assert answers(response) == expected
+    error = json.loads(response.text.splitlines()[-1])["error"]
+    assert error["type"].endswith(":request-timeout")
+    assert "TAGWERK_RECEIVE_TIMEOUT_SECONDS" in error["detail"]
+
+
+def test_a_stream_that_never_begins_is_refused_with_a_status():
+    response = post(Arriving([]), receive_timeout_seconds=0.05)
+    assert check(response, 408).type.endswith(":request-timeout")
+    assert response.headers["connection"] == "close"
+
+
+def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line():
+    looks: list[float] = []
+
+    def idle_seconds() -> float:
+        looks.append(0.0 if len(looks) < 3 else 1.0)
+        return looks[-1]
+
+    async def nothing() -> Any:
+        await never()
+
+    async def read(receive: Any) -> None:
+        async for _ in LineInput(receive, 100, 0.01, idle_seconds).lines():
+            pass
+
+    with pytest.raises(Refused):
+        asyncio.run(read(nothing))
+    assert looks == [0.0, 0.0, 0.0, 1.0]
+    looks.clear()
+    messages = [request(b'{"te', more=True)]
+
+    async def half_a_line() -> Any:
+        return messages.pop() if messages else await never()
+
+    with pytest.raises(Refused):
+        asyncio.run(read(half_a_line))
+    assert len(looks) == 1
+
+
+def test_chunks_that_unzip_to_nothing_give_a_stream_no_more_time():
+    looks = 0
+
+    async def empty() -> Any:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0)
+        return request(b"", more=True)
+
+    async def read() -> None:
+        async for _ in LineInput(empty, 100, 0.01, lambda: 1.0).lines():
+            pass
+
+    with pytest.raises(Refused):
+        asyncio.run(read())
+    assert looks > 1
+
+
+class SteppedMeter(Meter):
+    """Its clock moves by a quarter of a second at each look."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+        self.clock = Clock()
+        super().__init__(clock=self.clock)
+
+    def take(self, key: Key) -> float:
+        self.clock.now += 0.25
+        self.taken.append(super().take(key))
+        return self.taken[-1]
+
+
+def test_each_line_counts_as_a_request_of_a_key_and_waits_for_its_rate(monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(lines, "LONGEST_PAUSE_SECONDS", 0.0)
+    secret, meter = add_key(tmp_path / "keys.json", "slow", ["infer"], 1.0, 1), SteppedMeter()
+    guard = Guard(tmp_path / "keys.json", meter)
+    response = post(LINE * 4, guard, {"authorization": f"Bearer {secret}"})
+    assert answers(response) == [200] * 4
+    assert meter.taken == [0.75, 0.5, 0.25, 0.0] * 3
+
+
+def test_a_key_that_is_removed_ends_its_stream(monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(authenticator, "LOOK_SECONDS", 0.0)
+    path = tmp_path / "keys.json"
+    secret = add_key(path, "web", ["infer"], None, None)
+
+    def content() -> Iterator[bytes]:
+        yield LINE * 2
+        remove_key(path, "web")
+        yield LINE * 2
+
+    response = post(Arriving(content()), Guard(path, Meter()), {"authorization": f"Bearer {secret}"})
+    assert answers(response) == [200, 200, 401]
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\n", b" \n "])
+def test_blank_bytes_give_a_stream_no_more_time(blank, monkeypatch):
+    moments = count(step=0.5)
+    monkeypatch.setattr(line_input, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+
+    async def always_blank() -> Any:
+        await asyncio.sleep(0)
+        return request(blank, more=True)
+
+    async def read() -> None:
+        async for _ in LineInput(always_blank, 1_000_000, 60.0, lambda: 60.0).lines():
+            raise AssertionError("a blank line is none")
+
+    with pytest.raises(Refused):
+        asyncio.run(read())
+    assert next(moments) < 200, "they ran out with the time that the first had"

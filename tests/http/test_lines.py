@@ -1,0 +1,181 @@
+"""Newline-delimited JSON, from the real server."""
+
+import gzip
+import json
+import select
+import socket
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import httpx
+
+from service.http.lines import MEDIA_TYPE
+from service.http.problem import Problem
+from tests.conftest import Server
+from tests.e2e.test_server import metric, wait_until
+from tests.http.test_tag import tag
+
+HEADERS = {"content-type": MEDIA_TYPE}
+
+
+def ask(client: httpx.Client, path: str, lines: Iterable[object], **headers: str) -> list[dict]:
+    content = "".join(json.dumps(line) + "\n" for line in lines)
+    response = client.post(path, content=content, headers={**HEADERS, **headers})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == MEDIA_TYPE
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+def test_lines_are_answered_in_order_and_as_each_alone(client):
+    bodies = [{"text": f"Dog {i} {'barks loudly ' * (i % 7)}."} for i in range(40)]
+    answers = ask(client, "/tag", bodies)
+    assert len(answers) == 40
+    for body, answer in zip(bodies, answers, strict=True):
+        alone = tag(client, **body)
+        assert strip(answer) == strip(alone)
+
+
+def strip(answer: dict) -> list[tuple[str, str]]:
+    return [(t["text"], t["upos"]) for r in answer["results"] for s in r["sentences"] for t in s["tokens"]]
+
+
+def test_each_task_takes_lines(client):
+    (judged,) = ask(client, "/classify", [{"text": ["Good.", "Bad."]}])
+    assert [result["label"] for result in judged["results"]] == ["positive", "negative"]
+    first, second = ask(client, "/generate", [{"prompt": "A", "seed": 1, "max_tokens": 5}] * 2)
+    assert first == second
+    assert ask(client, "/tag", []) == []
+
+
+def test_a_bad_line_has_an_error_in_its_place(client):
+    content = b'{"text": "Good."}\n{"text": \n\n \r\n{"text": [7]}\n{"txt": 1}\n"Good."\n{"text": "Good."}'
+    response = client.post("/classify", content=content, headers=HEADERS)
+    good, *bad, last = (json.loads(line) for line in response.text.splitlines())
+    assert good == last
+    problems = [Problem.model_validate(line["error"], extra="forbid") for line in bad]
+    assert [(p.status, [e.pointer for e in p.errors]) for p in problems] == [
+        (400, []),
+        (422, ["/text/0"]),
+        (422, ["/text", "/txt"]),
+        (422, [""]),
+    ]
+    unknown, conllu = ask(client, "/tag", [{"text": "a", "model": "none"}, {"text": "a", "format": "conllu"}])
+    assert (unknown["error"]["status"], conllu["error"]["errors"][0]["pointer"]) == (404, "/format")
+    (streaming,) = ask(client, "/generate", [{"prompt": "a", "stream": True}])
+    assert streaming["error"]["errors"][0]["pointer"] == "/stream"
+
+
+def test_a_line_over_the_limit_has_an_error_and_the_others_their_answers(client):
+    long = {"text": "a" * 5_000_000}
+    first, second, third = ask(client, "/classify", [{"text": "Good."}, long, {"text": "Good."}])
+    assert first == third
+    assert "4194304 bytes" in second["error"]["detail"]
+
+
+def test_a_deadline_is_that_of_a_line(client):
+    bodies = [{"prompt": "a", "max_tokens": n} for n in (1, 4096, 1)]
+    first, second, third = ask(client, "/generate", bodies, **{"X-Request-Timeout-Ms": "400"})
+    assert second["error"]["type"].endswith("deadline-exceeded")
+    assert first["results"]
+    assert third["results"]
+    response = client.post("/tag", content=b"{}", headers={**HEADERS, "X-Request-Timeout-Ms": "0"})
+    assert response.status_code == 422
+
+
+def test_lines_come_and_go_gzipped(client):
+    bodies = [{"text": "Good."}] * 50
+    content = gzip.compress("".join(json.dumps(body) + "\n" for body in bodies).encode())
+    response = client.post("/classify", content=content, headers={**HEADERS, "content-encoding": "gzip"})
+    assert response.headers["content-encoding"] == "gzip"
+    assert response.num_bytes_downloaded < len(response.content) / 4
+    assert len(response.text.splitlines()) == 50
+    broken = client.post("/classify", content=b"not gzip", headers={**HEADERS, "content-encoding": "gzip"})
+    assert broken.status_code == 422
+    cut = gzip.compress(b'{"text": 7}\n' * 20_000)[:-8]  # more than one piece
+    response = client.post("/classify", content=cut, headers={**HEADERS, "content-encoding": "gzip"})
+    *_, last = response.text.splitlines()
+    assert response.status_code == 200
+    assert "the body is not gzip" in json.loads(last)["error"]["detail"]
+    assert client.post("/tag", content=b"{}", headers={**HEADERS, "accept": "text/x-conllu"}).status_code == 406
+
+
+def connect(server: Server) -> socket.socket:
+    host, port = server.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    head = f"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: {MEDIA_TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection.sendall(head.encode())
+    return connection
+
+
+def chunk(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def test_an_answer_comes_before_the_next_line_is_sent(server):
+    with connect(server) as connection, connection.makefile("rb") as answers:
+        for text in ("Good.", "Bad."):
+            connection.sendall(chunk(json.dumps({"text": text}).encode() + b"\n"))
+            while b'"label"' not in (line := answers.readline()):
+                assert line
+        connection.sendall(chunk(b""))
+        while line := answers.readline().strip():
+            pass
+        assert line == b""
+
+
+def test_a_client_that_reads_nothing_is_made_to_wait_and_memory_stays_flat(server):
+    line = b'{"text": 7' + b" " * 1012 + b"}\n"
+    block, count = chunk(line * 64), 1500
+    worker = memory_of_children(server)
+    sent = 0
+    with connect(server) as connection:
+        connection.setblocking(False)
+        data = block * count
+        stalled_at = -1
+        while sent < len(data) and sent != stalled_at:
+            stalled_at = sent
+            sent += send_while_possible(connection, memoryview(data)[sent:])
+        assert sent < len(data), "the service has read everything though none of its answers was taken"
+        assert memory_of_children(server) - worker < 20_000, "kB"
+        connection.setblocking(True)
+        rest = threading.Thread(target=connection.sendall, args=(data[sent:] + chunk(b""),))
+        rest.start()
+        with connection.makefile("rb") as answers:
+            errors = 0
+            while (answer := answers.readline()) != b"0\r\n":
+                errors += answer.count(b'"error"')
+        rest.join()
+    assert errors == 64 * count
+    assert memory_of_children(server) - worker < 20_000, "kB"
+
+
+def send_while_possible(connection: socket.socket, data: memoryview) -> int:
+    """Sends until nothing more is taken for a second; returns the number of bytes."""
+    sent = 0
+    while sent < len(data) and select.select([], [connection], [], 1.0)[1]:
+        sent += connection.send(data[sent : sent + 1_000_000])
+    return sent
+
+
+def memory_of_children(server: Server) -> int:
+    """Returns the resident kB of the api workers."""
+    kilobytes = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text, command = status.read_text(), (status.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"PPid:\t{server.process.pid}\n" in text and b"\0api\0" in command:
+            kilobytes += int(text.split("VmRSS:")[1].split()[0])
+    assert kilobytes
+    return kilobytes
+
+
+def test_a_client_that_goes_away_midway_leaves_no_work_behind(server):
+    before = metric(server.url, "tagwerk_cancelled_total")
+    with connect(server) as connection:
+        connection.sendall(chunk(json.dumps({"text": ["It is good. " * 50] * 20}).encode() + b"\n") * 200)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    wait_until(lambda: metric(server.url, "tagwerk_cancelled_total") > before)
+    wait_until(lambda: metric(server.url, "tagwerk_queue_entries") == 0)

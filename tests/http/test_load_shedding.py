@@ -1,0 +1,152 @@
+"""Load shedding: requests above the limit are refused, and the limit follows what the engine takes."""
+
+import asyncio
+import time
+
+import httpx
+import pytest
+
+from service.errors import Overloaded
+from service.http.app import create_app
+from service.http.load_shedding import LIMIT_STEP, LOWEST_LIMIT, LoadShedder, Snapshot
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.types import State
+from tests.engine.test_engines import until
+from tests.http.scene import Court, lifespan, made_context
+from tests.http.test_problems import check
+
+MANY = 400  # wait in the engine when it is full
+
+
+def made(admitted: int) -> LoadShedder:
+    settings = Settings(max_queue_tokens=1000, max_queue_entries=400, max_items=400)
+    shedder = LoadShedder(settings, Metrics(), lambda: State.READY)
+    shedder.admitted = admitted
+    return shedder
+
+
+def refuse(
+    shedder: LoadShedder, under_way: int, sequences: int = 1, tokens: int = 20, rejections: int = 0, waiting: int = MANY
+) -> None:
+    full = Overloaded("the queue is full: 400 sequences, 1000 tokens", 0.5, waiting)
+    shedder.note_rejection(full, sequences, tokens, Snapshot(0.0, under_way, rejections))
+
+
+def limit(shedder: LoadShedder) -> int:
+    """Returns for how many there is room."""
+    admitted = shedder.admitted
+    shedder.admitted = 0
+    while not shedder.full:
+        shedder.admitted += 1
+    found, shedder.admitted = shedder.admitted, admitted
+    return found
+
+
+def answer(shedder: LoadShedder, engine_share: float, times: int = 1) -> None:
+    """Has the engine answer a request; of the time since it was asked, it had the request for that share."""
+    for _ in range(times):
+        shedder.note_answer(engine_share, Snapshot(time.monotonic() - 1.0, 0, 0))
+
+
+def test_it_lets_in_as_many_as_there_was_room_for_and_says_what_the_engine_said():
+    shedder = made(admitted=101)
+    assert not shedder.full
+    refuse(shedder, under_way=100)
+    for route in ("/tag", "/classify"):
+        with pytest.raises(Overloaded, match="1000 tokens") as refusal:
+            shedder.check(route)
+        assert refusal.value.retry_after_seconds == 0.5
+    shedder.check("/generate")
+    shedder.admitted = 100
+    assert shedder.full, "for one more"
+    shedder.check("/tag")
+    shedder.admitted = 99
+    assert not shedder.full
+
+
+def test_who_has_an_answer_on_its_way_has_no_room_in_the_queue():
+    shedder = made(admitted=700)
+    refuse(shedder, under_way=600, waiting=250)
+    assert limit(shedder) == 250
+    refuse(shedder, under_way=100, rejections=1, waiting=250)
+    assert limit(shedder) == 100, "of those who wait, others sent the rest"
+
+
+def test_the_room_grows_with_the_answers_so_that_the_engine_is_asked_again():
+    shedder = made(admitted=100)
+    refuse(shedder, under_way=100)
+    answer(shedder, engine_share=0.6, times=100)
+    assert limit(shedder) == pytest.approx(100 + 100 * LIMIT_STEP, abs=1)
+
+
+def test_the_room_does_not_grow_for_those_whom_the_worker_has_no_time_for():
+    shedder = made(admitted=100)
+    refuse(shedder, under_way=100)
+    answer(shedder, engine_share=0.4, times=100)
+    assert limit(shedder) == 100
+    shedder.admitted = 49
+    answer(shedder, engine_share=0.4, times=100)
+    assert limit(shedder) > 100, "nobody waits for the worker where there are so few"
+
+
+def test_a_worker_finds_its_way_in_where_others_had_filled_the_queue():
+    shedder = made(admitted=1)
+    refuse(shedder, under_way=0)
+    assert not shedder.full
+    shedder.admitted = LOWEST_LIMIT
+    assert shedder.full
+
+
+def test_of_many_that_the_engine_refuses_at_once_the_first_tells_for_how_many_there_was_room():
+    shedder = made(admitted=700)
+    with shedder.sending() as first, shedder.sending(), shedder.sending() as third:
+        assert (first.under_way, third.under_way) == (0, 2)
+    for under_way in range(340, 500):  # asked before the first of them was refused
+        refuse(shedder, under_way)
+    assert limit(shedder) == 340
+    refuse(shedder, under_way=350, rejections=1)  # the room had grown
+    assert limit(shedder) == 350
+
+
+@pytest.mark.parametrize(("sequences", "tokens"), [(1, 51), (21, 21)])
+def test_a_large_request_without_room_says_nothing_of_small_ones(sequences, tokens):
+    shedder = made(admitted=101)
+    refuse(shedder, 100, sequences, tokens)
+    shedder.admitted = 10**9
+    assert not shedder.full
+
+
+def test_who_came_in_though_there_is_no_room_is_refused_unread_and_counted():
+    async def test():
+        device = Court()
+        context = made_context(device, max_queue_entries=20, max_items=20, max_queue_tokens=20)
+        context.shedder = LoadShedder(context.settings, context.metrics, context.engine.state)
+        context.shedder.admitted = 22
+        app = create_app(context)
+
+        def metrics(name: str, labels: dict[str, str]) -> float | None:
+            context.metrics.flush()
+            return context.metrics.registry.get_sample_value(name, labels)
+
+        async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+            await until(context.ready)
+            device.go.clear()
+            device.busy.clear()
+            first = asyncio.create_task(client.post("/classify", json={"text": "fine"}))
+            await until(device.busy.is_set)
+            waiting = [asyncio.create_task(client.post("/classify", json={"text": "fine"})) for _ in range(20)]
+            await until(lambda: metrics("tagwerk_tokenize_duration_seconds_count", {"model": "judge"}) == 21)
+            for refused in range(1, 4):
+                response = await client.post("/classify", json={"text": "fine"})
+                check(response, 429)
+                assert int(response.headers["retry-after"]) >= 1
+                assert response.headers["x-request-id"]
+                assert metrics("tagwerk_rejected_total", {"reason": "overloaded"}) == refused
+                assert metrics("tagwerk_requests_total", {"route": "/classify", "status": "429"}) == refused
+            tokenized = metrics("tagwerk_tokenize_duration_seconds_count", {"model": "judge"})
+            assert tokenized == 22, "of those refused, the engine was asked for the first alone"
+            device.go.set()
+            assert {(await task).status_code for task in (first, *waiting)} == {200}
+
+    asyncio.run(test())

@@ -1,0 +1,244 @@
+"""Bad input: each has a problem document that names the place, what is wrong there, and what is allowed."""
+
+import asyncio
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service import errors
+from service.engine.local import LocalEngine
+from service.http.app import create_app
+from service.http.context import Context
+from service.http.problem import HTTP, INVALID_HTTP, NO_WEBSOCKET, TABLE, Problem
+from service.pipelines.catalog import Catalog
+from service.settings import Settings
+from service.slices import Sliced
+from service.telemetry.metrics import Metrics
+from service.telemetry.request_ids import ids_of
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.vocabulary import Vocabulary
+from service.types import ModelState, State
+from tests.conftest import ROOT
+from tests.fakes import Device, version_of
+
+ERRORS = ROOT / "docs" / "errors.md"
+DEEP = "[" * 100_000
+
+
+def check(response: httpx.Response, status: int) -> Problem:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    found = Problem.model_validate(response.json(), extra="forbid")
+    assert found.status == status
+    assert found.type.startswith("urn:tagwerk:problem:")
+    assert found.detail
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "problem", "allowed"),
+    [
+        ("/tag", {"text": 7}, "/text", "got 7", "a string or a list of strings"),
+        ("/tag", {"text": None, "tokens": None}, "", "got an object", "exactly one of the fields text and tokens"),
+        ("/tag", {}, "", "got an object", "exactly one of the fields text and tokens"),
+        ("/tag", {"text": "a", "tokens": [["a"]]}, "", "got an object", "exactly one"),
+        ("/tag", {"text": []}, "/text", "a list of 0 items", "at least 1 items"),
+        ("/tag", {"text": [1]}, "/text/0", "got 1", "a valid string"),
+        ("/tag", {"text": [None, 2]}, "/text/0", "got null", "a valid string"),
+        ("/tag", {"text": "a", "colour": 1}, "/colour", "unknown field", "/docs"),
+        ("/tag", {"text": "a\ud800"}, "/text", "a string of 2 characters", "without lone surrogates"),
+        ("/tag", {"\ud800": 1}, "", "a string of 1 characters", "a valid string"),
+        ("/tag", {"tokens": []}, "/tokens", "a list of 0 items", "at least 1 items"),
+        ("/tag", {"tokens": [[]]}, "/tokens/0", "a list of 0 items", "at least 1 items"),
+        ("/tag", {"tokens": [["a", " "]]}, "/tokens/0/1", "a string of 1 characters", "not blank"),
+        ("/tag", {"tokens": ["a"]}, "/tokens/0", "a string", "a valid list"),
+        ("/tag", [], "", "a list of 0 items", "a valid dictionary or object"),
+        ("/classify", {}, "/text", "missing", "required"),
+        ("/classify", {"text": {"a": 1}}, "/text", "an object", "a string or a list of strings"),
+        ("/generate", {"prompt": "a", "max_tokens": 0}, "/max_tokens", "got 0", "greater than or equal to 1"),
+        ("/generate", {"prompt": "a", "max_tokens": "9"}, "/max_tokens", "a string", "a valid integer"),
+        ("/generate", {"prompt": "a", "max_tokens": 1.5}, "/max_tokens", "got 1.5", "integer"),
+        ("/generate", {"prompt": "a", "temperature": -1}, "/temperature", "got -1", "greater than or equal to 0"),
+        ("/generate", {"prompt": "a", "temperature": float("nan")}, "/temperature", "got nan", "a finite number"),
+        ("/generate", {"prompt": "a", "top_p": float("inf")}, "/top_p", "got inf", "a finite number"),
+        ("/generate", {"prompt": "a", "top_p": 0}, "/top_p", "got 0", "greater than 0"),
+        ("/generate", {"prompt": "a", "seed": -1}, "/seed", "got -1", "greater than or equal to 0"),
+        ("/generate", {"prompt": "a", "seed": True}, "/seed", "got true", "integer"),
+        ("/generate", {"prompt": "a", "stop": [""]}, "/stop/0", "an empty string", "at least 1 characters"),
+        ("/generate", {"prompt": "a", "stop": ["x"] * 17}, "/stop", "17 items", "at most 16 items"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named(client, path, body, pointer, problem, allowed):
+    response = client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
+    found = check(response, 422)
+    assert found.errors[0].pointer == pointer
+    assert problem in found.errors[0].problem
+    assert allowed in found.errors[0].allowed
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b'{"text": }', b'{"text": "\xff\xfe"}', b"\x00", DEEP.encode(), b'{"text": "a"} x'],
+    ids=["empty", "cut", "no value", "not UTF-8", "null byte", "deep", "more"],
+)
+def test_a_body_that_is_not_json_is_refused(client, body):
+    response = client.post("/tag", content=body, headers={"content-type": "application/json"})
+    assert response.status_code in (400, 422)
+    check(response, response.status_code)
+
+
+def test_sizes_over_a_limit_are_refused(client):
+    assert "at most 200000" in check(client.post("/tag", json={"text": "a" * 200_001}), 413).errors[0].allowed
+    assert "at most 1024" in check(client.post("/classify", json={"text": ["a"] * 1025}), 413).errors[0].allowed
+    found = check(client.post("/generate", json={"prompt": "a", "max_tokens": 5000}), 413)
+    assert (found.errors[0].pointer, found.errors[0].allowed) == ("/max_tokens", "at most 4096")
+
+
+def test_a_body_over_the_limit_is_refused_whether_its_length_is_announced_or_not(client):
+    body = b'{"text": "' + b"a" * 5_000_000 + b'"}'
+    headers = {"content-type": "application/json"}
+    assert "4194304 bytes" in check(client.post("/tag", content=body, headers=headers), 413).detail
+    pieces = iter([body[:2_500_000], body[2_500_000:]])
+    check(client.post("/tag", content=pieces, headers=headers), 413)
+
+
+def test_unknown_models_paths_and_methods(client):
+    assert "tagger-en" in check(client.post("/tag", json={"text": "a", "model": "none"}), 404).detail
+    assert "sentiment-en" in check(client.get("/models/none"), 404).detail
+    assert "/nowhere" in check(client.get("/nowhere"), 404).detail
+    assert "POST" in check(client.get("/tag"), 405).detail
+
+
+def test_a_timeout_that_passes_is_answered_504_and_one_that_is_no_number_422(client):
+    response = client.post(
+        "/generate", json={"prompt": "a", "max_tokens": 4096}, headers={"X-Request-Timeout-Ms": "30"}
+    )
+    check(response, 504)
+    response = client.post("/tag", json={"text": "a"}, headers={"X-Request-Timeout-Ms": "soon"})
+    assert check(response, 422).errors[0].pointer == "/headers/X-Request-Timeout-Ms"
+
+
+def test_every_error_of_the_project_has_a_status():
+    def tree(cls: type) -> list[type]:
+        return [cls, *(below for child in cls.__subclasses__() for below in tree(child))]
+
+    listed = {cls for cls, *_ in TABLE}
+    for cls in tree(errors.TagwerkError):
+        assert (
+            cls in listed
+            or cls in (errors.ArtifactError, errors.ConfigurationError, errors.InternalError)  # 500, as their base
+            or cls.__module__ != errors.__name__
+        )
+    slugs = [slug for _, _, slug, _ in TABLE]
+    assert len(slugs) == len(set(slugs))
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "json"]
+)
+@pytest.mark.parametrize("path", ["/tag", "/classify", "/generate"])
+def test_a_body_of_another_type_is_refused(client, path, content_type):
+    headers = {"content-type": content_type} if content_type else {}
+    response = client.post(path, content=b'{"text": "a"}', headers=headers)
+    found = check(response, 415)
+    assert found.type.endswith(":unsupported-media-type")
+    assert (content_type or "missing") in found.detail
+    assert response.headers["accept-post"] == "application/json, application/x-ndjson"
+    json_types = ["application/json; charset=utf-8", "application/vnd.mine+json"]
+    assert all(
+        client.post("/tag", content=b'{"text": "a"}', headers={"content-type": t}).is_success for t in json_types
+    )
+
+
+def test_a_coding_that_is_not_read_is_refused(client):
+    headers = {"content-type": "application/json", "content-encoding": "br"}
+    response = client.post("/tag", content=b"...", headers=headers)
+    assert "allowed: gzip" in check(response, 415).detail
+    assert response.headers["accept-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        ("/tag", "text/html"),
+        ("/tag", "application/json;q=0"),
+        ("/classify", "text/x-conllu"),
+        ("/generate", "image/*"),
+    ],
+)
+def test_a_form_that_no_answer_has_is_refused(client, path, accept):
+    body = {"prompt": "a", "max_tokens": 1} if path == "/generate" else {"text": "a"}
+    found = check(client.post(path, json=body, headers={"accept": accept}), 406)
+    assert accept in found.detail
+    assert "application/json" in found.detail
+
+
+def test_a_timeout_that_passes_says_where_the_time_went(client):
+    text = "The quick brown fox jumps over the lazy dog. " * 4000
+    found = check(client.post("/tag", json={"text": text}, headers={"X-Request-Timeout-Ms": "50"}), 504)
+    stages = ["tokenize", "queue", "inference"]
+    assert list(found.timing_ms) in (stages[:1], stages), "a slow machine is not done with tokenizing by then"
+    assert found.timing_ms["tokenize"] > 0
+    assert f"tokenizing took {found.timing_ms['tokenize']:g} ms" in found.detail
+    body = {"prompt": "a", "max_tokens": 4096}
+    found = check(client.post("/generate", json=body, headers={"X-Request-Timeout-Ms": "300"}), 504)
+    assert list(found.timing_ms) == ["tokenize", "queue", "inference"]
+    assert found.timing_ms["inference"] > found.timing_ms["queue"], "it had a slot"
+
+
+def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_with_its_ids(caplog):
+    class Broken(SpacyTokenizer):
+        def words(self, text: str) -> Sliced[list[str]]:
+            raise RuntimeError("nobody thought of this")
+
+    version = version_of("judge", "classify")
+    version = replace(version, manifest=version.manifest.model_copy(update={"labels": {"sentiment": ("a", "b")}}))
+    version = replace(version, vocabularies={"words": Vocabulary(["a"])})
+    catalog = Catalog(Path("nowhere"), read=lambda folder: version)
+    catalog.update([ModelState(version.key, State.READY)])
+    metrics = Metrics()
+    app = create_app(Context(Settings(), metrics, LocalEngine(Settings(), [], Device, metrics), catalog, Broken()))
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"X-Request-ID": "mine-7", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+            return await client.post("/classify", json={"text": "a"}, headers=headers)
+
+    response = asyncio.run(ask())
+    assert check(response, 500).type.endswith(":internal")
+    assert response.headers["x-request-id"] == "mine-7"
+    (record,) = (r for r in caplog.records if r.name == "tagwerk.api")
+    assert record.getMessage() == f"failed: request mine-7, trace {trace}"
+    assert "nobody thought of this" in caplog.text
+    assert b'tagwerk_requests_total{route="/classify",status="500"} 1.0' in metrics.exposition()
+
+
+@pytest.mark.parametrize(
+    ("header", "trace"),
+    [
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "0af7651916cd43dd8448eb211c80319c"),
+        ("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-later", "0af7651916cd43dd8448eb211c80319c"),
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more", None),
+        ("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", None),
+        ("00-00000000000000000000000000000000-b7ad6b7169203331-01", None),
+        ("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", None),
+        ("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", None),
+        ("", None),
+    ],
+)
+def test_a_traceparent_is_read_as_w3c_has_it(header, trace):
+    assert ids_of("x", header.encode()).trace == trace
+
+
+def test_the_documentation_lists_every_kind_of_problem_and_no_other():
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\d+) \| ([^|]+) \|", ERRORS.read_text(), re.MULTILINE)
+    listed = {(slug, int(status), title) for slug, status, title in rows}
+    assert len(listed) == len(rows)
+    assert listed == {(slug, status, title) for _, status, slug, title in TABLE} | {
+        (slug, status, title) for status, (slug, title) in [*HTTP.items(), (400, INVALID_HTTP), (400, NO_WEBSOCKET)]
+    }

@@ -1,0 +1,283 @@
+"""Long work leaves the event loop to others: what it does is cut into slices, and each turn of the loop has one."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from service.engine.protocol import Generation
+from service.errors import DeadlineExceeded
+from service.http import call as call_module
+from service.http import encoding
+from service.http.call import Call
+from service.http.compression import ResponseInPieces
+from service.http.generate import PROMPTS_AT_ONCE, begin
+from service.slices import Sliced, advance, finish
+from service.telemetry.timing import Timing
+from service.types import ModelKey
+from tests.http.scene import made_context, scene
+
+CHARACTERS = 20_000
+UNBROKEN = ("a.,b!(" * CHARACTERS)[:CHARACTERS]
+WORDS = ("A cat isn't 1 dog! " * CHARACTERS)[:CHARACTERS]
+LINES = ("a\n\n" * CHARACTERS)[:CHARACTERS]
+
+
+@pytest.fixture
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes each slice as short as the work can be cut, whatever the speed of the machine."""
+    monkeypatch.setattr(call_module, "FIRST_SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(call_module, "SLICE_SECONDS", 0.0)
+
+
+@asynccontextmanager
+async def counted_turns() -> AsyncIterator[list[int]]:
+    """Yields a list with the number of turns that the event loop has made."""
+    turns = [0]
+
+    async def count() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    yield turns
+    counting.cancel()
+
+
+@pytest.mark.usefixtures("short_slices")
+@pytest.mark.parametrize(
+    ("path", "body", "at_least"),
+    [
+        ("/tag", {"text": UNBROKEN}, 700),
+        ("/tag", {"text": WORDS}, 700),
+        ("/tag", {"text": LINES}, 7_000),
+        ("/tag", {"text": WORDS, "format": "conllu"}, 700),
+        ("/tag", {"text": WORDS, "n_best": 5, "offsets": "utf16"}, 700),
+        ("/tag", {"tokens": [["a"] * (CHARACTERS // 2)]}, 500),
+        ("/tag", {"tokens": [["a"] * (CHARACTERS // 2)], "n_best": 5}, 500),
+        ("/tag", {"tokens": [["a"] * (CHARACTERS // 2)], "format": "conllu"}, 400),
+        ("/tag", {"text": ["A cat."] * 1000}, 2_000),
+        ("/classify", {"text": WORDS}, 80),
+        ("/classify", {"text": LINES, "sentences": True}, 6_000),
+        ("/classify", {"text": ["A cat."] * 1000}, 2_000),
+        (
+            "/v2/models/tagger/infer",
+            {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": [WORDS]}]},
+            400,
+        ),
+    ],
+)
+def test_a_large_request_is_worked_on_in_many_slices(path: str, body: dict[str, Any], at_least: int) -> None:
+    async def test() -> tuple[httpx.Response, int]:
+        async with scene(request_timeout_seconds=600.0) as client, counted_turns() as turns:
+            before = turns[0]
+            return await client.post(path, json=body), turns[0] - before
+
+    response, turns = asyncio.run(test())
+    assert response.status_code == 200, response.text[:500]
+    assert turns >= at_least
+
+
+@pytest.mark.usefixtures("short_slices")
+@pytest.mark.parametrize(("path", "at_least"), [("/generate", 20), ("/v1/completions", 80)])
+def test_the_logprobs_of_a_text_are_written_in_slices(
+    path: str, at_least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "ITEMS_AT_ONCE", 1)
+    body = {"model": "lm", "prompt": "a", "max_tokens": 20, "logprobs": 2}
+
+    async def test() -> tuple[httpx.Response, int]:
+        slices = 0
+
+        def counting(work: Sliced[Any], seconds: float) -> tuple[Any] | None:
+            nonlocal slices
+            slices += 1
+            return advance(work, seconds)
+
+        monkeypatch.setattr(call_module, "advance", counting)
+        async with scene() as client:
+            return await client.post(path, json=body), slices
+
+    response, slices = asyncio.run(test())
+    assert response.status_code == 200, response.text
+    assert slices >= at_least
+
+
+def test_a_short_request_is_worked_on_at_once() -> None:
+    yields = 0
+
+    def work() -> Sliced[str]:
+        nonlocal yields
+        yields += 1
+        return "done"
+        yield
+
+    async def test() -> None:
+        call = Call(made_context(), Timing(0.0), deadline=0.0)  # which is not looked at
+        async with call.here.long_work:  # nor is it waited for others
+            assert await call.run(work()) == "done"
+
+    asyncio.run(test())
+    assert yields == 1
+
+
+@pytest.mark.usefixtures("short_slices")
+def test_a_neighbour_is_answered_before_a_large_request() -> None:
+    async def test() -> list[str]:
+        answered: list[str] = []
+        async with scene(request_timeout_seconds=600.0) as client:
+
+            async def ask(name: str, text: str) -> None:
+                assert (await client.post("/tag", json={"text": text})).status_code == 200
+                answered.append(name)
+
+            large = asyncio.create_task(ask("large", WORDS))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            await ask("neighbour", "A cat.")
+            await large
+        return answered
+
+    assert asyncio.run(test()) == ["neighbour", "large"]
+
+
+def steps(seen: list[int], turns: list[int], count: int) -> Sliced[int]:
+    """Notes the turn of the event loop in which each of its steps is done."""
+    for _ in range(count):
+        seen.append(turns[0])
+        yield
+    return count
+
+
+@pytest.mark.usefixtures("short_slices")
+def test_a_turn_has_one_slice_of_all_long_work() -> None:
+    async def test() -> None:
+        here, seen = made_context(), list[int]()
+        async with counted_turns() as turns:
+            calls = [Call(here, Timing(0.0), time.monotonic() + 600) for _ in range(5)]
+            assert await asyncio.gather(*(call.run(steps(seen, turns, 50)) for call in calls)) == [50] * 5
+        later = seen[15:]  # the first slices, on arrival, are at once
+        assert len(set(later)) == len(later)
+
+    asyncio.run(test())
+
+
+@pytest.mark.usefixtures("short_slices")
+def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
+    closed: list[str] = []
+
+    def endless(name: str) -> Iterator[None]:
+        try:
+            while True:
+                yield
+        finally:
+            closed.append(name)
+
+    async def test() -> None:
+        here = made_context()
+        with pytest.raises(DeadlineExceeded):
+            await Call(here, Timing(time.monotonic()), time.monotonic() - 1).run(endless("late"))
+        gone = asyncio.create_task(Call(here, Timing(0.0), time.monotonic() + 600).run(endless("gone")))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert closed == ["late", "gone"]
+        assert not here.long_work.locked()
+        exposition = here.metrics.exposition().decode()
+        assert "tagwerk_expired_total 1.0" in exposition
+        assert "tagwerk_cancelled_total 1.0" in exposition
+
+    asyncio.run(test())
+
+
+def test_a_large_answer_is_sent_in_pieces_of_its_announced_length() -> None:
+    async def test() -> tuple[list[int], int, Any]:
+        sizes, headers, body = list[int](), dict[bytes, bytes](), bytearray()
+        async with scene() as client:
+            app = client._transport.app  # type: ignore[attr-defined]
+
+            async def send(message: dict[str, Any]) -> None:
+                if message["type"] == "http.response.start":
+                    headers.update(message["headers"])
+                else:
+                    sizes.append(len(message["body"]))
+                    body.extend(message["body"])
+
+            content = json.dumps({"text": WORDS}).encode()
+            messages = iter([{"type": "http.request", "body": content, "more_body": False}])
+
+            async def receive() -> dict[str, Any]:
+                return next(messages)
+
+            head = [(b"content-type", b"application/json")]
+            scope = {"type": "http", "method": "POST", "path": "/tag", "headers": head, "query_string": b""}
+            await app(scope, receive, send)
+        return sizes, int(headers[b"content-length"]), json.loads(body)
+
+    sizes, length, answer = asyncio.run(test())
+    assert len(sizes) > 5
+    assert max(sizes) <= 2 * 65_536
+    assert sum(sizes) == length
+    sentences = answer["results"][0]["sentences"]
+    assert [sentence["text"] for sentence in sentences][:2] == ["A cat isn't 1 dog!"] * 2
+
+
+def test_long_prompts_go_to_the_engine_one_a_turn() -> None:
+    async def test() -> None:
+        begun = list[int]()
+        async with counted_turns() as turns:
+            wish = Generation(ModelKey("lm", "1"), np.ones(PROMPTS_AT_ONCE, np.int32), 1, 1.0, 0, 1.0, 1, 0.0)
+            short = replace(wish, prompt=np.ones(1, np.int32))
+
+            async def follow(index: int, wish: Generation) -> None:
+                begun.append(turns[0])
+
+            tasks = list[asyncio.Task[None]]()
+            await begin([wish] * 5 + [short] * 100, follow, lambda text: tasks.append(asyncio.create_task(text)))
+            await asyncio.gather(*tasks)
+        assert len(set(begun[:5])) == 5
+        assert len(set(begun[5:])) == 1
+
+    asyncio.run(test())
+
+
+def test_an_answer_that_is_being_sent_counts_for_the_load_no_longer() -> None:
+    async def test() -> None:
+        shedder = made_context().shedder
+        admission = shedder.admission()
+        admission.begin()
+        counted = list[int]()
+
+        async def send(message: Any) -> None:
+            counted.append(shedder.admitted)
+
+        scope = {"type": "http", "state": {"admission": admission}}
+        await ResponseInPieces([b"a" * 100_000] * 2, {}, "text/plain")(scope, send, send)  # type: ignore[arg-type]
+        assert counted == [0, 0, 0]
+
+    asyncio.run(test())
+
+
+def test_work_is_done_in_one_go_or_a_slice_at_a_time_with_one_result() -> None:
+    def work() -> Sliced[int]:
+        total = 0
+        for i in range(10):
+            total += i
+            yield
+        return total
+
+    assert finish(work()) == 45
+    slow, slices = work(), 1
+    while (done := advance(slow, 0.0)) is None:
+        slices += 1
+    assert (done, slices) == ((45,), 11)

@@ -1,0 +1,215 @@
+import conllu
+import httpx
+import pytest
+
+from service.http import schemas
+from tests.text import conll18
+
+STRANGE = {
+    "emoji": "I ❤️ 👩‍👩‍👧‍👦 and 🇩🇪 so much! Really 😀.",
+    "right to left": "قال الرجل: «مرحبا». Then he left. שלום עולם.",
+    "control characters": "one\x00two\x07 three\x1b[0m\tfour\u200bfive\u2028six\x85seven",
+    "long word": "Say " + "ab" * 5000 + " now.",
+    "long sentence": "word " * 5000,
+    "combining": "Cafe\u0301 nai\u0308ve e\u0301te\u0301",
+    "astral": "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 is 𝒇𝒖𝒏.",
+    "windows line ends": "First line.\r\nSecond line.\r\n\r\nThird.",
+    "only punctuation": "!!! ... ???",
+}
+
+
+def tag(client: httpx.Client, **body: object) -> dict:
+    response = client.post("/tag", json=body)
+    assert response.status_code == 200, response.text
+    schemas.TagAnswer.model_validate(response.json(), strict=True, extra="forbid")
+    return response.json()
+
+
+def test_a_text_is_split_and_tagged(client):
+    answer = tag(client, text="The quick brown fox jumps over the lazy dog. She didn't see it!")
+    assert answer["model"] == "tagger-en"
+    assert int(answer["version"]) >= 1
+    first, second = answer["results"][0]["sentences"]
+    assert [token["text"] for token in second["tokens"]] == ["She", "did", "n't", "see", "it", "!"]
+    assert [token["upos"] for token in first["tokens"]][-3:] == ["ADJ", "NOUN", "PUNCT"]
+    assert second["tokens"][0]["upos"] == "PRON"
+    assert second["tokens"][0]["xpos"] == "PRP"
+    assert second["tokens"][0]["feats"]["Person"] == "3"
+    assert all(0 < token["confidence"] <= 1 for token in first["tokens"])
+
+
+def test_tokens_have_lemmas(client):
+    text = "Mice were seen in the cities of France. She didn't take 1,500 zorbles."
+    (result,) = tag(client, text=text)["results"]
+    lemmas = {token["text"]: token["lemma"] for sentence in result["sentences"] for token in sentence["tokens"]}
+    known = {"were": "be", "seen": "see", "cities": "city", "of": "of", "France": "France", "did": "do", "n't": "not"}
+    assert lemmas | known == lemmas
+    assert lemmas["1,500"] == "1500"
+    assert lemmas["zorbles"] == "zorble"
+
+
+def test_a_lemma_is_the_same_alone_and_among_a_thousand_new_words(client):
+    made = [
+        a + b + c for a in ("br", "cl", "dr", "fl", "gr") for b in ("al", "em", "in", "ot", "ud") for c in ("ers", "ed")
+    ]
+    words = [f"{word}{i}" if i % 7 == 0 else word for i, word in enumerate(made * 10)]
+    (together,) = tag(client, tokens=[words])["results"]
+    lemmas = {}
+    for token in together["sentences"][0]["tokens"]:
+        assert token["lemma"]
+        lemmas.setdefault((token["text"], token["upos"], token["xpos"], str(token["feats"])), set()).add(token["lemma"])
+    assert all(len(given) == 1 for given in lemmas.values())
+
+
+def test_lemmas_are_left_out_on_request(client):
+    (result,) = tag(client, text="Dogs bark.", lemmas=False)["results"]
+    assert all("lemma" not in token for token in result["sentences"][0]["tokens"])
+    response = client.post("/tag", json={"text": "Dogs bark.", "lemmas": False, "format": "conllu"})
+    assert [token["lemma"] for token in conllu.parse(response.text)[0]] == ["_"] * 3
+
+
+def test_a_word_of_any_length_has_a_lemma(client):
+    (result,) = tag(client, tokens=[["https://example.org/" + "a" * 500, "x" * 5000]])["results"]
+    for token in result["sentences"][0]["tokens"]:
+        assert token["lemma"] == token["text"], "what is too long to be a word is left as it is"
+
+
+@pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE.keys())
+def test_offsets_are_code_points_of_the_input_whatever_it_holds(client, text):
+    (result,) = tag(client, text=text)["results"]
+    place = 0
+    for sentence in result["sentences"]:
+        assert sentence["text"] == text[sentence["start"] : sentence["end"]]
+        for token in sentence["tokens"]:
+            assert token["text"] == text[token["start"] : token["end"]]
+            assert place <= token["start"] < token["end"] <= sentence["end"]
+            place = token["end"]
+    covered = "".join(token["text"] for sentence in result["sentences"] for token in sentence["tokens"])
+    assert covered == "".join(text.split()), "a character got lost"
+
+
+def test_each_token_has_its_next_best_tags_the_answer_first(client):
+    text = "Time flies like an arrow. " + "It is a long road " * 30  # in several windows
+    (plain,) = tag(client, text=text)["results"]
+    (result,) = tag(client, text=text, n_best=3)["results"]
+    for expected, sentence in zip(plain["sentences"], result["sentences"], strict=True):
+        for known, token in zip(expected["tokens"], sentence["tokens"], strict=True):
+            best = token.pop("n_best")
+            assert token["confidence"] == pytest.approx(known["confidence"], abs=2e-5)
+            assert {**token, "confidence": 0} == {**known, "confidence": 0}, "the answer is the same"
+            feats = "|".join(f"{name}={value}" for name, value in token["feats"].items()) or "_"
+            for kind, answer in (("upos", token["upos"]), ("xpos", token["xpos"]), ("feats", feats)):
+                assert best[kind][0]["tag"] == answer
+                probabilities = [candidate["probability"] for candidate in best[kind]]
+                assert probabilities == sorted(probabilities, reverse=True)
+                assert len({candidate["tag"] for candidate in best[kind]}) == 3
+                assert sum(probabilities) <= 1 + 1e-5
+            assert best["upos"][0]["probability"] == token["confidence"]
+
+
+def test_conllu_has_the_answer_alone(client):
+    headers = {"Accept": "text/x-conllu"}
+    pages = [client.post("/tag", json={"text": "Go!", "n_best": n}, headers=headers).text for n in (1, 5)]
+    assert pages[0] == pages[1]
+
+
+def test_texts_are_answered_in_order_and_as_each_alone(client):
+    texts = ["Dogs bark.", "", "He reads a book about the long history of the small town.", " \n\t ", "Go!"]
+    together = tag(client, text=texts)["results"]
+    for text, result in zip(texts, together, strict=True):
+        (alone,) = tag(client, text=text)["results"]
+        assert [len(s["tokens"]) for s in alone["sentences"]] == [len(s["tokens"]) for s in result["sentences"]]
+        for mine, other in zip(alone["sentences"], result["sentences"], strict=True):
+            for a, b in zip(mine["tokens"], other["tokens"], strict=True):
+                assert abs(a.pop("confidence") - b.pop("confidence")) <= 2e-5
+                assert a == b
+
+
+def test_blank_text_has_no_sentences(client):
+    assert tag(client, text=["", "  \n "])["results"] == [{"sentences": []}, {"sentences": []}]
+
+
+def test_tokens_are_taken_as_they_are(client):
+    answer = tag(client, tokens=[["do", "n't", "New York", "..."], ["Yes"]])
+    first, second = (result["sentences"] for result in answer["results"])
+    assert (len(first), len(second)) == (1, 1)
+    assert [token["text"] for token in first[0]["tokens"]] == ["do", "n't", "New York", "..."]
+    assert first[0]["text"] == "do n't New York ..."
+    for token in first[0]["tokens"]:
+        assert first[0]["text"][token["start"] : token["end"]] == token["text"]
+
+
+def test_one_sentence_of_five_thousand_words_is_tagged_whole(client):
+    (result,) = tag(client, tokens=[["The", "old", "dog", "sleeps"] * 1250])["results"]
+    tags = [token["upos"] for token in result["sentences"][0]["tokens"]]
+    assert len(tags) == 5000
+    middle = tags[400:-400]
+    assert all(middle[i : i + 4] == ["DET", "ADJ", "NOUN", "VERB"] for i in range(0, 4000, 4)), "a seam shows"
+
+
+@pytest.mark.parametrize(("unit", "encoding", "width"), [("utf16", "utf-16-le", 2), ("utf8", "utf-8", 1)])
+@pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE.keys())
+def test_offsets_count_what_the_client_counts(client, text, unit, encoding, width):
+    encoded = text.encode(encoding)
+    (result,) = tag(client, text=text, offsets=unit)["results"]
+    for part in [p for s in result["sentences"] for p in (s, *s["tokens"], *s["multiword_tokens"])]:
+        assert encoded[part["start"] * width : part["end"] * width].decode(encoding) == part["text"]
+
+
+def test_multiword_tokens_name_their_tokens(client):
+    (result,) = tag(client, text="She didn't see it, and they'd've gone.")["results"]
+    (sentence,) = result["sentences"]
+    assert [
+        (m["text"], [t["text"] for t in sentence["tokens"][m["first"] : m["last"] + 1]])
+        for m in sentence["multiword_tokens"]
+    ] == [("didn't", ["did", "n't"]), ("they'd've", ["they", "'d", "'ve"])]
+    (own,) = tag(client, tokens=[["did", "n't"]])["results"][0]["sentences"]
+    assert own["multiword_tokens"] == []
+
+
+TEXTS = ["She didn't see it. He did!", "", "The naïve 🙂 fox's den (in\nRome)."]
+
+
+def test_conllu_says_what_json_says(client):
+    answer = tag(client, text=TEXTS, offsets="utf16")
+    response = client.post("/tag", json={"text": TEXTS, "format": "conllu", "offsets": "utf16"})
+    assert response.headers["content-type"] == "text/x-conllu; charset=utf-8"
+    parsed = conllu.parse(response.text)
+    assert len(conll18.read(response.text)) == len(parsed)
+    expected = [(f"{i}-{j}", s) for i, r in enumerate(answer["results"], 1) for j, s in enumerate(r["sentences"], 1)]
+    assert parsed[0].metadata["generator"].endswith(f"tagger-en/{answer['version']}")
+    for (sent_id, sentence), block in zip(expected, parsed, strict=True):
+        assert block.metadata["sent_id"] == sent_id
+        assert ("newdoc id" in block.metadata) == sent_id.endswith("-1")
+        words = [token for token in block if isinstance(token["id"], int)]
+        assert [(w["form"], w["lemma"], w["upos"], w["xpos"], w["feats"] or {}) for w in words] == [
+            (t["text"], t["lemma"], t["upos"], t["xpos"], t["feats"]) for t in sentence["tokens"]
+        ]
+        ranges = {token["form"]: token["misc"]["TokenRange"] for token in block if not isinstance(token["id"], int)}
+        assert ranges == {m["text"]: f"{m['start']}:{m['end']}" for m in sentence["multiword_tokens"]}
+        assert block.metadata["text"] == " ".join(sentence["text"].split())
+
+
+@pytest.mark.parametrize(
+    ("accept", "format", "expected"),
+    [
+        ("text/x-conllu", None, "text/x-conllu"),
+        ("application/json;q=0.5, text/*", None, "text/x-conllu"),
+        ("text/x-conllu", "json", "application/json"),
+        ("*/*", "conllu", "text/x-conllu"),
+        ("text/html, */*;q=0.1", None, "application/json"),
+    ],
+)
+def test_the_client_chooses_the_form(client, accept, format, expected):
+    response = client.post("/tag", json={"text": "A dog.", "format": format}, headers={"Accept": accept})
+    assert response.headers["content-type"].split(";")[0] == expected
+
+
+def test_a_clients_own_tokens_stay_as_they_are_in_conllu(client):
+    response = client.post("/tag", json={"tokens": [["do", "n't", "New York"]], "format": "conllu"})
+    (sentence,) = conllu.parse(response.text)
+    assert [(token["id"], token["form"]) for token in sentence] == [(1, "do"), (2, "n't"), (3, "New York")]
+
+
+def test_nothing_but_blanks_is_an_empty_file(client):
+    assert client.post("/tag", json={"text": " ", "format": "conllu"}).text == ""

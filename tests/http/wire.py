@@ -1,0 +1,93 @@
+"""A connection without a socket: what it is sent and what it writes are in the test's hands."""
+
+import asyncio
+import json
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.server import ServerState
+
+from service.http.app import create_app
+from service.http.connection.connection import Connection
+from service.http.context import Context
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closed = False
+        self.aborted = False
+        self.reading = True
+        self.unsent = 0  # bytes that the client does not take
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        assert not self.closed
+        self.written.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def set_protocol(self, protocol: object) -> None:
+        raise AssertionError("there is no other protocol")
+
+    def statuses(self) -> list[int]:
+        return [status for status, _, _ in self.answers()]
+
+    def answers(self) -> list[tuple[int, dict[str, str], Any]]:
+        """Returns the status, headers and body, read as JSON, of each answer that was written."""
+        found, rest = [], b"".join(self.written)
+        while rest:
+            head, _, rest = rest.partition(b"\r\n\r\n")
+            first, *lines = head.decode().split("\r\n")
+            headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+            length = int(headers["content-length"])
+            body, rest = rest[:length], rest[length:]
+            found.append((int(first.split()[1]), headers, json.loads(body) if body else None))
+        return found
+
+
+def connect(context: Context, app: ASGIApp | None = None) -> tuple[Connection, Wire]:
+    """Returns a connection to an application, by default that of the service, and its wire."""
+    config = uvicorn.Config(app or create_app(context), log_config=None, server_header=False, ws="none", lifespan="off")
+    config.load()
+    connection, wire = Connection(context, config=config, server_state=ServerState(), app_state={}), Wire()
+    connection.connection_made(wire)
+    return connection, wire
+
+
+async def turns(count: int = 20) -> None:
+    """Lets the event loop turn."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def post(path: str, body: bytes = b'{"text": "fine"}', *headers: str, length: int | None = None) -> bytes:
+    """Returns a request as it is sent."""
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
+    lines.append(f"Content-Length: {len(body) if length is None else length}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -1,0 +1,147 @@
+"""Large requests in parts: bounded messages, one answer, and nobody waits behind all of it."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.engine.protocol import Inference, Outcome
+from service.errors import DeadlineExceeded, Overloaded
+from service.pipelines import parts
+from service.pipelines.parts import PARTS_AT_ONCE, cut, infer_in_parts
+from service.types import Ragged, joined
+from tests.engine.test_engines import TAGGER, engine, hold, request, rows_of, run
+from tests.fakes import Device
+
+assert engine  # the fixture: each kind of engine
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(parts, "PART_SEQUENCES", 3)
+    monkeypatch.setattr(parts, "PART_TOKENS", 10)
+
+
+class Recorder:
+    """An engine that notes the parts, and answers when it is let."""
+
+    def __init__(self) -> None:
+        self.asked: list[Inference] = []
+        self.under_way = self.most = 0
+        self.failures: dict[int, Exception] = {}
+
+    async def infer(self, part: Inference) -> Outcome:
+        number = len(self.asked)
+        self.asked.append(part)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await asyncio.sleep(0)
+            if number in self.failures:
+                raise self.failures[number]
+        finally:
+            self.under_way -= 1
+        return Outcome(dict(part.sequences.values), 0.25, 0.5, len(part.sequences))
+
+
+@given(st.lists(st.integers(1, 15), min_size=1))
+def test_parts_are_bounded_and_keep_the_order(lengths):
+    counts = cut(lengths)
+    assert sum(counts) == len(lengths)
+    assert all(0 < count <= 3 for count in counts)
+    start = 0
+    for count in counts:
+        part, start = lengths[start : start + count], start + count
+        assert len(part) == 1 or sum(part) <= 10
+
+
+@given(st.lists(st.integers(1, 15), min_size=1))
+def test_the_parts_together_are_the_whole(lengths):
+    whole = Ragged.of([{"ids": np.full(length, i)} for i, length in enumerate(lengths)])
+    back = joined(list(whole.split(cut(lengths))))
+    assert back.lengths.tolist() == lengths
+    assert back.values["ids"].tolist() == whole.values["ids"].tolist()
+
+
+def test_a_small_request_goes_as_it_is():
+    async def test():
+        recorder, wish = Recorder(), request([1], [2], [3])
+        outcome = await infer_in_parts(recorder, wish)
+        assert recorder.asked == [wish]
+        assert (outcome.queue_seconds, outcome.inference_seconds) == (0.25, 0.5)
+
+    run(test())
+
+
+def test_a_large_request_goes_in_parts_a_few_at_a_time_and_is_admitted_once():
+    async def test():
+        recorder, wanted = Recorder(), [[i, i] for i in range(20)]
+        outcome = await infer_in_parts(recorder, request(*wanted, further=frozenset({"twice"})))
+        assert rows_of(request(*wanted), outcome) == wanted
+        assert recorder.most == PARTS_AT_ONCE
+        assert [part.begun for part in recorder.asked] == [False] + [True] * 6
+        assert {part.further for part in recorder.asked} == {frozenset({"twice"})}
+        assert outcome.batch_size == 3
+        assert outcome.queue_seconds == 0.25
+
+    run(test())
+
+
+@pytest.mark.parametrize(("number", "asked"), [(0, 1), (1, 4)])
+def test_the_first_error_ends_all_parts(number, asked):
+    async def test():
+        recorder = Recorder()
+        recorder.failures[number] = Overloaded("full", 2.5, 400)
+        with pytest.raises(Overloaded) as refusal:
+            await infer_in_parts(recorder, request(*[[1]] * 99))
+        assert refusal.value is recorder.failures[number]
+        assert len(recorder.asked) <= asked
+        assert recorder.under_way == 0
+
+    run(test())
+
+
+def test_a_deadline_that_passes_between_parts_says_where_the_time_of_all_went():
+    async def test():
+        recorder = Recorder()
+        recorder.failures[5] = DeadlineExceeded("late", {"queue": 9.0, "inference": 9.0})
+        with pytest.raises(DeadlineExceeded) as late:
+            await infer_in_parts(recorder, request(*[[1]] * 99))
+        assert late.value.stages["queue"] == 0.25
+
+    run(test())
+
+
+def test_a_client_that_goes_takes_all_parts_with_it():
+    async def test():
+        recorder = Recorder()
+        task = asyncio.create_task(infer_in_parts(recorder, request(*[[1]] * 99)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert recorder.under_way == 0
+        assert len(recorder.asked) < 33
+
+    run(test())
+
+
+def test_each_engine_answers_in_order_and_others_come_in_between(engine):
+    async def test():
+        device = Device()
+        async with engine(device) as made:
+            held = await hold(device, made)
+            wanted = [[i, i] for i in range(20)]
+            large = asyncio.create_task(infer_in_parts(made, request(*wanted)))
+            await asyncio.sleep(0.01)
+            neighbour = asyncio.create_task(made.infer(request([7], model=TAGGER)))
+            await asyncio.sleep(0.01)
+            device.go.set()
+            assert int((await neighbour).outputs["sum"][0]) == 7
+            assert not large.done(), "the neighbour waited for all of it"
+            assert rows_of(request(*wanted), await large) == wanted
+            await held
+
+    run(test())

@@ -1,0 +1,57 @@
+"""Full searches for garbage wait for a moment without long work."""
+
+import gc
+import math
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from service.process import collector
+from service.process.collector import FullSearches
+from tests.fakes import Clock
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Yields the generations that are searched; restores the thresholds."""
+    before, found = gc.get_threshold(), list[int]()
+    monkeypatch.setattr(collector.gc, "collect", lambda: found.append(2))
+    yield found
+    gc.set_threshold(*before)
+
+
+def test_all_objects_are_searched_now_and_then_while_no_long_work_is_under_way(
+    searches: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(collector.time, "monotonic", clock)
+    full = FullSearches()
+    monkeypatch.setattr(full, "_trim", lambda padding: searches.append(padding))
+    monkeypatch.setattr(collector.sys, "_clear_type_cache", lambda: searches.append(1))
+    full.search(idle=True)
+    assert searches == []
+    clock.now += 11
+    full.search(idle=False)
+    assert searches == []
+    full.search(idle=True)
+    full.search(idle=True)
+    assert searches == [1, 2, 0]
+    clock.now += 11
+    full.search(idle=True)
+    assert searches == [1, 2, 0, 1, 2, 0]
+
+
+def test_python_makes_no_full_search_of_its_own(searches: list[int]) -> None:
+    assert searches == []
+    FullSearches()
+    assert gc.get_threshold()[2] == collector.NEVER
+
+
+def test_a_full_search_drops_the_names_of_attributes_that_python_remembers() -> None:
+    full, name = FullSearches(), "".join(["no", "such", "name"])
+    getattr(full, name, None)
+    full._last = -math.inf
+    before = sys.getrefcount(name)
+    full.search(idle=True)
+    assert sys.getrefcount(name) == before - 1

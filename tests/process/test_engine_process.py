@@ -1,0 +1,70 @@
+"""An engine process and its supervisor's end."""
+
+import asyncio
+import logging
+import socket
+
+import pytest
+
+from service.engine.local import LocalEngine
+from service.process.control_channel import Direct, Loaded, Retire, line, open_channel
+from service.process.engine_process import EngineProcess
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.transport.server import EngineServer
+from tests.fakes import Device
+
+
+async def obey(said: bytes, local: LocalEngine | None = None) -> asyncio.Event:
+    """Lets an engine hear something before its supervisor dies; returns what is set once it is to end."""
+    local, stop = local or LocalEngine(Settings(), [], Device, Metrics()), asyncio.Event()
+    ours, theirs = socket.socketpair()
+    reader, writer = await open_channel(ours)
+    with socket.socket() as listening:
+        process = EngineProcess(local, EngineServer(local), listening, stop)
+        writer.write(line(Loaded(())))
+        await writer.drain()
+        theirs.setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(theirs, said)
+        obeying = asyncio.create_task(process.obey(reader))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        theirs.close()  # what was not read makes it a reset
+        await asyncio.wait_for(obeying, 10)
+    writer.close()
+    return stop
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", line(Direct((), ())), line(Retire()), b"nonsense\n", b"{half a li", b"x" * 2**17 + b"\n"],
+    ids=["nothing", "something", "retiring", "nonsense", "half a line", "a long line of nonsense"],
+)
+def test_it_ends_when_the_supervisor_has_died_or_cannot_be_followed(said):
+    assert asyncio.run(obey(said)).is_set()
+
+
+def test_it_ends_when_it_cannot_do_what_it_is_told(monkeypatch, caplog):
+    monkeypatch.setattr(LocalEngine, "direct", lambda *_: 1 / 0)
+    with caplog.at_level(logging.ERROR):
+        assert asyncio.run(obey(line(Direct((), ())))).is_set()
+    assert "cannot follow its supervisor" in caplog.text
+
+
+def test_it_notices_the_death_while_it_waits_for_its_callers_to_leave():
+    class Crowded(EngineServer):
+        workers = 1
+
+    async def test() -> asyncio.Event:
+        local, stop = LocalEngine(Settings(), [], Device, Metrics()), asyncio.Event()
+        ours, theirs = socket.socketpair()
+        reader, writer = await open_channel(ours)
+        with socket.socket() as listening:
+            process = EngineProcess(local, Crowded(local), listening, stop)
+            theirs.sendall(line(Retire()))
+            theirs.close()
+            await asyncio.wait_for(process.obey(reader), 10)
+        writer.close()
+        return stop
+
+    assert asyncio.run(test()).is_set()

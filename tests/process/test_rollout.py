@@ -1,0 +1,336 @@
+"""The supervisor's engines, in the place of whose processes the test speaks at the other end of the channel."""
+
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from service.process import store_watch
+from service.process.control_channel import Direct, Load, Loaded, Loading, Word, line, word
+from service.process.rollout import Succession
+from service.process.supervised_engine import SupervisedEngine
+from service.settings import Settings
+from service.store.registry import Registry
+from service.store.serving import Desk
+from service.store.serving_config import read_config
+from service.telemetry.metrics import Metrics
+from service.types import ModelKey, ModelState, State
+from tests import faults
+from tests.artifact.test_manifest import write_version
+
+CRASHED = -11
+
+
+class Process:
+    """An engine process that does what the test says. It is a `Child` to the supervisor."""
+
+    name = kind = "engine"
+    pid = None
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.status: int | None = None
+        self.starts = 0
+        self._channel: socket.socket | None = None
+
+    def start(self, files: Sequence[int], *arguments: str) -> None:
+        self.close()
+        self._channel = socket.socket(fileno=os.dup(files[1]))
+        self._channel.setblocking(False)
+        self.status = None
+        self.starts += 1
+
+    def send(self, sig: int) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        if self.status is None:
+            self.status = -9
+
+    def close(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+
+    # What the test lets it say, and what it has heard.
+
+    def say(self, *words: Word) -> None:
+        for one in words:
+            self._channel.send(line(one))
+
+    def die(self, loading: ModelKey | None = None) -> None:
+        if loading is not None:
+            self.say(Loading(loading))
+        self.status = CRASHED
+
+    def load(self, load: Load, **refused: str) -> None:
+        """Says that it has loaded what it was told to, but for some, by model name."""
+        states = [
+            ModelState(key, State.REFUSED, refused[key.name]) if key.name in refused else ModelState(key, State.READY)
+            for key in load.versions
+        ]
+        self.say(Loaded(tuple(states)))
+
+    def heard(self) -> list[Word]:
+        try:
+            return [word(one) for one in self._channel.recv(1_000_000).splitlines()]
+        except BlockingIOError:
+            return []
+
+
+class AtOnce:
+    """A pool whose threads have done everything before anybody looks."""
+
+    def __init__(self, *arguments: object, **more: object) -> None:
+        pass
+
+    def submit(self, work: Callable[[], object]) -> Future[object]:
+        done: Future[object] = Future()
+        try:
+            done.set_result(work())
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+    def shutdown(self, **how: object) -> None:
+        pass
+
+
+class Scene:
+    """A succession and its processes."""
+
+    def __init__(self, store: Path, **settings: object) -> None:
+        self.settings = Settings(model_store=store, store_interval_seconds=1e-9, **settings)
+        self.processes: list[Process] = []
+        self.succession = Succession(self.settings, [socket.socket()], self._make, lambda child: None, Metrics())
+        self.succession.start()
+
+    def _make(self, number: int) -> Process:
+        self.processes.append(Process(number))
+        return self.processes[-1]
+
+    @property
+    def engines(self) -> list[SupervisedEngine]:
+        return [*self.succession._serving, *self.succession._next, *self.succession._leaving]
+
+    def tick(self) -> None:
+        def keep_alive(child: Process, start: Callable[[], None]) -> None:
+            if child.status is not None:
+                start()
+
+        self.succession.tick(keep_alive)
+
+    def until(self, condition: Callable[[], object]) -> object:
+        for _ in range(5000):
+            if found := condition():
+                return found
+            self.tick()
+        raise AssertionError("it never came")
+
+    def loads(self, number: int) -> Load:
+        """Returns what a process was last told to load."""
+
+        def said() -> Load | None:
+            return next((one for one in self.processes[number].heard() if isinstance(one, Load)), None)
+
+        return self.until(said)
+
+    def directed(self, number: int, fits: Callable[[Direct], object]) -> Direct:
+        """Returns the next shares that a process is told and that fit."""
+
+        def said() -> Direct | None:
+            heard = [one for one in self.processes[number].heard() if isinstance(one, Direct)]
+            return next((one for one in reversed(heard) if fits(one)), None)
+
+        return self.until(said)
+
+    def look(self) -> None:
+        """Lets a look at the store that begins from now on come to its end."""
+        for _ in range(2):
+            self.until(lambda: self.succession._store._look is not None)
+            self.until(lambda: self.succession._store._look is None)
+
+
+@contextmanager
+def scene(store: Path, **settings: object) -> Iterator[Scene]:
+    made = Scene(store, **settings)
+    try:
+        yield made
+    finally:
+        made.succession.close()
+        for engine in made.engines:
+            engine.close()
+        for process in made.processes:
+            process.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns a store with two models, which is looked at without threads."""
+    monkeypatch.setattr(store_watch, "ThreadPoolExecutor", AtOnce)
+    for name in ("healthy", "victim"):
+        write_version(tmp_path, name)
+    return tmp_path
+
+
+def keys(*names: str) -> set[ModelKey]:
+    return {ModelKey(*name.split("/")) for name in names}
+
+
+def test_a_version_whose_loading_kills_the_engine_three_times_is_refused_and_the_others_serve(store, caplog):
+    with scene(store) as here:
+        for _ in range(3):
+            assert set(here.loads(0).versions) == keys("healthy/1", "victim/1")
+            here.processes[0].die(loading=ModelKey("victim", "1"))
+            here.tick()
+        load = here.loads(0)
+        assert set(load.versions) == keys("healthy/1")
+        here.processes[0].load(load)
+        direct = here.directed(0, lambda said: said.refused)
+        assert [(str(state.key), state.reason) for state in direct.refused] == [
+            ("victim/1", f"the engine ended with status {CRASHED} while it loaded this version, 3 times")
+        ]
+        assert caplog.text.count("refused victim/1: the engine ended") == 1
+        here.look()
+        assert len(here.processes) == 1, "nothing else is to be loaded"
+
+
+def test_deaths_at_different_versions_or_after_all_are_loaded_refuse_none(store):
+    with scene(store) as here:
+        for name in ("victim", "healthy", "victim", "healthy"):
+            here.loads(0)
+            here.processes[0].die(loading=ModelKey(name, "1"))
+            here.tick()
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        for _ in range(4):
+            here.processes[0].die()
+            load = here.loads(0)
+            assert set(load.versions) == keys("healthy/1", "victim/1")
+            here.processes[0].load(load)
+            here.tick()
+
+
+def test_an_older_version_takes_the_place_of_one_that_kills_the_engine(store):
+    write_version(store, "victim")
+    with scene(store) as here:
+        for _ in range(3):
+            here.loads(0)
+            here.processes[0].die(loading=ModelKey("victim", "2"))
+            here.tick()
+        here.processes[0].load(here.loads(0))
+        here.until(lambda: len(here.processes) == 2)
+        here.processes[1].load(here.loads(1))
+        here.until(lambda: not here.succession._next)
+        assert here.succession._serving[0].ready == keys("healthy/1", "victim/1")
+
+
+def test_an_engine_that_starts_again_loads_what_is_wanted_by_then(store):
+    write_version(store, "victim")
+    with scene(store) as here:
+        assert set(here.loads(0).versions) == keys("healthy/1", "victim/2")
+        Desk(here.settings).use("victim", "1")
+        here.look()
+        here.processes[0].die(loading=ModelKey("victim", "2"))
+        here.tick()
+        assert set(here.loads(0).versions) == keys("healthy/1", "victim/1")
+
+
+def test_a_version_that_the_engine_refuses_gives_way_to_the_one_before(store):
+    write_version(store, "victim")
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0), victim="golden 1 is not what training computed")
+        here.until(lambda: len(here.processes) == 2)
+        assert set(here.loads(1).versions) == keys("healthy/1", "victim/1")
+        direct = here.directed(0, lambda said: said.refused)
+        assert {state.key: state.reason for state in direct.refused} == {
+            ModelKey("victim", "2"): "golden 1 is not what training computed"
+        }
+
+
+def test_what_the_engine_could_not_read_is_tried_again(store):
+    with scene(store) as here:
+        victim = ModelState(ModelKey("victim", "1"), State.REFUSED, "manifest.json is missing")
+        healthy = ModelState(ModelKey("healthy", "1"), State.READY)
+        here.loads(0)
+        here.processes[0].say(Loaded((healthy,), (victim,)))
+        here.until(lambda: len(here.processes) == 2)
+        load = here.loads(1)
+        assert set(load.versions) == keys("healthy/1", "victim/1")
+        here.processes[1].load(load)
+        here.until(lambda: not here.succession._next)
+        assert here.succession._serving[0].ready == keys("healthy/1", "victim/1")
+
+
+@pytest.mark.parametrize("away", ["removed", "empty", "not listed", "not read"])
+def test_a_store_that_is_away_for_a_while_changes_nothing(store, away, monkeypatch, caplog):
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        aside = store.parent / f"{store.name}-aside"
+        with monkeypatch.context() as patch:
+            if away in ("removed", "empty"):
+                store.rename(aside)
+            if away == "empty":
+                store.mkdir()
+            if away == "not listed":
+                patch.setattr(Registry, "keys", fail)
+            if away == "not read":
+                patch.setattr(store_watch, "resolve", fail)
+            here.look()
+            here.look()
+        if away != "empty":
+            assert caplog.text.count("cannot look at the model store") == 1
+        if away == "empty":
+            shutil.rmtree(store)
+        if aside.exists():
+            aside.rename(store)
+        here.look()
+        assert len(here.processes) == 1, "what serves was not touched"
+        assert not [said for said in here.processes[0].heard() if isinstance(said, Direct) and said.refused]
+        write_version(store, "victim")
+        here.until(lambda: len(here.processes) == 2)
+
+
+def test_the_first_default_is_kept_whatever_comes_and_goes(store):
+    with scene(store) as here:
+        direct = here.directed(0, lambda said: True)
+        assert direct.defaults == ("healthy",)
+        assert read_config(store / "serving.json").defaults == {"tag": "healthy"}
+        write_version(store, "a-first-by-name")
+        here.processes[0].load(Load(tuple(keys("healthy/1", "victim/1")), False))
+        here.until(lambda: len(here.processes) == 2)
+        assert here.directed(1, lambda said: True).defaults == ("healthy",)
+        shutil.rmtree(store / "healthy")
+        here.look()
+        assert here.succession._wanted.defaults == {"tag": "healthy"}
+        Desk(here.settings).make_default("a-first-by-name")
+        here.until(lambda: here.succession._wanted.defaults == {"tag": "a-first-by-name"})
+    with scene(store) as again:
+        assert again.directed(0, lambda said: True).defaults == ("a-first-by-name",)
+
+
+def test_a_default_that_cannot_be_written_holds_while_the_process_runs(store, caplog):
+    with scene(store, serving_file=str(store / "missing" / "serving.json")) as here:
+        write_version(store, "a-first-by-name")
+        here.look()
+        assert here.succession._wanted.defaults == {"tag": "healthy"}
+        assert caplog.text.count("the default models hold as long as this process runs") == 1
+
+
+def test_a_broken_version_beside_those_that_serve_starts_no_engine(store, caplog):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        faults.drop_head(write_version(store, "victim"), "xpos")
+        here.until(lambda: "refused victim/2: a tagger gives upos, xpos and feats; this one has no xpos" in caplog.text)
+        here.look()
+        assert len(here.processes) == 1

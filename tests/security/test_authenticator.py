@@ -1,0 +1,205 @@
+"""Requests with keys and without, to an application that asks for them."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.security import authenticator
+from service.security.authenticator import Guard
+from service.security.keys import add_key, remove_key
+from service.security.rate_limiter import Meter
+from service.settings import Settings
+from tests.artifact.test_manifest import write_version
+from tests.engine.test_engines import until
+from tests.http.scene import Court, scene
+from tests.http.test_problems import check
+
+
+class Lock:
+    """A file with a key for inference, one for administration, and one with limits."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "keys.json"
+        self.web = bearer(add_key(self.path, "web", ["infer"], None, None))
+        self.boss = bearer(add_key(self.path, "boss", ["admin"], None, None))
+        self.rare = bearer(add_key(self.path, "rare", ["infer"], 0.5, None))
+        self.narrow = bearer(add_key(self.path, "narrow", ["infer"], None, 1))
+        self.guard = Guard(self.path, Meter())
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Lock:
+    return Lock(tmp_path)
+
+
+FINE = {"text": "fine"}
+
+
+def test_without_a_key_nothing_but_probes_and_documentation_is_answered(lock):
+    async def test() -> None:
+        async with scene(guard=lock.guard) as client:
+            for path in ("/livez", "/readyz", "/healthz", "/metrics", "/docs", "/openapi.json", "/v2/health/live"):
+                assert (await client.get(path)).status_code == 200, path
+            for path in ("/models", "/models/judge", "/v1/models", "/v2", "/v2/models/judge", "/nothing"):
+                refused = await client.get(path)
+                assert check(refused, 401).type.endswith(":unauthorized"), path
+                assert refused.headers["www-authenticate"] == "Bearer"
+            for path in ("/classify", "/tag", "/generate", "/v1/completions", "/admin/models/judge"):
+                check(await client.post(path, json=FINE), 401)
+            wrong = [
+                "",
+                "Bearer",
+                "Bearer x",
+                "Basic " + lock.web["Authorization"][7:],
+                lock.web["Authorization"] + "x",
+            ]
+            for value in wrong:
+                check(await client.post("/classify", json=FINE, headers={"Authorization": value}), 401)
+
+    asyncio.run(test())
+
+
+def test_a_key_is_for_its_scopes(lock):
+    async def test() -> None:
+        async with scene(guard=lock.guard) as client:
+            assert (await client.post("/classify", json=FINE, headers=lock.web)).status_code == 200
+            assert (await client.get("/models", headers=lock.web)).status_code == 200
+            forbidden = check(await client.post("/admin/models/judge", json={}, headers=lock.web), 403)
+            assert forbidden.type.endswith(":forbidden")
+            assert "this needs admin" in forbidden.detail
+            check(await client.post("/classify", json=FINE, headers=lock.boss), 403)
+
+    asyncio.run(test())
+
+
+def test_a_key_over_its_rate_is_told_when_to_come_again(lock):
+    async def test() -> None:
+        async with scene(guard=lock.guard) as client:
+            assert (await client.post("/classify", json=FINE, headers=lock.rare)).status_code == 200
+            over = await client.post("/classify", json=FINE, headers=lock.rare)
+            assert check(over, 429).type.endswith(":rate-limited")
+            assert over.headers["retry-after"] == "2"
+            assert "at most 0.5 requests a second" in over.json()["detail"]
+            assert (await client.post("/classify", json=FINE, headers=lock.web)).status_code == 200, "another's key"
+
+    asyncio.run(test())
+
+
+def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_ends_however_it_does(lock):
+    async def test() -> None:
+        device = Court()
+        async with scene(device, guard=lock.guard) as client:
+
+            async def ask() -> httpx.Response:
+                return await client.post("/classify", json=FINE, headers=lock.narrow)
+
+            device.go.clear()
+            device.busy.clear()
+            first = asyncio.create_task(ask())
+            await until(device.busy.is_set)
+            check(await ask(), 429)
+            device.go.set()
+            assert (await first).status_code == 200
+            assert (await client.post("/classify", json={"text": 7}, headers=lock.narrow)).status_code == 422
+            assert (await ask()).status_code == 200
+
+    asyncio.run(test())
+
+
+def test_a_key_that_is_removed_is_of_no_use_and_nobody_is_let_in_by_a_broken_file(lock, monkeypatch):
+    monkeypatch.setattr(authenticator, "LOOK_SECONDS", 0.0)
+
+    async def test() -> None:
+        async with scene(guard=lock.guard) as client:
+            remove_key(lock.path, "rare")
+            check(await client.get("/models", headers=lock.rare), 401)
+            assert (await client.get("/models", headers=lock.web)).status_code == 200
+            lock.path.write_text("broken")
+            check(await client.get("/models", headers=lock.web), 401)
+
+    asyncio.run(test())
+
+
+def test_the_log_names_the_key_and_holds_no_secret(lock, capfd):
+    async def test() -> None:
+        async with scene(guard=lock.guard, log_format="json") as client:
+            await client.get("/models", headers=lock.web)
+            await client.get("/models", headers=bearer("wrong"))
+
+    asyncio.run(test())
+    written = capfd.readouterr().err
+    assert '"key":"web"' in written
+    assert "wrong" not in written
+    assert lock.web["Authorization"][7:] not in written
+
+
+def test_the_admin_route_chooses_versions(lock, tmp_path):
+    store = tmp_path / "store"
+    for _ in range(3):
+        write_version(store)
+
+    async def test() -> None:
+        async with scene(guard=lock.guard, model_store=store) as client:
+
+            async def change(name: str, **body: object) -> httpx.Response:
+                return await client.post(f"/admin/models/{name}", json=body, headers=lock.boss)
+
+            chosen = await change("tagger-en", action="use", version="2")
+            assert (chosen.status_code, chosen.json()) == (202, {"version": "2", "canary": None})
+            assert (await change("tagger-en", action="rollback")).json()["version"] == "1"
+            canary = await change("tagger-en", action="canary", version="3", share=0.2)
+            assert canary.json() == {"version": "1", "canary": {"version": "3", "share": 0.2}}
+            assert '"share": 0.2' in (store / "serving.json").read_text()
+            check(await change("nobody", action="rollback"), 404)
+            check(await change("tagger-en", action="use", version="9"), 404)
+            assert (await change("tagger-en", action="default")).status_code == 202
+            assert json.loads((store / "serving.json").read_text())["defaults"] == {"tag": "tagger-en"}
+            (store / "tagger-en/3/words.json").unlink()
+            refused = check(await change("tagger-en", action="use", version="3"), 409)
+            assert refused.detail == "tagger-en/3 cannot serve: words.json is missing"
+            for wrong in (
+                {"action": "explode"},
+                {"action": "default", "version": "1"},
+                {"action": "canary"},
+                {"action": "use", "share": 0.1},
+            ):
+                check(await change("tagger-en", **wrong), 422)
+
+    asyncio.run(test())
+
+
+def test_a_store_that_cannot_be_written_is_said(lock, tmp_path):
+    write_version(tmp_path / "store")
+    settings = Settings(model_store=tmp_path / "store", serving_file=str(tmp_path / "missing" / "serving.json"))
+
+    async def test() -> None:
+        async with scene(guard=lock.guard, **settings.model_dump(include={"model_store", "serving_file"})) as client:
+            answer = await client.post("/admin/models/tagger-en", json={"action": "use"}, headers=lock.boss)
+            assert check(answer, 409).type.endswith(":not-possible")
+
+    asyncio.run(test())
+
+
+def test_without_keys_there_is_no_admin_route():
+    async def test() -> None:
+        async with scene() as client:
+            check(await client.post("/admin/models/judge", json={"action": "rollback"}), 404)
+            assert "/admin" not in (await client.get("/openapi.json")).text
+
+    asyncio.run(test())
+
+
+def test_answers_tell_browsers_not_to_guess_what_they_are():
+    async def test() -> None:
+        async with scene() as client:
+            for path in ("/livez", "/nothing", "/docs"):
+                assert (await client.get(path)).headers["x-content-type-options"] == "nosniff"
+
+    asyncio.run(test())

@@ -1,0 +1,123 @@
+"""Keys: kept as hashes, found by the whole of them, counted by all workers together."""
+
+import json
+import os
+import stat
+
+import pytest
+
+from service.__main__ import main
+from service.errors import ConfigurationError
+from service.security.keys import Key, add_key, digest, find, read_keys, remove_key
+from service.security.rate_limiter import Meter, make_file
+from tests.fakes import Clock
+
+
+def key(**limits: float | int) -> Key:
+    return Key(id="web", sha256=digest("secret"), scopes=frozenset({"infer"}), **limits)
+
+
+def test_a_file_holds_no_key_but_its_hash_and_is_its_users_alone(tmp_path):
+    path = tmp_path / "keys.json"
+    secret = add_key(path, "web", ["infer"], 5, None)
+    other = add_key(path, "boss", ["infer", "admin"], None, 2)
+    assert secret not in path.read_text()
+    assert len(secret) > 40
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    web, boss = read_keys(path)
+    assert (find((web, boss), secret), find((web, boss), other)) == (web, boss)
+    for wrong in ("", secret[:-1], secret + "x", web.sha256):
+        assert find((web, boss), wrong) is None
+    remove_key(path, "web")
+    assert [one.id for one in read_keys(path)] == ["boss"]
+    with pytest.raises(ConfigurationError, match="no key 'web'"):
+        remove_key(path, "web")
+    with pytest.raises(ConfigurationError, match="has a key 'boss' already"):
+        add_key(path, "boss", ["infer"], None, None)
+    with pytest.raises(ConfigurationError, match="scopes"):
+        add_key(path, "third", ["everything"], None, None)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '[{"id": "a"}]', '[{"id": "a b", "sha256": "", "scopes": []}]'])
+def test_a_file_that_is_wrong_is_named(tmp_path, content):
+    (tmp_path / "keys.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"keys\.json cannot be read as a file of keys"):
+        read_keys(tmp_path / "keys.json")
+
+
+def test_two_keys_of_the_same_id_are_refused(tmp_path):
+    add_key(tmp_path / "keys.json", "web", ["infer"], None, None)
+    content = json.loads((tmp_path / "keys.json").read_text())
+    (tmp_path / "keys.json").write_text(json.dumps(content * 2))
+    with pytest.raises(ConfigurationError, match="two keys have the same id"):
+        read_keys(tmp_path / "keys.json")
+
+
+def test_the_command_adds_lists_and_removes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TAGWERK_API_KEYS_FILE", str(tmp_path / "keys.json"))
+    assert main(["keys", "add", "web", "--rate", "5", "--concurrent", "2"]) == 0
+    secret = capsys.readouterr().out.strip()
+    assert find(read_keys(tmp_path / "keys.json"), secret) is not None
+    assert main(["keys"]) == 0
+    assert capsys.readouterr().out == "web  infer, 5 requests a second, 2 at the same time\n"
+    assert main(["keys", "remove", "web"]) == 0
+    assert main(["keys", "remove", "web"]) == 1
+    monkeypatch.delenv("TAGWERK_API_KEYS_FILE")
+    assert main(["keys"]) == 1
+    assert "set TAGWERK_API_KEYS_FILE" in capsys.readouterr().err
+
+
+def test_a_rate_holds_in_the_long_run_and_lets_a_second_s_worth_come_at_once():
+    clock = Clock()
+    meter, limited = Meter(clock=clock), key(requests_per_second=4)
+    assert [meter.enter(limited) for _ in range(4)] == [0.0] * 4
+    assert meter.enter(limited) == pytest.approx(0.25)
+    clock.now += 0.25
+    assert meter.enter(limited) == 0.0
+    assert meter.enter(limited) > 0
+    clock.now += 100
+    assert [meter.enter(limited) == 0.0 for _ in range(5)] == [True] * 4 + [False]
+
+
+def test_a_slow_rate_lets_one_request_in():
+    clock = Clock()
+    meter, limited = Meter(clock=clock), key(requests_per_second=0.1)
+    assert meter.enter(limited) == 0.0
+    assert meter.enter(limited) == pytest.approx(10)
+    clock.now += 10
+    assert meter.enter(limited) == 0.0
+
+
+def test_workers_count_together_and_one_that_died_holds_no_place():
+    file = make_file()
+    first, second = Meter(file, 1), Meter(file, 2)
+    limited = key(concurrent=2)
+    assert [first.enter(limited), second.enter(limited)] == [0.0, 0.0]
+    assert first.enter(limited) > 0
+    assert second.enter(limited) > 0
+    first.leave(limited)
+    assert second.enter(limited) == 0.0
+    assert first.enter(limited) > 0
+    again = Meter(file, 2)  # the second worker has died with two requests, and is started again
+    assert [again.enter(limited), first.enter(limited)] == [0.0, 0.0]
+    assert again.enter(limited) > 0
+    os.close(file)
+
+
+def test_many_keys_do_not_share_their_counts():
+    meter = Meter()
+    keys = [Key(id=f"k{i}", sha256=digest(str(i)), scopes=frozenset(), concurrent=1) for i in range(900)]
+    assert [meter.enter(one) for one in keys] == [0.0] * 900
+    assert all(meter.enter(one) > 0 for one in keys)
+
+
+def test_a_key_without_limits_is_not_counted():
+    meter = Meter()
+    assert [meter.enter(key()) for _ in range(9)] == [0.0] * 9
+    meter.leave(key())
+
+
+def test_no_path_leads_to_the_file_of_counts():
+    file = make_file()
+    assert os.fstat(file).st_nlink == 0
+    os.close(file)

@@ -1,0 +1,219 @@
+"""Every place where the service reads a model folder fails in turn: one version is refused, the others serve."""
+
+import asyncio
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from service.artifact.manifest import read_manifest
+from service.engine.local import LocalEngine
+from service.errors import ArtifactError, ConfigurationError
+from service.pipelines.catalog import Catalog
+from service.settings import Settings
+from service.store.loading import load_version
+from service.store.registry import Registry
+from service.store.serving import Serving, resolve
+from service.store.serving_config import ServingConfig, read_config
+from service.tasks.tagging import Tagging
+from service.telemetry.metrics import Metrics
+from service.text.vocabulary import Vocabulary
+from service.types import ModelKey, ModelState, State
+from tests import faults
+from tests.artifact.test_manifest import write_version
+from tests.conftest import STORE
+from tests.fakes import Device, version_of
+
+FILES = ("manifest.json", "words.json", "characters.json", "goldens.jsonl", "saved_model/saved_model.pb")
+READ_BY_WORKERS = ("manifest.json", "words.json", "characters.json")
+VICTIM, HEALTHY = ModelKey("victim", "1"), ModelKey("healthy", "1")
+FAULTS = [
+    *(fault for name in FILES for fault in faults.of_file(name)),
+    *(fault for name in ("words.json", "characters.json") for fault in faults.of_contents(name)),
+    *faults.MANIFEST,
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Returns a store with two models."""
+    write_version(tmp_path, "victim")
+    write_version(tmp_path, "healthy")
+    return tmp_path
+
+
+def looked_at(store: Path) -> Serving:
+    return resolve(Registry(store), ServingConfig(), Settings(model_store=store))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_version_with_a_fault_is_refused_with_its_reason_and_nothing_else_is(store, fault):
+    fault.harm(store / "victim/1")
+    with pytest.raises(ArtifactError, match=fault.reason):
+        load_version(store / "victim/1")
+    serving = looked_at(store)
+    assert list(serving.shares) == [HEALTHY]
+    ((refused),) = serving.refused
+    assert refused.key == VICTIM
+    assert refused.reason.isprintable()
+    assert len(refused.reason) <= ArtifactError.MAX_CHARACTERS + 1
+
+    catalog = Catalog(store)
+    asyncio.run(catalog.follow([ModelState(key, State.READY) for key in (VICTIM, HEALTHY)]))
+    assert catalog.find(Tagging, "healthy").version.key == HEALTHY
+    states = {state.key: state for state in catalog.states}
+    if states[VICTIM].state is State.READY:
+        assert not any(name in fault.reason for name in READ_BY_WORKERS), "a worker reads only what it needs"
+    else:
+        assert states[VICTIM].state is State.REFUSED
+        assert states[VICTIM].reason
+
+
+def fails_at(name: str) -> Callable[..., int]:
+    """Returns `os.open`, but for an error of the disk at files of a name."""
+    real = os.open
+
+    def failing(path: object, *arguments: object, **more: object) -> int:
+        if str(path).endswith(f"victim/1/{name}"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return real(path, *arguments, **more)
+
+    return failing
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_cannot_be_read_is_read_again_at_the_next_look(store, name, monkeypatch):
+    registry = Registry(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fails_at(name))
+        assert registry.fault(VICTIM) == f"{name} cannot be read: Input/output error"
+        assert registry.fault(HEALTHY) is None
+    assert registry.fault(VICTIM) is None
+
+
+def test_a_model_whose_folder_cannot_be_listed_leaves_the_others(store, monkeypatch, caplog):
+    real = Path.iterdir
+
+    def failing(path: Path):
+        if path.name == "victim":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", failing)
+    registry = Registry(store)
+    for _ in range(3):
+        assert list(registry.keys()) == ["healthy"]
+    assert caplog.text.count("the folder of the model victim cannot be listed: Permission denied") == 1
+
+
+def test_odd_names_in_a_store_are_no_models(store):
+    for name in (b"a\xffb", b"a\nb", b".hidden"):
+        (store / os.fsdecode(name) / "1").mkdir(parents=True)
+    for version in ("007", "1a", "٣", "9" * 200):
+        (store / "victim" / version).mkdir()
+    assert Registry(store).keys() == {"healthy": [HEALTHY], "victim": [VICTIM]}
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("words.json", b'{"lowercase": 1, "entries": []}', "lowercase of a vocabulary is true or false"),
+        ("words.json", b'{"lowercase": true, "entries": [1]}', "a list of strings"),
+        ("words.json", b'{"lowercase": true, "entries": ["a", "a"]}', "each entry once"),
+        ("words.json", b'{"lowercase": true, "entries": ["\\ud800"]}', "surrogates not allowed"),
+        ("words.json", b"\xff", "cannot be read"),
+        ("lemmas.json", b"[]", "JSON object of objects"),
+        ("lemmas.json", b'{"NOUN": {}}', "by UPOS and XPOS"),
+        ("lemmas.json", b'{"NOUN NN": {"a": 1}}', "the lemmas of a dictionary are strings"),
+    ],
+)
+def test_contents_that_are_no_vocabulary_and_no_dictionary_are_named(store, file, content, reason):
+    faults.with_checksums(lambda folder: (folder / file).write_bytes(content))(store / "victim/1")
+    with pytest.raises(ArtifactError, match=reason):
+        load_version(store / "victim/1")
+
+
+def test_a_signer_that_cannot_be_read_is_a_fault_of_the_settings(store):
+    with pytest.raises(ConfigurationError):
+        load_version(store / "victim/1", [store / "none.pem"])
+
+
+def test_a_pipe_in_the_place_of_the_choices_is_not_waited_for(store):
+    os.mkfifo(store / "serving.json")
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        read_config(store / "serving.json")
+
+
+@pytest.mark.parametrize("error", [KeyError("tag_projected"), ValueError("shape"), MemoryError()], ids=repr)
+def test_whatever_an_engine_meets_while_it_builds_a_version_refuses_that_one(error):
+    class Failing(Device):
+        def _checked(self, manifest):
+            if manifest.name == "victim":
+                raise error
+            return super()._checked(manifest)
+
+    async def test() -> None:
+        loaded: list[ModelKey] = []
+        versions = [version_of("victim"), version_of("healthy")]
+        engine = LocalEngine(Settings(), versions, Failing, Metrics(), on_load=loaded.append)
+        await engine.start(lambda: None)
+        victim, healthy = engine.models()
+        assert (victim.state, healthy.state, engine.state()) == (State.REFUSED, State.READY, State.READY)
+        assert type(error).__name__ in str(victim.reason)
+        assert loaded == [VICTIM, HEALTHY], "what it is at is said before"
+        await engine.close()
+
+    asyncio.run(test())
+
+
+def test_a_worker_that_cannot_read_a_version_goes_on_with_an_older_one(tmp_path):
+    write_version(tmp_path, "victim")
+    faults.drop_head(write_version(tmp_path, "victim"), "xpos")
+    catalog = Catalog(tmp_path, read=partial(load_version, whole=False))
+    asyncio.run(
+        catalog.follow(
+            [ModelState(ModelKey("victim", "2"), State.READY), ModelState(VICTIM, State.READY, None, share=0.0)]
+        )
+    )
+    assert catalog.find(Tagging, None).version.key == VICTIM
+    assert catalog.find(Tagging, "victim").version.key == VICTIM
+    (broken,) = catalog.unread
+    assert broken == ModelKey("victim", "2")
+
+
+@pytest.mark.parametrize("folder", sorted(STORE.glob("*/*/")), ids=lambda folder: folder.parent.name)
+def test_the_committed_models_have_no_fault(folder):
+    load_version(folder)
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "reason"),
+    [
+        (
+            "classify",
+            {"labels": {"sentiment": ["bad", "good"], "more": ["a"]}},
+            "one set of labels; the manifest has 2",
+        ),
+        ("classify", {"labels": {"sentiment": ["bad"]}}, "there are 1 labels of sentiment, but the model gives 3"),
+        ("generate", {"vocabularies": {}}, "no vocabulary 'characters'"),
+        ("lemmatize", {"labels": {"edit": ["a", "b"]}}, "a lemmatizer chooses between 3 edits"),
+    ],
+)
+def test_what_a_task_needs_is_checked(tmp_path, task, change, reason):
+    (folder,) = (f for f in STORE.glob("*/*/") if read_manifest(f).task == task)
+    copy = Path(shutil.copytree(folder, tmp_path / folder.parent.name / folder.name))
+    faults.rewrite_manifest(copy, **change)
+    with pytest.raises(ArtifactError, match=reason):
+        load_version(copy)
+
+
+def test_the_size_of_a_language_model_is_that_of_its_vocabulary(tmp_path):
+    (folder,) = (f for f in STORE.glob("*/*/") if read_manifest(f).task == "generate")
+    copy = Path(shutil.copytree(folder, tmp_path / folder.parent.name / folder.name))
+    faults.with_checksums(lambda f: Vocabulary(["a"]).write(f / "characters.json"))(copy)
+    with pytest.raises(ArtifactError, match="logits has an axis of 67, but the vocabulary characters has 3 ids"):
+        load_version(copy)

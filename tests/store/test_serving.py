@@ -1,0 +1,263 @@
+"""Which versions are loaded and which share of the requests each has: from the store and from what was chosen."""
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from service.__main__ import main
+from service.errors import ConfigurationError, ModelNotFound, NotPossible
+from service.settings import Settings
+from service.store.registry import Registry
+from service.store.serving import Desk, keep_defaults, resolve
+from service.store.serving import served as chosen_to_serve
+from service.store.serving_config import Canary, Choice, ServingConfig, change_config, read_config, serving_path
+from service.types import ModelKey
+from tests.artifact.test_manifest import write_version
+
+PINNED = Choice(version="1")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Returns a store with three versions of a model."""
+    for _ in range(3):
+        write_version(tmp_path)
+    return tmp_path
+
+
+def served(store: Path, **settings) -> tuple[dict[str, float], dict[str, str]]:
+    """Returns the shares and the reasons, by version."""
+    made = Settings(model_store=store, **settings)
+    serving = resolve(Registry(store), read_config(serving_path(made)), made)
+    shares = {key.version: round(share, 6) for key, share in serving.shares.items()}
+    return shares, {state.key.version: state.reason or "" for state in serving.refused}
+
+
+def test_the_newest_sound_version_serves(store):
+    assert served(store) == ({"3": 1.0}, {})
+    (store / "tagger-en/3/words.json").unlink()
+    shares, refused = served(store)
+    assert shares == {"2": 1.0}
+    assert "words.json is missing" in refused["3"]
+
+
+def test_the_last_versions_stay_loaded(store):
+    assert served(store, keep_versions=2) == ({"3": 1.0, "2": 0.0}, {})
+    assert served(store, keep_versions=9) == ({"3": 1.0, "2": 0.0, "1": 0.0}, {})
+
+
+def test_a_pinned_version_serves_whatever_newer_ones_there_are(store):
+    assert served(store, pins=("tagger-en/2",)) == ({"2": 1.0}, {})
+    assert served(store, pins=("tagger-en/2",), keep_versions=2) == ({"2": 1.0, "3": 0.0}, {})
+    (store / "tagger-en/2/words.json").write_text("[]")
+    shares, refused = served(store, pins=("tagger-en/2",))
+    assert shares == {"1": 1.0}, "not the newer one, against which it was pinned"
+    assert "altered" in refused["2"]
+    shares, refused = served(store, pins=("tagger-en/9",))
+    assert (shares, refused) == ({"3": 1.0}, {"9": "it is not in the store"})
+
+
+def test_a_canary_has_its_share_once_it_is_there(store):
+    desk = Desk(Settings(model_store=store))
+    desk.canary("tagger-en", "4", 0.25)
+    assert served(store) == ({"3": 1.0}, {"4": "it is not in the store"})
+    write_version(store)
+    assert served(store) == ({"3": 0.75, "4": 0.25}, {})
+    desk.canary("tagger-en", "4", 0)
+    assert served(store) == ({"3": 1.0}, {})
+    desk.use("tagger-en", None)
+    assert served(store) == ({"4": 1.0}, {})
+
+
+def test_a_canary_of_what_serves_now_leaves_the_rest_to_the_version_before(store):
+    Desk(Settings(model_store=store)).canary("tagger-en", "3", 0.1)
+    assert served(store) == ({"2": 0.9, "3": 0.1}, {})
+
+
+def test_rolling_back_goes_to_the_sound_version_before(store):
+    write_version(store)
+    (store / "tagger-en/2/words.json").unlink()
+    desk = Desk(Settings(model_store=store))
+    assert [desk.roll_back("tagger-en").version for _ in range(2)] == ["3", "1"]
+    assert served(store)[0] == {"1": 1.0}
+    with pytest.raises(ModelNotFound, match="no sound version of tagger-en before 1"):
+        desk.roll_back("tagger-en")
+
+
+def test_a_version_that_an_engine_refused_is_tried_again_when_its_files_change(store):
+    registry, key = Registry(store), ModelKey("tagger-en", "3")
+    assert registry.fault(key) is None
+    registry.refuse(key, "golden 1 is not what training computed")
+    assert "golden 1" in str(registry.fault(key))
+    (store / "tagger-en/3/manifest.json").touch()
+    assert registry.fault(key) is None
+
+
+def test_a_version_that_is_half_copied_is_refused_until_it_is_complete(store):
+    registry, key = Registry(store), ModelKey("tagger-en", "3")
+    whole = (store / "tagger-en/3/goldens.jsonl").read_bytes()
+    (store / "tagger-en/3/goldens.jsonl").write_bytes(whole[:10])
+    assert "goldens.jsonl is altered" in str(registry.fault(key))
+    (store / "tagger-en/3/goldens.jsonl").write_bytes(whole)
+    assert registry.fault(key) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"tagger-en": {"version": 2}}', '{"tagger-en": {"verzion": "2"}}', '{"a": {"version": "x"}}'],
+)
+def test_a_file_of_choices_that_is_wrong_is_named(store, content):
+    (store / "serving.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"serving\.json cannot be read"):
+        read_config(store / "serving.json")
+
+
+def test_what_was_chosen_is_read_as_it_was_written(tmp_path):
+    chosen = {"a": Choice(version="2", canary=Canary(version="3", share=0.5)), "b": Choice(version="1")}
+    config = ServingConfig(models=chosen, defaults={"tag": "a"})
+    written = config.model_copy(update={"models": chosen | {"c": Choice()}})
+    assert change_config(tmp_path / "serving.json", lambda before: written) == config
+    assert read_config(tmp_path / "serving.json") == config
+    assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == ["serving.json"]
+
+
+def test_a_file_that_holds_choices_alone_is_read(store):
+    path = store / "serving.json"
+    path.write_text('{"tagger-en": {"version": "2", "canary": {"version": "3", "share": 0.1}}, "models": {}}')
+    before = {"tagger-en": Choice(version="2", canary=Canary(version="3", share=0.1)), "models": Choice()}
+    assert read_config(path) == ServingConfig(models=before)
+    Desk(Settings(model_store=store)).use("tagger-en", "1")
+    assert read_config(path) == ServingConfig(models={"tagger-en": Choice(version="1")})
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path):
+    with pytest.raises(NotPossible, match="set TAGWERK_SERVING_FILE"):
+        change_config(tmp_path / "missing" / "serving.json", lambda before: before)
+
+
+def test_the_command_lists_and_chooses(store, monkeypatch, capsys):
+    def run(*arguments: str) -> tuple[int, str]:
+        status = main(["models", *arguments])
+        captured = capsys.readouterr()
+        return status, captured.out + captured.err
+
+    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+    assert "tagger-en/3  tag: for tests [100% of the requests]" in run()[1]
+    assert run("use", "tagger-en/2")[0] == 0
+    assert "tagger-en/2  tag: for tests [100% of the requests]" in run("list")[1]
+    assert "tagger-en: version 1 serves" in run("rollback", "tagger-en")[1]
+    assert "10% of the requests go to 3" in run("canary", "tagger-en/3", "0.1")[1]
+    assert json.loads((store / "serving.json").read_text()) == {
+        "models": {"tagger-en": {"version": "1", "canary": {"version": "3", "share": 0.1}}},
+        "defaults": {},
+    }
+    assert run("use", "tagger-en")[0] == 0
+    assert json.loads((store / "serving.json").read_text()) == {"models": {}, "defaults": {}}
+    assert run("use", "tagger-en/9") == (1, "tagwerk: tagger-en has no version '9' in the store; there is: 3, 2, 1\n")
+    assert run("use", "nobody/1")[1] == "tagwerk: no model 'nobody' is in the store; there is: tagger-en\n"
+    for wrong in (("tagger-en", "0.1"), ("tagger-en/3", "2"), ("tagger-en/3", "some")):
+        with pytest.raises(SystemExit):
+            run("canary", *wrong)
+    (store / "tagger-en/3/words.json").unlink()
+    status, output = run()
+    assert status == 1
+    assert "tagger-en/3  refused:" in output
+    monkeypatch.setenv("TAGWERK_PINS", "tagger-en/1")
+    assert run("use", "tagger-en/2") == (1, "tagwerk: TAGWERK_PINS says which version of tagger-en serves\n")
+
+
+def test_changes_at_the_same_time_lose_none(store):
+    """Half of 200 such pairs lost one without a lock."""
+    path, barrier = store / "serving.json", Barrier(2, timeout=30)
+
+    def add(name: str) -> None:
+        for number in range(100):
+            barrier.wait()
+            one = {f"{name}-{number}": PINNED}
+            change_config(path, lambda c, one=one: c.model_copy(update={"models": {**c.models, **one}}))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(add, ("a", "b")))
+    assert read_config(path).models == {f"{name}-{number}": PINNED for name in "ab" for number in range(100)}
+
+
+def test_processes_at_the_same_time_lose_no_change(store):
+    code = (
+        "import sys; from pathlib import Path; from service.serving_file import *\n"
+        "for n in range(40): change_config(Path(sys.argv[1]), lambda c: "
+        "c.model_copy(update={'models': {**c.models, f'{sys.argv[2]}-{n}': Choice(version='1')}}))"
+    )
+    path = store / "serving.json"
+    command = [sys.executable, "-c", code, str(path)]
+    processes = [subprocess.Popen([*command, name], cwd=Path(__file__).parents[2]) for name in "ab"]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    assert len(read_config(path).models) == 80
+
+
+def test_a_lock_that_another_process_keeps_is_said(store):
+    path = store / "serving.json"
+
+    def meanwhile(before: ServingConfig) -> ServingConfig:
+        with pytest.raises(NotPossible, match="another process is changing"):
+            change_config(path, lambda config: config, lock_seconds=0)
+        return before
+
+    change_config(path, meanwhile)
+
+
+def test_what_is_refused_is_not_chosen(store, monkeypatch, capsys):
+    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+    (store / "tagger-en/3/words.json").write_text("[]")
+    for arguments in (["use", "tagger-en/3"], ["canary", "tagger-en/3", "0.5"]):
+        assert main(["models", *arguments]) == 1
+        assert "tagger-en/3 cannot serve: words.json is altered" in capsys.readouterr().err
+        assert not (store / "serving.json").exists()
+    assert main(["models", "use", "tagger-en"]) == 0
+    assert "tagger-en: version 2 serves" in capsys.readouterr().out, "the newest that is sound"
+    assert main(["models", "canary", "tagger-en/9", "0.5"]) == 0
+    assert "50% of the requests go to 9 once it is in the store" in capsys.readouterr().out
+
+
+def test_the_default_of_a_task_is_shown_and_set(store, monkeypatch, capsys):
+    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+    write_version(store, "a-tagger")
+    assert main(["models"]) == 0
+    assert "a-tagger is the default for tag, the first by name, as long as none is set" in capsys.readouterr().out
+    assert main(["models", "default", "tagger-en"]) == 0
+    assert capsys.readouterr().out.startswith("tagger-en answers requests for tag that name no model")
+    assert main(["models"]) == 0
+    assert "tagger-en is the default for tag\n" in capsys.readouterr().out
+    made = Settings(model_store=store)
+    versions, defaults = chosen_to_serve(made)
+    assert ([version.manifest.name for version in versions], defaults) == (
+        ["tagger-en", "a-tagger"],
+        {"tag": "tagger-en"},
+    )
+    assert main(["models", "default", "nobody"]) == 1
+    (store / "a-tagger/1/words.json").unlink()
+    assert main(["models", "default", "a-tagger"]) == 1
+    assert "no version of a-tagger in the store is sound" in capsys.readouterr().err
+
+
+def test_defaults_that_were_decided_are_written_once_and_hold(store):
+    settings = Settings(model_store=store)
+
+    def start(known: dict[str, str] | None = None) -> dict[str, str]:
+        config = read_config(serving_path(settings))
+        serving = resolve(Registry(store), config, settings, known)
+        keep_defaults(settings, serving, config)
+        return dict(serving.defaults)
+
+    assert start() == {"tag": "tagger-en"}
+    write_version(store, "a-tagger")
+    assert start() == {"tag": "tagger-en"}
+    shutil.rmtree(store / "tagger-en")
+    assert start() == {"tag": "tagger-en"}, "a folder that goes does not change it either"
+    (store / "serving.json").unlink()
+    assert start(known={"tag": "tagger-en"}) == {"tag": "tagger-en"}, "what a running service has decided stays"

@@ -1,0 +1,235 @@
+"""The metrics of several processes as one: those that live, those that have ended, and none but one."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.telemetry.metric_files import EndedProcesses, SharedMetrics
+from service.telemetry.metrics import SHARED_FOLDER, Metrics
+
+ROOT = Path(__file__).parents[2]
+DOES = """
+import sys
+from service.metrics import Metrics
+m = Metrics()
+for line in sys.stdin:
+    exec(line)
+    print(flush=True)
+"""
+LOADED = "m.model_info.labels('tagger', '1').set(1); m.model_load_duration.labels('tagger', '1').set({seconds})"
+RAN = "m.ran('tagger', 8, 0.2, 64, 16, [0.1, 0.3]); m.compilations.labels('tagger').inc(5)"
+
+
+class Process:
+    """A process that does with the metrics what it is told, and then goes on living."""
+
+    def __init__(self, folder: Path) -> None:
+        environment = os.environ | {SHARED_FOLDER: str(folder)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", DOES],
+            env=environment,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def does(self, *what: str) -> "Process":
+        assert self.process.stdin
+        assert self.process.stdout
+        for line in what:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+            assert self.process.stdout.readline() == "\n"
+        return self
+
+    def kill(self) -> int:
+        self.process.kill()
+        self.process.wait()
+        return self.process.pid
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "metrics").mkdir()
+    return tmp_path / "metrics"
+
+
+@pytest.fixture
+def start(folder) -> Iterator:
+    with ExitStack() as stack:
+
+        def started(*what: str) -> Process:
+            made = Process(folder)
+            stack.enter_context(made.process)
+            stack.callback(made.process.kill)
+            return made.does(*what)
+
+        yield started
+
+
+@pytest.fixture
+def told(folder, monkeypatch):
+    """Returns the samples that a worker tells, by name and labels."""
+    monkeypatch.setenv(SHARED_FOLDER, str(folder))
+    worker = Metrics()
+    return lambda: samples(worker.exposition())
+
+
+def samples(exposition: bytes) -> dict[str, float]:
+    families = text_string_to_metric_families(exposition.decode())
+    return {
+        " ".join(
+            [sample.name.removeprefix("tagwerk_"), *(sample.labels[label] for label in sorted(sample.labels))]
+        ): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_each_gauge_of_two_engines_is_what_its_help_says(start, told):
+    """What waits adds up. That a model is loaded does not: it is so, or it is not so."""
+    for seconds, waiting in ((3.0, 1), (2.0, 4)):
+        start(
+            LOADED.format(seconds=seconds),
+            f"m.queue_entries.set({waiting}); m.queue_tokens.set({10 * waiting})",
+            f"m.slots_in_use.labels('lm').set({waiting})",
+        )
+    start("m.model_refused.labels('tagger', '2').set(True)")
+    for ready in (1, 1, 0):
+        start(f"m.ready_workers.set({ready})")
+    expected = {
+        "model_info tagger 1": 1,
+        "model_load_duration_seconds tagger 1": 3,
+        "queue_entries": 5,
+        "queue_tokens": 50,
+        "slots_in_use lm": 5,
+        "model_refused tagger 2": 1,
+        "ready_workers": 2,
+    }
+    found = told()
+    assert {name: found.get(name) for name in expected} == expected
+
+
+def test_an_engine_that_is_replaced_leaves_its_counts_alone(start, told, folder):
+    first, ended = start(LOADED.format(seconds=9), RAN, "m.queue_entries.set(3)"), EndedProcesses(folder)
+    start(LOADED.format(seconds=3).replace("'1'", "'2'"), RAN, "m.queue_entries.set(1)")
+    before = told()
+    ended.add(first.kill())
+    after = told()
+    assert before["model_info tagger 1"] == 1
+    assert before["queue_entries"] == 4
+    assert after["queue_entries"] == 1
+    gone = {"model_info tagger 1", "model_load_duration_seconds tagger 1"}
+    assert {name for name in before if name not in after} == gone
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"queue_entries"}, "counters and histograms are as they were"
+    assert after["batch_size_sum tagger"] == 4
+    assert after["queue_duration_seconds_count tagger"] == 4
+    assert after["queue_duration_seconds_bucket 0.1 tagger"] == 2
+    assert after["compilations_total tagger"] == 10
+
+
+def test_a_version_that_is_not_refused_any_more_has_no_series(start, told):
+    start("m.model_refused.labels('tagger', '2').set(True)", "m.model_refused.labels('tagger', '2').set(False)")
+    assert not [name for name in told() if name.startswith("model_refused")]
+
+
+def counts(told: dict[str, float]) -> dict[str, float]:
+    """Returns the samples of counters and histograms."""
+    return {
+        name: value for name, value in told.items() if not name.startswith(("queue_entries", "queue_tokens", "ready"))
+    }
+
+
+def ended_process(folder: Path, pid: int, of: int) -> None:
+    """Leaves what a process leaves that did what another did."""
+    for kind in ("counter", "histogram"):
+        (folder / f"{kind}_{pid}.db").write_bytes((folder / f"{kind}_{of}.db").read_bytes())
+
+
+def test_files_do_not_pile_up_with_restarts(start, told, folder):
+    ended, pid = EndedProcesses(folder), start(RAN).kill()
+    once = counts(told())
+    for number in range(1, 40):
+        ended_process(folder, 10_000_000 + number, of=pid)
+        ended.add(10_000_000 + number)
+        assert counts(told()) == pytest.approx({name: value * (number + 1) for name, value in once.items()})
+    ended.add(pid)
+    assert told() == pytest.approx({name: value * 40 for name, value in once.items()})
+    assert {file.name for file in folder.iterdir()} == {"counter_ended.db", "histogram_ended.db", "lock"}
+
+
+def test_a_count_never_falls_while_processes_end(start, folder):
+    """Prometheus takes a lower value for a new beginning, and counts all of it again."""
+    pid = start(RAN).kill()
+    for number in range(100):
+        ended_process(folder, 10_000_000 + number, of=pid)
+    seen, over = [], threading.Event()
+
+    def read() -> None:
+        registry = SharedMetrics(folder).registry()
+        while not over.is_set():
+            seen.append(samples(generate_latest(registry))["compilations_total tagger"])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    ended = EndedProcesses(folder)
+    for number in range(100):
+        ended.add(10_000_000 + number)
+    while ended._pids:
+        ended.add_up()
+    over.set()
+    reader.join()
+    assert set(seen) == {101 * 5}
+
+
+def test_counts_are_added_up_later_where_an_exposition_is_reading(start, told, folder):
+    ended, pid = EndedProcesses(folder), start(RAN).kill()
+    before = counts(told())
+    with (folder / "lock").open() as reading:
+        fcntl.flock(reading, fcntl.LOCK_SH)
+        ended.add(pid)
+        assert (folder / f"counter_{pid}.db").exists()
+    ended.add_up()
+    assert not (folder / f"counter_{pid}.db").exists()
+    assert told() == before
+
+
+def test_an_exposition_does_not_wait_for_a_supervisor_that_is_stopped(start, told, folder):
+    start(RAN)
+    before = told()
+    with (folder / "lock").open() as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        assert told() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 65536, b"\xff" * 100], ids=["empty", "unwritten", "torn"])
+def test_a_file_that_a_process_was_killed_in_the_middle_of_making_is_done_away_with(start, told, folder, content):
+    ended = EndedProcesses(folder)
+    start(RAN)
+    before = told()
+    (folder / "counter_10000000.db").write_bytes(content)
+    ended.add(10_000_000)
+    assert told() == before
+
+
+def test_a_single_process_tells_its_own(monkeypatch):
+    monkeypatch.delenv(SHARED_FOLDER, raising=False)
+    metrics = Metrics()
+    metrics.model_info.labels("tagger", "1").set(1)
+    metrics.model_load_duration.labels("tagger", "1").set(3)
+    metrics.queue_entries.set(5)
+    found = samples(metrics.exposition())
+    assert found["model_info tagger 1"] == 1
+    assert found["model_load_duration_seconds tagger 1"] == 3
+    assert found["queue_entries"] == 5

@@ -1,0 +1,98 @@
+"""What is logged of requests."""
+
+import asyncio
+import json
+import logging
+import re
+import sys
+
+import pytest
+
+from service.telemetry.logs import JsonFormatter
+from tests.http.scene import scene
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+HEADERS = {"X-Request-ID": "mine-7", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+SECRET = "a fine secret"
+
+
+def logged(capfd: pytest.CaptureFixture[str], **settings: object) -> list[str]:
+    """Returns the lines of three requests: a judgement, a generation, a path that is not there; and of a probe."""
+
+    async def test() -> None:
+        async with scene(**settings) as client:
+            await client.post("/classify", json={"text": [SECRET, "fine"]}, headers=HEADERS)
+            await client.post("/generate", json={"prompt": "a", "max_tokens": 5, "n": 2})
+            await client.get(f"/{SECRET}")
+            await client.get("/livez")
+
+    asyncio.run(test())
+    return capfd.readouterr().err.splitlines()
+
+
+def test_json_has_a_line_for_each_request_with_its_ids_and_times_and_without_its_text(capfd):
+    lines = logged(capfd, log_format="json")
+    assert SECRET not in "".join(lines)
+    judged, generated, unknown = (json.loads(line) for line in lines)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", judged.pop("time"))
+    stages = judged.pop("stages")
+    assert set(stages) == {"tokenize", "queue", "inference"}
+    assert judged.pop("ms") >= sum(stages.values())
+    assert judged == {
+        "level": "info",
+        "logger": "tagwerk.request",
+        "request": "mine-7",
+        "trace": TRACE,
+        "method": "POST",
+        "route": "/classify",
+        "status": 200,
+        "model": "judge/1",
+        "sequences": 2,
+        "tokens": 4,
+        "batch": 2,
+    }
+    assert (generated["model"], generated["sequences"], generated["tokens"]) == ("lm/1", 2, 10)
+    assert (unknown["route"], unknown["status"], unknown.get("model")) == ("unmatched", 404, None)
+
+
+def test_for_people_it_is_a_line_too(capfd):
+    judged, generated, unknown = logged(capfd)
+    assert re.match(r"[\d:.TZ-]+ INFO tagwerk.request: POST /classify 200 [\d.e-]+ ms; tokenize ", judged)
+    assert judged.endswith(f"judge/1, 2 sequences, 4 tokens; request mine-7, trace {TRACE}")
+    assert "POST /generate 200" in generated
+    assert "GET unmatched 404" in unknown
+
+
+def test_texts_are_logged_where_that_is_asked_for(capfd):
+    judged, generated, _ = logged(capfd, log_format="json", log_texts=True)
+    assert json.loads(judged)["texts"] == [SECRET, "fine"]
+    assert json.loads(generated)["texts"] == ["a"]
+    assert logged(capfd, log_texts=True)[0].endswith(f"'{SECRET}'; 'fine'")
+
+
+@pytest.mark.parametrize("settings", [{"log_requests": False}, {"log_level": "warning"}])
+def test_none_is_logged_where_that_is_asked_for(capfd, settings):
+    assert logged(capfd, **settings) == []
+
+
+def test_many_lines_are_all_written_and_whole(capfd):
+    async def test() -> None:
+        async with scene(log_format="json") as client:
+            for number in range(60):
+                await client.post(
+                    "/classify", json={"text": "fine"}, headers={"X-Request-ID": f"{number}-" + "x" * 100}
+                )
+
+    asyncio.run(test())
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [line["request"].split("-")[0] for line in lines] == [str(number) for number in range(60)]
+
+
+def test_what_is_logged_otherwise_is_json_with_its_exception():
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        record = logging.LogRecord("tagwerk.x", logging.ERROR, "", 1, 'says "%s"', ("so",), sys.exc_info())
+    written = json.loads(JsonFormatter().format(record))
+    assert (written["level"], written["logger"], written["message"]) == ("error", "tagwerk.x", 'says "so"')
+    assert written["exception"].endswith("ValueError: broken")
