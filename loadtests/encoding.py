@@ -16,10 +16,11 @@ import pydantic_core
 
 from loadtests.peers.texts import tagged_answer
 from loadtests.traffic import sentences
+from service.formats.pieces import to_json
+from service.formats.tagging import write_json
 from service.http import schemas
-from service.http.encoding import to_json
-from service.http.tag import TaggedText, write_json
 from service.pipelines.catalog import Tagging
+from service.pipelines.tagging import TaggedText
 from service.settings import load_settings
 from service.slices import finish
 from service.store.registry import newest
@@ -53,10 +54,8 @@ def main() -> None:
     def build() -> dict[str, Any]:
         return tagged_answer(task, text, split, tagged.tags)
 
-    request = schemas.TagRequest(text=[text])
-
     def write() -> bytes:
-        return b"".join(finish(write_json(task, [tagged], request)))
+        return b"".join(finish(write_json(version, [tagged])))
 
     content = build()
     checked = schemas.TagAnswer.model_validate(content)

@@ -120,3 +120,8 @@ class ConfigurationError(TagwerkError):
     """Settings that cannot work together, or not on this machine."""
 
     EXIT_STATUS = 78  # sysexits.h: EX_CONFIG. Tells a supervisor that starting again will not help
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """Returns a text, cut where it is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -13,7 +13,7 @@ import litserve
 from fastapi import Response
 
 from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
-from service.http.encoding import to_json
+from service.formats.pieces import to_json
 
 WAIT_SECONDS = 0.001
 

@@ -10,7 +10,7 @@ from typing import Any
 from mosec import Server, Worker
 
 from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
-from service.http.encoding import to_json
+from service.formats.pieces import to_json
 
 WAIT_MILLISECONDS = 1
 

@@ -101,7 +101,7 @@ def classify(body: TextBody) -> JSONResponse:
     pieces = sentiment.encode(finish(tokenizer.words(body.text)))
     probabilities = np.stack([classifier({"word_ids": piece})["probabilities"] for piece in pieces])
     judgement = sentiment.decode(probabilities, list(map(len, pieces)))
-    return answer(sentiment.version, {"label": judgement.label, "scores": judgement.scores, "truncated": False})
+    return answer(sentiment.version, {"label": judgement.label, "scores": judgement.scores})
 
 
 @app.post("/def/generate")

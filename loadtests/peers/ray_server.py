@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
-from service.http import encoding
+from service.formats.pieces import to_json
 
 WAIT_SECONDS = 0.001
 
@@ -35,7 +35,7 @@ class Batches:
     async def __call__(self, request: Request) -> Response:
         """Answers a request."""
         body = await request.json()
-        return Response(encoding.to_json(await self.answer(body["text"])), media_type="application/json")
+        return Response(to_json(await self.answer(body["text"])), media_type="application/json")
 
 
 if __name__ == "__main__":

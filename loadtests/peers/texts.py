@@ -127,7 +127,7 @@ class JudgedTexts:
         probabilities = np.stack([output["probabilities"] for output in outputs])
         judgement = self._sentiment.decode(probabilities, [len(piece["word_ids"]) for piece in text.pieces])
         manifest = self._sentiment.version.manifest
-        result = {"label": judgement.label, "scores": judgement.scores, "truncated": False}
+        result = {"label": judgement.label, "scores": judgement.scores}
         return {"model": manifest.name, "version": manifest.version, "results": [result]}
 
 

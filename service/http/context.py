@@ -1,22 +1,20 @@
 """What every request handler has at hand."""
 
-import asyncio
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
-from service.engine.protocol import Engine
-from service.errors import InvalidInput
+from service.engine.protocol import Inference, Outcome
+from service.errors import InvalidInput, Overloaded
 from service.http.body_budget import BodyBudget
 from service.http.load_shedding import LoadShedder
 from service.http.pacing import PacedRefusals
-from service.pipelines.catalog import Catalog
+from service.pipelines.parts import infer_in_parts
+from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Guard
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
 from service.telemetry.request_record import Ledger
 from service.telemetry.timing import Timing
-from service.text.tokenizer import Tokenizer
 from service.types import State
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
@@ -24,18 +22,12 @@ _TIMEOUT = TIMEOUT_HEADER.lower().encode()
 
 
 @dataclass(slots=True)
-class Context:
-    """The service: one an app."""
+class Context(Resources):
+    """What every request handler uses: one per app."""
 
-    settings: Settings
-    metrics: Metrics
-    engine: Engine
-    catalog: Catalog
-    tokenizer: Tokenizer
     guard: Guard | None = None  # lets in who has a key
     draining: bool = False  # SIGTERM has come: not ready, and connections are closed after their answer
     failure: Exception | None = None  # why the engine could not start
-    long_work: asyncio.Lock = field(default_factory=asyncio.Lock)  # held for a slice of it, so that each turn has one
     shedder: LoadShedder = field(init=False)
     refusals: PacedRefusals = field(init=False)
     body_budget: BodyBudget = field(init=False)
@@ -46,6 +38,21 @@ class Context:
         self.refusals = PacedRefusals()
         self.body_budget = BodyBudget(self.settings.max_body_bytes)
         self.ledger = Ledger(self.settings, self.metrics)
+
+    async def infer(self, request: Inference) -> Outcome:
+        """Runs the sequences of a request; the load shedder learns from how the engine answers."""
+        with self.shedder.sending() as snapshot:
+            try:
+                outcome = await infer_in_parts(self.engine, request)
+            except Overloaded as rejection:
+                self.shedder.note_rejection(rejection, len(request.sequences), request.sequences.tokens, snapshot)
+                raise
+            self.shedder.note_answer(outcome.queue_seconds + outcome.inference_seconds, snapshot)
+            return outcome
+
+    def note_tokenized(self, model: str, seconds: float) -> None:
+        """Counts how long tokenizing and encoding took."""
+        self.ledger.note_tokenized(model, seconds)
 
     def ready(self) -> bool:
         """Says whether requests are taken."""
@@ -92,3 +99,9 @@ def timeout_seconds(request: Request, settings: Settings) -> float:
             "a whole number from 1 to 999999999",
         )
     return min(settings.request_timeout_seconds, int(wish) / 1000)
+
+
+def pipeline_run(request: Request) -> PipelineRun:
+    """Returns the run of a pipeline for a request. Raises InvalidInput for a timeout that is no number."""
+    resources = context(request)
+    return PipelineRun(resources, timing_of(request), deadline(request, resources.settings))

@@ -8,8 +8,8 @@ from fastapi import Request
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.types import Send
 
+from service.formats.pieces import to_json
 from service.http.disconnect import while_client_waits
-from service.http.encoding import to_json
 
 MEDIA_TYPE = "text/event-stream"
 SCHEMA = {  # of an event

@@ -1,43 +1,73 @@
 """POST /tag, /classify, /generate: what each takes and gives, in all its forms."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from service.artifact.version import ModelVersion
 from service.errors import InvalidInput, TagwerkError
+from service.formats import classification, generation, tagging
 from service.http import events, problem, schemas
-from service.http.call import Call, call_of
-from service.http.classify import classify
 from service.http.compression import respond
+from service.http.context import pipeline_run
 from service.http.disconnect import while_client_waits
-from service.http.generate import Finish, Next, generate, logprobs, stream
 from service.http.negotiation import JSON, wanted
 from service.http.route import JsonRoute, Lines
-from service.http.tag import tag, write_conllu, write_json
+from service.pipelines.classification import classify
+from service.pipelines.generation import Finish, Next, generate_and_write, stream
+from service.pipelines.run import PipelineRun
+from service.pipelines.tagging import TaggedText, tag
+from service.tasks.generation import Choice
 from service.text import conllu
 
 
-async def tag_line(call: Call, body: schemas.TagRequest) -> list[bytes]:
+async def run_tag(run: PipelineRun, body: schemas.TagRequest) -> tuple[ModelVersion, list[TaggedText]]:
+    """Tags what a body of /tag has."""
+    return await tag(
+        run,
+        body.text,
+        tokens=body.tokens or (),
+        model=body.model,
+        lemmas=body.lemmas,
+        candidates=body.n_best > 1,
+    )
+
+
+async def run_classify(run: PipelineRun, body: schemas.ClassifyRequest) -> list[bytes]:
+    """Classifies what a body of /classify has; returns the answer in pieces."""
+    classified = await classify(
+        run, body.text, model=body.model, contributions=body.contributions, sentences=body.sentences
+    )
+    return await run.do(classification.write_json(*classified, body.offsets))
+
+
+async def run_generate(run: PipelineRun, body: schemas.GenerateRequest) -> list[bytes]:
+    """Generates what a body of /generate asks for; returns the answer in pieces."""
+    write = partial(generation.write_result, logprobs=body.logprobs is not None)
+    return generation.write_json(*await generate_and_write(run, body.options(), write))
+
+
+async def tag_line(run: PipelineRun, body: schemas.TagRequest) -> list[bytes]:
     """Answers a line of /tag."""
     if body.format == "conllu":
         raise InvalidInput("/format", "got conllu", "json, or a request that is not newline-delimited")
-    task, texts = await tag(call, body)
-    return await call.run(write_json(task, texts, body))
+    return await run.do(tagging.write_json(*await run_tag(run, body), body.offsets, body.n_best))
 
 
-async def generate_line(call: Call, body: schemas.GenerateRequest) -> list[bytes]:
+async def generate_line(run: PipelineRun, body: schemas.GenerateRequest) -> list[bytes]:
     """Answers a line of /generate."""
     if body.stream:
         raise InvalidInput("/stream", "got true", "false, or a request that is not newline-delimited")
-    return await generate(call, body)
+    return await run_generate(run, body)
 
 
 LINES: dict[str, Lines] = {
     "/tag": (tag_line, schemas.TagRequest),
-    "/classify": (classify, schemas.ClassifyRequest),
+    "/classify": (run_classify, schemas.ClassifyRequest),
     "/generate": (generate_line, schemas.GenerateRequest),
 }
 
@@ -63,25 +93,25 @@ TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
 )
 async def tag_(body: schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
-    call, media_type = call_of(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
+    run, media_type = pipeline_run(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
     if body.format is not None:
         media_type = conllu.MEDIA_TYPE if body.format == "conllu" else JSON
     with while_client_waits(request):
-        task, texts = await tag(call, body)
+        model, texts = await run_tag(run, body)
         if media_type == JSON:
-            content = await call.run(write_json(task, texts, body))
+            content = await run.do(tagging.write_json(model, texts, body.offsets, body.n_best))
         else:
-            content = await call.run(write_conllu(task, texts, body.offsets))
+            content = await run.do(tagging.write_conllu(model, texts, body.offsets))
     return await respond(request, content, media_type)
 
 
 @router.post("/classify", operation_id="classify", response_model=schemas.ClassifyAnswer, summary="Sentiment")
 async def classify_(body: schemas.ClassifyRequest, request: Request) -> Response:
     """Judges texts: the probability of each label, over the whole of each text."""
-    call = call_of(request)
+    run = pipeline_run(request)
     wanted(request, (JSON,))
     with while_client_waits(request):
-        content = await classify(call, body)
+        content = await run_classify(run, body)
     return await respond(request, content)
 
 
@@ -102,26 +132,26 @@ GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
 )
 async def generate_(body: schemas.GenerateRequest, request: Request) -> Response:
     """Continues prompts, character by character; with `stream`, sends the characters as they come."""
-    call, media_type = call_of(request), wanted(request, (JSON, events.MEDIA_TYPE))
+    run, media_type = pipeline_run(request), wanted(request, (JSON, events.MEDIA_TYPE))
     if body.stream or media_type == events.MEDIA_TYPE:
-        return await events.streamed(request, generated(call, body))
+        return await events.streamed(request, generated(run, body))
     with while_client_waits(request):
-        content = await generate(call, body)
+        content = await run_generate(run, body)
     return await respond(request, content)
 
 
-async def generated(call: Call, body: schemas.GenerateRequest) -> AsyncGenerator[bytes, None]:
+async def generated(run: PipelineRun, body: schemas.GenerateRequest) -> AsyncGenerator[bytes, None]:
     """Yields the events of a stream: a message for each piece of text, `finish` for the end of each text.
 
     An error that comes after the first of them is an event, too.
     """
     begun = False
     try:
-        async with aclosing(stream(call, body)) as texts:
+        async with aclosing(stream(run, body.options())) as texts:
             async for event in texts:
                 match event:
                     case Next(index, piece):
-                        yield events.event({"index": index, "text": piece.text, **logprobs(body, piece.choices)})
+                        yield events.event({"index": index, "text": piece.text, **_logprobs(body, piece.choices)})
                     case Finish(index, end, seed):
                         facts = {"finish_reason": end.finish_reason, "tokens": end.tokens, "seed": seed}
                         yield events.event({"index": index, **facts}, "finish")
@@ -131,4 +161,8 @@ async def generated(call: Call, body: schemas.GenerateRequest) -> AsyncGenerator
     except TagwerkError as error:
         if not begun:
             raise
-        yield events.event(problem.document(error, call.timing), "error")
+        yield events.event(problem.document(error, run.timing), "error")
+
+
+def _logprobs(body: schemas.GenerateRequest, choices: Iterable[Choice]) -> dict[str, Any]:
+    return {} if body.logprobs is None else {"logprobs": list(map(generation.as_dict, choices))}

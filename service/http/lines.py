@@ -19,15 +19,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from service.errors import Overloaded, TagwerkError, TooLarge
+from service.formats.pieces import to_json
 from service.http import problem
-from service.http.call import Call
 from service.http.compression import LEVEL, joined
 from service.http.connection.connection import Connection
 from service.http.context import context, timeout_seconds
-from service.http.encoding import to_json
 from service.http.line_input import LineInput
 from service.http.negotiation import takes_gzip
 from service.http.parsing import parse_in_turn
+from service.pipelines.run import PipelineRun
 from service.telemetry import request_ids
 from service.telemetry.timing import Timing
 
@@ -38,7 +38,7 @@ LONGEST_PAUSE_SECONDS = 1.0  # before a look whether the client is still there
 LEAST_BYTES = 512  # what the shortest line counts, so that a window is 128 lines at most
 
 log = logging.getLogger("tagwerk.api")
-Work = Callable[[Call, Any], Awaitable[list[bytes]]]  # a call and its body to its answer in pieces
+Work = Callable[[PipelineRun, Any], Awaitable[list[bytes]]]  # a run and the body of a line to its answer in pieces
 
 
 class Window:
@@ -199,12 +199,12 @@ class LinesResponse(Response):
         if len(line) > (most := self._here.settings.max_body_bytes):
             raise TooLarge("", "a line too long", f"at most {most} bytes")
         body = await parse_in_turn(line, self._schema, self._here)
-        call = Call(self._here, timing, timing.started + self._timeout_seconds)
+        run = PipelineRun(self._here, timing, timing.started + self._timeout_seconds)
         while True:
             try:
-                return await self._work(call, body)
+                return await self._work(run, body)
             except Overloaded as full:
-                if time.monotonic() + full.retry_after_seconds >= call.deadline:
+                if time.monotonic() + full.retry_after_seconds >= run.deadline:
                     raise
                 await asyncio.sleep(max(full.retry_after_seconds, SHORTEST_PAUSE_SECONDS))
 

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from service.http.texts import Sentences, Stop, Texts
 from service.http.validation import MOST_ERRORS, Faults
+from service.pipelines.generation import GenerationOptions
 from service.text.offsets import Unit
 
 
@@ -150,6 +151,21 @@ class GenerateRequest(Request):
         False, description="Send the text as server-sent events, piece by piece as it comes.", examples=[False]
     )
 
+    def options(self) -> GenerationOptions:
+        """Returns what to generate."""
+        return GenerationOptions(
+            prompts=self.prompt,
+            model=self.model,
+            n=self.n,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            seed=self.seed,
+            stop=self.stop,
+            logprobs=self.logprobs,
+        )
+
 
 class Candidate(BaseModel):
     """A tag that a token may have."""
@@ -289,7 +305,6 @@ class Classified(BaseModel):
         description="Probability of each label, 0 to 1.",
         examples=[{"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}],
     )
-    truncated: bool = Field(description="Whether a part of the text was left out. Always false.", examples=[False])
     contributions: Contributions | None = Field(
         None, description="Where they are asked for: what each token adds to the label.", examples=[None]
     )
@@ -353,7 +368,7 @@ class ClassifyAnswer(_Answer):
 
     results: list[Classified] = Field(
         description="The result of each input, in order.",
-        examples=[[{"label": "positive", "scores": {"negative": 0.02, "positive": 0.98}, "truncated": False}]],
+        examples=[[{"label": "positive", "scores": {"negative": 0.02, "positive": 0.98}}]],
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from service.errors import shortened
 from service.http import problem
 
 MOST_ERRORS = 20  # that an answer describes; the others are counted
@@ -85,11 +86,6 @@ def describe(value: object) -> str:
             return "an object"
         case _:
             return f"a {type(value).__name__}"
-
-
-def shortened(text: str, most: int = 40) -> str:
-    """Returns a text, cut where it is longer than `most` characters."""
-    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _place(fault: Mapping[str, Any], location: Sequence[str | int], body: object) -> dict[str, str]:

@@ -16,7 +16,7 @@ NOTHING = np.array([UNK], np.int32)  # a blank text: one token of which nothing 
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Classification:
     """The most probable label, and the probability of each."""
 
     label: str
@@ -55,14 +55,14 @@ class Sentiment:
             return [ids]
         return np.array_split(ids, -(-len(ids) // self.longest))
 
-    def decode(self, probabilities: Array, lengths: Sequence[int]) -> Judgement:
-        """Returns the judgement of a text from those of its pieces, the mean weighted by their lengths.
+    def decode(self, probabilities: Array, lengths: Sequence[int]) -> Classification:
+        """Returns the classification of a text from those of its pieces, the mean weighted by their lengths.
 
         probabilities: of each piece  # [N, K] float32.
         """
         whole = probabilities[0] if len(lengths) == 1 else np.average(probabilities, axis=0, weights=lengths)
         scores = {label: round(p, 6) for label, p in zip(self._labels, whole.tolist(), strict=True)}
-        return Judgement(max(scores, key=scores.__getitem__), scores)
+        return Classification(max(scores, key=scores.__getitem__), scores)
 
     def explain(self, outputs: Tensors, lengths: Sequence[int], label: str, tokens: int) -> Explanation:
         """Says what each of the tokens of a text adds to a label. `outputs` of its pieces hold those of EXPLANATION."""

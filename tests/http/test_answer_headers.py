@@ -128,7 +128,7 @@ def test_every_kind_of_answer_has_the_headers_that_all_have(keys, tmp_path, monk
             device.failure = failing()
             await fine(500)
             device.failure = None
-            monkeypatch.setattr("service.http.infer.call_of", lambda request: 1 / 0)
+            monkeypatch.setattr("service.http.infer.pipeline_run", lambda request: 1 / 0)
             await fine(500)
             monkeypatch.undo()
             device.go.clear()

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import httpx
 
-from service.http import generate as generation
-from service.http.call import Call
 from service.http.context import Context
 from service.http.problem import Problem
 from service.http.schemas import GenerateRequest
+from service.pipelines import generation
 from service.pipelines.catalog import Catalog
+from service.pipelines.run import PipelineRun
 from service.settings import Settings
 from service.tasks.generation import Piece
 from service.telemetry.metrics import Metrics
@@ -142,9 +142,9 @@ def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
             finally:
                 self.closed = True
 
-    async def scenario(call: Call, engine: Slow) -> None:
+    async def scenario(run: PipelineRun, engine: Slow) -> None:
         body = GenerateRequest(prompt="a", max_tokens=1)
-        stream = generation.stream(call, body)
+        stream = generation.stream(run, body.options())
         assert await anext(stream) is None
         assert await anext(stream) is None
         engine.go.set()
@@ -161,4 +161,4 @@ def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
     catalog.update([ModelState(version.key, State.READY)])
     engine = Slow()
     here = Context(Settings(), Metrics(), engine, catalog, SpacyTokenizer())
-    asyncio.run(scenario(Call(here, Timing(time.monotonic()), time.monotonic() + 60), engine))
+    asyncio.run(scenario(PipelineRun(here, Timing(time.monotonic()), time.monotonic() + 60), engine))

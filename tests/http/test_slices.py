@@ -14,11 +14,11 @@ import pytest
 
 from service.engine.protocol import Generation
 from service.errors import DeadlineExceeded
-from service.http import call as call_module
-from service.http import encoding
-from service.http.call import Call
+from service.formats import pieces
 from service.http.compression import ResponseInPieces
-from service.http.generate import PROMPTS_AT_ONCE, begin
+from service.pipelines import run as run_module
+from service.pipelines.generation import PROMPTS_AT_ONCE, begin
+from service.pipelines.run import PipelineRun
 from service.slices import Sliced, advance, finish
 from service.telemetry.timing import Timing
 from service.types import ModelKey
@@ -33,8 +33,8 @@ LINES = ("a\n\n" * CHARACTERS)[:CHARACTERS]
 @pytest.fixture
 def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes each slice as short as the work can be cut, whatever the speed of the machine."""
-    monkeypatch.setattr(call_module, "FIRST_SLICE_SECONDS", 0.0)
-    monkeypatch.setattr(call_module, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(run_module, "FIRST_SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(run_module, "SLICE_SECONDS", 0.0)
 
 
 @asynccontextmanager
@@ -91,7 +91,7 @@ def test_a_large_request_is_worked_on_in_many_slices(path: str, body: dict[str, 
 def test_the_logprobs_of_a_text_are_written_in_slices(
     path: str, at_least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoding, "ITEMS_AT_ONCE", 1)
+    monkeypatch.setattr(pieces, "ITEMS_AT_ONCE", 1)
     body = {"model": "lm", "prompt": "a", "max_tokens": 20, "logprobs": 2}
 
     async def test() -> tuple[httpx.Response, int]:
@@ -102,7 +102,7 @@ def test_the_logprobs_of_a_text_are_written_in_slices(
             slices += 1
             return advance(work, seconds)
 
-        monkeypatch.setattr(call_module, "advance", counting)
+        monkeypatch.setattr(run_module, "advance", counting)
         async with scene() as client:
             return await client.post(path, json=body), slices
 
@@ -121,9 +121,9 @@ def test_a_short_request_is_worked_on_at_once() -> None:
         yield
 
     async def test() -> None:
-        call = Call(made_context(), Timing(0.0), deadline=0.0)  # which is not looked at
-        async with call.here.long_work:  # nor is it waited for others
-            assert await call.run(work()) == "done"
+        run = PipelineRun(made_context(), Timing(0.0), deadline=0.0)  # which is not looked at
+        async with run.resources.long_work:  # nor is it waited for others
+            assert await run.do(work()) == "done"
 
     asyncio.run(test())
     assert yields == 1
@@ -162,8 +162,8 @@ def test_a_turn_has_one_slice_of_all_long_work() -> None:
     async def test() -> None:
         here, seen = made_context(), list[int]()
         async with counted_turns() as turns:
-            calls = [Call(here, Timing(0.0), time.monotonic() + 600) for _ in range(5)]
-            assert await asyncio.gather(*(call.run(steps(seen, turns, 50)) for call in calls)) == [50] * 5
+            runs = [PipelineRun(here, Timing(0.0), time.monotonic() + 600) for _ in range(5)]
+            assert await asyncio.gather(*(run.do(steps(seen, turns, 50)) for run in runs)) == [50] * 5
         later = seen[15:]  # the first slices, on arrival, are at once
         assert len(set(later)) == len(later)
 
@@ -184,8 +184,8 @@ def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
     async def test() -> None:
         here = made_context()
         with pytest.raises(DeadlineExceeded):
-            await Call(here, Timing(time.monotonic()), time.monotonic() - 1).run(endless("late"))
-        gone = asyncio.create_task(Call(here, Timing(0.0), time.monotonic() + 600).run(endless("gone")))
+            await PipelineRun(here, Timing(time.monotonic()), time.monotonic() - 1).do(endless("late"))
+        gone = asyncio.create_task(PipelineRun(here, Timing(0.0), time.monotonic() + 600).do(endless("gone")))
         for _ in range(20):
             await asyncio.sleep(0)
         gone.cancel()

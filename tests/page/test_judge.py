@@ -96,7 +96,6 @@ def test_figures_far_from_any_share_are_shown_as_they_are(page):
             {
                 "label": "positive",
                 "scores": {"negative": 0.174, "positive": 0.826},
-                "truncated": False,
                 "contributions": {"label": "positive", "score": 1.5577, "baseline": -0.716, "tokens": tokens},
             }
         ],

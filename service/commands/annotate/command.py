@@ -28,10 +28,9 @@ from service.commands.annotate.output import (
 from service.commands.annotate.progress import Show
 from service.commands.annotate.source import STDIN, Chunk, Position, Source
 from service.errors import ArtifactError, ModelNotFound
-from service.http.call import Call
-from service.http.context import Context
-from service.http.tag import GENERATOR
+from service.formats.tagging import GENERATOR
 from service.pipelines.catalog import Catalog
+from service.pipelines.run import PipelineRun, Resources
 from service.process import collector
 from service.process.engine_process import make_engine
 from service.settings import Settings
@@ -146,7 +145,7 @@ async def _annotate(
     console: Console,
 ) -> None:
     names = ", ".join(str(version.key) for version in versions)
-    here: Context | None = None
+    resources: Resources | None = None
     try:
         for source, target in pairs:
             if target != STDOUT and target.exists():
@@ -155,13 +154,13 @@ async def _annotate(
                 continue
             output = StandardOutput() if target == STDOUT else Output(target, facts(settings, versions, job, source))
             with output:
-                if here is None:  # what cannot be written is said before anything is loaded
+                if resources is None:  # what cannot be written is said before anything is loaded
                     with console.status(f"loading {names}") if console.is_terminal else nullcontext():
-                        here = await started(settings, versions)
-                await _annotate_file(here, settings, FORMS[job.task, job.form], source, output, console)
+                        resources = await started(settings, versions)
+                await _annotate_file(resources, settings, FORMS[job.task, job.form], source, output, console)
     finally:
-        if here is not None:
-            await here.engine.close()
+        if resources is not None:
+            await resources.engine.close()
 
 
 def facts(settings: Settings, versions: Sequence[ModelVersion], job: Job, source: Source) -> dict[str, str] | None:
@@ -186,7 +185,7 @@ def facts(settings: Settings, versions: Sequence[ModelVersion], job: Job, source
     }
 
 
-async def started(settings: Settings, versions: Sequence[ModelVersion]) -> Context:
+async def started(settings: Settings, versions: Sequence[ModelVersion]) -> Resources:
     """Returns an engine in this process with some models, and what requests need around it. Raises ArtifactError.
 
     One batch size is all that it compiles: a file fills its batches. What is under way bounds the queue, and the chunks
@@ -205,11 +204,11 @@ async def started(settings: Settings, versions: Sequence[ModelVersion]) -> Conte
         if state.state is not State.READY:
             raise ArtifactError(f"{state.key} is refused: {state.reason}")
     collector.calm()
-    return Context(settings, metrics, engine, catalog, SpacyTokenizer())
+    return Resources(settings, metrics, engine, catalog, SpacyTokenizer())
 
 
 async def _annotate_file(
-    here: Context,
+    resources: Resources,
     settings: Settings,
     form: Annotate,
     source: Source,
@@ -218,7 +217,7 @@ async def _annotate_file(
 ) -> None:
     kept, longest = -math.inf, settings.max_text_characters
     with Show(console, source, output.position) as show:
-        async with aclosing(annotated(here, form, source, output.position, longest)) as annotations:
+        async with aclosing(annotated(resources, form, source, output.position, longest)) as annotations:
             async for content, end in annotations:
                 output.write(content, end)
                 if time.monotonic() - kept > KEEP_SECONDS:
@@ -230,7 +229,7 @@ async def _annotate_file(
 
 
 async def annotated(
-    here: Context, form: Annotate, source: Source, start: Position, longest: int
+    resources: Resources, form: Annotate, source: Source, start: Position, longest: int
 ) -> AsyncGenerator[tuple[bytes, Position], None]:
     """Yields the annotations of a source chunk by chunk, each with the position that they lead to.
 
@@ -239,8 +238,8 @@ async def annotated(
     under_way: deque[tuple[Chunk, asyncio.Task[bytes]]] = deque()
 
     def begin(chunk: Chunk) -> None:
-        call = Call(here, Timing(time.monotonic()), deadline=math.inf)
-        under_way.append((chunk, asyncio.create_task(form(call, chunk.lines, chunk.start.lines + 1))))
+        run = PipelineRun(resources, Timing(time.monotonic()), deadline=math.inf)
+        under_way.append((chunk, asyncio.create_task(form(run, chunk.lines, chunk.start.lines + 1))))
 
     try:
         for chunk in source.chunks(start, longest):

@@ -6,34 +6,33 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
-from service.http import schemas
-from service.http.call import Call
-from service.http.classify import judge
-from service.http.tag import tag, write_conllu, write_result
+from service.formats import classification, tagging
+from service.pipelines.classification import classify
+from service.pipelines.run import PipelineRun
+from service.pipelines.tagging import tag
 from service.text.conllu import write_features
 
 Annotate = Callable[
-    [Call, list[str], int], Coroutine[Any, Any, bytes]
+    [PipelineRun, list[str], int], Coroutine[Any, Any, bytes]
 ]  # some lines, the first of which has that number
 TOKEN_COLUMNS = ("text", "start", "end", "lemma", "upos", "xpos", "feats", "confidence")
 
 
-async def tag_conllu(call: Call, lines: list[str], first: int) -> bytes:
+async def tag_conllu(run: PipelineRun, lines: list[str], first: int) -> bytes:
     """Each line is a document, with the line's number for its id; a blank one has no sentence."""
-    task, texts = await tag(call, schemas.TagRequest(text=[*lines]))
-    return b"".join(await call.run(write_conllu(task, texts, "code_points", first)))
+    model, texts = await tag(run, lines)
+    return b"".join(await run.do(tagging.write_conllu(model, texts, first=first)))
 
 
-async def tag_jsonl(call: Call, lines: list[str], first: int) -> bytes:
+async def tag_jsonl(run: PipelineRun, lines: list[str], first: int) -> bytes:
     """For each line what /tag answers for a text, and the line's number."""
-    body = schemas.TagRequest(text=[*lines])
-    _, texts = await tag(call, body)
-    return _numbered([await call.run(write_result(text, body)) for text in texts], first)
+    _, texts = await tag(run, lines)
+    return _numbered([await run.do(tagging.write_result(text)) for text in texts], first)
 
 
-async def tag_csv(call: Call, lines: list[str], first: int) -> bytes:
+async def tag_csv(run: PipelineRun, lines: list[str], first: int) -> bytes:
     """A row a token: the numbers of the line, of the sentence in it and of the token in that, each from 1."""
-    _, texts = await tag(call, schemas.TagRequest(text=[*lines]))
+    _, texts = await tag(run, lines)
     rows: list[Sequence[Any]] = []
     for line, text in enumerate(texts, first):
         lemmas = text.lemmas or repeat(repeat(""))
@@ -44,21 +43,21 @@ async def tag_csv(call: Call, lines: list[str], first: int) -> bytes:
     return _rows(["line", "sentence", "token", *TOKEN_COLUMNS], rows, first)
 
 
-async def classify_jsonl(call: Call, lines: list[str], first: int) -> bytes:
+async def classify_jsonl(run: PipelineRun, lines: list[str], first: int) -> bytes:
     """For each line what /classify answers for a text, and the line's number."""
-    _, results = await judge(call, schemas.ClassifyRequest(text=[*lines]))
-    return _numbered([result.json for result in results], first)
+    _, texts = await classify(run, lines)
+    return _numbered([await run.do(classification.write_result(text)) for text in texts], first)
 
 
-async def classify_csv(call: Call, lines: list[str], first: int) -> bytes:
+async def classify_csv(run: PipelineRun, lines: list[str], first: int) -> bytes:
     """A row a line: its number, its label, the probability of each label, its text."""
-    _, results = await judge(call, schemas.ClassifyRequest(text=[*lines]))
-    judgements = [result.judgement for result in results]
+    _, texts = await classify(run, lines)
+    results = [text.classification for text in texts]
     rows = [
-        [number, judgement.label, *judgement.scores.values(), text]
-        for number, (judgement, text) in enumerate(zip(judgements, lines, strict=True), first)
+        [number, result.label, *result.scores.values(), text]
+        for number, (result, text) in enumerate(zip(results, lines, strict=True), first)
     ]
-    return _rows(["line", "label", *judgements[0].scores, "text"], rows, first)
+    return _rows(["line", "label", *results[0].scores, "text"], rows, first)
 
 
 FORMS: dict[tuple[str, str], Annotate] = {

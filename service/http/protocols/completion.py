@@ -8,10 +8,10 @@ from typing import Any
 
 from service.artifact.version import ModelVersion
 from service.errors import TagwerkError
-from service.http import events, problem, schemas
-from service.http.call import Call
-from service.http.encoding import join_list, to_json, write_list, write_object
-from service.http.generate import Finish, Generated, Next, stream
+from service.formats.pieces import join_list, to_json, write_list, write_object
+from service.http import events, problem
+from service.pipelines.generation import Finish, GeneratedText, GenerationOptions, Next, stream
+from service.pipelines.run import PipelineRun
 from service.slices import Sliced
 from service.tasks.generation import START, Choice
 
@@ -21,14 +21,12 @@ DONE = b"data: [DONE]\n\n"
 class Answer:
     """An answer that is being put together: its id, its moment, what it cost."""
 
-    def __init__(
-        self, version: ModelVersion, prompts: Sequence[str], wish: schemas.GenerateRequest, *, echo: bool
-    ) -> None:
+    def __init__(self, version: ModelVersion, options: GenerationOptions, *, echo: bool) -> None:
         """With `echo` each prompt is put before its texts."""
         self.tokens = 0
-        self._read = sum(len(prompt or START) for prompt in prompts)
-        self._echoes = [prompt if echo else "" for prompt in prompts for _ in range(wish.n)]
-        self._wish = wish
+        self._read = sum(len(prompt or START) for prompt in options.prompts)
+        self._echoes = [prompt if echo else "" for prompt in options.prompts for _ in range(options.n)]
+        self._options = options
         self._written = [0] * len(self._echoes)  # characters of each text
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
@@ -38,7 +36,7 @@ class Answer:
             "system_fingerprint": str(version.key),
         }
 
-    def write_choice(self, index: int, generated: Generated) -> Sliced[list[bytes]]:
+    def write_choice(self, index: int, generated: GeneratedText) -> Sliced[list[bytes]]:
         """Returns a text that is complete in the shape of `Choice`, in pieces."""
         text = generated.text
         self.tokens += text.end.tokens
@@ -47,7 +45,7 @@ class Answer:
             "index": index,
             "finish_reason": _finish_reason(text.end.finish_reason),
         }
-        if self._wish.logprobs is None:
+        if self._options.logprobs is None:
             return [to_json({**choice, "logprobs": None})]
         lists: dict[str, list[bytes]] = {}
         for name, values in _logprobs(text.choices, 0).items():
@@ -62,7 +60,7 @@ class Answer:
         """Returns a piece of a text as it is streamed; the first has the echo of the prompt before it."""
         echo, self._echoes[index] = self._echoes[index], ""
         probable = None
-        if self._wish.logprobs is not None and finish_reason is None:
+        if self._options.logprobs is not None and finish_reason is None:
             probable = {name: list(values) for name, values in _logprobs(choices, self._written[index]).items()}
         self._written[index] += len(text)
         reason = None if finish_reason is None else _finish_reason(finish_reason)
@@ -74,11 +72,11 @@ class Answer:
         total = self._read + self.tokens
         return {"prompt_tokens": self._read, "completion_tokens": self.tokens, "total_tokens": total}
 
-    async def pieces(self, call: Call, with_usage: bool) -> AsyncGenerator[bytes, None]:
+    async def pieces(self, run: PipelineRun, with_usage: bool) -> AsyncGenerator[bytes, None]:
         """Yields the events of a stream. An error that comes after the first of them is an event, too."""
         begun = False
         try:
-            async with aclosing(stream(call, self._wish)) as texts:
+            async with aclosing(stream(run, self._options)) as texts:
                 async for event in texts:
                     begun = True
                     if event is None:
@@ -96,7 +94,7 @@ class Answer:
         except TagwerkError as error:
             if not begun:
                 raise
-            yield events.event(problem.worded("/v1/", problem.document(error, call.timing)))
+            yield events.event(problem.worded("/v1/", problem.document(error, run.timing)))
 
 
 def _logprobs(choices: Sequence[Choice], start: int) -> dict[str, Iterable[Any]]:

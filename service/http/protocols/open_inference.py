@@ -14,9 +14,8 @@ from pydantic import BaseModel, Field
 from service.errors import EngineUnavailable, InvalidInput
 from service.http import problem
 from service.http.body import content_of
-from service.http.call import call_of
 from service.http.compression import response_of
-from service.http.context import context
+from service.http.context import context, pipeline_run
 from service.http.disconnect import while_client_waits
 from service.http.negotiation import JSON
 from service.http.parsing import in_turn
@@ -144,26 +143,26 @@ INFER: dict[str, Any] = {
 @router.post("/models/{name}/versions/{version}/infer", summary="Run a version of a model", **INFER)
 async def infer(request: Request, name: str, version: str | None = None) -> Response:
     """Runs a model on tensors, in JSON or in the binary extension, which says itself what it is by its header."""
-    call = call_of(request)
-    model = find(call.here, name, version)
+    here, run = context(request), pipeline_run(request)
+    model = find(here, name, version)
     body, json_length = await content_of(request.receive), request.headers.get(tensors.HEADER)
-    wish, given = await in_turn(call.here, body, lambda: tensors.read(body, json_length, call.here.settings))
+    wish, given = await in_turn(here, body, lambda: tensors.read(body, json_length, here.settings))
     parameters = dict(wish.parameters)
     all_binary = parameters.pop("binary_data_output", False) is True
-    call.deadline = min(call.deadline, call.timing.started + _timeout_seconds(parameters))
+    run.deadline = min(run.deadline, run.timing.started + _timeout_seconds(parameters))
     check_inputs(model, wish, given)
     known = [output.name for output in model.outputs]
     for number, output in enumerate(wish.outputs):
         if output.name not in known:
             raise InvalidInput(f"/outputs/{number}/name", f"got {output.name[:60]!r}", ", ".join(known))
     with while_client_waits(request):
-        outputs = {output.name: output for output in await model.run(call, given, parameters)}
+        outputs = {output.name: output for output in await model.compute(run, given, parameters)}
         wanted = [outputs[output.name] for output in wish.outputs] or list(outputs.values())
         asked = {output.name for output in wish.outputs if output.parameters.get("binary_data", all_binary) is True}
         binary = frozenset(asked if wish.outputs else outputs if all_binary else ())
         head = {"model_name": name, "model_version": model.version.manifest.version}
         head |= {} if wish.id is None else {"id": wish.id}
-        content, header_length = await call.run(tensors.write(head, wanted, binary))
+        content, header_length = await run.do(tensors.write(head, wanted, binary))
     if header_length is None:
         return response_of(content, {}, JSON)
     return response_of(content, {tensors.HEADER: str(header_length)}, "application/octet-stream")

@@ -12,17 +12,16 @@ from pydantic import BaseModel, Field, PlainValidator, ValidationInfo, WithJsonS
 from pydantic_core import PydanticCustomError
 
 from service.artifact.version import ModelVersion
-from service.errors import InvalidInput
+from service.errors import InvalidInput, shortened
 from service.http import events, problem, schemas
-from service.http.call import call_of
 from service.http.compression import respond
-from service.http.context import Context, context
+from service.http.context import Context, context, pipeline_run
 from service.http.disconnect import while_client_waits
-from service.http.generate import generate_texts
 from service.http.protocols.completion import Answer
 from service.http.route import JsonRoute
 from service.http.texts import Stop, at_most, check_count, check_strings, one_or_list
-from service.http.validation import Faults, shortened
+from service.http.validation import Faults
+from service.pipelines.generation import GenerationOptions, generate_and_write
 from service.tasks.generation import TextGeneration
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute, responses=problem.RESPONSES, tags=["OpenAI"])
@@ -166,26 +165,27 @@ async def model(name: str, request: Request) -> Model:
 @router.post("/completions", response_model=Completion, summary="Complete texts")
 async def completions(body: CompletionRequest, request: Request) -> Response:
     """Continues prompts as /generate does, in OpenAI's words."""
-    call = call_of(request)
-    task = call.here.catalog.find(TextGeneration, body.model)
+    run = pipeline_run(request)
+    task = run.resources.catalog.find(TextGeneration, body.model)
     prompts = [_text(task, prompt) for prompt in body.prompt]
     if body.echo and body.logprobs is not None:
         raise InvalidInput("/logprobs", f"got {body.logprobs} with echo", "null, or no echo: a prompt has no logprobs")
-    wish = _translated(body, task, prompts)
-    answer = Answer(task.version, prompts, wish, echo=bool(body.echo))
+    options = _options(body, task, prompts)
+    answer = Answer(task.version, options, echo=bool(body.echo))
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
-        return await events.streamed(request, answer.pieces(call, usage))
+        return await events.streamed(request, answer.pieces(run, usage))
     with while_client_waits(request):
-        _, choices = await generate_texts(call, wish, answer.write_choice)
+        _, choices = await generate_and_write(run, options, answer.write_choice)
     return await respond(request, answer.write(choices))
 
 
-def _translated(body: CompletionRequest, task: TextGeneration, prompts: list[str]) -> schemas.GenerateRequest:
-    """Returns the request in the service's own words; null is the default."""
-    same = ("max_tokens", "temperature", "top_p", "top_k", "n", "stop", "seed", "logprobs")
-    wishes = {name: value for name in same if (value := getattr(body, name)) is not None}
-    return schemas.GenerateRequest(model=str(task.version.key), prompt=[*prompts], **({"max_tokens": 16} | wishes))
+def _options(body: CompletionRequest, task: TextGeneration, prompts: list[str]) -> GenerationOptions:
+    """Returns what to generate; null is OpenAI's default."""
+    same = ("temperature", "top_p", "top_k", "n", "stop", "seed", "logprobs")
+    given = {name: value for name in same if (value := getattr(body, name)) is not None}
+    most = 16 if body.max_tokens is None else body.max_tokens
+    return GenerationOptions(model=str(task.version.key), prompts=prompts, max_tokens=most, **given)
 
 
 def _text(task: TextGeneration, prompt: str | list[int]) -> str:

@@ -14,14 +14,15 @@ from pydantic import BaseModel, Field, ValidationError
 from service.artifact.manifest import PROBABILITIES
 from service.artifact.version import ModelVersion
 from service.errors import EngineUnavailable, InvalidInput, ModelNotFound, TooLarge
+from service.formats.tagging import write_result
 from service.http import schemas
-from service.http.call import Call
-from service.http.classify import judge
 from service.http.context import Context
-from service.http.generate import Generated, generate_texts
 from service.http.protocols.tensors import Tensor
-from service.http.tag import TaggedText, tag, write_result
 from service.http.validation import not_valid
+from service.pipelines.classification import classify
+from service.pipelines.generation import generate
+from service.pipelines.run import PipelineRun
+from service.pipelines.tagging import TaggedText, tag
 from service.slices import Sliced
 from service.store.loading import AnyTask
 from service.tasks.generation import TextGeneration
@@ -50,7 +51,7 @@ class Served:
     version: ModelVersion
     inputs: Sequence[TensorMetadata]
     outputs: Sequence[TensorMetadata]
-    run: Callable[[Call, Mapping[str, Tensor], Parameters], Awaitable[list[Tensor]]]
+    compute: Callable[[PipelineRun, Mapping[str, Tensor], Parameters], Awaitable[list[Tensor]]]
 
 
 def find(here: Context, name: str, version: str | None) -> Served:
@@ -88,52 +89,49 @@ TEXT = described("text", "BYTES", -1)
 def tagger(task: Tagging) -> Served:
     """Texts to their tagged sentences, each the JSON of a result of /tag."""
 
-    async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
+    async def compute(run: PipelineRun, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         refuse(parameters)
-        body = schemas.TagRequest(model=str(task.version.key), text=given["text"].array.tolist())
-        _, texts = await tag(call, body)
-        return [strings("sentences", await call.run(written(texts, body)))]
+        _, texts = await tag(run, given["text"].array.tolist(), model=str(task.version.key))
+        return [strings("sentences", await run.do(written(texts)))]
 
-    def written(texts: Sequence[TaggedText], body: schemas.TagRequest) -> Sliced[list[str]]:
+    def written(texts: Sequence[TaggedText]) -> Sliced[list[str]]:
         results: list[str] = []
         for text in texts:
-            pieces = yield from write_result(text, body)
+            pieces = yield from write_result(text)
             results.append(b"".join(pieces).decode())
         return results
 
-    return Served(task.version, [TEXT], [described("sentences", "BYTES", -1)], run)
+    return Served(task.version, [TEXT], [described("sentences", "BYTES", -1)], compute)
 
 
 def classifier(task: Sentiment) -> Served:
     """Texts to their labels and the probabilities of all labels, in the order of the manifest."""
     ((_, labels),) = task.version.manifest.labels.items()
 
-    async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
+    async def compute(run: PipelineRun, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         refuse(parameters)
-        body = schemas.ClassifyRequest(model=str(task.version.key), text=given["text"].array.tolist())
-        _, results = await judge(call, body)
-        probabilities = np.array(
-            [[result.judgement.scores[label] for label in labels] for result in results], np.float32
-        )
-        found = strings("label", [result.judgement.label for result in results])
+        _, texts = await classify(run, given["text"].array.tolist(), model=str(task.version.key))
+        results = [text.classification for text in texts]
+        probabilities = np.array([[result.scores[label] for label in labels] for result in results], np.float32)
+        found = strings("label", [result.label for result in results])
         return [found, Tensor("probabilities", "FP32", probabilities)]
 
     outputs = [described("label", "BYTES", -1), described("probabilities", "FP32", -1, len(labels))]
-    return Served(task.version, [TEXT], outputs, run)
+    return Served(task.version, [TEXT], outputs, compute)
 
 
 def generator(task: TextGeneration) -> Served:
     """Prompts to their continuations; the parameters are the fields of /generate."""
 
-    async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
-        wish = {"model": str(task.version.key), "prompt": given["text"].array.tolist()}
-        if mine := parameters.keys() & {*wish, "stream", "logprobs"}:
+    async def compute(run: PipelineRun, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
+        fields = {"model": str(task.version.key), "prompt": given["text"].array.tolist()}
+        if mine := parameters.keys() & {*fields, "stream", "logprobs"}:
             raise InvalidInput(f"/parameters/{min(mine)}", "not for this protocol", "the other fields of /generate")
         try:
-            body = schemas.GenerateRequest.model_validate(parameters | wish)
+            body = schemas.GenerateRequest.model_validate(parameters | fields)
         except ValidationError as error:
             raise not_valid(error, {"parameters": parameters}, within=("parameters",)) from None
-        _, results = await generate_texts(call, body, as_it_is)
+        _, results = await generate(run, body.options())
         return [
             strings("text", [result.text.text for result in results]),
             strings("finish_reason", [result.text.end.finish_reason for result in results]),
@@ -141,12 +139,8 @@ def generator(task: TextGeneration) -> Served:
             Tensor("seed", "INT64", np.array([result.seed for result in results], np.int64)),
         ]
 
-    def as_it_is(index: int, generated: Generated) -> Sliced[Generated]:
-        yield
-        return generated
-
     facts = [described("tokens", "INT32", -1), described("seed", "INT64", -1)]
-    return Served(task.version, [TEXT], [TEXT, described("finish_reason", "BYTES", -1), *facts], run)
+    return Served(task.version, [TEXT], [TEXT, described("finish_reason", "BYTES", -1), *facts], compute)
 
 
 def reader_of_ids(task: Tagging | Sentiment) -> Served:
@@ -162,21 +156,21 @@ def reader_of_ids(task: Tagging | Sentiment) -> Served:
     if spec := endpoint.outputs.get(PROBABILITIES):
         outputs.append(described(PROBABILITIES, DATATYPES[spec.dtype], *_shape(spec.axes)))
 
-    async def run(call: Call, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
+    async def compute(run: PipelineRun, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         refuse(parameters)
         arrays = {name: tensor.array for name, tensor in given.items()}
         lengths = arrays.pop("lengths")  # [B]
-        settings = call.here.settings
+        settings = run.resources.settings
         check_ids(version, arrays, lengths, task.longest)
         if len(lengths) > settings.max_items:
             raise TooLarge("/inputs", f"{len(lengths)} rows", f"at most {settings.max_items}")
         width = next(iter(arrays.values())).shape[1]
         real = np.arange(width) < lengths[:, None]  # [B, T]
         values = {name: array[real].astype(np.int32) for name, array in arrays.items()}
-        found = await call.infer(version, Ragged(lengths.astype(np.int32), values))
+        found = await run.infer(version, Ragged(lengths.astype(np.int32), values))
         return [Tensor(one.name, one.datatype, _padded(found[one.name], one.shape, real)) for one in outputs]
 
-    return Served(version, inputs, outputs, run)
+    return Served(version, inputs, outputs, compute)
 
 
 def check_ids(version: ModelVersion, arrays: Mapping[str, Array], lengths: Array, longest: int) -> None:

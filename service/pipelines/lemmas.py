@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from service.http.call import Call
+from service.pipelines.run import PipelineRun
 from service.slices import SENTENCES_AT_ONCE, Sliced
 from service.tasks.lemmatization import OUTPUTS, Lemmatization
 from service.tasks.tagging import TOKENS_AT_ONCE, Tag, Tagging
@@ -14,16 +14,16 @@ WORDS_AT_ONCE = 1024  # of a request that wait in the queue, so that a long text
 
 
 async def lemmas_of(
-    call: Call, tagger: Tagging, sentences: Sequence[Sentence], tags: Sequence[Sequence[Tag]]
+    run: PipelineRun, tagger: Tagging, sentences: Sequence[Sentence], tags: Sequence[Sequence[Tag]]
 ) -> list[list[str]] | None:
     """Returns the lemmas of the tokens of sentences, or None where there is no lemmatizer for the tagger."""
-    task = call.here.catalog.lemmatizer(tagger)
+    task = run.resources.catalog.lemmatizer(tagger)
     if task is None:
         return None
-    found, asked = await call.run(known(task, sentences, tags))
+    found, asked = await run.do(known(task, sentences, tags))
     if not asked:
         return found  # type: ignore[return-value]  # there are lemmas alone
-    return await call.run(filled(found, await ask(call, task, list(asked))))
+    return await run.do(filled(found, await ask(run, task, list(asked))))
 
 
 def known(
@@ -57,14 +57,14 @@ def filled(found: list[list[str | Inflected]], answers: dict[Inflected, str]) ->
     return rows
 
 
-async def ask(call: Call, task: Lemmatization, words: Sequence[Inflected]) -> dict[Inflected, str]:
+async def ask(run: PipelineRun, task: Lemmatization, words: Sequence[Inflected]) -> dict[Inflected, str]:
     """Returns the lemmas of words that are new, from the engine."""
     answers: dict[Inflected, str] = {}
     for start in range(0, len(words), WORDS_AT_ONCE):
-        some, sequences = await call.run(encoded(task, words[start : start + WORDS_AT_ONCE]))
+        some, sequences = await run.do(encoded(task, words[start : start + WORDS_AT_ONCE]))
         if sequences is not None:
-            outputs = await call.infer(task.version, sequences, OUTPUTS)
-            await call.run(decode_into(answers, task, some, sequences, outputs))
+            outputs = await run.infer(task.version, sequences, OUTPUTS)
+            await run.do(decode_into(answers, task, some, sequences, outputs))
     return {word: answers.get(word, word.form) for word in words}
 
 

@@ -1,0 +1,57 @@
+"""Classified texts as JSON."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from service.artifact.version import ModelVersion
+from service.formats.pieces import to_json, write_answer, write_list, write_object
+from service.pipelines.classification import ClassifiedText
+from service.slices import SENTENCES_AT_ONCE, Sliced
+from service.tasks.sentiment import Classification, Explanation
+from service.text.offsets import Unit, positions
+from service.text.tokenizer import Sentence, Token
+
+
+def write_json(model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit = "code_points") -> Sliced[list[bytes]]:
+    """Returns the answer of /classify as JSON, in pieces. `unit` is that of the offsets."""
+    results: list[list[bytes]] = []
+    for text in texts:
+        results.append((yield from write_result(text, unit)))
+        if not len(results) % SENTENCES_AT_ONCE:
+            yield
+    return write_answer(model, results)
+
+
+def write_result(classified: ClassifiedText, unit: Unit = "code_points") -> Sliced[list[bytes]]:
+    """Returns the result of a text as JSON, in pieces."""
+    whole, why = classified.classification, classified.explanation
+    result = {"label": whole.label, "scores": whole.scores}
+    if why is None and classified.sentences is None:
+        return [to_json(result)]
+    text, places = classified.text, positions(classified.text, unit)
+    lists: dict[str, list[bytes]] = {}
+    if why is not None:
+        head = {"label": whole.label, "score": why.score, "baseline": why.baseline}
+        tokens = yield from write_list(_contributions(text, classified.tokens, why, places))
+        lists["contributions"] = write_object(head, tokens=tokens)
+    if classified.sentences is not None:
+        lists["sentences"] = yield from write_list(_sentences(text, classified.sentences, places))
+    return write_object(result, **lists)
+
+
+def _contributions(
+    text: str, tokens: Sequence[Token], why: Explanation, places: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    for token, contribution in zip(tokens, why.contributions, strict=True):
+        yield {**_placed(text, token, places), "contribution": contribution}
+
+
+def _sentences(
+    text: str, sentences: Sequence[tuple[Sentence, Classification]], places: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    for sentence, part in sentences:
+        yield {**_placed(text, sentence, places), "label": part.label, "scores": part.scores}
+
+
+def _placed(text: str, part: Sentence | Token, places: Sequence[int]) -> dict[str, Any]:
+    return {"text": text[part.start : part.end], "start": places[part.start], "end": places[part.end]}

@@ -1,0 +1,30 @@
+"""Generated texts as JSON."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from service.artifact.version import ModelVersion
+from service.formats.pieces import to_json, write_answer, write_list, write_object
+from service.pipelines.generation import GeneratedText
+from service.slices import Sliced
+from service.tasks.generation import Choice
+
+
+def write_json(model: ModelVersion, results: Iterable[Sequence[bytes]]) -> list[bytes]:
+    """Returns the answer of /generate as JSON, in pieces, from the results of its texts."""
+    return write_answer(model, results)
+
+
+def write_result(index: int, generated: GeneratedText, *, logprobs: bool) -> Sliced[list[bytes]]:
+    """Returns the result of the text of that number as JSON, in pieces; with the log probabilities where requested."""
+    text, end = generated.text, generated.text.end
+    facts = {"finish_reason": end.finish_reason, "tokens": end.tokens, "seed": generated.seed}
+    if not logprobs:
+        return [to_json({"text": text.text, **facts})]
+    choices = yield from write_list(map(as_dict, text.choices))
+    return write_object({"text": text.text, **facts}, logprobs=choices)
+
+
+def as_dict(choice: Choice) -> dict[str, Any]:
+    """Returns a token with its log probability, and the most probable ones, as JSON has them."""
+    return choice.chosen._asdict() | {"top": [one._asdict() for one in choice.top]}

@@ -1,0 +1,114 @@
+"""Tagged texts as JSON and as CoNLL-U."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from itertools import repeat
+from typing import Any
+
+from service.artifact.version import ModelVersion
+from service.formats.pieces import ITEMS_AT_ONCE, join_list, to_json, write_answer, write_list, write_object
+from service.pipelines.tagging import TaggedText
+from service.slices import SENTENCES_AT_ONCE, Sliced
+from service.tasks.tagging import Tag
+from service.text import conllu
+from service.text.offsets import Unit, positions
+from service.text.tokenizer import Token
+
+GENERATOR = f"tagwerk {version('tagwerk')}"
+
+
+def write_json(
+    model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", n_best: int = 1
+) -> Sliced[list[bytes]]:
+    """Returns the answer of /tag as JSON, in pieces. `unit` is that of the offsets; n_best: see `write_result`."""
+    results: list[list[bytes]] = []
+    for tagged in texts:
+        results.append((yield from write_result(tagged, unit, n_best)))
+        if not len(results) % SENTENCES_AT_ONCE:
+            yield
+    return write_answer(model, results)
+
+
+def write_result(tagged: TaggedText, unit: Unit = "code_points", n_best: int = 1) -> Sliced[list[bytes]]:
+    """Returns the result of a text as JSON, in pieces, with so many tags a token where it has candidates."""
+    places = positions(tagged.text, unit) if unit != "code_points" else None
+    sentences: list[list[bytes]] = []
+    for i, sentence in enumerate(tagged.sentences):
+        tokens = sentence.tokens
+        text = tagged.text[sentence.start : sentence.end]
+        members = _moved({"text": text, "start": sentence.start, "end": sentence.end}, places)
+        if len(tokens) <= ITEMS_AT_ONCE:
+            members["tokens"] = _tokens(tagged, i, slice(None), places, n_best)
+            members["multiword_tokens"] = list(_multiwords(tagged.text, tokens, places))
+            sentences.append([to_json(members)])
+            if not len(sentences) % SENTENCES_AT_ONCE:
+                yield
+            continue
+        blocks: list[list[bytes]] = []
+        for first in range(0, len(tokens), ITEMS_AT_ONCE):
+            some = slice(first, first + ITEMS_AT_ONCE)
+            blocks.append([to_json(_tokens(tagged, i, some, places, n_best))[1:-1]])
+            yield
+        multiwords = yield from write_list(_multiwords(tagged.text, tokens, places))
+        sentences.append(write_object(members, tokens=join_list(blocks), multiword_tokens=multiwords))
+    return [b'{"sentences":', *join_list(sentences), b"}"]
+
+
+def _tokens(
+    tagged: TaggedText, sentence: int, some: slice, places: Sequence[int] | None, n_best: int
+) -> list[dict[str, Any]]:
+    """Returns some of the tokens of a sentence."""
+    tokens = list(map(_token, tagged.sentences[sentence].tokens[some], tagged.tags[sentence][some]))
+    if tagged.lemmas is not None:
+        for token, lemma in zip(tokens, tagged.lemmas[sentence][some], strict=True):
+            token["lemma"] = lemma
+    if tagged.candidates is not None:
+        for token, heads in zip(tokens, tagged.candidates[sentence].of(some, n_best), strict=True):
+            token["n_best"] = heads
+    if places is not None:
+        for token in tokens:
+            _moved(token, places)
+    return tokens
+
+
+def _token(token: Token, tag: Tag) -> dict[str, Any]:
+    return {
+        "text": token.text,
+        "start": token.start,
+        "end": token.end,
+        "upos": tag.upos,
+        "xpos": tag.xpos,
+        "feats": tag.feats,
+        "confidence": tag.confidence,
+    }
+
+
+def _multiwords(text: str, tokens: Sequence[Token], places: Sequence[int] | None) -> Iterator[dict[str, Any]]:
+    for first, last in conllu.multiwords(tokens):
+        start, end = tokens[first].start, tokens[last].end
+        whole = {"text": text[start:end], "start": start, "end": end, "first": first, "last": last}
+        yield _moved(whole, places)
+
+
+def _moved(part: dict[str, Any], places: Sequence[int] | None) -> dict[str, Any]:
+    """Counts the offsets of a part in another unit: `places` has the new one for each code point."""
+    if places is not None:
+        part["start"], part["end"] = places[part["start"]], places[part["end"]]
+    return part
+
+
+def write_conllu(
+    model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", first: int = 1
+) -> Sliced[list[bytes]]:
+    """Returns the answer as CoNLL-U, in pieces: each text a document, numbered from `first`; a blank one has none."""
+    pieces: list[bytes] = []
+    for number, tagged in enumerate(texts, start=first):
+        places = positions(tagged.text, unit)
+        lemmas = tagged.lemmas or repeat(repeat(None))
+        for i, (sentence, tags, row) in enumerate(zip(tagged.sentences, tagged.tags, lemmas, strict=False), start=1):
+            comments = {"generator": f"{GENERATOR}, {model.key}"} if not pieces and first == 1 else {}
+            comments |= {"newdoc id": str(number)} if i == 1 else {}
+            comments |= {"sent_id": f"{number}-{i}"}
+            columns = (conllu.Columns(t.upos, t.xpos, t.feats, lemma) for t, lemma in zip(tags, row, strict=False))
+            pieces += yield from conllu.write_sentence(comments, tagged.text, sentence.tokens, columns, places)
+    return pieces

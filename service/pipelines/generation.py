@@ -1,0 +1,198 @@
+"""Prompts to generated texts: whole, or as they come."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from service.artifact.version import ModelVersion
+from service.engine.protocol import Generation
+from service.errors import TooLarge, shortened
+from service.pipelines.run import PipelineRun
+from service.slices import Sliced
+from service.tasks.generation import End, Piece, Text, TextGeneration
+from service.tasks.stops import StopStrings
+
+HEARTBEAT_SECONDS = 10.0
+MAX_SEED = 2**53 - 1  # the largest whole number that JSON keeps everywhere
+PROMPTS_AT_ONCE = 65_536  # tokens of prompts that go to the engine in one turn of the event loop
+LEAST_PROMPT = 256  # tokens that the shortest prompt counts
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationOptions:
+    """What to generate, and how to sample; see `service.engine.protocol.Generation`.
+
+    Attributes:
+        n: texts for each prompt.
+        seed: of the first text of each prompt; random if None. The next texts have the next seeds, so that each can be
+            generated again alone.
+        stop: strings before which a text ends.
+        logprobs: how many of the most probable tokens to give for each token; None gives no log probabilities.
+    """
+
+    prompts: Sequence[str]
+    model: str | None = None
+    n: int = 1
+    max_tokens: int = 200
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: Sequence[str] = ()
+    logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The next characters of the text at `index`."""
+
+    index: int
+    piece: Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of the text at `index`."""
+
+    index: int
+    end: End
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedText:
+    """A text that is complete, and the seed that gives it again."""
+
+    text: Text
+    seed: int
+
+
+def requests(run: PipelineRun, options: GenerationOptions, at_once: bool) -> tuple[TextGeneration, list[Generation]]:
+    """Returns the model and a request for each text: n for each prompt, prompt by prompt. at_once: see `Generation`."""
+    task = run.resources.catalog.find(TextGeneration, options.model)
+    began = time.monotonic()
+    run.check_size("prompt", options.prompts, len, options.n)
+    most = run.resources.settings.max_generated_tokens
+    if options.max_tokens > most:
+        raise TooLarge("/max_tokens", f"got {shortened(str(options.max_tokens))}", f"at most {most}")
+    seed = secrets.randbits(53) if options.seed is None else options.seed
+    prompts = [task.encode(prompt) for prompt in options.prompts]
+    run.tokenized(task.version, began)
+    return task, [
+        Generation(
+            model=task.version.key,
+            prompt=prompt,
+            max_tokens=options.max_tokens,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            seed=(seed + i) & MAX_SEED,
+            deadline=run.deadline,
+            logprobs=options.logprobs is not None,
+            at_once=at_once,
+        )
+        for prompt in prompts
+        for i in range(options.n)
+    ]
+
+
+async def generate(run: PipelineRun, options: GenerationOptions) -> tuple[ModelVersion, list[GeneratedText]]:
+    """Continues prompts; returns the model version and the texts, prompt by prompt.
+
+    Raises ModelNotFound, TooLarge, and what `Engine.generate` raises.
+    """
+    return await generate_and_write(run, options, _unchanged)
+
+
+async def generate_and_write(
+    run: PipelineRun, options: GenerationOptions, write: Callable[[int, GeneratedText], Sliced[T]]
+) -> tuple[ModelVersion, list[T]]:
+    """Continues prompts; returns the model, and what is written of each text, by its number, once it is complete."""
+    task, wanted = requests(run, options, at_once=bool(options.stop))  # which may end the text
+    stop = StopStrings(options.stop)
+
+    async def continued(index: int, request: Generation) -> T:
+        text = await task.decode(run.generated(request), stop, options.logprobs or 0)
+        end = _with_reason(text.end, request)
+        return await run.do_in_turns(write(index, GeneratedText(Text(text.text, text.choices, end), request.seed)))
+
+    with run.counted("queue"):
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks: list[asyncio.Task[T]] = []
+                await begin(wanted, continued, lambda text: tasks.append(group.create_task(text)))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+    return task.version, [done.result() for done in tasks]
+
+
+async def begin(
+    wanted: Sequence[Generation],
+    follow: Callable[[int, Generation], Coroutine[Any, Any, T]],
+    start: Callable[[Coroutine[Any, Any, T]], None],
+) -> None:
+    """Starts to follow each of the texts; the event loop turns when many or long prompts are on their way."""
+    tokens = 0
+    for index, request in enumerate(wanted):
+        start(follow(index, request))
+        tokens += max(len(request.prompt), LEAST_PROMPT)
+        if tokens >= PROMPTS_AT_ONCE:
+            await asyncio.sleep(0)
+            tokens = 0
+
+
+async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator[Next | Finish | None, None]:
+    """Yields the pieces of all texts as they come, and the end of each; None where nothing came for a while.
+
+    Closing the generator stops the work.
+    """
+    task, wanted = requests(run, options, at_once=True)
+    queue: asyncio.Queue[Next | Finish | Exception] = asyncio.Queue()
+
+    async def follow(index: int, request: Generation) -> None:
+        try:
+            async with aclosing(task.pieces(run.generated(request), stop, options.logprobs or 0)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, End):
+                        queue.put_nowait(Finish(index, _with_reason(piece, request), request.seed))
+                    else:
+                        queue.put_nowait(Next(index, piece))
+        except Exception as error:  # whatever it is, nothing more comes
+            queue.put_nowait(error)
+
+    stop = StopStrings(options.stop)
+    tasks: list[asyncio.Task[None]] = []
+    unfinished = len(wanted)
+    try:
+        await begin(wanted, follow, lambda text: tasks.append(asyncio.create_task(text)))
+        with run.counted("queue"):
+            while unfinished:
+                try:
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                        event = await queue.get()
+                except TimeoutError:
+                    yield None
+                    continue
+                if isinstance(event, Exception):
+                    raise event
+                unfinished -= isinstance(event, Finish)
+                yield event
+    finally:
+        for following in tasks:
+            following.cancel()
+
+
+def _unchanged(index: int, text: GeneratedText) -> Sliced[GeneratedText]:
+    yield
+    return text
+
+
+def _with_reason(end: End, request: Generation) -> End:
+    """Returns the end of a text; one that ran out before its last token was cut when the service shut down."""
+    cut = end.finish_reason == "length" and end.tokens < request.max_tokens
+    return End("shutdown", end.tokens) if cut else end
