@@ -46,7 +46,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     keys.add_parser(commands)
     for part in (api, engine):
         part.add_argument("--socket", type=int, help=argparse.SUPPRESS)  # a listening socket, from the supervisor
-    api.add_argument("--meter", type=int, help=argparse.SUPPRESS)  # a file that the workers share
+    api.add_argument("--rate-limiter", type=int, help=argparse.SUPPRESS)  # a file that the workers share
     api.add_argument("--number", type=int, default=0, help=argparse.SUPPRESS)  # of the worker
     api.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)  # closes when the supervisor dies
     engine.add_argument("--channel", type=int, help=argparse.SUPPRESS)  # to the supervisor
@@ -98,7 +98,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         return supervise(settings, None if parsed.command == "engine" else open_socket(settings.host, settings.port))
 
     from service.process import workers
-    from service.security.rate_limiter import Meter
+    from service.security.rate_limiter import RateLimiter
 
     if parsed.command == "serve":
         return workers.run_everything(settings, open_socket(settings.host, settings.port))
@@ -106,7 +106,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         workers.end_with(parsed.lifeline)
     inherited = None if parsed.socket is None else socket.socket(fileno=parsed.socket)
     listening = inherited or open_socket(settings.host, settings.port)
-    return workers.run_worker(settings, listening, Meter(parsed.meter, parsed.number))
+    return workers.run_worker(settings, listening, RateLimiter(parsed.rate_limiter, parsed.number))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def _sparse(path: Path) -> None:
         file.truncate(2**40)
 
 
-def _link(path: Path) -> None:
+def _client(path: Path) -> None:
     (path.parent / "elsewhere").write_text("{}")
     path.symlink_to("elsewhere")
 
@@ -62,7 +62,7 @@ def of_file(name: str) -> list[Fault]:
         Fault(f"{base} empty", lambda f: os.truncate(f / name, 0), name),
         Fault(f"{base} is a folder", _replace(name, Path.mkdir), f"{name} is (missing|a folder)"),
         Fault(f"{base} is a pipe", _replace(name, os.mkfifo), f"{name} is a pipe"),
-        Fault(f"{base} is a link", _replace(name, _link), f"{name} is a symbolic link|elsewhere is not listed"),
+        Fault(f"{base} is a link", _replace(name, _client), f"{name} is a symbolic link|elsewhere is not listed"),
         Fault(f"{base} is huge", _replace(name, _sparse), "bytes"),
     ]
 

@@ -13,7 +13,7 @@ from loadtests.one_thread.engine import OneThreadEngine
 from service.backend.cache import keep_executables
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
-from service.process import collector
+from service.process import garbage_collection
 from service.process.api_server import Server
 from service.process.listening import open_socket
 from service.settings import load_settings
@@ -35,7 +35,7 @@ def main() -> int:
         keep_executables(Path(settings.xla_cache))
     engine = OneThreadEngine(settings, newest(settings.model_store))
     catalog = Catalog(settings.model_store, settings.length_buckets, read=load_version)
-    collector.calm()
+    garbage_collection.tune()
     context = Context(settings, Metrics(), engine, catalog, SpacyTokenizer())
     return Server(context).serve_until_stopped(open_socket(settings.host, settings.port))
 

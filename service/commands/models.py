@@ -10,7 +10,7 @@ from service.artifact.signing import sign
 from service.errors import ModelNotFound
 from service.settings import Settings
 from service.store.registry import Registry
-from service.store.serving import Desk, resolve
+from service.store.serving import ServingController, resolve
 from service.store.serving_config import read_config, serving_path
 from service.types import ModelKey
 
@@ -62,26 +62,26 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         return list_models(settings)
     if parsed.action == "sign":
         return sign_version(parsed.model, parsed.key, settings)
-    return choose(parsed, Desk(settings))
+    return choose(parsed, ServingController(settings))
 
 
-def choose(parsed: argparse.Namespace, desk: Desk) -> int:
+def choose(parsed: argparse.Namespace, controller: ServingController) -> int:
     """Writes what was chosen and says what follows from it. Raises ModelNotFound, NotPossible."""
     name, _, version = parsed.model.partition("/")
     if parsed.action == "default":
-        task, _ = desk.make_default(name)
+        task, _ = controller.make_default(name)
         print(f"{name} answers requests for {task} that name no model; {FOLLOWS}")
         return 0
     if parsed.action == "use":
-        choice = desk.use(name, version or None)
+        choice = controller.use(name, version or None)
     elif parsed.action == "rollback":
-        choice = desk.roll_back(name)
+        choice = controller.roll_back(name)
     else:
-        choice = desk.canary(name, version, parsed.share)
-    serving = desk.serving(name)
+        choice = controller.canary(name, version, parsed.share)
+    serving = controller.serving(name)
     print(f"{name}: {f'version {serving}' if serving else 'no version, since none is sound,'} serves; {FOLLOWS}")
     if choice.canary is not None:
-        there = desk.has(name, choice.canary.version)
+        there = controller.has(name, choice.canary.version)
         print(f"{choice.canary.share:.0%} of the requests go to {choice.canary.version}{'' if there else MISSING}")
     if serving is not None:
         print(CHECKED)

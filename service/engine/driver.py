@@ -12,7 +12,7 @@ from service.engine.batches import as_told, hand_out, run_batch
 from service.engine.checks import InputCheck
 from service.engine.listener import Listener
 from service.engine.loader import Generator, Loader, Sequences, resident_megabytes
-from service.engine.patience import Call, call_here
+from service.engine.priority import Call, call_directly
 from service.engine.protocol import Generation, Requests
 from service.engine.queue import Job
 from service.engine.scheduler import Batch, Scheduler
@@ -43,7 +43,7 @@ class Driver:
         metrics: Metrics,
         listener: Listener,
         clock: Callable[[], float] = time.monotonic,
-        call: Call = call_here,
+        call: Call = call_directly,
         on_load: Callable[[ModelKey], None] = lambda key: None,
     ) -> None:
         self._settings = settings

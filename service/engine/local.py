@@ -15,7 +15,7 @@ from service.backend.base import Backend
 from service.engine.batches import outputs_of
 from service.engine.changes import Changes
 from service.engine.driver import Driver
-from service.engine.patience import Call, call_here
+from service.engine.priority import Call, call_directly
 from service.engine.protocol import Generation, Inference, OnChange, Outcome, Requests
 from service.engine.queue import Job
 from service.engine.slots import Stream
@@ -42,7 +42,7 @@ class LocalEngine:
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
         loading: Callable[[Callable[[], bool]], AbstractContextManager[None]] = lambda stopped: nullcontext(),
-        call: Call = call_here,
+        call: Call = call_directly,
         on_load: Callable[[ModelKey], None] = lambda key: None,
     ) -> None:
         """Models are loaded in the context of `loading`, which learns whether the engine is told to stop meanwhile.

@@ -14,7 +14,7 @@ from service.http.parsing import read
 from service.http.route import JsonRoute
 from service.http.schemas import Strict
 from service.settings import Settings
-from service.store.serving import Desk
+from service.store.serving import ServingController
 from service.store.serving_config import Choice
 
 router = APIRouter(prefix="/admin", route_class=JsonRoute, responses=problem.RESPONSES, tags=["Admin"])
@@ -53,13 +53,13 @@ async def change(name: str, request: Request) -> Choice:
 
 def write(settings: Settings, name: str, body: Change) -> Choice:
     """Writes a choice; returns what the model is to serve. It reads the store, and waits for other changes."""
-    desk = Desk(settings)
+    controller = ServingController(settings)
     match body.action:
         case "use":
-            return desk.use(name, body.version)
+            return controller.use(name, body.version)
         case "rollback":
-            return desk.roll_back(name)
+            return controller.roll_back(name)
         case "default":
-            return desk.make_default(name)[1]
+            return controller.make_default(name)[1]
         case "canary":
-            return desk.canary(name, body.version or "", body.share or 0.0)
+            return controller.canary(name, body.version or "", body.share or 0.0)

@@ -62,7 +62,7 @@ def create_routes(context: Context) -> FastAPI:
     app.include_router(openai.router)
     app.include_router(open_inference.router)
     app.include_router(page.router)
-    if context.guard is not None:
+    if context.authenticator is not None:
         app.include_router(admin.router)
     return app
 

@@ -11,9 +11,9 @@ from service.http.load_shedding import LoadShedder
 from service.http.pacing import PacedRefusals
 from service.pipelines.parts import infer_in_parts
 from service.pipelines.run import PipelineRun, Resources
-from service.security.authenticator import Guard
+from service.security.authenticator import Authenticator
 from service.settings import Settings
-from service.telemetry.request_record import Ledger
+from service.telemetry.request_record import RequestRecorder
 from service.telemetry.timing import Timing
 from service.types import State
 
@@ -25,19 +25,19 @@ _TIMEOUT = TIMEOUT_HEADER.lower().encode()
 class Context(Resources):
     """What every request handler uses: one per app."""
 
-    guard: Guard | None = None  # lets in who has a key
+    authenticator: Authenticator | None = None  # lets in who has a key
     draining: bool = False  # SIGTERM has come: not ready, and connections are closed after their answer
     failure: Exception | None = None  # why the engine could not start
     shedder: LoadShedder = field(init=False)
     refusals: PacedRefusals = field(init=False)
     body_budget: BodyBudget = field(init=False)
-    ledger: Ledger = field(init=False)
+    recorder: RequestRecorder = field(init=False)
 
     def __post_init__(self) -> None:
         self.shedder = LoadShedder(self.settings, self.metrics, self.engine.state)
         self.refusals = PacedRefusals()
         self.body_budget = BodyBudget(self.settings.max_body_bytes)
-        self.ledger = Ledger(self.settings, self.metrics)
+        self.recorder = RequestRecorder(self.settings, self.metrics)
 
     async def infer(self, request: Inference) -> Outcome:
         """Runs the sequences of a request; the load shedder learns from how the engine answers."""
@@ -52,7 +52,7 @@ class Context(Resources):
 
     def note_tokenized(self, model: str, seconds: float) -> None:
         """Counts how long tokenizing and encoding took."""
-        self.ledger.note_tokenized(model, seconds)
+        self.recorder.note_tokenized(model, seconds)
 
     def ready(self) -> bool:
         """Says whether requests are taken."""

@@ -175,8 +175,8 @@ class LinesResponse(Response):
 
     async def _wait_for_credit(self) -> None:
         """Waits until the request's key has credit for one more line. Raises Unauthorized where it is not valid now."""
-        guard, key = self._here.guard, self._request.scope["state"].get("key")
-        while guard is not None and key is not None and (seconds := guard.take(key)):
+        authenticator, key = self._here.authenticator, self._request.scope["state"].get("key")
+        while authenticator is not None and key is not None and (seconds := authenticator.take(key)):
             await asyncio.sleep(min(seconds, LONGEST_PAUSE_SECONDS))
             if self._connection is not None and self._connection.gone:
                 raise ClientDisconnect

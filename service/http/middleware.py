@@ -37,7 +37,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             if scope["type"] == "lifespan":
-                await self._context.ledger.close()  # the app lives as long as its lifespan event
+                await self._context.recorder.close()  # the app lives as long as its lifespan event
             return
         timing = Timing(time.monotonic())
         headers = dict(scope["headers"])
@@ -73,7 +73,7 @@ class Envelope:
                 admission.end()
             route = getattr(scope.get("route"), "path", UNMATCHED)
             status = state.get("refused", state["status"])  # by the connection, of what did not arrive
-            self._context.ledger.note(ids, headers, scope["method"], route, status, timing)
+            self._context.recorder.note(ids, headers, scope["method"], route, status, timing)
 
 
 class Checks:
@@ -92,9 +92,9 @@ class Checks:
             await self._app(scope, receive, send)
             return
         state, path = scope["state"], scope["path"]
-        headers, guard, key = state["headers"], self._context.guard, None
+        headers, authenticator, key = state["headers"], self._context.authenticator, None
         try:
-            if guard is not None and (key := guard.enter(path, headers)) is not None:
+            if authenticator is not None and (key := authenticator.enter(path, headers)) is not None:
                 state["key"], state["timing"].notes["key"] = key, key.id
             if state.get("head_too_large"):
                 await problem.too_large_head(path)(scope, receive, send)
@@ -115,5 +115,5 @@ class Checks:
                 raise  # the answer has begun: all that is left is to break it off
             await problem.unexpected(path)(scope, receive, send)
         finally:
-            if guard is not None and key is not None:
-                guard.leave(key)
+            if authenticator is not None and key is not None:
+                authenticator.leave(key)

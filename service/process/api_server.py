@@ -13,7 +13,7 @@ import uvicorn
 from service.http.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
-from service.process.collector import FullSearches
+from service.process.garbage_collection import FullSearches
 from service.types import State
 
 ACCEPTS = 16  # connections in a turn of the event loop
@@ -82,13 +82,13 @@ class Server(uvicorn.Server):
         """
         patience = self._context.settings.drain_timeout_seconds
         asyncio.get_running_loop().call_later(patience, self._context.engine.cut_texts)
-        doors = [listening.dup() for listening in sockets or []]
-        for door in doors:
-            door.listen(0)
+        sockets = [listening.dup() for listening in sockets or []]
+        for listening in sockets:
+            listening.listen(0)
         await asyncio.sleep(LINGER_SECONDS)
         for server in self.servers:
             server.close()
-        late = [connection for door in doors for connection in close_when_empty(door)]
+        late = [connection for listening in sockets for connection in close_when_empty(listening)]
         for connection in late:
             await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, connection)
         await asyncio.sleep(LINGER_SECONDS)
@@ -109,12 +109,12 @@ class Server(uvicorn.Server):
         return stop or await super().on_tick(counter)
 
 
-def close_when_empty(door: socket.socket) -> list[socket.socket]:
+def close_when_empty(listening: socket.socket) -> list[socket.socket]:
     """Closes a listening socket at a moment when nobody is in its queue; returns those who were."""
-    door.setblocking(False)
+    listening.setblocking(False)
     waiting = []
     with contextlib.suppress(BlockingIOError):
         while True:
-            waiting.append(door.accept()[0])
-    door.close()
+            waiting.append(listening.accept()[0])
+    listening.close()
     return waiting

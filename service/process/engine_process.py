@@ -17,9 +17,9 @@ from service.artifact.version import ModelVersion
 from service.backend.base import Backend
 from service.backend.cache import compiling_alone, keep_executables
 from service.engine.local import LocalEngine
-from service.engine.patience import Call, call_here, call_patiently
+from service.engine.priority import Call, call_at_low_priority, call_directly
 from service.errors import ArtifactError, ConfigurationError
-from service.process import allocator, collector
+from service.process import allocator, garbage_collection
 from service.process.control_channel import Direct, Load, Loaded, Loading, Retire, line, open_channel, word
 from service.settings import Settings
 from service.store.loading import load_version
@@ -30,7 +30,7 @@ from service.types import ModelKey, ModelState, State
 log = logging.getLogger("tagwerk")
 
 EXIT_FAILED = 70  # EX_SOFTWARE of sysexits.h
-FAREWELL_SECONDS = 0.1  # between two looks whether the callers of an engine that ends have gone
+POLL_SECONDS = 0.1  # between two looks whether the callers of an engine that ends have gone
 
 
 def run_engine(settings: Settings, listening: socket.socket, channel: socket.socket) -> int:
@@ -50,7 +50,7 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
     load = word(await reader.readline())
     assert isinstance(load, Load)  # noqa: S101 (the first word)
     versions, unread = read_versions(settings, load.versions)
-    call = call_patiently if load.beside_another else call_here
+    call = call_at_low_priority if load.beside_another else call_directly
 
     def announce(key: ModelKey) -> None:
         with suppress(OSError):  # at once: what follows may end this process
@@ -62,7 +62,7 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
     tasks = [
         asyncio.create_task(end_if_the_device_hangs(local, settings.device_timeout_seconds)),
         asyncio.create_task(end_if_the_engine_fails(local, stop)),
-        asyncio.create_task(process.obey(reader)),
+        asyncio.create_task(process.follow_supervisor(reader)),
     ]
     if not load.beside_another:
         await process.open()
@@ -72,7 +72,7 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
         starting.result()
-        collector.calm()
+        garbage_collection.tune()
         allocator.return_free_memory()
         await process.open()
         states = [state for state in local.models() if state.key in load.versions]
@@ -106,7 +106,7 @@ class EngineProcess:
         if self._door is None:
             self._door = await self._server.listen(self._listening)
 
-    async def obey(self, reader: asyncio.StreamReader) -> None:
+    async def follow_supervisor(self, reader: asyncio.StreamReader) -> None:
         """Does what the supervisor says. Where that has died, or cannot be followed any more, the engine ends."""
         try:
             while said := await reader.readline():
@@ -139,7 +139,7 @@ class EngineProcess:
             self._door.close()
         self._server.announce(state)
         while self._server.workers:  # noqa: ASYNC110 (seldom, and in no hurry)
-            await asyncio.sleep(FAREWELL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def read_versions(settings: Settings, keys: Iterable[ModelKey]) -> tuple[list[ModelVersion], list[ModelState]]:
@@ -175,7 +175,7 @@ def make_engine(
     settings: Settings,
     versions: Sequence[ModelVersion],
     metrics: Metrics,
-    call: Call = call_here,
+    call: Call = call_directly,
     on_load: Callable[[ModelKey], None] = lambda key: None,
 ) -> LocalEngine:
     """Returns an engine on TensorFlow, not started; `call` says with what patience it loads, see also `Driver.load`."""

@@ -27,13 +27,13 @@ PATIENCE_SECONDS = 5.0  # beyond the time for draining, for an engine that has b
 MOST_FAILURES = 3  # in a row, of engines that died while they loaded a version, or could not read it
 
 
-class Succession:
+class Rollout:
     """Keeps the engines alive and follows the store."""
 
     def __init__(
         self,
         settings: Settings,
-        doors: Sequence[socket.socket],
+        sockets: Sequence[socket.socket],
         make_child: Callable[[int], Child],
         forget: Callable[[Child], None],
         metrics: Metrics,
@@ -43,7 +43,7 @@ class Succession:
         Raises ConfigurationError where there is no store, or nothing in it.
         """
         self._settings = settings
-        self._doors = doors
+        self._sockets = sockets
         self._make_child = make_child
         self._forget = forget
         self._metrics = metrics
@@ -74,13 +74,16 @@ class Succession:
             if engine.listen():
                 self._learn(engine)
                 self._follow(self._wanted)
-        self._see_off()
+        self._remove_ended()
         self._watch_successors()
         if (found := self._store.poll()) is not None:
             self._follow(found)
 
     def _make(self, versions: Collection[ModelKey]) -> list[SupervisedEngine]:
-        return [SupervisedEngine(self._make_child(number), door, versions) for number, door in enumerate(self._doors)]
+        return [
+            SupervisedEngine(self._make_child(number), listening, versions)
+            for number, listening in enumerate(self._sockets)
+        ]
 
     def _restart(self, engine: SupervisedEngine) -> None:
         """Starts an engine that has died: with what it served, as far as that is still wanted, else with what is."""
@@ -221,7 +224,7 @@ class Succession:
         self._leaving += self._next
         self._next = []
 
-    def _see_off(self) -> None:
+    def _remove_ended(self) -> None:
         patience = self._settings.drain_timeout_seconds + PATIENCE_SECONDS
         for engine in list(self._leaving):
             engine.listen()  # sends what it has not been told yet
@@ -236,8 +239,8 @@ class Succession:
     def close(self) -> None:
         """Looks no more, and leaves the doors to the engines, which close them when they end."""
         self._store.close()
-        for door in self._doors:
-            door.close()
+        for listening in self._sockets:
+            listening.close()
 
 
 def _direct(shares: Mapping[ModelKey, float], wanted: Serving) -> Direct:

@@ -12,10 +12,10 @@ from service.types import ModelKey, ModelState, State
 class SupervisedEngine:
     """One engine: its process, its channel, what it has loaded."""
 
-    def __init__(self, child: Child, door: socket.socket, versions: Collection[ModelKey]) -> None:
-        """`door` is the socket that its workers come to."""
+    def __init__(self, child: Child, listening: socket.socket, versions: Collection[ModelKey]) -> None:
+        """`listening` is the socket that its workers come to."""
         self.child = child
-        self.door = door
+        self.listening = listening
         self.versions = tuple(versions)
         self.loaded: Loaded | None = None
         self.loading: ModelKey | None = None  # what it is at before it has loaded all
@@ -30,7 +30,7 @@ class SupervisedEngine:
             self.versions = tuple(versions)
         self.loaded, self.loading = None, None
         self._channel = channel = Channel()
-        files = (self.door.fileno(), channel.other_end.fileno())
+        files = (self.listening.fileno(), channel.other_end.fileno())
         self.child.start(files, "--socket", str(files[0]), "--channel", str(files[1]))
         channel.other_end.close()
         channel.say(Load(self.versions, beside_another))

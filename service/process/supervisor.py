@@ -49,11 +49,11 @@ class Supervisor:
     def _prepare(self) -> None:
         settings = self._settings
         self._lifeline, self._held = os.pipe()
-        self._meter = make_file()
+        self._rate_limiter = make_file()
         metrics = self._folder / "metrics"
         metrics.mkdir()
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-        from service.process.rollout import Succession
+        from service.process.rollout import Rollout
         from service.telemetry.metric_files import EndedProcesses  # they look for the folder when they are imported
         from service.telemetry.metrics import Metrics
 
@@ -72,8 +72,8 @@ class Supervisor:
         if self._listening is None and settings.engine_metrics_port:
             figures.listen(settings.host, settings.engine_metrics_port)
 
-        doors = [open_engine_socket(address) for address in addresses]
-        self._engines = Succession(settings, doors, make_engine, self._forget, figures)
+        sockets = [open_engine_socket(address) for address in addresses]
+        self._engines = Rollout(settings, sockets, make_engine, self._forget, figures)
         environment = ALLOCATOR | os.environ | {"TAGWERK_ENGINE_ADDRESS": ",".join(addresses)}
         workers = settings.workers if self._listening is not None else 0
         self._workers = [
@@ -102,9 +102,9 @@ class Supervisor:
 
     def _start_worker(self, worker: Child) -> None:
         assert self._listening is not None  # noqa: S101 (there are no workers without it)
-        files = (self._lifeline, self._listening.fileno(), self._meter)
-        lifeline, listening, meter = map(str, files)
-        worker.start(files, "--lifeline", lifeline, "--socket", listening, "--meter", meter)
+        files = (self._lifeline, self._listening.fileno(), self._rate_limiter)
+        lifeline, listening, rate_limiter = map(str, files)
+        worker.start(files, "--lifeline", lifeline, "--socket", listening, "--rate-limiter", rate_limiter)
 
     def _on_signal(self, sig: int, frame: FrameType | None) -> None:
         self._signals += 1

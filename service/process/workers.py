@@ -12,12 +12,12 @@ from pathlib import Path
 from service.engine.protocol import Engine
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
-from service.process import collector
+from service.process import garbage_collection
 from service.process.api_server import Server
 from service.process.engine_process import make_engine, read_versions
 from service.process.store_watch import StoreWatch
-from service.security.authenticator import Guard
-from service.security.rate_limiter import Meter
+from service.security.authenticator import Authenticator
+from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
 from service.store.loading import load_version
 from service.telemetry.metrics import Metrics
@@ -41,23 +41,25 @@ def run_everything(settings: Settings, listening: socket.socket) -> int:
     metrics = Metrics()
     local = make_engine(settings, versions, metrics)
     local.direct(serving.shares, refused, serving.defaults.values())
-    return _serve(settings, listening, local, metrics, Meter())
+    return _serve(settings, listening, local, metrics, RateLimiter())
 
 
-def run_worker(settings: Settings, listening: socket.socket, meter: Meter) -> int:
+def run_worker(settings: Settings, listening: socket.socket, rate_limiter: RateLimiter) -> int:
     """Serves HTTP for the engine at the address in the settings, until told to stop; returns the exit status."""
     engines = [RemoteEngine(address) for address in settings.engine_address]
     engine = EnginePool(engines) if len(engines) > 1 else engines[0]
-    return _serve(settings, listening, engine, Metrics(), meter)
+    return _serve(settings, listening, engine, Metrics(), rate_limiter)
 
 
-def _serve(settings: Settings, listening: socket.socket, engine: Engine, metrics: Metrics, meter: Meter) -> int:
-    guard = Guard(Path(settings.api_keys_file), meter) if settings.api_keys_file else None
+def _serve(
+    settings: Settings, listening: socket.socket, engine: Engine, metrics: Metrics, rate_limiter: RateLimiter
+) -> int:
+    authenticator = Authenticator(Path(settings.api_keys_file), rate_limiter) if settings.api_keys_file else None
     read = partial(load_version, signers=settings.model_signers, whole=False)
     catalog = Catalog(settings.model_store, settings.length_buckets, read=read)
     tokenizer = SpacyTokenizer()
-    collector.calm()
-    return Server(Context(settings, metrics, engine, catalog, tokenizer, guard)).serve_until_stopped(listening)
+    garbage_collection.tune()
+    return Server(Context(settings, metrics, engine, catalog, tokenizer, authenticator)).serve_until_stopped(listening)
 
 
 def end_with(lifeline: int) -> None:

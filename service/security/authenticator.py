@@ -6,7 +6,7 @@ from pathlib import Path
 
 from service.errors import ConfigurationError, Forbidden, RateLimited, Unauthorized
 from service.security.keys import Key, Scope, find, read_keys
-from service.security.rate_limiter import Meter
+from service.security.rate_limiter import RateLimiter
 
 LOOK_SECONDS = 1.0  # between two looks whether the file has changed
 OPEN = frozenset(
@@ -15,13 +15,13 @@ OPEN = frozenset(
 OPEN_BELOW = ("/docs/", "/page/")
 
 
-class Guard:
+class Authenticator:
     """The keys of a file. A key that is taken out of it is of no use from the next second on."""
 
-    def __init__(self, path: Path, meter: Meter) -> None:
+    def __init__(self, path: Path, rate_limiter: RateLimiter) -> None:
         """Raises ConfigurationError for a file that cannot be read."""
         self._path = path
-        self._meter = meter
+        self._rate_limiter = rate_limiter
         self._written = _moment(path)
         self._looked = time.monotonic()
         self._keys = read_keys(path)
@@ -32,7 +32,7 @@ class Guard:
         Raises Unauthorized, Forbidden, RateLimited.
         """
         key = self.authenticate(path, headers)
-        if key is not None and (wait := self._meter.enter(key)):
+        if key is not None and (wait := self._rate_limiter.enter(key)):
             limits = ((key.requests_per_second, "requests a second"), (key.concurrent, "at the same time"))
             most = " and ".join(f"{limit:g} {unit}" for limit, unit in limits if limit is not None)
             raise RateLimited(f"the key {key.id!r} is for at most {most}", wait)
@@ -62,11 +62,11 @@ class Guard:
         self._look()
         if not any(known.sha256 == key.sha256 for known in self._keys):
             raise Unauthorized("the key is not valid any more")
-        return self._meter.take(key)
+        return self._rate_limiter.take(key)
 
     def leave(self, key: Key) -> None:
         """Ends a request."""
-        self._meter.leave(key)
+        self._rate_limiter.leave(key)
 
     def _look(self) -> None:
         now = time.monotonic()

@@ -23,7 +23,7 @@ CREDIT = struct.Struct("<dd")  # as it lies in a record, behind the hash
 BURST_SECONDS = 1.0  # of the rate that a key which has paused may use at once; one request at least
 
 
-class Meter:
+class RateLimiter:
     """Counts requests by key."""
 
     def __init__(self, file: int | None = None, worker: int = 0, clock: Callable[[], float] = time.monotonic) -> None:

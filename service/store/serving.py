@@ -113,7 +113,7 @@ def in_order(versions: Sequence[str], wished: str | None) -> list[str]:
     return [wished, *before, *(version for version in versions if int(version) > int(wished))]
 
 
-class Desk:
+class ServingController:
     """Changes what a model is to serve. Each change is written at once; the engines follow at their next look.
 
     Raises ModelNotFound for what is not in the store, NotPossible for a version whose files are not sound and where the

@@ -14,7 +14,7 @@ from service.telemetry.timing import Timing
 COUNT_SECONDS = 0.05  # after which a request is in the metrics
 
 
-class Ledger:
+class RequestRecorder:
     """Has a place for each of them; whoever answers a request notes it here."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:

@@ -14,13 +14,13 @@ from service.engine.changes import Changes
 from service.engine.protocol import Generation, Inference, OnChange, Outcome
 from service.errors import EngineUnavailable
 from service.transport.backoff import Backoff
+from service.transport.client import EngineClient
 from service.transport.connection import Connection
-from service.transport.link import Link
 from service.types import ModelKey, ModelState, Sampled, State
 
 log = logging.getLogger("tagwerk.engine")
 
-FAREWELL_SECONDS = 1.0  # in which requests that have chosen a version of the old engine reach it
+LINGER_SECONDS = 1.0  # in which requests that have chosen a version of the old engine reach it
 
 
 class RemoteEngine:
@@ -31,12 +31,12 @@ class RemoteEngine:
         self._address = address
         self._sleep = sleep
         self._was_ready: bool | None = None  # None before the first time
-        self._links: list[Link] = []  # the newest last
+        self._clients: list[EngineClient] = []  # the newest last
         self._last: Sequence[ModelState] = ()
         self._alone = State.STARTING  # the state while there is no link
         self._stopped = False
         self._changes = Changes()
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
         self._connect_anew = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
 
@@ -44,15 +44,15 @@ class RemoteEngine:
         """Says whether the engine takes requests."""
         if self._stopped:
             return State.STOPPED
-        if any(link.takes_requests for link in self._links):
+        if any(client.takes_requests for client in self._clients):
             return State.READY
-        return self._links[-1].state if self._links else self._alone
+        return self._clients[-1].state if self._clients else self._alone
 
     def models(self) -> list[ModelState]:
         """Lists the model versions that it has, or refused; of an old engine none that its successor has."""
-        known = {m.key: replace(m, share=0.0) for link in self._links for m in link.models if link.has(m.key)}
-        if self._links:
-            known |= {model.key: model for model in self._links[-1].models}
+        known = {m.key: replace(m, share=0.0) for client in self._clients for m in client.models if client.has(m.key)}
+        if self._clients:
+            known |= {model.key: model for model in self._clients[-1].models}
         if known:
             return list(known.values())
         gone = State.STOPPED if self._stopped else State.STARTING
@@ -65,16 +65,16 @@ class RemoteEngine:
 
     async def infer(self, request: Inference) -> Outcome:
         """Runs all sequences of a request; see `Engine.infer`."""
-        return await self._link(request.model, request.begun).infer(request)
+        return await self._client(request.model, request.begun).infer(request)
 
     def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
         """Yields the generated tokens; see `Engine.generate`."""
-        return self._link(request.model).generate(request)
+        return self._client(request.model).generate(request)
 
     def cut_texts(self) -> None:
         """Lets the texts that are being generated end where they are; see `Engine.cut_texts`."""
-        for link in self._links:
-            link.cut_texts()
+        for client in self._clients:
+            client.cut_texts()
 
     async def close(self) -> None:
         """Leaves the engine."""
@@ -82,18 +82,18 @@ class RemoteEngine:
         if self._keeping is not None:
             self._keeping.cancel()
         self._changes.cancel()
-        for farewell in self._farewells:
-            farewell.cancel()
-        for link in list(self._links):
-            link.connection.close()
+        for leaving in self._leaving:
+            leaving.cancel()
+        for client in list(self._clients):
+            client.connection.close()
 
-    def _link(self, model: ModelKey, begun: bool = False) -> Link:
-        if self._links and not self._stopped and self._links[-1].has(model):  # as nearly always
-            return self._links[-1]
-        open = [link for link in reversed(self._links) if link.takes(begun)]
+    def _client(self, model: ModelKey, begun: bool = False) -> EngineClient:
+        if self._clients and not self._stopped and self._clients[-1].has(model):  # as nearly always
+            return self._clients[-1]
+        open = [client for client in reversed(self._clients) if client.takes(begun)]
         if not open or self._stopped:
             raise EngineUnavailable(f"the engine is {self.state()}")
-        return next((link for link in open if link.has(model)), open[0])
+        return next((client for client in open if client.has(model)), open[0])
 
     async def _keep_connected(self) -> None:
         backoff = Backoff(asyncio.get_running_loop().time)
@@ -108,28 +108,28 @@ class RemoteEngine:
             await self._sleep(backoff.pause_seconds())
 
     def _make_connection(self) -> Connection:
-        return Link(self._links.append, self._on_link_change, self._on_close).connection
+        return EngineClient(self._clients.append, self._on_client_change, self._on_close).connection
 
-    def _on_link_change(self, link: Link) -> None:
-        newest = self._links[-1] is link
-        if link.state is State.DRAINING:
-            link.leave()
-        elif newest and link.state is State.SUPERSEDED:
-            if len(self._links) > 1:  # the old engine has taken the connection that was meant for its successor
-                link.leave()
+    def _on_client_change(self, client: EngineClient) -> None:
+        newest = self._clients[-1] is client
+        if client.state is State.DRAINING:
+            client.leave()
+        elif newest and client.state is State.SUPERSEDED:
+            if len(self._clients) > 1:  # the old engine has taken the connection that was meant for its successor
+                client.leave()
             else:
                 self._connect_anew.set()
         taken = self._tell()
-        if newest and link.state is State.READY and len(self._links) > 1:
-            farewell = asyncio.create_task(_leave(self._links[:-1], taken))
-            self._farewells.add(farewell)
-            farewell.add_done_callback(self._farewells.discard)
+        if newest and client.state is State.READY and len(self._clients) > 1:
+            leaving = asyncio.create_task(_leave(self._clients[:-1], taken))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
 
-    def _on_close(self, link: Link) -> None:
-        newest = self._links[-1] is link
-        self._links.remove(link)
-        if newest and link.models:  # it has reported
-            self._last, self._alone = link.models, link.state
+    def _on_close(self, client: EngineClient) -> None:
+        newest = self._clients[-1] is client
+        self._clients.remove(client)
+        if newest and client.models:  # it has reported
+            self._last, self._alone = client.models, client.state
         if newest:
             self._connect_anew.set()
         if not self._stopped:
@@ -147,13 +147,13 @@ class RemoteEngine:
         return self._changes.tell()
 
 
-async def _leave(links: Sequence[Link], taken: asyncio.Task[None] | None) -> None:
+async def _leave(clients: Sequence[EngineClient], taken: asyncio.Task[None] | None) -> None:
     """Leaves old engines once the caller knows the versions of the new one, and has sent what it chose before that."""
     if taken is not None:
         await asyncio.wait({taken})
-    await asyncio.sleep(FAREWELL_SECONDS)
-    for link in links:
-        link.leave()
+    await asyncio.sleep(LINGER_SECONDS)
+    for client in clients:
+        client.leave()
 
 
 async def connect(address: str, make: Callable[[], Connection]) -> None:

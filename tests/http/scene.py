@@ -16,7 +16,7 @@ from service.engine.local import LocalEngine
 from service.http.app import create_app
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
-from service.security.authenticator import Guard
+from service.security.authenticator import Authenticator
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -92,22 +92,22 @@ def repeater() -> ModelVersion:
     return replace(version_of("lm", "generate"), vocabularies={"characters": letters})
 
 
-def made_context(device: Court | None = None, guard: Guard | None = None, **settings: Any) -> Context:
+def made_context(device: Court | None = None, authenticator: Authenticator | None = None, **settings: Any) -> Context:
     """Returns a service whose engine is in this process, not started."""
     made = Settings(slots=2, batch_sizes=(1, 2), **settings)
     versions = {version.key.name: version for version in (judge(), repeater(), tagger())}
     metrics, device = Metrics(), device or Court()
     engine = LocalEngine(made, list(versions.values()), lambda: device, metrics)
     catalog = Catalog(Path("nowhere"), read=lambda folder: versions[folder.parent.name])
-    return Context(made, metrics, engine, catalog, SpacyTokenizer(), guard)
+    return Context(made, metrics, engine, catalog, SpacyTokenizer(), authenticator)
 
 
 @asynccontextmanager
 async def scene(
-    device: Court | None = None, guard: Guard | None = None, **settings: Any
+    device: Court | None = None, authenticator: Authenticator | None = None, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Yields a client of an application that is started, and stops it in order at the end of the block."""
-    context = made_context(device, guard, **settings)
+    context = made_context(device, authenticator, **settings)
     app = create_app(context)
     async with lifespan(app):
         await until(lambda: context.engine.state() is State.READY and context.catalog.states)

@@ -10,9 +10,9 @@ from service.http.app import create_app
 from service.http.context import Context
 from service.http.load_shedding import LoadShedder
 from service.http.problem import HTTP, TABLE
-from service.security.authenticator import Guard
+from service.security.authenticator import Authenticator
 from service.security.keys import add_key
-from service.security.rate_limiter import Meter
+from service.security.rate_limiter import RateLimiter
 from service.types import State
 from tests.artifact.test_manifest import write_version
 from tests.engine.test_engines import until
@@ -66,21 +66,23 @@ class Walk:
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> tuple[Guard, dict[str, str]]:
+def keys(tmp_path: Path) -> tuple[Authenticator, dict[str, str]]:
     path = tmp_path / "keys.json"
     scopes = {"web": ("infer", None), "boss": ("admin", None), "rare": ("infer", 0.001)}
     secrets = {name: add_key(path, name, [scope], rate, None) for name, (scope, rate) in scopes.items()}
-    return Guard(path, Meter()), {name: f"Authorization: Bearer {secret}" for name, secret in secrets.items()}
+    return Authenticator(path, RateLimiter()), {
+        name: f"Authorization: Bearer {secret}" for name, secret in secrets.items()
+    }
 
 
 def test_every_kind_of_answer_has_the_headers_that_all_have(keys, tmp_path, monkeypatch):
     async def test() -> None:
-        guard, key = keys
+        authenticator, key = keys
         write_version(tmp_path / "store")
         device = Court()
         context = made_context(
             device,
-            guard,
+            authenticator,
             cors_origins=(ORIGIN.split()[1],),
             max_body_bytes=1000,
             max_header_bytes=1024,

@@ -285,7 +285,7 @@ def test_only_the_end_of_the_lifespan_closes_the_record_of_requests(monkeypatch)
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             pass
 
-        monkeypatch.setattr(context.ledger, "close", close)
+        monkeypatch.setattr(context.recorder, "close", close)
         sent = []
 
         async def send(message: dict[str, object]) -> None:
@@ -305,13 +305,13 @@ def test_only_the_end_of_the_lifespan_closes_the_record_of_requests(monkeypatch)
 
 def test_the_authenticated_key_is_in_the_state_of_its_request(tmp_path):
     from service.http.middleware import Checks
-    from service.security.authenticator import Guard
+    from service.security.authenticator import Authenticator
     from service.security.keys import add_key
-    from service.security.rate_limiter import Meter
+    from service.security.rate_limiter import RateLimiter
 
     async def test() -> None:
         secret = add_key(tmp_path / "keys.json", "web", ["infer"], None, None)
-        context, seen = made_context(guard=Guard(tmp_path / "keys.json", Meter())), []
+        context, seen = made_context(authenticator=Authenticator(tmp_path / "keys.json", RateLimiter())), []
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             seen.append(scope["state"].get("key"))

@@ -20,9 +20,9 @@ from service.http.body import MOST_RATIO, PIECE_BYTES, Body
 from service.http.line_input import LineInput, LineSplitter
 from service.http.problem import Refused
 from service.security import authenticator
-from service.security.authenticator import Guard
+from service.security.authenticator import Authenticator
 from service.security.keys import Key, add_key, remove_key
-from service.security.rate_limiter import Meter
+from service.security.rate_limiter import RateLimiter
 from tests.fakes import Clock
 from tests.http.scene import scene
 from tests.http.test_problems import check
@@ -158,10 +158,10 @@ class Arriving(httpx.AsyncByteStream):
 
 
 def post(
-    content: Any, guard: Guard | None = None, key: dict[str, str] | None = None, **settings: Any
+    content: Any, authenticator: Authenticator | None = None, key: dict[str, str] | None = None, **settings: Any
 ) -> httpx.Response:
     async def test() -> httpx.Response:
-        async with scene(guard=guard, **settings) as client:
+        async with scene(authenticator=authenticator, **settings) as client:
             request = client.build_request("POST", "/classify", headers=HEADERS | (key or {}))
             request.stream = httpx.ByteStream(content) if isinstance(content, bytes) else content
             return await client.send(request)
@@ -248,7 +248,7 @@ def test_chunks_that_unzip_to_nothing_give_a_stream_no_more_time():
     assert looks > 1
 
 
-class SteppedMeter(Meter):
+class SteppedMeter(RateLimiter):
     """Its clock moves by a quarter of a second at each look."""
 
     def __init__(self) -> None:
@@ -264,11 +264,11 @@ class SteppedMeter(Meter):
 
 def test_each_line_counts_as_a_request_of_a_key_and_waits_for_its_rate(monkeypatch, tmp_path: Path):
     monkeypatch.setattr(lines, "LONGEST_PAUSE_SECONDS", 0.0)
-    secret, meter = add_key(tmp_path / "keys.json", "slow", ["infer"], 1.0, 1), SteppedMeter()
-    guard = Guard(tmp_path / "keys.json", meter)
-    response = post(LINE * 4, guard, {"authorization": f"Bearer {secret}"})
+    secret, rate_limiter = add_key(tmp_path / "keys.json", "slow", ["infer"], 1.0, 1), SteppedMeter()
+    authenticator = Authenticator(tmp_path / "keys.json", rate_limiter)
+    response = post(LINE * 4, authenticator, {"authorization": f"Bearer {secret}"})
     assert answers(response) == [200] * 4
-    assert meter.taken == [0.75, 0.5, 0.25, 0.0] * 3
+    assert rate_limiter.taken == [0.75, 0.5, 0.25, 0.0] * 3
 
 
 def test_a_key_that_is_removed_ends_its_stream(monkeypatch, tmp_path: Path):
@@ -281,7 +281,7 @@ def test_a_key_that_is_removed_ends_its_stream(monkeypatch, tmp_path: Path):
         remove_key(path, "web")
         yield LINE * 2
 
-    response = post(Arriving(content()), Guard(path, Meter()), {"authorization": f"Bearer {secret}"})
+    response = post(Arriving(content()), Authenticator(path, RateLimiter()), {"authorization": f"Bearer {secret}"})
     assert answers(response) == [200, 200, 401]
 
 

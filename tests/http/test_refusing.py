@@ -17,9 +17,9 @@ from service.http.load_shedding import QUEUED_ROUTES, LoadShedder, engine_route
 from service.http.middleware import Envelope
 from service.http.pacing import LATEST_SLICES, SLICE_REFUSALS, PacedRefusals
 from service.http.protocols import open_inference, openai
-from service.security.authenticator import Guard
+from service.security.authenticator import Authenticator
 from service.security.keys import add_key
-from service.security.rate_limiter import Meter
+from service.security.rate_limiter import RateLimiter
 from service.types import State
 from tests.http.scene import made_context
 from tests.http.wire import GET, connect, post, turns
@@ -172,7 +172,7 @@ def test_what_needs_no_engine_is_answered_while_it_is_away():
 def test_a_request_with_a_wrong_key_is_told_so_and_one_with_a_right_key_is_refused(tmp_path, refuse):
     async def test() -> None:
         key = add_key(tmp_path / "keys.json", "web", ["infer"], 1.0, 1)
-        context = made_context(guard=Guard(tmp_path / "keys.json", Meter()), cors_origins=(PAGE,))
+        context = made_context(authenticator=Authenticator(tmp_path / "keys.json", RateLimiter()), cors_origins=(PAGE,))
         refuse(context)
         expected = 429 if refuse is full else 503
         connection, wire = connect(context)

@@ -15,7 +15,7 @@ from service.transport.server import EngineServer
 from tests.fakes import Device
 
 
-async def obey(said: bytes, local: LocalEngine | None = None) -> asyncio.Event:
+async def follow_supervisor(said: bytes, local: LocalEngine | None = None) -> asyncio.Event:
     """Lets an engine hear something before its supervisor dies; returns what is set once it is to end."""
     local, stop = local or LocalEngine(Settings(), [], Device, Metrics()), asyncio.Event()
     ours, theirs = socket.socketpair()
@@ -26,7 +26,7 @@ async def obey(said: bytes, local: LocalEngine | None = None) -> asyncio.Event:
         await writer.drain()
         theirs.setblocking(False)
         await asyncio.get_running_loop().sock_sendall(theirs, said)
-        obeying = asyncio.create_task(process.obey(reader))
+        obeying = asyncio.create_task(process.follow_supervisor(reader))
         for _ in range(10):
             await asyncio.sleep(0)
         theirs.close()  # what was not read makes it a reset
@@ -41,13 +41,13 @@ async def obey(said: bytes, local: LocalEngine | None = None) -> asyncio.Event:
     ids=["nothing", "something", "retiring", "nonsense", "half a line", "a long line of nonsense"],
 )
 def test_it_ends_when_the_supervisor_has_died_or_cannot_be_followed(said):
-    assert asyncio.run(obey(said)).is_set()
+    assert asyncio.run(follow_supervisor(said)).is_set()
 
 
 def test_it_ends_when_it_cannot_do_what_it_is_told(monkeypatch, caplog):
     monkeypatch.setattr(LocalEngine, "direct", lambda *_: 1 / 0)
     with caplog.at_level(logging.ERROR):
-        assert asyncio.run(obey(line(Direct((), ())))).is_set()
+        assert asyncio.run(follow_supervisor(line(Direct((), ())))).is_set()
     assert "cannot follow its supervisor" in caplog.text
 
 
@@ -63,7 +63,7 @@ def test_it_notices_the_death_while_it_waits_for_its_callers_to_leave():
             process = EngineProcess(local, Crowded(local), listening, stop)
             theirs.sendall(line(Retire()))
             theirs.close()
-            await asyncio.wait_for(process.obey(reader), 10)
+            await asyncio.wait_for(process.follow_supervisor(reader), 10)
         writer.close()
         return stop
 

@@ -13,11 +13,11 @@ import pytest
 
 from service.process import store_watch
 from service.process.control_channel import Direct, Load, Loaded, Loading, Word, line, word
-from service.process.rollout import Succession
+from service.process.rollout import Rollout
 from service.process.supervised_engine import SupervisedEngine
 from service.settings import Settings
 from service.store.registry import Registry
-from service.store.serving import Desk
+from service.store.serving import ServingController
 from service.store.serving_config import read_config
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
@@ -107,8 +107,8 @@ class Scene:
     def __init__(self, store: Path, **settings: object) -> None:
         self.settings = Settings(model_store=store, store_interval_seconds=1e-9, **settings)
         self.processes: list[Process] = []
-        self.succession = Succession(self.settings, [socket.socket()], self._make, lambda child: None, Metrics())
-        self.succession.start()
+        self.rollout = Rollout(self.settings, [socket.socket()], self._make, lambda child: None, Metrics())
+        self.rollout.start()
 
     def _make(self, number: int) -> Process:
         self.processes.append(Process(number))
@@ -116,14 +116,14 @@ class Scene:
 
     @property
     def engines(self) -> list[SupervisedEngine]:
-        return [*self.succession._serving, *self.succession._next, *self.succession._leaving]
+        return [*self.rollout._serving, *self.rollout._next, *self.rollout._leaving]
 
     def tick(self) -> None:
         def keep_alive(child: Process, start: Callable[[], None]) -> None:
             if child.status is not None:
                 start()
 
-        self.succession.tick(keep_alive)
+        self.rollout.tick(keep_alive)
 
     def until(self, condition: Callable[[], object]) -> object:
         for _ in range(5000):
@@ -152,8 +152,8 @@ class Scene:
     def look(self) -> None:
         """Lets a look at the store that begins from now on come to its end."""
         for _ in range(2):
-            self.until(lambda: self.succession._store._look is not None)
-            self.until(lambda: self.succession._store._look is None)
+            self.until(lambda: self.rollout._store._look is not None)
+            self.until(lambda: self.rollout._store._look is None)
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def scene(store: Path, **settings: object) -> Iterator[Scene]:
     try:
         yield made
     finally:
-        made.succession.close()
+        made.rollout.close()
         for engine in made.engines:
             engine.close()
         for process in made.processes:
@@ -226,15 +226,15 @@ def test_an_older_version_takes_the_place_of_one_that_kills_the_engine(store):
         here.processes[0].load(here.loads(0))
         here.until(lambda: len(here.processes) == 2)
         here.processes[1].load(here.loads(1))
-        here.until(lambda: not here.succession._next)
-        assert here.succession._serving[0].ready == keys("healthy/1", "victim/1")
+        here.until(lambda: not here.rollout._next)
+        assert here.rollout._serving[0].ready == keys("healthy/1", "victim/1")
 
 
 def test_an_engine_that_starts_again_loads_what_is_wanted_by_then(store):
     write_version(store, "victim")
     with scene(store) as here:
         assert set(here.loads(0).versions) == keys("healthy/1", "victim/2")
-        Desk(here.settings).use("victim", "1")
+        ServingController(here.settings).use("victim", "1")
         here.look()
         here.processes[0].die(loading=ModelKey("victim", "2"))
         here.tick()
@@ -263,8 +263,8 @@ def test_what_the_engine_could_not_read_is_tried_again(store):
         load = here.loads(1)
         assert set(load.versions) == keys("healthy/1", "victim/1")
         here.processes[1].load(load)
-        here.until(lambda: not here.succession._next)
-        assert here.succession._serving[0].ready == keys("healthy/1", "victim/1")
+        here.until(lambda: not here.rollout._next)
+        assert here.rollout._serving[0].ready == keys("healthy/1", "victim/1")
 
 
 @pytest.mark.parametrize("away", ["removed", "empty", "not listed", "not read"])
@@ -311,9 +311,9 @@ def test_the_first_default_is_kept_whatever_comes_and_goes(store):
         assert here.directed(1, lambda said: True).defaults == ("healthy",)
         shutil.rmtree(store / "healthy")
         here.look()
-        assert here.succession._wanted.defaults == {"tag": "healthy"}
-        Desk(here.settings).make_default("a-first-by-name")
-        here.until(lambda: here.succession._wanted.defaults == {"tag": "a-first-by-name"})
+        assert here.rollout._wanted.defaults == {"tag": "healthy"}
+        ServingController(here.settings).make_default("a-first-by-name")
+        here.until(lambda: here.rollout._wanted.defaults == {"tag": "a-first-by-name"})
     with scene(store) as again:
         assert again.directed(0, lambda said: True).defaults == ("a-first-by-name",)
 
@@ -322,7 +322,7 @@ def test_a_default_that_cannot_be_written_holds_while_the_process_runs(store, ca
     with scene(store, serving_file=str(store / "missing" / "serving.json")) as here:
         write_version(store, "a-first-by-name")
         here.look()
-        assert here.succession._wanted.defaults == {"tag": "healthy"}
+        assert here.rollout._wanted.defaults == {"tag": "healthy"}
         assert caplog.text.count("the default models hold as long as this process runs") == 1
 
 

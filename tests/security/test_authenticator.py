@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from service.security import authenticator
-from service.security.authenticator import Guard
+from service.security.authenticator import Authenticator
 from service.security.keys import add_key, remove_key
-from service.security.rate_limiter import Meter
+from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
 from tests.artifact.test_manifest import write_version
 from tests.engine.test_engines import until
@@ -27,7 +27,7 @@ class Lock:
         self.boss = bearer(add_key(self.path, "boss", ["admin"], None, None))
         self.rare = bearer(add_key(self.path, "rare", ["infer"], 0.5, None))
         self.narrow = bearer(add_key(self.path, "narrow", ["infer"], None, 1))
-        self.guard = Guard(self.path, Meter())
+        self.authenticator = Authenticator(self.path, RateLimiter())
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -44,7 +44,7 @@ FINE = {"text": "fine"}
 
 def test_without_a_key_nothing_but_probes_and_documentation_is_answered(lock):
     async def test() -> None:
-        async with scene(guard=lock.guard) as client:
+        async with scene(authenticator=lock.authenticator) as client:
             for path in ("/livez", "/readyz", "/healthz", "/metrics", "/docs", "/openapi.json", "/v2/health/live"):
                 assert (await client.get(path)).status_code == 200, path
             for path in ("/models", "/models/judge", "/v1/models", "/v2", "/v2/models/judge", "/nothing"):
@@ -68,7 +68,7 @@ def test_without_a_key_nothing_but_probes_and_documentation_is_answered(lock):
 
 def test_a_key_is_for_its_scopes(lock):
     async def test() -> None:
-        async with scene(guard=lock.guard) as client:
+        async with scene(authenticator=lock.authenticator) as client:
             assert (await client.post("/classify", json=FINE, headers=lock.web)).status_code == 200
             assert (await client.get("/models", headers=lock.web)).status_code == 200
             forbidden = check(await client.post("/admin/models/judge", json={}, headers=lock.web), 403)
@@ -81,7 +81,7 @@ def test_a_key_is_for_its_scopes(lock):
 
 def test_a_key_over_its_rate_is_told_when_to_come_again(lock):
     async def test() -> None:
-        async with scene(guard=lock.guard) as client:
+        async with scene(authenticator=lock.authenticator) as client:
             assert (await client.post("/classify", json=FINE, headers=lock.rare)).status_code == 200
             over = await client.post("/classify", json=FINE, headers=lock.rare)
             assert check(over, 429).type.endswith(":rate-limited")
@@ -95,7 +95,7 @@ def test_a_key_over_its_rate_is_told_when_to_come_again(lock):
 def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_ends_however_it_does(lock):
     async def test() -> None:
         device = Court()
-        async with scene(device, guard=lock.guard) as client:
+        async with scene(device, authenticator=lock.authenticator) as client:
 
             async def ask() -> httpx.Response:
                 return await client.post("/classify", json=FINE, headers=lock.narrow)
@@ -117,7 +117,7 @@ def test_a_key_that_is_removed_is_of_no_use_and_nobody_is_let_in_by_a_broken_fil
     monkeypatch.setattr(authenticator, "LOOK_SECONDS", 0.0)
 
     async def test() -> None:
-        async with scene(guard=lock.guard) as client:
+        async with scene(authenticator=lock.authenticator) as client:
             remove_key(lock.path, "rare")
             check(await client.get("/models", headers=lock.rare), 401)
             assert (await client.get("/models", headers=lock.web)).status_code == 200
@@ -129,7 +129,7 @@ def test_a_key_that_is_removed_is_of_no_use_and_nobody_is_let_in_by_a_broken_fil
 
 def test_the_log_names_the_key_and_holds_no_secret(lock, capfd):
     async def test() -> None:
-        async with scene(guard=lock.guard, log_format="json") as client:
+        async with scene(authenticator=lock.authenticator, log_format="json") as client:
             await client.get("/models", headers=lock.web)
             await client.get("/models", headers=bearer("wrong"))
 
@@ -146,7 +146,7 @@ def test_the_admin_route_chooses_versions(lock, tmp_path):
         write_version(store)
 
     async def test() -> None:
-        async with scene(guard=lock.guard, model_store=store) as client:
+        async with scene(authenticator=lock.authenticator, model_store=store) as client:
 
             async def change(name: str, **body: object) -> httpx.Response:
                 return await client.post(f"/admin/models/{name}", json=body, headers=lock.boss)
@@ -180,7 +180,9 @@ def test_a_store_that_cannot_be_written_is_said(lock, tmp_path):
     settings = Settings(model_store=tmp_path / "store", serving_file=str(tmp_path / "missing" / "serving.json"))
 
     async def test() -> None:
-        async with scene(guard=lock.guard, **settings.model_dump(include={"model_store", "serving_file"})) as client:
+        async with scene(
+            authenticator=lock.authenticator, **settings.model_dump(include={"model_store", "serving_file"})
+        ) as client:
             answer = await client.post("/admin/models/tagger-en", json={"action": "use"}, headers=lock.boss)
             assert check(answer, 409).type.endswith(":not-possible")
 

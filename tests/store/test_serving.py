@@ -14,7 +14,7 @@ from service.__main__ import main
 from service.errors import ConfigurationError, ModelNotFound, NotPossible
 from service.settings import Settings
 from service.store.registry import Registry
-from service.store.serving import Desk, keep_defaults, resolve
+from service.store.serving import ServingController, keep_defaults, resolve
 from service.store.serving import served as chosen_to_serve
 from service.store.serving_config import Canary, Choice, ServingConfig, change_config, read_config, serving_path
 from service.types import ModelKey
@@ -64,30 +64,30 @@ def test_a_pinned_version_serves_whatever_newer_ones_there_are(store):
 
 
 def test_a_canary_has_its_share_once_it_is_there(store):
-    desk = Desk(Settings(model_store=store))
-    desk.canary("tagger-en", "4", 0.25)
+    controller = ServingController(Settings(model_store=store))
+    controller.canary("tagger-en", "4", 0.25)
     assert served(store) == ({"3": 1.0}, {"4": "it is not in the store"})
     write_version(store)
     assert served(store) == ({"3": 0.75, "4": 0.25}, {})
-    desk.canary("tagger-en", "4", 0)
+    controller.canary("tagger-en", "4", 0)
     assert served(store) == ({"3": 1.0}, {})
-    desk.use("tagger-en", None)
+    controller.use("tagger-en", None)
     assert served(store) == ({"4": 1.0}, {})
 
 
 def test_a_canary_of_what_serves_now_leaves_the_rest_to_the_version_before(store):
-    Desk(Settings(model_store=store)).canary("tagger-en", "3", 0.1)
+    ServingController(Settings(model_store=store)).canary("tagger-en", "3", 0.1)
     assert served(store) == ({"2": 0.9, "3": 0.1}, {})
 
 
 def test_rolling_back_goes_to_the_sound_version_before(store):
     write_version(store)
     (store / "tagger-en/2/words.json").unlink()
-    desk = Desk(Settings(model_store=store))
-    assert [desk.roll_back("tagger-en").version for _ in range(2)] == ["3", "1"]
+    controller = ServingController(Settings(model_store=store))
+    assert [controller.roll_back("tagger-en").version for _ in range(2)] == ["3", "1"]
     assert served(store)[0] == {"1": 1.0}
     with pytest.raises(ModelNotFound, match="no sound version of tagger-en before 1"):
-        desk.roll_back("tagger-en")
+        controller.roll_back("tagger-en")
 
 
 def test_a_version_that_an_engine_refused_is_tried_again_when_its_files_change(store):
@@ -132,7 +132,7 @@ def test_a_file_that_holds_choices_alone_is_read(store):
     path.write_text('{"tagger-en": {"version": "2", "canary": {"version": "3", "share": 0.1}}, "models": {}}')
     before = {"tagger-en": Choice(version="2", canary=Canary(version="3", share=0.1)), "models": Choice()}
     assert read_config(path) == ServingConfig(models=before)
-    Desk(Settings(model_store=store)).use("tagger-en", "1")
+    ServingController(Settings(model_store=store)).use("tagger-en", "1")
     assert read_config(path) == ServingConfig(models={"tagger-en": Choice(version="1")})
 
 

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
+from service.transport.client import EngineClient
 
 from service.errors import EngineUnavailable
 from service.transport import connection
 from service.transport.heartbeat import SILENT_BEATS, Heartbeat
-from service.transport.link import Link
 from service.transport.pool import EnginePool
 from service.transport.remote import RemoteEngine
 from service.types import State
@@ -76,14 +76,14 @@ def test_a_peer_without_work_may_be_silent_and_what_was_before_does_not_count():
     run(test())
 
 
-def silent(made: RemoteEngine) -> Link:
+def silent(made: RemoteEngine) -> EngineClient:
     """Lets an engine fall silent: what it sends is not read any more."""
-    link = made._links[-1]
-    link.connection._transport.pause_reading()
+    client = made._clients[-1]
+    client.connection._transport.pause_reading()
     for _ in range(SILENT_BEATS + 1):
-        link._heartbeat.stop()
-        link._heartbeat.beat()
-    return link
+        client._heartbeat.stop()
+        client._heartbeat.beat()
+    return client
 
 
 def test_a_silent_engine_is_away_until_it_answers_again():
@@ -95,7 +95,7 @@ def test_a_silent_engine_is_away_until_it_answers_again():
             held = await hold(device, made)
             waiting = asyncio.create_task(anext(made.generate(prompt(1))))
             await asyncio.sleep(0)
-            link = silent(made)
+            client = silent(made)
             for task in (held, waiting):
                 with pytest.raises(EngineUnavailable, match="has not answered for 2 s"):
                     await task
@@ -104,7 +104,7 @@ def test_a_silent_engine_is_away_until_it_answers_again():
             with pytest.raises(EngineUnavailable, match="away"):
                 await made.infer(request([1]))
             device.go.set()
-            link.connection._transport.resume_reading()
+            client.connection._transport.resume_reading()
             await until(lambda: made.state() is State.READY)
             assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
             assert states == [State.AWAY, State.READY]
@@ -117,12 +117,12 @@ def test_an_engine_whose_device_is_busy_is_not_silent():
         device = Device()
         async with remote_engine(device) as made:
             held = await hold(device, made)
-            link = made._links[-1]
+            client = made._clients[-1]
             for _ in range(5 * SILENT_BEATS):
-                before = link.connection.reads
-                link._heartbeat.stop()
-                link._heartbeat.beat()
-                await until(lambda before=before: link.connection.reads > before)
+                before = client.connection.reads
+                client._heartbeat.stop()
+                client._heartbeat.beat()
+                await until(lambda before=before: client.connection.reads > before)
             assert made.state() is State.READY
             device.go.set()
             assert int((await held).outputs["sum"][0]) == 99
@@ -136,10 +136,10 @@ def test_a_worker_that_does_not_read_is_hung_up_on_and_comes_again(monkeypatch):
 
     async def test():
         async with remote_engine(Device()) as made:
-            link = made._links[-1]
-            link.connection._transport.pause_reading()
+            client = made._clients[-1]
+            client.connection._transport.pause_reading()
             waiting = []
-            while link.connection._transport is not None:  # a write shows that the other end is closed
+            while client.connection._transport is not None:  # a write shows that the other end is closed
                 waiting.append(asyncio.create_task(made.infer(request(*[[1] * 8] * 8))))
                 await asyncio.sleep(0.001)
             errors = await asyncio.gather(*waiting, return_exceptions=True)

@@ -64,7 +64,7 @@ def test_a_request_whose_engine_dies_is_answered_by_another():
             devices[0].busy.clear()
             waiting = asyncio.create_task(made.infer(request([1, 2])))
             await until(devices[0].busy.is_set)
-            made._engines[0]._links[0].connection._transport.abort()
+            made._engines[0]._clients[0].connection._transport.abort()
             assert int((await waiting).outputs["sum"][0]) == 3
             devices[0].go.set()
 

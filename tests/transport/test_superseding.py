@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from service.engine.local import LocalEngine
-from service.engine.patience import PATIENCE, call_patiently
+from service.engine.priority import NICENESS, call_at_low_priority
 from service.engine.protocol import OnChange
 from service.errors import EngineUnavailable
 from service.process.listening import open_engine_socket
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
     device: Device
     server: EngineServer
-    door: asyncio.Server
+    listening: asyncio.Server
 
 
 class Scene(NamedTuple):
@@ -42,15 +42,15 @@ class Scene(NamedTuple):
     old: Place
     new: LocalEngine
     listening: socket.socket
-    doors: list[asyncio.Server]
+    sockets: list[asyncio.Server]
     states: list[State]
 
     async def supersede(self) -> Place:
         """Lets the new engine take over, as the supervisor does."""
         server = EngineServer(self.new)
         place = Place(Device(), server, await server.listen(self.listening.dup()))
-        self.doors.append(place.door)
-        self.old.door.close()
+        self.sockets.append(place.listening)
+        self.old.listening.close()
         self.old.server.announce(State.SUPERSEDED)
         return place
 
@@ -77,19 +77,19 @@ async def scene(on_change: OnChange = lambda: None) -> AsyncIterator[Scene]:
         await caller.start(changed)
         await until(lambda: caller.state() is State.READY)
         try:
-            doors = [place.door]
-            yield Scene(caller, place, new, listening, doors, states)
+            sockets = [place.listening]
+            yield Scene(caller, place, new, listening, sockets, states)
         finally:
             listening.close()
-            for door in doors:
-                door.close()
+            for listening in sockets:
+                listening.close()
             device.go.set()
             await caller.close()
             await asyncio.gather(old.close(), new.close())
 
 
 def test_what_is_under_way_ends_where_it_began_and_what_comes_goes_to_the_successor(monkeypatch):
-    monkeypatch.setattr(remote, "FAREWELL_SECONDS", 0.0)
+    monkeypatch.setattr(remote, "LINGER_SECONDS", 0.0)
 
     async def test():
         async with scene() as here:
@@ -114,7 +114,7 @@ def test_what_is_under_way_ends_where_it_began_and_what_comes_goes_to_the_succes
 
 
 def test_the_old_engine_is_left_once_the_caller_has_taken_the_new_versions_in(monkeypatch):
-    monkeypatch.setattr(remote, "FAREWELL_SECONDS", 0.0)
+    monkeypatch.setattr(remote, "LINGER_SECONDS", 0.0)
 
     async def test():
         taken_in = asyncio.Event()
@@ -140,10 +140,10 @@ def test_an_error_while_a_change_is_taken_in_is_logged_once_and_keeps_the_connec
 
     async def test(on_change):
         async with scene(on_change=on_change) as here:
-            link = here.caller._links[-1]
+            client = here.caller._clients[-1]
             here.old.server.report()
             assert int((await here.caller.infer(request([4]))).outputs["sum"][0]) == 4
-            assert here.caller._links == [link]
+            assert here.caller._clients == [client]
 
     for on_change in (fail, fail_later):
         caplog.clear()
@@ -168,12 +168,12 @@ def test_a_request_that_has_chosen_the_old_version_reaches_it_after_the_change()
 def test_an_engine_that_is_superseded_by_nobody_yet_goes_on_answering():
     async def test():
         async with scene() as here:
-            first, attempts = here.caller._links[0], 0
+            first, attempts = here.caller._clients[0], 0
 
             async def sleep(seconds: float) -> None:
                 nonlocal attempts
                 attempts += 1
-                assert len(here.caller._links) <= 2, "it is looked for on one connection at a time"
+                assert len(here.caller._clients) <= 2, "it is looked for on one connection at a time"
                 if attempts > 3:
                     await asyncio.Event().wait()
 
@@ -182,7 +182,7 @@ def test_an_engine_that_is_superseded_by_nobody_yet_goes_on_answering():
             await until(lambda: attempts > 3)
             assert here.caller.state() is State.READY
             assert int((await here.caller.infer(request([4]))).outputs["sum"][0]) == 4
-            assert here.caller._links[0] is first
+            assert here.caller._clients[0] is first
 
     run(test())
 
@@ -190,9 +190,9 @@ def test_an_engine_that_is_superseded_by_nobody_yet_goes_on_answering():
 def test_without_any_engine_requests_fail_at_once_and_the_models_may_come_again():
     async def test():
         async with scene() as here:
-            here.old.door.close()
-            for link in list(here.caller._links):
-                link.connection._transport.abort()
+            here.old.listening.close()
+            for client in list(here.caller._clients):
+                client.connection._transport.abort()
             await until(lambda: here.caller.state() is State.STARTING)
             assert {model.state for model in here.caller.models()} == {State.STARTING}
             with pytest.raises(EngineUnavailable):
@@ -207,11 +207,11 @@ def test_patient_work_gives_way_and_its_errors_come_through():
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     before = niceness()
-    assert call_patiently(niceness) == min(before + PATIENCE, 19)
+    assert call_at_low_priority(niceness) == min(before + NICENESS, 19)
     assert niceness() == before
 
     def fail() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        call_patiently(fail)
+        call_at_low_priority(fail)

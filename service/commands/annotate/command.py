@@ -31,7 +31,7 @@ from service.errors import ArtifactError, ModelNotFound
 from service.formats.tagging import GENERATOR
 from service.pipelines.catalog import Catalog
 from service.pipelines.run import PipelineRun, Resources
-from service.process import collector
+from service.process import garbage_collection
 from service.process.engine_process import make_engine
 from service.settings import Settings
 from service.store.serving import served
@@ -203,7 +203,7 @@ async def started(settings: Settings, versions: Sequence[ModelVersion]) -> Resou
     for state in engine.models():
         if state.state is not State.READY:
             raise ArtifactError(f"{state.key} is refused: {state.reason}")
-    collector.calm()
+    garbage_collection.tune()
     return Resources(settings, metrics, engine, catalog, SpacyTokenizer())
 
 

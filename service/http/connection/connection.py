@@ -106,8 +106,8 @@ class Connection(BoundedProtocol):
             return None
         headers = dict(scope["headers"])
         try:
-            if self._context.guard is not None:
-                self._context.guard.authenticate(scope["path"], headers)
+            if self._context.authenticator is not None:
+                self._context.authenticator.authenticate(scope["path"], headers)
         except problem.REFUSALS as no_key:
             error = no_key.with_traceback(None)
         return Refused(cycle, error, route, headers, Timing(time.monotonic()))
@@ -128,7 +128,7 @@ class Connection(BoundedProtocol):
         _end_admission(cycle)
         self._context.shedder.count(refused.error)
         status = cycle.scope["state"].get("refused", problem.status_of(refused.error))
-        self._context.ledger.note(ids, refused.headers, "POST", refused.route, status, refused.timing)
+        self._context.recorder.note(ids, refused.headers, "POST", refused.route, status, refused.timing)
         self._closing = last and cycle.more_body and not waits
         if self._closing:
             self.flow.resume_reading()

@@ -180,9 +180,9 @@ def test_a_request_over_the_limit_is_refused_unread_and_the_connection_goes_on(c
 def test_a_request_over_the_limit_is_logged_and_a_span_too(context, address, monkeypatch):
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(context.ledger, "_spans", Spans(provider))
+    monkeypatch.setattr(context.recorder, "_spans", Spans(provider))
     lines = []
-    monkeypatch.setattr(context.ledger._log, "note", lambda ids, *rest: lines.append((ids.trace, *rest[:3])))
+    monkeypatch.setattr(context.recorder._log, "note", lambda ids, *rest: lines.append((ids.trace, *rest[:3])))
     with full(context):
         parent = f"traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\n".encode()
         assert b" 429 " in talk(address, CLASSIFY + parent + b"Content-Length: 1\r\n\r\n")

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
-PATIENCE = 10  # of niceness: a tenth of the time of one who serves, where both want all of it
+NICENESS = 10  # of niceness: a tenth of the time of one who serves, where both want all of it
 
 
 class Call(Protocol):
@@ -17,12 +17,12 @@ class Call(Protocol):
         """Calls it."""
 
 
-def call_here(work: Callable[[], T]) -> T:
+def call_directly(work: Callable[[], T]) -> T:
     """Calls a function."""
     return work()
 
 
-def call_patiently(work: Callable[[], T]) -> T:
+def call_at_low_priority(work: Callable[[], T]) -> T:
     """Calls a function in a thread that gives way to those who serve, as do the threads that it starts.
 
     A thread of its own, since only a privileged one can take its priority back. On Linux niceness is the thread's.
@@ -32,7 +32,7 @@ def call_patiently(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             thread = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + PATIENCE)  # 19 at most
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)  # 19 at most
             done.set_result(work())
         except BaseException as error:
             done.set_exception(error)

@@ -11,7 +11,7 @@ NEVER = 2**31 - 1
 FULL_SEARCH_SECONDS = 10.0
 
 
-def calm() -> None:
+def tune() -> None:
     """Leaves what is there out of all searches to come, which takes a tenth of a second, and makes them rare."""
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS)

@@ -41,7 +41,7 @@ GRACE_SECONDS = 0.5  # after a deadline, for the engine to say where the time we
 SILENT = f"the engine has not answered for {BEAT_SECONDS * SILENT_BEATS:g} s"
 
 
-class Link:
+class EngineClient:
     """One engine process, as long as the connection lasts. Its requests end with it.
 
     While requests are under way, so are heartbeats: an engine that is silent is away, its requests fail at once, and it
@@ -50,9 +50,9 @@ class Link:
 
     def __init__(
         self,
-        on_open: Callable[["Link"], None],
-        on_change: Callable[["Link"], None],
-        on_close: Callable[["Link"], None],
+        on_open: Callable[["EngineClient"], None],
+        on_change: Callable[["EngineClient"], None],
+        on_close: Callable[["EngineClient"], None],
     ) -> None:
         self.state = State.STARTING
         self.models: Sequence[ModelState] = ()

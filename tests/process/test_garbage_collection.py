@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.process import collector
-from service.process.collector import FullSearches
+from service.process import garbage_collection
+from service.process.garbage_collection import FullSearches
 from tests.fakes import Clock
 
 
@@ -16,7 +16,7 @@ from tests.fakes import Clock
 def searches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Yields the generations that are searched; restores the thresholds."""
     before, found = gc.get_threshold(), list[int]()
-    monkeypatch.setattr(collector.gc, "collect", lambda: found.append(2))
+    monkeypatch.setattr(garbage_collection.gc, "collect", lambda: found.append(2))
     yield found
     gc.set_threshold(*before)
 
@@ -25,10 +25,10 @@ def test_all_objects_are_searched_now_and_then_while_no_long_work_is_under_way(
     searches: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(collector.time, "monotonic", clock)
+    monkeypatch.setattr(garbage_collection.time, "monotonic", clock)
     full = FullSearches()
     monkeypatch.setattr(full, "_trim", lambda padding: searches.append(padding))
-    monkeypatch.setattr(collector.sys, "_clear_type_cache", lambda: searches.append(1))
+    monkeypatch.setattr(garbage_collection.sys, "_clear_type_cache", lambda: searches.append(1))
     full.search(idle=True)
     assert searches == []
     clock.now += 11
@@ -45,7 +45,7 @@ def test_all_objects_are_searched_now_and_then_while_no_long_work_is_under_way(
 def test_python_makes_no_full_search_of_its_own(searches: list[int]) -> None:
     assert searches == []
     FullSearches()
-    assert gc.get_threshold()[2] == collector.NEVER
+    assert gc.get_threshold()[2] == garbage_collection.NEVER
 
 
 def test_a_full_search_drops_the_names_of_attributes_that_python_remembers() -> None:
