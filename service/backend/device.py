@@ -5,19 +5,19 @@ import tensorflow as tf
 from service.errors import ConfigurationError
 
 
-def choose_device(wish: str, threads: int) -> str:
+def choose_device(requested: str, threads: int) -> str:
     """Returns TensorFlow's name of the device for "auto", "cpu" or "gpu", set up for inference.
 
     `threads` are those of one step on a processor. It can be set once in a process, before TensorFlow runs anything.
     Raises ConfigurationError where a GPU is asked for and TensorFlow sees none.
     """
-    gpus = tf.config.list_physical_devices("GPU") if wish != "cpu" else []
-    if wish == "gpu" and not gpus:
+    gpus = tf.config.list_physical_devices("GPU") if requested != "cpu" else []
+    if requested == "gpu" and not gpus:
         raise ConfigurationError(
             "TAGWERK_DEVICE=gpu, but TensorFlow sees no GPU: check the driver and that the installation has the "
             "[gpu] extra, or set TAGWERK_DEVICE=auto"
         )
-    if wish == "cpu":
+    if requested == "cpu":
         tf.config.set_visible_devices([], "GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)

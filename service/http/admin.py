@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.http import problem
-from service.http.context import context
+from service.http.context import context_of
 from service.http.negotiation import JSON
 from service.http.parsing import read
 from service.http.route import JsonRoute
@@ -48,7 +48,7 @@ CHANGE = {"requestBody": {"required": True, "content": {JSON: {"schema": Change.
 async def change(name: str, request: Request) -> Choice:
     """Writes the choice; the engines follow at their next look into the store. /models shows when they have."""
     body = await read(request, Change)
-    return await asyncio.to_thread(write, context(request).settings, name, body)
+    return await asyncio.to_thread(write, context_of(request).settings, name, body)
 
 
 def write(settings: Settings, name: str, body: Change) -> Choice:

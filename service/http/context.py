@@ -64,7 +64,7 @@ class Context(Resources):
         self.metrics.ready_workers.set(self.ready())
 
 
-def context(request: Request) -> Context:
+def context_of(request: Request) -> Context:
     """Returns the service that a request came to. Not injected: that costs a twentieth of a short request."""
     found: Context = request.scope["state"]["context"]
     return found
@@ -89,19 +89,19 @@ def deadline(request: Request, settings: Settings) -> float:
 
 def timeout_seconds(request: Request, settings: Settings) -> float:
     """Returns the time that a request has for its answer. Raises InvalidInput for a header that is no number."""
-    wish = headers_of(request).get(_TIMEOUT)
-    if wish is None:
+    header = headers_of(request).get(_TIMEOUT)
+    if header is None:
         return settings.request_timeout_seconds
-    if not (wish.isdigit() and int(wish[:12]) > 0 and len(wish) <= 9):
+    if not (header.isdigit() and int(header[:12]) > 0 and len(header) <= 9):
         raise InvalidInput(
             f"/headers/{TIMEOUT_HEADER}",
             "not a time in milliseconds",
             "a whole number from 1 to 999999999",
         )
-    return min(settings.request_timeout_seconds, int(wish) / 1000)
+    return min(settings.request_timeout_seconds, int(header) / 1000)
 
 
 def pipeline_run(request: Request) -> PipelineRun:
     """Returns the run of a pipeline for a request. Raises InvalidInput for a timeout that is no number."""
-    resources = context(request)
+    resources = context_of(request)
     return PipelineRun(resources, timing_of(request), deadline(request, resources.settings))

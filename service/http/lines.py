@@ -23,7 +23,7 @@ from service.formats.pieces import to_json
 from service.http import problem
 from service.http.compression import LEVEL, joined
 from service.http.connection.connection import Connection
-from service.http.context import context, timeout_seconds
+from service.http.context import context_of, timeout_seconds
 from service.http.line_input import LineInput
 from service.http.negotiation import takes_gzip
 from service.http.parsing import parse_in_turn
@@ -81,8 +81,8 @@ class LinesResponse(Response):
 
     def __init__(self, request: Request, work: Work, schema: type[BaseModel]) -> None:
         """`work` answers a body of the given schema. Raises InvalidInput for a timeout that is none."""
-        self._here = context(request)
-        self._timeout_seconds = timeout_seconds(request, self._here.settings)
+        self._context = context_of(request)
+        self._timeout_seconds = timeout_seconds(request, self._context.settings)
         self._request = request
         self._work = work
         self._schema = schema
@@ -112,7 +112,7 @@ class LinesResponse(Response):
             if not started:
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 started = True
-            async with asyncio.timeout(self._here.settings.request_timeout_seconds):
+            async with asyncio.timeout(self._context.settings.request_timeout_seconds):
                 await send({"type": "http.response.body", "body": body, "more_body": more})
 
         under_way: asyncio.Queue[Answer | None] = asyncio.Queue()
@@ -132,7 +132,7 @@ class LinesResponse(Response):
             if self._broken and self._connection is not None:
                 self._connection.transport.close()  # the rest of the body is not read
         except ClientDisconnect:
-            self._here.metrics.cancelled.inc()
+            self._context.metrics.cancelled.inc()
         except TimeoutError:
             log.warning("left a client that sends lines and takes no answers: %s", request_ids.current.get())
         finally:
@@ -141,7 +141,7 @@ class LinesResponse(Response):
 
     async def _read(self, under_way: "asyncio.Queue[Answer | None]") -> None:
         """Starts the work on each line when there is room for it. None follows the last, however it ends."""
-        settings, lines = self._here.settings, 0
+        settings, lines = self._context.settings, 0
         source = LineInput(
             self._request.receive,
             settings.max_body_bytes,
@@ -175,7 +175,7 @@ class LinesResponse(Response):
 
     async def _wait_for_credit(self) -> None:
         """Waits until the request's key has credit for one more line. Raises Unauthorized where it is not valid now."""
-        authenticator, key = self._here.authenticator, self._request.scope["state"].get("key")
+        authenticator, key = self._context.authenticator, self._request.scope["state"].get("key")
         while authenticator is not None and key is not None and (seconds := authenticator.take(key)):
             await asyncio.sleep(min(seconds, LONGEST_PAUSE_SECONDS))
             if self._connection is not None and self._connection.gone:
@@ -196,10 +196,10 @@ class LinesResponse(Response):
 
     async def _work_patiently(self, line: bytes, timing: Timing) -> list[bytes]:
         """Answers a line; a full queue makes it wait, and so the client. Raises what the work raises, and Refused."""
-        if len(line) > (most := self._here.settings.max_body_bytes):
+        if len(line) > (most := self._context.settings.max_body_bytes):
             raise TooLarge("", "a line too long", f"at most {most} bytes")
-        body = await parse_in_turn(line, self._schema, self._here)
-        run = PipelineRun(self._here, timing, timing.started + self._timeout_seconds)
+        body = await parse_in_turn(line, self._schema, self._context)
+        run = PipelineRun(self._context, timing, timing.started + self._timeout_seconds)
         while True:
             try:
                 return await self._work(run, body)

@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from service.errors import TooLarge
 from service.http import problem
 from service.http.body import content_of
-from service.http.context import Context, context
+from service.http.context import Context, context_of
 from service.http.validation import not_valid
 from service.settings import Settings
 
@@ -26,19 +26,19 @@ T = TypeVar("T")
 
 async def read(request: Request, schema: type[M]) -> M:
     """Receives and parses a body. Raises what `parse` raises, TooLarge, InvalidInput, ClientGone."""
-    return await parse_in_turn(await content_of(request.receive), schema, context(request))
+    return await parse_in_turn(await content_of(request.receive), schema, context_of(request))
 
 
-async def parse_in_turn(content: bytes, schema: type[M], here: Context) -> M:
+async def parse_in_turn(content: bytes, schema: type[M], context: Context) -> M:
     """Does what `parse` does, in turn."""
-    return await in_turn(here, content, lambda: parse(content, schema, here.settings))
+    return await in_turn(context, content, lambda: parse(content, schema, context.settings))
 
 
-async def in_turn(here: Context, content: bytes, work: Callable[[], T]) -> T:
+async def in_turn(context: Context, content: bytes, work: Callable[[], T]) -> T:
     """Does work on a body. Large bodies wait for each other, and leave the event loop to others after each."""
     if len(content) <= LARGE_BYTES:
         return work()
-    async with here.long_work:
+    async with context.long_work:
         try:
             return work()
         finally:

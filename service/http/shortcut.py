@@ -38,9 +38,9 @@ class Shortcut:
             return
         scope["route"], handle = found
         request = Request(scope, receive, send)
-        here: Context = scope["state"]["context"]
+        context: Context = scope["state"]["context"]
         try:
-            here.shedder.check(scope["path"])
+            context.shedder.check(scope["path"])
             response = await handle(request)
             await response(scope, receive, send)
         except problem.EXPECTED as error:  # before the response has begun

@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from service.errors import ModelNotFound
-from service.http.context import Context, context
+from service.http.context import Context, context_of
 from service.http.problem import RESPONSES, RETRY_AFTER
 from service.types import ModelState, State
 
@@ -65,24 +65,24 @@ class Liveness(BaseModel):
 @router.get("/models", summary="All models")
 async def models(request: Request) -> ModelList:
     """Lists every model version in the store and its state."""
-    return ModelList(models=summaries(context(request)))
+    return ModelList(models=summaries(context_of(request)))
 
 
 @router.get("/models/{name}", summary="One model", responses={404: RESPONSES[404]})
 @router.get("/models/{name}/{version}", summary="One version of a model", responses={404: RESPONSES[404]})
 async def model(name: str, request: Request, version: str | None = None) -> ModelDetail:
     """Describes a version of a model, or the one that serves: its state and its manifest."""
-    here = context(request)
-    keys = [state.key for state in here.catalog.states]
-    found = [s for s in here.catalog.states if s.key.name == name and version in (None, s.key.version)]
+    context = context_of(request)
+    keys = [state.key for state in context.catalog.states]
+    found = [s for s in context.catalog.states if s.key.name == name and version in (None, s.key.version)]
     if not found:
         names = ", ".join(dict.fromkeys(key.name if version is None else str(key) for key in keys))
-        wished = name if version is None else f"{name}/{version}"
-        raise ModelNotFound(f"no model {wished[:100]!r} is known; there is: {names or 'none'}")
+        requested = name if version is None else f"{name}/{version}"
+        raise ModelNotFound(f"no model {requested[:100]!r} is known; there is: {names or 'none'}")
     best = max(found, key=lambda state: (state.state is State.READY, state.share))
-    described = here.catalog.version(best)
+    described = context.catalog.version(best)
     manifest = described.manifest.model_dump(mode="json") if described else None
-    return ModelDetail(**summary(here, best).model_dump(), manifest=manifest)
+    return ModelDetail(**summary(context, best).model_dump(), manifest=manifest)
 
 
 @router.get("/livez", summary="Is the process alive?")
@@ -98,29 +98,29 @@ READINESS: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "descrip
 @router.get("/healthz", summary="The same as /readyz", response_model=Readiness, responses=READINESS)
 async def readyz(request: Request) -> Response:
     """Says ready once every shape of every sound model is compiled, and which models are refused."""
-    here = context(request)
-    state = State.DRAINING if here.draining else here.engine.state()
-    ready = here.ready()
+    context = context_of(request)
+    state = State.DRAINING if context.draining else context.engine.state()
+    ready = context.ready()
     status = str(state) if state is not State.READY or ready else "no model"
-    content = Readiness(status=status, models=summaries(here))
+    content = Readiness(status=status, models=summaries(context))
     return JSONResponse(content.model_dump(), 200 if ready else 503, None if ready else RETRY_AFTER)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Exposes all metrics in Prometheus' text format."""
-    exposition = await asyncio.get_running_loop().run_in_executor(_expositions, context(request).metrics.exposition)
+    exposition = await asyncio.get_running_loop().run_in_executor(_expositions, context_of(request).metrics.exposition)
     return Response(exposition, media_type=CONTENT_TYPE_LATEST)
 
 
-def summaries(here: Context) -> list[ModelSummary]:
+def summaries(context: Context) -> list[ModelSummary]:
     """Describes all versions."""
-    return [summary(here, state) for state in here.catalog.states]
+    return [summary(context, state) for state in context.catalog.states]
 
 
-def summary(here: Context, state: ModelState) -> ModelSummary:
+def summary(context: Context, state: ModelState) -> ModelSummary:
     """Describes one version."""
-    version = here.catalog.version(state)
+    version = context.catalog.version(state)
     return ModelSummary(
         name=state.key.name,
         version=state.key.version,
@@ -129,5 +129,5 @@ def summary(here: Context, state: ModelState) -> ModelSummary:
         task=version.manifest.task if version else None,
         description=version.manifest.description if version else None,
         share=state.share if state.state is State.READY else 0.0,
-        default=version is not None and here.catalog.is_default(version),
+        default=version is not None and context.catalog.is_default(version),
     )

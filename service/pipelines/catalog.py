@@ -118,8 +118,8 @@ class Catalog:
         if name is None:
             candidates = [task for task in candidates if self._states[task.version.key].default]
         else:
-            wished, _, version = name.partition("/")
-            keys = {ModelKey(wished, version)} if version else {k for k in self._states if k.name == wished}
+            requested, _, version = name.partition("/")
+            keys = {ModelKey(requested, version)} if version else {k for k in self._states if k.name == requested}
             candidates = [task for task in candidates if task.version.key in keys]
         if candidates:
             return self._share(candidates)

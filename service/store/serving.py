@@ -105,12 +105,12 @@ def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
     return [registry.read(key) for key in keys], dict(serving.defaults.items())
 
 
-def in_order(versions: Sequence[str], wished: str | None) -> list[str]:
+def in_order(versions: Sequence[str], preferred: str | None) -> list[str]:
     """Returns versions as they are to be tried: the one that is wished for, those before it, those after it."""
-    if wished is None:
+    if preferred is None:
         return list(versions)
-    before = [version for version in versions if int(version) < int(wished)]
-    return [wished, *before, *(version for version in versions if int(version) > int(wished))]
+    before = [version for version in versions if int(version) < int(preferred)]
+    return [preferred, *before, *(version for version in versions if int(version) > int(preferred))]
 
 
 class ServingController:

@@ -126,7 +126,7 @@ class EngineClient:
         seconds = request.deadline - time.monotonic()
         late = DeadlineExceeded("the deadline passed before the text was complete")
         timer = asyncio.get_running_loop().call_later(seconds + GRACE_SECONDS, text.put_nowait, late)
-        wish: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "name": request.model.name,
             "version": request.model.version,
             "prompt": request.prompt.tobytes(),
@@ -139,7 +139,7 @@ class EngineClient:
             "logprobs": request.logprobs,
             "at_once": request.at_once,
         }
-        self.connection.send(Generate(id, **wish))
+        self.connection.send(Generate(id, **fields))
         self._heartbeat.watch()
         received = 0
         try:

@@ -15,7 +15,7 @@ from service.errors import EngineUnavailable, InvalidInput
 from service.http import problem
 from service.http.body import content_of
 from service.http.compression import response_of
-from service.http.context import context, pipeline_run
+from service.http.context import context_of, pipeline_run
 from service.http.disconnect import while_client_waits
 from service.http.negotiation import JSON
 from service.http.parsing import in_turn
@@ -85,18 +85,18 @@ async def live() -> Live:
 @router.get("/health/ready", summary="Does it take requests?", response_model=Ready, responses=NOT_READY)
 async def ready(request: Request) -> Response:
     """Says what /readyz says."""
-    here = context(request)
-    some = any(state.state is State.READY for state in here.catalog.states)
-    return _readiness(Ready(ready=some and here.engine.state() is State.READY and not here.draining))
+    context = context_of(request)
+    some = any(state.state is State.READY for state in context.catalog.states)
+    return _readiness(Ready(ready=some and context.engine.state() is State.READY and not context.draining))
 
 
 @router.get("/models/{name}", summary="A model", responses=NOT_FOUND)
 @router.get("/models/{name}/versions/{version}", summary="A version of a model", responses=NOT_FOUND)
 async def metadata(request: Request, name: str, version: str | None = None) -> ModelMetadata:
     """Describes what a model reads and gives."""
-    here = context(request)
-    model = find(here, name, version)
-    known = here.catalog.states
+    context = context_of(request)
+    model = find(context, name, version)
+    known = context.catalog.states
     versions = [s.key.version for s in known if s.key.name == model.version.key.name and s.state is State.READY]
     inputs, outputs = list(model.inputs), list(model.outputs)
     return ModelMetadata(name=name, versions=versions, platform="tensorflow_savedmodel", inputs=inputs, outputs=outputs)
@@ -112,7 +112,7 @@ READINESS = NOT_FOUND | {503: {"model": ModelReady, "description": "Not ready"}}
 async def model_ready(request: Request, name: str, version: str | None = None) -> Response:
     """Says whether requests for a model are taken."""
     try:
-        find(context(request), name, version)
+        find(context_of(request), name, version)
     except EngineUnavailable:
         return _readiness(ModelReady(name=name, ready=False))
     return _readiness(ModelReady(name=name, ready=True))
@@ -143,26 +143,28 @@ INFER: dict[str, Any] = {
 @router.post("/models/{name}/versions/{version}/infer", summary="Run a version of a model", **INFER)
 async def infer(request: Request, name: str, version: str | None = None) -> Response:
     """Runs a model on tensors, in JSON or in the binary extension, which says itself what it is by its header."""
-    here, run = context(request), pipeline_run(request)
-    model = find(here, name, version)
+    context, run = context_of(request), pipeline_run(request)
+    model = find(context, name, version)
     body, json_length = await content_of(request.receive), request.headers.get(tensors.HEADER)
-    wish, given = await in_turn(here, body, lambda: tensors.read(body, json_length, here.settings))
-    parameters = dict(wish.parameters)
+    inference, given = await in_turn(context, body, lambda: tensors.read(body, json_length, context.settings))
+    parameters = dict(inference.parameters)
     all_binary = parameters.pop("binary_data_output", False) is True
     run.deadline = min(run.deadline, run.timing.started + _timeout_seconds(parameters))
-    check_inputs(model, wish, given)
+    check_inputs(model, inference, given)
     known = [output.name for output in model.outputs]
-    for number, output in enumerate(wish.outputs):
+    for number, output in enumerate(inference.outputs):
         if output.name not in known:
             raise InvalidInput(f"/outputs/{number}/name", f"got {output.name[:60]!r}", ", ".join(known))
     with while_client_waits(request):
         outputs = {output.name: output for output in await model.compute(run, given, parameters)}
-        wanted = [outputs[output.name] for output in wish.outputs] or list(outputs.values())
-        asked = {output.name for output in wish.outputs if output.parameters.get("binary_data", all_binary) is True}
-        binary = frozenset(asked if wish.outputs else outputs if all_binary else ())
+        wanted = [outputs[output.name] for output in inference.outputs] or list(outputs.values())
+        binary_names = {
+            output.name for output in inference.outputs if output.parameters.get("binary_data", all_binary) is True
+        }
+        binary = frozenset(binary_names if inference.outputs else outputs if all_binary else ())
         head = {"model_name": name, "model_version": model.version.manifest.version}
-        head |= {} if wish.id is None else {"id": wish.id}
-        content, header_length = await run.do(tensors.write(head, wanted, binary))
+        head |= {} if inference.id is None else {"id": inference.id}
+        content, header_length = await run.do(tensors.write(head, wanted, frozenset(binary)))
     if header_length is None:
         return response_of(content, {}, JSON)
     return response_of(content, {tensors.HEADER: str(header_length)}, "application/octet-stream")
@@ -178,7 +180,7 @@ def _timeout_seconds(parameters: Parameters) -> float:
     return timeout / 1e6
 
 
-def check_inputs(model: Served, wish: InferenceRequest, given: Mapping[str, Tensor]) -> None:
+def check_inputs(model: Served, inference: InferenceRequest, given: Mapping[str, Tensor]) -> None:
     """Raises InvalidInput where the inputs are not those that the model reads."""
     expected = {tensor.name: tensor for tensor in model.inputs}
     for number, tensor in enumerate(given.values()):

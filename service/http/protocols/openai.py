@@ -15,7 +15,7 @@ from service.artifact.version import ModelVersion
 from service.errors import InvalidInput, shortened
 from service.http import events, problem, schemas
 from service.http.compression import respond
-from service.http.context import Context, context, pipeline_run
+from service.http.context import Context, context_of, pipeline_run
 from service.http.disconnect import while_client_waits
 from service.http.protocols.completion import Answer
 from service.http.route import JsonRoute
@@ -153,13 +153,13 @@ class Models(BaseModel):
 @router.get("/models", summary="The models that complete texts")
 async def models(request: Request) -> Models:
     """Lists the models that /v1/completions takes."""
-    return Models(object="list", data=[_model(task.version) for task in _completing(context(request))])
+    return Models(object="list", data=[_model(task.version) for task in _completing(context_of(request))])
 
 
 @router.get("/models/{name}", summary="One of them")
 async def model(name: str, request: Request) -> Model:
     """Describes a model."""
-    return _model(context(request).catalog.find(TextGeneration, name).version)
+    return _model(context_of(request).catalog.find(TextGeneration, name).version)
 
 
 @router.post("/completions", response_model=Completion, summary="Complete texts")
@@ -200,9 +200,9 @@ def _text(task: TextGeneration, prompt: str | list[int]) -> str:
     return "".join([entries[id - first] for id in prompt])
 
 
-def _completing(here: Context) -> list[TextGeneration]:
-    names = dict.fromkeys(task.version.key.name for task in here.catalog.all(TextGeneration))
-    return [here.catalog.find(TextGeneration, name) for name in names]
+def _completing(context: Context) -> list[TextGeneration]:
+    names = dict.fromkeys(task.version.key.name for task in context.catalog.all(TextGeneration))
+    return [context.catalog.find(TextGeneration, name) for name in names]
 
 
 def _model(version: ModelVersion) -> Model:

@@ -54,23 +54,23 @@ class Served:
     compute: Callable[[PipelineRun, Mapping[str, Tensor], Parameters], Awaitable[list[Tensor]]]
 
 
-def find(here: Context, name: str, version: str | None) -> Served:
+def find(context: Context, name: str, version: str | None) -> Served:
     """Returns a model by its name, in the version that serves unless another is named.
 
     Raises ModelNotFound, or EngineUnavailable where it may still come.
     """
-    catalog, base = here.catalog, name.removesuffix(IDS)
-    wished = base if version is None else f"{base}/{version}"
+    catalog, base = context.catalog, name.removesuffix(IDS)
+    requested = base if version is None else f"{base}/{version}"
     tasks: list[AnyTask] = [*catalog.all(Tagging), *catalog.all(Sentiment), *catalog.all(TextGeneration)]
     kinds = {type(task) for task in tasks if task.version.key.name == base}
     if Tagging in kinds:
-        tagging = catalog.find(Tagging, wished)
+        tagging = catalog.find(Tagging, requested)
         return tagger(tagging) if name == base else reader_of_ids(tagging)
     if Sentiment in kinds:
-        sentiment = catalog.find(Sentiment, wished)
+        sentiment = catalog.find(Sentiment, requested)
         return classifier(sentiment) if name == base else reader_of_ids(sentiment)
     if TextGeneration in kinds and name == base:
-        return generator(catalog.find(TextGeneration, wished))
+        return generator(catalog.find(TextGeneration, requested))
     if not catalog.states or any(state.state is State.STARTING for state in catalog.states):
         raise EngineUnavailable("the models are still being loaded")
     kept = ((task.version.key.name, "" if isinstance(task, TextGeneration) else IDS) for task in tasks)
