@@ -35,6 +35,7 @@ MEDIA_TYPE = "application/x-ndjson"
 WINDOW_BYTES = 65_536  # of the lines under way, or one longer line
 SHORTEST_PAUSE_SECONDS = 0.01  # before a line is tried again that found the queue full
 LONGEST_PAUSE_SECONDS = 1.0  # before a look whether the client is still there
+TURN_BYTES = 4096  # of the lines that are begun in one turn of the event loop, or one longer line
 LEAST_BYTES = 512  # what the shortest line counts, so that a window is 128 lines at most
 
 log = logging.getLogger("tagwerk.api")
@@ -141,7 +142,7 @@ class LinesResponse(Response):
 
     async def _read(self, under_way: "asyncio.Queue[Answer | None]") -> None:
         """Starts the work on each line when there is room for it. None follows the last, however it ends."""
-        settings, lines = self._context.settings, 0
+        settings, lines, begun = self._context.settings, 0, 0
         source = LineInput(
             self._request.receive,
             settings.max_body_bytes,
@@ -159,6 +160,10 @@ class LinesResponse(Response):
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 under_way.put_nowait(Answer(task, size))
+                begun += size
+                if begun >= TURN_BYTES:  # a chunk may hold a window full of lines, and each has its first slice at once
+                    await asyncio.sleep(0)
+                    begun = 0
         except (TagwerkError, problem.Refused) as error:  # the stream itself is broken
             if not lines:
                 raise

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 from service.engine.protocol import Generation
 from service.errors import DeadlineExceeded
 from service.formats import pieces
+from service.http import lines
 from service.http.compression import ResponseInPieces
 from service.pipelines import run as run_module
 from service.pipelines.generation import PROMPTS_AT_ONCE, begin
@@ -281,3 +283,23 @@ def test_work_is_done_in_one_go_or_a_slice_at_a_time_with_one_result() -> None:
     while (done := advance(slow, 0.0)) is None:
         slices += 1
     assert (done, slices) == ((45,), 11)
+
+
+def test_lines_of_one_chunk_are_begun_a_few_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[int] = []
+    parse = lines.parse_in_turn
+
+    async def test() -> httpx.Response:
+        async with counted_turns() as turns, scene() as client:
+
+            async def noted(*arguments: Any) -> Any:
+                began.append(turns[0])
+                return await parse(*arguments)
+
+            monkeypatch.setattr(lines, "parse_in_turn", noted)
+            content = b'{"text": "A cat."}\n' * 100
+            return await client.post("/tag", content=content, headers={"content-type": lines.MEDIA_TYPE})
+
+    response = asyncio.run(test())
+    assert len(response.text.splitlines()) == len(began) == 100
+    assert max(Counter(began).values()) <= lines.TURN_BYTES // lines.LEAST_BYTES
