@@ -1,6 +1,7 @@
 """Cells and unrolls against plain NumPy and finite differences, in double precision, and without regard to padding."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import keras
@@ -94,26 +95,43 @@ def test_agrees_with_numpy(kind: str, directions: int, inputs: Array) -> None:
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
+@cache
+def with_gradients(kind: str, directions: int) -> tuple[list[Any], Callable[..., tuple[list[Any], Any, list[Any]]]]:
+    """Returns the weights of a cell, and a function that unrolls it, traced once: that takes longer than all examples.
+
+    It takes inputs, lengths, start, and the shares of the outputs in a loss; it returns outputs and states, the loss,
+    and its gradients by the weights, the inputs and the start.
+    """
+    cell = random_cell(kind, directions)
+    weights = [weight.value for weight in cell.weights]
+    start = tuple(tf.TensorSpec([directions, None, size], tf.float64) for size in cell.state_sizes)
+    inputs, shares = (tf.TensorSpec([None, None, width], tf.float64) for width in (3, directions * cell.state_sizes[0]))
+
+    @tf.function(input_signature=[inputs, tf.TensorSpec([None], tf.int32), start, shares], autograph=False)
+    def compute(inputs: Any, lengths: Any, start: Any, shares: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, *start])
+            outputs, state = unroll(cell, inputs, lengths, start)
+            loss = ops.sum(shares * outputs) + sum(ops.sum(part**2) for part in state)
+        return [outputs, *state], loss, tape.gradient(loss, [*weights, inputs, *start])
+
+    return weights, compute
+
+
 @both_directions
 @every_cell
 def test_gradients_agree_with_finite_differences(kind: str, directions: int, inputs: Array) -> None:
-    cell = random_cell(kind, directions)
-    variables = [weight.value for weight in cell.weights]
-    variables += [tf.Variable(array) for array in (inputs, *random_state(cell))]
-    x, *start = variables[len(cell.weights) :]
-    rng = np.random.default_rng(2)
-    shares = rng.normal(size=(4, 5, directions * cell.state_sizes[0]))
+    weights, compute = with_gradients(kind, directions)
+    start = [tf.Variable(part) for part in random_state(CELLS[kind](directions))]
+    rng, x = np.random.default_rng(2), tf.Variable(inputs)
+    shares = rng.normal(size=(4, 5, directions * start[0].shape[-1]))
 
-    @tf.function
     def loss() -> Any:
-        outputs, state = unroll(cell, x, LENGTHS, tuple(start))
-        return ops.sum(shares * outputs) + sum(ops.sum(part**2) for part in state)
+        return compute(x, LENGTHS, tuple(start), shares)[1]
 
-    with tf.GradientTape() as tape:
-        value = loss()
-    gradients = tape.gradient(value, variables)
+    _, _, gradients = compute(x, LENGTHS, tuple(start), shares)
     step = 1e-6
-    for variable, gradient in zip(variables, gradients, strict=True):
+    for variable, gradient in zip([*weights, x, *start], gradients, strict=True):
         way = rng.normal(size=variable.shape)
         variable.assign_add(step * way)
         above = loss()
@@ -147,28 +165,21 @@ def test_the_three_unrolls_agree_on_full_rows(kind: str, directions: int, inputs
 def test_padding_changes_no_output_no_state_and_no_gradient(
     kind: str, directions: int, lengths: list[int], padding: int, rubbish: float
 ) -> None:
-    cell = random_cell(kind, directions)
-    time = max(1, *lengths)
-    narrow = np.random.default_rng(sum(lengths)).normal(size=(len(lengths), time, 3))
-    wide = np.concatenate([narrow, np.full((len(lengths), padding, 3), rubbish)], axis=1)
-    (outputs, *rest), (wide_outputs, *wide_rest) = (
-        with_gradients(cell, x, np.array(lengths, np.int32)) for x in (narrow, wide)
-    )
-    np.testing.assert_allclose(wide_outputs[:, :time], outputs, atol=1e-12)
-    np.testing.assert_array_equal(wide_outputs[:, time:], 0)
-    for one, other in zip(rest, wide_rest, strict=True):
+    weights, compute = with_gradients(kind, directions)
+    start = random_state(CELLS[kind](directions), len(lengths))
+    time, rng = max(1, *lengths), np.random.default_rng(sum(lengths))
+    computed = []
+    narrow = [rng.normal(size=(len(lengths), time, width)) for width in (3, directions * start[0].shape[-1])]
+    wide = [np.concatenate([part, np.full_like(part[:, :1], rubbish).repeat(padding, 1)], axis=1) for part in narrow]
+    for x, shares in (narrow, wide):
+        (outputs, *state), loss, gradients = compute(x, np.array(lengths, np.int32), start, shares)
+        of_x = gradients.pop(len(weights))
+        for array in (outputs, of_x):
+            np.testing.assert_array_equal(array[:, time:], 0)
+        computed.append([outputs[:, :time], of_x[:, :time], *state, loss, *gradients])
+    np.testing.assert_allclose(computed[0][0], computed[1][0], atol=1e-12)
+    for one, other in zip(*computed, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-10)
-
-
-def with_gradients(cell: Cell, inputs: Array, lengths: Array) -> list[Any]:
-    """Returns outputs, states, and the gradients of a loss of both by the weights and by the first row's start."""
-    start = tuple(tf.constant(part) for part in random_state(cell, len(lengths)))
-    with tf.GradientTape() as tape:
-        tape.watch(start)
-        outputs, state = unroll(cell, tf.constant(inputs), lengths, start)
-        loss = ops.sum(outputs**2) + sum(ops.sum(part) for part in state)
-    weights = [weight.value for weight in cell.weights]
-    return [outputs, *state, *tape.gradient(loss, [*weights, *start])]
 
 
 @every_cell
