@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.training import tiny
 from training.run import export
 
@@ -11,9 +13,14 @@ NAME = "tagger-tiny"
 
 
 def make_versions(store: Path) -> None:
-    """Writes versions 1, 2 and 3 of a tagger, each of another seed, and a classifier: networks before training."""
-    for task in (*(tiny.tagging(seed=seed) for seed in (1, 2, 3)), tiny.sentiment()):
-        export.export(task, task.network(), [], store)
+    """Writes versions 1 and 2 of a tagger, each of another seed, and a classifier: networks before training.
+
+    Services check the goldens of what they load: the exporter's own check, half of its time, is left out.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_check", lambda folder: None)
+        for task in (*(tiny.tagging(seed=seed) for seed in (1, 2)), tiny.sentiment()):
+            export.export(task, task.network(), [], store)
 
 
 def copy_version(source: Path, folder: Path) -> Path:

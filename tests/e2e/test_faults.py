@@ -1,4 +1,4 @@
-"""Broken versions dropped into the store of a running service, one after the other: the real processes, tiny models."""
+"""Broken versions dropped into the store of a running service: the real processes, tiny models."""
 
 import json
 import os
@@ -64,49 +64,68 @@ def store(tiny_versions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def server(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("server") / "log"
-    with start_server(log, **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as running:
+    keep = str(1 + len(FOUND_BY_ENGINES))  # one engine is to load all of these
+    with start_server(log, **SETTINGS, TAGWERK_MODEL_STORE=str(store), TAGWERK_KEEP_VERSIONS=keep) as running:
         running.wait_until_ready()
         yield running
 
 
-def state(server: Server, path: str) -> dict[str, Any]:
-    """Returns what a route says of version 2 of the tagger."""
+def states(server: Server, path: str) -> dict[str, dict[str, Any]]:
+    """Returns what a route says of each version of the tagger."""
     models = httpx.get(f"{server.url}{path}").json()["models"]
-    return next((model for model in models if (model["name"], model["version"]) == (NAME, "2")), {"state": None})
+    return {model["version"]: model for model in models if model["name"] == NAME}
 
 
-def check_refused(server: Server, store: Path, fault: Fault) -> None:
-    """Drops a broken version into the store, sees it refused, and takes it away."""
-    folder = store / NAME / "2"
-    scratch = store / NAME / ".2" / NAME / "2"
+def drop(store: Path, version: str, fault: Fault) -> None:
+    """Moves a broken version of the tagger into the store."""
+    scratch = store / NAME / ".new" / NAME / version
     shutil.copytree(store / NAME / "1", scratch)
-    faults.rewrite_manifest(scratch, version="2")
+    faults.rewrite_manifest(scratch, version=version)
     fault.harm(scratch)
-    scratch.rename(folder)
-    shutil.rmtree(store / NAME / ".2")
-    wait_until(lambda: state(server, "/models")["state"] == "refused", SECONDS)
-    found = state(server, "/readyz")
-    assert found == state(server, "/models")
+    scratch.rename(store / NAME / version)
+    shutil.rmtree(store / NAME / ".new")
+
+
+def check_others_answer(server: Server, fault: Fault) -> None:
+    """Checks that version 1 and the classifier answer."""
     for route, body in (("tag", {"text": "The dog sees the cat."}), ("classify", {"text": "lovely"})):
         answer = httpx.post(f"{server.url}/{route}", json=body)
         assert (answer.status_code, answer.json()["version"]) == (200, "1"), fault.name
-    lines = [line for line in server.log.read_text().splitlines() if f"refused {NAME}/2: {found['reason']}" in line]
-    assert lines, f"{fault.name}: {found['reason']} is not in the log"
-    assert re.search(fault.reason, found["reason"]), fault.name
-    shutil.rmtree(folder)
-    wait_until(lambda: state(server, "/models")["state"] is None, SECONDS)
+
+
+def check_refused(server: Server, store: Path, broken: list[Fault]) -> None:
+    """Drops broken versions into the store, each beside the others, and checks that each is refused with its reason.
+
+    Then takes them away again.
+    """
+    dropped = {str(number): fault for number, fault in enumerate(broken, 2)}
+    for version, fault in dropped.items():
+        drop(store, version, fault)
+        check_others_answer(server, fault)
+
+    def refused() -> set[str]:
+        return {version for version, state in states(server, "/models").items() if state["state"] == "refused"}
+
+    wait_until(lambda: refused() == dropped.keys(), SECONDS)
+    check_others_answer(server, broken[-1])
+    found, log = states(server, "/readyz"), server.log.read_text()
+    assert found == states(server, "/models")
+    for version, fault in dropped.items():
+        reason = found[version]["reason"]
+        assert re.search(fault.reason, reason), fault.name
+        assert f"refused {NAME}/{version}: {reason}\n" in log, f"{fault.name}: {reason} is not in the log"
+        shutil.rmtree(store / NAME / version)
+    wait_until(lambda: states(server, "/models").keys() == {"1"}, SECONDS)
 
 
 def test_whatever_file_is_broken_the_version_is_refused_and_all_else_answers(server, store):
     engine = children(server.process.pid)["engine"]
-    for fault in FOUND_BY_FILES:
-        check_refused(server, store, fault)
+    check_refused(server, store, FOUND_BY_FILES)
     assert children(server.process.pid)["engine"] == engine, "none of them reached an engine"
 
 
 def test_what_only_an_engine_finds_refuses_the_version_and_all_else_answers(server, store):
-    for fault in FOUND_BY_ENGINES:
-        check_refused(server, store, fault)
+    check_refused(server, store, FOUND_BY_ENGINES)
     assert httpx.get(f"{server.url}/readyz").json()["status"] == "ready"
     assert "Traceback" not in server.log.read_text()
 
@@ -123,7 +142,7 @@ def test_a_version_at_which_the_engine_dies_three_times_is_refused_and_the_other
             os.kill(children(server.process.pid)["engine"], signal.SIGKILL)
         wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200, SECONDS)
         wait_until(lambda: serves_version(server, "1"), SECONDS)
-        assert state(server, "/models")["reason"] == (
+        assert states(server, "/models")["2"]["reason"] == (
             "the engine ended with status -9 while it loaded this version, 3 times"
         )
         assert httpx.post(f"{server.url}/classify", json={"text": "lovely"}).status_code == 200
