@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -37,8 +38,8 @@ CACHE = ROOT / ".cache" / "xla-tests" / WORKER
 # The folders whose tests take longest come first, so that no worker is left with one of them at the end.
 LONGEST = ("e2e", "page", "training", "http", "commands")
 
-# Each worker has a thousand ports of its own, below those that the system gives to clients.
-PORTS = iter(range(20_000 + 1000 * int(WORKER[2:]), 21_000 + 1000 * int(WORKER[2:])))
+# Below those that the system gives to clients. Test runs beside each other begin at different ones.
+PORTS = count(20_000 + os.getpid() % 10_000)
 
 # httpx reads all certificate authorities for each client, 20 ms of processor time; no test speaks TLS.
 ssl.create_default_context = functools.cache(ssl.create_default_context)
@@ -194,6 +195,23 @@ def client(server: Server) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def tagger_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a store with the English tagger alone, with which a service starts in half of the time."""
-    folder = tmp_path_factory.mktemp("tagger-store")
-    (folder / "tagger-en").symlink_to(STORE / "tagger-en")
+    return store_of(tmp_path_factory.mktemp("tagger-store"), "tagger-en")
+
+
+@pytest.fixture(scope="session")
+def generator_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a store with the language model alone."""
+    return store_of(tmp_path_factory.mktemp("generator-store"), "lm-shakespeare")
+
+
+@pytest.fixture(scope="session")
+def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a store with the English tagger and the language model."""
+    return store_of(tmp_path_factory.mktemp("small-store"), "tagger-en", "lm-shakespeare")
+
+
+def store_of(folder: Path, *names: str) -> Path:
+    """Links some of the committed models into a folder."""
+    for name in names:
+        (folder / name).symlink_to(STORE / name)
     return folder

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -17,10 +18,19 @@ from tests.e2e.test_server import SENTENCE, metric, wait_until
 ENOUGH = 50  # answers, before and after something happens to the service
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settings(tagger_store) -> dict[str, str]:
     """Returns the options of a service with the tagger alone."""
     return {"TAGWERK_MODEL_STORE": str(tagger_store)}
+
+
+@pytest.fixture(scope="module")
+def running(settings, tmp_path_factory) -> Iterator[Server]:
+    """Starts an engine and two workers, whose processes the tests kill one after the other; each leaves all of them."""
+    with start_server(tmp_path_factory.mktemp("running") / "log", **settings, TAGWERK_WORKERS="2") as server:
+        server.wait_until_ready()
+        wait_until(lambda: sorted(kinds(server.process.pid).values()) == ["api", "api", "engine"])
+        yield server
 
 
 def children(of: int) -> dict[str, int]:
@@ -42,7 +52,14 @@ def kinds(of: int) -> dict[int, str]:
     return found
 
 
-def test_an_engine_that_is_killed_comes_back_and_nobody_hangs(settings, tmp_path):
+def restarts(server: Server) -> Counter[str]:
+    """Returns how often processes of each kind were started again."""
+    return Counter(
+        {kind: int(metric(server.url, f'tagwerk_restarts_total{{process="{kind}"}}')) for kind in ("engine", "worker")}
+    )
+
+
+def test_an_engine_that_is_killed_comes_back_and_nobody_hangs(running):
     async def load(server: Server) -> Counter[int]:
         statuses: Counter[int] = Counter()
         recovered = asyncio.Event()
@@ -79,14 +96,12 @@ def test_an_engine_that_is_killed_comes_back_and_nobody_hangs(settings, tmp_path
             group.create_task(kill())
         return statuses
 
-    with start_server(tmp_path / "log", **settings, TAGWERK_WORKERS="1") as server:
-        server.wait_until_ready()
-        statuses = asyncio.run(load(server))
-        assert statuses[200] > ENOUGH
-        assert statuses[503] > 8
-        assert "the engine ended with status -9; starting it again" in server.log.read_text()
-        assert metric(server.url, 'tagwerk_restarts_total{process="engine"}') == 1
-        assert server.stop() == 0
+    before = restarts(running)
+    statuses = asyncio.run(load(running))
+    assert statuses[200] > ENOUGH
+    assert statuses[503] > 8
+    assert "the engine ended with status -9; starting it again" in running.log.read_text()
+    assert restarts(running) - before == Counter(engine=1)
 
 
 def test_one_of_two_engines_is_killed_and_no_request_fails(settings, tmp_path):
@@ -127,7 +142,7 @@ def test_one_of_two_engines_is_killed_and_no_request_fails(settings, tmp_path):
         assert server.stop() == 0
 
 
-def test_a_worker_that_is_killed_loses_its_own_requests_alone_and_comes_back(settings, tmp_path):
+def test_a_worker_that_is_killed_loses_its_own_requests_alone_and_comes_back(running):
     lost: Counter[int] = Counter()
     answered = 0
 
@@ -163,44 +178,38 @@ def test_a_worker_that_is_killed_loses_its_own_requests_alone_and_comes_back(set
                 group.create_task(talk(number))
             group.create_task(kill())
 
-    with start_server(tmp_path / "log", **settings, TAGWERK_WORKERS="2") as server:
-        server.wait_until_ready()
-        first = children(server.process.pid)
-        asyncio.run(load(server, first["api"]))
-        assert set(lost.values()) <= {1}, "a connection breaks once; the next finds a worker that lives"
-        assert children(server.process.pid)["engine"] == first["engine"]
-        assert metric(server.url, 'tagwerk_restarts_total{process="worker"}') == 1
-        assert metric(server.url, 'tagwerk_restarts_total{process="engine"}') == 0
-        assert server.stop() == 0
+    before, first = restarts(running), children(running.process.pid)
+    asyncio.run(load(running, first["api"]))
+    assert set(lost.values()) <= {1}, "a connection breaks once; the next finds a worker that lives"
+    assert children(running.process.pid)["engine"] == first["engine"]
+    assert restarts(running) - before == Counter(worker=1)
 
 
-def test_nothing_is_left_when_the_supervisor_is_killed(settings, tmp_path):
-    with start_server(tmp_path / "log", **settings, TAGWERK_WORKERS="2") as server:
-        server.wait_until_ready()
-        left = kinds(server.process.pid)
-        assert sorted(left.values()) == ["api", "api", "engine"]
-        server.process.kill()
-        server.process.wait()
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
+def test_workers_share_their_metrics_and_hold_no_tensorflow(running):
+    counted = 'tagwerk_requests_total{route="/tag",status="200"}'
+    queued = 'tagwerk_queue_duration_seconds_count{model="tagger-en"}'
+    before, queued_before = metric(running.url, counted), metric(running.url, queued)
+    for _ in range(20):
+        assert httpx.post(f"{running.url}/tag", json=SENTENCE).status_code == 200  # a connection each
+    wait_until(lambda: metric(running.url, counted) == before + 20)  # each worker counts a moment after it has answered
+    for _ in range(5):
+        assert metric(running.url, counted) == before + 20
+        assert metric(running.url, queued) == queued_before + 20
+    worker = children(running.process.pid)["api"]
+    assert "tensorflow" not in Path(f"/proc/{worker}/maps").read_text()
+    resident = next(line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if "VmRSS" in line)
+    assert int(resident.split()[1]) < 250_000, "kB; a process that has imported TensorFlow takes three times as much"
+    environment = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
+    assert {b"PYTHONMALLOC=malloc", b"MALLOC_ARENA_MAX=1"} <= set(environment), "it gives memory back"
 
 
-def test_workers_share_their_metrics_and_hold_no_tensorflow(settings, tmp_path):
-    with start_server(tmp_path / "log", **settings, TAGWERK_WORKERS="2") as server:
-        server.wait_until_ready()
-        for _ in range(20):
-            assert httpx.post(f"{server.url}/tag", json=SENTENCE).status_code == 200  # a connection each
-        counted = 'tagwerk_requests_total{route="/tag",status="200"}'
-        wait_until(lambda: metric(server.url, counted) == 20)  # each worker counts what it answered a moment later
-        for _ in range(5):
-            assert metric(server.url, counted) == 20
-            assert metric(server.url, 'tagwerk_queue_duration_seconds_count{model="tagger-en"}') == 20
-        worker = children(server.process.pid)["api"]
-        assert "tensorflow" not in Path(f"/proc/{worker}/maps").read_text()
-        resident = next(line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if "VmRSS" in line)
-        assert int(resident.split()[1]) < 150_000, "kB"
-        environment = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
-        assert {b"PYTHONMALLOC=malloc", b"MALLOC_ARENA_MAX=1"} <= set(environment), "it gives memory back"
-        assert server.stop() == 0
+def test_nothing_is_left_when_the_supervisor_is_killed(running):
+    """The last of those that share the service."""
+    left = kinds(running.process.pid)
+    assert sorted(left.values()) == ["api", "api", "engine"]
+    running.process.kill()
+    running.process.wait()
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
 
 
 def test_the_parts_run_apart_over_tcp(settings, tmp_path):

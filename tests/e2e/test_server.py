@@ -38,7 +38,7 @@ def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tm
 
 
 @BOTH_KINDS
-def test_sigterm_loses_no_request_that_is_in_flight(tmp_path, processes):
+def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path, processes):
     """Clients send without a pause, each on a connection that is kept; SIGTERM comes in the midst of it."""
 
     async def scenario(url: str, stop) -> tuple[int, list[str]]:
@@ -62,9 +62,9 @@ def test_sigterm_loses_no_request_that_is_in_flight(tmp_path, processes):
         async def generate() -> None:
             nonlocal answered
             async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-                wish = {"prompt": "ROMEO:", "max_tokens": 800, "seed": 1}
+                wish = {"prompt": "ROMEO:", "max_tokens": 400, "seed": 1}
                 (result,) = (await client.post("/generate", json=wish)).json()["results"]
-                assert result["tokens"] == 800
+                assert result["tokens"] == 400
                 answered += 1
 
         async with asyncio.TaskGroup() as group:
@@ -83,7 +83,8 @@ def test_sigterm_loses_no_request_that_is_in_flight(tmp_path, processes):
             stopping.set()
         return answered, lost
 
-    with start_server(tmp_path / "log", **processes, TAGWERK_DRAIN_DELAY_SECONDS="2.0") as server:
+    settings = {"TAGWERK_DRAIN_DELAY_SECONDS": "1.0", "TAGWERK_MODEL_STORE": str(small_store)}
+    with start_server(tmp_path / "log", **processes, **settings) as server:
         server.wait_until_ready()
         answered, lost = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
         assert server.process.wait(60) == 0
@@ -93,7 +94,7 @@ def test_sigterm_loses_no_request_that_is_in_flight(tmp_path, processes):
 
 
 @BOTH_KINDS
-def test_texts_that_outlast_the_drain_are_cut_and_say_so(tmp_path, processes):
+def test_texts_that_outlast_the_drain_are_cut_and_say_so(generator_store, tmp_path, processes):
     """More texts than slots, each of seconds; the drain lasts half of one."""
     wish = {"prompt": "ROMEO:", "max_tokens": 4096, "seed": 1, "n": 8}
     patience = {"TAGWERK_DRAIN_DELAY_SECONDS": "0.1", "TAGWERK_DRAIN_TIMEOUT_SECONDS": "0.5"}
@@ -109,7 +110,7 @@ def test_texts_that_outlast_the_drain_are_cut_and_say_so(tmp_path, processes):
                     text += chunk
             return text, (await whole).json()
 
-    with start_server(tmp_path / "log", **processes, **patience) as server:
+    with start_server(tmp_path / "log", **processes, **patience, TAGWERK_MODEL_STORE=str(generator_store)) as server:
         server.wait_until_ready()
         streamed, whole = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
         assert server.process.wait(60) == 0
@@ -125,7 +126,7 @@ def test_a_second_start_reads_the_executables_of_the_first(tmp_path):
     cache = tmp_path / "cache"
     kept, answers = [], []
     for number, sizes in enumerate(["1,8", "1,8", "8"]):
-        settings = {"TAGWERK_BATCH_SIZES": sizes, "TAGWERK_XLA_CACHE": str(cache)}
+        settings = {"TAGWERK_BATCH_SIZES": sizes, "TAGWERK_XLA_CACHE": str(cache), **ONE_PROCESS}
         with start_server(tmp_path / f"log{number}", **settings) as server:
             server.wait_until_ready()
             answers.append(httpx.post(f"{server.url}/tag", json=SENTENCE).json())
@@ -155,7 +156,7 @@ def test_broken_models_are_refused_with_the_reason_and_the_others_serve(store, t
     golden["outputs"]["probabilities"].reverse()
     (judge / "goldens.jsonl").write_text(json.dumps(golden) + "\n")
     rewrite_checksums(judge)
-    with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(store)) as server:
+    with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(store), **ONE_PROCESS) as server:
         server.wait_until_ready()
         models = {m["name"]: m for m in httpx.get(f"{server.url}/readyz").json()["models"]}
         assert models["lm-shakespeare"]["state"] == "ready"

@@ -24,7 +24,7 @@ SETTINGS = {
     "TAGWERK_XLA_CACHE": str(CACHE),
     "TAGWERK_BATCH_SIZES": "1,8",
     "TAGWERK_LENGTH_BUCKETS": "8",
-    "TAGWERK_WORKERS": "2",
+    "TAGWERK_WORKERS": "1",
     "TAGWERK_STORE_INTERVAL_SECONDS": "0.1",
     "TAGWERK_KEEP_VERSIONS": "2",
 }
@@ -116,7 +116,7 @@ def check_unmixed(server: Server, answers: list[dict[str, Any]]) -> set[str]:
 
 @pytest.mark.parametrize("engines", ["1", "2"])
 def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, tmp_path, engines):
-    settings = SETTINGS | {"TAGWERK_ENGINES": engines}
+    settings = SETTINGS | {"TAGWERK_ENGINES": engines, "TAGWERK_WORKERS": "2"}
     with start_server(tmp_path / "log", **settings, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
         before = children(server.process.pid)["engine"]
