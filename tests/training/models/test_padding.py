@@ -1,5 +1,7 @@
 """Padding changes no output, no loss and no gradient of a network, whatever the lengths in a batch are."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import keras
@@ -10,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.tiny import lemmatization, sentiment, tagging
-from training.data.dataset import IGNORED, Batch, Example, collate
+from training.data.dataset import IGNORED, Batch, collate
 from training.models.tagger import TaggerSizes
-from training.tasks.base import Task
 
 NO_DROPOUT = TaggerSizes(
     word_embedding=4, character_embedding=3, character_units=2, units=3, input_dropout=0, output_dropout=0
@@ -34,28 +35,6 @@ def widened(batch: Batch, by: int) -> Batch:
     return Batch(widen(batch.inputs, 0), widen(batch.targets, IGNORED))
 
 
-def computed(task: Task, model: Any, batch: Batch) -> tuple[Any, Any, list[Any]]:
-    """Returns loss, endpoint and gradients."""
-    with tf.GradientTape() as tape:
-        loss, _ = task.loss(model, batch.inputs, batch.targets, ())
-    gradients = tape.gradient(loss, [weight.value for weight in model.trainable_variables])
-    return loss, task.predict(model, batch.inputs), [tf.convert_to_tensor(gradient) for gradient in gradients]
-
-
-def check(task: Task, model: Any, examples: list[Example], padding: int) -> None:
-    batch = collate(examples)
-    loss, outputs, gradients = computed(task, model, batch)
-    wide_loss, wide_outputs, wide_gradients = computed(task, model, widened(batch, padding))
-    np.testing.assert_allclose(wide_loss, loss, rtol=1e-5)
-    for name, output in outputs.items():
-        for row, length in enumerate(batch.inputs["lengths"]):
-            one, other = output[row], wide_outputs[name][row]
-            timed = task.endpoint.outputs[name].axes[1:2] == ("T",)
-            np.testing.assert_allclose(*((a[:length] if timed else a) for a in (one, other)), atol=1e-5)
-    for one, other in zip(gradients, wide_gradients, strict=True):
-        np.testing.assert_allclose(other, one, atol=1e-5)
-
-
 NETWORKS = {"tagger": tagging(sizes=NO_DROPOUT), "classifier": sentiment(), "lemmatizer": lemmatization()}
 EXAMPLES = {
     "tagger": NETWORKS["tagger"]._splits["dev"],
@@ -64,10 +43,42 @@ EXAMPLES = {
 }
 
 
+@cache
+def traced(kind: str) -> Callable[..., Any]:
+    """Returns a function of inputs and targets that is traced once, as tracing takes longer than all examples.
+
+    It returns loss, outputs of the endpoint and gradients.
+    """
+    keras.utils.set_random_seed(1)
+    task = NETWORKS[kind]
+    model = task.network()
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def compute(inputs: Any, targets: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss, _ = task.loss(model, inputs, targets, ())
+        gradients = tape.gradient(loss, [weight.value for weight in model.trainable_variables])
+        return loss, task.predict(model, inputs), [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    def of_arrays(batch: Batch) -> Any:
+        tensors = ({name: tf.constant(array) for name, array in part.items()} for part in (batch.inputs, batch.targets))
+        return compute(*tensors)
+
+    return of_arrays
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 @settings(max_examples=25, deadline=None)
 @given(rows=st.lists(st.integers(0, 19), min_size=1, max_size=5), padding=st.integers(1, 6))
 def test_padding_changes_nothing(kind: str, rows: list[int], padding: int) -> None:
-    keras.utils.set_random_seed(1)
-    task = NETWORKS[kind]
-    check(task, task.network(), [EXAMPLES[kind][row] for row in rows], padding)
+    batch = collate([EXAMPLES[kind][row] for row in rows])
+    loss, outputs, gradients = traced(kind)(batch)
+    wide_loss, wide_outputs, wide_gradients = traced(kind)(widened(batch, padding))
+    np.testing.assert_allclose(wide_loss, loss, rtol=1e-5)
+    for name, output in outputs.items():
+        for row, length in enumerate(batch.inputs["lengths"]):
+            one, other = output[row], wide_outputs[name][row]
+            timed = NETWORKS[kind].endpoint.outputs[name].axes[1:2] == ("T",)
+            np.testing.assert_allclose(*((a[:length] if timed else a) for a in (one, other)), atol=1e-5)
+    for one, other in zip(gradients, wide_gradients, strict=True):
+        np.testing.assert_allclose(other, one, atol=1e-5)
