@@ -65,6 +65,18 @@ def admit_each(to: Scheduler, *lengths: int) -> None:
         admit(to, length)
 
 
+def test_what_a_batch_took_counts_when_the_next_one_is_filled():
+    made = scheduler(Clock())
+    for _ in range(2):
+        admit(made, 4, 4, 4)
+    first = taken(made)
+    assert first.shape == (4, 4), "one step costs less than two"
+    for _ in range(100):
+        made.measured(first, 100.0)
+    admit(made, 4)
+    assert taken(made).shape == (2, 4), "two small steps cost less than one of four rows"
+
+
 def test_of_a_models_lanes_the_one_with_the_oldest_request_runs_next():
     queue = scheduler(Clock())
     admit_each(queue, *[2] * 4, *[16] * 4, *[2] * 40, *[8] * 4)

@@ -44,6 +44,25 @@ def test_a_prompt_is_read_in_pieces_then_tokens_follow_one_by_one():
     assert tokens == [(text, Sampled(8))]
 
 
+def test_a_step_has_the_sampling_parameters_of_each_of_its_texts():
+    wishes = [{"temperature": 0.5, "top_k": 7, "top_p": 0.25, "seed": 2**52}, {"temperature": 2.0, "seed": -3}]
+    slots = Slots(4, prefill=4, max_waiting=9)
+    for wish in wishes:
+        given = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1} | wish
+        slots.admit(Stream(Generation(MODEL, np.array([1], np.int32), 3, deadline=1e9, **given), 0.0))
+    (inputs,), _ = step(slots)
+    assert inputs["temperature"].tolist() == [0.5, 2.0]
+    assert inputs["top_k"].tolist() == [7, 0]
+    assert inputs["top_p"].tolist() == [0.25, 1.0]
+    assert inputs["seed"].tolist() == [2**52, -3]
+    assert inputs["fresh"].tolist() == [True, True]
+    assert inputs["position"].tolist() == [0, 0]
+    (inputs,), _ = step(slots)
+    assert inputs["top_p"].tolist() == [0.25, 1.0]
+    assert inputs["fresh"].tolist() == [False, False]
+    assert inputs["position"].tolist() == [1, 1]
+
+
 def test_tokens_that_are_not_wanted_at_once_come_together():
     slots = Slots(2, prefill=4, max_waiting=9)
     patient, hasty = stream([1], max_tokens=6, at_once=False), stream([1], max_tokens=6)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -107,6 +108,27 @@ def test_of_many_that_the_engine_refuses_at_once_the_first_tells_for_how_many_th
     assert limit(shedder) == 340
     refuse(shedder, under_way=350, rejections=1)  # the room had grown
     assert limit(shedder) == 350
+
+
+def test_a_refusal_says_to_come_again_after_what_the_last_rejection_said():
+    shedder = made(admitted=500)
+    for rejections, seconds in enumerate((0.5, 7.0)):
+        shedder.note_rejection(Overloaded("full", seconds, MANY), 1, 20, Snapshot(0.0, 100, rejections))
+        refusal = shedder.refusal("/tag")
+        assert isinstance(refusal, Overloaded)
+        assert refusal.retry_after_seconds == seconds
+        with pytest.raises(Overloaded) as raised:
+            shedder.check("/tag")
+        assert raised.value.retry_after_seconds == seconds
+
+
+def test_a_request_is_under_way_until_its_answer_or_its_error():
+    shedder = made(admitted=0)
+    with suppress(KeyError), shedder.sending(), shedder.sending() as second:
+        assert second.under_way == 1
+        raise KeyError
+    with shedder.sending() as next_one:
+        assert next_one.under_way == 0
 
 
 @pytest.mark.parametrize(("sequences", "tokens"), [(1, 51), (21, 21)])
