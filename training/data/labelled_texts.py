@@ -3,7 +3,7 @@
 A text becomes a tree with a single phrase, the form in which the task reads the Stanford Sentiment Treebank.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from service.text.spacy_tokenizer import SpacyTokenizer
 from training.data import corpora
@@ -25,10 +25,15 @@ def splits(corpus: str, tokenizer: SpacyTokenizer, longest: int) -> dict[str, li
 
 
 def read(corpus: str, split: str, tokenizer: SpacyTokenizer, longest: int) -> Iterator[list[Phrase]]:
-    """Yields each text, cut to `longest` tokens: the first third from its beginning, the rest from its end."""
+    """Yields each text, see `shortened`."""
     for row in corpora.read_table(corpus, split):
-        tokens = tuple(token.text for token in tokenizer.tokens(row["text"].replace("<br />", " ")))
-        if longest and len(tokens) > longest:
-            tokens = tokens[: longest // 3] + tokens[longest // 3 - longest :]
-        if tokens:
+        text = row["text"].replace("<br />", " ")
+        if tokens := shortened([token.text for token in tokenizer.tokens(text)], longest):
             yield [Phrase(tokens, GRADES[corpus][int(row["label"])])]
+
+
+def shortened(tokens: Sequence[str], longest: int) -> tuple[str, ...]:
+    """Returns the tokens of a text, cut to `longest`: the first third from its beginning, the rest from its end."""
+    if not longest or len(tokens) <= longest:
+        return tuple(tokens)
+    return (*tokens[: longest // 3], *tokens[longest // 3 - longest :])

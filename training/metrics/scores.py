@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.metrics import recall_score
+from sklearn.metrics import f1_score, recall_score
 
 from service.artifact.manifest import Metric
 from training.data.dataset import Array
@@ -15,7 +15,9 @@ CROSS_ENTROPY = "cross-entropy"
 SST2 = "SST-2 accuracy"
 SST5 = "SST-5 accuracy"
 POLARITY = "accuracy of positive and negative"
+ACCURACY = "accuracy"
 MACRO_RECALL = "macro recall"
+MACRO_F1 = "macro F1"
 ALL_LABELS = {3: "accuracy of three labels", 5: SST5}
 
 
@@ -68,6 +70,21 @@ def macro_recall(predicted: Array, labels: Array) -> float:
     """Returns the mean recall of the labels that occur, in percent, as SemEval-2017 scores tweets."""
     recall = recall_score(labels, predicted, labels=np.unique(labels), average="macro")
     return round(100 * float(recall), 2)
+
+
+def label_accuracy(predicted: Array, labels: Array, split: str) -> tuple[Metric, ...]:
+    """Returns the accuracy, and the mean recall and the mean F1 of the labels that occur, all in percent.
+
+    Args:
+        predicted, labels: int, shape [N].
+    """
+    f1 = f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)
+    figures = {
+        ACCURACY: percent(predicted == labels),
+        MACRO_RECALL: macro_recall(predicted, labels),
+        MACRO_F1: round(100 * float(f1), 2),
+    }
+    return tuple(Metric(name=name, value=value, unit="%", split=split) for name, value in figures.items())
 
 
 def sentiment_accuracy(probabilities: Array, labels: Array, split: str, polarity: str = SST2) -> tuple[Metric, ...]:

@@ -1,4 +1,4 @@
-"""A tagger: a BiLSTM over words, each an embedding and the output of a BiLSTM over its characters."""
+"""A tagger: a BiLSTM over words, each an embedding, the output of a BiLSTM over its characters, and its affixes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from keras import ops
 from training.cells import LSTM, Tensor
 from training.cells.served_loops import per_position, unroll_rows
 from training.cells.unroll import project, unroll
+from training.models.affixes import Affixes
 from training.models.layers import read_characters
 
 FLOATS_AT_A_TIME = 16
@@ -17,11 +18,12 @@ FLOATS_AT_A_TIME = 16
 
 @dataclass(frozen=True, kw_only=True)
 class TaggerSizes:
-    """Widths of the layers, and dropout."""
+    """Widths of the layers, and dropout. affix_embedding: of each prefix and suffix; 0 reads none."""
 
     word_embedding: int = 128
     character_embedding: int = 32
     character_units: int = 48  # per direction
+    affix_embedding: int = 0
     units: int = 256  # per direction
     input_dropout: float = 0.33
     output_dropout: float = 0.5
@@ -44,7 +46,9 @@ class Tagger(keras.Model):  # type: ignore[misc]
             shape=(characters, sizes.character_embedding), initializer="uniform", name="character_embedding"
         )
         self.character_lstm = LSTM(sizes.character_embedding, sizes.character_units, directions=2)
-        self.word_lstm = LSTM(sizes.word_embedding + 2 * sizes.character_units, sizes.units, directions=2)
+        self.affixes = Affixes(characters, sizes.affix_embedding) if sizes.affix_embedding else None
+        width = sizes.word_embedding + 2 * sizes.character_units + (self.affixes.width if self.affixes else 0)
+        self.word_lstm = LSTM(width, sizes.units, directions=2)
         self.input_dropout = keras.layers.SpatialDropout1D(sizes.input_dropout)
         self.output_dropout = keras.layers.SpatialDropout1D(sizes.output_dropout)
         self.heads = {name: keras.layers.Dense(size, name=name, dtype="float32") for name, size in labels.items()}
@@ -122,6 +126,8 @@ class Tagger(keras.Model):  # type: ignore[misc]
     def embed(self, word_ids: Tensor, char_ids: Tensor, forms: Tensor | None = None) -> Tensor:
         """Returns each word as the LSTM reads it: [...] and [..., C] -> [..., I]."""
         spelled = read_characters(self.character_lstm, self.character_embedding, char_ids)
+        if self.affixes:
+            spelled = ops.concatenate([spelled, self.affixes(char_ids)], axis=-1)
         spelled = spelled if forms is None else ops.take(spelled, forms, axis=0)
         return ops.concatenate([self.word_embedding(word_ids), spelled], axis=-1)
 

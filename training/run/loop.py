@@ -40,7 +40,7 @@ def _train(task: Task, console: Console) -> None:
     keras.utils.set_random_seed(recipe.seed)
     worker = workers()
     model = task.network()
-    optimizer = keras.optimizers.Adam(recipe.learning_rate)
+    optimizer = keras.optimizers.Adam(recipe.learning_rate, weight_decay=recipe.weight_decay or None)
     optimizer.build(model.trainable_variables)
     averages = [tf.Variable(weight.value) for weight in model.trainable_variables] if recipe.averaging else []
     step = Step(task, model, optimizer, averages, worker)

@@ -40,6 +40,7 @@ class Recipe(ABC):
         warmup: the share of the run over which the learning rate rises from 0.
         schedule: how it falls after that, a name of training.run.schedules.
         patience: epochs without improvement after which the run stops early; 0 is never.
+        weight_decay: of Adam, times the learning rate, decoupled from the gradient (Loshchilov and Hutter 2019).
         clip_norm: global norm that gradients are clipped to.
         averaging: decay per step of the moving average of the weights, which is exported; 0 is none.
         precision: a dtype policy of Keras. "mixed_bfloat16" stores weights in 32 bits and computes in 16, which is
@@ -63,6 +64,7 @@ class Recipe(ABC):
     warmup: float = 0.02
     schedule: str = "cosine"
     patience: int = 0
+    weight_decay: float = 0.0
     clip_norm: float = 5.0
     averaging: float = 0.0
     precision: str = "float32"

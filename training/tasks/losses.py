@@ -7,17 +7,20 @@ from training.data import sst
 from training.data.dataset import IGNORED
 
 
-def label_cross_entropy(targets: Tensor, shares: Tensor | None, logits: Tensor) -> Tensor:
+def label_cross_entropy(targets: Tensor, shares: Tensor | None, logits: Tensor, smoothing: float = 0.0) -> Tensor:
     """Returns the mean over the targets that are not IGNORED.
 
     Args:
         targets: the label, shape [B, T], or the most probable labels by a teacher, shape [B, T, N].
         shares: the teacher's probabilities of these, shape [B, T, N].
         logits: shape [B, T, K].
+        smoothing: the share of the probability of a label that goes to all labels alike (Szegedy et al. 2016).
     """
     if shares is None:
         valid = ops.cast(targets != IGNORED, "float32")
         losses = ops.sparse_categorical_crossentropy(ops.maximum(targets, 0), logits, from_logits=True)
+        if smoothing:
+            losses = (1 - smoothing) * losses - smoothing * ops.mean(ops.log_softmax(logits), axis=-1)
     else:
         valid = ops.cast(targets[..., 0] != IGNORED, "float32")
         scores = ops.take_along_axis(logits, ops.maximum(targets, 0), axis=-1)

@@ -63,6 +63,7 @@ class TaggingRecipe(Recipe):
         distillation_tokens: tokens of the distillation set per epoch, in addition to the train split.
         word_dropout: a, where a word of n occurrences becomes UNK with the probability a / (a + n) (Kiperwasser and
             Goldberg 2016).
+        label_smoothing: the share of the probability of a label that goes to all labels alike.
     """
 
     corpus: str
@@ -70,6 +71,7 @@ class TaggingRecipe(Recipe):
     characters: int = 12
     word_count: int = 2
     word_dropout: float = 1.0
+    label_smoothing: float = 0.0
     distillation_tokens: int = 0
     sizes: TaggerSizes | WordTaggerSizes | MostFrequentTagSizes = field(default_factory=TaggerSizes)
 
@@ -117,10 +119,8 @@ class Tagging(Task):
             "characters": Vocabulary.count(character for form in forms for character in form),
         }
         words = self.vocabularies["words"]
-        columns = {head: treebank.tags(train, head) for head in HEADS}
-        self.labels = {
-            head: labels for head, labels in columns.items() if len(labels) > 1
-        }  # one label carries no information
+        self.labels = {head: treebank.tags(train, head) for head in HEADS}
+        self._measured = [head for head, labels in self.labels.items() if len(labels) > 1]  # not a column of "_"
         self._label_ids = {head: {label: i for i, label in enumerate(labels)} for head, labels in self.labels.items()}
         self.lengths = dict(Counter(len(tree.words) for tree in train))
         self.length_buckets = best_buckets(self.lengths, BUCKETS)
@@ -145,6 +145,8 @@ class Tagging(Task):
         model = kind(len(words), len(characters), sizes, self.recipe.sizes)
         if isinstance(model, MostFrequentTag):
             model.count(self._splits["train"])
+        if isinstance(model, Tagger) and model.affixes:
+            model.affixes.describe(characters)
         if self._distillation:
             table = model.word_embedding.embeddings
             table.assign(self._distillation.embeddings(words, table.shape[1], EMBEDDING_SCALE))
@@ -161,8 +163,12 @@ class Tagging(Task):
         return bucketed(examples, self.recipe.batch_tokens, rng).map(lambda batch: self._with_dropped_words(batch, rng))
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
-        logits = model(**inputs, training=True)
-        return sum(label_cross_entropy(targets[h], targets.get(f"{h}_shares"), logits[h]) for h in self.labels), state
+        logits, smoothing = model(**inputs, training=True), self.recipe.label_smoothing
+        losses = [
+            label_cross_entropy(targets[head], targets.get(f"{head}_shares"), logits[head], smoothing)
+            for head in self.labels
+        ]
+        return sum(losses), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         return {head: ops.softmax(logits) for head, logits in model(**inputs, training=False).items()}
@@ -209,6 +215,7 @@ class Tagging(Task):
                 np.concatenate([example.targets[head] for example in examples]), np.concatenate(rows), groups
             )
             for head, rows in self._probabilities(predict, examples).items()
+            if head in self._measured
         }
 
     def evaluate_text(self, predict: Predict, split: str, load: LoadModel) -> tuple[Metric, ...]:
@@ -225,7 +232,9 @@ class Tagging(Task):
 
     def compact(self, model: keras.Model) -> None:
         if isinstance(model, Tagger):
-            model.word_embedding.quantize("int8")
+            tables = [model.word_embedding, *([model.affixes.table] if model.affixes else [])]
+            for table in tables:
+                table.quantize("int8")
 
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
         """Divides the weights of each head, and with them its logits, by its best temperature on dev."""

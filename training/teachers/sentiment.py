@@ -55,7 +55,7 @@ def teach(recipe: SentimentRecipe, console: Console) -> DistillationSet:
     torch.manual_seed(recipe.seed)
     teacher = SentimentTeacher()
     train = _informative(task.examples("train"), recipe.seed)
-    grades = torch.tensor([int(example.targets["grade"]) for example in train])
+    grades = torch.tensor([int(example.targets["class_id"]) for example in train])
 
     def loss(rows: list[int]) -> Tensor:
         vectors, mask, _ = teacher.read([train[i].source for i in rows])
@@ -82,7 +82,7 @@ def teach(recipe: SentimentRecipe, console: Console) -> DistillationSet:
 def _informative(examples: Sequence[Example], seed: int) -> list[Example]:
     """Leaves out most neutral phrases."""
     kept = np.random.default_rng(seed).random(len(examples)) < NEUTRAL_SHARE
-    return [e for e, keep in zip(examples, kept, strict=True) if keep or e.targets["grade"] != sst.NEUTRAL]
+    return [e for e, keep in zip(examples, kept, strict=True) if keep or e.targets["class_id"] != sst.NEUTRAL]
 
 
 def _polarity_loss(grades: Tensor, logits: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ def _measure(teacher: SentimentTeacher, task: Sentiment) -> tuple[Metric, ...]:
     for rows in length_sorted([teacher.pieces.count(example.source) for example in examples], READ_PIECES):
         vectors, mask, _ = teacher.read([examples[i].source for i in rows])
         probabilities[rows] = torch.softmax(teacher(vectors, mask), -1).numpy()
-    grades = np.array([int(example.targets["grade"]) for example in examples])
+    grades = np.array([int(example.targets["class_id"]) for example in examples])
     return sentiment_accuracy(probabilities, grades, "dev")
 
 

@@ -52,7 +52,7 @@ def test_each_phrase_is_learnt_once_in_lower_case_with_its_most_frequent_grade()
     task = Sentiment(sentiment().recipe, {"train": trees, "dev": trees, "test": trees}, (SOURCE,))
     (batch,) = task.train_batches(np.random.default_rng(0))
     assert batch.inputs["word_ids"].shape == (1, 1)
-    assert batch.targets["grade"].tolist() == [3]
+    assert batch.targets["class_id"].tolist() == [3]
 
 
 def test_where_labels_are_balanced_a_rare_one_counts_as_much_as_all_of_a_frequent_one() -> None:
@@ -64,7 +64,7 @@ def test_where_labels_are_balanced_a_rare_one_counts_as_much_as_all_of_a_frequen
         return np.zeros((1, 1, 5), np.float32)
 
     grades = [tree[0].grade for tree in trees]
-    losses = [float(task.loss(model, {}, {"grade": np.array([grade])}, ())[0]) for grade in grades]
+    losses = [float(task.loss(model, {}, {"class_id": np.array([grade])}, ())[0]) for grade in grades]
     one = 8 / 3 * (np.log(5) + np.log(2))  # of a label that is seen once; the neutral one has no other side
     np.testing.assert_allclose(losses, [one / 2] * 2 + [8 / 3 * np.log(5) / 4] * 4 + [one / 2] * 2, rtol=1e-5)
 

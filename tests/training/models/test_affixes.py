@@ -1,0 +1,61 @@
+"""Affixes: which words share them, and that a network reads them wherever a word stands."""
+
+import numpy as np
+import pytest
+
+from service.text.encoding import encode_characters
+from service.text.vocabulary import Vocabulary
+from training.models.affixes import PREFIXES, SUFFIXES, Affixes
+
+CHARACTERS = Vocabulary(list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-é"))
+WIDTH = 12
+
+
+@pytest.fixture(scope="module")
+def affixes() -> Affixes:
+    made = Affixes(len(CHARACTERS), 4)
+    made.describe(CHARACTERS)
+    return made
+
+
+def rows(affixes: Affixes, word: str) -> list[int]:
+    """Returns the rows of the prefixes of a word, the shortest first, and then of its suffixes."""
+    ids = encode_characters([word], CHARACTERS, WIDTH)
+    return [int(row[0]) for row in affixes.rows(ids)]
+
+
+@pytest.mark.parametrize(
+    ("word", "other", "prefixes", "suffixes"),
+    [
+        ("walking", "WALKED", 3, 0),
+        ("walking", "talking", 0, 4),
+        ("walking", "wing", 1, 3),
+        ("nationalization", "nationalisation", 3, 4),  # longer than the network reads
+        ("a", "ab", 1, 0),
+        ("ab", "b", 0, 1),
+    ],
+)
+def test_words_share_the_affixes_that_they_share(
+    affixes: Affixes, word: str, other: str, prefixes: int, suffixes: int
+) -> None:
+    same = [a == b for a, b in zip(rows(affixes, word), rows(affixes, other), strict=True)]
+    assert same == [i < prefixes for i in range(PREFIXES)] + [i < suffixes for i in range(SUFFIXES)]
+
+
+def test_a_prefix_is_not_a_suffix(affixes: Affixes) -> None:
+    assert len(set(rows(affixes, "aaaa"))) == PREFIXES + SUFFIXES
+
+
+def test_the_shape_tells_capitals_digits_and_marks_apart(affixes: Affixes) -> None:
+    words = ["word", "Word", "WORD", "wOrd", "w0rd", "1995", "19-95", "élan", "x"]
+    ids = encode_characters(words, CHARACTERS, WIDTH)
+    shapes = [tuple(shape) for shape in np.asarray(affixes(ids))[:, -8:].round(6)]
+    assert shapes[0] == shapes[7]  # "word" and "élan"
+    assert len(set(shapes)) == len(words) - 1
+
+
+def test_words_are_embedded_alike_in_any_shape(affixes: Affixes) -> None:
+    ids = encode_characters(["one", "two", "Three", "four"], CHARACTERS, WIDTH)
+    flat = np.asarray(affixes(ids))
+    assert flat.shape == (4, affixes.width)
+    np.testing.assert_array_equal(np.asarray(affixes(ids.reshape(2, 2, WIDTH))).reshape(4, -1), flat)

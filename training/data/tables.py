@@ -1,0 +1,104 @@
+"""Reads labelled texts from tables: CSV, tab-separated values, JSON Lines."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from training.data.files import DataFileError, read_text
+
+LONGEST_CELL = 2**24  # characters
+Rows: TypeAlias = Iterator[tuple[int, dict[str, str]]]  # the line that a row begins in, and its cells by column
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledText:
+    """A text, its label, and the line of its file that it begins in."""
+
+    text: str
+    label: str
+    line: int
+
+
+def read_labelled(path: Path, text_column: str, label_column: str) -> list[LabelledText]:
+    """Returns the texts of a table with their labels. Raises DataFileError."""
+    texts = []
+    for line, row in _rows(path):
+        if missing := [column for column in (text_column, label_column) if column not in row]:
+            raise DataFileError(path, line, f"no column {missing[0]!r}", f"one of {', '.join(row)}")
+        text, label = row[text_column], row[label_column].strip()
+        for column, cell in ((text_column, text), (label_column, label)):
+            if not cell or cell.isspace():
+                raise DataFileError(path, line, f"{column} is empty", "a value, or no such row at all")
+        texts.append(LabelledText(text, label, line))
+    return texts
+
+
+def _rows(path: Path) -> Rows:
+    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if suffix.lower() not in READERS:
+        raise DataFileError(path, None, f"is called {path.name}", f"a name that ends in {', '.join(READERS)}, or .gz")
+    return READERS[suffix.lower()](path, read_text(path))
+
+
+def _comma_separated(path: Path, text: str) -> Rows:
+    """Reads what RFC 4180 describes: cells with commas, quotes or line ends are in double quotes."""
+    yield from _cells(path, text, strict=True)
+
+
+def _tab_separated(path: Path, text: str) -> Rows:
+    """Reads cells that hold neither tabs nor line ends; quotes mean nothing."""
+    yield from _cells(path, text, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _cells(path: Path, text: str, **form: Any) -> Rows:
+    reader = csv.reader(io.StringIO(text), **form)
+    csv.field_size_limit(LONGEST_CELL)
+    columns: list[str] = []
+    end = 0  # of the row before, a line
+    try:
+        for cells in reader:
+            line, end = end + 1, reader.line_num
+            if not cells:
+                continue
+            if not columns:
+                columns = [cell.strip() for cell in cells]
+                continue
+            if len(cells) != len(columns):
+                right = f"{len(columns)} as in the first line: {', '.join(columns)}"
+                raise DataFileError(path, line, f"{len(cells)} cell{'s' * (len(cells) > 1)}", right)
+            yield line, dict(zip(columns, cells, strict=True))
+    except csv.Error as error:
+        right = 'cells with commas, line ends or quotes in double quotes, and a quote in them as ""'
+        raise DataFileError(path, end + 1, str(error), right) from None
+
+
+def _json_lines(path: Path, text: str) -> Rows:
+    for line, content in enumerate(text.split("\n"), start=1):
+        if not content or content.isspace():
+            continue
+        try:
+            row = json.loads(content)
+        except ValueError as error:
+            raise DataFileError(path, line, f"is not JSON: {error}", "a JSON object in each line") from None
+        if not isinstance(row, dict):
+            raise DataFileError(path, line, f"is a {type(row).__name__}", "a JSON object in each line")
+        yield line, {name: _cell(value) for name, value in row.items()}
+
+
+def _cell(value: object) -> str:
+    """Returns a value of JSON as a cell; nothing for null."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value)
+
+
+READERS: dict[str, Callable[[Path, str], Rows]] = {
+    ".csv": _comma_separated,
+    ".tsv": _tab_separated,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+}
