@@ -8,6 +8,7 @@ from pathlib import Path
 
 from service.errors import ConfigurationError, TagwerkError
 from training.folders import model_store, runs_folder
+from training.from_files import command as from_files
 from training.recipes import ladder_names, load_ladder, load_recipe, recipe_names
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -42,8 +43,11 @@ def teach(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Trains a recipe or resumes its run; measures it once on the test split; exports it if it is shipped."""
+    """Trains a model of files, or of a recipe; measures it once on the test split; exports it if it is shipped."""
     import_tensorflow()
+    if arguments.recipe in from_files.KINDS:
+        from_files.train(arguments)
+        return
     recipe = load_recipe(arguments.recipe)
 
     from rich.console import Console
@@ -88,15 +92,12 @@ def export(arguments: argparse.Namespace) -> None:
 
     from training.run.evaluate import calibration, show
     from training.run.export import export
-    from training.run.loop import load_best, make_predict
+    from training.run.loop import load_final
     from training.run.versions import newest_models
 
     console = Console()
     task = recipe.task()
-    model = load_best(task)
-    task.compact(model)
-    predict = make_predict(task, model)
-    task.calibrate(model, predict)
+    model, predict = load_final(task)
     metrics = [
         metric
         for split in ("test", "dev")
@@ -206,6 +207,11 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("name", metavar="NAME", help="of a lemmatizer in the store")
             command.add_argument("word", nargs="+", metavar="WORD", help="with its tags: women/NOUN/NNS/Number=Plur")
             command.add_argument("--out", type=Path, default=Path("attention.png"), help="attention.png by default")
+        elif run is train:
+            kinds = command.add_subparsers(required=True, dest="recipe", metavar="RECIPE")
+            from_files.add_commands(kinds)
+            for name in recipe_names():
+                kinds.add_parser(name, help="a recipe")
         elif run is not segmentation:
             command.add_argument("recipe", metavar="RECIPE", choices=recipe_names(), help=", ".join(recipe_names()))
     return parser

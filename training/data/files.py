@@ -5,7 +5,7 @@ import hashlib
 import zlib
 from pathlib import Path
 
-from service.store.artifact import DataSource
+from service.artifact.manifest import DataSource
 from service.errors import TagwerkError
 
 GZIP = b"\x1f\x8b"

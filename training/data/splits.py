@@ -27,6 +27,11 @@ def complete(splits: Mapping[str, Sequence[T]], hold_out: HoldOut[T], seed: int)
     return found
 
 
+def shuffled(examples: Sequence[T], seed: int) -> list[T]:
+    """Returns the examples in random order, so that the first of them are a fair sample."""
+    return [examples[i] for i in np.random.default_rng(seed).permutation(len(examples))]
+
+
 def by_label(label: Callable[[T], Hashable]) -> HoldOut[T]:
     """Returns what holds out SHARE of the examples of each label, one at least."""
 

@@ -76,6 +76,16 @@ class Checkpoints:
         """Restores the variables from the checkpoint, if there is one, and returns the progress of the run."""
         return self._read(self.resume, variables) if self.resume.exists() else Progress()
 
+    def discard_others(self) -> None:
+        """Removes the files of a run under the same name that had other settings or cannot be read."""
+        for path in (self.resume, self.best):
+            try:
+                if path.exists():
+                    self._read(path, ())
+            except CheckpointError:
+                self.resume.unlink(missing_ok=True)
+                self.best.unlink(missing_ok=True)
+
     def save_best(self, weights: Sequence[Any], progress: Progress) -> None:
         """Replaces the weights of the best epoch."""
         self._write(self.best, weights, progress)

@@ -45,7 +45,7 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
             language=recipe.language,
             recipe=recipe.name,
             seed=recipe.seed,
-            command=_command(recipe),
+            command=task.command or _command(recipe),
             created=datetime.now(UTC).replace(microsecond=0),
             licence=recipe.licence,
             data=task.data,

@@ -120,6 +120,15 @@ def load_best(task: Task) -> keras.Model:
     return model
 
 
+def load_final(task: Task) -> tuple[keras.Model, Predict]:
+    """Loads the best epoch as it is exported, quantized and calibrated; returns the network and its main endpoint."""
+    model = load_best(task)
+    task.compact(model)
+    predict = make_predict(task, model)
+    task.calibrate(model, predict)
+    return model, predict
+
+
 def set_threads(threads: int) -> None:
     """Sets the number of TensorFlow's threads; call it before TensorFlow runs anything."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -149,6 +149,7 @@ class Task(ABC):
         lower_is_better: whether a lower value of that metric is better.
         data, vocabularies, labels, tokenizer, lengths, length_buckets: as in artifact.Manifest.
         dictionary: lemmas that are looked up before the network runs; None by default.
+        command: that makes the model, for the manifest.
     """
 
     kind: ClassVar[artifact.Task]
@@ -165,6 +166,7 @@ class Task(ABC):
     lengths: dict[int, int]
     length_buckets: tuple[int, ...]
     dictionary: LemmaDictionary | None = None
+    command: str = ""
 
     @abstractmethod
     def network(self) -> keras.Model:

@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 from scipy.special import softmax
 
-from service.store.artifact import DataSource, Endpoint, Metric, TensorSpec
+from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
+from service.errors import ConfigurationError
 from service.text.encoding import encode_tokens
 from service.text.vocabulary import PAD, UNK, Vocabulary
 from training.cells import Tensor
@@ -30,6 +31,8 @@ NETWORKS: dict[type, Callable[..., keras.Model]] = {
     TextClassifierSizes: TextClassifier,
 }
 EVALUATION_TOKENS = 2000  # positions in a batch
+CALIBRATION_TOKENS = 20_000
+CALIBRATED = 1000  # texts: enough for one number
 BUCKETS = 10
 GOLDEN_LENGTHS = (2, 3, 5, 8, 13, 21, 34)
 MOST_EXPLAINED = 100  # labels: attribution takes memory with their square
@@ -62,6 +65,9 @@ class ClassificationRecipe(Recipe):
     word_dropout: float = 0.1
     balanced: bool = False
     sizes: SentimentSizes | TextClassifierSizes = field(default_factory=SentimentSizes)
+
+    def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Classification":
+        raise ConfigurationError(f"{self.name} was made of files: see `tagwerk-train train classifier --help`")
 
 
 class Classification(Task):
@@ -189,8 +195,11 @@ class Classification(Task):
         """Divides the logits of all members by the temperature at which the labels of dev are most probable."""
         if not isinstance(model, SentimentClassifier):
             return
-        examples = self._splits["dev"]
-        logits = np.stack([np.asarray(model(**collate([e]).inputs))[:, 0] for e in examples])  # [N, M, classes]
+        examples = self._splits["dev"][:CALIBRATED]
+        batches = length_sorted([len(example) for example in examples], CALIBRATION_TOKENS)
+        examples = [examples[i] for rows in batches for i in rows]
+        read = [model(**collate([self._splits["dev"][i] for i in rows]).inputs) for rows in batches]
+        logits = np.concatenate(read, axis=1).swapaxes(0, 1)  # [N, M, classes]
         gold = self._label_of_class[[int(example.targets["class_id"]) for example in examples]]  # [N, K]
 
         def loss(temperature: float) -> float:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from service.store.artifact import DataSource, Metric
+from service.artifact.manifest import DataSource, Metric
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import Vocabulary
 from training.cells import Tensor

@@ -1,0 +1,112 @@
+"""A classifier of one's own texts."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from rich.console import Console
+
+from service.text.spacy_tokenizer import SpacyTokenizer
+from training.data.files import DataFileError, source
+from training.data.labelled_texts import shortened
+from training.data.splits import by_label, complete, shuffled, without_overlap
+from training.data.tables import LabelledText, read_labelled
+from training.from_files.effort import effort
+from training.from_files.options import Options, changed
+from training.from_files.report import say_effort, say_splits
+from training.models.sentiment import SentimentSizes
+from training.tasks.classification import Classification, ClassificationRecipe, Text
+
+LEAST_TEXTS = 50
+LEAST_OF_A_LABEL = 3  # one each for train, dev and test
+LABELS = (2, 1000)
+LONGEST = 400  # tokens of a text
+FEW_LABELS = 30
+LABEL_WEIGHTS = 2**22  # of the table of pairs of words, all labels together
+SIZES = SentimentSizes(embedding=128, units=128, input_dropout=0.5, output_dropout=0.5, weighed=True)
+QUICK_SIZES = SentimentSizes(embedding=64, units=48, input_dropout=0.5, output_dropout=0.5, weighed=True)
+TOKENS_PER_SECOND = {SIZES: 8_000, QUICK_SIZES: 20_000}  # on a core
+
+
+def classification(options: Options, text_column: str, label_column: str, console: Console) -> Classification:
+    """Reads the tables of `options` and returns the task. Raises DataFileError."""
+    read = {split: read_labelled(path, text_column, label_column) for split, path in options.files.items()}
+    _check(read, options)
+    found, left_out = without_overlap(
+        complete(read, by_label(lambda text: text.label), options.seed), lambda text: " ".join(text.text.split())
+    )
+    say_splits(console, "texts", found, left_out)
+    found["train"] = shuffled(found["train"], options.seed)
+    counts = Counter(text.label for text in found["train"])
+    labels = sorted(counts, key=lambda label: (-counts[label], label))
+    tokenizer, numbers = SpacyTokenizer(), {label: i for i, label in enumerate(labels)}
+    splits = {
+        split: [
+            Text(shortened([token.text for token in tokenizer.tokens(text.text)], LONGEST), numbers[text.label])
+            for text in texts
+            if text.label in numbers
+        ]
+        for split, texts in found.items()
+    }
+    recipe = _recipe(options, splits["train"], len(labels), console)
+    splits["train"] = splits["train"][: recipe.limit]
+    return Classification(
+        recipe,
+        splits,
+        {label_column: tuple(labels)},
+        Counter(token.lower() for text in splits["train"] for token in text.tokens),
+        tuple(source(path, options.licence) for path in options.files.values()),
+    )
+
+
+def _check(read: Mapping[str, Sequence[LabelledText]], options: Options) -> None:
+    """Checks that there are enough texts of each label. Raises DataFileError."""
+    path, train = options.files["train"], read["train"]
+    if len(train) < LEAST_TEXTS:
+        raise DataFileError(path, None, f"{len(train)} examples in all", f"{LEAST_TEXTS} at least")
+    lines: dict[str, int] = {}
+    for text in train:
+        lines.setdefault(text.label, text.line)
+    least, most = LABELS
+    if not least <= len(lines) <= most:
+        fault = f"{len(lines):,} label{'s' * (len(lines) > 1)}"
+        raise DataFileError(path, None, fault, f"{least} to {most:,}: is it the right column?")
+    label, count = Counter(text.label for text in train).most_common()[-1]
+    if count < LEAST_OF_A_LABEL:
+        times = ("once", "twice")[count - 1]
+        right = f"{LEAST_OF_A_LABEL} times at least, one each for train, dev and test; or no such row"
+        raise DataFileError(path, lines[label], f"the label {label[:60]!r} occurs {times}", right)
+    for split, texts in read.items():
+        for text in texts:
+            if text.label not in lines:
+                fault = f"the label {text.label[:60]!r} does not occur in {path}"
+                raise DataFileError(options.files[split], text.line, fault, "one that is learned")
+
+
+def _recipe(options: Options, train: Sequence[Text], labels: int, console: Console) -> ClassificationRecipe:
+    """Returns the settings for so many texts, and labels."""
+    sizes = QUICK_SIZES if options.quick else SIZES
+    rate = TOKENS_PER_SECOND[sizes]
+    tokens = sum(len(text.tokens) for text in train)
+    planned = effort(len(train), tokens, rate, least=2, most=8, quick=options.quick)
+    recipe = ClassificationRecipe(
+        name=options.name,
+        description=f"Gives texts one of {labels} labels, as the examples have it that it was made of",
+        language=options.language,
+        licence=options.licence,
+        limits="Measured on examples of the kind that it was made of alone. It gives every text one of its labels.",
+        corpus=", ".join(source(path, "").sha256[:12] for path in options.files.values()),
+        seed=options.seed,
+        epochs=planned.epochs,
+        limit=planned.limit,
+        longest=LONGEST,
+        batch_tokens=max(600, tokens // len(train) * 16),
+        learning_rate=1e-3,
+        clip_norm=1.0,
+        averaging=0.995,
+        word_count=2,
+        sizes=replace(sizes, pairs=min(sizes.pairs, LABEL_WEIGHTS // labels)),
+    )
+    recipe = changed(recipe, options.changes)
+    say_effort(console, f"{tokens:,} tokens", recipe, planned.seconds * recipe.epochs / planned.epochs)
+    return recipe

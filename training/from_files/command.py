@@ -1,0 +1,98 @@
+"""`tagwerk-train train tagger`, `classifier` and `language-model`: their arguments, and what they run."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.folders import model_store
+
+if TYPE_CHECKING:  # Keras and TensorFlow take seconds to import, and --help needs nothing of them
+    from rich.console import Console
+
+    from training.from_files.options import Options
+    from training.tasks.base import Task
+
+
+def tagger(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
+    """Trains a tagger on a treebank in CoNLL-U."""
+    from training.from_files.tagger import tagging
+
+    return tagging(options, console)
+
+
+def classifier(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
+    """Trains a classifier on labelled texts in CSV, TSV or JSON Lines."""
+    from training.from_files.classifier import classification
+
+    return classification(options, arguments.text_column, arguments.label_column, console)
+
+
+def language_model(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
+    """Trains a language model on a text, character by character."""
+    from training.from_files.language_model import language_modelling
+
+    return language_modelling(options, console)
+
+
+KINDS: dict[str, Callable[[argparse.Namespace, "Options", "Console"], "Task"]] = {
+    "tagger": tagger,
+    "classifier": classifier,
+    "language-model": language_model,
+}
+FORMATS = {"tagger": "CoNLL-U", "classifier": ".csv, .tsv or .jsonl", "language-model": "plain text"}
+
+
+def add_commands(kinds: Any) -> None:
+    """Adds a subcommand for each kind of model. kinds: what `add_subparsers` returned."""
+    for name, task in KINDS.items():
+        kind = kinds.add_parser(name, help=task.__doc__, description=task.__doc__)
+        kind.add_argument("--name", required=True, help="of the model")
+        kind.add_argument("--data", type=Path, required=True, metavar="FILE", help=f"{FORMATS[name]}, or that in .gz")
+        if name == "classifier":
+            kind.add_argument("--text-column", metavar="NAME", default="text", help="text by default")
+            kind.add_argument("--label-column", metavar="NAME", default="label", help="label by default")
+        if name != "language-model":
+            for split in ("dev", "test"):
+                kind.add_argument(f"--{split}", type=Path, metavar="FILE", help="a tenth of the data by default")
+        kind.add_argument("--language", default="und", help="a tag of BCP 47, such as de")
+        kind.add_argument("--licence", default="not stated", help="of the data, for the model card")
+        kind.add_argument("--seed", type=int, default=1, help="of the run and of the splits; 1 by default")
+        kind.add_argument("--quick", action="store_true", help="a smaller model, within three minutes")
+        what = "a setting of the recipe, such as epochs=5 or sizes.units=128; any number of times"
+        kind.add_argument("--set", type=_setting, action="append", default=[], metavar="KEY=VALUE", help=what)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Reads the files, trains, compares with simple models, and writes a version to the store."""
+    from rich.console import Console
+
+    from training.from_files.options import Options
+    from training.from_files.run import make
+    from training.run.loop import set_threads
+
+    files = {"train": arguments.data, "dev": getattr(arguments, "dev", None), "test": getattr(arguments, "test", None)}
+    options = Options(
+        name=arguments.name,
+        language=arguments.language,
+        files={split: path for split, path in files.items() if path},
+        licence=arguments.licence,
+        seed=arguments.seed,
+        quick=arguments.quick,
+        changes=arguments.set,
+        command=shlex.join(["tagwerk-train", *sys.argv[1:]]),
+    )
+    console = Console()
+    set_threads(1)
+    task = KINDS[arguments.recipe](arguments, options, console)
+    folder = make(task, options, model_store(), console)
+    console.print(f'written: {folder}, served as "model": "{options.name}"', highlight=False, soft_wrap=True)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return name, value

@@ -1,0 +1,47 @@
+"""A language model of one's own text."""
+
+from rich.console import Console
+
+from training.data.files import DataFileError, read_text, source
+from training.from_files.effort import effort
+from training.from_files.options import Options, changed
+from training.from_files.report import say_effort
+from training.models.language_model import LanguageModelSizes
+from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
+
+LEAST_CHARACTERS = 10_000
+SIZES = LanguageModelSizes()
+QUICK_SIZES = LanguageModelSizes(embedding=48, units=192)
+CHARACTERS_PER_SECOND = {SIZES: 12_000, QUICK_SIZES: 45_000}  # on a core
+
+
+def language_modelling(options: Options, console: Console) -> LanguageModelling:
+    """Reads the text of `options` and returns the task. Raises DataFileError."""
+    path = options.files["train"]
+    text = read_text(path)
+    if len(text) < LEAST_CHARACTERS:
+        raise DataFileError(path, None, f"{len(text):,} characters", f"{LEAST_CHARACTERS:,} at least")
+    sizes = QUICK_SIZES if options.quick else SIZES
+    planned = effort(len(text), len(text), CHARACTERS_PER_SECOND[sizes], least=1, most=12, quick=options.quick)
+    recipe = LanguageModelRecipe(
+        name=options.name,
+        description=f"Continues text in the manner of {path.name}, character by character",
+        language=options.language,
+        licence=options.licence,
+        limits="Invents text in the manner of what it has read: nothing it says is meant to be true or useful.",
+        corpus=source(path, "").sha256[:12],
+        seed=options.seed,
+        epochs=planned.epochs,
+        limit=planned.limit,
+        batch_tokens=1024,
+        chunk=32,
+        learning_rate=5e-3,
+        clip_norm=1.0,
+        averaging=0.998,
+        sizes=sizes,
+    )
+    recipe = changed(recipe, options.changes)
+    parts = cut([text], recipe)
+    console.print("characters: " + ", ".join(f"{len(part):,} {name}" for name, part in parts.items()), highlight=False)
+    say_effort(console, f"{len(text):,} characters", recipe, planned.seconds * recipe.epochs / planned.epochs)
+    return LanguageModelling(recipe, parts, (source(path, options.licence),))

@@ -1,0 +1,96 @@
+"""What the user says of a model that is made from files, and its effect on a recipe."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from service.errors import ConfigurationError
+from training.tasks.base import Recipe
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")  # BCP 47
+GIVEN = {
+    "name",
+    "language",
+    "licence",
+    "description",
+    "corpus",
+    "labels",
+    "teacher",
+    "shipped",
+    "threads",
+}  # not by `--set`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to make, and of which files.
+
+    Attributes:
+        name: of the model.
+        language: BCP 47.
+        files: train, and dev and test where they are given.
+        licence: of the data and of the model.
+        seed: of the run and of the splits.
+        quick: whether a first model within three minutes is wanted.
+        changes: settings of the recipe as text, `sizes.units` for those of the network.
+        command: the command line that this is of.
+    """
+
+    name: str
+    language: str
+    files: Mapping[str, Path]
+    licence: str = "not stated"
+    seed: int = 1
+    quick: bool = False
+    changes: Sequence[tuple[str, str]] = ()
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"--name {self.name!r}; right: letters, digits, '.', '_' and '-', such as tagger-de"
+            )
+        if not LANGUAGE.fullmatch(self.language):
+            raise ConfigurationError(f"--language {self.language!r}; right: a tag of BCP 47, such as de or pt-BR")
+
+
+def changed(recipe: AnyRecipe, changes: Sequence[tuple[str, str]]) -> AnyRecipe:
+    """Returns a recipe with some settings replaced. Raises ConfigurationError where one is not there or not valid."""
+    for name, text in changes:
+        inside, _, last = name.rpartition(".")
+        if inside not in ("", "sizes"):
+            raise ConfigurationError(f"--set {name}: no such setting; right: {_names(recipe)}")
+        owner = recipe.sizes if inside else recipe
+        value = _value(owner, name, last, text, recipe)
+        new = replace(owner, **{last: value})
+        recipe = replace(recipe, sizes=new) if inside else new
+    return recipe
+
+
+def _value(owner: Any, name: str, setting: str, text: str, recipe: Recipe) -> Any:
+    """Reads the value of a setting as what it is now: a number, true or false, or text."""
+    settings = {field.name: getattr(owner, field.name) for field in fields(owner)}
+    if setting not in settings or is_dataclass(settings[setting]) or setting in GIVEN:
+        raise ConfigurationError(f"--set {name}: no such setting; right: {_names(recipe)}")
+    before = settings[setting]
+    if isinstance(before, str):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    kind = int if before is None else type(before)  # of what is not set, `limit`, a number
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        right = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        raise ConfigurationError(f"--set {name}={text}; right: {right}, such as {json.dumps(before or 1)}")
+    return kind(value)
+
+
+def _names(recipe: Recipe) -> str:
+    own = [name for name in asdict(recipe) if name not in GIVEN | {"sizes"}]
+    return ", ".join([*own, *(f"sizes.{field.name}" for field in fields(recipe.sizes))])

@@ -1,0 +1,91 @@
+"""What the user reads of a run: its data and duration beforehand; what the model is worth afterwards."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Sized
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from training.data.dataset import Example
+from training.metrics.predictions import Predictions, interval, label_scores
+from training.report.progress import duration
+from training.tasks.base import Recipe
+
+CONFUSIONS = 20
+CONTEXT = 5  # words on each side of an example
+SHOWN_LABELS = 50
+LONGEST_EXAMPLE = 80  # characters
+
+
+def say_splits(console: Console, unit: str, splits: Mapping[str, Sized], left_out: Mapping[str, int]) -> None:
+    """Prints the sizes of the splits, and what is left out of them because another has it."""
+    sizes = ", ".join(f"{len(splits[name]):,} {name}" for name in ("train", "dev", "test"))
+    console.print(f"{unit}: {sizes}", highlight=False)
+    for name, count in left_out.items():
+        if count:
+            other = "dev or test have" if name == "train" else "test has"
+            console.print(f"left out of {name}: {count:,} {unit} that {other} as well", highlight=False)
+
+
+def say_effort(console: Console, size: str, recipe: Recipe, seconds: float) -> None:
+    """Prints what the run is going to do, and how long that takes."""
+    part = f" of {recipe.limit:,} of its examples" if recipe.limit else ""
+    line = f"{recipe.name}: {size}, {recipe.epochs} epochs{part}, about {duration(seconds)} on one core"
+    console.print(line, highlight=False, soft_wrap=True)
+
+
+def show_comparison(console: Console, kind: str, found: Mapping[str, Mapping[str, Predictions]]) -> None:
+    """Prints the accuracy of each model on each split. found: split -> model -> predictions."""
+    table = Table("split", title=f"{kind}: accuracy, with its 95 % interval", title_justify="left", box=box.SIMPLE)
+    for name in next(iter(found.values())):
+        table.add_column(name, justify="right")
+    for split, models in found.items():
+        cells = []
+        for predictions in models.values():
+            low, high = interval(predictions)
+            cells.append(f"{100 * predictions.right.mean():.2f} ({low:.2f} to {high:.2f})")
+        table.add_row(split, *cells)
+    console.print(table)
+
+
+def show_labels(console: Console, kind: str, labels: Sequence[str], models: Mapping[str, Predictions]) -> None:
+    """Prints precision, recall and F1 of each label by the last of the models, and the F1 of the others."""
+    *others, (_, own) = models.items()
+    table = Table(kind, "precision", "recall", "F1", *(f"F1, {name}" for name, _ in others), "examples", box=box.SIMPLE)
+    columns = [label_scores(predictions) for _, predictions in others]
+    scores = label_scores(own)
+    for i in sorted(range(len(labels)), key=lambda i: -scores[i].support)[:SHOWN_LABELS]:
+        figures = (scores[i].precision, scores[i].recall, scores[i].f1, *(column[i].f1 for column in columns))
+        table.add_row(labels[i], *(f"{figure:.2f}" for figure in figures), f"{scores[i].support:,}")
+    console.print(table)
+    if len(labels) > SHOWN_LABELS:
+        console.print(f"and {len(labels) - SHOWN_LABELS:,} less frequent labels", highlight=False)
+
+
+def show_confusions(console: Console, labels: Sequence[str], own: Predictions, examples: Sequence[Example]) -> None:
+    """Prints which labels are most often taken for which, each with the example that the model is surest of."""
+    wrong = np.flatnonzero(~own.right & (own.gold >= 0))
+    pairs = Counter((int(own.gold[i]), int(own.labels[i])) for i in wrong)
+    if not pairs:
+        return
+    table = Table(
+        "right", "taken for", "times", "such as", title="worst confusions on dev", title_justify="left", box=box.SIMPLE
+    )
+    for (gold, predicted), times in pairs.most_common(CONFUSIONS):
+        places = [i for i in wrong if own.gold[i] == gold and own.labels[i] == predicted]
+        surest = max(places, key=lambda i: own.probabilities[i, predicted])
+        table.add_row(labels[gold], labels[predicted], str(times), _example(own, examples, int(surest)))
+    console.print(table)
+
+
+def _example(predictions: Predictions, examples: Sequence[Example], item: int) -> str:
+    """Returns a text's beginning; or a word in brackets with the words around it."""
+    group = int(predictions.groups[item])
+    words = list(examples[group].source)
+    own = item - int(np.searchsorted(predictions.groups, group))
+    if len(predictions.groups) > len(examples):
+        words = [*words[max(0, own - CONTEXT) : own], f"[{words[own]}]", *words[own + 1 : own + 1 + CONTEXT]]
+    text = " ".join(words)
+    return text if len(text) <= LONGEST_EXAMPLE else f"{text[: LONGEST_EXAMPLE - 1]}…"

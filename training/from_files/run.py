@@ -1,0 +1,88 @@
+"""Trains a task of one's own data, compares it with simple models, and exports it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from service.artifact.manifest import Metric
+from training.data.dataset import Example
+from training.folders import runs_folder
+from training.from_files import report
+from training.from_files.options import Options
+from training.metrics.predictions import Predictions, interval
+from training.metrics.scores import percent
+from training.models import linear
+from training.run.checkpoint import Checkpoints
+from training.run.evaluate import calibration, show
+from training.run.export import export
+from training.run.loop import load_final, train
+from training.tasks.base import Task
+from training.tasks.classification import Classification
+from training.tasks.tagging import Tagging
+
+SPLITS = ("test", "dev")
+
+
+def make(task: Task, options: Options, store: Path, console: Console) -> Path:
+    """Trains, measures and exports; returns the folder of the version.
+
+    A run of other data or settings under the same name is discarded; an interrupted one is resumed.
+    """
+    Checkpoints(runs_folder(), task.recipe).discard_others()
+    train(task, console)
+    model, predict = load_final(task)
+    found = {split: task.predictions(predict, split) for split in SPLITS}
+    metrics = [
+        metric for split in SPLITS for metric in (*task.evaluate(predict, split), *calibration(found[split], split))
+    ]
+    if isinstance(task, Tagging | Classification):
+        metrics += compare(task, found, options.seed, console)
+    task.command = options.command
+    folder = export(task, model, metrics, store)
+    show(console, str(folder), metrics)
+    return folder
+
+
+def compare(
+    task: Tagging | Classification, found: Mapping[str, Mapping[str, Predictions]], seed: int, console: Console
+) -> list[Metric]:
+    """Compares the first kind of label with what simple models reach on the same splits; prints and returns that."""
+    kind = next(iter(found["dev"]))
+    head = kind if isinstance(task, Tagging) else "class_id"
+    guesses = _baselines(task.examples("train"), head, isinstance(task, Tagging), seed)
+    models: dict[str, dict[str, Predictions]] = {}
+    for split in SPLITS:
+        own, sources = found[split][kind], [example.source for example in task.examples(split)]
+        one_hot = np.eye(own.probabilities.shape[1], dtype=np.float32)
+        guessed = {name: Predictions(own.gold, one_hot[guess(sources)], own.groups) for name, guess in guesses.items()}
+        models[split] = guessed | {"this model": own}
+    labels = task.labels[kind]
+    report.show_comparison(console, kind, models)
+    report.show_labels(console, f"{kind}, test", labels, models["test"])
+    report.show_confusions(console, labels, models["dev"]["this model"], task.examples("dev"))
+    return [metric for split in SPLITS for metric in _metrics(kind, models[split], split)]
+
+
+def _baselines(train: Sequence[Example], head: str, words: bool, seed: int) -> dict[str, Callable[..., np.ndarray]]:
+    sources = [example.source for example in train]
+    labels = np.concatenate([np.atleast_1d(example.targets[head]) for example in train])
+    if words:
+        return {
+            "most frequent tag": linear.most_frequent_tag(sources, labels),
+            "linear model": linear.linear_tagger(sources, labels, seed),
+        }
+    return {
+        "most frequent label": linear.most_frequent_label(labels),
+        "linear model": linear.linear_classifier(sources, labels, seed),
+    }
+
+
+def _metrics(kind: str, models: Mapping[str, Predictions], split: str) -> list[Metric]:
+    """Returns the accuracy of the simple models, and the interval of the own one."""
+    *simple, (_, own) = models.items()
+    figures = {f"{kind}, {name}": percent(predictions.right) for name, predictions in simple}
+    for end, value in zip(("lower", "upper"), interval(own), strict=True):
+        figures[f"{kind}, {end} end of the 95 % interval"] = round(value, 2)
+    return [Metric(name=name, value=value, unit="%", split=split) for name, value in figures.items()]

@@ -1,0 +1,94 @@
+"""A tagger of one's own treebank."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from training.data import treebank
+from training.data.files import DataFileError, read_text, source
+from training.data.splits import by_document, complete, shuffled, without_overlap
+from training.data.treebank import Tree
+from training.from_files.effort import effort
+from training.from_files.options import Options, changed
+from training.from_files.report import say_effort, say_splits
+from training.models.tagger import TaggerSizes
+from training.tasks.tagging import Tagging, TaggingRecipe
+
+LEAST_SENTENCES = 30
+MOST_TAGS = 1000
+SMALL = 200_000  # words of a treebank whose words are all in the vocabulary
+SIZES = TaggerSizes(
+    word_embedding=100,
+    character_embedding=32,
+    character_units=50,
+    affix_embedding=24,
+    units=200,
+    input_dropout=0.33,
+    output_dropout=0.5,
+)
+QUICK_SIZES = TaggerSizes(
+    word_embedding=64,
+    character_embedding=24,
+    character_units=24,
+    affix_embedding=16,
+    units=96,
+    input_dropout=0.25,
+    output_dropout=0.33,
+)
+TOKENS_PER_SECOND = {SIZES: 3500, QUICK_SIZES: 8000}  # on a core
+
+
+def tagging(options: Options, console: Console) -> Tagging:
+    """Reads the treebank of `options` and returns the task. Raises DataFileError."""
+    found, left_out = without_overlap(
+        complete(_read(options), by_document(lambda tree: tree.document), options.seed), lambda tree: tree.forms
+    )
+    say_splits(console, "sentences", found, left_out)
+    found["train"] = shuffled(found["train"], options.seed)
+    recipe = _recipe(options, found["train"], console)
+    return Tagging(recipe, found, tuple(source(path, options.licence) for path in options.files.values()))
+
+
+def _read(options: Options) -> dict[str, list[Tree]]:
+    found = {}
+    for split, path in options.files.items():
+        trees = found[split] = list(treebank.read(read_text(path), path))
+        if len(trees) < (LEAST_SENTENCES if split == "train" else 1):
+            right = f"{LEAST_SENTENCES} at least, each followed by a blank line"
+            raise DataFileError(path, None, f"{len(trees)} sentences", right)
+        tags = {column: len(treebank.tags(trees, column)) for column in ("upos", "xpos")}
+        if split == "train" and max(tags.values()) < 2:
+            raise DataFileError(path, None, "all words have the same UPOS and XPOS", "a treebank with tags")
+        if max(tags.values()) > MOST_TAGS:
+            raise DataFileError(path, None, f"{max(tags.values()):,} tags in a column", f"{MOST_TAGS:,} at most")
+    return found
+
+
+def _recipe(options: Options, train: Sequence[Tree], console: Console) -> TaggingRecipe:
+    """Returns the settings for a treebank of this size."""
+    sizes = QUICK_SIZES if options.quick else SIZES
+    words = sum(len(tree.words) for tree in train)
+    planned = effort(len(train), words, TOKENS_PER_SECOND[sizes], least=2, most=25, quick=options.quick)
+    recipe = TaggingRecipe(
+        name=options.name,
+        description=f"Tags words of the language {options.language!r} as the treebank does that it was made of",
+        language=options.language,
+        licence=options.licence,
+        limits="Measured on the treebank that it was made of alone. Texts of another kind are tagged less well.",
+        corpus=", ".join(source(path, "").sha256[:12] for path in options.files.values()),
+        tokenizer="spacy-en",
+        seed=options.seed,
+        epochs=planned.epochs,
+        limit=planned.limit,
+        batch_tokens=500,
+        learning_rate=3e-3,
+        weight_decay=0.01,
+        characters=16,
+        word_count=1 if words < SMALL else 2,
+        word_dropout=0.25,
+        label_smoothing=0.03,
+        sizes=sizes,
+    )
+    recipe = changed(recipe, options.changes)
+    say_effort(console, f"{words:,} words", recipe, planned.seconds * recipe.epochs / planned.epochs)
+    return recipe
