@@ -248,7 +248,7 @@ def test_chunks_that_unzip_to_nothing_give_a_stream_no_more_time():
     assert looks > 1
 
 
-class SteppedMeter(RateLimiter):
+class SteppedRateLimiter(RateLimiter):
     """Its clock moves by a quarter of a second at each look."""
 
     def __init__(self) -> None:
@@ -264,7 +264,7 @@ class SteppedMeter(RateLimiter):
 
 def test_each_line_counts_as_a_request_of_a_key_and_waits_for_its_rate(monkeypatch, tmp_path: Path):
     monkeypatch.setattr(lines, "LONGEST_PAUSE_SECONDS", 0.0)
-    secret, rate_limiter = add_key(tmp_path / "keys.json", "slow", ["infer"], 1.0, 1), SteppedMeter()
+    secret, rate_limiter = add_key(tmp_path / "keys.json", "slow", ["infer"], 1.0, 1), SteppedRateLimiter()
     authenticator = Authenticator(tmp_path / "keys.json", rate_limiter)
     response = post(LINE * 4, authenticator, {"authorization": f"Bearer {secret}"})
     assert answers(response) == [200] * 4

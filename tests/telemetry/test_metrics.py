@@ -19,7 +19,7 @@ from service.telemetry.metrics import SHARED_FOLDER, Metrics
 ROOT = Path(__file__).parents[2]
 DOES = """
 import sys
-from service.metrics import Metrics
+from service.telemetry.metrics import Metrics
 m = Metrics()
 for line in sys.stdin:
     exec(line)
