@@ -189,7 +189,7 @@ def test_changes_at_the_same_time_lose_none(store):
 
 def test_processes_at_the_same_time_lose_no_change(store):
     code = (
-        "import sys; from pathlib import Path; from service.serving_file import *\n"
+        "import sys; from pathlib import Path; from service.store.serving_config import *\n"
         "for n in range(40): change_config(Path(sys.argv[1]), lambda c: "
         "c.model_copy(update={'models': {**c.models, f'{sys.argv[2]}-{n}': Choice(version='1')}}))"
     )
