@@ -339,14 +339,12 @@ def test_a_token_says_how_long_its_text_waited_for_a_slot_and_how_many_had_the_s
                 pass
             third = made.generate(prompt(3, max_tokens=10**6))
             waiting = asyncio.create_task(anext(third))
-            await made.infer(request([7]))  # what is answered came after the third text
-            queued = time.monotonic()
-            for _ in range(10):
+            sent = time.monotonic()
+            while time.monotonic() < sent + 0.5:
                 await anext(pair[0])
-            left = time.monotonic()
             for text in pair:
                 await text.aclose()
-            assert (await waiting).queue_seconds >= left - queued
+            assert (await waiting).queue_seconds > 0.1  # less than it waited: it may reach the engine late
             while (await anext(third)).batch_size > 1:  # until both have left
                 pass
             await third.aclose()

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from service.http.negotiation import takes_gzip
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "static"
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 # Scripts and styles from its own files alone, requests to its own service alone, and nobody may frame it.
 POLICY = (
