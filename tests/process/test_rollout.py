@@ -253,6 +253,48 @@ def test_a_version_that_the_engine_refuses_gives_way_to_the_one_before(store):
         }
 
 
+def test_a_version_that_kills_three_new_engines_is_refused_and_what_serves_goes_on(store):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        write_version(store, "victim")
+        for number in (1, 2, 3):
+            here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
+            assert set(here.loads(number).versions) == keys("healthy/1", "victim/2")
+            here.processes[number].die(loading=ModelKey("victim", "2"))
+            here.tick()
+        direct = here.directed(0, lambda said: said.refused)
+        assert {str(state.key): state.reason for state in direct.refused} == {
+            "victim/2": f"the engine ended with status {CRASHED} while it loaded this version, 3 times"
+        }
+        here.look()
+        assert len(here.processes) == 4, "there is no fourth"
+        assert here.processes[0].starts == 1
+        assert here.succession._serving[0].ready == keys("healthy/1", "victim/1")
+
+
+def test_a_store_that_cannot_be_read_while_a_new_engine_loads_does_not_keep_it_from_serving(store, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        write_version(store, "victim")
+        here.until(lambda: len(here.processes) == 2)
+        load = here.loads(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Registry, "keys", fail)
+            here.look()
+            assert here.processes[1].status is None, "it goes on loading"
+            here.processes[1].load(load)
+            here.until(lambda: not here.succession._next)
+            assert here.succession._serving[0].ready == keys("healthy/1", "victim/2")
+            here.look()
+        here.look()
+        assert len(here.processes) == 2
+
+
 def test_what_the_engine_could_not_read_is_tried_again(store):
     with scene(store) as here:
         victim = ModelState(ModelKey("victim", "1"), State.REFUSED, "manifest.json is missing")
