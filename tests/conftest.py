@@ -1,4 +1,4 @@
-"""What all tests share: the running service, how two workers divide the tests, and skips that count as failures."""
+"""What all tests share: the running service, the order of the tests, and skips that count as failures."""
 
 import fcntl
 import functools
@@ -35,8 +35,9 @@ SMALL = {
 # one load one after the other.
 CACHE = ROOT / ".cache" / "xla-tests" / WORKER
 
-# The folders whose tests take longest come first, so that no worker is left with one of them at the end.
-LONGEST = ("e2e", "page", "training", "http", "commands")
+# The folders whose tests take longest come first, so that no worker is left with one of them at the end. A worker runs
+# all tests of a file, which share what they set up (`--dist loadfile`).
+LONGEST = ("e2e", "training", "page", "http", "commands")
 
 # Below those that the system gives to clients. Test runs beside each other begin at different ones.
 PORTS = count(20_000 + os.getpid() % 10_000)
@@ -45,9 +46,11 @@ PORTS = count(20_000 + os.getpid() % 10_000)
 ssl.create_default_context = functools.cache(ssl.create_default_context)
 
 
-# How long an example takes is not what a test is about.
-hypothesis.settings.register_profile("without deadline", deadline=None)
-hypothesis.settings.load_profile("without deadline")
+# How long an example takes is not what a test is about. Each test run tries the same examples;
+# `--hypothesis-profile explore` tries others.
+hypothesis.settings.register_profile("explore", deadline=None)
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 def folder(nodeid: str) -> str:
@@ -58,26 +61,6 @@ def folder(nodeid: str) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sorts the tests, longest first."""
     items.sort(key=lambda item: [*LONGEST, folder(item.nodeid)].index(folder(item.nodeid)))
-
-
-@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Has one worker run all tests of a file, which share what they set up, and of the page, which share a browser.
-
-    The tests that start services are given out one by one, those with broken versions excepted: two share a service.
-    """
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            if folder(nodeid) == "page":
-                return "tests/page"
-            if folder(nodeid) == "e2e" and "test_faults" not in nodeid:
-                return nodeid
-            return nodeid.partition("::")[0]
-
-    config.option.loadscopereorder = False  # it would sort by the number of tests
-    return ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
