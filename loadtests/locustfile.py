@@ -9,6 +9,7 @@ between: so many users are so many requests at the same time.
 
 import argparse
 import random
+import sys
 
 from locust import FastHttpUser, events, task
 from locust.env import Environment
@@ -42,12 +43,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--least-rate", type=float, default=1.0, help="Fewest answers a second")
 
 
+@events.init.add_listener
+def check_options(environment: Environment, **_: object) -> None:
+    """Ends the program where the mix cannot be read, before anything runs."""
+    try:
+        read_mix(environment.parsed_options.mix)
+    except ValueError as error:
+        sys.exit(f"--mix: {error}")
+
+
 @events.test_start.add_listener
 def read_options(environment: Environment, **_: object) -> None:
     """Reads the mix once for all users."""
     try:
         environment.mix = read_mix(environment.parsed_options.mix)
-    except ValueError as error:
+    except ValueError as error:  # changed on Locust's page
         print(f"--mix: {error}")
         environment.runner.quit()
 
