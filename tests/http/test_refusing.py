@@ -160,10 +160,10 @@ def test_what_needs_no_engine_is_answered_while_it_is_away():
         context = made_context()
         away(context)
         connection, wire = connect(context)
-        for request in (GET, post("/nothing"), GET):
+        for request in (GET, post("/nothing"), GET.replace(b"/livez", b"/tag"), GET):
             connection.data_received(request)
             await turns()
-        assert wire.statuses() == [200, 404, 200]
+        assert wire.statuses() == [200, 404, 405, 200]
 
     run(test)
 
