@@ -177,6 +177,25 @@ def test_a_model_that_does_not_give_its_goldens_is_not_exported(
     assert list((tmp_path / task.recipe.name).iterdir()) == []
 
 
+@pytest.mark.parametrize(("compiled", "how"), [(False, "loaded back"), (True, "compiled by XLA")])
+def test_a_model_that_computes_another_answer_in_one_way_alone_is_not_exported(
+    exported: tuple[Tagging, Any, Path], monkeypatch: pytest.MonkeyPatch, compiled: bool, how: str
+) -> None:
+    def load(folder: Path, name: str, jit_compile: bool = False) -> Any:
+        def predict(inputs: Mapping[str, Any]) -> dict[str, Any]:
+            (golden,) = (
+                g for g in artifact.read_goldens(folder) if g.inputs["word_ids"] == inputs["word_ids"][0].tolist()
+            )
+            moved = 1e-3 * (jit_compile == compiled)
+            return {name: np.array([values]) + moved for name, values in golden.outputs.items()}
+
+        return predict
+
+    monkeypatch.setattr(export, "load_endpoint", load)
+    with pytest.raises(ArtifactError, match=f"{how}, gives another upos"):
+        export._check(exported[2])
+
+
 def test_evaluation_reads_the_exported_model_alone(
     exported: tuple[Tagging, Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
