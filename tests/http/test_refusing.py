@@ -253,6 +253,23 @@ def test_a_refused_client_that_will_not_go_on_is_told_that_the_connection_closes
     run(test)
 
 
+def test_a_client_that_is_refused_while_the_service_drains_is_told_that_the_connection_closes():
+    async def test() -> None:
+        context = made_context()
+        away(context)
+        connection, wire = connect(context)
+        connection.data_received(post("/classify"))
+        context.refusals.send_due()
+        context.draining = True
+        connection.data_received(post("/classify"))
+        context.refusals.send_due()
+        assert ["connection" in headers for _, headers, _ in wire.answers()] == [False, True]
+        assert wire.answers()[1][1]["connection"] == "close"
+        assert wire.closed
+
+    run(test)
+
+
 def test_of_a_refused_body_no_more_is_read_than_the_largest_body_has():
     async def test() -> None:
         context = made_context(max_body_bytes=10_000)
