@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import tensorflow as tf
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.training import tiny
 from tests.training.tiny import VERSE, language_model
 from training.metrics.calibration import label_temperature
+from training.models.word_tagger import WordTaggerSizes
 from training.run.checkpoint import CheckpointError, Checkpoints
 from training.run.loop import Diverged, load_best, make_predict, train
 from training.tasks.tagging import Tagging
@@ -27,6 +30,12 @@ MakeTagging = Callable[..., Tagging]
 
 
 pytestmark = pytest.mark.usefixtures("runs")
+
+
+@pytest.fixture
+def small() -> MakeTagging:
+    """Makes taggers whose network is traced soonest, and has dropout: how a run goes does not depend on its layers."""
+    return partial(tiny.tagging, sizes=WordTaggerSizes(window=2, embedding=8, units=12, dropout=0.1))
 
 
 def trained(task: Tagging) -> tuple[list[Any], str]:
@@ -81,27 +90,27 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tagging: M
     assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tagging: MakeTagging) -> None:
-    whole, _ = trained(tagging(name="whole", epochs=4, averaging=0.9))
-    interrupted = tagging(name="parts", epochs=4, averaging=0.9)
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(small: MakeTagging) -> None:
+    whole, _ = trained(small(name="whole", epochs=4, averaging=0.9))
+    interrupted = small(name="parts", epochs=4, averaging=0.9)
     stop_after(interrupted, 2)
     with pytest.raises(Stop):
         trained(interrupted)
-    resumed, said = trained(tagging(name="parts", epochs=4, averaging=0.9))
+    resumed, said = trained(small(name="parts", epochs=4, averaging=0.9))
     assert "resuming after epoch 2" in said
     assert "epoch 2/4" not in said
     assert "epoch 3/4" in said
     assert all(np.array_equal(a, b) for a, b in zip(whole, resumed, strict=True))
 
 
-def test_a_finished_run_is_not_run_again(tagging: MakeTagging) -> None:
-    trained(tagging(epochs=1))
-    _, said = trained(tagging(epochs=1))
+def test_a_finished_run_is_not_run_again(small: MakeTagging) -> None:
+    trained(small(epochs=1))
+    _, said = trained(small(epochs=1))
     assert "epoch 1/1" not in said
 
 
-def test_says_loss_metrics_speed_and_time_left_for_each_epoch(tagging: MakeTagging) -> None:
-    _, said = trained(tagging(epochs=2))
+def test_says_loss_metrics_speed_and_time_left_for_each_epoch(small: MakeTagging) -> None:
+    _, said = trained(small(epochs=2))
     lines = [line for line in said.splitlines() if line.startswith("epoch")]
     assert len(lines) == 2
     for part in ("loss ", "UPOS ", "tokens/s", " left"):
@@ -109,14 +118,14 @@ def test_says_loss_metrics_speed_and_time_left_for_each_epoch(tagging: MakeTaggi
     assert "\x1b" not in said  # not a terminal: no live line, no colours
 
 
-def test_a_checkpoint_of_other_settings_is_refused(tagging: MakeTagging) -> None:
-    trained(tagging(epochs=1))
+def test_a_checkpoint_of_other_settings_is_refused(small: MakeTagging) -> None:
+    trained(small(epochs=1))
     with pytest.raises(CheckpointError, match="other settings"):
-        trained(tagging(epochs=2))
+        trained(small(epochs=2))
 
 
-def test_a_damaged_checkpoint_is_refused(tagging: MakeTagging, runs: Path) -> None:
-    task = tagging(epochs=1)
+def test_a_damaged_checkpoint_is_refused(small: MakeTagging, runs: Path) -> None:
+    task = small(epochs=1)
     trained(task)
     path = Checkpoints(runs, task.recipe).resume
     path.write_bytes(path.read_bytes()[:1000])
@@ -129,24 +138,24 @@ def test_export_before_training_says_so(tagging: MakeTagging) -> None:
         load_best(tagging())
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tagging: MakeTagging) -> None:
+def test_a_loss_that_is_no_number_stops_the_run(small: MakeTagging) -> None:
     with pytest.raises(Diverged, match=r"the loss is nan in step \d+ of epoch \d+"):
-        trained(tagging(learning_rate=float("nan")))
+        trained(small(learning_rate=float("nan")))
 
 
-def test_a_resumed_run_goes_on_at_the_learning_rate_that_its_epochs_led_to(tagging: MakeTagging) -> None:
+def test_a_resumed_run_goes_on_at_the_learning_rate_that_its_epochs_led_to(small: MakeTagging) -> None:
     settings: dict[str, Any] = {"epochs": 5, "schedule": "plateau", "learning_rate": 0.1}
-    whole, _ = trained(tagging(name="whole", **settings))
-    interrupted = tagging(name="parts", **settings)
+    whole, _ = trained(small(name="whole", **settings))
+    interrupted = small(name="parts", **settings)
     stop_after(interrupted, 3)
     with pytest.raises(Stop):
         trained(interrupted)
-    resumed, _ = trained(tagging(name="parts", **settings))
+    resumed, _ = trained(small(name="parts", **settings))
     assert all(np.array_equal(a, b) for a, b in zip(whole, resumed, strict=True))
 
 
-def test_a_run_ends_early_when_no_epoch_is_better(tagging: MakeTagging, runs: Path) -> None:
-    task = tagging(epochs=20, learning_rate=1e-9, patience=3)
+def test_a_run_ends_early_when_no_epoch_is_better(small: MakeTagging, runs: Path) -> None:
+    task = small(epochs=20, learning_rate=1e-9, patience=3)
     _, said = trained(task)
     assert [line.split()[1] for line in said.splitlines() if line.startswith("epoch")] == [
         f"{n}/20" for n in (1, 2, 3, 4)
@@ -243,8 +252,8 @@ def test_a_full_disk_is_one_message_and_leaves_nothing_half_written(runs: Path) 
     assert not list(runs.glob("*/*.partial"))
 
 
-def test_a_checkpoint_that_finds_no_room_leaves_the_old_one(tagging: MakeTagging, runs: Path) -> None:
-    task = tagging(epochs=1)
+def test_a_checkpoint_that_finds_no_room_leaves_the_old_one(small: MakeTagging, runs: Path) -> None:
+    task = small(epochs=1)
     trained(task)
     checkpoints, limits = Checkpoints(runs, task.recipe), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
