@@ -25,10 +25,10 @@ TEXTS = ["She reads it. It didn't stop!", "", "A lovely film 🙂.", "I hate thi
 SETTINGS = {"TAGWERK_MODEL_STORE": str(STORE), "TAGWERK_XLA_CACHE": str(CACHE), **SMALL}
 
 
-def start(*arguments: str, stdin: object = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+def start(*arguments: str, stdin: object = subprocess.DEVNULL, store: Path = STORE) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "service", "annotate", *arguments],
-        env={**os.environ, **SETTINGS},
+        env={**os.environ, **SETTINGS, "TAGWERK_MODEL_STORE": str(store)},
         cwd=ROOT,
         stdin=stdin,
         stdout=subprocess.PIPE,
@@ -42,9 +42,9 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def annotate(*arguments: str, content: bytes | None = None) -> tuple[bytes, str]:
+def annotate(*arguments: str, content: bytes | None = None, store: Path = STORE) -> tuple[bytes, str]:
     """Returns what a run that succeeds prints and says."""
-    process = start(*arguments, stdin=subprocess.PIPE if content is not None else subprocess.DEVNULL)
+    process = start(*arguments, stdin=subprocess.PIPE if content is not None else subprocess.DEVNULL, store=store)
     printed, said = process.communicate(content, timeout=280)
     assert process.returncode == 0, said.decode()
     return printed, said.decode()
@@ -106,11 +106,11 @@ def test_several_files_go_into_a_folder_and_what_is_there_stays(texts, tmp_path)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_an_interrupted_run_goes_on_and_no_line_is_lost_or_doubled(tmp_path, how):
+def test_an_interrupted_run_goes_on_and_no_line_is_lost_or_doubled(tagger_store, tmp_path, how):
     path, output = tmp_path / "many.txt", tmp_path / "many.txt.tag.jsonl"
     lines = [f"Dog number {i} barks at the {'very ' * (i % 5)}old moon." for i in range(6_000)]
     path.write_text("\n".join(lines))
-    progress, process = Path(f"{output}.progress"), start(str(path), "--task", "tag")
+    progress, process = Path(f"{output}.progress"), start(str(path), "--task", "tag", store=tagger_store)
     end = time.monotonic() + 240
     while not progress.exists():
         assert process.poll() is None, process.communicate()
@@ -122,7 +122,7 @@ def test_an_interrupted_run_goes_on_and_no_line_is_lost_or_doubled(tmp_path, how
     assert (b"the same command goes on" in said) == (how is signal.SIGINT)
     assert not output.exists()
     path.write_text("\n".join(lines))  # the same bytes, at another moment
-    _, said = annotate(str(path), "--task", "tag")
+    _, said = annotate(str(path), "--task", "tag", store=tagger_store)
     assert "goes on after line" in said
     with output.open(encoding="utf-8") as results:
         for number, (line, result) in enumerate(zip(lines, map(json.loads, results), strict=True), 1):
