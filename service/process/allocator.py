@@ -1,16 +1,16 @@
-"""Keeps the C library from holding memory that a process does not use. Elsewhere than with GNU's it does nothing."""
+"""Limits the memory that glibc's allocator retains. Does nothing with another C library."""
 
 import ctypes
 
-ARENAS = 2  # heaps that threads allocate in; by default eight a core, each with free memory of its own
+ARENAS = 2  # heaps shared by the threads; glibc's default is eight per core, each with free memory of its own
 M_ARENA_MAX = -8  # of malloc.h
 
 
 def limit_arenas() -> None:
-    """Lets threads that start from now on share a few heaps: those that compile a model leave much free behind."""
+    """Limits the heaps of threads started from now on: those that compile a model leave much free memory behind."""
     getattr(ctypes.CDLL(None), "mallopt", lambda option, value: 0)(M_ARENA_MAX, ARENAS)
 
 
 def return_free_memory() -> None:
-    """Gives memory that is free back to the system."""
+    """Returns free heap memory to the system."""
     getattr(ctypes.CDLL(None), "malloc_trim", lambda padding: 0)(0)

@@ -1,4 +1,4 @@
-"""The HTTP server of a process, and its orderly end."""
+"""The HTTP server of a process, with graceful shutdown."""
 
 import asyncio
 import contextlib
@@ -13,27 +13,28 @@ import uvicorn
 from service.http.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
-from service.process.garbage_collection import FullSearches
+from service.process.garbage_collection import FullCollections
 from service.types import State
 
 ACCEPTS = 16  # connections in a turn of the event loop
-LINGER_SECONDS = 0.2  # for a request to arrive on a connection that is open
-CUT_SECONDS = 1.0  # for texts that are cut, to be sent with their ends
+LINGER_SECONDS = 0.2  # for requests that are on their way on open connections
+CUT_SECONDS = 1.0  # to send the ends of generated texts that are cut
 
 
 class Server(uvicorn.Server):
-    """uvicorn with an orderly end.
+    """A uvicorn server with graceful shutdown.
 
-    At the first signal the service says that it is not ready, but still answers, and closes each connection with its
-    answer, so that clients and proxies move away before the socket closes. Then it finishes what is in flight; texts
-    that take longer than it may are cut, and say so. A second signal stops at once.
+    The first signal makes the service not ready. It still answers, and closes each connection with its response, so
+    that clients and proxies move away before the listening socket closes. Then it finishes requests in flight;
+    generated texts that exceed the drain timeout are cut, with a finish reason that says so. A second signal stops at
+    once.
     """
 
     def __init__(self, context: Context) -> None:
         settings = context.settings
         self._context = context
         self._stop_at = math.inf
-        self._full_searches = FullSearches()
+        self._full_collections = FullCollections()
         super().__init__(
             uvicorn.Config(
                 create_app(context),
@@ -44,7 +45,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=settings.keep_alive_seconds,
-                proxy_headers=False,  # whose name and scheme a client has makes no difference
+                proxy_headers=False,  # client addresses and schemes are not used
                 timeout_graceful_shutdown=math.ceil(settings.drain_timeout_seconds + CUT_SECONDS),
             )
         )
@@ -57,7 +58,7 @@ class Server(uvicorn.Server):
         return 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Notes a signal. The base class would raise it again at the end, and the exit status would not be 0."""
+        """Starts the shutdown. Unlike the base class, does not raise the signal again, so the exit status is 0."""
         self.force_exit = self._context.draining
         if not self._context.draining:
             self._context.draining = True
@@ -65,23 +66,23 @@ class Server(uvicorn.Server):
             self._stop_at = time.monotonic() + (delay if self._context.engine.state() is State.READY else 0)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listens at each socket several times over.
+        """Registers each listening socket several times.
 
-        libuv accepts one connection for each listener in a turn of the event loop (libuv#3696). Under load a turn takes
-        long, and those who come would wait for one after the other.
+        libuv accepts one connection per listener in an iteration of the event loop (libuv#3696). Iterations take
+        long under load, and connections would queue up.
         """
         further = [listening.dup() for listening in sockets or [] for _ in range(ACCEPTS - 1)]
         await super().startup(sockets and [*sockets, *further])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Closes the door before it shows anyone out.
+        """Stops accepting connections, then drains.
 
-        The base class closes connections that have no request in hand, among them those just accepted, whose request
-        is on its way. So: let hardly anyone into the kernel's queue, accept who is in it, close the socket when it is
-        empty, and give those who came time to ask. Their answers close their connections.
+        The base class closes connections without a request in progress, also those just accepted whose request is on
+        its way. So: shrink the kernel's backlog, accept what is in it, close the sockets, and wait briefly for
+        requests. Each response closes its connection.
         """
-        patience = self._context.settings.drain_timeout_seconds
-        asyncio.get_running_loop().call_later(patience, self._context.engine.cut_texts)
+        timeout = self._context.settings.drain_timeout_seconds
+        asyncio.get_running_loop().call_later(timeout, self._context.engine.cut_texts)
         sockets = [listening.dup() for listening in sockets or []]
         for listening in sockets:
             listening.listen(0)
@@ -101,16 +102,16 @@ class Server(uvicorn.Server):
         return protocol
 
     async def on_tick(self, counter: int) -> bool:
-        """Says, ten times a second, whether to stop; searches for garbage now and then."""
-        self._full_searches.search(idle=not self._context.long_work.locked())
+        """Returns, ten times a second, whether to stop; runs due garbage collections."""
+        self._full_collections.run_if_due(idle=not self._context.long_work.locked())
         if self._context.draining:
-            self._context.note_readiness()  # not on the signal, which may come while a metric's lock is held
+            self._context.note_readiness()  # not in the signal handler: a metric's lock may be held there
         stop = time.monotonic() >= self._stop_at or self.force_exit or self._context.failure is not None
         return stop or await super().on_tick(counter)
 
 
 def close_when_empty(listening: socket.socket) -> list[socket.socket]:
-    """Closes a listening socket at a moment when nobody is in its queue; returns those who were."""
+    """Accepts all connections in a listening socket's backlog, closes the socket, and returns them."""
     listening.setblocking(False)
     waiting = []
     with contextlib.suppress(BlockingIOError):

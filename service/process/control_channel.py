@@ -1,6 +1,6 @@
-"""What the supervisor and an engine process say to each other: JSON, a line each.
+"""Messages between the supervisor and an engine process: JSON, one per line, over a socket pair.
 
-The channel is a lifeline, too: when one end closes, the other knows that its peer has died.
+The channel also shows that the other process has died: its end closes.
 """
 
 import asyncio
@@ -14,66 +14,67 @@ from service.types import ModelKey, ModelState
 
 log = logging.getLogger("tagwerk.supervisor")
 
-LONGEST_LINE = 64 * 2**20  # bytes: some hundred thousand versions with the reasons why they are refused
+LONGEST_LINE = 64 * 2**20  # bytes; holds some 100,000 versions with the reasons why they are refused
 
 
 class Load(msgspec.Struct, tag=True, frozen=True):
-    """Supervisor, first of all: the versions to load, and whether another engine serves meanwhile."""
+    """To the engine, always first: the versions to load, and whether another engine serves meanwhile."""
 
     versions: tuple[ModelKey, ...]
     beside_another: bool
 
 
-class Direct(msgspec.Struct, tag=True, frozen=True):
-    """Supervisor: the share of requests of each version, the versions that are refused, the default models."""
+class SetShares(msgspec.Struct, tag=True, frozen=True):
+    """To the engine: each version's share of requests, the refused versions, and the default models."""
 
     shares: tuple[tuple[ModelKey, float], ...]
     refused: tuple[ModelState, ...]
-    defaults: tuple[str, ...] = ()  # names of models that answer the requests for their task that name none
+    defaults: tuple[str, ...] = ()  # names of the models that serve requests for their task without a model name
 
 
 class Retire(msgspec.Struct, tag=True, frozen=True):
-    """Supervisor: another engine has taken your place. Answer until your callers have gone."""
+    """To the engine: another engine has replaced it. It serves until its workers have disconnected, then exits."""
 
 
 class Loading(msgspec.Struct, tag=True, frozen=True):
-    """Engine: it begins to load a version. If it dies before it says more, that is why."""
+    """From the engine: it starts to load a version. If it dies before the next message, this version is the cause."""
 
     key: ModelKey
 
 
 class Loaded(msgspec.Struct, tag=True, frozen=True):
-    """Engine: what was to be loaded is ready, or refused, and workers may come.
+    """From the engine: each version is ready or refused, and workers may connect.
 
-    `unread` are those whose files it could not read though the supervisor could: perhaps the store was away.
+    `unread` are versions whose files the engine could not read though the supervisor could, for instance because the
+    store was unavailable.
     """
 
     states: tuple[ModelState, ...]
     unread: tuple[ModelState, ...] = ()
 
 
-Word = Load | Direct | Retire | Loading | Loaded
+Message = Load | SetShares | Retire | Loading | Loaded
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Word] = msgspec.json.Decoder(Word)
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
-def line(word: Word) -> bytes:
-    """Returns a word as a line."""
-    return _encoder.encode(word) + b"\n"
+def encode(message: Message) -> bytes:
+    """Encodes a message as a line."""
+    return _encoder.encode(message) + b"\n"
 
 
-def word(line: bytes) -> Word:
-    """Undoes `line`. Raises MsgspecError."""
+def decode(line: bytes) -> Message:
+    """Decodes a line. Raises MsgspecError."""
     return _decoder.decode(line)
 
 
 async def open_channel(end: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Opens the engine's end of a channel, which reads lines of any length that a word may have."""
+    """Opens the engine's end of a channel, for lines of up to `LONGEST_LINE` bytes."""
     return await asyncio.open_connection(sock=end, limit=LONGEST_LINE)
 
 
 class Channel:
-    """The supervisor's end. It never waits for the engine: what does not fit into the socket is kept until it does."""
+    """The supervisor's end. It never blocks: bytes that the socket does not accept yet are buffered."""
 
     def __init__(self) -> None:
         self._socket, self.other_end = socket.socketpair()
@@ -81,37 +82,37 @@ class Channel:
         self._unsent = bytearray()
         self._read = b""
 
-    def say(self, word: Word) -> None:
-        """Says something, as soon as the engine reads it; to one that has died, nothing."""
-        self._unsent += line(word)
-        self._send()
+    def send(self, message: Message) -> None:
+        """Sends a message, or buffers it. Does nothing if the engine has died."""
+        self._unsent += encode(message)
+        self._flush()
 
-    def hear(self) -> list[Word]:
-        """Returns what was said since the last time. To be called again and again: it sends what is not sent yet."""
-        self._send()
+    def receive(self) -> list[Message]:
+        """Returns the messages received since the last call. Call it regularly: it also sends what is buffered."""
+        self._flush()
         with suppress(OSError):
             while more := self._socket.recv(65536):
                 self._read += more
         *lines, self._read = self._read.split(b"\n")
-        words = []
-        for said in lines:
+        messages = []
+        for line in lines:
             try:
-                words.append(word(said))
+                messages.append(decode(line))
             except msgspec.MsgspecError as error:
-                log.error("an engine said what is no word of the channel, which is ignored: %s", error)
-        return words
+                log.error("ignored an invalid message from an engine: %s", error)
+        return messages
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the channel."""
         self._socket.close()
 
-    def _send(self) -> None:
+    def _flush(self) -> None:
         try:
             while self._unsent:
                 del self._unsent[: self._socket.send(self._unsent)]
         except BlockingIOError:
             if len(self._unsent) > LONGEST_LINE:
-                log.error("an engine does not read what it is told: the channel to it is closed")
+                log.error("an engine does not read its messages: its channel is closed")
                 self._unsent.clear()
                 self.close()
         except OSError:

@@ -1,4 +1,4 @@
-"""The sockets that clients and workers connect to. The supervisor opens them, and hands them to its processes."""
+"""Listening sockets for clients and workers. The supervisor opens them; its processes inherit them."""
 
 import logging
 import os
@@ -29,9 +29,9 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def open_engine_socket(address: str) -> socket.socket:
-    """Opens the socket at which workers find an engine: the path of a Unix socket, or host:port.
+    """Opens the socket on which an engine accepts workers: a Unix socket path, or host:port.
 
-    A Unix socket is its own user's alone. Raises ConfigurationError.
+    Only the service's own user may connect to a Unix socket. Raises ConfigurationError.
     """
     try:
         if "/" in address:
@@ -48,7 +48,7 @@ def _open_unix_socket(path: str) -> socket.socket:
     with suppress(FileNotFoundError):
         Path(path).unlink()
     listening = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)  # from its first moment, it is no other user's
+    before = os.umask(0o177)  # restricts access from the moment of creation
     try:
         listening.bind(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Looks into the model store for what is to be served, in a thread of its own: checksums take their time."""
+"""Polls the model store and `serving.json` in a background thread, since checksums take time."""
 
 import logging
 import time
@@ -18,13 +18,13 @@ log = logging.getLogger("tagwerk.supervisor")
 
 
 class StoreWatch:
-    """What is to be served, as the store and `serving.json` say, looked at again and again.
+    """Determines which versions should serve, and repeats that periodically.
 
-    A look that fails is logged and changes nothing: what was found before stands.
+    A failed poll is logged and changes nothing: the last result stays valid.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Looks for the first time. Raises ConfigurationError where there is no store, or nothing in it."""
+        """Resolves once, synchronously. Raises ConfigurationError if the store is missing or empty."""
         self._settings = settings
         self._registry = Registry(settings.model_store, settings.model_signers)
         place = settings.model_store.absolute()
@@ -41,10 +41,10 @@ class StoreWatch:
         self._look: Future[Serving] | None = None
         self._looked = time.monotonic()
         self._written = _moment(serving_path(settings))
-        self._soon = False  # something is known that the look under way, if there is one, does not know
+        self._soon = False  # something changed that a poll already running does not know
 
     def poll(self) -> Serving | None:
-        """Begins a look where one is due; returns what the last one found, once."""
+        """Starts a poll when one is due; returns the result of the last one, once."""
         path, interval = serving_path(self._settings), self._settings.store_interval_seconds
         if self._look is None:
             written = _moment(path)
@@ -61,44 +61,44 @@ class StoreWatch:
             return None
         try:
             self.found = look.result()
-        except Exception as error:  # whatever it is, what serves goes on serving
+        except Exception as error:  # whatever it is, the current versions keep serving
             self._log_once("store", f"cannot look at the model store: {error}")
             return None
         self._log_once("store", None)
         return self.found
 
     def refuse(self, key: ModelKey, reason: str) -> None:
-        """Notes what an engine found wrong with a version; it counts until its files change."""
+        """Marks a version as refused, until its files change."""
         self._registry.refuse(key, reason)
         self._soon = True
 
-    def forget(self, key: ModelKey) -> None:
-        """Has the files of a version verified again."""
-        self._registry.forget(key)
+    def verify_again(self, key: ModelKey) -> None:
+        """Makes the next poll verify the files of a version again."""
+        self._registry.verify_again(key)
         self._soon = True
 
     def close(self) -> None:
-        """Looks no more."""
+        """Stops polling."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _resolve(self) -> Serving:
         try:
             self._config = read_config(serving_path(self._settings))
-            self._log_once("choices", None)
+            self._log_once("serving config", None)
         except ConfigurationError as error:
-            self._log_once("choices", f"{error}; what was chosen before stands")
+            self._log_once("serving config", f"{error}; the previous serving config stays in effect")
         found = resolve(self._registry, self._config, self._settings, self._defaults)
         self._keep_defaults(found)
         return found
 
     def _log_once(self, what: str, failure: str | None) -> None:
-        """Logs a failure, but not again at each look as long as it stays the same; None is the end of it."""
+        """Logs a failure unless the last poll failed in the same way; None marks a success."""
         if failure is not None and failure != self._failures.get(what):
             log.error("%s", failure)
         self._failures[what] = failure
 
     def _keep_defaults(self, found: Serving) -> None:
-        """Remembers the defaults; those that were decided here are written, too, where that is possible."""
+        """Remembers the default models, and writes those that were chosen here to `serving.json` where possible."""
         for task, name in found.defaults.items():
             if self._defaults.get(task) != name:
                 log.info("the default model for %s is %s", task, name)
@@ -111,7 +111,7 @@ class StoreWatch:
 
 
 def _moment(path: Path) -> int | None:
-    """Returns when a file was last written; None where there is none."""
+    """Returns a file's modification time; None if there is no such file."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

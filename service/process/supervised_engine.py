@@ -1,30 +1,30 @@
-"""An engine process, as its supervisor sees it."""
+"""An engine process as the supervisor manages it."""
 
 import socket
 import time
 from collections.abc import Collection
 
 from service.process.child import Child
-from service.process.control_channel import Channel, Direct, Load, Loaded, Loading, Retire
+from service.process.control_channel import Channel, Load, Loaded, Loading, Retire, SetShares
 from service.types import ModelKey, ModelState, State
 
 
 class SupervisedEngine:
-    """One engine: its process, its channel, what it has loaded."""
+    """Holds one engine's process, its control channel, and what it has loaded."""
 
     def __init__(self, child: Child, listening: socket.socket, versions: Collection[ModelKey]) -> None:
-        """`listening` is the socket that its workers come to."""
+        """`listening` is the socket on which the engine accepts workers."""
         self.child = child
         self.listening = listening
         self.versions = tuple(versions)
         self.loaded: Loaded | None = None
-        self.loading: ModelKey | None = None  # what it is at before it has loaded all
+        self.loading: ModelKey | None = None  # the version being loaded, before all are
         self.retired = 0.0
         self._channel: Channel | None = None
-        self._directed: Direct | None = None
+        self._shares: SetShares | None = None
 
     def start(self, beside_another: bool, versions: Collection[ModelKey] | None = None) -> None:
-        """Starts the process, or starts it again, with the same versions unless others are named."""
+        """Starts or restarts the process, with the same versions unless others are given."""
         self.close()
         if versions is not None:
             self.versions = tuple(versions)
@@ -33,54 +33,54 @@ class SupervisedEngine:
         files = (self.listening.fileno(), channel.other_end.fileno())
         self.child.start(files, "--socket", str(files[0]), "--channel", str(files[1]))
         channel.other_end.close()
-        channel.say(Load(self.versions, beside_another))
-        if self._directed is not None:
-            channel.say(self._directed)
+        channel.send(Load(self.versions, beside_another))
+        if self._shares is not None:
+            channel.send(self._shares)
 
-    def direct(self, word: Direct) -> None:
-        """Tells it the shares, if they are new to it."""
-        if word != self._directed:
-            self._directed = word
+    def set_shares(self, message: SetShares) -> None:
+        """Sends the shares if they have changed."""
+        if message != self._shares:
+            self._shares = message
             if self._channel is not None:
-                self._channel.say(word)
+                self._channel.send(message)
 
-    def listen(self) -> bool:
-        """Hears what it says; returns True once, when it has loaded its versions."""
+    def receive(self) -> bool:
+        """Handles the engine's messages; returns True once, when it has loaded its versions."""
         before = self.loaded
-        for word in self._channel.hear() if self._channel is not None else ():
-            match word:
+        for message in self._channel.receive() if self._channel is not None else ():
+            match message:
                 case Loading(key):
                     self.loading = key
                 case Loaded():
-                    self.loaded, self.loading = word, None
+                    self.loaded, self.loading = message, None
         return self.loaded is not before
 
     def retire(self) -> None:
-        """Lets it go once its callers have."""
+        """Makes the engine exit once its workers have disconnected."""
         if self._channel is not None:
-            self._channel.say(Retire())
+            self._channel.send(Retire())
         self.retired = time.monotonic()
 
     def close(self) -> None:
-        """Closes the channel, of a process that has ended."""
+        """Closes the channel of a process that has ended."""
         if self._channel is not None:
             self._channel.close()
 
     @property
     def ready(self) -> frozenset[ModelKey]:
-        """The versions that serve in it; before it has loaded any, those that it is to load."""
+        """The versions that serve; before any are loaded, those it has been given to load."""
         if self.loaded is None:
             return frozenset(self.versions)
         return frozenset(state.key for state in self.loaded.states if state.state is State.READY)
 
     @property
     def refused(self) -> dict[ModelKey, str]:
-        """The versions that it refuses, with the reason."""
+        """The versions that the engine refuses, with the reason."""
         return _reasons(self.loaded.states if self.loaded is not None else ())
 
     @property
     def unread(self) -> dict[ModelKey, str]:
-        """The versions whose files it could not read, with the reason."""
+        """The versions whose files the engine could not read, with the reason."""
         return _reasons(self.loaded.unread if self.loaded is not None else ())
 
 

@@ -1,4 +1,4 @@
-"""Starts the engines and the api workers, and starts them again when they die."""
+"""Starts the engines and the api workers, and restarts those that die."""
 
 import logging
 import os
@@ -22,21 +22,21 @@ from service.settings import Settings
 log = logging.getLogger("tagwerk.supervisor")
 
 TICK_SECONDS = 0.05
-# Of workers. Python's allocator keeps a megabyte for each small object in it that outlives a large request, the C
-# library's a page, see `FullSearches`; least where all threads share a heap. It costs time, see docs/operations.md.
+# For workers. Python's allocator keeps 1 MB for each small object in it that outlives a large request; the C library
+# keeps a page. A single heap for all threads keeps least. It costs time: see docs/operations.md.
 ALLOCATOR = {"PYTHONMALLOC": "malloc", "MALLOC_ARENA_MAX": "1"}
 
 
 class Supervisor:
-    """Engines, and workers who share the listening socket. All of them end with it, however it ends."""
+    """Runs the engines and the workers, which share the listening socket. They end with it, even if it is killed."""
 
     def __init__(self, settings: Settings, listening: socket.socket | None) -> None:
-        """Without a socket for HTTP there are engines alone. Raises ConfigurationError."""
+        """Runs engines only if there is no HTTP socket. Raises ConfigurationError."""
         self._settings = settings
         self._listening = listening
         self._signals = 0
         before = {name: signal.signal(name, self._on_signal) for name in (signal.SIGTERM, signal.SIGINT)}
-        self._folder = Path(tempfile.mkdtemp(prefix="tagwerk-"))  # readable by its own user alone
+        self._folder = Path(tempfile.mkdtemp(prefix="tagwerk-"))  # readable by the service's user only
         try:
             self._prepare()
         except BaseException:
@@ -50,18 +50,18 @@ class Supervisor:
         settings = self._settings
         self._lifeline, self._held = os.pipe()
         self._rate_limiter = make_file()
-        metrics = self._folder / "metrics"
-        metrics.mkdir()
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+        metrics_folder = self._folder / "metrics"
+        metrics_folder.mkdir()
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_folder)
         from service.process.rollout import Rollout
-        from service.telemetry.metric_files import EndedProcesses  # they look for the folder when they are imported
+        from service.telemetry.metric_files import EndedProcesses  # prometheus_client reads the folder at import
         from service.telemetry.metrics import Metrics
 
-        figures = Metrics()
-        self._ended = EndedProcesses(metrics)
-        self._restarts = figures.restarts
+        metrics = Metrics()
+        self._ended = EndedProcesses(metrics_folder)
+        self._restarts = metrics.restarts
         addresses = settings.engine_address or tuple(str(self._folder / f"engine-{i}") for i in range(settings.engines))
-        # Engines share their executables, and one that is started again finds them. What they copy lies in this folder.
+        # Engines share their compiled executables, also after a restart. Their temporary copies are in this folder.
         cache = settings.xla_cache or str(self._folder / "xla")
         environment = os.environ | {"TAGWERK_XLA_CACHE": cache, "TMPDIR": str(self._folder)}
 
@@ -70,10 +70,10 @@ class Supervisor:
             return Child("engine", name, ["engine"], environment)
 
         if self._listening is None and settings.engine_metrics_port:
-            figures.listen(settings.host, settings.engine_metrics_port)
+            metrics.listen(settings.host, settings.engine_metrics_port)
 
         sockets = [open_engine_socket(address) for address in addresses]
-        self._engines = Rollout(settings, sockets, make_engine, self._forget, figures)
+        self._engines = Rollout(settings, sockets, make_engine, self._clean_up, metrics)
         environment = ALLOCATOR | os.environ | {"TAGWERK_ENGINE_ADDRESS": ",".join(addresses)}
         workers = settings.workers if self._listening is not None else 0
         self._workers = [
@@ -81,9 +81,9 @@ class Supervisor:
         ]
 
     def run(self) -> int:
-        """Supervises until SIGTERM or SIGINT; returns the exit status. Raises ConfigurationError."""
+        """Runs until SIGTERM or SIGINT; returns the exit status. Raises ConfigurationError."""
         for kind in ("engine", "worker"):
-            self._restarts.labels(kind).inc(0)  # so that it is there before the first
+            self._restarts.labels(kind).inc(0)  # exports the metric before the first restart
         try:
             self._engines.start()
             for worker in self._workers:
@@ -101,7 +101,7 @@ class Supervisor:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start_worker(self, worker: Child) -> None:
-        assert self._listening is not None  # noqa: S101 (there are no workers without it)
+        assert self._listening is not None  # noqa: S101 (workers exist only with it)
         files = (self._lifeline, self._listening.fileno(), self._rate_limiter)
         lifeline, listening, rate_limiter = map(str, files)
         worker.start(files, "--lifeline", lifeline, "--socket", listening, "--rate-limiter", rate_limiter)
@@ -117,33 +117,33 @@ class Supervisor:
             raise ConfigurationError(f"the {child.name} cannot start; its reason is above")
         if child.may_start_again:
             log.error("the %s ended with status %d; starting it again", child.name, status)
-            self._forget(child)
+            self._clean_up(child)
             self._restarts.labels(child.kind).inc()
             start()
 
-    def _forget(self, child: Child) -> None:
-        """Removes what a process that has ended leaves behind: its metrics, the copy of a model that it was loading."""
+    def _clean_up(self, child: Child) -> None:
+        """Collects the metrics of a process that has ended, and removes the model copy that it was loading."""
         if child.pid is not None:
             self._ended.add(child.pid)
             for copy in self._folder.glob(f"{copies_of(child.pid)}*"):
                 shutil.rmtree(copy, ignore_errors=True)
 
     def _stop(self) -> int:
-        """Workers drain first, while the engine still answers them."""
+        """Stops the workers, which drain while the engines still serve them, then the engines."""
         if self._listening is not None:
-            self._listening.close()  # the workers have it too; the last of them closes it for good
-        patience = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + 5
-        status = self._end(self._workers, patience)
+            self._listening.close()  # the workers hold duplicates; the last of them closes it
+        timeout = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + 5
+        status = self._end(self._workers, timeout)
         self._engines.close()
-        return max(status, self._end(self._engines.children, patience))
+        return max(status, self._end(self._engines.children, timeout))
 
-    def _end(self, children: Sequence[Child], patience: float) -> int:
+    def _end(self, children: Sequence[Child], timeout: float) -> int:
         seen = self._signals
-        end = time.monotonic() + patience
+        end = time.monotonic() + timeout
         for child in children:
             child.send(signal.SIGTERM)
         while any(child.status is None for child in children) and time.monotonic() < end:
-            if self._signals > seen:  # a second signal: at once
+            if self._signals > seen:  # a second signal: stop immediately
                 break
             time.sleep(TICK_SECONDS)
         slow = [child.name for child in children if child.status is None]
@@ -155,7 +155,7 @@ class Supervisor:
 
 
 def supervise(settings: Settings, listening: socket.socket | None = None) -> int:
-    """Runs the engines of the settings, and the workers where there is a socket for HTTP; returns the exit status.
+    """Runs the engines, and the workers if there is an HTTP socket; returns the exit status.
 
     Raises ConfigurationError.
     """

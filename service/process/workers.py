@@ -1,4 +1,4 @@
-"""What runs in an api worker, and in the process that is worker and engine in one."""
+"""Runs an api worker, or worker and engine in one process."""
 
 import contextlib
 import logging
@@ -29,10 +29,11 @@ log = logging.getLogger("tagwerk")
 
 
 def run_everything(settings: Settings, listening: socket.socket) -> int:
-    """Serves HTTP and runs the models in this process, until told to stop; returns the exit status.
+    """Serves HTTP and runs the models in this process; returns the exit status.
 
-    It serves the versions that are there at its start.
+    Serves the versions that are in the store at the start.
     """
+
     serving = StoreWatch(settings).found
     versions, unread = read_versions(settings, serving.shares)
     refused = (*serving.refused, *unread)
@@ -40,12 +41,12 @@ def run_everything(settings: Settings, listening: socket.socket) -> int:
         log.error("refused %s: %s", state.key, state.reason)
     metrics = Metrics()
     local = make_engine(settings, versions, metrics)
-    local.direct(serving.shares, refused, serving.defaults.values())
+    local.set_shares(serving.shares, refused, serving.defaults.values())
     return _serve(settings, listening, local, metrics, RateLimiter())
 
 
 def run_worker(settings: Settings, listening: socket.socket, rate_limiter: RateLimiter) -> int:
-    """Serves HTTP for the engine at the address in the settings, until told to stop; returns the exit status."""
+    """Serves HTTP with the engines at the addresses in the settings; returns the exit status."""
     engines = [RemoteEngine(address) for address in settings.engine_address]
     engine = EnginePool(engines) if len(engines) > 1 else engines[0]
     return _serve(settings, listening, engine, Metrics(), rate_limiter)
@@ -63,7 +64,7 @@ def _serve(
 
 
 def end_with(lifeline: int) -> None:
-    """Sends this process SIGTERM when the other end of a pipe closes: when its supervisor has died, however it did."""
+    """Sends this process SIGTERM when the other end of a pipe closes, that is, when the supervisor has died."""
 
     def watch() -> None:
         with contextlib.suppress(OSError):

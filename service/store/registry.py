@@ -105,7 +105,7 @@ class Registry:
         check = self._checks.get(key)
         self._refusals[key] = (check.traces if check is not None else traces_of(self.folder(key)), reason)
 
-    def forget(self, key: ModelKey) -> None:
+    def verify_again(self, key: ModelKey) -> None:
         """Has the files of a version verified again at the next look, though they seem to be as they were."""
         self._doubted.add(key)
 

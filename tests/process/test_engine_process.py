@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from service.engine.local import LocalEngine
-from service.process.control_channel import Direct, Loaded, Retire, line, open_channel
+from service.process.control_channel import Loaded, Retire, SetShares, encode, open_channel
 from service.process.engine_process import EngineProcess
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -22,32 +22,32 @@ async def follow_supervisor(said: bytes, local: LocalEngine | None = None) -> as
     reader, writer = await open_channel(ours)
     with socket.socket() as listening:
         process = EngineProcess(local, EngineServer(local), listening, stop)
-        writer.write(line(Loaded(())))
+        writer.write(encode(Loaded(())))
         await writer.drain()
         theirs.setblocking(False)
         await asyncio.get_running_loop().sock_sendall(theirs, said)
-        obeying = asyncio.create_task(process.follow_supervisor(reader))
+        following = asyncio.create_task(process.follow_supervisor(reader))
         for _ in range(10):
             await asyncio.sleep(0)
         theirs.close()  # what was not read makes it a reset
-        await asyncio.wait_for(obeying, 10)
+        await asyncio.wait_for(following, 10)
     writer.close()
     return stop
 
 
 @pytest.mark.parametrize(
     "said",
-    [b"", line(Direct((), ())), line(Retire()), b"nonsense\n", b"{half a li", b"x" * 2**17 + b"\n"],
+    [b"", encode(SetShares((), ())), encode(Retire()), b"nonsense\n", b"{half a li", b"x" * 2**17 + b"\n"],
     ids=["nothing", "something", "retiring", "nonsense", "half a line", "a long line of nonsense"],
 )
 def test_it_ends_when_the_supervisor_has_died_or_cannot_be_followed(said):
     assert asyncio.run(follow_supervisor(said)).is_set()
 
 
-def test_it_ends_when_it_cannot_do_what_it_is_told(monkeypatch, caplog):
-    monkeypatch.setattr(LocalEngine, "direct", lambda *_: 1 / 0)
+def test_ends_when_a_message_fails(monkeypatch, caplog):
+    monkeypatch.setattr(LocalEngine, "set_shares", lambda *_: 1 / 0)
     with caplog.at_level(logging.ERROR):
-        assert asyncio.run(follow_supervisor(line(Direct((), ())))).is_set()
+        assert asyncio.run(follow_supervisor(encode(SetShares((), ())))).is_set()
     assert "cannot follow its supervisor" in caplog.text
 
 
@@ -61,7 +61,7 @@ def test_it_notices_the_death_while_it_waits_for_its_callers_to_leave():
         reader, writer = await open_channel(ours)
         with socket.socket() as listening:
             process = EngineProcess(local, Crowded(local), listening, stop)
-            theirs.sendall(line(Retire()))
+            theirs.sendall(encode(Retire()))
             theirs.close()
             await asyncio.wait_for(process.follow_supervisor(reader), 10)
         writer.close()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.process import garbage_collection
-from service.process.garbage_collection import FullSearches
+from service.process.garbage_collection import FullCollections
 from tests.fakes import Clock
 
 
@@ -26,32 +26,32 @@ def test_all_objects_are_searched_now_and_then_while_no_long_work_is_under_way(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(garbage_collection.time, "monotonic", clock)
-    full = FullSearches()
+    full = FullCollections()
     monkeypatch.setattr(full, "_trim", lambda padding: searches.append(padding))
     monkeypatch.setattr(garbage_collection.sys, "_clear_type_cache", lambda: searches.append(1))
-    full.search(idle=True)
+    full.run_if_due(idle=True)
     assert searches == []
     clock.now += 11
-    full.search(idle=False)
+    full.run_if_due(idle=False)
     assert searches == []
-    full.search(idle=True)
-    full.search(idle=True)
+    full.run_if_due(idle=True)
+    full.run_if_due(idle=True)
     assert searches == [1, 2, 0]
     clock.now += 11
-    full.search(idle=True)
+    full.run_if_due(idle=True)
     assert searches == [1, 2, 0, 1, 2, 0]
 
 
 def test_python_makes_no_full_search_of_its_own(searches: list[int]) -> None:
     assert searches == []
-    FullSearches()
+    FullCollections()
     assert gc.get_threshold()[2] == garbage_collection.NEVER
 
 
 def test_a_full_search_drops_the_names_of_attributes_that_python_remembers() -> None:
-    full, name = FullSearches(), "".join(["no", "such", "name"])
+    full, name = FullCollections(), "".join(["no", "such", "name"])
     getattr(full, name, None)
     full._last = -math.inf
     before = sys.getrefcount(name)
-    full.search(idle=True)
+    full.run_if_due(idle=True)
     assert sys.getrefcount(name) == before - 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.process import store_watch
-from service.process.control_channel import Direct, Load, Loaded, Loading, Word, line, word
+from service.process.control_channel import Load, Loaded, Loading, Message, SetShares, decode, encode
 from service.process.rollout import Rollout
 from service.process.supervised_engine import SupervisedEngine
 from service.settings import Settings
@@ -57,28 +57,28 @@ class Process:
         if self._channel is not None:
             self._channel.close()
 
-    # What the test lets it say, and what it has heard.
+    # Messages of the engine, and those that it has received.
 
-    def say(self, *words: Word) -> None:
-        for one in words:
-            self._channel.send(line(one))
+    def send_to_supervisor(self, *messages: Message) -> None:
+        for one in messages:
+            self._channel.send(encode(one))
 
     def die(self, loading: ModelKey | None = None) -> None:
         if loading is not None:
-            self.say(Loading(loading))
+            self.send_to_supervisor(Loading(loading))
         self.status = CRASHED
 
     def load(self, load: Load, **refused: str) -> None:
-        """Says that it has loaded what it was told to, but for some, by model name."""
+        """Reports everything as loaded except `refused`, by model name."""
         states = [
             ModelState(key, State.REFUSED, refused[key.name]) if key.name in refused else ModelState(key, State.READY)
             for key in load.versions
         ]
-        self.say(Loaded(tuple(states)))
+        self.send_to_supervisor(Loaded(tuple(states)))
 
-    def heard(self) -> list[Word]:
+    def received(self) -> list[Message]:
         try:
-            return [word(one) for one in self._channel.recv(1_000_000).splitlines()]
+            return [decode(one) for one in self._channel.recv(1_000_000).splitlines()]
         except BlockingIOError:
             return []
 
@@ -102,7 +102,7 @@ class AtOnce:
 
 
 class Scene:
-    """A succession and its processes."""
+    """A rollout and its processes."""
 
     def __init__(self, store: Path, **settings: object) -> None:
         self.settings = Settings(model_store=store, store_interval_seconds=1e-9, **settings)
@@ -116,7 +116,7 @@ class Scene:
 
     @property
     def engines(self) -> list[SupervisedEngine]:
-        return [*self.rollout._serving, *self.rollout._next, *self.rollout._leaving]
+        return [*self.rollout._serving, *self.rollout._new, *self.rollout._leaving]
 
     def tick(self) -> None:
         def keep_alive(child: Process, start: Callable[[], None]) -> None:
@@ -136,15 +136,15 @@ class Scene:
         """Returns what a process was last told to load."""
 
         def said() -> Load | None:
-            return next((one for one in self.processes[number].heard() if isinstance(one, Load)), None)
+            return next((one for one in self.processes[number].received() if isinstance(one, Load)), None)
 
         return self.until(said)
 
-    def directed(self, number: int, fits: Callable[[Direct], object]) -> Direct:
+    def shares_sent(self, number: int, fits: Callable[[SetShares], object]) -> SetShares:
         """Returns the next shares that a process is told and that fit."""
 
-        def said() -> Direct | None:
-            heard = [one for one in self.processes[number].heard() if isinstance(one, Direct)]
+        def said() -> SetShares | None:
+            heard = [one for one in self.processes[number].received() if isinstance(one, SetShares)]
             return next((one for one in reversed(heard) if fits(one)), None)
 
         return self.until(said)
@@ -191,8 +191,8 @@ def test_a_version_whose_loading_kills_the_engine_three_times_is_refused_and_the
         load = here.loads(0)
         assert set(load.versions) == keys("healthy/1")
         here.processes[0].load(load)
-        direct = here.directed(0, lambda said: said.refused)
-        assert [(str(state.key), state.reason) for state in direct.refused] == [
+        shares = here.shares_sent(0, lambda said: said.refused)
+        assert [(str(state.key), state.reason) for state in shares.refused] == [
             ("victim/1", f"the engine ended with status {CRASHED} while it loaded this version, 3 times")
         ]
         assert caplog.text.count("refused victim/1: the engine ended") == 1
@@ -226,7 +226,7 @@ def test_an_older_version_takes_the_place_of_one_that_kills_the_engine(store):
         here.processes[0].load(here.loads(0))
         here.until(lambda: len(here.processes) == 2)
         here.processes[1].load(here.loads(1))
-        here.until(lambda: not here.rollout._next)
+        here.until(lambda: not here.rollout._new)
         assert here.rollout._serving[0].ready == keys("healthy/1", "victim/1")
 
 
@@ -247,8 +247,8 @@ def test_a_version_that_the_engine_refuses_gives_way_to_the_one_before(store):
         here.processes[0].load(here.loads(0), victim="golden 1 is not what training computed")
         here.until(lambda: len(here.processes) == 2)
         assert set(here.loads(1).versions) == keys("healthy/1", "victim/1")
-        direct = here.directed(0, lambda said: said.refused)
-        assert {state.key: state.reason for state in direct.refused} == {
+        shares = here.shares_sent(0, lambda said: said.refused)
+        assert {state.key: state.reason for state in shares.refused} == {
             ModelKey("victim", "2"): "golden 1 is not what training computed"
         }
 
@@ -300,12 +300,12 @@ def test_what_the_engine_could_not_read_is_tried_again(store):
         victim = ModelState(ModelKey("victim", "1"), State.REFUSED, "manifest.json is missing")
         healthy = ModelState(ModelKey("healthy", "1"), State.READY)
         here.loads(0)
-        here.processes[0].say(Loaded((healthy,), (victim,)))
+        here.processes[0].send_to_supervisor(Loaded((healthy,), (victim,)))
         here.until(lambda: len(here.processes) == 2)
         load = here.loads(1)
         assert set(load.versions) == keys("healthy/1", "victim/1")
         here.processes[1].load(load)
-        here.until(lambda: not here.rollout._next)
+        here.until(lambda: not here.rollout._new)
         assert here.rollout._serving[0].ready == keys("healthy/1", "victim/1")
 
 
@@ -337,27 +337,27 @@ def test_a_store_that_is_away_for_a_while_changes_nothing(store, away, monkeypat
             aside.rename(store)
         here.look()
         assert len(here.processes) == 1, "what serves was not touched"
-        assert not [said for said in here.processes[0].heard() if isinstance(said, Direct) and said.refused]
+        assert not [said for said in here.processes[0].received() if isinstance(said, SetShares) and said.refused]
         write_version(store, "victim")
         here.until(lambda: len(here.processes) == 2)
 
 
 def test_the_first_default_is_kept_whatever_comes_and_goes(store):
     with scene(store) as here:
-        direct = here.directed(0, lambda said: True)
-        assert direct.defaults == ("healthy",)
+        shares = here.shares_sent(0, lambda said: True)
+        assert shares.defaults == ("healthy",)
         assert read_config(store / "serving.json").defaults == {"tag": "healthy"}
         write_version(store, "a-first-by-name")
         here.processes[0].load(Load(tuple(keys("healthy/1", "victim/1")), False))
         here.until(lambda: len(here.processes) == 2)
-        assert here.directed(1, lambda said: True).defaults == ("healthy",)
+        assert here.shares_sent(1, lambda said: True).defaults == ("healthy",)
         shutil.rmtree(store / "healthy")
         here.look()
         assert here.rollout._wanted.defaults == {"tag": "healthy"}
         ServingController(here.settings).make_default("a-first-by-name")
         here.until(lambda: here.rollout._wanted.defaults == {"tag": "a-first-by-name"})
     with scene(store) as again:
-        assert again.directed(0, lambda said: True).defaults == ("a-first-by-name",)
+        assert again.shares_sent(0, lambda said: True).defaults == ("a-first-by-name",)
 
 
 def test_a_default_that_cannot_be_written_holds_while_the_process_runs(store, caplog):
