@@ -1,4 +1,4 @@
-"""Runs a batch on a model, and gives each sequence its outputs, or the error."""
+"""Runs a batch on a model, and assigns the outputs or the error to its sequences."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from service.types import Array, Ragged, Tensors
 
 log = logging.getLogger("tagwerk.engine")
 
-Outputs = tuple[dict[str, Array], dict[str, Array]]  # those with a time axis, and the others; see `padding.unpad`
+Outputs = tuple[dict[str, Array], dict[str, Array]]  # with a time axis, and without; see `padding.unpad`
 
 
 def gather(entries: Sequence[Entry]) -> Ragged:
-    """Lays the sequences of a batch end to end. Those that came side by side are copied together."""
-    runs: list[tuple[Tensors, int, int]] = []  # values, and the tokens of them
+    """Concatenates the sequences of a batch. Adjacent sequences of one request are copied together."""
+    runs: list[tuple[Tensors, int, int]] = []  # values, start, end
     for _, _, job, index in entries:
         values, start = job.requests.sequences.values, job.starts[index]
         end = start + job.lengths[index]
@@ -33,19 +33,19 @@ def gather(entries: Sequence[Entry]) -> Ragged:
 
 
 def run_batch(model: SequenceModel, specs: Mapping[str, TensorSpec], batch: Batch) -> Outputs:
-    """Runs a batch; returns the outputs of its sequences without padding. Raises DeviceFailed."""
+    """Runs a batch; returns its outputs without padding. Raises DeviceFailed."""
     padded = pad(gather(batch.entries), specs, batch.shape)
     further = frozenset[str]().union(*{entry.job.further for entry in batch.entries})
     return unpad(model.run(padded.inputs, further), padded, model.timed_outputs)
 
 
-def hand_out(batch: Batch, outputs: Outputs, seconds: float) -> list[Job]:
-    """Gives the requests of a batch their outputs; returns those that are done now."""
-    wanted = wanted_by(batch, outputs)
+def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[Job]:
+    """Assigns the outputs of a batch to its jobs; returns the jobs that are complete."""
+    selected = select_outputs(batch, outputs)
     done: list[Job] = []
     cell, size = 0, len(batch.entries)
     for row, (_, _, job, index) in enumerate(batch.entries):
-        job.places[index] = Place(*wanted[job.further], row, cell)
+        job.places[index] = Place(*selected[job.further], row, cell)
         cell += job.lengths[index]
         job.inference_seconds = max(job.inference_seconds, seconds)
         job.batch_size = max(job.batch_size, size)
@@ -55,8 +55,8 @@ def hand_out(batch: Batch, outputs: Outputs, seconds: float) -> list[Job]:
     return done
 
 
-def wanted_by(batch: Batch, outputs: Outputs) -> dict[frozenset[str], Outputs]:
-    """Returns, by the further outputs that requests of a batch want, what they get: not what others of it want."""
+def select_outputs(batch: Batch, outputs: Outputs) -> dict[frozenset[str], Outputs]:
+    """Returns the outputs for each `further` that jobs of a batch have, without those that only other jobs request."""
     kinds = {entry.job.further for entry in batch.entries}
     further = frozenset[str]().union(*kinds)
     timed, others = outputs
@@ -70,14 +70,14 @@ def wanted_by(batch: Batch, outputs: Outputs) -> dict[frozenset[str], Outputs]:
 
 
 def outputs_of(jobs: Sequence[Job]) -> Outputs:
-    """Returns the outputs of all sequences, in order, of jobs that are done and want the same of the same model.
+    """Returns the outputs of all sequences, in order, of complete jobs with the same model and `further` outputs.
 
-    What lies side by side in the arrays of a batch is copied together, or not at all.
+    Outputs that are adjacent in a batch's arrays are copied together, or not at all.
     """
-    runs: list[tuple[Place, int, int]] = []  # a place, and where the rows and the cells from there on end
+    runs: list[tuple[Place, int, int]] = []  # the first place, the end of its rows, the end of its cells
     for job in jobs:
         for place, length in zip(job.places, job.lengths, strict=True):
-            assert place is not None  # noqa: S101 (the job is done)
+            assert place is not None  # noqa: S101 (the job is complete)
             begun = runs[-1] if runs else None
             if begun and begun[0].timed is place.timed and begun[1:] == (place.row, place.cell):
                 runs[-1] = begun[0], place.row + 1, place.cell + length
@@ -93,12 +93,12 @@ def outputs_of(jobs: Sequence[Job]) -> Outputs:
 
 
 def together(parts: Sequence[Array]) -> Array:
-    """Returns arrays as one; where there is one alone, itself."""
+    """Concatenates arrays; returns a single one as it is."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def as_told(error: Exception, what: str) -> TagwerkError:
-    """Logs an error that ended something, and returns it as its callers hear of it."""
+def log_failure(error: Exception, what: str) -> TagwerkError:
+    """Logs a failure; returns the error to pass on to the affected requests."""
     if isinstance(error, DeviceFailed):
         log.error("%s failed: %s", what, error)
         return error

@@ -1,4 +1,4 @@
-"""Tells the caller of an engine that its state, or that of one of its models, has changed."""
+"""Notifies the caller of an engine about state changes."""
 
 import asyncio
 import logging
@@ -10,33 +10,33 @@ log = logging.getLogger("tagwerk.engine")
 
 
 class Changes:
-    """Calls `on_change`. Its errors are logged and go no further: they are no reason to lose an engine."""
+    """Calls `on_change`. Logs its errors instead of raising them, so that they do not end the engine."""
 
     def __init__(self, on_change: OnChange = lambda: None) -> None:
         self._on_change = on_change
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
-    def tell(self) -> asyncio.Task[None] | None:
-        """Calls it now. Where it goes on in the background, returns a task that is done once the change is taken in."""
+    def notify(self) -> asyncio.Task[None] | None:
+        """Calls `on_change`; returns a task for the part that runs in the background, if there is one."""
         try:
             rest = self._on_change()
         except Exception:
-            log.exception("a change of the engine was not taken in")
+            log.exception("the handler of an engine's state change failed")
             return None
         if rest is None:
             return None
         task = asyncio.create_task(self._finish(rest))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         return task
 
     def cancel(self) -> None:
-        """Cancels what is not taken in yet."""
-        for task in self._under_way:
+        """Cancels the handlers that are still running."""
+        for task in self._running:
             task.cancel()
 
     async def _finish(self, rest: Awaitable[None]) -> None:
         try:
             await rest
         except Exception:
-            log.exception("a change of the engine was not taken in")
+            log.exception("the handler of an engine's state change failed")

@@ -1,4 +1,4 @@
-"""Checks what workers send, so that one request cannot fail the batch that it would run in, or end the engine."""
+"""Validates requests from workers, so that an invalid one can neither fail its batch nor end the engine."""
 
 import math
 
@@ -18,7 +18,7 @@ INT32, INT64 = np.iinfo(np.int32), np.iinfo(np.int64)
 class InputCheck:
     """Checks sequences against the inputs that a model version declares.
 
-    Workers have validated what clients send, so what is found here is a flaw, and the error is InternalError.
+    Workers validate what clients send, so a violation here is a bug, and raises InternalError.
     """
 
     def __init__(self, version: ModelVersion) -> None:
@@ -56,21 +56,21 @@ class InputCheck:
                 raise InternalError(f"{self._model} got {name} that are not from 0 to {size - 1}")
 
     def generation(self, request: Generation) -> None:
-        """Checks a text to continue. Raises InternalError."""
+        """Checks a generation request. Raises InternalError."""
         prompt, (_, _, size) = request.prompt, self._inputs["ids"]
         if prompt.dtype != ID or prompt.ndim != 1 or not len(prompt) or largest(prompt) >= size:
             raise InternalError(f"{self._model} got a prompt that is not one or more ids from 0 to {size - 1}")
         whole = request.max_tokens > 0 and 0 <= request.top_k <= INT32.max and INT64.min <= request.seed <= INT64.max
         if not (whole and math.isfinite(request.temperature) and math.isfinite(request.top_p)):
-            raise InternalError(f"{self._model} got a text to continue with numbers out of range")
+            raise InternalError(f"{self._model} got a generation request with numbers out of range")
 
 
 def vocabulary_size(version: ModelVersion, name: str) -> int:
-    """Returns how many ids an input may hold; any that are not negative where it has no vocabulary."""
+    """Returns the number of ids that an input may hold; 2**31 where it has no vocabulary."""
     vocabulary = version.vocabularies.get(VOCABULARIES.get(name, ""))
     return len(vocabulary) if vocabulary is not None else INT32.max + 1
 
 
 def largest(ids: Array) -> int:
-    """Returns the largest of int32 ids; one that is negative counts as one that is too large."""
+    """Returns the largest of int32 ids. A negative id counts as one above the int32 range."""
     return int(MAXIMUM(ids.ravel().view(UNSIGNED)))

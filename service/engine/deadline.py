@@ -1,4 +1,4 @@
-"""What happens to one who waits when his deadline passes."""
+"""Expires requests whose deadline has passed."""
 
 import asyncio
 from typing import Any
@@ -7,6 +7,6 @@ from service.errors import DeadlineExceeded
 
 
 def expire(waiter: asyncio.Future[Any]) -> None:
-    """Ends the wait with an error. To be called by a timer, at half the price of `asyncio.timeout`."""
+    """Fails a future with DeadlineExceeded. Called by a timer, at half the cost of `asyncio.timeout`."""
     if not waiter.done():
-        waiter.set_exception(DeadlineExceeded("the deadline passed before the answer was there"))
+        waiter.set_exception(DeadlineExceeded("the deadline passed before the answer was ready"))

@@ -1,4 +1,4 @@
-"""Drives the device: one thread that loads the models, then takes the next work the moment that the device is free."""
+"""Drives the device: one thread loads the models, then runs the next work as soon as the device is free."""
 
 import logging
 import threading
@@ -8,7 +8,7 @@ from functools import partial
 
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend
-from service.engine.batches import as_told, hand_out, run_batch
+from service.engine.batches import assign_outputs, log_failure, run_batch
 from service.engine.checks import InputCheck
 from service.engine.listener import Listener
 from service.engine.loader import Generator, Loader, Sequences, resident_megabytes
@@ -26,14 +26,11 @@ log = logging.getLogger("tagwerk.engine")
 
 Step = Callable[[], None]
 
-SHOW_SECONDS = 0.01  # between two looks at the queue by what comes in; a gauge costs as much as an admission
+GAUGE_SECONDS = 0.01  # between updates of the queue gauges on admission; one costs as much as an admission
 
 
 class Driver:
-    """The scheduler, the slots, the models, and the thread that runs them.
-
-    The lock guards the scheduler and the slots. The thread holds it to choose work, never while a batch runs.
-    """
+    """Owns the scheduler, the slots, the models, and the thread that runs them."""
 
     def __init__(
         self,
@@ -61,16 +58,16 @@ class Driver:
         self._sequences: dict[ModelKey, Sequences] = {}
         self._generators: dict[ModelKey, Generator] = {}
         self._step_began: float | None = None
-        self._shown = 0.0  # when the queue was; gauges are set where they change, which takes longer than a look
+        self._shown = 0.0  # time of the last update of the queue gauges
         self._queue_shown = (-1, -1)
         self._slots_shown: dict[ModelKey, int] = {}
         self.state = State.STARTING
         self.models = {key: ModelState(key, State.STARTING) for key in self._versions}
 
-    # Called by those who bring work, from any thread.
+    # Called from any thread.
 
     def admit(self, requests: Requests) -> list[Job | TagwerkError]:
-        """Queues requests; returns the job of each, or why it is rejected.
+        """Queues requests; returns for each a job, or the reason for its rejection.
 
         That is Overloaded, ModelNotFound, or InternalError for sequences that the model cannot read.
         """
@@ -83,19 +80,19 @@ class Driver:
                 return [admitted for one in requests.each() for admitted in self.admit(one)]
         with self._work:
             admitted = self._scheduler.admit(requests)
-            if self._clock() - self._shown > SHOW_SECONDS:
-                self._show_queue()
+            if self._clock() - self._shown > GAUGE_SECONDS:
+                self._update_queue_gauges()
             self._work.notify()
         return admitted
 
     def abandon(self, job: Job) -> None:
-        """Frees the places of a job that nobody waits for any more."""
+        """Removes the waiting sequences of a cancelled job from the queue."""
         with self._lock:
             self._scheduler.abandon(job)
-            self._show_queue()
+            self._update_queue_gauges()
 
-    def spent(self, job: Job) -> dict[str, float]:
-        """Says where the time of an unfinished job went, in seconds: all of it into the queue while any of it waits."""
+    def time_spent(self, job: Job) -> dict[str, float]:
+        """Returns the time of an unfinished job in seconds: all of it in the queue while any sequence waits."""
         with self._lock:
             total = self._clock() - job.arrived
             queued = job.queue_seconds if job.taken >= len(job.lengths) else total
@@ -113,17 +110,17 @@ class Driver:
         return stream
 
     def abandon_stream(self, stream: Stream) -> None:
-        """Frees the place of a text that nobody waits for any more: at once in the queue, a slot at the next step."""
+        """Cancels a text: removes it from the queue at once, or frees its slot at the next step."""
         with self._lock:
             self._generators[stream.request.model].slots.cancel(stream)
 
     def step_seconds(self) -> float:
-        """Returns for how long the device has been at its present step; 0 where it is idle."""
+        """Returns the duration of the current device step so far; 0 when idle."""
         began = self._step_began
         return self._clock() - began if began is not None else 0.0
 
     def drain(self) -> None:
-        """Lets `run` return once all that was admitted is done."""
+        """Makes `run` return once all admitted work is done."""
         with self._work:
             self.state = State.DRAINING
             self._work.notify()
@@ -131,9 +128,9 @@ class Driver:
     # Called by the device thread.
 
     def load(self) -> None:
-        """Loads and compiles every model; a broken one is refused, the others serve. Raises ConfigurationError.
+        """Loads and compiles every model. A broken one is refused, the others serve. Raises ConfigurationError.
 
-        `on_load` is called before each.
+        Calls `on_load` before each.
         """
         started = self._clock()
         backend = self._make_backend()
@@ -145,10 +142,10 @@ class Driver:
             self._on_load(key)
             begun, before = self._clock(), resident_megabytes()
             try:
-                self._take_over(key, self._call(partial(loader.load, backend, version)))
+                self._add_model(key, self._call(partial(loader.load, backend, version)))
             except ConfigurationError:
                 raise
-            except Exception as error:  # whatever is wrong with one version, the others serve
+            except Exception as error:  # one broken version does not keep the others from serving
                 known = error if isinstance(error, TagwerkError) else f"{type(error).__name__}: {error}"
                 self.models[key] = ModelState(key, State.REFUSED, str(ArtifactError(str(known))))
                 log.error("refused %s: %s", key, self.models[key].reason)
@@ -167,10 +164,10 @@ class Driver:
                 log.info("ready on %s: %s; %s", backend.device, serves or "no model", cost)
 
     def run(self) -> None:
-        """Works until drained.
+        """Runs work until drained.
 
-        Errors of a batch or step go to its requests. Raises whatever goes wrong beyond that, in choosing what to run
-        for instance: it would go wrong again.
+        Errors of a batch or step go to its requests. Raises all others, for instance of the scheduler: they would
+        repeat.
         """
         while (work := self._next_work()) is not None:
             for step in work:
@@ -178,7 +175,7 @@ class Driver:
                 step()
                 self._step_began = None
 
-    def _take_over(self, key: ModelKey, loaded: Sequences | Generator) -> None:
+    def _add_model(self, key: ModelKey, loaded: Sequences | Generator) -> None:
         if isinstance(loaded, Generator):
             self._generators[key] = loaded
             return
@@ -189,7 +186,7 @@ class Driver:
     def _next_work(self) -> list[Step] | None:
         """Waits for work: a batch, and a step of each generator, so that neither waits for more than one of the other.
 
-        None once the engine drains and all that was admitted is done.
+        Returns None once the engine drains and all admitted work is done.
         """
         with self._work:
             while True:
@@ -205,10 +202,10 @@ class Driver:
         if may_fill and self.state is State.READY and self._remaining_delay() > 0:
             return []
         batch = self._scheduler.take()
-        self._show_queue()
+        self._update_queue_gauges()
         return [partial(self._run_batch, batch)] if batch is not None else []
 
-    def _show_queue(self) -> None:
+    def _update_queue_gauges(self) -> None:
         self._shown = self._clock()
         if (waiting := (self._scheduler.queued_entries, self._scheduler.queued_tokens)) != self._queue_shown:
             self._queue_shown = waiting
@@ -236,9 +233,9 @@ class Driver:
         try:
             outputs = run_batch(model, self._versions[batch.model].manifest.endpoint.inputs, batch)
             seconds = self._clock() - started
-            finished = hand_out(batch, outputs, seconds)
+            finished = assign_outputs(batch, outputs, seconds)
         except Exception as error:
-            self._fail(batch, as_told(error, f"a batch of {batch.model} in shape {batch.shape}"))
+            self._fail(batch, log_failure(error, f"a batch of {batch.model} in shape {batch.shape}"))
             return
         self._listener.on_jobs(finished)
         with self._lock:
@@ -269,9 +266,9 @@ class Driver:
                 generator.slots.measured(step, now - started)
                 due = generator.slots.advance(step, sampled, now)
         except Exception as error:
-            told = as_told(error, f"a generation step of {key}")
+            failure = log_failure(error, f"a generation step of {key}")
             for stream in step.streams:
-                stream.error = told
+                stream.error = failure
             self._listener.on_failed_streams(step.streams)
             return
         if due:

@@ -1,4 +1,4 @@
-"""What the device thread tells those who wait for its results."""
+"""The device thread's interface for results."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,13 +9,13 @@ from service.types import Sampled
 
 
 class Listener(Protocol):
-    """Hears of what is done. Called in the device thread, so it must be quick."""
+    """Receives results. Called in the device thread, so implementations must be fast."""
 
     def on_jobs(self, jobs: Sequence[Job]) -> None:
-        """These jobs are done: outputs or error."""
+        """Receives jobs that are over: with outputs, or an error."""
 
     def on_tokens(self, tokens: Sequence[tuple[Stream, Sequence[Sampled]]]) -> None:
-        """These tokens were generated."""
+        """Receives generated tokens."""
 
     def on_failed_streams(self, streams: Sequence[Stream]) -> None:
-        """These streams ended with their `error`."""
+        """Receives streams that ended with their `error`."""

@@ -1,4 +1,4 @@
-"""Loads a model version and makes it ready: a step of every batch size compiled and timed."""
+"""Loads a model version: verifies it, then compiles and times a step of every batch size."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -14,18 +14,18 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
 MAX_WAITING_STREAMS = 256
-TIMINGS = 3  # of a step; the least counts
+TIMINGS = 3  # measurements per step; the minimum counts
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """A tagger or classifier, the batch sizes and buckets that it runs in, and what its steps cost."""
+    """A tagger or classifier, its batch sizes and length buckets, and its measured step times."""
 
     model: SequenceModel
     grid: Grid
     step_times: StepTimes
     executables: int
-    expected_padding: float  # at most, as a share of the cells of rows, for texts like those of training
+    expected_padding: float  # upper bound of the share of padding, for texts like the training data
 
     def __str__(self) -> str:
         return f"{self.executables} executables, at most {self.expected_padding:.0%} padding"
@@ -44,12 +44,12 @@ class Generator:
 
 
 class Loader:
-    """Loads the versions of one process, one after the other."""
+    """Loads the versions of one process, one after another."""
 
     def __init__(
         self, settings: Settings, metrics: Metrics, clock: Callable[[], float], stopped: Callable[[], bool]
     ) -> None:
-        """Once `stopped` says so, what is left of a warm-up is not done."""
+        """Skips the rest of a warm-up once `stopped` returns True."""
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
@@ -75,7 +75,7 @@ class Loader:
         return Sequences(model, grid, step_times, executables, grid.expected_padding(manifest.lengths))
 
     def _count(self, version: ModelVersion, compiled: Iterable[object]) -> int:
-        """Counts what is compiled, in the metrics too."""
+        """Consumes what compiles; counts and times each executable in the metrics."""
         name, count, started = version.key.name, 0, self._clock()
         for _ in compiled:
             now = self._clock()
@@ -87,7 +87,7 @@ class Loader:
         return count
 
     def _seconds_of_step(self, version: ModelVersion, model: SequenceModel, shape: tuple[int, int]) -> float:
-        """Measures a step (B, T) whose rows are all of length T."""
+        """Measures a step (B, T) whose rows all have length T."""
         inputs = full_rows(version.manifest.endpoint.inputs, shape)
         seconds = []
         for _ in range(TIMINGS):
@@ -98,7 +98,7 @@ class Loader:
 
 
 def resident_megabytes() -> float:
-    """Returns the memory of this process; 0 where the system does not tell."""
+    """Returns the resident memory of this process; 0 if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

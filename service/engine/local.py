@@ -1,4 +1,4 @@
-"""The engine in the process of its callers: an event loop brings the work, one thread drives the device."""
+"""The engine in the process of its callers: an event loop submits work, one thread drives the device."""
 
 import asyncio
 import logging
@@ -26,13 +26,13 @@ from service.types import ModelKey, ModelState, Sampled, State
 
 log = logging.getLogger("tagwerk.engine")
 
-LOOK_SECONDS = 0.002  # between two looks for jobs that are late
+EXPIRY_SECONDS = 0.002  # least time between two checks for expired jobs
 OnDone = Callable[[int, Job | None, TagwerkError | None], None]  # the position of the request, its job, its error
 OnEnd = Callable[[Job, TagwerkError | None], None]
 
 
 class LocalEngine:
-    """Engine whose driver's thread lives beside the event loop; what is done crosses over in one message a batch."""
+    """An engine whose device thread runs beside the event loop; results cross over in one call per batch."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class LocalEngine:
         call: Call = call_directly,
         on_load: Callable[[ModelKey], None] = lambda key: None,
     ) -> None:
-        """Models are loaded in the context of `loading`, which learns whether the engine is told to stop meanwhile.
+        """Loads models in the context of `loading`, which is passed a function that tells whether the engine stops.
 
-        `call` says with what patience each of them is; for `on_load` see `Driver.load`.
+        `call` sets the priority of each load; for `on_load` see `Driver.load`.
         """
         self._loading = loading
         self._driver = Driver(settings, versions, make_backend, metrics, self, clock, call, on_load)
@@ -55,21 +55,21 @@ class LocalEngine:
         self._others: Sequence[ModelState] = ()
         self._defaults: Collection[str] | None = None
         self._clock = clock
-        self._waiting: dict[Job, OnEnd] = {}  # of each job that is not over
-        self._look: asyncio.TimerHandle | None = None  # for late ones
-        self._next_look = math.inf  # when, by the event loop's clock
+        self._waiting: dict[Job, OnEnd] = {}  # of each unfinished job
+        self._expiry_timer: asyncio.TimerHandle | None = None  # the next check for expired jobs
+        self._next_expiry = math.inf  # its time, by the event loop's clock
         self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
         self._loop: asyncio.AbstractEventLoop
         self._thread: threading.Thread | None = None
         self._changes = Changes()
-        self.failed = asyncio.Event()  # the device thread has ended by an error: the process is to be started anew
+        self.failed = asyncio.Event()  # the device thread has failed: the process must be restarted
 
     def state(self) -> State:
-        """Says whether the engine takes requests."""
+        """Returns the state of the engine."""
         return self._driver.state
 
     def models(self) -> list[ModelState]:
-        """Lists the model versions that it has, or refused."""
+        """Lists the model versions that are loaded or refused."""
         states = list(self._driver.models.values())
         if self._shares is None:
             return states
@@ -79,12 +79,12 @@ class LocalEngine:
         ]
         return shared + [state for state in self._others if state.key not in self._driver.models]
 
-    def direct(
+    def set_shares(
         self, shares: Mapping[ModelKey, float], others: Sequence[ModelState], defaults: Collection[str] | None = None
     ) -> None:
-        """Sets the share of requests that each version is to have, and the models that are the defaults of their tasks.
+        """Sets each version's share of requests, and the models that are the defaults of their tasks.
 
-        `others` are reported, though they are not here.
+        `others` are reported in `models`, though not loaded here.
         """
         self._shares, self._others, self._defaults = shares, others, defaults
 
@@ -92,15 +92,15 @@ class LocalEngine:
         return self._defaults is None or name in self._defaults
 
     async def start(self, on_change: OnChange) -> None:
-        """Loads and compiles everything; returns when ready. Raises ConfigurationError."""
+        """Loads and compiles all models; returns when ready. Raises ConfigurationError."""
         self._loop = asyncio.get_running_loop()
         self._changes = Changes(on_change)
         loaded: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._drive, args=(loaded,), name="device", daemon=True)
         self._thread.start()
         await loaded
-        if (taken := self._changes.tell()) is not None:
-            await taken
+        if (handled := self._changes.notify()) is not None:
+            await handled
 
     def _drive(self, loaded: asyncio.Future[None]) -> None:
         try:
@@ -114,24 +114,24 @@ class LocalEngine:
             self._driver.run()
         except BaseException:
             self._driver.state = State.STOPPED
-            log.critical("the engine cannot go on", exc_info=True)
+            log.critical("the engine failed", exc_info=True)
             self._loop.call_soon_threadsafe(self._fail)
 
     def _fail(self) -> None:
-        """Ends everything that is under way, since the thread that worked on it is no more."""
-        error = EngineUnavailable("the engine failed while it worked on the request")
+        """Fails all requests in progress after the device thread has ended."""
+        error = EngineUnavailable("the engine failed while it processed the request")
         waiting, self._waiting = self._waiting, {}
         for job, done in waiting.items():
             done(job, error)
         for text in self._texts.values():
             text.put_nowait(error)
         self.failed.set()
-        self._changes.tell()
+        self._changes.notify()
 
     def submit(self, requests: Requests, done: OnDone) -> list[Job | None]:
-        """Queues requests. Calls `done` for each when it is over: at once for one that is rejected, which has no job.
+        """Queues requests. Calls `done` for each when it is over; at once for a rejected one, which has no job.
 
-        It is called in the event loop. Raises EngineUnavailable.
+        Calls it in the event loop. Raises EngineUnavailable.
         """
         self._check_ready()
         jobs: list[Job | None] = []
@@ -142,11 +142,11 @@ class LocalEngine:
             else:
                 jobs.append(admitted)
                 self._waiting[admitted] = partial(done, position)
-        self._watch(self._loop_time(min(requests.deadlines)))
+        self._schedule_expiry(self._loop_time(min(requests.deadlines)))
         return jobs
 
     def abandon(self, job: Job) -> None:
-        """Takes a cancelled job out of the queue, unless it is over. Its `done` is not called."""
+        """Cancels a job, unless it is over. Does not call its `done`."""
         if self._waiting.pop(job, None) is not None:
             self._driver.abandon(job)
 
@@ -164,31 +164,32 @@ class LocalEngine:
         finally:
             if job is not None:
                 self.abandon(job)
-        assert job is not None  # noqa: S101 (or it would have raised)
+        assert job is not None  # noqa: S101 (otherwise the future has raised)
         timed, others = outputs_of([job])
         return Outcome(timed | others, job.queue_seconds, job.inference_seconds, job.batch_size)
 
-    def _watch(self, moment: float) -> None:
-        """Looks for late jobs at a moment of the event loop's clock, or before."""
-        if moment < self._next_look:
-            if self._look is not None:
-                self._look.cancel()
-            self._next_look = moment
-            self._look = self._loop.call_at(moment, self._end_late)
+    def _schedule_expiry(self, moment: float) -> None:
+        """Schedules the check for expired jobs at a time of the event loop's clock, or earlier."""
+        if moment < self._next_expiry:
+            if self._expiry_timer is not None:
+                self._expiry_timer.cancel()
+            self._next_expiry = moment
+            self._expiry_timer = self._loop.call_at(moment, self._expire)
 
-    def _end_late(self) -> None:
-        """Ends the jobs whose deadline has passed. One timer for all of them costs less than one for each."""
-        self._look, self._next_look = None, math.inf
+    def _expire(self) -> None:
+        """Fails the jobs whose deadline has passed. One timer for all costs less than one per job."""
+        self._expiry_timer, self._next_expiry = None, math.inf
         now = self._loop.time()
         deadlines = {job: self._loop_time(job.deadline) for job in self._waiting}
         for job, deadline in deadlines.items():
             if deadline <= now:
                 done = self._waiting.pop(job)
-                error = DeadlineExceeded("the deadline passed before the answer was there", self._driver.spent(job))
+                spent = self._driver.time_spent(job)
+                error = DeadlineExceeded("the deadline passed before the answer was ready", spent)
                 self._driver.abandon(job)
                 done(job, error)
         if left := [deadline for deadline in deadlines.values() if deadline > now]:
-            self._watch(max(min(left), now + LOOK_SECONDS))
+            self._schedule_expiry(max(min(left), now + EXPIRY_SECONDS))
 
     async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
         """Yields the generated tokens; see `Engine.generate`."""
@@ -203,7 +204,7 @@ class LocalEngine:
                 if item is None:
                     return
                 if isinstance(item, DeadlineExceeded):
-                    raise DeadlineExceeded(str(item), stream.spent(self._clock()))
+                    raise DeadlineExceeded(str(item), stream.time_spent(self._clock()))
                 if isinstance(item, TagwerkError):
                     raise item
                 yield item
@@ -213,19 +214,19 @@ class LocalEngine:
             self._driver.abandon_stream(stream)
 
     def cut_texts(self) -> None:
-        """Lets the texts that are being generated end where they are; see `Engine.cut_texts`."""
+        """Ends the texts being generated where they are; see `Engine.cut_texts`."""
         for text in self._texts.values():
             text.put_nowait(None)
 
     async def close(self) -> None:
-        """Finishes what is admitted, takes no more, and gives the device back."""
+        """Finishes all admitted work, accepts no more, and releases the device."""
         self._driver.drain()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
         self._driver.state = State.STOPPED
 
     def step_seconds(self) -> float:
-        """Returns for how long the device has been at its present step; 0 where it is idle."""
+        """Returns the duration of the current device step so far; 0 when idle."""
         return self._driver.step_seconds()
 
     def _check_ready(self) -> None:
@@ -233,31 +234,31 @@ class LocalEngine:
             raise EngineUnavailable(f"the engine is {self._driver.state}")
 
     def _loop_time(self, deadline: float) -> float:
-        """Turns a moment of this engine's clock into one of the event loop's."""
+        """Converts a time of this engine's clock to one of the event loop's."""
         return self._loop.time() + deadline - self._clock()
 
-    # The driver's listener, called in its thread.
+    # The driver's listener, called in the device thread.
 
     def on_jobs(self, jobs: Sequence[Job]) -> None:
-        """Tells the callers of jobs that these are over."""
+        """Resolves the jobs in the event loop."""
         if jobs:
-            self._loop.call_soon_threadsafe(self._wake, jobs)
+            self._loop.call_soon_threadsafe(self._resolve_jobs, jobs)
 
     def on_tokens(self, tokens: Sequence[tuple[Stream, Sequence[Sampled]]]) -> None:
-        """Hands generated tokens to their callers."""
-        self._loop.call_soon_threadsafe(self._hand_out, tokens)
+        """Passes generated tokens to their callers in the event loop."""
+        self._loop.call_soon_threadsafe(self._pass_on, tokens)
 
     def on_failed_streams(self, streams: Sequence[Stream]) -> None:
-        """Hands the error to the callers of failed streams."""
+        """Passes the errors of failed streams to their callers in the event loop."""
         failed = [(stream, [stream.error]) for stream in streams if stream.error is not None]
-        self._loop.call_soon_threadsafe(self._hand_out, failed)
+        self._loop.call_soon_threadsafe(self._pass_on, failed)
 
-    def _wake(self, jobs: Sequence[Job]) -> None:
+    def _resolve_jobs(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             if (done := self._waiting.pop(job, None)) is not None:
                 done(job, job.error)
 
-    def _hand_out(self, items: Sequence[tuple[Stream, Sequence[Sampled | TagwerkError]]]) -> None:
+    def _pass_on(self, items: Sequence[tuple[Stream, Sequence[Sampled | TagwerkError]]]) -> None:
         for stream, some in items:
             if (text := self._texts.get(stream)) is not None:
                 for item in some:

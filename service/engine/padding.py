@@ -1,4 +1,4 @@
-"""Sequences of different lengths, laid end to end or padded to one batch."""
+"""Sequences of different lengths, concatenated or padded to one batch."""
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from service.types import Array, Ragged, Tensors
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The batch sizes B that a model is compiled for, and the length buckets that its sequences wait in; both rise.
+    """A model's compiled batch sizes B and length buckets, both ascending.
 
     A step takes sequences of any length up to the longest bucket, which is its capacity.
     """
@@ -22,13 +22,13 @@ class Grid:
     lengths: tuple[int, ...]
 
     def bucket(self, length: int) -> int:
-        """Returns the length bucket of a sequence: the smallest T that holds it. Raises ValueError over the largest."""
+        """Returns the length bucket of a sequence: the smallest T that holds it. Raises ValueError if none does."""
         if length > self.lengths[-1]:
             raise ValueError(f"a sequence of {length} tokens does not fit the largest bucket, {self.lengths[-1]}")
         return self.lengths[bisect_left(self.lengths, length)]
 
     def rows(self, entries: int) -> int:
-        """Returns the smallest B that holds that many entries, or the largest B."""
+        """Returns the smallest B that holds that many sequences, or the largest B."""
         return self.batch_sizes[min(bisect_left(self.batch_sizes, entries), len(self.batch_sizes) - 1)]
 
     @property
@@ -37,7 +37,7 @@ class Grid:
         return self.lengths[-1]
 
     def expected_padding(self, counts: Mapping[int, int]) -> float:
-        """Returns the share of padding where each of `counts` of a length is padded to its bucket, at most."""
+        """Returns an upper bound of the share of padding for `counts` sequences of each length."""
         cut = {length: min(length, self.lengths[-1]) for length in counts}
         tokens = sum(count * cut[length] for length, count in counts.items())
         cells = sum(count * self.bucket(cut[length]) for length, count in counts.items())
@@ -50,7 +50,7 @@ class PaddedBatch:
 
     Attributes:
         inputs: each [B, T, ...], and `lengths`  # [B] int32, 1 in filler rows.
-        real: the cells of the sequences, which are the first rows  # [N, T] bool.
+        real: True for the cells of sequences, which are the first rows  # [N, T] bool.
         shape: (B, T).
     """
 
@@ -62,7 +62,7 @@ class PaddedBatch:
 def pad(sequences: Ragged, specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> PaddedBatch:
     """Pads sequences, at most B of them, to the shape (B, T).
 
-    Filler rows are all padding and have length 1, since a row of length 0 has no last step to read.
+    Filler rows are all padding and have length 1: a row of length 0 would have no last step.
     """
     b, t = shape
     rows = len(sequences)
@@ -78,7 +78,7 @@ def pad(sequences: Ragged, specs: Mapping[str, TensorSpec], shape: tuple[int, in
 
 
 def unpad(outputs: Tensors, batch: PaddedBatch, timed: frozenset[str]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Takes the padding away; returns the `timed` outputs and the others.
+    """Removes the padding; returns the `timed` outputs and the others.
 
     Outputs with a time axis are [B, T or more, ...] and become [sum of lengths, ...]; the others, [B, ...], become
     [N, ...].
@@ -89,17 +89,17 @@ def unpad(outputs: Tensors, batch: PaddedBatch, timed: frozenset[str]) -> tuple[
 
 
 def full_rows(specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> dict[str, Array]:
-    """Returns the inputs of a batch (B, T) whose rows are all of length T, of zeros."""
+    """Returns inputs of zeros for a batch (B, T) whose rows all have length T."""
     b, t = shape
     inputs = {name: np.zeros((b, t, *sizes_of(spec)), spec.dtype) for name, spec in specs.items() if name != "lengths"}
     return inputs | {"lengths": np.full(b, t, np.int32)}
 
 
 def sizes_of(spec: TensorSpec) -> tuple[int, ...]:
-    """Returns the sizes of the axes of an input behind [B, T]."""
+    """Returns the sizes of an input's axes after [B, T]."""
     return tuple(axis for axis in spec.axes[2:] if isinstance(axis, int))
 
 
 def starts_of(lengths: Sequence[int]) -> list[int]:
-    """Returns where each of some sequences that are laid end to end begins, and where the last one ends."""
+    """Returns the start of each of some concatenated sequences, and the end of the last."""
     return list(accumulate(lengths, initial=0))

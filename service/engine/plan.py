@@ -1,62 +1,62 @@
-"""How to fill a batch: pad up, split, or take shorter sequences in; whichever costs the device least.
+"""Plans how to fill a batch: pad it, split it, or promote shorter sequences, whichever costs least device time.
 
-Costs are step times that were measured on this device, so the choice is not a guess about where a step's time goes.
+Costs are step times measured on this device.
 """
 
 from collections.abc import Mapping
 
 from service.engine.padding import Grid
 
-SMOOTHING = 0.1  # share of a new measurement in the step time that is kept
-CROWDED = 0.1  # what a step counts for that would come later, and fuller, since more wait than a batch holds
+SMOOTHING = 0.1  # weight of a new measurement in a step time
+BACKLOG_WEIGHT = 0.1  # value of a saved later step while more sequences wait than a batch holds
 
 
 class StepTimes:
-    """Seconds of a step (B, T), T the length of its longest sequence: for each B, a line over T.
+    """Models the seconds of a step (B, T), T its longest sequence: for each B, a line over T.
 
-    The loop of a step takes T turns, whose cost depends on B alone. The line is measured at warm-up; every batch keeps
-    its level current.
+    The loop of a step takes T iterations, whose cost depends on B alone. The line is fitted at warm-up; every batch
+    adjusts its level.
     """
 
     def __init__(self) -> None:
-        self._lines: dict[int, tuple[float, float]] = {}  # of each B: seconds without any turn, and of a turn
+        self._lines: dict[int, tuple[float, float]] = {}  # by B: fixed seconds, and seconds per iteration
 
     def fit(self, rows: int, seconds: Mapping[int, float]) -> None:
-        """Draws the line of a B through the seconds that its shortest and longest T took."""
+        """Fits the line of a B to the seconds measured for its shortest and longest T."""
         short, long = min(seconds), max(seconds)
-        turn = (seconds[long] - seconds[short]) / (long - short) if long > short else seconds[long] / long
-        turn = min(max(turn, 0.0), seconds[short] / short)  # a line that is negative nowhere, nor falls
-        self._lines[rows] = (seconds[short] - turn * short, turn)
+        per_step = (seconds[long] - seconds[short]) / (long - short) if long > short else seconds[long] / long
+        per_step = min(max(per_step, 0.0), seconds[short] / short)  # keeps the line from falling or being negative
+        self._lines[rows] = (seconds[short] - per_step * short, per_step)
 
     def measured(self, shape: tuple[int, int], seconds: float) -> None:
-        """Takes a measurement. A slow one counts for little: something else had the processor for a while."""
+        """Adds a measurement. Outliers are clipped: other processes may have used the processor."""
         rows, _ = shape
         if rows in self._lines and (known := self[shape]) > 0:
             level = 1 + SMOOTHING * (min(seconds / known, 2) - 1)
-            fixed, turn = self._lines[rows]
-            self._lines[rows] = (fixed * level, turn * level)
+            fixed, per_step = self._lines[rows]
+            self._lines[rows] = (fixed * level, per_step * level)
 
     def __getitem__(self, shape: tuple[int, int]) -> float:
-        """Returns the seconds of a step; of a B not measured yet, its number of cells stands in."""
+        """Returns the seconds of a step; estimates them from the number of cells for a B that was not measured."""
         rows, length = shape
-        fixed, turn = self._lines.get(rows, (0.0, rows * 1e-6))
-        return fixed + turn * length
+        fixed, per_step = self._lines.get(rows, (0.0, rows * 1e-6))
+        return fixed + per_step * length
 
 
 class Plan:
-    """Which batch to run for the lane whose turn it is.
+    """The batch to run next for a (model, bucket) queue.
 
     Attributes:
         rows: B.
-        takes: how many entries of each length bucket, the lane's own first, then shorter ones from the longest down.
+        takes: how many sequences of each length bucket: first the queue's own, then shorter ones from the longest down.
     """
 
     def __init__(self, grid: Grid, seconds: StepTimes, bucket: int, waiting: Mapping[int, int]) -> None:
-        """`waiting` counts the entries of each bucket of the model; `bucket` is one that has some."""
+        """`waiting` counts the sequences in each bucket of the model; `bucket` has at least one."""
         self._grid = grid
         self._seconds = seconds
         self._bucket = bucket
-        self._worth = CROWDED if sum(waiting.values()) > grid.batch_sizes[-1] else 1.0
+        self._weight = BACKLOG_WEIGHT if sum(waiting.values()) > grid.batch_sizes[-1] else 1.0
         own = min(waiting[bucket], grid.batch_sizes[-1])
         self.rows = self._split_or_pad(own)
         self.takes = {bucket: min(own, self.rows)}
@@ -65,7 +65,7 @@ class Plan:
                 self._promote(shorter, waiting[shorter])
 
     def _split_or_pad(self, entries: int) -> int:
-        """Returns the B for a number of entries: one step that holds them all, or the first of two that fit better."""
+        """Returns B for a number of sequences: one step that holds all, or the first of two that cost less."""
         rows = self._grid.rows(entries)
         fitting = [size for size in self._grid.batch_sizes if size < entries]
         if rows == entries or not fitting:
@@ -76,17 +76,17 @@ class Plan:
         return split if two_steps < self._seconds[rows, self._bucket] else rows
 
     def _promote(self, shorter: int, waiting: int) -> None:
-        """Takes entries of a shorter bucket in: those that fill rows for nothing, and more where a larger B is cheaper.
+        """Adds sequences of a shorter bucket: in filler rows, and beyond them where a larger B saves time.
 
-        A larger B is cheaper where what it adds to this step is less than the steps that the entries would need. Those
-        are worth less in a crowd: whoever stays has company when it is his turn, and a full step pads less.
+        A larger B saves time where it adds less to this step than the steps that the sequences would need later. Later
+        steps count less while there is a backlog: they will be fuller and have less padding.
         """
         taken = sum(self.takes.values())
         best_gain, best_rows = 0.0, self.rows
         for rows in self._grid.batch_sizes:
             entries = min(waiting, rows - taken)
             if rows >= self.rows and entries > 0:
-                saved = self._worth * self._seconds[self._grid.rows(entries), shorter]
+                saved = self._weight * self._seconds[self._grid.rows(entries), shorter]
                 added = self._seconds[rows, self._bucket] - self._seconds[self.rows, self._bucket]
                 if saved - added > best_gain:
                     best_gain, best_rows = saved - added, rows

@@ -1,4 +1,4 @@
-"""Work that may take its time, so as not to disturb who serves meanwhile."""
+"""Runs work at low priority, so that it does not slow down an engine that serves meanwhile."""
 
 import os
 import threading
@@ -7,25 +7,25 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
-NICENESS = 10  # of niceness: a tenth of the time of one who serves, where both want all of it
+NICENESS = 10  # added niceness: a tenth of the time of a process of normal priority, when both are busy
 
 
 class Call(Protocol):
-    """Calls a function and returns what it returns."""
+    """Calls a function and returns its result."""
 
     def __call__(self, work: Callable[[], T], /) -> T:
-        """Calls it."""
+        """Calls the function."""
 
 
 def call_directly(work: Callable[[], T]) -> T:
-    """Calls a function."""
+    """Calls a function in this thread."""
     return work()
 
 
 def call_at_low_priority(work: Callable[[], T]) -> T:
-    """Calls a function in a thread that gives way to those who serve, as do the threads that it starts.
+    """Calls a function in a new thread of low priority, which threads started by it inherit.
 
-    A thread of its own, since only a privileged one can take its priority back. On Linux niceness is the thread's.
+    A separate thread, since an unprivileged one cannot raise its priority again. On Linux niceness is per thread.
     """
     done: Future[T] = Future()
 
@@ -37,5 +37,5 @@ def call_at_low_priority(work: Callable[[], T]) -> T:
         except BaseException as error:
             done.set_exception(error)
 
-    threading.Thread(target=run, name="patient", daemon=True).start()
+    threading.Thread(target=run, name="low-priority", daemon=True).start()
     return done.result()

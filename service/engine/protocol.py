@@ -1,4 +1,4 @@
-"""What a caller of the engine sees, wherever the engine runs."""
+"""The interface of an engine, local or remote."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,8 @@ from service.types import Array, ModelKey, ModelState, Ragged, Sampled, State
 class Inference:
     """A request: sequences for one model.
 
-    `deadline` is a moment of the monotonic clock, in seconds. `further` names outputs that are wanted beyond the usual
-    ones; those that the model has come with the others. A request that is `begun` has had an earlier step done: it is
-    admitted however much waits.
+    `deadline` is a time of the monotonic clock, in seconds. `further` names outputs to return besides the default ones,
+    where the model has them. `begun` marks a later step of a request: it is admitted even if the queue is full.
     """
 
     model: ModelKey
@@ -25,11 +24,11 @@ class Inference:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests for one model as columns. See `Inference` for what each attribute says of one.
+    """Requests for one model as columns. For each attribute see `Inference`.
 
     Attributes:
         sequences: of all requests in order.
-        counts: how many of them each request has, at least one.
+        counts: sequences of each request, at least one.
         deadlines: of each request.
     """
 
@@ -42,12 +41,12 @@ class Requests:
 
     @classmethod
     def of(cls, request: Inference) -> Self:
-        """Returns one request as columns."""
+        """Converts one request to columns."""
         counts, deadlines = [len(request.sequences)], [request.deadline]
         return cls(request.model, request.sequences, counts, deadlines, request.further, request.begun)
 
     def each(self) -> Iterator["Requests"]:
-        """Yields each request by itself."""
+        """Yields each request separately."""
         parts = zip(self.sequences.split(self.counts), self.counts, self.deadlines, strict=True)
         for sequences, count, deadline in parts:
             yield Requests(self.model, sequences, [count], [deadline], self.further, self.begun)
@@ -55,11 +54,11 @@ class Requests:
 
 @dataclass(slots=True)
 class Outcome:
-    """The outputs of a request, and where its time went (the longest of its sequences).
+    """The outputs of a request, and its times (of its slowest sequence).
 
     Attributes:
-        outputs: those with a time axis of all sequences laid end to end, [sum of lengths, ...]; the others [N, ...].
-        batch_size: the sequences in the largest of the batches that they ran in, other requests' included.
+        outputs: those with a time axis, of all sequences concatenated, [sum of lengths, ...]; the others [N, ...].
+        batch_size: sequences in the largest batch that ran any of them, other requests' included.
     """
 
     outputs: dict[str, Array]
@@ -70,11 +69,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A text to continue: `prompt` ids [T] int32, at least one, and how to sample.
+    """A text to continue: `prompt` ids [T] int32, at least one, and the sampling options.
 
-    `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 keep every token. The number for the token at a position is
-    drawn from (seed, position) alone. `logprobs` asks for those of each token. Where none is wanted `at_once`, they may
-    come a few together, which costs the engine and its caller less.
+    `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 keep every token. The random number of a position depends on
+    (seed, position) alone. `logprobs` requests those of each token. Without `at_once`, tokens may arrive in groups,
+    which costs less.
     """
 
     model: ModelKey
@@ -89,28 +88,28 @@ class Generation:
     at_once: bool = True
 
 
-# Called in the event loop whenever the state of an engine or of one of its models has changed. Where it returns an
-# awaitable, the change has been taken in once that is done.
+# Called in the event loop after each change of the state of an engine or one of its models. A returned awaitable
+# completes when the change has been handled.
 OnChange = Callable[[], Awaitable[None] | None]
 
 
 class Engine(Protocol):
-    """Batches and runs what callers ask for. Errors are those of `service.errors`."""
+    """Batches and runs requests. Raises errors of `service.errors`."""
 
     def state(self) -> State:
-        """Says whether the engine takes requests."""
+        """Returns the state of the engine."""
 
     def models(self) -> Sequence[ModelState]:
-        """Lists the model versions that it has, or refused."""
+        """Lists the model versions that are loaded or refused."""
 
     async def start(self, on_change: OnChange) -> None:
-        """Starts it, and calls `on_change` whenever its state or its models' states have changed.
+        """Starts the engine; calls `on_change` after each change of its state or its models' states.
 
-        Raises ConfigurationError. An error of `on_change` is logged.
+        Raises ConfigurationError. Logs errors of `on_change`.
         """
 
     async def infer(self, request: Inference) -> Outcome:
-        """Runs all sequences of a request. Cancelling the call takes those that wait out of the queue.
+        """Runs all sequences of a request. Cancelling the call removes waiting ones from the queue.
 
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable.
         """
@@ -122,7 +121,7 @@ class Engine(Protocol):
         """
 
     def cut_texts(self) -> None:
-        """Lets the texts that are being generated end where they are: each iterator stops, as if it were complete."""
+        """Ends the texts being generated where they are: each iterator stops as if its text were complete."""
 
     async def close(self) -> None:
-        """Finishes what is admitted, takes no more, and gives the device back."""
+        """Finishes all admitted work, accepts no more, and releases the device."""

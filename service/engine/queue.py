@@ -1,4 +1,4 @@
-"""Sequences that wait, by model and length bucket, within bounds on their number and their tokens."""
+"""A queue of sequences by model and length bucket, bounded in sequences and tokens."""
 
 import heapq
 from collections import Counter
@@ -10,16 +10,16 @@ from service.engine.protocol import Requests
 from service.errors import Overloaded, TagwerkError
 from service.types import Array, ModelKey
 
-SPREAD = 8  # so many long requests side by side leave room for a short one
-MAX_RETRY_SECONDS = 60.0  # a longer wait is not worth foretelling
+SPREAD = 8  # how far a job's sequences are spread: this many long requests leave time for a short one
+MAX_RETRY_SECONDS = 60.0  # upper bound of Retry-After
 
 
 class Place(NamedTuple):
-    """Where the outputs of a sequence are: in the arrays of its batch.
+    """The location of a sequence's outputs in the arrays of its batch.
 
     Attributes:
         timed: outputs with a time axis  # each [cells, ...], from `cell` on.
-        others: the outputs without one  # each [rows, ...], at `row`.
+        others: outputs without one  # each [rows, ...], at `row`.
     """
 
     timed: dict[str, Array]
@@ -30,11 +30,11 @@ class Place(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A request in the engine: done when each of its sequences has its outputs, or at its first error.
+    """A request in the engine: done when each of its sequences has outputs, or at its first error.
 
     Attributes:
-        requests: those with which it came.
-        starts: where each of its sequences begins in the values of `requests`.
+        requests: the columns that the request came in.
+        starts: start of each of its sequences in the values of `requests`.
     """
 
     requests: Requests
@@ -46,11 +46,11 @@ class Job:
     waiting: list[bool] = field(init=False)  # of each sequence
     places: list[Place | None] = field(init=False)
     remaining: int = field(init=False)  # sequences without outputs
-    taken: int = 0  # sequences that were batched
+    taken: int = 0  # sequences taken into a batch
     error: TagwerkError | None = None
     queue_seconds: float = 0.0
     inference_seconds: float = 0.0
-    batch_size: int = 0  # sequences, of the largest of its batches
+    batch_size: int = 0  # sequences in the largest of its batches
 
     def __post_init__(self) -> None:
         self.remaining = len(self.lengths)
@@ -59,22 +59,22 @@ class Job:
 
     @property
     def model(self) -> ModelKey:
-        """The model version that it asks for."""
+        """The requested model version."""
         return self.requests.model
 
     @property
     def further(self) -> frozenset[str]:
-        """The outputs that it asks for beyond the usual ones."""
+        """The outputs requested besides the default ones."""
         return self.requests.further
 
     @property
     def done(self) -> bool:
-        """True once nothing more will come."""
+        """True once the job has ended."""
         return self.remaining == 0 or self.error is not None
 
 
 class Entry(NamedTuple):
-    """A sequence in the queue. Entries run in the order of their turns, those of equal turns in that of admission."""
+    """A sequence in the queue. Entries are ordered by `turn`, then by admission."""
 
     turn: float
     number: int  # of the admission
@@ -88,14 +88,14 @@ class Entry(NamedTuple):
 
 
 class Queue:
-    """Bounded queues, one a lane (model, bucket), in the order of turns. Not thread-safe: its owner holds the lock.
+    """Bounded priority queues, one per lane (model, bucket). Not thread-safe: the owner holds the lock.
 
-    A job's first entry has its turn at the job's arrival; each further one has it later, by `SPREAD` times what the
-    entries of the job before it cost the device. So a short request that arrives behind a long one does not wait for
-    all of it, and no entry waits for ever: whatever arrives after its turn comes after it.
+    A job's first entry has its arrival time as its turn. Each further one is later by `SPREAD` times the device time of
+    the entries before it, so that a short request behind a long one does not wait for all of it. No entry starves:
+    later arrivals get later turns.
 
-    Entries that nobody waits for any more give their place back at once, and leave their lane when they reach its head.
-    Those whose deadline has passed are found there; their callers watch the clock themselves and need no word of it.
+    Cancelled entries free their capacity at once, and are removed from their lane when they reach its head. So are
+    expired ones; their callers watch the deadline themselves.
     """
 
     def __init__(self, max_entries: int, max_tokens: int) -> None:
@@ -108,12 +108,12 @@ class Queue:
         self._waiting: Counter[tuple[ModelKey, int]] = Counter()
 
     def put(self, job: Job, tokens_per_second: float) -> None:
-        """Admits all entries of a job, or none: raises Overloaded where they do not fit.
+        """Admits all entries of a job, or none: raises Overloaded if they do not fit.
 
-        `tokens_per_second` is what the device does.
+        `tokens_per_second` is the device's throughput.
 
-        An empty queue takes any request, or one over the bound on tokens could never be served. Any queue takes one
-        that is begun, or the work that was done for it would be lost.
+        An empty queue admits any request: one above the token bound could never be served otherwise. A request that is
+        `begun` is always admitted, since the work done for it would be lost.
         """
         tokens = sum(job.lengths)
         over = self.entries + len(job.lengths) > self.max_entries or self.tokens + tokens > self.max_tokens
@@ -131,24 +131,24 @@ class Queue:
         self.tokens += tokens
 
     def discard(self, job: Job) -> int:
-        """Gives back the places of a job's waiting entries; returns how many there were."""
+        """Frees the capacity of a job's waiting entries; returns how many there were."""
         waiting = [index for index, waits in enumerate(job.waiting) if waits]
         for index in waiting:
             self._release(job, index)
         return len(waiting)
 
     def waiting(self, model: ModelKey, bucket: int) -> int:
-        """Entries of a lane."""
+        """Returns the number of waiting entries in a lane."""
         return self._waiting[model, bucket]
 
     def heads(self, now: float) -> Iterator[tuple[int, Entry]]:
-        """Yields, with the bucket, the entry of each lane whose turn is next, of those that are still waited for."""
+        """Yields the bucket and the first entry of each lane, skipping cancelled and expired ones."""
         for lane in list(self._lanes):
             if (entry := self._head(lane, now)) is not None:
                 yield lane[1], entry
 
     def pop(self, model: ModelKey, bucket: int, now: float) -> Entry | None:
-        """Takes the entry of a lane whose turn is next, of those that are still waited for."""
+        """Removes and returns the first entry of a lane, skipping cancelled and expired ones."""
         entry = self._head((model, bucket), now)
         if entry is not None:
             self._release(entry.job, entry.sequence)

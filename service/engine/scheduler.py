@@ -1,4 +1,4 @@
-"""Decides what the device runs next. Pure: its owner brings the clock, the lock and the device."""
+"""Selects the batches for the device. The owner supplies the clock, the lock and the device."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from service.types import ModelKey
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Entries of one model that run together in the shape (B, T), T the length of the longest.
+    """Sequences of one model that run together in the shape (B, T), T the length of the longest.
 
     Attributes:
-        bucket: the length bucket whose turn it was; the entries are of it or shorter.
+        bucket: the length bucket that was selected; the sequences are of it or shorter.
         tokens: the sum of their lengths.
     """
 
@@ -29,9 +29,9 @@ class Batch:
 
 @dataclass(slots=True)
 class Model:
-    """A model's batch sizes and buckets, what steps cost, and the device time that it has had.
+    """A model's grid, its step times, and the device time that it has used.
 
-    `served_seconds` is on a scale that all models share: one that comes back after a pause starts where the others are.
+    `served_seconds` is on a scale shared by all models: after an idle time a model continues where the others are.
     """
 
     grid: Grid
@@ -40,36 +40,36 @@ class Model:
 
 
 class Scheduler:
-    """Queues by (model, length bucket).
+    """Queues sequences by (model, length bucket) and selects batches.
 
-    The model that has had the least device time runs next, so that none waits behind another's crowd; of its lanes,
-    the one with the entry whose turn is next, see `Queue`. `Plan` says how the batch is filled.
+    The model with the least device time runs next, so that none waits behind another's backlog; within it, the bucket
+    whose first entry is due, see `Queue`. `Plan` fills the batch.
     """
 
     def __init__(self, clock: Callable[[], float], max_entries: int, max_tokens: int) -> None:
         self._clock = clock
         self._queue = Queue(max_entries, max_tokens)
         self._models: dict[ModelKey, Model] = {}
-        self._tokens_per_second = 10_000.0  # a slow processor's, until batches have been measured
+        self._tokens_per_second = 10_000.0  # a slow processor's, until batches are measured
 
     def add_model(self, key: ModelKey, grid: Grid, step_times: StepTimes) -> None:
-        """Takes requests for a model from now on."""
+        """Starts accepting requests for a model."""
         self._models[key] = Model(grid, step_times)
 
     @property
     def queued_entries(self) -> int:
-        """Entries that wait."""
+        """Number of waiting entries."""
         return self._queue.entries
 
     @property
     def queued_tokens(self) -> int:
-        """Tokens that wait."""
+        """Number of waiting tokens."""
         return self._queue.tokens
 
     def admit(self, requests: Requests) -> list[Job | TagwerkError]:
-        """Queues all sequences of each request, or none of them; returns its job, or why it is rejected.
+        """Queues all sequences of each request, or none; returns for each a job, or the reason for its rejection.
 
-        That is Overloaded, or ModelNotFound.
+        That is Overloaded or ModelNotFound.
         """
         model = self._models.get(requests.model)
         if model is None:
@@ -92,13 +92,13 @@ class Scheduler:
         return admitted
 
     def abandon(self, job: Job) -> int:
-        """Takes the waiting entries of a job out, before they cost device time; returns how many."""
+        """Removes the waiting entries of a job; returns how many there were."""
         return self._queue.discard(job)
 
     def take(self) -> Batch | None:
-        """Takes the next batch; None where nothing waits."""
+        """Returns the next batch; None if nothing waits."""
         now = self._clock()
-        first: dict[ModelKey, tuple[int, Entry]] = {}  # the bucket, and its head
+        first: dict[ModelKey, tuple[int, Entry]] = {}  # the bucket, and its first entry
         for bucket, head in self._queue.heads(now):
             key = head.job.model
             if key not in first or head[:2] < first[key][1][:2]:  # turn, number
@@ -106,7 +106,7 @@ class Scheduler:
         if not first:
             return None
         key = min(first, key=lambda k: (self._models[k].served_seconds, first[k][1].number))
-        self._forgive_pauses(first.keys(), self._models[key].served_seconds)
+        self._skip_idle_time(first.keys(), self._models[key].served_seconds)
         model, bucket = self._models[key], first[key][0]
         waiting = {length: self._queue.waiting(key, length) for length in model.grid.lengths}
         plan = Plan(model.grid, model.step_times, bucket, waiting)
@@ -121,12 +121,12 @@ class Scheduler:
         return Batch(key, entries, shape, bucket, sum(lengths))
 
     def oldest_wait_seconds(self) -> float:
-        """Seconds that the entry has waited which has waited longest; 0 where none does."""
+        """Returns the wait of the oldest entry; 0 if none waits."""
         now = self._clock()
         return max((now - entry.job.arrived for _, entry in self._queue.heads(now)), default=0.0)
 
     def measured(self, batch: Batch, seconds: float) -> None:
-        """Learns what the shape costs, and how fast the device is, for Retry-After."""
+        """Updates the step times, and the throughput for Retry-After."""
         self._models[batch.model].step_times.measured(batch.shape, seconds)
         rate = batch.tokens / max(seconds, 1e-6)
         self._tokens_per_second += 0.05 * (rate - self._tokens_per_second)
@@ -136,8 +136,8 @@ class Scheduler:
             if (entry := self._queue.pop(model, bucket, now)) is not None:
                 yield entry
 
-    def _forgive_pauses(self, active: Collection[ModelKey], least: float) -> None:
-        """Lets no model save up device time while nobody asks for it."""
+    def _skip_idle_time(self, active: Collection[ModelKey], least: float) -> None:
+        """Raises `served_seconds` of idle models to `least`, so that they do not accumulate credit."""
         for key, model in self._models.items():
             if key not in active:
                 model.served_seconds = max(model.served_seconds, least)

@@ -371,7 +371,7 @@ def test_texts_that_leave_the_queue_make_room_at_once(engine):
     async def test():
         device = Device()
         async with engine(device) as made:
-            device.go.clear()  # nobody is seated any more
+            device.go.clear()  # no stream has a slot any more
             held = asyncio.create_task(made.infer(request([99])))
             await until(device.busy.is_set)
             for seconds in (60.0, 0.02):  # the first ones are cancelled, the next ones expire
@@ -519,7 +519,7 @@ def test_an_engine_that_goes_away_fails_what_is_under_way_at_once_and_is_found_a
                 for connection in list(server._peers):
                     connection._transport.abort()
                 for task in (held, waiting):
-                    with pytest.raises(EngineUnavailable, match="went away"):
+                    with pytest.raises(EngineUnavailable, match="was lost"):
                         await task
                 assert made.state() is State.STARTING
                 device.go.set()

@@ -10,13 +10,13 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from service.transport.client import outcomes_of
 
 from service.engine.local import LocalEngine
 from service.engine.protocol import Outcome
 from service.process.listening import open_engine_socket
 from service.telemetry.metrics import Metrics
 from service.text.vocabulary import Vocabulary
+from service.transport.client import outcomes_of
 from service.transport.connection import Connection
 from service.transport.messages import (
     Cancel,

@@ -161,7 +161,7 @@ def test_texts_that_nobody_waits_for_keep_no_place_in_the_queue():
     assert slots.waiting == 1
     slots.cancel(busy)
     step(slots)
-    assert (slots.waiting, stays.seated is not None) == (0, True)
+    assert (slots.waiting, stays.started is not None) == (0, True)
 
 
 def test_the_prompts_that_wait_are_bounded_but_one_of_any_length_may():
