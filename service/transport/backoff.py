@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt to connect."""
+"""Exponential backoff between connection attempts."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ LONGEST_SECONDS = 1.0
 
 
 class Backoff:
-    """Doubles the pause with each attempt that came to nothing."""
+    """Doubles the delay after each failed attempt, up to a maximum."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -15,13 +15,13 @@ class Backoff:
         self._attempted = clock()
 
     def attempt(self) -> None:
-        """Notes that an attempt begins."""
+        """Records the start of an attempt."""
         self._attempted = self._clock()
 
     def pause_seconds(self) -> float:
-        """Returns how long to wait now that the attempt has failed, or what it led to is over.
+        """Returns the delay before the next attempt.
 
-        Something that lasted for longer than the longest pause begins anew with the shortest.
+        Resets to the first delay if the connection lasted longer than the longest one.
         """
         if self._clock() - self._attempted > LONGEST_SECONDS:
             self._next = FIRST_SECONDS

@@ -1,4 +1,4 @@
-"""A connection to an engine process, and the requests that are under way on it."""
+"""A connection to an engine process, and its requests in progress."""
 
 import asyncio
 import itertools
@@ -36,16 +36,16 @@ from service.transport.messages import (
 )
 from service.types import ModelKey, ModelState, Ragged, Sampled, State, joined
 
-LINGER_SECONDS = 0.2  # without a request, until an engine is left: the next step of a request may be on its way
-GRACE_SECONDS = 0.5  # after a deadline, for the engine to say where the time went
+LINGER_SECONDS = 0.2  # idle time before disconnecting from an engine: a request's next step may follow
+GRACE_SECONDS = 0.5  # after a deadline, for the engine to report where the time went
 SILENT = f"the engine has not answered for {BEAT_SECONDS * SILENT_BEATS:g} s"
 
 
 class EngineClient:
-    """One engine process, as long as the connection lasts. Its requests end with it.
+    """Sends requests to one engine process over one connection. They fail when it is lost.
 
-    While requests are under way, so are heartbeats: an engine that is silent is away, its requests fail at once, and it
-    gets no more until something comes from it again.
+    Exchanges heartbeats while requests are in progress: if the engine is silent, its state becomes AWAY, its requests
+    fail, and it gets no more until it sends something.
     """
 
     def __init__(
@@ -57,33 +57,33 @@ class EngineClient:
         self.state = State.STARTING
         self.models: Sequence[ModelState] = ()
         self._ready: frozenset[ModelKey] = frozenset()
-        self._report: Report | None = None  # the last
+        self._report: Report | None = None  # the last one
         self.connection = Connection(lambda _: on_open(self), self._on_message, self._on_close)
         self._on_change = on_change
         self._on_end = on_close
         self._ids = itertools.count(1)
         self._waiters: dict[int, asyncio.Future[Outcome]] = {}
-        self._unsent: list[tuple[int, Inference]] = []  # requests of this turn of the event loop
+        self._unsent: list[tuple[int, Inference]] = []  # requests of this event loop iteration
         self._texts: dict[int, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
-        self._leaving = False
+        self._disconnecting = False
         self._heartbeat = Heartbeat(
-            busy=self._under_way,
+            busy=self._in_progress,
             reads=lambda: self.connection.reads,
             ping=lambda: self.connection.send(Ping(0)),
             on_silence=self._on_silence,
         )
 
     def has(self, key: ModelKey) -> bool:
-        """True where the engine takes requests for a model version."""
+        """True if the engine accepts requests for a model version."""
         return self.takes_requests and key in self._ready
 
     def takes(self, begun: bool) -> bool:
-        """True where the engine takes requests, or those that are `begun`, as it does until it is left."""
+        """True if the engine accepts new requests, or those that are `begun`, also while it drains."""
         return self.takes_requests or (begun and self.state is State.DRAINING)
 
     @property
     def takes_requests(self) -> bool:
-        """True while the engine answers, if only until its successor is known."""
+        """True while the engine accepts new requests; a replaced one does until its successor is connected."""
         return self.state in (State.READY, State.SUPERSEDED)
 
     async def infer(self, request: Inference) -> Outcome:
@@ -105,17 +105,17 @@ class EngineClient:
         finally:
             timer.cancel()
             del self._waiters[id]
-            self._linger()
+            self._schedule_close()
 
     def _send_requests(self) -> None:
-        """Sends the requests of this turn of the event loop: those for a model in one message."""
+        """Sends the requests of this event loop iteration, one message per model."""
         unsent, self._unsent = self._unsent, []
         kinds: dict[tuple[ModelKey, frozenset[str], bool], list[tuple[int, Inference]]] = {}
         for id, request in unsent:
-            if id in self._waiters:  # it was not cancelled meanwhile
+            if id in self._waiters:  # not cancelled meanwhile
                 kinds.setdefault((request.model, request.further, request.begun), []).append((id, request))
         for kind in kinds.values():
-            for some in together(kind):
+            for some in group_by_size(kind):
                 self.connection.send(infer_message(some))
         self.connection.flush()
 
@@ -156,33 +156,33 @@ class EngineClient:
             del self._texts[id]
             if received < request.max_tokens:
                 self.connection.send(Cancel(id))
-            self._linger()
+            self._schedule_close()
 
     def cut_texts(self) -> None:
-        """Lets the texts that are being generated end where they are; see `Engine.cut_texts`."""
+        """Ends the texts being generated where they are; see `Engine.cut_texts`."""
         for text in self._texts.values():
             text.put_nowait(None)
 
-    def leave(self) -> None:
-        """Closes the connection once nothing has been under way on it for a while."""
-        self._leaving = True
-        self._linger()
+    def disconnect_when_idle(self) -> None:
+        """Closes the connection once nothing has been in progress on it for a while."""
+        self._disconnecting = True
+        self._schedule_close()
 
-    def _linger(self) -> None:
-        if self._leaving and not self._under_way():
+    def _schedule_close(self) -> None:
+        if self._disconnecting and not self._in_progress():
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._close_if_done)
 
     def _close_if_done(self) -> None:
-        if not self._under_way():
-            self.state = State.STOPPED  # for those that would choose it before the connection is closed
+        if not self._in_progress():
+            self.state = State.STOPPED  # so that it is not selected before the connection is closed
             self.connection.close()
 
-    def _under_way(self) -> bool:
+    def _in_progress(self) -> bool:
         return bool(self._waiters or self._texts)
 
     def _on_message(self, connection: Connection, message: AnyMessage) -> None:
         if self.state is State.AWAY and self._report is not None:
-            self._take(self._report)
+            self._apply(self._report)
         match message:
             case Done():
                 for id, outcome in outcomes_of(message):
@@ -194,16 +194,16 @@ class EngineClient:
             case Failed(id=id):
                 self._fail(id, error_of(message))
             case Report():
-                self._take(message)
+                self._apply(message)
 
-    def _take(self, report: Report) -> None:
+    def _apply(self, report: Report) -> None:
         self._report = report
         self.state, self.models = report.state, states_of(report)
         self._ready = frozenset(model.key for model in self.models if model.state is State.READY)
         self._on_change(self)
 
     def _on_silence(self) -> None:
-        """Late answers to what fails here are ignored when the engine is back."""
+        """Fails all requests; late answers to them are ignored."""
         self.state = State.AWAY
         self.models = [
             replace(model, state=State.STARTING) if model.state is State.READY else model for model in self.models
@@ -212,12 +212,12 @@ class EngineClient:
         self._on_change(self)
 
     def _on_close(self, connection: Connection) -> None:
-        """Everything that was under way is lost with the engine; its callers hear of it now."""
+        """Fails all requests in progress."""
         self._heartbeat.stop()
-        ends = self.state in (State.DRAINING, State.STOPPED)  # as it has said itself; any other may come again
+        ends = self.state in (State.DRAINING, State.STOPPED)  # announced by the engine; otherwise it may come back
         self.state = State.STOPPED if ends else State.STARTING
         self._on_end(self)
-        self._fail_all("the engine went away while it worked on the request")
+        self._fail_all("the connection to the engine was lost while it processed the request")
 
     def _fail_all(self, reason: str) -> None:
         for id in [*self._waiters, *self._texts]:
@@ -231,14 +231,14 @@ class EngineClient:
 
 
 def check_size(sequences: Ragged) -> None:
-    """Raises InternalError for sequences that do not fit into a message."""
+    """Raises InternalError for sequences that exceed the size of a message."""
     if sequences.nbytes > MAX_ARRAY_BYTES:
         size = f"{sequences.nbytes} bytes do not fit into a message"
         raise InternalError(f"{size}; at most {MAX_ARRAY_BYTES} do")
 
 
-def together(requests: Sequence[tuple[int, Inference]]) -> Iterator[list[tuple[int, Inference]]]:
-    """Yields requests in order, as many at a time as are sent in one message."""
+def group_by_size(requests: Sequence[tuple[int, Inference]]) -> Iterator[list[tuple[int, Inference]]]:
+    """Yields groups of consecutive requests, each of which fits one message."""
     some: list[tuple[int, Inference]] = []
     tokens = 0
     for id, request in requests:
@@ -252,7 +252,7 @@ def together(requests: Sequence[tuple[int, Inference]]) -> Iterator[list[tuple[i
 
 
 def infer_message(requests: Sequence[tuple[int, Inference]]) -> Infer:
-    """Returns requests for the same outputs of a model as columns."""
+    """Encodes requests with the same model and outputs as columns."""
     first, now = requests[0][1], time.monotonic()
     sequences = joined([request.sequences for _, request in requests])
     return Infer(
@@ -269,7 +269,7 @@ def infer_message(requests: Sequence[tuple[int, Inference]]) -> Infer:
 
 
 def outcomes_of(message: Done) -> Iterator[tuple[int, Outcome]]:
-    """Yields the number and the outcome of each request of a message. Raises ValueError or TypeError for no columns."""
+    """Yields the id and outcome of each request of a message. Raises ValueError or TypeError for invalid columns."""
     timed, others = unpack(message.timed), unpack(message.others)
     columns = zip(
         whole_numbers(message.ids),

@@ -11,16 +11,16 @@ from service.transport.messages import AnyMessage, Unframer, frames
 
 log = logging.getLogger("tagwerk.engine")
 
-UNSENT_BYTES = 16 * 2**20  # that the peer has not taken: from here on, answers wait until it takes some
-STALLED_SECONDS = 10.0  # a peer that takes too little for as long is hung up on
+UNSENT_BYTES = 16 * 2**20  # size of the write buffer above which answers wait
+STALLED_SECONDS = 10.0  # time above that size after which the connection is closed
 
 
 class Connection(asyncio.Protocol):
-    """Sends and receives messages. What is said within one turn of the event loop goes out together.
+    """Sends and receives messages. Those of one event loop iteration are sent together.
 
     Attributes:
-        reads: how often something came.
-        writable: false while the peer does not take what was sent already; large messages wait for `on_writable`.
+        reads: number of reads from the socket.
+        writable: False while the write buffer is full; large messages wait for `on_writable`.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Connection(asyncio.Protocol):
         self._stalled: asyncio.TimerHandle | None = None
 
     def send(self, message: AnyMessage) -> None:
-        """Says something; to a connection that is closed, nothing."""
+        """Sends a message. Does nothing on a closed connection."""
         if not self._outbox:
             asyncio.get_running_loop().call_soon(self.flush)
         self._outbox.append(message)
 
     def close(self) -> None:
-        """Says what is left to say and closes."""
+        """Sends what is pending and closes."""
         self.flush()
         if self._transport is not None:
             self._transport.close()
@@ -67,35 +67,35 @@ class Connection(asyncio.Protocol):
         self._on_open(self)
 
     def data_received(self, data: bytes) -> None:
-        """Called by asyncio. A peer that talks nonsense is hung up on; an error over one message costs no other."""
+        """Called by asyncio. An invalid frame closes the connection; an error in one message does not affect others."""
         self.reads += 1
         try:
             for message in self._unframer.feed(data):
                 try:
                     self._on_message(self, message)
                 except Exception:
-                    log.exception("could not work on a message of type %s", type(message).__name__)
+                    log.exception("failed to handle a message of type %s", type(message).__name__)
         except msgspec.MsgspecError as error:
-            log.error("a peer sent what is no message, and is hung up on: %s", error)
+            log.error("closed a connection after an invalid frame: %s", error)
             self.close()
 
     def pause_writing(self) -> None:
-        """Called by asyncio, when too much is not sent yet."""
+        """Called by asyncio when the write buffer is full."""
         self.writable = False
-        self._stalled = asyncio.get_running_loop().call_later(STALLED_SECONDS, self._hang_up)
+        self._stalled = asyncio.get_running_loop().call_later(STALLED_SECONDS, self._close_stalled)
 
     def resume_writing(self) -> None:
-        """Called by asyncio, when most of it is sent."""
+        """Called by asyncio when the write buffer has drained."""
         self.writable = True
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
             self._on_writable(self)
 
-    def _hang_up(self) -> None:
+    def _close_stalled(self) -> None:
         if self._transport is not None:
             waiting = self._transport.get_write_buffer_size()
-            log.error("hung up on a peer that does not read: %d bytes wait for it", waiting)
+            log.error("closed a connection to a peer that does not read: %d bytes unsent", waiting)
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:

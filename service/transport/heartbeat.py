@@ -1,17 +1,16 @@
-"""Notices that a peer has fallen silent while it is expected to work."""
+"""Detects a peer that stops answering while it should be working."""
 
 import asyncio
 from collections.abc import Callable
 
 BEAT_SECONDS = 0.5
-SILENT_BEATS = 4  # after a ping, without anything from the peer: it counts as silent
+SILENT_BEATS = 4  # unanswered beats after a ping before the peer counts as silent
 
 
 class Heartbeat:
-    """Pings a peer while there is work with it, and reports its silence.
+    """Pings a peer while work is in progress there, and reports silence.
 
-    Beats are counted instead of seconds: a process that stands still itself misses beats too, and does not take its own
-    pause for the peer's.
+    Counts beats instead of seconds: when this process stalls, it misses beats too, and does not blame the peer.
     """
 
     def __init__(
@@ -21,34 +20,34 @@ class Heartbeat:
         ping: Callable[[], None],
         on_silence: Callable[[], None],
     ) -> None:
-        """`busy` says whether work is with the peer, `reads` how often something came from it."""
+        """`busy` returns whether work is in progress at the peer, `reads` the number of reads from it."""
         self._busy = busy
         self._reads = reads
         self._ping = ping
         self._on_silence = on_silence
         self._timer: asyncio.TimerHandle | None = None
-        self._heard = 0  # reads at the last ping
-        self._beats: int | None = None  # since the last ping, if it has none after it
+        self._last_reads = 0  # reads at the last ping
+        self._beats: int | None = None  # beats since the last unanswered ping
 
     def watch(self) -> None:
-        """Begins to listen, unless it does already. To be called when work begins."""
+        """Starts the heartbeat unless it runs. Called when work begins."""
         if self._timer is None:
             self._beats = None
             self._schedule()
 
     def stop(self) -> None:
-        """Listens no more."""
+        """Stops the heartbeat."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def beat(self) -> None:
-        """Pings the peer, or looks for how long the last ping has had no answer. Called by the timer."""
+        """Pings the peer, or counts a beat without an answer. Called by the timer."""
         self._timer = None
         if not self._busy():
             return
-        if self._beats is None or self._reads() != self._heard:
-            self._beats, self._heard = 0, self._reads()
+        if self._beats is None or self._reads() != self._last_reads:
+            self._beats, self._last_reads = 0, self._reads()
             self._ping()
         else:
             self._beats += 1

@@ -1,7 +1,7 @@
-"""What api workers and the engine process say to each other, and how it is framed.
+"""Messages between api workers and the engine process, and their framing.
 
-A frame is its length in four bytes, then a MessagePack list of messages: all that one side had to say in one turn of
-its event loop. Arrays travel as their bytes; nothing that is read can run code.
+A frame is its length in four bytes, then a MessagePack list of messages: those of one event loop iteration. Arrays
+are sent as their bytes. Decoding cannot execute code.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,12 +13,12 @@ from service import errors
 from service.types import Array, ModelKey, ModelState, Sampled, State, Tensors
 
 MAX_FRAME_BYTES = 256 * 2**20
-MAX_ARRAY_BYTES = MAX_FRAME_BYTES // 2  # of one message
-MESSAGE_TOKENS = 8192  # above which requests have messages of their own
-FULL_FRAME_BYTES = 2**20  # above which messages have frames of their own
+MAX_ARRAY_BYTES = MAX_FRAME_BYTES // 2  # per message
+MESSAGE_TOKENS = 8192  # above this, requests go into separate messages
+FULL_FRAME_BYTES = 2**20  # above this, messages go into separate frames
 
 
-Column = bytes  # of an array  # [R] or [N]: seconds are float64, lengths of sequences int32, other whole numbers int64
+Column = bytes  # of an array [R] or [N]: seconds are float64, sequence lengths int32, other whole numbers int64
 
 
 class Packed(msgspec.Struct, array_like=True, frozen=True):
@@ -30,20 +30,20 @@ class Packed(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Message(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """Base of the messages about one request. `id` is the worker's number for it."""
+    """Base of the messages about one request. `id` is assigned by the worker."""
 
     id: int
 
 
 class Infer(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """Worker: run these requests for a model, as columns; see `protocol.Requests`.
+    """Worker to engine: runs requests for one model, as columns; see `protocol.Requests`.
 
-    Deadlines travel as durations, since clocks differ between machines.
+    Deadlines are sent as durations, since clocks differ between machines.
     """
 
     name: str
     version: str
-    ids: Column  # [R] the worker's numbers for the requests
+    ids: Column  # [R] assigned by the worker
     counts: Column  # [R] sequences of each
     timeouts_seconds: Column  # [R]
     lengths: Column  # [N] of the sequences of all
@@ -53,7 +53,7 @@ class Infer(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 class Generate(Message, frozen=True):
-    """Worker: continue this prompt  # [T] int32."""
+    """Worker to engine: continues a prompt  # [T] int32."""
 
     name: str
     version: str
@@ -69,19 +69,19 @@ class Generate(Message, frozen=True):
 
 
 class Cancel(Message, frozen=True):
-    """Worker: nobody waits for this request any more."""
+    """Worker to engine: cancels a request."""
 
 
 class Ping(Message, frozen=True):
-    """Worker: are you there? `id` is 0."""
+    """Worker to engine: requests a Pong. `id` is 0."""
 
 
 class Pong(Message, frozen=True):
-    """Engine: yes. `id` is 0."""
+    """Engine to worker: answers a Ping. `id` is 0."""
 
 
 class Done(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """Engine: the outputs of requests, as columns."""
+    """Engine to worker: the outputs of requests, as columns."""
 
     ids: Column  # [R]
     counts: Column  # [R] sequences of each
@@ -94,13 +94,13 @@ class Done(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 class Token(Message, frozen=True):
-    """Engine: the next token of a Generate."""
+    """Engine to worker: the next token of a Generate."""
 
     sampled: Sampled
 
 
 class Failed(Message, frozen=True):
-    """Engine: a request ends with this error of `service.errors`."""
+    """Engine to worker: a request ended with an error of `service.errors`."""
 
     kind: str
     message: str
@@ -110,7 +110,7 @@ class Failed(Message, frozen=True):
 
 
 class Report(Message, frozen=True):
-    """Engine: its state and its models', to each worker that comes and whenever they change. `id` is 0."""
+    """Engine to worker, on connection and after each change: the state of the engine and its models. `id` is 0."""
 
     state: State
     models: list[tuple[str, str, State, str | None, float, bool]]  # name, version, state, reason, share, default
@@ -122,13 +122,13 @@ _decoder = msgspec.msgpack.Decoder(list[AnyMessage])
 
 
 def frame(messages: Sequence[AnyMessage]) -> bytes:
-    """Returns one frame."""
+    """Encodes messages as one frame."""
     content = _encoder.encode(messages)
     return len(content).to_bytes(4, "big") + content
 
 
 def frames(messages: Sequence[AnyMessage]) -> Iterator[bytes]:
-    """Yields one frame with all messages, or one for each where that would be large: what reads them can pause then."""
+    """Yields one frame with all messages, or one per message if that would be large, so that the reader can pause."""
     whole = frame(messages)
     if len(whole) <= FULL_FRAME_BYTES or len(messages) == 1:
         yield whole
@@ -137,15 +137,15 @@ def frames(messages: Sequence[AnyMessage]) -> Iterator[bytes]:
 
 
 class Unframer:
-    """Cuts a stream of bytes into frames."""
+    """Splits a stream of bytes into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterable[AnyMessage]:
-        """Takes what has come, and yields the messages of each frame that is complete.
+        """Adds received data; yields the messages of each complete frame.
 
-        Raises MsgspecError for what is no frame, or one of more than MAX_FRAME_BYTES.
+        Raises MsgspecError for an invalid frame, or one of more than MAX_FRAME_BYTES.
         """
         self._buffer += data
         while len(self._buffer) >= 4:
@@ -160,7 +160,7 @@ class Unframer:
 
 
 def report(state: State, models: Iterable[ModelState]) -> Report:
-    """Returns the report of an engine."""
+    """Builds the report of an engine."""
     return Report(0, state, [(m.key.name, m.key.version, m.state, m.reason, m.share, m.default) for m in models])
 
 
@@ -173,24 +173,24 @@ def states_of(message: Report) -> list[ModelState]:
 
 
 def column(numbers: Sequence[float] | Array, dtype: type[np.generic]) -> Column:
-    """Turns numbers into a column."""
+    """Encodes numbers as a column."""
     return np.asarray(numbers, dtype).tobytes()
 
 
 def whole_numbers(column: Column) -> list[int]:
-    """Reads a column of int64. Raises ValueError for bytes that are none."""
+    """Decodes a column of int64. Raises ValueError if it is none."""
     numbers: list[int] = np.frombuffer(column, np.int64).tolist()
     return numbers
 
 
 def seconds(column: Column) -> list[float]:
-    """Reads a column of float64. Raises ValueError for bytes that are none."""
+    """Decodes a column of float64. Raises ValueError if it is none."""
     numbers: list[float] = np.frombuffer(column, np.float64).tolist()
     return numbers
 
 
 def pack(tensors: Tensors) -> dict[str, Packed]:
-    """Turns arrays into what a message holds. Raises InternalError where that is too much."""
+    """Encodes arrays. Raises InternalError if they exceed a message's size."""
     size = sum(array.nbytes for array in tensors.values())
     if size > MAX_ARRAY_BYTES:
         raise errors.InternalError(f"{size} bytes do not fit into a message; at most {MAX_ARRAY_BYTES} do")
@@ -198,19 +198,19 @@ def pack(tensors: Tensors) -> dict[str, Packed]:
 
 
 def unpack(packed: dict[str, Packed]) -> dict[str, Array]:
-    """Undoes `pack`. The arrays are read-only. Raises ValueError or TypeError for bytes that are no such arrays."""
+    """Decodes arrays; they are read-only. Raises ValueError or TypeError for invalid ones."""
     return {name: np.frombuffer(p.data, p.dtype).reshape(p.shape) for name, p in packed.items()}
 
 
 def failed(id: int, error: errors.TagwerkError) -> Failed:
-    """Turns an error into a message."""
+    """Encodes an error as a message."""
     retry_after_seconds, stages = getattr(error, "retry_after_seconds", 0.0), getattr(error, "stages", {})
     waiting = getattr(error, "waiting", 0)
     return Failed(id, type(error).__name__, str(error), retry_after_seconds, stages, waiting)
 
 
 def error_of(message: Failed) -> errors.TagwerkError:
-    """Undoes `failed`, for the errors that an engine raises."""
+    """Decodes an error that an engine raises."""
     if message.kind == errors.Overloaded.__name__:
         return errors.Overloaded(message.message, message.retry_after_seconds, message.waiting)
     if message.kind == errors.DeadlineExceeded.__name__:

@@ -1,8 +1,8 @@
-"""The engine in another process, from the api worker's side.
+"""An engine in another process, as the api worker uses it.
 
-The process at an address may change: one that is superseded says so, and the next connection to the same address finds
-its successor. From then on, each request goes to the one that has its model version; what was under way on the old
-connection ends there. So it does on the connection to an engine that says that it drains.
+The process at an address may be replaced: the old one announces SUPERSEDED, and a new connection to the same address
+reaches its successor. From then on, each request goes to the engine that has its model version, and requests in
+progress finish on the old connection. The same holds for an engine that announces DRAINING.
 """
 
 import asyncio
@@ -20,36 +20,36 @@ from service.types import ModelKey, ModelState, Sampled, State
 
 log = logging.getLogger("tagwerk.engine")
 
-LINGER_SECONDS = 1.0  # in which requests that have chosen a version of the old engine reach it
+LINGER_SECONDS = 1.0  # time for requests that have selected a version of the old engine to be sent
 
 
 class RemoteEngine:
-    """Engine at the other end of a socket. When it is gone, requests fail at once, and it is looked for until back."""
+    """An engine at the other end of a socket. While disconnected, requests fail at once and it reconnects."""
 
     def __init__(self, address: str, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """`address` is that of `tagwerk engine`: the path of a Unix socket, or host:port."""
+        """`address` is that of `tagwerk engine`: a Unix socket path, or host:port."""
         self._address = address
         self._sleep = sleep
         self._was_ready: bool | None = None  # None before the first time
         self._clients: list[EngineClient] = []  # the newest last
         self._last: Sequence[ModelState] = ()
-        self._alone = State.STARTING  # the state while there is no link
+        self._disconnected_state = State.STARTING  # the state without a connection
         self._stopped = False
         self._changes = Changes()
-        self._leaving: set[asyncio.Task[None]] = set()
-        self._connect_anew = asyncio.Event()
-        self._keeping: asyncio.Task[None] | None = None
+        self._disconnecting: set[asyncio.Task[None]] = set()
+        self._reconnect = asyncio.Event()
+        self._connecting: asyncio.Task[None] | None = None
 
     def state(self) -> State:
-        """Says whether the engine takes requests."""
+        """Returns the state of the engine."""
         if self._stopped:
             return State.STOPPED
         if any(client.takes_requests for client in self._clients):
             return State.READY
-        return self._clients[-1].state if self._clients else self._alone
+        return self._clients[-1].state if self._clients else self._disconnected_state
 
     def models(self) -> list[ModelState]:
-        """Lists the model versions that it has, or refused; of an old engine none that its successor has."""
+        """Lists the model versions that are loaded or refused; of an old engine, those that its successor lacks."""
         known = {m.key: replace(m, share=0.0) for client in self._clients for m in client.models if client.has(m.key)}
         if self._clients:
             known |= {model.key: model for model in self._clients[-1].models}
@@ -59,9 +59,9 @@ class RemoteEngine:
         return [replace(model, state=gone) if model.state is State.READY else model for model in self._last]
 
     async def start(self, on_change: OnChange) -> None:
-        """Connects, now and whenever the connection is lost."""
+        """Connects, and reconnects whenever the connection is lost."""
         self._changes = Changes(on_change)
-        self._keeping = asyncio.create_task(self._keep_connected())
+        self._connecting = asyncio.create_task(self._maintain_connection())
 
     async def infer(self, request: Inference) -> Outcome:
         """Runs all sequences of a request; see `Engine.infer`."""
@@ -72,37 +72,37 @@ class RemoteEngine:
         return self._client(request.model).generate(request)
 
     def cut_texts(self) -> None:
-        """Lets the texts that are being generated end where they are; see `Engine.cut_texts`."""
+        """Ends the texts being generated where they are; see `Engine.cut_texts`."""
         for client in self._clients:
             client.cut_texts()
 
     async def close(self) -> None:
-        """Leaves the engine."""
+        """Disconnects from the engine."""
         self._stopped = True
-        if self._keeping is not None:
-            self._keeping.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
         self._changes.cancel()
-        for leaving in self._leaving:
-            leaving.cancel()
+        for task in self._disconnecting:
+            task.cancel()
         for client in list(self._clients):
             client.connection.close()
 
     def _client(self, model: ModelKey, begun: bool = False) -> EngineClient:
-        if self._clients and not self._stopped and self._clients[-1].has(model):  # as nearly always
+        if self._clients and not self._stopped and self._clients[-1].has(model):  # the usual case
             return self._clients[-1]
         open = [client for client in reversed(self._clients) if client.takes(begun)]
         if not open or self._stopped:
             raise EngineUnavailable(f"the engine is {self.state()}")
         return next((client for client in open if client.has(model)), open[0])
 
-    async def _keep_connected(self) -> None:
+    async def _maintain_connection(self) -> None:
         backoff = Backoff(asyncio.get_running_loop().time)
         while True:
             backoff.attempt()
-            self._connect_anew.clear()
+            self._reconnect.clear()
             try:
                 await connect(self._address, self._make_connection)
-                await self._connect_anew.wait()
+                await self._reconnect.wait()
             except OSError:
                 pass
             await self._sleep(backoff.pause_seconds())
@@ -113,29 +113,29 @@ class RemoteEngine:
     def _on_client_change(self, client: EngineClient) -> None:
         newest = self._clients[-1] is client
         if client.state is State.DRAINING:
-            client.leave()
+            client.disconnect_when_idle()
         elif newest and client.state is State.SUPERSEDED:
-            if len(self._clients) > 1:  # the old engine has taken the connection that was meant for its successor
-                client.leave()
+            if len(self._clients) > 1:  # the old engine has accepted the connection meant for its successor
+                client.disconnect_when_idle()
             else:
-                self._connect_anew.set()
-        taken = self._tell()
+                self._reconnect.set()
+        handled = self._notify()
         if newest and client.state is State.READY and len(self._clients) > 1:
-            leaving = asyncio.create_task(_leave(self._clients[:-1], taken))
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
+            task = asyncio.create_task(_disconnect_old(self._clients[:-1], handled))
+            self._disconnecting.add(task)
+            task.add_done_callback(self._disconnecting.discard)
 
     def _on_close(self, client: EngineClient) -> None:
         newest = self._clients[-1] is client
         self._clients.remove(client)
-        if newest and client.models:  # it has reported
-            self._last, self._alone = client.models, client.state
+        if newest and client.models:  # the client has received a report
+            self._last, self._disconnected_state = client.models, client.state
         if newest:
-            self._connect_anew.set()
+            self._reconnect.set()
         if not self._stopped:
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> asyncio.Task[None] | None:
+    def _notify(self) -> asyncio.Task[None] | None:
         state = self.state()
         if state is State.READY:
             if self._was_ready is False:
@@ -144,20 +144,20 @@ class RemoteEngine:
         elif self._was_ready:
             log.warning("the engine at %s is %s: it gets no requests until it is back", self._address, state)
             self._was_ready = False
-        return self._changes.tell()
+        return self._changes.notify()
 
 
-async def _leave(clients: Sequence[EngineClient], taken: asyncio.Task[None] | None) -> None:
-    """Leaves old engines once the caller knows the versions of the new one, and has sent what it chose before that."""
-    if taken is not None:
-        await asyncio.wait({taken})
+async def _disconnect_old(clients: Sequence[EngineClient], handled: asyncio.Task[None] | None) -> None:
+    """Disconnects from old engines once the caller knows the new versions, and its earlier requests are sent."""
+    if handled is not None:
+        await asyncio.wait({handled})
     await asyncio.sleep(LINGER_SECONDS)
     for client in clients:
-        client.leave()
+        client.disconnect_when_idle()
 
 
 async def connect(address: str, make: Callable[[], Connection]) -> None:
-    """Connects to the path of a Unix socket, or to host:port. Raises OSError."""
+    """Connects to a Unix socket path, or to host:port. Raises OSError."""
     loop = asyncio.get_running_loop()
     if "/" in address:
         await loop.create_unix_connection(make, address)

@@ -1,4 +1,4 @@
-"""Offers an engine to api workers over a socket."""
+"""Serves an engine to api workers over a socket."""
 
 import asyncio
 import logging
@@ -43,27 +43,26 @@ log = logging.getLogger("tagwerk.engine")
 
 @dataclass(slots=True)
 class Peer:
-    """A worker that is connected, and what it waits for, by its numbers for the requests."""
+    """A connected worker, and its requests in progress by the worker's ids."""
 
     jobs: dict[int, Job] = field(default_factory=dict)
     texts: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    finished: list[tuple[int, Job]] = field(default_factory=list)  # to be sent at the end of this turn of the loop
+    finished: list[tuple[int, Job]] = field(default_factory=list)  # to be sent at the end of this loop iteration
 
 
 class EngineServer:
-    """Runs what workers ask for on an engine. A worker that goes away takes its requests with it.
+    """Runs workers' requests on an engine. Cancels those of a worker that disconnects.
 
-    The requests that come in one message are admitted together; those that end in one turn of the event loop are
-    answered together.
+    Requests of one message are admitted together; those that end in one event loop iteration are answered together.
     """
 
     def __init__(self, engine: LocalEngine) -> None:
         self._engine = engine
-        self._announced: State | None = None  # in place of the engine's own state
+        self._announced: State | None = None  # overrides the engine's own state
         self._peers: dict[Connection, Peer] = {}
 
     async def listen(self, listening: socket.socket) -> asyncio.Server:
-        """Takes workers who come to a listening socket, see `service.listening.open_engine_socket`."""
+        """Accepts workers on a listening socket, see `service.process.listening.open_engine_socket`."""
         loop = asyncio.get_running_loop()
         if listening.family == socket.AF_UNIX:
             return await loop.create_unix_server(self._make_connection, sock=listening)
@@ -71,16 +70,16 @@ class EngineServer:
 
     @property
     def workers(self) -> int:
-        """How many are connected."""
+        """Number of connected workers."""
         return len(self._peers)
 
     def announce(self, state: State) -> None:
-        """Tells workers a state that the engine will have: it still takes the requests that are on their way."""
+        """Announces a future state to workers. The engine still accepts requests that are on their way."""
         self._announced = state
         self.report()
 
     def report(self) -> None:
-        """Tells every worker the state of the engine and its models."""
+        """Sends every worker the state of the engine and its models."""
         for connection in self._peers:
             connection.send(self._report())
 
@@ -137,12 +136,12 @@ class EngineServer:
             peer.jobs |= {id: job for id, job in zip(ids, jobs, strict=True) if job is not None}
 
     def _send_finished(self, connection: Connection) -> None:
-        """Sends the outputs of requests that have ended, once the worker takes what was sent before."""
+        """Sends the outputs of finished requests, unless the connection's write buffer is full."""
         peer = self._peers.get(connection)
         if peer is None or not connection.writable:
             return
         finished, peer.finished = peer.finished, []
-        for some in alike(finished):
+        for some in group_by_outputs(finished):
             try:
                 connection.send(done_message(some))
             except TagwerkError as error:
@@ -151,7 +150,7 @@ class EngineServer:
         connection.flush()
 
     async def _generate(self, connection: Connection, message: Generate) -> None:
-        """Sends the tokens of a text, or why there are no more, unless it is cancelled."""
+        """Sends the tokens of a text, or its error."""
         try:
             async with aclosing(self._engine.generate(generation_of(message))) as tokens:
                 async for token in tokens:
@@ -166,8 +165,8 @@ class EngineServer:
         return report(self._announced or self._engine.state(), self._engine.models())
 
 
-def alike(finished: Sequence[tuple[int, Job]]) -> Iterator[list[tuple[int, Job]]]:
-    """Yields requests that want the same outputs of the same model together, but not too many of them."""
+def group_by_outputs(finished: Sequence[tuple[int, Job]]) -> Iterator[list[tuple[int, Job]]]:
+    """Yields groups of requests with the same model and outputs, bounded in tokens."""
     kinds: dict[tuple[ModelKey, frozenset[str]], list[tuple[int, Job]]] = {}
     for id, job in finished:
         kinds.setdefault((job.model, job.further), []).append((id, job))
@@ -185,7 +184,7 @@ def alike(finished: Sequence[tuple[int, Job]]) -> Iterator[list[tuple[int, Job]]
 
 
 def done_message(finished: Sequence[tuple[int, Job]]) -> Done:
-    """Returns the outputs of requests that want the same of the same model. Raises InternalError for too many."""
+    """Encodes the outputs of requests with the same model and outputs. Raises InternalError if they are too large."""
     jobs = [job for _, job in finished]
     timed, others = outputs_of(jobs)
     return Done(
@@ -201,7 +200,7 @@ def done_message(finished: Sequence[tuple[int, Job]]) -> Done:
 
 
 def requests_of(message: Infer, requests: int) -> Requests:
-    """Reads an Infer. Raises ValueError or TypeError where its columns do not fit together or hold no such numbers."""
+    """Decodes an Infer. Raises ValueError or TypeError for invalid columns."""
     counts, timeouts = whole_numbers(message.counts), seconds(message.timeouts_seconds)
     if not requests == len(counts) == len(timeouts):
         raise ValueError(f"{requests} requests with {len(counts)} counts and {len(timeouts)} times")
@@ -209,14 +208,14 @@ def requests_of(message: Infer, requests: int) -> Requests:
         ModelKey(message.name, message.version),
         Ragged(np.frombuffer(message.lengths, np.int32), unpack(message.values)),
         counts,
-        list(map(moment, timeouts)),
+        list(map(deadline_of, timeouts)),
         frozenset(message.further),
         message.begun,
     )
 
 
 def generation_of(message: Generate) -> Generation:
-    """Reads a Generate. Raises ValueError where the bytes of the prompt are no 32-bit numbers."""
+    """Decodes a Generate. Raises ValueError if the prompt's bytes are no 32-bit numbers."""
     return Generation(
         model=ModelKey(message.name, message.version),
         prompt=np.frombuffer(message.prompt, np.int32),
@@ -225,14 +224,14 @@ def generation_of(message: Generate) -> Generation:
         top_k=message.top_k,
         top_p=message.top_p,
         seed=message.seed,
-        deadline=moment(message.timeout_seconds),
+        deadline=deadline_of(message.timeout_seconds),
         logprobs=message.logprobs,
         at_once=message.at_once,
     )
 
 
-def moment(timeout_seconds: float) -> float:
-    """Returns the moment, by this machine's clock, at which a request's time is over. Raises ValueError for no time."""
+def deadline_of(timeout_seconds: float) -> float:
+    """Converts a timeout to a deadline of this machine's monotonic clock. Raises ValueError if it is not finite."""
     if not math.isfinite(timeout_seconds):
         raise ValueError(f"a request has {timeout_seconds} s; a finite time is allowed")
     return time.monotonic() + timeout_seconds

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from service.transport.client import EngineClient
 
 from service.errors import EngineUnavailable
 from service.transport import connection
+from service.transport.client import EngineClient
 from service.transport.heartbeat import SILENT_BEATS, Heartbeat
 from service.transport.pool import EnginePool
 from service.transport.remote import RemoteEngine

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from service.transport.client import infer_message, outcomes_of
 
 from service import errors
+from service.transport.client import infer_message, outcomes_of
 from service.transport.messages import (
     Cancel,
     Done,

@@ -149,7 +149,7 @@ def test_an_error_while_a_change_is_taken_in_is_logged_once_and_keeps_the_connec
         caplog.clear()
         run(test(on_change))
         assert [record.message for record in caplog.records if record.exc_info] == [
-            "a change of the engine was not taken in"
+            "the handler of an engine's state change failed"
         ] * 2, "one for each report"
 
 
