@@ -1,4 +1,4 @@
-"""POST /admin/models/{name}: which version serves. It is there where keys are asked for, and needs one for admin."""
+"""POST /admin/models/{name}: selects the version that serves. Requires an admin key; absent without API keys."""
 
 import asyncio
 from typing import Literal
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/admin", route_class=JsonRoute, responses=problem.RES
 
 
 class Change(Strict):
-    """What is to serve, as `tagwerk models` says it."""
+    """The change to make, like the commands of `tagwerk models`."""
 
     action: Literal["use", "rollback", "canary", "default"] = Field(
         description="use a version or, where none is named, the newest; rollback to the one before; a canary; or "
@@ -46,13 +46,13 @@ CHANGE = {"requestBody": {"required": True, "content": {JSON: {"schema": Change.
 
 @router.post("/models/{name}", status_code=202, summary="Say which version serves", openapi_extra=CHANGE)
 async def change(name: str, request: Request) -> Choice:
-    """Writes the choice; the engines follow at their next look into the store. /models shows when they have."""
+    """Writes the choice; the engines apply it at their next poll of the store, after which /models shows it."""
     body = await read(request, Change)
     return await asyncio.to_thread(write, context_of(request).settings, name, body)
 
 
 def write(settings: Settings, name: str, body: Change) -> Choice:
-    """Writes a choice; returns what the model is to serve. It reads the store, and waits for other changes."""
+    """Writes a choice; returns it. Reads the store, and blocks while another change is written."""
     controller = ServingController(settings)
     match body.action:
         case "use":

@@ -1,4 +1,4 @@
-"""The web application: what it is made of, how it starts and stops."""
+"""Builds the web application, and starts and stops the engine with it."""
 
 import asyncio
 import logging
@@ -21,24 +21,24 @@ from service.types import State
 
 log = logging.getLogger("tagwerk.api")
 
-RETRY_SECONDS = 5.0  # until a version that the engine serves and that could not be read here is read again
+RETRY_SECONDS = 5.0  # interval between attempts to read a version that the engine serves and this process could not
 DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."
 
 
 def create_app(context: Context) -> ASGIApp:
-    """Builds the application. Its engine starts with it; until that is ready, /readyz says 503 and so do the tasks.
+    """Builds the application. Until its engine is ready, /readyz and the tasks answer 503.
 
-    What surrounds every request lies around FastAPI's application, so that most requests need not go through that.
+    The middleware wraps FastAPI's application, so that most requests can bypass that.
     """
     app: ASGIApp = create_routes(context)
     app = Checks(Shortcut(app, infer.router.routes), context)
-    if context.settings.cors_origins:  # a preflight comes without a key, and a page has to be able to read a 401
+    if context.settings.cors_origins:  # outermost: a preflight has no key, and a page must be able to read a 401
         app = cors_middleware(app, context.settings.cors_origins)
     return Envelope(app, context)
 
 
 def create_routes(context: Context) -> FastAPI:
-    """Builds FastAPI's application: every route, their documentation, what starts and stops with them."""
+    """Builds FastAPI's application: every route, the documentation, and the lifespan."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -54,7 +54,7 @@ def create_routes(context: Context) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         static_url="/docs/assets",
-        swagger_ui_parameters={"validatorUrl": "none"},  # it would ask a server in the internet
+        swagger_ui_parameters={"validatorUrl": "none"},  # no requests to a public server
     )
     problem.install(app)
     app.include_router(infer.router)
@@ -68,7 +68,7 @@ def create_routes(context: Context) -> FastAPI:
 
 
 async def start(context: Context) -> None:
-    """Starts the engine and offers its models. An engine that cannot start ends the process, with the reason."""
+    """Starts the engine and follows its models. An error of the engine's start ends the process."""
     was = State.STARTING
 
     async def on_change() -> None:
@@ -86,5 +86,5 @@ async def start(context: Context) -> None:
         return
     while True:
         await asyncio.sleep(RETRY_SECONDS)
-        if context.catalog.unread:  # the store may have been away
+        if context.catalog.unread:  # the store may have been unavailable
             await on_change()

@@ -1,7 +1,7 @@
-"""A bound on the bytes of large request bodies that a worker holds at the same time.
+"""Bounds the bytes of large request bodies that a worker holds at the same time.
 
-Each body has a limit of its own; a thousand of them at that limit would still fill the memory. Above the total, the
-body that arrives slowest is refused, so that senders that stall cannot keep the total from others.
+The limit of each body does not bound their sum. Above the total, the body that arrives slowest is refused, so that
+stalling senders cannot use it up.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from starlette.types import Message
 from service.errors import Overloaded
 from service.http.body import Body
 
-SMALL_BYTES = 65_536  # what is announced to be no larger, and is not compressed, is not counted
-BODIES = 16  # at their limit, that fit into the total
+SMALL_BYTES = 65_536  # uncompressed bodies announced to be no larger are not counted
+BODIES = 16  # bodies of the maximum size that fit the total
 RETRY_AFTER_SECONDS = 1.0
 
 
 class BodyBudget:
-    """Counts the bytes of the bodies that are held, unzipped."""
+    """Counts the decompressed bytes of the bodies that are held."""
 
     def __init__(self, max_body_bytes: int) -> None:
         self.total = BODIES * max_body_bytes
@@ -26,7 +26,7 @@ class BodyBudget:
         self._arriving: dict[HeldBody, None] = {}
 
     def add(self, body: "HeldBody", size: int) -> None:
-        """Counts bytes of a body. Over the total, refuses the slowest of those that arrive; if it is this, raises."""
+        """Counts bytes of a body. Above the total, refuses the slowest bodies; raises if `body` is one of them."""
         body.size += size
         self.held += size
         self._arriving[body] = None
@@ -38,21 +38,21 @@ class BodyBudget:
             slowest.interrupt()
 
     def arrived(self, body: "HeldBody") -> None:
-        """Notes that a body is whole: from now on it is held until its request is answered."""
+        """Marks a body as complete: it is held until its request is answered."""
         self._arriving.pop(body, None)
 
     def remove(self, body: "HeldBody") -> None:
-        """Counts a body no longer; a second time does nothing."""
+        """Stops counting a body. Does nothing the second time."""
         self._arriving.pop(body, None)
         self.held -= body.size
         body.size = 0
 
 
 class HeldBody:
-    """Receives a body, and counts what the application holds of it: all, unless it reads piece by piece."""
+    """Receives a body, and counts its bytes: all of them, unless the handler streams it."""
 
     def __init__(self, body: Body, budget: BodyBudget) -> None:
-        self.size = 0  # bytes that are counted
+        self.size = 0  # bytes counted
         self.refused = False
         self._body = body
         self._budget = budget
@@ -60,11 +60,11 @@ class HeldBody:
         self._receiving: asyncio.Task[object] | None = None
 
     def bytes_per_second(self) -> float:
-        """Returns how fast the body has arrived until now."""
+        """Returns the body's mean transfer rate so far."""
         return self.size / max(time.monotonic() - self._began, 1e-6)
 
     async def receive(self) -> Message:
-        """Returns the next message. Raises what `Body.receive` raises, and Overloaded for a body that is refused."""
+        """Returns the next message. Raises what `Body.receive` raises, and Overloaded if the body is refused."""
         if self.refused:
             raise self.refuse()
         self._receiving = asyncio.current_task()
@@ -77,7 +77,7 @@ class HeldBody:
             raise
         finally:
             self._receiving = None
-        if self._body.limit is None:  # its handler holds a part of it, within bounds of its own
+        if self._body.limit is None:  # its handler streams it, within its own bounds
             self._budget.remove(self)
         elif message["type"] == "http.request":
             self._budget.add(self, len(message.get("body", b"")))
@@ -86,7 +86,7 @@ class HeldBody:
         return message
 
     def interrupt(self) -> None:
-        """Has the body refused by its next `receive`, or by the one that waits."""
+        """Makes the next or the pending `receive` raise the refusal."""
         self.refused = True
         if self._receiving is not None:
             self._receiving.cancel()
@@ -102,7 +102,7 @@ class HeldBody:
 
 
 def may_be_large(headers: dict[bytes, bytes]) -> bool:
-    """Says whether a request's body is worth counting. Most requests announce a small one."""
+    """Returns whether a request's body must be counted. Most announce a small one."""
     if b"content-encoding" in headers or b"transfer-encoding" in headers:
         return True
     length = headers.get(b"content-length", b"0")

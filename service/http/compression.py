@@ -1,4 +1,4 @@
-"""Answers on their way out, in pieces, gzipped where the client takes that and it pays."""
+"""Sends responses in pieces, gzipped where the client accepts that and it is worth the time."""
 
 import asyncio
 import zlib
@@ -11,15 +11,15 @@ from starlette.types import Receive, Scope, Send
 
 from service.http.negotiation import JSON, takes_gzip
 
-WORTH_BYTES = 16_384  # below, the time to zip is worth more than the bytes
-IN_A_THREAD_BYTES = 131_072  # zipping this takes milliseconds, in which others are to be answered
-PIECE_BYTES = 65_536  # of a larger answer that is sent at once
-LEVEL = 3  # a third larger than level 9, four times as fast
+WORTH_BYTES = 16_384  # below this, compression costs more time than it saves
+IN_A_THREAD_BYTES = 131_072  # above this, compression takes milliseconds and runs in a thread
+PIECE_BYTES = 65_536  # sent at once
+LEVEL = 3  # output a third larger than level 9's, in a quarter of the time
 HEADERS = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
 
 
 class ResponseInPieces(Response):
-    """A body that is sent a piece at a time, and dropped as it is taken: joined it would be there twice."""
+    """A response sent in pieces, each of which is freed when sent: joining them would need the memory twice."""
 
     def __init__(self, pieces: Iterable[bytes], headers: Mapping[str, str], media_type: str) -> None:
         self._pieces = deque(pieces)
@@ -27,7 +27,7 @@ class ResponseInPieces(Response):
         super().__init__(None, headers={**headers, "Content-Length": length}, media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the answer, as fast as the client takes it. The work is done: it counts for the load no longer."""
+        """Sends the response, and ends the request's admission first: the work for it is done."""
         if (admission := scope["state"].get("admission")) is not None:
             admission.end()
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -41,7 +41,7 @@ class ResponseInPieces(Response):
 
 
 async def respond(request: Request, pieces: list[bytes], media_type: str = JSON) -> Response:
-    """Returns an answer of some pieces."""
+    """Returns a response made of pieces, gzipped where that pays."""
     size = sum(map(len, pieces))
     if size < WORTH_BYTES:
         return Response(b"".join(pieces), media_type=media_type)
@@ -52,7 +52,7 @@ async def respond(request: Request, pieces: list[bytes], media_type: str = JSON)
 
 
 def response_of(pieces: list[bytes], headers: Mapping[str, str], media_type: str) -> Response:
-    """Returns a response of some pieces: in one where they are small."""
+    """Returns a response made of pieces; joins them if they are small."""
     if sum(map(len, pieces)) <= PIECE_BYTES:
         return Response(b"".join(pieces), headers=dict(headers), media_type=media_type)
     return ResponseInPieces(pieces, headers, media_type)

@@ -1,4 +1,4 @@
-"""Which pages of other origins may call the service, and read its answers."""
+"""CORS: the origins whose pages may call the service and read its responses."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,14 +9,14 @@ EXPOSED = ("Retry-After", "Server-Timing", "X-Request-ID")
 
 
 def cors_middleware(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """Wraps an application: answers preflights, and adds the headers of `cors_headers` to all other answers."""
+    """Wraps an application: answers preflights, and adds the headers of `cors_headers` to all other responses."""
     return CORSMiddleware(
         app, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=EXPOSED
     )
 
 
 def cors_headers(origins: Sequence[str], request_headers: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-    """Returns the same headers for an answer that the middleware does not see."""
+    """Returns the CORS headers for a response that does not pass through the middleware."""
     if not origins:
         return []
     origin = request_headers.get(b"origin")

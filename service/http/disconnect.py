@@ -1,4 +1,4 @@
-"""Stops working for a client that has gone."""
+"""Cancels the work for a client that has disconnected."""
 
 import asyncio
 from types import TracebackType
@@ -10,9 +10,9 @@ from service.http.connection.connection import Connection
 
 
 class while_client_waits:  # noqa: N801 (a context manager)
-    """Cancels the block when the client closes its connection, and raises ClientGone.
+    """Cancels the block when the client disconnects, and raises ClientGone.
 
-    The server's connection tells. Where there is none, as in a test that calls the application, no client goes.
+    Does nothing without a connection, as in tests that call the application directly.
     """
 
     __slots__ = ("_connection", "_gone", "_task")
@@ -46,4 +46,4 @@ class while_client_waits:  # noqa: N801 (a context manager)
 
 
 def _gone() -> ClientGone:
-    return ClientGone("the client closed its connection before the answer was there")
+    return ClientGone("the client closed its connection before the answer was ready")

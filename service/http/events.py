@@ -12,7 +12,7 @@ from service.formats.pieces import to_json
 from service.http.disconnect import while_client_waits
 
 MEDIA_TYPE = "text/event-stream"
-SCHEMA = {  # of an event
+SCHEMA = {  # of one event
     "type": "object",
     "required": ["data"],
     "properties": {
@@ -20,15 +20,15 @@ SCHEMA = {  # of an event
         "data": {"type": "string", "description": "JSON of the event."},
     },
 }
-HEARTBEAT = format_sse_event(comment="")  # keeps proxies from closing a connection on which nothing comes
+HEARTBEAT = format_sse_event(comment="")  # keeps proxies from closing an idle connection
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 class EventStream(EventSourceResponse):
-    """Sends events as they come; when the client goes, their source is closed."""
+    """Sends server-sent events; closes their source when the client disconnects."""
 
     async def stream_response(self, send: Send) -> None:
-        """Sends the head and the events."""
+        """Sends the response's start and the events."""
         async with aclosing(self._events):
             await super().stream_response(send)
 
@@ -38,7 +38,7 @@ class EventStream(EventSourceResponse):
 
 
 async def streamed(request: Request, events: AsyncGenerator[bytes, None]) -> EventStream:
-    """Returns the response once there is an event: an error that comes before the first has a status of its own."""
+    """Returns a streaming response after the first event: an error before it gets its own status code."""
     with while_client_waits(request):
         first = await anext(events)
 
@@ -52,5 +52,5 @@ async def streamed(request: Request, events: AsyncGenerator[bytes, None]) -> Eve
 
 
 def event(data: dict[str, Any], kind: str | None = None) -> bytes:
-    """Returns an event; `message` is the kind of those that have none."""
+    """Encodes an event. Without a kind, it is a `message`."""
     return format_sse_event(data_str=to_json(data).decode(), event=kind)

@@ -1,4 +1,4 @@
-"""POST /tag, /classify, /generate: what each takes and gives, in all its forms."""
+"""The routes POST /tag, /classify and /generate, in all their formats."""
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -26,7 +26,7 @@ from service.text import conllu
 
 
 async def run_tag(run: PipelineRun, body: schemas.TagRequest) -> tuple[ModelVersion, list[TaggedText]]:
-    """Tags what a body of /tag has."""
+    """Runs the tagging pipeline on a /tag body."""
     return await tag(
         run,
         body.text,
@@ -38,7 +38,7 @@ async def run_tag(run: PipelineRun, body: schemas.TagRequest) -> tuple[ModelVers
 
 
 async def run_classify(run: PipelineRun, body: schemas.ClassifyRequest) -> list[bytes]:
-    """Classifies what a body of /classify has; returns the answer in pieces."""
+    """Runs the classification pipeline on a /classify body; returns the JSON in pieces."""
     classified = await classify(
         run, body.text, model=body.model, contributions=body.contributions, sentences=body.sentences
     )
@@ -46,20 +46,20 @@ async def run_classify(run: PipelineRun, body: schemas.ClassifyRequest) -> list[
 
 
 async def run_generate(run: PipelineRun, body: schemas.GenerateRequest) -> list[bytes]:
-    """Generates what a body of /generate asks for; returns the answer in pieces."""
+    """Runs the generation pipeline on a /generate body; returns the JSON in pieces."""
     write = partial(generation.write_result, logprobs=body.logprobs is not None)
     return generation.write_json(*await generate_and_write(run, body.options(), write))
 
 
 async def tag_line(run: PipelineRun, body: schemas.TagRequest) -> list[bytes]:
-    """Answers a line of /tag."""
+    """Handles a line of /tag."""
     if body.format == "conllu":
         raise InvalidInput("/format", "got conllu", "json, or a request that is not newline-delimited")
     return await run.do(tagging.write_json(*await run_tag(run, body), body.offsets, body.n_best))
 
 
 async def generate_line(run: PipelineRun, body: schemas.GenerateRequest) -> list[bytes]:
-    """Answers a line of /generate."""
+    """Handles a line of /generate."""
     if body.stream:
         raise InvalidInput("/stream", "got true", "false, or a request that is not newline-delimited")
     return await run_generate(run, body)
@@ -73,7 +73,7 @@ LINES: dict[str, Lines] = {
 
 
 class TaskRoute(JsonRoute):
-    """A route of a task, which takes lines of JSON, too."""
+    """A route of a task, which also accepts newline-delimited JSON."""
 
     lines = LINES
 
@@ -107,7 +107,7 @@ async def tag_(body: schemas.TagRequest, request: Request) -> Response:
 
 @router.post("/classify", operation_id="classify", response_model=schemas.ClassifyAnswer, summary="Sentiment")
 async def classify_(body: schemas.ClassifyRequest, request: Request) -> Response:
-    """Judges texts: the probability of each label, over the whole of each text."""
+    """Classifies texts: the probability of each label, over the whole of each text."""
     run = pipeline_run(request)
     wanted(request, (JSON,))
     with while_client_waits(request):
@@ -141,9 +141,9 @@ async def generate_(body: schemas.GenerateRequest, request: Request) -> Response
 
 
 async def generated(run: PipelineRun, body: schemas.GenerateRequest) -> AsyncGenerator[bytes, None]:
-    """Yields the events of a stream: a message for each piece of text, `finish` for the end of each text.
+    """Yields the events of a stream: a message for each piece of text, `finish` at the end of each text.
 
-    An error that comes after the first of them is an event, too.
+    After the first event, an error is sent as an event.
     """
     begun = False
     try:

@@ -1,4 +1,4 @@
-"""Reads the lines of a newline-delimited body, at a cost for each line and hardly any for blank bytes."""
+"""Splits a newline-delimited body into lines. Blank bytes cost hardly any time."""
 
 import asyncio
 import re
@@ -11,12 +11,12 @@ from starlette.types import Receive
 from service.errors import TooLarge
 from service.http import problem
 
-MOST_SIZES = 4  # of a line: bytes that may come without a line
+MOST_SIZES = 4  # bytes allowed without a complete line, as a multiple of the line limit
 _LINE = re.compile(rb"\S[^\n]*")
 
 
 class LineSplitter:
-    """Takes chunks and gives the lines that are not blank. Of a line over `limit` bytes it gives a part that is, too.
+    """Splits chunks into lines, without blank ones. Of a line over `limit` bytes, yields a part that is still over it.
 
     Attributes:
         begun: whether a line has begun and not ended.
@@ -29,7 +29,7 @@ class LineSplitter:
         self._without_line = 0  # bytes since the last line
 
     def split(self, chunk: bytes) -> Iterator[bytes]:
-        """Yields the lines that end in a chunk. Raises TooLarge when too much has come without a line."""
+        """Yields the lines that end in a chunk. Raises TooLarge after too many bytes without a line."""
         self._without_line += len(chunk)
         start = 0
         if self.begun:
@@ -50,7 +50,7 @@ class LineSplitter:
             raise TooLarge("", f"{self._without_line} bytes without a line", f"at most {most}")
 
     def rest(self) -> Iterator[bytes]:
-        """Yields the line that has begun, if there is one, as ended."""
+        """Yields the unfinished line, if there is one."""
         if self.begun:
             line, self._line, self.begun = bytes(self._line), bytearray(), False
             yield line
@@ -61,13 +61,13 @@ class LineSplitter:
 
 
 class LineInput:
-    """The lines of a body that is still arriving, which has to go on arriving."""
+    """Reads lines from a body that is still arriving, and enforces its timeouts."""
 
     def __init__(self, receive: Receive, limit: int, timeout_seconds: float, idle_seconds: Callable[[], float]) -> None:
-        """A line has at most `limit` bytes, and `timeout_seconds` to arrive after it has begun.
+        """A line has at most `limit` bytes, and must be complete within `timeout_seconds` of its first byte.
 
-        So long may nothing come between lines, beyond the time in which lines are worked on: `idle_seconds` tells for
-        how long none has been.
+        So must the next line begin, counted while no line is being processed: `idle_seconds` returns for how long none
+        has been.
         """
         self._receive = receive
         self._splitter = LineSplitter(limit)
@@ -76,7 +76,7 @@ class LineInput:
         self._left_seconds = timeout_seconds
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """Yields the lines that are not blank. Raises TooLarge, Refused when they do not arrive, ClientDisconnect."""
+        """Yields the non-blank lines. Raises TooLarge, Refused after a timeout, ClientDisconnect."""
         more = True
         while more:
             chunk, more = await self._next_chunk()
@@ -84,13 +84,13 @@ class LineInput:
             for line in self._splitter.split(chunk):
                 ended = True
                 yield line
-            if ended or (self._splitter.begun and not was_begun):  # blank bytes give no more time
+            if ended or (self._splitter.begun and not was_begun):  # blank bytes do not extend the time
                 self._left_seconds = self._timeout_seconds
         for line in self._splitter.rest():
             yield line
 
     async def _next_chunk(self) -> tuple[bytes, bool]:
-        """Returns the next bytes, and whether there may be more."""
+        """Returns the next bytes, and whether more may follow."""
         while True:
             began = time.monotonic()
             try:

@@ -1,7 +1,7 @@
-"""Newline-delimited JSON in and out: each line is a body, and is answered by a line, in order.
+"""Newline-delimited JSON: each line is a request body, answered by one line, in order.
 
-Lines are worked on side by side, within a window; while it is full, no more is read, and nothing is read faster than
-the answers are taken. So a stream of any length needs a fixed amount of memory.
+Lines are processed concurrently within a window. While it is full, no more are read, so reading is never faster than
+the client takes the answers, and a stream of any length needs a fixed amount of memory.
 """
 
 import asyncio
@@ -32,56 +32,56 @@ from service.telemetry import request_ids
 from service.telemetry.timing import Timing
 
 MEDIA_TYPE = "application/x-ndjson"
-WINDOW_BYTES = 65_536  # of the lines under way, or one longer line
-SHORTEST_PAUSE_SECONDS = 0.01  # before a line is tried again that found the queue full
-LONGEST_PAUSE_SECONDS = 1.0  # before a look whether the client is still there
-TURN_BYTES = 4096  # of the lines that are begun in one turn of the event loop, or one longer line
-LEAST_BYTES = 512  # what the shortest line counts, so that a window is 128 lines at most
+WINDOW_BYTES = 65_536  # of the lines in progress, or one longer line
+SHORTEST_PAUSE_SECONDS = 0.01  # before a line is retried after the queue was full
+LONGEST_PAUSE_SECONDS = 1.0  # between checks whether the client is still connected
+TURN_BYTES = 4096  # of the lines that start in one turn of the event loop, or one longer line
+LEAST_BYTES = 512  # counted for a shorter line, which bounds a window to 128 lines
 
 log = logging.getLogger("tagwerk.api")
-Work = Callable[[PipelineRun, Any], Awaitable[list[bytes]]]  # a run and the body of a line to its answer in pieces
+Work = Callable[[PipelineRun, Any], Awaitable[list[bytes]]]  # from a run and a line's body to its answer in pieces
 
 
 class Window:
-    """Counts the bytes under way, for one who brings them and many who finish them."""
+    """Bounds the bytes in progress, for one producer and many consumers."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._used = 0
-        self._room = asyncio.Event()
-        self._last_left = time.monotonic()
+        self._capacity = asyncio.Event()
+        self._last_release = time.monotonic()
 
-    async def enter(self, size: int) -> None:
-        """Waits for room; what is larger than the window enters when it is empty."""
+    async def acquire(self, size: int) -> None:
+        """Waits for capacity. A size above the window's is admitted when the window is empty."""
         while self._used and self._used + size > self._size:
-            self._room.clear()
-            await self._room.wait()
+            self._capacity.clear()
+            await self._capacity.wait()
         self._used += size
 
-    def leave(self, size: int) -> None:
-        """Makes room."""
+    def release(self, size: int) -> None:
+        """Frees capacity."""
         self._used -= size
-        self._room.set()
-        self._last_left = time.monotonic()
+        self._capacity.set()
+        self._last_release = time.monotonic()
 
     def idle_seconds(self) -> float:
-        """Returns how long it has been empty; 0 while it is not."""
-        return 0.0 if self._used else time.monotonic() - self._last_left
+        """Returns how long the window has been empty; 0 while it is not."""
+        return 0.0 if self._used else time.monotonic() - self._last_release
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A line that comes, and the size of the one that it answers."""
+    """A pending answer, and the size of its line."""
 
     line: Awaitable[list[bytes]]
     size: int
 
 
 class LinesResponse(Response):
-    """Reads lines and answers them at the same time."""
+    """Reads lines and answers them concurrently."""
 
     def __init__(self, request: Request, work: Work, schema: type[BaseModel]) -> None:
-        """`work` answers a body of the given schema. Raises InvalidInput for a timeout that is none."""
+        """`work` answers a body of the given schema. Raises InvalidInput for an invalid timeout header."""
         self._context = context_of(request)
         self._timeout_seconds = timeout_seconds(request, self._context.settings)
         self._request = request
@@ -90,21 +90,21 @@ class LinesResponse(Response):
         self._window = Window(WINDOW_BYTES)
         self._tasks: set[asyncio.Task[list[bytes]]] = set()
         self._gone = False
-        self._broken = False  # the stream ended with an error
+        self._broken = False  # the stream has ended with an error
         self._zip = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS) if takes_gzip(request) else None
-        request.scope["state"]["body"].limit = None  # a line has one instead
+        request.scope["state"]["body"].limit = None  # each line is limited instead
         self._connection: Connection | None = request.scope["state"].get("connection")
         if self._connection is not None:
-            self._connection.be_patient()
+            self._connection.disable_receive_timeout()
         coding = {"Content-Encoding": "gzip"} if self._zip else {}
         super().__init__(None, headers={"Vary": "Accept-Encoding"} | coding, media_type=MEDIA_TYPE)
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers until the lines end or the client goes.
+        """Answers lines until they end or the client disconnects.
 
-        A client that takes no answer for as long as a request may last is left: one that sends everything before it
-        reads anything would wait for the service, and the service for it.
+        Disconnects a client that reads no answer within the request timeout: one that sends its whole body before it
+        reads would deadlock with the service.
         """
         started = False
 
@@ -127,21 +127,21 @@ class LinesResponse(Response):
                     await send_piece(self._zip.compress(piece) if self._zip else piece, True)
                     await asyncio.sleep(0)
                 await send_piece(self._zipped(last), True)
-                self._window.leave(answer.size)
-            await reader  # raises what ended it; where no line was read, that has a status of its own
+                self._window.release(answer.size)
+            await reader  # raises its error; one before the first line has its own status
             await send_piece(self._zip.flush() if self._zip else b"", False)
             if self._broken and self._connection is not None:
                 self._connection.transport.close()  # the rest of the body is not read
         except ClientDisconnect:
             self._context.metrics.cancelled.inc()
         except TimeoutError:
-            log.warning("left a client that sends lines and takes no answers: %s", request_ids.current.get())
+            log.warning("disconnected a client that sends lines and reads no answers: %s", request_ids.current.get())
         finally:
             for task in (reader, *self._tasks):
                 task.cancel()
 
     async def _read(self, under_way: "asyncio.Queue[Answer | None]") -> None:
-        """Starts the work on each line when there is room for it. None follows the last, however it ends."""
+        """Starts the work on each line when the window has capacity. Puts None at the end, also after an error."""
         settings, lines, begun = self._context.settings, 0, 0
         source = LineInput(
             self._request.receive,
@@ -155,16 +155,12 @@ class LinesResponse(Response):
                     await self._wait_for_credit()
                 lines += 1
                 size = max(len(line), LEAST_BYTES)
-                await self._window.enter(size)
+                await self._window.acquire(size)
                 task = asyncio.create_task(self._answer(line))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 under_way.put_nowait(Answer(task, size))
-                begun += size
-                if begun >= TURN_BYTES:  # a chunk may hold a window full of lines, and each has its first slice at once
-                    await asyncio.sleep(0)
-                    begun = 0
-        except (TagwerkError, problem.Refused) as error:  # the stream itself is broken
+        except (TagwerkError, problem.Refused) as error:  # the body itself is invalid
             if not lines:
                 raise
             self._broken = True
@@ -179,18 +175,18 @@ class LinesResponse(Response):
             under_way.put_nowait(None)
 
     async def _wait_for_credit(self) -> None:
-        """Waits until the request's key has credit for one more line. Raises Unauthorized where it is not valid now."""
+        """Waits until the key's rate limit admits one more line. Raises Unauthorized for a revoked key."""
         authenticator, key = self._context.authenticator, self._request.scope["state"].get("key")
-        while authenticator is not None and key is not None and (seconds := authenticator.take(key)):
+        while authenticator is not None and key is not None and (seconds := authenticator.admit_line(key)):
             await asyncio.sleep(min(seconds, LONGEST_PAUSE_SECONDS))
             if self._connection is not None and self._connection.gone:
                 raise ClientDisconnect
 
     async def _answer(self, line: bytes) -> list[bytes]:
-        """Returns the line that answers a line, in pieces."""
+        """Returns the answer to a line, in pieces."""
         timing = Timing(time.monotonic())
         try:
-            return [*await self._work_patiently(line, timing), b"\n"]
+            return [*await self._work_with_retries(line, timing), b"\n"]
         except TagwerkError as error:
             return encoded({"error": problem.document(error, timing)})
         except problem.Refused as refused:
@@ -199,8 +195,8 @@ class LinesResponse(Response):
             log.exception("failed at a line: %s", request_ids.current.get())
             return encoded({"error": problem.UNEXPECTED})
 
-    async def _work_patiently(self, line: bytes, timing: Timing) -> list[bytes]:
-        """Answers a line; a full queue makes it wait, and so the client. Raises what the work raises, and Refused."""
+    async def _work_with_retries(self, line: bytes, timing: Timing) -> list[bytes]:
+        """Answers a line; retries while the queue is full. Raises the errors of the work, and Refused."""
         if len(line) > (most := self._context.settings.max_body_bytes):
             raise TooLarge("", "a line too long", f"at most {most} bytes")
         body = await parse_in_turn(line, self._schema, self._context)
@@ -218,5 +214,5 @@ class LinesResponse(Response):
 
 
 def encoded(content: dict[str, Any]) -> list[bytes]:
-    """Returns a line, in pieces."""
+    """Encodes a line, in pieces."""
     return [to_json(content), b"\n"]

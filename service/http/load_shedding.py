@@ -1,11 +1,10 @@
-"""Load shedding: which requests a worker refuses before it reads them.
+"""Load shedding: refuses requests above the worker's limit before their bodies are read.
 
-What a refusal costs is taken from those that are accepted, and one by the engine costs as much as an answer costs the
-worker: the body is parsed, tokenized, encoded and sent. So a worker counts the requests that it has admitted. When the
-engine rejects one of them, it says how many wait there; that many are the limit, and the requests beyond it are refused
-unread. The limit rises with each answer, so that the engine is asked now and then, and is higher where there is more
-capacity; but not with an answer that waited for this worker longer than for the engine: admitting more would not make
-the engine do more. While the engine takes no requests at all, all of them are refused.
+A rejection by the engine costs the worker as much as an answer: parsing, tokenizing, encoding, sending. So the worker
+counts the requests that it has admitted. When the engine rejects one, it reports how many are waiting; that number
+becomes the limit, and requests above it are refused unread. Each answer raises the limit slightly, so that the worker
+probes for more capacity; but not if the request spent more time in the worker than in the engine, since then the
+worker is the bottleneck. While the engine accepts no requests, all are refused.
 """
 
 import math
@@ -20,16 +19,16 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import State
 
-LIMIT_STEP = 0.1  # by which an answer raises the limit, in requests
-LOWEST_LIMIT = 8  # requests; other workers may have filled the queue
-SMALL_SHARE = 0.05  # of the queue: where so small a request does not fit, hardly any does
-QUEUED_ROUTES = frozenset({"/tag", "/classify"})  # those whose sequences wait in that queue
-ENGINE_ROUTES = QUEUED_ROUTES | {"/generate", "/v1/completions"}  # POST to these needs the engine, and to
+LIMIT_STEP = 0.1  # requests that an answer adds to the limit
+LOWEST_LIMIT = 8  # requests; the queue may be full of other workers' requests
+SMALL_SHARE = 0.05  # of the queue: a rejected request smaller than this shows that the queue is full
+QUEUED_ROUTES = frozenset({"/tag", "/classify"})  # routes whose sequences use that queue
+ENGINE_ROUTES = QUEUED_ROUTES | {"/generate", "/v1/completions"}  # routes whose POST needs the engine, as do
 _INFER = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer")  # these
 
 
 def engine_route(path: str) -> str | None:
-    """Returns the route of a path whose POST needs the engine, as the metrics name it; None for any other path."""
+    """Returns the route template of a path whose POST needs the engine; None for any other path."""
     if path in ENGINE_ROUTES:
         return path
     if (found := _INFER.fullmatch(path)) is not None:
@@ -38,7 +37,7 @@ def engine_route(path: str) -> str | None:
 
 
 class Snapshot(NamedTuple):
-    """What held when a request was sent to the engine."""
+    """The load shedder's state when a request was sent to the engine."""
 
     moment: float
     under_way: int  # requests sent to the engine and not answered
@@ -46,7 +45,7 @@ class Snapshot(NamedTuple):
 
 
 class Admission:
-    """Counts one request in and out, each at most once, in whatever order its body and its answer end."""
+    """Counts one request in and out, each at most once, in either order."""
 
     __slots__ = ("_counted", "_ended", "_shedder")
 
@@ -55,23 +54,23 @@ class Admission:
         self._counted = self._ended = False
 
     def begin(self) -> None:
-        """Counts the request, which has arrived. One that was answered before is not counted."""
+        """Counts the request once it has arrived, unless it has ended before."""
         if not self._counted and not self._ended:
             self._counted = True
             self._shedder.admitted += 1
 
     def end(self) -> None:
-        """Counts the request no longer: it is answered, or its connection is lost."""
+        """Ends the count: the request is answered, or its connection is lost."""
         if self._counted and not self._ended:
             self._shedder.admitted -= 1
         self._ended = True
 
 
 class LoadShedder:
-    """Knows how many requests a worker may have admitted at the same time.
+    """Limits the number of requests that a worker has admitted at the same time.
 
     Attributes:
-        admitted: requests to QUEUED_ROUTES that have arrived and are not answered; changed by `Admission` alone.
+        admitted: requests to QUEUED_ROUTES that have arrived and are not answered; changed only by `Admission`.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, engine_state: Callable[[], State]) -> None:
@@ -88,22 +87,22 @@ class LoadShedder:
 
     @property
     def full(self) -> bool:
-        """True where one more request would be over the limit."""
+        """True if one more request would exceed the limit."""
         return self.admitted >= self._limit
 
     @property
     def active(self) -> bool:
-        """True while some requests are refused; cheaper than to ask for each."""
+        """True while some requests are refused; a cheap check before `refusal`."""
         return self.admitted >= self._limit or self._engine_state() is not State.READY
 
     def refusal(self, route: str) -> TagwerkError | None:
-        """Returns why a POST to a route is refused unread, or None. The same error object stands for many requests."""
+        """Returns the error with which a POST to a route is refused unread, or None. The error object is reused."""
         if (state := self._engine_state()) is not State.READY:
             return self._unavailable[state]
         return self._rejection if route in QUEUED_ROUTES and self.full else None
 
     def admission(self) -> Admission:
-        """Returns what counts a request to one of QUEUED_ROUTES."""
+        """Returns the admission of a request to one of QUEUED_ROUTES."""
         return Admission(self)
 
     def count(self, refusal: TagwerkError) -> None:
@@ -112,14 +111,14 @@ class LoadShedder:
             self._metrics.rejected.labels("overloaded").inc()
 
     def check(self, route: str) -> None:
-        """Raises Overloaded, as the engine did, for a request that is counted already and is over the limit."""
+        """Raises Overloaded if the limit is exceeded by a request that is already counted."""
         if route in QUEUED_ROUTES and self.admitted - 1 >= self._limit:
             self.count(self._rejection)
             raise Overloaded(str(self._rejection), self._rejection.retry_after_seconds)
 
     @contextmanager
     def sending(self) -> Iterator[Snapshot]:
-        """Counts the request that is with the engine during the block."""
+        """Counts a request as being at the engine during the block."""
         snapshot = Snapshot(time.monotonic(), self._under_way, self._rejections)
         self._under_way += 1
         try:
@@ -128,20 +127,20 @@ class LoadShedder:
             self._under_way -= 1
 
     def note_answer(self, engine_seconds: float, snapshot: Snapshot) -> None:
-        """Raises the limit after an answer of the engine, which had the request for so long."""
-        crowded = self.admitted >= self._limit / 2
-        if not crowded or engine_seconds >= (time.monotonic() - snapshot.moment) / 2:
+        """Raises the limit after an answer that the engine took `engine_seconds` for."""
+        busy = self.admitted >= self._limit / 2
+        if not busy or engine_seconds >= (time.monotonic() - snapshot.moment) / 2:
             self._limit += LIMIT_STEP
 
     def note_rejection(self, rejection: Overloaded, sequences: int, tokens: int, snapshot: Snapshot) -> None:
-        """Sets the limit after the engine rejected a request of that size.
+        """Sets the limit after the engine has rejected a request of that size.
 
-        Of many that are sent in one turn of the event loop, the engine rejects all from the first that does not fit;
-        that one tells how many did. Some of those that wait there may be other workers'.
+        Of requests sent together, the engine rejects all from the first that does not fit; `waiting` of that one says
+        how many did, other workers' included.
         """
         small = sequences <= self._small_sequences and tokens <= self._small_tokens
         if small and snapshot.rejections == self._rejections:
             self._rejections += 1
             self._limit = max(min(snapshot.under_way, rejection.waiting), LOWEST_LIMIT)
-            # Without the frames of the request that was rejected, which a raised error holds.
+            # A new object: the raised error holds the frames of the rejected request.
             self._rejection = Overloaded(str(rejection), rejection.retry_after_seconds)

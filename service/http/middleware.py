@@ -1,6 +1,6 @@
-"""What surrounds every request: its ids, its timing, its body, its record; its key, and the errors that it may raise.
+"""Middleware: request ids, timing, body limits, the request record, authentication, and errors.
 
-Pure ASGI, so that a client's disconnect still reaches the handlers.
+Pure ASGI: Starlette's BaseHTTPMiddleware would hide disconnects from the handlers.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ log = logging.getLogger("tagwerk.api")
 
 
 class Envelope:
-    """Gives each request its ids, timing and body, and each answer the headers that all have; records each request.
+    """Adds ids, timing and the limited body to each request, common headers to each response, and records requests.
 
-    What it wraps finds them in the scope's `state`: context, timing, headers, body, and status, which is that of the
-    answer once it has begun, 0 before.
+    The wrapped application finds in the scope's `state`: context, timing, headers, body, and status, which is the
+    response's status once it has begun, 0 before.
     """
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
@@ -33,11 +33,11 @@ class Envelope:
         self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection event of ASGI."""
+        """Handles an ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             if scope["type"] == "lifespan":
-                await self._context.recorder.close()  # the app lives as long as its lifespan event
+                await self._context.recorder.close()  # the lifespan ends with the app
             return
         timing = Timing(time.monotonic())
         headers = dict(scope["headers"])
@@ -57,7 +57,7 @@ class Envelope:
                     (b"server-timing", timing.header().encode()),
                     (b"x-content-type-options", b"nosniff"),
                 ]
-                # The rest of the body is not read.
+                # The rest of the body will not be read.
                 if self._context.draining or status in (408, 413) or (held is not None and held.refused):
                     added.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *added]
@@ -66,20 +66,20 @@ class Envelope:
         try:
             await self._app(scope, body.receive if held is None else held.receive, send_enveloped)
         finally:
-            del state["body"]  # which holds what it is in: it would stay until Python searches for such
+            del state["body"]  # breaks a reference cycle
             if held is not None:
                 self._context.body_budget.remove(held)
             if (admission := state.get("admission")) is not None:
                 admission.end()
             route = getattr(scope.get("route"), "path", UNMATCHED)
-            status = state.get("refused", state["status"])  # by the connection, of what did not arrive
+            status = state.get("refused", state["status"])  # set by the connection for an incomplete request
             self._context.recorder.note(ids, headers, scope["method"], route, status, timing)
 
 
 class Checks:
-    """Refuses requests that have no right to an answer, and answers for errors that the application does not.
+    """Authenticates requests, and answers for errors that the application does not handle.
 
-    The key of a request that has one is in the scope's `state` as `key`.
+    Sets `key` in the scope's `state` to the request's API key, if it has one.
     """
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
@@ -87,14 +87,14 @@ class Checks:
         self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection event of ASGI."""
+        """Handles an ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         state, path = scope["state"], scope["path"]
         headers, authenticator, key = state["headers"], self._context.authenticator, None
         try:
-            if authenticator is not None and (key := authenticator.enter(path, headers)) is not None:
+            if authenticator is not None and (key := authenticator.admit(path, headers)) is not None:
                 state["key"], state["timing"].notes["key"] = key, key.id
             if state.get("head_too_large"):
                 await problem.too_large_head(path)(scope, receive, send)
@@ -105,15 +105,15 @@ class Checks:
         except problem.REFUSALS as error:
             await problem.refuse(path, error)(scope, receive, send)
         except asyncio.CancelledError:
-            if not state["status"]:  # the server stops, and waits for this no longer
-                stopping = EngineUnavailable("the service stops before the answer is there")
+            if not state["status"]:  # the server stops without waiting for this request
+                stopping = EngineUnavailable("the service stopped before the answer was ready")
                 await problem.refuse(path, stopping)(scope, receive, send)
             raise
         except Exception:
             log.exception("failed: %s", request_ids.current.get())
             if state["status"]:
-                raise  # the answer has begun: all that is left is to break it off
+                raise  # the response has begun: the connection is closed
             await problem.unexpected(path)(scope, receive, send)
         finally:
             if authenticator is not None and key is not None:
-                authenticator.leave(key)
+                authenticator.release(key)

@@ -1,4 +1,4 @@
-"""What a client wants to get: media types and codings."""
+"""Content negotiation: media types and encodings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,11 +8,11 @@ from starlette.exceptions import HTTPException
 from service.http.context import headers_of
 
 JSON = "application/json"
-MOST_NAMES = 100  # of a header that are read
+MOST_NAMES = 100  # names of a header that are read
 
 
 def wanted(request: Request, offers: Sequence[str]) -> str:
-    """Returns the offer that the Accept header likes best, the first of equals. Raises 406 where it likes none.
+    """Returns the offer that the Accept header prefers, the first of equals. Raises 406 if it accepts none.
 
     RFC 9110, section 12.5.1.
     """
@@ -28,13 +28,13 @@ def wanted(request: Request, offers: Sequence[str]) -> str:
 
 
 def takes_gzip(request: Request) -> bool:
-    """Says whether a client accepts gzip (RFC 9110, section 12.5.3)."""
+    """Returns whether a client accepts gzip (RFC 9110, section 12.5.3)."""
     codings = qualities(headers_of(request).get(b"accept-encoding", b"").decode("latin-1"))
     return codings.get("gzip", codings.get("*", 0.0)) > 0
 
 
 def qualities(header: str) -> dict[str, float]:
-    """Reads the first names of a header and their qualities: "text/*;q=0.5, */*" (RFC 9110, section 12.4.2)."""
+    """Parses names and quality values of a header: "text/*;q=0.5, */*" (RFC 9110, section 12.4.2)."""
     found = {}
     for part in header.lower().split(",", MOST_NAMES)[:MOST_NAMES]:
         name, _, parameters = part.partition(";")
@@ -55,7 +55,7 @@ def _weight(parameters: str) -> float:
 
 
 def _quality(offer: str, ranges: Mapping[str, float]) -> float:
-    """Returns how much an offer is liked: what the most specific range that fits it says."""
+    """Returns an offer's quality value by the most specific range that matches it."""
     for name in (offer, offer.split("/")[0] + "/*", "*/*"):
         if name in ranges:
             return ranges[name]

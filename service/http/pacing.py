@@ -1,8 +1,8 @@
 """Sends refusals at a bounded rate.
 
-A client that is refused may come again at once. If each refusal were sent at once, too, a few such clients would take
-all of the worker's time, and with it the processor that an engine needs to start again. So refusals wait for the next
-slice of time, and each slice sends a bounded number of them; their clients wait as long, and so send no more.
+A refused client may retry at once. Immediate refusals would let a few such clients use up the worker's processor time,
+which a restarting engine needs too. So refusals wait for the next time slice, each slice sends a bounded number, and
+clients that wait for them send no more meanwhile.
 """
 
 import asyncio
@@ -10,25 +10,25 @@ from collections import deque
 from collections.abc import Callable
 
 SLICE_SECONDS = 0.05
-SLICE_REFUSALS = 50  # that a slice sends; one costs some 100 µs in all, so that refusing takes a tenth of the time
-LATEST_SLICES = 5  # after which a refusal is sent, however many there are
+SLICE_REFUSALS = 50  # per slice; at some 100 µs each, refusing takes a tenth of the time
+LATEST_SLICES = 5  # after which a refusal is sent even if its slice is full
 
 
 class PacedRefusals:
-    """Sends refusals in slices of time."""
+    """Sends refusals in time slices."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()  # the slice it came in, what sends it
+        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()  # the slice of arrival, what sends it
         self._slice = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, send: Callable[[], None]) -> None:
-        """Has `send` called in the next slice that has room, at the latest in the fifth from now."""
+        """Schedules `send` for the next slice with capacity, or the fifth from now."""
         self._waiting.append((self._slice, send))
         self._schedule()
 
     def send_due(self) -> None:
-        """Sends what this slice may, the oldest first; what is added meanwhile is for the next."""
+        """Sends this slice's refusals, oldest first; those added meanwhile belong to the next."""
         self._timer = None
         self._slice += 1
         sent = 0

@@ -1,4 +1,4 @@
-"""Reads the body of a request: bytes to JSON to a request that is valid, each limit before the work that it limits."""
+"""Parses and validates a request body. Each limit is checked before the work that it limits."""
 
 import asyncio
 import json
@@ -16,10 +16,10 @@ from service.http.context import Context, context_of
 from service.http.validation import not_valid
 from service.settings import Settings
 
-LARGE_BYTES = 65_536  # larger bodies are parsed one after the other
+LARGE_BYTES = 65_536  # larger bodies are parsed one at a time
 STRUCTURE = b",:[]{}"
-MARKS_AN_ITEM = 3  # of a list of sentences: a comma and two brackets; of texts a comma
-MARKS_BESIDE = 4096  # of the other fields: 16 stop strings of 100 commas, parameters, tensors' names and shapes
+MARKS_AN_ITEM = 3  # per item of a list of sentences: a comma and two brackets; of texts, a comma
+MARKS_BESIDE = 4096  # for the other fields: 16 stop strings of 100 commas, parameters, tensor names and shapes
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
@@ -30,12 +30,12 @@ async def read(request: Request, schema: type[M]) -> M:
 
 
 async def parse_in_turn(content: bytes, schema: type[M], context: Context) -> M:
-    """Does what `parse` does, in turn."""
+    """Parses a body as `parse` does; large bodies one at a time."""
     return await in_turn(context, content, lambda: parse(content, schema, context.settings))
 
 
 async def in_turn(context: Context, content: bytes, work: Callable[[], T]) -> T:
-    """Does work on a body. Large bodies wait for each other, and leave the event loop to others after each."""
+    """Runs work on a body. Large bodies run one at a time, and yield to the event loop after each."""
     if len(content) <= LARGE_BYTES:
         return work()
     async with context.long_work:
@@ -46,7 +46,7 @@ async def in_turn(context: Context, content: bytes, work: Callable[[], T]) -> T:
 
 
 def parse(content: bytes, schema: type[M], settings: Settings) -> M:
-    """Returns a request. Raises TooLarge, and Refused for what is not JSON or breaks the schema."""
+    """Parses and validates a body. Raises TooLarge, and Refused for invalid JSON or a schema violation."""
     value = parse_json(content, settings, lone_surrogates=True)
     try:
         return schema.model_validate(value, context=settings)
@@ -55,10 +55,10 @@ def parse(content: bytes, schema: type[M], settings: Settings) -> M:
 
 
 def parse_json(content: bytes, settings: Settings, *, lone_surrogates: bool = False) -> Any:
-    """Returns what JSON holds. Raises TooLarge for more than any valid request has, and Refused for what is not JSON.
+    """Parses JSON. Raises TooLarge for more structure than any valid request has, and Refused for invalid JSON.
 
-    With `lone_surrogates`, escapes of half a surrogate pair are read in small bodies, so that the schema can say where
-    one is.
+    With `lone_surrogates`, small bodies may contain unpaired surrogate escapes, so that the schema can report their
+    location.
     """
     most = settings.max_text_characters + MARKS_AN_ITEM * settings.max_items + MARKS_BESIDE
     if len(content) > most and (marks := len(content) - len(content.translate(None, STRUCTURE))) > most:

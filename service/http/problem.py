@@ -1,4 +1,4 @@
-"""Errors to answers: RFC 9457 problem documents. One table says which status an error has."""
+"""Maps errors to RFC 9457 problem documents. One table assigns each error class a status."""
 
 import http
 import json
@@ -17,7 +17,7 @@ from service.telemetry.timing import Timing
 
 MEDIA_TYPE = "application/problem+json"
 
-# class of error -> status, slug of its type, title. The first class that fits is taken.
+# class of error -> status, slug of its type, title. The first matching class applies.
 TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
     (errors.TooLarge, 413, "too-large", "The request is over a limit"),
     (errors.InvalidInput, 422, "invalid-input", "The request is not valid"),
@@ -33,7 +33,7 @@ TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
     (errors.DeviceFailed, 500, "device-failed", "The device failed"),
     (errors.TagwerkError, 500, "internal", "The service failed"),
 )
-# status -> slug, title of what goes wrong before anything of this project is asked
+# status -> slug, title of errors of HTTP itself
 HTTP = {
     400: ("invalid-json", "The body is not valid JSON"),
     404: ("not-found", "There is nothing at this path"),
@@ -51,13 +51,13 @@ STAGES = {
     "queue": "waiting for the device",
     "inference": "the device's work",
 }
-RETRY_AFTER = {"Retry-After": "1"}  # seconds, with every 503: how long the engine is away is not known
+RETRY_AFTER = {"Retry-After": "1"}  # seconds, for every 503: the actual duration is unknown
 
 PREFIX = "urn:tagwerk:problem:"
 
 
 class FieldProblem(BaseModel):
-    """A place in the request and what is wrong there."""
+    """An invalid location in the request."""
 
     pointer: str = Field(description="JSON pointer (RFC 6901) to the place.", examples=["/text/1"])
     problem: str = Field(description="What is wrong.", examples=["got 7"])
@@ -104,7 +104,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 class Refused(Exception):  # noqa: N818 (says what happened)
-    """A body that cannot be worked on, with its problem document."""
+    """An invalid body, with its problem document."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         super().__init__(document["detail"])
@@ -112,7 +112,7 @@ class Refused(Exception):  # noqa: N818 (says what happened)
 
 
 def make(status: int, slug: str, title: str, detail: str, **members: Any) -> dict[str, Any]:
-    """Returns a problem document, with further members where they hold something."""
+    """Builds a problem document; omits further members that are empty."""
     content = {"type": PREFIX + slug, "title": title, "status": status, "detail": detail}
     return content | {name: value for name, value in members.items() if value}
 
@@ -121,7 +121,7 @@ UNEXPECTED = make(500, "internal", "The service failed", "an unexpected error, w
 
 
 def document(error: errors.TagwerkError, timing: Timing | None = None) -> dict[str, Any]:
-    """Returns the problem document of one of the project's own errors; `timing` is that of its request."""
+    """Builds the problem document of one of the project's errors; `timing` is its request's."""
     status, slug, title = next((s, g, t) for cls, s, g, t in TABLE if isinstance(error, cls))
     detail = str(error)
     if isinstance(error, errors.InvalidInput):
@@ -135,27 +135,27 @@ def document(error: errors.TagwerkError, timing: Timing | None = None) -> dict[s
 
 
 def status_of(error: errors.TagwerkError) -> int:
-    """Returns the status of one of the project's own errors."""
+    """Returns the status of one of the project's errors."""
     return next(status for cls, status, _, _ in TABLE if isinstance(error, cls))
 
 
 def not_json(detail: str) -> dict[str, Any]:
-    """Returns the document for a body that is not JSON."""
+    """Builds the document for a body that is not JSON."""
     return make(400, *HTTP[400], detail)
 
 
 def late(seconds: float) -> dict[str, Any]:
-    """Returns the document for what did not arrive in time."""
+    """Builds the document for a request that did not arrive in time."""
     return make(408, *HTTP[408], f"it was not whole within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
 
 
 def invalid(detail: str, places: list[dict[str, str]], count: int) -> dict[str, Any]:
-    """Returns the document for a body that breaks its schema in `count` places, of which the first are given."""
+    """Builds the document for a body with `count` schema violations, of which the first are given."""
     return make(422, "invalid-input", "The request is not valid", detail, errors=places, error_count=count)
 
 
-def worded(path: str, content: dict[str, Any]) -> dict[str, Any]:
-    """Returns a document, with a member `error` where the clients of a path's protocol look for one."""
+def with_protocol_error(path: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Adds the member `error` that clients of a path's protocol expect."""
     if path.startswith("/v1/"):
         place = content.get("errors", [{"pointer": ""}])[0]["pointer"]
         param = place.strip("/").split("/")[0] or None
@@ -167,17 +167,17 @@ def worded(path: str, content: dict[str, Any]) -> dict[str, Any]:
 
 def respond(path: str, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """Returns a document as a response."""
-    # What a client sent may hold lone surrogates, which have no place in UTF-8.
-    return Response(json.dumps(worded(path, content)).encode(), content["status"], headers, MEDIA_TYPE)
+    # ASCII JSON: a client's text may hold lone surrogates, which UTF-8 cannot encode.
+    return Response(json.dumps(with_protocol_error(path, content)).encode(), content["status"], headers, MEDIA_TYPE)
 
 
 def unexpected(path: str) -> Response:
-    """Returns the response for an error that nobody thought of."""
+    """Returns the response for an unexpected error."""
     return respond(path, UNEXPECTED)
 
 
 def refuse(path: str, error: errors.TagwerkError) -> Response:
-    """Returns the response for an error of those that are the project's own."""
+    """Returns the response for one of the project's errors."""
     return respond(path, document(error), headers_of(error))
 
 
@@ -187,7 +187,7 @@ def too_large_head(path: str) -> Response:
 
 
 def no_websocket(path: str) -> Response:
-    """Returns the response for a request that wants to go on in the WebSocket protocol."""
+    """Returns the response for a WebSocket upgrade."""
     return respond(path, make(400, *NO_WEBSOCKET, "send the request without `Upgrade: websocket`; /docs lists how"))
 
 
@@ -203,13 +203,13 @@ def headers_of(error: errors.TagwerkError) -> dict[str, str]:
 
 
 def install(app: FastAPI) -> None:
-    """Lets the app answer every error with a problem document; `Envelope` answers those that nobody thought of."""
+    """Registers the handlers that answer errors with problem documents; `Checks` answers unexpected ones."""
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
 
 
 async def answer(request: Request, error: Exception) -> Response:
-    """Returns the problem document for one of the errors that are `EXPECTED`."""
+    """Returns the problem document for one of the `EXPECTED` errors."""
     handler = next(handler for kind, handler in _HANDLERS.items() if isinstance(error, kind))
     return await handler(request, error)
 
@@ -243,4 +243,4 @@ _HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Respon
     HTTPException: _http,
 }
 EXPECTED = tuple(_HANDLERS)
-REFUSALS = (errors.Unauthorized, errors.Forbidden, errors.RateLimited)  # before anything is asked
+REFUSALS = (errors.Unauthorized, errors.Forbidden, errors.RateLimited)  # raised by authentication

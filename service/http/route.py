@@ -1,4 +1,4 @@
-"""Routes that take JSON, or newline-delimited JSON."""
+"""Routes that accept JSON, or newline-delimited JSON."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, ClassVar, get_type_hints
@@ -15,20 +15,20 @@ from service.http.negotiation import JSON, wanted
 from service.http.parsing import read
 
 _JSON = JSON.encode()
-Lines = tuple[Work, type[BaseModel]]  # what answers a line, and what a line is
+Lines = tuple[Work, type[BaseModel]]  # the handler of a line, and its schema
 
 
 class JsonRoute(APIRoute):
-    """A route that refuses a body of any other type with 415, and reads one that its endpoint takes as `body`.
+    """A route that refuses other content types with 415, and parses the body that its endpoint takes as `body`.
 
-    FastAPI, which would read and validate it without limits, knows it for the documentation alone. `lines` has the
-    paths that take it line by line, too.
+    FastAPI, which would parse without limits, sees it for the documentation only. `lines` holds the paths that also
+    accept newline-delimited JSON.
     """
 
     lines: ClassVar[Mapping[str, Lines]] = {}
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Returns what handles a request."""
+        """Returns the request handler."""
         handle = super().get_route_handler()
         if self.methods != {"POST"}:
             return handle

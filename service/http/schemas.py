@@ -1,4 +1,4 @@
-"""What requests and answers look like. Each field has a description and an example."""
+"""Schemas of requests and responses. Each field has a description and an example."""
 
 from typing import Any, Literal, Self
 
@@ -12,14 +12,14 @@ from service.text.offsets import Unit
 
 
 class Strict(BaseModel):
-    """An object without unknown fields, whose values are not converted."""
+    """An object without unknown fields and without type conversion."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _report_few_unknown_fields(cls, value: Any) -> Any:
-        """Pydantic reports each unknown field; where there are more than known ones, this reports the first."""
+        """Reports the first of many unknown fields; Pydantic would report each."""
         if isinstance(value, dict) and len(value) > len(cls.__pydantic_fields__) + MOST_ERRORS:
             faults, unknown = Faults(), [name for name in value if name not in cls.__pydantic_fields__]
             for name in unknown[:MOST_ERRORS]:

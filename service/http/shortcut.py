@@ -1,7 +1,7 @@
-"""Calls the handlers of the tasks' routes directly, round FastAPI.
+"""Calls the handlers of the task routes directly, bypassing FastAPI.
 
-FastAPI walks through a dozen layers for each request, for what these routes have no use of: dependencies, background
-tasks, sub-applications. That took twice as long as tokenizing and decoding.
+FastAPI runs each request through a dozen layers that these routes do not use: dependencies, background tasks,
+sub-applications. They took twice as long as tokenizing and decoding.
 """
 
 from collections.abc import Callable, Coroutine, Iterable
@@ -20,7 +20,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Shortcut:
-    """Wraps the application, and answers POST requests to those of `routes` that take nothing else."""
+    """Wraps the application, and handles POST requests to those of `routes` that accept only POST."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
         self._app = app
@@ -31,7 +31,7 @@ class Shortcut:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection event of ASGI."""
+        """Handles an ASGI connection."""
         found = self._handlers.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if found is None:
             await self._app(scope, receive, send)
@@ -43,6 +43,6 @@ class Shortcut:
             context.shedder.check(scope["path"])
             response = await handle(request)
             await response(scope, receive, send)
-        except problem.EXPECTED as error:  # before the response has begun
+        except problem.EXPECTED as error:  # raised before the response has begun
             refusal = await problem.answer(request, error)
             await refusal(scope, receive, send)

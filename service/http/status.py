@@ -1,4 +1,4 @@
-"""GET /models, the probes, and /metrics."""
+"""The routes /models, the probes, and /metrics."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from service.http.problem import RESPONSES, RETRY_AFTER
 from service.types import ModelState, State
 
 router = APIRouter()
-_expositions = ThreadPoolExecutor(1, thread_name_prefix="metrics")  # one takes tens of milliseconds
+_expositions = ThreadPoolExecutor(1, thread_name_prefix="metrics")  # an exposition takes tens of milliseconds
 
 
 class ModelSummary(BaseModel):
@@ -35,7 +35,7 @@ class ModelSummary(BaseModel):
 
 
 class ModelList(BaseModel):
-    """All model versions that the service knows."""
+    """All known model versions."""
 
     models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
 
@@ -50,7 +50,7 @@ class ModelDetail(ModelSummary):
 
 
 class Readiness(BaseModel):
-    """Whether the service takes requests, and the state of each model."""
+    """Whether the service accepts requests, and the state of each model."""
 
     status: str = Field(description="ready, starting, away, draining, stopped, or no model.", examples=["ready"])
     models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])

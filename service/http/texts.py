@@ -1,4 +1,4 @@
-"""Types of request fields that hold lists of texts, checked list by list: Pydantic takes long for each item."""
+"""Types of request fields that hold lists of texts, validated per list: Pydantic is slow per item."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _BLANK = PydanticCustomError("blank", "Input should be a string that is not blan
 
 
 def at_most(count: int) -> BeforeValidator:
-    """Refuses a list or an object of more than `count` items before any of them is looked at."""
+    """Refuses a list or an object of more than `count` items before validating any of them."""
 
     def check(value: object) -> object:
         if isinstance(value, list | dict) and len(value) > count:
@@ -28,7 +28,7 @@ def at_most(count: int) -> BeforeValidator:
 
 
 def as_list(value: object) -> object:
-    """Makes a list of a lone string."""
+    """Wraps a single string in a list."""
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list):
@@ -37,7 +37,7 @@ def as_list(value: object) -> object:
 
 
 def check_count(items: Sequence[object], info: ValidationInfo) -> None:
-    """Raises TooLarge for more items than the settings allow, which are the context of a validation of a client's."""
+    """Raises TooLarge for more items than the settings allow; they are the validation context."""
     if info.context is not None and len(items) > info.context.max_items:
         raise TooLarge(f"/{info.field_name}", f"{len(items)} items", f"at most {info.context.max_items}")
     if not items:
@@ -45,7 +45,7 @@ def check_count(items: Sequence[object], info: ValidationInfo) -> None:
 
 
 def check_strings(items: list[Any], faults: Faults, within: tuple[int, ...] = (), blank: bool = True) -> None:
-    """Adds what is no text, and, unless `blank` ones are allowed, what is blank."""
+    """Adds items that are not Unicode strings, and, unless `blank` is true, blank ones."""
     if set(map(type, items)) == {str}:
         whole = "".join(items)
         if (whole.isascii() or not _SURROGATE.search(whole)) and (blank or all(map(str.strip, items))):
@@ -88,14 +88,14 @@ def _sentences(value: object, info: ValidationInfo) -> list[list[str]]:
 
 
 def _is_unicode(text: str) -> str:
-    """JSON can escape half of a surrogate pair; that is no character, and UTF-8 cannot carry it back."""
+    """Rejects lone surrogates, which JSON can escape and UTF-8 cannot encode."""
     if _SURROGATE.search(text):
         raise _NO_UNICODE
     return text
 
 
 def one_or_list(item: dict[str, Any], **limits: int) -> dict[str, Any]:
-    """Returns the JSON schema of an item or a list of such."""
+    """Returns the JSON schema of an item or a list of items."""
     return {"anyOf": [item, {"type": "array", "items": item, **limits}]}
 
 

@@ -1,4 +1,4 @@
-"""Describes what is wrong with a request that breaks its schema, at a cost that does not grow with the request."""
+"""Describes the schema violations of a request, at a cost that does not grow with the request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from service.errors import shortened
 from service.http import problem
 
-MOST_ERRORS = 20  # that an answer describes; the others are counted
-LONGEST_NAME = 100  # characters of a field's name that a pointer repeats
+MOST_ERRORS = 20  # described in an answer; the others are counted
+LONGEST_NAME = 100  # characters of a field's name in a pointer
 _NOT_LISTED = "not_listed"
-# type of Pydantic's error -> what is allowed, where its own message says it less well
+# type of Pydantic's error -> what is allowed, where Pydantic's own message is less clear
 ALLOWED = {
     "too_short": "at least {min_length} items",
     "too_long": "at most {max_length} items",
@@ -23,7 +23,7 @@ ALLOWED = {
 
 
 class Faults:
-    """Collects what is wrong with a large value: the first errors, and the number of all."""
+    """Collects the errors of a large value: details of the first, and the number of all."""
 
     def __init__(self) -> None:
         self._listed: list[InitErrorDetails] = []
@@ -32,18 +32,18 @@ class Faults:
     def add(
         self, location: tuple[str | int, ...], value: object, kind: str | PydanticCustomError, **facts: Any
     ) -> None:
-        """Adds an error: one of Pydantic's kinds with its facts, or one of this project's own."""
+        """Adds an error: one of Pydantic's kinds with its facts, or one of this project's."""
         if len(self._listed) < MOST_ERRORS:
             self._listed.append(InitErrorDetails(type=kind, loc=location, input=value, ctx=facts))
         else:
             self._not_listed += 1
 
     def add_unlisted(self, count: int) -> None:
-        """Adds errors that come after as many as are listed."""
+        """Adds errors beyond those that are listed."""
         self._not_listed += count
 
     def raise_any(self) -> None:
-        """Raises what was added, for Pydantic to put in its place."""
+        """Raises the errors, for Pydantic to add their location."""
         if not self._listed:
             return
         if self._not_listed:
@@ -53,7 +53,7 @@ class Faults:
 
 
 def not_valid(error: ValidationError, body: object, within: tuple[str, ...] = ()) -> problem.Refused:
-    """Returns the refusal of a body that breaks its schema; `within` is where in the body the schema begins."""
+    """Returns the refusal of a body that violates its schema; `within` is the schema's location in the body."""
     count = 0
     listed: list[dict[str, str]] = []
     for fault in error.errors(include_url=False):
@@ -70,7 +70,7 @@ def not_valid(error: ValidationError, body: object, within: tuple[str, ...] = ()
 
 
 def describe(value: object) -> str:
-    """Says what a value is, without repeating a long one."""
+    """Describes a value without repeating a long one."""
     match value:
         case None:
             return "null"
@@ -100,7 +100,7 @@ def _place(fault: Mapping[str, Any], location: Sequence[str | int], body: object
 
 
 def _pointer(location: Sequence[str | int], body: object) -> str:
-    """Returns the JSON pointer of a place. It ends where the body does: a lone string stands for a list of one."""
+    """Returns the JSON pointer of a location. It ends where the body does: a single string stands for a list of one."""
     pointer = ""
     for step in location:
         if not isinstance(body, dict | list):

@@ -1,6 +1,6 @@
-"""API keys: who may ask, for what, and how much.
+"""API keys, their scopes and limits.
 
-A file holds them, as `tagwerk keys` writes it: of each its SHA-256 alone, which is enough for keys of 256 random bits.
+They are kept in a file, written by `tagwerk keys`, as SHA-256 hashes, which suffice for keys of 256 random bits.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ Scope = Literal["infer", "admin"]
 
 
 class Key(BaseModel):
-    """A key. Limits hold for all api workers of a service together; None is no limit."""
+    """An API key. Limits apply to all api workers of a service together; None is no limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,16 +32,16 @@ class Key(BaseModel):
 
 
 class Keys(RootModel[tuple[Key, ...]]):
-    """The contents of a file of keys."""
+    """The contents of a key file."""
 
 
 def digest(secret: str) -> str:
-    """Returns what is kept of a key."""
+    """Returns the hash that is stored for a key."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def find(keys: Sequence[Key], secret: str) -> Key | None:
-    """Returns the key that a secret is. It looks at all of them, each in constant time."""
+    """Returns the key with this secret. Compares all keys, each in constant time."""
     wanted, found = digest(secret), None
     for key in keys:
         if hmac.compare_digest(key.sha256, wanted):
@@ -50,7 +50,7 @@ def find(keys: Sequence[Key], secret: str) -> Key | None:
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
-    """Reads a file of keys. Raises ConfigurationError."""
+    """Reads a key file. Raises ConfigurationError."""
     try:
         keys = Keys.model_validate_json(path.read_bytes()).root
     except (OSError, ValidationError) as error:
@@ -61,7 +61,7 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 
 
 def add_key(path: Path, id: str, scopes: Sequence[str], rate: float | None, concurrent: int | None) -> str:
-    """Adds a key to a file, which it makes if there is none; returns the key, which is kept nowhere else.
+    """Adds a key to a file, creating it if needed; returns the key, which is not stored elsewhere.
 
     Raises ConfigurationError.
     """
@@ -80,7 +80,7 @@ def add_key(path: Path, id: str, scopes: Sequence[str], rate: float | None, conc
 
 
 def remove_key(path: Path, id: str) -> None:
-    """Takes a key out of a file. Raises ConfigurationError."""
+    """Removes a key from a file. Raises ConfigurationError."""
     keys = read_keys(path)
     kept = tuple(key for key in keys if key.id != id)
     if len(kept) == len(keys):

@@ -1,7 +1,7 @@
-"""What each key has used of its limits, counted by all api workers of a service together.
+"""Enforces the limits of API keys, across all api workers of a service.
 
-The counts lie in a file that the workers map into their memory, one fixed record a key, found by the key's hash. A lock
-on the file makes each change whole; it costs two microseconds.
+The counts are in a memory-mapped file shared by the workers: one fixed record per key, found by the key's hash. A file
+lock makes each change atomic; it takes two microseconds.
 """
 
 import fcntl
@@ -17,31 +17,31 @@ from service.security.keys import Key
 
 RECORDS = 1024
 WORKERS = 62
-RECORD = struct.Struct(f"<32sdd{WORKERS}i")  # hash, credit in requests, moment of it, requests under way by worker
+RECORD = struct.Struct(f"<32sdd{WORKERS}i")  # hash, credit in requests, its time, requests in progress per worker
 HASH_BYTES = 32
-CREDIT = struct.Struct("<dd")  # as it lies in a record, behind the hash
-BURST_SECONDS = 1.0  # of the rate that a key which has paused may use at once; one request at least
+CREDIT = struct.Struct("<dd")  # as in a record, after the hash
+BURST_SECONDS = 1.0  # credit that an idle key accumulates, as a duration at its rate; one request at least
 
 
 class RateLimiter:
-    """Counts requests by key."""
+    """Counts requests by key, and limits their rate and concurrency."""
 
     def __init__(self, file: int | None = None, worker: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        """`file` is the descriptor of a file that the workers share; without one it counts for this process alone.
+        """`file` is the descriptor of a file shared by the workers; without one, counts this process only.
 
-        `worker` is the number of this one. What a worker of that number had under way before is forgotten.
+        `worker` is this worker's number. Resets the requests in progress of an earlier worker of that number.
         """
         self._file = os.dup(file) if file is not None else _nameless_file()
         self._map = mmap.mmap(self._file, RECORDS * RECORD.size)
         self._worker = worker % WORKERS
-        self._clock = clock  # that of the whole system: workers compare its moments
+        self._clock = clock  # system-wide, since workers compare its times
         self._places: dict[str, int] = {}
         with self._locked():
             for place in range(0, len(self._map), RECORD.size):
                 self._set_under_way(place, 0)
 
-    def enter(self, key: Key) -> float:
-        """Begins a request; returns 0, or in how many seconds it may come again if it is over a limit."""
+    def acquire(self, key: Key) -> float:
+        """Admits a request; returns 0, or the seconds until it may be retried if it exceeds a limit."""
         if key.requests_per_second is None and key.concurrent is None:
             return 0.0
         with self._locked():
@@ -55,14 +55,14 @@ class RateLimiter:
         return 0.0
 
     def take(self, key: Key) -> float:
-        """Counts a request within one that `enter` let in; returns 0, or in how many seconds the rate allows it."""
+        """Counts a further request of an admitted one; returns 0, or the seconds until the rate allows it."""
         if key.requests_per_second is None:
             return 0.0
         with self._locked():
             return self._spend(self._place(key), key.requests_per_second)
 
     def _spend(self, place: int, rate: float) -> float:
-        """Takes a request from a credit; returns 0, or in how many seconds there is enough. For one with the lock."""
+        """Takes a request from the credit; returns 0, or the seconds until there is enough. Requires the lock."""
         now, most = self._clock(), max(1.0, rate * BURST_SECONDS)
         credit, then = CREDIT.unpack_from(self._map, place + HASH_BYTES)
         credit = min(most, credit + (now - then) * rate) if then else most
@@ -71,8 +71,8 @@ class RateLimiter:
         CREDIT.pack_into(self._map, place + HASH_BYTES, credit - 1.0, now)
         return 0.0
 
-    def leave(self, key: Key) -> None:
-        """Ends a request that `enter` let in."""
+    def release(self, key: Key) -> None:
+        """Ends an admitted request."""
         if key.requests_per_second is None and key.concurrent is None:
             return
         with self._locked():
@@ -90,7 +90,7 @@ class RateLimiter:
             if found == wanted or not any(found):
                 self._map[place : place + len(wanted)] = wanted
                 break
-        self._places[key.sha256] = place  # with a thousand keys gone by, the last ones share a record
+        self._places[key.sha256] = place  # once 1024 keys have been used, further ones share a record
         return place
 
     def _under_way(self, place: int) -> int:
@@ -102,7 +102,7 @@ class RateLimiter:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        fcntl.lockf(self._file, fcntl.LOCK_EX)  # of the process, so that it holds though the descriptor is shared
+        fcntl.lockf(self._file, fcntl.LOCK_EX)  # per process, so it works with an inherited descriptor
         try:
             yield
         finally:
@@ -110,7 +110,7 @@ class RateLimiter:
 
 
 def make_file() -> int:
-    """Returns the descriptor of a file for a meter, which no path leads to."""
+    """Creates an anonymous file for a RateLimiter; returns its descriptor."""
     return _nameless_file()
 
 

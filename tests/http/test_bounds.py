@@ -131,12 +131,12 @@ def test_a_client_that_takes_nothing_of_its_answers_is_closed_and_one_that_takes
         wire.unsent = written
         connection.pause_writing()
         wire.unsent -= 10
-        connection.transport._look()
+        connection.transport._check_progress()
         assert not wire.aborted
         connection.data_received(GET)  # not parsed: the client is to take its answers first
         await turns()
         assert len(wire.statuses()) == 1
-        connection.transport._look()
+        connection.transport._check_progress()
         assert wire.aborted
 
         connection, wire = connect(made_context())
@@ -144,7 +144,7 @@ def test_a_client_that_takes_nothing_of_its_answers_is_closed_and_one_that_takes
         await turns()
         wire.unsent = 10
         connection.transport.close()
-        connection.transport._look()
+        connection.transport._check_progress()
         assert wire.aborted, "closing waits no longer, either"
 
     run(test)

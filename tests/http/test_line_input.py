@@ -272,7 +272,7 @@ def test_each_line_counts_as_a_request_of_a_key_and_waits_for_its_rate(monkeypat
 
 
 def test_a_key_that_is_removed_ends_its_stream(monkeypatch, tmp_path: Path):
-    monkeypatch.setattr(authenticator, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "CHECK_SECONDS", 0.0)
     path = tmp_path / "keys.json"
     secret = add_key(path, "web", ["infer"], None, None)
 

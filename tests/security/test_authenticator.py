@@ -114,7 +114,7 @@ def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_ends_ho
 
 
 def test_a_key_that_is_removed_is_of_no_use_and_nobody_is_let_in_by_a_broken_file(lock, monkeypatch):
-    monkeypatch.setattr(authenticator, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "CHECK_SECONDS", 0.0)
 
     async def test() -> None:
         async with scene(authenticator=lock.authenticator) as client:

@@ -70,51 +70,51 @@ def test_the_command_adds_lists_and_removes(tmp_path, monkeypatch, capsys):
 def test_a_rate_holds_in_the_long_run_and_lets_a_second_s_worth_come_at_once():
     clock = Clock()
     rate_limiter, limited = RateLimiter(clock=clock), key(requests_per_second=4)
-    assert [rate_limiter.enter(limited) for _ in range(4)] == [0.0] * 4
-    assert rate_limiter.enter(limited) == pytest.approx(0.25)
+    assert [rate_limiter.acquire(limited) for _ in range(4)] == [0.0] * 4
+    assert rate_limiter.acquire(limited) == pytest.approx(0.25)
     clock.now += 0.25
-    assert rate_limiter.enter(limited) == 0.0
-    assert rate_limiter.enter(limited) > 0
+    assert rate_limiter.acquire(limited) == 0.0
+    assert rate_limiter.acquire(limited) > 0
     clock.now += 100
-    assert [rate_limiter.enter(limited) == 0.0 for _ in range(5)] == [True] * 4 + [False]
+    assert [rate_limiter.acquire(limited) == 0.0 for _ in range(5)] == [True] * 4 + [False]
 
 
 def test_a_slow_rate_lets_one_request_in():
     clock = Clock()
     rate_limiter, limited = RateLimiter(clock=clock), key(requests_per_second=0.1)
-    assert rate_limiter.enter(limited) == 0.0
-    assert rate_limiter.enter(limited) == pytest.approx(10)
+    assert rate_limiter.acquire(limited) == 0.0
+    assert rate_limiter.acquire(limited) == pytest.approx(10)
     clock.now += 10
-    assert rate_limiter.enter(limited) == 0.0
+    assert rate_limiter.acquire(limited) == 0.0
 
 
 def test_workers_count_together_and_one_that_died_holds_no_place():
     file = make_file()
     first, second = RateLimiter(file, 1), RateLimiter(file, 2)
     limited = key(concurrent=2)
-    assert [first.enter(limited), second.enter(limited)] == [0.0, 0.0]
-    assert first.enter(limited) > 0
-    assert second.enter(limited) > 0
-    first.leave(limited)
-    assert second.enter(limited) == 0.0
-    assert first.enter(limited) > 0
+    assert [first.acquire(limited), second.acquire(limited)] == [0.0, 0.0]
+    assert first.acquire(limited) > 0
+    assert second.acquire(limited) > 0
+    first.release(limited)
+    assert second.acquire(limited) == 0.0
+    assert first.acquire(limited) > 0
     again = RateLimiter(file, 2)  # the second worker has died with two requests, and is started again
-    assert [again.enter(limited), first.enter(limited)] == [0.0, 0.0]
-    assert again.enter(limited) > 0
+    assert [again.acquire(limited), first.acquire(limited)] == [0.0, 0.0]
+    assert again.acquire(limited) > 0
     os.close(file)
 
 
 def test_many_keys_do_not_share_their_counts():
     rate_limiter = RateLimiter()
     keys = [Key(id=f"k{i}", sha256=digest(str(i)), scopes=frozenset(), concurrent=1) for i in range(900)]
-    assert [rate_limiter.enter(one) for one in keys] == [0.0] * 900
-    assert all(rate_limiter.enter(one) > 0 for one in keys)
+    assert [rate_limiter.acquire(one) for one in keys] == [0.0] * 900
+    assert all(rate_limiter.acquire(one) > 0 for one in keys)
 
 
 def test_a_key_without_limits_is_not_counted():
     rate_limiter = RateLimiter()
-    assert [rate_limiter.enter(key()) for _ in range(9)] == [0.0] * 9
-    rate_limiter.leave(key())
+    assert [rate_limiter.acquire(key()) for _ in range(9)] == [0.0] * 9
+    rate_limiter.release(key())
 
 
 def test_no_path_leads_to_the_file_of_counts():

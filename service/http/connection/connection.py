@@ -1,6 +1,6 @@
-"""A client's connection, and the answers that it gives itself, without the application.
+"""A client's connection, and the responses that it sends without the application.
 
-What the worker has no capacity for is refused as soon as its head has come, before its body is read.
+A request that load shedding refuses is answered as soon as its head has arrived, before its body is read.
 """
 
 import time
@@ -23,7 +23,7 @@ from service.telemetry.timing import Timing
 
 
 class Refused(NamedTuple):
-    """A request that is refused unread, and why."""
+    """A request that is refused unread, and the reason."""
 
     cycle: RequestResponseCycle
     error: TagwerkError
@@ -33,25 +33,25 @@ class Refused(NamedTuple):
 
 
 class Connection(BoundedProtocol):
-    """One connection.
+    """Handles one client's connection.
 
     Attributes:
-        gone: the client has closed it, or it was closed.
-        when_gone: is called then; set by the request that is being answered.
+        gone: the connection is closed.
+        when_gone: called when that happens; set by the request being answered.
     """
 
     def __init__(self, context: Context, **kwargs: Any) -> None:
         super().__init__(context.settings, **kwargs)
         self._context = context
-        self._refused: Refused | None = None  # whose refusal waits to be sent
-        self._discarded_bytes = 0  # of the body of a request that is answered already
-        self._closing = False  # when the rest of it has come
+        self._refused: Refused | None = None  # a refusal that is still to be sent
+        self._discarded_bytes = 0  # body bytes of a request that is already answered
+        self._closing = False  # close once the request's body has arrived
         self.gone = False
         self.when_gone: Callable[[], None] | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
-        for cycle, _ in self.pipeline:  # those that have begun end with their tasks, see `Envelope`
+        for cycle, _ in self.pipeline:  # requests that have begun end with their tasks, see `Envelope`
             _end_admission(cycle)
         self.pipeline.clear()
         super().connection_lost(exc)
@@ -89,7 +89,7 @@ class Connection(BoundedProtocol):
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
-        """Begins with a request whose head has come, and whose turn it is; or refuses it."""
+        """Starts the application on a request whose head has arrived, or refuses it."""
         refused = self._refusal_of(cycle) if self._context.shedder.active else None
         if refused is None:
             super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ class Connection(BoundedProtocol):
             self._context.refusals.add(self._send_refusal)
 
     def _refusal_of(self, cycle: RequestResponseCycle) -> Refused | None:
-        """Returns the refusal if the load shedder refuses the request. One without a valid key is told so instead."""
+        """Returns the refusal if the load shedder refuses the request. An invalid key takes precedence."""
         scope = cycle.scope
         route = engine_route(scope["path"]) if scope["method"] == "POST" else None
         error = self._context.shedder.refusal(route) if route is not None else None
@@ -108,16 +108,16 @@ class Connection(BoundedProtocol):
         try:
             if self._context.authenticator is not None:
                 self._context.authenticator.authenticate(scope["path"], headers)
-        except problem.REFUSALS as no_key:
-            error = no_key.with_traceback(None)
+        except problem.REFUSALS as unauthorized:
+            error = unauthorized.with_traceback(None)
         return Refused(cycle, error, route, headers, Timing(time.monotonic()))
 
     def _send_refusal(self) -> None:
-        """Sends the refusal that waits, then goes on with the next request; the rest of the body is dropped."""
+        """Sends the pending refusal, then continues with the next request; drops the rest of the body."""
         refused, self._refused = self._refused, None
-        assert refused is not None  # noqa: S101 (it was added when it was set)
+        assert refused is not None  # noqa: S101 (set together with the scheduling of this call)
         cycle, ids = refused.cycle, request_ids.ids_from(refused.headers)
-        waits = cycle.waiting_for_100_continue  # the client, to be told to send its body, and now it will not
+        waits = cycle.waiting_for_100_continue  # the client will not send its body
         last = not cycle.keep_alive or waits or self._context.draining
         if not self.transport.is_closing():
             head, rest = raw_refusal(refused.error, cycle.scope["path"])
@@ -139,7 +139,7 @@ class Connection(BoundedProtocol):
 
     def _refuse(self, status: int, detail: str, kind: tuple[str, str] | None = None) -> None:
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
-            self.transport.close()  # a second answer must not be written into the first
+            self.transport.close()  # a second response would corrupt the first
             return
         slug, title = kind or problem.HTTP[status]
         headers = dict(self.headers or ())
@@ -151,14 +151,14 @@ class Connection(BoundedProtocol):
     def _own_headers(
         self, ids: request_ids.RequestIds, headers: dict[bytes, bytes], last: bool
     ) -> list[tuple[bytes, bytes]]:
-        """Returns the headers that belong to one answer alone."""
+        """Returns the headers specific to one response."""
         closes = [(b"connection", b"close")] if last else []
         request_id = (b"x-request-id", ids.request.encode())
         allowed = cors_headers(self._settings.cors_origins, headers)
         return [*self.server_state.default_headers, request_id, *closes, *allowed]
 
     def _count(self, status: int) -> None:
-        """Has the metrics count what the client gets; where a handler is at the request, it does so itself."""
+        """Counts a response in the metrics, or passes its status to the handler, which counts it."""
         handled = not self._in_head and self.cycle is not None and not self.cycle.response_complete
         if not handled:
             self._context.metrics.requests.labels(UNMATCHED, str(status)).inc()

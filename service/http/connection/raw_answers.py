@@ -1,4 +1,4 @@
-"""Answers that a connection gives itself, without the application, as bytes."""
+"""Encodes responses that a connection sends without the application."""
 
 import http
 import json
@@ -13,8 +13,8 @@ Header = tuple[bytes, bytes]
 
 
 def raw_answer(content: dict[str, Any], headers: Iterable[Header], path: str = "") -> tuple[bytes, bytes]:
-    """Returns a problem document as it is sent: the head, to which further headers may be added, and the rest."""
-    body = json.dumps(problem.worded(path, content)).encode()
+    """Encodes a problem document as a response: the head, to which headers can be appended, and the rest."""
+    body = json.dumps(problem.with_protocol_error(path, content)).encode()
     status = content["status"]
     always = [
         (b"content-type", problem.MEDIA_TYPE.encode()),
@@ -26,13 +26,13 @@ def raw_answer(content: dict[str, Any], headers: Iterable[Header], path: str = "
 
 
 def encoded(headers: Iterable[Header]) -> bytes:
-    """Returns headers as they are sent."""
+    """Encodes headers."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def raw_refusal(refusal: TagwerkError, path: str) -> tuple[bytes, bytes]:
-    """Returns `raw_answer` for an error. For an error object that comes again, it was made before."""
-    # The members that the document has beside the problem's own depend on the path's protocol alone.
+    """Encodes an error as `raw_answer` does; cached by error object, which load shedding reuses."""
+    # Of the path, only its protocol affects the document.
     return _raw_refusal(refusal, next((prefix for prefix in ("/v1/", "/v2/") if path.startswith(prefix)), ""))
 
 

@@ -1,4 +1,4 @@
-"""GET /: the playground, a page that asks this service alone and is served from the package."""
+"""GET /: the playground, a page served from the package that uses this service only."""
 
 import gzip
 import hashlib
@@ -14,13 +14,13 @@ from service.http.negotiation import takes_gzip
 
 FOLDER = Path(__file__).parent / "static"
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-# Scripts and styles from its own files alone, requests to its own service alone, and nobody may frame it.
+# Scripts and styles only from its own files, requests only to its own service, and no framing.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
-    "Cache-Control": "no-cache",  # kept, and asked for again: a newer version of the service shows its own page
+    "Cache-Control": "no-cache",  # revalidated, so that a new version of the service shows its own page
     "Content-Security-Policy": POLICY,
     "Referrer-Policy": "no-referrer",
     "Vary": "Accept-Encoding",
@@ -31,7 +31,7 @@ router = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file of the page, ready to be sent."""
+    """A file of the page, plain and gzipped."""
 
     media_type: str
     plain: bytes
@@ -41,7 +41,7 @@ class Asset:
 
 @cache
 def assets() -> dict[str, Asset]:
-    """Reads the page's files, by name."""
+    """Reads the page's files by name."""
     found = {}
     for path in FOLDER.iterdir():
         if (media_type := MEDIA_TYPES.get(path.suffix)) is not None:
@@ -64,7 +64,7 @@ async def asset(name: str, request: Request) -> Response:
 
 
 def send(request: Request, name: str) -> Response:
-    """Returns a file; 304 where the client has it. Raises 404 for a name that the page has not."""
+    """Returns a file; 304 if the client has it. Raises 404 for an unknown name."""
     found = assets().get(name)
     if found is None:
         raise HTTPException(404)

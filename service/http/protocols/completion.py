@@ -1,4 +1,4 @@
-"""Answers in OpenAI's protocol, whole or as a stream."""
+"""Responses of OpenAI's completions API, whole or streamed."""
 
 import time
 import uuid
@@ -19,10 +19,10 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Answer:
-    """An answer that is being put together: its id, its moment, what it cost."""
+    """Builds one response: its id, creation time and token usage."""
 
     def __init__(self, version: ModelVersion, options: GenerationOptions, *, echo: bool) -> None:
-        """With `echo` each prompt is put before its texts."""
+        """`echo` prepends each prompt to its texts."""
         self.tokens = 0
         self._read = sum(len(prompt or START) for prompt in options.prompts)
         self._echoes = [prompt if echo else "" for prompt in options.prompts for _ in range(options.n)]
@@ -37,7 +37,7 @@ class Answer:
         }
 
     def write_choice(self, index: int, generated: GeneratedText) -> Sliced[list[bytes]]:
-        """Returns a text that is complete in the shape of `Choice`, in pieces."""
+        """Encodes a complete text as a `Choice`, in pieces."""
         text = generated.text
         self.tokens += text.end.tokens
         choice = {
@@ -53,11 +53,11 @@ class Answer:
         return write_object(choice, logprobs=write_object({}, **lists))
 
     def write(self, choices: Sequence[list[bytes]]) -> list[bytes]:
-        """Returns the whole answer in pieces."""
+        """Encodes the whole response, in pieces."""
         return write_object({**self._head, "usage": self.usage()}, choices=join_list(choices))
 
     def piece(self, index: int, text: str, finish_reason: str | None, choices: Sequence[Choice] = ()) -> dict[str, Any]:
-        """Returns a piece of a text as it is streamed; the first has the echo of the prompt before it."""
+        """Returns a streamed piece of a text; a text's first piece starts with the echoed prompt."""
         echo, self._echoes[index] = self._echoes[index], ""
         probable = None
         if self._options.logprobs is not None and finish_reason is None:
@@ -68,12 +68,12 @@ class Answer:
         return {**self._head, "choices": [choice], "usage": None}
 
     def usage(self) -> dict[str, int]:
-        """Returns what was read and generated."""
+        """Returns the numbers of tokens read and generated."""
         total = self._read + self.tokens
         return {"prompt_tokens": self._read, "completion_tokens": self.tokens, "total_tokens": total}
 
     async def pieces(self, run: PipelineRun, with_usage: bool) -> AsyncGenerator[bytes, None]:
-        """Yields the events of a stream. An error that comes after the first of them is an event, too."""
+        """Yields the events of a stream. After the first event, an error is sent as an event."""
         begun = False
         try:
             async with aclosing(stream(run, self._options)) as texts:
@@ -94,11 +94,11 @@ class Answer:
         except TagwerkError as error:
             if not begun:
                 raise
-            yield events.event(problem.worded("/v1/", problem.document(error, run.timing)))
+            yield events.event(problem.with_protocol_error("/v1/", problem.document(error, run.timing)))
 
 
 def _logprobs(choices: Sequence[Choice], start: int) -> dict[str, Iterable[Any]]:
-    """Returns the choices of characters from `start` on, in the shape of `Logprobs`."""
+    """Returns the choices of characters from `start` on as `Logprobs`."""
     return {
         "tokens": (choice.chosen.token for choice in choices),
         "token_logprobs": (choice.chosen.logprob for choice in choices),
@@ -108,4 +108,4 @@ def _logprobs(choices: Sequence[Choice], start: int) -> dict[str, Iterable[Any]]
 
 
 def _finish_reason(reason: str) -> str:
-    return "length" if reason == "shutdown" else reason  # the protocol has no such reason
+    return "length" if reason == "shutdown" else reason  # the API has no shutdown reason

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol (V2) below /v2, for the clients that speak it, Triton's among them.
+"""The Open Inference Protocol (V2) below /v2, as used by Triton's clients among others.
 
 https://github.com/kserve/open-inference-protocol
 """
@@ -26,7 +26,7 @@ from service.http.protocols.tensors import InferenceRequest, InferenceResponse, 
 from service.http.validation import describe
 from service.types import State
 
-LONGEST_TIMEOUT = 999_999_999_000  # microseconds, as many as X-Request-Timeout-Ms takes
+LONGEST_TIMEOUT = 999_999_999_000  # microseconds; the maximum of X-Request-Timeout-Ms
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
 
@@ -124,7 +124,7 @@ def _readiness(content: Ready) -> Response:
 
 
 def _request_schema() -> dict[str, Any]:
-    """Returns the schema of a request in one piece: the body is read by hand, so FastAPI lists no parts of it."""
+    """Returns the schema of a request without references: FastAPI does not know its parts."""
     schema = InferenceRequest.model_json_schema()
     parts = schema.pop("$defs")
     for field, part in (("inputs", "RequestInput"), ("outputs", "RequestOutput")):
@@ -181,7 +181,7 @@ def _timeout_seconds(parameters: Parameters) -> float:
 
 
 def check_inputs(model: Served, inference: InferenceRequest, given: Mapping[str, Tensor]) -> None:
-    """Raises InvalidInput where the inputs are not those that the model reads."""
+    """Raises InvalidInput if the inputs do not match those of the model."""
     expected = {tensor.name: tensor for tensor in model.inputs}
     for number, tensor in enumerate(given.values()):
         place = f"/inputs/{number}"

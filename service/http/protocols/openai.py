@@ -1,7 +1,6 @@
-"""OpenAI's protocol for text completion: /v1/completions and /v1/models, for the clients that speak it.
+"""OpenAI's API for text completion: /v1/completions and /v1/models.
 
-https://platform.openai.com/docs/api-reference/completions. What would need another kind of model is refused, not
-ignored.
+https://platform.openai.com/docs/api-reference/completions. Unsupported options are refused, not ignored.
 """
 
 from typing import Annotated, Any, Literal
@@ -28,7 +27,7 @@ router = APIRouter(prefix="/v1", route_class=JsonRoute, responses=problem.RESPON
 
 
 def _prompts(value: object, info: ValidationInfo) -> Any:
-    """Reads the four forms of a prompt as a list of strings or of lists of token ids."""
+    """Converts the four forms of a prompt to a list of strings or of lists of token ids."""
     items: Any = [value] if isinstance(value, str) or _are_ids(value) else value
     kinds = set(map(type, items)) if isinstance(items, list) else set()
     if kinds in ({str}, {list}):
@@ -55,7 +54,7 @@ Prompts = Annotated[list[str | list[int]], PlainValidator(_prompts), WithJsonSch
 
 
 class StreamOptions(BaseModel):
-    """What a stream holds beside its pieces."""
+    """Options of a stream."""
 
     include_usage: bool = Field(False, description="Send a last piece with the usage.", examples=[True])
     include_obfuscation: bool = Field(False, description="Accepted, and without effect.", examples=[False])
@@ -181,7 +180,7 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
 
 
 def _options(body: CompletionRequest, task: TextGeneration, prompts: list[str]) -> GenerationOptions:
-    """Returns what to generate; null is OpenAI's default."""
+    """Converts the request's options; null means OpenAI's default."""
     same = ("temperature", "top_p", "top_k", "n", "stop", "seed", "logprobs")
     given = {name: value for name in same if (value := getattr(body, name)) is not None}
     most = 16 if body.max_tokens is None else body.max_tokens
@@ -189,7 +188,7 @@ def _options(body: CompletionRequest, task: TextGeneration, prompts: list[str]) 
 
 
 def _text(task: TextGeneration, prompt: str | list[int]) -> str:
-    """Returns a prompt as text. Raises InvalidInput for an id that is no token's."""
+    """Converts a prompt to text. Raises InvalidInput for an invalid token id."""
     if isinstance(prompt, str):
         return prompt
     entries, last = task.characters.entries, len(task.characters) - 1

@@ -1,7 +1,7 @@
-"""The models as the Open Inference Protocol sees them: tensors in, tensors out.
+"""Adapts the models to the Open Inference Protocol: tensors in, tensors out.
 
-Under its name each model reads texts. Taggers and classifiers are there under their name and `.ids`, too, where they
-read token ids as their manifest has them.
+Each model takes texts under its own name. Taggers and classifiers also take token ids, as their manifest defines
+them, under their name followed by `.ids`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ from service.types import Array, Ragged, State
 
 IDS = ".ids"
 DATATYPES = {"int32": "INT32", "float32": "FP32"}
-VOCABULARIES = {"word_ids": "words", "char_ids": "characters"}  # of the inputs
+VOCABULARIES = {"word_ids": "words", "char_ids": "characters"}  # by input
 Parameters = dict[str, Any]
 
 
@@ -46,7 +46,7 @@ class TensorMetadata(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a model reads and gives, and what computes one from the other."""
+    """A model's inputs and outputs, and the function that computes the outputs."""
 
     version: ModelVersion
     inputs: Sequence[TensorMetadata]
@@ -55,9 +55,9 @@ class Served:
 
 
 def find(context: Context, name: str, version: str | None) -> Served:
-    """Returns a model by its name, in the version that serves unless another is named.
+    """Returns a model by name, in the given version or the one that serves.
 
-    Raises ModelNotFound, or EngineUnavailable where it may still come.
+    Raises ModelNotFound, or EngineUnavailable while models are being loaded.
     """
     catalog, base = context.catalog, name.removesuffix(IDS)
     requested = base if version is None else f"{base}/{version}"
@@ -65,10 +65,10 @@ def find(context: Context, name: str, version: str | None) -> Served:
     kinds = {type(task) for task in tasks if task.version.key.name == base}
     if Tagging in kinds:
         tagging = catalog.find(Tagging, requested)
-        return tagger(tagging) if name == base else reader_of_ids(tagging)
+        return tagger(tagging) if name == base else id_model(tagging)
     if Sentiment in kinds:
         sentiment = catalog.find(Sentiment, requested)
-        return classifier(sentiment) if name == base else reader_of_ids(sentiment)
+        return classifier(sentiment) if name == base else id_model(sentiment)
     if TextGeneration in kinds and name == base:
         return generator(catalog.find(TextGeneration, requested))
     if not catalog.states or any(state.state is State.STARTING for state in catalog.states):
@@ -87,7 +87,7 @@ TEXT = described("text", "BYTES", -1)
 
 
 def tagger(task: Tagging) -> Served:
-    """Texts to their tagged sentences, each the JSON of a result of /tag."""
+    """Adapts a tagger: texts to tagged sentences, each text's as the JSON of a /tag result."""
 
     async def compute(run: PipelineRun, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         refuse(parameters)
@@ -105,7 +105,7 @@ def tagger(task: Tagging) -> Served:
 
 
 def classifier(task: Sentiment) -> Served:
-    """Texts to their labels and the probabilities of all labels, in the order of the manifest."""
+    """Adapts a classifier: texts to labels and the probabilities of all labels, in the manifest's order."""
     ((_, labels),) = task.version.manifest.labels.items()
 
     async def compute(run: PipelineRun, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
@@ -121,7 +121,7 @@ def classifier(task: Sentiment) -> Served:
 
 
 def generator(task: TextGeneration) -> Served:
-    """Prompts to their continuations; the parameters are the fields of /generate."""
+    """Adapts a language model: prompts to continuations; the parameters are the fields of /generate."""
 
     async def compute(run: PipelineRun, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
         fields = {"model": str(task.version.key), "prompt": given["text"].array.tolist()}
@@ -143,10 +143,10 @@ def generator(task: TextGeneration) -> Served:
     return Served(task.version, [TEXT], [TEXT, described("finish_reason", "BYTES", -1), *facts], compute)
 
 
-def reader_of_ids(task: Tagging | Sentiment) -> Served:
-    """Token ids and lengths, right-padded, to what the model gives for them.
+def id_model(task: Tagging | Sentiment) -> Served:
+    """Adapts a tagger or classifier: right-padded token ids and lengths to the model's outputs.
 
-    A head with a label for each token gives the id of the best label and its probability  # [B, T].
+    For a head with a label per token, returns the id of the best label and its probability  # [B, T].
     """
     version, endpoint = task.version, task.version.manifest.endpoint
     inputs = [described(n, DATATYPES[spec.dtype], *_shape(spec.axes)) for n, spec in endpoint.inputs.items()]
@@ -174,7 +174,7 @@ def reader_of_ids(task: Tagging | Sentiment) -> Served:
 
 
 def check_ids(version: ModelVersion, arrays: Mapping[str, Array], lengths: Array, longest: int) -> None:
-    """Raises InvalidInput for shapes that do not belong together, and for ids that are no token's."""
+    """Raises InvalidInput for inconsistent shapes, and for ids outside of the vocabulary."""
     shapes = {array.shape[:2] for array in arrays.values()}  # (B, T)
     if len(shapes) > 1 or {rows for rows, _ in shapes} != {len(lengths)}:
         raise InvalidInput("/inputs", f"the shapes begin with {sorted(shapes)}", "one batch and one length for all")
@@ -189,13 +189,13 @@ def check_ids(version: ModelVersion, arrays: Mapping[str, Array], lengths: Array
 
 
 def refuse(parameters: Parameters) -> None:
-    """Raises InvalidInput where there is a parameter: nothing is ignored in silence."""
+    """Raises InvalidInput for any parameter left over: none is ignored silently."""
     for name in parameters:
         raise InvalidInput(f"/parameters/{name[:60]}", "unknown parameter", "binary_data_output, timeout")
 
 
 def strings(name: str, values: Sequence[str]) -> Tensor:
-    """Returns a tensor of strings  # [B]."""
+    """Builds a tensor of strings  # [B]."""
     array = np.empty(len(values), object)
     array[:] = values
     return Tensor(name, "BYTES", array)
@@ -206,7 +206,7 @@ def _shape(axes: Sequence[str | int]) -> list[int]:
 
 
 def _padded(values: Array, shape: Sequence[int], real: Array) -> Array:
-    """Returns an output for each row [B, ...] as it is, and one for each token padded with zeros  # [B, T].
+    """Pads an output per token with zeros  # [B, T]; returns an output per row [B, ...] as it is.
 
     real: the cells that are no padding  # [B, T] bool.
     """

@@ -1,7 +1,7 @@
-"""Tensors as the Open Inference Protocol writes them: in JSON, or as bytes behind it (the binary data extension).
+"""Encodes and decodes tensors of the Open Inference Protocol: in JSON, or as binary data after it.
 
-https://github.com/kserve/open-inference-protocol, and the extension of Triton's, which its clients use by default: the
-header `Inference-Header-Content-Length` says where the JSON ends, `binary_data_size` how many bytes are a tensor's.
+https://github.com/kserve/open-inference-protocol, and Triton's binary data extension, the default of its clients: the
+header `Inference-Header-Content-Length` is the length of the JSON, `binary_data_size` the number of a tensor's bytes.
 """
 
 import math
@@ -32,10 +32,10 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 KINDS: dict[str, set[type]] = {"BYTES": {str}, "INT32": {int}, "INT64": {int}, "FP32": {int, float}}
 MOST_AXES = 3
-NUMBERS_AT_ONCE = 4096  # that are written in a slice
-CHARACTERS_AT_ONCE = 65_536  # of a string
-LONGEST_AXIS = 2**29  # so that NumPy can count the bytes of an array, one with an axis of 0, too
-MOST_TENSORS = 64  # in a request, and outputs that it names, and parameters that they have
+NUMBERS_AT_ONCE = 4096  # encoded per slice
+CHARACTERS_AT_ONCE = 65_536  # of a string, encoded per slice
+LONGEST_AXIS = 2**29  # keeps the bytes of an array countable by NumPy, even with another axis of 0
+MOST_TENSORS = 64  # inputs of a request, outputs that it names, parameters of each
 LENGTH_DIGITS = 12
 Parameters = Annotated[dict[str, Any], at_most(MOST_TENSORS)]
 
@@ -105,7 +105,7 @@ class InferenceResponse(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A named array. Strings are an array of objects: str when it comes, str when it goes."""
+    """A named array. Strings are an object array of str."""
 
     name: str
     datatype: str
@@ -113,7 +113,7 @@ class Tensor:
 
 
 def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[InferenceRequest, dict[str, Tensor]]:
-    """Reads a request and its tensors by name. Raises InvalidInput, TooLarge and Refused."""
+    """Decodes a request and its tensors by name. Raises InvalidInput, TooLarge and Refused."""
     end = len(body)
     if header_length is not None:
         plain = header_length.isascii() and header_length.isdecimal() and len(header_length) <= LENGTH_DIGITS
@@ -150,7 +150,7 @@ def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[In
 
 
 def _count(given: RequestInput, place: str, settings: Settings) -> int:
-    """Returns how many elements a tensor should have. Raises InvalidInput and TooLarge, before any of them is read."""
+    """Returns a tensor's number of elements by its shape. Raises InvalidInput and TooLarge before any is read."""
     if min(given.shape) < 0 or max(given.shape) > LONGEST_AXIS:
         raise InvalidInput(f"{place}/shape", f"got {shortened(str(given.shape))}", "the shape of the data")
     if given.datatype not in DTYPES:
@@ -209,7 +209,7 @@ def _flat(data: list[Any]) -> list[Any]:
 
 
 def _strings(data: bytes, count: int) -> list[str]:
-    """Reads strings, each behind its length in four bytes, the lowest first; one more than `count` at most."""
+    """Decodes strings, each after its length in four bytes, little-endian; at most one more than `count`."""
     at, strings = 0, list[str]()
     while at < len(data) and len(strings) <= count:
         (length,) = struct.unpack_from("<I", data, at)
@@ -223,7 +223,7 @@ def _strings(data: bytes, count: int) -> list[str]:
 def write(
     head: dict[str, Any], tensors: Sequence[Tensor], binary: frozenset[str]
 ) -> Sliced[tuple[list[bytes], int | None]]:
-    """Returns a response in pieces, and the length of its JSON where the tensors named in `binary` follow as bytes."""
+    """Encodes a response in pieces; returns them, and the length of its JSON if tensors named in `binary` follow it."""
     outputs: list[list[bytes]] = []
     blocks: list[bytes] = []
     for tensor in tensors:
@@ -240,7 +240,7 @@ def write(
 
 
 def _write_data(tensor: Tensor) -> Sliced[list[bytes]]:
-    """Returns the elements of a tensor as JSON, in pieces."""
+    """Encodes the elements of a tensor as JSON, in pieces."""
     elements = tensor.array.ravel()
     if tensor.datatype != "BYTES":
         blocks = (elements[i : i + NUMBERS_AT_ONCE].tolist() for i in range(0, len(elements), NUMBERS_AT_ONCE))
