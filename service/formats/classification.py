@@ -1,4 +1,4 @@
-"""Classified texts as JSON."""
+"""Encodes classified texts as JSON."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from service.text.tokenizer import Sentence, Token
 
 
 def write_json(model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit = "code_points") -> Sliced[list[bytes]]:
-    """Returns the answer of /classify as JSON, in pieces. `unit` is that of the offsets."""
+    """Encodes a /classify response as JSON, in pieces. `unit` is that of the offsets."""
     results: list[list[bytes]] = []
     for text in texts:
         results.append((yield from write_result(text, unit)))
@@ -23,7 +23,7 @@ def write_json(model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit 
 
 
 def write_result(classified: ClassifiedText, unit: Unit = "code_points") -> Sliced[list[bytes]]:
-    """Returns the result of a text as JSON, in pieces."""
+    """Encodes a text's result as JSON, in pieces."""
     whole, why = classified.classification, classified.explanation
     result = {"label": whole.label, "scores": whole.scores}
     if why is None and classified.sentences is None:

@@ -1,4 +1,4 @@
-"""Generated texts as JSON."""
+"""Encodes generated texts as JSON."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,12 +11,12 @@ from service.tasks.generation import Choice
 
 
 def write_json(model: ModelVersion, results: Iterable[Sequence[bytes]]) -> list[bytes]:
-    """Returns the answer of /generate as JSON, in pieces, from the results of its texts."""
+    """Encodes a /generate response as JSON, in pieces, from its texts' encoded results."""
     return write_answer(model, results)
 
 
 def write_result(index: int, generated: GeneratedText, *, logprobs: bool) -> Sliced[list[bytes]]:
-    """Returns the result of the text of that number as JSON, in pieces; with the log probabilities where requested."""
+    """Encodes a text's result as JSON, in pieces; with log probabilities on request."""
     text, end = generated.text, generated.text.end
     facts = {"finish_reason": end.finish_reason, "tokens": end.tokens, "seed": generated.seed}
     if not logprobs:
@@ -26,5 +26,5 @@ def write_result(index: int, generated: GeneratedText, *, logprobs: bool) -> Sli
 
 
 def as_dict(choice: Choice) -> dict[str, Any]:
-    """Returns a token with its log probability, and the most probable ones, as JSON has them."""
+    """Returns a token with its log probability, and the most probable tokens, as JSON objects."""
     return choice.chosen._asdict() | {"top": [one._asdict() for one in choice.top]}

@@ -1,4 +1,4 @@
-"""Tagged texts as JSON and as CoNLL-U."""
+"""Encodes tagged texts as JSON and as CoNLL-U."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
@@ -20,7 +20,7 @@ GENERATOR = f"tagwerk {version('tagwerk')}"
 def write_json(
     model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", n_best: int = 1
 ) -> Sliced[list[bytes]]:
-    """Returns the answer of /tag as JSON, in pieces. `unit` is that of the offsets; n_best: see `write_result`."""
+    """Encodes a /tag response as JSON, in pieces. `unit` is that of the offsets; n_best: see `write_result`."""
     results: list[list[bytes]] = []
     for tagged in texts:
         results.append((yield from write_result(tagged, unit, n_best)))
@@ -30,7 +30,7 @@ def write_json(
 
 
 def write_result(tagged: TaggedText, unit: Unit = "code_points", n_best: int = 1) -> Sliced[list[bytes]]:
-    """Returns the result of a text as JSON, in pieces, with so many tags a token where it has candidates."""
+    """Encodes a text's result as JSON, in pieces, with `n_best` tags per token if it has candidates."""
     places = positions(tagged.text, unit) if unit != "code_points" else None
     sentences: list[list[bytes]] = []
     for i, sentence in enumerate(tagged.sentences):
@@ -57,7 +57,7 @@ def write_result(tagged: TaggedText, unit: Unit = "code_points", n_best: int = 1
 def _tokens(
     tagged: TaggedText, sentence: int, some: slice, places: Sequence[int] | None, n_best: int
 ) -> list[dict[str, Any]]:
-    """Returns some of the tokens of a sentence."""
+    """Returns some tokens of a sentence as JSON objects."""
     tokens = list(map(_token, tagged.sentences[sentence].tokens[some], tagged.tags[sentence][some]))
     if tagged.lemmas is not None:
         for token, lemma in zip(tokens, tagged.lemmas[sentence][some], strict=True):
@@ -91,7 +91,7 @@ def _multiwords(text: str, tokens: Sequence[Token], places: Sequence[int] | None
 
 
 def _moved(part: dict[str, Any], places: Sequence[int] | None) -> dict[str, Any]:
-    """Counts the offsets of a part in another unit: `places` has the new one for each code point."""
+    """Converts the offsets of a part to another unit: `places` maps each code point's offset."""
     if places is not None:
         part["start"], part["end"] = places[part["start"]], places[part["end"]]
     return part
@@ -100,7 +100,7 @@ def _moved(part: dict[str, Any], places: Sequence[int] | None) -> dict[str, Any]
 def write_conllu(
     model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", first: int = 1
 ) -> Sliced[list[bytes]]:
-    """Returns the answer as CoNLL-U, in pieces: each text a document, numbered from `first`; a blank one has none."""
+    """Encodes texts as CoNLL-U documents, in pieces, numbered from `first`; a blank text has none."""
     pieces: list[bytes] = []
     for number, tagged in enumerate(texts, start=first):
         places = positions(tagged.text, unit)

@@ -1,4 +1,4 @@
-"""The tasks that the loaded model versions can do, and which version takes a request."""
+"""Finds the model version and its task for a request."""
 
 import asyncio
 import logging
@@ -21,22 +21,22 @@ from service.types import ModelKey, ModelState, State
 log = logging.getLogger("tagwerk.api")
 
 T = TypeVar("T", Tagging, Sentiment, TextGeneration, Lemmatization)
-Built = AnyTask | ArtifactError
+Built = AnyTask | ArtifactError  # the error if the task cannot be built
 
 
 class Catalog:
-    """The versions that the engine has: their states, and the tasks of those that are ready."""
+    """The versions of the engine: their states, and the tasks of those that are ready."""
 
     def __init__(
         self,
         store: Path,
         length_buckets: Sequence[int] = (),
         draw: Callable[[], float] = random.random,
-        read: Callable[[Path], ModelVersion] = partial(load_version, whole=False),  # noqa: B008 (it has no state)
+        read: Callable[[Path], ModelVersion] = partial(load_version, whole=False),  # noqa: B008 (stateless)
     ) -> None:
-        """`length_buckets` are the engine's for all models; each has its own if they are empty.
+        """`length_buckets` are the engine's for all models; if empty, each model has its own.
 
-        `draw` gives the numbers from 0 to 1 by which requests are shared between versions, `read` reads a version.
+        `draw` returns random numbers from 0 to 1, which distribute requests over versions; `read` reads a version.
         """
         self._store = store
         self._length_buckets = length_buckets
@@ -45,23 +45,23 @@ class Catalog:
         self._states: dict[ModelKey, ModelState] = {}
         self._tasks: dict[ModelKey, AnyTask] = {}
         self._ready: list[AnyTask] = []  # by name, the newest version first
-        self._of_kind: dict[type, list[Any]] = {}  # of those, as far as they were looked for
-        self._lemmatizers: dict[ModelKey, Lemmatization | None] = {}  # by tagger, as far as they were looked for
-        self.unread: dict[ModelKey, str] = {}  # versions that the engine serves and that cannot be read here, with why
-        self._builds: dict[ModelKey, asyncio.Future[Built]] = {}  # in threads
-        self._newest: object = None  # of the reports
+        self._of_kind: dict[type, list[Any]] = {}  # cache by type
+        self._lemmatizers: dict[ModelKey, Lemmatization | None] = {}  # cache by tagger
+        self.unread: dict[ModelKey, str] = {}  # the reasons, of versions that only the engine can read
+        self._builds: dict[ModelKey, asyncio.Future[Built]] = {}  # in progress, in threads
+        self._newest: object = None  # identifies the latest report
 
     def update(self, states: Sequence[ModelState]) -> None:
-        """Takes the states that the engine reports, and offers the tasks of the versions that are ready."""
+        """Applies the engine's report: builds the tasks of new versions, then offers those that are ready."""
         self._newest = None
         self._switch(states, {key: self._build(key) for key in self._new(states)})
 
     async def follow(self, states: Sequence[ModelState]) -> None:
-        """Does what `update` does, but reads new versions in a thread; until they are read, all stays as it is.
+        """Applies the engine's report like `update`, but reads new versions in a thread; changes nothing until then.
 
-        A later report takes the place of one whose versions are still being read.
+        A later report supersedes one whose versions are still being read.
         """
-        self._newest = mine = object()
+        self._newest = report = object()
         loop = asyncio.get_running_loop()
         for key in self._new(states):
             if key not in self._builds:
@@ -72,15 +72,15 @@ class Catalog:
         for key, build in builds.items():
             if self._builds.get(key) is build:
                 del self._builds[key]
-        if self._newest is mine:
+        if self._newest is report:
             self._switch(states, {key: build.result() for key, build in builds.items()})
 
     def _new(self, states: Sequence[ModelState]) -> list[ModelKey]:
-        """Returns the versions whose tasks are wanted and not there."""
+        """Returns the versions whose tasks have to be built."""
         return [s.key for s in states if s.state is not State.REFUSED and s.key not in self._tasks]
 
     def _build(self, key: ModelKey) -> Built:
-        """Reads a version and builds its task; returns what is wrong where that fails, whatever it is."""
+        """Reads a version and builds its task; returns the error if that fails for any reason."""
         try:
             return make_task(self._read(self._store / key.name / key.version), self._length_buckets)
         except ArtifactError as error:
@@ -89,7 +89,7 @@ class Catalog:
             return ArtifactError(f"it cannot be built: {type(error).__name__}: {error}")
 
     def _switch(self, states: Sequence[ModelState], builds: Mapping[ModelKey, Built]) -> None:
-        """Replaces all states and tasks at once; `builds` are those that are new."""
+        """Replaces all states and tasks at once; `builds` are the new tasks."""
         found = {state.key: state for state in sorted(states, key=_order)}
         tasks: dict[ModelKey, AnyTask] = {}
         unread: dict[ModelKey, str] = {}
@@ -109,10 +109,10 @@ class Catalog:
         self._of_kind, self._lemmatizers = {}, {}
 
     def find(self, kind: type[T], name: str | None) -> T:
-        """Returns the task of that kind and model: its name, or name/version; by default that of the default model.
+        """Returns the task of a type and model: `name` or `name/version`; by default, the default model.
 
-        Where several versions of a model have a share of its requests, it is drawn which of them takes this one.
-        Raises ModelNotFound, or EngineUnavailable where the model may still come.
+        Among several versions with shares, draws one. Raises ModelNotFound, or EngineUnavailable while models are being
+        loaded.
         """
         candidates = self.all(kind)
         if name is None:
@@ -129,11 +129,11 @@ class Catalog:
         names = ", ".join(dict.fromkeys(str(key) if name and "/" in name else key.name for key in there))
         if name is None and there:
             raise ModelNotFound(f"the default model for this is not loaded; name one that is: {names}")
-        asked = "such model" if name is None else f"model {name[:100]!r}"
-        raise ModelNotFound(f"no {asked} is loaded for this; there is: {names or 'none'}")
+        wanted = "such model" if name is None else f"model {name[:100]!r}"
+        raise ModelNotFound(f"no {wanted} is loaded for this; there is: {names or 'none'}")
 
     def _share(self, tasks: list[T]) -> T:
-        """Draws one of the versions of the first model by their shares."""
+        """Draws one of the first model's versions by their shares."""
         if len(tasks) == 1:
             return tasks[0]
         tasks = [task for task in tasks if task.version.key.name == tasks[0].version.key.name]
@@ -146,13 +146,13 @@ class Catalog:
         return tasks[0]
 
     def all(self, kind: type[T]) -> Sequence[T]:
-        """Returns the tasks of that kind that are ready, by model name, the newest version of each first."""
+        """Returns the ready tasks of a type, by model name, each model's newest version first."""
         if kind not in self._of_kind:
             self._of_kind[kind] = [task for task in self._ready if isinstance(task, kind)]
         return self._of_kind[kind]
 
     def lemmatizer(self, tagger: Tagging) -> Lemmatization | None:
-        """Returns the lemmatizer that has learnt the tags of a tagger, if there is one; of several, the default."""
+        """Returns the lemmatizer trained with a tagger's tags, if there is one; among several, the default."""
         key = tagger.version.key
         if key not in self._lemmatizers:
             suited = [task for task in self.all(Lemmatization) if task.suits(tagger.version)]
@@ -163,7 +163,7 @@ class Catalog:
         return self._lemmatizers[key]
 
     def is_default(self, version: ModelVersion) -> bool:
-        """True for a version that answers requests of its task that name no model."""
+        """Returns whether a version serves requests of its task that name no model."""
         same = [t.version.key for t in self._ready if t.version.manifest.task == version.manifest.task]
         same = [key for key in same if self._states[key].default]
         key = version.key
@@ -171,11 +171,11 @@ class Catalog:
 
     @property
     def states(self) -> list[ModelState]:
-        """The states of all versions, by name, the newest of each first."""
+        """The states of all versions, by name, each model's newest first."""
         return list(self._states.values())
 
     def version(self, state: ModelState) -> ModelVersion | None:
-        """Returns the version of a state; None where its folder could not be read."""
+        """Returns the version of a state; None if its folder could not be read."""
         task = self._tasks.get(state.key)
         return task.version if task is not None else None
 

@@ -1,4 +1,4 @@
-"""Texts to labels with their probabilities, and why."""
+"""Classifies texts: labels with their probabilities, and explanations on request."""
 
 import time
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from service.types import Array, Ragged, Tensors
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedText:
-    """A text and its classification; why, and that of each sentence, where requested.
+    """A text and its classification; an explanation, and each sentence's classification, on request.
 
     Attributes:
-        tokens: those that `explanation` has a contribution for.
+        tokens: the tokens that `explanation` has contributions for.
     """
 
     text: str
@@ -34,9 +34,9 @@ class ClassifiedText:
 
 
 class EncodedText(NamedTuple):
-    """A text, its tokens and sentences where they are needed, and the word ids of the whole and of each sentence.
+    """A text, its tokens and sentences if needed, and the word ids of the whole text and of each sentence.
 
-    Those of each are in pieces, one unless it is long.
+    Word ids are in windows: one unless the sequence is long.
     """
 
     text: str
@@ -53,10 +53,10 @@ async def classify(
     contributions: bool = False,
     sentences: bool = False,
 ) -> tuple[ModelVersion, list[ClassifiedText]]:
-    """Classifies texts, each as a whole; with `sentences` each of its sentences, too.
+    """Classifies each text as a whole; with `sentences`, also each of its sentences.
 
-    With `contributions` says what each token adds to the label. Returns the model version and a result for each text.
-    Raises ModelNotFound, TooLarge, InvalidInput where the model cannot explain, and what `Engine.infer` raises.
+    With `contributions`, returns what each token adds to the label. Returns the model version and a result per text.
+    Raises ModelNotFound, TooLarge, InvalidInput if the model has no explanations, and what `Engine.infer` raises.
     """
     task = run.resources.catalog.find(Sentiment, model)
     if contributions and not task.explains:
@@ -102,14 +102,14 @@ def encode(
 
 
 class Outputs:
-    """The outputs of pieces of texts, taken in order."""
+    """Consumes the outputs of all windows in order."""
 
     def __init__(self, outputs: Tensors) -> None:
         self._outputs = outputs
         self._row = self._cell = 0
 
     def take(self, pieces: Sequence[Ids]) -> tuple[list[int], Tensors]:
-        """Returns the lengths of the next pieces, and their outputs."""
+        """Returns the lengths of the given windows, which are the next ones, and their outputs."""
         lengths = [len(piece) for piece in pieces]
         rows = slice(self._row, self._row + len(pieces))
         cells = slice(self._cell, self._cell + sum(lengths))
@@ -120,7 +120,7 @@ class Outputs:
 def decode(
     task: Sentiment, texts: Sequence[EncodedText], outputs: Outputs, contributions: bool, by_sentence: bool
 ) -> Sliced[list[ClassifiedText]]:
-    """Returns the result of each text from the outputs of all pieces of all inputs."""
+    """Decodes the outputs of all windows into a result per text."""
     results: list[ClassifiedText] = []
     for text in texts:
         lengths, of_whole = outputs.take(text.inputs[0])

@@ -1,4 +1,4 @@
-"""Prompts to generated texts: whole, or as they come."""
+"""Generates texts from prompts: whole, or as a stream."""
 
 import asyncio
 import secrets
@@ -17,22 +17,22 @@ from service.tasks.generation import End, Piece, Text, TextGeneration
 from service.tasks.stops import StopStrings
 
 HEARTBEAT_SECONDS = 10.0
-MAX_SEED = 2**53 - 1  # the largest whole number that JSON keeps everywhere
-PROMPTS_AT_ONCE = 65_536  # tokens of prompts that go to the engine in one turn of the event loop
-LEAST_PROMPT = 256  # tokens that the shortest prompt counts
+MAX_SEED = 2**53 - 1  # the largest integer that every JSON implementation represents
+PROMPTS_AT_ONCE = 65_536  # prompt tokens sent to the engine in one event loop iteration
+LEAST_PROMPT = 256  # tokens counted for a shorter prompt
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationOptions:
-    """What to generate, and how to sample; see `service.engine.protocol.Generation`.
+    """The options of a generation; see `service.engine.protocol.Generation`.
 
     Attributes:
         n: texts for each prompt.
-        seed: of the first text of each prompt; random if None. The next texts have the next seeds, so that each can be
-            generated again alone.
+        seed: of the first text of each prompt; random if None. The other texts use consecutive seeds, so that each can
+            be reproduced alone.
         stop: strings before which a text ends.
-        logprobs: how many of the most probable tokens to give for each token; None gives no log probabilities.
+        logprobs: number of most probable tokens to return for each token; None returns no log probabilities.
     """
 
     prompts: Sequence[str]
@@ -66,14 +66,14 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedText:
-    """A text that is complete, and the seed that gives it again."""
+    """A complete text, and the seed that reproduces it."""
 
     text: Text
     seed: int
 
 
 def requests(run: PipelineRun, options: GenerationOptions, at_once: bool) -> tuple[TextGeneration, list[Generation]]:
-    """Returns the model and a request for each text: n for each prompt, prompt by prompt. at_once: see `Generation`."""
+    """Returns the model and n requests per prompt, prompt by prompt. at_once: see `Generation`."""
     task = run.resources.catalog.find(TextGeneration, options.model)
     began = time.monotonic()
     run.check_size("prompt", options.prompts, len, options.n)
@@ -112,8 +112,8 @@ async def generate(run: PipelineRun, options: GenerationOptions) -> tuple[ModelV
 async def generate_and_write(
     run: PipelineRun, options: GenerationOptions, write: Callable[[int, GeneratedText], Sliced[T]]
 ) -> tuple[ModelVersion, list[T]]:
-    """Continues prompts; returns the model, and what is written of each text, by its number, once it is complete."""
-    task, wanted = requests(run, options, at_once=bool(options.stop))  # which may end the text
+    """Continues prompts; returns the model version and the result of `write(index, text)` for each complete text."""
+    task, wanted = requests(run, options, at_once=bool(options.stop))  # a stop string may end the text early
     stop = StopStrings(options.stop)
 
     async def continued(index: int, request: Generation) -> T:
@@ -136,7 +136,7 @@ async def begin(
     follow: Callable[[int, Generation], Coroutine[Any, Any, T]],
     start: Callable[[Coroutine[Any, Any, T]], None],
 ) -> None:
-    """Starts to follow each of the texts; the event loop turns when many or long prompts are on their way."""
+    """Starts `follow` on each text; yields to the event loop after many or long prompts."""
     tokens = 0
     for index, request in enumerate(wanted):
         start(follow(index, request))
@@ -147,9 +147,9 @@ async def begin(
 
 
 async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator[Next | Finish | None, None]:
-    """Yields the pieces of all texts as they come, and the end of each; None where nothing came for a while.
+    """Yields the pieces of all texts as they arrive, and the end of each; None when idle for a while.
 
-    Closing the generator stops the work.
+    Closing the generator cancels the work.
     """
     task, wanted = requests(run, options, at_once=True)
     queue: asyncio.Queue[Next | Finish | Exception] = asyncio.Queue()
@@ -162,7 +162,7 @@ async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator
                         queue.put_nowait(Finish(index, _with_reason(piece, request), request.seed))
                     else:
                         queue.put_nowait(Next(index, piece))
-        except Exception as error:  # whatever it is, nothing more comes
+        except Exception as error:  # passed on, since no more pieces follow
             queue.put_nowait(error)
 
     stop = StopStrings(options.stop)
@@ -193,6 +193,6 @@ def _unchanged(index: int, text: GeneratedText) -> Sliced[GeneratedText]:
 
 
 def _with_reason(end: End, request: Generation) -> End:
-    """Returns the end of a text; one that ran out before its last token was cut when the service shut down."""
+    """Returns the end of a text, with reason `shutdown` if it was cut before its last token."""
     cut = end.finish_reason == "length" and end.tokens < request.max_tokens
     return End("shutdown", end.tokens) if cut else end

@@ -1,4 +1,4 @@
-"""The lemmas of tagged words, where a lemmatizer has learnt the tags of the tagger."""
+"""Lemmatizes tagged words with the lemmatizer trained with the tagger's tags."""
 
 from collections.abc import Sequence
 
@@ -10,29 +10,29 @@ from service.text.lemmas import Inflected, symbols
 from service.text.tokenizer import Sentence
 from service.types import Ragged, Tensors, joined
 
-WORDS_AT_ONCE = 1024  # of a request that wait in the queue, so that a long text of new words does not fill it
+WORDS_AT_ONCE = 1024  # words of a request in the queue at the same time, so that many new words do not fill it
 
 
 async def lemmas_of(
     run: PipelineRun, tagger: Tagging, sentences: Sequence[Sentence], tags: Sequence[Sequence[Tag]]
 ) -> list[list[str]] | None:
-    """Returns the lemmas of the tokens of sentences, or None where there is no lemmatizer for the tagger."""
+    """Returns the lemmas of the sentences' tokens, or None if there is no lemmatizer for the tagger."""
     task = run.resources.catalog.lemmatizer(tagger)
     if task is None:
         return None
-    found, asked = await run.do(known(task, sentences, tags))
-    if not asked:
-        return found  # type: ignore[return-value]  # there are lemmas alone
-    return await run.do(filled(found, await ask(run, task, list(asked))))
+    found, unknown = await run.do(look_up(task, sentences, tags))
+    if not unknown:
+        return found  # type: ignore[return-value]  # only lemmas
+    return await run.do(fill_in(found, await predict(run, task, list(unknown))))
 
 
-def known(
+def look_up(
     task: Lemmatization, sentences: Sequence[Sentence], tags: Sequence[Sequence[Tag]]
 ) -> Sliced[tuple[list[list[str | Inflected]], dict[Inflected, None]]]:
-    """Returns the lemmas of tokens, or the words as they are to be asked for, and each of these words once."""
+    """Returns the known lemmas of tokens with placeholders for unknown words, and each unknown word once."""
     lemma_of = task.known
     found: list[list[str | Inflected]] = []
-    asked: dict[Inflected, None] = {}
+    unknown: dict[Inflected, None] = {}
     for sentence, row in zip(sentences, tags, strict=True):
         lemmas: list[str | Inflected] = []
         for start in range(0, len(row), TOKENS_AT_ONCE):
@@ -40,15 +40,15 @@ def known(
                 yield
             some = slice(start, start + TOKENS_AT_ONCE)
             lemmas += [lemma_of(token.text, tag) for token, tag in zip(sentence.tokens[some], row[some], strict=True)]
-        asked |= dict.fromkeys([lemma for lemma in lemmas if isinstance(lemma, Inflected)])
+        unknown |= dict.fromkeys([lemma for lemma in lemmas if isinstance(lemma, Inflected)])
         found.append(lemmas)
         if not len(found) % SENTENCES_AT_ONCE:
             yield
-    return found, asked
+    return found, unknown
 
 
-def filled(found: list[list[str | Inflected]], answers: dict[Inflected, str]) -> Sliced[list[list[str]]]:
-    """Returns lemmas, those of the words that were asked for from the answers."""
+def fill_in(found: list[list[str | Inflected]], answers: dict[Inflected, str]) -> Sliced[list[list[str]]]:
+    """Replaces the placeholders by the predicted lemmas."""
     rows: list[list[str]] = []
     for row in found:
         rows.append([answers[lemma] if isinstance(lemma, Inflected) else lemma for lemma in row])
@@ -57,8 +57,8 @@ def filled(found: list[list[str | Inflected]], answers: dict[Inflected, str]) ->
     return rows
 
 
-async def ask(run: PipelineRun, task: Lemmatization, words: Sequence[Inflected]) -> dict[Inflected, str]:
-    """Returns the lemmas of words that are new, from the engine."""
+async def predict(run: PipelineRun, task: Lemmatization, words: Sequence[Inflected]) -> dict[Inflected, str]:
+    """Returns the lemmas that the engine predicts for words; a word too long for the model is its own lemma."""
     answers: dict[Inflected, str] = {}
     for start in range(0, len(words), WORDS_AT_ONCE):
         some, sequences = await run.do(encoded(task, words[start : start + WORDS_AT_ONCE]))
@@ -69,7 +69,7 @@ async def ask(run: PipelineRun, task: Lemmatization, words: Sequence[Inflected])
 
 
 def encoded(task: Lemmatization, words: Sequence[Inflected]) -> Sliced[tuple[list[Inflected], Ragged | None]]:
-    """Returns the words that are not too long to be asked for, and their inputs; None where there is no such word."""
+    """Returns the words that are short enough for the model, and their inputs; None if there are none."""
     some: list[Inflected] = []
     parts: list[Ragged] = []
     for start in range(0, len(words), TOKENS_AT_ONCE):
@@ -93,7 +93,7 @@ def decode_into(
     sequences: Ragged,
     outputs: Tensors,
 ) -> Sliced[None]:
-    """Adds the lemmas of words from the outputs for them. sequences: what was read of the words."""
+    """Decodes outputs and adds the lemmas to `answers`. sequences: the inputs of `words`."""
     lengths = sequences.lengths.tolist()
     cell = 0
     for start in range(0, len(words), TOKENS_AT_ONCE):

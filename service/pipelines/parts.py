@@ -1,7 +1,7 @@
 """Sends large requests to an engine in parts.
 
-A request may have as many sequences as its text has sentences: tens of thousands. In one piece they would hold the
-event loops of worker and engine while they are packed and unpacked, and other requests would wait behind all of them.
+A request may have tens of thousands of sequences. In one message, packing and unpacking it would block the event
+loops of worker and engine, and other requests would wait behind all of it.
 """
 
 import asyncio
@@ -16,14 +16,13 @@ from service.errors import DeadlineExceeded
 
 PART_SEQUENCES = 512
 PART_TOKENS = 4096
-PARTS_AT_ONCE = 2  # under way, so that the device has one to work on while the next is on its way
+PARTS_AT_ONCE = 2  # in progress, so that one is sent while another runs
 
 
 async def infer_in_parts(engine: Engine, request: Inference) -> Outcome:
     """Runs all sequences of a request; see `Engine.infer`.
 
-    The first part is admitted or refused for all of them. The time that it did not wait in the queue counts as
-    inference.
+    The first part is admitted or rejected for all of them. All time after its wait in the queue counts as inference.
     """
     if len(request.sequences) <= PART_SEQUENCES and request.sequences.tokens <= PART_TOKENS:
         return await engine.infer(request)
@@ -54,12 +53,12 @@ async def infer_in_parts(engine: Engine, request: Inference) -> Outcome:
 
 
 def stages(first: Outcome, began: float) -> dict[str, float]:
-    """Returns where the time of a request in parts went, in seconds."""
+    """Returns the queue and inference time of a request in parts, in seconds."""
     return {"queue": first.queue_seconds, "inference": time.monotonic() - began - first.queue_seconds}
 
 
 def cut(lengths: Sequence[int]) -> list[int]:
-    """Returns how many sequences each part has: as many in order as fit into it, and at least one."""
+    """Returns the number of sequences in each part: as many as fit, and at least one."""
     counts, tokens = [0], 0
     for length in lengths:
         if counts[-1] and (counts[-1] == PART_SEQUENCES or tokens + length > PART_TOKENS):

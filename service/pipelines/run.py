@@ -1,4 +1,4 @@
-"""One run of a pipeline: its deadline, its timing, its steps through the engine."""
+"""One run of a pipeline: its deadline, its timing, and its engine requests."""
 
 import asyncio
 import time
@@ -19,18 +19,18 @@ from service.telemetry.timing import Timing
 from service.text.tokenizer import Tokenizer
 from service.types import Array, Ragged, Sampled
 
-FIRST_SLICE_SECONDS = 0.001  # nearly all requests need less
+FIRST_SLICE_SECONDS = 0.001  # enough for nearly all requests
 SLICE_SECONDS = 0.002
 T = TypeVar("T")
-NOTHING = {"queue": 0.0, "inference": 0.0}  # seconds of a request that did not come to the engine
+NOTHING = {"queue": 0.0, "inference": 0.0}  # seconds of a request that did not reach the engine
 
 
 @dataclass(slots=True)
 class Resources:
-    """What the pipelines of a process run on.
+    """The resources shared by the pipelines of a process.
 
     Attributes:
-        long_work: held for a slice of long work, so that a turn of the event loop has one at most.
+        long_work: held during a slice of long work, so that an event loop iteration runs one slice at most.
     """
 
     settings: Settings
@@ -45,22 +45,22 @@ class Resources:
         return await infer_in_parts(self.engine, request)
 
     def note_tokenized(self, model: str, seconds: float) -> None:
-        """Notes how long tokenizing and encoding took; a service counts it."""
+        """Called with the duration of tokenizing and encoding; does nothing here."""
 
 
 @dataclass(slots=True)
 class PipelineRun:
-    """One run of a pipeline. `deadline` is a moment of the monotonic clock, in seconds."""
+    """One run of a pipeline. `deadline` is a time of the monotonic clock, in seconds."""
 
     resources: Resources
     timing: Timing
     deadline: float
 
     def check_size(self, name: str, items: Sequence[T], size: Callable[[T], int], answers: int = 1) -> None:
-        """Raises TooLarge where there are too many items, with `answers` for each, or too many characters in them.
+        """Raises TooLarge for too many items, with `answers` for each, or too many characters in all.
 
-        `size` gives the characters of an item. They count once for each of its answers, which read the item anew. The
-        error names the item where one alone is too large.
+        `size` returns an item's characters; they count once per answer. The error names the item if it is too large
+        alone.
         """
         if self.resources.settings.log_texts:
             self.timing.notes["texts"] = [one if isinstance(one, str) else str(one) for one in items]
@@ -78,7 +78,7 @@ class PipelineRun:
             )
 
     async def do(self, work: Sliced[T]) -> T:
-        """Does work of this request: at once where it is short, else in slices; see `do_in_turns`."""
+        """Runs work: at once if it is short, otherwise in slices; see `do_in_turns`."""
         try:
             next(work)
         except StopIteration as done:
@@ -88,7 +88,7 @@ class PipelineRun:
             return await self.do_in_turns(work)
 
     async def do_in_turns(self, work: Sliced[T]) -> T:
-        """Does work in slices: of all long work of the process, one slice in each turn of the event loop.
+        """Runs work in slices; of all long work of the process, one slice per event loop iteration.
 
         Raises DeadlineExceeded once the deadline has passed.
         """
@@ -105,7 +105,7 @@ class PipelineRun:
         return done[0]
 
     def tokenized(self, version: ModelVersion, began: float) -> None:
-        """Notes the time that tokenizing and encoding took."""
+        """Records the duration of tokenizing and encoding."""
         seconds = time.monotonic() - began
         self.timing.began = began
         self.timing.stages["tokenize"] = seconds
@@ -114,16 +114,16 @@ class PipelineRun:
     async def infer(
         self, version: ModelVersion, sequences: Ragged, further: frozenset[str] = frozenset()
     ) -> dict[str, Array]:
-        """Runs sequences, at least one; returns their outputs, see `Outcome`. For `further` see `Inference`."""
+        """Runs at least one sequence; returns the outputs, see `Outcome`. For `further` see `Inference`."""
         tokens = sequences.tokens
-        if "model" not in self.timing.notes:  # the first step is the one that was asked for
+        if "model" not in self.timing.notes:  # logs the first step only
             self.timing.notes |= {"model": str(version.key), "sequences": len(sequences), "tokens": tokens}
         stages = self.timing.stages
-        earlier = {stage: stages.pop(stage) for stage in ("queue", "inference") if stage in stages}  # of other steps
+        earlier = {stage: stages.pop(stage) for stage in ("queue", "inference") if stage in stages}  # of earlier steps
         try:
             with self.counted():
                 if time.monotonic() >= self.deadline:
-                    raise DeadlineExceeded("the deadline passed before the device was asked", NOTHING)
+                    raise DeadlineExceeded("the deadline passed before the engine was reached", NOTHING)
                 request = Inference(version.key, sequences, self.deadline, further, begun=bool(earlier))
                 outcome = await self.resources.infer(request)
                 stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
@@ -134,7 +134,7 @@ class PipelineRun:
         return outcome.outputs
 
     async def generated(self, request: Generation) -> AsyncGenerator[Sampled, None]:
-        """Yields the tokens of a text. Notes how long the request's first to begin waited, and its largest batch."""
+        """Yields the tokens of a text. Records the queue time of the request's first text, and its largest batch."""
         timing, notes, count = self.timing, self.timing.notes, 0
         if timing.began is None:
             timing.began = time.monotonic()
@@ -152,9 +152,9 @@ class PipelineRun:
 
     @contextmanager
     def counted(self, waiting: str = "engine") -> Iterator[None]:
-        """Counts work that is rejected, expires, or is given up by its client; notes where its time went.
+        """Counts rejected, expired and cancelled work, and records where its time went.
 
-        `waiting` is the stage to which the time counts while nothing is known of it.
+        `waiting` is the stage that gets the time if the engine did not report any.
         """
         began, stages = time.monotonic(), self.timing.stages
         try:

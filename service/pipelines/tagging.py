@@ -1,4 +1,4 @@
-"""Texts, or tokens, to tagged sentences."""
+"""Tags texts, or tokens: splits, encodes, infers, decodes, lemmatizes."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class SplitText(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TaggedText:
-    """A text, its sentences, and the tags of their tokens; lemmas and next best tags, where requested."""
+    """A text, its sentences, and the tags of their tokens; lemmas and next best tags on request."""
 
     text: str
     sentences: Sequence[Sentence]
@@ -41,10 +41,10 @@ async def tag(
     lemmas: bool = True,
     candidates: bool = False,
 ) -> tuple[ModelVersion, list[TaggedText]]:
-    """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given, a sentence each.
+    """Splits texts into sentences and tokens, and tags each token; or tags given tokens, one list per sentence.
 
-    Returns the model version that tagged, and a result for each text or sentence. `lemmas` are None where no
-    lemmatizer suits the tagger. Raises ModelNotFound, TooLarge, and what `Engine.infer` raises.
+    Returns the tagger's version, and a result per text or sentence. `lemmas` are None if there is no lemmatizer for the
+    tagger. Raises ModelNotFound, TooLarge, and what `Engine.infer` raises.
     """
     task = run.resources.catalog.find(Tagging, model)
     began = time.monotonic()
@@ -66,7 +66,7 @@ async def tag(
     next_best = await run.do(task.candidates(lengths, outputs)) if candidates else None
     found = await lemmas_of(run, task, sentences, tags) if lemmas else None
     results: list[TaggedText] = []
-    end = 0  # of the sentences of a text among all of them
+    end = 0  # of the text's sentences
     for text in split:
         start, end = end, end + len(text.sentences)
         of_text = slice(start, end)
@@ -75,7 +75,7 @@ async def tag(
 
 
 def split_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> Sliced[list[SplitText]]:
-    """Returns texts with their sentences."""
+    """Splits texts into sentences."""
     split: list[SplitText] = []
     for text in texts:
         split.append(SplitText(text, (yield from tokenizer.split(text))))
@@ -85,7 +85,7 @@ def split_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> Sliced[list[Split
 
 
 def joined_tokens(sentences: Sequence[Sequence[str]]) -> Sliced[list[SplitText]]:
-    """Returns each sequence of tokens as one sentence of the text that they make when joined by spaces."""
+    """Returns each list of tokens as one sentence of the text made by joining them with spaces."""
     split: list[SplitText] = []
     for tokens in sentences:
         placed: list[Token] = []
