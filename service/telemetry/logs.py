@@ -1,4 +1,4 @@
-"""How things are logged: a line each, for people or as JSON for programs."""
+"""Configures logging: one line per record, plain or as JSON."""
 
 import logging
 from datetime import UTC, datetime
@@ -13,10 +13,10 @@ CONSOLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as a line of JSON."""
+    """Formats a record as a line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the line, without its end."""
+        """Returns the line, without a newline."""
         content: dict[str, Any] = {
             "time": moment(record.created),
             "level": record.levelname.lower(),
@@ -29,7 +29,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def moment(seconds: float) -> str:
-    """Returns a moment as RFC 3339 has it, from its seconds since 1970."""
+    """Formats a Unix time as RFC 3339."""
     whole, milliseconds = divmod(int(seconds * 1000), 1000)
     return f"{_second(whole)}.{milliseconds:03d}Z"
 
@@ -40,7 +40,7 @@ def _second(seconds: int) -> str:
 
 
 def set_up(settings: Settings) -> None:
-    """Lets the process log as the settings say."""
+    """Configures the process's logging by the settings."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else logging.Formatter(CONSOLE))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])

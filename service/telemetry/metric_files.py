@@ -1,8 +1,8 @@
-"""The files through which the processes of a service share their metrics.
+"""Shares metrics between the processes of a service through files.
 
-prometheus-client has each process write a file for each kind of metric, and reads all of them for each exposition. The
-counts of a process that has ended still belong to the sums, but its files would stay for ever: here they are added up
-in one, so that an exposition costs the same after any number of restarts.
+In prometheus-client's multiprocess mode, each process writes a file per kind of metric, and an exposition reads all
+of them. The counts of ended processes still belong to the sums: their files are merged into one, so that the cost of
+an exposition does not grow with the number of restarts.
 """
 
 import fcntl
@@ -20,25 +20,25 @@ from prometheus_client.registry import Collector
 
 SUMMED = ("counter", "histogram")
 PAUSE_SECONDS = 0.001
-TRIES = 500  # pauses for which an exposition waits, not in an event loop; adding up takes a few
+TRIES = 500  # pauses that an exposition, never in an event loop, waits for the lock; merging takes a few
 
 
 class SharedMetrics(Collector):
     """Collects the metrics of all processes that share a folder."""
 
     def __init__(self, folder: Path, conditions: Iterable[str] = ()) -> None:
-        """`conditions` are gauges of which only what is so is told: they have no sample that is 0."""
+        """`conditions` are gauges that are exported only if they are not 0."""
         self._folder = folder
         self._conditions = frozenset(conditions)
 
     def registry(self) -> CollectorRegistry:
-        """Returns a registry of nothing else."""
+        """Returns a registry with this collector only."""
         registry = CollectorRegistry()
         registry.register(self)
         return registry
 
     def collect(self) -> Iterator[Metric]:
-        """Yields each metric, of all processes together."""
+        """Yields each metric, aggregated over all processes."""
         with _locked(self._folder, fcntl.LOCK_SH, TRIES):
             metrics: list[Metric] = list(MultiProcessCollector(None, str(self._folder)).collect())  # type: ignore[no-untyped-call]
         for metric in metrics:
@@ -48,20 +48,20 @@ class SharedMetrics(Collector):
 
 
 class EndedProcesses:
-    """Does away with the files of processes that have ended. For their supervisor."""
+    """Merges the metric files of processes that have ended. Used by their supervisor."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._pids: list[int] = []  # of those whose counts are not added up yet
+        self._pids: list[int] = []  # processes whose counts are not merged yet
 
     def add(self, pid: int) -> None:
-        """Removes the gauges of a process that has ended, and adds up its counts now or at the next `add_up`."""
+        """Removes the gauges of an ended process, and merges its counts now or at the next `add_up`."""
         mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
         self._pids.append(pid)
         self.add_up()
 
     def add_up(self) -> None:
-        """Adds up what ended processes have left, unless an exposition is reading it just now."""
+        """Merges the counts of ended processes, unless an exposition is reading them."""
         if not self._pids:
             return
         with _locked(self._folder, fcntl.LOCK_EX) as locked:
@@ -89,7 +89,7 @@ class EndedProcesses:
 
 
 def _values(file: Path) -> Iterator[tuple[str, float]]:
-    """Yields the values of a file by key; none of one that its process was killed in the middle of making."""
+    """Yields the values of a file by key; none if its process was killed while creating it."""
     try:
         for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
             yield key, value
@@ -99,10 +99,10 @@ def _values(file: Path) -> Iterator[tuple[str, float]]:
 
 @contextmanager
 def _locked(folder: Path, how: int, tries: int = 1) -> Iterator[bool]:
-    """Locks the files against the other kind of use; yields whether that was possible.
+    """Locks the files against the other kind of use; yields whether that succeeded.
 
-    It never waits for long, since the process that holds the lock may be stopped: an exposition then goes on without
-    it, and may tell the counts of a process that has just ended twice, or not at all.
+    Bounds the wait, since the process with the lock may be stopped. An exposition then continues without the lock, and
+    may count a process that has just ended twice or not at all.
     """
     with (folder / "lock").open("ab") as file:
         for tried in range(tries):

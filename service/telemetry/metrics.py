@@ -1,7 +1,7 @@
-"""Every metric of the service, in Prometheus' conventions: base units, bounded labels.
+"""Defines every metric of the service, in Prometheus' conventions: base units, bounded labels.
 
-Processes share their figures through files in a folder, prometheus-client's multiprocess mode, where
-`PROMETHEUS_MULTIPROC_DIR` names one before that package is imported.
+Processes share their metrics through files, prometheus-client's multiprocess mode, if `PROMETHEUS_MULTIPROC_DIR` is set
+before that package is imported.
 """
 
 import os
@@ -22,18 +22,18 @@ from service.telemetry.metric_files import SharedMetrics
 FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-UNMATCHED = "unmatched"  # the route of requests that came to none
-Together = Literal["livesum", "livemax"]  # of the processes that live
+UNMATCHED = "unmatched"  # the route label of requests that match no route
+Together = Literal["livesum", "livemax"]  # aggregations over live processes
 SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 if SHARED_FOLDER in os.environ:
-    # A process that counts never forks, so it need not ask the system with each count which process it is.
+    # The process id is looked up once, not at every count: these processes never fork.
     values.ValueClass = values.MultiProcessValue(partial(int, os.getpid()))  # type: ignore[no-untyped-call]
 
 
 class OfBatches(NamedTuple):
-    """What counts the batches of one model and bucket."""
+    """The metrics of one model's batches in one bucket."""
 
     duration: Histogram
     size: Histogram
@@ -43,13 +43,13 @@ class OfBatches(NamedTuple):
 
 
 class Metrics:
-    """The metrics, in a registry of their own, so that two services in a process do not share figures."""
+    """The metrics, in a registry of their own, so that two services in one process do not share values."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._shared_folder = os.environ.get(SHARED_FOLDER)
         self.requests = self._counter("requests", "Requests answered, by route and status.", "route", "status")
-        self._lock = threading.Lock()  # an exposition is made in a thread
+        self._lock = threading.Lock()  # expositions run in a thread
         self._durations: defaultdict[tuple[str, int], list[float]] = defaultdict(list)  # seconds, by route and status
         self._tokenize_durations: defaultdict[str, list[float]] = defaultdict(list)
         self._ran: dict[tuple[str, int], OfBatches] = {}
@@ -91,17 +91,17 @@ class Metrics:
         )
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        """Counts a request that is over, at the next `flush`: many together cost a tenth of each by itself."""
+        """Counts a completed request, at the next `flush`: batched counts cost a tenth."""
         with self._lock:
             self._durations[route, status].append(seconds)
 
     def tokenized(self, model: str, seconds: float) -> None:
-        """Counts a request that is tokenized and encoded, at the next `flush`."""
+        """Records the duration of tokenizing and encoding, at the next `flush`."""
         with self._lock:
             self._tokenize_durations[model].append(seconds)
 
     def flush(self) -> None:
-        """Counts what was noted since the last time."""
+        """Applies the values recorded since the last call."""
         with self._lock:
             durations, self._durations = self._durations, defaultdict(list)
             tokenize_durations, self._tokenize_durations = self._tokenize_durations, defaultdict(list)
@@ -112,7 +112,7 @@ class Metrics:
             observe_all(self.tokenize_duration.labels(model), seconds)
 
     def ran(self, model: str, bucket: int, seconds: float, cells: int, padding: int, waits: Sequence[float]) -> None:
-        """Counts a batch that is over. cells: of it, padding included; waits: seconds of each of its sequences."""
+        """Records a completed batch. cells: padding included; waits: queue time of each sequence, in seconds."""
         if (found := self._ran.get((model, bucket))) is None:
             found = self._ran[model, bucket] = OfBatches(
                 self.inference_duration.labels(model, str(bucket)),
@@ -128,17 +128,17 @@ class Metrics:
         observe_all(found.wait, waits)
 
     def exposition(self) -> bytes:
-        """Returns all metrics in Prometheus' text format, of all processes that share the folder of metrics."""
+        """Returns the metrics of all processes that share the folder, in Prometheus' text format."""
         self.flush()
         return generate_latest(self._everywhere())
 
     def listen(self, host: str, port: int) -> None:
-        """Tells them over HTTP from a thread, for a process that serves nothing else. Raises ConfigurationError."""
+        """Exports the metrics over HTTP from a thread, for processes without an API. Raises ConfigurationError."""
         try:
             start_http_server(port, host, self._everywhere())
         except OSError as error:
             where = f"TAGWERK_HOST={host} TAGWERK_ENGINE_METRICS_PORT={port}"
-            raise ConfigurationError(f"cannot tell metrics at {where}: {error.strerror}") from None
+            raise ConfigurationError(f"cannot export metrics at {where}: {error.strerror}") from None
 
     def _everywhere(self) -> CollectorRegistry:
         if not self._shared_folder:
@@ -149,7 +149,7 @@ class Metrics:
         return Counter(name, help, labels, namespace="tagwerk", registry=self.registry)
 
     def _gauge(self, name: str, help: str, together: Together, *labels: str) -> Gauge:
-        """`together` makes one value of those of several processes: of what there is once in each, or in all."""
+        """`together` aggregates the values of several processes."""
         return Gauge(name, help, labels, namespace="tagwerk", registry=self.registry, multiprocess_mode=together)
 
     def _histogram(self, name: str, help: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
@@ -157,7 +157,7 @@ class Metrics:
 
 
 def observe_all(histogram: Histogram, values: Sequence[float]) -> None:
-    """Observes values at the price of one for each bucket that they are in, where each by itself would cost as much."""
+    """Observes values at the cost of one observation per distinct bucket."""
     bounds = histogram._upper_bounds
     histogram._sum.inc(sum(values))
     for bucket, count in Counts(bisect_left(bounds, value) for value in values).items():

@@ -1,4 +1,4 @@
-"""Which request, of which trace, something belongs to: for the log."""
+"""Request and trace ids, for logs and spans."""
 
 import os
 import re
@@ -10,7 +10,7 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})(
 
 
 class RequestIds(NamedTuple):
-    """The id of a request, and the ids of the trace and of the caller's span, where it came with a `traceparent`."""
+    """A request's id, and the ids of its trace and parent span if it has a `traceparent` header."""
 
     request: str
     trace: str | None = None
@@ -21,7 +21,7 @@ class RequestIds(NamedTuple):
 
 
 def ids_from(headers: Mapping[bytes, bytes]) -> RequestIds:
-    """Takes the id that a request came with, or makes one."""
+    """Returns the request's ids; generates a request id if the request has none."""
     return ids_of(_clean(headers.get(b"x-request-id", b"")) or os.urandom(16).hex(), headers.get(b"traceparent"))
 
 
@@ -29,7 +29,7 @@ current: ContextVar[RequestIds] = ContextVar("tagwerk_request_ids")
 
 
 def ids_of(request: str, traceparent: bytes | None) -> RequestIds:
-    """Reads a `traceparent` (W3C Trace Context); one that is malformed is as good as none."""
+    """Parses a `traceparent` (W3C Trace Context); ignores a malformed one."""
     if traceparent is None:
         return RequestIds(request)
     found = _TRACEPARENT.fullmatch(traceparent.decode("latin-1").strip())
@@ -39,5 +39,5 @@ def ids_of(request: str, traceparent: bytes | None) -> RequestIds:
 
 
 def _clean(id: bytes) -> str:
-    """Keeps a request id that is safe in a log and a header."""
+    """Returns a request id if it is safe in logs and headers, otherwise an empty string."""
     return id.decode() if len(id) <= 128 and id.isascii() and id.decode().isprintable() else ""

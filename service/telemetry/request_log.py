@@ -1,7 +1,7 @@
-"""One line a request.
+"""The request log: one line per request.
 
-It does not go through `logging`, which would take a twentieth of a short request: lines are put together as they are
-needed, kept for a moment, and written at once.
+Bypasses `logging`, which would take 5% of a short request's time: lines are formatted directly, buffered, and written
+together.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from service.telemetry.logs import moment
 from service.telemetry.request_ids import RequestIds
 from service.telemetry.timing import Timing
 
-WRITE_SECONDS = 0.1  # between two writes; who is killed takes with him what came since the last
-PIECE_BYTES = 4096  # that a pipe takes whole (PIPE_BUF), so that the lines of several processes do not run together
+WRITE_SECONDS = 0.1  # between writes; a killed process loses the lines since the last one
+PIECE_BYTES = 4096  # written atomically to a pipe (PIPE_BUF), so that lines of several processes do not mix
 QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 
 
 class Line(msgspec.Struct, omit_defaults=True):
-    """What is said of a request. Times are in milliseconds."""
+    """The fields of a line. Times are in milliseconds."""
 
     time: str
     level: str
@@ -58,14 +58,14 @@ class RequestLog:
     """Writes the lines to standard error."""
 
     def __init__(self, settings: Settings, file: int = 2) -> None:
-        """`file` is a descriptor."""
+        """`file` is a file descriptor."""
         self._json = settings.log_format == "json"
         self._encoder = msgspec.json.Encoder()
         self._file = file
         self._lines: list[bytes] = []
 
     def note(self, ids: RequestIds, method: str, route: str, status: int, timing: Timing) -> None:
-        """Notes a request that is over. Probes are not, whether they say yes or no."""
+        """Adds a completed request, unless it is a probe."""
         if route in QUIET and status in (200, 503):
             return
         notes: dict[str, Any] = timing.notes
@@ -88,7 +88,7 @@ class RequestLog:
         self._lines.append(self._encoder.encode(line) if self._json else str(line).encode(errors="replace"))
 
     def write(self) -> None:
-        """Writes what was noted."""
+        """Writes the buffered lines."""
         lines, self._lines = self._lines, []
         piece = bytearray()
         for line in lines:
@@ -100,6 +100,6 @@ class RequestLog:
         self._put(piece)
 
     def _put(self, piece: bytes | bytearray) -> None:
-        with suppress(OSError):  # nobody reads it any more
+        with suppress(OSError):  # the reader is gone
             while piece:
                 piece = piece[os.write(self._file, piece) :]

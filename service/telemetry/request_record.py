@@ -1,4 +1,4 @@
-"""What is kept of each request that is over: it is counted, recorded as a span where those are wanted, and logged."""
+"""Records each completed request: in the metrics, as a span if enabled, and in the log."""
 
 import asyncio
 import time
@@ -11,11 +11,11 @@ from service.telemetry.request_log import RequestLog
 from service.telemetry.spans import make_spans
 from service.telemetry.timing import Timing
 
-COUNT_SECONDS = 0.05  # after which a request is in the metrics
+COUNT_SECONDS = 0.05  # maximum delay until a request is in the metrics
 
 
 class RequestRecorder:
-    """Has a place for each of them; whoever answers a request notes it here."""
+    """Records completed requests in metrics, spans and log."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         quiet = settings.log_level in ("warning", "error") or not settings.log_requests
@@ -27,7 +27,7 @@ class RequestRecorder:
     def note(
         self, ids: RequestIds, headers: Mapping[bytes, bytes], method: str, route: str, status: int, timing: Timing
     ) -> None:
-        """Notes a request that is over."""
+        """Records a completed request."""
         self._count_soon()
         self._metrics.answered(route, status, time.monotonic() - timing.started)
         if self._spans is not None:
@@ -36,7 +36,7 @@ class RequestRecorder:
             self._log.note(ids, method, route, status, timing)
 
     def note_tokenized(self, model: str, seconds: float) -> None:
-        """Notes how long tokenizing and encoding a request for a model took."""
+        """Records the duration of tokenizing and encoding a request for a model."""
         self._count_soon()
         self._metrics.tokenized(model, seconds)
 
@@ -50,7 +50,7 @@ class RequestRecorder:
         self._metrics.flush()
 
     async def close(self) -> None:
-        """Writes and sends what has not been yet."""
+        """Flushes metrics, log and spans."""
         self._metrics.flush()
         if self._log is not None:
             self._log.write()

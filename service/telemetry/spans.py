@@ -1,7 +1,7 @@
-"""OpenTelemetry, where it is asked for: a span for each request, and one for each stage below it.
+"""OpenTelemetry tracing, if enabled: a span per request, with a child span per stage.
 
-The spans are made when the request is over, from the times that were taken anyway. The stages are laid end to end from
-the moment at which the first began.
+Spans are created when the request has completed, from the times measured anyway. The stages are placed one after
+another from the start of the first.
 """
 
 import logging
@@ -21,7 +21,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
 def make_spans() -> "Spans | None":
-    """Returns what records spans where the environment names a collector, in OpenTelemetry's own variables."""
+    """Returns a span recorder if OpenTelemetry's environment variables name a collector."""
     if not any(os.environ.get(name) for name in ENDPOINTS):
         return None
     try:
@@ -38,7 +38,7 @@ def make_spans() -> "Spans | None":
 
 
 class Spans:
-    """Records requests as spans (W3C Trace Context: the caller's span is the parent, where there is one)."""
+    """Records requests as spans (W3C Trace Context: the caller's span is the parent, if there is one)."""
 
     def __init__(self, provider: "TracerProvider") -> None:
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -50,11 +50,11 @@ class Spans:
     def record(
         self, ids: RequestIds, headers: Mapping[bytes, bytes], method: str, route: str, status: int, timing: Timing
     ) -> RequestIds:
-        """Records a request that is over; returns its ids, with those of the trace that it belongs to."""
+        """Records a completed request; returns its ids with those of its trace."""
         from opentelemetry import trace
 
         carrier = {name: headers.get(name.encode(), b"").decode("latin-1") for name in ("traceparent", "tracestate")}
-        zero = time.time_ns() - round(time.monotonic() * 1e9)  # of the monotonic clock
+        zero = time.time_ns() - round(time.monotonic() * 1e9)  # Unix time of the monotonic clock's zero
 
         def at(moment: float) -> int:
             return zero + round(moment * 1e9)
@@ -82,5 +82,5 @@ class Spans:
         return ids._replace(trace=trace.format_trace_id(span.get_span_context().trace_id))
 
     def close(self) -> None:
-        """Sends what has not been sent yet."""
+        """Sends the remaining spans."""
         self._shutdown()

@@ -81,4 +81,4 @@ def test_a_port_for_metrics_that_is_taken_is_an_error(monkeypatch, capsys):
         monkeypatch.setenv("TAGWERK_ENGINE_ADDRESS", "127.0.0.1:1")
         monkeypatch.setenv("TAGWERK_MODEL_STORE", str(STORE))
         assert main(["engine"]) != 0
-    assert "cannot tell metrics at TAGWERK_HOST=127.0.0.1" in capsys.readouterr().err
+    assert "cannot export metrics at TAGWERK_HOST=127.0.0.1" in capsys.readouterr().err
