@@ -1,7 +1,7 @@
-"""Reads the files of a model version folder, whatever lies there in their place.
+"""Reads the files of a model version folder safely.
 
-A folder comes from elsewhere. So nothing in it is followed (symbolic links), waited for (pipes, devices), or read and
-walked without a limit.
+The folder is untrusted: nothing in it is followed (symbolic links), waited for (pipes, devices), or read and walked
+without a limit.
 """
 
 import hashlib
@@ -15,16 +15,16 @@ from typing import BinaryIO
 
 from service.errors import ArtifactError, ConfigurationError
 
-MAX_READ_BYTES = 2**25  # 32 MiB: a file that is parsed: signature, vocabulary, dictionary, goldens
-MAX_VERSION_BYTES = 2**32  # 4 GiB: all files of a version together, so any one of them, too
-MAX_FILES = 1000  # folders are counted, too
-MAX_DEPTH = 8  # folders inside each other
+MAX_READ_BYTES = 2**25  # 32 MiB per parsed file: signature, vocabulary, dictionary, goldens
+MAX_VERSION_BYTES = 2**32  # 4 GiB for all files of a version
+MAX_FILES = 1000  # files and folders
+MAX_DEPTH = 8  # levels of nested folders
 CHUNK_BYTES = 2**20
 
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Turns whatever fails while a file is read and parsed into an ArtifactError that names the file."""
+    """Converts any error of reading and parsing a file to an ArtifactError that names the file."""
     try:
         yield
     except (ArtifactError, ConfigurationError):
@@ -33,14 +33,14 @@ def reading(name: str) -> Iterator[None]:
         raise ArtifactError(f"{name} is missing") from error
     except OSError as error:
         raise ArtifactError(f"{name} cannot be read: {error.strerror}") from error
-    except Exception as error:  # a parser raises what it likes
+    except Exception as error:  # parsers raise various errors
         raise ArtifactError(f"{name} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def list_files(folder: Path) -> dict[str, os.stat_result]:
-    """Returns the status of each file in a folder, by its path inside it.
+    """Returns the status of each file in a folder, by relative path.
 
-    Raises OSError, and ArtifactError where something is neither a file nor a folder, or there is too much of it.
+    Raises OSError, and ArtifactError for special files or if a limit is exceeded.
     """
     found: dict[str, os.stat_result] = {}
     folders, seen = [""], 0
@@ -64,7 +64,7 @@ def list_files(folder: Path) -> dict[str, os.stat_result]:
 
 
 def check_kind(name: str, status: os.stat_result) -> None:
-    """Raises ArtifactError for what is no regular file."""
+    """Raises ArtifactError unless it is a regular file."""
     if stat.S_ISREG(status.st_mode):
         return
     kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe"}
@@ -74,10 +74,10 @@ def check_kind(name: str, status: os.stat_result) -> None:
 
 @contextmanager
 def opened(folder: Path, name: str, most: int) -> Iterator[BinaryIO]:
-    """Opens a regular file of at most so many bytes. Raises OSError, ArtifactError."""
+    """Opens a regular file of at most `most` bytes. Raises OSError, ArtifactError."""
     path = folder / name
     check_kind(name, path.lstat())
-    # It may be another by now: a link is not followed, and a pipe is not waited for.
+    # The file may have been replaced: O_NOFOLLOW and O_NONBLOCK refuse links and do not wait for pipes.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         status = os.fstat(file.fileno())
         check_kind(name, status)
@@ -87,16 +87,16 @@ def opened(folder: Path, name: str, most: int) -> Iterator[BinaryIO]:
 
 
 def read_file(folder: Path, name: str, most: int = MAX_READ_BYTES) -> bytes:
-    """Returns the contents of a file. Raises OSError, ArtifactError."""
+    """Returns the content of a file. Raises OSError, ArtifactError."""
     with opened(folder, name, most) as file:
         content = file.read(most + 1)
-    if len(content) > most:  # it has grown
+    if len(content) > most:  # the file has grown
         raise ArtifactError(f"{name} has more than {most} bytes")
     return content
 
 
 def sha256_of(folder: Path, name: str, write: Callable[[bytes], object] = len) -> str:
-    """Returns the SHA-256 of a file in hexadecimal; `write` is given each piece that is hashed.
+    """Returns a file's SHA-256 in hexadecimal; passes each piece that is hashed to `write`.
 
     Raises OSError, ArtifactError.
     """
@@ -104,7 +104,7 @@ def sha256_of(folder: Path, name: str, write: Callable[[bytes], object] = len) -
     with opened(folder, name, left) as file:
         while piece := file.read(CHUNK_BYTES):
             left -= len(piece)
-            if left < 0:  # it grows while it is read
+            if left < 0:  # the file has grown
                 raise ArtifactError(f"{name} has more than {MAX_VERSION_BYTES} bytes")
             digest.update(piece)
             write(piece)
@@ -112,19 +112,19 @@ def sha256_of(folder: Path, name: str, write: Callable[[bytes], object] = len) -
 
 
 def check_sum(name: str, found: str, checksums: Mapping[str, str]) -> None:
-    """Raises ArtifactError where a file's checksum is not the one that is listed."""
+    """Raises ArtifactError if a file's checksum differs from the listed one."""
     if checksums[name] != found:
         raise ArtifactError(f"{name} is altered (checksum differs from the manifest's)")
 
 
 @contextmanager
 def verified_copy(folder: Path, checksums: Mapping[str, str]) -> Iterator[Path]:
-    """Yields a private folder with copies of the files whose checksums are given, until the end of the block.
+    """Yields a private folder with copies of the files that have checksums, until the end of the block.
 
-    Each is hashed as it is copied, so what is read there is what was verified, whatever happens to the version folder
-    meanwhile. Raises ArtifactError.
+    Files are hashed while they are copied, so what is read there is what was verified, even if the version folder
+    changes. Raises ArtifactError.
     """
-    with TemporaryDirectory(prefix=copies_of(os.getpid())) as place:  # its own user alone may read it
+    with TemporaryDirectory(prefix=copies_of(os.getpid())) as place:  # readable by its user only
         for name in checksums:
             with reading(name):
                 target = Path(place, name)
@@ -136,5 +136,5 @@ def verified_copy(folder: Path, checksums: Mapping[str, str]) -> Iterator[Path]:
 
 
 def copies_of(pid: int) -> str:
-    """Returns how the names of the folders begin that `verified_copy` makes in a process."""
+    """Returns the name prefix of the folders that `verified_copy` creates in a process."""
     return f"tagwerk-copy-{pid}-"

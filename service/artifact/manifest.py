@@ -1,16 +1,16 @@
-"""A model version on disk: `model_store/<name>/<version>/`.
+"""Reads and writes model version folders, `model_store/<name>/<version>/`.
 
 ```
-manifest.json        what the model is, what it takes and gives, how it was made, a checksum of every other file
+manifest.json        model, inputs, outputs, training, and a checksum of every other file
 saved_model/         TensorFlow SavedModel, one signature per endpoint
 <vocabulary>.json    see service.text.vocabulary
 lemmas.json          of a lemmatizer, see service.text.lemmas
 goldens.jsonl        inputs with the outputs that training computed
-MODEL_CARD.md        for people
-manifest.sig         if it is signed: see service.signing
+MODEL_CARD.md        documentation
+manifest.sig         if signed: see service.artifact.signing
 ```
 
-A version folder never changes once it is there. It is written beside its place and renamed into it.
+A version folder never changes. It is written under another name and renamed when complete.
 """
 
 import hashlib
@@ -34,12 +34,12 @@ SIGNATURE = "manifest.sig"
 SAVED_MODEL = "saved_model"
 GOLDENS = "goldens.jsonl"
 MODEL_CARD = "MODEL_CARD.md"
-PROBABILITIES = "probabilities"  # the output of a classifier: of each label, for the whole text
+PROBABILITIES = "probabilities"  # a classifier's output: of each label, for the whole text
 DICTIONARY = "lemmas.json"
 MAX_BUCKET = 65_536  # tokens
 MAX_BUCKETS = 256
-MAX_MANIFEST_BYTES = 2**20  # 1 MiB: /models/{name} answers with it
-CANDIDATES = 5  # the most probable labels of a head that are given for each token, where they are asked for
+MAX_MANIFEST_BYTES = 2**20  # 1 MiB: /models/{name} returns it
+CANDIDATES = 5  # labels per head and token that are returned on request, the most probable first
 
 Task = Literal["tag", "classify", "generate", "lemmatize"]
 
@@ -56,7 +56,7 @@ class TensorSpec(_Record):
 
 
 class Endpoint(_Record):
-    """A signature of the SavedModel: the named tensors that it takes and gives."""
+    """A signature of the SavedModel: its named inputs and outputs."""
 
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
@@ -72,7 +72,7 @@ class DataSource(_Record):
 
 
 class Metric(_Record):
-    """A figure, and the split and corpus that it was taken on."""
+    """A metric's value, and the split and corpus that it was measured on."""
 
     name: str
     value: float
@@ -81,10 +81,10 @@ class Metric(_Record):
 
 
 class Manifest(_Record):
-    """Everything that the service and a reader need to know of a model version.
+    """The description of a model version.
 
-    `lengths` counts the sequences of the train part by their length in tokens; `length_buckets` are the lengths that
-    they are best padded to. Both are empty for a model that generates.
+    `lengths` counts the training sequences by length in tokens; `length_buckets` are the best lengths to pad them to.
+    Both are empty for a language model.
     """
 
     name: str
@@ -110,17 +110,17 @@ class Manifest(_Record):
 
     @property
     def endpoint_name(self) -> str:
-        """The endpoint that does the whole task; the others, if there are any, are steps of it."""
+        """The endpoint of the whole task; other endpoints are parts of it."""
         return "step" if self.task == "generate" else self.task
 
     @property
     def endpoint(self) -> Endpoint:
-        """What the whole task takes and gives."""
+        """The inputs and outputs of the whole task."""
         return self.endpoints[self.endpoint_name]
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The outputs that are the probabilities of a label for each token  # [B, T, K]."""
+        """The outputs with label probabilities per token  # [B, T, K]."""
         outputs = self.endpoint.outputs.items()
         return tuple(name for name, spec in outputs if name in self.labels and spec.axes[:2] == ("B", "T"))
 
@@ -155,7 +155,7 @@ class Manifest(_Record):
 
 
 class Golden(_Record):
-    """One example without a batch axis: what was read, the tensors it became, the outputs that training computed."""
+    """An example without a batch axis: input, tensors, and the outputs that training computed."""
 
     source: str | tuple[str, ...]
     inputs: dict[str, Any]
@@ -163,13 +163,13 @@ class Golden(_Record):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads and checks the manifest of a version folder. Raises ArtifactError that names the file and the fault."""
+    """Reads and validates the manifest of a version folder. Raises ArtifactError."""
     with reading(MANIFEST):
         return parse_manifest(read_file(folder, MANIFEST, MAX_MANIFEST_BYTES), folder)
 
 
 def parse_manifest(content: bytes, folder: Path) -> Manifest:
-    """Reads the contents of the manifest of a version folder, and checks them. Raises ArtifactError."""
+    """Parses and validates the content of a version folder's manifest. Raises ArtifactError."""
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
@@ -184,7 +184,7 @@ def parse_manifest(content: bytes, folder: Path) -> Manifest:
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
-    """Checks that the folder holds each listed file unaltered, and no other. Raises ArtifactError."""
+    """Checks that the folder holds exactly the listed files, unaltered. Raises ArtifactError."""
     with reading("the folder"):
         present = list_files(folder).keys() - {MANIFEST, SIGNATURE}
     if missing := manifest.files.keys() - present:
@@ -197,7 +197,7 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
 
 
 def read_vocabularies(folder: Path, manifest: Manifest) -> dict[str, Vocabulary]:
-    """Reads the vocabularies that the manifest names, which must be among the files that it has checksums of."""
+    """Reads the vocabularies that the manifest names, after checking their checksums. Raises ArtifactError."""
     if strange := set(manifest.vocabularies.values()) - manifest.files.keys():
         raise ArtifactError(f"{_names(strange)} not among the files of {MANIFEST}")
     found = {}
@@ -208,7 +208,7 @@ def read_vocabularies(folder: Path, manifest: Manifest) -> dict[str, Vocabulary]
 
 
 def read_dictionary(folder: Path, manifest: Manifest) -> LemmaDictionary | None:
-    """Reads the dictionary of a lemmatizer, if it has one. Raises ArtifactError."""
+    """Reads a lemmatizer's dictionary, if there is one. Raises ArtifactError."""
     if DICTIONARY not in manifest.files:
         return None
     with reading(DICTIONARY):
@@ -226,30 +226,29 @@ def read_goldens(folder: Path) -> list[Golden]:
 
 
 def write_goldens(folder: Path, goldens: Iterable[Golden]) -> None:
-    """Writes goldens, one JSON object a line."""
+    """Writes goldens as JSON lines."""
     lines = [golden.model_dump_json() + "\n" for golden in goldens]
     (folder / GOLDENS).write_text("".join(lines), encoding="utf-8")
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """Returns the SHA-256 of every file of a version folder but the manifest, by its path inside the folder."""
+    """Returns the SHA-256 of every file of a version folder except the manifest, by relative path."""
     names = list_files(folder).keys() - {MANIFEST, SIGNATURE}
     return {name: sha256_of(folder, name) for name in sorted(names)}
 
 
 @contextmanager
 def new_version(store: Path, name: str) -> Iterator[tuple[Path, str]]:
-    """Yields an empty folder to fill and the version it will have: one more than the highest there is.
+    """Yields an empty folder to fill, and its version: one above the highest existing one.
 
-    The folder is renamed into its place at the end of the block; if the block raises, it is removed and the store is
-    as before.
+    Renames the folder into the store at the end of the block; removes it if the block raises.
     """
     parent = store / name
     parent.mkdir(parents=True, exist_ok=True)
     version = str(1 + max((int(p.name) for p in parent.iterdir() if p.name.isdecimal()), default=0))
     scratch = parent / f".{version}.partial"
     shutil.rmtree(scratch, ignore_errors=True)
-    folder = scratch / name / version  # as deep as its place, so that a loader can check it where it lies
+    folder = scratch / name / version  # the same depth as in the store, so that it can be verified in place
     folder.mkdir(parents=True)
     try:
         yield folder, version
@@ -259,13 +258,13 @@ def new_version(store: Path, name: str) -> Iterator[tuple[Path, str]]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Writes the manifest; the last file of a version folder to be written."""
+    """Writes the manifest, the last file of a version folder."""
     content = json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False, indent=2)
     (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
 
 
 def _read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
-    """Returns the contents of a file, whose checksum must be that of the manifest."""
+    """Reads a file and checks its checksum."""
     content = read_file(folder, name)
     check_sum(name, hashlib.sha256(content).hexdigest(), manifest.files)
     return content

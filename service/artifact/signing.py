@@ -1,7 +1,8 @@
-"""Who vouches for a model version: an Ed25519 signature of its manifest, which has the checksums of all other files.
+"""Signs model versions: an Ed25519 signature of the manifest, which has the checksums of all other files.
 
-A SavedModel is a program: TensorFlow runs whatever operations are in it, and some read and write files. So where
-versions come from elsewhere, the service is told whose it may run, and checks that before TensorFlow reads anything.
+A SavedModel is a program: TensorFlow executes its operations, some of which read and write files. If versions come from
+other parties, the service can be restricted to trusted signers; it checks the signature before TensorFlow reads
+anything.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ INSTALL = "install tagwerk with the extra [sign]"
 
 
 def check_signature(signature: bytes, manifest: bytes, keys: Sequence["Ed25519PublicKey"]) -> None:
-    """Checks that a signature of the contents of a manifest was made with one of the keys. Raises ArtifactError."""
+    """Checks that a manifest was signed with one of the keys. Raises ArtifactError."""
     from cryptography.exceptions import InvalidSignature
 
     for key in keys:
@@ -37,7 +38,7 @@ def sign(folder: Path, private_key: Path) -> None:
 
 
 def read_public_key(path: Path) -> "Ed25519PublicKey":
-    """Reads the public key of a signer. Raises ConfigurationError."""
+    """Reads a signer's public key. Raises ConfigurationError."""
     try:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key

@@ -1,4 +1,4 @@
-"""A model version that was read: its manifest and what its task needs to encode and decode."""
+"""A loaded model version: its manifest, vocabularies and dictionary."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from service.types import ModelKey
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A model version whose files are what its manifest says."""
+    """A model version whose files match its manifest."""
 
     folder: Path
     manifest: Manifest

@@ -1,4 +1,4 @@
-"""Loads model versions. Supervisor, engine, workers and the command line do it here, so they agree on what loads."""
+"""Loads and verifies model versions; used by supervisor, engine, workers and commands, so that they agree."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,12 +28,12 @@ AnyTask = Tagging | Sentiment | TextGeneration | Lemmatization
 
 
 def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = True) -> ModelVersion:
-    """Reads a version folder, checks it, and builds its task once to see that it can be built.
+    """Reads and verifies a version folder, and builds its task once to check that it can be built.
 
-    The signature is checked where there are signers. With `whole`, each file is hashed; without, only those that are
-    read here: the manifest, vocabularies and dictionary. What is hashed is what is parsed.
+    Checks the signature if there are signers. With `whole`, hashes every file; otherwise only those parsed here:
+    manifest, vocabularies and dictionary. Parses the same bytes that it hashes.
 
-    Raises ArtifactError for whatever is wrong with the folder, and ConfigurationError for signers that cannot be read.
+    Raises ArtifactError for an invalid folder, and ConfigurationError for unreadable signers' keys.
     """
     try:
         return _load(folder, signers, whole)
@@ -69,7 +69,7 @@ def _read_signature(folder: Path) -> bytes:
 
 
 def make_task(version: ModelVersion, length_buckets: Sequence[int] = ()) -> AnyTask:
-    """Builds what encodes and decodes for a version. `length_buckets` are those of all models, if there are any."""
+    """Builds a version's task. `length_buckets` override those of the manifest, if there are any."""
     task: Task = version.manifest.task
     if task == "generate":
         return TextGeneration(version)

@@ -1,4 +1,4 @@
-"""The model versions in a store, and which of them are sound."""
+"""Lists the model versions in a store, and verifies them."""
 
 import logging
 import re
@@ -18,11 +18,11 @@ log = logging.getLogger("tagwerk")
 VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
 NOT_THERE = "it is not in the store"
 
-Traces = tuple[tuple[str, int, int, int], ...]  # of each file: path, size, moments of its last changes
+Traces = tuple[tuple[str, int, int, int], ...]  # of each file: path, size, times of its last changes
 
 
 def newest(store: Path) -> list[ModelVersion]:
-    """Returns the newest sound version of each model of a store. Raises ConfigurationError where there is no store."""
+    """Returns the newest valid version of each model in a store. Raises ConfigurationError if there is no store."""
     registry = Registry(store)
     firsts = (next((key for key in keys if registry.fault(key) is None), None) for keys in registry.keys().values())
     return [registry.read(key) for key in firsts if key is not None]
@@ -30,7 +30,7 @@ def newest(store: Path) -> list[ModelVersion]:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found when the files of a version were as its traces say."""
+    """The result of verifying a version, and the file traces for which it holds."""
 
     traces: Traces
     fault: str | None
@@ -38,27 +38,26 @@ class Check:
 
 
 class Registry:
-    """The versions in a store. The files of each are verified once, and again when they change.
+    """The versions in a store. Verifies the files of each once, and again when they change.
 
-    One thread may look while another refuses.
+    `refuse` may be called from another thread.
     """
 
     def __init__(self, store: Path, signers: Sequence[Path] = ()) -> None:
-        """Raises ConfigurationError where there is no store."""
+        """Raises ConfigurationError if there is no store."""
         if not store.is_dir():
             raise ConfigurationError(f"there is no model store at {store.absolute()}: set TAGWERK_MODEL_STORE")
         self._store = store
         self._signers = signers
         self._checks: dict[ModelKey, Check] = {}
-        self._doubted: set[ModelKey] = set()  # to be checked again
+        self._doubted: set[ModelKey] = set()  # to be verified again
         self._refusals: dict[ModelKey, tuple[Traces, str]] = {}
-        self._unlisted: dict[str, str] = {}  # folders of models, and why their versions cannot be listed
+        self._unlisted: dict[str, str] = {}  # model folders that cannot be listed: the reason
 
     def keys(self) -> dict[str, list[ModelKey]]:
-        """Returns the versions that are there now, by model, the newest first; not whether they are sound.
+        """Returns all versions by model, newest first, valid or not.
 
-        Raises OSError where the store cannot be listed; a model whose folder cannot be is left out, with a line in the
-        log.
+        Raises OSError if the store cannot be listed; logs and omits a model whose folder cannot be listed.
         """
         found: dict[str, list[ModelKey]] = {}
         unlisted: dict[str, str] = {}
@@ -81,15 +80,15 @@ class Registry:
         return found
 
     def folder(self, key: ModelKey) -> Path:
-        """Returns where a version lies."""
+        """Returns the folder of a version."""
         return self._store / key.name / key.version
 
     def read(self, key: ModelKey) -> ModelVersion:
-        """Reads a version and checks it. Raises ArtifactError."""
+        """Reads and verifies a version. Raises ArtifactError."""
         return load_version(self.folder(key), self._signers)
 
     def fault(self, key: ModelKey) -> str | None:
-        """Returns what is wrong with a version; None where it is sound."""
+        """Returns why a version is invalid; None if it is valid."""
         check = self._check(key)
         refusal = self._refusals.get(key)
         if check.fault is None and refusal is not None and refusal[0] == check.traces:
@@ -97,16 +96,16 @@ class Registry:
         return check.fault
 
     def task(self, key: ModelKey) -> Task | None:
-        """Returns the task of a version; None where its files are not sound."""
+        """Returns the task of a version; None if it is invalid."""
         return self._check(key).task
 
     def refuse(self, key: ModelKey, reason: str) -> None:
-        """Notes what an engine found wrong with a version: it counts until one of its files changes."""
+        """Marks a version as refused by an engine, until one of its files changes."""
         check = self._checks.get(key)
         self._refusals[key] = (check.traces if check is not None else traces_of(self.folder(key)), reason)
 
     def verify_again(self, key: ModelKey) -> None:
-        """Has the files of a version verified again at the next look, though they seem to be as they were."""
+        """Verifies a version again at the next poll even if its files seem unchanged."""
         self._doubted.add(key)
 
     def _check(self, key: ModelKey) -> Check:
@@ -120,13 +119,13 @@ class Registry:
         except ArtifactError as error:
             check = Check(traces, str(error), None)
             if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
-                return check  # the next look may find that it can be read
+                return check  # not cached: the next poll may be able to read it
         self._checks[key] = check
         return check
 
 
 def traces_of(folder: Path) -> Traces:
-    """Returns what tells that a file of a folder has changed, without reading it; nothing where it cannot be listed."""
+    """Returns the paths, sizes and times of a folder's files, to detect changes; nothing if it cannot be listed."""
     try:
         found = list_files(folder)
     except (OSError, ArtifactError) as error:

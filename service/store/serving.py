@@ -1,10 +1,10 @@
-"""Which versions of each model are loaded, which share of the requests each has, and which model is a task's default.
+"""Determines which versions of each model are loaded, their shares of requests, and the default models of tasks.
 
-By default the newest sound version of a model serves. `serving.json` says otherwise, model by model; `tagwerk models`
-and the admin route write it, and every engine that uses the store follows it.
+By default a model's newest valid version serves. `serving.json`, written by `tagwerk models` and the admin route,
+overrides that per model; all engines that use the store follow it.
 
-The default model of a task answers the requests that name none. The first one is decided where none is set: the first
-by name of those that serve; from then on it is the default, whatever else comes into the store, until another is set.
+A task's default model serves requests that name none. If none is set, it becomes the first by name of the models that
+serve, and stays the default whatever is added to the store, until another is set.
 """
 
 import logging
@@ -25,9 +25,9 @@ log = logging.getLogger("tagwerk")
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What is to be loaded, with the share of each version in the requests for its model; and what cannot be.
+    """The versions to load, each version's share of its model's requests, and the refused versions.
 
-    `defaults` has the model of each task that answers requests which name none; it may be one that is not loaded.
+    `defaults` has the default model of each task, which may be one that is not loaded.
     """
 
     shares: Mapping[ModelKey, float]
@@ -38,9 +38,9 @@ class Serving:
 def resolve(
     registry: Registry, config: ServingConfig, settings: Settings, known: Mapping[Task, str] | None = None
 ) -> Serving:
-    """Returns what is to be served, of what is sound. `known` are the defaults that were decided before.
+    """Determines which valid versions should serve. `known` are the defaults determined before.
 
-    Raises OSError where the store cannot be listed.
+    Raises OSError if the store cannot be listed.
     """
     shares: dict[ModelKey, float] = {}
     refused: dict[ModelKey, str] = {}
@@ -81,9 +81,9 @@ def _resolve_model(
 
 
 def keep_defaults(settings: Settings, serving: Serving, config: ServingConfig) -> None:
-    """Writes the defaults that were decided into `serving.json`; another process may have been first.
+    """Writes new default models to `serving.json`, unless another process has set them first.
 
-    Raises NotPossible where it cannot be written, ConfigurationError where it cannot be read.
+    Raises NotPossible if it cannot be written, ConfigurationError if it cannot be read.
     """
     if serving.defaults.keys() - config.defaults.keys():
 
@@ -106,7 +106,7 @@ def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
 
 
 def in_order(versions: Sequence[str], preferred: str | None) -> list[str]:
-    """Returns versions as they are to be tried: the one that is wished for, those before it, those after it."""
+    """Returns versions in the order to try them: the preferred one, older ones, newer ones."""
     if preferred is None:
         return list(versions)
     before = [version for version in versions if int(version) < int(preferred)]
@@ -114,10 +114,10 @@ def in_order(versions: Sequence[str], preferred: str | None) -> list[str]:
 
 
 class ServingController:
-    """Changes what a model is to serve. Each change is written at once; the engines follow at their next look.
+    """Changes which versions serve. Writes each change at once; engines apply it at their next poll.
 
-    Raises ModelNotFound for what is not in the store, NotPossible for a version whose files are not sound and where the
-    choice cannot be written.
+    Raises ModelNotFound for what is not in the store, NotPossible for an invalid version or if the change cannot be
+    written.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -126,12 +126,12 @@ class ServingController:
         self._registry = Registry(settings.model_store, settings.model_signers)
 
     def use(self, name: str, version: str | None) -> Choice:
-        """Serves a version from now on; None the newest that is sound."""
+        """Makes a version serve; None means the newest valid one, also in the future."""
         self._check(name, version)
         return self._write(name, lambda _: Choice(version=version))
 
     def roll_back(self, name: str) -> Choice:
-        """Serves the sound version before the one that serves."""
+        """Makes the valid version before the current one serve."""
         self._check(name)
 
         def before(choice: Choice) -> Choice:
@@ -144,9 +144,9 @@ class ServingController:
         return self._write(name, before)
 
     def canary(self, name: str, version: str, share: float) -> Choice:
-        """Gives a version a share of the requests, the rest to the one that serves now; 0 ends that.
+        """Gives a version a share of the requests, and the current version the rest; 0 ends the canary.
 
-        The version need not be there yet.
+        The version need not be in the store yet.
         """
         self._check(name, version if share and self.has(name, version) else None)
 
@@ -157,7 +157,7 @@ class ServingController:
         return self._write(name, begin)
 
     def make_default(self, name: str) -> tuple[Task, Choice]:
-        """Has a model answer the requests for its task that name none; returns the task, and what the model serves."""
+        """Makes a model the default of its task; returns the task, and what the model serves."""
         self._check(name)
         serving = self._serving(name, read_config(self._path).choice(name))
         task = self._registry.task(ModelKey(name, serving)) if serving is not None else None
@@ -170,11 +170,11 @@ class ServingController:
         return task, change_config(self._path, change).choice(name)
 
     def has(self, name: str, version: str) -> bool:
-        """True where a version is in the store, sound or not."""
+        """Returns whether a version is in the store, valid or not."""
         return ModelKey(name, version) in self._registry.keys().get(name, [])
 
     def serving(self, name: str) -> str | None:
-        """Returns the version that answers what no canary does; None where no version of the model is sound."""
+        """Returns the version that serves besides a canary; None if the model has no valid version."""
         return self._serving(name, read_config(self._path).choice(name))
 
     def _serving(self, name: str, choice: Choice, but: str | None = None) -> str | None:
@@ -183,7 +183,7 @@ class ServingController:
         return next((key.version for key in shares), None)
 
     def _check(self, name: str, version: str | None = None) -> None:
-        """Raises ModelNotFound or NotPossible; verifies the files, so that this takes no time under the lock."""
+        """Raises ModelNotFound or NotPossible. Verifies the files, before the lock is taken."""
         keys = self._registry.keys()
         if name not in keys:
             raise ModelNotFound(f"no model {name!r} is in the store; there is: {', '.join(keys) or 'none'}")

@@ -1,4 +1,4 @@
-"""`serving.json`: which versions were chosen to serve, and which model of each task is the default.
+"""The serving config, `serving.json`: which versions serve, and the default model of each task.
 
 ```json
 {
@@ -7,7 +7,7 @@
 }
 ```
 
-A file that holds the choices alone, by model, without the members `models` and `defaults`, is read, too.
+Files of the older form, with the content of `models` at the top level, are read too.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ from service.settings import Settings
 
 SERVING = "serving.json"
 MAX_BYTES = 1_048_576
-LOCK_SECONDS = 5.0  # in which another process has written its change
+LOCK_SECONDS = 5.0  # longest wait for another process's change
 LOCK_POLL_SECONDS = 0.01
 
 
@@ -36,14 +36,14 @@ class _Record(BaseModel):
 
 
 class Canary(_Record):
-    """A version that answers a part of the requests, to be watched."""
+    """A version that serves a share of the requests on trial."""
 
     version: str = Field(pattern=r"^[0-9]+$", description="Its number.", examples=["3"])
     share: float = Field(gt=0, le=1, description="Part of the requests that it answers, 0 to 1.", examples=[0.1])
 
 
 class Choice(_Record):
-    """What one model is to serve."""
+    """The serving config of one model."""
 
     version: str | None = Field(
         None, pattern=r"^[0-9]+$", description="The version that serves; null is the newest.", examples=["2"]
@@ -58,7 +58,7 @@ class ServingConfig(_Record):
     defaults: Mapping[Task, str] = {}
 
     def choice(self, name: str) -> Choice:
-        """Returns what was chosen for a model."""
+        """Returns a model's choice."""
         return self.models.get(name, Choice())
 
 
@@ -66,12 +66,12 @@ _choices_alone = TypeAdapter(dict[str, Choice])
 
 
 def serving_path(settings: Settings) -> Path:
-    """Returns where the choices are kept."""
+    """Returns the path of the serving config."""
     return Path(settings.serving_file) if settings.serving_file else settings.model_store / SERVING
 
 
 def read_config(path: Path) -> ServingConfig:
-    """Reads the file; no file is no choice. Raises ConfigurationError."""
+    """Reads the serving config; a missing file is an empty one. Raises ConfigurationError."""
     try:
         content = _read(path)
     except FileNotFoundError:
@@ -90,9 +90,9 @@ def read_config(path: Path) -> ServingConfig:
 def change_config(
     path: Path, change: Callable[[ServingConfig], ServingConfig], lock_seconds: float = LOCK_SECONDS
 ) -> ServingConfig:
-    """Reads the file, changes what it says and writes it, while no other process can do so; returns what was written.
+    """Changes the serving config under a lock; returns the new one.
 
-    Raises ConfigurationError where it cannot be read, NotPossible where it cannot be written.
+    Raises ConfigurationError if it cannot be read, NotPossible if it cannot be written.
     """
     try:
         with _locked(path, lock_seconds):
@@ -111,7 +111,7 @@ def change_config(
 
 
 def _read(path: Path) -> bytes:
-    # A pipe in its place is not waited for. A symbolic link is followed: that is how Kubernetes mounts a file.
+    # O_NONBLOCK: does not wait for a pipe. Symbolic links are followed: Kubernetes mounts files that way.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(f"{path} is not a regular file")
@@ -123,11 +123,11 @@ def _read(path: Path) -> bytes:
 
 @contextmanager
 def _locked(path: Path, seconds: float) -> Iterator[None]:
-    """Holds a lock beside a file for the block. Raises OSError, or NotPossible where another process keeps it."""
+    """Holds a lock file next to `path` during the block. Raises OSError, or NotPossible on a timeout."""
     place, end = path.with_name(f".{path.name}.lock"), time.monotonic() + seconds
     try:
         lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except PermissionError:  # it is another user's; a lock on what is open for reading does on a local file system
+    except PermissionError:  # another user's file: on a local file system, a read descriptor can be locked too
         lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
         while True:
@@ -140,4 +140,4 @@ def _locked(path: Path, seconds: float) -> Iterator[None]:
                 time.sleep(LOCK_POLL_SECONDS)
         yield
     finally:
-        os.close(lock)  # which gives the lock back
+        os.close(lock)  # releases the lock
