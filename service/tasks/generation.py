@@ -1,4 +1,4 @@
-"""Text generation: a prompt to ids, ids back to text, up to a stop string."""
+"""Text generation: encodes prompts as ids, decodes ids to text, up to a stop string."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -11,19 +11,19 @@ from service.text.encoding import encode_tokens
 from service.text.vocabulary import RESERVED
 from service.types import Array, Sampled
 
-START = "\n"  # an empty prompt starts a line
+START = "\n"  # replaces an empty prompt
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Why a text ended, and the number of tokens generated for it, those of the stop string included."""
+    """The end of a text: its reason, and the number of generated tokens, those of a stop string included."""
 
     finish_reason: Literal["stop", "length", "shutdown"]
     tokens: int
 
 
 class Logprob(NamedTuple):
-    """The natural logarithm of the probability of a token, and the token as text."""
+    """A token as text, and its natural log probability."""
 
     token: str
     logprob: float
@@ -31,7 +31,7 @@ class Logprob(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A token that was generated, and the most probable ones in its place, the best first."""
+    """A generated token, and the most probable ones at its position, best first."""
 
     chosen: Logprob
     top: list[Logprob]
@@ -39,7 +39,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The next characters of a text; where they are asked for, the choices of its tokens, which are characters."""
+    """The next characters of a text; on request, the choices of its tokens, which are characters."""
 
     text: str
     choices: list[Choice]
@@ -47,7 +47,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A generated text, without its prompt and its stop string, and the choices of its tokens."""
+    """A generated text, without prompt and stop string, and the choices of its tokens."""
 
     text: str
     choices: list[Choice]
@@ -55,7 +55,7 @@ class Text:
 
 
 class TextGeneration:
-    """Encodes prompts for one character language model, and decodes what it generates."""
+    """Encodes prompts for a character language model, and decodes its tokens."""
 
     def __init__(self, version: ModelVersion) -> None:
         self.version = version
@@ -68,13 +68,13 @@ class TextGeneration:
     async def pieces(
         self, tokens: AsyncGenerator[Sampled, None], stop: StopStrings, top: int = 0
     ) -> AsyncGenerator[Piece | End, None]:
-        """Yields the text piece by piece, and its end; closes the source of the tokens.
+        """Yields the text piece by piece, then its end; closes the source of the tokens.
 
-        What may be the beginning of a stop string is held back until it is known to be none. Where the tokens come with
-        logprobs, so do the pieces, with the `top` most probable tokens in the place of each.
+        Holds back a possible beginning of a stop string until it is ruled out. If the tokens have logprobs, so have the
+        pieces, with the `top` most probable tokens at each position.
         """
-        held, count, state = "", 0, INITIAL  # held: generated, and not yielded yet
-        choices: list[Choice] = []  # of what is held
+        held, count, state = "", 0, INITIAL  # held: generated, not yielded yet
+        choices: list[Choice] = []  # of the held characters
         async with aclosing(tokens):
             async for sampled in tokens:
                 token = self.characters.string(sampled.id)
@@ -96,7 +96,7 @@ class TextGeneration:
         yield End("length", count)
 
     async def decode(self, tokens: AsyncGenerator[Sampled, None], stop: StopStrings, top: int = 0) -> Text:
-        """Collects generated tokens until they end or a stop string is complete; closes their source."""
+        """Collects tokens until they end or a stop string is complete; closes their source."""
         parts: list[Piece] = []
         async with aclosing(self.pieces(tokens, stop, top)) as pieces:
             async for piece in pieces:

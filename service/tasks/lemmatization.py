@@ -1,6 +1,6 @@
-"""Lemmas of tagged words: those of the dictionary, those that were asked for before, and what is left for the engine.
+"""Lemmas of tagged words: from the dictionary, from earlier predictions, or predicted by the engine.
 
-What the lemma of a word is depends on its form and its tags alone, so it is asked for once.
+A word's lemma depends on its form and tags alone, so each is predicted once.
 """
 
 import sys
@@ -14,14 +14,14 @@ from service.text.lemmas import Inflected, LemmaDictionary
 from service.types import Ragged, Tensors
 
 OUTPUTS = frozenset({"edit", "lemma_ids"})
-REMEMBERED_WORDS = 16_384  # 10 MB at most where the network reads 40 symbols of each
+REMEMBERED_WORDS = 16_384  # at most 10 MB if the model reads 40 symbols of each
 
 
 class Lemmatization:
-    """Encodes words for one lemmatizer, decodes its outputs, and remembers them.
+    """Encodes words for a lemmatizer, decodes its outputs, and caches them.
 
     Attributes:
-        longest: symbols that the network reads; a word of more is its own lemma, as in training.
+        longest: number of symbols that the model reads; a longer word is its own lemma, as in training.
     """
 
     def __init__(self, version: ModelVersion) -> None:
@@ -29,19 +29,19 @@ class Lemmatization:
         self.longest = version.manifest.length_buckets[-1]
         self._find = (version.dictionary or LemmaDictionary({})).find
         self._symbols = version.vocabularies["symbols"]
-        self._remembered: dict[Inflected, str] = {}  # the one that was used last is the last
+        self._remembered: dict[Inflected, str] = {}  # in order of last use
 
     def suits(self, tagger: ModelVersion) -> bool:
-        """Says whether this lemmatizer has learnt the tags of a tagger: of the same language, on the same corpus."""
+        """Returns whether this lemmatizer was trained with a tagger's tags: same language, same corpus."""
         ours, theirs = self.version.manifest, tagger.manifest
         return ours.language == theirs.language and not set(ours.data).isdisjoint(theirs.data)
 
     def known(self, form: str, tag: Tag) -> str | Inflected:
-        """Returns the lemma of a word, or the word as it is to be asked for."""
+        """Returns a word's lemma if it is known; otherwise the key to predict it by."""
         lemma = self._find(form, tag.upos, tag.xpos)
         if lemma is not None:
             return lemma
-        # There are as many features as the tagger has labels: words that are remembered share the strings.
+        # Strings are shared between cached words: there are only as many features as the tagger has labels.
         word = Inflected(form, tag.upos, tag.xpos, sys.intern(write_features(tag.feats)))
         if (lemma := self._remembered.pop(word, None)) is None:
             return word
@@ -67,7 +67,7 @@ class Lemmatization:
         return found
 
     def remember(self, word: Inflected, lemma: str) -> None:
-        """Keeps a lemma, in the place of the one that was not used for the longest time."""
+        """Caches a lemma, evicting the least recently used one."""
         if len(self._remembered) >= REMEMBERED_WORDS:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[word] = lemma

@@ -1,4 +1,4 @@
-"""What the code of a task needs of a model version, checked before it is built."""
+"""Checks that a model version meets the requirements of its task's code."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,15 @@ from service.text.lemmas import EDITS
 from service.text.vocabulary import Vocabulary
 
 HEADS = ("upos", "xpos", "feats")
-MAX_CHARACTERS = 1000  # of a token, that a tagger reads
+MAX_CHARACTERS = 1000  # per token, as input of a tagger
 
-Axes = tuple[str, ...]  # names of axes; one that is any fixed size is a number in the manifest, and K, C, H or V here
+Axes = tuple[str, ...]  # names of axes; K, C, H and V stand for any fixed size
 BATCH: Axes = ("B",)
 SEQUENCE: Axes = ("B", "T")
 
 
 def check_version(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:
-    """Checks that a version has the tensors, labels and vocabularies that its task reads. Raises ArtifactError."""
+    """Checks that a version has the tensors, labels and vocabularies of its task. Raises ArtifactError."""
     checks = {"tag": _check_tagger, "classify": _check_classifier, "generate": _check_generator}
     checks.get(manifest.task, _check_lemmatizer)(manifest, vocabularies)
 
@@ -79,7 +79,7 @@ def _need_vocabularies(manifest: Manifest, vocabularies: Mapping[str, Vocabulary
 
 
 def _need_inputs(manifest: Manifest, needed: Mapping[str, Axes]) -> None:
-    """Checks that the endpoint takes what the task gives it, and nothing else."""
+    """Checks that the endpoint has exactly the inputs that the task provides."""
     found = manifest.endpoint.inputs
     wanted = {"lengths": BATCH, **needed}
     if found.keys() != wanted.keys():
@@ -108,7 +108,7 @@ def _check_axes(what: str, found: TensorSpec, axes: Axes) -> None:
 
 
 def _check_labels(manifest: Manifest, name: str, output: str) -> None:
-    """Checks that an output has as many values as there are labels for it."""
+    """Checks that an output has one value per label."""
     labels, size = manifest.labels.get(name, ()), manifest.endpoint.outputs[output].axes[-1]
     if not labels:
         raise ArtifactError(f"there are no labels of {name}, which the task {manifest.task} needs")

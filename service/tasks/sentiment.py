@@ -1,4 +1,4 @@
-"""Sentiment: a text's tokens to ids, class probabilities back to a label."""
+"""Sentiment: encodes a text's tokens as ids, decodes class probabilities to a label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from service.text.vocabulary import UNK
 from service.types import Array, Tensors
 
 CONTRIBUTIONS = "contributions"  # an output with a time axis
-EXPLANATION = frozenset({CONTRIBUTIONS, "baseline"})  # outputs that not every model has
-NOTHING = np.array([UNK], np.int32)  # a blank text: one token of which nothing is known
+EXPLANATION = frozenset({CONTRIBUTIONS, "baseline"})  # optional outputs of a model
+NOTHING = np.array([UNK], np.int32)  # the input for a blank text
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a text has its label, in log-odds, ln p - ln (1 - p): `baseline` and `contributions` sum to `score`.
+    """Explains a label in log-odds, ln p - ln (1 - p): `baseline` and `contributions` sum to `score`.
 
     Attributes:
-        score: the log-odds of the label; of a text in pieces, the mean of theirs, weighted by their lengths.
-        baseline: what they are without any word.
+        score: the log-odds of the label; of a text in windows, their mean, weighted by length.
+        baseline: the log-odds without any word.
         contributions: what each token adds.
     """
 
@@ -39,7 +39,7 @@ class Explanation:
 
 
 class Sentiment:
-    """Encodes texts for one classifier, and decodes its outputs."""
+    """Encodes texts for a classifier, and decodes its outputs."""
 
     def __init__(self, version: ModelVersion, longest: int) -> None:
         self.version = version
@@ -49,28 +49,28 @@ class Sentiment:
         self.explains = version.manifest.endpoint.outputs.keys() >= EXPLANATION
 
     def encode(self, tokens: Sequence[str]) -> list[Ids]:
-        """Returns the word ids of one text  # [T] int32, in pieces of about equal length if it is a long one."""
+        """Returns the word ids of a text  # [T] int32; of a long one, in windows of about equal length."""
         ids = encode_tokens(tokens, self._words) if tokens else NOTHING
         if len(ids) <= self.longest:
             return [ids]
         return np.array_split(ids, -(-len(ids) // self.longest))
 
     def decode(self, probabilities: Array, lengths: Sequence[int]) -> Classification:
-        """Returns the classification of a text from those of its pieces, the mean weighted by their lengths.
+        """Returns a text's classification: the mean over its windows, weighted by length.
 
-        probabilities: of each piece  # [N, K] float32.
+        probabilities: of each window  # [N, K] float32.
         """
         whole = probabilities[0] if len(lengths) == 1 else np.average(probabilities, axis=0, weights=lengths)
         scores = {label: round(p, 6) for label, p in zip(self._labels, whole.tolist(), strict=True)}
         return Classification(max(scores, key=scores.__getitem__), scores)
 
     def explain(self, outputs: Tensors, lengths: Sequence[int], label: str, tokens: int) -> Explanation:
-        """Says what each of the tokens of a text adds to a label. `outputs` of its pieces hold those of EXPLANATION."""
+        """Returns what each token of a text adds to a label. `outputs` of its windows include those of EXPLANATION."""
         k = self._labels.index(label)
         weights = np.array(lengths) / sum(lengths)
         contributions = np.repeat(weights, lengths) * outputs[CONTRIBUTIONS][:, k]
         baseline = float(np.dot(outputs["baseline"][:, k], weights))
         score = baseline + float(contributions.sum())
-        if not tokens:  # what stands for a blank text is none
+        if not tokens:  # a blank text's input token is none of its own
             contributions, baseline = contributions[:0], score
         return Explanation(round(score, 6), round(baseline, 6), contributions.astype(float).round(6).tolist())

@@ -1,6 +1,6 @@
-"""Finds stop strings in a text that comes character by character: an automaton of Aho and Corasick (1975).
+"""Finds stop strings in a stream of characters with an Aho-Corasick automaton (1975).
 
-What a character costs does not grow with the number of the strings or their lengths.
+The cost per character does not depend on the number or lengths of the strings.
 """
 
 from collections import deque
@@ -10,13 +10,13 @@ INITIAL = 0
 
 
 class StopStrings:
-    """The automaton of some strings. A state stands for the longest end of the text with which one of them begins."""
+    """The automaton of some strings. A state is the longest suffix of the text that is a prefix of one of them."""
 
     def __init__(self, strings: Sequence[str]) -> None:
-        self._next: list[dict[str, int]] = [{}]  # of each state: character -> state
-        self._shorter = [INITIAL]  # of each state: that of the next shorter such end
-        self._begun = [0]  # of each state: the length of what it stands for
-        self._found = [0]  # of each state: the length of the longest string that ends there
+        self._next: list[dict[str, int]] = [{}]  # by state: character -> state
+        self._shorter = [INITIAL]  # by state: the next shorter such suffix
+        self._begun = [0]  # by state: the length of its suffix
+        self._found = [0]  # by state: the length of the longest string that ends there
         for string in strings:
             self._add(string)
         self._connect()
@@ -30,11 +30,11 @@ class StopStrings:
         return state
 
     def begun(self, state: int) -> int:
-        """Returns how many characters at the end of the text a string begins with."""
+        """Returns the length of the longest suffix of the text that begins a string."""
         return self._begun[state]
 
     def found(self, state: int) -> int:
-        """Returns the length of the longest string that the text ends with, 0 where there is none."""
+        """Returns the length of the longest string that the text ends with, or 0."""
         return self._found[state]
 
     def _add(self, string: str) -> None:
@@ -50,7 +50,7 @@ class StopStrings:
         self._found[state] = len(string)
 
     def _connect(self) -> None:
-        """Finds the shorter ends of all states, those of the shortest first."""
+        """Computes the failure links, breadth-first."""
         states = deque(self._next[INITIAL].values())
         while states:
             state = states.popleft()

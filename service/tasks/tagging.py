@@ -1,4 +1,4 @@
-"""Part-of-speech tagging: sentences of tokens to ids, label ids back to tags."""
+"""Part-of-speech tagging: encodes tokens as ids, decodes label ids to tags."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from service.text.encoding import encode_characters
 from service.types import Array, Ragged, Tensors
 
 OVERLAP = 32
-TOKENS_AT_ONCE = 64  # to encode, in a slice
-REMEMBERED_TOKENS = 32_768  # 20 MB at most where the network reads 12 characters of each
+TOKENS_AT_ONCE = 64  # encoded per slice
+REMEMBERED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
 LONGEST_REMEMBERED = 32  # characters
 
 
 class Window(NamedTuple):
-    """A piece [start, end) of a long sentence, of which the tags of [keep_start, keep_end) are used."""
+    """A part [start, end) of a long sentence; the tags of [keep_start, keep_end) are used."""
 
     start: int
     end: int
@@ -31,7 +31,7 @@ class Window(NamedTuple):
 def windows(length: int, longest: int) -> list[Window]:
     """Covers a sentence of `length` tokens with windows of at most `longest`.
 
-    Neighbours overlap; the seam lies in the middle of the overlap, so a token is tagged with context on both sides.
+    Windows overlap, and the tags change over in the middle of an overlap, so each token has context on both sides.
     """
     if length <= longest:
         return [Window(0, length, 0, length)]
@@ -45,7 +45,7 @@ def windows(length: int, longest: int) -> list[Window]:
 
 
 class Tag(NamedTuple):
-    """What the model says of a token. `confidence` is the probability of its UPOS tag."""
+    """A token's tags. `confidence` is the probability of the UPOS tag."""
 
     upos: str
     xpos: str
@@ -55,13 +55,13 @@ class Tag(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The most probable labels of each token of a sentence, the best first: head -> ids, probabilities  # [T, N]."""
+    """The most probable labels of a sentence's tokens, best first: head -> ids, probabilities  # [T, N]."""
 
     labels: Mapping[str, Sequence[str]]
     heads: Mapping[str, tuple[Array, Array]]
 
     def of(self, some: slice, count: int) -> list[dict[str, list[dict[str, Any]]]]:
-        """Returns at most `count` of them for each of some tokens, as `schemas.NBest` has them."""
+        """Returns at most `count` candidates for each of some tokens, in the form of `schemas.NBest`."""
         length = len(next(iter(self.heads.values()))[0][some])
         tokens: list[dict[str, list[dict[str, Any]]]] = [{} for _ in range(length)]
         for head, (ids, probabilities) in self.heads.items():
@@ -74,10 +74,10 @@ class Candidates:
 
 
 class Tagging:
-    """Encodes sentences for one tagger, and decodes its outputs.
+    """Encodes sentences for a tagger, and decodes its outputs.
 
     Attributes:
-        candidate_outputs: what the engine is to give beside the usual outputs for `candidates`.
+        candidate_outputs: outputs to request from the engine for `candidates`.
     """
 
     def __init__(self, version: ModelVersion, longest: int) -> None:
@@ -88,23 +88,23 @@ class Tagging:
         self._feats = tuple(parse_features(label) for label in labels["feats"])
         words, characters = version.vocabularies["words"], version.vocabularies["characters"]
         width = version.manifest.endpoint.inputs["char_ids"].axes[2]
-        assert isinstance(width, int)  # noqa: S101 (the manifest is checked when it is loaded)
+        assert isinstance(width, int)  # noqa: S101 (checked when the manifest is loaded)
 
         def encode(token: str) -> bytes:
             """Returns the ids of a token and of its characters  # [1 + C] int32."""
             return np.int32(words.id(token)).tobytes() + encode_characters([token], characters, width).tobytes()
 
         self._encode = encode
-        self._cells = 1 + width  # int32 of each token
+        self._cells = 1 + width  # int32 values per token
         self._remembered = lru_cache(REMEMBERED_TOKENS)(encode)
         self.candidate_outputs = frozenset(chain.from_iterable(version.manifest.candidate_outputs.values()))
 
     def encode(self, sentences: Iterable[Sequence[str]]) -> Sliced[Ragged]:
-        """Returns the inputs of sentences of tokens: word_ids [T], char_ids [T, C]; long ones in windows."""
+        """Returns the inputs of sentences: word_ids [T], char_ids [T, C]; long sentences in windows."""
         short, any_length, longest = self._remembered, self._encode, self.longest
         rows: list[bytes] = []
         lengths: list[int] = []
-        done = 0  # tokens in this slice
+        done = 0  # tokens in the current slice
         for tokens in sentences:
             first = len(rows)
             for start in range(0, len(tokens), TOKENS_AT_ONCE):
@@ -128,7 +128,7 @@ class Tagging:
         return Ragged(np.array(lengths, np.int32), {"word_ids": cells[:, 0], "char_ids": cells[:, 1:]})
 
     def decode(self, lengths: Iterable[int], outputs: Tensors) -> Sliced[list[list[Tag]]]:
-        """Returns the tags of sentences of so many tokens from the outputs of all their windows, laid end to end."""
+        """Decodes the concatenated outputs of all windows to the tags of sentences with these lengths."""
         sentences: list[list[Tag]] = []
         start = 0
         for number, length in enumerate(lengths, start=1):
@@ -150,7 +150,7 @@ class Tagging:
         return sentences
 
     def candidates(self, lengths: Iterable[int], outputs: Tensors) -> Sliced[list[Candidates]]:
-        """Returns the most probable labels of each token of sentences. `outputs` hold `candidate_outputs`, too."""
+        """Decodes the most probable labels of sentences' tokens. `outputs` include `candidate_outputs`."""
         names = self.version.manifest.candidate_outputs
         found: list[Candidates] = []
         start = 0
@@ -170,9 +170,9 @@ class Tagging:
 
 
 def kept_of(length: int, longest: int, start: int) -> tuple[list[slice], int]:
-    """Returns where the tags that are used of a sentence lie among the cells of all windows, and where those end.
+    """Returns the slices of a sentence's used tags among the cells of all windows, and the end of its windows.
 
-    `start` is where the first window of the sentence begins.
+    `start` is the start of its first window.
     """
     if length <= longest:
         return [slice(start, start + length)], start + length
@@ -184,5 +184,5 @@ def kept_of(length: int, longest: int, start: int) -> tuple[list[slice], int]:
 
 
 def parse_features(label: str) -> dict[str, str]:
-    """Reads CoNLL-U features, `Number=Sing|Person=3`, or `_` for none."""
+    """Parses CoNLL-U features, `Number=Sing|Person=3`, or `_` for none."""
     return dict(pair.split("=", 1) for pair in label.split("|")) if label != "_" else {}

@@ -1,7 +1,7 @@
-"""Sentences as CoNLL-U, the format of Universal Dependencies' treebanks (universaldependencies.org/format.html).
+"""Writes sentences as CoNLL-U, the format of Universal Dependencies (universaldependencies.org/format.html).
 
-What is not analysed is `_`, but for HEAD: the evaluation of the CoNLL 2018 shared task reads nothing without a tree, so
-each word hangs on the one before it, and its DEPREL, `_`, says that this is no analysis. Stanza does the same.
+Columns without an analysis are `_`, except HEAD: the evaluation script of the CoNLL 2018 shared task requires a tree.
+So each word's head is the word before it, with `_` as its DEPREL. Stanza does the same.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,19 +13,19 @@ from service.text.tokenizer import Token
 
 MEDIA_TYPE = "text/x-conllu"
 
-_AT_ONCE = 128  # tokens of a slice
-_NOTHING = "\t_" * 7  # of a multiword token's line: from LEMMA to DEPS
+_AT_ONCE = 128  # tokens per slice
+_NOTHING = "\t_" * 7  # the columns LEMMA to DEPS of a multiword token
 
 
 class Multiword(NamedTuple):
-    """A word of the text that is several tokens: those from index `first` to index `last`."""
+    """A word of the text that consists of several tokens: index `first` to `last`."""
 
     first: int
     last: int
 
 
 class Columns(NamedTuple):
-    """What is known of a token."""
+    """The columns of a token."""
 
     upos: str
     xpos: str
@@ -34,7 +34,7 @@ class Columns(NamedTuple):
 
 
 def multiwords(tokens: Sequence[Token]) -> list[Multiword]:
-    """Returns the multiword tokens among the tokens of a sentence: "don't" where they are "do" and "n't"."""
+    """Returns the multiword tokens of a sentence, such as "don't" of the tokens "do" and "n't"."""
     found: list[Multiword] = []
     for i, token in enumerate(tokens):
         if token.continues:
@@ -48,18 +48,17 @@ def multiwords(tokens: Sequence[Token]) -> list[Multiword]:
 def write_sentence(
     comments: Mapping[str, str], text: str, tokens: Sequence[Token], columns: Iterable[Columns], places: Sequence[int]
 ) -> Sliced[list[bytes]]:
-    """Returns a sentence as a block of CoNLL-U in UTF-8, its empty line included, in pieces.
+    """Encodes a sentence as a CoNLL-U block in UTF-8 with its final empty line, in pieces.
 
-    `text` is the text that the tokens' offsets are in; `places` gives the offset to write for each of its code points,
-    as `TokenRange` in MISC, which is UDPipe's word for it.
+    The tokens' offsets are in `text`; `places` maps them to the offsets to write as UDPipe's `TokenRange` in MISC.
     """
-    ends = dict(multiwords(tokens))  # of the multiword tokens, by their beginnings
+    ends = dict(multiwords(tokens))  # by first token
     lines = [f"# {name} = {value}" for name, value in comments.items()]
     lines.append("# text = ")
     pieces = ["\n".join(lines).encode()]
     pieces += yield from surface(text, tokens)
     lines = [""]
-    last = -1  # of the multiword token that is being written
+    last = -1  # last token of the current multiword token
     for i, (token, column) in enumerate(zip(tokens, columns, strict=True)):
         if not i % _AT_ONCE:
             pieces.append("\n".join(lines).encode())
@@ -79,12 +78,12 @@ def write_sentence(
 
 
 def write_features(feats: Mapping[str, str]) -> str:
-    """Returns features as `Number=Sing|Person=3`, or `_` for none."""
+    """Formats features as `Number=Sing|Person=3`, or `_` for none."""
     return "|".join(f"{name}={value}" for name, value in feats.items()) or "_"
 
 
 def surface(text: str, tokens: Sequence[Token]) -> Sliced[list[bytes]]:
-    """Returns the text of a sentence with one space where the tokens are apart, as `# text` has it."""
+    """Returns a sentence's text for `# text`, with single spaces between separated tokens."""
     parts = [_form(tokens[0].text)]
     pieces = []
     for i, (before, token) in enumerate(pairwise(tokens), start=1):
@@ -98,11 +97,11 @@ def surface(text: str, tokens: Sequence[Token]) -> Sliced[list[bytes]]:
 
 
 def _misc(text: str, start: int, end: int, places: Sequence[int]) -> str:
-    """Returns the MISC of a token of the surface."""
+    """Returns the MISC column of a token."""
     joined = "" if text[end : end + 1].strip() == "" else "SpaceAfter=No|"
     return f"{joined}TokenRange={places[start]}:{places[end]}"
 
 
 def _form(token: str) -> str:
-    """A client's own token may hold white space; one space is all that a form can have."""
+    """Replaces white space in a client's token, since a form may only contain single spaces."""
     return " ".join(token.split())

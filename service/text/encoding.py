@@ -1,4 +1,4 @@
-"""Tokens to ids. Training and service encode with this same code, so there is no skew between them."""
+"""Encodes tokens as ids. Training and service share this code, which prevents skew."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def encode_tokens(tokens: Sequence[str], vocabulary: Vocabulary) -> Ids:
 
 
 def shorten(token: str, width: int) -> str:
-    """Returns the token, or the two ends of one that is longer than `width` characters: affixes tell the most."""
+    """Shortens a token to `width` characters by removing its middle: affixes are most informative."""
     if len(token) <= width:
         return token
     head = width // 2
@@ -24,7 +24,7 @@ def shorten(token: str, width: int) -> str:
 
 
 def encode_characters(tokens: Sequence[str], vocabulary: Vocabulary, width: int) -> Ids:
-    """Returns the ids of the characters of each token, padded on the right with PAD  # [T, C = width] int32."""
+    """Returns the ids of each token's characters, right-padded with PAD  # [T, C = width] int32."""
     ids = np.zeros((len(tokens), width), np.int32)
     for row, token in zip(ids, tokens, strict=True):
         kept = shorten(token, width)

@@ -1,7 +1,7 @@
-"""English as the English Web Treebank writes it: spaCy's rules, and where the treebank goes another way.
+"""English tokenization rules: spaCy's, adapted to the English Web Treebank.
 
-The treebank's tokens are those that the taggers learn, so what is tokenized another way is tagged worse. Each
-difference was seen in the treebank's train or dev part, never in test.
+The taggers are trained on the treebank's tokens, so other tokenization costs accuracy. Each difference was found in
+its train or dev split, never in test.
 """
 
 import re
@@ -19,12 +19,12 @@ Match = re.Match[str]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a chunk of text between spaces is cut into tokens, in the terms of spaCy's tokenizer.
+    """How a chunk of text without spaces is split into tokens, in the terms of spaCy's tokenizer.
 
-    exceptions: chunks, or what affixes leave of them, and the tokens they are cut into;
-    prefix, suffix: search for the token that can be taken off an end;
-    infixes: finds the tokens that cut what is left;
-    whole: matches what is not cut at all, tried before the affixes; address: the same, tried after them.
+    exceptions: chunks, or what remains without affixes, and their tokens;
+    prefix, suffix: search for a token at an end;
+    infixes: finds the tokens that split the rest;
+    whole: matches chunks that are not split, before the affixes; address: the same, after them.
     """
 
     exceptions: Mapping[str, tuple[str, ...]]
@@ -36,7 +36,7 @@ class Rules:
 
 
 def spacy_rules() -> Rules:
-    """Returns spaCy's rules as they are."""
+    """Returns spaCy's rules."""
     own = English.Defaults
     exceptions = own.tokenizer_exceptions or {}
     return Rules(
@@ -50,11 +50,11 @@ def spacy_rules() -> Rules:
 
 
 def suffix_search(suffixes: Sequence[str]) -> Callable[[str], Match | None]:
-    """Returns what finds the suffix of a chunk by spaCy's rules as one pattern of all of them would, in less time.
+    """Returns a search for a chunk's suffix, equivalent to one pattern of all of spaCy's suffixes but faster.
 
-    A suffix of one character can only be the last character: most of the rules need not be tried at each place.
+    A suffix of one character can only match the last character, so most patterns need no search.
     """
-    widths = {suffix: _parser.parse(suffix).getwidth() for suffix in suffixes}  # at least and at most, in characters
+    widths = {suffix: _parser.parse(suffix).getwidth() for suffix in suffixes}  # minimum, maximum in characters
     longer = re.compile("|".join(f"{suffix}$" for suffix, (_, most) in widths.items() if most > 1)).search
     last = re.compile("|".join(suffix for suffix, width in widths.items() if width == (1, 1))).match
 
@@ -64,7 +64,7 @@ def suffix_search(suffixes: Sequence[str]) -> Callable[[str], Match | None]:
     return search
 
 
-# "!!!", "?!", "...": one token, as are "***", "====", "<<" and quotes typed twice.
+# Repeated characters are one token: "!!!", "?!", "...", "***", "====", "<<", quotes typed twice.
 _RUNS = (
     r"(?<!\.)\.[!?]+",
     r"[!?:]{2,}",
@@ -74,21 +74,21 @@ _RUNS = (
 )
 _PREFIXES = (
     *_RUNS,
-    r"-(?=[\w$])",  # a dash typed without its space: "-Russia"
+    r"-(?=[\w$])",  # a dash without its space: "-Russia"
     r"etc\.(?=[,;)])",
 )
 _SUFFIXES = (
     *_RUNS,
     r"[:;=]['’]?[-o^]?[)(\]\[DPp]+",  # "great:)"
     r"(?<=\d)(?:am|pm|AM|PM|a\.m\.|p\.m\.)",  # "7:30|PM"
-    r"(?<=\d)(?:k|b|bn|MM)",  # thousands and billions, as spaCy has it for millions: "65|k"
-    r"(?<=[\w&])-",  # a dash typed without its space: "Vince|-"
+    r"(?<=\d)(?:k|b|bn|MM)",  # thousands and billions; spaCy has millions: "65|k"
+    r"(?<=[\w&])-",  # a dash without its space: "Vince|-"
     r"(?<=[A-Za-z])\++",  # marks: "A|+"
     r"(?<=[A-Za-z])/",
     "`s",
 )
 
-# Words that these begin stay whole: "e-mail", "non-commercial"; other hyphens are tokens: "well|-|known".
+# Words with these prefixes stay whole: "e-mail", "non-commercial"; other hyphens are tokens: "well|-|known".
 _BOUND = (
     "anti co counter cross e ex intra micro mid multi neo non over post pre pro psycho re semi socio sub un".split()
 )
@@ -102,7 +102,7 @@ _INFIXES = (
     rf"(?<=[{ALPHA}])[?!](?=[{ALPHA}])",  # "problem|?|or"
     r"(?<=\w)\"(?=[<.-])",
     r"[()\[\]]",  # "date|(|s|)"
-    "[。！？、，；：]",  # of scripts that write no spaces
+    "[。！？、，；：]",  # of scripts without spaces
 )
 
 _WHOLE = re.compile(
@@ -115,7 +115,7 @@ _WHOLE = re.compile(
     r"|[\w.%+-]+@[\w.-]*\w$"  # mail addresses, with or without a domain: "Rice@ENRON"
 )
 
-# Those that spaCy lacks and the treebank has, and their like among weekdays and ranks.
+# Abbreviations that spaCy lacks and the treebank has, and similar weekdays and ranks.
 _ABBREVIATIONS = (
     "Attn. Blvd. Capt. Col. Conf. Cpl. Drs. Esp. Fri. Ft. Lt. Maj. Mon. Ph. Pvt. Reps. Sat. Sec. Sgt. Sr. Thu. Thur."
     " Thurs. Tue. Tues. Vol. Wed. a.k.a. b/c eg. esp. ext. o.k."
@@ -126,12 +126,12 @@ _MORE = {
     "outta": ("out", "ta"),
     "alot": ("a", "lot"),
 }
-# spaCy cuts "id" and "wed" as contractions, but they are words; and it keeps "and/or", which is three tokens.
+# spaCy splits "id" and "wed" as contractions, which they are not; and it keeps "and/or", which is three tokens.
 _NOT_EXCEPTIONS = ("id", "Id", "wed", "Wed", "and/or")
 
 
 def treebank_rules() -> Rules:
-    """Returns spaCy's rules with the treebank's habits."""
+    """Returns spaCy's rules adapted to the treebank."""
     own = English.Defaults
     spacy = spacy_rules()
     exceptions = {k: v for k, v in spacy.exceptions.items() if k not in _NOT_EXCEPTIONS}

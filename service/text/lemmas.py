@@ -1,8 +1,8 @@
-"""Lemmas: what a lemmatizer reads of a word, what its answer means, and the dictionary that is asked before it.
+"""Lemmas: the input and output encoding of a lemmatizer, and the dictionary that precedes it.
 
 A word is read as one sequence of symbols: its tags, then its characters (Kann and Schütze 2016). Its lemma is one of
-three edits, as in Stanza (Qi et al. 2018): the form as it is, the form in lower case, or what the network spells.
-Most words of a text have been met in training, with the same tags: the dictionary answers those.
+three edits, as in Stanza (Qi et al. 2018): the form unchanged, the form in lower case, or a spelled lemma. Most words
+occur in training with the same tags; the dictionary has their lemmas.
 """
 
 import json
@@ -27,7 +27,7 @@ class Inflected(NamedTuple):
 
 
 def symbols(word: Inflected) -> list[str]:
-    """Returns what a lemmatizer reads of a word: its tags, which no character can be taken for, and its characters."""
+    """Returns the symbols that a lemmatizer reads: a word's tags, distinct from any character, and its characters."""
     feats = word.feats.split("|") if word.feats != "_" else []
     return [f"UPOS={word.upos}", f"XPOS={word.xpos}", *feats, *word.form]
 
@@ -38,14 +38,14 @@ def encode(word: Inflected, vocabulary: Vocabulary) -> Ids:
 
 
 def edit_of(form: str, lemma: str) -> int:
-    """Returns the edit that makes a lemma of a form, the simplest one."""
+    """Returns the simplest edit that turns a form into a lemma."""
     if lemma == form:
         return EDITS.index("form")
     return EDITS.index("lower case" if lemma == form.lower() else "spelled")
 
 
 def decode(form: str, edit: int, ids: Iterable[int], vocabulary: Vocabulary) -> str:
-    """Returns the lemma. ids: of the characters that are spelled, up to PAD."""
+    """Returns the lemma. ids: of the spelled characters, up to PAD."""
     match EDITS[edit]:
         case "form":
             return form
@@ -61,7 +61,7 @@ def decode(form: str, edit: int, ids: Iterable[int], vocabulary: Vocabulary) -> 
 
 
 class LemmaDictionary:
-    """The lemmas of words that were seen in training, by form, UPOS and XPOS."""
+    """The lemmas of words seen in training, by form, UPOS and XPOS."""
 
     def __init__(self, entries: Mapping[str, Mapping[str, str]]) -> None:
         """entries: "UPOS XPOS" -> form -> lemma."""
@@ -69,7 +69,7 @@ class LemmaDictionary:
 
     @classmethod
     def count(cls, words: Iterable[tuple[Inflected, str]]) -> Self:
-        """Builds the dictionary of the most frequent lemma of each word with its tags, ties by spelling."""
+        """Builds the dictionary of each tagged word's most frequent lemma, ties by spelling."""
         counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         for word, lemma in words:
             counts[f"{word.upos} {word.xpos}", word.form][lemma] += 1
@@ -84,18 +84,18 @@ class LemmaDictionary:
         return None if lemmas is None else lemmas.get(form)
 
     def write(self, path: Path) -> None:
-        """Writes the dictionary as JSON, a line for each pair of tags."""
+        """Writes the dictionary as JSON, one line per pair of tags."""
         lines = [f"{json.dumps(' '.join(tags))}: {json.dumps(lemmas)}" for tags, lemmas in self._entries.items()]
         path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads what `write` wrote. Raises OSError, ValueError."""
+        """Reads a dictionary file. Raises OSError, ValueError."""
         return cls.parse(path.read_bytes())
 
     @classmethod
     def parse(cls, content: bytes) -> Self:
-        """Reads the contents of a file that `write` wrote. Raises ValueError."""
+        """Parses the content of a dictionary file. Raises ValueError."""
         found = json.loads(content)
         if not isinstance(found, dict) or not all(isinstance(lemmas, dict) for lemmas in found.values()):
             raise ValueError("a dictionary is a JSON object of objects: tags, form, lemma")

@@ -1,4 +1,4 @@
-"""Places in a text, counted in what the caller's language counts strings in."""
+"""Converts offsets in a text to the string units of other languages."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -10,7 +10,7 @@ Unit = Literal["code_points", "utf16", "utf8"]
 
 
 def positions(text: str, unit: Unit) -> Sequence[int]:
-    """Returns the offset in `unit` of each code point of the text, and at last that of its end  # [len(text) + 1]."""
+    """Returns the offset in `unit` of each code point, and of the text's end  # [len(text) + 1]."""
     if unit == "code_points" or text.isascii():
         return range(len(text) + 1)
     points = np.frombuffer(text.encode("utf-32-le"), np.uint32)

@@ -1,4 +1,4 @@
-"""Tokens to sentences: by rules on what ends one, what may follow the end, and what can start the next."""
+"""Groups tokens into sentences, by rules for ends of sentences, what may follow them, and starts of sentences."""
 
 import re
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from spacy.pipeline import Sentencizer
 from service.slices import Sliced
 from service.text.tokenizer import Sentence, Token
 
-_AT_ONCE = 256  # tokens or sentences of a slice
+_AT_ONCE = 256  # tokens or sentences per slice
 # The terminators of all scripts that spaCy knows, alone or in runs: ".", "?!", "。".
 _TERMINATORS = frozenset(Sentencizer.default_punct_chars) | {"…"}
 _CLOSING = frozenset("\"'”’»)]}") | {"''", "’’"}
 _EMOTICON = re.compile(r"[:;=]['’]?[-o^]?[)(\]\[DPp]+|\([:;=]|[\U0001F300-\U0001FAFF]+")
-_RULE = re.compile(r"[-=_*~#]{5,}")  # a line drawn with characters
+_RULE = re.compile(r"[-=_*~#]{5,}")  # a horizontal rule of characters
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n|[\v\f\x1c-\x1e\u2029]|\r[^\S\n]*\r")
-# At the start of a sentence "1." numbers what follows, as do "a." and "iv.".
+# "1.", "a." or "iv." at the start of a sentence are list numbers.
 _NUMBER = re.compile(r"\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}")
 
 
@@ -39,11 +39,11 @@ def _ends(text: str, tokens: Sequence[Token]) -> Sliced[list[int]]:
     ends: list[int] = []
     first = 0
     pause = _AT_ONCE
-    terminator = None  # what ended the words of the sentence, while what closes it is looked for
+    terminator = None  # of the current sentence, while closing tokens may follow
     for i, (before, token) in enumerate(pairwise(tokens), start=1):
         gap = token.start - before.end
         if gap <= 1 and terminator is None and before.text.isalnum():
-            continue  # the common case, and a quick one
+            continue  # fast path
         if i > pause:
             pause = i + _AT_ONCE
             yield
@@ -67,7 +67,7 @@ def _ends(text: str, tokens: Sequence[Token]) -> Sliced[list[int]]:
 
 
 def _terminates(tokens: Sequence[Token], first: int, i: int) -> bool:
-    """Says whether a token ends the words of the sentence that begins with token `first`."""
+    """Returns whether a token terminates the sentence that begins with token `first`."""
     word = tokens[i].text
     if word[0] not in _TERMINATORS or word[-1] not in _TERMINATORS:
         return _EMOTICON.fullmatch(word) is not None
@@ -76,14 +76,14 @@ def _terminates(tokens: Sequence[Token], first: int, i: int) -> bool:
 
 
 def _closes(word: str, gap: int) -> bool:
-    """Says whether a token after a terminator still belongs to the sentence: a closing quote, another terminator."""
+    """Returns whether a token after a terminator belongs to the sentence: a closing quote, another terminator."""
     if word in _CLOSING:
         return gap == 0 or word in ")]}"
     return word[0] in _TERMINATORS or _EMOTICON.fullmatch(word) is not None
 
 
 def _starts(word: str, terminator: str, before: str, gap: int) -> bool:
-    """Says whether a token can start a sentence after the terminator; `before` is the token before it."""
+    """Returns whether a token can start a sentence after the terminator; `before` is the token before it."""
     if word[0].islower():
         # Not after "..." or an emoticon, nor after a quote or bracket: '"Really?" she asked.'
         return before == terminator and (terminator[-1] in "?!" or (terminator == "." and gap > 0))

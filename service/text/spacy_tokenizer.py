@@ -1,8 +1,8 @@
-"""The tokenizer: spaCy's rules for English, in the treebank's habits, applied without spaCy's vocabulary.
+"""A tokenizer with spaCy's rules for English, adapted to the treebank, without spaCy's vocabulary.
 
-spaCy's own loop keeps every new word in its vocabulary, and its memory zones leave a trace of each behind, so memory
-would grow with traffic; and it is not to be shared between threads. What a chunk between spaces is cut into depends on
-nothing around it, so it is cut by the rules once and remembered, in a cache that is bounded.
+spaCy's own loop stores every new word in its vocabulary, and its memory zones leak, so memory would grow with traffic;
+and it is not thread-safe. Here chunks between spaces, whose tokens do not depend on the context, are split once and
+cached in a bounded cache.
 """
 
 import re
@@ -15,27 +15,27 @@ from service.text.tokenizer import Sentence, Token
 
 _CHUNK = re.compile(r"\S+")
 _LONGEST_CHUNK = 256
-_MOST_AFFIXES = 32  # to be taken off each end of a chunk; in words that people write there are fewer
+_MOST_AFFIXES = 32  # removed from each end of a chunk; natural text has fewer
 _SUFFIX_WINDOW = 20
 _SLICE_CHARACTERS = 256
-_SLICE_PIECES = 64  # of a chunk that no language writes
+_SLICE_PIECES = 64  # pieces per slice of an unnatural chunk
 
-# What is remembered takes 50 MB at most, where each character of each chunk is a token.
+# The cache takes 50 MB at most, with one token per character.
 REMEMBERED_CHUNKS = 16_384
 LONGEST_REMEMBERED = 16  # characters
 
 _CLITIC = re.compile(r"n['’]t|['’](?:s|m|d|ll|re|ve)|`s", re.IGNORECASE)
-# These are clitics only where an exception cuts them off: "can|not", "wan|na", "do|nt".
+# Clitics only where an exception splits them off: "can|not", "wan|na", "do|nt".
 _BARE_CLITICS = {"not", "na", "ta", "nt", "s", "m", "d", "ll", "re", "ve"}
 
-# For chunks that no language writes: runs of letters and of one mark, in time that is linear.
+# For unnatural chunks: runs of letters and of one mark, in linear time.
 _PIECE = re.compile(r"https?://\S+|\w+|([^\w\s])\1*")
 
 Piece = tuple[str, bool]
 
 
 class SpacyTokenizer:
-    """Splits English text. One may be shared between threads."""
+    """Splits English text. Thread-safe."""
 
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or treebank_rules()
@@ -46,11 +46,11 @@ class SpacyTokenizer:
         return finish(self.split(text))
 
     def tokens(self, text: str) -> list[Token]:
-        """Splits a text into tokens alone, in one go."""
+        """Splits a text into tokens, in one go."""
         return finish(self.tokenize(text))
 
     def words(self, text: str) -> Sliced[list[str]]:
-        """Returns the texts of the tokens of a text alone, in slices: half the work of `tokenize`."""
+        """Returns the strings of a text's tokens, in slices; takes half the time of `tokenize`."""
         words: list[str] = []
         size, pause = 0, _SLICE_CHARACTERS
         for chunk in text.split():  # as `_CHUNK` does
@@ -75,7 +75,7 @@ class SpacyTokenizer:
         return (yield from group(text, tokens))
 
     def tokenize(self, text: str) -> Sliced[list[Token]]:
-        """Splits a text into tokens alone, in slices."""
+        """Splits a text into tokens, in slices."""
         tokens: list[Token] = []
         pause = _SLICE_CHARACTERS
         for match in _CHUNK.finditer(text):
@@ -103,9 +103,9 @@ class SpacyTokenizer:
         return tokens
 
     def _pieces(self, chunk: str) -> tuple[Piece, ...]:
-        """Cuts a chunk into the texts of its tokens, each with whether it continues the one before it.
+        """Splits a chunk into the strings of its tokens, each with whether it continues the one before it.
 
-        Returns none where the chunk is one token, as most are: nothing then is remembered but the chunk.
+        Returns none for a chunk of one token, the usual case, so that the cache only holds the chunk.
         """
         pieces = cut(chunk, self._rules)
         if len(pieces) == 1:
@@ -113,7 +113,7 @@ class SpacyTokenizer:
         return tuple((piece, i > 0 and self._continues(pieces[i - 1], piece, chunk)) for i, piece in enumerate(pieces))
 
     def _continues(self, before: str, piece: str, chunk: str) -> bool:
-        """Says whether a piece is a clitic of the one before it."""
+        """Returns whether a piece is a clitic of the one before it."""
         if not before[-1].isalnum():
             return False
         if _CLITIC.fullmatch(piece):
@@ -124,9 +124,9 @@ class SpacyTokenizer:
 
 
 def cut(chunk: str, rules: Rules) -> list[str]:
-    """Cuts a chunk without spaces into the texts of its tokens, as spaCy's tokenizer does.
+    """Splits a chunk without spaces into the strings of its tokens, as spaCy's tokenizer does.
 
-    Affixes are taken off both ends until an exception, a whole or nothing more to take off is left; infixes cut that.
+    Removes affixes from both ends until an exception, a whole or a chunk without affixes is left; infixes split that.
     """
     head: list[str] = []
     tail: list[str] = []
@@ -153,16 +153,16 @@ def cut(chunk: str, rules: Rules) -> list[str]:
 
 
 def _before_suffix(chunk: str, at: int, rules: Rules) -> int:
-    """Returns where the suffix of `chunk[at:]` starts, its end where it has none."""
-    start = max(at, len(chunk) - _SUFFIX_WINDOW)  # a search from the start for each suffix would be quadratic
+    """Returns the start of the suffix of `chunk[at:]`, or the end if it has none."""
+    start = max(at, len(chunk) - _SUFFIX_WINDOW)  # searching from the start each time would be quadratic
     suffix = rules.suffix(chunk[start:])
-    if suffix and suffix.start() == 0 and start > at:  # a run that is longer than the window
+    if suffix and suffix.start() == 0 and start > at:  # a run longer than the window
         start, suffix = at, rules.suffix(chunk[at:])
     return start + suffix.start() if suffix else len(chunk)
 
 
 def _middle(chunk: str, rules: Rules) -> list[str]:
-    """Cuts what the affixes left."""
+    """Splits what remains without affixes."""
     if not chunk:
         return []
     if chunk in rules.exceptions:

@@ -1,4 +1,4 @@
-"""Text to sentences to tokens, with offsets. One small interface; the rule-based tokenizer behind it is spaCy's."""
+"""The interface of a tokenizer: text to sentences and tokens, with offsets."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -7,10 +7,10 @@ from service.slices import Sliced
 
 
 class Token(NamedTuple):
-    """A token and its place in the text: code points `start` to `end`, the end not included.
+    """A token and its offsets in the text: code points `start` to `end`, exclusive.
 
-    `continues` says that the token goes on with the one before it as one word of the text: "n't" in "don't", cut into
-    "do" and "n't". CoNLL-U writes such tokens as the words of one multiword token.
+    `continues` marks a token that forms one word with the token before it: "n't" in "don't", split into "do" and "n't".
+    CoNLL-U writes such tokens as the words of one multiword token.
     """
 
     text: str
@@ -29,13 +29,13 @@ class Sentence:
 
 
 class Tokenizer(Protocol):
-    """Splits text. Blank text has no sentences; no token is blank; the tokens' offsets never overlap and rise."""
+    """Splits text. Blank text has no sentences; no token is blank; tokens are in order and do not overlap."""
 
     def split(self, text: str) -> Sliced[list[Sentence]]:
         """Splits a text into sentences of tokens, in slices."""
 
     def tokenize(self, text: str) -> Sliced[list[Token]]:
-        """Splits a text into tokens alone, in slices."""
+        """Splits a text into tokens, in slices."""
 
     def words(self, text: str) -> Sliced[list[str]]:
-        """Returns the texts of the tokens of a text alone, in slices."""
+        """Returns the strings of a text's tokens, in slices."""

@@ -1,4 +1,4 @@
-"""A closed list of strings and their ids. It never grows after training, whatever traffic brings."""
+"""A vocabulary: a fixed list of strings and their ids."""
 
 import json
 from collections import Counter
@@ -26,21 +26,21 @@ class Vocabulary:
 
     @classmethod
     def count(cls, strings: Iterable[str], *, at_least: int = 1, lowercase: bool = False) -> Self:
-        """Builds a vocabulary of the strings seen `at_least` times, the most frequent first, ties by spelling."""
+        """Builds a vocabulary of strings seen `at_least` times, most frequent first, ties by spelling."""
         return cls.of_counts(Counter(s.lower() if lowercase else s for s in strings), at_least, lowercase=lowercase)
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int], at_least: int, *, lowercase: bool = False) -> Self:
-        """Does what `count` does with strings that have been counted, in lower case where that is asked."""
+        """Builds a vocabulary like `count`, from counts, lowercased if requested."""
         kept = sorted((s for s, n in counts.items() if n >= at_least), key=lambda s: (-counts[s], s))
         return cls(kept, lowercase=lowercase)
 
     def id(self, string: str) -> int:
-        """Returns the id of `string`, UNK where it is not listed."""
+        """Returns the id of `string`, or UNK."""
         return self._ids.get(string.lower() if self.lowercase else string, UNK)
 
     def ids(self, strings: Iterable[str]) -> list[int]:
-        """Does what `id` does, of many."""
+        """Returns the ids of strings."""
         get = self._ids.get
         return [get(s.lower(), UNK) for s in strings] if self.lowercase else [get(s, UNK) for s in strings]
 
@@ -52,22 +52,22 @@ class Vocabulary:
         return self.id(string) != UNK
 
     def __len__(self) -> int:
-        """Number of ids, the reserved ones included: the number of rows of an embedding over it."""
+        """Number of ids, reserved ones included: the number of rows of an embedding."""
         return len(RESERVED) + len(self.entries)
 
     def write(self, path: Path) -> None:
-        """Writes the vocabulary as JSON, which keeps line ends and spaces apart where a line a word would not."""
+        """Writes the vocabulary as JSON, since entries may contain spaces and line breaks."""
         content = {"lowercase": self.lowercase, "entries": self.entries}
         path.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads what `write` wrote. Raises OSError, ValueError."""
+        """Reads a vocabulary file. Raises OSError, ValueError."""
         return cls.parse(path.read_bytes())
 
     @classmethod
     def parse(cls, content: bytes) -> Self:
-        """Reads the contents of a file that `write` wrote. Raises ValueError."""
+        """Parses the content of a vocabulary file. Raises ValueError."""
         found = json.loads(content)
         if not isinstance(found, dict) or found.keys() != {"lowercase", "entries"}:
             raise ValueError("a vocabulary is a JSON object with the members lowercase and entries, and no others")
@@ -76,5 +76,5 @@ class Vocabulary:
             raise ValueError("the entries of a vocabulary are a list of strings")
         if not isinstance(lowercase, bool):
             raise ValueError("lowercase of a vocabulary is true or false")
-        "".join(entries).encode()  # raises UnicodeEncodeError for a lone surrogate, which no answer can hold
+        "".join(entries).encode()  # raises UnicodeEncodeError for a lone surrogate, which cannot be sent
         return cls(entries, lowercase=lowercase)
