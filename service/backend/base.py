@@ -1,4 +1,4 @@
-"""What the engine needs of a runtime. No TensorFlow here: the engine and its tests know only this."""
+"""The interface of a runtime. Without TensorFlow, so that the engine and its tests do not depend on it."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,34 +16,33 @@ class SequenceModel(Protocol):
         """The outputs that have a time axis, [B, T, ...]; the others are [B, ...]."""
 
     def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[object]:
-        """Compiles a step of each batch size B for sequences of up to `capacity`; yields when an executable is done."""
+        """Compiles a step of each batch size B for sequences of up to `capacity`; yields after each executable."""
 
     def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
-        """Runs a batch [B, T], T up to the capacity; returns the usual outputs and, of the others, the `further` ones.
+        """Runs a batch [B, T], T up to the capacity; returns the default outputs and the requested `further` ones.
 
-        Among those are, for each head that labels tokens, the `candidate_outputs` of its manifest: the most probable
-        labels of each token, N = 5 or as many as there are, the first of equals the one with the lower id.
-        Outputs with a time axis have T or capacity in it. Raises DeviceFailed, also for a B that is not compiled.
+        `further` may include, for each head, the `candidate_outputs` of the manifest: each token's most probable
+        labels, N = 5 or all, the lower id first of equals. Outputs with a time axis have T or capacity in it. Raises
+        DeviceFailed, also for a B that is not compiled.
         """
 
 
 class GenerationModel(Protocol):
-    """A language model whose recurrent state, one row a slot, stays on the device between steps.
+    """A language model whose recurrent state, one row per slot, stays on the device between steps.
 
-    A step reads some of the slots; it leaves the others as they are.
+    A step reads some of the slots; the others do not change.
     """
 
     def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[object]:
-        """Makes the states of that many slots, compiles what runs these (B, T); yields when an executable is done."""
+        """Allocates the states of the slots, compiles a step for each (B, T); yields after each executable."""
 
     def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
-        """Reads tokens into slots' states and samples one token a row.
+        """Reads tokens into slots' states and samples one token per row.
 
-        Inputs: slots [B] int32 (filler rows have the number of slots), ids [B, T] int32, lengths [B] int32,
-        fresh [B] bool (the slot starts from a zero state), temperature [B] float32, top_k [B] int32,
-        top_p [B] float32, seed [B] int64, position [B] int64.
-        Returns the sampled ids [B] int32; with `logprobs`, theirs, logprobs [B] float32, and the most probable tokens,
-        N = 5 or as many as there are: top_ids [B, N] int32, top_logprobs [B, N] float32, the first the most probable.
+        Inputs: slots [B] int32 (filler rows have the number of slots), ids [B, T] int32, lengths [B] int32, fresh [B]
+        bool (the slot starts from a zero state), temperature [B] float32, top_k [B] int32, top_p [B] float32, seed [B]
+        int64, position [B] int64. Returns the sampled ids [B] int32; with `logprobs`, also their logprobs [B] float32,
+        and the most probable tokens, N = 5 or all: top_ids [B, N] int32, top_logprobs [B, N] float32, best first.
         Raises DeviceFailed.
         """
 
@@ -53,10 +52,10 @@ class Backend(Protocol):
 
     @property
     def device(self) -> str:
-        """The device in words."""
+        """The device's name for logs."""
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> SequenceModel:
-        """Loads a tagger or classifier; checks its goldens. Raises ArtifactError."""
+        """Loads a tagger or classifier, and checks its goldens. Raises ArtifactError."""
 
     def load_generation_model(self, folder: Path, manifest: Manifest) -> GenerationModel:
-        """Loads a language model; checks its goldens. Raises ArtifactError."""
+        """Loads a language model, and checks its goldens. Raises ArtifactError."""

@@ -1,4 +1,4 @@
-"""Keeps XLA's executables between starts."""
+"""Caches XLA's executables on disk."""
 
 import fcntl
 import hashlib
@@ -12,16 +12,16 @@ from pathlib import Path
 
 
 def keep_executables(folder: Path) -> None:
-    """Lets TensorFlow, which must not be imported yet, read and write executables in a folder.
+    """Makes TensorFlow, which must not be imported yet, read and write executables in a folder.
 
-    Each kind of processor and each release of TensorFlow has a folder of its own in it: an executable is machine code.
+    Executables are machine code: each processor type and TensorFlow release has a subfolder.
     """
     place = folder.absolute() / hashlib.sha256(f"{_processor()} {_tensorflow()}".encode()).hexdigest()[:16]
     place.mkdir(parents=True, exist_ok=True)
     flags = os.environ.get("TF_XLA_FLAGS", "")
     os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={place}".strip()
-    # For each executable that it reads, XLA says at length that two flags of tuning, which are none of the processor's
-    # features, are not among the processor's features.
+    # XLA warns for each cached executable that two tuning flags are not among the processor's features, which they are
+    # not meant to be.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 
@@ -44,15 +44,15 @@ def _tensorflow() -> str:
 
 @contextmanager
 def compiling_alone(folder: Path, stopped: Callable[[], bool]) -> Iterator[None]:
-    """Holds the folder for the block: of engines that start together, one compiles and the others read what it kept.
+    """Locks the folder during the block: of engines that start together, one compiles and the others read its cache.
 
-    One that is `stopped` while it waits goes on at once.
+    Continues without the lock once `stopped` returns True.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         while not stopped():
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # free again when this process ends, however it ends
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when this process ends, however it ends
                 break
             except BlockingIOError:
                 time.sleep(0.1)

@@ -12,12 +12,12 @@ from service.errors import DeviceFailed
 
 
 def compiled(function: Callable[..., Any], *specs: Any) -> Any:
-    """Traces a function of tensors that have these specs. XLA compiles it when it is first called with a shape."""
+    """Traces a function for tensor specs. XLA compiles it at the first call."""
     return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
 
 
 def on_all_cores(work: Iterable[Callable[[], None]]) -> Iterator[None]:
-    """Makes all calls, as many at a time as there are cores; yields when one is done."""
+    """Runs functions in parallel, one per core; yields after each."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         futures = [pool.submit(call) for call in work]
         try:
@@ -30,7 +30,7 @@ def on_all_cores(work: Iterable[Callable[[], None]]) -> Iterator[None]:
 
 @contextmanager
 def running(device: str) -> Iterator[None]:
-    """Runs the block on a device. Raises DeviceFailed for whatever fails there."""
+    """Runs the block on a device. Converts any error to DeviceFailed."""
     try:
         with tf.device(device):
             yield

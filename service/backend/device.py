@@ -1,4 +1,4 @@
-"""Chooses the device that models run on."""
+"""Selects and configures the device that models run on."""
 
 import tensorflow as tf
 
@@ -6,10 +6,10 @@ from service.errors import ConfigurationError
 
 
 def choose_device(requested: str, threads: int) -> str:
-    """Returns TensorFlow's name of the device for "auto", "cpu" or "gpu", set up for inference.
+    """Returns TensorFlow's name of the device for "auto", "cpu" or "gpu", configured for inference.
 
-    `threads` are those of one step on a processor. It can be set once in a process, before TensorFlow runs anything.
-    Raises ConfigurationError where a GPU is asked for and TensorFlow sees none.
+    `threads` is the number per step on a processor. Can be configured once per process, before TensorFlow runs
+    anything. Raises ConfigurationError for "gpu" if TensorFlow finds none.
     """
     gpus = tf.config.list_physical_devices("GPU") if requested != "cpu" else []
     if requested == "gpu" and not gpus:

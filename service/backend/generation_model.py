@@ -1,4 +1,4 @@
-"""Language models: the step and the sampling in one executable, compiled by XLA for each number of rows."""
+"""Language models: step and sampling in one executable, compiled by XLA per number of rows."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -31,14 +31,14 @@ INPUTS: dict[str, tuple[str, Axes]] = {  # see `service.backend.base`
 
 
 class TensorFlowGenerationModel:
-    """A language model whose state is kept on the device. One executable a number of rows serves every length."""
+    """A language model whose state stays on the device. One executable per number of rows serves all lengths."""
 
     def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
         self._device = device
         self._name = manifest.name
         self._loaded = loaded  # owns the variables
         self._state_size = manifest.endpoint.inputs["state"].axes[1]
-        self._state: Any = None  # [slots + 1, state size]: the last row is that of filler rows
+        self._state: Any = None  # [slots + 1, state size]: the last row belongs to filler rows
         self._shapes: set[tuple[int, int]] = set()
         self._packing: Packing
         self._run: Any
@@ -46,7 +46,7 @@ class TensorFlowGenerationModel:
             self._step = make_step(manifest, loaded.signatures)
 
     def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[object]:
-        """Makes the states of that many slots, compiles what runs the shapes; yields when an executable is done."""
+        """Allocates the states of the slots, compiles a step for each shape; yields after each executable."""
         shapes = set(shapes)
         self._packing = packing = Packing(INPUTS, max(t for _, t in shapes))
 
@@ -70,7 +70,7 @@ class TensorFlowGenerationModel:
             self._run(self._state, tf.zeros([rows, self._packing.width], tf.int32))
 
     def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
-        """Reads tokens into slots' states and samples one token a row; see `service.backend.base`."""
+        """Reads tokens into slots' states and samples one token per row; see `service.backend.base`."""
         if inputs["ids"].shape not in self._shapes:
             raise DeviceFailed(f"the shape {inputs['ids'].shape} is not one that was compiled")
         with running(self._device):

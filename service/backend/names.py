@@ -1,8 +1,7 @@
-"""Names of TensorFlow's functions that are the same in every process.
+"""Makes TensorFlow's function names the same in every process.
 
-XLA keeps an executable under a hash in which the names of functions have a part. TensorFlow numbers these by a counter
-of all that it has ever made, tensors included; so one model more or less in the store, or other shapes compiled before
-it, and nothing that was kept for a model would be found again.
+XLA's cache keys include function names, which TensorFlow numbers by a global counter. Another model in the store, or
+other shapes compiled before, would change the names, and no cached executable would be found.
 """
 
 import itertools
@@ -18,7 +17,7 @@ _loaded: Counter[str] = Counter()
 
 @contextmanager
 def names_of(model: str) -> Iterator[None]:
-    """Numbers what is made in the block by the name of the model, and how many of that name there were before."""
+    """Numbers names created in the block by the model's name and their count for that name."""
     numbers = itertools.count(zlib.crc32(f"{model} {_loaded[model]}".encode()) << 20)
     _loaded[model] += 1
     usual, ops.uid = ops.uid, lambda: next(numbers)

@@ -1,4 +1,4 @@
-"""Puts the inputs of a step side by side in one array, since what a call costs grows with the number of its arrays."""
+"""Packs the inputs of a step into one array, since the cost of a call grows with its number of arrays."""
 
 from collections.abc import Mapping
 from math import prod
@@ -15,14 +15,14 @@ CELL = np.dtype(np.int32)
 
 
 class Packing:
-    """The layout of inputs in cells of 32 bits: a row for each sequence.
+    """The layout of inputs in 32-bit cells, one row per sequence.
 
     Attributes:
-        width: cells of a row, W.
+        width: cells per row, W.
     """
 
     def __init__(self, inputs: Mapping[str, tuple[str, Axes]], capacity: int) -> None:
-        """`inputs` have a type, and axes [B, ...] of which T becomes the capacity."""
+        """`inputs` have a type, and axes [B, ...], in which T is replaced by the capacity."""
         self._fields: dict[str, tuple[np.dtype[Any], tuple[int, ...], slice]] = {}
         self.width = 0
         for name, (kind, axes) in inputs.items():
@@ -33,7 +33,7 @@ class Packing:
             self.width += cells
 
     def pack(self, inputs: Tensors) -> Array:
-        """Returns the inputs, each [B, ...] with T up to the capacity, as cells  # [B, W] int32, 0 where T ends."""
+        """Packs the inputs, each [B, ...] with T up to the capacity  # [B, W] int32, 0 after T."""
         cells = np.zeros((len(next(iter(inputs.values()))), self.width), CELL)
         for name, (dtype, _, columns) in self._fields.items():
             values = inputs[name].reshape(len(cells), -1)
@@ -41,7 +41,7 @@ class Packing:
         return cells
 
     def unpack(self, cells: Any) -> dict[str, Any]:
-        """Returns the inputs, T the capacity, from cells  # [B, W] int32; to be traced."""
+        """Unpacks cells [B, W] int32 to the inputs, T the capacity; to be traced."""
         inputs = {}
         for name, (dtype, shape, columns) in self._fields.items():
             values = cells[:, columns]

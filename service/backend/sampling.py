@@ -1,7 +1,7 @@
-"""Picks the next token from a language model's logits, inside the compiled step.
+"""Samples the next token from a language model's logits, inside the compiled step.
 
-Temperature; top-k (Fan et al. 2018); top-p, or nucleus, sampling (Holtzman et al. 2020). All parameters are tensors,
-one value a row, so rows with different wishes share a step.
+Temperature; top-k (Fan et al. 2018); top-p, or nucleus, sampling (Holtzman et al. 2020). All parameters are tensors
+with one value per row, so that rows with different options share a step.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from service.text.vocabulary import RESERVED
 
-TOP = 5  # most probable tokens of which the probability is told
+TOP = 5  # most probable tokens whose probabilities are returned
 
 
 def sample(
@@ -21,10 +21,10 @@ def sample(
     seed: Any,  # [S] int64
     position: Any,  # [S] int64
 ) -> dict[str, Any]:
-    """Picks one id a row, never PAD nor UNK.
+    """Samples one id per row, never PAD nor UNK.
 
-    The candidates are sorted by probability; what top-k and top-p leave of them is picked from by inverting its
-    cumulative distribution at a uniform number, which is a function of (seed, position) alone.
+    Candidates are sorted by probability and filtered by top-k and top-p. The sample inverts their cumulative
+    distribution at a uniform number that depends on (seed, position) alone.
 
     Returns:
         ids: [S] int32.
@@ -43,7 +43,7 @@ def sample(
     cumulative = tf.cumsum(tf.where(kept, probabilities, 0.0), axis=-1)
     threshold = uniform(seed, position)[:, None] * cumulative[:, -1:]
     chosen = tf.reduce_sum(tf.cast(cumulative <= threshold, tf.int32), axis=-1)
-    last = tf.reduce_sum(tf.cast(kept, tf.int32), axis=-1) - 1  # rounding must not step past the last one kept
+    last = tf.reduce_sum(tf.cast(kept, tf.int32), axis=-1) - 1  # rounding must not exceed the last candidate
     chosen = tf.where(temperature > 0, tf.minimum(chosen, last), 0)
     ids = tf.gather(order, chosen, batch_dims=1)
     logprobs = tf.nn.log_softmax(logits)  # [S, V]
@@ -57,6 +57,6 @@ def sample(
 
 
 def uniform(seed: Any, position: Any) -> Any:
-    """Returns a number in [0, 1) for each row  # [S] float32, a function of the row's (seed, position)."""
+    """Returns a uniform number in [0, 1) per row  # [S] float32, a function of the row's (seed, position)."""
     pairs = tf.stack([seed, position], axis=-1)
     return tf.map_fn(lambda pair: tf.random.stateless_uniform((), pair), pairs, fn_output_signature=tf.float32)

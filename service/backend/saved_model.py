@@ -16,36 +16,36 @@ from service.backend.steps import Signature
 from service.errors import ArtifactError
 from service.types import Array
 
-# Sums of floats come out a little different on other processors and in other batch shapes.
+# Floating-point sums differ slightly between processors and batch shapes.
 RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-3, 1e-4
 
 
 class TensorFlowBackend:
-    """TensorFlow on one device. One a process: the device's set-up is the process's."""
+    """TensorFlow on one device. One per process, since devices are configured per process."""
 
     def __init__(self, device: str, threads: int) -> None:
-        """Takes the device, see `choose_device`. Raises ConfigurationError."""
+        """Configures the device, see `choose_device`. Raises ConfigurationError."""
         self._device = choose_device(device, threads)
-        # TensorFlow makes its threads when it first runs something. They have the priority of the thread that makes
-        # them, which is to be that of those who serve: models may be loaded with less.
+        # Starts TensorFlow's threads now: they inherit the priority of the thread that starts them, and models may be
+        # loaded at a low one.
         with tf.device(self._device):
             tf.function(lambda x: x + 1.0, jit_compile=True, autograph=False)(tf.zeros([2]))
 
     @property
     def device(self) -> str:
-        """The device in words."""
+        """The device's name for logs."""
         if self._device.startswith("/GPU"):
             details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
             return str(details.get("device_name", "GPU"))
         return "CPU"
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> TensorFlowSequenceModel:
-        """Loads a tagger or classifier; checks its goldens. Raises ArtifactError."""
+        """Loads a tagger or classifier, and checks its goldens. Raises ArtifactError."""
         with names_of(manifest.name):
             return TensorFlowSequenceModel(self._device, manifest, self._load(folder, manifest))
 
     def load_generation_model(self, folder: Path, manifest: Manifest) -> TensorFlowGenerationModel:
-        """Loads a language model; checks its goldens. Raises ArtifactError."""
+        """Loads a language model, and checks its goldens. Raises ArtifactError."""
         with names_of(manifest.name):
             return TensorFlowGenerationModel(self._device, manifest, self._load(folder, manifest))
 
@@ -56,7 +56,7 @@ class TensorFlowBackend:
                 with tf.device(self._device):
                     loaded = tf.saved_model.load(str(copy / SAVED_MODEL))
                     signature = loaded.signatures[manifest.endpoint_name]
-            except Exception as error:  # TensorFlow raises what it likes on a damaged SavedModel
+            except Exception as error:  # TensorFlow raises various errors for a damaged SavedModel
                 reason = str(error).replace(f"{copy}/", "")
                 raise ArtifactError(f"the SavedModel cannot be loaded: {reason}") from error
             check_goldens(copy, manifest.endpoint, signature)
@@ -66,8 +66,7 @@ class TensorFlowBackend:
 def check_goldens(folder: Path, endpoint: Endpoint, signature: Signature) -> None:
     """Runs the goldens.
 
-    Raises ArtifactError where an output is not there, has another size than the manifest says, or is not what training
-    computed.
+    Raises ArtifactError if an output is missing, has another size than in the manifest, or differs from training's.
     """
     for number, golden in enumerate(read_goldens(folder), start=1):
         try:
@@ -90,7 +89,7 @@ def check_goldens(folder: Path, endpoint: Endpoint, signature: Signature) -> Non
 
 
 def run_golden(endpoint: Endpoint, signature: Signature, golden: Golden) -> dict[str, Array]:
-    """Returns the outputs for a golden's inputs, alone in a batch of one, the batch axis taken away."""
+    """Runs a golden alone in a batch of one; returns its outputs without the batch axis."""
     specs = endpoint.inputs
     example = {name: np.asarray(value, specs[name].dtype) for name, value in golden.inputs.items()}
     sequences = {name: value for name, value in example.items() if specs[name].axes[1:2] == ("T",)}

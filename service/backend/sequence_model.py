@@ -1,4 +1,4 @@
-"""Taggers, classifiers and lemmatizers: a step of each batch size, compiled by XLA."""
+"""Taggers, classifiers and lemmatizers: one step per batch size, compiled by XLA."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -15,15 +15,14 @@ from service.backend.steps import make_step
 from service.errors import DeviceFailed
 from service.types import Array, Tensors
 
-PARTS = ("_id", "_probability")  # of what the step tells of each head that labels tokens: its best label
+PARTS = ("_id", "_probability")  # default outputs of a head: its best label per token
 
 
 class TensorFlowSequenceModel:
-    """A tagger or classifier. A head that labels each token gives the best label and its probability.
+    """A tagger or classifier. A head returns each token's best label and its probability.
 
-    What else a model computes, such as the probabilities of all labels of a head, stays on the device until it is asked
-    for. The best few labels of each head are found there, too, after the step, for batches that ask for them; so is
-    what explains an answer, by an executable of its own.
+    Other outputs, such as the probabilities of all labels, stay on the device until they are requested. So do the best
+    few labels of each head, computed after the step, and explanations, which have their own executable.
     """
 
     def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
@@ -43,14 +42,14 @@ class TensorFlowSequenceModel:
         self._packing: Packing
         self._run: Any
         self._explain: Any
-        self._scores: dict[str, slice] = {}  # of each head: where its labels are among the logits of all
+        self._scores: dict[str, slice] = {}  # by head: the slice of its labels in the concatenated logits
         if "logits" in self._step.outputs:
             sizes = [len(manifest.labels[head]) for head in heads]
             ends = np.cumsum(sizes).tolist()
             self._scores = {h: slice(end - size, end) for h, size, end in zip(heads, sizes, ends, strict=True)}
 
     def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[object]:
-        """Compiles a step of each batch size B for sequences of up to `capacity`; yields when one is done."""
+        """Compiles a step of each batch size B for sequences of up to `capacity`; yields after each."""
         self._capacity = capacity
         self._packing = Packing({name: (spec.dtype, spec.axes) for name, spec in self._step.inputs.items()}, capacity)
         with tf.device(self._device), names_of(f"{self._name}, warmed up"):
@@ -66,7 +65,7 @@ class TensorFlowSequenceModel:
         cells = tf.TensorSpec([None, self._packing.width], tf.int32)
 
         def run(cells: Any) -> tuple[Any, dict[str, Any]]:
-            """Returns what is told of all heads, side by side  # [N, B, T] int32, and the other outputs."""
+            """Returns the labels of all heads, stacked  # [N, B, T] int32, and the other outputs."""
             outputs = dict(self._step.compute(**self._packing.unpack(cells)))
             for head in outputs.keys() & set(self._heads):
                 probabilities = outputs[head]  # [B, T, K]
@@ -103,7 +102,7 @@ class TensorFlowSequenceModel:
         return tuple(axis if isinstance(axis, int) else sizes[axis] for axis in axes)
 
     def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
-        """Runs a batch of a size that is compiled; see `service.backend.base`."""
+        """Runs a batch of a compiled size; see `service.backend.base`."""
         b, t = next(values.shape[:2] for name, values in inputs.items() if name != "lengths")
         if b not in self._batch_sizes or t > self._capacity:
             raise DeviceFailed(f"no step was compiled that takes the shape ({b}, {t})")
@@ -123,9 +122,9 @@ class TensorFlowSequenceModel:
     def _of_all_labels(
         self, outputs: dict[str, Any], best: dict[str, Array], further: frozenset[str], t: int
     ) -> dict[str, Array]:
-        """Returns the probabilities of all labels of heads, and the best few, where they are asked for.
+        """Returns the probabilities of all labels of heads, and the best few, on request.
 
-        NumPy takes the exponential of a number to the same bit wherever that stands; TensorFlow's kernel does not.
+        Computed by NumPy, whose exponential does not depend on a number's position in an array; TensorFlow's does.
         """
         found = {}
         for head, (ids, probabilities) in self._candidates.items():
@@ -143,7 +142,7 @@ class TensorFlowSequenceModel:
         return {name: values for name, values in found.items() if name in further}
 
     def _explanations(self, cells: Array, outputs: dict[str, Any], further: frozenset[str]) -> dict[str, Array]:
-        """Returns what explains the answers, a row at a time, so that it is the same in any batch."""
+        """Returns explanations, computed row by row, so that they do not depend on the batch."""
         read = {name: outputs[name].numpy() for name in self._step.read}
         rows = [
             self._explain(

@@ -1,14 +1,14 @@
-"""A model's endpoint as the step that is compiled.
+"""Builds the step to compile from a model's endpoints.
 
-The first layer of a network multiplies what it knows of each word by its input weights: a product that is the same
-wherever the word stands. A model that is exported in two parts, `project` and what is done from there, has its products
-on the device, in a table, and the step looks them up:
+The first layer multiplies each word's features by its input weights; the product does not depend on the word's
+position. A model exported in two parts, `project` and the rest, keeps these products in a table on the device, where
+the step looks them up:
 
-- where `project` has no inputs, it gives the rows of a whole vocabulary, once;
-- where it reads words, as a tagger does their characters, those that were met are remembered, see `WordMemory`.
+- if `project` has no inputs, the table holds the rows of a whole vocabulary, computed once;
+- if it reads words, such as a tagger's characters, the table caches the words seen so far, see `WordMemory`.
 
-The step of a batch of sequences, such as `tag_from_table`, looks up within its loop, which ends at the longest of them:
-one executable of the shape [B, capacity] serves every length. A model that is exported whole takes as long for any.
+The rest, such as `tag_from_table`, looks up within its loop, which ends at the longest sequence of the batch: one
+executable of the shape [B, capacity] serves every length. A model exported in one part takes the same time for any.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,20 +23,20 @@ from service.types import Tensors
 
 Signature = Callable[..., dict[str, Any]]
 
-EXPLAIN = "explain"  # the endpoint that computes what few requests ask for, from what the step has computed
+EXPLAIN = "explain"  # the endpoint that computes explanations from the outputs of the step
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is compiled, and what is to be done before it.
+    """A function to compile, and the preparation of its inputs.
 
     Attributes:
         inputs, outputs: of `compute`.
         compute: tensors by name -> tensors by name, to be traced.
         prepare: the endpoint's inputs, padded -> those of `compute`.
-        warm_up: runs what `prepare` runs on the device.
-        explain: tensors by name -> the outputs that few requests ask for, to be traced; `explained` names them. It
-            takes those of `outputs` that are `read`, and `inputs`.
+        warm_up: compiles what `prepare` runs on the device.
+        explain: tensors by name -> the explanation outputs, to be traced; `explained` names them. Its arguments are
+            those of `outputs` that are in `read`, and `inputs`.
     """
 
     inputs: Mapping[str, TensorSpec]
@@ -50,7 +50,7 @@ class Step:
 
 
 def make_step(manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
-    """Returns the step of a model's endpoint, in two parts if the model has them."""
+    """Returns the step of a model's endpoint, in two parts if the model was exported so."""
     name, endpoints = manifest.endpoint_name, manifest.endpoints
     if f"{name}_from_table" in endpoints:
         return _step_from_table(manifest, signatures)

@@ -1,7 +1,6 @@
-"""Remembers what a model makes of each word by itself.
+"""Caches a model's projection of each word.
 
-Most words of a text have been met before; reading their characters again, and multiplying by the input weights, would
-cost more than the rest of the step.
+Most words of a text have been seen before; projecting them again would cost more than the rest of the step.
 """
 
 from collections.abc import Callable
@@ -14,12 +13,12 @@ from service.artifact.manifest import Endpoint
 from service.backend.compiling import compiled
 from service.types import Tensors
 
-AT_ONCE = 16  # words that one step reads: always the same number, so that a word's row is the same to the bit
-REMEMBERED_WORDS = 16_384  # each takes 8 kB in a tagger of 256 units per direction
+AT_ONCE = 16  # words projected per call: a fixed number, so that a word's row is always the same to the bit
+REMEMBERED_WORDS = 16_384  # 8 kB each in a tagger of 256 units per direction
 
 
 class WordMemory:
-    """A bounded table on the device, with a row for each word that was met.
+    """A bounded table on the device with a row per word.
 
     Attributes:
         table: the rows  # [W, G] float32.
@@ -30,7 +29,7 @@ class WordMemory:
         self._widths = {name: spec.axes[1] if spec.axes[1:] else 1 for name, spec in endpoint.inputs.items()}
         self._places: dict[bytes, int] = {}
         size = endpoint.outputs["projected"].axes[1]
-        # Rows that are not filled yet are memory that the system need not give.
+        # Memory of rows that are not used yet is not allocated by the system.
         empty = tf.raw_ops.Empty(shape=[REMEMBERED_WORDS, size], dtype=tf.float32, init=False)
         self.table = tf.Variable(empty, trainable=False)
 
@@ -43,7 +42,7 @@ class WordMemory:
         self._read = compiled(read, self._cells)
 
     def prepare(self, inputs: Tensors) -> Tensors:
-        """Puts the rows of words in the table  # rows [B, T] int32, for what `project` reads of them."""
+        """Ensures that the table has the rows of all words; returns their indices  # rows [B, T] int32."""
         parts = [inputs[name] for name in self._widths]
         b, t = parts[0].shape[:2]
         cells = np.concatenate([part.reshape(b * t, -1) for part in parts], axis=1)  # [B * T, all inputs]
@@ -54,11 +53,11 @@ class WordMemory:
         return {name: values for name, values in inputs.items() if name not in self._widths} | {"rows": rows}
 
     def warm_up(self) -> None:
-        """Compiles what reads words."""
+        """Compiles the projection."""
         self._read(tf.zeros(self._cells.shape, self._cells.dtype))
 
     def _learn(self, missing: set[bytes], wanted: set[bytes]) -> None:
-        if len(self._places) + len(missing) > REMEMBERED_WORDS:  # starts anew: as simple as it is rare
+        if len(self._places) + len(missing) > REMEMBERED_WORDS:  # clears the table, which is rare
             self._places.clear()
             missing = wanted
         words = sorted(missing)
@@ -68,6 +67,6 @@ class WordMemory:
             cells[: len(some)] = np.frombuffer(b"".join(some), np.int32).reshape(len(some), -1)
             first = len(self._places)
             rows = self._read(tf.constant(cells))[: len(some)]
-            # Assigning to a slice would copy the table, a hundred times as slow as this.
+            # Assigning to a slice would copy the table, which takes a hundred times as long.
             self.table.scatter_update(tf.IndexedSlices(rows, tf.range(first, first + len(some))))
             self._places.update((word, first + i) for i, word in enumerate(some))
