@@ -14,7 +14,7 @@ from service.telemetry import logs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
+    """Runs a command; returns its exit status."""
     parsed = parse(arguments)
     try:
         settings = load_settings()
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
         prog="tagwerk",
         description="Part-of-speech tags, sentiment and generated text over HTTP.",
@@ -57,7 +57,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def add_annotate(parser: argparse.ArgumentParser) -> None:
-    """Adds what `annotate` takes."""
+    """Adds the arguments of `annotate`."""
     parser.epilog = "A run that is interrupted goes on where it stopped when the same command is given again."
     parser.add_argument(
         "files", nargs="*", type=Path, metavar="FILE", help="text in UTF-8, a line a text; standard input by default"
@@ -73,7 +73,7 @@ def add_annotate(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
-    """Runs one command."""
+    """Runs a parsed command."""
     if parsed.command == "models":
         return models.run(parsed, settings)
     if parsed.command == "health":

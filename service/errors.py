@@ -1,34 +1,34 @@
-"""The errors of the project, without a word about HTTP.
+"""The project's errors, independent of HTTP.
 
 TagwerkError
- ├── InvalidInput         the caller can mend it: a field, what is wrong with it, what is allowed
- │    └── TooLarge        the same, and a limit on size is what it broke
+ ├── InvalidInput         the request is invalid: a field, the problem, what is allowed
+ │    └── TooLarge        a size limit is exceeded
  ├── ModelNotFound        no model of that name or version is loaded
- ├── Unauthorized         no key, or none that is known
- ├── Forbidden            a key that is not for this
- ├── RateLimited          a key that is over its limits; says when to come again
- ├── NotPossible          the service is not set up so that it could do this
- ├── Overloaded           the queue is full; says when to come again
- ├── ClientGone           nobody waits for the answer any more
- ├── DeadlineExceeded     the moment that the caller set has passed
- ├── EngineUnavailable    not started yet, draining, or gone
- ├── DeviceFailed         the accelerator or its runtime gave an error while it ran a batch
- ├── InternalError        a flaw of the service itself; the log says more
+ ├── Unauthorized         the API key is missing or unknown
+ ├── Forbidden            the API key lacks the required scope
+ ├── RateLimited          the API key's limit is exceeded; has a retry time
+ ├── NotPossible          the service's configuration does not allow it
+ ├── Overloaded           the queue is full; has a retry time
+ ├── ClientGone           the client has disconnected
+ ├── DeadlineExceeded     the deadline has passed
+ ├── EngineUnavailable    the engine is starting, draining or gone
+ ├── DeviceFailed         the device or its runtime failed
+ ├── InternalError        a bug; the log has details
  ├── ArtifactError        a model version folder is incomplete, altered or unreadable
- └── ConfigurationError   settings that cannot work together or on this machine
+ └── ConfigurationError   settings are invalid, together or on this machine
 """
 
 from collections.abc import Mapping
 
 
 class TagwerkError(Exception):
-    """Base of all errors that this project raises on purpose."""
+    """Base of all errors that this project raises deliberately."""
 
 
 class InvalidInput(TagwerkError):  # noqa: N818 (says what happened, as its siblings do)
-    """Input that the caller can mend.
+    """The request is invalid.
 
-    `field` is a JSON pointer (RFC 6901) into the request, "" for the whole of it; `allowed` says what would be right.
+    `field` is a JSON pointer (RFC 6901) into the request, "" for the whole; `allowed` says what would be right.
     """
 
     def __init__(self, field: str, problem: str, allowed: str) -> None:
@@ -39,7 +39,7 @@ class InvalidInput(TagwerkError):  # noqa: N818 (says what happened, as its sibl
 
 
 class TooLarge(InvalidInput):
-    """Input over a limit on its size."""
+    """A size limit is exceeded."""
 
 
 class ModelNotFound(TagwerkError):  # noqa: N818
@@ -47,15 +47,15 @@ class ModelNotFound(TagwerkError):  # noqa: N818
 
 
 class Unauthorized(TagwerkError):  # noqa: N818
-    """No key came with the request, or none that is known."""
+    """The API key is missing or unknown."""
 
 
 class Forbidden(TagwerkError):  # noqa: N818
-    """The key is not for this."""
+    """The API key lacks the required scope."""
 
 
 class RateLimited(TagwerkError):  # noqa: N818
-    """The key is over its limits. `retry_after_seconds` is when it may come again."""
+    """The API key's limit is exceeded. It may be retried after `retry_after_seconds`."""
 
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
@@ -63,11 +63,11 @@ class RateLimited(TagwerkError):  # noqa: N818
 
 
 class NotPossible(TagwerkError):  # noqa: N818
-    """The service is not set up so that it could do this."""
+    """The service's configuration does not allow it."""
 
 
 class Overloaded(TagwerkError):  # noqa: N818
-    """The queue is full. `retry_after_seconds` is when there should be room again; `waiting`, who fills it."""
+    """The queue is full. Capacity is expected after `retry_after_seconds`; `waiting` sequences are in the queue."""
 
     def __init__(self, message: str, retry_after_seconds: float, waiting: int = 0) -> None:
         super().__init__(message)
@@ -76,13 +76,13 @@ class Overloaded(TagwerkError):  # noqa: N818
 
 
 class ClientGone(TagwerkError):  # noqa: N818
-    """Nobody waits for the answer any more."""
+    """The client has disconnected."""
 
 
 class DeadlineExceeded(TagwerkError):  # noqa: N818
-    """The deadline passed before the answer was there.
+    """The deadline passed before the answer was ready.
 
-    `stages` says what the time went into, in seconds by stage, as far as whoever raises it knows.
+    `stages` has the time spent in each stage, in seconds, as far as known.
     """
 
     def __init__(self, message: str, stages: Mapping[str, float] | None = None) -> None:
@@ -91,7 +91,7 @@ class DeadlineExceeded(TagwerkError):  # noqa: N818
 
 
 class EngineUnavailable(TagwerkError):  # noqa: N818
-    """The engine has not started yet, drains, or is gone."""
+    """The engine is starting, draining or gone."""
 
 
 class DeviceFailed(TagwerkError):  # noqa: N818
@@ -99,13 +99,13 @@ class DeviceFailed(TagwerkError):  # noqa: N818
 
 
 class InternalError(TagwerkError):
-    """A flaw of the service itself, or of what its own processes said to each other. The log says more."""
+    """A bug of the service, or an invalid message between its processes. The log has details."""
 
 
 class ArtifactError(TagwerkError):
     """A model version folder is incomplete, altered or unreadable.
 
-    The reason may quote files that nobody has checked, so it is kept in one printable line of bounded length.
+    The reason may quote untrusted files, so it is reduced to one printable line of bounded length.
     """
 
     MAX_CHARACTERS = 500
@@ -117,11 +117,11 @@ class ArtifactError(TagwerkError):
 
 
 class ConfigurationError(TagwerkError):
-    """Settings that cannot work together, or not on this machine."""
+    """Settings are invalid, together or on this machine."""
 
-    EXIT_STATUS = 78  # sysexits.h: EX_CONFIG. Tells a supervisor that starting again will not help
+    EXIT_STATUS = 78  # EX_CONFIG of sysexits.h: restarting will not help
 
 
 def shortened(text: str, most: int = 40) -> str:
-    """Returns a text, cut where it is longer than `most` characters."""
+    """Shortens a text to `most` characters."""
     return text if len(text) <= most else f"{text[:most]}…"

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writes files atomically."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
-    """Writes a file beside its place and renames it into it. Raises OSError, and leaves nothing behind then."""
+    """Writes a file under another name and renames it. Raises OSError, and removes what it wrote."""
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Every option of the service. Each is set by an environment variable: TAGWERK_ and the name in capitals."""
+"""The options of the service. Each is set by an environment variable: TAGWERK_ and its name in capitals."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -10,7 +10,7 @@ from service.errors import ConfigurationError
 
 
 def _parts(value: object) -> object:
-    """Reads "1, 2, 4", which is easier to type into an environment than JSON."""
+    """Parses "1, 2, 4", which is easier to write in an environment variable than JSON."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
@@ -139,13 +139,13 @@ class Settings(BaseSettings):
         return self
 
     def require_engine_address(self) -> None:
-        """Raises ConfigurationError where nobody said at which address the engine is."""
+        """Raises ConfigurationError if the engine address is not set."""
         if not self.engine_address:
             raise ConfigurationError("set TAGWERK_ENGINE_ADDRESS to the path of a Unix socket, or to host:port")
 
 
 def load_settings() -> Settings:
-    """Reads the environment. Raises ConfigurationError that names each option that is wrong."""
+    """Reads the environment. Raises ConfigurationError that names each invalid option."""
     try:
         return Settings()
     except ValidationError as error:

@@ -1,7 +1,6 @@
-"""Work in slices: a generator that yields wherever it may be interrupted, and returns its result.
+"""Long work in slices: a generator that yields wherever it may be interrupted, and returns its result.
 
-An event loop does long work a slice at a time, and serves other requests in between. From one `yield` to the next, work
-takes a millisecond at most.
+An event loop runs one slice at a time and serves other requests in between. A slice takes a millisecond at most.
 """
 
 import time
@@ -10,13 +9,13 @@ from typing import TypeVar
 
 T = TypeVar("T")
 Sliced = Generator[None, None, T]
-TEXTS_AT_ONCE = 4  # short ones, of which a slice splits so many at least
-SENTENCES_AT_ONCE = 8  # the same of what is done for sentences
+TEXTS_AT_ONCE = 4  # short texts processed per slice
+SENTENCES_AT_ONCE = 8  # sentences processed per slice
 DROPPED_AT_ONCE = 256
 
 
 def finish(work: Sliced[T]) -> T:
-    """Does work in one go; returns its result."""
+    """Runs all slices; returns the result."""
     try:
         while True:
             next(work)
@@ -26,14 +25,14 @@ def finish(work: Sliced[T]) -> T:
 
 
 def drop(items: list[T]) -> Sliced[None]:
-    """Empties a list whose items are of no more use: to free tens of thousands of arrays at once takes long."""
+    """Empties a list in slices: freeing tens of thousands of arrays at once takes long."""
     while items:
         del items[-DROPPED_AT_ONCE:]
         yield
 
 
 def advance(work: Sliced[T], seconds: float) -> tuple[T] | None:
-    """Does a slice of work, of about that many seconds; returns a tuple of its result, None before its end."""
+    """Runs work for about `seconds`; returns a tuple of its result, or None if it is not finished."""
     end = time.monotonic() + seconds
     try:
         while True:

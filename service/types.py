@@ -1,4 +1,4 @@
-"""Types that every part of the service shares: arrays, sequences laid end to end, model versions and their states."""
+"""Types shared by all parts of the service: arrays, concatenated sequences, model versions and their states."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class ModelKey:
 
 
 class State(StrEnum):
-    """Where an engine, or one model in it, is in its life."""
+    """The state of an engine, or of a model in it."""
 
     STARTING = "starting"
     READY = "ready"
-    AWAY = "away"  # it does not answer, and may again
-    SUPERSEDED = "superseded"  # it answers until its callers have found the engine that takes its place
+    AWAY = "away"  # does not answer, and may come back
+    SUPERSEDED = "superseded"  # replaced; serves until its workers have connected to its successor
     DRAINING = "draining"
     REFUSED = "refused"
     STOPPED = "stopped"
@@ -37,10 +37,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A model version and whether it serves; `reason` says why one is refused.
+    """A model version's state; `reason` says why it is refused.
 
-    `share` is the part of the requests for the model, 0 to 1, that name no version and go to this one. A `default`
-    model answers requests for its task that name none; where nobody has said which, the first by name does.
+    `share` is its fraction, 0 to 1, of the requests for the model that name no version. A `default` model serves
+    requests for its task that name no model; if none is configured, the first by name does.
     """
 
     key: ModelKey
@@ -52,7 +52,7 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """Sequences of different lengths, laid end to end.
+    """Sequences of different lengths, concatenated.
 
     Attributes:
         lengths: of each sequence  # [N] int32.
@@ -64,7 +64,7 @@ class Ragged:
 
     @classmethod
     def of(cls, sequences: Sequence[Tensors]) -> Self:
-        """Lays sequences end to end, at least one; each has values [T, ...]."""
+        """Concatenates at least one sequence; each has values [T, ...]."""
         lengths = [len(next(iter(values.values()))) for values in sequences]
         together = {name: np.concatenate([values[name] for values in sequences]) for name in sequences[0]}
         return cls(np.array(lengths, np.int32), together)
@@ -84,7 +84,7 @@ class Ragged:
         return sum(array.nbytes for array in self.values.values())
 
     def split(self, counts: Sequence[int]) -> Iterator["Ragged"]:
-        """Yields so many of the sequences, then so many of the next; views, not copies."""
+        """Yields the next `count` sequences for each count; views, not copies."""
         first = start = 0
         for count in counts:
             lengths = self.lengths[first : first + count]
@@ -94,7 +94,7 @@ class Ragged:
 
 
 def joined(parts: Sequence[Ragged]) -> Ragged:
-    """Returns the sequences of several in order, at least one."""
+    """Concatenates several, at least one."""
     if len(parts) == 1:
         return parts[0]
     values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values}
@@ -102,11 +102,11 @@ def joined(parts: Sequence[Ragged]) -> Ragged:
 
 
 class Sampled(NamedTuple):
-    """A generated token; where its request asks for it, with its log probability.
+    """A generated token; on request, with its log probability.
 
     That is by the model's own distribution, before temperature, top-k and top-p. `top` are the most probable tokens, at
-    most 5, each with its own. `queue_seconds` says for how long its text waited for a slot, `batch_size` how many texts
-    had a token from the same step.
+    most 5, with theirs. `queue_seconds` is how long the text waited for a slot, `batch_size` how many texts got a token
+    in the same step.
     """
 
     id: int

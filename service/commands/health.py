@@ -1,4 +1,4 @@
-"""Asks a running service, or an engine that runs by itself, whether it is ready: a health check that needs no curl."""
+"""Checks whether a running service, or a standalone engine, is ready: a health check without curl."""
 
 import asyncio
 import http.client
@@ -13,13 +13,13 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def report(status: str) -> int:
-    """Prints what was found; returns the exit status: 0 where it is ready, else 1."""
+    """Prints the status; returns the exit status: 0 if it is ready, otherwise 1."""
     print(status)
     return 0 if status == State.READY else 1
 
 
 def of_service(settings: Settings) -> str:
-    """Returns what /readyz says at the host and port of the settings, or why it says nothing."""
+    """Returns the status from /readyz at the host and port of the settings, or why there is none."""
     host = ANYWHERE.get(settings.host, settings.host)
     connection = http.client.HTTPConnection(host, settings.port, timeout=PATIENCE_SECONDS)
     try:
@@ -34,7 +34,7 @@ def of_service(settings: Settings) -> str:
 def of_engine(settings: Settings) -> str:
     """Returns the state of the engine at the address of the settings, or that it does not answer.
 
-    Raises ConfigurationError where they have none.
+    Raises ConfigurationError if no address is set.
     """
     settings.require_engine_address()
     return asyncio.run(_state_of(settings.engine_address[0]))

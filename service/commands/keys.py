@@ -1,4 +1,4 @@
-"""The command `tagwerk keys`: who may ask."""
+"""The command `tagwerk keys`: manages API keys."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from service.settings import Settings
 
 
 def add_parser(commands: Any) -> None:
-    """Describes the command to argparse."""
+    """Adds the command's arguments."""
     parser = commands.add_parser("keys", help="list, add and remove the keys in TAGWERK_API_KEYS_FILE")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     actions.add_parser("list", help="list the keys (the default)")

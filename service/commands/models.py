@@ -1,4 +1,4 @@
-"""The command `tagwerk models`: what is in the store, and which versions serve."""
+"""The command `tagwerk models`: lists the store, and selects the versions that serve."""
 
 import argparse
 import re
@@ -23,7 +23,7 @@ CHECKED = (
 
 
 def add_parser(commands: Any) -> None:
-    """Describes the command to argparse."""
+    """Adds the command's arguments."""
     parser = commands.add_parser("models", help="list the models in the store, check them, say which versions serve")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     actions.add_parser("list", help="list the versions, and check their files (the default)")
@@ -42,14 +42,14 @@ def add_parser(commands: Any) -> None:
 
 
 def versioned(text: str) -> str:
-    """Reads a model's name and version."""
+    """Parses a model's name and version."""
     if not re.fullmatch(r"[^/]+/[0-9]+", text):
         raise argparse.ArgumentTypeError(f"name a version, as tagger-en/3, not {text!r}")
     return text
 
 
 def share(text: str) -> float:
-    """Reads a share."""
+    """Parses a share."""
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"a share is from 0 to 1, not {text}")
@@ -66,7 +66,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
 
 
 def choose(parsed: argparse.Namespace, controller: ServingController) -> int:
-    """Writes what was chosen and says what follows from it. Raises ModelNotFound, NotPossible."""
+    """Writes a change of the serving config and prints its effect. Raises ModelNotFound, NotPossible."""
     name, _, version = parsed.model.partition("/")
     if parsed.action == "default":
         task, _ = controller.make_default(name)
@@ -89,7 +89,7 @@ def choose(parsed: argparse.Namespace, controller: ServingController) -> int:
 
 
 def sign_version(model: str, key: Path, settings: Settings) -> int:
-    """Signs a version whose files are sound. Raises ModelNotFound, ConfigurationError."""
+    """Signs a valid version. Raises ModelNotFound, ConfigurationError."""
     registry = Registry(settings.model_store)
     wanted = ModelKey(*model.split("/"))
     if reason := registry.fault(wanted):
@@ -100,7 +100,7 @@ def sign_version(model: str, key: Path, settings: Settings) -> int:
 
 
 def list_models(settings: Settings) -> int:
-    """Prints the versions in the store and what serves; the status is 1 where one is broken."""
+    """Prints the versions in the store and their shares; returns 1 if one is broken."""
     registry = Registry(settings.model_store, settings.model_signers)
     config = read_config(serving_path(settings))
     serving = resolve(registry, config, settings)
@@ -121,7 +121,7 @@ def list_models(settings: Settings) -> int:
 
 
 def in_words(share: float | None) -> str:
-    """Says what part of the requests a version has."""
+    """Describes a version's share of requests."""
     if share is None:
         return ""
     return f" [{share:.0%} of the requests]" if share else " [for requests that name it]"

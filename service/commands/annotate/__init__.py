@@ -1,1 +1,1 @@
-"""`tagwerk annotate`: tags or judges the lines of files, without a server."""
+"""`tagwerk annotate`: tags or classifies the lines of files, without a server."""

@@ -1,4 +1,4 @@
-"""Annotates files with an engine in this process: read, tokenized, batched and decoded as requests are."""
+"""Annotates files with an engine in this process, through the same pipelines as requests."""
 
 import asyncio
 import hashlib
@@ -41,17 +41,17 @@ from service.telemetry.timing import Timing
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.types import State
 
-WINDOW = 8  # chunks under way: enough that each length finds others to fill a batch with
-KEEP_SECONDS = 1.0  # of work that an interrupt may cost
-DIGEST_CHARACTERS = 16  # of a SHA-256: it tells files apart that nobody made alike on purpose
-SWITCH_SECONDS = 0.0001  # Python's own 5 ms would keep the device waiting for its thread at each step
+WINDOW = 8  # chunks in progress: enough to fill batches of every length
+KEEP_SECONDS = 1.0  # between checkpoints: the work that an interrupt may cost
+DIGEST_CHARACTERS = 16  # of a SHA-256: enough against accidental collisions
+SWITCH_SECONDS = 0.0001  # the default of 5 ms would make the device wait for its thread at each step
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be done.
+    """The arguments of a run.
 
-    No files are standard input; no output is a file beside each; no model is the default for the task.
+    No files means standard input; no output means a file beside each; no model means the task's default.
     """
 
     files: Sequence[Path]
@@ -83,7 +83,7 @@ def annotate(settings: Settings, job: Job) -> int:
 
 
 def plan(job: Job) -> list[tuple[Source, Path]]:
-    """Returns what is read and where its annotations go. Raises UnreadableInput, UnusableOutput."""
+    """Returns each input with its output path. Raises UnreadableInput, UnusableOutput."""
     sources = [Source(path) for path in job.files or [STDIN]]
     try:
         pairs = list(zip(sources, _targets(sources, job), strict=True))
@@ -105,7 +105,7 @@ def _targets(sources: Sequence[Source], job: Job) -> list[Path]:
 
 
 def _check_apart(pairs: Sequence[tuple[Source, Path]]) -> None:
-    """Raises UnusableOutput where an output is no file, or would be written over another output or an input."""
+    """Raises UnusableOutput if an output is no file, or would overwrite another output or an input."""
     inputs = {source.path.resolve() for source, _ in pairs if source.path != STDIN}
     taken: set[Path] = set()
     for source, target in pairs:
@@ -122,7 +122,7 @@ def _check_apart(pairs: Sequence[tuple[Source, Path]]) -> None:
 
 
 def choose(versions: Sequence[ModelVersion], job: Job) -> list[ModelVersion]:
-    """Returns the model that does the task and, behind it, one that gives its tokens lemmas. Raises ModelNotFound."""
+    """Returns the model for the task and, if there is one, its lemmatizer. Raises ModelNotFound."""
     able = [version for version in versions if version.manifest.task == job.task]
     for version in able:
         if job.model in (None, version.manifest.name):
@@ -154,7 +154,7 @@ async def _annotate(
                 continue
             output = StandardOutput() if target == STDOUT else Output(target, facts(settings, versions, job, source))
             with output:
-                if resources is None:  # what cannot be written is said before anything is loaded
+                if resources is None:  # loaded only after the output has been opened
                     with console.status(f"loading {names}") if console.is_terminal else nullcontext():
                         resources = await started(settings, versions)
                 await _annotate_file(resources, settings, FORMS[job.task, job.form], source, output, console)
@@ -164,10 +164,10 @@ async def _annotate(
 
 
 def facts(settings: Settings, versions: Sequence[ModelVersion], job: Job, source: Source) -> dict[str, str] | None:
-    """Returns all that decides the bytes of an output; None for an input that cannot be read again.
+    """Returns everything that determines the bytes of an output; None for an input that cannot be reread.
 
-    Not among it: the limit on a line's characters, which only decides whether there is an output, and the device with
-    its threads and batch sizes, on which no more than the last digits of a probability depend.
+    Excluded are the line length limit, which only decides whether there is an output, and device, threads and batch
+    sizes, which affect at most the last digits of probabilities.
 
     Raises UnreadableInput.
     """
@@ -186,10 +186,9 @@ def facts(settings: Settings, versions: Sequence[ModelVersion], job: Job, source
 
 
 async def started(settings: Settings, versions: Sequence[ModelVersion]) -> Resources:
-    """Returns an engine in this process with some models, and what requests need around it. Raises ArtifactError.
+    """Returns the resources of the pipelines, with a started engine in this process. Raises ArtifactError.
 
-    One batch size is all that it compiles: a file fills its batches. What is under way bounds the queue, and the chunks
-    of a file bound themselves.
+    Compiles one batch size only, since a file fills its batches. The chunks in progress bound the queue.
     """
     unbounded = {
         "batch_sizes": settings.batch_sizes[-1:],
@@ -231,7 +230,7 @@ async def _annotate_file(
 async def annotated(
     resources: Resources, form: Annotate, source: Source, start: Position, longest: int
 ) -> AsyncGenerator[tuple[bytes, Position], None]:
-    """Yields the annotations of a source chunk by chunk, each with the position that they lead to.
+    """Yields the annotations of a source chunk by chunk, each with the position after it.
 
     Raises UnreadableInput for a line of more than `longest` characters.
     """

@@ -1,4 +1,4 @@
-"""The annotations of some lines as bytes: CoNLL-U, JSON a line, or CSV."""
+"""Encodes annotations of lines: CoNLL-U, JSON lines, or CSV."""
 
 import csv
 import io
@@ -19,19 +19,19 @@ TOKEN_COLUMNS = ("text", "start", "end", "lemma", "upos", "xpos", "feats", "conf
 
 
 async def tag_conllu(run: PipelineRun, lines: list[str], first: int) -> bytes:
-    """Each line is a document, with the line's number for its id; a blank one has no sentence."""
+    """Encodes each line as a document, with the line's number as its id; a blank one has no sentence."""
     model, texts = await tag(run, lines)
     return b"".join(await run.do(tagging.write_conllu(model, texts, first=first)))
 
 
 async def tag_jsonl(run: PipelineRun, lines: list[str], first: int) -> bytes:
-    """For each line what /tag answers for a text, and the line's number."""
+    """Encodes for each line a result of /tag, with the line's number."""
     _, texts = await tag(run, lines)
     return _numbered([await run.do(tagging.write_result(text)) for text in texts], first)
 
 
 async def tag_csv(run: PipelineRun, lines: list[str], first: int) -> bytes:
-    """A row a token: the numbers of the line, of the sentence in it and of the token in that, each from 1."""
+    """Encodes a row per token: the numbers of line, sentence and token, each from 1, then the tags."""
     _, texts = await tag(run, lines)
     rows: list[Sequence[Any]] = []
     for line, text in enumerate(texts, first):
@@ -44,13 +44,13 @@ async def tag_csv(run: PipelineRun, lines: list[str], first: int) -> bytes:
 
 
 async def classify_jsonl(run: PipelineRun, lines: list[str], first: int) -> bytes:
-    """For each line what /classify answers for a text, and the line's number."""
+    """Encodes for each line a result of /classify, with the line's number."""
     _, texts = await classify(run, lines)
     return _numbered([await run.do(classification.write_result(text)) for text in texts], first)
 
 
 async def classify_csv(run: PipelineRun, lines: list[str], first: int) -> bytes:
-    """A row a line: its number, its label, the probability of each label, its text."""
+    """Encodes a row per line: its number, label, probabilities and text."""
     _, texts = await classify(run, lines)
     results = [text.classification for text in texts]
     rows = [
@@ -70,12 +70,12 @@ FORMS: dict[tuple[str, str], Annotate] = {
 
 
 def _numbered(results: Iterable[Sequence[bytes]], first: int) -> bytes:
-    """Returns a line for each result, which is in pieces: its number before its members."""
+    """Encodes a line per result, with its number as the first member."""
     return b"".join(b'{"line":%d,%b\n' % (number, b"".join(pieces)[1:]) for number, pieces in enumerate(results, first))
 
 
 def _rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], first: int) -> bytes:
-    """Returns rows as RFC 4180 has them, their names before those of the first line."""
+    """Encodes rows as CSV (RFC 4180), with a header before the first line."""
     content = io.StringIO()
     writer = csv.writer(content)
     writer.writerows([columns, *rows] if first == 1 else rows)

@@ -1,10 +1,10 @@
-"""Where annotations go: a file that is complete, or a part of one and a record of what is in it.
+"""Output files that can be resumed: a partial file, and a record of its content.
 
-What is written goes into `<output>.partial`; `<output>.progress` says what is annotated and how, how many bytes of the
-partial file are good, and to which place of the input they lead. Whatever ends the process, the next one cuts the rest
-off and goes on from there: no line is lost and none is there twice. At the end the partial file is renamed.
+Annotations are written to `<output>.partial`; `<output>.progress` records how they were made, how many bytes of the
+partial file are valid, and the position in the input after them. However a run ends, the next one truncates the partial
+file to that size and continues: no line is lost or repeated. At the end the partial file is renamed.
 
-A lock on the partial file, which ends with the process that holds it, keeps a second run from writing it, too.
+A lock on the partial file, released when its process ends, keeps a second run from writing it too.
 """
 
 import fcntl
@@ -23,21 +23,21 @@ from service.commands.annotate.source import Position
 from service.errors import TagwerkError
 
 STDOUT = Path("-")
-FORMAT_VERSION = 2  # raise it when this record, or the bytes of any annotation, change
+FORMAT_VERSION = 2  # increment when this record, or the bytes of any annotation, change
 
 
 class UnusableOutput(TagwerkError):  # noqa: N818 (says what happened)
-    """The output cannot be written, or an earlier run has begun it with something else."""
+    """The output cannot be written, or was begun by a run with other settings."""
 
 
 class Progress(BaseModel):
     """The contents of `<output>.progress`.
 
     Attributes:
-        format_version: 1 in records that have none.
-        facts: everything that decides the bytes of the output, by name.
-        input: the position in the input that the output leads to.
-        output_bytes: bytes of the partial file that belong to it.
+        format_version: 1 in records without one.
+        facts: everything that determines the bytes of the output, by name.
+        input: the position in the input after the output.
+        output_bytes: valid bytes of the partial file.
     """
 
     format_version: int = 1
@@ -47,29 +47,29 @@ class Progress(BaseModel):
 
 
 class Output:
-    """A file that is being written. A context manager: what is there at the end of its block is kept to go on from.
+    """An output file being written. As a context manager, checkpoints at the end of its block.
 
     Attributes:
-        position: the place in the input up to which annotations are written.
+        position: the position in the input up to which annotations are written.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, str] | None) -> None:
-        """`facts` are all that decides the bytes: a run goes on where they are the same. None always starts anew."""
+        """`facts` determine the bytes of the output: a run resumes if they are equal. None never resumes."""
         self.path = path
         self.position = Position()
         self._facts = facts
         self._partial, self._progress, self._scratch = companions(path)
         self._file: FileIO
-        self._good_bytes = 0  # of the partial file: those that belong to the position
+        self._good_bytes = 0  # valid bytes of the partial file
         self._finished = False
 
     def __str__(self) -> str:
         return str(self.path)
 
     def __enter__(self) -> Self:
-        """Opens the file where an earlier run has come to.
+        """Opens the partial file at the position of an earlier run.
 
-        Raises UnusableOutput: another run writes it, or began it with other facts; or it cannot be written.
+        Raises UnusableOutput if another run writes it or began it with other facts, or if it cannot be written.
         """
         with self._errors():
             self._file = self._partial.open("ab", buffering=0)
@@ -86,20 +86,20 @@ class Output:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._file:
-            # After a failed write or fsync nothing is certain but what was kept before.
+            # After a failed write or fsync, only the last checkpoint is certain.
             if not self._finished and not isinstance(error, UnusableOutput):
                 with suppress(UnusableOutput):
                     self.keep()
 
     def write(self, content: bytes, position: Position) -> None:
-        """Writes what the input up to a position gives. Raises UnusableOutput."""
+        """Writes the annotations up to a position. Raises UnusableOutput."""
         with self._errors():
             _write(self._file, content)
         self._good_bytes += len(content)
         self.position = position
 
     def keep(self) -> None:
-        """Makes what is written durable, for the next run if this one ends now. Raises UnusableOutput."""
+        """Writes a durable checkpoint, from which a later run resumes. Raises UnusableOutput."""
         if self._facts is None:
             return
         record = Progress(
@@ -116,7 +116,7 @@ class Output:
             self._scratch.replace(self._progress)
 
     def finish(self) -> None:
-        """Makes all durable, and gives the file its name. Raises UnusableOutput."""
+        """Makes all output durable and renames the file. Raises UnusableOutput."""
         with self._errors():
             os.fsync(self._file.fileno())
             if self.path.exists():
@@ -140,16 +140,16 @@ class Output:
             raise UnusableOutput(f"{self._partial} cannot be written: {reason}") from None
         mine = os.fstat(self._file.fileno())
         is_in_place = self._partial.exists() and os.path.samestat(self._partial.stat(), mine)
-        if self.path.exists() or not is_in_place:  # the run that held the lock has just renamed it
+        if self.path.exists() or not is_in_place:  # renamed by the run that held the lock
             if is_in_place and not mine.st_size:
                 self._partial.unlink()
             raise UnusableOutput(f"{self.path} has just been finished by another run")
 
     def _begin(self) -> None:
-        """Goes on from the record of an earlier run, or starts anew where there is none that can be read."""
+        """Resumes from an earlier run's record, or starts from the beginning if there is no valid one."""
         record = self._read_record()
         if record is None:
-            self._progress.unlink(missing_ok=True)  # first: what is written from now on does not belong to it
+            self._progress.unlink(missing_ok=True)  # first: it does not describe what is written from now on
         else:
             self._check(record)
             self.position, self._good_bytes = Position(*record.input), record.output_bytes
@@ -162,11 +162,11 @@ class Output:
             record = Progress.model_validate_json(self._progress.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
-        # A record of nothing loses nothing, and one of more than there is belongs to a partial file that was removed.
+        # An empty record loses nothing; one of more bytes than there are belongs to a partial file that was removed.
         return record if 0 < record.output_bytes <= os.fstat(self._file.fileno()).st_size else None
 
     def _check(self, record: Progress) -> None:
-        """Raises UnusableOutput where a record is of a run that would have written something else."""
+        """Raises UnusableOutput if a record's run had other facts."""
         facts = self._facts or {}
         if record.format_version != FORMAT_VERSION:
             changed = ["another version of tagwerk"]
@@ -182,20 +182,20 @@ class Output:
 
 
 def _write(file: FileIO, content: bytes) -> None:
-    """Writes all of it; a single system call may write less."""
+    """Writes all bytes, in several system calls if needed."""
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(file.fileno(), rest) :]
 
 
 def companions(path: Path) -> tuple[Path, Path, Path]:
-    """Returns the files beside an output: what is written so far, its record, and the next record being written."""
+    """Returns the files beside an output: partial file, record, and next record being written."""
     partial, progress, scratch = (path.with_name(path.name + end) for end in (".partial", ".progress", ".progress.new"))
     return partial, progress, scratch
 
 
 def remove_leftovers(path: Path) -> None:
-    """Removes the record of an output that is complete: a run that is killed after the renaming leaves it."""
+    """Removes the record of a complete output, left by a run that was killed after renaming it."""
     partial, progress, scratch = companions(path)
     if not partial.exists():
         for file in (progress, scratch):
@@ -203,7 +203,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 class StandardOutput:
-    """The same for standard output, of which nothing can be taken back."""
+    """Standard output with the interface of `Output`; it cannot be resumed."""
 
     position = Position()
 
@@ -217,7 +217,7 @@ class StandardOutput:
         return
 
     def write(self, content: bytes, position: Position) -> None:
-        """Writes. Raises BrokenPipeError where nothing reads any more, and UnusableOutput."""
+        """Writes annotations. Raises BrokenPipeError if the reader is gone, and UnusableOutput."""
         try:
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
@@ -235,6 +235,6 @@ class StandardOutput:
 
 
 def silence_standard_output() -> None:
-    """Sends the interpreter's last flush nowhere, once standard output cannot be written."""
+    """Redirects the interpreter's final flush, once standard output cannot be written."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

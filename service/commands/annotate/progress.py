@@ -1,4 +1,4 @@
-"""How far an annotation is: a bar on a terminal, a plain line now and then elsewhere. All of it goes to stderr."""
+"""Shows progress on stderr: a bar on a terminal, otherwise a line now and then."""
 
 import time
 from types import TracebackType
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from service.commands.annotate.source import Position, Source
 
-PLAIN_SECONDS = 10.0  # between two plain lines
+PLAIN_SECONDS = 10.0  # between lines
 
 
 class Show:
@@ -44,7 +44,7 @@ class Show:
         self._bar.stop()
 
     def reached(self, now: Position) -> None:
-        """The annotations up to a position are written."""
+        """Shows that annotations up to a position are written."""
         self._now = now
         self._bar.update(self._line, completed=now.bytes, rate=self._rate())
         if not self._console.is_terminal and time.monotonic() - self._said > PLAIN_SECONDS:
@@ -52,7 +52,7 @@ class Show:
             self.say(f"{self._source}: {now.lines} lines{self._share()}, {self._rate()}{self._left()}")
 
     def done(self, target: str) -> None:
-        """All is written."""
+        """Shows that all annotations are written."""
         self.say(f"{self._source}: {self._now.lines} lines, {self._rate()}, in {target}")
 
     def say(self, text: str) -> None:

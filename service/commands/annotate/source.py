@@ -1,4 +1,4 @@
-"""The lines of a file, in chunks, from any place that an earlier run came to."""
+"""Reads the lines of a file in chunks, starting at any position."""
 
 import hashlib
 import os
@@ -13,16 +13,16 @@ from typing import BinaryIO, NamedTuple
 from service.errors import TagwerkError
 
 STDIN = Path("-")
-CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, little enough to keep many under way
+CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, few enough to have many in progress
 CHUNK_LINES = 256
 
 
 class UnreadableInput(TagwerkError):  # noqa: N818 (says what happened)
-    """A file that cannot be annotated, and why."""
+    """A file cannot be annotated."""
 
 
 class Position(NamedTuple):
-    """How far a file is read: whole lines, and their bytes."""
+    """A position in a file: whole lines, and their bytes."""
 
     lines: int = 0
     bytes: int = 0
@@ -30,7 +30,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some lines, without their ends; `start` and `end` are the positions before and after them."""
+    """Some lines without newlines; `start` and `end` are the positions before and after them."""
 
     lines: list[str]
     start: Position
@@ -41,19 +41,19 @@ class Source:
     """A file of lines in UTF-8, or standard input.
 
     Attributes:
-        size: in bytes; None for what is no regular file.
+        size: in bytes; None unless it is a regular file.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises UnreadableInput."""
         self.path = path
         self.size: int | None = None
-        self._state: list[int] | None = None  # of the file whose digest was taken
+        self._state: list[int] | None = None  # of the file when its digest was computed
         if path == STDIN:
             return
         try:
             facts = path.stat()
-            if not stat.S_ISFIFO(facts.st_mode):  # whose writer would take it that its reader has gone again
+            if not stat.S_ISFIFO(facts.st_mode):  # opening and closing a pipe would disconnect its writer
                 with path.open("rb"):
                     pass
         except OSError as error:
@@ -65,7 +65,7 @@ class Source:
         return "standard input" if self.path == STDIN else str(self.path)
 
     def digest(self) -> str | None:
-        """Returns the SHA-256 of the content; None for what is no regular file. Raises UnreadableInput."""
+        """Returns the SHA-256 of the content; None unless it is a regular file. Raises UnreadableInput."""
         if self.size is None:
             return None
         with self._errors(), self.path.open("rb") as file:
@@ -73,10 +73,10 @@ class Source:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def chunks(self, start: Position, longest: int) -> Iterator[Chunk]:
-        """Yields the lines from a position on, as many at a time as make a chunk.
+        """Yields chunks of lines from a position on.
 
-        Raises UnreadableInput for a line that is not UTF-8, or longer than `longest` characters, and for a file that
-        is not what it was when its digest was taken.
+        Raises UnreadableInput for a line that is not UTF-8, or longer than `longest` characters, and if the file has
+        changed since its digest was computed.
         """
         if self.path == STDIN:
             with self._errors():
@@ -103,7 +103,7 @@ class Source:
     def _chunks(self, file: BinaryIO, start: Position, longest: int) -> Iterator[Chunk]:
         lines: list[str] = []
         characters, end = 0, start
-        while raw := file.readline(4 * longest + 3):  # no code point has more bytes than 4
+        while raw := file.readline(4 * longest + 3):  # a code point has at most 4 bytes
             end = Position(end.lines + 1, end.bytes + len(raw))
             line = self._line(raw, end.lines, longest)
             lines.append(line)
@@ -130,6 +130,6 @@ class Source:
 
 
 def _state(file: BinaryIO) -> list[int]:
-    """Returns what changes when a file is replaced or written."""
+    """Returns metadata that changes when a file is replaced or written."""
     facts = os.fstat(file.fileno())
     return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns]
