@@ -160,6 +160,12 @@ class LinesResponse(Response):
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 under_way.put_nowait(Answer(task, size))
+                begun += size
+                if (
+                    begun >= TURN_BYTES
+                ):  # a chunk may hold a window full of lines, and each runs its first slice at once
+                    await asyncio.sleep(0)
+                    begun = 0
         except (TagwerkError, problem.Refused) as error:  # the body itself is invalid
             if not lines:
                 raise
