@@ -2,7 +2,6 @@
 
 import gzip
 import tomllib
-from pathlib import PurePath
 
 import httpx
 import pytest
