@@ -92,7 +92,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         return run_engine(settings, socket.socket(fileno=parsed.socket), socket.socket(fileno=parsed.channel))
     if parsed.command in ("api", "engine"):
         settings.require_engine_address()
-    if parsed.command == "engine" or (parsed.command == "serve" and settings.workers):
+    if parsed.command in ("serve", "engine"):
         from service.process.supervisor import supervise
 
         return supervise(settings, None if parsed.command == "engine" else open_socket(settings.host, settings.port))
@@ -100,8 +100,6 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     from service.process import workers
     from service.security.rate_limiter import RateLimiter
 
-    if parsed.command == "serve":
-        return workers.run_everything(settings, open_socket(settings.host, settings.port))
     if parsed.lifeline is not None:
         workers.end_with(parsed.lifeline)
     inherited = None if parsed.socket is None else socket.socket(fileno=parsed.socket)

@@ -15,7 +15,6 @@ def _parts(value: object) -> object:
 
 
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_parts)]
-Pins = Annotated[tuple[Annotated[str, Field(pattern=r"^[^/\s]+/[0-9]+$")], ...], NoDecode, BeforeValidator(_parts)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parts)]
 Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
 Origins = Annotated[
@@ -30,9 +29,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    workers: int = Field(
-        1, ge=0, description="Processes that speak HTTP, beside the one that runs the models. 0 is one process for all."
-    )
+    workers: int = Field(1, ge=1, description="Processes that speak HTTP, beside the one that runs the models.")
     engines: int = Field(1, ge=1, description="Processes that run the models, each with a copy of them.")
     engine_address: Addresses = Field(
         (),
@@ -52,9 +49,6 @@ class Settings(BaseSettings):
     )
     keep_versions: int = Field(
         1, ge=1, description="Versions of each model that are loaded, the newest; requests may name the older ones."
-    )
-    pins: Pins = Field(
-        (), description="Versions that serve whatever newer ones there are, comma-separated: tagger-en/2."
     )
     serving_file: str = Field(
         "", description="File that tells which versions serve; empty is serving.json in the model store."

@@ -14,8 +14,6 @@ from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.process import garbage_collection
 from service.process.api_server import Server
-from service.process.engine_process import make_engine, read_versions
-from service.process.store_watch import StoreWatch
 from service.security.authenticator import Authenticator
 from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
@@ -26,23 +24,6 @@ from service.transport.pool import EnginePool
 from service.transport.remote import RemoteEngine
 
 log = logging.getLogger("tagwerk")
-
-
-def run_everything(settings: Settings, listening: socket.socket) -> int:
-    """Serves HTTP and runs the models in this process; returns the exit status.
-
-    Serves the versions that are in the store at the start.
-    """
-
-    serving = StoreWatch(settings).found
-    versions, unread = read_versions(settings, serving.shares)
-    refused = (*serving.refused, *unread)
-    for state in refused:
-        log.error("refused %s: %s", state.key, state.reason)
-    metrics = Metrics()
-    local = make_engine(settings, versions, metrics)
-    local.set_shares(serving.shares, refused, serving.defaults.values())
-    return _serve(settings, listening, local, metrics, RateLimiter())
 
 
 def run_worker(settings: Settings, listening: socket.socket, rate_limiter: RateLimiter) -> int:

@@ -44,10 +44,8 @@ def resolve(
     """
     shares: dict[ModelKey, float] = {}
     refused: dict[ModelKey, str] = {}
-    pins = dict(pin.rsplit("/", 1) for pin in settings.pins)
     for name, keys in registry.keys().items():
-        choice = Choice(version=pins[name]) if name in pins else config.choice(name)
-        shares |= _resolve_model(registry, keys, choice, settings.keep_versions, refused)
+        shares |= _resolve_model(registry, keys, config.choice(name), settings.keep_versions, refused)
     states = (ModelState(key, State.REFUSED, reason, 0.0, default=False) for key, reason in refused.items())
     first: dict[Task, str] = {}
     for key in sorted(shares, key=lambda key: key.name):
@@ -121,7 +119,6 @@ class ServingController:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self._path = serving_path(settings)
         self._registry = Registry(settings.model_store, settings.model_signers)
 
@@ -196,9 +193,6 @@ class ServingController:
             raise NotPossible(f"{name}/{version} cannot serve: {fault}")
 
     def _write(self, name: str, decide: Callable[[Choice], Choice]) -> Choice:
-        if any(pin.startswith(f"{name}/") for pin in self._settings.pins):
-            raise NotPossible(f"TAGWERK_PINS says which version of {name} serves")
-
         def change(config: ServingConfig) -> ServingConfig:
             return config.model_copy(update={"models": dict(config.models) | {name: decide(config.choice(name))}})
 

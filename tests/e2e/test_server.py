@@ -14,14 +14,11 @@ import pytest
 
 from tests.conftest import STORE, start_server
 
-SPLIT, ONE_PROCESS = {"TAGWERK_WORKERS": "1"}, {"TAGWERK_WORKERS": "0"}
-BOTH_KINDS = pytest.mark.parametrize("processes", [SPLIT, ONE_PROCESS], ids=["split", "one process"])
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
 
 
-@BOTH_KINDS
-def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tmp_path, processes):
-    with start_server(tmp_path / "log", **processes, TAGWERK_MODEL_STORE=str(tagger_store)) as server:
+def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tmp_path):
+    with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(tagger_store)) as server:
         assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
         ready = httpx.get(f"{server.url}/readyz")
         assert (ready.status_code, ready.json()["status"]) == (503, "starting")
@@ -37,8 +34,7 @@ def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tm
         assert "POST /tag 200" in log
 
 
-@BOTH_KINDS
-def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path, processes):
+def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path):
     """Clients send without a pause, each on a connection that is kept; SIGTERM comes in the midst of it."""
 
     async def scenario(url: str, stop) -> tuple[int, list[str]]:
@@ -84,7 +80,7 @@ def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path, proce
         return answered, lost
 
     settings = {"TAGWERK_DRAIN_DELAY_SECONDS": "1.0", "TAGWERK_MODEL_STORE": str(small_store)}
-    with start_server(tmp_path / "log", **processes, **settings) as server:
+    with start_server(tmp_path / "log", **settings) as server:
         server.wait_until_ready()
         answered, lost = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
         assert server.process.wait(60) == 0
@@ -93,8 +89,7 @@ def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path, proce
         assert "Traceback" not in server.log.read_text()
 
 
-@BOTH_KINDS
-def test_texts_that_outlast_the_drain_are_cut_and_say_so(generator_store, tmp_path, processes):
+def test_texts_that_outlast_the_drain_are_cut_and_say_so(generator_store, tmp_path):
     """More texts than slots, each of seconds; the drain lasts half of one."""
     wish = {"prompt": "ROMEO:", "max_tokens": 4096, "seed": 1, "n": 8}
     patience = {"TAGWERK_DRAIN_DELAY_SECONDS": "0.1", "TAGWERK_DRAIN_TIMEOUT_SECONDS": "0.5"}
@@ -110,7 +105,7 @@ def test_texts_that_outlast_the_drain_are_cut_and_say_so(generator_store, tmp_pa
                     text += chunk
             return text, (await whole).json()
 
-    with start_server(tmp_path / "log", **processes, **patience, TAGWERK_MODEL_STORE=str(generator_store)) as server:
+    with start_server(tmp_path / "log", **patience, TAGWERK_MODEL_STORE=str(generator_store)) as server:
         server.wait_until_ready()
         streamed, whole = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
         assert server.process.wait(60) == 0
@@ -126,7 +121,7 @@ def test_a_second_start_reads_the_executables_of_the_first(tmp_path):
     cache = tmp_path / "cache"
     kept, answers = [], []
     for number, sizes in enumerate(["1,8", "1,8", "8"]):
-        settings = {"TAGWERK_BATCH_SIZES": sizes, "TAGWERK_XLA_CACHE": str(cache), **ONE_PROCESS}
+        settings = {"TAGWERK_BATCH_SIZES": sizes, "TAGWERK_XLA_CACHE": str(cache)}
         with start_server(tmp_path / f"log{number}", **settings) as server:
             server.wait_until_ready()
             answers.append(httpx.post(f"{server.url}/tag", json=SENTENCE).json())
@@ -156,7 +151,7 @@ def test_broken_models_are_refused_with_the_reason_and_the_others_serve(store, t
     golden["outputs"]["probabilities"].reverse()
     (judge / "goldens.jsonl").write_text(json.dumps(golden) + "\n")
     rewrite_checksums(judge)
-    with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(store), **ONE_PROCESS) as server:
+    with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
         models = {m["name"]: m for m in httpx.get(f"{server.url}/readyz").json()["models"]}
         assert models["lm-shakespeare"]["state"] == "ready"

@@ -259,7 +259,8 @@ def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path
 
 def test_a_swap_reaches_workers_that_run_apart(store, made, tmp_path):
     settings = os.environ | SETTINGS | {"TAGWERK_MODEL_STORE": str(store), "TAGWERK_PORT": str(free_port())}
-    settings |= {"TAGWERK_ENGINE_ADDRESS": f"127.0.0.1:{free_port()}", "TAGWERK_PINS": f"{NAME}/1"}
+    settings |= {"TAGWERK_ENGINE_ADDRESS": f"127.0.0.1:{free_port()}"}
+    choose(store, "use", f"{NAME}/1")
 
     def start(part: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-m", "service", part], env=settings, cwd=ROOT)
@@ -276,7 +277,7 @@ def test_a_swap_reaches_workers_that_run_apart(store, made, tmp_path):
             )
         )
         assert set(load.statuses) == {200}
-        assert {answer["version"] for answer in load.answers} == {"1"}, "it is pinned by a setting"
+        assert {answer["version"] for answer in load.answers} == {"1"}, "it was chosen"
         pinned = httpx.post(f"{server.url}/tag", json=BODY | {"model": f"{NAME}/2"})
         assert pinned.json()["version"] == "2"
     finally:

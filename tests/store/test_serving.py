@@ -52,15 +52,15 @@ def test_the_last_versions_stay_loaded(store):
     assert served(store, keep_versions=9) == ({"3": 1.0, "2": 0.0, "1": 0.0}, {})
 
 
-def test_a_pinned_version_serves_whatever_newer_ones_there_are(store):
-    assert served(store, pins=("tagger-en/2",)) == ({"2": 1.0}, {})
-    assert served(store, pins=("tagger-en/2",), keep_versions=2) == ({"2": 1.0, "3": 0.0}, {})
+def test_a_version_that_was_chosen_serves_whatever_newer_ones_there_are(store):
+    controller = ServingController(Settings(model_store=store))
+    controller.use("tagger-en", "2")
+    assert served(store) == ({"2": 1.0}, {})
+    assert served(store, keep_versions=2) == ({"2": 1.0, "3": 0.0}, {})
     (store / "tagger-en/2/words.json").write_text("[]")
-    shares, refused = served(store, pins=("tagger-en/2",))
-    assert shares == {"1": 1.0}, "not the newer one, against which it was pinned"
+    shares, refused = served(store)
+    assert shares == {"1": 1.0}, "not the newer one, against which it was chosen"
     assert "altered" in refused["2"]
-    shares, refused = served(store, pins=("tagger-en/9",))
-    assert (shares, refused) == ({"3": 1.0}, {"9": "it is not in the store"})
 
 
 def test_a_canary_has_its_share_once_it_is_there(store):
@@ -168,8 +168,6 @@ def test_the_command_lists_and_chooses(store, monkeypatch, capsys):
     status, output = run()
     assert status == 1
     assert "tagger-en/3  refused:" in output
-    monkeypatch.setenv("TAGWERK_PINS", "tagger-en/1")
-    assert run("use", "tagger-en/2") == (1, "tagwerk: TAGWERK_PINS says which version of tagger-en serves\n")
 
 
 def test_changes_at_the_same_time_lose_none(store):
