@@ -75,3 +75,17 @@ def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
         projection.check(rng.integers(0, 3, (2, 4), dtype=np.int32), rng.integers(0, 9, (2, 4, 3), dtype=np.int32))
         assert len(projection.memory._places) <= 10
         assert projection.memory.table.shape[0] == 10
+
+
+def test_a_batch_of_more_words_than_are_remembered_fails_and_the_next_is_right(monkeypatch):
+    monkeypatch.setattr(words, "REMEMBERED_WORDS", 20)
+    projection = Projection()
+
+    def check(count: int) -> None:
+        word_ids = np.arange(count, dtype=np.int32).reshape(1, -1)
+        projection.check(word_ids, np.zeros((1, count, 3), np.int32))
+
+    check(20)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="is not in"):
+        check(21)
+    check(20)
