@@ -12,7 +12,7 @@ from rich.console import Console
 from service.http import schemas
 from tests.conftest import start_server
 from tests.training.tiny import sentiment
-from training.run.export import export
+from training.run import export
 from training.run.loop import load_best, train
 
 TEXT = "Not a lovely film. A fine plot 🙂, a weak film."
@@ -25,8 +25,9 @@ def explaining(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Clien
     task = sentiment()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAGWERK_RUNS_DIR", str(folder / "runs"))
+        patch.setattr(export, "_check", lambda folder: None)  # the service checks the goldens
         train(task, Console(file=io.StringIO()))
-        export(task, load_best(task), [], folder / "store")
+        export.export(task, load_best(task), [], folder / "store")
     settings = {"TAGWERK_MODEL_STORE": str(folder / "store"), "TAGWERK_LENGTH_BUCKETS": "4,8", "TAGWERK_XLA_CACHE": ""}
     with start_server(folder / "log", **settings) as server, httpx.Client(base_url=server.url, timeout=60) as client:
         server.wait_until_ready()
