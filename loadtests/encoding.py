@@ -19,12 +19,11 @@ from loadtests.traffic import sentences
 from service.formats.pieces import to_json
 from service.formats.tagging import write_json
 from service.http import schemas
-from service.pipelines.catalog import Tagging
 from service.pipelines.tagging import TaggedText
 from service.settings import load_settings
 from service.slices import finish
 from service.store.registry import newest
-from service.tasks.tagging import Tag
+from service.tasks.tagging import Tag, Tagging
 from service.text.spacy_tokenizer import SpacyTokenizer
 
 WORDS = 5000

@@ -23,7 +23,7 @@ def processor_seconds(server: Server) -> Counter[str]:
             words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        found[name_of(pid)] += (int(words[11]) + int(words[12])) / TICKS  # user and system
+        found[name_of(pid)] += (int(words[11]) + int(words[12])) / TICKS  # type: ignore[assignment]  # user and system; a Counter, since it subtracts
     return found
 
 

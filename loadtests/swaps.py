@@ -89,7 +89,7 @@ def share(service: Server, number: int) -> float:
     """Returns the share of requests of a version of the tagger; 0 while it is not there."""
     with urllib.request.urlopen(f"http://{service.address}/models", timeout=30) as response:
         models = json.load(response)["models"]
-    return sum(m["share"] for m in models if (m["name"], m["version"]) == (MODEL, str(number)))
+    return sum(float(m["share"]) for m in models if (m["name"], m["version"]) == (MODEL, str(number)))
 
 
 def latencies(service: Server, store: Path, version: int, changes: int, seconds: float) -> list[Figure]:

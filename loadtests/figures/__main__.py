@@ -11,7 +11,7 @@ Progress goes to stderr. The exit status is 1 where a figure misses its bound, o
 import argparse
 import sys
 import time
-from functools import partial
+from pathlib import Path
 
 from loadtests.aims import COMPILATIONS as AIM
 from loadtests.aims import Figure
@@ -32,7 +32,7 @@ from loadtests.figures import (
 from loadtests.figures.base import Plan, counted
 from loadtests.figures.starts import COMPILATIONS
 from loadtests.rounds import say
-from loadtests.servers import running, start_service, start_service_apart
+from loadtests.servers import Server, running, start_service, start_service_apart
 from loadtests.text import described
 
 FIGURES = {
@@ -66,7 +66,10 @@ def main() -> int:
     if unknown := set(options.figures).difference(modules):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}; there is {', '.join(modules)}")
     plan = Plan(options.rounds, options.seconds, options.requests, options.words, options.minutes)
-    start = partial(start_service_apart, **ramp.SETTINGS) if "ramp" in options.figures else start_service
+
+    def start(folder: Path) -> Server:
+        return start_service_apart(folder, **ramp.SETTINGS) if "ramp" in options.figures else start_service(folder)
+
     found: list[Figure] = []
     try:
         say("starting the service, which compiles for half a minute")

@@ -19,11 +19,11 @@ from service.commands.annotate.command import SWITCH_SECONDS, Job, annotated, ch
 from service.commands.annotate.forms import tag_conllu
 from service.commands.annotate.source import CHUNK_LINES, Chunk, Position
 from service.engine.padding import Grid, PaddedBatch, pad
-from service.http.context import Context
-from service.pipelines.catalog import Tagging
+from service.pipelines.run import Resources
 from service.settings import Settings, load_settings
 from service.slices import finish
 from service.store.registry import newest
+from service.tasks.tagging import Tagging
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.types import Ragged, joined
 
@@ -43,12 +43,14 @@ class Endless:
             done = end
 
 
-async def annotation_rate(here: Context, seconds: float) -> float:
+async def annotation_rate(resources: Resources, seconds: float) -> float:
     """Returns the tokens per second of an annotation to CoNLL-U."""
-    tokens = sum(len(here.tokenizer.tokens(sentence.text)) for sentence in running_text())
+    words = (finish(resources.tokenizer.words(sentence.text)) for sentence in running_text())
+    tokens = sum(map(len, words))
     tokens_of_a_line = tokens / len(running_text())
+    source, longest = Endless(seconds), resources.settings.max_text_characters
     lines, began = 0, time.perf_counter()
-    async for _, end in annotated(here, tag_conllu, Endless(seconds), Position(), here.settings.max_text_characters):  # type: ignore[arg-type]
+    async for _, end in annotated(resources, tag_conllu, source, Position(), longest):  # type: ignore[arg-type]
         lines = end.lines
     return lines * tokens_of_a_line / (time.perf_counter() - began)
 
@@ -77,7 +79,7 @@ def main() -> None:
     versions = choose(newest(settings.model_store), Job([], "tag", "conllu"))
     version = versions[0]
     with asyncio.Runner() as runner:
-        here = runner.run(started(settings, versions))
+        resources = runner.run(started(settings, versions))
         model = TensorFlowBackend(settings.device, settings.device_threads).load_sequence_model(
             version.folder, version.manifest
         )
@@ -87,18 +89,18 @@ def main() -> None:
         batches = full_batches(version, settings, grid)
         for batch in batches:
             model.run(batch.inputs)
-        runner.run(annotation_rate(here, 1.0))
+        runner.run(annotation_rate(resources, 1.0))
         print("ready", flush=True)
         for line in sys.stdin:
-            whole = runner.run(annotation_rate(here, float(line)))
+            whole = runner.run(annotation_rate(resources, float(line)))
             tokens, began = 0, time.perf_counter()
             for batch in cycle(batches):
                 model.run(batch.inputs)
-                tokens += sum(batch.lengths)
+                tokens += int(batch.real.sum())
                 if time.perf_counter() - began > float(line):
                     break
             print(whole, tokens / (time.perf_counter() - began), flush=True)
-        runner.run(here.engine.close())
+        runner.run(resources.engine.close())
 
 
 if __name__ == "__main__":

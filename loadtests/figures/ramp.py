@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from matplotlib.figure import Figure as Drawing
+
 from loadtests.aims import GOODPUT_LOSS, OTHER_ANSWERS, WITHOUT_REFUSAL, Figure
 from loadtests.client import Measurement
 from loadtests.figures import report
@@ -113,7 +115,7 @@ def _step(service: Server, plan: Plan, saturation: float, share: float, burst: i
     return step
 
 
-def _drawing(steps: Sequence[Step], bursts: Sequence[Step]) -> report.Drawing:
+def _drawing(steps: Sequence[Step], bursts: Sequence[Step]) -> Drawing:
     drawing, (throughput, latency, padding) = report.panels(
         ["requests a second", "latency, ms", "padding waste, %"], "requests due a second"
     )

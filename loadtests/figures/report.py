@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
@@ -17,10 +18,10 @@ COLOURS = ("#1f6fb4", "#c8511b", "#4a8f3c", "#7a5ba6")  # told apart by the colo
 def panels(names: Sequence[str], below: str) -> tuple[Drawing, Sequence[Axes]]:
     """Returns a drawing of panels under each other, which share what is `below`."""
     mpl.rcParams |= {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}
-    mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=COLOURS)
+    mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
     width, height = PANEL_INCHES
     drawing = Drawing(figsize=(width, height * len(names)), layout="constrained")
-    axes = drawing.subplots(len(names), sharex=True, squeeze=False)[:, 0]
+    axes = list(drawing.subplots(len(names), sharex=True, squeeze=False)[:, 0])
     for panel, name in zip(axes, names, strict=True):
         panel.set_title(name, loc="left", fontsize=10)
     axes[-1].set_xlabel(below)

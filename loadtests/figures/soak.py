@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from matplotlib.figure import Figure as Drawing
+
 from loadtests.aims import FAILED_REQUESTS, NEW_PROCESSES, SOAK_DESCRIPTORS, SOAK_GROWTH, SOAK_THREADS, Figure
 from loadtests.client import Measurement
 from loadtests.figures import report
@@ -102,7 +104,7 @@ def _cells(measured: Measurement, samples: Sequence[Sample]) -> list[str]:
     return [f"{last.seconds / 60:.1f}", *map(figure, numbers), *sizes, str(last.descriptors), str(last.threads)]
 
 
-def _drawing(rounds: Sequence[Round]) -> report.Drawing:
+def _drawing(rounds: Sequence[Round]) -> Drawing:
     drawing, (held, counted, speed, latency) = report.panels(
         ["memory, MB", "file descriptors and threads", "requests a second", "latency, ms"], "minutes"
     )

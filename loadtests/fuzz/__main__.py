@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--log", type=Path, help="keep the log of the service that is started in this file")
     options = parser.parse_args(arguments)
     with contextlib.nullcontext() if options.port else started(options.log) as service:
-        port = options.port or service.port
+        port = service.port if service is not None else options.port
         before = service.processes() if service else {}
         sent = (
             replay(port, options.seed, options.case)

@@ -56,12 +56,13 @@ WORDS = "I'm can't gonna U.S.A. e.g. Mr. 3.14 $5 10:30am www.a.org x@y.z :-) -- 
 TEXT_FIELDS = frozenset({"text", "prompt", "tokens", "stop", "inputs", "data"})
 NUMBERS = [0, -1, 1, 2, 1.0, -0.0, 0.1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**40, 10**400]
 NUMBERS += [-(10**400), 1e308, -1e308, 5e-324, float("nan"), float("inf"), float("-inf")]
-OTHERS = [None, True, False, [], {}, [[]], [{}], [None], {"": None}, [[[[]]]], {"a": {"b": []}}]
+OTHERS: list[Any] = [None, True, False, [], {}, [[]], [{}], [None], {"": None}, [[[[]]]], {"a": {"b": []}}]
+KINDS_OF_VALUES: list[list[Any]] = [STRINGS, NUMBERS, OTHERS, list(RAW)]
 
 
 def odd(chance: random.Random) -> Any:
     """Returns a value that few fields allow."""
-    return copy.deepcopy(chance.choice(chance.choice([STRINGS, NUMBERS, OTHERS, list(RAW)])))
+    return copy.deepcopy(chance.choice(chance.choice(KINDS_OF_VALUES)))
 
 
 def mutated(body: Any, chance: random.Random) -> bytes:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 
 from loadtests.fuzz.cases import Case
@@ -21,7 +21,7 @@ class Outcome:
     ended: float
 
 
-async def play(port: int, cases: Iterable[Case], at_a_time: int = AT_A_TIME) -> AsyncIterator[Outcome]:
+async def play(port: int, cases: Iterable[Case], at_a_time: int = AT_A_TIME) -> AsyncGenerator[Outcome, None]:
     """Yields the outcomes as they come."""
     waiting = iter(cases)
     outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()

@@ -20,7 +20,7 @@ from loadtests.peers.cuts import Cuts, Shape
 from loadtests.peers.texts import grid_for, version_for
 from service.artifact.version import ModelVersion
 from service.backend.cache import compiling_alone, keep_executables
-from service.engine.padding import Grid, pad, unpad
+from service.engine.padding import Grid, pad, sizes_of, unpad
 from service.settings import load_settings
 from service.types import Array, Ragged, Tensors
 
@@ -82,7 +82,7 @@ class Model:
         words = max(1, int(DISTINCT * size * length))
         numbers = np.resize(np.arange(words, dtype=np.int32), size * length).reshape(size, length)
         example = {
-            name: np.broadcast_to(numbers[(..., *[None] * (len(spec.axes) - 2))], (size, length, *spec.axes[2:]))
+            name: np.broadcast_to(numbers[(..., *[None] * (len(spec.axes) - 2))], (size, length, *sizes_of(spec)))
             for name, spec in self._inputs.items()
             if name != "lengths"
         }
