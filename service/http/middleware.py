@@ -106,7 +106,7 @@ class Checks:
             await problem.refuse(path, error)(scope, receive, send)
         except asyncio.CancelledError:
             if not state["status"]:  # the server stops without waiting for this request
-                stopping = EngineUnavailable("the service stopped before the answer was ready")
+                stopping = EngineUnavailable("the service stops before the answer is ready")
                 await problem.refuse(path, stopping)(scope, receive, send)
             raise
         except Exception:
