@@ -37,11 +37,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("serve", help="serve the models in the model store")
-    api = commands.add_parser("api", help="speak HTTP only, for an engine at TAGWERK_ENGINE_ADDRESS")
+    api = commands.add_parser("api", help="serve HTTP only, with an engine at TAGWERK_ENGINE_ADDRESS")
     engine = commands.add_parser("engine", help="run the models only, at TAGWERK_ENGINE_ADDRESS")
-    health = commands.add_parser("health", help="say whether the service at TAGWERK_HOST and TAGWERK_PORT is ready")
+    health = commands.add_parser("health", help="check whether the service at TAGWERK_HOST and TAGWERK_PORT is ready")
     health.add_argument("--engine", action="store_true", help="the engine at TAGWERK_ENGINE_ADDRESS instead")
-    add_annotate(commands.add_parser("annotate", help="tag or judge the lines of files, without a server"))
+    add_annotate(commands.add_parser("annotate", help="tag or classify the lines of files, without a server"))
     models.add_parser(commands)
     keys.add_parser(commands)
     for part in (api, engine):
@@ -60,7 +60,7 @@ def add_annotate(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `annotate`."""
     parser.epilog = "A run that is interrupted goes on where it stopped when the same command is given again."
     parser.add_argument(
-        "files", nargs="*", type=Path, metavar="FILE", help="text in UTF-8, a line a text; standard input by default"
+        "files", nargs="*", type=Path, metavar="FILE", help="UTF-8, one text per line; standard input by default"
     )
     parser.add_argument("--task", required=True, choices=["tag", "classify"])
     parser.add_argument("--format", default="jsonl", choices=["conllu", "jsonl", "csv"], help="jsonl by default")

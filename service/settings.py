@@ -28,58 +28,54 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TAGWERK_", extra="ignore", frozen=True, protected_namespaces=())
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    workers: int = Field(1, ge=1, description="Processes that speak HTTP, beside the one that runs the models.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 selects a free one.")
+    workers: int = Field(1, ge=1, description="Processes that serve HTTP, besides the engines.")
     engines: int = Field(1, ge=1, description="Processes that run the models, each with a copy of them.")
     engine_address: Addresses = Field(
         (),
         description="Where tagwerk engine listens and tagwerk api connects: the path of a Unix socket, or host:port; "
-        "tagwerk api takes several, comma-separated.",
+        "tagwerk api accepts several, comma-separated.",
     )
     engine_metrics_port: int = Field(
         0,
         ge=0,
         le=65535,
-        description="Port at which tagwerk engine, started by itself, tells its metrics; 0 tells none. "
-        "tagwerk serve tells all at /metrics.",
+        description="Port at which a standalone tagwerk engine exports its metrics; 0 disables this. "
+        "tagwerk serve exports all at /metrics.",
     )
     model_store: Path = Field(Path("model_store"), description="Folder of the models.")
     store_interval_seconds: float = Field(
-        2.0, ge=0, description="Time between two looks for new model versions; 0 takes those of the start alone."
+        2.0, ge=0, description="Interval between polls for new model versions; 0 serves those of the start only."
     )
     keep_versions: int = Field(
-        1, ge=1, description="Versions of each model that are loaded, the newest; requests may name the older ones."
+        1, ge=1, description="Number of versions loaded per model, the newest; requests may name older ones."
     )
-    serving_file: str = Field(
-        "", description="File that tells which versions serve; empty is serving.json in the model store."
-    )
+    serving_file: str = Field("", description="Path of the serving config; empty is serving.json in the model store.")
     model_signers: Paths = Field(
         (),
-        description="Files with the Ed25519 public keys (PEM) of those whose models are run, comma-separated; empty "
-        "runs what is in the store.",
+        description="Files with the Ed25519 public keys (PEM) of trusted signers, comma-separated; empty accepts all "
+        "models in the store.",
     )
     device: Literal["auto", "cpu", "gpu"] = Field(
         "auto",
-        description="Where models run. auto takes a GPU where TensorFlow sees one; gpu without one is an error.",
+        description="Where models run. auto uses a GPU if TensorFlow finds one; gpu without one is an error.",
     )
     device_threads: int = Field(
-        1, ge=1, description="Processor threads of one inference step. More help only where cores are idle."
+        1, ge=1, description="Processor threads per inference step. More help only if cores are idle."
     )
     xla_cache: str = Field(
-        "", description="Folder in which executables are kept, so that the next start is shorter; empty keeps none."
+        "", description="Folder for compiled executables, which shortens the next start; empty keeps none."
     )
-    batch_sizes: Sizes = Field(
-        (1, 2, 4, 8, 16), min_length=1, description="Batch sizes that are compiled, comma-separated."
-    )
+    batch_sizes: Sizes = Field((1, 2, 4, 8, 16), min_length=1, description="Compiled batch sizes, comma-separated.")
     length_buckets: Sizes = Field(
         (),
-        description="Sequence lengths in tokens up to which sequences wait together, comma-separated, for all models; "
-        "empty takes those that pad each model's own corpus least. Longer texts run in pieces.",
+        description="Length buckets in tokens, comma-separated, for all models; empty uses those of each model's "
+        "manifest. Longer texts run in windows.",
     )
-    slots: int = Field(16, ge=1, description="Texts that are generated at the same time; more wait.")
-    prefill_tokens: int = Field(32, ge=1, description="Tokens of a prompt that one generation step reads.")
-    max_queue_entries: int = Field(4096, ge=1, description="Sequences that may wait; beyond it requests get 429.")
-    max_queue_tokens: int = Field(262_144, ge=1, description="Tokens that may wait; beyond it requests get 429.")
+    slots: int = Field(16, ge=1, description="Texts generated at the same time; further ones wait.")
+    prefill_tokens: int = Field(32, ge=1, description="Tokens of a prompt read per generation step.")
+    max_queue_entries: int = Field(4096, ge=1, description="Queued sequences; above it, requests get 429.")
+    max_queue_tokens: int = Field(262_144, ge=1, description="Queued tokens; above it, requests get 429.")
     max_queue_delay_seconds: float = Field(
         0.0,
         ge=0,
@@ -87,12 +83,12 @@ class Settings(BaseSettings):
         description="Longest time that an idle device waits for a batch to fill. 0 never waits.",
     )
     device_timeout_seconds: float = Field(
-        60.0, gt=0, description="Time for one step, after which the device is taken to hang and the engine starts anew."
+        60.0, gt=0, description="Time for one step, after which the device counts as hung and the engine restarts."
     )
     request_timeout_seconds: float = Field(
         30.0,
         gt=0,
-        description="Time for a request, after which it is answered 504; X-Request-Timeout-Ms sets less.",
+        description="Time for a request, after which it gets 504; X-Request-Timeout-Ms sets less.",
     )
     receive_timeout_seconds: float = Field(
         30.0,
@@ -100,27 +96,25 @@ class Settings(BaseSettings):
         description="Time for a request to arrive, or a line of a stream, after which its connection is closed.",
     )
     keep_alive_seconds: int = Field(
-        75, ge=1, description="Time without a request after which a connection is closed; more than a proxy keeps it."
+        75, ge=1, description="Idle time after which a connection is closed; must exceed that of a proxy in front."
     )
     max_header_bytes: int = Field(32_768, ge=1024, description="Largest headers of a request, its path included.")
     max_body_bytes: int = Field(4_194_304, ge=1, description="Largest request body.")
     max_items: int = Field(1024, ge=1, description="Most texts or sentences in a request.")
     max_text_characters: int = Field(200_000, ge=1, description="Longest text, all items of a request together.")
     max_generated_tokens: int = Field(4096, ge=1, description="Largest max_tokens of a request.")
-    api_keys_file: str = Field(
-        "", description="File of the keys that requests need, as tagwerk keys writes it; empty asks for none."
-    )
+    api_keys_file: str = Field("", description="Key file, written by tagwerk keys; empty requires no keys.")
     cors_origins: Origins = Field(
         (), description="Origins whose pages may call the service, comma-separated, or *; empty allows none."
     )
     drain_delay_seconds: float = Field(
-        0.5, ge=0, description="Time after SIGTERM in which requests still come and /readyz says no."
+        0.5, ge=0, description="Time after SIGTERM in which requests are accepted while /readyz returns 503."
     )
-    drain_timeout_seconds: float = Field(30.0, ge=0, description="Time after that for requests in flight to end.")
+    drain_timeout_seconds: float = Field(30.0, ge=0, description="Time after that for requests in flight to finish.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
-    log_format: Literal["console", "json"] = Field("console", description="Lines for people, or JSON for programs.")
-    log_requests: bool = Field(True, description="Log a line for each request, where the level is info or debug.")
-    log_texts: bool = Field(False, description="Log the texts of requests, too. Nothing that users send is, else.")
+    log_format: Literal["console", "json"] = Field("console", description="Plain text, or JSON.")
+    log_requests: bool = Field(True, description="Log a line per request, at level info.")
+    log_texts: bool = Field(False, description="Log the texts of requests.")
 
     @model_validator(mode="after")
     def _sizes_rise(self) -> Self:

@@ -14,12 +14,12 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("keys", help="list, add and remove the keys in TAGWERK_API_KEYS_FILE")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     actions.add_parser("list", help="list the keys (the default)")
-    add = actions.add_parser("add", help="add a key, and print it; it is kept nowhere else")
+    add = actions.add_parser("add", help="add a key, and print it; it is not stored elsewhere")
     add.add_argument("id", help="a name for it, which is logged")
     add.add_argument("--scopes", default="infer", help="infer, admin or both, comma-separated (default: infer)")
-    add.add_argument("--rate", type=float, help="requests a second that it may send in the long run")
-    add.add_argument("--concurrent", type=int, help="requests that it may have under way at the same time")
-    remove = actions.add_parser("remove", help="remove a key; it is of no use a second later")
+    add.add_argument("--rate", type=float, help="requests per second")
+    add.add_argument("--concurrent", type=int, help="concurrent requests")
+    remove = actions.add_parser("remove", help="remove a key; takes effect within a second")
     remove.add_argument("id", help="its name")
 
 

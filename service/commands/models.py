@@ -24,16 +24,18 @@ CHECKED = (
 
 def add_parser(commands: Any) -> None:
     """Adds the command's arguments."""
-    parser = commands.add_parser("models", help="list the models in the store, check them, say which versions serve")
+    parser = commands.add_parser(
+        "models", help="list and verify the models in the store, select the versions that serve"
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    actions.add_parser("list", help="list the versions, and check their files (the default)")
-    use = actions.add_parser("use", help="serve a version, whatever newer ones there are")
+    actions.add_parser("list", help="list the versions, and verify their files (the default)")
+    use = actions.add_parser("use", help="serve a version, even if there are newer ones")
     use.add_argument("model", help="tagger-en/2; tagger-en alone follows the newest again")
-    back = actions.add_parser("rollback", help="serve the version before the one that serves")
+    back = actions.add_parser("rollback", help="serve the previous valid version")
     back.add_argument("model", help="tagger-en")
-    canary = actions.add_parser("canary", help="give a version a part of the requests")
-    canary.add_argument("model", type=versioned, help="tagger-en/3; it need not be there yet")
-    default = actions.add_parser("default", help="have a model answer the requests for its task that name none")
+    canary = actions.add_parser("canary", help="give a version a share of the requests")
+    canary.add_argument("model", type=versioned, help="tagger-en/3; it need not exist yet")
+    default = actions.add_parser("default", help="make a model the default of its task")
     default.add_argument("model", help="tagger-en")
     signed = actions.add_parser("sign", help="sign a version, for TAGWERK_MODEL_SIGNERS")
     signed.add_argument("model", type=versioned, help="tagger-en/3")
