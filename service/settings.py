@@ -83,7 +83,7 @@ class Settings(BaseSettings):
         description="Longest time that an idle device waits for a batch to fill. 0 never waits.",
     )
     device_timeout_seconds: float = Field(
-        60.0, gt=0, description="Time for one step, after which the device counts as hung and the engine restarts."
+        60.0, gt=0, description="Time for one step, after which the engine is restarted."
     )
     request_timeout_seconds: float = Field(
         30.0,

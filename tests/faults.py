@@ -117,7 +117,7 @@ def many(folder: Path) -> None:
 MANIFEST = [
     Fault("manifest is a list", lambda f: (f / "manifest.json").write_text("[]"), "manifest.json cannot be read"),
     Fault("manifest nested", lambda f: (f / "manifest.json").write_text("[" * 100_000), "manifest.json cannot be read"),
-    Fault("manifest of another", lambda f: rewrite_manifest(f, name="other"), "but lies in"),
+    Fault("manifest of another", lambda f: rewrite_manifest(f, name="other"), "but is in"),
     Fault("unknown task", lambda f: rewrite_manifest(f, task="translate"), "task"),
     Fault("no buckets", lambda f: rewrite_manifest(f, length_buckets=[]), "length_buckets"),
     Fault("huge bucket", lambda f: rewrite_manifest(f, length_buckets=[8, 10**9]), "length_buckets"),

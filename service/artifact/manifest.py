@@ -179,7 +179,7 @@ def parse_manifest(content: bytes, folder: Path) -> Manifest:
         raise ArtifactError(f"{MANIFEST} cannot be read: {place}: {first['msg']}{further}") from None
     if (manifest.name, manifest.version) != (folder.parent.name, folder.name):
         where = f"{folder.parent.name}/{folder.name}"
-        raise ArtifactError(f"{MANIFEST} is of {manifest.name}/{manifest.version}, but lies in {where}")
+        raise ArtifactError(f"{MANIFEST} is of {manifest.name}/{manifest.version}, but is in {where}")
     return manifest
 
 

@@ -28,7 +28,7 @@ def check_signature(signature: bytes, manifest: bytes, keys: Sequence["Ed25519Pu
             return
         except InvalidSignature:
             continue
-    raise ArtifactError(f"{SIGNATURE} is the signature of nobody in TAGWERK_MODEL_SIGNERS")
+    raise ArtifactError(f"{SIGNATURE} is not by a signer in TAGWERK_MODEL_SIGNERS")
 
 
 def sign(folder: Path, private_key: Path) -> None:

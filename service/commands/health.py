@@ -8,7 +8,7 @@ from service.settings import Settings
 from service.transport.remote import RemoteEngine
 from service.types import State
 
-PATIENCE_SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -21,7 +21,7 @@ def report(status: str) -> int:
 def of_service(settings: Settings) -> str:
     """Returns the status from /readyz at the host and port of the settings, or why there is none."""
     host = ANYWHERE.get(settings.host, settings.host)
-    connection = http.client.HTTPConnection(host, settings.port, timeout=PATIENCE_SECONDS)
+    connection = http.client.HTTPConnection(host, settings.port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/readyz")
         return str(json.load(connection.getresponse())["status"])
@@ -41,10 +41,10 @@ def of_engine(settings: Settings) -> str:
 
 
 async def _state_of(address: str) -> str:
-    engine, told = RemoteEngine(address), asyncio.Event()
-    await engine.start(told.set)
+    engine, reported = RemoteEngine(address), asyncio.Event()
+    await engine.start(reported.set)
     try:
-        await asyncio.wait_for(told.wait(), PATIENCE_SECONDS)
+        await asyncio.wait_for(reported.wait(), TIMEOUT_SECONDS)
         return str(engine.state())
     except TimeoutError:
         return f"no answer from {address}"

@@ -81,7 +81,7 @@ def choose(parsed: argparse.Namespace, controller: ServingController) -> int:
     else:
         choice = controller.canary(name, version, parsed.share)
     serving = controller.serving(name)
-    print(f"{name}: {f'version {serving}' if serving else 'no version, since none is sound,'} serves; {FOLLOWS}")
+    print(f"{name}: {f'version {serving}' if serving else 'no version, since none is valid,'} serves; {FOLLOWS}")
     if choice.canary is not None:
         there = controller.has(name, choice.canary.version)
         print(f"{choice.canary.share:.0%} of the requests go to {choice.canary.version}{'' if there else MISSING}")

@@ -45,7 +45,7 @@ class LocalEngine:
         call: Call = call_directly,
         on_load: Callable[[ModelKey], None] = lambda key: None,
     ) -> None:
-        """Loads models in the context of `loading`, which is passed a function that tells whether the engine stops.
+        """Loads models in the context of `loading`, which is passed a function that returns whether it stops.
 
         `call` sets the priority of each load; for `on_load` see `Driver.load`.
         """

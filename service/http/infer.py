@@ -117,7 +117,7 @@ async def classify_(body: schemas.ClassifyRequest, request: Request) -> Response
 
 GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The texts, as JSON or as they come",
+        "description": "The texts, as JSON or as a stream",
         "content": {events.MEDIA_TYPE: {"itemSchema": events.SCHEMA, "example": schemas.EVENTS_EXAMPLE}},
     }
 }
@@ -131,7 +131,7 @@ GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
     summary="Generated text",
 )
 async def generate_(body: schemas.GenerateRequest, request: Request) -> Response:
-    """Continues prompts, character by character; with `stream`, sends the characters as they come."""
+    """Continues prompts, character by character; with `stream`, as server-sent events."""
     run, media_type = pipeline_run(request), wanted(request, (JSON, events.MEDIA_TYPE))
     if body.stream or media_type == events.MEDIA_TYPE:
         return await events.streamed(request, generated(run, body))

@@ -21,8 +21,8 @@ def wanted(request: Request, offers: Sequence[str]) -> str:
         return offers[0]
     accept = header.decode("latin-1")
     ranges = qualities(accept)
-    best, liked = max(((offer, _quality(offer, ranges)) for offer in offers), key=lambda pair: pair[1])
-    if liked <= 0:
+    best, quality = max(((offer, _quality(offer, ranges)) for offer in offers), key=lambda pair: pair[1])
+    if quality <= 0:
         raise HTTPException(406, f"the Accept header, {accept[:200]!r}, allows none of: {', '.join(offers)}")
     return best
 

@@ -63,17 +63,17 @@ class TagRequest(Request):
         1,
         ge=1,
         le=5,
-        description="Most probable tags to give of each kind, for each token; 1 gives the answer alone. JSON only.",
+        description="Number of most probable tags of each kind, per token; 1 returns the best only. JSON only.",
         examples=[1],
     )
     lemmas: bool = Field(
         True,
-        description="Whether tokens have their lemmas, where a model gives them. A new word takes another step.",
+        description="Whether to return lemmas, if there is a lemmatizer. A new word takes another step.",
         examples=[True],
     )
     format: Literal["json", "conllu"] | None = Field(
         None,
-        description="Form of the answer. By default what the Accept header likes best: application/json or"
+        description="Format of the answer. By default the one preferred by the Accept header: application/json or"
         " text/x-conllu.",
         examples=["json"],
     )
@@ -86,15 +86,15 @@ class TagRequest(Request):
 
 
 class ClassifyRequest(Request):
-    """Texts to judge."""
+    """Texts to classify."""
 
     text: Texts = Field(
-        description="A text, or a list of texts, to judge whole.", examples=["A warm, funny, engaging film."]
+        description="A text, or a list of texts, to classify.", examples=["A warm, funny, engaging film."]
     )
     contributions: bool = Field(
-        False, description="Say what each token adds to the log-odds of the label.", examples=[False]
+        False, description="Return what each token adds to the log-odds of the label.", examples=[False]
     )
-    sentences: bool = Field(False, description="Judge each sentence by itself, too.", examples=[False])
+    sentences: bool = Field(False, description="Also classify each sentence on its own.", examples=[False])
     offsets: Unit = OFFSETS
 
 
@@ -114,21 +114,21 @@ class GenerateRequest(Request):
         0,
         ge=0,
         le=1_000_000,
-        description="Choose among this many most probable tokens; 0 among all.",
+        description="Sample from this many most probable tokens; 0 from all.",
         examples=[0],
     )
     top_p: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="Choose among the most probable tokens whose probabilities sum to this.",
+        description="Sample from the most probable tokens whose probabilities sum to this.",
         examples=[0.95],
     )
     seed: int | None = Field(
         None,
         ge=0,
         le=2**53 - 1,
-        description="The same seed gives the same text. By default a random one.",
+        description="The same seed gives the same text. Random by default.",
         examples=[7],
     )
     n: int = Field(
@@ -143,12 +143,12 @@ class GenerateRequest(Request):
         None,
         ge=0,
         le=5,
-        description="Give the log probability of each generated token and of this many most probable ones in its place;"
-        " by default of none.",
+        description="Return the log probability of each generated token and of this many most probable tokens at its"
+        " position; by default none.",
         examples=[None],
     )
     stream: bool = Field(
-        False, description="Send the text as server-sent events, piece by piece as it comes.", examples=[False]
+        False, description="Send the text as server-sent events while it is generated.", examples=[False]
     )
 
     def options(self) -> GenerationOptions:
@@ -202,7 +202,7 @@ class Token(BaseModel):
     confidence: float = Field(description="Probability of the UPOS tag, 0 to 1.", examples=[0.999948])
     lemma: str | None = Field(
         None,
-        description="Its dictionary form; left out where no model gives the lemmas of the language.",
+        description="Its dictionary form; omitted if there is no lemmatizer for the tagger.",
         examples=["not"],
     )
     n_best: NBest | None = Field(
@@ -274,10 +274,10 @@ class Contributions(BaseModel):
 
     label: str = Field(description="The label that is explained.", examples=["positive"])
     score: float = Field(
-        description=f"{LOG_ODDS} Of a text that is judged in pieces, the mean of theirs, weighted by their lengths.",
+        description=f"{LOG_ODDS} Of a text classified in windows, their mean, weighted by length.",
         examples=[3.761],
     )
-    baseline: float = Field(description=f"What the model says without any word. {LOG_ODDS}", examples=[-0.31])
+    baseline: float = Field(description=f"The model's value without any word. {LOG_ODDS}", examples=[-0.31])
     tokens: list[Contribution] = Field(
         description="The tokens of the text in order.",
         examples=[[{"text": "funny", "start": 8, "end": 13, "contribution": 1.20442}]],
@@ -285,7 +285,7 @@ class Contributions(BaseModel):
 
 
 class ClassifiedSentence(BaseModel):
-    """A sentence and its judgement, as if it stood alone."""
+    """A sentence, classified on its own."""
 
     text: str = Field(description="The sentence as it stands in the text.", examples=["A warm, funny film."])
     start: int = Field(description="Offset of its beginning, in the unit that the request names.", examples=[0])
@@ -298,7 +298,7 @@ class ClassifiedSentence(BaseModel):
 
 
 class Classified(BaseModel):
-    """The judgement of one input."""
+    """The classification of one input."""
 
     label: str = Field(description="The most probable label.", examples=["positive"])
     scores: dict[str, float] = Field(
@@ -306,10 +306,10 @@ class Classified(BaseModel):
         examples=[{"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}],
     )
     contributions: Contributions | None = Field(
-        None, description="Where they are asked for: what each token adds to the label.", examples=[None]
+        None, description="On request: what each token adds to the label.", examples=[None]
     )
     sentences: list[ClassifiedSentence] | None = Field(
-        None, description="Where they are asked for: the judgement of each sentence, in order.", examples=[None]
+        None, description="On request: the classification of each sentence, in order.", examples=[None]
     )
 
 
@@ -342,10 +342,10 @@ class Generated(BaseModel):
 
     text: str = Field(description="The continuation, without the prompt.", examples=["\nWhat, shall I speak?"])
     logprobs: list[Choice] | None = Field(
-        None, description="Where they are asked for: the choices that made the text, token by token.", examples=[None]
+        None, description="On request: the generated tokens with their probabilities.", examples=[None]
     )
     finish_reason: Literal["stop", "length", "shutdown"] = Field(
-        description="Why it ended: at a stop string, at max_tokens, or early since the service is shut down.",
+        description="Why it ended: at a stop string, at max_tokens, or early because the service shut down.",
         examples=["length"],
     )
     tokens: int = Field(description="Tokens (characters) generated.", examples=[21])

@@ -22,16 +22,16 @@ class ModelSummary(BaseModel):
     """A model version and its state."""
 
     name: str = Field(description="Name of the model.", examples=["tagger-en"])
-    version: str = Field(description="Its version, a number that rises.", examples=["1"])
+    version: str = Field(description="Its version, an ascending number.", examples=["1"])
     state: str = Field(description="starting, ready, refused, draining or stopped.", examples=["ready"])
     reason: str | None = Field(description="Why it is refused.", examples=[None])
-    task: str | None = Field(description="What it does: tag, classify, generate or lemmatize.", examples=["tag"])
+    task: str | None = Field(description="Its task: tag, classify, generate or lemmatize.", examples=["tag"])
     description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])
     share: float = Field(
-        description="Part of the requests for the model that it answers where they name no version, 0 to 1.",
+        description="Its share, 0 to 1, of the requests for the model that name no version.",
         examples=[1.0],
     )
-    default: bool = Field(description="Whether it answers requests that name no model.", examples=[True])
+    default: bool = Field(description="Whether it serves requests that name no model.", examples=[True])
 
 
 class ModelList(BaseModel):
@@ -87,17 +87,17 @@ async def model(name: str, request: Request, version: str | None = None) -> Mode
 
 @router.get("/livez", summary="Is the process alive?")
 async def livez() -> Liveness:
-    """Answers as long as the process can."""
+    """Answers while the process is running."""
     return Liveness(status="alive")
 
 
-READINESS: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "description": "It does not take requests"}}
+READINESS: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "description": "Not ready"}}
 
 
 @router.get("/readyz", summary="Does it take requests?", response_model=Readiness, responses=READINESS)
 @router.get("/healthz", summary="The same as /readyz", response_model=Readiness, responses=READINESS)
 async def readyz(request: Request) -> Response:
-    """Says ready once every shape of every sound model is compiled, and which models are refused."""
+    """Returns 200 once every valid model is compiled; lists the states of all models."""
     context = context_of(request)
     state = State.DRAINING if context.draining else context.engine.state()
     ready = context.ready()

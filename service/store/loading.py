@@ -64,7 +64,7 @@ def _read_signature(folder: Path) -> bytes:
         try:
             return read_file(folder, SIGNATURE)
         except FileNotFoundError as error:
-            reason = f"{SIGNATURE} is missing, and TAGWERK_MODEL_SIGNERS asks for a signature"
+            reason = f"{SIGNATURE} is missing, and TAGWERK_MODEL_SIGNERS requires one"
             raise ArtifactError(reason) from error
 
 

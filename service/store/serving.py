@@ -58,7 +58,7 @@ def resolve(
 def _resolve_model(
     registry: Registry, keys: list[ModelKey], choice: Choice, keep: int, refused: dict[ModelKey, str]
 ) -> dict[ModelKey, float]:
-    def sound(version: str) -> bool:
+    def valid(version: str) -> bool:
         key = ModelKey(keys[0].name, version)
         fault = registry.fault(key) if key in keys else NOT_THERE
         if fault is not None:
@@ -67,11 +67,11 @@ def _resolve_model(
 
     canary = choice.canary
     versions = [key.version for key in keys if canary is None or key.version != canary.version]
-    serving = next(filter(sound, in_order(versions, choice.version)), None)
+    serving = next(filter(valid, in_order(versions, choice.version)), None)
     loaded = [serving] if serving is not None else []
-    loaded += islice(filter(sound, (v for v in versions if v not in loaded)), keep - 1) if loaded else []
+    loaded += islice(filter(valid, (v for v in versions if v not in loaded)), keep - 1) if loaded else []
     shares = dict.fromkeys(loaded, 0.0)
-    if canary is not None and sound(canary.version):
+    if canary is not None and valid(canary.version):
         shares[canary.version] = canary.share if loaded else 1.0
     if serving is not None:
         shares[serving] = 1.0 - sum(shares.values())
@@ -136,7 +136,7 @@ class ServingController:
             for key in self._registry.keys()[name]:
                 if serving is not None and int(key.version) < int(serving) and self._registry.fault(key) is None:
                     return Choice(version=key.version)
-            raise ModelNotFound(f"there is no sound version of {name} before {serving}")
+            raise ModelNotFound(f"there is no valid version of {name} before {serving}")
 
         return self._write(name, before)
 
@@ -159,7 +159,7 @@ class ServingController:
         serving = self._serving(name, read_config(self._path).choice(name))
         task = self._registry.task(ModelKey(name, serving)) if serving is not None else None
         if task is None:
-            raise NotPossible(f"no version of {name} in the store is sound, so its task is not known")
+            raise NotPossible(f"no version of {name} in the store is valid, so its task is not known")
 
         def change(config: ServingConfig) -> ServingConfig:
             return config.model_copy(update={"defaults": dict(config.defaults) | {task: name}})

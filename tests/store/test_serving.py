@@ -86,7 +86,7 @@ def test_rolling_back_goes_to_the_sound_version_before(store):
     controller = ServingController(Settings(model_store=store))
     assert [controller.roll_back("tagger-en").version for _ in range(2)] == ["3", "1"]
     assert served(store)[0] == {"1": 1.0}
-    with pytest.raises(ModelNotFound, match="no sound version of tagger-en before 1"):
+    with pytest.raises(ModelNotFound, match="no valid version of tagger-en before 1"):
         controller.roll_back("tagger-en")
 
 
@@ -240,7 +240,7 @@ def test_the_default_of_a_task_is_shown_and_set(store, monkeypatch, capsys):
     assert main(["models", "default", "nobody"]) == 1
     (store / "a-tagger/1/words.json").unlink()
     assert main(["models", "default", "a-tagger"]) == 1
-    assert "no version of a-tagger in the store is sound" in capsys.readouterr().err
+    assert "no version of a-tagger in the store is valid" in capsys.readouterr().err
 
 
 def test_defaults_that_were_decided_are_written_once_and_hold(store):

@@ -31,21 +31,21 @@ router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
 
 class ModelMetadata(BaseModel):
-    """What a model reads and gives."""
+    """The inputs and outputs of a model."""
 
     name: str = Field(description="Its name.", examples=["tagger-en"])
     versions: list[str] = Field(description="The versions that are loaded.", examples=[["1"]])
     platform: str = Field(description="What runs it.", examples=["tensorflow_savedmodel"])
-    inputs: list[TensorMetadata] = Field(description="What it reads.", examples=[[]])
-    outputs: list[TensorMetadata] = Field(description="What it gives.", examples=[[]])
+    inputs: list[TensorMetadata] = Field(description="Its inputs.", examples=[[]])
+    outputs: list[TensorMetadata] = Field(description="Its outputs.", examples=[[]])
 
 
 class ServerMetadata(BaseModel):
-    """What this server is."""
+    """The server."""
 
     name: str = Field(description="Its name.", examples=["tagwerk"])
     version: str = Field(description="Its version.", examples=["0.1.0"])
-    extensions: list[str] = Field(description="The extensions that it knows.", examples=[["binary_tensor_data"]])
+    extensions: list[str] = Field(description="The supported extensions.", examples=[["binary_tensor_data"]])
 
 
 class Live(BaseModel):
@@ -55,13 +55,13 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether requests are taken."""
+    """Whether requests are accepted."""
 
     ready: bool = Field(description="Whether they are.", examples=[True])
 
 
 class ModelReady(Ready):
-    """Whether requests for a model are taken."""
+    """Whether requests for a model are accepted."""
 
     name: str = Field(description="Name of the model.", examples=["tagger-en"])
 
@@ -78,13 +78,13 @@ async def server() -> ServerMetadata:
 
 @router.get("/health/live", summary="Is the process alive?")
 async def live() -> Live:
-    """Answers as long as the process can."""
+    """Answers while the process is running."""
     return Live(live=True)
 
 
 @router.get("/health/ready", summary="Does it take requests?", response_model=Ready, responses=NOT_READY)
 async def ready(request: Request) -> Response:
-    """Says what /readyz says."""
+    """Returns the readiness, like /readyz."""
     context = context_of(request)
     some = any(state.state is State.READY for state in context.catalog.states)
     return _readiness(Ready(ready=some and context.engine.state() is State.READY and not context.draining))
@@ -110,7 +110,7 @@ READINESS = NOT_FOUND | {503: {"model": ModelReady, "description": "Not ready"}}
     "/models/{name}/versions/{version}/ready", summary="Is it ready?", response_model=ModelReady, responses=READINESS
 )
 async def model_ready(request: Request, name: str, version: str | None = None) -> Response:
-    """Says whether requests for a model are taken."""
+    """Returns whether requests for a model are accepted."""
     try:
         find(context_of(request), name, version)
     except EngineUnavailable:
@@ -142,7 +142,7 @@ INFER: dict[str, Any] = {
 @router.post("/models/{name}/infer", summary="Run a model", **INFER)
 @router.post("/models/{name}/versions/{version}/infer", summary="Run a version of a model", **INFER)
 async def infer(request: Request, name: str, version: str | None = None) -> Response:
-    """Runs a model on tensors, in JSON or in the binary extension, which says itself what it is by its header."""
+    """Runs a model on tensors, in JSON or with the binary extension, which has a header of its own."""
     context, run = context_of(request), pipeline_run(request)
     model = find(context, name, version)
     body, json_length = await content_of(request.receive), request.headers.get(tensors.HEADER)

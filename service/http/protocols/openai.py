@@ -75,7 +75,7 @@ class CompletionRequest(schemas.Request):
     stop: Stop | None = Field(None, description="Strings before which the text ends.", examples=["\n\n"])
     seed: int | None = Field(None, ge=0, le=2**53 - 1, description="The same seed gives the same text.", examples=[7])
     echo: bool | None = Field(False, description="Put the prompt before the text.", examples=[False])
-    stream: bool | None = Field(False, description="Send the text as it comes.", examples=[False])
+    stream: bool | None = Field(False, description="Stream the text.", examples=[False])
     stream_options: StreamOptions | None = Field(None, description="For streams.", examples=[None])
     user: str | None = Field(None, max_length=1000, description="Accepted, and without effect.", examples=[None])
     best_of: int | None = Field(None, ge=1, le=1, description="Only 1.", examples=[1])
@@ -91,7 +91,7 @@ class CompletionRequest(schemas.Request):
 
 
 class Logprobs(BaseModel):
-    """How probable the tokens of a text were, by the model's own distribution, before temperature and the like."""
+    """The log probabilities of a text's tokens, by the model's distribution before temperature, top-k and top-p."""
 
     tokens: list[str] = Field(description="The tokens (characters).", examples=[["W", "h"]])
     token_logprobs: list[float] = Field(description="Their log probabilities, in nats.", examples=[[-0.69, -0.1]])
@@ -107,14 +107,14 @@ class Choice(BaseModel):
 
     text: str = Field(description="The text, or the next piece of it.", examples=["\nWhat, shall I speak?"])
     index: int = Field(description="Number of the text: prompt by prompt, from 0.", examples=[0])
-    logprobs: Logprobs | None = Field(description="Where they are asked for.", examples=[None])
+    logprobs: Logprobs | None = Field(description="On request.", examples=[None])
     finish_reason: Literal["stop", "length"] | None = Field(
-        description="Why the text ended; null while it goes on.", examples=["length"]
+        description="Why the text ended; null before its end.", examples=["length"]
     )
 
 
 class Usage(BaseModel):
-    """What was read and generated, in tokens (characters)."""
+    """Token usage (characters)."""
 
     prompt_tokens: int = Field(description="Tokens of the prompts.", examples=[6])
     completion_tokens: int = Field(description="Tokens generated.", examples=[21])
@@ -126,11 +126,11 @@ class Completion(BaseModel):
 
     id: str = Field(description="Id of the answer.", examples=["cmpl-6f1c"])
     object: Literal["text_completion"] = Field(description="What this is.", examples=["text_completion"])
-    created: int = Field(description="When, in seconds since 1970.", examples=[1767225600])
+    created: int = Field(description="Unix time of creation.", examples=[1767225600])
     model: str = Field(description="Name of the model.", examples=["lm-shakespeare"])
     system_fingerprint: str = Field(description="Its name and version.", examples=["lm-shakespeare/1"])
     choices: list[Choice] = Field(description="The texts, prompt by prompt.", examples=[[]])
-    usage: Usage | None = Field(description="What was read and generated.", examples=[None])
+    usage: Usage | None = Field(description="Token usage.", examples=[None])
 
 
 class Model(BaseModel):
@@ -138,8 +138,8 @@ class Model(BaseModel):
 
     id: str = Field(description="Its name.", examples=["lm-shakespeare"])
     object: Literal["model"] = Field(description="What this is.", examples=["model"])
-    created: int = Field(description="When it was made, in seconds since 1970.", examples=[1767225600])
-    owned_by: str = Field(description="Who serves it.", examples=["tagwerk"])
+    created: int = Field(description="Unix time of its creation.", examples=[1767225600])
+    owned_by: str = Field(description="The owner.", examples=["tagwerk"])
 
 
 class Models(BaseModel):
@@ -151,7 +151,7 @@ class Models(BaseModel):
 
 @router.get("/models", summary="The models that complete texts")
 async def models(request: Request) -> Models:
-    """Lists the models that /v1/completions takes."""
+    """Lists the models of /v1/completions."""
     return Models(object="list", data=[_model(task.version) for task in _completing(context_of(request))])
 
 
@@ -163,7 +163,7 @@ async def model(name: str, request: Request) -> Model:
 
 @router.post("/completions", response_model=Completion, summary="Complete texts")
 async def completions(body: CompletionRequest, request: Request) -> Response:
-    """Continues prompts as /generate does, in OpenAI's words."""
+    """Continues prompts as /generate does, with OpenAI's fields."""
     run = pipeline_run(request)
     task = run.resources.catalog.find(TextGeneration, body.model)
     prompts = [_text(task, prompt) for prompt in body.prompt]

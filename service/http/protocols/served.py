@@ -37,7 +37,7 @@ Parameters = dict[str, Any]
 
 
 class TensorMetadata(BaseModel):
-    """A tensor that a model reads or gives."""
+    """An input or output tensor of a model."""
 
     name: str = Field(description="Its name.", examples=["text"])
     datatype: str = Field(description="BYTES, INT32, INT64 or FP32.", examples=["BYTES"])

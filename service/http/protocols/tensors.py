@@ -41,7 +41,7 @@ Parameters = Annotated[dict[str, Any], at_most(MOST_TENSORS)]
 
 
 class RequestInput(Strict):
-    """A tensor that a model is to read."""
+    """An input tensor."""
 
     name: str = Field(description="Name of the input.", examples=["text"])
     shape: Annotated[list[int], at_most(MOST_AXES)] = Field(
@@ -55,7 +55,7 @@ class RequestInput(Strict):
 
 
 class RequestOutput(Strict):
-    """An output that is wanted."""
+    """A requested output."""
 
     name: str = Field(description="Name of the output.", examples=["sentences"])
     parameters: Parameters = Field({}, description="binary_data: as bytes behind the JSON.", examples=[{}])
@@ -64,7 +64,7 @@ class RequestOutput(Strict):
 class InferenceRequest(Strict):
     """The Open Inference Protocol's request."""
 
-    id: str | None = Field(None, max_length=1000, description="Comes back with the answer.", examples=["42"])
+    id: str | None = Field(None, max_length=1000, description="Returned with the answer.", examples=["42"])
     parameters: Parameters = Field(
         {},
         description="binary_data_output: all outputs as bytes; timeout in microseconds; for texts that are generated,"
@@ -77,12 +77,12 @@ class InferenceRequest(Strict):
         examples=[[{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["She didn't see it."]}]],
     )
     outputs: Annotated[list[RequestOutput], at_most(MOST_TENSORS)] = Field(
-        [], description="The outputs that are wanted; by default all.", examples=[[]]
+        [], description="The requested outputs; by default all.", examples=[[]]
     )
 
 
 class ResponseOutput(BaseModel):
-    """A tensor that a model gives."""
+    """An output tensor."""
 
     name: str = Field(description="Name of the output.", examples=["label"])
     shape: list[int] = Field(description="Its shape, the batch first.", examples=[[1]])
