@@ -270,7 +270,7 @@ def test_a_version_that_kills_three_new_engines_is_refused_and_what_serves_goes_
         here.look()
         assert len(here.processes) == 4, "there is no fourth"
         assert here.processes[0].starts == 1
-        assert here.succession._serving[0].ready == keys("healthy/1", "victim/1")
+        assert here.rollout._serving[0].ready == keys("healthy/1", "victim/1")
 
 
 def test_a_store_that_cannot_be_read_while_a_new_engine_loads_does_not_keep_it_from_serving(store, monkeypatch):
@@ -288,8 +288,8 @@ def test_a_store_that_cannot_be_read_while_a_new_engine_loads_does_not_keep_it_f
             here.look()
             assert here.processes[1].status is None, "it goes on loading"
             here.processes[1].load(load)
-            here.until(lambda: not here.succession._next)
-            assert here.succession._serving[0].ready == keys("healthy/1", "victim/2")
+            here.until(lambda: not here.rollout._next)
+            assert here.rollout._serving[0].ready == keys("healthy/1", "victim/2")
             here.look()
         here.look()
         assert len(here.processes) == 2
