@@ -263,8 +263,8 @@ def test_a_version_that_kills_three_new_engines_is_refused_and_what_serves_goes_
             assert set(here.loads(number).versions) == keys("healthy/1", "victim/2")
             here.processes[number].die(loading=ModelKey("victim", "2"))
             here.tick()
-        direct = here.directed(0, lambda said: said.refused)
-        assert {str(state.key): state.reason for state in direct.refused} == {
+        shares = here.shares_sent(0, lambda said: said.refused)
+        assert {str(state.key): state.reason for state in shares.refused} == {
             "victim/2": f"the engine ended with status {CRASHED} while it loaded this version, 3 times"
         }
         here.look()
@@ -288,7 +288,7 @@ def test_a_store_that_cannot_be_read_while_a_new_engine_loads_does_not_keep_it_f
             here.look()
             assert here.processes[1].status is None, "it goes on loading"
             here.processes[1].load(load)
-            here.until(lambda: not here.rollout._next)
+            here.until(lambda: not here.rollout._new)
             assert here.rollout._serving[0].ready == keys("healthy/1", "victim/2")
             here.look()
         here.look()
