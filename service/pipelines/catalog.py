@@ -16,6 +16,7 @@ from service.tasks.generation import TextGeneration
 from service.tasks.lemmatization import Lemmatization
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
+from service.text.languages import ENGLISH, named_tokenizer
 from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk.api")
@@ -82,7 +83,10 @@ class Catalog:
     def _build(self, key: ModelKey) -> Built:
         """Reads a version and builds its task; returns the error if that fails for any reason."""
         try:
-            return make_task(self._read(self._store / key.name / key.version), self._length_buckets)
+            version = self._read(self._store / key.name / key.version)
+            if version.manifest.tokenizer not in (None, ENGLISH):
+                named_tokenizer(version.manifest.tokenizer)  # made here, so that no request waits for it
+            return make_task(version, self._length_buckets)
         except ArtifactError as error:
             return error
         except Exception as error:

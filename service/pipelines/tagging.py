@@ -50,7 +50,7 @@ async def tag(
     began = time.monotonic()
     if texts is not None:
         run.check_size("text", texts, len)
-        split = await run.do(split_texts(run.resources.tokenizer, texts))
+        split = await run.do(split_texts(run.resources.tokenizer_of(task.version), texts))
     else:
         run.check_size("tokens", tokens, lambda words: sum(map(len, words)) + len(words) - 1)
         split = await run.do(joined_tokens(tokens))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from service.artifact.manifest import PROBABILITIES, Manifest, TensorSpec
 from service.errors import ArtifactError
 from service.text.lemmas import EDITS
+from service.text.tokenizer import TOKENIZER_NAME
 from service.text.vocabulary import Vocabulary
 
 HEADS = ("upos", "xpos", "feats")
@@ -19,6 +20,8 @@ def check_version(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) ->
     """Checks that a version has the tensors, labels and vocabularies of its task. Raises ArtifactError."""
     checks = {"tag": _check_tagger, "classify": _check_classifier, "generate": _check_generator}
     checks.get(manifest.task, _check_lemmatizer)(manifest, vocabularies)
+    if manifest.tokenizer is not None and not TOKENIZER_NAME.fullmatch(manifest.tokenizer):
+        raise ArtifactError(f"the tokenizer {manifest.tokenizer[:60]!r} is not one of spacy-en, spacy-fr and so on")
 
 
 def _check_tagger(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:

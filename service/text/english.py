@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from re import _parser  # type: ignore[attr-defined]
+from typing import Any
 
 from spacy.lang.char_classes import ALPHA, HYPHENS
 from spacy.lang.en import English
@@ -35,9 +36,8 @@ class Rules:
     address: Callable[[str], Match | None]
 
 
-def spacy_rules() -> Rules:
-    """Returns spaCy's rules."""
-    own = English.Defaults
+def spacy_rules(own: Any = English.Defaults) -> Rules:
+    """Returns spaCy's rules for a language, by its defaults."""
     exceptions = own.tokenizer_exceptions or {}
     return Rules(
         exceptions={chunk: tuple(piece[ORTH] for piece in pieces) for chunk, pieces in exceptions.items()},

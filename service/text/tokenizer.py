@@ -1,9 +1,12 @@
 """The interface of a tokenizer: text to sentences and tokens, with offsets."""
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from service.slices import Sliced
+
+TOKENIZER_NAME = re.compile(r"spacy-([a-z]{2,8})")  # by the rules of a language, as a manifest names it
 
 
 class Token(NamedTuple):

@@ -1,0 +1,33 @@
+"""Each model reads texts with the tokenizer that its manifest names."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from service.artifact.version import ModelVersion
+from service.errors import ArtifactError
+from service.pipelines.run import Resources
+from service.tasks.requirements import check_version
+from service.text.languages import named_tokenizer
+from tests.http.scene import tagger
+
+
+def named(name: str | None) -> ModelVersion:
+    """Returns a tagger whose manifest names a tokenizer."""
+    version = tagger()
+    return replace(version, manifest=version.manifest.model_copy(update={"tokenizer": name}))
+
+
+def test_a_model_is_read_to_by_the_tokenizer_that_it_learned_with() -> None:
+    english: Any = object()
+    resources = Resources(*[None] * 4, english)  # type: ignore[arg-type]
+    assert resources.tokenizer_of(named(None)) is resources.tokenizer_of(named("spacy-en")) is english
+    assert resources.tokenizer_of(named("spacy-fr")) is named_tokenizer("spacy-fr")
+
+
+@pytest.mark.parametrize("name", ["spacy", "spacy-..", "moses-fr"])
+def test_a_version_with_another_tokenizer_is_not_loaded(name: str) -> None:
+    version = named(name)
+    with pytest.raises(ArtifactError, match="is not one of spacy-en, spacy-fr and so on"):
+        check_version(version.manifest, version.vocabularies)
