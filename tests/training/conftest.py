@@ -1,9 +1,12 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.training import tiny
+from training import __main__ as command
+from training.run import loop
 from training.tasks.tagging import Tagging
 
 
@@ -18,3 +21,18 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns an empty folder, where runs keep their checkpoints."""
     monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
+    """Runs the command in an empty folder; returns its exit status."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "set_threads", lambda threads: None)  # other tests have used TensorFlow already
+    for variable in ("TAGWERK_DATA_DIR", "TAGWERK_RUNS_DIR", "TAGWERK_MODEL_STORE"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["tagwerk-train", *arguments])
+        return command.main()
+
+    return run

@@ -3,30 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.errors import ConfigurationError
-from training import __main__ as command
 from training.recipes import load_recipe, recipe_names
 from training.run import loop
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
-    """Runs the command in an empty folder; returns its exit status."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(loop, "set_threads", lambda threads: None)  # other tests have used TensorFlow already
-    for variable in ("TAGWERK_DATA_DIR", "TAGWERK_RUNS_DIR", "TAGWERK_MODEL_STORE"):
-        monkeypatch.delenv(variable, raising=False)
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["tagwerk-train", *arguments])
-        return command.main()
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Tasks small enough to learn by heart: a treebank of twenty sentences, twenty opinions, a verse, twenty words."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -37,6 +38,15 @@ def sentence(i: int) -> Tree:
         *[Word("today", "NOUN", "NN", "_")] * (i % 2),
     ]
     return Tree(tuple(words))
+
+
+def conllu(trees: Iterable[Tree]) -> str:
+    """Returns sentences as a file has them, without XPOS and lemmas."""
+    lines = []
+    for tree in trees:
+        lines += [f"{i}\t{w.form}\t_\t{w.upos}\t_\t{w.feats}\t_\t_\t_\t_" for i, w in enumerate(tree.words, start=1)]
+        lines.append("")
+    return "\n".join(lines) + "\n"
 
 
 @cache

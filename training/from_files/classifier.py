@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.languages import named_tokenizer, tokenizer_name
 from training.data.files import DataFileError, source
 from training.data.labelled_texts import shortened
 from training.data.splits import by_label, complete, shuffled, without_overlap
@@ -39,7 +39,7 @@ def classification(options: Options, text_column: str, label_column: str, consol
     found["train"] = shuffled(found["train"], options.seed)
     counts = Counter(text.label for text in found["train"])
     labels = sorted(counts, key=lambda label: (-counts[label], label))
-    tokenizer, numbers = SpacyTokenizer(), {label: i for i, label in enumerate(labels)}
+    tokenizer, numbers = named_tokenizer(tokenizer_name(options.language)), {label: i for i, label in enumerate(labels)}
     splits = {
         split: [
             Text(shortened([token.text for token in tokenizer.tokens(text.text)], LONGEST), numbers[text.label])
@@ -95,6 +95,7 @@ def _recipe(options: Options, train: Sequence[Text], labels: int, console: Conso
         language=options.language,
         licence=options.licence,
         limits="Measured on examples of the kind that it was made of alone. It gives every text one of its labels.",
+        tokenizer=tokenizer_name(options.language),
         corpus=", ".join(source(path, "").sha256[:12] for path in options.files.values()),
         seed=options.seed,
         epochs=planned.epochs,

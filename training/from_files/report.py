@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence, Sized
 import numpy as np
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from training.data.dataset import Example
 from training.metrics.predictions import Predictions, interval, label_scores
-from training.report.progress import duration
 from training.tasks.base import Recipe
 
 CONFUSIONS = 20
@@ -32,8 +32,13 @@ def say_splits(console: Console, unit: str, splits: Mapping[str, Sized], left_ou
 def say_effort(console: Console, size: str, recipe: Recipe, seconds: float) -> None:
     """Prints what the run is going to do, and how long that takes."""
     part = f" of {recipe.limit:,} of its examples" if recipe.limit else ""
-    line = f"{recipe.name}: {size}, {recipe.epochs} epochs{part}, about {duration(seconds)} on one core"
+    line = f"{recipe.name}: {size}, {recipe.epochs} epochs{part}, {_about(seconds)} on one core"
     console.print(line, highlight=False, soft_wrap=True)
+
+
+def _about(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"about {minutes} minute{'s' * (minutes > 1)}" if minutes else "less than a minute"
 
 
 def show_comparison(console: Console, kind: str, found: Mapping[str, Mapping[str, Predictions]]) -> None:
@@ -58,7 +63,7 @@ def show_labels(console: Console, kind: str, labels: Sequence[str], models: Mapp
     scores = label_scores(own)
     for i in sorted(range(len(labels)), key=lambda i: -scores[i].support)[:SHOWN_LABELS]:
         figures = (scores[i].precision, scores[i].recall, scores[i].f1, *(column[i].f1 for column in columns))
-        table.add_row(labels[i], *(f"{figure:.2f}" for figure in figures), f"{scores[i].support:,}")
+        table.add_row(escape(labels[i]), *(f"{figure:.2f}" for figure in figures), f"{scores[i].support:,}")
     console.print(table)
     if len(labels) > SHOWN_LABELS:
         console.print(f"and {len(labels) - SHOWN_LABELS:,} less frequent labels", highlight=False)
@@ -76,7 +81,8 @@ def show_confusions(console: Console, labels: Sequence[str], own: Predictions, e
     for (gold, predicted), times in pairs.most_common(CONFUSIONS):
         places = [i for i in wrong if own.gold[i] == gold and own.labels[i] == predicted]
         surest = max(places, key=lambda i: own.probabilities[i, predicted])
-        table.add_row(labels[gold], labels[predicted], str(times), _example(own, examples, int(surest)))
+        cells = (labels[gold], labels[predicted], str(times), _example(own, examples, int(surest)))
+        table.add_row(*map(escape, cells))
     console.print(table)
 
 

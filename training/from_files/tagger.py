@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from service.text.languages import tokenizer_name
 from training.data import treebank
 from training.data.files import DataFileError, read_text, source
 from training.data.splits import by_document, complete, shuffled, without_overlap
@@ -35,7 +36,7 @@ QUICK_SIZES = TaggerSizes(
     input_dropout=0.25,
     output_dropout=0.33,
 )
-TOKENS_PER_SECOND = {SIZES: 3500, QUICK_SIZES: 8000}  # on a core
+TOKENS_PER_SECOND = {SIZES: 3300, QUICK_SIZES: 5500}  # on a core
 
 
 def tagging(options: Options, console: Console) -> Tagging:
@@ -76,7 +77,7 @@ def _recipe(options: Options, train: Sequence[Tree], console: Console) -> Taggin
         licence=options.licence,
         limits="Measured on the treebank that it was made of alone. Texts of another kind are tagged less well.",
         corpus=", ".join(source(path, "").sha256[:12] for path in options.files.values()),
-        tokenizer="spacy-en",
+        tokenizer=tokenizer_name(options.language),
         seed=options.seed,
         epochs=planned.epochs,
         limit=planned.limit,

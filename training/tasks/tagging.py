@@ -171,7 +171,8 @@ class Tagging(Task):
         return sum(losses), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
-        return {head: ops.softmax(logits) for head, logits in model(**inputs, training=False).items()}
+        read = model(**inputs, training=False).items()
+        return {head: ops.softmax(logits) if logits.shape[-1] > 1 else ops.ones_like(logits) for head, logits in read}
 
     def parts(self, model: keras.Model) -> dict[str, Part]:
         if not isinstance(model, Tagger):

@@ -1,0 +1,57 @@
+"""Mistakes in files and arguments: each is one line that says what would be right, and leaves nothing behind."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.training.tiny import conllu, sentence
+
+CSV = "text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(60))
+TREEBANK = conllu(sentence(i) for i in range(60))
+UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "arguments", "message"),
+    [
+        ("classifier", "", "", "data.csv: is empty"),
+        ("classifier", CSV[: CSV.index("text 12")], "", "data.csv: 12 examples in all; right: 50 at least"),
+        ("classifier", f"{CSV}x,rare\n", "", "data.csv, line 62: the label 'rare' occurs once; right: 3 times"),
+        ("classifier", f"{CSV}x\n", "", "data.csv, line 62: 1 cell; right: 2"),
+        ("classifier", CSV.replace(",b", ",a"), "", "data.csv: 1 label; right: 2 to 1,000: is it the right column?"),
+        ("classifier", CSV, "--label-column topic", "data.csv, line 2: no column 'topic'; right: one of text, label"),
+        ("classifier", CSV, "--dev other.csv", "other.csv, line 2: the label 'c' does not occur in data.csv"),
+        ("classifier", CSV, "--set epoch=2", "--set epoch: no such setting; right: limits, seed, epochs,"),
+        ("classifier", CSV, "--set sizes.units=many", "--set sizes.units=many; right: a whole number, such as 128"),
+        ("classifier", CSV, "--set balanced=1", "--set balanced=1; right: true or false"),
+        ("classifier", CSV, "--language English", "--language 'English'; right: a tag of BCP 47"),
+        ("tagger", TREEBANK[: TREEBANK.index("\n\n")], "", "data.conllu: 1 sentences; right: 30 at least"),
+        ("tagger", TREEBANK.replace("\t_\n", "\n"), "", "data.conllu, line 1: 9 columns; right: 10"),
+        ("tagger", UNTAGGED, "", "same UPOS"),
+        ("language-model", "To be, or not to be.", "", "data.txt: 20 characters; right: 10,000 at least"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    run: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    content: str,
+    arguments: str,
+    message: str,
+) -> None:
+    file = {"classifier": "data.csv", "tagger": "data.conllu", "language-model": "data.txt"}[kind]
+    Path(file).write_text(content)
+    Path("other.csv").write_text("text,label\nx,c\n")
+    assert run("train", kind, "--name", "model", "--data", file, *arguments.split()) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("tagwerk-train: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert {path.name for path in Path().iterdir()} == {file, "other.csv"}
+
+
+def test_a_name_must_be_one_of_a_folder(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", "classifier", "--name", "../x", "--data", "data.csv") == 1
+    assert "--name '../x'; right: letters, digits" in capsys.readouterr().err

@@ -1,0 +1,65 @@
+"""The simple models that a network is compared with, what is said of confusions, and how long a run is to take."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from training.data.dataset import Example
+from training.from_files.effort import BUDGET_SECONDS, QUICK_SECONDS, effort
+from training.from_files.report import show_comparison, show_confusions, show_labels
+from training.metrics.predictions import Predictions
+from training.models import linear
+
+SENTENCES = [("the", "dog", "runs"), ("the", "run", "ends"), ("a", "walk", "ends")]
+TAGS = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2])
+
+
+def test_a_word_has_its_most_frequent_tag_and_a_new_one_that_of_rare_words() -> None:
+    guess = linear.most_frequent_tag([*SENTENCES, ("the", "the")], np.array([*TAGS, 0, 2]))
+    assert guess([("The", "ends", "new")]).tolist() == [0, 2, 1]  # once: a, dog, runs, run, walk
+
+
+def test_a_linear_tagger_reads_neighbours_and_affixes() -> None:
+    guess = linear.linear_tagger(SENTENCES * 5, np.tile(TAGS, 5), seed=1)
+    assert guess([("the", "jogs", "ends"), ("a", "dog", "jogs")]).tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_linear_classifier_learns_words_that_tell() -> None:
+    texts = [("a", "fine", str(i)) for i in range(10)] + [("a", "bad", str(i)) for i in range(10)]
+    guess = linear.linear_classifier(texts, np.repeat([0, 1], 10), seed=1)
+    assert guess([("fine", "thing"), ("bad", "thing")]).tolist() == [0, 1]
+    assert linear.most_frequent_label(np.array([2, 0, 2]))(texts[:3]).tolist() == [2, 2, 2]
+
+
+def printed(show: object, *arguments: object) -> str:
+    said = io.StringIO()
+    show(Console(file=said, width=200), *arguments)  # type: ignore[operator]
+    return said.getvalue()
+
+
+def test_confusions_come_with_the_word_that_the_model_was_surest_of() -> None:
+    examples = [Example(("the", "dog", "runs"), {}), Example(("it", "runs"), {})]
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.9, 0.1], [0.95, 0.05]])
+    own = Predictions(np.array([0, 1, 1, 0, 1]), probabilities, np.array([0, 0, 0, 1, 1]))
+    said = printed(show_confusions, ["NOUN", "VERB"], own, examples)
+    assert "it [runs]" in said
+    assert "the dog [runs]" not in said
+    assert ["VERB", "NOUN", "2"] in [line.split()[:3] for line in said.splitlines()]
+    assert "60.00" in printed(show_comparison, "upos", {"dev": {"this model": own}})
+    row = next(
+        line for line in printed(show_labels, "upos", ["NOUN", "VERB"], {"own": own}).splitlines() if "VERB" in line
+    )
+    assert row.split() == ["VERB", "100.00", "33.33", "50.00", "3"]
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_epochs_are_as_many_as_the_time_allows(quick: bool) -> None:
+    small = effort(1000, 10_000, 1000, least=2, most=10, quick=quick)
+    assert (small.epochs, small.limit) == ((10, None) if not quick else (9, None))
+    large = effort(1000, 10_000_000, 1000, least=2, most=10, quick=quick)
+    seconds = QUICK_SECONDS if quick else BUDGET_SECONDS
+    assert large.epochs == 2
+    assert large.seconds == pytest.approx(seconds)
+    assert large.limit == int(1000 * seconds / 20_000)
