@@ -49,7 +49,12 @@ class TensorFlowSequenceModel:
             self._scores = {h: slice(end - size, end) for h, size, end in zip(heads, sizes, ends, strict=True)}
 
     def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[object]:
-        """Compiles a step of each batch size B for sequences of up to `capacity`; yields after each."""
+        """Compiles a step of each batch size B for sequences of up to `capacity`; yields after each.
+
+        Raises ConfigurationError for batches that are too large for the model.
+        """
+        batch_sizes = list(batch_sizes)
+        self._step.check_batch(max(batch_sizes) * capacity)
         self._capacity = capacity
         self._packing = Packing({name: (spec.dtype, spec.axes) for name, spec in self._step.inputs.items()}, capacity)
         with tf.device(self._device), names_of(f"{self._name}, warmed up"):

@@ -34,6 +34,7 @@ class Step:
         inputs, outputs: of `compute`.
         compute: tensors by name -> tensors by name, to be traced.
         prepare: the endpoint's inputs, padded -> those of `compute`.
+        check_batch: raises ConfigurationError if a batch of so many words is too large for `prepare`.
         warm_up: compiles what `prepare` runs on the device.
         explain: tensors by name -> the explanation outputs, to be traced; `explained` names them. Its arguments are
             those of `outputs` that are in `read`, and `inputs`.
@@ -44,6 +45,7 @@ class Step:
     compute: Signature
     prepare: Callable[[Tensors], Tensors] = lambda inputs: inputs
     warm_up: Callable[[], None] | None = None
+    check_batch: Callable[[int], None] = lambda words: None
     explain: Signature | None = None
     explained: frozenset[str] = frozenset()
     read: frozenset[str] = frozenset()
@@ -67,7 +69,7 @@ def _step_from_table(manifest: Manifest, signatures: Mapping[str, Signature]) ->
         def compute(**given: Any) -> dict[str, Any]:
             return run(table=tf.convert_to_tensor(memory.table), **given)
 
-        return Step(inputs, endpoint.outputs, compute, memory.prepare, memory.warm_up)
+        return Step(inputs, endpoint.outputs, compute, memory.prepare, memory.warm_up, memory.check_batch)
     rows = signatures["project"]()["projected"]
     step = Step(inputs, endpoint.outputs, lambda **given: run(table=rows, **given))
     if (explanation := manifest.endpoints.get(EXPLAIN)) is None:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from service.artifact.manifest import Endpoint
 from service.backend.compiling import compiled
+from service.errors import ConfigurationError
 from service.types import Tensors
 
 AT_ONCE = 16  # words projected per call: a fixed number, so that a word's row is always the same to the bit
@@ -51,6 +52,14 @@ class WordMemory:
             self._learn(missing, set(words))
         rows = np.array([self._places[word] for word in words], np.int32).reshape(b, t)
         return {name: values for name, values in inputs.items() if name not in self._widths} | {"rows": rows}
+
+    def check_batch(self, words: int) -> None:
+        """Raises ConfigurationError if a batch may have more distinct words than the table holds."""
+        if words > REMEMBERED_WORDS:
+            raise ConfigurationError(
+                f"batches of up to {words} words do not fit the {REMEMBERED_WORDS} kept on the device: "
+                "lower TAGWERK_BATCH_SIZES or TAGWERK_LENGTH_BUCKETS"
+            )
 
     def warm_up(self) -> None:
         """Compiles the projection."""

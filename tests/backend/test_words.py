@@ -5,6 +5,7 @@ import tensorflow as tf
 from service.artifact.manifest import Endpoint, TensorSpec
 from service.backend import words
 from service.backend.words import AT_ONCE, WordMemory
+from service.errors import ConfigurationError
 
 ENDPOINT = Endpoint(
     inputs={
@@ -89,3 +90,11 @@ def test_a_batch_of_more_words_than_are_remembered_fails_and_the_next_is_right(m
     with pytest.raises(tf.errors.InvalidArgumentError, match="is not in"):
         check(21)
     check(20)
+
+
+def test_a_batch_that_may_have_more_words_than_the_table_is_refused_at_the_start(monkeypatch):
+    monkeypatch.setattr(words, "REMEMBERED_WORDS", 2000)
+    memory = Projection().memory
+    memory.check_batch(2000)
+    with pytest.raises(ConfigurationError, match=r"up to 2001 words do not fit the 2000 .* lower TAGWERK_BATCH_SIZES"):
+        memory.check_batch(2001)
