@@ -79,10 +79,11 @@ def test_french_is_tagged_by_the_recipes_of_english_without_its_teacher() -> Non
         assert replace(rung.recipe, name=recipe.name, corpus="ewt", language="en") == alone
 
 
-def test_a_column_that_says_nothing_is_left_out() -> None:
+def test_a_column_that_says_nothing_has_one_label_and_no_figure() -> None:
     trees = [Tree(tuple(word._replace(xpos="_") for word in tree.words)) for tree in tiny.treebank()["train"]]
     task = Tagging(tiny.tagging().recipe, dict.fromkeys(("train", "dev", "test"), trees), (tiny.SOURCE,))
-    assert set(task.labels) == set(task.endpoint.outputs) == {"upos", "feats"}
+    assert set(task.labels) == set(task.endpoint.outputs) == {"upos", "xpos", "feats"}, "the service reads all three"
+    assert task.labels["xpos"] == ("_",)
     metrics = task.evaluate(make_predict(task, task.network()), "dev")
     assert {metric.name for metric in metrics if "," not in metric.name} == {"UPOS", "UFeats", "AllTags"}
 

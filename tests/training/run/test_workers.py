@@ -46,7 +46,7 @@ def language_model() -> Any:
     )
 
 
-TASKS = {"tagger": tagging, "language": language_model}
+TASKS = {"tagging": tagging, "language": language_model}
 
 
 @pytest.mark.parametrize("kind", TASKS)
