@@ -48,7 +48,7 @@ def engine(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(command, "served", lambda settings: ([version], {}))
     monkeypatch.setattr(command, "make_engine", make_engine)
-    monkeypatch.setattr(command.collector, "calm", lambda: None)
+    monkeypatch.setattr(command.garbage_collection, "tune", lambda: None)
     monkeypatch.setattr(command, "KEEP_SECONDS", 0.0)
     return loaded
 
