@@ -90,7 +90,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
         (lambda f: (f / "words.json").write_text("[]"), "words.json is altered"),
         (lambda f: (f / "saved_model/saved_model.pb").write_bytes(b"other"), "saved_model/saved_model.pb is altered"),
         (lambda f: (f / "extra.py").write_text("import os"), "extra.py is not listed"),
-        (lambda f: f.rename(f.parent / "7"), "lies in tagger-en/7"),
+        (lambda f: f.rename(f.parent / "7"), "but is in tagger-en/7"),
         (lambda f: point_at(f, "../../secret.json"), "../../secret.json is not among the files"),
     ],
 )
