@@ -18,7 +18,7 @@ from loadtests.peers.texts import tagged_answer
 from loadtests.traffic import sentences
 from service.formats.pieces import to_json
 from service.formats.tagging import write_json
-from service.http import schemas
+from service.http import answer_schemas
 from service.pipelines.tagging import TaggedText
 from service.settings import load_settings
 from service.slices import finish
@@ -57,14 +57,14 @@ def main() -> None:
         return b"".join(finish(write_json(version, [tagged])))
 
     content = build()
-    checked = schemas.TagAnswer.model_validate(content)
+    checked = answer_schemas.TagAnswer.model_validate(content)
     encoders: dict[str, Callable[[], object]] = {
         "as served: in pieces, from the tags on": write,
         "msgspec": lambda: to_json(content),
         "pydantic_core.to_json": lambda: pydantic_core.to_json(content),
         "json": lambda: json.dumps(content, separators=(",", ":")).encode(),
         "Pydantic: a model that is there": lambda: checked.model_dump_json(exclude_none=True),
-        "Pydantic: from the dict on": lambda: schemas.TagAnswer.model_validate(content).model_dump_json(
+        "Pydantic: from the dict on": lambda: answer_schemas.TagAnswer.model_validate(content).model_dump_json(
             exclude_none=True
         ),
         "(beside it: splitting the text)": lambda: tokenizer.sentences(text),

@@ -11,8 +11,8 @@ from service.http import problem
 from service.http.context import context_of
 from service.http.negotiation import JSON
 from service.http.parsing import read
+from service.http.request_schemas import Strict
 from service.http.route import JsonRoute
-from service.http.schemas import Strict
 from service.settings import Settings
 from service.store.serving import ServingController
 from service.store.serving_config import Choice

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput, TagwerkError
 from service.formats import classification, generation, tagging
-from service.http import events, problem, schemas
+from service.http import answer_schemas, events, problem, request_schemas
 from service.http.compression import respond
 from service.http.context import pipeline_run
 from service.http.disconnect import while_client_waits
@@ -25,7 +25,7 @@ from service.tasks.generation import Choice
 from service.text import conllu
 
 
-async def run_tag(run: PipelineRun, body: schemas.TagRequest) -> tuple[ModelVersion, list[TaggedText]]:
+async def run_tag(run: PipelineRun, body: request_schemas.TagRequest) -> tuple[ModelVersion, list[TaggedText]]:
     """Runs the tagging pipeline on a /tag body."""
     return await tag(
         run,
@@ -37,7 +37,7 @@ async def run_tag(run: PipelineRun, body: schemas.TagRequest) -> tuple[ModelVers
     )
 
 
-async def run_classify(run: PipelineRun, body: schemas.ClassifyRequest) -> list[bytes]:
+async def run_classify(run: PipelineRun, body: request_schemas.ClassifyRequest) -> list[bytes]:
     """Runs the classification pipeline on a /classify body; returns the JSON in pieces."""
     classified = await classify(
         run, body.text, model=body.model, contributions=body.contributions, sentences=body.sentences
@@ -45,20 +45,20 @@ async def run_classify(run: PipelineRun, body: schemas.ClassifyRequest) -> list[
     return await run.do(classification.write_json(*classified, body.offsets))
 
 
-async def run_generate(run: PipelineRun, body: schemas.GenerateRequest) -> list[bytes]:
+async def run_generate(run: PipelineRun, body: request_schemas.GenerateRequest) -> list[bytes]:
     """Runs the generation pipeline on a /generate body; returns the JSON in pieces."""
     write = partial(generation.write_result, logprobs=body.logprobs is not None)
     return generation.write_json(*await generate_and_write(run, body.options(), write))
 
 
-async def tag_line(run: PipelineRun, body: schemas.TagRequest) -> list[bytes]:
+async def tag_line(run: PipelineRun, body: request_schemas.TagRequest) -> list[bytes]:
     """Handles a line of /tag."""
     if body.format == "conllu":
         raise InvalidInput("/format", "got conllu", "json, or a request that is not newline-delimited")
     return await run.do(tagging.write_json(*await run_tag(run, body), body.offsets, body.n_best))
 
 
-async def generate_line(run: PipelineRun, body: schemas.GenerateRequest) -> list[bytes]:
+async def generate_line(run: PipelineRun, body: request_schemas.GenerateRequest) -> list[bytes]:
     """Handles a line of /generate."""
     if body.stream:
         raise InvalidInput("/stream", "got true", "false, or a request that is not newline-delimited")
@@ -66,9 +66,9 @@ async def generate_line(run: PipelineRun, body: schemas.GenerateRequest) -> list
 
 
 LINES: dict[str, Lines] = {
-    "/tag": (tag_line, schemas.TagRequest),
-    "/classify": (run_classify, schemas.ClassifyRequest),
-    "/generate": (generate_line, schemas.GenerateRequest),
+    "/tag": (tag_line, request_schemas.TagRequest),
+    "/classify": (run_classify, request_schemas.ClassifyRequest),
+    "/generate": (generate_line, request_schemas.GenerateRequest),
 }
 
 
@@ -83,15 +83,19 @@ router = APIRouter(route_class=TaskRoute, responses=problem.RESPONSES)
 TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The tags, as JSON or CoNLL-U",
-        "content": {conllu.MEDIA_TYPE: {"schema": {"type": "string"}, "example": schemas.CONLLU_EXAMPLE}},
+        "content": {conllu.MEDIA_TYPE: {"schema": {"type": "string"}, "example": answer_schemas.CONLLU_EXAMPLE}},
     }
 }
 
 
 @router.post(
-    "/tag", operation_id="tag", response_model=schemas.TagAnswer, responses=TAG_RESPONSES, summary="Part-of-speech tags"
+    "/tag",
+    operation_id="tag",
+    response_model=answer_schemas.TagAnswer,
+    responses=TAG_RESPONSES,
+    summary="Part-of-speech tags",
 )
-async def tag_(body: schemas.TagRequest, request: Request) -> Response:
+async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
     run, media_type = pipeline_run(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
     if body.format is not None:
@@ -105,8 +109,8 @@ async def tag_(body: schemas.TagRequest, request: Request) -> Response:
     return await respond(request, content, media_type)
 
 
-@router.post("/classify", operation_id="classify", response_model=schemas.ClassifyAnswer, summary="Sentiment")
-async def classify_(body: schemas.ClassifyRequest, request: Request) -> Response:
+@router.post("/classify", operation_id="classify", response_model=answer_schemas.ClassifyAnswer, summary="Sentiment")
+async def classify_(body: request_schemas.ClassifyRequest, request: Request) -> Response:
     """Classifies texts: the probability of each label, over the whole of each text."""
     run = pipeline_run(request)
     wanted(request, (JSON,))
@@ -118,7 +122,7 @@ async def classify_(body: schemas.ClassifyRequest, request: Request) -> Response
 GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The texts, as JSON or as a stream",
-        "content": {events.MEDIA_TYPE: {"itemSchema": events.SCHEMA, "example": schemas.EVENTS_EXAMPLE}},
+        "content": {events.MEDIA_TYPE: {"itemSchema": events.SCHEMA, "example": answer_schemas.EVENTS_EXAMPLE}},
     }
 }
 
@@ -126,11 +130,11 @@ GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/generate",
     operation_id="generate",
-    response_model=schemas.GenerateAnswer,
+    response_model=answer_schemas.GenerateAnswer,
     responses=GENERATE_RESPONSES,
     summary="Generated text",
 )
-async def generate_(body: schemas.GenerateRequest, request: Request) -> Response:
+async def generate_(body: request_schemas.GenerateRequest, request: Request) -> Response:
     """Continues prompts, character by character; with `stream`, as server-sent events."""
     run, media_type = pipeline_run(request), wanted(request, (JSON, events.MEDIA_TYPE))
     if body.stream or media_type == events.MEDIA_TYPE:
@@ -140,7 +144,7 @@ async def generate_(body: schemas.GenerateRequest, request: Request) -> Response
     return await respond(request, content)
 
 
-async def generated(run: PipelineRun, body: schemas.GenerateRequest) -> AsyncGenerator[bytes, None]:
+async def generated(run: PipelineRun, body: request_schemas.GenerateRequest) -> AsyncGenerator[bytes, None]:
     """Yields the events of a stream: a message for each piece of text, `finish` at the end of each text.
 
     After the first event, an error is sent as an event.
@@ -164,5 +168,5 @@ async def generated(run: PipelineRun, body: schemas.GenerateRequest) -> AsyncGen
         yield events.event(problem.document(error, run.timing), "error")
 
 
-def _logprobs(body: schemas.GenerateRequest, choices: Iterable[Choice]) -> dict[str, Any]:
+def _logprobs(body: request_schemas.GenerateRequest, choices: Iterable[Choice]) -> dict[str, Any]:
     return {} if body.logprobs is None else {"logprobs": list(map(generation.as_dict, choices))}

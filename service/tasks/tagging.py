@@ -61,7 +61,7 @@ class Candidates:
     heads: Mapping[str, tuple[Array, Array]]
 
     def of(self, some: slice, count: int) -> list[dict[str, list[dict[str, Any]]]]:
-        """Returns at most `count` candidates for each of some tokens, in the form of `schemas.NBest`."""
+        """Returns at most `count` candidates for each of some tokens, in the form of `answer_schemas.NBest`."""
         length = len(next(iter(self.heads.values()))[0][some])
         tokens: list[dict[str, list[dict[str, Any]]]] = [{} for _ in range(length)]
         for head, (ids, probabilities) in self.heads.items():

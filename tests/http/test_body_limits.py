@@ -13,7 +13,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from service.http import parsing, schemas
+from service.http import parsing, request_schemas
 from service.http.parsing import parse
 from service.http.problem import Refused
 from service.http.protocols.openai import CompletionRequest
@@ -50,11 +50,11 @@ def test_the_number_of_items_is_checked_before_them(path):
 @pytest.mark.parametrize(
     ("schema", "body", "count"),
     [
-        (schemas.TagRequest, {"text": [1] * 1000}, 1000),
-        (schemas.TagRequest, {"tokens": [[1] * 100_000]}, 100_000),
-        (schemas.TagRequest, {"tokens": [["a", " "] * 50, [], 7]}, 52),
-        (schemas.TagRequest, {"text": "a", **dict.fromkeys(map(str, range(50_000)), 1)}, 50_000),
-        (schemas.GenerateRequest, {"prompt": "a", "stop": [1] * 100_000}, 1),
+        (request_schemas.TagRequest, {"text": [1] * 1000}, 1000),
+        (request_schemas.TagRequest, {"tokens": [[1] * 100_000]}, 100_000),
+        (request_schemas.TagRequest, {"tokens": [["a", " "] * 50, [], 7]}, 52),
+        (request_schemas.TagRequest, {"text": "a", **dict.fromkeys(map(str, range(50_000)), 1)}, 50_000),
+        (request_schemas.GenerateRequest, {"prompt": "a", "stop": [1] * 100_000}, 1),
         (CompletionRequest, {"model": "lm", "prompt": ["\ud800"] * 30}, 30),
         (CompletionRequest, {"model": "lm", "prompt": "a", "logit_bias": {str(n): "x" for n in range(50_000)}}, 1),
     ],
@@ -119,11 +119,11 @@ TOKENS = st.lists(st.lists(MARKED.map(lambda text: f"{text[:2]}:"), min_size=1, 
 IDS = st.lists(st.lists(st.integers(2, 9), min_size=1, max_size=60), min_size=1, max_size=4)
 STOP = st.lists(st.just(",:[]{}" * 16), max_size=16)
 WITHIN_LIMITS = st.one_of(
-    TEXTS.map(lambda items: (schemas.ClassifyRequest, {"text": items})),
+    TEXTS.map(lambda items: (request_schemas.ClassifyRequest, {"text": items})),
     TOKENS.map(lambda items: filled(items, lambda tokens: sum(map(len, tokens)) + len(tokens) - 1)).map(
-        lambda items: (schemas.TagRequest, {"text": "a"} if items == ["a"] else {"tokens": items})
+        lambda items: (request_schemas.TagRequest, {"text": "a"} if items == ["a"] else {"tokens": items})
     ),
-    st.tuples(TEXTS, STOP).map(lambda pair: (schemas.GenerateRequest, {"prompt": pair[0], "stop": pair[1]})),
+    st.tuples(TEXTS, STOP).map(lambda pair: (request_schemas.GenerateRequest, {"prompt": pair[0], "stop": pair[1]})),
     IDS.map(lambda items: filled(items, len)).map(
         lambda items: (CompletionRequest, {"model": "lm", "prompt": items, "stop": [",:"] * 16, "user": "," * 1000})
     ),
@@ -149,7 +149,7 @@ def test_every_request_within_the_limits_passes_the_limit_on_json(wanted, indent
     ],
 )
 def test_the_largest_requests_pass(body):
-    parse(json.dumps(body).encode(), schemas.TagRequest, SETTINGS)
+    parse(json.dumps(body).encode(), request_schemas.TagRequest, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_the_largest_requests_pass(body):
     ],
 )
 def test_an_error_repeats_nothing_long(content):
-    assert len(json.dumps(refused(schemas.TagRequest, content))) < 5000
+    assert len(json.dumps(refused(request_schemas.TagRequest, content))) < 5000
 
 
 def test_a_number_that_is_long_is_refused_without_being_repeated():

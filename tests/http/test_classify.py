@@ -1,13 +1,13 @@
 import httpx
 import pytest
 
-from service.http import schemas
+from service.http import answer_schemas
 
 
 def classify(client: httpx.Client, text: str | list[str]) -> list[dict]:
     response = client.post("/classify", json={"text": text})
     assert response.status_code == 200, response.text
-    schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
+    answer_schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
     return response.json()["results"]
 
 
@@ -44,7 +44,7 @@ def test_a_long_text_is_judged_whole(client):
 def test_each_sentence_is_judged_by_itself_beside_the_whole(client):
     text = "The actors are wonderful. The plot is an awful mess."
     response = client.post("/classify", json={"text": [text, ""], "sentences": True})
-    schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
+    answer_schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
     result, blank = response.json()["results"]
     assert [part["label"] for part in result["sentences"]] == ["positive", "negative"]
     texts = [part["text"] for part in result["sentences"]]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from rich.console import Console
 
-from service.http import schemas
+from service.http import answer_schemas
 from tests.conftest import start_server
 from tests.training.tiny import sentiment
 from training.run import export
@@ -37,7 +37,7 @@ def explaining(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Clien
 def classify(client: httpx.Client, text: str | list[str], **wishes: object) -> list[dict]:
     response = client.post("/classify", json={"text": text, **wishes})
     assert response.status_code == 200, response.text
-    schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
+    answer_schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
     return response.json()["results"]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.formats.pieces import to_json
-from service.http import schemas
+from service.http import answer_schemas
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
@@ -17,13 +17,13 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(TEXTS, inner),
 )
 ASKED = [
-    ("/tag", {"text": 'Café d\'été 🙂, 1e-7 and "so\\on".\n', "n_best": 3}, schemas.TagAnswer),
+    ("/tag", {"text": 'Café d\'été 🙂, 1e-7 and "so\\on".\n', "n_best": 3}, answer_schemas.TagAnswer),
     (
         "/classify",
         {"text": ["Good.", "Bad, naïve 🙂."], "contributions": True, "sentences": True},
-        schemas.ClassifyAnswer,
+        answer_schemas.ClassifyAnswer,
     ),
-    ("/generate", {"prompt": "ROMEO:", "max_tokens": 9, "logprobs": 2, "seed": 1}, schemas.GenerateAnswer),
+    ("/generate", {"prompt": "ROMEO:", "max_tokens": 9, "logprobs": 2, "seed": 1}, answer_schemas.GenerateAnswer),
 ]
 
 

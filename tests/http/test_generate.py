@@ -3,13 +3,13 @@ import math
 import httpx
 import pytest
 
-from service.http import schemas
+from service.http import answer_schemas
 
 
 def generate(client: httpx.Client, prompt: str | list[str] = "ROMEO:", **wishes: object) -> list[dict]:
     response = client.post("/generate", json={"prompt": prompt, "max_tokens": 40, **wishes})
     assert response.status_code == 200, response.text
-    schemas.GenerateAnswer.model_validate(response.json(), strict=True, extra="forbid")
+    answer_schemas.GenerateAnswer.model_validate(response.json(), strict=True, extra="forbid")
     return response.json()["results"]
 
 

@@ -2,7 +2,7 @@ import conllu
 import httpx
 import pytest
 
-from service.http import schemas
+from service.http import answer_schemas
 from tests.text import conll18
 
 STRANGE = {
@@ -21,7 +21,7 @@ STRANGE = {
 def tag(client: httpx.Client, **body: object) -> dict:
     response = client.post("/tag", json=body)
     assert response.status_code == 200, response.text
-    schemas.TagAnswer.model_validate(response.json(), strict=True, extra="forbid")
+    answer_schemas.TagAnswer.model_validate(response.json(), strict=True, extra="forbid")
     return response.json()
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
+from service.artifact.manifest import DataSource, Metric
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.vocabulary import UNK, Vocabulary
 from training.cells import Tensor
@@ -34,8 +34,9 @@ from training.metrics.scores import ALL_TAGS, tagging_accuracy
 from training.models.counted import MostFrequentTag, MostFrequentTagSizes
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_tagger import WordTagger, WordTaggerSizes
-from training.tasks.base import LoadModel, Part, Predict, Recipe, State, Task, Tensors, projection
+from training.tasks.base import LoadModel, Part, Predict, Recipe, State, Task, Tensors
 from training.tasks.losses import label_cross_entropy
+from training.tasks.tagging_signatures import served_parts, tagging_endpoint
 
 NETWORKS: dict[type, Callable[..., keras.Model]] = {
     TaggerSizes: Tagger,
@@ -124,7 +125,7 @@ class Tagging(Task):
         self._label_ids = {head: {label: i for i, label in enumerate(labels)} for head, labels in self.labels.items()}
         self.lengths = dict(Counter(len(tree.words) for tree in train))
         self.length_buckets = best_buckets(self.lengths, BUCKETS)
-        self.endpoint = _endpoint(recipe.characters, {head: len(labels) for head, labels in self.labels.items()})
+        self.endpoint = tagging_endpoint(recipe.characters, {head: len(labels) for head, labels in self.labels.items()})
         self._known = frozenset(forms)
         self._splits = {
             split: [self._example(tree) for tree in trees] for split, trees in (splits | {"train": train}).items()
@@ -175,32 +176,7 @@ class Tagging(Task):
         return {head: ops.softmax(logits) if logits.shape[-1] > 1 else ops.ones_like(logits) for head, logits in read}
 
     def parts(self, model: keras.Model) -> dict[str, Part]:
-        if not isinstance(model, Tagger):
-            return {}
-
-        kernel, bias = (keras.Variable(part, trainable=False) for part in model.joined_heads())
-        heads = self.endpoint.outputs
-        logits = {"logits": TensorSpec(dtype="float32", axes=("B", "T", bias.shape[0]))}
-        best = {f"{head}_id": TensorSpec(dtype="int32", axes=("B", "T")) for head in heads}
-        surest = {f"{head}_probability": TensorSpec(dtype="float32", axes=("B", "T")) for head in heads}
-        inputs = {
-            "table": TensorSpec(dtype="float32", axes=("W", model.projected_size)),
-            "rows": TensorSpec(dtype="int32", axes=("B", "T")),
-            "lengths": self.endpoint.inputs["lengths"],
-        }
-
-        def run(**tensors: Tensor) -> Tensors:
-            return model.tag_from_table(**tensors, kernel=kernel, bias=bias)
-
-        step = Part(Endpoint(inputs=inputs, outputs=logits | best | surest), run, (kernel, bias))
-        words = {
-            "word_ids": TensorSpec(dtype="int32", axes=("W",)),
-            "char_ids": TensorSpec(dtype="int32", axes=("W", self.recipe.characters)),
-        }
-        return {
-            "project": projection(model.project, words, ("W", model.projected_size)),
-            "tag_from_table": step,
-        }
+        return served_parts(model, self.endpoint, self.recipe.characters) if isinstance(model, Tagger) else {}
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         predictions = self.predictions(predict, split)
@@ -293,14 +269,3 @@ class Tagging(Task):
         forms = forms.reshape(word_ids.shape).astype(np.int32)
         inputs = batch.inputs | {"word_ids": word_ids, "char_ids": char_ids, "forms": forms}
         return replace(batch, inputs=inputs, common=frozenset({"char_ids"}))
-
-
-def _endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
-    return Endpoint(
-        inputs={
-            "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
-            "char_ids": TensorSpec(dtype="int32", axes=("B", "T", characters)),
-            "lengths": TensorSpec(dtype="int32", axes=("B",)),
-        },
-        outputs={head: TensorSpec(dtype="float32", axes=("B", "T", size)) for head, size in labels.items()},
-    )

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput, shortened
-from service.http import events, problem, schemas
+from service.http import events, problem, request_schemas
 from service.http.compression import respond
 from service.http.context import Context, context_of, pipeline_run
 from service.http.disconnect import while_client_waits
@@ -60,7 +60,7 @@ class StreamOptions(BaseModel):
     include_obfuscation: bool = Field(False, description="Accepted, and without effect.", examples=[False])
 
 
-class CompletionRequest(schemas.Request):
+class CompletionRequest(request_schemas.Request):
     """OpenAI's request for a completion."""
 
     model: str = Field(description="Name of the model, one of those of /v1/models.", examples=["lm-shakespeare"])

@@ -15,7 +15,7 @@ from service.artifact.manifest import PROBABILITIES
 from service.artifact.version import ModelVersion
 from service.errors import EngineUnavailable, InvalidInput, ModelNotFound, TooLarge
 from service.formats.tagging import write_result
-from service.http import schemas
+from service.http import request_schemas
 from service.http.context import Context
 from service.http.protocols.tensors import Tensor
 from service.http.validation import not_valid
@@ -128,7 +128,7 @@ def generator(task: TextGeneration) -> Served:
         if mine := parameters.keys() & {*fields, "stream", "logprobs"}:
             raise InvalidInput(f"/parameters/{min(mine)}", "not for this protocol", "the other fields of /generate")
         try:
-            body = schemas.GenerateRequest.model_validate(parameters | fields)
+            body = request_schemas.GenerateRequest.model_validate(parameters | fields)
         except ValidationError as error:
             raise not_valid(error, {"parameters": parameters}, within=("parameters",)) from None
         _, results = await generate(run, body.options())

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from service.errors import InvalidInput, TooLarge, shortened
 from service.formats.pieces import join_list, to_json, write_object
 from service.http.parsing import parse_json
-from service.http.schemas import Strict
+from service.http.request_schemas import Strict
 from service.http.texts import at_most
 from service.http.validation import describe, not_valid
 from service.settings import Settings

@@ -1,9 +1,7 @@
 """The attention cell against plain NumPy and finite differences, in double precision; and what it may not look at."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,17 +14,7 @@ from training.cells.unroll import unroll
 MEMORY_LENGTHS = np.array([3, 1, 5], np.int32)
 LENGTHS = np.array([4, 2, 3], np.int32)
 
-
-@pytest.fixture(autouse=True)
-def double_precision() -> Iterator[None]:
-    set_precision("float64")
-    yield
-    set_precision("float32")
-
-
-def set_precision(name: str) -> None:
-    keras.config.set_floatx(name)
-    keras.config.set_dtype_policy(name)
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 @pytest.fixture

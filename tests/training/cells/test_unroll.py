@@ -1,10 +1,9 @@
 """Cells and unrolls against plain NumPy and finite differences, in double precision, and without regard to padding."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -49,20 +48,10 @@ CELLS: dict[str, MakeCell] = {
 LENGTHS = np.array([5, 1, 3, 0], np.int32)
 FULL = np.full(4, 5, np.int32)
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 every_cell = pytest.mark.parametrize("kind", CELLS)
 both_directions = pytest.mark.parametrize("directions", [1, 2])
-
-
-@pytest.fixture(autouse=True)
-def double_precision() -> Iterator[None]:
-    set_precision("float64")
-    yield
-    set_precision("float32")
-
-
-def set_precision(name: str) -> None:
-    keras.config.set_floatx(name)
-    keras.config.set_dtype_policy(name)
 
 
 @pytest.fixture

@@ -1,0 +1,167 @@
+"""Schemas of requests. Each field has a description and an example."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from service.http.texts import Sentences, Stop, Texts
+from service.http.validation import MOST_ERRORS, Faults
+from service.pipelines.generation import GenerationOptions
+from service.text.offsets import Unit
+
+
+class Strict(BaseModel):
+    """An object without unknown fields and without type conversion."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _report_few_unknown_fields(cls, value: Any) -> Any:
+        """Reports the first of many unknown fields; Pydantic would report each."""
+        if isinstance(value, dict) and len(value) > len(cls.__pydantic_fields__) + MOST_ERRORS:
+            faults, unknown = Faults(), [name for name in value if name not in cls.__pydantic_fields__]
+            for name in unknown[:MOST_ERRORS]:
+                faults.add((name.encode(errors="replace").decode(),), value[name], "extra_forbidden")
+            faults.add_unlisted(len(unknown[MOST_ERRORS:]))
+            faults.raise_any()
+        return value
+
+
+class Request(Strict):
+    """A request to a model."""
+
+    model: str | None = Field(
+        None,
+        description="Name of the model, one of those of /models, or its name and version: tagger-en/2. By default the"
+        " first that does the task, in the version that serves.",
+        examples=[None],
+    )
+
+
+OFFSETS: Any = Field(
+    "code_points",
+    description="What offsets count: code points (Python), utf16 code units (JavaScript, Java), utf8 bytes (Go).",
+    examples=["code_points"],
+)
+
+
+class TagRequest(Request):
+    """Texts to split and tag, or sentences that are split already: one of the two."""
+
+    text: Texts | None = Field(
+        None, description="A text, or a list of texts, to split and tag.", examples=["She didn't see it."]
+    )
+    tokens: Sentences | None = Field(
+        None,
+        description="Sentences, each a list of tokens, tagged as they are. Offsets are in the tokens joined by spaces.",
+        examples=[None],
+    )
+    offsets: Unit = OFFSETS
+    n_best: int = Field(
+        1,
+        ge=1,
+        le=5,
+        description="Number of most probable tags of each kind, per token; 1 returns the best only. JSON only.",
+        examples=[1],
+    )
+    lemmas: bool = Field(
+        True,
+        description="Whether to return lemmas, if there is a lemmatizer. A new word takes another step.",
+        examples=[True],
+    )
+    format: Literal["json", "conllu"] | None = Field(
+        None,
+        description="Format of the answer. By default the one preferred by the Accept header: application/json or"
+        " text/x-conllu.",
+        examples=["json"],
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.text is None) == (self.tokens is None):
+            raise PydanticCustomError("one_of", "Input should have exactly one of the fields text and tokens")
+        return self
+
+
+class ClassifyRequest(Request):
+    """Texts to classify."""
+
+    text: Texts = Field(
+        description="A text, or a list of texts, to classify.", examples=["A warm, funny, engaging film."]
+    )
+    contributions: bool = Field(
+        False, description="Return what each token adds to the log-odds of the label.", examples=[False]
+    )
+    sentences: bool = Field(False, description="Also classify each sentence on its own.", examples=[False])
+    offsets: Unit = OFFSETS
+
+
+class GenerateRequest(Request):
+    """Prompts to continue, and how."""
+
+    prompt: Texts = Field(description="The text to continue, or a list of them.", examples=["ROMEO:"])
+    max_tokens: int = Field(200, ge=1, description="Most tokens (characters) to generate.", examples=[40])
+    temperature: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        description="Below 1 the probable becomes more probable; 0 always takes the most probable token.",
+        examples=[0.7],
+    )
+    top_k: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Sample from this many most probable tokens; 0 from all.",
+        examples=[0],
+    )
+    top_p: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Sample from the most probable tokens whose probabilities sum to this.",
+        examples=[0.95],
+    )
+    seed: int | None = Field(
+        None,
+        ge=0,
+        le=2**53 - 1,
+        description="The same seed gives the same text. Random by default.",
+        examples=[7],
+    )
+    n: int = Field(
+        1,
+        ge=1,
+        le=128,
+        description="Texts for each prompt. Their seeds count up from `seed`.",
+        examples=[1],
+    )
+    stop: Stop = Field([], description="Strings before which the text ends.", examples=[["\n\n"]])
+    logprobs: int | None = Field(
+        None,
+        ge=0,
+        le=5,
+        description="Return the log probability of each generated token and of this many most probable tokens at its"
+        " position; by default none.",
+        examples=[None],
+    )
+    stream: bool = Field(
+        False, description="Send the text as server-sent events while it is generated.", examples=[False]
+    )
+
+    def options(self) -> GenerationOptions:
+        """Returns what to generate."""
+        return GenerationOptions(
+            prompts=self.prompt,
+            model=self.model,
+            n=self.n,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            seed=self.seed,
+            stop=self.stop,
+            logprobs=self.logprobs,
+        )

@@ -1,0 +1,51 @@
+"""The tensors that a tagger reads and writes as the service calls it: whole, and in two parts."""
+
+import keras
+
+from service.artifact.manifest import Endpoint, TensorSpec
+from training.cells import Tensor
+from training.models.tagger import Tagger
+from training.tasks.base import Part, Tensors, projection
+
+
+def tagging_endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
+    """Returns the tensors of the whole network.
+
+    Args:
+        characters: the most characters of a word that are read, C.
+        labels: the number of labels of each head, K.
+    """
+    return Endpoint(
+        inputs={
+            "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
+            "char_ids": TensorSpec(dtype="int32", axes=("B", "T", characters)),
+            "lengths": TensorSpec(dtype="int32", axes=("B",)),
+        },
+        outputs={head: TensorSpec(dtype="float32", axes=("B", "T", size)) for head, size in labels.items()},
+    )
+
+
+def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str, Part]:
+    """Returns the two parts that the service runs: the projection of words, and the step over projected words."""
+    kernel, bias = (keras.Variable(part, trainable=False) for part in model.joined_heads())
+    logits = {"logits": TensorSpec(dtype="float32", axes=("B", "T", bias.shape[0]))}
+    best = {f"{head}_id": TensorSpec(dtype="int32", axes=("B", "T")) for head in endpoint.outputs}
+    surest = {f"{head}_probability": TensorSpec(dtype="float32", axes=("B", "T")) for head in endpoint.outputs}
+    inputs = {
+        "table": TensorSpec(dtype="float32", axes=("W", model.projected_size)),
+        "rows": TensorSpec(dtype="int32", axes=("B", "T")),
+        "lengths": endpoint.inputs["lengths"],
+    }
+
+    def run(**tensors: Tensor) -> Tensors:
+        return model.tag_from_table(**tensors, kernel=kernel, bias=bias)
+
+    step = Part(Endpoint(inputs=inputs, outputs=logits | best | surest), run, (kernel, bias))
+    words = {
+        "word_ids": TensorSpec(dtype="int32", axes=("W",)),
+        "char_ids": TensorSpec(dtype="int32", axes=("W", characters)),
+    }
+    return {
+        "project": projection(model.project, words, ("W", model.projected_size)),
+        "tag_from_table": step,
+    }
