@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -107,10 +107,12 @@ class Queue:
         self._lanes: dict[tuple[ModelKey, int], list[Entry]] = {}  # heaps
         self._waiting: Counter[tuple[ModelKey, int]] = Counter()
 
-    def put(self, job: Job, tokens_per_second: float) -> None:
+    def put(self, job: Job, tokens_per_second: float, seconds: Callable[[int], float]) -> None:
         """Admits all entries of a job, or none: raises Overloaded if they do not fit.
 
-        `tokens_per_second` is the device's throughput.
+        Args:
+            tokens_per_second: the device's throughput.
+            seconds: the device time of a sequence by its length bucket.
 
         An empty queue admits any request: one above the token bound could never be served otherwise. A request that is
         `begun` is always admitted, since the work done for it would be lost.
@@ -121,12 +123,12 @@ class Queue:
             full = f"the queue is full: {self.entries} sequences, {self.tokens} tokens"
             raise Overloaded(full, min(self.tokens / tokens_per_second, MAX_RETRY_SECONDS), self.entries)
         turn, model = job.arrived, job.model
-        for index, (length, bucket) in enumerate(zip(job.lengths, job.buckets, strict=True)):
+        for index, bucket in enumerate(job.buckets):
             lane = model, bucket
             heapq.heappush(self._lanes.setdefault(lane, []), Entry(turn, self._admitted, job, index))
             self._waiting[lane] += 1
             self._admitted += 1
-            turn += SPREAD * length / tokens_per_second
+            turn += SPREAD * seconds(bucket)
         self.entries += len(job.lengths)
         self.tokens += tokens
 

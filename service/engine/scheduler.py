@@ -38,6 +38,11 @@ class Model:
     step_times: StepTimes
     served_seconds: float = 0.0
 
+    def sequence_seconds(self, bucket: int) -> float:
+        """Returns the device time of a sequence of a length bucket, in a full batch."""
+        rows = self.grid.batch_sizes[-1]
+        return self.step_times[rows, bucket] / rows
+
 
 class Scheduler:
     """Queues sequences by (model, length bucket) and selects batches.
@@ -84,7 +89,7 @@ class Scheduler:
             buckets = list(map(bucket, lengths[own]))
             job = Job(requests, now, deadline, lengths[own], starts[own], buckets)
             try:
-                self._queue.put(job, self._tokens_per_second)
+                self._queue.put(job, self._tokens_per_second, model.sequence_seconds)
             except Overloaded as rejection:
                 admitted.append(rejection)
             else:

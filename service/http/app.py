@@ -43,9 +43,12 @@ def create_routes(context: Context) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         starting = asyncio.create_task(start(context))
+        # In a thread: it takes 0.3 s, for which the first request for it would block all others.
+        documented = asyncio.create_task(asyncio.to_thread(app.openapi))
         yield
         await context.engine.close()
         starting.cancel()
+        documented.cancel()
 
     app = FastAPIOffline(
         title="tagwerk",
