@@ -72,15 +72,22 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Measures the newest exported version of a model: accuracy, scores by label, calibration."""
+    """Measures exported models: on their own dev or test split, or one or two of them on a file."""
     import_tensorflow()
 
     from rich.console import Console
 
+    if arguments.data:
+        from training.from_files.evaluation import evaluate_on_file
+
+        columns = arguments.text_column, arguments.label_column
+        evaluate_on_file(model_store(), arguments.name, arguments.data, *columns, Console())
+        return
+
     from training.run.evaluate import evaluate
 
-    out = runs_folder() / arguments.name / "evaluation"
-    evaluate(model_store(), arguments.name, arguments.split, Console(), out)
+    for name in arguments.name:
+        evaluate(model_store(), name, arguments.split, Console(), runs_folder() / name / "evaluation")
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -191,8 +198,12 @@ def parser() -> argparse.ArgumentParser:
         if run is fetch:
             command.add_argument("corpus", nargs="*", metavar="CORPUS", help="all of them if none is named")
         elif run is evaluate:
-            command.add_argument("name", metavar="NAME", help="of a model in the store")
+            what = "of a model in the store, its newest version; with --data also NAME/VERSION"
+            command.add_argument("name", nargs="+", metavar="NAME", help=what)
             command.add_argument("--split", choices=("dev", "test"), default="test", help="test by default")
+            what = "CoNLL-U for taggers, .csv, .tsv, .jsonl or .parquet for classifiers; two models are compared on it"
+            command.add_argument("--data", type=Path, metavar="FILE", help=what)
+            from_files.add_columns(command)
         elif run is export_again:
             command.add_argument("name", metavar="NAME", help="of a model in the store")
         elif run is ladder:

@@ -32,6 +32,7 @@ async def run_tag(run: PipelineRun, body: request_schemas.TagRequest) -> tuple[M
         body.text,
         tokens=body.tokens or (),
         model=body.model,
+        language=body.language,
         lemmas=body.lemmas,
         candidates=body.n_best > 1,
     )

@@ -58,6 +58,14 @@ class TagRequest(Request):
         description="Sentences, each a list of tokens, tagged as they are. Offsets are in the tokens joined by spaces.",
         examples=[None],
     )
+    language: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
+        max_length=35,
+        description="Language of the texts, a tag of BCP 47 such as fr: a tagger of this language answers. Instead of"
+        " `model`.",
+        examples=[None],
+    )
     offsets: Unit = OFFSETS
     n_best: int = Field(
         1,
@@ -82,6 +90,8 @@ class TagRequest(Request):
     def _one_of_both(self) -> Self:
         if (self.text is None) == (self.tokens is None):
             raise PydanticCustomError("one_of", "Input should have exactly one of the fields text and tokens")
+        if self.model is not None and self.language is not None:
+            raise PydanticCustomError("one_of", "Input should have at most one of the fields model and language")
         return self
 
 

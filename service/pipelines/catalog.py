@@ -112,14 +112,17 @@ class Catalog:
         self._ready = [task for key, task in tasks.items() if found[key].state is State.READY]
         self._of_kind, self._lemmatizers = {}, {}
 
-    def find(self, kind: type[T], name: str | None) -> T:
+    def find(self, kind: type[T], name: str | None, language: str | None = None) -> T:
         """Returns the task of a type and model: `name` or `name/version`; by default, the default model.
 
-        Among several versions with shares, draws one. Raises ModelNotFound, or EngineUnavailable while models are being
-        loaded.
+        With a `language` and no name, returns a model of that language: the default model if it is one, otherwise the
+        first by name. Among several versions with shares, draws one. Raises ModelNotFound, or EngineUnavailable while
+        models are being loaded.
         """
         candidates = self.all(kind)
-        if name is None:
+        if name is None and language is not None:
+            candidates = self._of_language(candidates, language.lower())
+        elif name is None:
             candidates = [task for task in candidates if self._states[task.version.key].default]
         else:
             requested, _, version = name.partition("/")
@@ -129,12 +132,25 @@ class Catalog:
             return self._share(candidates)
         if not self._states or any(state.state is State.STARTING for state in self._states.values()):
             raise EngineUnavailable("the models are still being loaded")
+        if language is not None:
+            offered = ", ".join(sorted({task.version.manifest.language for task in self.all(kind)})) or "none"
+            raise ModelNotFound(f"no model of the language {language!r} is loaded for this; there is: {offered}")
         there = [task.version.key for task in self.all(kind)]
         names = ", ".join(dict.fromkeys(str(key) if name and "/" in name else key.name for key in there))
         if name is None and there:
             raise ModelNotFound(f"the default model for this is not loaded; name one that is: {names}")
         wanted = "such model" if name is None else f"model {name[:100]!r}"
         raise ModelNotFound(f"no {wanted} is loaded for this; there is: {names or 'none'}")
+
+    def _of_language(self, tasks: Sequence[T], language: str) -> list[T]:
+        """Returns the tasks of a primary language: first those of the whole tag, among them first the default."""
+
+        def order(task: T) -> tuple[bool, bool]:
+            return task.version.manifest.language.lower() != language, not self._states[task.version.key].default
+
+        primary = language.partition("-")[0]
+        same = (task for task in tasks if task.version.manifest.language.lower().partition("-")[0] == primary)
+        return sorted(same, key=order)
 
     def _share(self, tasks: list[T]) -> T:
         """Draws one of the first model's versions by their shares."""

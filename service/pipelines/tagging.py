@@ -38,15 +38,17 @@ async def tag(
     *,
     tokens: Sequence[Sequence[str]] = (),
     model: str | None = None,
+    language: str | None = None,
     lemmas: bool = True,
     candidates: bool = False,
 ) -> tuple[ModelVersion, list[TaggedText]]:
     """Splits texts into sentences and tokens, and tags each token; or tags given tokens, one list per sentence.
 
-    Returns the tagger's version, and a result per text or sentence. `lemmas` are None if there is no lemmatizer for the
+    Without a model, the tagger is one of `language`, or the default. Returns its version, and a result per text or
+    sentence. `lemmas` are None if there is no lemmatizer for the
     tagger. Raises ModelNotFound, TooLarge, and what `Engine.infer` raises.
     """
-    task = run.resources.catalog.find(Tagging, model)
+    task = run.resources.catalog.find(Tagging, model, language)
     began = time.monotonic()
     if texts is not None:
         run.check_size("text", texts, len)

@@ -49,6 +49,23 @@ def test_versions_share_the_requests_that_name_none():
     assert [made.is_default(made.version(s)) for s in made.states] == [True, True, False]
 
 
+LANGUAGES = {"lm-de": "de", "lm-en": "en", "lm-fr": "fr", "lm-gb": "en-GB"}
+
+
+def test_a_request_may_name_a_language():
+    def read_with_language(folder: Path) -> ModelVersion:
+        version = read(folder)
+        changed = version.manifest.model_copy(update={"language": LANGUAGES[folder.parent.name]})
+        return replace(version, manifest=changed)
+
+    made = Catalog(Path("store"), read=read_with_language)
+    made.update([replace(state(f"{name}/1"), default=name == "lm-en") for name in LANGUAGES])
+    asked = {None: "lm-en", "en": "lm-en", "fr": "lm-fr", "FR-ca": "lm-fr", "en-gb": "lm-gb", "en-US": "lm-en"}
+    assert {language: made.find(TextGeneration, None, language).version.key.name for language in asked} == asked
+    with pytest.raises(ModelNotFound, match="no model of the language 'es' is loaded for this; there is: de, en, en-"):
+        made.find(TextGeneration, None, "es")
+
+
 def test_a_request_may_name_a_version_that_has_no_share():
     made = catalog(lm={"2": 1.0, "1": 0.0})
     assert drawn(made, None) == {"lm/2": 100}

@@ -22,7 +22,7 @@ class DataFileError(TagwerkError):
 
 def read_text(path: Path) -> str:
     """Returns the text of a UTF-8 file, its line ends as "\\n". Raises DataFileError."""
-    content = _content(path)
+    content = read_content(path)
     if content.startswith(WIDE):
         raise DataFileError(path, None, "is UTF-16", "UTF-8, which `iconv -f UTF-16 -t UTF-8` makes")
     try:
@@ -39,11 +39,12 @@ def read_text(path: Path) -> str:
 def source(path: Path, licence: str) -> DataSource:
     """Returns the origin of a file for a manifest: its name, and the checksum of its content before gzip."""
     return DataSource(
-        name=path.name, address=path.name, sha256=hashlib.sha256(_content(path)).hexdigest(), licence=licence
+        name=path.name, address=path.name, sha256=hashlib.sha256(read_content(path)).hexdigest(), licence=licence
     )
 
 
-def _content(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
+    """Returns the bytes of a file, without gzip. Raises DataFileError."""
     try:
         content = path.read_bytes()
         return gzip.decompress(content) if content.startswith(GZIP) else content

@@ -1,4 +1,4 @@
-"""Reads labelled texts from tables: CSV, tab-separated values, JSON Lines."""
+"""Reads labelled texts from tables: CSV, tab-separated values, JSON Lines, Parquet."""
 
 import csv
 import io
@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from training.data.files import DataFileError, read_text
+import pyarrow
+import pyarrow.parquet
+
+from training.data.files import DataFileError, read_content, read_text
 
 LONGEST_CELL = 2**24  # characters
+PARQUET_ROWS = 1024  # that are read at a time
 Rows: TypeAlias = Iterator[tuple[int, dict[str, str]]]  # the line that a row begins in, and its cells by column
 
 
@@ -41,21 +45,21 @@ def _rows(path: Path) -> Rows:
     suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if suffix.lower() not in READERS:
         raise DataFileError(path, None, f"is called {path.name}", f"a name that ends in {', '.join(READERS)}, or .gz")
-    return READERS[suffix.lower()](path, read_text(path))
+    return READERS[suffix.lower()](path)
 
 
-def _comma_separated(path: Path, text: str) -> Rows:
+def _comma_separated(path: Path) -> Rows:
     """Reads what RFC 4180 describes: cells with commas, quotes or line ends are in double quotes."""
-    yield from _cells(path, text, strict=True)
+    yield from _cells(path, strict=True)
 
 
-def _tab_separated(path: Path, text: str) -> Rows:
+def _tab_separated(path: Path) -> Rows:
     """Reads cells that hold neither tabs nor line ends; quotes mean nothing."""
-    yield from _cells(path, text, delimiter="\t", quoting=csv.QUOTE_NONE)
+    yield from _cells(path, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
-def _cells(path: Path, text: str, **form: Any) -> Rows:
-    reader = csv.reader(io.StringIO(text), **form)
+def _cells(path: Path, **form: Any) -> Rows:
+    reader = csv.reader(io.StringIO(read_text(path)), **form)
     csv.field_size_limit(LONGEST_CELL)
     columns: list[str] = []
     end = 0  # of the row before, a line
@@ -76,8 +80,8 @@ def _cells(path: Path, text: str, **form: Any) -> Rows:
         raise DataFileError(path, end + 1, str(error), right) from None
 
 
-def _json_lines(path: Path, text: str) -> Rows:
-    for line, content in enumerate(text.split("\n"), start=1):
+def _json_lines(path: Path) -> Rows:
+    for line, content in enumerate(read_text(path).split("\n"), start=1):
         if not content or content.isspace():
             continue
         try:
@@ -89,16 +93,28 @@ def _json_lines(path: Path, text: str) -> Rows:
         yield line, {name: _cell(value) for name, value in row.items()}
 
 
+def _parquet(path: Path) -> Rows:
+    """Reads a Parquet file; a row's number stands for its line."""
+    try:
+        batches = pyarrow.parquet.ParquetFile(io.BytesIO(read_content(path))).iter_batches(PARQUET_ROWS)
+        rows = (row for batch in batches for row in batch.to_pylist())
+        for number, row in enumerate(rows, start=1):
+            yield number, {name: _cell(value) for name, value in row.items()}
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataFileError(path, None, f"is not Parquet: {error}", "a whole Parquet file") from None
+
+
 def _cell(value: object) -> str:
-    """Returns a value of JSON as a cell; nothing for null."""
+    """Returns a value of JSON or Parquet as a cell; nothing for null."""
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value)
+    return "" if value is None else json.dumps(value, default=str)
 
 
-READERS: dict[str, Callable[[Path, str], Rows]] = {
+READERS: dict[str, Callable[[Path], Rows]] = {
     ".csv": _comma_separated,
     ".tsv": _tab_separated,
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
+    ".parquet": _parquet,
 }

@@ -16,33 +16,36 @@ if TYPE_CHECKING:  # Keras and TensorFlow take seconds to import, and --help nee
     from training.tasks.base import Task
 
 
-def tagger(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
-    """Trains a tagger on a treebank in CoNLL-U."""
-    from training.from_files.tagger import tagging
+def tagger(arguments: argparse.Namespace, options: "Options", console: "Console") -> "list[Task]":
+    """Trains a tagger, and on request a lemmatizer, on a treebank in CoNLL-U."""
+    from training.from_files.lemmatizer import lemmatization
+    from training.from_files.tagger import read_splits, tagging
 
-    return tagging(options, console)
+    splits = read_splits(options, console)
+    lemmatizer = arguments.lemmatizer and lemmatization(options, arguments.lemmatizer, splits, console)
+    return [tagging(options, splits, console), *([lemmatizer] if lemmatizer else [])]
 
 
-def classifier(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
+def classifier(arguments: argparse.Namespace, options: "Options", console: "Console") -> "list[Task]":
     """Trains a classifier on labelled texts in CSV, TSV or JSON Lines."""
     from training.from_files.classifier import classification
 
-    return classification(options, arguments.text_column, arguments.label_column, console)
+    return [classification(options, arguments.text_column, arguments.label_column, console)]
 
 
-def language_model(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
+def language_model(arguments: argparse.Namespace, options: "Options", console: "Console") -> "list[Task]":
     """Trains a language model on a text, character by character."""
     from training.from_files.language_model import language_modelling
 
-    return language_modelling(options, console)
+    return [language_modelling(options, console)]
 
 
-KINDS: dict[str, Callable[[argparse.Namespace, "Options", "Console"], "Task"]] = {
+KINDS: dict[str, Callable[[argparse.Namespace, "Options", "Console"], "list[Task]"]] = {
     "tagger": tagger,
     "classifier": classifier,
     "language-model": language_model,
 }
-FORMATS = {"tagger": "CoNLL-U", "classifier": ".csv, .tsv or .jsonl", "language-model": "plain text"}
+FORMATS = {"tagger": "CoNLL-U", "classifier": ".csv, .tsv, .jsonl or .parquet", "language-model": "plain text"}
 
 
 def add_commands(kinds: Any) -> None:
@@ -52,8 +55,10 @@ def add_commands(kinds: Any) -> None:
         kind.add_argument("--name", required=True, help="of the model")
         kind.add_argument("--data", type=Path, required=True, metavar="FILE", help=f"{FORMATS[name]}, or that in .gz")
         if name == "classifier":
-            kind.add_argument("--text-column", metavar="NAME", default="text", help="text by default")
-            kind.add_argument("--label-column", metavar="NAME", default="label", help="label by default")
+            add_columns(kind)
+        if name == "tagger":
+            what = "train a lemmatizer on the column of lemmas, too, as a model of this name"
+            kind.add_argument("--lemmatizer", metavar="NAME", help=what)
         if name != "language-model":
             for split in ("dev", "test"):
                 kind.add_argument(f"--{split}", type=Path, metavar="FILE", help="a tenth of the data by default")
@@ -63,6 +68,12 @@ def add_commands(kinds: Any) -> None:
         kind.add_argument("--quick", action="store_true", help="a smaller model, within three minutes")
         what = "a setting of the recipe, such as epochs=5 or sizes.units=128; any number of times"
         kind.add_argument("--set", type=_setting, action="append", default=[], metavar="KEY=VALUE", help=what)
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that name the columns of a table."""
+    parser.add_argument("--text-column", metavar="NAME", default="text", help="text by default")
+    parser.add_argument("--label-column", metavar="NAME", default="label", help="label by default")
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -86,9 +97,10 @@ def train(arguments: argparse.Namespace) -> None:
     )
     console = Console()
     set_threads(1)
-    task = KINDS[arguments.recipe](arguments, options, console)
-    folder = make(task, options, model_store(), console)
-    console.print(f'written: {folder}, served as "model": "{options.name}"', highlight=False, soft_wrap=True)
+    tasks = KINDS[arguments.recipe](arguments, options, console)
+    made = make(tasks[0], options, model_store(), console)
+    for other in tasks[1:]:
+        make(other, options, model_store(), console, tagger=made)
 
 
 def _setting(text: str) -> tuple[str, str]:

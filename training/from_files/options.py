@@ -51,12 +51,15 @@ class Options:
     command: str = ""
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise ConfigurationError(
-                f"--name {self.name!r}; right: letters, digits, '.', '_' and '-', such as tagger-de"
-            )
+        check_name("--name", self.name)
         if not LANGUAGE.fullmatch(self.language):
             raise ConfigurationError(f"--language {self.language!r}; right: a tag of BCP 47, such as de or pt-BR")
+
+
+def check_name(option: str, name: str) -> None:
+    """Checks that a name is one of a folder. Raises ConfigurationError."""
+    if not NAME.fullmatch(name):
+        raise ConfigurationError(f"{option} {name!r}; right: letters, digits, '.', '_' and '-', such as tagger-de")
 
 
 def changed(recipe: AnyRecipe, changes: Sequence[tuple[str, str]]) -> AnyRecipe:

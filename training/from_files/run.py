@@ -18,17 +18,22 @@ from training.run.checkpoint import Checkpoints
 from training.run.evaluate import calibration, show
 from training.run.export import export
 from training.run.loop import load_final, train
-from training.tasks.base import Task
+from training.tasks.base import OtherModel, Task
 from training.tasks.classification import Classification
 from training.tasks.tagging import Tagging
 
 SPLITS = ("test", "dev")
 
 
-def make(task: Task, options: Options, store: Path, console: Console) -> Path:
-    """Trains, measures and exports; returns the folder of the version.
+def make(
+    task: Task, options: Options, store: Path, console: Console, *, tagger: OtherModel | None = None
+) -> OtherModel:
+    """Trains, measures and exports a model; returns it.
 
     A run of other data or settings under the same name is discarded; an interrupted one is resumed.
+
+    Args:
+        tagger: the model whose tags a lemmatizer is measured with, beside those of the treebank.
     """
     Checkpoints(runs_folder(), task.recipe).discard_others()
     train(task, console)
@@ -37,12 +42,15 @@ def make(task: Task, options: Options, store: Path, console: Console) -> Path:
     metrics = [
         metric for split in SPLITS for metric in (*task.evaluate(predict, split), *calibration(found[split], split))
     ]
+    if tagger is not None:
+        metrics += [metric for split in SPLITS for metric in task.evaluate_text(predict, split, lambda name: tagger)]
     if isinstance(task, Tagging | Classification):
         metrics += compare(task, found, options.seed, console)
     task.command = options.command
     folder = export(task, model, metrics, store)
     show(console, str(folder), metrics)
-    return folder
+    console.print(f'written: {folder}, served as "model": "{task.recipe.name}"', highlight=False, soft_wrap=True)
+    return OtherModel(f"{task.recipe.name}/{folder.name}", task, predict)
 
 
 def compare(

@@ -39,15 +39,19 @@ QUICK_SIZES = TaggerSizes(
 TOKENS_PER_SECOND = {SIZES: 3300, QUICK_SIZES: 5500}  # on a core
 
 
-def tagging(options: Options, console: Console) -> Tagging:
-    """Reads the treebank of `options` and returns the task. Raises DataFileError."""
+def read_splits(options: Options, console: Console) -> dict[str, list[Tree]]:
+    """Reads the treebank of `options` and returns its splits, train in random order. Raises DataFileError."""
     found, left_out = without_overlap(
         complete(_read(options), by_document(lambda tree: tree.document), options.seed), lambda tree: tree.forms
     )
     say_splits(console, "sentences", found, left_out)
-    found["train"] = shuffled(found["train"], options.seed)
-    recipe = _recipe(options, found["train"], console)
-    return Tagging(recipe, found, tuple(source(path, options.licence) for path in options.files.values()))
+    return found | {"train": shuffled(found["train"], options.seed)}
+
+
+def tagging(options: Options, splits: dict[str, list[Tree]], console: Console) -> Tagging:
+    """Returns the task of tagging as a treebank does."""
+    recipe = _recipe(options, splits["train"], console)
+    return Tagging(recipe, splits, tuple(source(path, options.licence) for path in options.files.values()))
 
 
 def _read(options: Options) -> dict[str, list[Tree]]:

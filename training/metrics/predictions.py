@@ -72,9 +72,23 @@ def interval(predictions: Predictions) -> tuple[float, float]:
 
     Whole sentences are drawn, with replacement: the errors of words of one sentence depend on each other.
     """
-    sizes = np.bincount(predictions.groups)
-    right = np.bincount(predictions.groups, weights=predictions.right)
+    return _resampled(predictions.groups, predictions.right)
+
+
+def difference_interval(one: Predictions, other: Predictions) -> tuple[float, float]:
+    """Returns the 95 % interval of the accuracy of `other` less that of `one`, in percentage points.
+
+    Both are predictions for the same items. Each resampled split is the same for both, so that what is hard for both
+    does not count (paired bootstrap, Koehn 2004).
+    """
+    return _resampled(one.groups, other.right.astype(int) - one.right)
+
+
+def _resampled(groups: Array, values: Array) -> tuple[float, float]:
+    """Returns the INTERVAL of 100 times the mean of values over resampled groups."""
+    sizes = np.bincount(groups)
+    sums = np.bincount(groups, weights=values)
     rng = np.random.default_rng(0)
     drawn = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=RESAMPLED)  # [RESAMPLED, groups]
-    low, high = np.percentile(100 * (drawn @ right) / (drawn @ sizes), INTERVAL)
+    low, high = np.percentile(100 * (drawn @ sums) / (drawn @ sizes), INTERVAL)
     return float(low), float(high)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from service.artifact import manifest as artifact
 from service.errors import ArtifactError
 from training.data.dataset import Array
-from training.recipes import load_recipe
+from training.recipes import load_recipe, recipe_names
 from training.tasks.base import OtherModel, Predict, Task
 
 
@@ -22,6 +22,16 @@ def newest_version(store: Path, name: str) -> Path:
     return max(versions, key=lambda path: int(path.name))
 
 
+def version_folder(store: Path, name: str) -> Path:
+    """Returns the folder of a version, "tagger-en/2", or of the newest one, "tagger-en". Raises ArtifactError."""
+    model, _, version = name.partition("/")
+    if not version:
+        return newest_version(store, model)
+    if not (version.isdecimal() and (store / model / version).is_dir()):
+        raise ArtifactError(f"no version {version!r} of {model!r} in {store}")
+    return store / model / version
+
+
 def read_version(folder: Path) -> tuple[artifact.Manifest, Task]:
     """Returns the manifest and the task of a version. Raises ArtifactError if its labels are not the recipe's."""
     try:
@@ -30,6 +40,8 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, Task]:
         vocabularies = artifact.read_vocabularies(folder, manifest)
     except ArtifactError as error:
         raise ArtifactError(f"{folder}: {error}") from error
+    if manifest.recipe not in recipe_names():
+        raise ArtifactError(f"{folder} was made of files: tagwerk-train evaluate {manifest.name} --data FILE")
     task = load_recipe(manifest.recipe).task(vocabularies)
     if manifest.labels != task.labels:
         raise ArtifactError(f"{folder} was made from other data or by another recipe than {manifest.recipe} is now")

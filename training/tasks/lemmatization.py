@@ -85,7 +85,7 @@ class Lemmatization(Task):
         self._files = files or {}
         train = [word for tree in splits["train"][: recipe.limit] for word in tree.words if word.lemma != NO_LEMMA]
         counts = Counter((inflected(word), word.lemma) for word in train)
-        self.dictionary = LemmaDictionary.count(counts)
+        self.dictionary = LemmaDictionary.count(counts.elements())
         self._known = frozenset(word.form for word in train)
         best = {
             w: lemma for (w, lemma), _ in reversed(counts.most_common()) if len(lemmas.symbols(w)) <= recipe.longest

@@ -3,6 +3,8 @@
 import gzip
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from training.data.files import DataFileError, read_text
@@ -102,6 +104,14 @@ def test_tables_give_the_same_texts(
     assert (first.line, second.line) == lines
 
 
+def test_a_parquet_file_is_a_table(tmp_path: Path) -> None:
+    columns = {"id": [1, 2], "text": ["One, two", "three"], "label": [5, None]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(DataFileError, match=r"a\.parquet, line 2: label is empty"):
+        read_labelled(tmp_path / "a.parquet", "text", "label")
+    assert [text.label for text in read_labelled(tmp_path / "a.parquet", "text", "id")] == ["1", "2"]
+
+
 def test_a_label_may_be_a_number(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "one", "label": 1}\n')
     assert [text.label for text in read_labelled(tmp_path / "a.jsonl", "text", "label")] == ["1"]
@@ -119,6 +129,7 @@ def test_a_label_may_be_a_number(tmp_path: Path) -> None:
         ("a.jsonl", '{"text": "one", "label": 1}\n{"text"\n', ", line 2: is not JSON"),
         ("a.jsonl", '["one", 1]\n', ", line 1: is a list; right: a JSON object in each line"),
         ("a.jsonl", '{"text": "one", "label": null}\n', ", line 1: label is empty"),
+        ("a.parquet", "PAR1 no more", ": is not Parquet: "),
         ("a.xlsx", "text", ": is called a.xlsx; right: a name that ends in .csv, .tsv, .jsonl"),
     ],
 )

@@ -1,0 +1,78 @@
+"""From files to answers over HTTP: models of a tiny treebank, of tiny tables and of a text, served together."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import start_server
+from tests.training.tiny import VERSE, treebank
+from training.data.treebank import Tree
+
+TOPICS = {"sport": "the team won a match", "law": "the court heard a case"}
+TINY = ("--set", "epochs=2", "--set", "sizes.units=8", "--seed", "3")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_models_of_files_are_served_and_compared(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bank.conllu").write_text(treebank_with_lemmas(treebank()["train"] * 2))
+    texts = [(f"{text}, number {i}", topic) for i in range(30) for topic, text in TOPICS.items()]
+    Path("topics.jsonl").write_text("".join(json.dumps({"text": t, "label": topic}) + "\n" for t, topic in texts))
+    Path("verse.txt").write_text(VERSE * 200)
+    tagger = ("--name", "tagger-xx", "--language", "nl", "--data", "bank.conllu", "--lemmatizer", "lemmas-xx")
+    assert run("train", "tagger", *tagger, *TINY) == 0
+    assert run("train", "classifier", "--name", "topics", "--data", "topics.jsonl", *TINY) == 0
+    assert run("train", "language-model", "--name", "verse", "--data", "verse.txt", "--quick", *TINY) == 0
+
+    rows = said(run, capsys, "evaluate", "tagger-xx", "tagger-xx/1", "--data", "bank.conllu")
+    assert ["upos", "difference", "+0.00", "+0.00", "to", "+0.00"] in rows
+    assert ["label", "topics", "100.00", "100.00", "to", "100.00"] in said(
+        run, capsys, "evaluate", "topics", "--data", "topics.jsonl"
+    )
+    for names in (("tagger-xx", "topics"), ("verse",), ("topics",) * 3):
+        assert run("evaluate", *names, "--data", "topics.jsonl") == 1
+        assert "right: " in capsys.readouterr().err
+
+    with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(tmp_path / "model_store")) as server:
+        server.wait_until_ready()
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+
+            def ask(path: str, **body: Any) -> dict[str, Any]:
+                answer = client.post(path, json=body)
+                assert answer.status_code == 200, answer.text
+                (result,) = answer.json()["results"]
+                return dict(result)
+
+            tagged = ask("/tag", model="tagger-xx", text="the dog sees the cat")
+            tokens = tagged["sentences"][0]["tokens"]
+            assert [token["text"] for token in tokens] == ["the", "dog", "sees", "the", "cat"]
+            assert {token["upos"] for token in tokens} <= {"DET", "NOUN", "VERB", "ADV", "NUM"}
+            assert [token["lemma"] for token in tokens] == ["the", "dog", "see", "the", "cat"]
+            assert set(ask("/classify", model="topics", text=TOPICS["law"])["scores"]) == set(TOPICS)
+            assert set(ask("/generate", model="verse", prompt="What", max_tokens=9)["text"]) <= set(VERSE)
+
+
+def said(run: Callable[..., int], capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:
+    """Runs a command; returns the words of each line that it printed."""
+    capsys.readouterr()
+    assert run(*arguments) == 0
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def treebank_with_lemmas(trees: list[Tree]) -> str:
+    """Returns sentences as a file has them, each made different by a number, so that no split has another's."""
+    text = ""
+    for number, tree in enumerate(trees):
+        words = [*((w.form, w.form.removesuffix("s").lower(), w.upos, w.feats) for w in tree.words)]
+        words.append((str(number), str(number), "NUM", "NumType=Card"))
+        rows = [
+            f"{i}\t{form}\t{lemma}\t{upos}\t_\t{feats}\t_\t_\t_\t_"
+            for i, (form, lemma, upos, feats) in enumerate(words, 1)
+        ]
+        text += "\n".join([*rows, "\n"])
+    return text

@@ -1,0 +1,158 @@
+"""Measures exported taggers and classifiers on a file, and compares two of them by a paired bootstrap."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from service.artifact import manifest as artifact
+from service.artifact.manifest import Manifest
+from service.errors import ConfigurationError
+from service.text.encoding import encode_characters, encode_tokens
+from service.text.languages import named_tokenizer
+from service.text.vocabulary import UNK, Vocabulary
+from training.data import treebank
+from training.data.dataset import Array, Example, collate, length_sorted
+from training.data.files import DataFileError, read_text
+from training.data.tables import read_labelled
+from training.data.treebank import NOTHING
+from training.metrics.predictions import Predictions, difference_interval, interval
+from training.run.versions import load_endpoint, version_folder
+from training.tasks.base import Predict
+
+POSITIONS = 2000  # in a batch, including padding
+MOST_MODELS = 2
+HEADS = ("upos", "xpos", "feats")
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A version of a model, ready to predict."""
+
+    manifest: Manifest
+    vocabularies: Mapping[str, Vocabulary]
+    predict: Predict
+
+    @property
+    def name(self) -> str:
+        """Model and version, such as "tagger-en/2"."""
+        return f"{self.manifest.name}/{self.manifest.version}"
+
+
+def evaluate_on_file(
+    store: Path, names: Sequence[str], path: Path, text_column: str, label_column: str, console: Console
+) -> None:
+    """Prints the accuracy of one or two models on a file and, of two, the difference; each with its 95 % interval.
+
+    Args:
+        names: of models in the store, such as "tagger-en", for its newest version, or "tagger-en/2".
+        path: CoNLL-U for taggers; a table for classifiers, whose columns the next two arguments name.
+
+    Raises:
+        ArtifactError: if there is no such version, or its files are not valid.
+        ConfigurationError: if the models are not one or two taggers, or one or two classifiers.
+        DataFileError: if the file is not valid.
+    """
+    if len(names) > MOST_MODELS:
+        raise ConfigurationError(f"{len(names)} models; right: one, or two to compare")
+    models = [_read(version_folder(store, name)) for name in names]
+    tasks = {model.manifest.task for model in models}
+    if len(tasks) > 1 or not tasks <= {"tag", "classify"}:
+        given = ", ".join(f"{model.name} ({model.manifest.task})" for model in models)
+        raise ConfigurationError(f"{given} with --data; right: a tagger or two, or a classifier or two")
+    if tasks == {"tag"}:
+        trees = list(treebank.read(read_text(path), path))
+        found = [tagged(model, trees) for model in models]
+    else:
+        texts = [(text.text, text.label) for text in read_labelled(path, text_column, label_column)]
+        found = [classified(model, texts) for model in models]
+    if not found[0]:
+        raise DataFileError(path, None, "nothing to measure", "at least one sentence with tags, or one labelled text")
+    _show(console, [model.name for model in models], found, path)
+
+
+def tagged(model: ExportedModel, trees: Sequence[treebank.Tree]) -> dict[str, Predictions]:
+    """Returns the predictions for each column of tags that a treebank has, on its own words."""
+    words, characters = model.vocabularies["words"], model.vocabularies["characters"]
+    longest = model.manifest.endpoint.inputs["char_ids"].axes[-1]
+    assert isinstance(longest, int)  # noqa: S101 (the exporter writes a number)
+    examples = [
+        Example(
+            tree.forms,
+            {
+                "word_ids": encode_tokens(tree.forms, words),
+                "char_ids": encode_characters(tree.forms, characters, longest),
+            },
+        )
+        for tree in trees
+    ]
+    outputs = _outputs(model.predict, examples)
+    groups = np.repeat(np.arange(len(trees)), [len(tree.words) for tree in trees])
+    found = {}
+    for head in HEADS:
+        column = [getattr(word, head) for tree in trees for word in tree.words]
+        if set(column) - {NOTHING}:
+            rows = [row[head][: len(example)] for row, example in zip(outputs, examples, strict=True)]
+            found[head] = Predictions(_ids(column, model.manifest.labels[head]), np.concatenate(rows), groups)
+    return found
+
+
+def classified(model: ExportedModel, texts: Sequence[tuple[str, str]]) -> dict[str, Predictions]:
+    """Returns the predictions for texts with their labels."""
+    tokenizer = named_tokenizer(model.manifest.tokenizer or "")
+    examples = []
+    for text, _ in texts:
+        tokens = tuple(token.text for token in tokenizer.tokens(text))
+        ids = encode_tokens(tokens, model.vocabularies["words"]) if tokens else np.array([UNK], np.int32)
+        examples.append(Example(tokens, {"word_ids": ids}))
+    ((kind, labels),) = model.manifest.labels.items()
+    probabilities = [row["probabilities"] for row in _outputs(model.predict, examples)]
+    gold = _ids([label for _, label in texts], labels)
+    return {kind: Predictions(gold, np.stack(probabilities), np.arange(len(texts)))} if texts else {}
+
+
+def _read(folder: Path) -> ExportedModel:
+    manifest = artifact.read_manifest(folder)
+    artifact.verify_files(folder, manifest)
+    predict = load_endpoint(folder, {"tag": "tag", "classify": "classify"}.get(manifest.task, manifest.task))
+    return ExportedModel(manifest, artifact.read_vocabularies(folder, manifest), predict)
+
+
+def _ids(column: Sequence[str], labels: Sequence[str]) -> Array:
+    """Returns the number of each label, -1 where a model does not have it."""
+    numbers = {label: i for i, label in enumerate(labels)}
+    return np.array([numbers.get(label, -1) for label in column], np.int64)
+
+
+def _outputs(predict: Predict, examples: Sequence[Example]) -> list[dict[str, Array]]:
+    """Returns the outputs for each example, those with a time axis padded."""
+    found: list[dict[str, Array]] = [{}] * len(examples)
+    for rows in length_sorted([len(example) for example in examples], POSITIONS):
+        outputs = predict(collate([examples[i] for i in rows]).inputs)
+        for row, i in enumerate(rows):
+            found[i] = {name: output[row] for name, output in outputs.items()}
+    return found
+
+
+def _show(console: Console, names: Sequence[str], found: Sequence[Mapping[str, Predictions]], path: Path) -> None:
+    """Prints the accuracy of each model by kind of label and, of two, that of the second less that of the first."""
+    table = Table("", "model", title=f"{path}: accuracy", title_justify="left", box=box.SIMPLE)
+    for heading in ("%", "95 % interval"):
+        table.add_column(heading, justify="right")
+    for kind in [kind for kind in found[0] if all(kind in other for other in found)]:
+        predictions = [each[kind] for each in found]
+        for name, each in zip(names, predictions, strict=True):
+            table.add_row(kind, name, *_cells(100 * each.right.mean(), *interval(each), ""))
+        if len(predictions) > 1:
+            one, other = predictions
+            gain = 100 * (other.right.mean() - one.right.mean())
+            table.add_row(kind, "difference", *_cells(gain, *difference_interval(one, other), "+"), end_section=True)
+    console.print(table)
+
+
+def _cells(value: float, low: float, high: float, sign: str) -> tuple[str, str]:
+    return f"{value:{sign}.2f}", f"{low:{sign}.2f} to {high:{sign}.2f}"
