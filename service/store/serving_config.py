@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from service.artifact.manifest import Task
 from service.errors import ConfigurationError, NotPossible
-from service.files import write_whole
+from service.files import first_fault, write_whole
 from service.settings import Settings
 
 SERVING = "serving.json"
@@ -84,7 +84,7 @@ def read_config(path: Path) -> ServingConfig:
         try:
             return ServingConfig(models=_choices_alone.validate_json(content))
         except ValidationError:
-            raise ConfigurationError(f"{path} cannot be read: {error}") from error
+            raise ConfigurationError(f"{path} cannot be read: {first_fault(error)}") from None
 
 
 def change_config(
