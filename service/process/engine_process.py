@@ -80,6 +80,7 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
         writer.write(encode(Loaded(tuple(states), tuple(unread))))
     await stopping
     if not local.failed.is_set():
+        log.info("draining; workers connected: %d", server.workers)
         await process.drain(settings.drain_timeout_seconds)
     await local.close()
     for task in (*tasks, starting):
@@ -88,6 +89,7 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
             await task
     server.report()
     await asyncio.sleep(0)
+    log.info("the engine has stopped")
     return EXIT_FAILED if local.failed.is_set() else 0
 
 

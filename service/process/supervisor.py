@@ -108,6 +108,7 @@ class Supervisor:
 
     def _on_signal(self, sig: int, frame: FrameType | None) -> None:
         self._signals += 1
+        self._signal = signal.Signals(sig)
 
     def _keep_alive(self, child: Child, start: Callable[[], None]) -> None:
         status = child.status
@@ -130,12 +131,15 @@ class Supervisor:
 
     def _stop(self) -> int:
         """Stops the workers, which drain while the engines still serve them, then the engines."""
+        log.info("%s: stopping; the workers drain first, then the engines", self._signal.name)
         if self._listening is not None:
             self._listening.close()  # the workers hold duplicates; the last of them closes it
         timeout = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + 5
         status = self._end(self._workers, timeout)
         self._engines.close()
-        return max(status, self._end(self._engines.children, timeout))
+        status = max(status, self._end(self._engines.children, timeout))
+        log.info("stopped, with status %d", status)
+        return status
 
     def _end(self, children: Sequence[Child], timeout: float) -> int:
         seen = self._signals
