@@ -57,7 +57,7 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
         with suppress(OSError):  # written synchronously: the load that follows may kill this process
             os.write(channel.fileno(), encode(Loading(key)))
 
-    local = make_engine(settings, versions, Metrics(), call, announce)
+    local = make_engine(settings, versions, Metrics("engine"), call, announce)
     server = EngineServer(local)
     process = EngineProcess(local, server, listening, stop)
     tasks = [

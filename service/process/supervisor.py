@@ -57,7 +57,7 @@ class Supervisor:
         from service.telemetry.metric_files import EndedProcesses  # prometheus_client reads the folder at import
         from service.telemetry.metrics import Metrics
 
-        metrics = Metrics()
+        metrics = Metrics("supervisor")
         self._ended = EndedProcesses(metrics_folder)
         self._restarts = metrics.restarts
         addresses = settings.engine_address or tuple(str(self._folder / f"engine-{i}") for i in range(settings.engines))
