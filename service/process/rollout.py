@@ -174,7 +174,7 @@ class Rollout:
         for engine in self._serving:
             engine.set_shares(message)
         if all(engine.loaded is not None for engine in self._serving):
-            self._rollbacks.note(self._shares)
+            self._rollbacks.note({key: share for key, share in self._shares.items() if key in ready})
 
     # New engines
 
