@@ -124,12 +124,12 @@ class ServingController:
 
     def use(self, name: str, version: str | None) -> Choice:
         """Makes a version serve; None means the newest valid one, also in the future."""
-        self._check(name, version)
+        self.check(name, version)
         return self._write(name, lambda _: Choice(version=version))
 
     def roll_back(self, name: str) -> Choice:
         """Makes the valid version before the current one serve."""
-        self._check(name)
+        self.check(name)
 
         def before(choice: Choice) -> Choice:
             serving = self._serving(name, choice)
@@ -145,7 +145,7 @@ class ServingController:
 
         The version need not be in the store yet.
         """
-        self._check(name, version if share and self.has(name, version) else None)
+        self.check(name, version if share and self.has(name, version) else None)
 
         def begin(choice: Choice) -> Choice:
             serving = self._serving(name, choice, but=version)
@@ -155,7 +155,7 @@ class ServingController:
 
     def make_default(self, name: str) -> tuple[Task, Choice]:
         """Makes a model the default of its task; returns the task, and what the model serves."""
-        self._check(name)
+        self.check(name)
         serving = self._serving(name, read_config(self._path).choice(name))
         task = self._registry.task(ModelKey(name, serving)) if serving is not None else None
         if task is None:
@@ -179,8 +179,11 @@ class ServingController:
         shares = _resolve_model(self._registry, keys, Choice(version=choice.version), 1, {}) if keys else {}
         return next((key.version for key in shares), None)
 
-    def _check(self, name: str, version: str | None = None) -> None:
-        """Raises ModelNotFound or NotPossible. Verifies the files, before the lock is taken."""
+    def check(self, name: str, version: str | None = None) -> None:
+        """Verifies a version, or the ones that may serve. Raises ModelNotFound, or NotPossible for an invalid one.
+
+        A change calls it before it takes the lock.
+        """
         keys = self._registry.keys()
         if name not in keys:
             raise ModelNotFound(f"no model {name!r} is in the store; there is: {', '.join(keys) or 'none'}")

@@ -11,8 +11,10 @@ from threading import Barrier
 import pytest
 
 from service.__main__ import main
-from service.errors import ConfigurationError, ModelNotFound, NotPossible
+from service.errors import ArtifactError, ConfigurationError, ModelNotFound, NotPossible
 from service.settings import Settings
+from service.store import registry
+from service.store.loading import load_version
 from service.store.registry import Registry
 from service.store.serving import ServingController, keep_defaults, resolve
 from service.store.serving import served as chosen_to_serve
@@ -141,6 +143,11 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path):
         change_config(tmp_path / "missing" / "serving.json", lambda before: before)
 
 
+def rows(output: str) -> list[list[str]]:
+    """Returns the words of each line."""
+    return [line.split() for line in output.splitlines()]
+
+
 def test_the_command_lists_and_chooses(store, monkeypatch, capsys):
     def run(*arguments: str) -> tuple[int, str]:
         status = main(["models", *arguments])
@@ -148,11 +155,14 @@ def test_the_command_lists_and_chooses(store, monkeypatch, capsys):
         return status, captured.out + captured.err
 
     monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
-    assert "tagger-en/3  tag: for tests [100% of the requests]" in run()[1]
+    assert ["tagger-en", "3", "serves", "100%", "tag"] in rows(run()[1])
     assert run("use", "tagger-en/2")[0] == 0
-    assert "tagger-en/2  tag: for tests [100% of the requests]" in run("list")[1]
+    listed = rows(run("list")[1])
+    assert ["tagger-en", "2", "serves", "100%", "tag"] in listed
+    assert ["tagger-en", "3", "not", "loaded"] in listed
     assert "tagger-en: version 1 serves" in run("rollback", "tagger-en")[1]
     assert "10% of the requests go to 3" in run("canary", "tagger-en/3", "0.1")[1]
+    assert ["tagger-en", "3", "serves", "10%", "tag"] in rows(run()[1])
     assert json.loads((store / "serving.json").read_text()) == {
         "models": {"tagger-en": {"version": "1", "canary": {"version": "3", "share": 0.1}}},
         "defaults": {},
@@ -167,7 +177,7 @@ def test_the_command_lists_and_chooses(store, monkeypatch, capsys):
     (store / "tagger-en/3/words.json").unlink()
     status, output = run()
     assert status == 1
-    assert "tagger-en/3  refused:" in output
+    assert ["tagger-en", "3", "refused", "words.json", "is", "missing"] in rows(output)
 
 
 def test_changes_at_the_same_time_lose_none(store):
@@ -230,7 +240,9 @@ def test_the_default_of_a_task_is_shown_and_set(store, monkeypatch, capsys):
     assert main(["models", "default", "tagger-en"]) == 0
     assert capsys.readouterr().out.startswith("tagger-en answers requests for tag that name no model")
     assert main(["models"]) == 0
-    assert "tagger-en is the default for tag\n" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert ["tagger-en", "3", "serves", "100%", "tag"] in rows(listed)
+    assert "is the default" not in listed, "none is undecided"
     made = Settings(model_store=store)
     versions, defaults = chosen_to_serve(made)
     assert ([version.manifest.name for version in versions], defaults) == (
@@ -241,6 +253,53 @@ def test_the_default_of_a_task_is_shown_and_set(store, monkeypatch, capsys):
     (store / "a-tagger/1/words.json").unlink()
     assert main(["models", "default", "a-tagger"]) == 1
     assert "no version of a-tagger in the store is valid" in capsys.readouterr().err
+
+
+def test_a_default_that_is_not_loaded_is_told(store, monkeypatch, capsys):
+    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+    (store / "serving.json").write_text('{"models": {}, "defaults": {"tag": "gone"}}')
+    assert main(["models"]) == 0
+    assert "gone is the default for tag, and is not loaded" in capsys.readouterr().out
+
+
+def test_the_list_fits_80_columns_and_verifies_each_version_once(store, monkeypatch, capsys):
+    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+    monkeypatch.setenv("COLUMNS", "80")
+    reason = "word " * 50
+    write_version(store, "a-tagger-with-a-long-name-" * 2)
+    verified = []
+
+    def load(folder: Path, signers=(), *, whole: bool = True):
+        verified.append(folder)
+        if folder.name == "2":
+            raise ArtifactError(reason)
+        return load_version(folder, signers, whole=whole)
+
+    monkeypatch.setattr(registry, "load_version", load)
+    assert main(["models"]) == 1
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines()[:-1])) <= 80, "the last line is a sentence"
+    assert output.count("word") == 50
+    assert len(verified) == len(set(verified)) == 4
+
+
+def test_a_version_is_shown_with_its_metrics(store, monkeypatch, capsys):
+    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+    path = store / "tagger-en/3/manifest.json"
+    metrics = [{"name": "UPOS", "value": 96.68, "unit": "%", "split": "test"}]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": metrics}))
+    assert main(["models", "list"]) == 0
+    assert "UPOS" not in capsys.readouterr().out
+    for model in ("tagger-en/3", "tagger-en"):
+        assert main(["models", "show", model]) == 0
+        output = capsys.readouterr().out
+        assert output.startswith("tagger-en/3: for tests\ntask: tag\n")
+        assert ["test", "UPOS", "96.68", "%"] in rows(output)
+    (store / "tagger-en/2/words.json").unlink()
+    assert main(["models", "show", "tagger-en/2"]) == 1
+    assert "tagger-en/2 cannot serve: words.json is missing" in capsys.readouterr().err
+    assert main(["models", "show", "nobody"]) == 1
+    assert "no model 'nobody' is in the store" in capsys.readouterr().err
 
 
 def test_defaults_that_were_decided_are_written_once_and_hold(store):
