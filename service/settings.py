@@ -64,7 +64,11 @@ class Settings(BaseSettings):
     keep_versions: int = Field(
         1, ge=1, description="Number of versions loaded per model, the newest; requests may name older ones."
     )
-    serving_file: str = Field("", description="Path of the serving config; empty is serving.json in the model store.")
+    serving_file: str = Field(
+        "",
+        description="Path of the serving config; empty is serving.json in the model store, which "
+        "also applies until a change writes a file there.",
+    )
     model_signers: Paths = Field(
         (),
         description="Files with the Ed25519 public keys (PEM) of trusted signers, comma-separated; empty accepts all "

@@ -11,7 +11,7 @@ from service.errors import NotPossible
 from service.settings import Settings
 from service.store.registry import Registry
 from service.store.serving import Serving, ServingController, resolve
-from service.store.serving_config import read_config, serving_path
+from service.store.serving_config import read_serving
 from service.types import ModelKey
 
 UNDECIDED = "{name} is the default for {task}, the first by name, as long as none is set: tagwerk models default MODEL"
@@ -24,7 +24,7 @@ def list_models(settings: Settings) -> int:
     Verifies the files of each version once.
     """
     registry = Registry(settings.model_store, settings.model_signers)
-    config = read_config(serving_path(settings))
+    config = read_serving(settings)
     serving = resolve(registry, config, settings)
     refused = {state.key: state.reason or "" for state in serving.refused}
     in_store = [key for keys in registry.keys().values() for key in keys]

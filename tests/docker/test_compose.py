@@ -39,6 +39,14 @@ def test_a_folder_of_the_project_is_read_only(name):
         assert volume.endswith(":ro") or volume.split(":")[0] in COMPOSE["volumes"]
 
 
+@pytest.mark.parametrize("name", BUILT)
+def test_versions_can_be_chosen_although_root_and_store_are_read_only(name):
+    place = re.search(r"TAGWERK_SERVING_FILE=(\S+)/serving\.json", DOCKERFILE)[1]
+    assert f"serving:{place}" in SERVICES[name]["volumes"]
+    (made,) = re.findall(r"install --directory --owner tagwerk .*", DOCKERFILE)
+    assert place in made.split(), "an empty volume takes the owner of the folder in the image"
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_an_image_has_a_version(name):
     assert not re.search(r":latest$|^[^:]+$", SERVICES[name]["image"])

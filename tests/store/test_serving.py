@@ -180,6 +180,17 @@ def test_the_command_lists_and_chooses(store, monkeypatch, capsys):
     assert ["tagger-en", "3", "refused", "words.json", "is", "missing"] in rows(output)
 
 
+def test_a_read_only_store_is_changed_in_a_file_elsewhere_that_begins_as_the_stores(store, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("serving") / "serving.json"
+    given = '{"models": {"tagger-en": {"version": "2"}}, "defaults": {"tag": "tagger-en"}}'
+    (store / "serving.json").write_text(given)
+    assert served(store, serving_file=str(elsewhere)) == ({"2": 1.0}, {})
+    ServingController(Settings(model_store=store, serving_file=str(elsewhere))).roll_back("tagger-en")
+    assert served(store, serving_file=str(elsewhere)) == ({"1": 1.0}, {})
+    assert json.loads(elsewhere.read_text())["defaults"] == {"tag": "tagger-en"}
+    assert (store / "serving.json").read_text() == given
+
+
 def test_changes_at_the_same_time_lose_none(store):
     """Half of 200 such pairs lost one without a lock."""
     path, barrier = store / "serving.json", Barrier(2, timeout=30)
