@@ -96,3 +96,27 @@ def test_the_image_runs_as_somebody_else_and_holds_no_training():
     assert allowed[0] == "*"
     assert "!service" in allowed
     assert not any("training" in line for line in allowed)
+
+
+def test_the_image_is_labelled_and_its_base_may_be_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"ARG VERSION={project['version']}\n" in DOCKERFILE
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="(.*?)"', DOCKERFILE))
+    assert labels == {
+        "title": project["name"],
+        "description": labels["description"],
+        "licenses": project["license"],
+        "version": "$VERSION",
+        "revision": "$REVISION",
+    }
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert bases == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}", "service"]
+
+
+def test_the_final_image_has_no_pip():
+    last = DOCKERFILE[DOCKERFILE.index("AS service") :]
+    assert "pip install" not in last
+    assert (
+        "rm -rf /usr/local/lib/python3.*/ensurepip /usr/local/lib/python3.*/site-packages/pip* /usr/local/bin/pip*"
+        in last
+    )
