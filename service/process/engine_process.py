@@ -189,7 +189,13 @@ def make_engine(
             keep_executables(Path(settings.xla_cache))
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # unused by XLA, and logged at every start
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # not installed: keeps TensorFlow from importing Keras, 1 s
-        backend = call(lambda: import_module("service.backend.saved_model"))  # TensorFlow: seconds
+        try:
+            backend = call(lambda: import_module("service.backend.saved_model"))  # TensorFlow: seconds
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "tensorflow":
+                raise
+            gpu = "for NVIDIA GPUs, pip install 'tagwerk[gpu]'"
+            raise ConfigurationError(f"TensorFlow is not installed: pip install 'tagwerk[cpu]'; {gpu}") from None
         made: Backend = backend.TensorFlowBackend(settings.device, settings.device_threads)
         return made
 
