@@ -11,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.conftest import ROOT
 
-
 RIGHT = {"sentences": [], "label": "positive", "text": "a"}
 
 
