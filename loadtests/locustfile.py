@@ -100,7 +100,7 @@ def faults(environment: Environment) -> list[str]:
 
 @events.quitting.add_listener
 def set_exit_status(environment: Environment, **_: object) -> None:
-    """Fails the run where a limit is broken. Of a distributed run, the master does, which has the sums of its workers."""
+    """Fails the run where a limit is broken. Of a distributed run, the master decides, with all workers' sums."""
     if isinstance(environment.runner, WorkerRunner):
         return
     for fault in (found := faults(environment)):

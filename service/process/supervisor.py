@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from rich.console import Console
+
 from service.artifact.files import copies_of
 from service.errors import ConfigurationError
 from service.process.child import Child
@@ -99,6 +101,7 @@ class Supervisor:
             for child in (*self._workers, *self._engines.children):
                 child.kill()
             shutil.rmtree(self._folder, ignore_errors=True)
+            Console(stderr=True).show_cursor()  # an engine that is killed while it shows its progress has hidden it
 
     def _start_worker(self, worker: Child) -> None:
         assert self._listening is not None  # noqa: S101 (workers exist only with it)
