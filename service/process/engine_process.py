@@ -190,8 +190,8 @@ def make_engine(
 ) -> LocalEngine:
     """Returns a TensorFlow engine, not started.
 
-    `call` sets the priority of loading; for `on_progress` see `Driver.load`. Its start raises ConfigurationError if TensorFlow
-    is not installed.
+    `call` sets the priority of loading; for `on_progress` see `Driver.load`. The start raises ConfigurationError if
+    TensorFlow is not installed.
     """
 
     def make_backend() -> Backend:
