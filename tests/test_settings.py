@@ -32,14 +32,19 @@ def test_lists_are_read_from_the_environment(monkeypatch):
         ("BATCH_SIZES", "1,1", "sizes that rise, each of them once"),
         ("LENGTH_BUCKETS", "8,4", "sizes that rise, each of them once"),
         ("CORS_ORIGINS", "example.org", "origins such as https://example.org, or *, separated by commas"),
-        ("MAX_QUEUE_ENTRIES", "3", "at least TAGWERK_MAX_ITEMS, which is 1024, or the largest request never fits .*"),
+        (
+            "MAX_QUEUE_ENTRIES",
+            "3",
+            "at least TAGWERK_MAX_ITEMS, which is 1024, or the largest request never fits into the queue",
+        ),
     ],
 )
 def test_a_wrong_option_is_named_with_its_value_and_what_is_allowed(monkeypatch, name, value, allowed):
     monkeypatch.setenv(f"TAGWERK_{name}", value)
-    given = value if name == "MAX_QUEUE_ENTRIES" else repr(value)
-    with pytest.raises(ConfigurationError, match=f"^TAGWERK_{name} is {re.escape(given)}; allowed: {allowed}$"):
+    with pytest.raises(ConfigurationError) as raised:
         load_settings()
+    given = value if name == "MAX_QUEUE_ENTRIES" else repr(value)
+    assert str(raised.value) == f"TAGWERK_{name} is {given}; allowed: {allowed}"
 
 
 def test_a_long_value_is_shortened(monkeypatch):

@@ -251,12 +251,13 @@ def test_a_version_that_the_engine_refuses_gives_way_to_the_one_before(store):
     with scene(store) as here:
         here.processes[0].load(here.loads(0), victim="golden 1 is not what training computed")
         here.until(lambda: len(here.processes) == 2)
-        assert set(here.loads(1).versions) == keys("healthy/1", "victim/1")
+        load = here.loads(1)
+        assert set(load.versions) == keys("healthy/1", "victim/1")
         shares = here.shares_sent(0, lambda said: said.refused)
         assert {state.key: state.reason for state in shares.refused} == {
             ModelKey("victim", "2"): "golden 1 is not what training computed"
         }
-        here.processes[1].load(here.loads(1))
+        here.processes[1].load(load)
         here.until(lambda: here.rollout._serving[0].child is here.processes[1])
         assert here.rollbacks("victim") == 0, "the version that is refused has never served"
 

@@ -18,7 +18,15 @@ from service.store.loading import load_version
 from service.store.registry import Registry
 from service.store.serving import ServingController, keep_defaults, resolve
 from service.store.serving import served as chosen_to_serve
-from service.store.serving_config import Canary, Choice, ServingConfig, change_config, read_config, serving_path
+from service.store.serving_config import (
+    Canary,
+    Choice,
+    ServingConfig,
+    change_config,
+    read_config,
+    read_serving,
+    serving_path,
+)
 from service.types import ModelKey
 from tests.artifact.test_manifest import write_version
 
@@ -36,7 +44,7 @@ def store(tmp_path: Path) -> Path:
 def served(store: Path, **settings) -> tuple[dict[str, float], dict[str, str]]:
     """Returns the shares and the reasons, by version."""
     made = Settings(model_store=store, **settings)
-    serving = resolve(Registry(store), read_config(serving_path(made)), made)
+    serving = resolve(Registry(store), read_serving(made), made)
     shares = {key.version: round(share, 6) for key, share in serving.shares.items()}
     return shares, {state.key.version: state.reason or "" for state in serving.refused}
 

@@ -246,7 +246,7 @@ def test_a_single_process_tells_its_own(monkeypatch):
 
 
 def test_each_process_has_its_own_memory_processor_time_and_files(start, told_of_all, folder):
-    engines, ended = (start(), start()), EndedProcesses(folder)
+    engines, ended = (start("pass"), start("pass")), EndedProcesses(folder)
     found = told_of_all()
     for pid in (engine.process.pid for engine in engines):
         assert found[f"process_info {pid} engine"] == 1
@@ -266,8 +266,8 @@ def test_a_single_process_tells_its_memory_too(monkeypatch):
 
 
 def test_versions_are_told_once_whatever_the_number_of_processes(start, told_of_all):
-    start()
-    start()
+    start("pass")
+    start("pass")
     found = told_of_all()
     (built,) = [name for name in found if name.startswith("build_info ")]
     assert built == f"build_info {platform.python_version()} {tensorflow_version()} {version('tagwerk')}"
