@@ -27,3 +27,9 @@ def test_what_pip_is_given_are_the_versions_of_the_lock_file_without_hashes(tmp_
         shlex.split(command.replace("$$", "$")), cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert made.stdout == "a==1\nb==2 ; sys_platform == 'linux'\n"
+
+
+def test_every_version_of_the_lock_file_has_a_hash():
+    pinned = re.findall(r"^[^ #].*$(?:\n +--hash=.*$)*", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert len(pinned) > 100
+    assert [one for one in pinned if "--hash=sha256:" not in one] == []
