@@ -56,11 +56,12 @@ class LoadDisplay:
     def show(self, progress: LoadProgress) -> None:
         """Shows the present state. May be called from another thread."""
         which = f"{progress.key} ({progress.number} of {progress.versions})"
-        if self._on_terminal:
-            total = progress.executables or None
-            self._bar.update(self._line, description=f"compiles {which}", completed=progress.compiled, total=total)
-        elif not progress.compiled:
+        if not progress.compiled:  # the next version, whose number of executables is not known yet
             self._logged = self._clock()
+            self._bar.remove_task(self._line)
+            self._line = self._bar.add_task(f"compiles {which}", total=None)
+        elif self._on_terminal:
+            self._bar.update(self._line, completed=progress.compiled, total=progress.executables)
         elif self._clock() - self._logged >= PLAIN_SECONDS:
             self._logged = self._clock()
             log.info("%s: %d of %d executables are compiled", which, progress.compiled, progress.executables)

@@ -23,12 +23,16 @@ def test_a_terminal_shows_what_compiles_how_far_and_how_long():
         display._bar.refresh()
         display.show(LoadProgress(KEY, 2, 4, 3, 7))
         display._bar.refresh()
-    shown = console.file.getvalue()
+        shown = console.file.getvalue()
+        display.show(LoadProgress(KEY, 2, 4, 7, 7))
+        display.show(LoadProgress(ModelKey("sentiment-en", "5"), 3, 4))
+        (line,) = display._bar.tasks
+        assert (line.completed, line.total, line.finished) == (0, None, False), "the next version begins anew"
     assert "starts TensorFlow" in shown
     assert "compiles tagger-en/6 (2 of 4)" in shown
     assert "3/7" in shown
     assert "0:00:00" in shown
-    assert "\x1b[?25h" in shown, "the cursor is back"
+    assert "\x1b[?25h" in console.file.getvalue(), "the cursor is back"
 
 
 def test_a_log_has_a_line_every_ten_seconds(caplog):
