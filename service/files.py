@@ -44,4 +44,4 @@ def first_fault(error: ValidationError) -> str:
             limits = fault.get("ctx", {})
             allowed = "".join(f"; allowed: {ALLOWED[name]}{limits[name]}" for name in ALLOWED.keys() & limits)
             described = f"{place} cannot be {shortened(repr(fault['input']), 100)}{allowed}"
-    return described + (f", and {len(others)} more errors" if others else "")
+    return described + (f", and {len(others)} more" if others else "")

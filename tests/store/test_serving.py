@@ -119,13 +119,23 @@ def test_a_version_that_is_half_copied_is_refused_until_it_is_complete(store):
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["{", "[]", '{"tagger-en": {"version": 2}}', '{"tagger-en": {"verzion": "2"}}', '{"a": {"version": "x"}}'],
+    ("content", "reason"),
+    [
+        ("{", "it is not valid JSON: EOF while parsing an object at line 1 column 1"),
+        ("[]", "the content cannot be []"),
+        ('{"tagger-en": {"version": 2}}', "tagger-en is unknown"),
+        ('{"models": {"a": {"verzion": "2"}}}', "models/a/verzion is unknown"),
+        ('{"models": {"a": {"version": "x"}}}', "models/a/version cannot be 'x'; allowed: what matches ^[0-9]+$"),
+        ('{"models": {"a": {"canary": {"version": "3"}}}}', "models/a/canary/share is missing"),
+        ('{"defaults": {"sing": "a"}}', "defaults/sing/[key] cannot be 'sing'; allowed: 'tag', 'classify', "),
+    ],
 )
-def test_a_file_of_choices_that_is_wrong_is_named(store, content):
+def test_a_file_of_choices_that_is_wrong_is_named(store, content, reason):
     (store / "serving.json").write_text(content)
-    with pytest.raises(ConfigurationError, match=r"serving\.json cannot be read"):
+    with pytest.raises(ConfigurationError) as raised:
         read_config(store / "serving.json")
+    assert str(raised.value).startswith(f"{store / 'serving.json'} cannot be read: {reason}")
+    assert "\n" not in str(raised.value)
 
 
 def test_what_was_chosen_is_read_as_it_was_written(tmp_path):
