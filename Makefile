@@ -27,6 +27,10 @@ SERVE := .venv
 DEV := .venv-dev
 PEERS := .venv-peers
 RUNTIMES := .venv-runtimes
+# Without pip's warnings, which say nothing to those who only want the service.
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check
+# The lock file without its hashes: pip refuses to install a project as editable together with hashes. The image has them verified.
+CONSTRAINTS := sed -e '/^ *--hash/d' -e 's/ *\\$$//' requirements.lock
 EXECUTABLES = $${TAGWERK_XLA_CACHE-.cache/xla}
 
 .PHONY: help serve format check test page-test screenshot bench bench-peers bench-runtimes figures swaps loadtest ramp soak chaos fuzz audit sbom peers containers-lint \
@@ -113,7 +117,7 @@ containers-test: $(DEV)/installed
 	$(DEV)/bin/pytest -m containers tests/containers
 
 lock: $(DEV)/installed
-	$(DEV)/bin/uv pip compile pyproject.toml --universal --all-extras --upgrade --no-annotate --no-header --no-emit-index-url --quiet --output-file requirements.lock
+	$(DEV)/bin/uv pip compile pyproject.toml --universal --all-extras --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet --output-file requirements.lock
 
 clean:
 	rm -rf $(SERVE) $(DEV) $(PEERS) $(RUNTIMES)
@@ -130,12 +134,14 @@ $(PEERS)/installed: loadtests/peers/requirements.txt | $(DEV)/installed
 $(RUNTIMES)/installed: loadtests/runtimes/requirements.txt requirements.lock
 	@echo "Making the environment $(RUNTIMES) (once; four runtimes)"
 	@$(PYTHON) -m venv --clear $(RUNTIMES)
-	@$(RUNTIMES)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[cpu]'
-	@$(RUNTIMES)/bin/python -m pip install --quiet --disable-pip-version-check --requirement loadtests/runtimes/requirements.txt
+	@$(CONSTRAINTS) > $(RUNTIMES)/constraints.txt
+	@$(RUNTIMES)/bin/python $(PIP_INSTALL) --constraint $(RUNTIMES)/constraints.txt --editable '.[cpu]'
+	@$(RUNTIMES)/bin/python $(PIP_INSTALL) --requirement loadtests/runtimes/requirements.txt
 	@touch $@
 %/installed: pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "tagwerk needs Python 3.11, 3.12 or 3.13 (TensorFlow's), and finds none; name one: make PYTHON=/path/to/python"; exit 1; }
 	@echo "Making the environment $* with $$($(PYTHON) --version) (once; TensorFlow is a large download)"
 	@$(PYTHON) -m venv --clear $*
-	@$*/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[$(EXTRAS)]'
+	@$(CONSTRAINTS) > $*/constraints.txt
+	@$*/bin/python $(PIP_INSTALL) --constraint $*/constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@

@@ -1,7 +1,7 @@
 """Runs the locustfile without its page, against a service that it starts, or one that runs.
 
     python -m loadtests.load
-    python -m loadtests.load --host http://127.0.0.1:8000 --users 64 --seconds 300 -- --mix tag=1 --most-p99-ms 100
+    python -m loadtests.load --host http://127.0.0.1:8000 --users 64 --seconds 300 -- --tags tag --most-p99-ms 100
 
 What follows -- goes to Locust. The report is a page with plots. The exit status is not 0 where a limit is broken.
 """

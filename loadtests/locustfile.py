@@ -1,85 +1,83 @@
-"""Users for Locust: a mix of the three endpoints, sentences as long as real ones, limits that fail the run.
+"""Users for Locust: the three endpoints, sentences as long as real ones, limits that fail the run.
 
     make loadtest                                               half a minute, against a service that it starts
     locust -f loadtests/locustfile.py --host http://127.0.0.1:8000        with the page at http://127.0.0.1:8089
+    locust -f loadtests/locustfile.py --host ... --tags tag classify      without texts to generate
+    locust -f loadtests/locustfile.py --host ... --processes 4            four processes that send, and one that counts
 
-The sentences are those of `loadtests.text`. A user waits for an answer before the next request, and does not think in
-between: so many users are so many requests at the same time.
+The sentences are those of `loadtests.text`. A user waits for an answer before the next request, and by default does not
+pause in between: so many users are so many requests at the same time.
 """
 
 import argparse
 import random
-import sys
+from collections.abc import Mapping
 
-from locust import FastHttpUser, events, task
+from locust import FastHttpUser, events, tag, task
+from locust.contrib.fasthttp import FastResponse
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
 from loadtests.text import endless_text
 from loadtests.traffic import GENERATED_CHARACTERS, PROMPT_CHARACTERS
 
-ENDPOINTS = ("tag", "classify", "generate")
+MEMBERS = {"tag": "sentences", "classify": "label", "generate": "text"}  # what each result of an endpoint has
 TEXT = endless_text(random.Random())  # of all users of a process: they take turns
-
-
-def read_mix(text: str) -> dict[str, float]:
-    """Reads "tag=6,classify=3,generate=1": of ten requests, six go to /tag. Raises ValueError."""
-    mix = {}
-    for part in text.split(","):
-        name, _, weight = part.partition("=")
-        if name.strip() not in ENDPOINTS:
-            raise ValueError(f"{name.strip()!r} is no endpoint; there is {', '.join(ENDPOINTS)}, each as tag=6")
-        mix[name.strip()] = float(weight)
-    if min(mix.values()) < 0 or not sum(mix.values()):
-        raise ValueError(f"{text!r}: weights are 0 or more, and one of them is more")
-    return mix
 
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of this file to Locust's."""
-    parser.add_argument("--mix", type=str, default="tag=6,classify=3,generate=1", help="Weights of the endpoints")
+    """Adds the options of this file to Locust's, which sends them to its workers."""
+    parser.add_argument("--pause-seconds", type=float, default=0.0, help="Mean pause of a user before a request")
     parser.add_argument("--most-failures", type=float, default=0.0, help="Largest share of failures, in percent")
     parser.add_argument("--most-p99-ms", type=float, default=2000.0, help="Largest p99 of /tag and /classify")
     parser.add_argument("--least-rate", type=float, default=1.0, help="Fewest answers a second")
 
 
-@events.init.add_listener
-def check_options(environment: Environment, **_: object) -> None:
-    """Ends the program where the mix cannot be read, before anything runs."""
-    try:
-        read_mix(environment.parsed_options.mix)
-    except ValueError as error:
-        sys.exit(f"--mix: {error}")
-
-
-@events.test_start.add_listener
-def read_options(environment: Environment, **_: object) -> None:
-    """Reads the mix once for all users."""
-    try:
-        environment.mix = read_mix(environment.parsed_options.mix)
-    except ValueError as error:  # changed on Locust's page
-        print(f"--mix: {error}")
-        environment.runner.quit()
-
-
 class User(FastHttpUser):
-    """Sends one request after the other."""
+    """Sends one request after the other: of ten, six to /tag, three to /classify, one to /generate."""
 
-    @task
-    def send(self) -> None:
-        """Sends a request to an endpoint of the mix."""
-        mix = self.environment.mix
-        (endpoint,) = random.choices(list(mix), list(mix.values()))
-        body: dict[str, object] = {"text": next(TEXT)}
-        if endpoint == "generate":
-            body = {"prompt": next(TEXT)[:PROMPT_CHARACTERS], "max_tokens": GENERATED_CHARACTERS}
+    def wait_time(self) -> float:
+        """Returns the pause before the next request, in seconds."""
+        return random.uniform(0.0, 2.0 * self.environment.parsed_options.pause_seconds)
+
+    @tag("tag")
+    @task(6)
+    def tag_sentence(self) -> None:
+        """Tags a sentence."""
+        self.send("tag", {"text": next(TEXT)})
+
+    @tag("classify")
+    @task(3)
+    def classify_sentence(self) -> None:
+        """Classifies a sentence."""
+        self.send("classify", {"text": next(TEXT)})
+
+    @tag("generate")
+    @task(1)
+    def continue_text(self) -> None:
+        """Continues the beginning of a sentence."""
+        self.send("generate", {"prompt": next(TEXT)[:PROMPT_CHARACTERS], "max_tokens": GENERATED_CHARACTERS})
+
+    def send(self, endpoint: str, body: Mapping[str, object]) -> None:
+        """Sends a request; counts it as a failure unless the answer is right."""
         with self.client.post(f"/{endpoint}", json=body, catch_response=True) as response:
-            if response.status_code == 0:
-                response.failure(f"no answer: {response.error}")
-            elif response.status_code != 200:
-                response.failure(f"{response.status_code}: {response.text[:200]}")
-            elif not response.json()["results"]:
-                response.failure("an answer without results")
+            if (fault := fault_of(response, MEMBERS[endpoint])) is not None:
+                response.failure(fault)
+
+
+def fault_of(response: FastResponse, member: str) -> str | None:
+    """Returns what is wrong with an answer; None if it has one result, with that member."""
+    if response.status_code == 0:
+        return f"no answer: {response.error}"
+    if response.status_code != 200:
+        return f"{response.status_code}: {(response.text or '')[:200]}"
+    try:
+        (result,) = response.json()["results"]
+        result[member]
+    except (ValueError, KeyError, TypeError):
+        return f"an answer without one result that has {member!r}: {(response.text or '')[:200]}"
+    return None
 
 
 def faults(environment: Environment) -> list[str]:
@@ -101,8 +99,10 @@ def faults(environment: Environment) -> list[str]:
 
 
 @events.quitting.add_listener
-def judge(environment: Environment, **_: object) -> None:
-    """Fails the run, by its exit status, where a limit is broken."""
+def set_exit_status(environment: Environment, **_: object) -> None:
+    """Fails the run where a limit is broken. Of a distributed run, the master decides, with all workers' sums."""
+    if isinstance(environment.runner, WorkerRunner):
+        return
     for fault in (found := faults(environment)):
         print(f"LIMIT BROKEN: {fault}")
     environment.process_exit_code = 1 if found else 0

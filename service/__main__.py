@@ -1,31 +1,39 @@
 """The command `tagwerk`."""
 
 import argparse
+import logging
+import os
 import socket
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from service.commands import keys, models
+from service.commands.options import add_options, export_options
 from service.errors import ConfigurationError, TagwerkError
 from service.process.listening import open_socket
-from service.settings import Settings, load_settings
+from service.settings import Settings, load_settings, unknown_variables
 from service.telemetry import logs
+
+log = logging.getLogger("tagwerk")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
     parsed = parse(arguments)
     try:
+        export_options(parsed)
         settings = load_settings()
         logs.set_up(settings)
+        if not is_child(parsed):
+            warn_of_unknown_variables()
         return run(parsed, settings)
-    except ConfigurationError as error:
-        print(f"tagwerk: {error}", file=sys.stderr)
-        return error.EXIT_STATUS if parsed.command in ("api", "engine") else 1
     except TagwerkError as error:
-        print(f"tagwerk: {error}", file=sys.stderr)
-        return 1
+        for line in str(error).splitlines():
+            print(f"tagwerk: {line}", file=sys.stderr)
+        permanent = isinstance(error, ConfigurationError) and parsed.command in ("api", "engine")
+        return ConfigurationError.EXIT_STATUS if permanent else 1
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -33,17 +41,32 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tagwerk",
         description="Part-of-speech tags, sentiment and generated text over HTTP.",
-        epilog="Options are environment variables, TAGWERK_...: see docs/operations.md.",
+        epilog="Options are environment variables, TAGWERK_..., or arguments: see tagwerk serve --help.",
+        allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"tagwerk {version('tagwerk')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("serve", help="serve the models in the model store")
-    api = commands.add_parser("api", help="serve HTTP only, with an engine at TAGWERK_ENGINE_ADDRESS")
-    engine = commands.add_parser("engine", help="run the models only, at TAGWERK_ENGINE_ADDRESS")
+    serve, api, engine = (
+        commands.add_parser(
+            name,
+            help=about,
+            usage="%(prog)s [OPTION VALUE]...",
+            description=f"{about[0].upper()}{about[1:]}.",
+            allow_abbrev=False,
+        )
+        for name, about in (
+            ("serve", "serve the models in the model store"),
+            ("api", "serve HTTP only, with an engine at TAGWERK_ENGINE_ADDRESS"),
+            ("engine", "run the models only, at TAGWERK_ENGINE_ADDRESS"),
+        )
+    )
     health = commands.add_parser("health", help="check whether the service at TAGWERK_HOST and TAGWERK_PORT is ready")
     health.add_argument("--engine", action="store_true", help="the engine at TAGWERK_ENGINE_ADDRESS instead")
     add_annotate(commands.add_parser("annotate", help="tag or classify the lines of files, without a server"))
     models.add_parser(commands)
     keys.add_parser(commands)
+    for command in (serve, api, engine):
+        add_options(command)
     for part in (api, engine):
         part.add_argument("--socket", type=int, help=argparse.SUPPRESS)  # a listening socket, from the supervisor
     api.add_argument("--rate-limiter", type=int, help=argparse.SUPPRESS)  # a file that the workers share
@@ -54,6 +77,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if parsed.command == "annotate" and (parsed.task, parsed.format) == ("classify", "conllu"):
         parser.error("CoNLL-U has no place for judgements: --format jsonl or csv")
     return parsed
+
+
+def is_child(parsed: argparse.Namespace) -> bool:
+    """Returns whether the supervisor has started this process."""
+    return getattr(parsed, "lifeline", None) is not None or getattr(parsed, "channel", None) is not None
+
+
+def warn_of_unknown_variables() -> None:
+    """Logs a warning for each environment variable that looks like an option and is none."""
+    for name, nearest in unknown_variables(os.environ).items():
+        log.warning("%s is not an option%s", name, f"; the nearest is {nearest}" if nearest else ": see --help")
 
 
 def add_annotate(parser: argparse.ArgumentParser) -> None:

@@ -1,12 +1,26 @@
 """The options of the service. Each is set by an environment variable: TAGWERK_ and its name in capitals."""
 
+import difflib
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, shortened
+
+PREFIX = "TAGWERK_"
+LONGEST_SHOWN = 100  # characters of an invalid value in a message
+# Variables that are no options of the service: of training, of the compose file, of the load tests.
+OTHER_VARIABLES = frozenset(
+    {
+        *("TAGWERK_DATA_DIR", "TAGWERK_RUNS_DIR"),
+        *("TAGWERK_MODELS", "TAGWERK_PUBLISH"),
+        *("TAGWERK_CHAOS_CLOCK", "TAGWERK_CHAOS_RUN"),
+    }
+)
 
 
 def _parts(value: object) -> object:
@@ -25,7 +39,7 @@ Origins = Annotated[
 class Settings(BaseSettings):
     """The options, with their units and defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="TAGWERK_", extra="ignore", frozen=True, protected_namespaces=())
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, protected_namespaces=())
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 selects a free one.")
@@ -50,7 +64,11 @@ class Settings(BaseSettings):
     keep_versions: int = Field(
         1, ge=1, description="Number of versions loaded per model, the newest; requests may name older ones."
     )
-    serving_file: str = Field("", description="Path of the serving config; empty is serving.json in the model store.")
+    serving_file: str = Field(
+        "",
+        description="Path of the serving config; empty is serving.json in the model store, which "
+        "also applies until a change writes a file there.",
+    )
     model_signers: Paths = Field(
         (),
         description="Files with the Ed25519 public keys (PEM) of trusted signers, comma-separated; empty accepts all "
@@ -121,9 +139,14 @@ class Settings(BaseSettings):
         for name in ("batch_sizes", "length_buckets"):
             sizes = getattr(self, name)
             if list(sizes) != sorted(set(sizes)):
-                raise ValueError(f"{name} must rise, each size once, but are {', '.join(map(str, sizes))}")
+                given = ",".join(map(str, sizes))
+                raise ValueError(f"{variable(name)} is {given!r}; allowed: sizes that rise, each of them once")
         if self.max_queue_entries < self.max_items:
-            raise ValueError("max_queue_entries must be at least max_items, or a full request never fits")
+            entries, items = variable("max_queue_entries"), variable("max_items")
+            raise ValueError(
+                f"{entries} is {self.max_queue_entries}; allowed: at least {items}, which is {self.max_items}, "
+                "or the largest request never fits into the queue"
+            )
         return self
 
     def require_engine_address(self) -> None:
@@ -132,13 +155,67 @@ class Settings(BaseSettings):
             raise ConfigurationError("set TAGWERK_ENGINE_ADDRESS to the path of a Unix socket, or to host:port")
 
 
+def variable(name: str) -> str:
+    """Returns the environment variable of an option."""
+    return PREFIX + name.upper()
+
+
 def load_settings() -> Settings:
-    """Reads the environment. Raises ConfigurationError that names each invalid option."""
+    """Reads the environment.
+
+    Raises ConfigurationError with a line for each invalid option: its value, and what is allowed.
+    """
     try:
         return Settings()
     except ValidationError as error:
+        given = {name.upper(): value for name, value in os.environ.items()}
+        options: dict[str, Any] = Settings.model_json_schema()["properties"]
         lines = []
-        for fault in error.errors():
-            name = "TAGWERK_" + str(fault["loc"][0]).upper() + ": " if fault["loc"] else ""
-            lines.append(f"{name}{fault['msg'].removeprefix('Value error, ')}")
-        raise ConfigurationError("\n".join(lines)) from None
+        for fault in error.errors(include_url=False):
+            if not fault["loc"]:
+                lines.append(fault["msg"].removeprefix("Value error, "))
+                continue
+            name = str(fault["loc"][0])
+            value = shortened(given.get(variable(name), str(fault["input"])), LONGEST_SHOWN)
+            lines.append(f"{variable(name)} is {value!r}; allowed: {_allowed(options[name])}")
+        raise ConfigurationError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _allowed(schema: Mapping[str, Any], many: bool = False) -> str:
+    """Describes the values that the JSON schema of an option accepts; `many` in the plural."""
+    match schema:
+        case {"enum": values}:
+            return "one of " + ", ".join(values)
+        case {"type": "array", "items": items}:
+            return _allowed(items, many=True) + ", separated by commas"
+        case {"type": "boolean"}:
+            return "true or false"
+        case {"type": "integer" | "number" as kind}:
+            one = "a whole number" if kind == "integer" else "a number"
+            return (one.removeprefix("a ") + "s" if many else one) + _bounds(schema)
+        case {"pattern": _}:
+            return "origins such as https://example.org, or *"
+    return "paths" if many else "a path"
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    match schema:
+        case {"minimum": least, "maximum": most}:
+            return f" from {least} to {most}"
+        case {"minimum": least}:
+            return f", {least} or more"
+        case {"exclusiveMinimum": least}:
+            return f" above {least}"
+    return ""
+
+
+def unknown_variables(names: Iterable[str]) -> dict[str, str | None]:
+    """Finds environment variables that look like options and are none; returns the nearest option of each, if any."""
+    known = {*map(variable, Settings.model_fields), *OTHER_VARIABLES}
+    unknown = sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known)
+    return {name: _nearest(name[len(PREFIX) :].lower()) for name in unknown}
+
+
+def _nearest(name: str) -> str | None:
+    found = difflib.get_close_matches(name, Settings.model_fields, 1)
+    return variable(found[0]) if found else None

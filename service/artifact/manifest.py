@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from service.artifact.files import check_sum, list_files, read_file, reading, sha256_of
 from service.errors import ArtifactError
+from service.files import first_fault
 from service.text.lemmas import LemmaDictionary
 from service.text.vocabulary import Vocabulary
 
@@ -173,10 +174,7 @@ def parse_manifest(content: bytes, folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
-        first, *others = error.errors(include_url=False, include_input=False)
-        place = "/".join(map(str, first["loc"])) or "the whole"
-        further = f", and {len(others)} more errors" if others else ""
-        raise ArtifactError(f"{MANIFEST} cannot be read: {place}: {first['msg']}{further}") from None
+        raise ArtifactError(f"{MANIFEST} cannot be read: {first_fault(error)}") from None
     if (manifest.name, manifest.version) != (folder.parent.name, folder.name):
         where = f"{folder.parent.name}/{folder.name}"
         raise ArtifactError(f"{MANIFEST} is of {manifest.name}/{manifest.version}, but is in {where}")

@@ -15,8 +15,11 @@ class SequenceModel(Protocol):
     def timed_outputs(self) -> frozenset[str]:
         """The outputs that have a time axis, [B, T, ...]; the others are [B, ...]."""
 
-    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[object]:
-        """Compiles a step of each batch size B for sequences of up to `capacity`; yields after each executable."""
+    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
+        """Compiles a step of each batch size B for sequences of up to `capacity`.
+
+        Yields the number of executables after each.
+        """
 
     def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
         """Runs a batch [B, T], T up to the capacity; returns the default outputs and the requested `further` ones.
@@ -33,8 +36,11 @@ class GenerationModel(Protocol):
     A step reads some of the slots; the others do not change.
     """
 
-    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[object]:
-        """Allocates the states of the slots, compiles a step for each (B, T); yields after each executable."""
+    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[int]:
+        """Allocates the states of the slots, compiles a step for each (B, T).
+
+        Yields the number of executables after each.
+        """
 
     def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
         """Reads tokens into slots' states and samples one token per row.

@@ -7,8 +7,9 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from service.telemetry.process_metrics import tensorflow_version
 
 
 def keep_executables(folder: Path) -> None:
@@ -16,7 +17,7 @@ def keep_executables(folder: Path) -> None:
 
     Executables are machine code: each processor type and TensorFlow release has a subfolder.
     """
-    place = folder.absolute() / hashlib.sha256(f"{_processor()} {_tensorflow()}".encode()).hexdigest()[:16]
+    place = folder.absolute() / hashlib.sha256(f"{_processor()} {tensorflow_version()}".encode()).hexdigest()[:16]
     place.mkdir(parents=True, exist_ok=True)
     flags = os.environ.get("TF_XLA_FLAGS", "")
     os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={place}".strip()
@@ -31,15 +32,6 @@ def _processor() -> str:
     except OSError:
         return f"{platform.machine()} {platform.processor()}"
     return " ".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
-
-
-def _tensorflow() -> str:
-    for package in ("tensorflow-cpu", "tensorflow"):
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            pass
-    return "none"
 
 
 @contextmanager

@@ -48,8 +48,8 @@ class TensorFlowSequenceModel:
             ends = np.cumsum(sizes).tolist()
             self._scores = {h: slice(end - size, end) for h, size, end in zip(heads, sizes, ends, strict=True)}
 
-    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[object]:
-        """Compiles a step of each batch size B for sequences of up to `capacity`; yields after each.
+    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
+        """Compiles a step of each batch size B for sequences of up to `capacity`; yields their number after each.
 
         Raises ConfigurationError for batches that are too large for the model.
         """

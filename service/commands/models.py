@@ -1,4 +1,4 @@
-"""The command `tagwerk models`: lists the store, and selects the versions that serve."""
+"""The command `tagwerk models`: lists and describes the versions in the store, and selects those that serve."""
 
 import argparse
 import re
@@ -7,16 +7,15 @@ from typing import Any
 
 from service.artifact.manifest import SIGNATURE
 from service.artifact.signing import sign
+from service.commands.model_tables import list_models, show_model
 from service.errors import ModelNotFound
 from service.settings import Settings
 from service.store.registry import Registry
-from service.store.serving import ServingController, resolve
-from service.store.serving_config import read_config, serving_path
+from service.store.serving import ServingController
 from service.types import ModelKey
 
 FOLLOWS = "a service that uses the store follows within TAGWERK_STORE_INTERVAL_SECONDS"
 MISSING = " once it is in the store"
-UNDECIDED = ", the first by name, as long as none is set: tagwerk models default MODEL"
 CHECKED = (
     "Files were checked here; goldens run when an engine loads a version: GET /models says whether it is refused then."
 )
@@ -29,6 +28,8 @@ def add_parser(commands: Any) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     actions.add_parser("list", help="list the versions, and verify their files (the default)")
+    show = actions.add_parser("show", help="describe a version, with its metrics")
+    show.add_argument("model", help="tagger-en/3; tagger-en alone is the version that serves")
     use = actions.add_parser("use", help="serve a version, even if there are newer ones")
     use.add_argument("model", help="tagger-en/2; tagger-en alone follows the newest again")
     back = actions.add_parser("rollback", help="serve the previous valid version")
@@ -62,6 +63,8 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Runs the command; returns its exit status. Raises ConfigurationError, ModelNotFound, NotPossible."""
     if parsed.action in (None, "list"):
         return list_models(settings)
+    if parsed.action == "show":
+        return show_model(parsed.model, settings)
     if parsed.action == "sign":
         return sign_version(parsed.model, parsed.key, settings)
     return choose(parsed, ServingController(settings))
@@ -99,31 +102,3 @@ def sign_version(model: str, key: Path, settings: Settings) -> int:
     sign(registry.folder(wanted), key)
     print(f"{registry.folder(wanted) / SIGNATURE} is written")
     return 0
-
-
-def list_models(settings: Settings) -> int:
-    """Prints the versions in the store and their shares; returns 1 if one is broken."""
-    registry = Registry(settings.model_store, settings.model_signers)
-    config = read_config(serving_path(settings))
-    serving = resolve(registry, config, settings)
-    broken = {state.key: state.reason for state in serving.refused}
-    for key in (key for keys in registry.keys().values() for key in keys):
-        if reason := registry.fault(key):
-            broken[key] = reason
-            continue
-        manifest = registry.read(key).manifest
-        print(f"{key}  {manifest.task}: {manifest.description}{in_words(serving.shares.get(key))}")
-        for metric in manifest.metrics:
-            print(f"  {metric.split}  {metric.name} {metric.value:g} {metric.unit}")
-    for key, reason in broken.items():
-        print(f"{key}  refused: {reason}")
-    for task, name in sorted(serving.defaults.items()):
-        print(f"{name} is the default for {task}{'' if task in config.defaults else UNDECIDED}")
-    return 1 if broken else 0
-
-
-def in_words(share: float | None) -> str:
-    """Describes a version's share of requests."""
-    if share is None:
-        return ""
-    return f" [{share:.0%} of the requests]" if share else " [for requests that name it]"

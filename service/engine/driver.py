@@ -11,7 +11,7 @@ from service.backend.base import Backend
 from service.engine.batches import assign_outputs, log_failure, run_batch
 from service.engine.checks import InputCheck
 from service.engine.listener import Listener
-from service.engine.loader import Generator, Loader, Sequences, resident_megabytes
+from service.engine.loader import Generator, Loader, LoadProgress, Sequences, resident_megabytes
 from service.engine.priority import Call, call_directly
 from service.engine.protocol import Generation, Requests
 from service.engine.queue import Job
@@ -41,7 +41,7 @@ class Driver:
         listener: Listener,
         clock: Callable[[], float] = time.monotonic,
         call: Call = call_directly,
-        on_load: Callable[[ModelKey], None] = lambda key: None,
+        on_progress: Callable[[LoadProgress], None] = lambda progress: None,
     ) -> None:
         self._settings = settings
         self._versions = {version.key: version for version in versions}
@@ -51,7 +51,7 @@ class Driver:
         self._listener = listener
         self._clock = clock
         self._call = call
-        self._on_load = on_load
+        self._on_progress = on_progress
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._scheduler = Scheduler(clock, settings.max_queue_entries, settings.max_queue_tokens)
@@ -130,19 +130,19 @@ class Driver:
     def load(self) -> None:
         """Loads and compiles every model. A broken one is refused, the others serve. Raises ConfigurationError.
 
-        Calls `on_load` before each.
+        Calls `on_progress` before each, and after each of its executables.
         """
         started = self._clock()
         backend = self._make_backend()
         loader = Loader(self._settings, self._metrics, self._clock, lambda: self.state is not State.STARTING)
-        for key, version in self._versions.items():
+        for number, (key, version) in enumerate(self._versions.items(), start=1):
             if self.state is not State.STARTING:
                 return
-            log.info("loads and compiles %s", key)
-            self._on_load(key)
+            log.info("loads and compiles %s (%d of %d)", key, number, len(self._versions))
+            self._on_progress(LoadProgress(key, number, len(self._versions)))
             begun, before = self._clock(), resident_megabytes()
             try:
-                self._add_model(key, self._call(partial(loader.load, backend, version)))
+                self._add_model(key, self._call(partial(loader.load, backend, version, self._report(key, number))))
             except ConfigurationError:
                 raise
             except Exception as error:  # one broken version does not keep the others from serving
@@ -162,6 +162,12 @@ class Driver:
                 serves = ", ".join(str(key) for key, model in self.models.items() if model.state is State.READY)
                 cost = f"{self._clock() - started:.1f} s, {resident_megabytes():.0f} MB in all"
                 log.info("ready on %s: %s; %s", backend.device, serves or "no model", cost)
+
+    def _report(self, key: ModelKey, number: int) -> Callable[[int, int], None]:
+        """Returns a function that reports how many executables of a version are compiled, and how many there are."""
+        return lambda compiled, executables: self._on_progress(
+            LoadProgress(key, number, len(self._versions), compiled, executables)
+        )
 
     def run(self) -> None:
         """Runs work until drained.

@@ -12,6 +12,7 @@ from service.engine.plan import StepTimes
 from service.engine.slots import Slots
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
+from service.types import ModelKey
 
 MAX_WAITING_STREAMS = 256
 TIMINGS = 3  # measurements per step; the minimum counts
@@ -43,6 +44,25 @@ class Generator:
         return f"{self.executables} executables"
 
 
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """How far the loading of a process's versions is.
+
+    Attributes:
+        key: the version that is being loaded.
+        number: its number among the versions, from 1.
+        versions: the number of all versions.
+        compiled: its executables that are compiled.
+        executables: all its executables; 0 before that is known.
+    """
+
+    key: ModelKey
+    number: int
+    versions: int
+    compiled: int = 0
+    executables: int = 0
+
+
 class Loader:
     """Loads the versions of one process, one after another."""
 
@@ -55,18 +75,24 @@ class Loader:
         self._clock = clock
         self._stopped = stopped
 
-    def load(self, backend: Backend, version: ModelVersion) -> Sequences | Generator:
-        """Loads a version: checks its goldens, compiles and times its steps. Raises ArtifactError."""
+    def load(
+        self, backend: Backend, version: ModelVersion, on_compiled: Callable[[int, int], None]
+    ) -> Sequences | Generator:
+        """Loads a version: checks its goldens, compiles and times its steps. Raises ArtifactError.
+
+        Calls `on_compiled` with the number of compiled executables, and of all.
+        """
         settings, manifest = self._settings, version.manifest
         if manifest.task == "generate":
             generator = backend.load_generation_model(version.folder, manifest)
             bounds = MAX_WAITING_STREAMS, settings.max_queue_tokens
             slots = Slots(settings.slots, settings.prefill_tokens, *bounds)
-            return Generator(generator, slots, self._count(version, generator.warm_up(settings.slots, slots.shapes)))
+            compiling = generator.warm_up(settings.slots, slots.shapes)
+            return Generator(generator, slots, self._count(version, compiling, on_compiled))
         model = backend.load_sequence_model(version.folder, manifest)
         own = manifest.task == "lemmatize"  # its lengths count characters
         grid = Grid(settings.batch_sizes, (not own and settings.length_buckets) or manifest.length_buckets)
-        executables = self._count(version, model.warm_up(grid.batch_sizes, grid.capacity))
+        executables = self._count(version, model.warm_up(grid.batch_sizes, grid.capacity), on_compiled)
         step_times = StepTimes()
         for rows in grid.batch_sizes:
             if not self._stopped():
@@ -74,14 +100,15 @@ class Loader:
                 step_times.fit(rows, {t: self._seconds_of_step(version, model, (rows, t)) for t in lengths})
         return Sequences(model, grid, step_times, executables, grid.expected_padding(manifest.lengths))
 
-    def _count(self, version: ModelVersion, compiled: Iterable[object]) -> int:
+    def _count(self, version: ModelVersion, compiling: Iterable[int], on_compiled: Callable[[int, int], None]) -> int:
         """Consumes what compiles; counts and times each executable in the metrics."""
         name, count, started = version.key.name, 0, self._clock()
-        for _ in compiled:
+        for executables in compiling:
             now = self._clock()
             self._metrics.compilations.labels(name).inc()
             self._metrics.compilation_duration.labels(name).observe(now - started)
             count, started = count + 1, now
+            on_compiled(count, executables)
             if self._stopped():
                 break
         return count

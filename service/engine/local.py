@@ -15,6 +15,7 @@ from service.backend.base import Backend
 from service.engine.batches import outputs_of
 from service.engine.changes import Changes
 from service.engine.driver import Driver
+from service.engine.loader import LoadProgress
 from service.engine.priority import Call, call_directly
 from service.engine.protocol import Generation, Inference, OnChange, Outcome, Requests
 from service.engine.queue import Job
@@ -43,14 +44,14 @@ class LocalEngine:
         clock: Callable[[], float] = time.monotonic,
         loading: Callable[[Callable[[], bool]], AbstractContextManager[None]] = lambda stopped: nullcontext(),
         call: Call = call_directly,
-        on_load: Callable[[ModelKey], None] = lambda key: None,
+        on_progress: Callable[[LoadProgress], None] = lambda progress: None,
     ) -> None:
         """Loads models in the context of `loading`, which is passed a function that returns whether it stops.
 
-        `call` sets the priority of each load; for `on_load` see `Driver.load`.
+        `call` sets the priority of each load; for `on_progress` see `Driver.load`.
         """
         self._loading = loading
-        self._driver = Driver(settings, versions, make_backend, metrics, self, clock, call, on_load)
+        self._driver = Driver(settings, versions, make_backend, metrics, self, clock, call, on_progress)
         self._shares: Mapping[ModelKey, float] | None = None
         self._others: Sequence[ModelState] = ()
         self._defaults: Collection[str] | None = None

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
 import math
+import signal
 import socket
 import time
 from functools import partial
@@ -15,6 +17,8 @@ from service.http.connection.connection import Connection
 from service.http.context import Context
 from service.process.garbage_collection import FullCollections
 from service.types import State
+
+log = logging.getLogger("tagwerk.api")
 
 ACCEPTS = 16  # connections in a turn of the event loop
 LINGER_SECONDS = 0.2  # for requests that are on their way on open connections
@@ -34,6 +38,7 @@ class Server(uvicorn.Server):
         settings = context.settings
         self._context = context
         self._stop_at = math.inf
+        self._unlogged_signal: signal.Signals | None = None
         self._full_collections = FullCollections()
         super().__init__(
             uvicorn.Config(
@@ -55,6 +60,7 @@ class Server(uvicorn.Server):
         self.run([listening])
         if self._context.failure is not None:
             raise self._context.failure
+        log.info("stopped")
         return 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -62,6 +68,7 @@ class Server(uvicorn.Server):
         self.force_exit = self._context.draining
         if not self._context.draining:
             self._context.draining = True
+            self._unlogged_signal = signal.Signals(sig)
             delay = self._context.settings.drain_delay_seconds
             self._stop_at = time.monotonic() + (delay if self._context.engine.state() is State.READY else 0)
 
@@ -82,6 +89,7 @@ class Server(uvicorn.Server):
         requests. Each response closes its connection.
         """
         timeout = self._context.settings.drain_timeout_seconds
+        log.info("stopped accepting connections; requests in flight: %d, for at most %g s", self._in_flight, timeout)
         asyncio.get_running_loop().call_later(timeout, self._context.engine.cut_texts)
         sockets = [listening.dup() for listening in sockets or []]
         for listening in sockets:
@@ -95,6 +103,10 @@ class Server(uvicorn.Server):
         await asyncio.sleep(LINGER_SECONDS)
         await super().shutdown(sockets)
 
+    @property
+    def _in_flight(self) -> int:
+        return len(self.server_state.tasks)
+
     def _make_protocol(self) -> asyncio.Protocol:
         protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
@@ -105,7 +117,11 @@ class Server(uvicorn.Server):
         """Returns, ten times a second, whether to stop; runs due garbage collections."""
         self._full_collections.run_if_due(idle=not self._context.long_work.locked())
         if self._context.draining:
-            self._context.note_readiness()  # not in the signal handler: a metric's lock may be held there
+            # Neither in the signal handler: a metric's lock may be held there, or a line of the log be half written.
+            self._context.note_readiness()
+            if self._unlogged_signal is not None:
+                log.info("%s: draining; requests in flight: %d", self._unlogged_signal.name, self._in_flight)
+                self._unlogged_signal = None
         stop = time.monotonic() >= self._stop_at or self.force_exit or self._context.failure is not None
         return stop or await super().on_tick(counter)
 

@@ -16,11 +16,13 @@ import uvloop
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend
 from service.backend.cache import compiling_alone, keep_executables
+from service.engine.loader import LoadProgress
 from service.engine.local import LocalEngine
 from service.engine.priority import Call, call_at_low_priority, call_directly
 from service.errors import ArtifactError, ConfigurationError
 from service.process import allocator, garbage_collection
 from service.process.control_channel import Load, Loaded, Loading, Retire, SetShares, decode, encode, open_channel
+from service.process.load_display import LoadDisplay, shows_progress
 from service.settings import Settings
 from service.store.loading import load_version
 from service.telemetry.metrics import Metrics
@@ -53,11 +55,15 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
     versions, unread = read_versions(settings, load.versions)
     call = call_at_low_priority if load.beside_another else call_directly
 
-    def announce(key: ModelKey) -> None:
-        with suppress(OSError):  # written synchronously: the load that follows may kill this process
-            os.write(channel.fileno(), encode(Loading(key)))
+    display = LoadDisplay(on_terminal=shows_progress(settings) and not load.beside_another)
 
-    local = make_engine(settings, versions, Metrics(), call, announce)
+    def report(progress: LoadProgress) -> None:
+        display.show(progress)
+        if not progress.compiled:
+            with suppress(OSError):  # written synchronously: the load that follows may kill this process
+                os.write(channel.fileno(), encode(Loading(progress.key)))
+
+    local = make_engine(settings, versions, Metrics("engine"), call, report)
     server = EngineServer(local)
     process = EngineProcess(local, server, listening, stop)
     tasks = [
@@ -70,7 +76,8 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
     gc.disable()  # loading frees little, and each collection would traverse everything that is loaded
     starting = asyncio.create_task(local.start(server.report))
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    with display:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
         starting.result()
         garbage_collection.tune()
@@ -80,6 +87,7 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
         writer.write(encode(Loaded(tuple(states), tuple(unread))))
     await stopping
     if not local.failed.is_set():
+        log.info("draining; workers connected: %d", server.workers)
         await process.drain(settings.drain_timeout_seconds)
     await local.close()
     for task in (*tasks, starting):
@@ -88,6 +96,7 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
             await task
     server.report()
     await asyncio.sleep(0)
+    log.info("the engine has stopped")
     return EXIT_FAILED if local.failed.is_set() else 0
 
 
@@ -177,9 +186,13 @@ def make_engine(
     versions: Sequence[ModelVersion],
     metrics: Metrics,
     call: Call = call_directly,
-    on_load: Callable[[ModelKey], None] = lambda key: None,
+    on_progress: Callable[[LoadProgress], None] = lambda progress: None,
 ) -> LocalEngine:
-    """Returns a TensorFlow engine, not started. `call` sets the priority of loading; `on_load`: see `Driver.load`."""
+    """Returns a TensorFlow engine, not started.
+
+    `call` sets the priority of loading; for `on_progress` see `Driver.load`. The start raises ConfigurationError if
+    TensorFlow is not installed.
+    """
 
     def make_backend() -> Backend:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -187,11 +200,17 @@ def make_engine(
             keep_executables(Path(settings.xla_cache))
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # unused by XLA, and logged at every start
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # not installed: keeps TensorFlow from importing Keras, 1 s
-        backend = call(lambda: import_module("service.backend.saved_model"))  # TensorFlow: seconds
+        try:
+            backend = call(lambda: import_module("service.backend.saved_model"))  # TensorFlow: seconds
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "tensorflow":
+                raise
+            gpu = "for NVIDIA GPUs, pip install 'tagwerk[gpu]'"
+            raise ConfigurationError(f"TensorFlow is not installed: pip install 'tagwerk[cpu]'; {gpu}") from None
         made: Backend = backend.TensorFlowBackend(settings.device, settings.device_threads)
         return made
 
     def loading(stopped: Callable[[], bool]) -> AbstractContextManager[None]:
         return compiling_alone(Path(settings.xla_cache), stopped) if settings.xla_cache else nullcontext()
 
-    return LocalEngine(settings, versions, make_backend, metrics, loading=loading, call=call, on_load=on_load)
+    return LocalEngine(settings, versions, make_backend, metrics, loading=loading, call=call, on_progress=on_progress)

@@ -14,6 +14,7 @@ from functools import partial
 
 from service.process.child import Child
 from service.process.control_channel import SetShares
+from service.process.rollbacks import RollbackCounter
 from service.process.store_watch import StoreWatch
 from service.process.supervised_engine import SupervisedEngine
 from service.settings import Settings
@@ -50,6 +51,7 @@ class Rollout:
         self._metrics = metrics
         self._shares: dict[ModelKey, float] = {}
         self._reasons: Mapping[ModelKey, str | None] = {}
+        self._rollbacks = RollbackCounter(metrics)
         self._new: list[SupervisedEngine] = []
         self._leaving: list[SupervisedEngine] = []
         self._failures: Counter[ModelKey] = Counter()
@@ -171,6 +173,8 @@ class Rollout:
         message = _shares_message(self._shares, wanted)
         for engine in self._serving:
             engine.set_shares(message)
+        if all(engine.loaded is not None for engine in self._serving):
+            self._rollbacks.note({key: share for key, share in self._shares.items() if key in ready})
 
     # New engines
 

@@ -11,7 +11,7 @@ from service.errors import ConfigurationError, NotPossible
 from service.settings import Settings
 from service.store.registry import Registry
 from service.store.serving import Serving, keep_defaults, resolve
-from service.store.serving_config import read_config, serving_path
+from service.store.serving_config import read_serving, serving_path
 from service.types import ModelKey
 
 log = logging.getLogger("tagwerk.supervisor")
@@ -28,7 +28,7 @@ class StoreWatch:
         self._settings = settings
         self._registry = Registry(settings.model_store, settings.model_signers)
         place = settings.model_store.absolute()
-        self._config = read_config(serving_path(settings))
+        self._config = read_serving(settings)
         self._defaults: Mapping[Task, str] = {}
         self._failures: dict[str, str | None] = {}
         try:
@@ -83,7 +83,7 @@ class StoreWatch:
 
     def _resolve(self) -> Serving:
         try:
-            self._config = read_config(serving_path(self._settings))
+            self._config = read_serving(self._settings)
             self._log_once("serving config", None)
         except ConfigurationError as error:
             self._log_once("serving config", f"{error}; the previous serving config stays in effect")

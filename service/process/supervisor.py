@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from rich.console import Console
+
 from service.artifact.files import copies_of
 from service.errors import ConfigurationError
 from service.process.child import Child
@@ -57,7 +59,7 @@ class Supervisor:
         from service.telemetry.metric_files import EndedProcesses  # prometheus_client reads the folder at import
         from service.telemetry.metrics import Metrics
 
-        metrics = Metrics()
+        metrics = Metrics("supervisor")
         self._ended = EndedProcesses(metrics_folder)
         self._restarts = metrics.restarts
         addresses = settings.engine_address or tuple(str(self._folder / f"engine-{i}") for i in range(settings.engines))
@@ -99,6 +101,7 @@ class Supervisor:
             for child in (*self._workers, *self._engines.children):
                 child.kill()
             shutil.rmtree(self._folder, ignore_errors=True)
+            Console(stderr=True).show_cursor()  # an engine that is killed while it shows its progress has hidden it
 
     def _start_worker(self, worker: Child) -> None:
         assert self._listening is not None  # noqa: S101 (workers exist only with it)
@@ -108,6 +111,7 @@ class Supervisor:
 
     def _on_signal(self, sig: int, frame: FrameType | None) -> None:
         self._signals += 1
+        self._signal = signal.Signals(sig)
 
     def _keep_alive(self, child: Child, start: Callable[[], None]) -> None:
         status = child.status
@@ -130,12 +134,15 @@ class Supervisor:
 
     def _stop(self) -> int:
         """Stops the workers, which drain while the engines still serve them, then the engines."""
+        log.info("%s: stopping; the workers drain first, then the engines", self._signal.name)
         if self._listening is not None:
             self._listening.close()  # the workers hold duplicates; the last of them closes it
         timeout = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + 5
         status = self._end(self._workers, timeout)
         self._engines.close()
-        return max(status, self._end(self._engines.children, timeout))
+        status = max(status, self._end(self._engines.children, timeout))
+        log.info("stopped, with status %d", status)
+        return status
 
     def _end(self, children: Sequence[Child], timeout: float) -> int:
         seen = self._signals

@@ -30,7 +30,7 @@ def run_worker(settings: Settings, listening: socket.socket, rate_limiter: RateL
     """Serves HTTP with the engines at the addresses in the settings; returns the exit status."""
     engines = [RemoteEngine(address) for address in settings.engine_address]
     engine = EnginePool(engines) if len(engines) > 1 else engines[0]
-    return _serve(settings, listening, engine, Metrics(), rate_limiter)
+    return _serve(settings, listening, engine, Metrics("worker"), rate_limiter)
 
 
 def _serve(

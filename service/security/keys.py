@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from service.errors import ConfigurationError
-from service.files import write_whole
+from service.files import first_fault, write_whole
 
 PREFIX = "tagwerk_"
 Scope = Literal["infer", "admin"]
@@ -53,8 +53,10 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     """Reads a key file. Raises ConfigurationError."""
     try:
         keys = Keys.model_validate_json(path.read_bytes()).root
-    except (OSError, ValidationError) as error:
-        raise ConfigurationError(f"{path} cannot be read as a file of keys: {error}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read as a file of keys: {error.strerror}") from None
+    except ValidationError as error:
+        raise ConfigurationError(f"{path} cannot be read as a file of keys: {first_fault(error)}") from None
     if len({key.id for key in keys}) < len(keys):
         raise ConfigurationError(f"{path}: two keys have the same id")
     return keys
@@ -73,8 +75,7 @@ def add_key(path: Path, id: str, scopes: Sequence[str], rate: float | None, conc
         limits = {"requests_per_second": rate, "concurrent": concurrent}
         key = Key.model_validate({"id": id, "sha256": digest(secret), "scopes": scopes} | limits)
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise ConfigurationError(f"{fault['loc'][0]}: {fault['msg']}") from None
+        raise ConfigurationError(first_fault(error)) from None
     _write(path, (*keys, key))
     return secret
 

@@ -17,7 +17,7 @@ from service.artifact.version import ModelVersion
 from service.errors import ModelNotFound, NotPossible
 from service.settings import Settings
 from service.store.registry import NOT_THERE, Registry
-from service.store.serving_config import Canary, Choice, ServingConfig, change_config, read_config, serving_path
+from service.store.serving_config import Canary, Choice, ServingConfig, change_serving, read_serving
 from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk")
@@ -88,7 +88,7 @@ def keep_defaults(settings: Settings, serving: Serving, config: ServingConfig) -
         def add(before: ServingConfig) -> ServingConfig:
             return before.model_copy(update={"defaults": dict(serving.defaults) | dict(before.defaults)})
 
-        change_config(serving_path(settings), add, lock_seconds=0)
+        change_serving(settings, add, lock_seconds=0)
 
 
 def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
@@ -97,7 +97,7 @@ def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
     Raises ConfigurationError, ArtifactError.
     """
     registry = Registry(settings.model_store, settings.model_signers)
-    serving = resolve(registry, read_config(serving_path(settings)), settings)
+    serving = resolve(registry, read_serving(settings), settings)
     defaults = set(serving.defaults.values())
     keys = sorted((key for key, share in serving.shares.items() if share), key=lambda key: key.name not in defaults)
     return [registry.read(key) for key in keys], dict(serving.defaults.items())
@@ -119,17 +119,17 @@ class ServingController:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._path = serving_path(settings)
+        self._settings = settings
         self._registry = Registry(settings.model_store, settings.model_signers)
 
     def use(self, name: str, version: str | None) -> Choice:
         """Makes a version serve; None means the newest valid one, also in the future."""
-        self._check(name, version)
+        self.check(name, version)
         return self._write(name, lambda _: Choice(version=version))
 
     def roll_back(self, name: str) -> Choice:
         """Makes the valid version before the current one serve."""
-        self._check(name)
+        self.check(name)
 
         def before(choice: Choice) -> Choice:
             serving = self._serving(name, choice)
@@ -145,7 +145,7 @@ class ServingController:
 
         The version need not be in the store yet.
         """
-        self._check(name, version if share and self.has(name, version) else None)
+        self.check(name, version if share and self.has(name, version) else None)
 
         def begin(choice: Choice) -> Choice:
             serving = self._serving(name, choice, but=version)
@@ -155,8 +155,8 @@ class ServingController:
 
     def make_default(self, name: str) -> tuple[Task, Choice]:
         """Makes a model the default of its task; returns the task, and what the model serves."""
-        self._check(name)
-        serving = self._serving(name, read_config(self._path).choice(name))
+        self.check(name)
+        serving = self._serving(name, read_serving(self._settings).choice(name))
         task = self._registry.task(ModelKey(name, serving)) if serving is not None else None
         if task is None:
             raise NotPossible(f"no version of {name} in the store is valid, so its task is not known")
@@ -164,7 +164,7 @@ class ServingController:
         def change(config: ServingConfig) -> ServingConfig:
             return config.model_copy(update={"defaults": dict(config.defaults) | {task: name}})
 
-        return task, change_config(self._path, change).choice(name)
+        return task, change_serving(self._settings, change).choice(name)
 
     def has(self, name: str, version: str) -> bool:
         """Returns whether a version is in the store, valid or not."""
@@ -172,15 +172,18 @@ class ServingController:
 
     def serving(self, name: str) -> str | None:
         """Returns the version that serves besides a canary; None if the model has no valid version."""
-        return self._serving(name, read_config(self._path).choice(name))
+        return self._serving(name, read_serving(self._settings).choice(name))
 
     def _serving(self, name: str, choice: Choice, but: str | None = None) -> str | None:
         keys = [key for key in self._registry.keys()[name] if key.version != but]
         shares = _resolve_model(self._registry, keys, Choice(version=choice.version), 1, {}) if keys else {}
         return next((key.version for key in shares), None)
 
-    def _check(self, name: str, version: str | None = None) -> None:
-        """Raises ModelNotFound or NotPossible. Verifies the files, before the lock is taken."""
+    def check(self, name: str, version: str | None = None) -> None:
+        """Verifies a version, or the ones that may serve. Raises ModelNotFound, or NotPossible for an invalid one.
+
+        A change calls it before it takes the lock.
+        """
         keys = self._registry.keys()
         if name not in keys:
             raise ModelNotFound(f"no model {name!r} is in the store; there is: {', '.join(keys) or 'none'}")
@@ -196,4 +199,4 @@ class ServingController:
         def change(config: ServingConfig) -> ServingConfig:
             return config.model_copy(update={"models": dict(config.models) | {name: decide(config.choice(name))}})
 
-        return change_config(self._path, change).choice(name)
+        return change_serving(self._settings, change).choice(name)

@@ -8,6 +8,9 @@
 ```
 
 Files of the older form, with the content of `models` at the top level, are read too.
+
+It is in the model store, or where TAGWERK_SERVING_FILE says. As long as there is no file at that place, the one in the
+store applies; the first change writes one there.
 """
 
 import fcntl
@@ -22,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from service.artifact.manifest import Task
 from service.errors import ConfigurationError, NotPossible
-from service.files import write_whole
+from service.files import first_fault, write_whole
 from service.settings import Settings
 
 SERVING = "serving.json"
@@ -70,12 +73,31 @@ def serving_path(settings: Settings) -> Path:
     return Path(settings.serving_file) if settings.serving_file else settings.model_store / SERVING
 
 
-def read_config(path: Path) -> ServingConfig:
-    """Reads the serving config; a missing file is an empty one. Raises ConfigurationError."""
+def read_serving(settings: Settings) -> ServingConfig:
+    """Reads the serving config of a service. Raises ConfigurationError."""
+    return read_config(serving_path(settings), _initial_path(settings))
+
+
+def change_serving(
+    settings: Settings, change: Callable[[ServingConfig], ServingConfig], lock_seconds: float = LOCK_SECONDS
+) -> ServingConfig:
+    """Changes the serving config of a service; see `change_config`."""
+    return change_config(serving_path(settings), change, lock_seconds, _initial_path(settings))
+
+
+def _initial_path(settings: Settings) -> Path | None:
+    return settings.model_store / SERVING if settings.serving_file else None
+
+
+def read_config(path: Path, initial: Path | None = None) -> ServingConfig:
+    """Reads the serving config at a path; where there is none, the `initial` one, or an empty one.
+
+    Raises ConfigurationError.
+    """
     try:
         content = _read(path)
     except FileNotFoundError:
-        return ServingConfig()
+        return read_config(initial) if initial is not None else ServingConfig()
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
     try:
@@ -84,19 +106,22 @@ def read_config(path: Path) -> ServingConfig:
         try:
             return ServingConfig(models=_choices_alone.validate_json(content))
         except ValidationError:
-            raise ConfigurationError(f"{path} cannot be read: {error}") from error
+            raise ConfigurationError(f"{path} cannot be read: {first_fault(error)}") from None
 
 
 def change_config(
-    path: Path, change: Callable[[ServingConfig], ServingConfig], lock_seconds: float = LOCK_SECONDS
+    path: Path,
+    change: Callable[[ServingConfig], ServingConfig],
+    lock_seconds: float = LOCK_SECONDS,
+    initial: Path | None = None,
 ) -> ServingConfig:
-    """Changes the serving config under a lock; returns the new one.
+    """Changes the serving config at a path under a lock; returns the new one. For `initial` see `read_config`.
 
     Raises ConfigurationError if it cannot be read, NotPossible if it cannot be written.
     """
     try:
         with _locked(path, lock_seconds):
-            before = read_config(path)
+            before = read_config(path, initial)
             after = change(before)
             after = ServingConfig(
                 models={name: choice for name, choice in after.models.items() if choice != Choice()},

@@ -10,6 +10,19 @@ import msgspec
 from service.settings import Settings
 
 CONSOLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+ERASE_LINE = "\r\x1b[K"  # for a terminal: to the start of the line, and removes what is there
+
+
+class ConsoleFormatter(logging.Formatter):
+    """Formats a record as plain text. Its times are those of the request log, in UTC."""
+
+    def __init__(self, terminal: bool) -> None:
+        """On a terminal, a line replaces the status that another process may show there."""
+        super().__init__((ERASE_LINE if terminal else "") + CONSOLE)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 (of logging)
+        """Returns the time of a record as RFC 3339."""
+        return moment(record.created)
 
 
 class JsonFormatter(logging.Formatter):
@@ -42,5 +55,6 @@ def _second(seconds: int) -> str:
 def set_up(settings: Settings) -> None:
     """Configures the process's logging by the settings."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else logging.Formatter(CONSOLE))
+    plain = settings.log_format == "console"
+    handler.setFormatter(ConsoleFormatter(handler.stream.isatty()) if plain else JsonFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])

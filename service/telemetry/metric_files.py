@@ -18,6 +18,8 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from service.telemetry.process_metrics import ProcessMetrics
+
 SUMMED = ("counter", "histogram")
 PAUSE_SECONDS = 0.001
 TRIES = 500  # pauses that an exposition, never in an event loop, waits for the lock; merging takes a few
@@ -26,10 +28,14 @@ TRIES = 500  # pauses that an exposition, never in an event loop, waits for the 
 class SharedMetrics(Collector):
     """Collects the metrics of all processes that share a folder."""
 
-    def __init__(self, folder: Path, conditions: Iterable[str] = ()) -> None:
-        """`conditions` are gauges that are exported only if they are not 0."""
+    def __init__(self, folder: Path, conditions: Iterable[str] = (), processes: str = "") -> None:
+        """`conditions` are gauges that are exported only if they are not 0.
+
+        `processes` is the gauge that has a sample per live process, with its kind and id.
+        """
         self._folder = folder
         self._conditions = frozenset(conditions)
+        self._processes = processes
 
     def registry(self) -> CollectorRegistry:
         """Returns a registry with this collector only."""
@@ -45,6 +51,8 @@ class SharedMetrics(Collector):
             if metric.name in self._conditions:
                 metric.samples = [sample for sample in metric.samples if sample.value]
             yield metric
+            if metric.name == self._processes:
+                yield from ProcessMetrics({s.labels["pid"]: s.labels["process"] for s in metric.samples}).collect()
 
 
 class EndedProcesses:

@@ -18,12 +18,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from service.errors import ConfigurationError
 from service.telemetry.metric_files import SharedMetrics
+from service.telemetry.process_metrics import ProcessMetrics, build_info
 
 FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 UNMATCHED = "unmatched"  # the route label of requests that match no route
-Together = Literal["livesum", "livemax"]  # aggregations over live processes
+Together = Literal["livesum", "livemax", "liveall"]  # aggregations over live processes; the last is none
 SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -45,9 +46,14 @@ class OfBatches(NamedTuple):
 class Metrics:
     """The metrics, in a registry of their own, so that two services in one process do not share values."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: str = "service") -> None:
+        """`process` is the kind of this process: supervisor, engine or worker, or service if it is the only one."""
         self.registry = CollectorRegistry()
         self._shared_folder = os.environ.get(SHARED_FOLDER)
+        self._gauge("process_info", "1 for each process.", "liveall", "process").labels(process).set(1)
+        self._gauge("build_info", "Versions.", "livemax", *build_info()).labels(**build_info()).set(1)
+        if not self._shared_folder:
+            self.registry.register(ProcessMetrics({str(os.getpid()): process}))
         self.requests = self._counter("requests", "Requests answered, by route and status.", "route", "status")
         self._lock = threading.Lock()  # expositions run in a thread
         self._durations: defaultdict[tuple[str, int], list[float]] = defaultdict(list)  # seconds, by route and status
@@ -86,6 +92,7 @@ class Metrics:
             "model_refused", "1 for each version that is refused.", "livemax", "model", "version"
         )
         self.swaps = self._counter("swaps", "Changes of the versions that are loaded, by how they ended.", "result")
+        self.rollbacks = self._counter("rollbacks", "Changes of a model to an older version.", "model")
         self.model_load_duration = self._gauge(
             "model_load_duration_seconds", "Loading, checking and compiling a model.", "livemax", "model", "version"
         )
@@ -143,7 +150,8 @@ class Metrics:
     def _everywhere(self) -> CollectorRegistry:
         if not self._shared_folder:
             return self.registry
-        return SharedMetrics(Path(self._shared_folder), conditions=["tagwerk_model_refused"]).registry()
+        folder, conditions = Path(self._shared_folder), ["tagwerk_model_refused"]
+        return SharedMetrics(folder, conditions, processes="tagwerk_process_info").registry()
 
     def _counter(self, name: str, help: str, *labels: str) -> Counter:
         return Counter(name, help, labels, namespace="tagwerk", registry=self.registry)

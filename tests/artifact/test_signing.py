@@ -48,7 +48,7 @@ def test_what_a_signer_signed_is_read_and_nothing_else(folder, tmp_path, monkeyp
     assert main(["models"]) == 0
     monkeypatch.setenv("TAGWERK_MODEL_SIGNERS", str(other))
     assert main(["models"]) == 1
-    assert "tagger-en/1  refused: " in capsys.readouterr().out
+    assert "refused" in capsys.readouterr().out
 
 
 def test_an_altered_manifest_or_file_breaks_the_signature(folder, tmp_path, monkeypatch):

@@ -161,7 +161,12 @@ def test_one_service_is_watched_and_an_engine_that_is_killed_is_told_of(tmp_path
         assert "NoNewPrivs:\t1" in status
         assert stack.compose(*inside, "sh", "-c", "touch /opt/x || echo read-only").strip() == "read-only"
         found = "import importlib.util as u; print(u.find_spec('training'), u.find_spec('pip'))"
-        assert stack.compose(*inside, "python", "-c", found).strip() == "None None"
+        for python in ("python", "/usr/local/bin/python3"):
+            assert stack.compose(*inside, python, "-c", found).strip() == "None None"
+        version = max((ROOT / "model_store" / "tagger-en").iterdir(), key=lambda folder: int(folder.name)).name
+        stack.compose(*inside, "tagwerk", "models", "use", f"tagger-en/{version}")
+        listed = [line.split() for line in stack.compose(*inside, "tagwerk", "models").splitlines()]
+        assert ["tagger-en", version, "serves", "100%", "tag"] in listed
         assert httpx.get(f"{stack.grafana}/api/health").status_code == 200
         wait_until(lambda: stack.up() == {"tagwerk"}, 60)
         assert "locust" in httpx.get(stack.locust).text.lower()

@@ -39,6 +39,14 @@ def test_a_folder_of_the_project_is_read_only(name):
         assert volume.endswith(":ro") or volume.split(":")[0] in COMPOSE["volumes"]
 
 
+@pytest.mark.parametrize("name", BUILT)
+def test_versions_can_be_chosen_although_root_and_store_are_read_only(name):
+    place = re.search(r"TAGWERK_SERVING_FILE=(\S+)/serving\.json", DOCKERFILE)[1]
+    assert f"serving:{place}" in SERVICES[name]["volumes"]
+    (made,) = re.findall(r"install --directory --owner tagwerk .*", DOCKERFILE)
+    assert place in made.split(), "an empty volume takes the owner of the folder in the image"
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_an_image_has_a_version(name):
     assert not re.search(r":latest$|^[^:]+$", SERVICES[name]["image"])
@@ -88,3 +96,27 @@ def test_the_image_runs_as_somebody_else_and_holds_no_training():
     assert allowed[0] == "*"
     assert "!service" in allowed
     assert not any("training" in line for line in allowed)
+
+
+def test_the_image_is_labelled_and_its_base_may_be_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"ARG VERSION={project['version']}\n" in DOCKERFILE
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="(.*?)"', DOCKERFILE))
+    assert labels == {
+        "title": project["name"],
+        "description": labels["description"],
+        "licenses": project["license"],
+        "version": "$VERSION",
+        "revision": "$REVISION",
+    }
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert bases == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}", "service"]
+
+
+def test_the_final_image_has_no_pip():
+    last = DOCKERFILE[DOCKERFILE.index("AS service") :]
+    assert "pip install" not in last
+    assert (
+        "rm -rf /usr/local/lib/python3.*/ensurepip /usr/local/lib/python3.*/site-packages/pip* /usr/local/bin/pip*"
+        in last
+    )

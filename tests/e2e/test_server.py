@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.conftest import STORE, start_server
+from tests.telemetry.test_logs import TIME
 
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
 
@@ -32,6 +33,17 @@ def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tm
         assert re.search(r"tagger-en/\d+: 3 executables, at most \d+% padding, [\d.]+ s, \d+ MB", log), "what it costs"
         assert re.search(r"ready on CPU: .*tagger-en/\d+; [\d.]+ s, \d+ MB in all", log), "what it serves"
         assert "POST /tag 200" in log
+        stopping = log[log.index("SIGTERM: stopping; the workers drain first") :]
+        for line in (
+            r"tagwerk\.api: SIGTERM: draining; requests in flight: 0",
+            r"tagwerk\.api: stopped accepting connections; requests in flight: 0, for at most 30 s",
+            r"tagwerk\.api: stopped",
+            r"tagwerk: draining; workers connected: \d",
+            r"tagwerk: the engine has stopped",
+            r"tagwerk\.supervisor: stopped, with status 0",
+        ):
+            assert re.search(rf"^{TIME} INFO {line}$", stopping, re.MULTILINE), line
+        assert all(re.match(f"{TIME} ", line) for line in log.splitlines()), "one format in all processes"
 
 
 def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path):

@@ -38,7 +38,8 @@ class Judge:
         self._device = device
 
     def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
-        yield from batch_sizes
+        sizes = list(batch_sizes)
+        yield from [len(sizes)] * len(sizes)
 
     def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
         self._device.wait()

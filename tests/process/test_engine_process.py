@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import socket
+import sys
 
 import pytest
 
 from service.engine.local import LocalEngine
+from service.errors import ConfigurationError
 from service.process.control_channel import Loaded, Retire, SetShares, encode, open_channel
-from service.process.engine_process import EngineProcess
+from service.process.engine_process import EngineProcess, make_engine
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.transport.server import EngineServer
@@ -49,6 +51,19 @@ def test_ends_when_a_message_fails(monkeypatch, caplog):
     with caplog.at_level(logging.ERROR):
         assert asyncio.run(follow_supervisor(encode(SetShares((), ())))).is_set()
     assert "cannot follow its supervisor" in caplog.text
+
+
+def test_tensorflow_that_is_missing_is_told_with_its_extra(monkeypatch):
+    """Nor is the engine started again and again."""
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    for name in [name for name in sys.modules if name.startswith("service.backend.")]:
+        monkeypatch.delitem(sys.modules, name)
+
+    async def start() -> None:
+        await make_engine(Settings(), [], Metrics()).start(lambda: None)
+
+    with pytest.raises(ConfigurationError, match=r"TensorFlow is not installed: pip install 'tagwerk\[cpu\]'"):
+        asyncio.run(start())
 
 
 def test_it_notices_the_death_while_it_waits_for_its_callers_to_leave():

@@ -107,8 +107,13 @@ class Scene:
     def __init__(self, store: Path, **settings: object) -> None:
         self.settings = Settings(model_store=store, store_interval_seconds=1e-9, **settings)
         self.processes: list[Process] = []
-        self.rollout = Rollout(self.settings, [socket.socket()], self._make, lambda child: None, Metrics())
+        self._metrics = Metrics()
+        self.rollout = Rollout(self.settings, [socket.socket()], self._make, lambda child: None, self._metrics)
         self.rollout.start()
+
+    def rollbacks(self, name: str) -> float:
+        """Returns how many rollbacks of a model are counted."""
+        return self._metrics.registry.get_sample_value("tagwerk_rollbacks_total", {"model": name}) or 0
 
     def _make(self, number: int) -> Process:
         self.processes.append(Process(number))
@@ -246,11 +251,29 @@ def test_a_version_that_the_engine_refuses_gives_way_to_the_one_before(store):
     with scene(store) as here:
         here.processes[0].load(here.loads(0), victim="golden 1 is not what training computed")
         here.until(lambda: len(here.processes) == 2)
-        assert set(here.loads(1).versions) == keys("healthy/1", "victim/1")
+        load = here.loads(1)
+        assert set(load.versions) == keys("healthy/1", "victim/1")
         shares = here.shares_sent(0, lambda said: said.refused)
         assert {state.key: state.reason for state in shares.refused} == {
             ModelKey("victim", "2"): "golden 1 is not what training computed"
         }
+        here.processes[1].load(load)
+        here.until(lambda: here.rollout._serving[0].child is here.processes[1])
+        assert here.rollbacks("victim") == 0, "the version that is refused has never served"
+
+
+def test_a_rollback_is_counted_once_the_older_version_serves(store):
+    write_version(store, "victim")
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        ServingController(here.settings).roll_back("victim")
+        here.until(lambda: len(here.processes) == 2)
+        assert here.rollbacks("victim") == 0
+        here.processes[1].load(here.loads(1))
+        here.until(lambda: here.rollbacks("victim"))
+        here.look()
+        assert (here.rollbacks("victim"), here.rollbacks("healthy")) == (1, 0)
 
 
 def test_a_version_that_kills_three_new_engines_is_refused_and_what_serves_goes_on(store):

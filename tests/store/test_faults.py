@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.artifact.manifest import read_manifest
+from service.engine.loader import LoadProgress
 from service.engine.local import LocalEngine
 from service.errors import ArtifactError, ConfigurationError
 from service.pipelines.catalog import Catalog
@@ -157,14 +158,17 @@ def test_whatever_an_engine_meets_while_it_builds_a_version_refuses_that_one(err
             return super()._checked(manifest)
 
     async def test() -> None:
-        loaded: list[ModelKey] = []
+        loaded: list[LoadProgress] = []
         versions = [version_of("victim"), version_of("healthy")]
-        engine = LocalEngine(Settings(), versions, Failing, Metrics(), on_load=loaded.append)
+        engine = LocalEngine(Settings(), versions, Failing, Metrics(), on_progress=loaded.append)
         await engine.start(lambda: None)
         victim, healthy = engine.models()
         assert (victim.state, healthy.state, engine.state()) == (State.REFUSED, State.READY, State.READY)
         assert type(error).__name__ in str(victim.reason)
-        assert loaded == [VICTIM, HEALTHY], "what it is at is said before"
+        sizes = len(Settings().batch_sizes)
+        compiled = [LoadProgress(HEALTHY, 2, 2, number, sizes) for number in range(1, sizes + 1)]
+        before = [LoadProgress(VICTIM, 1, 2), LoadProgress(HEALTHY, 2, 2)]
+        assert loaded == [*before, *compiled], "what it is at is said before"
         await engine.close()
 
     asyncio.run(test())

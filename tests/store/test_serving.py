@@ -11,12 +11,22 @@ from threading import Barrier
 import pytest
 
 from service.__main__ import main
-from service.errors import ConfigurationError, ModelNotFound, NotPossible
+from service.errors import ArtifactError, ConfigurationError, ModelNotFound, NotPossible
 from service.settings import Settings
+from service.store import registry
+from service.store.loading import load_version
 from service.store.registry import Registry
 from service.store.serving import ServingController, keep_defaults, resolve
 from service.store.serving import served as chosen_to_serve
-from service.store.serving_config import Canary, Choice, ServingConfig, change_config, read_config, serving_path
+from service.store.serving_config import (
+    Canary,
+    Choice,
+    ServingConfig,
+    change_config,
+    read_config,
+    read_serving,
+    serving_path,
+)
 from service.types import ModelKey
 from tests.artifact.test_manifest import write_version
 
@@ -34,7 +44,7 @@ def store(tmp_path: Path) -> Path:
 def served(store: Path, **settings) -> tuple[dict[str, float], dict[str, str]]:
     """Returns the shares and the reasons, by version."""
     made = Settings(model_store=store, **settings)
-    serving = resolve(Registry(store), read_config(serving_path(made)), made)
+    serving = resolve(Registry(store), read_serving(made), made)
     shares = {key.version: round(share, 6) for key, share in serving.shares.items()}
     return shares, {state.key.version: state.reason or "" for state in serving.refused}
 
@@ -109,13 +119,23 @@ def test_a_version_that_is_half_copied_is_refused_until_it_is_complete(store):
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["{", "[]", '{"tagger-en": {"version": 2}}', '{"tagger-en": {"verzion": "2"}}', '{"a": {"version": "x"}}'],
+    ("content", "reason"),
+    [
+        ("{", "it is not valid JSON: EOF while parsing an object at line 1 column 1"),
+        ("[]", "the content cannot be []"),
+        ('{"tagger-en": {"version": 2}}', "tagger-en is unknown"),
+        ('{"models": {"a": {"verzion": "2"}}}', "models/a/verzion is unknown"),
+        ('{"models": {"a": {"version": "x"}}}', "models/a/version cannot be 'x'; allowed: what matches ^[0-9]+$"),
+        ('{"models": {"a": {"canary": {"version": "3"}}}}', "models/a/canary/share is missing"),
+        ('{"defaults": {"sing": "a"}}', "defaults/sing/[key] cannot be 'sing'; allowed: 'tag', 'classify', "),
+    ],
 )
-def test_a_file_of_choices_that_is_wrong_is_named(store, content):
+def test_a_file_of_choices_that_is_wrong_is_named(store, content, reason):
     (store / "serving.json").write_text(content)
-    with pytest.raises(ConfigurationError, match=r"serving\.json cannot be read"):
+    with pytest.raises(ConfigurationError) as raised:
         read_config(store / "serving.json")
+    assert str(raised.value).startswith(f"{store / 'serving.json'} cannot be read: {reason}")
+    assert "\n" not in str(raised.value)
 
 
 def test_what_was_chosen_is_read_as_it_was_written(tmp_path):
@@ -141,6 +161,11 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path):
         change_config(tmp_path / "missing" / "serving.json", lambda before: before)
 
 
+def rows(output: str) -> list[list[str]]:
+    """Returns the words of each line."""
+    return [line.split() for line in output.splitlines()]
+
+
 def test_the_command_lists_and_chooses(store, monkeypatch, capsys):
     def run(*arguments: str) -> tuple[int, str]:
         status = main(["models", *arguments])
@@ -148,11 +173,14 @@ def test_the_command_lists_and_chooses(store, monkeypatch, capsys):
         return status, captured.out + captured.err
 
     monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
-    assert "tagger-en/3  tag: for tests [100% of the requests]" in run()[1]
+    assert ["tagger-en", "3", "serves", "100%", "tag"] in rows(run()[1])
     assert run("use", "tagger-en/2")[0] == 0
-    assert "tagger-en/2  tag: for tests [100% of the requests]" in run("list")[1]
+    listed = rows(run("list")[1])
+    assert ["tagger-en", "2", "serves", "100%", "tag"] in listed
+    assert ["tagger-en", "3", "not", "loaded"] in listed
     assert "tagger-en: version 1 serves" in run("rollback", "tagger-en")[1]
     assert "10% of the requests go to 3" in run("canary", "tagger-en/3", "0.1")[1]
+    assert ["tagger-en", "3", "serves", "10%", "tag"] in rows(run()[1])
     assert json.loads((store / "serving.json").read_text()) == {
         "models": {"tagger-en": {"version": "1", "canary": {"version": "3", "share": 0.1}}},
         "defaults": {},
@@ -167,7 +195,18 @@ def test_the_command_lists_and_chooses(store, monkeypatch, capsys):
     (store / "tagger-en/3/words.json").unlink()
     status, output = run()
     assert status == 1
-    assert "tagger-en/3  refused:" in output
+    assert ["tagger-en", "3", "refused", "words.json", "is", "missing"] in rows(output)
+
+
+def test_a_read_only_store_is_changed_in_a_file_elsewhere_that_begins_as_the_stores(store, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("serving") / "serving.json"
+    given = '{"models": {"tagger-en": {"version": "2"}}, "defaults": {"tag": "tagger-en"}}'
+    (store / "serving.json").write_text(given)
+    assert served(store, serving_file=str(elsewhere)) == ({"2": 1.0}, {})
+    ServingController(Settings(model_store=store, serving_file=str(elsewhere))).roll_back("tagger-en")
+    assert served(store, serving_file=str(elsewhere)) == ({"1": 1.0}, {})
+    assert json.loads(elsewhere.read_text())["defaults"] == {"tag": "tagger-en"}
+    assert (store / "serving.json").read_text() == given
 
 
 def test_changes_at_the_same_time_lose_none(store):
@@ -230,7 +269,9 @@ def test_the_default_of_a_task_is_shown_and_set(store, monkeypatch, capsys):
     assert main(["models", "default", "tagger-en"]) == 0
     assert capsys.readouterr().out.startswith("tagger-en answers requests for tag that name no model")
     assert main(["models"]) == 0
-    assert "tagger-en is the default for tag\n" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert ["tagger-en", "3", "serves", "100%", "tag"] in rows(listed)
+    assert "is the default" not in listed, "none is undecided"
     made = Settings(model_store=store)
     versions, defaults = chosen_to_serve(made)
     assert ([version.manifest.name for version in versions], defaults) == (
@@ -241,6 +282,53 @@ def test_the_default_of_a_task_is_shown_and_set(store, monkeypatch, capsys):
     (store / "a-tagger/1/words.json").unlink()
     assert main(["models", "default", "a-tagger"]) == 1
     assert "no version of a-tagger in the store is valid" in capsys.readouterr().err
+
+
+def test_a_default_that_is_not_loaded_is_told(store, monkeypatch, capsys):
+    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+    (store / "serving.json").write_text('{"models": {}, "defaults": {"tag": "gone"}}')
+    assert main(["models"]) == 0
+    assert "gone is the default for tag, and is not loaded" in capsys.readouterr().out
+
+
+def test_the_list_fits_80_columns_and_verifies_each_version_once(store, monkeypatch, capsys):
+    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+    monkeypatch.setenv("COLUMNS", "80")
+    reason = "word " * 50
+    write_version(store, "a-tagger-with-a-long-name-" * 2)
+    verified = []
+
+    def load(folder: Path, signers=(), *, whole: bool = True):
+        verified.append(folder)
+        if folder.name == "2":
+            raise ArtifactError(reason)
+        return load_version(folder, signers, whole=whole)
+
+    monkeypatch.setattr(registry, "load_version", load)
+    assert main(["models"]) == 1
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines()[:-1])) <= 80, "the last line is a sentence"
+    assert output.count("word") == 50
+    assert len(verified) == len(set(verified)) == 4
+
+
+def test_a_version_is_shown_with_its_metrics(store, monkeypatch, capsys):
+    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+    path = store / "tagger-en/3/manifest.json"
+    metrics = [{"name": "UPOS", "value": 96.68, "unit": "%", "split": "test"}]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": metrics}))
+    assert main(["models", "list"]) == 0
+    assert "UPOS" not in capsys.readouterr().out
+    for model in ("tagger-en/3", "tagger-en"):
+        assert main(["models", "show", model]) == 0
+        output = capsys.readouterr().out
+        assert output.startswith("tagger-en/3: for tests\ntask: tag\n")
+        assert ["test", "UPOS", "96.68", "%"] in rows(output)
+    (store / "tagger-en/2/words.json").unlink()
+    assert main(["models", "show", "tagger-en/2"]) == 1
+    assert "tagger-en/2 cannot serve: words.json is missing" in capsys.readouterr().err
+    assert main(["models", "show", "nobody"]) == 1
+    assert "no model 'nobody' is in the store" in capsys.readouterr().err
 
 
 def test_defaults_that_were_decided_are_written_once_and_hold(store):

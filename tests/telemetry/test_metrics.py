@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import platform
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.telemetry.metric_files import EndedProcesses, SharedMetrics
 from service.telemetry.metrics import SHARED_FOLDER, Metrics
+from service.telemetry.process_metrics import tensorflow_version
 
 ROOT = Path(__file__).parents[2]
 DOES = """
 import sys
 from service.telemetry.metrics import Metrics
-m = Metrics()
+m = Metrics("engine")
 for line in sys.stdin:
     exec(line)
     print(flush=True)
@@ -78,11 +81,18 @@ def start(folder) -> Iterator:
 
 
 @pytest.fixture
-def told(folder, monkeypatch):
+def told_of_all(folder, monkeypatch):
     """Returns the samples that a worker tells, by name and labels."""
     monkeypatch.setenv(SHARED_FOLDER, str(folder))
     worker = Metrics()
     return lambda: samples(worker.exposition())
+
+
+@pytest.fixture
+def told(told_of_all):
+    """Returns those that are not about the processes themselves."""
+    own = ("process_", "build_info")
+    return lambda: {name: value for name, value in told_of_all().items() if not name.startswith(own)}
 
 
 def samples(exposition: bytes) -> dict[str, float]:
@@ -233,3 +243,32 @@ def test_a_single_process_tells_its_own(monkeypatch):
     assert found["model_info tagger 1"] == 1
     assert found["model_load_duration_seconds tagger 1"] == 3
     assert found["queue_entries"] == 5
+
+
+def test_each_process_has_its_own_memory_processor_time_and_files(start, told_of_all, folder):
+    engines, ended = (start("pass"), start("pass")), EndedProcesses(folder)
+    found = told_of_all()
+    for pid in (engine.process.pid for engine in engines):
+        assert found[f"process_info {pid} engine"] == 1
+        for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds", "max_fds", "start_time_seconds"):
+            assert found[f"process_{name} {pid} engine"] > 0
+    pid = engines[0].kill()
+    ended.add(pid)
+    after = told_of_all()
+    assert not [name for name in after if f" {pid} " in name]
+    assert after[f"process_info {engines[1].process.pid} engine"] == 1
+
+
+def test_a_single_process_tells_its_memory_too(monkeypatch):
+    monkeypatch.delenv(SHARED_FOLDER, raising=False)
+    found = samples(Metrics("worker").exposition())
+    assert found[f"process_resident_memory_bytes {os.getpid()} worker"] > 1e6
+
+
+def test_versions_are_told_once_whatever_the_number_of_processes(start, told_of_all):
+    start("pass")
+    start("pass")
+    found = told_of_all()
+    (built,) = [name for name in found if name.startswith("build_info ")]
+    assert built == f"build_info {platform.python_version()} {tensorflow_version()} {version('tagwerk')}"
+    assert found[built] == 1

@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from service.errors import ConfigurationError
+from tests.conftest import ROOT
+from training import __main__ as command
 from training.recipes import load_recipe, recipe_names
 from training.run import loop
 
@@ -48,6 +51,47 @@ def test_an_interruption_says_how_to_go_on(
     monkeypatch.setattr(loop, "set_threads", interrupted)
     assert run("train", "tagger-en") == 130
     assert "the same command resumes the run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "missing"), [(["fetch"], "httpx"), (["train", "tagger-en"], "tensorflow")])
+def test_a_package_that_is_missing_is_told_in_one_line(arguments: list[str], missing: str) -> None:
+    script = (
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv[1:] = {arguments}\n"
+        "from training.__main__ import main; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"tagwerk-train: {missing} is not installed: pip install 'tagwerk[")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("keras.src", "train"), ("tensorflow.python", "cpu,train"), ("torch", "teach"), ("training.nothing", None)],
+)
+def test_a_missing_package_is_told_with_its_extra(
+    run: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    extra: str | None,
+) -> None:
+    def fetch(_: Any) -> None:
+        raise ModuleNotFoundError(name=module)
+
+    monkeypatch.setattr(command, "fetch", fetch)
+    if extra is None:  # a bug
+        with pytest.raises(ModuleNotFoundError):
+            run("fetch")
+        return
+    assert run("fetch") == 1
+    package = module.partition(".")[0]
+    assert capsys.readouterr().err == f"tagwerk-train: {package} is not installed: pip install 'tagwerk[{extra}]'\n"
+
+
+def test_the_extras_that_are_named_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {name for names in command.MODULES for name in names.split(",")} <= extras.keys()
 
 
 def test_help_is_quick_because_it_loads_neither_keras_nor_tensorflow() -> None:

@@ -1,0 +1,30 @@
+"""HAProxy's configuration: what it waits for, and for how long."""
+
+import re
+from pathlib import Path
+
+from service.http.lines import MEDIA_TYPE
+from service.settings import Settings
+
+CONFIGURATION = (Path(__file__).parents[2] / "docker" / "haproxy" / "haproxy.cfg").read_text()
+
+
+def seconds(option: str) -> int:
+    """Returns the value of a timeout."""
+    return int(re.search(rf"{option} (\d+)s", CONFIGURATION)[1])
+
+
+def test_only_small_bodies_of_known_length_that_are_no_streams_are_awaited():
+    assert "http-buffer-request" not in CONFIGURATION, "it waits for each body, and answers 408 to a stream"
+    (rule,) = re.findall(r"http-request wait-for-body .*", CONFIGURATION)
+    length = re.search(r"if \{ req\.hdr_val\(content-length\) le (\d+) \}", rule)
+    assert int(length[1]) < int(re.search(r"tune\.bufsize (\d+)", CONFIGURATION)[1])
+    assert rule.endswith(f" !{{ req.hdr(content-type) -i -m beg {MEDIA_TYPE} }}")
+
+
+def test_it_waits_as_long_as_the_service():
+    fields = Settings.model_fields
+    assert seconds("wait-for-body time") == fields["receive_timeout_seconds"].default
+    assert seconds("timeout client") > fields["receive_timeout_seconds"].default
+    assert seconds("timeout server") > fields["request_timeout_seconds"].default
+    assert seconds("timeout client") < fields["keep_alive_seconds"].default

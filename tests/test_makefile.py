@@ -1,0 +1,35 @@
+"""The Makefile's installations: quiet, and with the versions of the lock file."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def test_no_warning_of_pip_is_between_the_lines_of_make_serve():
+    assert re.search(r"^PIP_INSTALL := -m pip install -qq --disable-pip-version-check$", MAKEFILE, re.MULTILINE)
+    used = [line for line in MAKEFILE.splitlines() if "PIP_INSTALL)" in line]
+    assert len(used) >= 3
+    assert all(line.startswith("\t@") for line in used)
+    assert MAKEFILE.count(" -m pip install") == 1, "each installation by that one"
+
+
+def test_what_pip_is_given_are_the_versions_of_the_lock_file_without_hashes(tmp_path):
+    (command,) = re.findall(r"^CONSTRAINTS := (.+)$", MAKEFILE, re.MULTILINE)
+    lock = (
+        "a==1 \\\n    --hash=sha256:0 \\\n    --hash=sha256:1\nb==2 ; sys_platform == 'linux' \\\n    --hash=sha256:2\n"
+    )
+    (tmp_path / "requirements.lock").write_text(lock)
+    made = subprocess.run(
+        shlex.split(command.replace("$$", "$")), cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert made.stdout == "a==1\nb==2 ; sys_platform == 'linux'\n"
+
+
+def test_every_version_of_the_lock_file_has_a_hash():
+    pinned = re.findall(r"^[^ #].*$(?:\n +--hash=.*$)*", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert len(pinned) > 100
+    assert [one for one in pinned if "--hash=sha256:" not in one] == []
