@@ -21,7 +21,7 @@ from service.commands.annotate.job import Job, choose
 from service.commands.annotate.rows import Chunk, Position, Row
 from service.commands.annotate.source import CHUNK_ROWS
 from service.engine.padding import Grid, PaddedBatch, pad
-from service.pipelines.in_process import AsyncPipelines, started
+from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.settings import Settings, load_settings
 from service.slices import finish
 from service.store.registry import newest
@@ -84,7 +84,7 @@ def main() -> None:
     version = versions[0]
     with asyncio.Runner() as runner:
         whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
-        opened = started(whole_batches, versions)
+        opened = start_pipelines(whole_batches, versions)
         pipelines = runner.run(opened.__aenter__())
         model = TensorFlowBackend(settings.device, settings.device_threads).load_sequence_model(
             version.folder, version.manifest

@@ -142,12 +142,12 @@ async def open_async_pipelines(
     versions, defaults = await asyncio.to_thread(served, settings)
     wanted = {*tasks, "lemmatize"} if "tag" in tasks else set(tasks)
     versions = [version for version in versions if version.manifest.task in wanted]
-    async with started(settings, versions, defaults) as pipelines:
+    async with start_pipelines(settings, versions, defaults) as pipelines:
         yield pipelines
 
 
 @asynccontextmanager
-async def started(
+async def start_pipelines(
     settings: Settings, versions: Sequence[ModelVersion], defaults: Mapping[str, str] | None = None
 ) -> AsyncIterator[AsyncPipelines]:
     """Starts an engine for model versions in this process; closes it at the end.

@@ -29,7 +29,7 @@ from service.commands.annotate.progress import Show
 from service.commands.annotate.rows import Chunk, Position
 from service.commands.annotate.source import Source
 from service.formats.tagging import GENERATOR
-from service.pipelines.in_process import AsyncPipelines, started
+from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.process import garbage_collection
 from service.settings import Settings
 from service.store.serving import served
@@ -83,7 +83,7 @@ async def _annotate(
                     # A file fills its batches, so one batch size is enough.
                     whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
                     with console.status(f"loading {names}") if console.is_terminal else nullcontext():
-                        pipelines = await stack.enter_async_context(started(whole_batches, versions))
+                        pipelines = await stack.enter_async_context(start_pipelines(whole_batches, versions))
                     garbage_collection.tune()
                 await _annotate_file(pipelines, settings, job, source, output, console)
 

@@ -1,7 +1,7 @@
 """Opens inputs: decompresses gzip, and refuses other binary formats with advice."""
 
 import re
-from io import BufferedIOBase, BufferedReader, RawIOBase
+from io import BufferedIOBase, BufferedReader, BytesIO, RawIOBase
 from typing import Any
 
 from service.commands.annotate.rows import UnreadableInput
@@ -63,7 +63,8 @@ def peeked(file: BufferedIOBase, can_seek: bool) -> tuple[bytes, BufferedIOBase]
     if can_seek:
         file.seek(0)
         return head, file
-    return head, BufferedReader(_Joined(head, file))
+    rest = file if len(head) == HEAD_BYTES else BytesIO()  # a terminal would be read again behind its end
+    return head, BufferedReader(_Joined(head, rest))
 
 
 class _Joined(RawIOBase):

@@ -1,11 +1,13 @@
 """What `tagwerk annotate` makes of each format of input, on a test device that gives all texts one result."""
 
+import argparse
 import csv
 import gzip
 import io
 import json
 import os
 import random
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,16 @@ from typing import Any
 import conllu
 import pytest
 
+from service.__main__ import main
 from service.commands.annotate import command
+from service.commands.annotate.arguments import add_arguments
 from service.commands.annotate.command import Job, annotate
 from service.commands.annotate.output import UnusableOutput
 from service.commands.annotate.rows import UnreadableInput
 from service.errors import ArtifactError
 from service.settings import Settings
 from tests.commands.annotate.test_output import killed_before
+from tests.conftest import ROOT
 from tests.in_process import use_test_device
 
 REVIEWS = 'id,text,stars\r\n1,"Fine, ""really"".",5\r\n2,"Two\r\nlines.",4\r\n3,,3\r\n\r\n4,🙂 Good.,2'
@@ -408,3 +413,23 @@ def test_rows_killed_anywhere_end_in_what_an_uninterrupted_run_writes(tmp_path, 
     assert sorted(tmp_path.iterdir()) == sorted([path, whole, output])
     if form == "jsonl":
         assert len(objects(whole.read_bytes())) == count
+
+
+def test_the_command_line_has_these_options(tmp_path, monkeypatch):
+    monkeypatch.setenv("TAGWERK_BATCH_SIZES", "8")
+    path, folder = write(tmp_path, "a.txt", "n;review\n1;Fine. Go.\n"), tmp_path / "new"
+    common = ["annotate", str(path), "--input-format", "csv", "--text-column", "review", "--prefix", "p_"]
+    assert main([*common, "--task", "classify", "--format", "csv", "--output", f"{folder}/"]) == 0
+    assert (folder / "a.txt.classify.csv").read_text().splitlines()[0] == "n,review,p_label,p_bad,p_good"
+    assert main([*common, "--task", "tag", "--tokenized", "--n-best", "2", "--output", f"{folder}/"]) == 0
+    (row,) = objects((folder / "a.txt.tag.jsonl").read_bytes())
+    assert [token["text"] for token in row["p_sentences"][0]["tokens"]] == ["Fine.", "Go."]
+    assert len(row["p_sentences"][0]["tokens"][0]["n_best"]["upos"]) == 2
+
+
+def test_the_documentation_lists_every_option():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    options = {name for action in parser._actions for name in action.option_strings} - {"-h", "--help"}
+    section = (ROOT / "docs" / "operations.md").read_text().partition("\n## Files\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE)) == options
