@@ -128,7 +128,18 @@ def test_a_format_is_known_by_name_and_by_content(tmp_path, name, content, compr
 
 
 @pytest.mark.parametrize(
-    "content", ["text\nmore", "Image, text, and sound.", "{braces}", '{"a": 1}', "[1] says", "", '"quoted']
+    "content",
+    [
+        "text\nmore",
+        "Image, text, and sound.",
+        "ORC or PAR1, GIF8",
+        "PAR1, a text",
+        "{braces}",
+        '{"a": 1}',
+        "[1] says",
+        "",
+        '"quoted',
+    ],
 )
 def test_other_texts_are_lines(tmp_path, content):
     rows = objects(run(write(tmp_path, "notes", content)))
