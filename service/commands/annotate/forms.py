@@ -48,7 +48,7 @@ async def tag_conllu(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> 
     if not any(row.block for row in chunk.rows):
         numbers = [row.line for row in chunk.rows]
         return b"".join(await run.do(tagging.write_conllu(model, texts, numbers=numbers, with_generator=is_first)))
-    blocks = []
+    blocks: list[str] = []
     for row, text in zip(chunk.rows, texts, strict=True):
         generator = tagging.generator_of(model) if is_first and not blocks else None
         blocks.append(write_block(row.block, list(_columns(text)), generator))
