@@ -110,15 +110,16 @@ class SpacyTokenizer:
 
         Returns none for a chunk of one token, the usual case, so that the cache only holds the chunk.
         """
-        pieces = self._cut(chunk)
+        pieces = cut(chunk, self._rules) if chunk.isascii() else self._cut_at_emoji(chunk)
         if len(pieces) == 1:
             return ()
         return tuple((piece, i > 0 and self._continues(pieces[i - 1], piece, chunk)) for i, piece in enumerate(pieces))
 
-    def _cut(self, chunk: str) -> list[str]:
+    def _cut_at_emoji(self, chunk: str) -> list[str]:
         """Splits a chunk into the strings of its tokens; an emoji is one token, unless it is part of an address."""
         rules = self._rules
-        if chunk.isascii() or len(parts := _EMOJI.split(chunk)) == 1 or rules.whole(chunk) or rules.address(chunk):
+        parts = _EMOJI.split(chunk)
+        if len(parts) == 1 or rules.whole(chunk) or rules.address(chunk):
             return cut(chunk, rules)
         pieces: list[str] = []
         for i, part in enumerate(parts):
