@@ -7,9 +7,9 @@ import socket
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 from service.commands import keys, models
+from service.commands.annotate import arguments as arguments_of_annotate
 from service.commands.options import add_options, export_options
 from service.errors import ConfigurationError, TagwerkError
 from service.process.listening import open_socket
@@ -62,7 +62,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     health = commands.add_parser("health", help="check whether the service at TAGWERK_HOST and TAGWERK_PORT is ready")
     health.add_argument("--engine", action="store_true", help="the engine at TAGWERK_ENGINE_ADDRESS instead")
-    add_annotate(commands.add_parser("annotate", help="tag or classify the lines of files, without a server"))
+    annotate = commands.add_parser("annotate", help="tag or classify the texts of files, without a server")
+    arguments_of_annotate.add_arguments(annotate)
     models.add_parser(commands)
     keys.add_parser(commands)
     for command in (serve, api, engine):
@@ -74,8 +75,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     api.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)  # closes when the supervisor dies
     engine.add_argument("--channel", type=int, help=argparse.SUPPRESS)  # to the supervisor
     parsed = parser.parse_args(arguments)
-    if parsed.command == "annotate" and (parsed.task, parsed.format) == ("classify", "conllu"):
-        parser.error("CoNLL-U has no place for judgements: --format jsonl or csv")
+    if parsed.command == "annotate":
+        arguments_of_annotate.check(annotate, parsed)
     return parsed
 
 
@@ -90,22 +91,6 @@ def warn_of_unknown_variables() -> None:
         log.warning("%s is not an option%s", name, f"; the nearest is {nearest}" if nearest else ": see --help")
 
 
-def add_annotate(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `annotate`."""
-    parser.epilog = "A run that is interrupted goes on where it stopped when the same command is given again."
-    parser.add_argument(
-        "files", nargs="*", type=Path, metavar="FILE", help="UTF-8, one text per line; standard input by default"
-    )
-    parser.add_argument("--task", required=True, choices=["tag", "classify"])
-    parser.add_argument("--format", default="jsonl", choices=["conllu", "jsonl", "csv"], help="jsonl by default")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        help="a file, a folder for several, or - for standard output; by default FILE.TASK.FORMAT beside each FILE",
-    )
-    parser.add_argument("--model", help="its name; by default the first of the store that does the task")
-
-
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Runs a parsed command."""
     if parsed.command == "models":
@@ -115,9 +100,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
 
         return health.report(health.of_engine(settings) if parsed.engine else health.of_service(settings))
     if parsed.command == "annotate":
-        from service.commands.annotate.command import Job, annotate
-
-        return annotate(settings, Job(parsed.files, parsed.task, parsed.format, parsed.output, parsed.model))
+        return arguments_of_annotate.run(parsed, settings)
     if parsed.command == "keys":
         return keys.run(parsed, settings)
     if parsed.command == "engine" and parsed.channel is not None:

@@ -15,11 +15,13 @@ from itertools import chain, cycle
 from loadtests.text import running_text
 from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
-from service.commands.annotate.command import SWITCH_SECONDS, Job, annotated, choose, started
-from service.commands.annotate.forms import tag_conllu
-from service.commands.annotate.source import CHUNK_LINES, Chunk, Position
+from service.commands.annotate.command import SWITCH_SECONDS, annotated
+from service.commands.annotate.forms import OutputOptions, tag_conllu
+from service.commands.annotate.job import Job, choose
+from service.commands.annotate.rows import Chunk, Position, Row
+from service.commands.annotate.source import CHUNK_ROWS
 from service.engine.padding import Grid, PaddedBatch, pad
-from service.pipelines.run import Resources
+from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.settings import Settings, load_settings
 from service.slices import finish
 from service.store.registry import newest
@@ -38,19 +40,21 @@ class Endless:
         """Yields the texts of the load, as `service.commands.annotate.source` does."""
         lines, done = cycle(running_text()), start
         while time.perf_counter() < self._ends:
-            end = Position(done.lines + CHUNK_LINES, done.bytes)
-            yield Chunk([next(lines).text for _ in range(CHUNK_LINES)], done, end)
+            end = Position(done.lines + CHUNK_ROWS, done.bytes)
+            yield Chunk([Row(done.lines + i, next(lines).text) for i in range(1, CHUNK_ROWS + 1)], done, end)
             done = end
 
 
-async def annotation_rate(resources: Resources, seconds: float) -> float:
+async def annotation_rate(pipelines: AsyncPipelines, seconds: float) -> float:
     """Returns the tokens per second of an annotation to CoNLL-U."""
+    resources = pipelines.resources
     words = (finish(resources.tokenizer.words(sentence.text)) for sentence in running_text())
     tokens = sum(map(len, words))
     tokens_of_a_line = tokens / len(running_text())
     source, longest = Endless(seconds), resources.settings.max_text_characters
+    chunks = annotated(pipelines, tag_conllu, OutputOptions(), source, Position(), longest)  # type: ignore[arg-type]
     lines, began = 0, time.perf_counter()
-    async for _, end in annotated(resources, tag_conllu, source, Position(), longest):  # type: ignore[arg-type]
+    async for _, end in chunks:
         lines = end.lines
     return lines * tokens_of_a_line / (time.perf_counter() - began)
 
@@ -79,7 +83,9 @@ def main() -> None:
     versions = choose(newest(settings.model_store), Job([], "tag", "conllu"))
     version = versions[0]
     with asyncio.Runner() as runner:
-        resources = runner.run(started(settings, versions))
+        whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
+        opened = start_pipelines(whole_batches, versions)
+        pipelines = runner.run(opened.__aenter__())
         model = TensorFlowBackend(settings.device, settings.device_threads).load_sequence_model(
             version.folder, version.manifest
         )
@@ -89,10 +95,10 @@ def main() -> None:
         batches = full_batches(version, settings, grid)
         for batch in batches:
             model.run(batch.inputs)
-        runner.run(annotation_rate(resources, 1.0))
+        runner.run(annotation_rate(pipelines, 1.0))
         print("ready", flush=True)
         for line in sys.stdin:
-            whole = runner.run(annotation_rate(resources, float(line)))
+            whole = runner.run(annotation_rate(pipelines, float(line)))
             tokens, began = 0, time.perf_counter()
             for batch in cycle(batches):
                 model.run(batch.inputs)
@@ -100,7 +106,7 @@ def main() -> None:
                 if time.perf_counter() - began > float(line):
                     break
             print(whole, tokens / (time.perf_counter() - began), flush=True)
-        runner.run(resources.engine.close())
+        runner.run(opened.__aexit__(None, None, None))
 
 
 if __name__ == "__main__":

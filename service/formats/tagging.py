@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any
 
 from service.artifact.version import ModelVersion
@@ -98,17 +98,30 @@ def _moved(part: dict[str, Any], places: Sequence[int] | None) -> dict[str, Any]
 
 
 def write_conllu(
-    model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", first: int = 1
+    model: ModelVersion,
+    texts: Iterable[TaggedText],
+    unit: Unit = "code_points",
+    numbers: Iterable[int] | None = None,
+    *,
+    with_generator: bool = True,
 ) -> Sliced[list[bytes]]:
-    """Encodes texts as CoNLL-U documents, in pieces, numbered from `first`; a blank text has none."""
+    """Encodes texts as CoNLL-U documents, in pieces; a blank text has none.
+
+    `numbers` are the documents' ids, by default from 1. The first comment says what has generated the tags.
+    """
     pieces: list[bytes] = []
-    for number, tagged in enumerate(texts, start=first):
+    for number, tagged in zip(numbers or count(1), texts, strict=False):
         places = positions(tagged.text, unit)
         lemmas = tagged.lemmas or repeat(repeat(None))
         for i, (sentence, tags, row) in enumerate(zip(tagged.sentences, tagged.tags, lemmas, strict=False), start=1):
-            comments = {"generator": f"{GENERATOR}, {model.key}"} if not pieces and first == 1 else {}
+            comments = {"generator": generator_of(model)} if not pieces and with_generator else {}
             comments |= {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"sent_id": f"{number}-{i}"}
             columns = (conllu.Columns(t.upos, t.xpos, t.feats, lemma) for t, lemma in zip(tags, row, strict=False))
             pieces += yield from conllu.write_sentence(comments, tagged.text, sentence.tokens, columns, places)
     return pieces
+
+
+def generator_of(model: ModelVersion) -> str:
+    """Returns the comment that names the program and the model."""
+    return f"{GENERATOR}, {model.key}"

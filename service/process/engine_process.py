@@ -6,19 +6,16 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Iterable
+from contextlib import suppress
 
 import uvloop
 
 from service.artifact.version import ModelVersion
-from service.backend.base import Backend
-from service.backend.cache import compiling_alone, keep_executables
 from service.engine.loader import LoadProgress
 from service.engine.local import LocalEngine
-from service.engine.priority import Call, call_at_low_priority, call_directly
+from service.engine.priority import call_at_low_priority, call_directly
+from service.engine.tensorflow_engine import make_engine
 from service.errors import ArtifactError, ConfigurationError
 from service.process import allocator, garbage_collection
 from service.process.control_channel import Load, Loaded, Loading, Retire, SetShares, decode, encode, open_channel
@@ -179,38 +176,3 @@ async def end_if_the_engine_fails(engine: LocalEngine, stop: asyncio.Event) -> N
     """Sets `stop` when the device thread fails; the supervisor restarts the process."""
     await engine.failed.wait()
     stop.set()
-
-
-def make_engine(
-    settings: Settings,
-    versions: Sequence[ModelVersion],
-    metrics: Metrics,
-    call: Call = call_directly,
-    on_progress: Callable[[LoadProgress], None] = lambda progress: None,
-) -> LocalEngine:
-    """Returns a TensorFlow engine, not started.
-
-    `call` sets the priority of loading; for `on_progress` see `Driver.load`. The start raises ConfigurationError if
-    TensorFlow is not installed.
-    """
-
-    def make_backend() -> Backend:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        if settings.xla_cache:
-            keep_executables(Path(settings.xla_cache))
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # unused by XLA, and logged at every start
-        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # not installed: keeps TensorFlow from importing Keras, 1 s
-        try:
-            backend = call(lambda: import_module("service.backend.saved_model"))  # TensorFlow: seconds
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != "tensorflow":
-                raise
-            gpu = "for NVIDIA GPUs, pip install 'tagwerk[gpu]'"
-            raise ConfigurationError(f"TensorFlow is not installed: pip install 'tagwerk[cpu]'; {gpu}") from None
-        made: Backend = backend.TensorFlowBackend(settings.device, settings.device_threads)
-        return made
-
-    def loading(stopped: Callable[[], bool]) -> AbstractContextManager[None]:
-        return compiling_alone(Path(settings.xla_cache), stopped) if settings.xla_cache else nullcontext()
-
-    return LocalEngine(settings, versions, make_backend, metrics, loading=loading, call=call, on_progress=on_progress)

@@ -39,12 +39,16 @@ class Explanation:
 
 
 class Sentiment:
-    """Encodes texts for a classifier, and decodes its outputs."""
+    """Encodes texts for a classifier, and decodes its outputs.
+
+    Attributes:
+        labels: in the order of the scores.
+    """
 
     def __init__(self, version: ModelVersion, longest: int) -> None:
         self.version = version
         self.longest = longest
-        ((_, self._labels),) = version.manifest.labels.items()
+        ((_, self.labels),) = version.manifest.labels.items()
         self._words = version.vocabularies["words"]
         self.explains = version.manifest.endpoint.outputs.keys() >= EXPLANATION
 
@@ -61,12 +65,12 @@ class Sentiment:
         probabilities: of each window  # [N, K] float32.
         """
         whole = probabilities[0] if len(lengths) == 1 else np.average(probabilities, axis=0, weights=lengths)
-        scores = {label: round(p, 6) for label, p in zip(self._labels, whole.tolist(), strict=True)}
+        scores = {label: round(p, 6) for label, p in zip(self.labels, whole.tolist(), strict=True)}
         return Classification(max(scores, key=scores.__getitem__), scores)
 
     def explain(self, outputs: Tensors, lengths: Sequence[int], label: str, tokens: int) -> Explanation:
         """Returns what each token of a text adds to a label. `outputs` of its windows include those of EXPLANATION."""
-        k = self._labels.index(label)
+        k = self.labels.index(label)
         weights = np.array(lengths) / sum(lengths)
         contributions = np.repeat(weights, lengths) * outputs[CONTRIBUTIONS][:, k]
         baseline = float(np.dot(outputs["baseline"][:, k], weights))

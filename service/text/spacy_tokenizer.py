@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 
 from service.slices import Sliced, finish
+from service.text.emoji import EMOJI
 from service.text.english import Rules, treebank_rules
 from service.text.sentences import group
 from service.text.tokenizer import Sentence, Token
@@ -28,8 +29,10 @@ _CLITIC = re.compile(r"n['’]t|['’](?:s|m|d|ll|re|ve)|`s", re.IGNORECASE)
 # Clitics only where an exception splits them off: "can|not", "wan|na", "do|nt".
 _BARE_CLITICS = {"not", "na", "ta", "nt", "s", "m", "d", "ll", "re", "ve"}
 
-# For unnatural chunks: runs of letters and of one mark, in linear time.
-_PIECE = re.compile(r"https?://\S+|\w+|([^\w\s])\1*")
+_EMOJI = re.compile(f"({EMOJI})")
+
+# For unnatural chunks: emoji, runs of letters and of one mark, in linear time.
+_PIECE = re.compile(rf"https?://\S+|{EMOJI}|\w+|([^\w\s])\1*")
 
 Piece = tuple[str, bool]
 
@@ -107,10 +110,21 @@ class SpacyTokenizer:
 
         Returns none for a chunk of one token, the usual case, so that the cache only holds the chunk.
         """
-        pieces = cut(chunk, self._rules)
+        pieces = cut(chunk, self._rules) if chunk.isascii() else self._cut_at_emoji(chunk)
         if len(pieces) == 1:
             return ()
         return tuple((piece, i > 0 and self._continues(pieces[i - 1], piece, chunk)) for i, piece in enumerate(pieces))
+
+    def _cut_at_emoji(self, chunk: str) -> list[str]:
+        """Splits a chunk into the strings of its tokens; an emoji is one token, unless it is part of an address."""
+        rules = self._rules
+        parts = _EMOJI.split(chunk)
+        if len(parts) == 1 or rules.whole(chunk) or rules.address(chunk):
+            return cut(chunk, rules)
+        pieces: list[str] = []
+        for i, part in enumerate(parts):
+            pieces += [part] if i % 2 else cut(part, rules)
+        return pieces
 
     def _continues(self, before: str, piece: str, chunk: str) -> bool:
         """Returns whether a piece is a clitic of the one before it."""

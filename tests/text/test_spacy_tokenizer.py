@@ -208,3 +208,29 @@ def test_threads_share_a_tokenizer() -> None:
     lines = [f"Don't stop no. {i}, it's (well-known) word{i}." for i in range(2_000)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(tokenizer.tokens, lines)) == [TOKENIZER.tokens(line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("I ❤️ you", "I ❤️ you"),  # a heart and the selector of its coloured form
+        ("love❤️❤️!!", "love ❤️ ❤️ !!"),
+        ("(❤️) don't☺️.", "( ❤️ ) do n't ☺️ ."),
+        ("❤︎", "❤︎"),  # the selector of its text form
+        ("👩\u200d👩\u200d👧, 👨🏿\u200d🚀!", "👩\u200d👩\u200d👧 , 👨🏿\u200d🚀 !"),
+        ("👍🏽👍🏽👍", "👍🏽 👍🏽 👍"),
+        ("🇩🇪🇫🇷 🏳️\u200d🌈", "🇩🇪 🇫🇷 🏳️\u200d🌈"),
+        (
+            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f!",
+            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f !",
+        ),
+        ("1️⃣ or #️⃣", "1️⃣ or #️⃣"),
+        ("see https://example.org/❤️/a", "see https://example.org/❤️/a"),
+        ("❤️" * 200, "❤️ " * 200),  # longer than what the rules split
+        ("©2020 100% 😀😀", "© 2020 100 % 😀 😀"),  # of one code point: by the rules
+    ],
+)
+def test_an_emoji_is_one_token(text: str, tokens: str) -> None:
+    assert texts(text) == tokens.split()
+    assert finish(TOKENIZER.words(text)) == tokens.split()
+    assert all(text[token.start : token.end] == token.text for token in TOKENIZER.tokens(text))

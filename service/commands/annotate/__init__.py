@@ -1,1 +1,1 @@
-"""`tagwerk annotate`: tags or classifies the lines of files, without a server."""
+"""`tagwerk annotate`: tags or classifies the texts of files, without a server."""

@@ -7,39 +7,32 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from service.artifact.version import ModelVersion
-from service.commands.annotate.forms import FORMS, Annotate
+from service.commands.annotate.forms import FORMS, Annotate, OutputOptions
+from service.commands.annotate.job import Job, choose, plan
 from service.commands.annotate.output import (
     STDOUT,
     Output,
     StandardOutput,
     UnusableOutput,
-    companions,
     remove_leftovers,
     silence_standard_output,
 )
 from service.commands.annotate.progress import Show
-from service.commands.annotate.source import STDIN, Chunk, Position, Source
-from service.errors import ArtifactError, ModelNotFound
+from service.commands.annotate.rows import Chunk, Position
+from service.commands.annotate.source import Source
 from service.formats.tagging import GENERATOR
-from service.pipelines.catalog import Catalog
-from service.pipelines.run import PipelineRun, Resources
+from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.process import garbage_collection
-from service.process.engine_process import make_engine
 from service.settings import Settings
 from service.store.serving import served
-from service.tasks.lemmatization import Lemmatization
-from service.telemetry.metrics import Metrics
-from service.telemetry.timing import Timing
-from service.text.spacy_tokenizer import SpacyTokenizer
-from service.types import State
 
 WINDOW = 8  # chunks in progress: enough to fill batches of every length
 KEEP_SECONDS = 1.0  # between checkpoints: the work that an interrupt may cost
@@ -47,32 +40,19 @@ DIGEST_CHARACTERS = 16  # of a SHA-256: enough against accidental collisions
 SWITCH_SECONDS = 0.0001  # the default of 5 ms would make the device wait for its thread at each step
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """The arguments of a run.
-
-    No files means standard input; no output means a file beside each; no model means the task's default.
-    """
-
-    files: Sequence[Path]
-    task: str
-    form: str
-    output: Path | None = None
-    model: str | None = None
-
-
 def annotate(settings: Settings, job: Job) -> int:
     """Annotates all files; returns the exit status. Raises TagwerkError."""
-    pairs = plan(job)
     versions, defaults = served(settings)
     versions = choose(versions, replace(job, model=job.model or defaults.get(job.task)))
+    labels = [label for labels in versions[0].manifest.labels.values() for label in labels]
+    pairs = plan(job, labels)
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
     console = Console(stderr=True)
     try:
         asyncio.run(_annotate(settings, versions, job, pairs, console))
     except KeyboardInterrupt:
-        resumable = all(source.size is not None and target != STDOUT for source, target in pairs)
+        resumable = all(source.can_reread and target != STDOUT for source, target in pairs)
         how = ": the same command goes on from here" if resumable else ""
         console.print(f"stopped{how}", highlight=False, soft_wrap=True)
         return 130
@@ -80,61 +60,6 @@ def annotate(settings: Settings, job: Job) -> int:
         silence_standard_output()
         return 1
     return 0
-
-
-def plan(job: Job) -> list[tuple[Source, Path]]:
-    """Returns each input with its output path. Raises UnreadableInput, UnusableOutput."""
-    sources = [Source(path) for path in job.files or [STDIN]]
-    try:
-        pairs = list(zip(sources, _targets(sources, job), strict=True))
-        _check_apart(pairs)
-    except OSError as error:
-        raise UnusableOutput(f"{error.filename} cannot be written: {error.strerror}") from None
-    return pairs
-
-
-def _targets(sources: Sequence[Source], job: Job) -> list[Path]:
-    output = job.output
-    if output is None:
-        return [STDOUT if s.path == STDIN else s.path.with_name(_name(s, job)) for s in sources]
-    if output == STDOUT or (len(sources) == 1 and not output.is_dir()):
-        return [output] * len(sources)
-    if output.is_dir():
-        return [output / _name(source, job) for source in sources]
-    raise UnusableOutput(f"{output} is no folder, and there are {len(sources)} files to annotate")
-
-
-def _check_apart(pairs: Sequence[tuple[Source, Path]]) -> None:
-    """Raises UnusableOutput if an output is no file, or would overwrite another output or an input."""
-    inputs = {source.path.resolve() for source, _ in pairs if source.path != STDIN}
-    taken: set[Path] = set()
-    for source, target in pairs:
-        if target == STDOUT:
-            continue
-        if target.exists() and not target.is_file():
-            raise UnusableOutput(f"{target} is there already and is no file: choose another --output")
-        files = {file.resolve() for file in (target, *companions(target))}
-        if taken & files:
-            raise UnusableOutput("two of the files have the same name, and would have the same output")
-        taken |= files
-        if clash := sorted(inputs & (files - {target.resolve()})):
-            raise UnusableOutput(f"{clash[0]} belongs to the output of {source}: leave it out of the files to annotate")
-
-
-def choose(versions: Sequence[ModelVersion], job: Job) -> list[ModelVersion]:
-    """Returns the model for the task and, if there is one, its lemmatizer. Raises ModelNotFound."""
-    able = [version for version in versions if version.manifest.task == job.task]
-    for version in able:
-        if job.model in (None, version.manifest.name):
-            lemmatizers = (other for other in versions if other.manifest.task == "lemmatize" and job.task == "tag")
-            return [version, *[other for other in lemmatizers if Lemmatization(other).suits(version)][:1]]
-    names = ", ".join(version.manifest.name for version in able) or "none"
-    raise ModelNotFound(f"no model {job.model or ''!r} in the store does this; there is: {names}")
-
-
-def _name(source: Source, job: Job) -> str:
-    stem = "stdin" if source.path == STDIN else source.path.name
-    return f"{stem}.{job.task}.{job.form}"
 
 
 async def _annotate(
@@ -145,22 +70,40 @@ async def _annotate(
     console: Console,
 ) -> None:
     names = ", ".join(str(version.key) for version in versions)
-    resources: Resources | None = None
-    try:
+    pipelines: AsyncPipelines | None = None
+    async with AsyncExitStack() as stack:
         for source, target in pairs:
             if target != STDOUT and target.exists():
                 remove_leftovers(target)
                 console.print(f"{target} is there already, and stays as it is", highlight=False, soft_wrap=True)
                 continue
             output = StandardOutput() if target == STDOUT else Output(target, facts(settings, versions, job, source))
-            with output:
-                if resources is None:  # loaded only after the output has been opened
+            with nullcontext() if target == STDOUT else folders_of(target), output:
+                if pipelines is None:  # loaded only after the output has been opened
+                    # A file fills its batches, so one batch size is enough.
+                    whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
                     with console.status(f"loading {names}") if console.is_terminal else nullcontext():
-                        resources = await started(settings, versions)
-                await _annotate_file(resources, settings, FORMS[job.task, job.form], source, output, console)
-    finally:
-        if resources is not None:
-            await resources.engine.close()
+                        pipelines = await stack.enter_async_context(start_pipelines(whole_batches, versions))
+                    garbage_collection.tune()
+                await _annotate_file(pipelines, settings, job, source, output, console)
+
+
+@contextmanager
+def folders_of(path: Path) -> Iterator[None]:
+    """Creates the missing folders of a path; removes those that are empty after an error. Raises UnusableOutput."""
+    missing: list[Path] = []
+    try:
+        missing += [folder for folder in path.parents if not folder.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnusableOutput(f"{path.parent} cannot be created: {error.strerror}") from None
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for folder in missing:
+                folder.rmdir()
+        raise
 
 
 def facts(settings: Settings, versions: Sequence[ModelVersion], job: Job, source: Source) -> dict[str, str] | None:
@@ -173,6 +116,13 @@ def facts(settings: Settings, versions: Sequence[ModelVersion], job: Job, source
     """
     if (digest := source.digest()) is None:
         return None
+    inputs = {
+        "input format": source.format or "",
+        "text column": job.text_column,
+        "tokenized": "yes" if job.tokenized else None,
+        "prefix": job.prefix or None,
+        "n-best": str(job.n_best) if job.n_best > 1 else None,
+    }
     manifests = "".join(version.manifest.model_dump_json() for version in versions)
     return {
         "program": GENERATOR,
@@ -182,41 +132,22 @@ def facts(settings: Settings, versions: Sequence[ModelVersion], job: Job, source
         "model content": hashlib.sha256(manifests.encode()).hexdigest()[:DIGEST_CHARACTERS],
         "TAGWERK_LENGTH_BUCKETS": ",".join(map(str, settings.length_buckets)) or "as the models have them",
         "input content": digest[:DIGEST_CHARACTERS],
+        **{name: value for name, value in inputs.items() if value is not None},
     }
-
-
-async def started(settings: Settings, versions: Sequence[ModelVersion]) -> Resources:
-    """Returns the resources of the pipelines, with a started engine in this process. Raises ArtifactError.
-
-    Compiles one batch size only, since a file fills its batches. The chunks in progress bound the queue.
-    """
-    unbounded = {
-        "batch_sizes": settings.batch_sizes[-1:],
-        **dict.fromkeys(("max_queue_entries", "max_queue_tokens", "max_items", "max_text_characters"), sys.maxsize),
-    }
-    settings, metrics = settings.model_copy(update=unbounded), Metrics()
-    found = {version.folder: version for version in versions}
-    catalog = Catalog(settings.model_store, settings.length_buckets, read=found.__getitem__)
-    engine = make_engine(settings, versions, metrics)
-    await engine.start(lambda: catalog.update(engine.models()))
-    for state in engine.models():
-        if state.state is not State.READY:
-            raise ArtifactError(f"{state.key} is refused: {state.reason}")
-    garbage_collection.tune()
-    return Resources(settings, metrics, engine, catalog, SpacyTokenizer())
 
 
 async def _annotate_file(
-    resources: Resources,
+    pipelines: AsyncPipelines,
     settings: Settings,
-    form: Annotate,
+    job: Job,
     source: Source,
     output: Output | StandardOutput,
     console: Console,
 ) -> None:
     kept, longest = -math.inf, settings.max_text_characters
+    form, options = FORMS[job.task, job.form], OutputOptions(job.prefix, job.n_best)
     with Show(console, source, output.position) as show:
-        async with aclosing(annotated(resources, form, source, output.position, longest)) as annotations:
+        async with aclosing(annotated(pipelines, form, options, source, output.position, longest)) as annotations:
             async for content, end in annotations:
                 output.write(content, end)
                 if time.monotonic() - kept > KEEP_SECONDS:
@@ -228,21 +159,16 @@ async def _annotate_file(
 
 
 async def annotated(
-    resources: Resources, form: Annotate, source: Source, start: Position, longest: int
+    pipelines: AsyncPipelines, form: Annotate, options: OutputOptions, source: Source, start: Position, longest: int
 ) -> AsyncGenerator[tuple[bytes, Position], None]:
     """Yields the annotations of a source chunk by chunk, each with the position after it.
 
-    Raises UnreadableInput for a line of more than `longest` characters.
+    Raises UnreadableInput, for instance for a text of more than `longest` characters.
     """
     under_way: deque[tuple[Chunk, asyncio.Task[bytes]]] = deque()
-
-    def begin(chunk: Chunk) -> None:
-        run = PipelineRun(resources, Timing(time.monotonic()), deadline=math.inf)
-        under_way.append((chunk, asyncio.create_task(form(run, chunk.lines, chunk.start.lines + 1))))
-
     try:
         for chunk in source.chunks(start, longest):
-            begin(chunk)
+            under_way.append((chunk, asyncio.create_task(form(pipelines.run(), chunk, options))))
             if len(under_way) == WINDOW:
                 first, task = under_way.popleft()
                 yield await task, first.end

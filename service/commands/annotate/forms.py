@@ -1,63 +1,109 @@
-"""Encodes annotations of lines: CoNLL-U, JSON lines, or CSV."""
+"""Encodes annotations of rows: CoNLL-U, JSON Lines, or CSV."""
 
 import csv
 import io
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import Any, Literal
 
-from service.formats import classification, tagging
+from service.artifact.version import ModelVersion
+from service.commands.annotate.conllu import comments, write_block
+from service.commands.annotate.rows import Chunk, Position, Row
+from service.formats import tagging
+from service.formats.pieces import to_json
 from service.pipelines.classification import classify
 from service.pipelines.run import PipelineRun
-from service.pipelines.tagging import tag
-from service.text.conllu import write_features
+from service.pipelines.tagging import TaggedText, tag
+from service.tasks.sentiment import Classification, Sentiment
+from service.text.conllu import Columns, write_features
 
-Annotate = Callable[
-    [PipelineRun, list[str], int], Coroutine[Any, Any, bytes]
-]  # some lines, the first of which has that number
+OutputFormat = Literal["conllu", "jsonl", "csv"]
 TOKEN_COLUMNS = ("text", "start", "end", "lemma", "upos", "xpos", "feats", "confidence")
 
 
-async def tag_conllu(run: PipelineRun, lines: list[str], first: int) -> bytes:
-    """Encodes each line as a document, with the line's number as its id; a blank one has no sentence."""
-    model, texts = await tag(run, lines)
-    return b"".join(await run.do(tagging.write_conllu(model, texts, first=first)))
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """What results have.
+
+    Attributes:
+        prefix: what the names of results begin with.
+        n_best: tags for each token, in JSON.
+    """
+
+    prefix: str = ""
+    n_best: int = 1
 
 
-async def tag_jsonl(run: PipelineRun, lines: list[str], first: int) -> bytes:
-    """Encodes for each line a result of /tag, with the line's number."""
-    _, texts = await tag(run, lines)
-    return _numbered([await run.do(tagging.write_result(text)) for text in texts], first)
+Annotate = Callable[[PipelineRun, Chunk, OutputOptions], Coroutine[Any, Any, bytes]]
 
 
-async def tag_csv(run: PipelineRun, lines: list[str], first: int) -> bytes:
+async def tag_conllu(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
+    """Encodes each row as a document, with the number of its line as its id; a blank one has no sentence.
+
+    Sentences of CoNLL-U stay as they are but for lemmas and tags.
+    """
+    model, texts = await _tag(run, chunk.rows)
+    is_first = chunk.start == Position()
+    if not any(row.block for row in chunk.rows):
+        numbers = [row.line for row in chunk.rows]
+        return b"".join(await run.do(tagging.write_conllu(model, texts, numbers=numbers, with_generator=is_first)))
+    blocks: list[str] = []
+    for row, text in zip(chunk.rows, texts, strict=True):
+        generator = tagging.generator_of(model) if is_first and not blocks else None
+        blocks.append(write_block(row.block, list(_columns(text)), generator))
+    return "".join(blocks).encode()
+
+
+async def tag_jsonl(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
+    """Encodes for each row an object with the result of /tag, and what is kept of the input."""
+    _, texts = await _tag(run, chunk.rows, candidates=options.n_best > 1)
+    name = to_json(f"{options.prefix}sentences")
+    objects = []
+    for row, text in zip(chunk.rows, texts, strict=True):
+        (_, *sentences) = await run.do(tagging.write_result(text, n_best=options.n_best))
+        objects.append(b"{%b,%b:%b\n" % (_kept(row, chunk.columns), name, b"".join(sentences)))
+    return b"".join(objects)
+
+
+async def tag_csv(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
     """Encodes a row per token: the numbers of line, sentence and token, each from 1, then the tags."""
-    _, texts = await tag(run, lines)
+    _, texts = await _tag(run, chunk.rows)
     rows: list[Sequence[Any]] = []
-    for line, text in enumerate(texts, first):
+    for line, text in zip((row.line for row in chunk.rows), texts, strict=True):
         lemmas = text.lemmas or repeat(repeat(""))
         for number, (sentence, tags, row) in enumerate(zip(text.sentences, text.tags, lemmas, strict=False), 1):
             for place, (token, tag_, lemma) in enumerate(zip(sentence.tokens, tags, row, strict=False), 1):
                 known = (tag_.upos, tag_.xpos, write_features(tag_.feats), tag_.confidence)
                 rows.append((line, number, place, token.text, token.start, token.end, lemma, *known))
-    return _rows(["line", "sentence", "token", *TOKEN_COLUMNS], rows, first)
+    return _csv(["line", "sentence", "token", *TOKEN_COLUMNS], rows, chunk)
 
 
-async def classify_jsonl(run: PipelineRun, lines: list[str], first: int) -> bytes:
-    """Encodes for each line a result of /classify, with the line's number."""
-    _, texts = await classify(run, lines)
-    return _numbered([await run.do(classification.write_result(text)) for text in texts], first)
+async def classify_jsonl(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
+    """Encodes for each row an object with its label and scores, null if it is blank, and what is kept of the input."""
+    label, scores = f"{options.prefix}label", f"{options.prefix}scores"
+    objects = []
+    for row, result in zip(chunk.rows, await _classify(run, chunk.rows), strict=True):
+        members = to_json({label: result and result.label, scores: result and result.scores})[1:]
+        objects.append(b"{%b,%b\n" % (_kept(row, chunk.columns), members))
+    return b"".join(objects)
 
 
-async def classify_csv(run: PipelineRun, lines: list[str], first: int) -> bytes:
-    """Encodes a row per line: its number, label, probabilities and text."""
-    _, texts = await classify(run, lines)
-    results = [text.classification for text in texts]
-    rows = [
-        [number, result.label, *result.scores.values(), text]
-        for number, (result, text) in enumerate(zip(results, lines, strict=True), first)
-    ]
-    return _rows(["line", "label", *results[0].scores, "text"], rows, first)
+async def classify_csv(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
+    """Encodes each row of a table with its label and probabilities behind its cells; a blank line stays blank.
+
+    Rows of other inputs become the number of the line, the label, the probabilities, and the text.
+    """
+    labels = run.resources.catalog.find(Sentiment, None).labels
+    names = [options.prefix + name for name in ("label", *labels)]
+    rows: list[Sequence[Any]] = []
+    for row, result in zip(chunk.rows, await _classify(run, chunk.rows), strict=True):
+        known = [result.label, *result.scores.values()] if result is not None else [""] * len(names)
+        if chunk.columns:
+            rows.append([*row.cells, *known] if row.cells else [])
+        else:
+            rows.append([row.line, *known, row.text])
+    return _csv([*chunk.columns, *names] if chunk.columns else ["line", *names, "text"], rows, chunk)
 
 
 FORMS: dict[tuple[str, str], Annotate] = {
@@ -69,14 +115,54 @@ FORMS: dict[tuple[str, str], Annotate] = {
 }
 
 
-def _numbered(results: Iterable[Sequence[bytes]], first: int) -> bytes:
-    """Encodes a line per result, with its number as the first member."""
-    return b"".join(b'{"line":%d,%b\n' % (number, b"".join(pieces)[1:]) for number, pieces in enumerate(results, first))
+def names_of_results(task: str, form: str, prefix: str, labels: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Returns the names of results that no column of a table, and no member of a JSON object, may have."""
+    names = {
+        ("tag", "jsonl"): ["sentences"],
+        ("classify", "jsonl"): ["label", "scores"],
+        ("classify", "csv"): ["label", *labels],
+    }.get((task, form), [])
+    taken = frozenset(prefix + name for name in names)
+    return taken, taken if form == "jsonl" else frozenset()
 
 
-def _rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], first: int) -> bytes:
-    """Encodes rows as CSV (RFC 4180), with a header before the first line."""
+async def _tag(
+    run: PipelineRun, rows: Sequence[Row], candidates: bool = False
+) -> tuple[ModelVersion, list[TaggedText]]:
+    """Tags rows; a blank one has no sentences."""
+    if all(row.tokens is None for row in rows):
+        return await tag(run, [row.text for row in rows], candidates=candidates)
+    model, tagged = await tag(run, tokens=[row.tokens for row in rows if row.tokens], candidates=candidates)
+    results = iter(tagged)
+    return model, [next(results) if row.tokens else TaggedText(row.text, (), ()) for row in rows]
+
+
+async def _classify(run: PipelineRun, rows: Sequence[Row]) -> list[Classification | None]:
+    """Classifies rows; a blank one has no result."""
+    texts = [row.text for row in rows if row.text and not row.text.isspace()]
+    _, classified = await classify(run, texts)
+    results = iter(classified)
+    return [next(results).classification if row.text and not row.text.isspace() else None for row in rows]
+
+
+def _columns(text: TaggedText) -> Iterator[Columns]:
+    for tags, lemmas in zip(text.tags, text.lemmas or repeat(repeat(None)), strict=False):
+        for tag_, lemma in zip(tags, lemmas, strict=False):
+            yield Columns(tag_.upos, tag_.xpos, tag_.feats, lemma)
+
+
+def _kept(row: Row, columns: Sequence[str]) -> bytes:
+    """Returns what is kept of the input and the number of the line, as members without braces.
+
+    A column called `line` takes the place of the number.
+    """
+    kept = {"line": row.line} | dict(zip(columns, row.cells, strict=False)) | comments(row.block)
+    return row.members or to_json(kept)[1:-1]
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], chunk: Chunk) -> bytes:
+    """Encodes rows as CSV (RFC 4180), with a header before the first one."""
     content = io.StringIO()
     writer = csv.writer(content)
-    writer.writerows([columns, *rows] if first == 1 else rows)
+    writer.writerows([columns, *rows] if chunk.start == Position() else rows)
     return content.getvalue().encode()

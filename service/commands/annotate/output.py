@@ -19,11 +19,11 @@ from typing import Self
 
 from pydantic import BaseModel, NonNegativeInt, ValidationError
 
-from service.commands.annotate.source import Position
+from service.commands.annotate.rows import Position
 from service.errors import TagwerkError
 
 STDOUT = Path("-")
-FORMAT_VERSION = 2  # increment when this record, or the bytes of any annotation, change
+FORMAT_VERSION = 3  # increment when this record, or the bytes of any annotation, change
 
 
 class UnusableOutput(TagwerkError):  # noqa: N818 (says what happened)
@@ -48,6 +48,8 @@ class Progress(BaseModel):
 
 class Output:
     """An output file being written. As a context manager, checkpoints at the end of its block.
+
+    A run that ends before anything is written leaves no file.
 
     Attributes:
         position: the position in the input up to which annotations are written.
@@ -87,7 +89,12 @@ class Output:
     ) -> None:
         with self._file:
             # After a failed write or fsync, only the last checkpoint is certain.
-            if not self._finished and not isinstance(error, UnusableOutput):
+            if self._finished:
+                return
+            if not self._good_bytes:
+                with suppress(OSError):
+                    self._remove()
+            elif not isinstance(error, UnusableOutput):
                 with suppress(UnusableOutput):
                     self.keep()
 
@@ -124,6 +131,12 @@ class Output:
             self._partial.replace(self.path)
             self._finished = True
             remove_leftovers(self.path)
+
+    def _remove(self) -> None:
+        """Removes the empty partial file and its record."""
+        self._progress.unlink(missing_ok=True)
+        self._scratch.unlink(missing_ok=True)
+        self._partial.unlink(missing_ok=True)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -7,7 +7,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from service.commands.annotate.source import Position, Source
+from service.commands.annotate.rows import Position
+from service.commands.annotate.source import Source
 
 PLAIN_SECONDS = 10.0  # between lines
 

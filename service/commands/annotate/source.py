@@ -1,135 +1,136 @@
-"""Reads the lines of a file in chunks, starting at any position."""
+"""Reads the rows of a file in chunks, starting at any position."""
 
+import gzip
 import hashlib
 import os
 import stat
 import sys
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple, cast
 
-from service.errors import TagwerkError
+from service.commands.annotate.opening import GZIP, peeked, refuse_binary
+from service.commands.annotate.readers import Reader, format_of, make_reader
+from service.commands.annotate.rows import Chunk, InputFormat, InputOptions, Lines, Position, Row, UnreadableInput
 
 STDIN = Path("-")
 CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, few enough to have many in progress
-CHUNK_LINES = 256
+CHUNK_ROWS = 256
+CHUNK_BYTES = 2**20  # of the input, which may have much besides the texts
+UNLIMITED = sys.maxsize
 
 
-class UnreadableInput(TagwerkError):  # noqa: N818 (says what happened)
-    """A file cannot be annotated."""
+class Opened(NamedTuple):
+    """An open input: its content, decompressed, and its rows."""
 
-
-class Position(NamedTuple):
-    """A position in a file: whole lines, and their bytes."""
-
-    lines: int = 0
-    bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Some lines without newlines; `start` and `end` are the positions before and after them."""
-
-    lines: list[str]
-    start: Position
-    end: Position
+    content: BufferedIOBase
+    lines: Lines
+    reader: Reader
 
 
 class Source:
-    """A file of lines in UTF-8, or standard input.
+    """A file of texts in UTF-8, or standard input.
 
     Attributes:
-        size: in bytes; None unless it is a regular file.
+        can_reread: whether it is a regular file.
+        size: of the content in bytes; None unless it is a regular file that is not compressed.
+        format: None until it is known, which it is at once for a regular file.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises UnreadableInput."""
+    def __init__(self, path: Path, options: InputOptions | None = None) -> None:
+        """Determines the format of a regular file, and reads a table's header. Raises UnreadableInput."""
         self.path = path
+        self.can_reread = False
         self.size: int | None = None
+        self.format: InputFormat | None = None
+        self._options = options or InputOptions()
         self._state: list[int] | None = None  # of the file when its digest was computed
         if path == STDIN:
             return
-        try:
+        with self._errors():
             facts = path.stat()
-            if not stat.S_ISFIFO(facts.st_mode):  # opening and closing a pipe would disconnect its writer
+            if stat.S_ISFIFO(facts.st_mode):  # opening and closing a pipe would disconnect its writer
+                return
+            self.can_reread = stat.S_ISREG(facts.st_mode)
+            self.size = facts.st_size if self.can_reread else None
+            if self.can_reread:
+                with self._opened(UNLIMITED):
+                    pass
+            else:
                 with path.open("rb"):
                     pass
-        except OSError as error:
-            raise UnreadableInput(f"{path} cannot be read: {error.strerror}") from None
-        if stat.S_ISREG(facts.st_mode):
-            self.size = facts.st_size
 
     def __str__(self) -> str:
         return "standard input" if self.path == STDIN else str(self.path)
 
     def digest(self) -> str | None:
-        """Returns the SHA-256 of the content; None unless it is a regular file. Raises UnreadableInput."""
-        if self.size is None:
+        """Returns the SHA-256 of the file; None unless it is a regular file. Raises UnreadableInput."""
+        if not self.can_reread:
             return None
         with self._errors(), self.path.open("rb") as file:
             self._state = _state(file)
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def chunks(self, start: Position, longest: int) -> Iterator[Chunk]:
-        """Yields chunks of lines from a position on.
+        """Yields chunks of rows from a position on; of a table at least one, which may be empty.
 
-        Raises UnreadableInput for a line that is not UTF-8, or longer than `longest` characters, and if the file has
-        changed since its digest was computed.
+        Raises UnreadableInput for a line that is not UTF-8, a text longer than `longest` characters, a row that is
+        invalid in the format, and if the file has changed since its digest was computed.
         """
-        if self.path == STDIN:
-            with self._errors():
-                yield from self._chunks(sys.stdin.buffer, start, longest)
-            return
-        with self._errors(), self.path.open("rb") as file:
-            self._check_unchanged(file)
+        with self._errors(), self._opened(longest) as (content, lines, reader):
+            self._check_unchanged(content)
             if start.bytes:
-                file.seek(start.bytes)
-            yield from self._chunks(file, start, longest)
-            self._check_unchanged(file)
+                lines.seek(start)
+            rows: list[Row] = []
+            characters = 0
+            first = start == Position() and bool(reader.columns)
+            for row in reader.rows:
+                rows.append(row)
+                characters += len(row.text) if row.tokens is None else sum(map(len, row.tokens))
+                size = lines.position.bytes - start.bytes
+                if characters >= CHUNK_CHARACTERS or len(rows) == CHUNK_ROWS or size >= CHUNK_BYTES:
+                    yield Chunk(rows, start, lines.position, reader.columns)
+                    rows, characters, start, first = [], 0, lines.position, False
+            if rows or first:
+                yield Chunk(rows, start, lines.position, reader.columns)
+            self._check_unchanged(content)
 
-    def _check_unchanged(self, file: BinaryIO) -> None:
-        if self._state not in (None, _state(file)):
+    @contextmanager
+    def _opened(self, longest: int) -> Iterator[Opened]:
+        """Opens the input at the beginning of its content, after a table's header."""
+        with ExitStack() as stack:
+            if self.path == STDIN:
+                file = cast(BufferedIOBase, sys.stdin.buffer)
+            else:
+                file = stack.enter_context(self.path.open("rb"))
+            head, file = peeked(file, self.can_reread)
+            if head.startswith(GZIP):
+                self.size = None
+                file = stack.enter_context(gzip.GzipFile(fileobj=file))
+                head, file = peeked(file, self.can_reread)
+            refuse_binary(str(self), head)
+            self.format = format_of(str(self.path), head, self._options)
+            lines = Lines(file, str(self))
+            yield Opened(file, lines, make_reader(self.format, lines, head, self._options, longest))
+
+    def _check_unchanged(self, file: BufferedIOBase) -> None:
+        if self._state is not None and self._state != _state(file):
             raise UnreadableInput(f"{self} has changed while it was read: annotate it once nothing writes it any more")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UnreadableInput(f"{self} cannot be decompressed: {error}") from None
         except OSError as error:
             raise UnreadableInput(f"{self} cannot be read: {error.strerror}") from None
 
-    def _chunks(self, file: BinaryIO, start: Position, longest: int) -> Iterator[Chunk]:
-        lines: list[str] = []
-        characters, end = 0, start
-        while raw := file.readline(4 * longest + 3):  # a code point has at most 4 bytes
-            end = Position(end.lines + 1, end.bytes + len(raw))
-            line = self._line(raw, end.lines, longest)
-            lines.append(line)
-            characters += len(line)
-            if characters >= CHUNK_CHARACTERS or len(lines) == CHUNK_LINES:
-                yield Chunk(lines, start, end)
-                lines, characters, start = [], 0, end
-        if lines:
-            yield Chunk(lines, start, end)
 
-    def _line(self, raw: bytes, number: int, longest: int) -> str:
-        try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            if len(raw) <= 4 * longest:
-                at = f"{self}, line {number}, byte {error.start + 1}"
-                raise UnreadableInput(f"{at}: not UTF-8: convert it, with iconv for instance") from None
-            line = " " * (longest + 1)
-        if len(line) > longest:
-            raise UnreadableInput(
-                f"{self}, line {number}: longer than {longest} characters: cut it, or set TAGWERK_MAX_TEXT_CHARACTERS"
-            )
-        return line
-
-
-def _state(file: BinaryIO) -> list[int]:
+def _state(file: BufferedIOBase) -> list[int]:
     """Returns metadata that changes when a file is replaced or written."""
     facts = os.fstat(file.fileno())
     return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns]

@@ -18,7 +18,8 @@ import pytest
 
 from service.__main__ import main
 from service.commands.annotate.command import WINDOW, annotated
-from service.commands.annotate.source import Chunk, Position
+from service.commands.annotate.forms import OutputOptions
+from service.commands.annotate.rows import Chunk, Position, Row
 from tests.conftest import CACHE, ROOT, SMALL, STORE
 
 TEXTS = ["She reads it. It didn't stop!", "", "A lovely film 🙂.", "I hate this awful, dull mess."]
@@ -149,10 +150,19 @@ def test_what_cannot_be_done_is_said_before_anything_is_loaded(arguments, messag
 
 
 def test_a_task_or_form_that_is_none_is_refused(capsys):
-    for arguments in (["x", "--task", "sing"], ["x"], ["x", "--task", "classify", "--format", "conllu"]):
+    for arguments in (["x", "--task", "sing"], ["x"], ["x", "--task", "tag", "--n-best", "two"]):
         with pytest.raises(SystemExit):
             main(["annotate", *arguments])
-    assert "CoNLL-U has no place for judgements" in capsys.readouterr().err
+    for arguments, message in (
+        (["--task", "classify", "--format", "conllu"], "CoNLL-U has no place for judgements"),
+        (["--task", "classify", "--tokenized"], "--tokenized is for --task tag"),
+        (["--task", "classify", "--n-best", "2"], "--n-best is for --task tag --format jsonl"),
+        (["--task", "tag", "--format", "csv", "--n-best", "2"], "--n-best is for --task tag --format jsonl"),
+        (["--task", "tag", "--n-best", "6"], "--n-best is from 1 to 5"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["annotate", "x", *arguments])
+        assert message in capsys.readouterr().err
 
 
 def test_no_more_is_read_than_is_under_way():
@@ -163,16 +173,16 @@ def test_no_more_is_read_than_is_under_way():
         nonlocal read
         for i in range(1000):
             read += 1
-            yield Chunk([str(i)], Position(i, i), Position(i + 1, i + 1))
+            yield Chunk([Row(i + 1, str(i))], Position(i, i), Position(i + 1, i + 1))
 
-    async def form(call: object, lines: list[str], first: int) -> bytes:
+    async def form(call: object, chunk: Chunk, options: OutputOptions) -> bytes:
         await asyncio.sleep(0)
-        return lines[0].encode()
+        return chunk.rows[0].text.encode()
 
     async def test() -> None:
-        source = SimpleNamespace(chunks=chunks)
+        source, pipelines = SimpleNamespace(chunks=chunks), SimpleNamespace(run=lambda: None)
         written = 0
-        async for content, end in annotated(None, form, source, Position(), 9):  # type: ignore[arg-type]
+        async for content, end in annotated(pipelines, form, OutputOptions(), source, Position(), 9):  # type: ignore[arg-type]
             assert (content, end) == (str(written).encode(), (written + 1, written + 1)), "in order"
             written += 1
             assert read <= written + WINDOW

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.commands.annotate.output import FORMAT_VERSION, Output, UnusableOutput, remove_leftovers
-from service.commands.annotate.source import Position
+from service.commands.annotate.rows import Position
 
 FACTS = {"task": "tag", "format": "jsonl", "model": "tagger/1", "input content": "ab12"}
 LINES = [f"line {i}\n".encode() * (i % 3) for i in range(6)]  # some give nothing

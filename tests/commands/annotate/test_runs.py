@@ -5,28 +5,24 @@ import io
 import json
 import os
 import random
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.artifact.version import ModelVersion
 from service.commands.annotate import command
 from service.commands.annotate.command import WINDOW, Job, annotate
 from service.commands.annotate.output import Output, UnusableOutput
-from service.commands.annotate.source import CHUNK_LINES, UnreadableInput
-from service.engine.local import LocalEngine
-from service.http.context import Context
+from service.commands.annotate.rows import UnreadableInput
+from service.commands.annotate.source import CHUNK_ROWS
+from service.pipelines.in_process import AsyncPipelines
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
 from tests.commands.annotate.test_output import Killed, killed_before
 from tests.fakes import version_of
-from tests.http.scene import Court, judge
+from tests.in_process import use_test_device
 
 SECOND_CHUNK = 9  # of the changes of the disk, after the first chunk is kept
-LINES = [f"Number {i} is {'very ' * (i % 7)}fine, 🙂 she said." for i in range(3 * CHUNK_LINES)]
+LINES = [f"Number {i} is {'very ' * (i % 7)}fine, 🙂 she said." for i in range(3 * CHUNK_ROWS)]
 
 
 @pytest.fixture
@@ -39,18 +35,8 @@ def texts(tmp_path) -> Path:
 @pytest.fixture(autouse=True)
 def engine(monkeypatch) -> list[str]:
     """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    loaded: list[str] = []
-    version = replace(judge(), folder=Settings().model_store / "judge" / "1")
-
-    def make_engine(settings: Settings, versions: Sequence[ModelVersion], metrics: Metrics) -> LocalEngine:
-        loaded.extend(str(version.key) for version in versions)
-        return LocalEngine(settings, versions, Court, metrics)
-
-    monkeypatch.setattr(command, "served", lambda settings: ([version], {}))
-    monkeypatch.setattr(command, "make_engine", make_engine)
-    monkeypatch.setattr(command.garbage_collection, "tune", lambda: None)
     monkeypatch.setattr(command, "KEEP_SECONDS", 0.0)
-    return loaded
+    return use_test_device(monkeypatch)
 
 
 def run(path: Path, form: str = "jsonl", **settings: Any) -> int:
@@ -80,6 +66,10 @@ def test_a_run_that_was_begun_in_another_format_is_refused_before_anything_is_lo
 
 CHANGES: dict[str, dict[str, Any]] = {
     "task": {"job": Job([], "tag", "jsonl")},
+    "text column": {"job": Job([], "classify", "jsonl", text_column="review")},
+    "tokenized": {"job": Job([], "classify", "jsonl", tokenized=True)},
+    "prefix": {"job": Job([], "classify", "jsonl", prefix="predicted_")},
+    "n-best": {"job": Job([], "classify", "jsonl", n_best=2)},
     "format": {"job": Job([], "classify", "csv")},
     "model": {"versions": [version_of("judge", "classify", version="2")]},
     "model content": {"versions": [version_of("judge", "classify", description="another")]},
@@ -94,7 +84,7 @@ def test_each_thing_that_decides_the_bytes_is_a_fact(texts, name):
     source = command.Source(texts)
     facts = command.facts(**usual, source=source)
     changed = command.facts(**usual | CHANGES[name], source=source)
-    differ = {key for key in facts if facts[key] != changed[key]}
+    differ = {key for key in facts | changed if facts.get(key) != changed.get(key)}
     assert differ - ({"model content"} if name == "model" else set()) == {name}
     same = {"settings": Settings(model_store="elsewhere", max_text_characters=7, device_threads=2)}
     assert command.facts(**usual | same, source=source) == facts
@@ -121,7 +111,7 @@ def test_an_input_that_is_the_same_at_another_moment_is_gone_on_with(texts, monk
 @pytest.mark.parametrize("how", ["grows", "is replaced"])
 def test_an_input_that_changes_while_it_is_read_is_an_error(texts, monkeypatch, how):
     write, written = Output.write, 0
-    monkeypatch.setattr("service.commands.annotate.source.CHUNK_LINES", len(LINES) // (2 * WINDOW))
+    monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", len(LINES) // (2 * WINDOW))
 
     def changing(output: Output, content: bytes, position: Any) -> None:
         nonlocal written
@@ -208,7 +198,7 @@ def test_any_text_killed_anywhere_ends_in_what_an_uninterrupted_run_writes(tmp_p
     ends = ["\n", "\r\n"]
     text = "".join(draw.choice(kinds) * draw.randint(0, 2) + draw.choice(ends) for _ in range(draw.randint(0, 60)))
     text += draw.choice(["", "the end", "\n"])
-    monkeypatch.setattr("service.commands.annotate.source.CHUNK_LINES", draw.choice([1, 3, 7]))
+    monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", draw.choice([1, 3, 7]))
     monkeypatch.setattr("service.commands.annotate.source.CHUNK_CHARACTERS", draw.choice([40, 400]))
     path, form = tmp_path / "texts", draw.choice(["jsonl", "csv"])
     path.write_bytes(text.encode())
@@ -234,14 +224,14 @@ def test_any_text_killed_anywhere_ends_in_what_an_uninterrupted_run_writes(tmp_p
 def test_the_engine_that_was_started_is_closed_whatever_happens(texts, monkeypatch):
     closed = []
 
-    async def failing(here: Context, *rest: Any) -> None:
-        original = here.engine.close
+    async def failing(here: AsyncPipelines, *rest: Any) -> None:
+        original = here.resources.engine.close
 
         async def close() -> None:
             closed.append(True)
             await original()
 
-        here.engine.close = close  # type: ignore[method-assign]
+        here.resources.engine.close = close  # type: ignore[method-assign]
         raise UnusableOutput("no space")
 
     monkeypatch.setattr(command, "_annotate_file", failing)

@@ -1,0 +1,80 @@
+"""The arguments of `tagwerk annotate`."""
+
+import argparse
+import os
+from pathlib import Path
+
+from service.settings import Settings
+
+_LARGEST_N_BEST = 5  # as in /tag
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments to a parser."""
+    parser.epilog = "A run that is interrupted goes on where it stopped when the same command is given again."
+    parser.add_argument(
+        "files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="lines of text, CSV, TSV, JSON Lines or CoNLL-U, in UTF-8, also compressed with gzip; standard input by "
+        "default",
+    )
+    parser.add_argument("--task", required=True, choices=["tag", "classify"])
+    parser.add_argument("--format", default="jsonl", choices=["conllu", "jsonl", "csv"], help="jsonl by default")
+    parser.add_argument(
+        "--output",
+        help="a file, a folder for several, or - for standard output; by default FILE.TASK.FORMAT beside each FILE",
+    )
+    parser.add_argument("--model", help="its name; by default the first of the store that does the task")
+    parser.add_argument(
+        "--input-format",
+        choices=["text", "csv", "tsv", "jsonl", "conllu"],
+        help="of all FILEs; by default determined by name and content",
+    )
+    parser.add_argument(
+        "--text-column",
+        metavar="NAME",
+        help="column of tables, or member of JSON objects, with the text: text by default",
+    )
+    parser.add_argument("--tokenized", action="store_true", help="texts are sentences of tokens separated by spaces")
+    parser.add_argument(
+        "--n-best", type=int, default=1, metavar="N", help="tags for each token, in jsonl: 1 by default"
+    )
+    parser.add_argument(
+        "--prefix", default="", help="what the names of results begin with, beside columns of the input"
+    )
+
+
+def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
+    """Exits with a message if the arguments do not go together."""
+    if (parsed.task, parsed.format) == ("classify", "conllu"):
+        parser.error("CoNLL-U has no place for judgements: --format jsonl or csv")
+    if parsed.task != "tag" and parsed.tokenized:
+        parser.error("--tokenized is for --task tag")
+    if parsed.n_best != 1 and (parsed.task, parsed.format) != ("tag", "jsonl"):
+        parser.error("--n-best is for --task tag --format jsonl")
+    if not 1 <= parsed.n_best <= _LARGEST_N_BEST:
+        parser.error(f"--n-best is from 1 to {_LARGEST_N_BEST}")
+
+
+def run(parsed: argparse.Namespace, settings: Settings) -> int:
+    """Annotates files; returns the exit status. Raises TagwerkError."""
+    from service.commands.annotate.command import annotate
+    from service.commands.annotate.job import Job
+
+    output: str | None = parsed.output
+    job = Job(
+        files=parsed.files,
+        task=parsed.task,
+        form=parsed.format,
+        output=None if output is None else Path(output),
+        output_is_folder=output is not None and output.endswith(os.sep),
+        model=parsed.model,
+        input_format=parsed.input_format,
+        text_column=parsed.text_column,
+        tokenized=parsed.tokenized,
+        prefix=parsed.prefix,
+        n_best=parsed.n_best,
+    )
+    return annotate(settings, job)

@@ -1,0 +1,104 @@
+"""The arguments of a run, and what follows from them: the model, and an output for each input."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.artifact.version import ModelVersion
+from service.commands.annotate.forms import FORMS, OutputFormat, names_of_results
+from service.commands.annotate.output import STDOUT, UnusableOutput, companions
+from service.commands.annotate.rows import InputFormat, InputOptions
+from service.commands.annotate.source import STDIN, Source
+from service.errors import ModelNotFound
+from service.tasks.lemmatization import Lemmatization
+
+OUTPUT_FORMATS = frozenset(form for _, form in FORMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The arguments of a run.
+
+    Attributes:
+        files: none means standard input.
+        output: a file, or a folder for several files; None means a file beside each.
+        output_is_folder: whether `output` is a folder also if it does not exist, or if there is one file.
+        model: None means the default of the task.
+        input_format, text_column, tokenized: see `InputOptions`.
+        prefix, n_best: see `OutputOptions`.
+    """
+
+    files: Sequence[Path]
+    task: str
+    form: OutputFormat
+    output: Path | None = None
+    model: str | None = None
+    output_is_folder: bool = False
+    input_format: InputFormat | None = None
+    text_column: str | None = None
+    tokenized: bool = False
+    prefix: str = ""
+    n_best: int = 1
+
+
+def plan(job: Job, labels: Sequence[str] = ()) -> list[tuple[Source, Path]]:
+    """Returns each input with its output path. `labels` are those of the model.
+
+    Raises UnreadableInput, UnusableOutput.
+    """
+    columns, members = names_of_results(job.task, job.form, job.prefix, labels)
+    options = InputOptions(job.task, job.input_format, job.text_column, job.tokenized, columns, members)
+    sources = [Source(path, options) for path in job.files or [STDIN]]
+    try:
+        pairs = list(zip(sources, _targets(sources, job), strict=True))
+        _check_apart(pairs)
+    except OSError as error:
+        raise UnusableOutput(f"{error.filename} cannot be written: {error.strerror}") from None
+    return pairs
+
+
+def _targets(sources: Sequence[Source], job: Job) -> list[Path]:
+    output = job.output
+    if output is None:
+        return [STDOUT if s.path == STDIN else s.path.with_name(_name(s, job)) for s in sources]
+    if output == STDOUT:
+        return [output] * len(sources)
+    is_new_folder = not output.exists() and output.suffix.lstrip(".") not in OUTPUT_FORMATS
+    if job.output_is_folder or output.is_dir() or (len(sources) > 1 and is_new_folder):
+        return [output / _name(source, job) for source in sources]
+    if len(sources) == 1:
+        return [output]
+    raise UnusableOutput(f"{output} is no folder, and there are {len(sources)} files to annotate")
+
+
+def _check_apart(pairs: Sequence[tuple[Source, Path]]) -> None:
+    """Raises UnusableOutput if an output is no file, or would overwrite another output or an input."""
+    inputs = {source.path.resolve() for source, _ in pairs if source.path != STDIN}
+    taken: set[Path] = set()
+    for source, target in pairs:
+        if target == STDOUT:
+            continue
+        if target.exists() and not target.is_file():
+            raise UnusableOutput(f"{target} is there already and is no file: choose another --output")
+        files = {file.resolve() for file in (target, *companions(target))}
+        if taken & files:
+            raise UnusableOutput("two of the files have the same name, and would have the same output")
+        taken |= files
+        if clash := sorted(inputs & (files - {target.resolve()})):
+            raise UnusableOutput(f"{clash[0]} belongs to the output of {source}: leave it out of the files to annotate")
+
+
+def choose(versions: Sequence[ModelVersion], job: Job) -> list[ModelVersion]:
+    """Returns the model for the task and, if there is one, its lemmatizer. Raises ModelNotFound."""
+    able = [version for version in versions if version.manifest.task == job.task]
+    for version in able:
+        if job.model in (None, version.manifest.name):
+            lemmatizers = (other for other in versions if other.manifest.task == "lemmatize" and job.task == "tag")
+            return [version, *[other for other in lemmatizers if Lemmatization(other).suits(version)][:1]]
+    names = ", ".join(version.manifest.name for version in able) or "none"
+    raise ModelNotFound(f"no model {job.model or ''!r} in the store does this; there is: {names}")
+
+
+def _name(source: Source, job: Job) -> str:
+    stem = "stdin" if source.path == STDIN else source.path.name
+    return f"{stem}.{job.task}.{job.form}"

@@ -1,0 +1,146 @@
+"""Reads rows from plain text, tables, JSON Lines and CoNLL-U, which are told apart by name and content.
+
+Each reader consumes exactly the lines of the rows that it has returned, so that the position of the lines is always
+one from which reading can continue.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+from service.commands.annotate.conllu import sentences
+from service.commands.annotate.rows import (
+    CUT,
+    TEXT_COLUMN,
+    InputFormat,
+    InputOptions,
+    Lines,
+    Row,
+    UnreadableInput,
+    name_taken,
+    text_row,
+    without_newline,
+)
+from service.commands.annotate.tables import Table, delimiter_of, header_of
+from service.errors import shortened
+
+SUFFIXES: dict[str, InputFormat] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".conllu": "conllu",
+}
+_ARRAY = re.compile(r"\s*\[\s*\{")
+_OBJECT = re.compile(r"\s*\{")
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """The rows of an input, each read when it is needed. `columns` are those of a table, by its header."""
+
+    rows: Iterator[Row]
+    columns: Sequence[str] = ()
+
+
+def format_of(name: str, head: bytes, options: InputOptions) -> InputFormat:
+    """Returns the format of an input: the one in the options, or by its name, or by the beginning of its content.
+
+    Content is a table if the first line has the text column beside others, without spaces around delimiters, and JSON
+    Lines if the first line begins an object that has such a member; otherwise it is plain text.
+    """
+    if options.format is not None:
+        return options.format
+    path = PurePath(name)
+    suffix = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
+    if suffix.lower() in SUFFIXES:
+        return SUFFIXES[suffix.lower()]
+    column = options.text_column or TEXT_COLUMN
+    text = head.decode("utf-8-sig", errors="replace")
+    first = text.lstrip().partition("\n")[0]
+    member = re.escape(msgspec.json.encode(column).decode()) + r"\s*:"
+    if _ARRAY.match(text) or (_OBJECT.match(first) and re.search(member, first)):
+        return "jsonl"
+    delimiter = delimiter_of(text, column)
+    header = header_of(text, delimiter)
+    if len(header) < 2 or column not in header or any(cell != cell.strip() for cell in header):
+        return "text"
+    return "tsv" if delimiter == "\t" else "csv"
+
+
+def make_reader(kind: InputFormat, lines: Lines, head: bytes, options: InputOptions, longest: int) -> Reader:
+    """Returns a reader of a format's rows, after reading the header of a table.
+
+    `longest` is the longest text in characters. Raises UnreadableInput, as does reading rows.
+    """
+    if kind == "conllu":
+        if options.task != "tag":
+            raise UnreadableInput(
+                f"{lines.name} is CoNLL-U, which is for --task tag: write its texts to a file of lines"
+            )
+        return Reader(sentences(lines, longest))
+    if kind == "jsonl":
+        return Reader(_objects(lines, options, longest))
+    if kind == "text":
+        if options.text_column is not None:
+            problem = "plain text: name another format with --input-format if it is one"
+            raise UnreadableInput(f"{lines.name} has no column {options.text_column!r}, since it is {problem}")
+        return Reader(_texts(lines, options, longest))
+    table = Table(lines, kind, head.decode("utf-8-sig", errors="replace"), options)
+    return Reader(table.rows(longest), table.columns)
+
+
+def _texts(lines: Lines, options: InputOptions, longest: int) -> Iterator[Row]:
+    """Yields a row per line."""
+    with suppress(StopIteration):
+        while True:
+            text = without_newline(lines.read(longest, CUT))
+            yield text_row(lines, lines.position.lines, text, options, longest)
+
+
+def _objects(lines: Lines, options: InputOptions, longest: int) -> Iterator[Row]:
+    """Yields a row per line, one without members for a blank line."""
+    column = options.text_column or TEXT_COLUMN
+    for line in lines:
+        number, content = lines.position.lines, line.strip()
+        if not content:
+            yield text_row(lines, number, "", options, longest)
+            continue
+        found = _object(lines, content)
+        if column not in found:
+            names = ", ".join(map(str, found)) or "none"
+            raise lines.error(
+                f"no member {column!r}: name the one with the text with --text-column; there are: {names}"
+            )
+        if taken := [name for name in found if name in options.taken_members]:
+            raise name_taken(f"{lines.name}, line {number}: has a member", taken[0])
+        members = b"%b%b" % (b"" if "line" in found else b'"line":%d,' % number, content[1:-1].strip().encode())
+        value = found[column]
+        if options.tokenized and isinstance(value, list) and all(isinstance(one, str) and one for one in value):
+            yield Row(number, "", value, members=members)
+        elif value is None or isinstance(value, str):
+            yield text_row(lines, number, value or "", options, longest)._replace(members=members)
+        else:
+            raise lines.error(f"{column!r} is {shortened(msgspec.json.encode(value).decode())}, not a string")
+
+
+def _object(lines: Lines, content: str) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        found, problem = None, f"is not a JSON object: {error}"
+    else:
+        problem = "is not a JSON object"
+    if isinstance(found, dict):
+        return found
+    advice = "write one object in each line, as jq -c . does"
+    if content.startswith("["):
+        advice = "write its items as one object in each line, as jq -c '.[]' does"
+    raise lines.error(f"{problem}: {advice}")

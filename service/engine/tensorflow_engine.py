@@ -1,0 +1,52 @@
+"""Makes an engine that runs models with TensorFlow, in this process."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
+from pathlib import Path
+
+from service.artifact.version import ModelVersion
+from service.backend.base import Backend
+from service.backend.cache import compiling_alone, keep_executables
+from service.engine.loader import LoadProgress
+from service.engine.local import LocalEngine
+from service.engine.priority import Call, call_directly
+from service.errors import ConfigurationError
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+
+
+def make_engine(
+    settings: Settings,
+    versions: Sequence[ModelVersion],
+    metrics: Metrics,
+    call: Call = call_directly,
+    on_progress: Callable[[LoadProgress], None] = lambda progress: None,
+) -> LocalEngine:
+    """Returns a TensorFlow engine, not started.
+
+    `call` sets the priority of loading; for `on_progress` see `Driver.load`. The start raises ConfigurationError if
+    TensorFlow is not installed.
+    """
+
+    def make_backend() -> Backend:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        if settings.xla_cache:
+            keep_executables(Path(settings.xla_cache))
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # unused by XLA, and logged at every start
+        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # not installed: keeps TensorFlow from importing Keras, 1 s
+        try:
+            backend = call(lambda: import_module("service.backend.saved_model"))  # TensorFlow: seconds
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "tensorflow":
+                raise
+            gpu = "for NVIDIA GPUs, pip install 'tagwerk[gpu]'"
+            raise ConfigurationError(f"TensorFlow is not installed: pip install 'tagwerk[cpu]'; {gpu}") from None
+        made: Backend = backend.TensorFlowBackend(settings.device, settings.device_threads)
+        return made
+
+    def loading(stopped: Callable[[], bool]) -> AbstractContextManager[None]:
+        return compiling_alone(Path(settings.xla_cache), stopped) if settings.xla_cache else nullcontext()
+
+    return LocalEngine(settings, versions, make_backend, metrics, loading=loading, call=call, on_progress=on_progress)

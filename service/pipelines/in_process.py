@@ -1,0 +1,178 @@
+"""Runs the pipelines with an engine in this process, for programs that use tagwerk as a library."""
+
+import asyncio
+import math
+import sys
+import time
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from service.artifact.version import ModelVersion
+from service.errors import ArtifactError
+from service.pipelines.catalog import Catalog
+from service.pipelines.classification import ClassifiedText, classify
+from service.pipelines.generation import GeneratedText, GenerationOptions, generate
+from service.pipelines.run import PipelineRun, Resources
+from service.pipelines.tagging import TaggedText, tag
+from service.settings import Settings, load_settings
+from service.store.serving import served
+from service.telemetry.metrics import Metrics
+from service.telemetry.timing import Timing
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.types import State
+
+UNBOUNDED = ("max_queue_entries", "max_queue_tokens", "max_items", "max_text_characters", "max_generated_tokens")
+
+
+class AsyncPipelines:
+    """Tags, classifies and generates with an engine in this process; see `open_async_pipelines`.
+
+    Attributes:
+        resources: what a `PipelineRun` needs.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+
+    def run(self) -> PipelineRun:
+        """Returns a new run without a deadline."""
+        return PipelineRun(self.resources, Timing(time.monotonic()), deadline=math.inf)
+
+    async def tag(self, texts: str | Sequence[str], *, model: str | None = None) -> list[TaggedText]:
+        """Splits texts into sentences and tokens, and tags each token; returns a result per text.
+
+        Raises ModelNotFound.
+        """
+        _, results = await tag(self.run(), _as_list(texts), model=model)
+        return results
+
+    async def tag_tokens(self, sentences: Sequence[Sequence[str]], *, model: str | None = None) -> list[TaggedText]:
+        """Tags sentences given as at least one token each; returns a result per sentence. Raises ModelNotFound."""
+        _, results = await tag(self.run(), tokens=sentences, model=model)
+        return results
+
+    async def classify(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        contributions: bool = False,
+        sentences: bool = False,
+    ) -> list[ClassifiedText]:
+        """Classifies texts; returns a result per text.
+
+        With `contributions`, also what each token adds to the label; with `sentences`, also the label of each sentence.
+        Raises ModelNotFound, and InvalidInput if the model has no contributions.
+        """
+        run = self.run()
+        _, results = await classify(run, _as_list(texts), model=model, contributions=contributions, sentences=sentences)
+        return results
+
+    async def generate(self, prompts: str | Sequence[str], **options: Any) -> list[GeneratedText]:
+        """Continues prompts; returns the texts, prompt by prompt.
+
+        `options` are the other fields of `GenerationOptions`: model, n, max_tokens, temperature, top_k, top_p, seed,
+        stop, logprobs. Raises ModelNotFound.
+        """
+        _, results = await generate(self.run(), GenerationOptions(prompts=_as_list(prompts), **options))
+        return results
+
+
+class Pipelines:
+    """The methods of `AsyncPipelines`, each of which blocks until it has its results. Thread-safe."""
+
+    def __init__(self, pipelines: AsyncPipelines, portal: BlockingPortal) -> None:
+        self._pipelines = pipelines
+        self._portal = portal
+
+    def tag(self, texts: str | Sequence[str], *, model: str | None = None) -> list[TaggedText]:
+        """Tags texts; see `AsyncPipelines.tag`."""
+        return self._portal.call(partial(self._pipelines.tag, texts, model=model))
+
+    def tag_tokens(self, sentences: Sequence[Sequence[str]], *, model: str | None = None) -> list[TaggedText]:
+        """Tags tokens; see `AsyncPipelines.tag_tokens`."""
+        return self._portal.call(partial(self._pipelines.tag_tokens, sentences, model=model))
+
+    def classify(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        contributions: bool = False,
+        sentences: bool = False,
+    ) -> list[ClassifiedText]:
+        """Classifies texts; see `AsyncPipelines.classify`."""
+        options = {"contributions": contributions, "sentences": sentences}
+        return self._portal.call(partial(self._pipelines.classify, texts, model=model, **options))
+
+    def generate(self, prompts: str | Sequence[str], **options: Any) -> list[GeneratedText]:
+        """Continues prompts; see `AsyncPipelines.generate`."""
+        return self._portal.call(partial(self._pipelines.generate, prompts, **options))
+
+
+@contextmanager
+def open_pipelines(
+    model_store: Path | str | None = None, *, tasks: Collection[str] = ("tag", "classify", "generate")
+) -> Iterator[Pipelines]:
+    """Opens the pipelines of a model store, with an engine and an event loop in threads of this process.
+
+    The options of the service apply, as environment variables; `model_store` overrides TAGWERK_MODEL_STORE. The limits
+    on requests do not apply. Only the models for `tasks` are loaded. Raises ConfigurationError, ArtifactError.
+    """
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(open_async_pipelines(model_store, tasks=tasks)) as pipelines,
+    ):
+        yield Pipelines(pipelines, portal)
+
+
+@asynccontextmanager
+async def open_async_pipelines(
+    model_store: Path | str | None = None, *, tasks: Collection[str] = ("tag", "classify", "generate")
+) -> AsyncIterator[AsyncPipelines]:
+    """Opens the pipelines of a model store in the running event loop; see `open_pipelines`."""
+    settings = load_settings()
+    if model_store is not None:
+        settings = settings.model_copy(update={"model_store": Path(model_store)})
+    versions, defaults = await asyncio.to_thread(served, settings)
+    wanted = {*tasks, "lemmatize"} if "tag" in tasks else set(tasks)
+    versions = [version for version in versions if version.manifest.task in wanted]
+    async with start_pipelines(settings, versions, defaults) as pipelines:
+        yield pipelines
+
+
+@asynccontextmanager
+async def start_pipelines(
+    settings: Settings, versions: Sequence[ModelVersion], defaults: Mapping[str, str] | None = None
+) -> AsyncIterator[AsyncPipelines]:
+    """Starts an engine for model versions in this process; closes it at the end.
+
+    `defaults` has the default model of each task; a task without one uses the first of its models. Raises
+    ConfigurationError, and ArtifactError if a version is refused.
+    """
+    from service.engine.tensorflow_engine import make_engine  # here, since api workers import this package
+
+    settings = settings.model_copy(update=dict.fromkeys(UNBOUNDED, sys.maxsize))
+    metrics = Metrics()
+    found = {version.folder: version for version in versions}
+    catalog = Catalog(settings.model_store, settings.length_buckets, read=found.__getitem__)
+    engine = make_engine(settings, versions, metrics)
+    if defaults:
+        engine.set_shares({version.key: 1.0 for version in versions}, (), set(defaults.values()))
+    await engine.start(lambda: catalog.update(engine.models()))
+    try:
+        for state in engine.models():
+            if state.state is not State.READY:
+                raise ArtifactError(f"{state.key} is refused: {state.reason}")
+        yield AsyncPipelines(Resources(settings, metrics, engine, catalog, SpacyTokenizer()))
+    finally:
+        await engine.close()
+
+
+def _as_list(texts: str | Sequence[str]) -> Sequence[str]:
+    return [texts] if isinstance(texts, str) else texts
