@@ -134,7 +134,7 @@ async def classify_(body: request_schemas.ClassifyRequest, request: Request) -> 
 GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The texts, as JSON or as a stream",
-        "content": {events.MEDIA_TYPE: {"itemSchema": events.SCHEMA, "example": answer_schemas.EVENTS_EXAMPLE}},
+        "content": {events.MEDIA_TYPE: {"schema": events.SCHEMA, "example": answer_schemas.EVENTS_EXAMPLE}},
     }
 }
 

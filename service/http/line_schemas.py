@@ -18,7 +18,7 @@ LARGEST_ID = 2**53 - 1  # positive or negative; larger ones are not exact in Jav
 Id = str | int
 REQUEST_TEXT = (
     "A JSON object per line, each a whole body, answered by one line, in order. Blank lines are skipped and have no"
-    " answer. See `itemSchema` for the schema of a line."
+    " answer."
 )
 ANSWER_TEXT = "A JSON object per line: the answer of the request's line in its place, or a problem document as `error`."
 
@@ -113,9 +113,9 @@ def operation(
 
 
 def _content(description: str, items: list[type[BaseModel]], example: Iterable[object]) -> dict[str, Any]:
-    references = [{"$ref": f"#/components/schemas/{item.__name__}"} for item in items]
+    lines = {"anyOf": [{"$ref": f"#/components/schemas/{item.__name__}"} for item in items]}
+    content = {"contentMediaType": MEDIA_TYPE, "contentSchema": {"type": "array", "items": lines}}
     return {
-        "schema": {"type": "string", "description": description},
-        "itemSchema": references[0] if len(references) == 1 else {"anyOf": references},
+        "schema": {"type": "string", "description": description, **content},
         "example": "".join(json.dumps(one) + "\n" for one in example),
     }

@@ -182,7 +182,7 @@ data: [DONE]
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The texts, as JSON or as a stream",
-        "content": {events.MEDIA_TYPE: {"itemSchema": events.SCHEMA, "example": EVENTS_EXAMPLE}},
+        "content": {events.MEDIA_TYPE: {"schema": events.SCHEMA, "example": EVENTS_EXAMPLE}},
     }
 }
 
