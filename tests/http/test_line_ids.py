@@ -34,7 +34,7 @@ def ask(path: str, *lines: str | dict[str, Any], **settings: Any) -> list[dict[s
 )
 def test_an_id_comes_back_first_in_the_answer_of_its_line(path, body, id):
     with_id, without = ask(path, {**body, "id": id}, body)
-    assert list(with_id)[0] == "id"
+    assert next(iter(with_id)) == "id"
     assert with_id == {"id": id, **without}
 
 
