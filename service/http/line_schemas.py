@@ -31,8 +31,8 @@ def _is_id(value: object) -> bool:
 
 def _checked_id(value: object) -> object:
     if not _is_id(value):
-        kinds = f"an integer from {-LARGEST_ID} to {LARGEST_ID}, or a string of at most {LONGEST_ID} characters"
-        raise PydanticCustomError("id", f"Input should be {kinds}")  # type: ignore[arg-type]
+        message = "Input should be an integer from {least} to {most}, or a string of at most {length} characters"
+        raise PydanticCustomError("id", message, {"least": -LARGEST_ID, "most": LARGEST_ID, "length": LONGEST_ID})
     return value
 
 

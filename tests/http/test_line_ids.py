@@ -30,7 +30,11 @@ def ask(path: str, *lines: str | dict[str, Any], **settings: Any) -> list[dict[s
 @pytest.mark.parametrize("id", ["a", "", "é\n\"'{}", "x" * LONGEST_ID, 0, -1, LARGEST_ID, -LARGEST_ID])
 @pytest.mark.parametrize(
     ("path", "body"),
-    [("/tag", {"text": "fine"}), ("/classify", {"text": "fine"}), ("/generate", {"prompt": "a", "seed": 1})],
+    [
+        ("/tag", {"text": "fine"}),
+        ("/classify", {"text": "fine"}),
+        ("/generate", {"prompt": "a", "max_tokens": 3, "seed": 1}),
+    ],
 )
 def test_an_id_comes_back_first_in_the_answer_of_its_line(path, body, id):
     with_id, without = ask(path, {**body, "id": id}, body)
