@@ -27,7 +27,7 @@ _SENTENCE = {
 }
 _TAGGED = {"model": "tagger-en", "version": "6", "results": [{"sentences": [_SENTENCE]}]}
 _SCORES = {"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}
-_CLASSIFIED = {"model": "sentiment-en", "version": "4", "results": [{"label": "positive", "scores": _SCORES}]}
+_CLASSIFIED = {"model": "sentiment-en", "version": "5", "results": [{"label": "positive", "scores": _SCORES}]}
 _TEXT = {"text": "\nWhat, shall I speak?", "finish_reason": "length", "tokens": 21, "seed": 7}
 _GENERATED = {"model": "lm-shakespeare", "version": "3", "results": [_TEXT]}
 _TAGGER = {
@@ -36,17 +36,17 @@ _TAGGER = {
     "state": "ready",
     "reason": None,
     "task": "tag",
-    "description": "BiLSTM over words and characters",
+    "description": "Tags English words with universal parts of speech, Penn Treebank tags and features",
     "share": 1.0,
     "default": True,
 }
 _CLASSIFIER = _TAGGER | {
     "name": "sentiment-en",
-    "version": "4",
+    "version": "5",
     "task": "classify",
-    "description": "BiGRU with attention",
+    "description": "Tells whether an English text is negative, neutral or positive",
 }
-_MANIFEST = {"name": "tagger-en", "version": "6", "task": "tag", "language": "en", "licence": "CC-BY-SA-4.0"}
+_MANIFEST = {"name": "tagger-en", "version": "6", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
 _COMPLETION_MODEL = {"id": "lm-shakespeare", "object": "model", "created": 1767225600, "owned_by": "tagwerk"}
 _TEXT_INPUT = {"name": "text", "datatype": "BYTES", "shape": [-1]}
 
@@ -75,7 +75,7 @@ ANSWERS: dict[str, Any] = {
     "ModelReady": {"name": "sentiment-en", "ready": True},
     "ModelMetadata": {
         "name": "sentiment-en",
-        "versions": ["4"],
+        "versions": ["5"],
         "platform": "tensorflow_savedmodel",
         "inputs": [_TEXT_INPUT],
         "outputs": [
@@ -85,7 +85,7 @@ ANSWERS: dict[str, Any] = {
     },
     "InferenceResponse": {
         "model_name": "sentiment-en",
-        "model_version": "4",
+        "model_version": "5",
         "id": "42",
         "outputs": [
             {"name": "label", "datatype": "BYTES", "shape": [1], "data": ["positive"]},
