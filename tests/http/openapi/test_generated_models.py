@@ -26,6 +26,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
         input_file_type=InputFileType.OpenAPI,
         output=folder / f"{MODULE}.py",
         output_model_type=DataModelType.PydanticV2BaseModel,
+        set_default_enum_member=True,
         formatters=[],  # generated code need not be pretty here
     )
     sys.path.insert(0, str(folder))
