@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -23,7 +23,7 @@ REQUEST_TEXT = (
 ANSWER_TEXT = "A JSON object per line: the answer of the request's line in its place, or a problem document as `error`."
 
 
-def _is_id(value: object) -> bool:
+def _is_id(value: object) -> TypeGuard[Id]:
     if type(value) is str:
         return len(value) <= LONGEST_ID and not has_lone_surrogates(value)
     return type(value) is int and abs(value) <= LARGEST_ID

@@ -125,7 +125,7 @@ async def readyz(request: Request) -> Response:
     return JSONResponse(content.model_dump(), 200 if ready else 503, None if ready else RETRY_AFTER)
 
 
-EXPOSITION = {200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": METRICS}}}}
+EXPOSITION: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}, "example": METRICS}}}
 
 
 @router.get(
@@ -133,7 +133,7 @@ EXPOSITION = {200: {"content": {"text/plain": {"schema": {"type": "string"}, "ex
     operation_id="metrics",
     summary="Prometheus metrics",
     response_class=Response,
-    responses={**EXPOSITION, **responses(*ANY)},
+    responses={200: EXPOSITION, **responses(*ANY)},
 )
 async def metrics(request: Request) -> Response:
     """Exposes all metrics in Prometheus' text format."""
