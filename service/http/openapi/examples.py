@@ -11,24 +11,27 @@ def _token(text: str, start: int, upos: str, xpos: str, feats: dict[str, str], c
     return {**place, "upos": upos, "xpos": xpos, "feats": feats, "confidence": confidence, "lemma": lemma}
 
 
+_PERSONAL = {"Number": "Sing", "Person": "3", "PronType": "Prs"}
+_PAST = {"Mood": "Ind", "Number": "Sing", "Person": "3", "Tense": "Past", "VerbForm": "Fin"}
 _SENTENCE = {
     "text": "She didn't see it.",
     "start": 0,
     "end": 18,
     "tokens": [
-        _token("She", 0, "PRON", "PRP", {"Case": "Nom", "Gender": "Fem", "Number": "Sing"}, 0.999962, "she"),
-        _token("did", 4, "AUX", "VBD", {"Mood": "Ind", "Tense": "Past", "VerbForm": "Fin"}, 0.999601, "do"),
-        _token("n't", 7, "PART", "RB", {"Polarity": "Neg"}, 0.999948, "not"),
-        _token("see", 11, "VERB", "VB", {"VerbForm": "Inf"}, 0.999866, "see"),
-        _token("it", 15, "PRON", "PRP", {"Case": "Acc", "Gender": "Neut", "Number": "Sing"}, 0.999934, "it"),
-        _token(".", 17, "PUNCT", ".", {}, 0.999987, "."),
+        _token("She", 0, "PRON", "PRP", {"Case": "Nom", "Gender": "Fem", **_PERSONAL}, 0.997533, "she"),
+        _token("did", 4, "AUX", "VBD", _PAST, 0.994336, "do"),
+        _token("n't", 7, "PART", "RB", {"Polarity": "Neg"}, 0.995812, "not"),
+        _token("see", 11, "VERB", "VB", {"VerbForm": "Inf"}, 0.998145, "see"),
+        _token("it", 15, "PRON", "PRP", {"Case": "Acc", "Gender": "Neut", **_PERSONAL}, 0.995408, "it"),
+        _token(".", 17, "PUNCT", ".", {}, 0.995771, "."),
     ],
     "multiword_tokens": [{"text": "didn't", "start": 4, "end": 10, "first": 1, "last": 2}],
 }
 _TAGGED = {"model": "tagger-en", "version": "6", "results": [{"sentences": [_SENTENCE]}]}
-_SCORES = {"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}
+_SCORES = {"negative": 0.002223, "neutral": 0.004684, "positive": 0.993093}
 _CLASSIFIED = {"model": "sentiment-en", "version": "5", "results": [{"label": "positive", "scores": _SCORES}]}
-_TEXT = {"text": "\nWhat, shall I speak?", "finish_reason": "length", "tokens": 21, "seed": 7}
+_CONTINUATION = "\nTherefore not with the clouds to thee t"
+_TEXT = {"text": _CONTINUATION, "finish_reason": "length", "tokens": 40, "seed": 7}
 _GENERATED = {"model": "lm-shakespeare", "version": "3", "results": [_TEXT]}
 _TAGGER = {
     "name": "tagger-en",
@@ -47,7 +50,7 @@ _CLASSIFIER = _TAGGER | {
     "description": "Tells whether an English text is negative, neutral or positive",
 }
 _MANIFEST = {"name": "tagger-en", "version": "6", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
-_COMPLETION_MODEL = {"id": "lm-shakespeare", "object": "model", "created": 1767225600, "owned_by": "tagwerk"}
+_COMPLETION_MODEL = {"id": "lm-shakespeare", "object": "model", "created": 1795302293, "owned_by": "tagwerk"}
 _TEXT_INPUT = {"name": "text", "datatype": "BYTES", "shape": [-1]}
 
 ANSWERS: dict[str, Any] = {
@@ -63,11 +66,11 @@ ANSWERS: dict[str, Any] = {
     "Completion": {
         "id": "cmpl-6f1c0b7d2a954e3c8f10d4b2a7e95c63",
         "object": "text_completion",
-        "created": 1767225600,
+        "created": 1795328662,
         "model": "lm-shakespeare",
         "system_fingerprint": "lm-shakespeare/3",
-        "choices": [{"text": "\nWhat, shall I speak?", "index": 0, "logprobs": None, "finish_reason": "length"}],
-        "usage": {"prompt_tokens": 6, "completion_tokens": 21, "total_tokens": 27},
+        "choices": [{"text": _CONTINUATION, "index": 0, "logprobs": None, "finish_reason": "length"}],
+        "usage": {"prompt_tokens": 6, "completion_tokens": 40, "total_tokens": 46},
     },
     "ServerMetadata": {"name": "tagwerk", "version": "0.1.0", "extensions": ["binary_tensor_data"]},
     "Live": {"live": True},
@@ -100,12 +103,15 @@ _NO_PROMPT = problem.document(InvalidInput("/prompt", "got 7", "a string or a li
 _FAILED = {"id": 2, "error": _NO_TEXT}
 # Lines of a request, and those that answer them.
 TAG_LINES = [{"id": 1, "text": "She didn't see it."}, {"id": 2, "text": 7}], [{"id": 1, **_TAGGED}, _FAILED]
-CLASSIFY_LINES = [{"id": 1, "text": "A warm, funny film."}, {"id": 2, "text": 7}], [{"id": 1, **_CLASSIFIED}, _FAILED]
+CLASSIFY_LINES = (
+    [{"id": 1, "text": "A warm, funny, engaging film."}, {"id": 2, "text": 7}],
+    [{"id": 1, **_CLASSIFIED}, _FAILED],
+)
 GENERATE_LINES = (
-    [{"id": 1, "prompt": "ROMEO:", "max_tokens": 21, "seed": 7}, {"id": 2, "prompt": 7}],
+    [{"id": 1, "prompt": "ROMEO:", "max_tokens": 40, "temperature": 0.7, "seed": 7}, {"id": 2, "prompt": 7}],
     [{"id": 1, **_GENERATED}, {"id": 2, "error": _NO_PROMPT}],
 )
-METRICS = """# HELP tagwerk_requests_total Requests by route and status.
+METRICS = """# HELP tagwerk_requests_total Requests answered, by route and status.
 # TYPE tagwerk_requests_total counter
 tagwerk_requests_total{route="/tag",status="200"} 1042.0
 """
