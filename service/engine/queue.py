@@ -118,10 +118,9 @@ class Queue:
         `begun` is always admitted, since the work done for it would be lost.
         """
         tokens = sum(job.lengths)
-        over = self.entries + len(job.lengths) > self.max_entries or self.tokens + tokens > self.max_tokens
-        if self.entries and over and not job.requests.begun:
-            full = f"the queue is full: {self.entries} sequences, {self.tokens} tokens"
-            raise Overloaded(full, min(self.tokens / tokens_per_second, MAX_RETRY_SECONDS), self.entries)
+        if self.entries and not job.requests.begun and (full := self._exceeded(len(job.lengths), tokens)):
+            retry_after_seconds = min(self.tokens / tokens_per_second, MAX_RETRY_SECONDS)
+            raise Overloaded(f"the queue is full: {full}", retry_after_seconds, self.entries)
         turn, model = job.arrived, job.model
         for index, bucket in enumerate(job.buckets):
             lane = model, bucket
@@ -131,6 +130,14 @@ class Queue:
             turn += SPREAD * seconds(bucket)
         self.entries += len(job.lengths)
         self.tokens += tokens
+
+    def _exceeded(self, entries: int, tokens: int) -> str:
+        """Says which limit further entries with this many tokens in all exceed; "" if none."""
+        if self.entries + entries > self.max_entries:
+            return f"{self.entries} of at most {self.max_entries} sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
+        if self.tokens + tokens > self.max_tokens:
+            return f"{self.tokens} of at most {self.max_tokens} tokens (TAGWERK_MAX_QUEUE_TOKENS)"
+        return ""
 
     def discard(self, job: Job) -> int:
         """Frees the capacity of a job's waiting entries; returns how many there were."""

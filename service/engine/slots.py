@@ -86,9 +86,15 @@ class Slots:
 
     def admit(self, stream: Stream) -> None:
         """Queues a stream for a slot. Raises Overloaded. An empty queue admits a prompt of any length."""
-        tokens = len(stream.pending) + sum(len(one.pending) for one in self._waiting)
-        if self._waiting and (len(self._waiting) >= self._max_waiting or tokens > self._max_waiting_tokens):
-            raise Overloaded(f"{len(self._waiting)} texts wait for a slot", self._retry_after_seconds())
+        if self._waiting:
+            waiting, tokens = len(self._waiting), sum(len(one.pending) for one in self._waiting)
+            if waiting >= self._max_waiting:
+                slots = f"{len(self._slots)} slots (TAGWERK_SLOTS)"
+                full = f"{waiting} of at most {self._max_waiting} texts wait for one of {slots}"
+                raise Overloaded(full, self._retry_after_seconds())
+            if tokens + len(stream.pending) > self._max_waiting_tokens:
+                most = f"{self._max_waiting_tokens} tokens of prompts (TAGWERK_MAX_QUEUE_TOKENS)"
+                raise Overloaded(f"{tokens} of at most {most} wait for a slot", self._retry_after_seconds())
         self._waiting.append(stream)
 
     def cancel(self, stream: Stream) -> None:

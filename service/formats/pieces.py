@@ -49,6 +49,13 @@ def write_object(members: dict[str, Any], **lists: list[bytes]) -> list[bytes]:
     return pieces
 
 
+def prepend(members: dict[str, Any], pieces: list[bytes]) -> list[bytes]:
+    """Adds members at the beginning of an encoded object, whose first piece has a member."""
+    if members:
+        pieces[0] = to_json(members)[:-1] + b"," + pieces[0][1:]
+    return pieces
+
+
 def write_answer(version: ModelVersion, results: Iterable[Sequence[bytes]]) -> list[bytes]:
     """Encodes a response in pieces from its encoded results. Its schema is checked by tests only."""
     names = {"model": version.manifest.name, "version": version.manifest.version}

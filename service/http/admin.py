@@ -4,20 +4,19 @@ import asyncio
 from typing import Literal
 
 from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from service.http import problem
 from service.http.context import context_of
-from service.http.negotiation import JSON
-from service.http.parsing import read
+from service.http.openapi.problems import SEND, responses
 from service.http.request_schemas import Strict
 from service.http.route import JsonRoute
 from service.settings import Settings
 from service.store.serving import ServingController
 from service.store.serving_config import Choice
 
-router = APIRouter(prefix="/admin", route_class=JsonRoute, responses=problem.RESPONSES, tags=["Admin"])
+router = APIRouter(prefix="/admin", route_class=JsonRoute, responses=responses(409, *SEND), tags=["Admin"])
 
 
 class Change(Strict):
@@ -41,14 +40,17 @@ class Change(Strict):
         return self
 
 
-CHANGE = {"requestBody": {"required": True, "content": {JSON: {"schema": Change.model_json_schema()}}}}
-
-
-@router.post("/models/{name}", status_code=202, summary="Say which version serves", openapi_extra=CHANGE)
-async def change(name: str, request: Request) -> Choice:
+@router.post(
+    "/models/{name}",
+    operation_id="change_serving",
+    status_code=202,
+    response_model=Choice,
+    summary="Say which version serves",
+)
+async def change(name: str, body: Change, request: Request) -> Response:
     """Writes the choice; the engines apply it at their next poll of the store, after which /models shows it."""
-    body = await read(request, Change)
-    return await asyncio.to_thread(write, context_of(request).settings, name, body)
+    choice = await asyncio.to_thread(write, context_of(request).settings, name, body)
+    return JSONResponse(choice.model_dump(), 202)
 
 
 def write(settings: Settings, name: str, body: Change) -> Choice:

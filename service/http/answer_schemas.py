@@ -164,7 +164,7 @@ class Logprob(BaseModel):
     logprob: float = LOGPROB
 
 
-class Choice(BaseModel):
+class GeneratedToken(BaseModel):
     """A generated token, and what else was probable in its place."""
 
     token: str = Field(description="The token (character).", examples=["W"])
@@ -179,7 +179,7 @@ class Generated(BaseModel):
     """A continuation of a prompt."""
 
     text: str = Field(description="The continuation, without the prompt.", examples=["\nWhat, shall I speak?"])
-    logprobs: list[Choice] | None = Field(
+    logprobs: list[GeneratedToken] | None = Field(
         None, description="On request: the generated tokens with their probabilities.", examples=[None]
     )
     finish_reason: Literal["stop", "length", "shutdown"] = Field(
@@ -219,7 +219,7 @@ class GenerateAnswer(_Answer):
     )
 
 
-CONLLU_EXAMPLE = """# generator = tagwerk, tagger-en/1
+CONLLU_EXAMPLE = """# generator = tagwerk 0.1.0, tagger-en/6
 # newdoc id = 1
 # sent_id = 1-1
 # text = Don't!

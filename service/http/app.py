@@ -14,6 +14,7 @@ from service.http import admin, infer, problem, status
 from service.http.context import Context
 from service.http.cors import cors_middleware
 from service.http.middleware import Checks, Envelope
+from service.http.openapi import document
 from service.http.page import routes as page
 from service.http.protocols import open_inference, openai
 from service.http.shortcut import Shortcut
@@ -56,6 +57,7 @@ def create_routes(context: Context) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # behind a proxy, it would redirect from https to http
         static_url="/docs/assets",
         swagger_ui_parameters={"validatorUrl": "none"},  # no requests to a public server
     )
@@ -67,6 +69,7 @@ def create_routes(context: Context) -> FastAPI:
     app.include_router(page.router)
     if context.authenticator is not None:
         app.include_router(admin.router)
+    document.install(app, with_keys=context.authenticator is not None)
     return app
 
 

@@ -11,7 +11,7 @@ EXPOSED = ("Retry-After", "Server-Timing", "X-Request-ID")
 def cors_middleware(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """Wraps an application: answers preflights, and adds the headers of `cors_headers` to all other responses."""
     return CORSMiddleware(
-        app, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=EXPOSED
+        app, allow_origins=origins, allow_methods=["GET", "HEAD", "POST"], allow_headers=["*"], expose_headers=EXPOSED
     )
 
 

@@ -11,11 +11,13 @@ from fastapi.responses import Response
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput, TagwerkError
 from service.formats import classification, generation, tagging
-from service.http import answer_schemas, events, problem, request_schemas
+from service.http import answer_schemas, events, line_schemas, problem, request_schemas
 from service.http.compression import respond
 from service.http.context import pipeline_run
 from service.http.disconnect import while_client_waits
 from service.http.negotiation import JSON, wanted
+from service.http.openapi import examples
+from service.http.openapi.problems import INFER, responses
 from service.http.route import JsonRoute, Lines
 from service.pipelines.classification import classify
 from service.pipelines.generation import Finish, Next, generate_and_write, stream
@@ -67,9 +69,9 @@ async def generate_line(run: PipelineRun, body: request_schemas.GenerateRequest)
 
 
 LINES: dict[str, Lines] = {
-    "/tag": (tag_line, request_schemas.TagRequest),
-    "/classify": (run_classify, request_schemas.ClassifyRequest),
-    "/generate": (generate_line, request_schemas.GenerateRequest),
+    "/tag": (tag_line, line_schemas.TagLine),
+    "/classify": (run_classify, line_schemas.ClassifyLine),
+    "/generate": (generate_line, line_schemas.GenerateLine),
 }
 
 
@@ -79,7 +81,7 @@ class TaskRoute(JsonRoute):
     lines = LINES
 
 
-router = APIRouter(route_class=TaskRoute, responses=problem.RESPONSES)
+router = APIRouter(route_class=TaskRoute, responses=responses(406, *INFER))
 
 TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -95,6 +97,7 @@ TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
     response_model=answer_schemas.TagAnswer,
     responses=TAG_RESPONSES,
     summary="Part-of-speech tags",
+    openapi_extra=line_schemas.operation(line_schemas.TagLine, line_schemas.TagAnswerLine, *examples.TAG_LINES),
 )
 async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
@@ -110,7 +113,16 @@ async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     return await respond(request, content, media_type)
 
 
-@router.post("/classify", operation_id="classify", response_model=answer_schemas.ClassifyAnswer, summary="Sentiment")
+@router.post(
+    "/classify",
+    operation_id="classify",
+    response_model=answer_schemas.ClassifyAnswer,
+    responses={200: {"description": "The labels"}},
+    summary="Sentiment",
+    openapi_extra=line_schemas.operation(
+        line_schemas.ClassifyLine, line_schemas.ClassifyAnswerLine, *examples.CLASSIFY_LINES
+    ),
+)
 async def classify_(body: request_schemas.ClassifyRequest, request: Request) -> Response:
     """Classifies texts: the probability of each label, over the whole of each text."""
     run = pipeline_run(request)
@@ -123,7 +135,7 @@ async def classify_(body: request_schemas.ClassifyRequest, request: Request) -> 
 GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The texts, as JSON or as a stream",
-        "content": {events.MEDIA_TYPE: {"itemSchema": events.SCHEMA, "example": answer_schemas.EVENTS_EXAMPLE}},
+        "content": {events.MEDIA_TYPE: {"schema": events.SCHEMA, "example": answer_schemas.EVENTS_EXAMPLE}},
     }
 }
 
@@ -134,6 +146,9 @@ GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
     response_model=answer_schemas.GenerateAnswer,
     responses=GENERATE_RESPONSES,
     summary="Generated text",
+    openapi_extra=line_schemas.operation(
+        line_schemas.GenerateLine, line_schemas.GenerateAnswerLine, *examples.GENERATE_LINES
+    ),
 )
 async def generate_(body: request_schemas.GenerateRequest, request: Request) -> Response:
     """Continues prompts, character by character; with `stream`, as server-sent events."""

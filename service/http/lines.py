@@ -19,19 +19,19 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from service.errors import Overloaded, TagwerkError, TooLarge
-from service.formats.pieces import to_json
+from service.formats.pieces import prepend, to_json
 from service.http import problem
 from service.http.compression import LEVEL, joined
 from service.http.connection.connection import Connection
 from service.http.context import context_of, timeout_seconds
 from service.http.line_input import LineInput
+from service.http.line_schemas import MEDIA_TYPE, Id, id_of
 from service.http.negotiation import takes_gzip
-from service.http.parsing import parse_in_turn
+from service.http.parsing import in_turn, parse_json, validate
 from service.pipelines.run import PipelineRun
 from service.telemetry import request_ids
 from service.telemetry.timing import Timing
 
-MEDIA_TYPE = "application/x-ndjson"
 WINDOW_BYTES = 65_536  # of the lines in progress, or one longer line
 SHORTEST_PAUSE_SECONDS = 0.01  # before a line is retried after the queue was full
 LONGEST_PAUSE_SECONDS = 1.0  # between checks whether the client is still connected
@@ -81,7 +81,7 @@ class LinesResponse(Response):
     """Reads lines and answers them concurrently."""
 
     def __init__(self, request: Request, work: Work, schema: type[BaseModel]) -> None:
-        """`work` answers a body of the given schema. Raises InvalidInput for an invalid timeout header."""
+        """`work` answers a line of the given schema. Raises InvalidInput for an invalid timeout header."""
         self._context = context_of(request)
         self._timeout_seconds = timeout_seconds(request, self._context.settings)
         self._request = request
@@ -190,22 +190,33 @@ class LinesResponse(Response):
 
     async def _answer(self, line: bytes) -> list[bytes]:
         """Returns the answer to a line, in pieces."""
-        timing = Timing(time.monotonic())
+        timing, named = Timing(time.monotonic()), dict[str, Id]()
         try:
-            return [*await self._work_with_retries(line, timing), b"\n"]
+            return [*prepend(named, await self._work_with_retries(line, timing, named)), b"\n"]
         except TagwerkError as error:
-            return encoded({"error": problem.document(error, timing)})
+            document = problem.document(error, timing)
         except problem.Refused as refused:
-            return encoded({"error": refused.document})
+            document = refused.document
         except Exception:
             log.exception("failed at a line: %s", request_ids.current.get())
-            return encoded({"error": problem.UNEXPECTED})
+            document = problem.UNEXPECTED
+        return encoded({**named, "error": document})
 
-    async def _work_with_retries(self, line: bytes, timing: Timing) -> list[bytes]:
-        """Answers a line; retries while the queue is full. Raises the errors of the work, and Refused."""
-        if len(line) > (most := self._context.settings.max_body_bytes):
-            raise TooLarge("", "a line too long", f"at most {most} bytes")
-        body = await parse_in_turn(line, self._schema, self._context)
+    async def _work_with_retries(self, line: bytes, timing: Timing, named: dict[str, Id]) -> list[bytes]:
+        """Answers a line; retries while the queue is full. Adds the line's id to `named`, as soon as it is known.
+
+        Raises the errors of the work, and Refused.
+        """
+        settings = self._context.settings
+        if len(line) > settings.max_body_bytes:
+            raise TooLarge("", "a line too long", f"at most {settings.max_body_bytes} bytes")
+
+        def parsed() -> BaseModel:
+            value = parse_json(line, settings, lone_surrogates=True)
+            named.update(id_of(value))
+            return validate(value, self._schema, settings)
+
+        body = await in_turn(self._context, line, parsed)
         run = PipelineRun(self._context, timing, timing.started + self._timeout_seconds)
         while True:
             try:

@@ -143,4 +143,5 @@ class LoadShedder:
             self._rejections += 1
             self._limit = max(min(snapshot.under_way, rejection.waiting), LOWEST_LIMIT)
             # A new object: the raised error holds the frames of the rejected request.
-            self._rejection = Overloaded(str(rejection), rejection.retry_after_seconds)
+            refused = f"{rejection}; until it has room, further requests are refused unread"
+            self._rejection = Overloaded(refused, rejection.retry_after_seconds)

@@ -47,11 +47,15 @@ async def in_turn(context: Context, content: bytes, work: Callable[[], T]) -> T:
 
 def parse(content: bytes, schema: type[M], settings: Settings) -> M:
     """Parses and validates a body. Raises TooLarge, and Refused for invalid JSON or a schema violation."""
-    value = parse_json(content, settings, lone_surrogates=True)
+    return validate(parse_json(content, settings, lone_surrogates=True), schema, settings)
+
+
+def validate(value: object, schema: type[M], settings: Settings) -> M:
+    """Validates parsed JSON. Raises TooLarge, and Refused for a schema violation."""
     try:
         return schema.model_validate(value, context=settings)
     except ValidationError as error:
-        raise not_valid(error, value) from None
+        raise not_valid(error, value, schema) from None
 
 
 def parse_json(content: bytes, settings: Settings, *, lone_surrogates: bool = False) -> Any:
@@ -70,6 +74,8 @@ def parse_json(content: bytes, settings: Settings, *, lone_surrogates: bool = Fa
     try:
         return from_json(content, cache_strings="none")
     except ValueError as error:
+        if not content.strip():
+            raise problem.Refused(problem.not_json("the body is empty; allowed: a JSON object")) from None
         if lone_surrogates and len(content) <= LARGE_BYTES and "hex escape" in str(error):
             try:
                 return json.loads(content)

@@ -94,15 +94,6 @@ class Problem(BaseModel):
     )
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": title, "content": {MEDIA_TYPE: {}}}
-    for status, title in (
-        *((status, title) for status, (_, title) in HTTP.items() if status not in (404, 405)),
-        *((status, title) for _, status, _, title in TABLE if status not in (499, 500)),
-    )
-}
-
-
 class Refused(Exception):  # noqa: N818 (says what happened)
     """An invalid body, with its problem document."""
 
@@ -231,10 +222,19 @@ async def _http(request: Request, error: Exception) -> Response:
     slug, title = HTTP.get(status, (phrase.lower().replace(" ", "-"), phrase))
     detail = str(error.detail)
     if status == 404:
-        detail = f"there is nothing at {path}; /docs lists what there is"
+        shorter = path.rstrip("/")
+        similar = f"did you mean {shorter}? " if shorter and shorter != path else ""
+        detail = f"there is nothing at {path}; {similar}/docs lists what there is"
     if status == 405:
-        detail = f"{request.method} is not for {path}; allowed: {headers.get('Allow', '')}"
+        headers["Allow"] = allowed(headers.get("Allow", ""))
+        detail = f"{request.method} is not for {path}; allowed: {headers['Allow']}"
     return respond(path, make(status, slug, title, detail), headers)
+
+
+def allowed(methods: str) -> str:
+    """Returns the value of an Allow header, with HEAD for GET, which `Shortcut` answers."""
+    names = {name.strip() for name in methods.split(",")}
+    return ", ".join(sorted(names | {"HEAD"} if "GET" in names else names))
 
 
 _HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from service.http.context import headers_of
-from service.http.lines import MEDIA_TYPE, LinesResponse, Work
+from service.http.line_schemas import MEDIA_TYPE
+from service.http.lines import LinesResponse, Work
 from service.http.negotiation import JSON, wanted
 from service.http.parsing import read
 

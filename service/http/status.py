@@ -11,7 +11,9 @@ from pydantic import BaseModel, Field
 
 from service.errors import ModelNotFound
 from service.http.context import Context, context_of
-from service.http.problem import RESPONSES, RETRY_AFTER
+from service.http.openapi.examples import METRICS
+from service.http.openapi.problems import ANY, READ, responses
+from service.http.problem import RETRY_AFTER
 from service.types import ModelState, State
 
 router = APIRouter()
@@ -62,17 +64,31 @@ class Liveness(BaseModel):
     status: Literal["alive"] = Field(description="Always alive.", examples=["alive"])
 
 
-@router.get("/models", summary="All models")
+@router.get("/models", operation_id="list_models", summary="All models", responses=responses(*READ))
 async def models(request: Request) -> ModelList:
     """Lists every model version in the store and its state."""
     return ModelList(models=summaries(context_of(request)))
 
 
-@router.get("/models/{name}", summary="One model", responses={404: RESPONSES[404]})
-@router.get("/models/{name}/{version}", summary="One version of a model", responses={404: RESPONSES[404]})
-async def model(name: str, request: Request, version: str | None = None) -> ModelDetail:
-    """Describes a version of a model, or the one that serves: its state and its manifest."""
-    context = context_of(request)
+@router.get("/models/{name}", operation_id="get_model", summary="One model", responses=responses(404, *READ))
+async def model(name: str, request: Request) -> ModelDetail:
+    """Describes the version of a model that serves: its state and its manifest."""
+    return detail(context_of(request), name)
+
+
+@router.get(
+    "/models/{name}/{version}",
+    operation_id="get_model_version",
+    summary="One version of a model",
+    responses=responses(404, *READ),
+)
+async def model_version(name: str, version: str, request: Request) -> ModelDetail:
+    """Describes a version of a model: its state and its manifest."""
+    return detail(context_of(request), name, version)
+
+
+def detail(context: Context, name: str, version: str | None = None) -> ModelDetail:
+    """Describes a version of a model, by default the one that serves. Raises ModelNotFound."""
     keys = [state.key for state in context.catalog.states]
     found = [s for s in context.catalog.states if s.key.name == name and version in (None, s.key.version)]
     if not found:
@@ -85,17 +101,20 @@ async def model(name: str, request: Request, version: str | None = None) -> Mode
     return ModelDetail(**summary(context, best).model_dump(), manifest=manifest)
 
 
-@router.get("/livez", summary="Is the process alive?")
+@router.get("/livez", operation_id="liveness", summary="Is the process alive?", responses=responses(*ANY))
 async def livez() -> Liveness:
     """Answers while the process is running."""
     return Liveness(status="alive")
 
 
-READINESS: dict[int | str, dict[str, Any]] = {503: {"model": Readiness, "description": "Not ready"}}
+READINESS: dict[str, Any] = {
+    "response_model": Readiness,
+    "responses": {503: {"model": Readiness, "description": "Not ready"}, **responses(*ANY)},
+}
 
 
-@router.get("/readyz", summary="Does it take requests?", response_model=Readiness, responses=READINESS)
-@router.get("/healthz", summary="The same as /readyz", response_model=Readiness, responses=READINESS)
+@router.get("/readyz", operation_id="readiness", summary="Does it take requests?", **READINESS)
+@router.get("/healthz", operation_id="health", summary="The same as /readyz", **READINESS)
 async def readyz(request: Request) -> Response:
     """Returns 200 once every valid model is compiled; lists the states of all models."""
     context = context_of(request)
@@ -106,7 +125,16 @@ async def readyz(request: Request) -> Response:
     return JSONResponse(content.model_dump(), 200 if ready else 503, None if ready else RETRY_AFTER)
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+EXPOSITION: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}, "example": METRICS}}}
+
+
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: EXPOSITION, **responses(*ANY)},
+)
 async def metrics(request: Request) -> Response:
     """Exposes all metrics in Prometheus' text format."""
     exposition = await asyncio.get_running_loop().run_in_executor(_expositions, context_of(request).metrics.exposition)

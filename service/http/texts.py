@@ -1,5 +1,6 @@
 """Types of request fields that hold lists of texts, validated per list: Pydantic is slow per item."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -7,12 +8,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from service.errors import TooLarge
+from service.errors import TooLarge, shortened
 from service.http.validation import MOST_ERRORS, Faults
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_UNICODE = PydanticCustomError("lone_surrogate", "Input should be Unicode text, without lone surrogates")
 _BLANK = PydanticCustomError("blank", "Input should be a string that is not blank")
+EXAMPLE = ["Dogs", "bark"]  # of a sentence
+MOST_SHOWN = 3  # tokens of a request that an error repeats
+LONGEST_SHOWN = 20  # characters of each
 
 
 def at_most(count: int) -> BeforeValidator:
@@ -72,13 +76,13 @@ def _texts(value: object, info: ValidationInfo) -> list[str]:
 
 
 def _sentences(value: object, info: ValidationInfo) -> list[list[str]]:
-    if not isinstance(value, list):
-        raise PydanticKnownError("list_type")
+    if not isinstance(value, list) or (value and all(type(item) is str for item in value)):
+        raise _no_sentences(value)
     check_count(value, info)
     faults = Faults()
     for place, tokens in enumerate(value):
         if not isinstance(tokens, list):
-            faults.add((place,), tokens, "list_type")
+            faults.add((place,), tokens, _no_tokens(tokens))
         elif not tokens:
             faults.add((place,), tokens, "too_short", field_type="List", min_length=1, actual_length=0)
         else:
@@ -87,9 +91,27 @@ def _sentences(value: object, info: ValidationInfo) -> list[list[str]]:
     return value
 
 
+def _no_sentences(value: object) -> PydanticCustomError:
+    """Returns the error of a value that is no list of sentences, such as one sentence without a list around it."""
+    tokens = [shortened(token, LONGEST_SHOWN) for token in value[:MOST_SHOWN]] if isinstance(value, list) else EXAMPLE
+    message = "Input should be a list of sentences, each a list of tokens, such as {example}"
+    return PydanticCustomError("sentences_type", message, {"example": json.dumps([tokens])})
+
+
+def _no_tokens(value: object) -> PydanticCustomError:
+    """Returns the error of a value that is no sentence, such as a token without a list around it."""
+    tokens = [shortened(value, LONGEST_SHOWN)] if isinstance(value, str) else EXAMPLE
+    message = "Input should be a list of tokens, such as {example}"
+    return PydanticCustomError("tokens_type", message, {"example": json.dumps(tokens)})
+
+
+def has_lone_surrogates(text: str) -> bool:
+    """Returns whether a text has lone surrogates, which JSON can escape and UTF-8 cannot encode."""
+    return _SURROGATE.search(text) is not None
+
+
 def _is_unicode(text: str) -> str:
-    """Rejects lone surrogates, which JSON can escape and UTF-8 cannot encode."""
-    if _SURROGATE.search(text):
+    if has_lone_surrogates(text):
         raise _NO_UNICODE
     return text
 

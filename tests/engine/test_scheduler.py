@@ -182,7 +182,8 @@ def test_models_never_share_a_batch():
 def test_a_full_queue_refuses_and_says_when_to_come_again():
     queue = scheduler(Clock(), max_entries=2)
     admit(queue, 4, 4)
-    with pytest.raises(Overloaded, match="2 sequences, 8 tokens") as error:
+    full = r"^the queue is full: 2 of at most 2 sequences \(TAGWERK_MAX_QUEUE_ENTRIES\)$"
+    with pytest.raises(Overloaded, match=full) as error:
         admit(queue, 1)
     assert error.value.retry_after_seconds > 0
     assert queue.queued_entries == 2
@@ -193,7 +194,8 @@ def test_a_full_queue_refuses_and_says_when_to_come_again():
 def test_the_bound_on_tokens_counts_too_but_an_empty_queue_takes_any_request():
     queue = scheduler(Clock(), max_tokens=10)
     admit(queue, 16)
-    with pytest.raises(Overloaded):
+    full = r"^the queue is full: 16 of at most 10 tokens \(TAGWERK_MAX_QUEUE_TOKENS\)$"
+    with pytest.raises(Overloaded, match=full):
         admit(queue, 1)
 
 

@@ -141,7 +141,8 @@ def test_one_cancelled_while_its_step_runs_gets_nothing_more():
 def test_those_who_wait_are_bounded():
     slots = Slots(1, prefill=4, max_waiting=1)
     slots.admit(stream([1]))
-    with pytest.raises(Overloaded):
+    full = r"^1 of at most 1 texts wait for one of 1 slots \(TAGWERK_SLOTS\)$"
+    with pytest.raises(Overloaded, match=full):
         slots.admit(stream([1]))
 
 
@@ -169,7 +170,8 @@ def test_the_prompts_that_wait_are_bounded_but_one_of_any_length_may():
     slots.admit(stream([1], max_tokens=10**6))
     step(slots)
     slots.admit(stream([1] * 99))
-    with pytest.raises(Overloaded):
+    full = r"^99 of at most 10 tokens of prompts \(TAGWERK_MAX_QUEUE_TOKENS\) wait for a slot$"
+    with pytest.raises(Overloaded, match=full):
         slots.admit(stream([1]))
 
 

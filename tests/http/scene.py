@@ -108,13 +108,23 @@ async def scene(
     device: Court | None = None, authenticator: Authenticator | None = None, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Yields a client of an application that is started, and stops it in order at the end of the block."""
+    async with (
+        started(device, authenticator, **settings) as transport,
+        httpx.AsyncClient(transport=transport, base_url="http://here", timeout=30) as client,
+    ):
+        yield client
+
+
+@asynccontextmanager
+async def started(
+    device: Court | None = None, authenticator: Authenticator | None = None, **settings: Any
+) -> AsyncIterator[httpx.ASGITransport]:
+    """Yields the transport to an application that is started, and stops it in order at the end of the block."""
     context = made_context(device, authenticator, **settings)
     app = create_app(context)
     async with lifespan(app):
         await until(lambda: context.engine.state() is State.READY and context.catalog.states)
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://here", timeout=30) as client:
-            yield client
+        yield httpx.ASGITransport(app)
 
 
 @asynccontextmanager

@@ -47,6 +47,7 @@ def test_above_the_total_the_slowest_body_is_refused_and_the_others_go_on(monkey
         ((status, headers, document),) = stalled[1].answers()
         assert (status, headers["retry-after"], headers["connection"]) == (429, "1", "close")
         assert document["type"] == "urn:tagwerk:problem:overloaded"
+        assert f"{BODIES} times TAGWERK_MAX_BODY_BYTES" in document["detail"]
         assert headers["access-control-allow-origin"] == "*"
         assert stalled[1].closed
         assert all(not wire.written for _, wire in (*others, late))

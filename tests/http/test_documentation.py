@@ -23,24 +23,6 @@ def test_the_page_asks_nobody_else(client):
     assert '"validatorUrl": "none"' in page.text
 
 
-def test_every_field_has_a_description_and_an_example(document):
-    schemas = document["components"]["schemas"]
-    own = [name for name in schemas if name not in ("HTTPValidationError", "ValidationError")]
-    assert len(own) > 15
-    for name in own:
-        assert schemas[name].get("description"), name
-        for field, schema in schemas[name].get("properties", {}).items():
-            assert schema.get("description"), f"{name}.{field}"
-            assert "examples" in schema, f"{name}.{field}"
-
-
-def test_every_reference_leads_somewhere(document):
-    references = set(re.findall(r"'#/components/schemas/(\w+)'", str(document)))
-    assert "Problem" in references
-    assert references <= set(document["components"]["schemas"])
-    assert "$defs" not in str(document)
-
-
 @pytest.mark.parametrize("path", ["/tag", "/classify", "/generate"])
 def test_the_examples_are_answered(client, document, path):
     content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
@@ -48,10 +30,3 @@ def test_the_examples_are_answered(client, document, path):
     body = {name: field["examples"][0] for name, field in schema["properties"].items()}
     response = client.post(path, json=body)
     assert response.status_code == 200, response.text
-
-
-def test_every_operation_lists_the_problems_that_it_has(document):
-    for path in ("/tag", "/classify", "/generate"):
-        responses = document["paths"][path]["post"]["responses"]
-        assert set(responses) >= {"200", "400", "404", "406", "413", "415", "422", "429", "503", "504"}
-        assert "application/problem+json" in responses["422"]["content"]

@@ -49,6 +49,7 @@ def test_a_wrong_item_refuses_the_request_and_is_named(path, body, status, point
     assert [place.pointer for place in found.errors] == pointers
     (line,) = ask(path, body, "application/x-ndjson").text.splitlines()
     if body.get("stream") is None and body.get("format") is None:
+        line = line.replace("the fields id, ", "the fields ")  # a line has one more
         assert json.loads(line)["error"] == found.model_dump(exclude_defaults=True)
 
 

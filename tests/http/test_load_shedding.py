@@ -161,7 +161,9 @@ def test_who_came_in_though_there_is_no_room_is_refused_unread_and_counted():
             await until(lambda: metrics("tagwerk_tokenize_duration_seconds_count", {"model": "judge"}) == 21)
             for refused in range(1, 4):
                 response = await client.post("/classify", json={"text": "fine"})
-                check(response, 429)
+                detail = check(response, 429).detail
+                assert detail.startswith("the queue is full: 20 of at most 20 sequences (TAGWERK_MAX_QUEUE_ENTRIES)")
+                assert detail.endswith("requests are refused unread") == (refused > 1)
                 assert int(response.headers["retry-after"]) >= 1
                 assert response.headers["x-request-id"]
                 assert metrics("tagwerk_rejected_total", {"reason": "overloaded"}) == refused

@@ -10,6 +10,7 @@ from service.http.middleware import Envelope
 from service.http.shortcut import Shortcut
 from tests.http.scene import made_context, scene
 from tests.http.test_problems import check
+from tests.http.wire import connect, turns
 
 PLAIN, CHARSET = "application/json", "application/json; charset=utf-8"
 BODIES = [
@@ -87,5 +88,70 @@ def test_requests_are_counted_by_their_route():
             counted = (await client.get("/metrics")).text
             assert 'tagwerk_requests_total{route="/classify",status="200"} 2.0' in counted
             assert 'tagwerk_requests_total{route="/tag",status="413"} 2.0' in counted
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/models"])
+def test_head_is_answered_as_get_without_a_body(path):
+    async def test() -> None:
+        async with scene() as client:
+            got, head = await client.get(path), await client.head(path)
+            assert (head.status_code, head.headers["content-type"]) == (200, got.headers["content-type"])
+            counted = (await client.get("/metrics")).text
+            assert f'tagwerk_requests_total{{route="{path}",status="200"}} 2.0' in counted
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
+def test_the_server_sends_no_body_for_head(path):
+    async def test() -> None:
+        context = made_context()
+        connection, wire = connect(context)
+        connection.data_received(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        while not wire.written:
+            await asyncio.sleep(0.001)
+        await turns()
+        head, _, body = b"".join(wire.written).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200" if path == "/metrics" else b"HTTP/1.1 503")
+        assert b"content-length: 0" not in head
+        assert body == b""
+
+    asyncio.run(test())
+
+
+def test_a_method_that_is_not_allowed_is_told_those_that_are():
+    async def test() -> None:
+        async with scene() as client:
+            refused = await client.post("/metrics")
+            assert refused.headers["allow"] == "GET, HEAD"
+            assert check(refused, 405).detail == "POST is not for /metrics; allowed: GET, HEAD"
+            refused = await client.head("/tag")
+            assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["/tag/", "/healthz/", "/v2/", "/v1/models/", "/v2/models/judge/infer//"])
+def test_a_path_with_a_slash_at_its_end_is_refused_with_the_one_without(path, method):
+    async def test() -> None:
+        async with scene() as client:
+            refused = await client.request(method, path, json={"text": "fine"}, headers={"x-forwarded-proto": "https"})
+            detail = check(refused, 404).detail
+            assert detail == f"there is nothing at {path}; did you mean {path.rstrip('/')}? /docs lists what there is"
+            assert "location" not in refused.headers
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("path", ["/tag", "/v1/completions", "/v2/models/judge/infer"])
+@pytest.mark.parametrize("content", [b"", b" \r\n"])
+def test_an_empty_body_is_said_to_be_empty(path, content):
+    async def test() -> None:
+        async with scene() as client:
+            refused = await client.post(path, content=content, headers={"content-type": PLAIN})
+            assert check(refused, 400).detail == "the body is empty; allowed: a JSON object"
 
     asyncio.run(test())

@@ -287,16 +287,16 @@ def test_work_is_done_in_one_go_or_a_slice_at_a_time_with_one_result() -> None:
 
 def test_lines_of_one_chunk_are_begun_a_few_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[int] = []
-    parse = lines.parse_in_turn
+    in_turn = lines.in_turn
 
     async def test() -> httpx.Response:
         async with counted_turns() as turns, scene() as client:
 
             async def noted(*arguments: Any) -> Any:
                 began.append(turns[0])
-                return await parse(*arguments)
+                return await in_turn(*arguments)
 
-            monkeypatch.setattr(lines, "parse_in_turn", noted)
+            monkeypatch.setattr(lines, "in_turn", noted)
             content = b'{"text": "A cat."}\n' * 100
             return await client.post("/tag", content=content, headers={"content-type": lines.MEDIA_TYPE})
 

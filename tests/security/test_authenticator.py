@@ -86,7 +86,7 @@ def test_a_key_over_its_rate_is_told_when_to_come_again(lock):
             over = await client.post("/classify", json=FINE, headers=lock.rare)
             assert check(over, 429).type.endswith(":rate-limited")
             assert over.headers["retry-after"] == "2"
-            assert "at most 0.5 requests a second" in over.json()["detail"]
+            assert "at most 0.5 requests a second (tagwerk keys add --rate)" in over.json()["detail"]
             assert (await client.post("/classify", json=FINE, headers=lock.web)).status_code == 200, "another's key"
 
     asyncio.run(test())
@@ -104,7 +104,8 @@ def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_ends_ho
             device.busy.clear()
             first = asyncio.create_task(ask())
             await until(device.busy.is_set)
-            check(await ask(), 429)
+            over = check(await ask(), 429)
+            assert "at most 1 requests at the same time (tagwerk keys add --concurrent)" in over.detail
             device.go.set()
             assert (await first).status_code == 200
             assert (await client.post("/classify", json={"text": 7}, headers=lock.narrow)).status_code == 422

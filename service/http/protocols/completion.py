@@ -37,7 +37,7 @@ class Answer:
         }
 
     def write_choice(self, index: int, generated: GeneratedText) -> Sliced[list[bytes]]:
-        """Encodes a complete text as a `Choice`, in pieces."""
+        """Encodes a complete text as a `CompletionChoice`, in pieces."""
         text = generated.text
         self.tokens += text.end.tokens
         choice = {

@@ -12,12 +12,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from service.errors import EngineUnavailable, InvalidInput
-from service.http import problem
 from service.http.body import content_of
 from service.http.compression import response_of
-from service.http.context import context_of, pipeline_run
+from service.http.context import Context, context_of, pipeline_run
 from service.http.disconnect import while_client_waits
 from service.http.negotiation import JSON
+from service.http.openapi.problems import ANY, INFER, READ, responses
 from service.http.parsing import in_turn
 from service.http.problem import RETRY_AFTER
 from service.http.protocols import tensors
@@ -26,6 +26,7 @@ from service.http.protocols.tensors import InferenceRequest, InferenceResponse, 
 from service.http.validation import describe
 from service.types import State
 
+OCTETS = "application/octet-stream"
 LONGEST_TIMEOUT = 999_999_999_000  # microseconds; the maximum of X-Request-Timeout-Ms
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
@@ -66,23 +67,25 @@ class ModelReady(Ready):
     name: str = Field(description="Name of the model.", examples=["tagger-en"])
 
 
-NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Ready, "description": "Not ready"}}
-NOT_FOUND: dict[int | str, dict[str, Any]] = {404: problem.RESPONSES[404]}
-
-
-@router.get("", summary="The server")
+@router.get("", operation_id="server_metadata", summary="The server", responses=responses(*READ))
 async def server() -> ServerMetadata:
     """Describes the server."""
     return ServerMetadata(name="tagwerk", version=version_of("tagwerk"), extensions=["binary_tensor_data"])
 
 
-@router.get("/health/live", summary="Is the process alive?")
+@router.get("/health/live", operation_id="server_live", summary="Is the process alive?", responses=responses(*ANY))
 async def live() -> Live:
     """Answers while the process is running."""
     return Live(live=True)
 
 
-@router.get("/health/ready", summary="Does it take requests?", response_model=Ready, responses=NOT_READY)
+@router.get(
+    "/health/ready",
+    operation_id="server_ready",
+    summary="Does it take requests?",
+    response_model=Ready,
+    responses={503: {"model": Ready, "description": "Not ready"}, **responses(*ANY)},
+)
 async def ready(request: Request) -> Response:
     """Returns the readiness, like /readyz."""
     context = context_of(request)
@@ -90,11 +93,28 @@ async def ready(request: Request) -> Response:
     return _readiness(Ready(ready=some and context.engine.state() is State.READY and not context.draining))
 
 
-@router.get("/models/{name}", summary="A model", responses=NOT_FOUND)
-@router.get("/models/{name}/versions/{version}", summary="A version of a model", responses=NOT_FOUND)
-async def metadata(request: Request, name: str, version: str | None = None) -> ModelMetadata:
+METADATA: dict[str, Any] = {"responses": responses(404, 503, *READ)}
+
+
+@router.get("/models/{name}", operation_id="model_metadata", summary="A model", **METADATA)
+async def model_metadata(request: Request, name: str) -> ModelMetadata:
     """Describes what a model reads and gives."""
-    context = context_of(request)
+    return metadata(context_of(request), name)
+
+
+@router.get(
+    "/models/{name}/versions/{version}",
+    operation_id="model_version_metadata",
+    summary="A version of a model",
+    **METADATA,
+)
+async def model_version_metadata(request: Request, name: str, version: str) -> ModelMetadata:
+    """Describes what a version of a model reads and gives."""
+    return metadata(context_of(request), name, version)
+
+
+def metadata(context: Context, name: str, version: str | None = None) -> ModelMetadata:
+    """Describes a version of a model, by default the one that serves. Raises what `find` raises."""
     model = find(context, name, version)
     known = context.catalog.states
     versions = [s.key.version for s in known if s.key.name == model.version.key.name and s.state is State.READY]
@@ -102,17 +122,33 @@ async def metadata(request: Request, name: str, version: str | None = None) -> M
     return ModelMetadata(name=name, versions=versions, platform="tensorflow_savedmodel", inputs=inputs, outputs=outputs)
 
 
-READINESS = NOT_FOUND | {503: {"model": ModelReady, "description": "Not ready"}}
+READINESS: dict[str, Any] = {
+    "response_model": ModelReady,
+    "responses": {503: {"model": ModelReady, "description": "Not ready"}, **responses(404, *READ)},
+}
 
 
-@router.get("/models/{name}/ready", summary="Is it ready?", response_model=ModelReady, responses=READINESS)
-@router.get(
-    "/models/{name}/versions/{version}/ready", summary="Is it ready?", response_model=ModelReady, responses=READINESS
-)
-async def model_ready(request: Request, name: str, version: str | None = None) -> Response:
+@router.get("/models/{name}/ready", operation_id="model_ready", summary="Is it ready?", **READINESS)
+async def model_ready(request: Request, name: str) -> Response:
     """Returns whether requests for a model are accepted."""
+    return readiness(context_of(request), name)
+
+
+@router.get(
+    "/models/{name}/versions/{version}/ready",
+    operation_id="model_version_ready",
+    summary="Is it ready?",
+    **READINESS,
+)
+async def model_version_ready(request: Request, name: str, version: str) -> Response:
+    """Returns whether requests for a version of a model are accepted."""
+    return readiness(context_of(request), name, version)
+
+
+def readiness(context: Context, name: str, version: str | None = None) -> Response:
+    """Answers whether requests for a model are accepted. Raises ModelNotFound."""
     try:
-        find(context_of(request), name, version)
+        find(context, name, version)
     except EngineUnavailable:
         return _readiness(ModelReady(name=name, ready=False))
     return _readiness(ModelReady(name=name, ready=True))
@@ -123,26 +159,43 @@ def _readiness(content: Ready) -> Response:
     return Response(content.model_dump_json(), status, headers, JSON)
 
 
-def _request_schema() -> dict[str, Any]:
-    """Returns the schema of a request without references: FastAPI does not know its parts."""
-    schema = InferenceRequest.model_json_schema()
-    parts = schema.pop("$defs")
-    for field, part in (("inputs", "RequestInput"), ("outputs", "RequestOutput")):
-        schema["properties"][field]["items"] = parts[part]
-    return schema
-
-
-INFER: dict[str, Any] = {
+BINARY = {OCTETS: {"schema": {"type": "string", "format": "binary"}}}  # JSON, and then the bytes of tensors
+LENGTH = {"description": "Length of the JSON before the bytes of tensors.", "schema": {"type": "integer", "minimum": 0}}
+RUN: dict[str, Any] = {
     "response_model": InferenceResponse,
-    "responses": problem.RESPONSES,
-    "openapi_extra": {"requestBody": {"required": True, "content": {JSON: {"schema": _request_schema()}}}},
+    "responses": {
+        200: {"description": "The outputs", "content": BINARY, "headers": {tensors.HEADER: LENGTH}},
+        **responses(*INFER),
+    },
+    "openapi_extra": {
+        "parameters": [{"name": tensors.HEADER, "in": "header", **LENGTH}],
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": {"$ref": "#/components/schemas/InferenceRequest"}}, **BINARY},
+        },
+    },
 }
 
 
-@router.post("/models/{name}/infer", summary="Run a model", **INFER)
-@router.post("/models/{name}/versions/{version}/infer", summary="Run a version of a model", **INFER)
-async def infer(request: Request, name: str, version: str | None = None) -> Response:
+@router.post("/models/{name}/infer", operation_id="model_infer", summary="Run a model", **RUN)
+async def model_infer(request: Request, name: str) -> Response:
     """Runs a model on tensors, in JSON or with the binary extension, which has a header of its own."""
+    return await infer(request, name)
+
+
+@router.post(
+    "/models/{name}/versions/{version}/infer",
+    operation_id="model_version_infer",
+    summary="Run a version of a model",
+    **RUN,
+)
+async def model_version_infer(request: Request, name: str, version: str) -> Response:
+    """Runs a version of a model on tensors, as a model is run."""
+    return await infer(request, name, version)
+
+
+async def infer(request: Request, name: str, version: str | None = None) -> Response:
+    """Runs a version of a model, by default the one that serves. Raises what reading and running raise."""
     context, run = context_of(request), pipeline_run(request)
     model = find(context, name, version)
     body, json_length = await content_of(request.receive), request.headers.get(tensors.HEADER)
@@ -167,7 +220,7 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
         content, header_length = await run.do(tensors.write(head, wanted, frozenset(binary)))
     if header_length is None:
         return response_of(content, {}, JSON)
-    return response_of(content, {tensors.HEADER: str(header_length)}, "application/octet-stream")
+    return response_of(content, {tensors.HEADER: str(header_length)}, OCTETS)
 
 
 def _timeout_seconds(parameters: Parameters) -> float:

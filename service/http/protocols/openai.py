@@ -12,10 +12,11 @@ from pydantic_core import PydanticCustomError
 
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput, shortened
-from service.http import events, problem, request_schemas
+from service.http import events, request_schemas
 from service.http.compression import respond
 from service.http.context import Context, context_of, pipeline_run
 from service.http.disconnect import while_client_waits
+from service.http.openapi.problems import INFER, READ, responses
 from service.http.protocols.completion import Answer
 from service.http.route import JsonRoute
 from service.http.texts import Stop, at_most, check_count, check_strings, one_or_list
@@ -23,7 +24,7 @@ from service.http.validation import Faults
 from service.pipelines.generation import GenerationOptions, generate_and_write
 from service.tasks.generation import TextGeneration
 
-router = APIRouter(prefix="/v1", route_class=JsonRoute, responses=problem.RESPONSES, tags=["OpenAI"])
+router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["OpenAI"])
 
 
 def _prompts(value: object, info: ValidationInfo) -> Any:
@@ -102,7 +103,7 @@ class Logprobs(BaseModel):
     text_offset: list[int] = Field(description="Where each begins in the text, in code points.", examples=[[0, 1]])
 
 
-class Choice(BaseModel):
+class CompletionChoice(BaseModel):
     """A text."""
 
     text: str = Field(description="The text, or the next piece of it.", examples=["\nWhat, shall I speak?"])
@@ -129,7 +130,7 @@ class Completion(BaseModel):
     created: int = Field(description="Unix time of creation.", examples=[1767225600])
     model: str = Field(description="Name of the model.", examples=["lm-shakespeare"])
     system_fingerprint: str = Field(description="Its name and version.", examples=["lm-shakespeare/1"])
-    choices: list[Choice] = Field(description="The texts, prompt by prompt.", examples=[[]])
+    choices: list[CompletionChoice] = Field(description="The texts, prompt by prompt.", examples=[[]])
     usage: Usage | None = Field(description="Token usage.", examples=[None])
 
 
@@ -149,19 +150,50 @@ class Models(BaseModel):
     data: list[Model] = Field(description="The models, by name.", examples=[[]])
 
 
-@router.get("/models", summary="The models that complete texts")
+@router.get(
+    "/models",
+    operation_id="list_completion_models",
+    summary="The models that complete texts",
+    responses=responses(*READ),
+)
 async def models(request: Request) -> Models:
     """Lists the models of /v1/completions."""
     return Models(object="list", data=[_model(task.version) for task in _completing(context_of(request))])
 
 
-@router.get("/models/{name}", summary="One of them")
+@router.get(
+    "/models/{name}",
+    operation_id="get_completion_model",
+    summary="One of them",
+    responses=responses(404, 503, *READ),
+)
 async def model(name: str, request: Request) -> Model:
     """Describes a model."""
     return _model(context_of(request).catalog.find(TextGeneration, name).version)
 
 
-@router.post("/completions", response_model=Completion, summary="Complete texts")
+EVENTS_EXAMPLE = """data: {"id":"cmpl-6f1c","object":"text_completion","created":1767225600,"model":"lm-shakespeare",\
+"system_fingerprint":"lm-shakespeare/3","choices":[{"text":"W","index":0,"logprobs":null,"finish_reason":null}],\
+"usage":null}
+
+data: [DONE]
+
+"""
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The texts, as JSON or as a stream",
+        "content": {events.MEDIA_TYPE: {"schema": events.SCHEMA, "example": EVENTS_EXAMPLE}},
+    }
+}
+
+
+@router.post(
+    "/completions",
+    operation_id="create_completion",
+    response_model=Completion,
+    summary="Complete texts",
+    responses={**STREAMED, **responses(*INFER)},
+)
 async def completions(body: CompletionRequest, request: Request) -> Response:
     """Continues prompts as /generate does, with OpenAI's fields."""
     run = pipeline_run(request)

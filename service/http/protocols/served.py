@@ -130,7 +130,8 @@ def generator(task: TextGeneration) -> Served:
         try:
             body = request_schemas.GenerateRequest.model_validate(parameters | fields)
         except ValidationError as error:
-            raise not_valid(error, {"parameters": parameters}, within=("parameters",)) from None
+            whole, schema = {"parameters": parameters}, request_schemas.GenerateRequest
+            raise not_valid(error, whole, schema, within=("parameters",)) from None
         _, results = await generate(run, body.options())
         return [
             strings("text", [result.text.text for result in results]),

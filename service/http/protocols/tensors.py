@@ -126,7 +126,7 @@ def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[In
     try:
         request = InferenceRequest.model_validate(content)
     except ValidationError as error:
-        raise not_valid(error, content) from None
+        raise not_valid(error, content, InferenceRequest) from None
     tensors = {}
     for number, given in enumerate(request.inputs):
         size = given.parameters.get("binary_data_size")

@@ -1,0 +1,121 @@
+"""Schemas of newline-delimited JSON: of the lines that a request has, and of those that answer them."""
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeGuard
+
+from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from service.http import answer_schemas, request_schemas
+from service.http.problem import Problem
+from service.http.request_schemas import Strict
+from service.http.texts import has_lone_surrogates
+
+MEDIA_TYPE = "application/x-ndjson"
+LONGEST_ID = 128  # characters
+LARGEST_ID = 2**53 - 1  # positive or negative; larger ones are not exact in JavaScript
+Id = str | int
+REQUEST_TEXT = (
+    "A JSON object per line, each a whole body, answered by one line, in order. Blank lines are skipped and have no"
+    " answer."
+)
+ANSWER_TEXT = "A JSON object per line: the answer of the request's line in its place, or a problem document as `error`."
+
+
+def _is_id(value: object) -> TypeGuard[Id]:
+    if type(value) is str:
+        return len(value) <= LONGEST_ID and not has_lone_surrogates(value)
+    return type(value) is int and abs(value) <= LARGEST_ID
+
+
+def _checked_id(value: object) -> object:
+    if not _is_id(value):
+        message = "Input should be an integer from {least} to {most}, or a string of at most {length} characters"
+        raise PydanticCustomError("id", message, {"least": -LARGEST_ID, "most": LARGEST_ID, "length": LONGEST_ID})
+    return value
+
+
+def id_of(value: object) -> dict[str, Id]:
+    """Returns the member `id` of a parsed line, or no member if the line has no valid one."""
+    id = value.get("id") if isinstance(value, dict) else None
+    return {"id": id} if _is_id(id) else {}
+
+
+_ID_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "maxLength": LONGEST_ID},
+        {"type": "integer", "minimum": -LARGEST_ID, "maximum": LARGEST_ID},
+    ]
+}
+LineId = Annotated[Id, PlainValidator(_checked_id), WithJsonSchema(_ID_SCHEMA)]
+
+
+class _Line(Strict):
+    id: LineId | None = Field(None, description="Returned with the line's answer.", examples=["review-7"])
+
+
+class TagLine(request_schemas.TagRequest, _Line):
+    """A line to /tag: texts or tokens, and an id."""
+
+
+class ClassifyLine(request_schemas.ClassifyRequest, _Line):
+    """A line to /classify: texts, and an id."""
+
+
+class GenerateLine(request_schemas.GenerateRequest, _Line):
+    """A line to /generate: prompts, and an id."""
+
+
+class _AnswerLine(BaseModel):
+    id: LineId | None = Field(None, description="That of the request's line, if it has one.", examples=["review-7"])
+
+
+class TagAnswerLine(answer_schemas.TagAnswer, _AnswerLine):
+    """The answer to a line of /tag."""
+
+
+class ClassifyAnswerLine(answer_schemas.ClassifyAnswer, _AnswerLine):
+    """The answer to a line of /classify."""
+
+
+class GenerateAnswerLine(answer_schemas.GenerateAnswer, _AnswerLine):
+    """The answer to a line of /generate."""
+
+
+class ErrorLine(_AnswerLine):
+    """The answer to a line that failed."""
+
+    error: Problem = Field(
+        description="What is wrong.",
+        examples=[
+            {
+                "type": "urn:tagwerk:problem:invalid-json",
+                "title": "The body is not valid JSON",
+                "status": 400,
+                "detail": "EOF while parsing an object at line 1 column 9",
+            }
+        ],
+    )
+
+
+SCHEMAS = (TagLine, ClassifyLine, GenerateLine, TagAnswerLine, ClassifyAnswerLine, GenerateAnswerLine, ErrorLine)
+
+
+def operation(
+    line: type[BaseModel], answer: type[BaseModel], lines: Iterable[object], answers: Iterable[object]
+) -> dict[str, Any]:
+    """Returns what a route that takes lines adds to its operation in the OpenAPI document, with examples of lines."""
+    return {
+        "requestBody": {"content": {MEDIA_TYPE: _content(REQUEST_TEXT, [line], lines)}},
+        "responses": {"200": {"content": {MEDIA_TYPE: _content(ANSWER_TEXT, [answer, ErrorLine], answers)}}},
+    }
+
+
+def _content(description: str, items: list[type[BaseModel]], example: Iterable[object]) -> dict[str, Any]:
+    lines = {"anyOf": [{"$ref": f"#/components/schemas/{item.__name__}"} for item in items]}
+    content = {"contentMediaType": MEDIA_TYPE, "contentSchema": {"type": "array", "items": lines}}
+    return {
+        "schema": {"type": "string", "description": description, **content},
+        "example": "".join(json.dumps(one) + "\n" for one in example),
+    }

@@ -1,0 +1,118 @@
+"""Completes the OpenAPI document that FastAPI writes from the routes.
+
+Added is what FastAPI does not know of the service: problem documents, headers, API keys, schemas that no route of
+FastAPI has, and examples of answers. Its own validation errors, which the service does not send, are removed.
+"""
+
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from service.http import line_schemas
+from service.http.context import TIMEOUT_HEADER
+from service.http.load_shedding import engine_route
+from service.http.negotiation import JSON
+from service.http.openapi import examples, problems
+from service.http.problem import Problem
+from service.http.protocols.tensors import InferenceRequest
+from service.security.authenticator import is_open
+
+KEY = "key"  # name of the security scheme
+SCHEMAS = (Problem, InferenceRequest, *line_schemas.SCHEMAS)
+UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")
+
+HEADERS: dict[str, Any] = {
+    "X-Request-ID": {
+        "description": "The request's id: its own, or a generated one. The log has it.",
+        "schema": {"type": "string"},
+        "example": "4f2a9c1be07d4c5f8a3b6e9d1c0f7a52",
+    },
+    "Server-Timing": {
+        "description": "Milliseconds by stage until the first byte, and the size of the largest batch.",
+        "schema": {"type": "string"},
+        "example": 'tokenize;dur=0.214, queue;dur=0.061, inference;dur=1.870, total;dur=2.633, batch;desc="batch of 4"',
+    },
+    "Retry-After": {
+        "description": "Seconds after which to send the request again.",
+        "schema": {"type": "integer", "minimum": 1},
+        "example": 1,
+    },
+}
+PARAMETERS: dict[str, Any] = {
+    "X-Request-ID": {
+        "name": "X-Request-ID",
+        "in": "header",
+        "description": "An id of at most 128 printable ASCII characters, returned and logged; any other is replaced.",
+        "schema": {"type": "string"},
+        "example": "order-1042",
+    },
+    TIMEOUT_HEADER: {
+        "name": TIMEOUT_HEADER,
+        "in": "header",
+        "description": "Milliseconds after which the request is cancelled and answered 504; at most"
+        " TAGWERK_REQUEST_TIMEOUT_SECONDS, the default, counts. Of newline-delimited JSON, for each line.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+        "example": 5000,
+    },
+}
+SECURITY_SCHEMES = {
+    KEY: {"type": "http", "scheme": "bearer", "description": "An API key, as `tagwerk keys add` prints it."}
+}
+
+
+def install(app: FastAPI, *, with_keys: bool) -> None:
+    """Completes the document that an application serves; `with_keys`, whether its routes require API keys."""
+    write = app.openapi
+    app.openapi = cache(lambda: complete(write(), with_keys=with_keys))  # type: ignore[method-assign]
+
+
+def complete(document: dict[str, Any], *, with_keys: bool) -> dict[str, Any]:
+    """Completes a document in place; returns it."""
+    components = document["components"]
+    components["schemas"] |= _schemas()
+    for name in UNUSED_SCHEMAS:
+        components["schemas"].pop(name, None)
+    components |= {"responses": problems.components(), "headers": HEADERS, "parameters": PARAMETERS}
+    if with_keys:
+        components["securitySchemes"] = SECURITY_SCHEMES
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            _complete_operation(operation, path)
+            if with_keys and not is_open(path):
+                operation["security"] = [{KEY: []}]
+    return document
+
+
+def _schemas() -> dict[str, Any]:
+    """Returns the schemas that no route of FastAPI has, by name."""
+    models = [(model, "validation") for model in SCHEMAS]
+    _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    schemas: dict[str, Any] = found["$defs"]
+    return schemas
+
+
+def _complete_operation(operation: dict[str, Any], path: str) -> None:
+    names = ["X-Request-ID", TIMEOUT_HEADER] if engine_route(path) is not None else ["X-Request-ID"]
+    references = [{"$ref": f"#/components/parameters/{name}"} for name in names]
+    operation["parameters"] = [*operation.get("parameters", []), *references]
+    operation["responses"] = {
+        status: _completed(response, status)
+        for status, response in operation["responses"].items()
+        if UNUSED_SCHEMAS[0] not in str(response)
+    }
+
+
+def _completed(response: dict[str, Any], status: str) -> dict[str, Any]:
+    if "$ref" in response:
+        return {"$ref": response["$ref"]}  # without the description that FastAPI adds
+    names = ["X-Request-ID", "Server-Timing", *(["Retry-After"] if status == "503" else [])]
+    response["headers"] = {
+        **response.get("headers", {}),
+        **{name: {"$ref": f"#/components/headers/{name}"} for name in names},
+    }
+    content = response.get("content", {}).get(JSON)
+    if content is not None and status.startswith("2"):
+        content["example"] = examples.ANSWERS[content["schema"]["$ref"].rpartition("/")[2]]
+    return response

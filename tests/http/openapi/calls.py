@@ -1,0 +1,99 @@
+"""A call of each route of the OpenAPI document, for clients that are generated from it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import httpx
+
+from service.http.app import create_routes
+from service.security.authenticator import Authenticator
+from service.security.keys import add_key
+from service.security.rate_limiter import RateLimiter
+from tests.artifact.test_manifest import write_version
+from tests.http.scene import made_context, started
+
+JSON = "application/json"
+TEXTS = {"name": "text", "shape": [2], "datatype": "BYTES", "data": ["fine", "bad"]}
+CALLS: dict[str, tuple[dict[str, str], dict[str, Any] | None]] = {  # by operation: the path's names, and a body
+    "tag": ({}, {"text": ["Dogs bark.", "fine"], "n_best": 2}),
+    "classify": ({}, {"text": "A fine film.", "sentences": True}),
+    "generate": ({}, {"prompt": "a", "max_tokens": 3, "logprobs": 1, "stop": ["zz"]}),
+    "list_models": ({}, None),
+    "get_model": ({"name": "tagger"}, None),
+    "get_model_version": ({"name": "tagger", "version": "1"}, None),
+    "liveness": ({}, None),
+    "readiness": ({}, None),
+    "health": ({}, None),
+    "metrics": ({}, None),
+    "list_completion_models": ({}, None),
+    "get_completion_model": ({"name": "lm"}, None),
+    "create_completion": ({}, {"model": "lm", "prompt": "a", "max_tokens": 3, "logprobs": 1}),
+    "server_metadata": ({}, None),
+    "server_live": ({}, None),
+    "server_ready": ({}, None),
+    "model_metadata": ({"name": "judge"}, None),
+    "model_version_metadata": ({"name": "judge", "version": "1"}, None),
+    "model_ready": ({"name": "judge"}, None),
+    "model_version_ready": ({"name": "judge", "version": "1"}, None),
+    "model_infer": ({"name": "judge"}, {"inputs": [TEXTS]}),
+    "model_version_infer": ({"name": "judge", "version": "1"}, {"id": "7", "inputs": [TEXTS]}),
+    "change_serving": ({"name": "tagger-en"}, {"action": "use", "version": "1"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation of the document, with the names of the schemas of its body and its answer; None without one."""
+
+    id: str
+    tag: str
+    method: str
+    path: str
+    status: int
+    body: str | None
+    answer: str | None
+
+
+@cache
+def document(with_keys: bool = True) -> dict[str, Any]:
+    """Returns the OpenAPI document of a service with or without API keys."""
+    context = made_context()
+    if with_keys:
+        context.authenticator = Mock(Authenticator)
+    return create_routes(context).openapi()
+
+
+def operations() -> list[Operation]:
+    """Returns the operations of the document of a service with API keys."""
+    return [
+        operation_of(method, path, described)
+        for path, methods in document()["paths"].items()
+        for method, described in methods.items()
+    ]
+
+
+def operation_of(method: str, path: str, described: dict[str, Any]) -> Operation:
+    status = next(status for status in described["responses"] if status.startswith("2"))
+    body, answer = schema_of(described.get("requestBody", {})), schema_of(described["responses"][status])
+    (tag,) = described.get("tags", ["default"])
+    return Operation(described["operationId"], tag, method, path, int(status), body, answer)
+
+
+def schema_of(described: dict[str, Any]) -> str | None:
+    content = described.get("content", {}).get(JSON)
+    return None if content is None else content["schema"]["$ref"].rpartition("/")[2]
+
+
+@asynccontextmanager
+async def service(folder: Path) -> AsyncIterator[tuple[httpx.ASGITransport, str]]:
+    """Yields the transport to a service with API keys that answers each of the calls, and a key for all of them."""
+    secret = add_key(folder / "keys.json", "client", ["infer", "admin"], None, None)
+    write_version(folder / "store")
+    authenticator = Authenticator(folder / "keys.json", RateLimiter())
+    async with started(authenticator=authenticator, model_store=folder / "store") as transport:
+        yield transport, secret

@@ -1,0 +1,157 @@
+"""The OpenAPI document: valid, whole, and true of the service."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from openapi_spec_validator import validate
+from pydantic import TypeAdapter
+
+from service.http import admin, infer, line_schemas, status
+from service.http.openapi.problems import components
+from service.http.problem import HTTP, INVALID_HTTP, PREFIX, TABLE, Problem
+from service.http.protocols import open_inference, openai
+from tests.http.openapi.calls import JSON, document, operations
+
+NDJSON = line_schemas.MEDIA_TYPE
+LINES = {
+    "/tag": (line_schemas.TagLine, line_schemas.TagAnswerLine),
+    "/classify": (line_schemas.ClassifyLine, line_schemas.ClassifyAnswerLine),
+    "/generate": (line_schemas.GenerateLine, line_schemas.GenerateAnswerLine),
+}
+OPEN = {"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"}
+
+
+def described() -> list[tuple[str, str, dict[str, Any]]]:
+    """Returns the method, path and operation of each route."""
+    paths = document()["paths"]
+    return [(method, path, one) for path, methods in paths.items() for method, one in methods.items()]
+
+
+def resolved(reference: dict[str, Any]) -> dict[str, Any]:
+    found = document()
+    for step in reference["$ref"].removeprefix("#/").split("/"):
+        found = found[step]
+    return found
+
+
+def parameters(operation: dict[str, Any]) -> list[str]:
+    return [(resolved(one) if "$ref" in one else one)["name"] for one in operation["parameters"]]
+
+
+@pytest.mark.parametrize("with_keys", [True, False])
+def test_the_document_is_valid(with_keys):
+    validate(document(with_keys))
+
+
+def test_no_two_schemas_share_a_title_and_no_two_operations_an_id():
+    titles = [schema["title"] for schema in document()["components"]["schemas"].values()]
+    assert len(set(titles)) == len(titles)
+    ids = [operation.id for operation in operations()]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[a-z_]+", id) for id in ids), "names of functions in a generated client"
+
+
+def test_each_field_has_a_description_and_an_example():
+    for name, schema in document()["components"]["schemas"].items():
+        assert schema.get("description"), name
+        for field, content in schema.get("properties", {}).items():
+            if name not in ("Canary", "Choice"):  # of the serving config
+                assert "examples" in content, f"{name}.{field}"
+            assert content.get("description"), f"{name}.{field}"
+
+
+def test_names_in_a_path_are_strings_and_never_null():
+    for _, path, operation in described():
+        names = [one for one in operation["parameters"] if one.get("in") == "path"]
+        assert [one["name"] for one in names] == re.findall("{(.*?)}", path)
+        assert all(one["schema"]["type"] == "string" for one in names)
+        assert not any(one.get("in") == "query" for one in operation["parameters"])
+
+
+def test_each_error_is_a_problem_document_with_examples():
+    for _, path, operation in described():
+        for status_, response in operation["responses"].items():
+            if status_.startswith("2") or JSON in response.get("content", {}):
+                continue
+            assert list(response) == ["$ref"], path
+            found = resolved(response)
+            assert list(found["content"]) == ["application/problem+json"]
+            content = found["content"]["application/problem+json"]
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+            for slug, example in content["examples"].items():
+                problem = Problem.model_validate(example["value"], extra="forbid")
+                assert (str(problem.status), problem.type) == (status_, PREFIX + slug)
+    assert "HTTPValidationError" not in json.dumps(document())
+
+
+def test_each_kind_of_problem_that_a_route_has_is_an_example():
+    kinds = {slug for _, status_, slug, _ in TABLE if status_ != 499}
+    kinds |= {slug for status_, (slug, _) in HTTP.items() if status_ not in (404, 405)} | {INVALID_HTTP[0]}
+    shown = [slug for one in components().values() for slug in one["content"]["application/problem+json"]["examples"]]
+    assert sorted(shown) == sorted(kinds)
+
+
+@pytest.mark.parametrize("path", [*LINES, "/v1/completions", "/v2/models/{name}/infer"])
+def test_a_route_that_needs_the_engine_lists_what_it_answers(path):
+    found = set(document()["paths"][path]["post"]["responses"])
+    expected = {"200", *"400 401 403 404 408 413 415 422 429 431 500 503 504".split()}
+    assert found - {"406"} == expected
+    assert ("406" in found) == (path in LINES), "those that look at Accept"
+
+
+def test_each_answer_has_an_example_that_fits_its_schema():
+    routers = (infer, status, openai, open_inference, admin)
+    routes = {
+        route.operation_id: route for one in routers for route in one.router.routes if isinstance(route, APIRoute)
+    }
+    for operation in operations():
+        response = document()["paths"][operation.path][operation.method]["responses"][str(operation.status)]
+        for media_type, content in response["content"].items():
+            assert "example" in content or media_type == "application/octet-stream", operation
+        if operation.answer is not None:
+            example, model = response["content"][JSON]["example"], routes[operation.id].response_model
+            assert model.model_validate(example, extra="forbid").model_dump(exclude_unset=True) == example
+
+
+@pytest.mark.parametrize("path", LINES)
+def test_the_examples_of_lines_fit_their_schemas(path):
+    line, answer = LINES[path]
+    operation = document()["paths"][path]["post"]
+    request, response = operation["requestBody"]["content"][NDJSON], operation["responses"]["200"]["content"][NDJSON]
+    good, bad = request["example"].splitlines()
+    assert line.model_validate_json(good).id == 1
+    with pytest.raises(ValueError, match="Input should be a string or a list of strings"):
+        line.model_validate_json(bad)
+    lines = [
+        TypeAdapter(answer | line_schemas.ErrorLine).validate_json(one) for one in response["example"].splitlines()
+    ]
+    assert [type(one) for one in lines] == [answer, line_schemas.ErrorLine]
+    assert [one.id for one in lines] == [1, 2]
+    for content, models in ((request, [line]), (response, [answer, line_schemas.ErrorLine])):
+        items = content["schema"]["contentSchema"]["items"]["anyOf"]
+        assert [one["$ref"].rpartition("/")[2] for one in items] == [model.__name__ for model in models]
+        assert "lank lines are skipped" in content["schema"]["description"] or content is response
+
+
+def test_headers_are_listed():
+    engine = {*LINES, "/v1/completions", "/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"}
+    for _, path, operation in described():
+        names = parameters(operation)
+        assert "X-Request-ID" in names
+        assert ("X-Request-Timeout-Ms" in names) == (path in engine)
+        for status_, response in operation["responses"].items():
+            headers = (resolved(response) if "$ref" in response else response)["headers"]
+            assert {"X-Request-ID", "Server-Timing"} <= set(headers), path
+            assert ("Retry-After" in headers) == (status_ in ("429", "503")), path
+
+
+def test_keys_are_shown_where_they_are_required():
+    assert "securitySchemes" not in document(with_keys=False)["components"]
+    assert "security" not in json.dumps(document(with_keys=False)["paths"])
+    ((name, scheme),) = document()["components"]["securitySchemes"].items()
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    without = {path for _, path, operation in described() if operation.get("security") != [{name: []}]}
+    assert without == OPEN

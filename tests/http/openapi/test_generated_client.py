@@ -1,0 +1,93 @@
+"""A client that openapi-python-client generates from the OpenAPI document calls each route.
+
+The generator runs through `uv tool run`, in an environment of its own: it needs an older typer than other packages.
+"""
+
+import asyncio
+import importlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from service.http.line_schemas import MEDIA_TYPE
+from tests.http.openapi.calls import CALLS, document, operations, service
+
+GENERATOR = "openapi-python-client==0.29.1"
+PACKAGE = "generated_client"
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Generates the package; returns what the generator printed."""
+    folder = tmp_path_factory.mktemp("generated")
+    (folder / "openapi.json").write_text(json.dumps(document()))
+    (folder / "config.json").write_text(json.dumps({"post_hooks": []}))  # generated code need not be pretty here
+    tool = [sys.executable, "-m", "uv", "tool", "run", "--python", sys.executable, "--from", GENERATOR]
+    paths = ["--path", folder / "openapi.json", "--config", folder / "config.json", "--output-path", folder / PACKAGE]
+    command = [*tool, "openapi-python-client", "generate", "--meta", "none", *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if "Generating" not in done.stdout:
+        pytest.skip(f"{GENERATOR} is neither in uv's cache nor can it be downloaded: {done.stderr[-300:]}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    sys.path.insert(0, str(folder))
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def client(generated: str) -> ModuleType:
+    return importlib.import_module(PACKAGE)
+
+
+def test_nothing_of_the_document_is_left_out_but_lines(generated):
+    warnings = re.findall(r"^(WARNING|Unable|Unsupported|Cannot|Could not)(.*)$", generated, re.MULTILINE)
+    unsupported = [rest.strip() for first, rest in warnings if first == "Unsupported"]
+    assert unsupported == [f"content type {MEDIA_TYPE}"] * 3, "of the generator's: it knows no such bodies"
+    parsing = [rest.strip() for first, rest in warnings if first == "WARNING"]
+    assert parsing == [f"parsing POST {path} within default." for path in ("/tag", "/classify", "/generate")]
+    assert len(warnings) == 6, generated
+
+
+def test_the_client_calls_each_route(client, tmp_path: Path):
+    assert {operation.id for operation in operations()} == set(CALLS)
+    models = importlib.import_module(f"{PACKAGE}.models")
+
+    async def test() -> None:
+        async with service(tmp_path) as (transport, key):
+            arguments = {"transport": transport}
+            caller = client.AuthenticatedClient(base_url="http://here", token=key, httpx_args=arguments)
+            for operation in operations():
+                names, body = CALLS[operation.id]
+                folder = {"OpenAI": "open_ai"}.get(operation.tag, operation.tag.lower().replace(" ", "_"))
+                module = importlib.import_module(f"{PACKAGE}.api.{folder}.{operation.id}")
+                given = {} if body is None else {"body": getattr(models, str(operation.body)).from_dict(body)}
+                answer = await module.asyncio_detailed(client=caller, x_request_id="mine-1", **names, **given)
+                assert answer.status_code == operation.status, (operation, answer.content)
+                assert answer.headers["x-request-id"] == "mine-1"
+                expected = str if operation.answer is None else getattr(models, operation.answer)
+                assert type(answer.parsed) is expected, operation
+
+    asyncio.run(test())
+
+
+def test_the_client_reads_problems_and_sends_a_timeout(client, tmp_path: Path):
+    tag = importlib.import_module(f"{PACKAGE}.api.default.tag")
+    models = importlib.import_module(f"{PACKAGE}.models")
+
+    async def test() -> None:
+        async with service(tmp_path) as (transport, key):
+            arguments = {"transport": transport}
+            caller = client.AuthenticatedClient(base_url="http://here", token=key, httpx_args=arguments)
+            body = models.TagRequest.from_dict({"text": "fine", "model": "none"})
+            answer = await tag.asyncio(client=caller, body=body, x_request_timeout_ms=5000)
+            assert (type(answer), answer.status) == (models.Problem, 404)
+            answer = await tag.asyncio(client=caller, body=body, x_request_timeout_ms=0)
+            assert [place.pointer for place in answer.errors] == ["/headers/X-Request-Timeout-Ms"]
+            stranger = client.AuthenticatedClient(base_url="http://here", token="none", httpx_args=arguments)
+            assert (await tag.asyncio(client=stranger, body=body)).status == 401
+
+    asyncio.run(test())
