@@ -33,7 +33,7 @@ def test_an_address_that_is_typed_is_followed(page):
     assert page.get_by_label("Text to classify").input_value() == "Superb."
     page.evaluate("location.hash = '#generate?prompt=ROMEO&seed=7&length=1'")
     page.locator("#generate").wait_for()
-    assert page.get_by_label("Prompt").input_value() == "ROMEO"
+    assert page.locator("#generate-prompt").input_value() == "ROMEO"
     assert page.locator("#generate .written").count() == 0, "a link alone generates nothing"
     page.go_back()
     assert page.locator("#classify").is_visible()

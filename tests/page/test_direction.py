@@ -31,9 +31,14 @@ def answers(page):
     ]
     why = {"label": "positive", "score": 1.5, "baseline": 0.5, "tokens": contributions}
     label = {"label": "positive", "scores": {"negative": 0.25, "positive": 0.75}, "contributions": why}
-    for path, result in (("tag", {"sentences": [sentence]}), ("classify", label)):
-        answer = {"model": "m", "version": "1", "results": [result]}
-        page.route(f"**/{path}", lambda route, answer=answer: route.fulfill(json=answer))
+    results = {"tag": {"sentences": [sentence]}, "classify": label}
+
+    def answer(route) -> None:
+        result = results[route.request.url.rpartition("/")[2]]
+        route.fulfill(json={"model": "m", "version": "1", "results": [result]})
+
+    for path in results:
+        page.route(f"**/{path}", answer)
     return page
 
 

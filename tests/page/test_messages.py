@@ -41,4 +41,4 @@ def test_an_empty_text_says_what_to_do(page, panel, verb):
 def test_an_empty_prompt_begins_with_a_new_line(page):
     run(page, "generate", "", max_tokens=20, seed=7)
     assert page.locator("#generate .written").inner_text().strip()
-    assert "if empty, the text begins with a new line" in page.get_by_label("Prompt").get_attribute("placeholder")
+    assert "if empty, the text begins with a new line" in page.locator("#generate-prompt").get_attribute("placeholder")
