@@ -42,7 +42,7 @@ def test_a_text_that_is_written_says_when_it_began_and_how_fast_it_was(page):
     characters, took = re.match(
         r"(\d+) characters in ([\d.]+ m?s)", page.locator("#generate .summary").inner_text()
     ).groups()
-    assert float(shown["characters per second"]) == pytest.approx(int(characters) / seconds(took), rel=0.05)
+    assert abs(float(shown["characters per second"]) - int(characters) / seconds(took)) <= 0.51
     assert seconds(shown["to the first character"]) <= seconds(took)
     assert shown["to the last character"] == took
     assert page.locator("#generate .facts").inner_text().startswith(f"{characters} characters, ")

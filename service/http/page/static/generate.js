@@ -93,11 +93,12 @@ export class Generate extends Panel {
   /** Shows how many characters were written, and in which time. */
   showTotals(response, { answeredMs, firstMs, totalMs }) {
     const characters = this.texts.reduce((sum, text) => sum + text.characters, 0);
+    const seconds = Number((totalMs / 1000).toFixed(totalMs < 1000 ? 3 : 2)); // as shown, so that the figures agree
     this.summary.textContent = `${count(characters, "character")} in ${duration(totalMs)}`;
     const facts = [
       ["to the first character", firstMs === null ? "–" : duration(firstMs)],
       ["to the last character", duration(totalMs)],
-      ["characters per second", (characters / (totalMs / 1000)).toFixed(0)],
+      ["characters per second", (characters / seconds).toFixed(0)],
     ];
     showCost(this.cost, response, answeredMs, { title: "Time until the answer began", facts });
   }
