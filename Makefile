@@ -1,6 +1,6 @@
 # make serve         the service, with the models in model_store/
 # make format        formats, and fixes what the linter can
-# make check         formatting, lint, types, the direction of the imports
+# make check         formatting, lint (also of the page's JavaScript), types, the direction of the imports
 # make test          the tests, two at a time; those of the page in a browser where there is a Chromium. REQUIRE_ALL=1 skips none
 # make page-test     those of the page alone, which need Chromium
 # make screenshot    docs/page.png, the picture of the page
@@ -49,6 +49,7 @@ format: $(DEV)/installed
 check: $(DEV)/installed
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/ruff check .
+	$(DEV)/bin/oxlint --deny-warnings service/http/page/static
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports --no-logo --cache-dir .cache/import-linter
 

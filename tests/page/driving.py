@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, Response
 
-FIELDS = {"tag": "#tag-text", "judge": "#judge-text", "continue": "#continue-prompt"}
-LENGTH = "document.querySelector('#continue .written')?.lastChild.data.length"
+FIELDS = {"tag": "#tag-text", "classify": "#classify-text", "generate": "#generate-prompt"}
+LENGTH = "document.querySelector('#generate .written')?.lastChild.data.length"
 
 
 def until(page: Page, expression: str, seconds: float = 30) -> None:

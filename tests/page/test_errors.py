@@ -48,12 +48,12 @@ def test_a_text_that_is_too_long_is_refused_with_the_limit(page):
 
 
 def test_an_error_midway_leaves_what_is_written(page):
-    start(page, "continue", "ROMEO:", max_tokens=4096, seed=7)
-    message(page, "continue", "The answer was not there in time. The deadline passed")
-    text = page.locator("#continue .written").evaluate("e => e.lastChild.data")
+    start(page, "generate", "ROMEO:", max_tokens=4096, seed=7)
+    message(page, "generate", "The answer was not there in time. The deadline passed")
+    text = page.locator("#generate .written").evaluate("e => e.lastChild.data")
     assert 0 < len(text) < 4096
-    assert "ended broken off" in page.locator("#continue .facts").inner_text()
-    assert page.locator("#continue .stop").is_hidden()
+    assert ", interrupted" in page.locator("#generate .facts").inner_text()
+    assert page.locator("#generate .stop").is_hidden()
 
 
 def test_a_network_that_is_gone_is_said_and_found_again(page):

@@ -14,7 +14,7 @@ WATCH = """() => {
 }"""
 
 
-@pytest.mark.parametrize("panel", ["tag", "judge"])
+@pytest.mark.parametrize("panel", ["tag", "classify"])
 def test_it_stays_responsive(page, panel):
     page.locator(f"#tab-{panel}").click()
     page.evaluate(WATCH)

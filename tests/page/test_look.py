@@ -16,10 +16,10 @@ SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
 def fill_all(page) -> None:
     """Has an answer in each of the panels, and an error in the last one."""
     run(page, "tag", "She didn't see it. The old man the boats.")
-    run(page, "judge", "The acting is superb. But the plot is a mess.")
-    run(page, "continue", "ROMEO:", max_tokens=30, seed=7, n=2)
-    start(page, "continue", "ROMEO:", temperature=11)
-    page.locator("#continue .message").wait_for()
+    run(page, "classify", "The acting is superb. But the plot is a mess.")
+    run(page, "generate", "ROMEO:", max_tokens=30, seed=7, n=2)
+    start(page, "generate", "ROMEO:", temperature=11)
+    page.locator("#generate .message").wait_for()
 
 
 @SCHEMES
@@ -27,7 +27,7 @@ def fill_all(page) -> None:
 def test_axe_finds_nothing(open_page, scheme, size):
     page = open_page(color_scheme=scheme, reduced_motion="reduce", **size)
     fill_all(page)
-    for panel in ("continue", "judge", "tag"):
+    for panel in ("generate", "classify", "tag"):
         page.locator(f"#tab-{panel}").click()
         if panel == "tag":
             page.locator("#tag [role=option]").first.focus()
@@ -51,9 +51,9 @@ def test_nothing_is_wider_than_the_window(open_page, width):
     page = open_page(viewport={"width": width, "height": 740})
     run(page, "tag", "Donaudampfschifffahrtsgesellschaft" * 5 + " didn't sail. https://example.org/" + "a" * 200)
     page.locator("#tag [role=option]").first.focus()
-    run(page, "judge", "unbelievably" * 20 + " good. Bad.")
-    run(page, "continue", "A" * 300, max_tokens=100, seed=7, n=2)
-    for panel in ("tag", "judge", "continue"):
+    run(page, "classify", "unbelievably" * 20 + " good. Bad.")
+    run(page, "generate", "A" * 300, max_tokens=100, seed=7, n=2)
+    for panel in ("tag", "classify", "generate"):
         page.locator(f"#tab-{panel}").click()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), panel
         inside = f"[...document.querySelectorAll('#{panel} *')]"
@@ -78,25 +78,25 @@ def test_everything_can_be_done_by_keyboard(open_page):
     page.keyboard.press("Enter")
     tab_to("#tab-tag")
     page.keyboard.press("ArrowRight")
-    assert page.locator("#judge").is_visible()
-    tab_to("#judge-text")
+    assert page.locator("#classify").is_visible()
+    tab_to("#classify-text")
     page.keyboard.press("Control+A")
     page.keyboard.type("Awful.")
     page.keyboard.press("Control+Enter")
-    page.locator("#judge .summary", has_text="negative").wait_for()
-    tab_to("#judge .examples button")
+    page.locator("#classify .summary", has_text="negative").wait_for()
+    tab_to("#classify .examples button")
     page.keyboard.press("Enter")
-    page.locator("#judge .summary", has_text="positive").wait_for()
-    page.locator("#tab-judge").focus()
+    page.locator("#classify .summary", has_text="positive").wait_for()
+    page.locator("#tab-classify").focus()
     page.keyboard.press("End")
-    tab_to("#continue [name=max_tokens]")
+    tab_to("#generate [name=max_tokens]")
     page.keyboard.type("4096")
-    tab_to("#continue .primary")
+    tab_to("#generate .primary")
     page.keyboard.press("Enter")
-    page.locator("#continue .stop").wait_for()
-    tab_to("#continue .stop")
+    page.locator("#generate .stop").wait_for()
+    tab_to("#generate .stop")
     page.keyboard.press("Enter")
-    page.locator("#continue .facts", has_text="stopped").wait_for()
+    page.locator("#generate .facts", has_text="stopped").wait_for()
     assert page.evaluate("document.activeElement.matches('.primary')"), "the focus is not lost with the button"
 
 
@@ -123,14 +123,14 @@ def test_who_cannot_see_hears_what_happens(open_page):
 @pytest.mark.parametrize(("wish", "moves"), [("reduce", False), ("no-preference", True)])
 def test_nothing_moves_for_those_who_do_not_want_it(open_page, wish, moves):
     page = open_page(reduced_motion=wish)
-    start(page, "continue", "ROMEO:", max_tokens=4096)
+    start(page, "generate", "ROMEO:", max_tokens=4096)
     page.locator(".writing").wait_for()
     name = page.evaluate("getComputedStyle(document.querySelector('.writing .written'), '::after').animationName")
     assert (name != "none") == moves
     assert page.evaluate("getComputedStyle(document.querySelector('.primary')).transitionDuration !== '0s'") == moves
 
 
-@pytest.mark.parametrize("panel", ["tag", "judge", "continue"])
+@pytest.mark.parametrize("panel", ["tag", "classify", "generate"])
 def test_each_example_is_answered(open_page, panel):
     page = open_page(f"/#{panel}")
     examples = page.locator(f"#{panel} .examples button")
@@ -144,19 +144,19 @@ def test_each_example_is_answered(open_page, panel):
 
 def test_an_address_brings_back_what_was_shown(open_page):
     page = open_page()
-    run(page, "judge", "Not bad & not good?")
+    run(page, "classify", "Not bad & not good?")
     first = page.url
-    run(page, "continue", "ROMEO:\n", max_tokens=40, seed=11, n=2, stop="\\n\\n")
+    run(page, "generate", "ROMEO:\n", max_tokens=40, seed=11, n=2, stop="\\n\\n")
     second = page.url
-    texts = page.locator("#continue .written").all_inner_texts()
+    texts = page.locator("#generate .written").all_inner_texts()
     page = open_page(first[first.index("/#") :])
-    page.locator("#judge .scores").wait_for()
-    assert page.get_by_label("Text to judge").input_value() == "Not bad & not good?"
+    page.locator("#classify .scores").wait_for()
+    assert page.get_by_label("Text to classify").input_value() == "Not bad & not good?"
     page = open_page(second[second.index("/#") :])
-    assert page.locator("#continue [name=seed]").input_value() == "11"
-    page.get_by_role("button", name="Continue", exact=True).click()
-    page.wait_for_selector("#continue .cost:not([hidden])")
-    assert page.locator("#continue .written").all_inner_texts() == texts
+    assert page.locator("#generate [name=seed]").input_value() == "11"
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector("#generate .cost:not([hidden])")
+    assert page.locator("#generate .written").all_inner_texts() == texts
 
 
 def test_it_is_light_and_asks_nobody_else(browser, server):

@@ -4,11 +4,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 CHUNKS = """async (chunks) => {
-    const { events } = await import("/page/api.js");
+    const { readEvents } = await import("/page/api.js");
     const bytes = chunks.map((chunk) => Uint8Array.from(chunk));
     const body = new ReadableStream({ start(c) { for (const b of bytes) c.enqueue(b); c.close(); } });
     const seen = [];
-    for await (const event of events({ body })) seen.push([event.kind, event.data]);
+    for await (const event of readEvents({ body })) seen.push([event.kind, event.data]);
     return seen;
 }"""
 
@@ -34,11 +34,12 @@ def test_metrics_are_read_and_compared(page):
     took.labels("/other").observe(9)
     found = page.evaluate(
         """async ([before, after]) => {
-            const { grew, parse, quantile } = await import("/page/metrics.js");
+            const { increase, parse, quantile } = await import("/page/metrics.js");
             const [a, b] = [parse(before), parse(after)];
             const of = (q, route) => quantile(a, b, "took_seconds_bucket", q, (labels) => labels.route === route);
-            return [grew(a, b, "made_total"), grew(a, b, "made_total", (labels) => labels.kind === "b"),
-                    of(0.5, "/tag"), of(0.99, "/tag"), of(0.5, "/other"), of(0.5, "/none"), grew(b, a, "made_total")];
+            return [increase(a, b, "made_total"), increase(a, b, "made_total", (labels) => labels.kind === "b"),
+                    of(0.5, "/tag"), of(0.99, "/tag"), of(0.5, "/other"), of(0.5, "/none"),
+                    increase(b, a, "made_total")];
         }""",
         [before, generate_latest(registry).decode()],
     )
@@ -48,7 +49,7 @@ def test_metrics_are_read_and_compared(page):
 
 def test_a_timing_header_is_read(page):
     header = 'queue;dur=1.5, total;desc="all, of it";dur=2, batch;desc="batch of 16", hit'
-    found = page.evaluate("async (h) => (await import('/page/cost.js')).timings(h)", header)
+    found = page.evaluate("async (h) => (await import('/page/cost.js')).readTimings(h)", header)
     assert found == {
         "queue": {"dur": "1.5"},
         "total": {"desc": "all, of it", "dur": "2"},
@@ -58,7 +59,7 @@ def test_a_timing_header_is_read(page):
 
 
 def test_a_problem_document_becomes_sentences(page):
-    say = "async (p) => (await import('/page/api.js')).sentence(p)"
+    say = "async (p) => (await import('/page/api.js')).describeProblem(p)"
     assert page.evaluate(say, {"title": "The device failed", "detail": "it is on fire"}) == (
         "The device failed. It is on fire."
     )
@@ -76,6 +77,10 @@ def test_figures_are_written_with_their_units(page):
     assert page.evaluate(write, ["percent", [*shares]]) == [*shares.values()]
     odds = {-12.345: "−12.35", -0.715: "−0.71", -0.004: "0.00", 0: "0.00", 0.0051: "+0.01", 1: "+1.00", 2.306: "+2.31"}
     assert page.evaluate(write, ["logOdds", [*odds]]) == [*odds.values()]
+    sums = [[0.26, 0.26, 0.26], [0.04, 0.04, 0.0], [999.96, 0.05], [1234.4, 0.4, 0.4]]
+    figures = [["0.8 ms", "0.3 ms", "0.2 ms", "0.3 ms"], ["0.1 ms", "0.0 ms", "0.1 ms", "0.0 ms"]]
+    figures += [["1.000 s", "1.000 s", "0.000 s"], ["1.235 s", "1.234 s", "0.001 s", "0.000 s"]]
+    assert page.evaluate(write, ["durations", sums]) == figures, "the sum comes first, and the rounded figures add up"
     times = {0.123: "0.12 ms", 1.25: "1.3 ms", 12.3: "12 ms", 999: "999 ms", 1000: "1.00 s", 61_234: "61.23 s"}
     assert page.evaluate(write, ["duration", [*times]]) == [*times.values()]
 

@@ -168,9 +168,3 @@ def test_text_beyond_the_basic_plane_is_not_torn(page):
     words = "".join(page.locator("#tag .word").all_inner_texts())
     assert words == "I❤🙂and𝒜𝒷<b>bold</b>&amp;co."
     assert page.locator("#tag .tokens b").count() == 0
-
-
-def test_a_blank_text_has_no_tokens(page):
-    run(page, "tag", " ")
-    assert page.locator("#tag [role=option]").count() == 0
-    assert "0 tokens" in page.locator("#tag .summary").inner_text()

@@ -1,44 +1,44 @@
-// Asks the service: retries what may pass, and turns what goes wrong into sentences.
+// Sends requests to the service: retries temporary errors, and describes errors in sentences.
 
-const LONGEST_PAUSE_SECONDS = 5;
-const PATIENCE = 20; // tries, after each of which the pause is a second longer
-const refused = new Set(); // what the service, or its model, has said that it cannot do: "/tag n_best"
+import { authorization, showKeyForm } from "./key.js";
 
-/** The service refused, or failed: what its problem document (RFC 9457) says. */
+const MAX_DELAY_SECONDS = 5;
+const ATTEMPTS_PER_SECOND = 20; // the delay before a retry is at least the number of attempts divided by this, in seconds
+const unsupported = new Set(); // options that a route and model do not support, as "tag tagger-en n_best"
+
+/** An error answer of the service, with its problem document (RFC 9457). */
 export class Problem extends Error {
+  /** `retryAfter` is in seconds; null if a retry would not help. */
   constructor(problem, retryAfter = null) {
-    super(sentence(problem));
+    super(describeProblem(problem));
     this.problem = problem;
-    this.retryAfter = retryAfter; // seconds; null where asking again would not help
-    this.fields = (problem.errors ?? []).map((place) => place.pointer.split("/")[1] ?? "");
+    this.retryAfter = retryAfter;
+    this.fields = (problem.errors ?? []).map(({ pointer }) => pointer.split("/")[1] ?? "");
   }
 }
 
-/** No answer came. */
+/** No answer arrived. */
 export class Unreachable extends Error {
   constructor(attempt = 0, message = "The service cannot be reached.") {
     super(message);
-    this.retryAfter = Math.min(2 ** attempt, LONGEST_PAUSE_SECONDS);
+    this.retryAfter = Math.min(2 ** attempt, MAX_DELAY_SECONDS);
   }
 }
 
-/** Says in a sentence what a problem document says. */
-export function sentence(problem) {
-  const places = (problem.errors ?? []).map(
-    ({ pointer, problem: what, allowed }) => `${place(pointer)}: ${what}; allowed: ${allowed}`,
-  );
-  const detail = places.length ? places.join(". ") : (problem.detail ?? "");
-  const parts = [problem.title ?? "The service failed", detail].filter(Boolean);
-  return parts.map((part) => part[0].toUpperCase() + part.slice(1).replace(/\.$/, "") + ".").join(" ");
+/** Returns the sentences that describe a problem document. */
+export function describeProblem({ title = "The service failed", detail, errors = [] }) {
+  const places = errors.map(({ pointer, problem, allowed }) => `${describePointer(pointer)}: ${problem}; allowed: ${allowed}`);
+  const parts = [title, places.length > 0 ? places.join(". ") : detail].filter(Boolean);
+  return parts.map((part) => part[0].toUpperCase() + part.slice(1).replace(/\.$/u, "") + ".").join(" ");
 }
 
-function place(pointer) {
+function describePointer(pointer) {
   return pointer.split("/").slice(1).join(" ").replaceAll("_", " ") || "the request";
 }
 
-/** Sends a request once. Raises Problem, Unreachable, or AbortError. */
+/** Sends a request once. Throws Problem, Unreachable, or the signal's AbortError. */
 async function send(path, body, { signal, accept = "application/json" }, attempt) {
-  const headers = { "Content-Type": "application/json", Accept: accept };
+  const headers = { "Content-Type": "application/json", Accept: accept, ...authorization() };
   let response;
   try {
     response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal });
@@ -46,56 +46,65 @@ async function send(path, body, { signal, accept = "application/json" }, attempt
     throw error.name === "AbortError" ? error : new Unreachable(attempt);
   }
   if (response.ok) return response;
-  const after = [429, 503].includes(response.status) ? Number(response.headers.get("Retry-After") ?? 1) : null;
-  let problem = { title: `The service answered ${response.status}` };
-  try {
-    problem = await response.json();
-  } catch {
-    // something between here and the service answered: its status is all there is
+  const retryAfter = [429, 503].includes(response.status) ? Number(response.headers.get("Retry-After") ?? 1) : null;
+  const problem = await readProblem(response);
+  if (response.status === 401 || response.status === 403) showKeyForm();
+  if (response.status === 401) {
+    problem.title = headers.Authorization ? "The service does not know this API key" : "This service requires an API key";
+    problem.detail = "Enter one in the field API key";
   }
-  throw new Problem(problem, after);
+  throw new Problem(problem, retryAfter);
 }
 
-/** Sends a request, again and again as long as the service is away or busy; `waiting` hears of it. */
-export async function ask(path, body, options) {
+async function readProblem(response) {
+  try {
+    return await response.json();
+  } catch {
+    return { title: `The service answered ${response.status}` }; // not a problem document: a proxy answered
+  }
+}
+
+/** Sends a request, and retries while the service is unreachable or overloaded; `onRetry(error)` is called before each delay. */
+export async function request(path, body, options) {
   for (let attempt = 0; ; attempt++) {
     try {
       return await send(path, body, options, attempt);
     } catch (error) {
       if (error.retryAfter === null || error.retryAfter === undefined) throw error;
-      options.waiting?.(error);
-      const seconds = Math.max(error.retryAfter, attempt / PATIENCE);
-      await sleep(Math.min(seconds, LONGEST_PAUSE_SECONDS) * 1000, options.signal);
+      options.onRetry?.(error);
+      const seconds = Math.max(error.retryAfter, attempt / ATTEMPTS_PER_SECOND);
+      await sleep(Math.min(seconds, MAX_DELAY_SECONDS) * 1000, options.signal);
     }
   }
 }
 
-/** Asks for extras, too; without those of which the service says that it cannot give them. */
-export async function askWith(path, body, extras, options) {
-  const wanted = Object.entries(extras).filter(([name]) => !refused.has(`${path} ${body.model} ${name}`));
+/** Sends a request with optional fields; if the service refuses some of them, sends it without, and leaves them out of later requests. */
+export async function requestWithOptional(path, body, optional, options) {
+  const key = (name) => `${path} ${body.model} ${name}`;
+  const sent = Object.entries(optional).filter(([name]) => !unsupported.has(key(name)));
   try {
-    return await ask(path, { ...body, ...Object.fromEntries(wanted) }, options);
+    return await request(path, { ...body, ...Object.fromEntries(sent) }, options);
   } catch (error) {
-    const cannot = wanted.map(([name]) => name).filter((name) => error.fields?.includes(name));
-    if (!cannot.length) throw error;
-    for (const name of cannot) refused.add(`${path} ${body.model} ${name}`);
-    return askWith(path, body, extras, options);
+    const refused = sent.map(([name]) => name).filter((name) => error.fields?.includes(name));
+    if (refused.length === 0) throw error;
+    for (const name of refused) unsupported.add(key(name));
+    return requestWithOptional(path, body, optional, options);
   }
 }
 
 function sleep(ms, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
-    const stop = () => {
+    const abort = () => {
       clearTimeout(timer);
       reject(signal.reason);
     };
-    signal.addEventListener("abort", stop, { once: true });
+    signal?.addEventListener("abort", abort, { once: true });
   });
 }
 
-/** Yields the server-sent events of an answer, as { kind, data }. */
-export async function* events(response) {
+/** Yields the server-sent events of a response, as { kind, data }. */
+export async function* readEvents(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -104,9 +113,9 @@ export async function* events(response) {
     const blocks = (rest + value).split("\n\n");
     rest = blocks.pop();
     for (const block of blocks) {
-      const fields = block.split("\n").map((line) => [line.split(":", 1)[0], line.replace(/^[^:]*: ?/, "")]);
+      const fields = block.split("\n").map((line) => [line.split(":", 1)[0], line.replace(/^[^:]*: ?/u, "")]);
       const data = fields.filter(([name]) => name === "data").map(([, text]) => text);
-      if (data.length) {
+      if (data.length > 0) {
         yield { kind: fields.find(([name]) => name === "event")?.[1] ?? "message", data: JSON.parse(data.join("\n")) };
       }
     }

@@ -1,98 +1,106 @@
-// The page: its tabs, its panels, and whether the service is there.
+// The page: its tabs, the address, and the state of the service.
 
-import { Continue } from "./continue.js";
+import { readAddress, writeAddress } from "./address.js";
+import { Classify } from "./classify.js";
 import { make } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
-import { Judge } from "./judge.js";
-import { readState, writeState } from "./state.js";
+import { Generate } from "./generate.js";
+import { onKeyChange } from "./key.js";
 import { Strip } from "./strip.js";
 import { Tag } from "./tag.js";
 
-const TASKS = { tag: "tag", judge: "classify", continue: "generate" };
-const get = (id) => document.getElementById(id);
+const find = (selector) => document.querySelector(selector);
+const status = find("#status");
 const tabs = [...document.querySelectorAll("[role=tab]")];
-const changed = (tab) => (fields) => writeState(tab, fields);
+let current = "tag"; // the name of the open panel
+const recorder = (name) => (fields, cause) => {
+  if (name === current) writeAddress(name, fields, cause);
+};
 const panels = {
-  tag: new Tag(get("tag"), get("card"), changed("tag")),
-  judge: new Judge(get("judge"), changed("judge")),
-  continue: new Continue(get("continue"), changed("continue")),
+  tag: new Tag(find("#tag"), recorder("tag"), find("#card")),
+  classify: new Classify(find("#classify"), recorder("classify")),
+  generate: new Generate(find("#generate"), recorder("generate")),
 };
 
 /** Shows a panel. */
 function open(name) {
+  current = name;
   for (const tab of tabs) {
     const selected = tab.id === `tab-${name}`;
     tab.setAttribute("aria-selected", selected);
     tab.tabIndex = selected ? 0 : -1;
-    get(tab.getAttribute("aria-controls")).hidden = !selected;
+    find(`#${tab.getAttribute("aria-controls")}`).hidden = !selected;
   }
 }
 
-/** Puts values into the fields of a panel. */
-function fill(name, fields) {
-  const { elements } = panels[name].form;
-  for (const [field, value] of Object.entries(fields)) if (elements[field]) elements[field].value = value;
+/** Shows a panel on the user's command, and adds it to the browser's history. */
+function navigate(name) {
+  writeAddress(current, panels[current].addressFields, "restore");
+  open(name);
+  writeAddress(name, panels[name].addressFields, "submit");
+}
+
+/** Shows the panel and the fields of the address. */
+function restore() {
+  const { tab, fields } = readAddress();
+  if (Object.hasOwn(panels, tab)) {
+    open(tab);
+    panels[tab].restore(fields);
+  } else {
+    writeAddress(current, panels[current].addressFields, "restore"); // for instance after the skip link, to #main
+  }
 }
 
 for (const [i, tab] of tabs.entries()) {
   const name = tab.getAttribute("aria-controls");
-  tab.addEventListener("click", () => {
-    open(name);
-    writeState(name, {});
-  });
+  tab.addEventListener("click", () => navigate(name));
   tab.addEventListener("keydown", ({ key }) => {
     const next = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: tabs.length - 1 }[key];
     if (next === undefined) return;
-    const to = tabs.at(next % tabs.length);
-    to.focus();
-    to.click();
+    const target = tabs.at(next % tabs.length);
+    target.focus();
+    target.click();
   });
   const examples = EXAMPLES[name].map(([title, fields]) => {
     const use = () => {
-      fill(name, fields);
-      panels[name].runner.run();
+      panels[name].fill(fields);
+      panels[name].submit();
     };
     return make("button", { type: "button", onclick: use }, title);
   });
-  get(name).querySelector(".examples").append(...examples);
-  fill(name, EXAMPLES[name][0][1]);
+  find(`#${name} .examples`).append(...examples);
+  panels[name].fill(EXAMPLES[name][0][1]);
 }
 
-/** Offers the models of a task where there is a choice. */
-function offer(models) {
-  for (const [name, task] of Object.entries(TASKS)) {
-    const able = models.filter((model) => model.task === task && model.state === "ready");
-    const select = panels[name].form.elements.model;
-    const chosen = select.value;
-    select.replaceChildren(...able.map((model) => make("option", { value: model.name, selected: model.default }, model.name)));
-    if (able.some((model) => model.name === chosen)) select.value = chosen;
-    select.closest("label").hidden = able.length < 2;
-  }
-}
-
-function say(state, text) {
-  const status = get("status");
-  if (status.dataset.state === state) return false;
+/** Shows the state of the service. */
+function showStatus(state, text) {
+  if (status.dataset.state === state) return; // an unchanged status is not announced again
   status.dataset.state = state;
   status.textContent = text;
-  return true;
 }
 
-/** Says whether the service is ready, and offers its models when it has become so. */
-async function look() {
+/** Asks whether the service is ready, and offers its models. */
+async function updateStatus() {
   try {
     const response = await fetch("readyz");
-    const { status, models } = await response.json();
-    if (say(status, response.ok ? "ready" : `the service is ${status}`) && response.ok) offer(models);
+    const readiness = await response.json();
+    if (response.ok) for (const panel of Object.values(panels)) panel.offerModels(readiness.models);
+    showStatus(readiness.status, response.ok ? "ready" : `the service is ${readiness.status}`);
   } catch {
-    say("gone", "the service cannot be reached");
+    showStatus("gone", "the service cannot be reached");
   }
 }
 
-const state = readState();
-const first = state.tab in panels ? state.tab : "tag";
-fill(first, state.fields);
-open(first);
-await look();
-new Strip(document.querySelector(".strip"), look);
-if (first !== "continue") panels[first].runner.runQuietly();
+const address = readAddress();
+if (Object.hasOwn(panels, address.tab)) {
+  open(address.tab);
+  panels[address.tab].fill(address.fields);
+}
+window.addEventListener("popstate", restore); // Back, Forward, and an address that was typed or followed
+onKeyChange(() => {
+  if (!panels[current].message.hidden) panels[current].submit(); // its request was refused
+});
+await updateStatus();
+new Strip(find(".strip"), updateStatus).resume();
+if (panels[current].automatic) panels[current].run("load");
+else writeAddress(current, panels[current].addressFields, "load");

@@ -1,38 +1,43 @@
-// What an answer cost: from its Server-Timing header, and from the clock here.
+// The time that an answer took, by stage: from its Server-Timing header and the browser's clock.
 
-import { duration, make } from "./dom.js";
+import { durations, make } from "./dom.js";
+
+const STAGES = ["tokenize", "queue", "inference"];
 
 /** Reads a Server-Timing header (W3C): { name: { dur, desc } }. */
-export function timings(header) {
+export function readTimings(header) {
   const found = {};
-  for (const [, name, written] of (header ?? "").matchAll(/([\w-]+)((?:\s*;\s*\w+=(?:"[^"]*"|[^;,]*))*)/g)) {
+  for (const [, name, parameters] of (header ?? "").matchAll(/([\w-]+)((?:\s*;\s*\w+=(?:"[^"]*"|[^;,]*))*)/gu)) {
     found[name] = {};
-    for (const [, key, quoted, plain] of written.matchAll(/(\w+)=(?:"([^"]*)"|([^;,]*))/g)) {
+    for (const [, key, quoted, plain] of parameters.matchAll(/(\w+)=(?:"([^"]*)"|([^;,]*))/gu)) {
       found[name][key] = quoted ?? plain.trim();
     }
   }
   return found;
 }
 
-/** Shows what an answer cost; `roundTrip` is in milliseconds, `more` further facts as [name, text], `what` it is of. */
-export function showCost(footer, response, roundTrip, more = [], what = "What it cost") {
-  const timing = timings(response.headers.get("Server-Timing"));
+function row(name, text, stage = null) {
+  return make("div", { "data-stage": stage }, make("dt", {}, name), make("dd", {}, text));
+}
+
+/** Shows the time of an answer by stage. The figures add up. `facts` are further rows, [name, text]. */
+export function showCost(footer, response, roundTripMs, { title = "Time", facts = [] } = {}) {
+  const timing = readTimings(response.headers.get("Server-Timing"));
   const ms = (name) => Number(timing[name]?.dur ?? 0);
-  const stages = ["tokenize", "queue", "inference"].filter((name) => timing[name]);
-  const rest = Math.max(0, ms("total") - stages.reduce((all, name) => all + ms(name), 0));
-  const parts = [...stages.map((name) => [name, ms(name)]), ["other", rest]];
-  parts.push(["network", Math.max(0, roundTrip - ms("total"))]);
+  const stages = STAGES.filter((name) => timing[name]).map((name) => [name, ms(name)]);
+  const known = stages.reduce((sum, [, value]) => sum + value, 0);
+  stages.push(["other", Math.max(0, ms("total") - known)], ["network", Math.max(0, roundTripMs - Math.max(known, ms("total")))]);
+  const [total, ...shown] = durations(stages.map(([, value]) => value));
   const line = make("div", { class: "stages", "aria-hidden": "true" });
-  for (const [name, value] of parts) {
+  for (const [name, value] of stages) {
     const part = make("span", { "data-stage": name });
     part.style.setProperty("flex-grow", value);
     line.append(part);
   }
-  const entry = (name, text, stage = null) => make("div", { "data-stage": stage }, make("dt", {}, name), make("dd", {}, text));
-  const facts = make("dl", {}, ...parts.map(([name, value]) => entry(name, duration(value), name)));
-  const batch = /\d+/.exec(timing.batch?.desc ?? "");
-  if (batch) facts.append(entry("rode in a batch of", batch[0]));
-  facts.append(...more.map(([name, text]) => entry(name, text)));
-  footer.replaceChildren(make("h3", {}, `${what}: ${duration(roundTrip)}`), line, facts);
+  const rows = stages.map(([name], i) => row(name, shown[i], name));
+  const batch = /\d+/u.exec(timing.batch?.desc ?? "");
+  if (batch) rows.push(row("batch size", batch[0]));
+  rows.push(...facts.map(([name, text]) => row(name, text)));
+  footer.replaceChildren(make("h3", {}, `${title}: ${total}`), line, make("dl", {}, ...rows));
   footer.hidden = false;
 }

@@ -1,8 +1,8 @@
-// Elements, and work that leaves the page responsive.
+// Makes elements, formats figures, and runs long work in slices.
 
 const SLICE_MS = 8; // half a frame
 
-/** Makes an element. A null or false attribute is left out; one that begins with "on" is a listener. */
+/** Makes an element. Null and false attributes are omitted; those whose names begin with "on" are event listeners. */
 export function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -14,22 +14,27 @@ export function make(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Makes an element of SVG. */
-export function draw(name, attributes = {}, ...children) {
+/** Makes an SVG element. */
+export function makeSvg(name, attributes = {}, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   element.append(...children);
   return element;
 }
 
-/** Makes a bar that is filled to a share from 0 to 1. Ornament: the figure stands beside it as text. */
+/** Makes the text of a figure, which is written from left to right also within text from right to left. */
+export function figure(text) {
+  return make("span", { class: "number", dir: "ltr" }, text);
+}
+
+/** Makes a bar that is filled to a share from 0 to 1. It is hidden from screen readers: the figure is beside it as text. */
 export function bar(share, kind = "") {
   const element = make("span", { class: `bar ${kind}`, "aria-hidden": "true" });
   element.style.setProperty("--share", Math.max(0, Math.min(1, share)));
   return element;
 }
 
-/** Does work for each item, in slices between which the page answers; stops when the signal says so. */
+/** Calls `work` for each item, in slices between which the browser handles events. Throws when the signal is aborted. */
 export async function inSlices(items, work, signal) {
   let end = performance.now() + SLICE_MS;
   for (const item of items) {
@@ -43,10 +48,13 @@ export async function inSlices(items, work, signal) {
 }
 
 function pause() {
-  return globalThis.scheduler?.yield?.() ?? new Promise((resolve) => setTimeout(resolve));
+  if (globalThis.scheduler?.yield) return scheduler.yield();
+  return new Promise((resolve) => {
+    setTimeout(resolve);
+  });
 }
 
-/** Writes a share from 0 to 1 as percent, never rounded up to certainty. */
+/** Formats a share from 0 to 1 as percent. Only 1 is 100 %, and only 0 is 0.0 %. */
 export function percent(share) {
   const value = share * 100;
   if (value >= 99.95 && value < 99.995) return `${value.toFixed(2)} %`;
@@ -55,20 +63,36 @@ export function percent(share) {
   return `${value.toFixed(1)} %`;
 }
 
-/** Writes log-odds, or what is added to them, with its sign: they are no share, and have no percent. */
+/** Formats log-odds, or a difference of them, with the sign. */
 export function logOdds(value) {
-  const figure = Math.abs(value).toFixed(2);
-  if (figure === "0.00") return figure;
-  return `${value < 0 ? "−" : "+"}${figure}`;
+  const digits = Math.abs(value).toFixed(2);
+  if (digits === "0.00") return digits;
+  return `${value < 0 ? "−" : "+"}${digits}`;
 }
 
-/** Writes a duration given in milliseconds. */
+/** Formats a duration given in milliseconds. */
 export function duration(ms) {
   if (ms >= 1000) return `${(ms / 1000).toFixed(2)} s`;
   return ms >= 10 ? `${ms.toFixed(0)} ms` : `${ms.toFixed(ms < 1 ? 2 : 1)} ms`;
 }
 
-/** Writes a number and its noun: "1 token", "2 tokens". */
+/** Formats durations in milliseconds and their sum, which comes first, in one unit; the rounded figures add up. */
+export function durations(values) {
+  const seconds = values.reduce((sum, value) => sum + value, 0) >= 1000;
+  const step = seconds ? 1 : 0.1; // the smallest difference shown, in milliseconds
+  const write = (steps) => (seconds ? `${(steps / 1000).toFixed(3)} s` : `${(steps / 10).toFixed(1)} ms`);
+  let exact = 0;
+  let shown = 0; // steps
+  const parts = values.map((value) => {
+    exact += value;
+    const steps = Math.round(exact / step) - shown;
+    shown += steps;
+    return write(steps);
+  });
+  return [write(shown), ...parts];
+}
+
+/** Formats a number and its noun: "1 token", "2 tokens". */
 export function count(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 }

@@ -1,4 +1,4 @@
-// Texts to begin with.
+// The example texts of each panel: [title, form fields].
 
 const STORY =
   "The ferry was late again, so Mara bought a coffee she didn't want and sat on her suitcase. Two boys were fishing off " +
@@ -14,17 +14,17 @@ export const EXAMPLES = {
     ["Chat", { text: "omg @lena did u see https://example.org/cats ??? sooo cute :-) gonna show my bro tmrw" }],
     ["A story", { text: STORY }],
   ],
-  judge: [
+  classify: [
     ["Praise", { text: "A warm, funny, engaging film." }],
-    ["Turned round", { text: "Not a bad film, but not a good one either." }],
-    ["Two minds", { text: "The acting is superb and the photography gorgeous. But the plot is a mess, and the ending is an insult. I would still see it again." }],
+    ["Negation", { text: "Not a bad film, but not a good one either." }],
+    ["Mixed", { text: "The acting is superb and the photography gorgeous. But the plot is a mess, and the ending is an insult. I would still see it again." }],
     ["Scathing", { text: "A dull, lifeless mess that wastes a talented cast on the worst script of the year." }],
   ],
-  continue: [
+  generate: [
     ["Romeo", { prompt: "ROMEO:", temperature: 0.7, max_tokens: 400, top_p: 1, top_k: 0, n: 1, seed: "", stop: "" }],
     ["One line", { prompt: "KING HENRY:\n", temperature: 0.6, max_tokens: 200, top_p: 1, top_k: 0, n: 1, seed: "", stop: "\\n\\n" }],
-    ["Three of a kind", { prompt: "To be, or not to be", temperature: 0.8, max_tokens: 160, top_p: 0.95, top_k: 0, n: 3, seed: 7, stop: "" }],
-    ["Without chance", { prompt: "First Citizen:\n", temperature: 0, max_tokens: 300, top_p: 1, top_k: 0, n: 1, seed: "", stop: "" }],
-    ["Wild", { prompt: "JULIET:\nO ", temperature: 1.4, max_tokens: 300, top_p: 1, top_k: 0, n: 1, seed: "", stop: "" }],
+    ["Three texts", { prompt: "To be, or not to be", temperature: 0.8, max_tokens: 160, top_p: 0.95, top_k: 0, n: 3, seed: 7, stop: "" }],
+    ["Most probable", { prompt: "First Citizen:\n", temperature: 0, max_tokens: 300, top_p: 1, top_k: 0, n: 1, seed: "", stop: "" }],
+    ["High temperature", { prompt: "JULIET:\nO ", temperature: 1.4, max_tokens: 300, top_p: 1, top_k: 0, n: 1, seed: "", stop: "" }],
   ],
 };

@@ -1,44 +1,43 @@
-// The strip: what the service does now, from two scrapes of /metrics.
+// The strip: rates of the service over the last ten seconds, from two scrapes of /metrics.
 
-import { draw, duration, make } from "./dom.js";
+import { duration, make, makeSvg } from "./dom.js";
 import { figures, parse } from "./metrics.js";
 
-const EVERY_MS = 2000;
-const WINDOW = 5; // scrapes between the two that are compared: ten seconds
-const POINTS = 40;
+const INTERVAL_MS = 2000;
+const WINDOW = 5; // intervals between the two scrapes that are compared: ten seconds
+const POINTS = 40; // of a line
 
-const SHOWN = [
-  { name: "throughput", title: "Requests", write: (value) => `${value.toFixed(value < 10 ? 1 : 0)} /s` },
-  { name: "p50", title: "Latency, p50", write: (value) => duration(value * 1000) },
-  { name: "p99", title: "Latency, p99", write: (value) => duration(value * 1000) },
-  { name: "padding", title: "Padding waste", write: (value) => `${(value * 100).toFixed(0)} %` },
+const FIGURES = [
+  { name: "throughput", title: "Requests", format: (value) => `${value.toFixed(value < 10 ? 1 : 0)} /s` },
+  { name: "p50", title: "Latency, p50", format: (value) => duration(value * 1000) },
+  { name: "p99", title: "Latency, p99", format: (value) => duration(value * 1000) },
+  { name: "padding", title: "Padding waste", format: (value) => `${(value * 100).toFixed(0)} %` },
 ];
 
 export class Strip {
-  /** `looked` is called with each scrape. */
-  constructor(element, looked) {
-    this.looked = looked;
+  /** `onScrape()` is called with each scrape. */
+  constructor(element, onScrape) {
+    this.onScrape = onScrape;
     this.scrapes = [];
     this.history = [];
     this.paused = false;
-    this.tiles = SHOWN.map(({ title }) => {
-      const [value, line] = [make("dd", {}, "–"), draw("polyline")];
+    this.tiles = FIGURES.map(({ title }) => {
+      const [value, line] = [make("dd", {}, "–"), makeSvg("polyline")];
       const box = { class: "spark", viewBox: `0 0 ${POINTS - 1} 10`, preserveAspectRatio: "none", "aria-hidden": "true" };
-      element.querySelector("dl").append(make("div", {}, make("dt", {}, title), value, draw("svg", box, line)));
+      element.querySelector("dl").append(make("div", {}, make("dt", {}, title), value, makeSvg("svg", box, line)));
       return { value, line };
     });
     const button = element.querySelector(".pause");
     button.addEventListener("click", () => {
       this.paused = !this.paused;
       button.setAttribute("aria-pressed", this.paused);
-      this.go();
+      this.resume();
     });
-    document.addEventListener("visibilitychange", () => this.go());
-    this.go();
+    document.addEventListener("visibilitychange", () => this.resume());
   }
 
-  /** Scrapes from now on, or stops while nobody looks. */
-  go() {
+  /** Scrapes at intervals, unless the strip is paused or the page is hidden. */
+  resume() {
     clearTimeout(this.timer);
     if (this.paused || document.hidden) this.scrapes = [];
     else this.scrape();
@@ -52,26 +51,27 @@ export class Strip {
     } catch {
       this.scrapes = [];
     }
-    this.looked();
+    this.onScrape();
     if (this.paused || document.hidden) return;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.scrape(), EVERY_MS);
+    this.timer = setTimeout(() => this.scrape(), INTERVAL_MS);
   }
 
+  /** Adds a scrape, and updates the figures and lines. */
   add(scrape) {
     this.scrapes = [...this.scrapes, scrape].slice(-WINDOW - 1);
     if (this.scrapes.length < 2) return;
     this.history = [...this.history, figures(this.scrapes[0], scrape)].slice(-POINTS);
-    SHOWN.forEach(({ name, write }, i) => {
+    FIGURES.forEach(({ name, format }, i) => {
       const values = this.history.map((point) => point[name]);
       const last = values.at(-1);
-      this.tiles[i].value.textContent = last === null ? "–" : write(last);
-      this.tiles[i].line.setAttribute("points", line(values));
+      this.tiles[i].value.textContent = last === null ? "–" : format(last);
+      this.tiles[i].line.setAttribute("points", linePoints(values));
     });
   }
 }
 
-function line(values) {
+function linePoints(values) {
   const most = Math.max(...values, 1e-9);
   return values.map((value, i) => `${i + POINTS - values.length},${(9.5 - (9 * (value ?? 0)) / most).toFixed(2)}`).join(" ");
 }

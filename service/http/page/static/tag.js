@@ -1,29 +1,33 @@
-// The panel Tag: a text, its tokens and their parts of speech.
+// The panel Tag: the tokens of a text and their parts of speech.
 
-import { ask, askWith } from "./api.js";
+import { request, requestWithOptional } from "./api.js";
+import { saveFile } from "./clipboard.js";
 import { showCost } from "./cost.js";
 import { count, duration, make } from "./dom.js";
-import { Runner } from "./runner.js";
+import { MissingInput, Panel } from "./panel.js";
+import { sentenceSvg } from "./svg.js";
 import { Tokens } from "./tokens.js";
 import { UPOS } from "./upos.js";
 
-const CONSIDERED = 3; // tags that are shown for each token
+const N_BEST = 3; // tags shown for each token
 
-export class Tag {
-  constructor(panel, card, changed) {
-    this.panel = panel;
-    this.changed = changed;
-    this.only = new Set();
-    this.tokens = new Tokens(panel.querySelector(".tokens"), card);
-    this.runner = new Runner(panel, (signal, waiting) => this.tag(signal, waiting));
-    this.form = this.runner.form;
-    this.form.elements.text.addEventListener("input", () => this.runner.later());
-    this.copy = panel.querySelector(".copy");
-    this.copy.addEventListener("click", () => this.copyAsConllu());
-    this.legend = new Map(Object.entries(UPOS).map(([tag, name]) => [tag, this.entry(tag, name)]));
+export class Tag extends Panel {
+  task = "tag";
+  highlighted = new Set(); // parts of speech selected in the legend; all if empty
+
+  /** `card` is the element that shows the details of a token. */
+  constructor(element, onRequest, card) {
+    super(element, onRequest);
+    this.tokens = new Tokens(element.querySelector(".tokens"), card, () => this.updateSvgButton());
+    this.form.elements.text.addEventListener("input", () => this.runAfterPause());
+    this.copyConlluButton = element.querySelector(".copy-conllu");
+    this.copyConlluButton.addEventListener("click", () => this.copyConllu());
+    this.svgButton = element.querySelector(".save-svg");
+    this.svgButton.addEventListener("click", () => this.saveSvg());
+    this.legend = new Map(Object.entries(UPOS).map(([tag, name]) => [tag, this.addLegendEntry(tag, name)]));
   }
 
-  entry(tag, name) {
+  addLegendEntry(tag, name) {
     const number = make("span", { class: "number" });
     const button = make(
       "button",
@@ -32,74 +36,70 @@ export class Tag {
       make("span", { class: "name" }, name),
       number,
     );
-    this.panel.querySelector(".legend ul").append(make("li", {}, button));
+    this.element.querySelector(".legend ul").append(make("li", {}, button));
     return { button, number };
   }
 
+  /** Adds a part of speech to the highlighted ones, or removes it. */
   toggle(tag) {
-    if (!this.only.delete(tag)) this.only.add(tag);
-    this.legend.get(tag).button.setAttribute("aria-pressed", this.only.has(tag));
-    this.tokens.only(this.only);
+    if (!this.highlighted.delete(tag)) this.highlighted.add(tag);
+    this.legend.get(tag).button.setAttribute("aria-pressed", this.highlighted.has(tag));
+    this.tokens.highlight(this.highlighted);
   }
 
-  get body() {
-    const { text, model } = this.form.elements;
-    return { text: text.value, model: model.value || null };
-  }
-
-  async tag(signal, waiting) {
-    const body = this.body;
+  async work({ text }, signal, onRetry) {
+    if (!text.trim()) throw new MissingInput("Enter a text to tag, or choose an example.");
+    const body = { text, model: this.model };
     const began = performance.now();
-    const response = await askWith("tag", { ...body, offsets: "utf16" }, { n_best: CONSIDERED }, { signal, waiting });
-    const { results } = await response.json();
-    const roundTrip = performance.now() - began;
-    const { sentences } = results[0];
-    this.shown = body;
+    const response = await requestWithOptional("tag", body, { n_best: N_BEST }, { signal, onRetry });
+    const result = await response.json();
+    const roundTripMs = performance.now() - began;
+    const [{ sentences }] = result.results;
     await this.tokens.show(sentences, signal);
-    this.tokens.only(this.only);
-    this.copy.disabled = !sentences.length;
+    this.tokens.highlight(this.highlighted);
+    this.conlluBody = body;
+    this.setResult(result);
     const tokens = sentences.flatMap((sentence) => sentence.tokens);
-    this.count(tokens);
-    this.summarize(`${count(sentences.length, "sentence")}, ${count(tokens.length, "token")}`);
-    showCost(this.panel.querySelector(".cost"), response, roundTrip, [["per token", duration(roundTrip / (tokens.length || 1))]]);
-    this.changed({ text: body.text });
+    this.showCounts(tokens);
+    this.summary.textContent = `${count(sentences.length, "sentence")}, ${count(tokens.length, "token")}`;
+    showCost(this.cost, response, roundTripMs, { facts: [["per token", duration(roundTripMs / (tokens.length || 1))]] });
   }
 
-  count(tokens) {
+  clear() {
+    super.clear();
+    this.tokens.clear();
+    this.showCounts([]);
+  }
+
+  setResult(result) {
+    super.setResult(result);
+    this.copyConlluButton.disabled = result === null;
+    this.updateSvgButton();
+  }
+
+  /** Shows in the legend how many tokens have each part of speech. */
+  showCounts(tokens) {
     const counts = new Map();
     for (const { upos } of tokens) counts.set(upos, (counts.get(upos) ?? 0) + 1);
     for (const [tag, { button, number }] of this.legend) {
       number.textContent = counts.get(tag) ?? "";
-      button.disabled = !counts.has(tag) && !this.only.has(tag);
+      button.disabled = !counts.has(tag) && !this.highlighted.has(tag);
     }
   }
 
-  summarize(text) {
-    this.panel.querySelector(".summary").textContent = text;
+  copyConllu() {
+    const response = request("tag", this.conlluBody, { accept: "text/x-conllu" });
+    this.copy(response.then((answer) => answer.text()), "Copied as CoNLL-U");
   }
 
-  async copyAsConllu() {
-    const signal = new AbortController().signal;
-    const text = ask("tag", this.shown, { signal, accept: "text/x-conllu" }).then((response) => response.text());
-    try {
-      await copyText(text);
-      this.summarize("Copied as CoNLL-U");
-    } catch (error) {
-      this.runner.fail(error);
-    }
+  updateSvgButton() {
+    this.svgButton.disabled = this.result === null || !this.tokens.selectedSentence;
+    this.svgButton.textContent = `Save sentence ${this.tokens.selectedNumber} as SVG`;
   }
-}
 
-/** Copies a text that is on its way. Pages that did not come over https or from localhost have no clipboard. */
-async function copyText(text) {
-  if (navigator.clipboard) {
-    await navigator.clipboard.write([new ClipboardItem({ "text/plain": text.then((it) => new Blob([it], { type: "text/plain" })) })]);
-    return;
+  saveSvg() {
+    const number = this.tokens.selectedNumber;
+    saveFile(`sentence-${number}.svg`, "image/svg+xml", sentenceSvg(this.tokens.selectedSentence));
+    this.summary.textContent = `Sentence ${number} saved as SVG`;
   }
-  const field = make("textarea", { "aria-hidden": "true", class: "hidden" });
-  field.value = await text;
-  document.body.append(field);
-  field.select();
-  document.execCommand("copy");
-  field.remove();
 }

@@ -1,44 +1,56 @@
-// Tagged tokens: drawn sentence by sentence, gone through with the arrow keys, explained in a card.
+// Tagged tokens: a listbox with a group for each sentence, and a card with the details of a token.
 
-import { bar, inSlices, make, percent } from "./dom.js";
+import { bar, figure, inSlices, make, percent } from "./dom.js";
 import { UPOS } from "./upos.js";
 
-const SURE = 0.9; // below, the confidence stands beside the tag
-const LEAVE_MS = 150; // so that the pointer can cross over to the card
+const CONFIDENT = 0.9; // below this, the confidence is shown next to the tag
+const HIDE_DELAY_MS = 150; // time for the pointer to move from the token to the card
 
 export class Tokens {
-  /** `list` is the listbox, `card` where a token is explained. */
-  constructor(list, card) {
+  /** `list` is the listbox, `card` shows the details of a token, `onSelect()` is called when another token is selected. */
+  constructor(list, card, onSelect) {
     this.list = list;
     this.card = card;
+    this.onSelect = onSelect;
     this.clear();
     list.addEventListener("keydown", (event) => this.onKey(event));
     list.addEventListener("focusin", ({ target }) => this.select(target.closest("[role=option]")));
     list.addEventListener("focusout", () => this.hide());
-    list.addEventListener("pointerover", ({ target }) => this.point(target.closest("[role=option]")));
-    list.addEventListener("pointerleave", () => this.hideSoon());
-    card.addEventListener("pointerenter", () => clearTimeout(this.leaving));
-    card.addEventListener("pointerleave", () => this.hideSoon());
+    list.addEventListener("pointerover", ({ target }) => this.hover(target.closest("[role=option]")));
+    list.addEventListener("pointerleave", () => this.hideAfterDelay());
+    card.addEventListener("pointerenter", () => clearTimeout(this.hideTimer));
+    card.addEventListener("pointerleave", () => this.hideAfterDelay());
     document.addEventListener("keydown", ({ key }) => key === "Escape" && this.hide());
   }
 
+  /** Removes all tokens. */
   clear() {
     this.list.replaceChildren();
     this.hide();
-    this.places = new Map(); // token's element -> { index, sentence, token, word }
-    this.options = [];
-    this.firsts = []; // of each sentence, the index of its first token
-    this.current = null;
+    this.details = new Map(); // of each token's element: { index, sentence, token, word }
+    this.options = []; // the tokens' elements
+    this.firsts = []; // the index of each sentence's first token
+    this.selected = null;
   }
 
-  /** Draws the sentences of an answer to /tag, in slices. */
+  /** The number of the selected token's sentence, from 1; 1 if none is selected. */
+  get selectedNumber() {
+    return 1 + (this.details.get(this.selected)?.sentence ?? 0);
+  }
+
+  /** The element of the selected token's sentence, by default of the first; undefined if there is none. */
+  get selectedSentence() {
+    return this.list.children[this.selectedNumber - 1];
+  }
+
+  /** Adds the sentences of an answer to /tag, in slices. */
   async show(sentences, signal) {
     this.clear();
-    await inSlices(sentences.entries(), ([number, sentence]) => this.draw(number, sentence), signal);
+    await inSlices(sentences.entries(), ([number, sentence]) => this.addSentence(number, sentence), signal);
   }
 
-  draw(number, sentence) {
-    const box = make("div", { class: "sentence", role: "group", "aria-label": `Sentence ${number + 1}` });
+  addSentence(number, sentence) {
+    const box = make("div", { class: "sentence", role: "group", "aria-label": `Sentence ${number + 1}`, dir: "auto" });
     const words = new Map(sentence.multiword_tokens.map((word) => [word.first, word]));
     this.firsts.push(this.options.length);
     let [inside, word] = [box, null];
@@ -48,39 +60,28 @@ export class Tokens {
         inside = make("span", { class: "multiword", role: "group", "aria-label": `${word.text}, one word` });
         box.append(inside);
       }
-      const option = this.option(token);
-      this.places.set(option, { index: this.options.length, sentence: number, token, word });
+      const option = tokenElement(token);
+      this.details.set(option, { index: this.options.length, sentence: number, token, word });
       this.options.push(option);
       inside.append(option);
       if (word && i === word.last) [inside, word] = [box, null];
     });
     this.list.append(box);
-    if (number === 0 && this.options.length) this.options[0].tabIndex = 0;
+    if (number === 0 && this.options.length > 0) this.options[0].tabIndex = 0;
   }
 
-  option(token) {
-    const unsure = token.confidence < SURE;
-    const known = UPOS[token.upos] ?? "";
-    const said = [token.text, token.upos, known, percent(token.confidence)].filter(Boolean).join(", ");
-    return make(
-      "span",
-      { role: "option", tabindex: "-1", "aria-selected": "false", "data-upos": token.upos, "aria-label": said },
-      make("span", { class: "word" }, token.text),
-      make("span", { class: "tag" }, token.upos, unsure ? make("i", {}, `${Math.round(token.confidence * 100)}%`) : null),
-    );
-  }
-
-  /** Shows some parts of speech alone; all where the set is empty. */
-  only(tags) {
+  /** Fades the tokens of all other parts of speech; of none if the set is empty. */
+  highlight(tags) {
     for (const option of this.options) option.classList.toggle("faded", tags.size > 0 && !tags.has(option.dataset.upos));
   }
 
   onKey(event) {
-    const here = this.places.get(event.target);
+    const here = this.details.get(event.target);
     if (!here || event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = getComputedStyle(event.target).direction === "rtl" ? -1 : 1;
     const next = {
-      ArrowRight: here.index + 1,
-      ArrowLeft: here.index - 1,
+      ArrowRight: here.index + step,
+      ArrowLeft: here.index - step,
       ArrowDown: this.firsts[here.sentence + 1],
       ArrowUp: here.index > this.firsts[here.sentence] ? this.firsts[here.sentence] : this.firsts[here.sentence - 1],
       Home: 0,
@@ -91,69 +92,85 @@ export class Tokens {
     this.options[next]?.focus();
   }
 
-  /** Makes a token the one that Tab comes to, and explains it. */
+  /** Selects a token, which becomes the one that Tab moves to, and shows its details. */
   select(option) {
     if (!option) return;
-    if (this.current) {
-      this.current.setAttribute("aria-selected", "false");
-      this.current.removeAttribute("aria-describedby");
+    if (this.selected) {
+      this.selected.setAttribute("aria-selected", "false");
+      this.selected.removeAttribute("aria-describedby");
+      this.selected.tabIndex = -1;
     }
     this.options[0].tabIndex = -1;
-    if (this.current) this.current.tabIndex = -1;
     option.tabIndex = 0;
     option.setAttribute("aria-selected", "true");
     option.setAttribute("aria-describedby", this.card.id);
-    this.current = option;
-    this.explain(option);
+    this.selected = option;
+    this.showDetails(option);
+    this.onSelect();
   }
 
-  point(option) {
-    if (option) this.explain(option);
-    else this.hideSoon();
+  hover(option) {
+    if (option) this.showDetails(option);
+    else this.hideAfterDelay();
   }
 
-  explain(option) {
-    clearTimeout(this.leaving);
-    this.card.replaceChildren(...explanation(this.places.get(option)));
+  /** Shows the details of a token in the card, below the token or above. */
+  showDetails(option) {
+    clearTimeout(this.hideTimer);
+    this.card.replaceChildren(...cardContent(this.details.get(option)));
     this.card.hidden = false;
     this.shown?.classList.remove("shown");
     this.shown = option;
     option.classList.add("shown");
-    const [at, margin] = [option.getBoundingClientRect(), 8];
+    const [box, margin] = [option.getBoundingClientRect(), 8];
     const [width, height] = [this.card.offsetWidth, this.card.offsetHeight];
-    const left = Math.max(margin, Math.min(at.left + at.width / 2 - width / 2, document.documentElement.clientWidth - width - margin));
-    const above = at.top - height - margin;
-    const top = at.bottom + margin + height > window.innerHeight && above > 0 ? above : at.bottom + margin;
+    const left = Math.max(margin, Math.min(box.left + box.width / 2 - width / 2, document.documentElement.clientWidth - width - margin));
+    const above = box.top - height - margin;
+    const top = box.bottom + margin + height > window.innerHeight && above > 0 ? above : box.bottom + margin;
     this.card.style.left = `${left + window.scrollX}px`;
     this.card.style.top = `${top + window.scrollY}px`;
   }
 
-  hideSoon() {
-    clearTimeout(this.leaving);
-    this.leaving = setTimeout(() => this.hide(), LEAVE_MS);
+  hideAfterDelay() {
+    clearTimeout(this.hideTimer);
+    this.hideTimer = setTimeout(() => this.hide(), HIDE_DELAY_MS);
   }
 
   hide() {
-    clearTimeout(this.leaving);
+    clearTimeout(this.hideTimer);
     this.card.hidden = true;
     this.shown?.classList.remove("shown");
     this.shown = null;
   }
 }
 
-function* explanation({ token, word }) {
-  const lemma = token.lemma && token.lemma !== "_" ? make("span", { class: "lemma" }, `lemma ${token.lemma}`) : null;
-  yield make("p", { class: "head" }, make("b", {}, token.text), word ? ` in ${word.text} ` : " ", lemma);
+function tokenElement(token) {
+  const name = UPOS[token.upos] ?? "";
+  const label = [token.text, token.upos, name, percent(token.confidence)].filter(Boolean).join(", ");
+  const confidence = token.confidence < CONFIDENT ? make("i", {}, `${Math.round(token.confidence * 100)}%`) : null;
+  return make(
+    "span",
+    { role: "option", tabindex: "-1", "aria-selected": "false", "data-upos": token.upos, "aria-label": label },
+    make("span", { class: "word" }, token.text),
+    make("span", { class: "tag", dir: "ltr" }, token.upos, confidence),
+  );
+}
+
+/** Yields the parts of the card. Words are isolated, so that they do not reorder the text around them. */
+function* cardContent({ token, word }) {
+  const lemma = token.lemma && token.lemma !== "_" ? make("span", { class: "lemma" }, "lemma ", make("bdi", {}, token.lemma)) : null;
+  const within = word ? [" in ", make("bdi", {}, word.text), " "] : [" "];
+  yield make("p", { class: "head" }, make("bdi", { class: "form" }, token.text), ...within, lemma);
   const best = [{ tag: token.upos, probability: token.confidence }];
   yield ranking("Part of speech", token.n_best?.upos ?? best, (tag) => make("span", {}, make("b", {}, tag), ` ${UPOS[tag] ?? ""}`));
   if (token.n_best?.xpos) yield ranking("Treebank tag", token.n_best.xpos, (tag) => make("b", {}, tag));
   else yield fact("Treebank tag", token.xpos);
   const features = Object.entries(token.feats);
-  if (features.length) yield fact("Features", ...features.map(([name, value]) => make("span", { class: "feature" }, `${name} `, make("b", {}, value))));
+  if (features.length > 0) yield fact("Features", ...features.map(([name, value]) => make("span", { class: "feature" }, `${name} `, make("b", {}, value))));
 }
 
 function ranking(title, ranked, name) {
-  const rows = ranked.map(({ tag, probability }) => make("li", {}, name(tag), make("span", { class: "number" }, percent(probability)), bar(probability)));
+  const rows = ranked.map(({ tag, probability }) => make("li", {}, name(tag), figure(percent(probability)), bar(probability)));
   return make("div", { class: "ranking" }, make("p", { class: "title" }, title), make("ol", {}, ...rows));
 }
 

@@ -1,4 +1,4 @@
-// The universal parts of speech (universaldependencies.org/u/pos), in the order of the legend.
+// The universal part-of-speech tags (universaldependencies.org/u/pos), in the order of the legend.
 
 export const UPOS = {
   NOUN: "noun",

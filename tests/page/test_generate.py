@@ -1,4 +1,4 @@
-"""The panel Continue."""
+"""The panel Generate."""
 
 import json
 
@@ -10,29 +10,29 @@ SHORT = {"max_tokens": 60, "seed": 7, "temperature": 0.7}
 
 
 def written(page) -> list[str]:
-    return page.locator("#continue .written").evaluate_all("all => all.map(e => e.lastChild.data)")
+    return page.locator("#generate .written").evaluate_all("all => all.map(e => e.lastChild.data)")
 
 
 def test_it_writes_what_the_service_writes(page, client):
-    run(page, "continue", "ROMEO:", **SHORT)
+    run(page, "generate", "ROMEO:", **SHORT)
     wanted = client.post("/generate", json={"prompt": "ROMEO:", **SHORT}).json()["results"][0]
     assert written(page) == [wanted["text"]]
-    assert page.locator("#continue .prompt").inner_text() == "ROMEO:"
-    assert "60 characters, ended at max tokens" in page.locator("#continue .facts").inner_text()
+    assert page.locator("#generate .prompt").inner_text() == "ROMEO:"
+    assert "60 characters, ended at max tokens" in page.locator("#generate .facts").inner_text()
 
 
 def test_the_text_comes_piece_by_piece(page):
     lengths = """() => new Promise((resolve) => {
         const seen = [];
         new MutationObserver(() => {
-            const text = document.querySelector("#continue .written")?.lastChild.data.length ?? 0;
+            const text = document.querySelector("#generate .written")?.lastChild.data.length ?? 0;
             if (seen.at(-1) !== text) seen.push(text);
             if (text === 300) resolve(seen);
-        }).observe(document.querySelector("#continue .texts"), { childList: true, characterData: true, subtree: true });
-        document.querySelector("#continue .primary").click();
+        }).observe(document.querySelector("#generate .texts"), { childList: true, characterData: true, subtree: true });
+        document.querySelector("#generate .primary").click();
     })"""
-    page.locator("#tab-continue").click()
-    page.locator("#continue [name=max_tokens]").fill("300")
+    page.locator("#tab-generate").click()
+    page.locator("#generate [name=max_tokens]").fill("300")
     seen = page.evaluate(lengths)
     assert len(seen) > 10
     assert seen == sorted(seen)
@@ -41,27 +41,27 @@ def test_the_text_comes_piece_by_piece(page):
 def test_every_control_reaches_the_service(page):
     wish = {"max_tokens": 20, "temperature": 0.3, "top_k": 5, "top_p": 0.9, "seed": 3, "n": 2}
     with page.expect_request("**/generate") as request:
-        run(page, "continue", "O ", stop="\\n\nthou", **wish)
+        run(page, "generate", "O ", stop="\\n\nthou", **wish)
     body = json.loads(request.value.post_data)
     assert body == {"prompt": "O ", "model": "lm-shakespeare", "stream": True, "stop": ["\n", "thou"], **wish}
 
 
 def test_a_seed_repeats_its_text(page):
-    page.locator("#tab-continue").click()
-    run(page, "continue", "ROMEO:", max_tokens=60, seed="", n=2)
+    page.locator("#tab-generate").click()
+    run(page, "generate", "ROMEO:", max_tokens=60, seed="", n=2)
     first = written(page)
-    page.locator("#continue .about button").nth(1).click()
-    seed = page.locator("#continue [name=seed]").input_value()
-    assert f"Take seed {seed}" in page.locator("#continue .about").nth(1).inner_text()
-    run(page, "continue", "ROMEO:", max_tokens=60, n=1)
+    page.locator("#generate .about button").nth(1).click()
+    seed = page.locator("#generate [name=seed]").input_value()
+    assert f"Use seed {seed}" in page.locator("#generate .about").nth(1).inner_text()
+    run(page, "generate", "ROMEO:", max_tokens=60, n=1)
     assert written(page) == first[1:]
-    run(page, "continue", "ROMEO:", max_tokens=60, seed="")
+    run(page, "generate", "ROMEO:", max_tokens=60, seed="")
     assert written(page) != first[1:], "without a seed, another text"
 
 
 def test_a_stop_string_ends_the_text(page):
-    run(page, "continue", "ROMEO:", max_tokens=300, seed=7, stop="\\n\\n")
-    assert "ended at a stop string" in page.locator("#continue .facts").inner_text()
+    run(page, "generate", "ROMEO:", max_tokens=300, seed=7, stop="\\n\\n")
+    assert "ended at a stop string" in page.locator("#generate .facts").inner_text()
     assert "\n\n" not in written(page)[0]
 
 
@@ -71,12 +71,12 @@ def test_stop_stops_the_work_and_keeps_what_is_written(page, client):
         return next(float(line.split()[1]) for line in lines if line.startswith("tagwerk_cancelled_total"))
 
     before = cancelled()
-    start(page, "continue", "ROMEO:", max_tokens=4096, seed=7)
+    start(page, "generate", "ROMEO:", max_tokens=4096, seed=7)
     until(page, f"{LENGTH} > 20")
     page.get_by_role("button", name="Stop", exact=True).click()
-    page.locator("#continue .facts", has_text="ended stopped").wait_for()
+    page.locator("#generate .facts", has_text="stopped").wait_for()
     assert 20 < len(written(page)[0]) < 4096
-    assert page.locator("#continue .message").is_hidden()
+    assert page.locator("#generate .message").is_hidden()
     assert page.get_by_role("button", name="Stop", exact=True).is_hidden()
     for _ in range(100):
         if cancelled() > before:
@@ -86,21 +86,21 @@ def test_stop_stops_the_work_and_keeps_what_is_written(page, client):
 
 
 def test_starting_again_leaves_one_text(page):
-    start(page, "continue", "ROMEO:", max_tokens=4096, seed=7)
+    start(page, "generate", "ROMEO:", max_tokens=4096, seed=7)
     until(page, f"{LENGTH} > 20")
-    run(page, "continue", "JULIET:", max_tokens=30, seed=1)
+    run(page, "generate", "JULIET:", max_tokens=30, seed=1)
     assert len(written(page)) == 1
-    assert page.locator("#continue .prompt").inner_text() == "JULIET:"
+    assert page.locator("#generate .prompt").inner_text() == "JULIET:"
     assert page.get_by_role("button", name="Stop", exact=True).is_hidden()
 
 
 @pytest.mark.parametrize(("field", "value"), [("temperature", "11"), ("top_p", "0"), ("max_tokens", "0"), ("n", "129")])
 def test_a_control_out_of_range_is_named(page, field, value):
-    start(page, "continue", "ROMEO:", **{**SHORT, field: value})
-    message = page.locator("#continue .message")
+    start(page, "generate", "ROMEO:", **{**SHORT, field: value})
+    message = page.locator("#generate .message")
     message.get_by_text("The request is not valid.").wait_for()
     assert field.replace("_", " ") in message.inner_text().lower()
-    assert page.locator("#continue [aria-invalid=true]").get_attribute("name") == field
-    run(page, "continue", "ROMEO:", **SHORT, n=1, top_p=1)
+    assert page.locator("#generate [aria-invalid=true]").get_attribute("name") == field
+    run(page, "generate", "ROMEO:", **SHORT, n=1, top_p=1)
     assert message.is_hidden()
-    assert page.locator("#continue [aria-invalid=true]").count() == 0
+    assert page.locator("#generate [aria-invalid=true]").count() == 0

@@ -1,4 +1,4 @@
-"""The panel Judge."""
+"""The panel Classify."""
 
 import re
 
@@ -10,9 +10,9 @@ TEXT = "The acting is superb. But the plot is a mess, and the ending is an insul
 
 
 def test_scores_are_bars_and_figures(page, client):
-    run(page, "judge", TEXT)
+    run(page, "classify", TEXT)
     result = client.post("/classify", json={"text": TEXT}).json()["results"][0]
-    rows = page.locator("#judge .scores li")
+    rows = page.locator("#classify .scores li")
     assert rows.count() == len(result["scores"])
     for (label, score), row in zip(result["scores"].items(), rows.all(), strict=True):
         words = row.inner_text().split()
@@ -22,29 +22,29 @@ def test_scores_are_bars_and_figures(page, client):
         filled = bar.evaluate("e => parseFloat(getComputedStyle(e, '::before').width) / e.clientWidth")
         assert abs(filled - score) < 0.02
     assert (
-        page.locator("#judge .best")
+        page.locator("#classify .best")
         .inner_text()
         .startswith({"positive": "▲", "negative": "▼", "neutral": "■"}[result["label"]])
     )
-    assert page.locator("#judge .summary").inner_text().startswith(result["label"])
+    assert page.locator("#classify .summary").inner_text().startswith(result["label"])
 
 
 def test_tokens_are_shaded_by_what_they_contribute(page):
-    result = result_of(page, "/classify", lambda: run(page, "judge", TEXT)).json()["results"][0]
+    result = result_of(page, "/classify", lambda: run(page, "classify", TEXT)).json()["results"][0]
     tokens = result["contributions"]["tokens"]
-    shaded = page.locator("#judge .shaded")
+    shaded = page.locator("#classify .shaded")
     assert shaded.evaluate("e => [...e.childNodes].map(n => n.firstChild?.data ?? n.data).join('')") == TEXT
     heaviest = max(tokens, key=lambda token: abs(token["contribution"]))
     sign = "−" if heaviest["contribution"] < 0 else "+"
-    mark = page.locator(f"#judge mark.{'against' if sign == '−' else 'for'}", has_text=heaviest["text"]).first
+    mark = page.locator(f"#classify mark.{'against' if sign == '−' else 'for'}", has_text=heaviest["text"]).first
     assert sign in mark.inner_text(), "the sign is a character"
     styles = {
-        kind: page.locator(f"#judge mark.{kind}").first.evaluate("e => getComputedStyle(e).borderBottomStyle")
+        kind: page.locator(f"#classify mark.{kind}").first.evaluate("e => getComputedStyle(e).borderBottomStyle")
         for kind in ("for", "against")
-        if page.locator(f"#judge mark.{kind}").count()
+        if page.locator(f"#classify mark.{kind}").count()
     }
     assert styles == {kind: {"for": "solid", "against": "dashed"}[kind] for kind in styles}, "and a pattern"
-    first = page.locator("#judge .heaviest li").first.inner_text()
+    first = page.locator("#classify .largest li").first.inner_text()
     assert heaviest["text"] in first
     assert sign in first
 
@@ -55,29 +55,29 @@ def number(shown: str) -> float:
 
 
 def sums(page) -> dict[str, float]:
-    rows = page.locator("#judge .sum div").all()
+    rows = page.locator("#classify .sum div").all()
     return {row.locator("dt").inner_text(): number(row.locator("dd").inner_text()) for row in rows}
 
 
 def test_log_odds_are_shown_as_what_they_are_and_add_up(page):
-    why = result_of(page, "/classify", lambda: run(page, "judge", TEXT)).json()["results"][0]["contributions"]
+    why = result_of(page, "/classify", lambda: run(page, "classify", TEXT)).json()["results"][0]["contributions"]
     before, added, after = sums(page).values()
     assert before == pytest.approx(why["baseline"], abs=0.005)
     assert after == pytest.approx(why["score"], abs=0.005)
     assert before + added == pytest.approx(after, abs=1e-9), "as a reader adds them"
     tokens = sorted(why["tokens"], key=lambda token: -abs(token["contribution"]))
     most = abs(tokens[0]["contribution"])
-    rows = page.locator("#judge .heaviest li").all()
+    rows = page.locator("#classify .largest li").all()
     assert len(rows) > 3
     for token, row in zip(tokens, rows, strict=False):  # the heaviest alone are listed
         assert row.locator(".name").inner_text() == token["text"]
         assert number(row.locator(".number").inner_text()) == pytest.approx(token["contribution"], abs=0.005)
         filled = row.locator(".bar").evaluate("e => parseFloat(getComputedStyle(e, '::before').width) / e.clientWidth")
         assert filled == pytest.approx(abs(token["contribution"]) / most, abs=0.02)
-    marks = [number(sign) for sign in page.locator("#judge mark sup").all_inner_texts()]
+    marks = [number(sign) for sign in page.locator("#classify mark sup").all_inner_texts()]
     notable = [token["contribution"] for token in why["tokens"] if abs(token["contribution"]) >= 0.15 * most]
     assert marks == pytest.approx(notable, abs=0.005)
-    sections = page.locator("#judge section[data-label]").all()
+    sections = page.locator("#classify section[data-label]").all()
     assert sections
     for section in sections:
         assert "log-odds" in section.inner_text()
@@ -101,18 +101,18 @@ def test_figures_far_from_any_share_are_shown_as_they_are(page):
         ],
     }
     page.route("**/classify", lambda route: route.fulfill(json=answer))
-    run(page, "judge", "abcd")
-    assert page.locator("#judge .heaviest .number").all_inner_texts() == ["+12.35", "−10.00", "−0.07", "0.00"]
-    assert page.locator("#judge .sum dd").all_inner_texts() == ["−0.72", "+2.28", "+1.56"]
-    assert page.locator("#judge mark sup").all_inner_texts() == ["+12.35", "−10.00"]
-    assert page.locator("#judge .scores .number").all_inner_texts() == ["17.4 %", "82.6 %"]
-    assert page.locator("#judge .summary").inner_text() == "positive, 82.6 %"
+    run(page, "classify", "abcd")
+    assert page.locator("#classify .largest .number").all_inner_texts() == ["+12.35", "−10.00", "−0.07", "0.00"]
+    assert page.locator("#classify .sum dd").all_inner_texts() == ["−0.72", "+2.28", "+1.56"]
+    assert page.locator("#classify mark sup").all_inner_texts() == ["+12.35", "−10.00"]
+    assert page.locator("#classify .scores .number").all_inner_texts() == ["17.4 %", "82.6 %"]
+    assert page.locator("#classify .summary").inner_text() == "positive, 82.6 %"
 
 
-def test_each_sentence_is_judged(page):
-    sentences = result_of(page, "/classify", lambda: run(page, "judge", TEXT)).json()["results"][0]["sentences"]
+def test_each_sentence_is_classified(page):
+    sentences = result_of(page, "/classify", lambda: run(page, "classify", TEXT)).json()["results"][0]["sentences"]
     assert [sentence["text"] for sentence in sentences] == re.findall(r"[^.]+\.", TEXT.replace(". ", "."))
-    for sentence, row in zip(sentences, page.locator("#judge .sentences li").all(), strict=True):
+    for sentence, row in zip(sentences, page.locator("#classify .sentences li").all(), strict=True):
         assert sentence["text"] in row.inner_text()
         assert sentence["label"] in row.inner_text()
         shown = row.locator(".number").inner_text()

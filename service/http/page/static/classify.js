@@ -1,0 +1,116 @@
+// The panel Classify: the label of a text, and the contributions of its tokens.
+
+import { requestWithOptional } from "./api.js";
+import { showCost } from "./cost.js";
+import { bar, count, figure, inSlices, logOdds, make, percent } from "./dom.js";
+import { MissingInput, Panel } from "./panel.js";
+
+const SIGNS = { positive: "▲", neutral: "■", negative: "▼" };
+const MOST_LISTED = 8; // tokens in the list of the largest contributions
+const NOTABLE = 0.15; // of the largest contribution: tokens from here on show their contribution in the text
+
+export class Classify extends Panel {
+  task = "classify";
+
+  constructor(element, onRequest) {
+    super(element, onRequest);
+    this.verdict = element.querySelector(".verdict");
+    this.form.elements.text.addEventListener("input", () => this.runAfterPause());
+  }
+
+  async work({ text }, signal, onRetry) {
+    if (!text.trim()) throw new MissingInput("Enter a text to classify, or choose an example.");
+    const began = performance.now();
+    const optional = { contributions: true, sentences: true };
+    const response = await requestWithOptional("classify", { text, model: this.model }, optional, { signal, onRetry });
+    const answer = await response.json();
+    const roundTripMs = performance.now() - began;
+    const [result] = answer.results;
+    const parts = [scoreList(result)];
+    if (result.contributions?.tokens.length > 0) {
+      parts.push(await shadedText(text, result.contributions, signal), largestContributions(result.contributions));
+    }
+    if (result.sentences?.length > 1) parts.push(await sentenceList(result.sentences, signal));
+    this.verdict.replaceChildren(...parts);
+    this.setResult(answer);
+    this.summary.textContent = `${result.label}, ${percent(result.scores[result.label])}`;
+    showCost(this.cost, response, roundTripMs);
+  }
+
+  clear() {
+    super.clear();
+    this.verdict.replaceChildren();
+  }
+}
+
+function labelled(label) {
+  return make("span", { class: "label", "data-label": label }, make("span", { "aria-hidden": "true" }, `${SIGNS[label] ?? "●"} `), label);
+}
+
+function scoreList({ label, scores }) {
+  const rows = Object.entries(scores).map(([name, score]) =>
+    make("li", { "data-label": name, class: name === label ? "best" : null }, labelled(name), bar(score), figure(percent(score))),
+  );
+  return make("ul", { class: "scores", "aria-label": "Score of each label" }, ...rows);
+}
+
+function direction(contribution) {
+  return contribution < 0 ? "against" : "for";
+}
+
+/** Returns the text with each token shaded by its contribution. Offsets count code points. */
+async function shadedText(text, { label, score, baseline, tokens }, signal) {
+  const points = Array.from(text);
+  const most = Math.max(...tokens.map(({ contribution }) => Math.abs(contribution)), 1e-9);
+  const body = make("p", { class: "shaded", dir: "auto" });
+  let end = 0;
+  const add = (token) => {
+    const share = Math.abs(token.contribution) / most;
+    const notable = share >= NOTABLE;
+    const mark = make(notable ? "mark" : "span", { class: notable ? direction(token.contribution) : null }, points.slice(token.start, token.end).join(""));
+    if (notable) {
+      mark.style.setProperty("--share", share);
+      mark.append(make("sup", { dir: "ltr" }, logOdds(token.contribution)));
+    }
+    body.append(points.slice(end, token.start).join(""), mark);
+    end = token.end;
+  };
+  await inSlices(tokens, add, signal);
+  body.append(points.slice(end).join(""));
+  const [before, after] = [baseline, score].map((value) => Number(value.toFixed(2))); // rounded first, so that the figures shown add up
+  const sum = make(
+    "dl",
+    { class: "sum" },
+    ...[["without its words", before], ["its words add", after - before], ["together", after]].map(([name, value]) =>
+      make("div", {}, make("dt", {}, name), make("dd", { class: "number", dir: "ltr" }, logOdds(value))),
+    ),
+  );
+  const hint = `In log-odds of ${label}: + and a solid line are for it, − and a dashed line are against it. They add up to one figure: at 0, ${label} is as likely as not, and each further 1 multiplies its odds by 2.7. The probability above is that of the whole text.`;
+  return make("section", { "data-label": label }, make("h3", {}, "Contributions for and against"), body, sum, make("p", { class: "hint" }, hint));
+}
+
+function largestContributions({ label, tokens }) {
+  const sorted = tokens.toSorted((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution)).slice(0, MOST_LISTED);
+  const most = Math.abs(sorted[0].contribution) || 1;
+  const rows = sorted.map(({ text, contribution }) => {
+    const kind = direction(contribution);
+    return make("li", { class: kind }, make("bdi", { class: "name" }, text), bar(Math.abs(contribution) / most, kind), figure(logOdds(contribution)));
+  });
+  return make("section", { "data-label": label }, make("h3", {}, "Largest contributions, in log-odds"), make("ol", { class: "largest" }, ...rows));
+}
+
+async function sentenceList(sentences, signal) {
+  const list = make("ol", { class: "sentences" });
+  const add = (sentence) => {
+    const line = make("span", { class: "bars", "aria-hidden": "true" });
+    for (const [label, score] of Object.entries(sentence.scores)) {
+      const part = make("span", { "data-label": label });
+      part.style.setProperty("flex-grow", score);
+      line.append(part);
+    }
+    const verdict = make("span", { class: "verdict-line" }, labelled(sentence.label), figure(percent(sentence.scores[sentence.label])), line);
+    list.append(make("li", {}, make("span", { class: "text", dir: "auto" }, sentence.text), verdict));
+  };
+  await inSlices(sentences, add, signal);
+  return make("section", {}, make("h3", {}, count(sentences.length, "sentence")), list);
+}

@@ -1,0 +1,160 @@
+// The panel Generate: a prompt and its continuations, shown as they arrive.
+
+import { Problem, readEvents, request, Unreachable } from "./api.js";
+import { showCost } from "./cost.js";
+import { count, duration, make } from "./dom.js";
+import { Panel } from "./panel.js";
+
+const SEEDS = 1_000_000; // drawn seeds are below, short enough to be read out
+const NUMBERS = ["temperature", "top_p", "top_k", "max_tokens", "n", "seed"];
+const INTERRUPTED = "The connection was lost before the text was complete.";
+const ENDINGS = {
+  stop: "ended at a stop string",
+  length: "ended at max tokens",
+  shutdown: "ended because the service shut down",
+};
+
+export class Generate extends Panel {
+  task = "generate";
+  automatic = false; // generation takes long
+  texts = [];
+
+  constructor(element, onRequest) {
+    super(element, onRequest);
+    this.list = element.querySelector(".texts");
+    this.submitButton = element.querySelector(".primary");
+    this.stopButton = element.querySelector(".stop");
+    this.stopButton.addEventListener("click", () => {
+      this.stop();
+      this.submitButton.focus();
+    });
+  }
+
+  /** The form's fields; an empty seed is drawn here, so that the address reproduces the text. */
+  get fieldsToSend() {
+    const { fields } = this;
+    fields.seed ||= String(crypto.getRandomValues(new Uint32Array(1))[0] % SEEDS);
+    return fields;
+  }
+
+  async work(fields, signal, onRetry) {
+    const body = this.bodyOf(fields);
+    this.clear();
+    const texts = (this.texts = []);
+    this.showRunning(true);
+    const began = performance.now();
+    try {
+      const response = await request("generate", body, { signal, onRetry, accept: "text/event-stream" });
+      this.showMessage("");
+      this.summary.textContent = "writing";
+      const answeredMs = performance.now() - began;
+      texts.push(...Array.from({ length: body.n ?? 1 }, (_, i) => new Text(body.prompt, body.seed + i, (seed) => this.useSeed(seed))));
+      this.list.append(...texts.map((text) => text.element));
+      let firstMs = null;
+      await this.receive(response, texts, signal, () => (firstMs ??= performance.now() - began));
+      this.showTotals(response, { answeredMs, firstMs, totalMs: performance.now() - began });
+      this.setResult({ model: body.model, results: texts.map((text) => text.result) });
+    } catch (error) {
+      for (const text of texts) text.end(signal.aborted ? "stopped" : "interrupted");
+      if (this.texts === texts) this.summary.textContent = signal.aborted ? "stopped" : "";
+      throw error;
+    } finally {
+      if (this.texts === texts) this.showRunning(false);
+    }
+  }
+
+  /** Returns the request's body for the form's fields. */
+  bodyOf(fields) {
+    const numbers = NUMBERS.filter((name) => fields[name] !== "").map((name) => [name, Number(fields[name])]);
+    const stop = fields.stop.split("\n").filter(Boolean).map((line) => line.replaceAll("\\n", "\n"));
+    return { prompt: fields.prompt, model: this.model, stream: true, stop, ...Object.fromEntries(numbers) };
+  }
+
+  /** Adds the events of a response to the texts; calls `onPiece` with each piece. */
+  async receive(response, texts, signal, onPiece) {
+    let unfinished = texts.length;
+    try {
+      for await (const { kind, data } of readEvents(response)) {
+        if (kind === "error") throw new Problem(data);
+        if (kind === "finish") {
+          texts[data.index].finish(data);
+          unfinished--;
+        } else {
+          onPiece();
+          texts[data.index].add(data.text);
+        }
+      }
+    } catch (error) {
+      throw error instanceof Problem || signal.aborted ? error : new Unreachable(0, INTERRUPTED);
+    }
+    if (unfinished) throw new Unreachable(0, INTERRUPTED);
+  }
+
+  /** Shows how many characters were written, and in which time. */
+  showTotals(response, { answeredMs, firstMs, totalMs }) {
+    const characters = this.texts.reduce((sum, text) => sum + text.characters, 0);
+    const seconds = Number((totalMs / 1000).toFixed(totalMs < 1000 ? 3 : 2)); // as shown, so that the figures agree
+    this.summary.textContent = `${count(characters, "character")} in ${duration(totalMs)}`;
+    const facts = [
+      ["to the first character", firstMs === null ? "–" : duration(firstMs)],
+      ["to the last character", duration(totalMs)],
+      ["characters per second", (characters / seconds).toFixed(0)],
+    ];
+    showCost(this.cost, response, answeredMs, { title: "Time until the answer began", facts });
+  }
+
+  clear() {
+    super.clear();
+    this.list.replaceChildren();
+  }
+
+  /** Shows an error. Texts that it interrupted stay, unless nothing of them had arrived. */
+  fail(error) {
+    if (this.texts.some((text) => text.characters > 0)) this.showError(error);
+    else super.fail(error);
+  }
+
+  showRunning(running) {
+    this.stopButton.hidden = !running;
+    this.submitButton.textContent = running ? "Start again" : "Generate";
+  }
+
+  useSeed(seed) {
+    this.form.elements.seed.value = seed;
+    this.form.elements.seed.focus();
+  }
+}
+
+/** A text that is being generated. */
+class Text {
+  characters = 0; // code points, without a stop string
+  result = null;
+
+  constructor(prompt, seed, useSeed) {
+    this.written = document.createTextNode("");
+    this.facts = make("span", { class: "facts" }, "writing");
+    this.element = make(
+      "article",
+      { class: "text writing" },
+      make("p", { class: "written", dir: "auto" }, make("span", { class: "prompt" }, prompt), this.written),
+      make("p", { class: "about" }, this.facts, make("button", { type: "button", onclick: () => useSeed(seed) }, `Use seed ${seed}`)),
+    );
+  }
+
+  add(piece) {
+    this.written.appendData(piece);
+    this.characters += Array.from(piece).length;
+  }
+
+  /** Ends the text as the service says; keeps its result. */
+  finish({ finish_reason, tokens, seed }) {
+    this.result = { text: this.written.data, finish_reason, tokens, seed };
+    this.end(ENDINGS[finish_reason] ?? finish_reason);
+  }
+
+  end(how) {
+    if (!this.element.classList.contains("writing")) return;
+    this.element.classList.remove("writing");
+    this.facts.textContent = `${count(this.characters, "character")}, ${how}`;
+  }
+}

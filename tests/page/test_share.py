@@ -1,0 +1,57 @@
+"""What can be taken along: a link, the answer as JSON, a sentence as SVG."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.page.driving import result_of, run
+
+TEXT = "She didn't see it. Dogs bark loudly!"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def copied(page, panel: str, button: str, done: str) -> str:
+    """Presses a button of a panel; returns what the clipboard holds after."""
+    page.locator(f"#{panel}").get_by_role("button", name=button).click()
+    page.locator(f"#{panel} .summary", has_text=done).wait_for()
+    return page.evaluate("navigator.clipboard.readText()")
+
+
+@pytest.mark.parametrize("panel", ["tag", "classify"])
+def test_an_answer_is_copied_as_a_link_and_as_json(open_page, panel):
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    answer = result_of(page, f"/{panel}", lambda: run(page, panel, TEXT)).json()
+    assert json.loads(copied(page, panel, "Copy as JSON", "Copied as JSON")) == answer
+    link = copied(page, panel, "Copy link", "Link copied")
+    assert link == page.url
+    assert "didn%27t" in link
+
+
+def test_a_generated_text_is_copied_as_json(open_page, client):
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    options = {"max_tokens": 20, "seed": 7, "temperature": 0.7}
+    run(page, "generate", "ROMEO:", **options)
+    answer = client.post("/generate", json={"prompt": "ROMEO:", **options}).json()
+    found = json.loads(copied(page, "generate", "Copy as JSON", "Copied as JSON"))
+    assert found == {"model": answer["model"], "results": answer["results"]}
+
+
+def test_a_sentence_is_saved_as_svg(page):
+    run(page, "tag", TEXT)
+    page.locator("#tag [role=option]", has_text="bark").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save sentence 2 as SVG").click()
+    assert download.value.suggested_filename == "sentence-2.svg"
+    content = Path(download.value.path()).read_text()
+    svg = ElementTree.fromstring(content)
+    texts = [text.text for text in svg.iter(f"{SVG}text")]
+    assert texts[:4] == ["Dogs", "bark", "loudly", "!"]
+    assert [text.split()[0] for text in texts[4:7]] == ["NOUN", "VERB", "ADV"]
+    width, height = float(svg.get("width")), float(svg.get("height"))
+    for text in svg.iter(f"{SVG}text"):
+        assert 0 < float(text.get("x")) < width
+        assert 0 < float(text.get("y")) < height
+    assert "oklch" not in content
+    assert "url(" not in content, "it refers to nothing outside of the file"
