@@ -13,7 +13,9 @@ _AT_ONCE = 256  # tokens or sentences per slice
 # The terminators of all scripts that spaCy knows, alone or in runs: ".", "?!", "。".
 _TERMINATORS = frozenset(Sentencizer.default_punct_chars) | {"…"}
 _CLOSING = frozenset("\"'”’»)]}") | {"''", "’’"}
-_EMOTICON = re.compile(r"[:;=]['’]?[-o^]?[)(\]\[DPp]+|\([:;=]|[\U0001F300-\U0001FAFF]+")
+# An emoji may be joined with others, and have a skin tone, a selector or tags.
+_EMOJI = "[\U0001f300-\U0001faff][\U0001f300-\U0001faff\u2190-\u2bff\u200d\ufe0e\ufe0f\U000e0020-\U000e007f]*"
+_EMOTICON = re.compile(rf"[:;=]['’]?[-o^]?[)(\]\[DPp]+|\([:;=]|{_EMOJI}")
 _RULE = re.compile(r"[-=_*~#]{5,}")  # a horizontal rule of characters
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n|[\v\f\x1c-\x1e\u2029]|\r[^\S\n]*\r")
 # "1.", "a." or "iv." at the start of a sentence are list numbers.

@@ -27,6 +27,7 @@ def test_blank_text_has_none(text: str) -> None:
         "(It rained.) |We stayed in.",
         "1. First comes this. |2. Then that.",
         "Thanks! :) |See you soon.",
+        "I love it 🙂 |So good 👩\u200d👩\u200d👧 |We go 👍🏽 |They too.",
         "What?! |No way!!! |Sure.",
         "One line\nand its next line.",
         "A title\n\n|A paragraph.",
