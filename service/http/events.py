@@ -12,18 +12,14 @@ from service.formats.pieces import to_json
 from service.http.disconnect import while_client_waits
 
 MEDIA_TYPE = "text/event-stream"
-_EVENT = {
+SCHEMA = {  # of one event: OpenAPI 3.1 has no schema for streams
     "type": "object",
+    "description": "One event of the stream.",
     "required": ["data"],
     "properties": {
         "event": {"type": "string", "enum": ["message", "finish", "error"], "description": "What the event is."},
         "data": {"type": "string", "description": "JSON of the event."},
     },
-}
-SCHEMA = {  # of a stream, in the OpenAPI document
-    "type": "string",
-    "contentMediaType": MEDIA_TYPE,
-    "contentSchema": {"type": "array", "items": _EVENT},
 }
 HEARTBEAT = format_sse_event(comment="")  # keeps proxies from closing an idle connection
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}

@@ -160,7 +160,7 @@ def tensor(**changes: object) -> dict:
         ([tensor(datatype="INT32", data=[1])], "/inputs/0/datatype", "BYTES"),
         ([tensor(data=[1])], "/inputs/0/data", "elements of BYTES"),
         ([tensor(parameters={"binary_data_size": 9})], "/inputs/0/parameters/binary_data_size", "0 to 0"),
-        ([tensor(colour=1)], "/inputs/0/colour", "/docs"),
+        ([tensor(colour=1)], "/inputs/0/colour", "the fields name, shape, datatype, parameters, data"),
     ],
 )
 def test_a_tensor_that_is_wrong_is_named(client, inputs, pointer, allowed):
