@@ -1,7 +1,5 @@
 """A lemmatizer of one's own treebank."""
 
-from collections.abc import Mapping, Sequence
-
 from rich.console import Console
 
 from training.data.files import DataFileError, source
@@ -17,7 +15,7 @@ SIZES = LemmatizerSizes()
 SYMBOLS_PER_SECOND = 20_000  # on a core
 
 
-def lemmatization(options: Options, name: str, splits: Mapping[str, Sequence[Tree]], console: Console) -> Lemmatization:
+def lemmatization(options: Options, name: str, splits: dict[str, list[Tree]], console: Console) -> Lemmatization:
     """Returns the task of giving the lemmas of a treebank, as a model called `name`. Raises DataFileError."""
     check_name("--lemmatizer", name)
     words = {inflected(word): word for tree in splits["train"] for word in tree.words if word.lemma != NOTHING}
@@ -43,4 +41,4 @@ def lemmatization(options: Options, name: str, splits: Mapping[str, Sequence[Tre
     )
     say_effort(console, f"{len(words):,} different words", recipe, planned.seconds)
     data = tuple(source(path, options.licence) for path in options.files.values())
-    return Lemmatization(recipe, dict(splits), data)
+    return Lemmatization(recipe, splits, data)
