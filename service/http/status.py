@@ -49,6 +49,10 @@ class ModelDetail(ModelSummary):
         description="Its data, figures, labels and files; null where they cannot be read.",
         examples=[{"name": "tagger-en", "version": "1", "task": "tag"}],
     )
+    characters: str | None = Field(
+        description="Of a language model, the characters that it knows; it reads all others as one unknown character.",
+        examples=[None],
+    )
 
 
 class Readiness(BaseModel):
@@ -98,7 +102,10 @@ def detail(context: Context, name: str, version: str | None = None) -> ModelDeta
     best = max(found, key=lambda state: (state.state is State.READY, state.share))
     described = context.catalog.version(best)
     manifest = described.manifest.model_dump(mode="json") if described else None
-    return ModelDetail(**summary(context, best).model_dump(), manifest=manifest)
+    characters = None
+    if described and described.manifest.task == "generate":
+        characters = "".join(described.vocabularies["characters"].entries)
+    return ModelDetail(**summary(context, best).model_dump(), manifest=manifest, characters=characters)
 
 
 @router.get("/livez", operation_id="liveness", summary="Is the process alive?", responses=responses(*ANY))

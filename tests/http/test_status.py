@@ -89,3 +89,10 @@ def test_no_request_compiles_anything(client):
         client.post("/classify", json={"text": "word " * words})
         client.post("/generate", json={"prompt": "word " * words, "max_tokens": 3})
     assert compilations() == before
+
+
+def test_a_language_model_lists_its_characters_and_others_none(client):
+    characters = client.get("/models/lm-shakespeare").json()["characters"]
+    assert {"a", "\n", " "} <= set(characters)
+    assert "\u00e9" not in characters
+    assert client.get("/models/tagger-en").json()["characters"] is None

@@ -104,3 +104,13 @@ def test_a_control_out_of_range_is_named(page, field, value):
     run(page, "generate", "ROMEO:", **SHORT, n=1, top_p=1)
     assert message.is_hidden()
     assert page.locator("#generate [aria-invalid=true]").count() == 0
+
+
+def test_characters_that_the_model_does_not_know_are_named(page):
+    page.locator("#tab-generate").click()
+    unknown = page.locator("#generate .unknown")
+    page.locator("#generate-prompt").fill("Ros\u00e9 & \u2603\u2603\tROMEO:")
+    unknown.wait_for()
+    assert unknown.locator(".character").all_inner_texts() == ["\u00e9", "\u2603", "U+0009"]
+    page.locator("#generate-prompt").fill("ROMEO:")
+    unknown.wait_for(state="hidden")

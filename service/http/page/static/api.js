@@ -64,6 +64,16 @@ async function readProblem(response) {
   }
 }
 
+/** Reads a resource; null if that fails. */
+export async function read(path) {
+  try {
+    const response = await fetch(path, { headers: authorization() });
+    return response.ok ? await response.json() : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Sends a request, and retries while the service is unreachable or overloaded; `onRetry(error)` is called before each delay. */
 export async function request(path, body, options) {
   for (let attempt = 0; ; attempt++) {

@@ -1,12 +1,13 @@
 // The panel Generate: a prompt and its continuations, shown as they arrive.
 
-import { Problem, readEvents, request, Unreachable } from "./api.js";
+import { Problem, read, readEvents, request, Unreachable } from "./api.js";
 import { showCost } from "./cost.js";
 import { count, duration, make } from "./dom.js";
 import { Panel } from "./panel.js";
 
 const SEEDS = 1_000_000; // drawn seeds are below, short enough to be read out
 const NUMBERS = ["temperature", "top_p", "top_k", "max_tokens", "n", "seed"];
+const MOST_NAMED = 12; // unknown characters
 const INTERRUPTED = "The connection was lost before the text was complete.";
 const ENDINGS = {
   stop: "ended at a stop string",
@@ -18,11 +19,15 @@ export class Generate extends Panel {
   task = "generate";
   automatic = false; // generation takes long
   texts = [];
+  known = new Map(); // of each model, a promise of what /models says about it
 
   constructor(element, onRequest) {
     super(element, onRequest);
     this.list = element.querySelector(".texts");
     this.submitButton = element.querySelector(".primary");
+    this.unknown = element.querySelector(".unknown");
+    this.form.elements.prompt.addEventListener("input", () => this.showUnknown());
+    this.form.elements.model.addEventListener("change", () => this.showUnknown());
     this.stopButton = element.querySelector(".stop");
     this.stopButton.addEventListener("click", () => {
       this.stop();
@@ -37,8 +42,30 @@ export class Generate extends Panel {
     return fields;
   }
 
+  fill(fields) {
+    super.fill(fields);
+    this.showUnknown();
+  }
+
+  /** Names the characters of the prompt that the model does not know. `retry`: asks again if the service did not say which. */
+  async showUnknown(retry = false) {
+    const { model } = this;
+    if (retry && (await this.known.get(model)) === null) this.known.delete(model);
+    if (model && !this.known.has(model)) this.known.set(model, read(`models/${encodeURIComponent(model)}`));
+    const detail = await this.known.get(model);
+    if (model !== this.model) return;
+    const known = detail?.characters ? new Set(detail.characters) : null;
+    const unknown = known ? [...new Set(this.form.elements.prompt.value)].filter((character) => !known.has(character)) : [];
+    this.unknown.hidden = unknown.length === 0;
+    if (unknown.length === 0) return;
+    const names = unknown.slice(0, MOST_NAMED).flatMap((character) => [" ", make("bdi", { class: "character" }, visible(character))]);
+    const more = unknown.length > MOST_NAMED ? ` and ${unknown.length - MOST_NAMED} more` : "";
+    this.unknown.replaceChildren("The model does not know these characters:", ...names, `${more}. It reads each as the same unknown one.`);
+  }
+
   async work(fields, signal, onRetry) {
     const body = this.bodyOf(fields);
+    this.showUnknown(true);
     this.clear();
     const texts = (this.texts = []);
     this.showRunning(true);
@@ -123,6 +150,12 @@ export class Generate extends Panel {
     this.form.elements.seed.value = seed;
     this.form.elements.seed.focus();
   }
+}
+
+/** Returns a character that can be seen: by its code point where it has no shape of its own. */
+function visible(character) {
+  const code = character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+  return /[\p{Z}\p{C}\p{M}]/u.test(character) ? `U+${code}` : character;
 }
 
 /** A text that is being generated. */
