@@ -179,7 +179,7 @@ ODD = {
     "a long length": (b"POST /tag HTTP/1.1\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\na", 400),
     "an unknown method": (b"BREW /coffee HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "TRACE": (b"TRACE /livez HTTP/1.1\r\nHost: x\r\n\r\n", 405),
-    "HEAD": (b"HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+    "HEAD": (b"HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n", 200),
 }
 
 
