@@ -50,6 +50,7 @@ class ModelDetail(ModelSummary):
         examples=[{"name": "tagger-en", "version": "1", "task": "tag"}],
     )
     characters: str | None = Field(
+        None,
         description="Of a language model, the characters that it knows; it reads all others as one unknown character.",
         examples=[None],
     )

@@ -38,7 +38,7 @@ def test_a_terminal_shows_what_compiles_how_far_and_how_long():
 def test_a_log_has_a_line_every_ten_seconds(caplog):
     clock = Clock()
     display = LoadDisplay(False, clock, Console(file=io.StringIO()))
-    with caplog.at_level(logging.INFO), display:
+    with caplog.at_level(logging.INFO, "tagwerk"), display:
         display.show(LoadProgress(KEY, 1, 2))
         for number in range(1, 8):
             clock.now += 4

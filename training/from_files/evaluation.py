@@ -59,11 +59,13 @@ def evaluate_on_file(
     """
     if len(names) > MOST_MODELS:
         raise ConfigurationError(f"{len(names)} models; right: one, or two to compare")
-    models = [_read(version_folder(store, name)) for name in names]
-    tasks = {model.manifest.task for model in models}
+    folders = [version_folder(store, name) for name in names]
+    manifests = [artifact.read_manifest(folder) for folder in folders]
+    tasks = {manifest.task for manifest in manifests}
     if len(tasks) > 1 or not tasks <= {"tag", "classify"}:
-        given = ", ".join(f"{model.name} ({model.manifest.task})" for model in models)
+        given = ", ".join(f"{manifest.name} ({manifest.task})" for manifest in manifests)
         raise ConfigurationError(f"{given} with --data; right: a tagger or two, or a classifier or two")
+    models = [_load(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)]
     if tasks == {"tag"}:
         trees = list(treebank.read(read_text(path), path))
         found = [tagged(model, trees) for model in models]
@@ -115,11 +117,9 @@ def classified(model: ExportedModel, texts: Sequence[tuple[str, str]]) -> dict[s
     return {kind: Predictions(gold, np.stack(probabilities), np.arange(len(texts)))} if texts else {}
 
 
-def _read(folder: Path) -> ExportedModel:
-    manifest = artifact.read_manifest(folder)
+def _load(folder: Path, manifest: Manifest) -> ExportedModel:
     artifact.verify_files(folder, manifest)
-    predict = load_endpoint(folder, {"tag": "tag", "classify": "classify"}.get(manifest.task, manifest.task))
-    return ExportedModel(manifest, artifact.read_vocabularies(folder, manifest), predict)
+    return ExportedModel(manifest, artifact.read_vocabularies(folder, manifest), load_endpoint(folder, manifest.task))
 
 
 def _ids(column: Sequence[str], labels: Sequence[str]) -> Array:

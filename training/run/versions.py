@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from service.artifact import manifest as artifact
-from service.errors import ArtifactError
+from service.errors import ArtifactError, ConfigurationError
 from training.data.dataset import Array
-from training.recipes import load_recipe, recipe_names
+from training.recipes import load_recipe
 from training.tasks.base import OtherModel, Predict, Task
 
 
@@ -40,9 +40,12 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, Task]:
         vocabularies = artifact.read_vocabularies(folder, manifest)
     except ArtifactError as error:
         raise ArtifactError(f"{folder}: {error}") from error
-    if manifest.recipe not in recipe_names():
-        raise ArtifactError(f"{folder} was made of files: tagwerk-train evaluate {manifest.name} --data FILE")
-    task = load_recipe(manifest.recipe).task(vocabularies)
+    try:
+        recipe = load_recipe(manifest.recipe)
+    except ConfigurationError:
+        how = f"tagwerk-train evaluate {manifest.name} --data FILE"
+        raise ArtifactError(f"{folder} was made of files, not by a recipe: {how}") from None
+    task = recipe.task(vocabularies)
     if manifest.labels != task.labels:
         raise ArtifactError(f"{folder} was made from other data or by another recipe than {manifest.recipe} is now")
     return manifest, task

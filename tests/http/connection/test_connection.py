@@ -310,15 +310,15 @@ def test_lines_may_take_their_time(address):
         writer.write(b"POST /classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
         writer.write(b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
         line = b'{"text": "fine"}\n'
-        for _ in range(4):
-            await asyncio.sleep(2 * LIMITS["receive_timeout_seconds"] / 3)
+        for _ in range(6):
+            await asyncio.sleep(LIMITS["receive_timeout_seconds"] / 4)
             writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
         writer.write(b"0\r\n\r\n")
         received = await reader.read()
         writer.close()
         return received
 
-    assert asyncio.run(test()).count(b'"label":"good"') == 4
+    assert asyncio.run(test()).count(b'"label":"good"') == 6
 
 
 class Wire(asyncio.Transport):
