@@ -1,4 +1,4 @@
-"""From files to answers over HTTP: models of a tiny treebank, of tiny tables and of a text, served together."""
+"""From files to answers over HTTP: models of a tiny treebank and of a tiny table, served together."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.conftest import start_server
-from tests.training.tiny import VERSE, treebank
+from tests.training.tiny import treebank
 from training.data.treebank import Tree
 from training.run import export
 
@@ -25,18 +25,16 @@ def test_models_of_files_are_served_and_compared(
     Path("bank.conllu").write_text(treebank_with_lemmas(treebank()["train"] * 2))
     texts = [(f"{text}, number {i}", topic) for i in range(30) for topic, text in TOPICS.items()]
     Path("topics.jsonl").write_text("".join(json.dumps({"text": t, "label": topic}) + "\n" for t, topic in texts))
-    Path("verse.txt").write_text(VERSE * 200)
     tagger = ("--name", "tagger-xx", "--language", "nl", "--data", "bank.conllu", "--lemmatizer", "lemmas-xx")
     assert run("train", "tagger", *tagger, *TINY) == 0
     assert run("train", "classifier", "--name", "topics", "--data", "topics.jsonl", *TINY) == 0
-    assert run("train", "language-model", "--name", "verse", "--data", "verse.txt", "--quick", *TINY) == 0
 
     rows = said(run, capsys, "evaluate", "tagger-xx", "tagger-xx/1", "--data", "bank.conllu")
     assert ["upos", "difference", "+0.00", "+0.00", "to", "+0.00"] in rows
     assert ["label", "topics/1", "100.00", "100.00", "to", "100.00"] in said(
         run, capsys, "evaluate", "topics", "--data", "topics.jsonl"
     )
-    for names in (("tagger-xx", "topics"), ("verse",), ("topics",) * 3):
+    for names in (("tagger-xx", "topics"), ("lemmas-xx",), ("topics",) * 3):
         assert run("evaluate", *names, "--data", "topics.jsonl") == 1
         assert "right: " in capsys.readouterr().err
 
@@ -56,7 +54,6 @@ def test_models_of_files_are_served_and_compared(
             assert {token["upos"] for token in tokens} <= {"DET", "NOUN", "VERB", "ADV", "NUM"}
             assert all(token["lemma"] for token in tokens)
             assert set(ask("/classify", model="topics", text=TOPICS["law"])["scores"]) == set(TOPICS)
-            assert set(ask("/generate", model="verse", prompt="What", max_tokens=9)["text"]) <= set(VERSE)
 
 
 def said(run: Callable[..., int], capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:
