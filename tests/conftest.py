@@ -53,6 +53,11 @@ hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=Tr
 hypothesis.settings.load_profile("repeatable")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names bytes in a test's id by their argument: both workers must collect equal ids, and gzip writes the time."""
+    return argname if isinstance(val, bytes) else None
+
+
 def folder(nodeid: str) -> str:
     """Returns the folder below `tests` that a test is in, or its file."""
     return nodeid.partition("::")[0].split("/")[1]
