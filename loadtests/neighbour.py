@@ -3,8 +3,9 @@
     python -m loadtests.neighbour 127.0.0.1:8000
 
 It runs in a process of its own, so that what else a load test does cannot delay its measurement. Until its standard
-input is closed it prints a line for each request, `SENT SECONDS STATUS`: the moment of the monotonic clock at which it
-was sent, how long the answer took, and the status, 0 where the connection broke.
+input is closed it prints a line for each request, `SENT SECONDS STATUS STOLEN`: the moment of the monotonic clock at
+which it was sent, how long the answer took, the status, 0 where the connection broke, and the processor time that the
+host of a virtual machine gave to others meanwhile ("steal" in proc(5)): a wait for that is not the service's.
 
 While a request waits for its answer, no other is sent. So a long stall is one slow request, not a backlog of them.
 """
@@ -12,6 +13,7 @@ While a request waits for its answer, no other is sent. So a long stall is one s
 import argparse
 import asyncio
 import http.client
+import os
 import select
 import socket
 import subprocess
@@ -19,6 +21,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
@@ -28,6 +31,7 @@ INTERVAL_SECONDS = 0.02
 TIMEOUT_SECONDS = 120.0
 STOP_SECONDS = 2.0
 BODY = b'{"text": "A warm, funny film."}'
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Sample(NamedTuple):
@@ -36,12 +40,19 @@ class Sample(NamedTuple):
     sent: float
     seconds: float
     status: int  # 0 where the connection broke
+    stolen: float = 0.0  # seconds of all processors that the host gave to others meanwhile
+
+    @property
+    def undisturbed_seconds(self) -> float:
+        """How long it took at least without what was stolen, which may all have been in its way."""
+        return max(0.0, self.seconds - self.stolen)
 
 
 class Waits(NamedTuple):
     """What the neighbour saw in a stretch of time."""
 
     worst_seconds: float
+    worst_undisturbed_seconds: float
     p99_seconds: float
     statuses: Counter[int]
 
@@ -49,7 +60,15 @@ class Waits(NamedTuple):
 def summarize(samples: Sequence[Sample]) -> Waits:
     """Returns the worst and the 99th percentile of the waits, NaN where there are none, and the statuses."""
     ordered = sorted(sample.seconds for sample in samples)
-    return Waits(percentile(ordered, 1.0), percentile(ordered, 0.99), Counter(sample.status for sample in samples))
+    undisturbed = sorted(sample.undisturbed_seconds for sample in samples)
+    statuses = Counter(sample.status for sample in samples)
+    return Waits(percentile(ordered, 1.0), percentile(undisturbed, 1.0), percentile(ordered, 0.99), statuses)
+
+
+def stolen_seconds() -> float:
+    """Returns the processor time that the host has given to others since the system started, of all processors."""
+    with Path("/proc/stat").open(encoding="ascii") as file:
+        return int(file.readline().split()[8]) / TICKS
 
 
 class Neighbour:
@@ -100,8 +119,8 @@ class Neighbour:
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 (it is a pipe)
         for line in self._process.stdout:
-            sent, seconds, status = line.split()
-            self._samples.append(Sample(float(sent), float(seconds), int(status)))
+            sent, seconds, status, stolen = line.split()
+            self._samples.append(Sample(float(sent), float(seconds), int(status), float(stolen)))
 
 
 def main() -> None:
@@ -119,7 +138,7 @@ def main() -> None:
     connection: socket.socket | None = None
     pause = 0.0
     while not select.select([sys.stdin], [], [], pause)[0]:
-        sent = time.monotonic()
+        before, sent = stolen_seconds(), time.monotonic()
         try:
             connection = connection or socket.create_connection((host, int(port)), TIMEOUT_SECONDS)
             connection.sendall(request)
@@ -129,7 +148,7 @@ def main() -> None:
                 connection.close()
             connection, status = None, 0  # the next request opens another
         answered = time.monotonic()
-        print(f"{sent:.6f} {answered - sent:.6f} {status}", flush=True)
+        print(f"{sent:.6f} {answered - sent:.6f} {status} {stolen_seconds() - before:.2f}", flush=True)
         pause = max(0.0, sent + INTERVAL_SECONDS - answered)
 
 

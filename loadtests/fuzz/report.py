@@ -30,10 +30,11 @@ def stalls(samples: Iterable[Sample], outcomes: Sequence[Outcome]) -> list[str]:
     """Returns a line for each request of the neighbour that waited too long, with the cases that were under way."""
     found = []
     for sample in samples:
-        if sample.seconds > MOST_SECONDS:
+        if sample.undisturbed_seconds > MOST_SECONDS:
             suspects = ", ".join(str(one.case.number) for one in suspected(sample, outcomes))
             found.append(
-                f"the neighbour waited {1000 * sample.seconds:.0f} ms, most likely for one of the cases {suspects}"
+                f"the neighbour waited {1000 * sample.seconds:.0f} ms, of which the host stole"
+                f" {1000 * sample.stolen:.0f}, most likely for one of the cases {suspects}"
             )
         if sample.status != 200:
             found.append(f"the neighbour was answered {sample.status or NONE}")

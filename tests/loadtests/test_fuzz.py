@@ -61,7 +61,13 @@ def test_a_stall_names_the_cases_that_were_under_way_for_longest():
     cases = [(early, 1), (late, 2), (after, 3)]
     outcomes = [Outcome(Case(n, "bodies", []), one.exchange, one.began, one.ended) for one, n in cases]
     (fault,) = stalls([Sample(0.1, 0.2, 200), Sample(0.5, 1.0, 200)], outcomes)
-    assert fault == "the neighbour waited 1000 ms, most likely for one of the cases 2, 1"
+    waited = "the neighbour waited 1000 ms, of which the host stole 0"
+    assert fault == f"{waited}, most likely for one of the cases 2, 1"
+
+
+def test_a_wait_for_time_that_the_host_stole_is_no_stall():
+    assert stalls([Sample(0.0, 1.0, 200, 0.76)], []) == []
+    assert stalls([Sample(0.0, 1.0, 200, 0.74)], []) != []
 
 
 def test_a_neighbour_that_is_refused_or_cut_off_is_a_fault():

@@ -22,7 +22,7 @@ def row(
     **statuses: int,
 ) -> Row:
     answers = Counter({int(status.removeprefix("s")): count for status, count in statuses.items()})
-    waits = Waits(worst, worst / 2, Counter({200: 9, neighbour: 1}))
+    waits = Waits(worst + 0.05, worst, worst / 2, Counter({200: 9, neighbour: 1}))
     return Row(attack, 1.0, answers, waits, Memory(100.0, 150.0, after), list(failures))
 
 
@@ -31,8 +31,8 @@ def test_an_attack_that_nobody_notices_has_no_fault():
 
 
 def test_each_fault_is_found():
-    assert row(worst=0.251).faults() == ["the neighbour waited 251 ms, more than 250"]
-    assert row(worst=math.nan).faults() == ["the neighbour waited - ms, more than 250"]
+    assert row(worst=0.251).faults() == ["the neighbour waited 251 ms without what the host stole, more than 250"]
+    assert row(worst=math.nan).faults() == ["the neighbour waited - ms without what the host stole, more than 250"]
     assert row(neighbour=429).faults() == ["the neighbour was answered 1 x 429"]
     assert row(neighbour=0).faults() == ["the neighbour was answered 1 x no answer"]
     assert row(s500=2, s422=1).faults() == ["the attacker was answered 2 x 500"]
@@ -53,11 +53,11 @@ def test_memory_may_grow_by_thirty_megabytes():
 
 def test_the_tables_have_a_line_for_each_attack():
     assert str(row(s422=3)).splitlines() == [
-        "an attack                                    100    50    100    150    110   ok",
+        "an attack                                   150  100   50   100   150   110   ok",
         "  seen:  3 x 422; 1.0 s",
     ]
     assert "FAULT" in str(row(worst=1.0))
-    assert markdown([row(s422=3)]).splitlines()[-1] == "| an attack | 3 x 422 | 100 | 50 | 100, 150, 110 |"
+    assert markdown([row(s422=3)]).splitlines()[-1] == "| an attack | 3 x 422 | 150 | 100 | 50 | 100, 150, 110 |"
 
 
 def test_attacks_are_chosen_by_words_in_their_names_and_the_scenario_is_all_of_them():
