@@ -14,8 +14,11 @@ from service.slices import finish
 from service.tasks import lemmatization, tagging
 from service.tasks.lemmatization import Lemmatization
 from service.tasks.tagging import Tag, Tagging
-from service.text import spacy_tokenizer
+from service.text import learned_tokenizer as learned_tokenizer_module
+from service.text import segmenter, spacy_tokenizer
+from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.lemmas import Inflected
+from service.text.segmenter import Classifier, Segmenter
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import Vocabulary
 from tests.conftest import ROOT
@@ -26,7 +29,7 @@ CODE = (type, FunctionType, MethodType, ModuleType)
 CHARACTERS = 12  # of a token, that the committed tagger reads
 SYMBOLS = 40  # of a word, that the committed lemmatizer reads
 # Megabytes in docs/security.md, of each model: at most, however many requests there were, and whatever they held.
-DOCUMENTED = {"tokenizer": 50, "tagger": 20, "lemmatizer": 10}
+DOCUMENTED = {"tokenizer": 50, "learned tokenizer": 12, "shapes of words": 5, "tagger": 20, "lemmatizer": 10}
 
 
 def wide(number: int, length: int) -> str:
@@ -63,6 +66,20 @@ def tokenizer(count: int) -> Any:
     return made._remembered
 
 
+def learned_tokenizer(count: int) -> Any:
+    made = LearnedTokenizer(SpacyTokenizer(), Segmenter(boundaries=Classifier(1.0, {})))  # a token for each character
+    for number in range(count):
+        made.tokens(distinct(number, learned_tokenizer_module.LONGEST_REMEMBERED))
+    return made._remembered
+
+
+def shapes(count: int) -> Any:
+    segmenter._remembered_word.cache_clear()
+    for number in range(count):
+        segmenter.word_of(wide(number, segmenter.LONGEST_REMEMBERED))
+    return segmenter._remembered_word
+
+
 def tagger(count: int) -> Any:
     ids = TensorSpec(dtype="int32", axes=("B", "T"))
     letters = TensorSpec(dtype="int32", axes=("B", "T", CHARACTERS))
@@ -94,6 +111,8 @@ def lemmatizer(count: int) -> Any:
 
 CACHES = {
     "tokenizer": (tokenizer, spacy_tokenizer.REMEMBERED_CHUNKS),
+    "learned tokenizer": (learned_tokenizer, learned_tokenizer_module.REMEMBERED_CHUNKS),
+    "shapes of words": (shapes, segmenter.REMEMBERED_WORDS),
     "tagger": (tagger, tagging.REMEMBERED_TOKENS),
     "lemmatizer": (lemmatizer, lemmatization.REMEMBERED_WORDS),
 }
@@ -111,11 +130,14 @@ def test_a_cache_that_is_full_of_the_worst_takes_no_more_than_is_documented(name
 def test_the_caches_keep_no_more_entries_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, constant in (
         (spacy_tokenizer, "REMEMBERED_CHUNKS"),
+        (learned_tokenizer_module, "REMEMBERED_CHUNKS"),
         (tagging, "REMEMBERED_TOKENS"),
         (lemmatization, "REMEMBERED_WORDS"),
     ):
         monkeypatch.setattr(module, constant, 8)
-    assert tokenizer(50).cache_info().currsize == tagger(50).cache_info().currsize == len(lemmatizer(50)) == 8
+    assert [made(50).cache_info().currsize for made in (tokenizer, learned_tokenizer, tagger)] == [8, 8, 8]
+    assert len(lemmatizer(50)) == 8
+    assert segmenter._remembered_word.cache_info().maxsize == segmenter.REMEMBERED_WORDS
 
 
 def test_the_figures_stand_in_the_documentation() -> None:

@@ -108,6 +108,7 @@ def export(arguments: argparse.Namespace) -> None:
     console = Console()
     task = recipe.task()
     model, predict = load_final(task)
+    task.learn_segmenter()
     metrics = [
         metric
         for split in ("test", "dev")
@@ -126,11 +127,18 @@ def export_again(arguments: argparse.Namespace) -> None:
     import_tensorflow()
 
     from training.run.export import export_again
-    from training.run.versions import newest_version, read_version
+    from training.run.versions import load_endpoint, newest_models, newest_version, read_version
 
     folder = newest_version(model_store(), arguments.name)
     _, task = read_version(folder)
-    print(f"written: {export_again(task, folder)}")
+    task.learn_segmenter()
+    predict = load_endpoint(folder, task.endpoint_name)
+    measured = [
+        metric
+        for split in ("test", "dev")
+        for metric in task.evaluate_text(predict, split, newest_models(model_store()))
+    ]
+    print(f"written: {export_again(task, folder, measured)}")
 
 
 def ladder(arguments: argparse.Namespace) -> None:
@@ -170,10 +178,15 @@ def attention(arguments: argparse.Namespace) -> None:
 
 
 def segmentation(arguments: argparse.Namespace) -> None:
-    """Measures accuracy and speed of the service's tokenizer on EWT's raw text."""
-    from training.metrics.segmentation import report
+    """Measures accuracy and speed of the tokenizer on EWT's raw text, by rules and as tagger-en has learned."""
+    import_tensorflow()
 
-    report()
+    from service.artifact.manifest import read_manifest, read_segmenter
+    from training.metrics.segmentation import report
+    from training.run.versions import newest_version
+
+    folder = newest_version(model_store(), "tagger-en")
+    report(read_segmenter(folder, read_manifest(folder)))
 
 
 def import_tensorflow() -> None:

@@ -26,6 +26,7 @@ from service.settings import Settings, load_settings
 from service.slices import finish
 from service.store.registry import newest
 from service.tasks.tagging import Tagging
+from service.text.languages import ENGLISH, named_tokenizer
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.types import Ragged, joined
 
@@ -48,7 +49,7 @@ class Endless:
 async def annotation_rate(pipelines: AsyncPipelines, seconds: float) -> float:
     """Returns the tokens per second of an annotation to CoNLL-U."""
     resources = pipelines.resources
-    words = (finish(resources.tokenizer.words(sentence.text)) for sentence in running_text())
+    words = (finish(named_tokenizer(ENGLISH).words(sentence.text)) for sentence in running_text())
     tokens = sum(map(len, words))
     tokens_of_a_line = tokens / len(running_text())
     source, longest = Endless(seconds), resources.settings.max_text_characters

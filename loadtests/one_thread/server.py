@@ -20,7 +20,6 @@ from service.settings import load_settings
 from service.store.loading import load_version
 from service.store.registry import newest
 from service.telemetry.metrics import Metrics
-from service.text.spacy_tokenizer import SpacyTokenizer
 
 
 def main() -> int:
@@ -36,7 +35,7 @@ def main() -> int:
     engine = OneThreadEngine(settings, newest(settings.model_store))
     catalog = Catalog(settings.model_store, settings.length_buckets, read=load_version)
     garbage_collection.tune()
-    context = Context(settings, Metrics(), engine, catalog, SpacyTokenizer())
+    context = Context(settings, Metrics(), engine, catalog)
     return Server(context).serve_until_stopped(open_socket(settings.host, settings.port))
 
 

@@ -5,6 +5,7 @@ manifest.json        model, inputs, outputs, training, and a checksum of every o
 saved_model/         TensorFlow SavedModel, one signature per endpoint
 <vocabulary>.json    see service.text.vocabulary
 lemmas.json          of a lemmatizer, see service.text.lemmas
+tokenizer.json       what a tokenizer has learned, see service.text.segmenter
 goldens.jsonl        inputs with the outputs that training computed
 MODEL_CARD.md        documentation
 manifest.sig         if signed: see service.artifact.signing
@@ -28,6 +29,7 @@ from service.artifact.files import check_sum, list_files, read_file, reading, sh
 from service.errors import ArtifactError
 from service.files import first_fault
 from service.text.lemmas import LemmaDictionary
+from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
 
 MANIFEST = "manifest.json"
@@ -37,6 +39,7 @@ GOLDENS = "goldens.jsonl"
 MODEL_CARD = "MODEL_CARD.md"
 PROBABILITIES = "probabilities"  # a classifier's output: of each label, for the whole text
 DICTIONARY = "lemmas.json"
+SEGMENTER = "tokenizer.json"
 MAX_BUCKET = 65_536  # tokens
 MAX_BUCKETS = 256
 MAX_MANIFEST_BYTES = 2**20  # 1 MiB: /models/{name} returns it
@@ -211,6 +214,14 @@ def read_dictionary(folder: Path, manifest: Manifest) -> LemmaDictionary | None:
         return None
     with reading(DICTIONARY):
         return LemmaDictionary.parse(_read_verified(folder, manifest, DICTIONARY))
+
+
+def read_segmenter(folder: Path, manifest: Manifest) -> Segmenter | None:
+    """Reads what a model's tokenizer has learned, if there is something. Raises ArtifactError."""
+    if SEGMENTER not in manifest.files:
+        return None
+    with reading(SEGMENTER):
+        return Segmenter.parse(_read_verified(folder, manifest, SEGMENTER))
 
 
 def read_goldens(folder: Path) -> list[Golden]:

@@ -1,4 +1,4 @@
-"""A loaded model version: its manifest, vocabularies and dictionary."""
+"""A loaded model version: its manifest, vocabularies, dictionary and segmenter."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from service.artifact.manifest import Manifest
 from service.text.lemmas import LemmaDictionary
+from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
 from service.types import ModelKey
 
@@ -18,6 +19,7 @@ class ModelVersion:
     manifest: Manifest
     vocabularies: Mapping[str, Vocabulary]
     dictionary: LemmaDictionary | None = None  # of a lemmatizer
+    segmenter: Segmenter | None = None  # what the tokenizer has learned
 
     @property
     def key(self) -> ModelKey:

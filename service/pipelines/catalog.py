@@ -16,13 +16,14 @@ from service.tasks.generation import TextGeneration
 from service.tasks.lemmatization import Lemmatization
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
-from service.text.languages import ENGLISH, named_tokenizer
+from service.text.languages import make_tokenizer
+from service.text.tokenizer import Tokenizer
 from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk.api")
 
 T = TypeVar("T", Tagging, Sentiment, TextGeneration, Lemmatization)
-Built = AnyTask | ArtifactError  # the error if the task cannot be built
+Built = tuple[AnyTask, Tokenizer] | ArtifactError  # the error if the task cannot be built
 
 
 class Catalog:
@@ -48,6 +49,7 @@ class Catalog:
         self._ready: list[AnyTask] = []  # by name, the newest version first
         self._of_kind: dict[type, list[Any]] = {}  # cache by type
         self._lemmatizers: dict[ModelKey, Lemmatization | None] = {}  # cache by tagger
+        self._tokenizers: dict[ModelKey, Tokenizer] = {}
         self.unread: dict[ModelKey, str] = {}  # the reasons, of versions that only the engine can read
         self._builds: dict[ModelKey, asyncio.Future[Built]] = {}  # in progress, in threads
         self._newest: object = None  # identifies the latest report
@@ -81,34 +83,35 @@ class Catalog:
         return [s.key for s in states if s.state is not State.REFUSED and s.key not in self._tasks]
 
     def _build(self, key: ModelKey) -> Built:
-        """Reads a version and builds its task; returns the error if that fails for any reason."""
+        """Reads a version and builds its task and tokenizer; returns the error if that fails for any reason."""
         try:
             version = self._read(self._store / key.name / key.version)
-            if version.manifest.tokenizer not in (None, ENGLISH):
-                named_tokenizer(version.manifest.tokenizer)  # made here, so that no request waits for it
-            return make_task(version, self._length_buckets)
+            return make_task(version, self._length_buckets), make_tokenizer(
+                version.manifest.tokenizer, version.segmenter
+            )
         except ArtifactError as error:
             return error
         except Exception as error:
             return ArtifactError(f"it cannot be built: {type(error).__name__}: {error}")
 
     def _switch(self, states: Sequence[ModelState], builds: Mapping[ModelKey, Built]) -> None:
-        """Replaces all states and tasks at once; `builds` are the new tasks."""
+        """Replaces all states, tasks and tokenizers at once; `builds` are the new ones."""
         found = {state.key: state for state in sorted(states, key=_order)}
         tasks: dict[ModelKey, AnyTask] = {}
+        tokenizers: dict[ModelKey, Tokenizer] = {}
         unread: dict[ModelKey, str] = {}
         for key, state in found.items():
             if state.state is State.REFUSED:
                 continue
-            built = self._tasks.get(key) or builds[key]
+            built = (self._tasks[key], self._tokenizers[key]) if key in self._tasks else builds[key]
             if isinstance(built, ArtifactError):
                 unread[key] = str(built)
                 found[key] = replace(state, state=State.REFUSED, reason=str(built), share=0.0)
                 if self.unread.get(key) != unread[key]:
                     log.error("refused %s here, though the engine serves it: %s", key, built)
             else:
-                tasks[key] = built
-        self._states, self._tasks, self.unread = found, tasks, unread
+                tasks[key], tokenizers[key] = built
+        self._states, self._tasks, self._tokenizers, self.unread = found, tasks, tokenizers, unread
         self._ready = [task for key, task in tasks.items() if found[key].state is State.READY]
         self._of_kind, self._lemmatizers = {}, {}
 
@@ -181,6 +184,10 @@ class Catalog:
                 suited, key=lambda task: (not states[task].default, not states[task].share), default=None
             )
         return self._lemmatizers[key]
+
+    def tokenizer(self, version: ModelVersion) -> Tokenizer:
+        """Returns the tokenizer that a version has learned with."""
+        return self._tokenizers[version.key]
 
     def is_default(self, version: ModelVersion) -> bool:
         """Returns whether a version serves requests of its task that name no model."""

@@ -23,7 +23,6 @@ from service.settings import Settings, load_settings
 from service.store.serving import served
 from service.telemetry.metrics import Metrics
 from service.telemetry.timing import Timing
-from service.text.spacy_tokenizer import SpacyTokenizer
 from service.types import State
 
 UNBOUNDED = ("max_queue_entries", "max_queue_tokens", "max_items", "max_text_characters", "max_generated_tokens")
@@ -169,7 +168,7 @@ async def start_pipelines(
         for state in engine.models():
             if state.state is not State.READY:
                 raise ArtifactError(f"{state.key} is refused: {state.reason}")
-        yield AsyncPipelines(Resources(settings, metrics, engine, catalog, SpacyTokenizer()))
+        yield AsyncPipelines(Resources(settings, metrics, engine, catalog))
     finally:
         await engine.close()
 

@@ -16,7 +16,6 @@ from service.settings import Settings
 from service.slices import Sliced, advance
 from service.telemetry.metrics import Metrics
 from service.telemetry.timing import Timing
-from service.text.languages import ENGLISH, named_tokenizer
 from service.text.tokenizer import Tokenizer
 from service.types import Array, Ragged, Sampled
 
@@ -31,7 +30,6 @@ class Resources:
     """The resources shared by the pipelines of a process.
 
     Attributes:
-        tokenizer: for models whose manifest names the English tokenizer, or none.
         long_work: held during a slice of long work, so that an event loop iteration runs one slice at most.
     """
 
@@ -39,7 +37,6 @@ class Resources:
     metrics: Metrics
     engine: Engine
     catalog: Catalog
-    tokenizer: Tokenizer
     long_work: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
 
     async def infer(self, request: Inference) -> Outcome:
@@ -48,8 +45,7 @@ class Resources:
 
     def tokenizer_of(self, version: ModelVersion) -> Tokenizer:
         """Returns the tokenizer that a model has learned with."""
-        name = version.manifest.tokenizer
-        return self.tokenizer if name in (None, ENGLISH) else named_tokenizer(name)
+        return self.catalog.tokenizer(version)
 
     def note_tokenized(self, model: str, seconds: float) -> None:
         """Called with the duration of tokenizing and encoding; does nothing here."""

@@ -19,7 +19,7 @@ from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
 from service.store.loading import load_version
 from service.telemetry.metrics import Metrics
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.languages import ENGLISH, named_tokenizer
 from service.transport.pool import EnginePool
 from service.transport.remote import RemoteEngine
 
@@ -39,9 +39,9 @@ def _serve(
     authenticator = Authenticator(Path(settings.api_keys_file), rate_limiter) if settings.api_keys_file else None
     read = partial(load_version, signers=settings.model_signers, whole=False)
     catalog = Catalog(settings.model_store, settings.length_buckets, read=read)
-    tokenizer = SpacyTokenizer()
+    named_tokenizer(ENGLISH)  # which most models share: made before the collector is tuned
     garbage_collection.tune()
-    return Server(Context(settings, metrics, engine, catalog, tokenizer, authenticator)).serve_until_stopped(listening)
+    return Server(Context(settings, metrics, engine, catalog, authenticator)).serve_until_stopped(listening)
 
 
 def end_with(lifeline: int) -> None:

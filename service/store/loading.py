@@ -12,6 +12,7 @@ from service.artifact.manifest import (
     parse_manifest,
     read_dictionary,
     read_goldens,
+    read_segmenter,
     read_vocabularies,
     verify_files,
 )
@@ -31,7 +32,7 @@ def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = Tr
     """Reads and verifies a version folder, and builds its task once to check that it can be built.
 
     Checks the signature if there are signers. With `whole`, hashes every file; otherwise only those parsed here:
-    manifest, vocabularies and dictionary. Parses the same bytes that it hashes.
+    manifest, vocabularies, dictionary and segmenter. Parses the same bytes that it hashes.
 
     Raises ArtifactError for an invalid folder, and ConfigurationError for unreadable signers' keys.
     """
@@ -53,7 +54,13 @@ def _load(folder: Path, signers: Sequence[Path], whole: bool) -> ModelVersion:
     if whole:
         verify_files(folder, manifest)
         read_goldens(folder)
-    version = ModelVersion(folder, manifest, read_vocabularies(folder, manifest), read_dictionary(folder, manifest))
+    version = ModelVersion(
+        folder,
+        manifest,
+        read_vocabularies(folder, manifest),
+        read_dictionary(folder, manifest),
+        read_segmenter(folder, manifest),
+    )
     check_version(manifest, version.vocabularies)
     make_task(version)
     return version

@@ -84,14 +84,15 @@ def write_features(feats: Mapping[str, str]) -> str:
 
 def surface(text: str, tokens: Sequence[Token]) -> Sliced[list[bytes]]:
     """Returns a sentence's text for `# text`, with single spaces between separated tokens."""
-    parts = [_form(tokens[0].text)]
+    parts = [_form(text[tokens[0].start : tokens[0].end])]
     pieces = []
     for i, (before, token) in enumerate(pairwise(tokens), start=1):
         if not i % _AT_ONCE:
             pieces.append("".join(parts).encode())
             parts = []
             yield
-        parts.append(_form(token.text) if token.start == before.end else " " + _form(token.text))
+        if token.start >= before.end:  # otherwise it is a word of the same token
+            parts.append(" " * (token.start > before.end) + _form(text[token.start : token.end]))
     pieces.append("".join(parts).encode())
     return pieces
 

@@ -5,8 +5,10 @@ from functools import lru_cache
 from spacy.util import get_lang_class
 
 from service.text.english import Rules, spacy_rules, treebank_rules
+from service.text.learned_tokenizer import LearnedTokenizer
+from service.text.segmenter import Segmenter
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import TOKENIZER_NAME
+from service.text.tokenizer import TOKENIZER_NAME, Tokenizer
 
 ENGLISH = "spacy-en"
 NEUTRAL = "xx"  # spaCy's rules for no language in particular
@@ -23,6 +25,12 @@ def named_tokenizer(name: str) -> SpacyTokenizer:
     if not (named := TOKENIZER_NAME.fullmatch(name)):
         raise ValueError(f"{name!r} is not the name of a tokenizer, as {ENGLISH} is")
     return SpacyTokenizer(rules_of(named[1]))
+
+
+def make_tokenizer(name: str | None, segmenter: Segmenter | None = None) -> Tokenizer:
+    """Returns the tokenizer of a model: that of the name, English by default, with what the model's has learned."""
+    rules = named_tokenizer(name or ENGLISH)
+    return LearnedTokenizer(rules, segmenter) if segmenter else rules
 
 
 def rules_of(language: str) -> Rules:

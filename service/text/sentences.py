@@ -26,7 +26,7 @@ def group(text: str, tokens: Sequence[Token]) -> Sliced[list[Sentence]]:
     """Groups the tokens of a text into sentences."""
     sentences: list[Sentence] = []
     first = 0
-    ends = yield from _ends(text, tokens)
+    ends = yield from rule_ends(text, tokens)
     for end in ends:
         members = tuple(tokens[first:end])
         sentences.append(Sentence(members[0].start, members[-1].end, members))
@@ -36,7 +36,7 @@ def group(text: str, tokens: Sequence[Token]) -> Sliced[list[Sentence]]:
     return sentences
 
 
-def _ends(text: str, tokens: Sequence[Token]) -> Sliced[list[int]]:
+def rule_ends(text: str, tokens: Sequence[Token]) -> Sliced[list[int]]:
     """Returns the index after the last token of each sentence."""
     ends: list[int] = []
     first = 0

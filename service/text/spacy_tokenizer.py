@@ -191,7 +191,8 @@ def _middle(chunk: str, rules: Rules) -> list[str]:
             continue
         if at > start:
             pieces += rules.exceptions.get(chunk[start:at], (chunk[start:at],))
-        pieces.append(infix.group())
+        if end > at:  # otherwise it marks a place to split at, such as that after the apostrophe of "l'eau"
+            pieces.append(infix.group())
         start = end
     if start < len(chunk):
         pieces += rules.exceptions.get(chunk[start:], (chunk[start:],))

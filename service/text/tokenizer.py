@@ -13,7 +13,8 @@ class Token(NamedTuple):
     """A token and its offsets in the text: code points `start` to `end`, exclusive.
 
     `continues` marks a token that forms one word with the token before it: "n't" in "don't", split into "do" and "n't".
-    CoNLL-U writes such tokens as the words of one multiword token.
+    CoNLL-U writes such tokens as the words of one multiword token. Words that are not parts of the text, "de" and "le"
+    of the French "du", have the offsets of the whole.
     """
 
     text: str
@@ -32,7 +33,10 @@ class Sentence:
 
 
 class Tokenizer(Protocol):
-    """Splits text. Blank text has no sentences; no token is blank; tokens are in order and do not overlap."""
+    """Splits text. Blank text has no sentences; no token is blank; tokens are in order.
+
+    Tokens do not overlap, except the words of a multiword token that have its offsets.
+    """
 
     def split(self, text: str) -> Sliced[list[Sentence]]:
         """Splits a text into sentences of tokens, in slices."""

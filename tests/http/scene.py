@@ -19,7 +19,6 @@ from service.pipelines.catalog import Catalog
 from service.security.authenticator import Authenticator
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import Vocabulary
 from service.types import Array, State, Tensors
 from tests.engine.test_engines import until
@@ -100,7 +99,7 @@ def made_context(device: Court | None = None, authenticator: Authenticator | Non
     metrics, device = Metrics(), device or Court()
     engine = LocalEngine(made, list(versions.values()), lambda: device, metrics)
     catalog = Catalog(Path("nowhere"), read=lambda folder: versions[folder.parent.name])
-    return Context(made, metrics, engine, catalog, SpacyTokenizer(), authenticator)
+    return Context(made, metrics, engine, catalog, authenticator)
 
 
 @asynccontextmanager

@@ -12,7 +12,6 @@ from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.settings import Settings, load_settings
 from service.telemetry.metrics import Metrics
-from service.text.spacy_tokenizer import SpacyTokenizer
 from tests.fakes import Device
 
 PAGE = "https://example.org"
@@ -21,7 +20,7 @@ PAGE = "https://example.org"
 def ask(origins: tuple[str, ...], method: str, **headers: str) -> httpx.Response:
     settings, metrics = Settings(cors_origins=origins), Metrics()
     engine = LocalEngine(settings, [], Device, metrics)
-    app = create_app(Context(settings, metrics, engine, Catalog(settings.model_store), SpacyTokenizer()))
+    app = create_app(Context(settings, metrics, engine, Catalog(settings.model_store)))
 
     async def send() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:

@@ -19,7 +19,6 @@ from service.settings import Settings
 from service.tasks.generation import Piece
 from service.telemetry.metrics import Metrics
 from service.telemetry.timing import Timing
-from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import Vocabulary
 from service.types import ModelState, Sampled, State
 from tests.e2e.test_server import metric, wait_until
@@ -160,5 +159,5 @@ def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
     catalog = Catalog(Path("nowhere"), read=lambda folder: version)
     catalog.update([ModelState(version.key, State.READY)])
     engine = Slow()
-    here = Context(Settings(), Metrics(), engine, catalog, SpacyTokenizer())
+    here = Context(Settings(), Metrics(), engine, catalog)
     asyncio.run(scenario(PipelineRun(here, Timing(time.monotonic()), time.monotonic() + 60), engine))

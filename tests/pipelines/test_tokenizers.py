@@ -1,15 +1,13 @@
 """Each model reads texts with the tokenizer that its manifest names."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from service.artifact.version import ModelVersion
 from service.errors import ArtifactError
-from service.pipelines.run import Resources
 from service.tasks.requirements import check_version
-from service.text.languages import named_tokenizer
+from service.text.languages import make_tokenizer, named_tokenizer
 from tests.http.scene import tagger
 
 
@@ -20,10 +18,8 @@ def named(name: str | None) -> ModelVersion:
 
 
 def test_a_model_is_read_to_by_the_tokenizer_that_it_learned_with() -> None:
-    english: Any = object()
-    resources = Resources(*[None] * 4, english)  # type: ignore[arg-type]
-    assert resources.tokenizer_of(named(None)) is resources.tokenizer_of(named("spacy-en")) is english
-    assert resources.tokenizer_of(named("spacy-fr")) is named_tokenizer("spacy-fr")
+    assert make_tokenizer(None) is make_tokenizer("spacy-en") is named_tokenizer("spacy-en")
+    assert make_tokenizer("spacy-fr") is named_tokenizer("spacy-fr")
 
 
 @pytest.mark.parametrize("name", ["spacy", "spacy-..", "moses-fr"])

@@ -130,9 +130,11 @@ def test_odd_names_in_a_store_are_no_models(store):
         ("lemmas.json", b"[]", "JSON object of objects"),
         ("lemmas.json", b'{"NOUN": {}}', "by UPOS and XPOS"),
         ("lemmas.json", b'{"NOUN NN": {"a": 1}}', "the lemmas of a dictionary are strings"),
+        ("tokenizer.json", b"[]", "a tokenizer is a JSON object"),
+        ("tokenizer.json", b'{"multiwords": {"du": "de le"}}', "not a list of two words or more"),
     ],
 )
-def test_contents_that_are_no_vocabulary_and_no_dictionary_are_named(store, file, content, reason):
+def test_contents_that_cannot_be_read_are_named(store, file, content, reason):
     faults.with_checksums(lambda folder: (folder / file).write_bytes(content))(store / "victim/1")
     with pytest.raises(ArtifactError, match=reason):
         load_version(store / "victim/1")

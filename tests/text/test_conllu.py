@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from service.slices import Sliced, finish
 from service.text.conllu import Columns, multiwords, write_sentence
+from service.text.languages import make_tokenizer
+from service.text.segmenter import Segmenter
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Token
 from tests.text import conll18
@@ -74,3 +76,21 @@ def test_whatever_the_text_the_shared_task_reads_it(text):
     sentences = conll18.read(file)
     assert "".join(characters for characters, _ in sentences) == "".join(text.split())
     assert len(conllu.parse(file)) == len(sentences)
+
+
+def test_words_that_are_not_parts_of_the_text_stand_below_their_token():
+    tokenizer = make_tokenizer("spacy-fr", Segmenter(multiwords={"du": ("de", "le")}))
+    text = "Du pain, du vin."
+    (found,) = tokenizer.sentences(text)
+    columns = [Columns("X", "X", {})] * len(found.tokens)
+    written = whole(write_sentence({}, text, found.tokens, columns, range(len(text) + 1)))
+    (sentence,) = conllu.parse(written)
+    assert sentence.metadata["text"] == text
+    assert [(token["id"], token["form"], token["misc"]) for token in sentence][:4] == [
+        ((1, "-", 2), "Du", {"TokenRange": "0:2"}),
+        (1, "De", None),
+        (2, "le", None),
+        (3, "pain", {"SpaceAfter": "No", "TokenRange": "3:7"}),
+    ]
+    ((characters, _),) = conll18.read(written)
+    assert characters == "Dupain,duvin."

@@ -5,6 +5,7 @@ import string
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 from itertools import pairwise
 
 import pytest
@@ -16,6 +17,7 @@ from spacy.util import compile_suffix_regex
 
 from service.slices import finish
 from service.text.english import _SUFFIXES, spacy_rules, suffix_search, treebank_rules
+from service.text.languages import named_tokenizer
 from service.text.spacy_tokenizer import SpacyTokenizer, cut
 from service.text.tokenizer import Token
 
@@ -139,6 +141,26 @@ def test_the_same_tokens_as_spacy_by_the_same_rules() -> None:
     rules = spacy_rules()
     assert [cut(chunk, rules) for chunk in text.split()] == [
         [token.text for token in nlp(chunk)] for chunk in text.split()
+    ]
+
+
+@pytest.mark.parametrize("language", "ar bg ca de el es fa fi fr he hi it nl pl pt ru tr uk".split())
+def test_other_languages_have_the_tokens_of_spacy(language: str) -> None:
+    nlp, tokenizer = spacy.blank(language), named_tokenizer(f"spacy-{language}")
+    for text in import_module(f"spacy.lang.{language}.examples").sentences:
+        assert [token.text for token in tokenizer.tokens(text)] == [
+            token.text for token in nlp(text) if not token.is_space
+        ]
+
+
+def test_a_place_to_split_at_is_no_token() -> None:
+    tokens = named_tokenizer("spacy-fr").tokens("L'eau d'ici.")
+    assert [(token.text, token.start, token.end) for token in tokens] == [
+        ("L'", 0, 2),
+        ("eau", 2, 5),
+        ("d'", 6, 8),
+        ("ici", 8, 11),
+        (".", 11, 12),
     ]
 
 

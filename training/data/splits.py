@@ -32,6 +32,12 @@ def shuffled(examples: Sequence[T], seed: int) -> list[T]:
     return [examples[i] for i in np.random.default_rng(seed).permutation(len(examples))]
 
 
+def sample(examples: Sequence[T], count: int | None, seed: int) -> list[T]:
+    """Returns `count` random examples, or all for None, in their order."""
+    chosen = np.random.default_rng(seed).permutation(len(examples))[:count]
+    return [examples[i] for i in sorted(chosen.tolist())]
+
+
 def by_label(label: Callable[[T], Hashable]) -> HoldOut[T]:
     """Returns what holds out SHARE of the examples of each label, one at least."""
 

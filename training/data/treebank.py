@@ -1,23 +1,21 @@
-"""Reads the words of CoNLL-U (https://universaldependencies.org/format.html)."""
+"""Reads the words and tokens of CoNLL-U (https://universaldependencies.org/format.html)."""
 
-import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-import conllu
-
+from service.text.tokenizer import Sentence, Token
 from training.data.files import DataFileError
 
 COLUMNS = "ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC".split()
 NOTHING = "_"  # in a column
-# Columns that the package would turn into numbers, lists and dictionaries stay text.
-AS_TEXT = dict.fromkeys(("xpos", "feats", "head", "deps"), lambda line, column: line[column])
-
-_NOT_A_WORD = re.compile(r"\d+[-.]\d+")  # the range of a multiword token, or an empty node
+PARAGRAPH = "\n\n"
+_EMPTY_NODE = re.compile(r"\d+\.\d+")
+_RANGE = re.compile(r"(\d+)-(\d+)")  # of the words of a multiword token
 _FEATURES = re.compile(r"_|[^=|]+=[^|]*(?:\|[^=|]+=[^|]*)*")
 
 
@@ -31,53 +29,71 @@ class Word(NamedTuple):
     lemma: str = NOTHING
 
 
+class SurfaceToken(NamedTuple):
+    """A token as it stands in the text: one word, or the multiword token of several."""
+
+    form: str
+    words: int = 1
+    space_after: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The words of a sentence, without the ranges of multiword tokens and without empty nodes.
+    """The words of a sentence, without empty nodes.
 
-    `document` is the number of the document that the sentence belongs to, 0 where the file marks none.
+    Attributes:
+        document: the number of the document that the sentence belongs to, 0 where the file marks none.
+        tokens: the same words as they stand in the text; () where each is a token with a space after it.
+        paragraph: whether the sentence starts a paragraph or a document.
     """
 
     words: tuple[Word, ...]
     document: int = 0
+    tokens: tuple[SurfaceToken, ...] = ()
+    paragraph: bool = False
 
     @property
     def forms(self) -> tuple[str, ...]:
         return tuple(word.form for word in self.words)
 
 
-def parse(text: str) -> Iterator[conllu.TokenList]:
-    """Yields the sentences of a CoNLL-U file with all of their lines: words, ranges and empty nodes."""
-    yield from conllu.parse_incr(io.StringIO(text), field_parsers=AS_TEXT)
-
-
 def read(text: str, file: Path | str = "CoNLL-U") -> Iterator[Tree]:
     """Yields the sentences of a CoNLL-U file. Raises DataFileError, which says `file` and the line."""
     words: list[Word] = []
-    document = 0
+    tokens: list[SurfaceToken] = []
+    document, paragraph, covered = 0, False, 0  # words of the multiword tokens so far
     for number, line in enumerate(text.split("\n"), start=1):  # other line ends, such as U+0085, occur within words
         line = line.removesuffix("\r")
         if not line or line.isspace():
             if words:
-                yield Tree(tuple(words), document)
-            words = []
+                yield Tree(tuple(words), document, tuple(tokens), paragraph)
+                words, tokens, paragraph, covered = [], [], False, 0
         elif line.startswith("#"):
-            document += line[1:].lstrip().startswith("newdoc")
-        elif word := _word(line, len(words) + 1, number, file):
-            words.append(word)
+            comment = line[1:].lstrip()
+            document += comment.startswith("newdoc")
+            paragraph |= comment.startswith(("newdoc", "newpar"))
+        elif isinstance(found := _line(line, len(words) + 1, number, file), SurfaceToken):
+            tokens.append(found)
+            covered = len(words) + found.words
+        elif found:
+            words.append(found)
+            if len(words) > covered:
+                tokens.append(SurfaceToken(found.form, 1, _has_space_after(line)))
     if words:
-        yield Tree(tuple(words), document)
+        yield Tree(tuple(words), document, tuple(tokens), paragraph)
 
 
-def _word(line: str, expected: int, number: int, file: Path | str) -> Word | None:
-    """Returns the word of a line; None for the range of a multiword token and for an empty node."""
+def _line(line: str, expected: int, number: int, file: Path | str) -> Word | SurfaceToken | None:
+    """Returns the word or the multiword token of a line; None for an empty node."""
     cells = line.split("\t")
     if len(cells) != len(COLUMNS):
         count = f"{len(cells)} column{'s' * (len(cells) > 1)}"
         raise DataFileError(file, number, count, f"{len(COLUMNS)}, divided by tabs: {' '.join(COLUMNS)}")
     identity, form, lemma, upos, xpos, feats, *_ = cells
-    if _NOT_A_WORD.fullmatch(identity):
+    if _EMPTY_NODE.fullmatch(identity):
         return None
+    if (ends := _RANGE.fullmatch(identity)) and int(ends[1]) == expected < int(ends[2]):
+        return SurfaceToken(form, int(ends[2]) - expected + 1, _has_space_after(line))
     if identity != str(expected):
         right = f"{expected}: words are numbered from 1, and a blank line ends each sentence"
         raise DataFileError(file, number, f"the ID {identity[:20]!r}", right)
@@ -87,6 +103,40 @@ def _word(line: str, expected: int, number: int, file: Path | str) -> Word | Non
     if not _FEATURES.fullmatch(feats):
         raise DataFileError(file, number, f"the features {feats[:60]!r}", 'Name=Value|Name=Value, or "_" for none')
     return Word(form, upos, xpos, feats, lemma)
+
+
+def _has_space_after(line: str) -> bool:
+    return "SpaceAfter=No" not in line.rpartition("\t")[2].split("|")
+
+
+def raw_text(trees: Iterable[Tree]) -> tuple[str, list[Sentence]]:
+    """Returns the raw text of a treebank and its sentences, with their offsets in that text.
+
+    The text is put together from the sentences: a blank line where a paragraph or a document starts, otherwise a space,
+    or nothing where the last token has `SpaceAfter=No`.
+    """
+    parts: list[str] = []
+    position = 0
+    sentences: list[Sentence] = []
+    space = ""  # before the next token
+    for tree in trees:
+        if sentences and tree.paragraph:
+            space = PARAGRAPH
+        tokens: list[Token] = []
+        for token in tree.tokens or map(SurfaceToken, tree.forms):
+            start = position + len(space)
+            position = start + len(token.form)
+            parts += (space, token.form)
+            space = " " if token.space_after else ""
+            forms = tree.forms[len(tokens) : len(tokens) + token.words]
+            if "".join(forms) == token.form:
+                ends = [start + end for end in accumulate(map(len, forms))]
+                spans = list(pairwise([start, *ends]))
+            else:
+                spans = [(start, position)] * len(forms)
+            tokens += [Token(form, *span, i > 0) for i, (form, span) in enumerate(zip(forms, spans, strict=True))]
+        sentences.append(Sentence(tokens[0].start, tokens[-1].end, tuple(tokens)))
+    return "".join(parts), sentences
 
 
 def tags(trees: Iterable[Tree], column: str) -> tuple[str, ...]:

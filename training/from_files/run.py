@@ -42,8 +42,9 @@ def make(
     metrics = [
         metric for split in SPLITS for metric in (*task.evaluate(predict, split), *calibration(found[split], split))
     ]
-    if tagger is not None:
-        metrics += [metric for split in SPLITS for metric in task.evaluate_text(predict, split, lambda name: tagger)]
+    task.learn_segmenter()
+    this = OtherModel(task.recipe.name, task, predict)
+    metrics += [m for split in SPLITS for m in task.evaluate_text(predict, split, lambda _: tagger or this)]
     if isinstance(task, Tagging | Classification):
         metrics += compare(task, found, options.seed, console)
     task.command = options.command

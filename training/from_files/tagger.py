@@ -7,11 +7,12 @@ from rich.console import Console
 from service.text.languages import tokenizer_name
 from training.data import treebank
 from training.data.files import DataFileError, read_text, source
-from training.data.splits import by_document, complete, shuffled, without_overlap
+from training.data.splits import by_document, complete, sample, without_overlap
 from training.data.treebank import Tree
 from training.from_files.effort import effort
 from training.from_files.options import Options, changed
 from training.from_files.report import say_effort, say_splits
+from training.models.segmenter import SENTENCES, TOKENS
 from training.models.tagger import TaggerSizes
 from training.tasks.tagging import Tagging, TaggingRecipe
 
@@ -40,17 +41,18 @@ TOKENS_PER_SECOND = {SIZES: 3300, QUICK_SIZES: 5500}  # on a core
 
 
 def read_splits(options: Options, console: Console) -> dict[str, list[Tree]]:
-    """Reads the treebank of `options` and returns its splits, train in random order. Raises DataFileError."""
+    """Reads the treebank of `options` and returns its splits, in the order of the text. Raises DataFileError."""
     found, left_out = without_overlap(
         complete(_read(options), by_document(lambda tree: tree.document), options.seed), lambda tree: tree.forms
     )
     say_splits(console, "sentences", found, left_out)
-    return found | {"train": shuffled(found["train"], options.seed)}
+    return found
 
 
 def tagging(options: Options, splits: dict[str, list[Tree]], console: Console) -> Tagging:
     """Returns the task of tagging as a treebank does."""
     recipe = _recipe(options, splits["train"], console)
+    splits = splits | {"train": sample(splits["train"], recipe.limit, options.seed)}
     return Tagging(recipe, splits, tuple(source(path, options.licence) for path in options.files.values()))
 
 
@@ -82,6 +84,7 @@ def _recipe(options: Options, train: Sequence[Tree], console: Console) -> Taggin
         limits="Measured on the treebank that it was made of alone. Texts of another kind are tagged less well.",
         corpus=", ".join(source(path, "").sha256[:12] for path in options.files.values()),
         tokenizer=tokenizer_name(options.language),
+        segmentation=(TOKENS, SENTENCES),
         seed=options.seed,
         epochs=planned.epochs,
         limit=planned.limit,

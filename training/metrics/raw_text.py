@@ -11,10 +11,10 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from service.artifact.manifest import Metric
-from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import Sentence
-from training.data import treebank
-from training.metrics.segmentation import read_gold, score
+from service.slices import finish
+from service.text.tokenizer import Sentence, Tokenizer
+from training.data.treebank import NOTHING, Tree, raw_text
+from training.metrics.segmentation import Word, score, word_key
 
 UNIVERSAL_FEATURES = frozenset(
     "PronType NumType Poss Reflex Foreign Abbr Gender Animacy Number Case Definite Degree VerbForm Mood Tense Aspect "
@@ -36,50 +36,46 @@ class Tags(NamedTuple):
 Tagger = Callable[[Sequence[Sequence[str]]], list[list[Tags]]]  # the forms of sentences -> the tags of their words
 
 
-def evaluate(conllu: str, tag: Tagger, split: str) -> tuple[Metric, ...]:
-    """Tokenizes and tags the raw text of a part of a treebank and compares it with the treebank.
-
-    Args:
-        conllu: the part, in CoNLL-U.
-    """
-    text, gold = read_gold(conllu)
-    gold_tags = [
-        [Tags(word.upos, word.xpos, word.feats, word.lemma) for word in tree.words] for tree in treebank.read(conllu)
-    ]
-    system = SpacyTokenizer().sentences(text)
+def evaluate(trees: Sequence[Tree], tokenizer: Tokenizer, tag: Tagger, split: str) -> tuple[Metric, ...]:
+    """Tokenizes and tags the raw text of a part of a treebank and compares it with the treebank."""
+    text, gold = raw_text(trees)
+    gold_tags = [[Tags(word.upos, word.xpos, word.feats, word.lemma) for word in tree.words] for tree in trees]
+    system = finish(tokenizer.split(text))
     system_tags = tag([[token.text for token in sentence.tokens] for sentence in system])
     figures = {name.title(): value for name, value in asdict(score(gold, system)).items()}
-    figures |= tag_scores(_by_span(gold, gold_tags), _by_span(system, system_tags))
+    figures |= tag_scores(_by_word(gold, gold_tags), _by_word(system, system_tags))
     return tuple(
         Metric(name=f"{name}, raw text", value=round(value, 2), unit="% F1", split=split)
         for name, value in figures.items()
     )
 
 
-def tag_scores(gold: dict[tuple[int, int], Tags], system: dict[tuple[int, int], Tags]) -> dict[str, float]:
-    """Returns the F1 of each column and of all tags, in percent, of words by their spans; of lemmas, if there are any.
+def tag_scores(gold: dict[Word, Tags], system: dict[Word, Tags]) -> dict[str, float]:
+    """Returns the F1 of each column and of all tags, in percent, of words by their keys; of lemmas, if there are any.
 
-    A word without a lemma in the treebank is right with any.
+    A word without a lemma in the treebank is right with any. A column that is "_" throughout is left out.
     """
-    columns: dict[str, Callable[[Tags, Tags], bool]] = {
-        "UPOS": lambda a, b: a.upos == b.upos,
-        "XPOS": lambda a, b: a.xpos == b.xpos,
-        "UFeats": lambda a, b: _universal(a.feats) == _universal(b.feats),
-    }
+    columns: dict[str, Callable[[Tags, Tags], bool]] = {}
+    if any(tags.upos != NOTHING for tags in gold.values()):
+        columns["UPOS"] = lambda a, b: a.upos == b.upos
+    if any(tags.xpos != NOTHING for tags in gold.values()):
+        columns["XPOS"] = lambda a, b: a.xpos == b.xpos
+    if any(tags.feats != NOTHING for tags in gold.values()):
+        columns["UFeats"] = lambda a, b: _universal(a.feats) == _universal(b.feats)
     tests = list(columns.values())
     columns["AllTags"] = lambda a, b: all(same(a, b) for same in tests)
     if any(tags.lemma != NO_LEMMA for tags in system.values()):
         columns["Lemmas"] = lambda a, b: a.lemma in (b.lemma, NO_LEMMA)
     both = gold.keys() & system.keys()
     return {
-        name: 100 * 2 * sum(same(gold[span], system[span]) for span in both) / (len(gold) + len(system))
+        name: 100 * 2 * sum(same(gold[word], system[word]) for word in both) / (len(gold) + len(system))
         for name, same in columns.items()
     }
 
 
-def _by_span(sentences: Sequence[Sentence], tags: Sequence[Sequence[Tags]]) -> dict[tuple[int, int], Tags]:
+def _by_word(sentences: Sequence[Sentence], tags: Sequence[Sequence[Tags]]) -> dict[Word, Tags]:
     return {
-        (token.start, token.end): tag
+        word_key(token): tag
         for sentence, row in zip(sentences, tags, strict=True)
         for token, tag in zip(sentence.tokens, row, strict=True)
     }

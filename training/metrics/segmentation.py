@@ -1,27 +1,29 @@
 """Tokenizing and sentence splitting, scored from raw text as in the CoNLL 2018 shared task.
 
-The text of a part of the treebank is reconstructed from its sentences: a blank line where a paragraph or a document
-starts (`# newpar`, `# newdoc`), otherwise a space, or nothing where the last token has `SpaceAfter=No`. The tokenizer's
-spans of characters are compared with the treebank's: F1 is `2 right / (treebank + system)`. A multiword token ("don't")
-is one token and several words. In this treebank every word is a part of the text, so the shared task's alignment of
-words within multiword tokens is the same as equal spans.
+The tokenizer's spans of characters are compared with the treebank's: F1 is `2 right / (treebank + system)`. A multiword
+token ("don't") is one token and several words. A word is right that has the same span and form, small and capital
+letters being equal; those that are not parts of the text ("de" and "le" of "du") have the span of their token. The
+shared task aligns words within a multiword token, which is the same unless it has a word twice.
 
 Zeman et al. (2018), CoNLL 2018 Shared Task: Multilingual Parsing from Raw Text to Universal Dependencies.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import spacy
-from conllu import TokenList
 
+from service.text.learned_tokenizer import LearnedTokenizer
+from service.text.segmenter import Segmenter
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Sentence, Token
 from training.data import corpora, treebank
+from training.data.treebank import PARAGRAPH, raw_text
 
 Span = tuple[int, int]
-PARAGRAPH = "\n\n"
+Word = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,41 +35,6 @@ class Scores:
     words: float
 
 
-def read_gold(conllu: str) -> tuple[str, list[Sentence]]:
-    """Returns the raw text of a CoNLL-U file and its sentences, with their offsets in that text."""
-    parts: list[str] = []
-    position = 0
-    sentences: list[Sentence] = []
-    space = ""  # before the next token
-    for parsed in treebank.parse(conllu):
-        if sentences and any(key.startswith(("newpar", "newdoc")) for key in parsed.metadata):
-            space = PARAGRAPH
-        tokens = []
-        for forms, space_after in _surface_tokens(parsed):
-            parts.append(space)
-            position += len(space)
-            for i, form in enumerate(forms):
-                tokens.append(Token(form, position, position + len(form), continues=i > 0))
-                parts.append(form)
-                position += len(form)
-            space = " " if space_after else ""
-        sentences.append(Sentence(tokens[0].start, tokens[-1].end, tuple(tokens)))
-    return "".join(parts), sentences
-
-
-def _surface_tokens(sentence: TokenList) -> Iterator[tuple[list[str], bool]]:
-    """Yields the tokens of a sentence: the forms of the words of each, and whether a space follows."""
-    words = {row["id"]: row["form"] for row in sentence if isinstance(row["id"], int)}
-    last = 0  # the last word of the multiword token before
-    for row in sentence:
-        space_after = (row["misc"] or {}).get("SpaceAfter") != "No"
-        match row["id"]:
-            case (int(first), "-", int(last)):
-                yield [words[i] for i in range(first, last + 1)], space_after
-            case int(number) if number > last:
-                yield [row["form"]], space_after
-
-
 def score(gold: Sequence[Sentence], system: Sequence[Sentence]) -> Scores:
     """Compares the sentences of a system with those of the treebank, on the same text."""
     return Scores(
@@ -77,8 +44,13 @@ def score(gold: Sequence[Sentence], system: Sequence[Sentence]) -> Scores:
     )
 
 
-def _words(sentences: Iterable[Sentence]) -> set[Span]:
-    return {(word.start, word.end) for sentence in sentences for word in sentence.tokens}
+def _words(sentences: Iterable[Sentence]) -> set[Word]:
+    return {word_key(word) for sentence in sentences for word in sentence.tokens}
+
+
+def word_key(word: Token) -> Word:
+    """Returns what equal words of two segmentations of a text have in common."""
+    return word.start, word.end, word.text.lower()
 
 
 def _tokens(sentences: Iterable[Sentence]) -> set[Span]:
@@ -90,8 +62,15 @@ def _tokens(sentences: Iterable[Sentence]) -> set[Span]:
     return set(spans)
 
 
-def _f1(gold: set[Span], system: set[Span]) -> float:
+def _f1(gold: set[Any], system: set[Any]) -> float:
     return 100 * 2 * len(gold & system) / (len(gold) + len(system))
+
+
+class Splitter(Protocol):
+    """Splits a text into sentences of tokens."""
+
+    def sentences(self, text: str) -> list[Sentence]:
+        """Splits a text, in one go."""
 
 
 class SpacyAlone:
@@ -113,29 +92,34 @@ class SpacyAlone:
         return sentences
 
 
-def report() -> None:
-    """Prints the scores on EWT's dev and test parts, and the speed of the tokenizer on each."""
+def report(segmenter: Segmenter | None) -> None:
+    """Prints the scores on EWT's dev and test parts, and the speed on each, of the rules and of a segmenter."""
+    tokenizers: dict[str, Splitter] = {"rules": SpacyTokenizer(), "spaCy alone": SpacyAlone()}
+    if segmenter is not None:
+        tokenizers = {"tagger-en": LearnedTokenizer(SpacyTokenizer(), segmenter), **tokenizers}
     print("F1, EWT raw text           tokens  sentences  words  characters/s of CPU")
     for part in ("dev", "test"):
-        text, gold = read_gold(corpora.read("ewt", part))
-        for name, tokenizer in (("service", SpacyTokenizer()), ("spaCy alone", SpacyAlone())):
+        text, gold = raw_text(treebank.read(corpora.read("ewt", part)))
+        for name, tokenizer in tokenizers.items():
             began = time.process_time()
             system = tokenizer.sentences(text)
             speed = len(text) / (time.process_time() - began)
             scores = score(gold, system)
             figures = f"{scores.tokens:6.2f}  {scores.sentences:9.2f}  {scores.words:5.2f}  {speed:12,.0f}"
             print(f"{part:5}{name:22}{figures}")
-    print(f"One sentence of dev whose words have been seen, {_seconds_per_sentence() * 1e6:.0f} µs on average")
+    for name in list(tokenizers)[:-1]:
+        seconds = _seconds_per_sentence(tokenizers[name])
+        print(f"One sentence of dev whose words have been seen, {name}: {seconds * 1e6:.0f} µs on average")
 
 
-def _seconds_per_sentence() -> float:
+def _seconds_per_sentence(tokenizer: Splitter) -> float:
     """Returns the mean time of a sentence of the dev part alone, when its words are cached."""
-    text, gold = read_gold(corpora.read("ewt", "dev"))
+    text, gold = raw_text(treebank.read(corpora.read("ewt", "dev")))
     texts = [text[sentence.start : sentence.end] for sentence in gold]
-    split = SpacyTokenizer().sentences
-    for _ in range(2):
+    passes = []
+    for _ in range(6):
         began = time.process_time()
         for sentence in texts:
-            split(sentence)
-        seconds = time.process_time() - began
-    return seconds / len(texts)
+            tokenizer.sentences(sentence)
+        passes.append(time.process_time() - began)
+    return min(passes) / len(texts)

@@ -1,5 +1,6 @@
 """English: words and characters read by BiLSTMs, three heads, on the English Web Treebank."""
 
+from training.models.segmenter import SENTENCES
 from training.models.tagger import TaggerSizes
 from training.tasks.tagging import TaggingRecipe
 
@@ -13,6 +14,7 @@ recipe = TaggingRecipe(
     "dialects and languages are not measured.",
     corpus="ewt",
     tokenizer="spacy-en",
+    segmentation=(SENTENCES,),
     epochs=12,
     teacher="tagger-en",
     distillation_tokens=700_000,

@@ -36,6 +36,8 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
             vocabulary.write(folder / f"{name}.json")
         if task.dictionary is not None:
             task.dictionary.write(folder / artifact.DICTIONARY)
+        if task.segmenter is not None:
+            task.segmenter.write(folder / artifact.SEGMENTER)
         artifact.write_goldens(folder, (_golden(task, model, example) for example in task.goldens()))
         manifest = Manifest(
             name=recipe.name,
@@ -69,11 +71,11 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
     return store / recipe.name / version
 
 
-def export_again(task: Task, folder: Path) -> Path:
+def export_again(task: Task, folder: Path, measured: Iterable[Metric] = ()) -> Path:
     """Exports a version again, as the next one, with the same weights and the signatures of the present exporter.
 
-    Goldens, metrics and vocabularies are those of the old version. Raises ArtifactError if the new one does not compute
-    the goldens.
+    Goldens, vocabularies and metrics are those of the old version, except the metrics that are `measured`. The
+    segmenter is the task's. Raises ArtifactError if the new one does not compute the goldens.
 
     Returns:
         The folder of the new version.
@@ -84,17 +86,18 @@ def export_again(task: Task, folder: Path) -> Path:
         for name in (*manifest.vocabularies.values(), artifact.DICTIONARY, artifact.GOLDENS):
             if (folder / name).exists():
                 shutil.copy(folder / name, new / name)
+        if task.segmenter is not None:
+            task.segmenter.write(new / artifact.SEGMENTER)
+        found = {(metric.split, metric.name): metric for metric in (*manifest.metrics, *measured)}
         manifest = manifest.model_copy(
             update={
                 "version": version,
                 "created": datetime.now(UTC).replace(microsecond=0),
                 "endpoints": _endpoints(task, model),
+                "metrics": tuple(found.values()),
             }
         )
-        card = (folder / artifact.MODEL_CARD).read_text(encoding="utf-8")
-        title = f"# {manifest.name}, version "
-        card = card.replace(f"{title}{folder.name}", f"{title}{version}", 1)
-        (new / artifact.MODEL_CARD).write_text(card, encoding="utf-8")
+        (new / artifact.MODEL_CARD).write_text(_model_card(task, manifest), encoding="utf-8")
         artifact.write_manifest(new, manifest.model_copy(update={"files": artifact.checksums(new)}))
         _check(new)
     return store / manifest.name / version

@@ -38,6 +38,7 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, Task]:
         manifest = artifact.read_manifest(folder)
         artifact.verify_files(folder, manifest)
         vocabularies = artifact.read_vocabularies(folder, manifest)
+        segmenter = artifact.read_segmenter(folder, manifest)
     except ArtifactError as error:
         raise ArtifactError(f"{folder}: {error}") from error
     try:
@@ -46,6 +47,7 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, Task]:
         how = f"tagwerk-train evaluate {manifest.name} --data FILE"
         raise ArtifactError(f"{folder} was made of files, not by a recipe: {how}") from None
     task = recipe.task(vocabularies)
+    task.segmenter = segmenter
     if manifest.labels != task.labels:
         raise ArtifactError(f"{folder} was made from other data or by another recipe than {manifest.recipe} is now")
     return manifest, task

@@ -10,6 +10,7 @@ import numpy as np
 
 from service.artifact import manifest as artifact
 from service.text.lemmas import LemmaDictionary
+from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
 from training.cells import Tensor
 from training.data.dataset import Array, Batch, Batches, Example
@@ -149,6 +150,7 @@ class Task(ABC):
         lower_is_better: whether a lower value of that metric is better.
         data, vocabularies, labels, tokenizer, lengths, length_buckets: as in artifact.Manifest.
         dictionary: lemmas that are looked up before the network runs; None by default.
+        segmenter: what the tokenizer has learned; None by default.
         command: that makes the model, for the manifest.
     """
 
@@ -166,6 +168,7 @@ class Task(ABC):
     lengths: dict[int, int]
     length_buckets: tuple[int, ...]
     dictionary: LemmaDictionary | None = None
+    segmenter: Segmenter | None = None
     command: str = ""
 
     @abstractmethod
@@ -211,6 +214,10 @@ class Task(ABC):
     def evaluate_text(self, predict: Predict, split: str, load: LoadModel) -> tuple[artifact.Metric, ...]:
         """Measures the endpoint from raw text and together with other models; no metrics by default."""
         return ()
+
+    def learn_segmenter(self) -> None:
+        """Learns `segmenter` from train and dev, in seconds to a minute. Does nothing by default."""
+        return
 
     def compact(self, model: keras.Model) -> None:
         """Quantizes the largest tables of a trained model to 8 bits, in place. Does nothing by default."""

@@ -49,9 +49,8 @@ class LemmatizationRecipe(Recipe):
     sizes: LemmatizerSizes = field(default_factory=LemmatizerSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Lemmatization":
-        files = {split: corpora.read(self.corpus, split) for split in ("train", "dev", "test")}
-        splits = {split: list(treebank.read(file)) for split, file in files.items()}
-        return Lemmatization(self, splits, corpora.sources(self.corpus), files, vocabularies)
+        splits = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
+        return Lemmatization(self, splits, corpora.sources(self.corpus), vocabularies)
 
 
 class Lemmatization(Task):
@@ -60,8 +59,7 @@ class Lemmatization(Task):
     Each word with its tags is one training example, however frequent: frequent words are in the dictionary.
 
     Args:
-        splits: the sentences of train, dev and test.
-        files: the same in CoNLL-U, to measure from raw text.
+        splits: the sentences of train, dev and test, in the order of their text.
     """
 
     kind = "lemmatize"
@@ -74,7 +72,6 @@ class Lemmatization(Task):
         recipe: LemmatizationRecipe,
         splits: dict[str, list[treebank.Tree]],
         data: tuple[DataSource, ...],
-        files: Mapping[str, str] | None = None,
         vocabularies: Mapping[str, Vocabulary] | None = None,
     ) -> None:
         self.recipe: LemmatizationRecipe = recipe
@@ -82,7 +79,6 @@ class Lemmatization(Task):
         self.labels = {"edit": EDITS}
         self.tokenizer = None
         self._splits = splits
-        self._files = files or {}
         train = [word for tree in splits["train"][: recipe.limit] for word in tree.words if word.lemma != NO_LEMMA]
         counts = Counter((inflected(word), word.lemma) for word in train)
         self.dictionary = LemmaDictionary.count(counts.elements())
@@ -163,7 +159,7 @@ class Lemmatization(Task):
 
         own = [tags.lemma for row in tag([tree.forms for tree in self._splits[split]]) for tags in row]
         metrics = self._accuracy(f"{LEMMAS}, tags of {tagger.name}", own, split)
-        return (*metrics, *(raw_text.evaluate(self._files[split], tag, split) if self._files else ()))
+        return (*metrics, *raw_text.evaluate(self._splits[split], tagging.text_tokenizer(), tag, split))
 
     def lemmatize(self, predict: Predict, words: Iterable[Inflected]) -> list[str]:
         """Returns the lemma of each word, from the dictionary or from the endpoint."""

@@ -11,6 +11,8 @@ from keras import ops
 
 from service.artifact.manifest import DataSource, Metric
 from service.text.encoding import encode_characters, encode_tokens
+from service.text.languages import make_tokenizer, named_tokenizer
+from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import UNK, Vocabulary
 from training.cells import Tensor
 from training.data import corpora, treebank
@@ -32,6 +34,7 @@ from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, tagging_accuracy
 from training.models.counted import MostFrequentTag, MostFrequentTagSizes
+from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_tagger import WordTagger, WordTaggerSizes
 from training.tasks.base import LoadModel, Part, Predict, Recipe, State, Task, Tensors
@@ -59,6 +62,7 @@ class TaggingRecipe(Recipe):
     Attributes:
         corpus: of training.data.corpora, with train, dev and test in CoNLL-U.
         tokenizer: the service's tokenizer for this model.
+        segmentation: what the tokenizer learns of the treebank: see `training.models.segmenter`.
         characters: the most characters of a word that are read, C.
         word_count: the least occurrences of a word in the vocabulary.
         distillation_tokens: tokens of the distillation set per epoch, in addition to the train split.
@@ -69,6 +73,7 @@ class TaggingRecipe(Recipe):
 
     corpus: str
     tokenizer: str
+    segmentation: tuple[str, ...] = ()
     characters: int = 12
     word_count: int = 2
     word_dropout: float = 1.0
@@ -77,19 +82,15 @@ class TaggingRecipe(Recipe):
     sizes: TaggerSizes | WordTaggerSizes | MostFrequentTagSizes = field(default_factory=TaggerSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Tagging":
-        files = {split: corpora.read(self.corpus, split) for split in ("train", "dev", "test")}
-        splits = {split: list(treebank.read(file)) for split, file in files.items()}
-        return Tagging(
-            self, splits, corpora.sources(self.corpus), files if self.language == "en" else None, vocabularies
-        )
+        splits = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
+        return Tagging(self, splits, corpora.sources(self.corpus), vocabularies)
 
 
 class Tagging(Task):
     """Part-of-speech tags and features of words, one head for each column of CoNLL-U.
 
     Args:
-        splits: the sentences of train, dev and test.
-        files: the same in CoNLL-U, to measure from raw text; only English, which the service's tokenizer splits.
+        splits: the sentences of train, dev and test, in the order of their text.
     """
 
     kind = "tag"
@@ -101,11 +102,10 @@ class Tagging(Task):
         recipe: TaggingRecipe,
         splits: dict[str, list[treebank.Tree]],
         data: tuple[DataSource, ...],
-        files: Mapping[str, str] | None = None,
         vocabularies: Mapping[str, Vocabulary] | None = None,
     ) -> None:
         self.recipe: TaggingRecipe = recipe
-        self._files = files or {}
+        self._trees = splits
         self.data = data
         self.tokenizer = recipe.tokenizer
         train = splits["train"][: recipe.limit]
@@ -196,9 +196,18 @@ class Tagging(Task):
         }
 
     def evaluate_text(self, predict: Predict, split: str, load: LoadModel) -> tuple[Metric, ...]:
-        if split not in self._files:
-            return ()
-        return raw_text.evaluate(self._files[split], lambda sentences: self.tag(predict, sentences), split)
+        return raw_text.evaluate(
+            self._trees[split], self.text_tokenizer(), lambda sentences: self.tag(predict, sentences), split
+        )
+
+    def text_tokenizer(self) -> Tokenizer:
+        """Returns the tokenizer of the model, with what it has learned."""
+        return make_tokenizer(self.tokenizer, self.segmenter)
+
+    def learn_segmenter(self) -> None:
+        if self.recipe.segmentation:
+            rules, wanted = named_tokenizer(self.recipe.tokenizer), self.recipe.segmentation
+            self.segmenter = learn(self._trees["train"], self._trees["dev"], rules, wanted)
 
     def tag(self, predict: Predict, sentences: Sequence[Sequence[str]]) -> list[list[raw_text.Tags]]:
         """Returns the tags of each word of each sentence."""

@@ -48,10 +48,11 @@ def test_models_of_files_are_served_and_compared(
                 (result,) = answer.json()["results"]
                 return dict(result)
 
-            tagged = ask("/tag", model="tagger-xx", text="the dog sees the cat")
-            tokens = tagged["sentences"][0]["tokens"]
-            assert [token["text"] for token in tokens] == ["the", "dog", "sees", "the", "cat"]
-            assert {token["upos"] for token in tokens} <= {"DET", "NOUN", "VERB", "ADV", "NUM"}
+            (tagged,) = ask("/tag", model="tagger-xx", text="the dog sees zum cat")["sentences"]
+            tokens = tagged["tokens"]
+            assert [token["text"] for token in tokens] == ["the", "dog", "sees", "zu", "dem", "cat"]
+            assert tagged["multiword_tokens"] == [{"text": "zum", "start": 13, "end": 16, "first": 3, "last": 4}]
+            assert {token["upos"] for token in tokens} <= {"ADP", "DET", "NOUN", "VERB", "ADV", "NUM"}
             assert all(token["lemma"] for token in tokens)
             assert set(ask("/classify", model="topics", text=TOPICS["law"])["scores"]) == set(TOPICS)
 
@@ -64,14 +65,19 @@ def said(run: Callable[..., int], capsys: pytest.CaptureFixture[str], *arguments
 
 
 def treebank_with_lemmas(trees: list[Tree]) -> str:
-    """Returns sentences as a file has them, each made different by a number, so that no split has another's."""
+    """Returns sentences as a file has them, each made different by a number, so that no split has another's.
+
+    Each has the multiword token "zum", whose words are not parts of it.
+    """
     text = ""
     for number, tree in enumerate(trees):
         words = [*((w.form, w.form.removesuffix("s").lower(), w.upos, w.feats) for w in tree.words)]
         words.append((str(number), str(number), "NUM", "NumType=Card"))
+        words += [("zu", "zu", "ADP", "_"), ("dem", "der", "DET", "_")]
         rows = [
             f"{i}\t{form}\t{lemma}\t{upos}\t_\t{feats}\t_\t_\t_\t_"
             for i, (form, lemma, upos, feats) in enumerate(words, 1)
         ]
+        rows.insert(-2, f"{len(words) - 1}-{len(words)}\tzum" + "\t_" * 8)
         text += "\n".join([*rows, "\n"])
     return text

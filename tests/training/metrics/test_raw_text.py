@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from service.text.languages import named_tokenizer
+from training.data import treebank
 from training.metrics.raw_text import Tags, evaluate, tag_scores
 
 TREEBANK = """# newdoc
@@ -16,6 +18,8 @@ TREEBANK = """# newdoc
 3\tn't\tnot\tPART\tRB\t_\t2\tadvmod\t_\t_
 4\t.\t.\tPUNCT\t.\t_\t2\tpunct\t_\t_
 """
+TREES = list(treebank.read(TREEBANK))
+TOKENIZER = named_tokenizer("spacy-en")
 RIGHT = {
     "The": Tags("DET", "DT", "Definite=Def"),  # Style is of this treebank alone, and does not count
     "dogs": Tags("NOUN", "NNS", "Number=Plur"),
@@ -31,7 +35,7 @@ def scores(tags: dict[str, Tags]) -> dict[str, float]:
     def tag(sentences: Sequence[Sequence[str]]) -> list[list[Tags]]:
         return [[tags[form] for form in forms] for forms in sentences]
 
-    return {metric.name.removesuffix(", raw text"): metric.value for metric in evaluate(TREEBANK, tag, "dev")}
+    return {metric.name.removesuffix(", raw text"): metric.value for metric in evaluate(TREES, TOKENIZER, tag, "dev")}
 
 
 def test_all_is_right_where_cuts_and_tags_are() -> None:
@@ -45,8 +49,9 @@ def test_a_wrong_tag_counts_against_its_column_and_all() -> None:
 
 
 def test_the_order_of_features_does_not_matter_and_words_cut_otherwise_are_wrong() -> None:
-    gold = {(0, 3): Tags("DET", "DT", "Number=Sing|Case=Nom"), (4, 8): Tags("NOUN", "NN", "_")}
-    system = {(0, 3): Tags("DET", "DT", "Case=Nom|Number=Sing"), (4, 7): Tags("NOUN", "NN", "_"), (7, 8): gold[4, 8]}
+    noun = Tags("NOUN", "NN", "_")
+    gold = {(0, 3, "the"): Tags("DET", "DT", "Number=Sing|Case=Nom"), (4, 8, "dogs"): noun}
+    system = {(0, 3, "the"): Tags("DET", "DT", "Case=Nom|Number=Sing"), (4, 7, "dog"): noun, (7, 8, "s"): noun}
     assert tag_scores(gold, system) == dict.fromkeys(("UPOS", "XPOS", "UFeats", "AllTags"), 100 * 2 * 1 / 5)
 
 
@@ -55,6 +60,6 @@ def test_lemmas_count_where_there_are_any() -> None:
     with_lemmas = {form: tags._replace(lemma=lemmas[form]) for form, tags in RIGHT.items()}
     assert scores(with_lemmas)["Lemmas"] == 100
     assert scores(with_lemmas | {"n't": RIGHT["n't"]._replace(lemma="n't")})["Lemmas"] == 87.5
-    gold = {(0, 3): Tags("X", "GW", "_", "_"), (4, 8): Tags("NOUN", "NN", "_", "item")}
-    system = {span: tags._replace(lemma="any") for span, tags in gold.items()}
+    gold = {(0, 3, "the"): Tags("X", "GW", "_", "_"), (4, 8, "dogs"): Tags("NOUN", "NN", "_", "item")}
+    system = {word: tags._replace(lemma="any") for word, tags in gold.items()}
     assert tag_scores(gold, system)["Lemmas"] == 50, "where the treebank has none, any is right"

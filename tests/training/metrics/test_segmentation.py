@@ -3,7 +3,8 @@
 import pytest
 
 from service.text.tokenizer import Sentence, Token
-from training.metrics.segmentation import Scores, SpacyAlone, read_gold, score
+from training.data import treebank
+from training.metrics.segmentation import Scores, SpacyAlone, score
 
 CONLLU = """# newdoc id = one
 # sent_id = 1
@@ -32,7 +33,7 @@ CONLLU = """# newdoc id = one
 
 
 def test_puts_the_raw_text_together() -> None:
-    text, sentences = read_gold(CONLLU)
+    text, sentences = treebank.raw_text(treebank.read(CONLLU))
     assert text == "Don't go. Stay!\n\nYes"
     assert [text[s.start : s.end] for s in sentences] == ["Don't go.", "Stay", "!", "Yes"]
     assert sentences[0].tokens == (
@@ -44,7 +45,7 @@ def test_puts_the_raw_text_together() -> None:
 
 
 def test_scores() -> None:
-    _, gold = read_gold(CONLLU)
+    _, gold = treebank.raw_text(treebank.read(CONLLU))
     assert score(gold, gold) == Scores(tokens=100, sentences=100, words=100)
 
     # "Don't" in one piece; "Stay!" as one sentence.
@@ -63,3 +64,20 @@ def test_spacy_alone_keeps_the_offsets_of_the_whole_text() -> None:
     sentences = SpacyAlone().sentences(text)
     assert [text[s.start : s.end] for s in sentences] == ["One here.", "Two.", "Three, four"]
     assert all(text[token.start : token.end] == token.text for s in sentences for token in s.tokens)
+
+
+FRENCH = """# sent_id = 1
+1-2\tDu\t_\t_\t_\t_\t_\t_\t_\t_
+1\tDe\tde\tADP\t_\t_\t3\tcase\t_\t_
+2\tle\tle\tDET\t_\t_\t3\tdet\t_\t_
+3\tpain\tpain\tNOUN\t_\t_\t0\troot\t_\t_
+
+"""
+
+
+def test_words_that_are_not_parts_of_the_text_are_right_by_their_form() -> None:
+    text, gold = treebank.raw_text(treebank.read(FRENCH))
+    assert text == "Du pain"
+    assert gold[0].tokens == (Token("De", 0, 2), Token("le", 0, 2, continues=True), Token("pain", 3, 7))
+    whole = [Sentence(0, 7, (Token("Du", 0, 2), Token("pain", 3, 7)))]
+    assert score(gold, whole) == Scores(tokens=100, sentences=100, words=pytest.approx(100 * 2 * 1 / (3 + 2)))

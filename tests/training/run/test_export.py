@@ -13,7 +13,9 @@ import pytest
 from rich.console import Console
 
 from service.artifact import manifest as artifact
+from service.artifact.manifest import Metric
 from service.errors import ArtifactError
+from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
 from tests.training.tiny import treebank
 from training.data.dataset import collate
@@ -99,11 +101,16 @@ def test_a_version_that_is_exported_again_gives_what_it_gave(
     shutil.copytree(source, folder)
     manifest = artifact.read_manifest(source).model_copy(update={"version": "7", "files": artifact.checksums(folder)})
     artifact.write_manifest(folder, manifest)
-    again = export.export_again(tagging(), folder)
+    task = tagging()
+    task.segmenter = Segmenter(multiwords={"du": ("de", "le")})
+    measured = Metric(name="UPOS", value=1.5, unit="%", split="test")
+    again = export.export_again(task, folder, [measured])
     assert again == folder.parent / "8"
     renewed = artifact.read_manifest(again)
     artifact.verify_files(again, renewed)
-    told = {"metrics", "lengths", "length_buckets", "labels", "data", "endpoints"}
+    assert artifact.read_segmenter(again, renewed) == task.segmenter
+    assert [metric for metric in renewed.metrics if metric not in manifest.metrics] == [measured]
+    told = {"lengths", "length_buckets", "labels", "data", "endpoints"}
     assert renewed.model_dump(include=told) == manifest.model_dump(include=told)
     assert (again / artifact.GOLDENS).read_bytes() == (source / artifact.GOLDENS).read_bytes()
     assert (again / artifact.MODEL_CARD).read_text().startswith("# tagger-tiny, version ")

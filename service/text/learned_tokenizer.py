@@ -1,0 +1,164 @@
+"""A tokenizer that a treebank has corrected: the rules of its language, and what a segmenter has learned."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain, pairwise
+
+from service.slices import Sliced, finish
+from service.text.segmenter import (
+    EDGES,
+    Classifier,
+    Segmenter,
+    boundary_features,
+    choice_features,
+    end_features,
+    gap_of,
+    possible_ends,
+    word_of,
+)
+from service.text.sentences import rule_ends
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Sentence, Token
+
+CHUNK = re.compile(r"\S+")
+_SLICE_BOUNDARIES = 32
+_SLICE_TOKENS = 32
+_SLICE_CHARACTERS = 256
+
+# The cache takes 12 MB at most, with a token for each character.
+REMEMBERED_CHUNKS = 4096
+LONGEST_REMEMBERED = 16  # characters
+
+Pieces = tuple[tuple[str, bool], ...]  # each with whether it continues the one before it
+
+
+class LearnedTokenizer:
+    """Splits text as the rules of a language and a segmenter do. Thread-safe.
+
+    The words of a multiword token that are not parts of it, "de" and "le" of "du", have its offsets.
+    """
+
+    def __init__(self, rules: SpacyTokenizer, segmenter: Segmenter) -> None:
+        self._rules = rules
+        self._segmenter = segmenter
+        self._remembered = lru_cache(REMEMBERED_CHUNKS)(lambda chunk: finish(self._pieces(chunk)))
+
+    def sentences(self, text: str) -> list[Sentence]:
+        """Splits a text into sentences of tokens, in one go."""
+        return finish(self.split(text))
+
+    def tokens(self, text: str) -> list[Token]:
+        """Splits a text into tokens, in one go."""
+        return finish(self.tokenize(text))
+
+    def words(self, text: str) -> Sliced[list[str]]:
+        """Returns the strings of a text's tokens, in slices."""
+        tokens = yield from self.tokenize(text)
+        return [token.text for token in tokens]
+
+    def tokenize(self, text: str) -> Sliced[list[Token]]:
+        """Splits a text into tokens, in slices."""
+        pieces = yield from self.pieces(text)
+        return list(chain.from_iterable((yield from self._words(pieces))))
+
+    def split(self, text: str) -> Sliced[list[Sentence]]:
+        """Splits a text into sentences of tokens, in slices."""
+        pieces = yield from self.pieces(text)
+        classifier = self._segmenter.ends
+        if classifier is None:
+            ends = yield from rule_ends(text, pieces)
+        else:
+            ends = yield from learned_ends(text, pieces, classifier)
+        words = (yield from self._words(pieces)) if self._segmenter.multiwords else None
+        sentences = []
+        for start, end in pairwise([0, *ends]):
+            members = tuple(pieces[start:end] if words is None else chain.from_iterable(words[start:end]))
+            sentences.append(Sentence(members[0].start, members[-1].end, members))
+            if not len(sentences) % _SLICE_TOKENS:
+                yield
+        return sentences
+
+    def pieces(self, text: str) -> Sliced[list[Token]]:
+        """Splits a text into tokens that are parts of it, in slices."""
+        if self._segmenter.boundaries is None:
+            return (yield from self._rules.tokenize(text))
+        tokens: list[Token] = []
+        pause = _SLICE_CHARACTERS
+        for match in CHUNK.finditer(text):
+            chunk, start = match.group(), match.start()
+            if start > pause:
+                pause = start + _SLICE_CHARACTERS
+                yield
+            if len(chunk) <= LONGEST_REMEMBERED:
+                pieces = self._remembered(chunk)
+            else:
+                pieces = yield from self._pieces(chunk)
+            for piece, continues in pieces:
+                tokens.append(Token(piece, start, start + len(piece), continues))
+                start += len(piece)
+        return tokens
+
+    def _pieces(self, chunk: str) -> Sliced[Pieces]:
+        """Splits a chunk of text without spaces."""
+        if len(chunk) == 1:
+            return ((chunk, False),)
+        ruled = frozenset(token.start for token in (yield from self._rules.tokenize(chunk)))
+        pieces: list[tuple[str, bool]] = []
+        start, continues = 0, False
+        boundaries, continuations = self._segmenter.boundaries, self._segmenter.continuations
+        for i, features in enumerate(boundary_features(chunk, ruled), start=1):
+            if boundaries is not None and boundaries.accepts(features):
+                pieces.append((chunk[start:i], continues))
+                start, continues = i, continuations is not None and continuations.accepts(features)
+            if not i % _SLICE_BOUNDARIES:
+                yield
+        return (*pieces, (chunk[start:], continues))
+
+    def _words(self, pieces: Sequence[Token]) -> Sliced[list[tuple[Token, ...]]]:
+        """Returns the words of each piece: those of a multiword token, or itself."""
+        multiwords, choices = self._segmenter.multiwords, self._segmenter.choices
+        words: list[tuple[Token, ...]] = []
+        for i, piece in enumerate(pieces):
+            forms = multiwords.get(piece.text.lower())
+            if forms is None:
+                words.append((piece,))
+            elif (choice := choices.get(piece.text.lower())) is None or choice.accepts(choice_features(pieces, i)):
+                words.append(
+                    tuple(
+                        Token(form, piece.start, piece.end, continues=n > 0 or piece.continues)
+                        for n, form in enumerate(in_case_of(piece.text, forms))
+                    )
+                )
+            else:
+                words.append((piece,))
+            if not (i + 1) % _SLICE_CHARACTERS:
+                yield
+        return words
+
+
+def learned_ends(text: str, tokens: Sequence[Token], classifier: Classifier) -> Sliced[list[int]]:
+    """Returns the index after the last token of each sentence, as a classifier decides."""
+    ruled = set((yield from rule_ends(text, tokens)))
+    yield
+    words = [*EDGES, *[word_of(token.text) for token in tokens], *EDGES]
+    possible = possible_ends(tokens)
+    ends: list[int] = []
+    first = 0
+    for number, i in enumerate(possible, start=1):
+        gap = gap_of(text, tokens[i - 1].end, tokens[i].start)
+        if classifier.accepts(end_features(words, i, gap, first, i in ruled)):
+            ends.append(i)
+            first = i
+        if not number % _SLICE_TOKENS:
+            yield
+    return [*ends, len(tokens)] if tokens else []
+
+
+def in_case_of(token: str, words: Sequence[str]) -> Sequence[str]:
+    """Returns a token's words with its capital letters: "De", "le" for "Du"; "DE", "LE" for "DU"."""
+    if not token[0].isupper():
+        return words
+    if len(token) > 1 and token.isupper():
+        return [word.upper() for word in words]
+    return [words[0][:1].upper() + words[0][1:], *words[1:]]

@@ -1,0 +1,233 @@
+"""What a treebank shows about tokens, multiword tokens and sentences: linear classifiers and a dictionary.
+
+Each decision is a logistic regression over features that are present or absent, strings such as "before=Dr.". One of
+them is what the rules of a tokenizer decide, so where a treebank shows nothing, the rules hold. The features are
+computed by the same code in training and service, which prevents skew.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from service.text.tokenizer import Token
+
+_WINDOW = 4  # characters on each side of a boundary
+_PADDING = "\0" * _WINDOW
+_AFFIX = 8  # characters of the longest whole start or end of a chunk that is a feature
+_RUN = re.compile(r"(.)\1+")
+_BLANK_LINE = re.compile(r"\n[^\S\n]*\n|[\v\f\x1c-\x1e\u2029]|\r[^\S\n]*\r")
+LONGEST_REMEMBERED = 24  # characters
+REMEMBERED_WORDS = 8192  # which take 5 MB at most
+_FAR = 12  # tokens since the start of the sentence, and more
+
+
+Word = tuple[str, str]  # a token in lower case, and its shape
+EDGES: tuple[Word, Word, Word] = (("", ""),) * 3  # before and after all tokens
+
+
+class Classifier(NamedTuple):
+    """A logistic regression over present features: accepts where the sum of their weights is above 0."""
+
+    bias: float
+    weights: Mapping[str, float]
+
+    def accepts(self, features: Iterable[str]) -> bool:
+        """Returns whether the decision is yes; a feature without a weight counts nothing."""
+        find = self.weights.get
+        return self.bias + sum([find(feature, 0.0) for feature in features]) > 0
+
+    @classmethod
+    def parse(cls, found: Any, what: str) -> Self:
+        """Checks a classifier of a JSON file. Raises ValueError."""
+        if not isinstance(found, dict) or found.keys() != {"bias", "weights"} or not isinstance(found["weights"], dict):
+            raise ValueError(f"{what} is not an object of a bias and weights")
+        weights = found["weights"]
+        if not all(isinstance(number, int | float) for number in (found["bias"], *weights.values())):
+            raise ValueError(f"a weight of {what} is not a number")
+        return cls(found["bias"], weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Segmenter:
+    """The learned decisions of a tokenizer; the rules decide where there is no classifier.
+
+    Attributes:
+        boundaries: whether a chunk of text without spaces is split between two characters.
+        continuations: whether such a split lies within a multiword token, as in "do|n't".
+        ends: whether a sentence ends between two tokens.
+        multiwords: tokens in lower case whose words are not parts of them: "du" consists of "de" and "le".
+        choices: of those that are one word elsewhere, whether they are several words here.
+    """
+
+    boundaries: Classifier | None = None
+    continuations: Classifier | None = None
+    ends: Classifier | None = None
+    multiwords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    choices: Mapping[str, Classifier] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Writes the segmenter as JSON."""
+        path.write_text(json.dumps(self.as_json(), ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the content of a file."""
+        found: dict[str, Any] = {"multiwords": {word: list(words) for word, words in self.multiwords.items()}}
+        for name in _CLASSIFIERS:
+            if (classifier := getattr(self, name)) is not None:
+                found[name] = classifier._asdict()
+        return found | {"choices": {word: classifier._asdict() for word, classifier in self.choices.items()}}
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """Parses the content of a file. Raises ValueError."""
+        found = json.loads(content)
+        names = {*_CLASSIFIERS, "multiwords", "choices"}
+        if not isinstance(found, dict) or not found.keys() <= names:
+            raise ValueError(f"a tokenizer is a JSON object of {', '.join(sorted(names))}")
+        multiwords, choices = found.get("multiwords", {}), found.get("choices", {})
+        if not isinstance(multiwords, dict) or not isinstance(choices, dict) or not choices.keys() <= multiwords.keys():
+            raise ValueError("multiwords and choices of a tokenizer are objects, and each choice is a multiword")
+        for word, words in multiwords.items():
+            if (
+                not isinstance(words, list)
+                or len(words) < 2
+                or not all(isinstance(w, str) and w.strip() for w in words)
+            ):
+                raise ValueError(f"the multiword {word[:40]!r} is not a list of two words or more")
+            "".join(words).encode()  # raises UnicodeEncodeError for a lone surrogate
+        return cls(
+            **{name: Classifier.parse(found[name], name) for name in _CLASSIFIERS if name in found},
+            multiwords={word: tuple(words) for word, words in multiwords.items()},
+            choices={word: Classifier.parse(choice, word[:40]) for word, choice in choices.items()},
+        )
+
+
+_CLASSIFIERS = ("boundaries", "continuations", "ends")
+
+
+def boundary_features(chunk: str, ruled: frozenset[int], start: int = 1, end: int | None = None) -> Iterator[list[str]]:
+    """Yields the features of the boundaries before the characters `start` to `end` of a chunk.
+
+    `ruled` are the boundaries that the rules draw.
+    """
+    padded = _PADDING + chunk + _PADDING
+    lower = padded.lower() if len(padded.lower()) == len(padded) else padded
+    kinds = "".join(map(_kind, padded))
+    for i in range(start, len(chunk) if end is None else end):
+        at, rule = i + _WINDOW, "|" if i in ruled else "-"
+        head, tail = max(0, i - 2 * _AFFIX), i + 2 * _AFFIX
+        found = [
+            f"rule={rule}",
+            f"kinds1={kinds[at - 1 : at + 1]}{rule}",
+            f"kinds2={kinds[at - 2 : at + 2]}",
+            f"kinds3={kinds[at - 3 : at + 3]}",
+            f"both1={lower[at - 1 : at + 1]}{rule}",
+            f"both2={lower[at - 2 : at + 2]}",
+            f"shapes={_shape(chunk[head:i])}|{_shape(chunk[i:tail])}",
+        ]
+        for width in range(1, _WINDOW + 1):
+            found.append(f"left{width}={lower[at - width : at]}")
+            found.append(f"right{width}={lower[at : at + width]}")
+        if i < _AFFIX:
+            found.append(f"start={lower[_WINDOW:at]}")
+        if len(chunk) - i < _AFFIX:
+            found.append(f"end={lower[at:-_WINDOW]}")
+        yield found
+
+
+def possible_ends(tokens: Sequence[Token]) -> list[int]:
+    """Returns the indices of tokens before which a sentence may end.
+
+    None ends before a small letter that one space separates from a letter or digit, nor within a run of those.
+    """
+    found = []
+    last, end = " ", 0  # of the token before
+    for i, (text, start, next_end, _) in enumerate(tokens):
+        gap = start - end
+        if gap > 1 or not last.isalnum() or (gap == 1 and not text[0].islower()):
+            found.append(i)
+        last, end = text[-1], next_end
+    return found[1:]  # the first token always begins a sentence
+
+
+def end_features(words: Sequence[Word], i: int, gap: str, first: int, ruled: bool) -> list[str]:
+    """Returns the features of a sentence's end between the tokens i - 1 and i.
+
+    Args:
+        words: of all tokens, between `EDGES`.
+        gap: what is between the two tokens.
+        first: the index of the first token of the sentence.
+        ruled: whether the rules end it here.
+    """
+    (_, ending3), (last2, ending2), (last1, ending1), (next1, shape1), (next2, shape2), (_, shape3) = words[i : i + 6]
+    rule = f"{'|' if ruled else '-'}{gap}"
+    return [
+        f"rule={rule}",
+        f"rule={rule} {ending1} {shape1}",
+        f"rule={rule} {min(i - first, _FAR)}",
+        f"before={last1}",
+        f"after={next1}",
+        f"before2={last2}",
+        f"after2={next2}",
+        f"shape2={shape2}",
+        f"word={last1} {shape1}",
+        f"next={ending1} {next1}",
+        f"behind={ending3} {ending2} {ending1}",
+        f"ahead={shape1} {shape2} {shape3}",
+    ]
+
+
+def choice_features(tokens: Sequence[Token], i: int) -> list[str]:
+    """Returns the features of whether token i is several words."""
+    before, ending = word_of(tokens[i - 1].text) if i else ("", "")
+    after, shape = word_of(tokens[i + 1].text) if i + 1 < len(tokens) else ("", "")
+    after2 = tokens[i + 2].text.lower() if i + 2 < len(tokens) else ""
+    return [
+        f"before={before}",
+        f"before kind={ending}",
+        f"before ends={before[-3:]}",
+        f"before ends={before[-2:]}",
+        f"after={after}",
+        f"after kind={shape}",
+        f"after ends={after[-3:]}",
+        f"after ends={after[-2:]}",
+        f"after ends={after[-1:]}",
+        f"after2={after2}",
+        f"around={before} {after}",
+        f"case={tokens[i].text[:1].isupper()}",
+    ]
+
+
+def word_of(text: str) -> Word:
+    """Returns the word of a token."""
+    return _remembered_word(text) if len(text) <= LONGEST_REMEMBERED else (text[:LONGEST_REMEMBERED], _shape(text))
+
+
+@lru_cache(REMEMBERED_WORDS)
+def _remembered_word(text: str) -> Word:
+    return text.lower(), _shape(text)
+
+
+def _shape(text: str) -> str:
+    """Returns the kinds of a text's first characters, each run of a kind once: "Aa9" for "Angle90"."""
+    return _RUN.sub(r"\1", "".join(map(_kind, text[:LONGEST_REMEMBERED])))
+
+
+def _kind(character: str) -> str:
+    """Returns "A" for a capital letter, "a" for another, "9" for a digit; others are kinds of their own."""
+    if character.isdigit():
+        return "9"
+    if character.isalpha():
+        return "A" if character.isupper() else "a"
+    return character
+
+
+def gap_of(text: str, start: int, end: int) -> str:
+    """Returns what is between two tokens: nothing, a space, a blank line, or more."""
+    if end - start <= 1:
+        return str(end - start)
+    return "blank" if _BLANK_LINE.search(text, start, end) else "more"

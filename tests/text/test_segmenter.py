@@ -1,0 +1,137 @@
+"""What a tokenizer has learned: its file, its features, and what it makes of a text."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.slices import finish
+from service.text.languages import make_tokenizer, named_tokenizer
+from service.text.learned_tokenizer import LearnedTokenizer, in_case_of
+from service.text.segmenter import Classifier, Segmenter, boundary_features, possible_ends
+from service.text.tokenizer import Token
+
+# Splits before "-" and ".", and nowhere else; ends a sentence after "Fin" alone.
+HYPHENS = Classifier(-1.0, {"right1=-": 2.0, "right1=.": 2.0})
+CLITICS = Classifier(-1.0, {"right2=-l": 2.0})
+ENDS = Classifier(-1.0, {"before=fin": 2.0})
+DU = Classifier(-1.0, {"after=pain": 2.0})
+LEARNED = Segmenter(HYPHENS, CLITICS, ENDS, {"du": ("de", "le"), "aux": ("à", "les")}, {"du": DU})
+FRENCH = named_tokenizer("spacy-fr")
+TOKENIZER = LearnedTokenizer(FRENCH, LEARNED)
+
+
+def texts(tokenizer: LearnedTokenizer, text: str) -> list[list[str]]:
+    return [[token.text for token in sentence.tokens] for sentence in tokenizer.sentences(text)]
+
+
+def test_a_chunk_is_split_where_the_classifier_says() -> None:
+    assert texts(TOKENIZER, "donne-la vite") == [["donne", "-la", "vite"]]
+    assert [token.continues for token in TOKENIZER.sentences("donne-la")[0].tokens] == [False, True]
+
+
+def test_a_sentence_ends_where_the_classifier_says_and_nowhere_else() -> None:
+    assert texts(TOKENIZER, "Oui. Fin Non. Si") == [["Oui", ".", "Fin"], ["Non", ".", "Si"]]
+
+
+def test_words_that_are_not_parts_of_the_text_have_the_offsets_of_their_token() -> None:
+    (sentence,) = TOKENIZER.sentences("Aux armes")
+    assert sentence.tokens == (Token("À", 0, 3), Token("les", 0, 3, continues=True), Token("armes", 4, 9))
+    assert (sentence.start, sentence.end) == (0, 9)
+
+
+def test_a_token_that_is_several_words_in_some_places_is_decided_by_its_neighbours() -> None:
+    assert texts(TOKENIZER, "du pain") == [["de", "le", "pain"]]
+    assert texts(TOKENIZER, "du vin") == [["du", "vin"]]
+
+
+def test_the_rules_decide_what_has_no_classifier() -> None:
+    text = "L'eau coule. Elle est froide, dit-il."
+    assert LearnedTokenizer(FRENCH, Segmenter()).sentences(text) == FRENCH.sentences(text)
+
+
+def test_capitals_are_kept() -> None:
+    words = ("de", "le")
+    assert [in_case_of(token, words) for token in ("du", "Du", "DU")] == [words, ["De", "le"], ["DE", "LE"]]
+
+
+def test_tokens_sentences_and_words_agree() -> None:
+    text = "Donne-la du pain. Fin Aux armes"
+    tokens = [token for sentence in TOKENIZER.sentences(text) for token in sentence.tokens]
+    assert tokens == TOKENIZER.tokens(text)
+    assert [token.text for token in tokens] == finish(TOKENIZER.words(text))
+
+
+@given(st.text(st.sampled_from("aÀ1-. \n\t\u3000犬😀\u200d'’du"), max_size=300))
+def test_no_token_is_blank_and_all_of_the_text_is_in_one(text: str) -> None:
+    sentences = TOKENIZER.sentences(text)
+    tokens = [token for sentence in sentences for token in sentence.tokens]
+    assert all(token.text.strip() and token.start < token.end for token in tokens)
+    covered = {i for token in tokens for i in range(token.start, token.end)}
+    assert covered == {i for i, character in enumerate(text) if not character.isspace()}
+    assert all(a.end <= b.start or (a.start, a.end) == (b.start, b.end) for a, b in pairwise(tokens))
+
+
+def test_long_chunks_are_split_in_slices() -> None:
+    work = TOKENIZER.split("a-b" * 3000)
+    slices = 0
+    try:
+        while True:
+            next(work)
+            slices += 1
+    except StopIteration as done:
+        (sentence,) = done.value
+    assert len(sentence.tokens) == 3001
+    assert slices > 200
+
+
+def test_a_file_is_read_as_it_was_written(tmp_path) -> None:
+    LEARNED.write(tmp_path / "tokenizer.json")
+    assert Segmenter.parse((tmp_path / "tokenizer.json").read_bytes()) == LEARNED
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "a JSON object of boundaries"),
+        ({"other": 1}, "a JSON object of boundaries"),
+        ({"ends": {"bias": 1}}, "ends is not an object of a bias and weights"),
+        ({"ends": {"bias": "1", "weights": {}}}, "a weight of ends is not a number"),
+        ({"ends": {"bias": 1, "weights": {"a": None}}}, "a weight of ends is not a number"),
+        ({"multiwords": []}, "are objects"),
+        ({"multiwords": {"du": ["de"]}}, "'du' is not a list of two words or more"),
+        ({"multiwords": {"du": ["de", " "]}}, "'du' is not a list of two words or more"),
+        ({"choices": {"du": {"bias": 1, "weights": {}}}}, "each choice is a multiword"),
+    ],
+)
+def test_a_file_that_is_wrong_says_so(content: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Segmenter.parse(json.dumps(content).encode())
+
+
+def test_a_lone_surrogate_is_refused() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        Segmenter.parse(b'{"multiwords": {"du": ["de", "\\ud800"]}}')
+
+
+def test_the_features_of_a_boundary_do_not_depend_on_where_a_slice_begins() -> None:
+    chunk, ruled = "c'est-à-dire" * 3, frozenset({2, 14})
+    whole = list(boundary_features(chunk, ruled))
+    assert len(whole) == len(chunk) - 1
+    assert list(boundary_features(chunk, ruled, 7, 9)) == whole[6:8]
+
+
+def test_a_sentence_may_end_anywhere_but_before_a_small_letter_after_one_space() -> None:
+    def between(before: str, gap: int, after: str) -> bool:
+        end = len(before) + gap
+        return possible_ends([Token(before, 0, len(before)), Token(after, end, end + len(after))]) == [1]
+
+    assert [between("a", 1, "b"), between("a", 0, "B")] == [False, False]
+    assert all([between(".", 1, "b"), between("a", 1, "B"), between("a", 2, "b"), between("。", 0, "犬")])
+
+
+def test_a_model_without_a_segmenter_shares_the_tokenizer_of_its_language() -> None:
+    assert make_tokenizer("spacy-fr") is FRENCH
+    assert isinstance(make_tokenizer("spacy-fr", LEARNED), LearnedTokenizer)

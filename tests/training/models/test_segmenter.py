@@ -1,0 +1,75 @@
+"""Tokens, multiword tokens and sentences learned from a treebank whose habits the rules do not know."""
+
+import pytest
+
+from service.text.languages import named_tokenizer
+from service.text.learned_tokenizer import LearnedTokenizer
+from service.text.segmenter import Segmenter
+from training.data import treebank
+from training.data.treebank import Tree, raw_text
+from training.metrics.segmentation import score
+from training.models.segmenter import SENTENCES, TOKENS, learn
+
+RULES = named_tokenizer("spacy-fr")
+NAMES = "Anne Luc Marie Paul Zoé Jean Lise Marc".split()
+NOUNS = "pain vin bois jardin marché livre chat chien".split()
+
+
+def lines(*words: str) -> str:
+    """Returns a sentence in CoNLL-U: "du=de+le" is a multiword token, and "." has no space before it."""
+    rows: list[list[str]] = []
+    number = 0
+    for word in words:
+        form, _, parts = word.partition("=")
+        if form == ".":
+            rows[-1][-1] = "SpaceAfter=No"
+        if parts:
+            rows.append([f"{number + 1}-{number + 1 + parts.count('+')}", form, *"_______", "_"])
+        for part in (parts or form).split("+"):
+            number += 1
+            rows.append([str(number), part, *"_______", "_"])
+    return "".join("\t".join(row) + "\n" for row in rows) + "\n"
+
+
+def trees(first: int = 0) -> list[Tree]:
+    """Returns sentences with hyphens that split no word, and some without full stops."""
+    sentences = []
+    for i in range(60):
+        name, noun = NAMES[(first + i) % 8], NOUNS[(first + i * 3) % 8]
+        sentences.append(lines(name, "parle", "du=de+le", f"{noun}-{noun}"))
+        sentences.append(lines("Le", noun, "vient", "chez", name, "du", "soir", "."))
+    return list(treebank.read("".join(sentences)))
+
+
+@pytest.fixture(scope="module")
+def learned() -> Segmenter:
+    return learn(trees(), trees(5), RULES, (TOKENS, SENTENCES))
+
+
+def test_it_finds_what_the_rules_do_not(learned: Segmenter) -> None:
+    text, gold = raw_text(trees(3))
+    rules, own = score(gold, RULES.sentences(text)), score(gold, LearnedTokenizer(RULES, learned).sentences(text))
+    assert rules.sentences < 80
+    assert rules.words < 95
+    assert (own.tokens, own.sentences, own.words) == (100, 100, 100)
+
+
+def test_a_token_that_is_several_words_in_some_places_has_a_classifier(learned: Segmenter) -> None:
+    assert learned.multiwords == {"du": ("de", "le")}
+    assert list(learned.choices) == ["du"]
+
+
+def test_what_is_not_asked_for_is_left_to_the_rules() -> None:
+    ends = learn(trees(), trees(5), RULES, (SENTENCES,))
+    assert ends.ends is not None
+    assert (ends.boundaries, ends.continuations, ends.multiwords) == (None, None, {})
+    assert learn(trees(), trees(5), RULES, (TOKENS,)).ends is None
+
+
+def test_a_treebank_that_shows_nothing_leaves_all_to_the_rules() -> None:
+    plain = list(treebank.read(lines("Oui") * 3))
+    assert learn(plain, plain, RULES, (TOKENS, SENTENCES)) == Segmenter()
+
+
+def test_it_learns_the_same_each_time(learned: Segmenter) -> None:
+    assert learn(trees(), trees(5), RULES, (TOKENS, SENTENCES)) == learned

@@ -1,0 +1,189 @@
+"""Learns from a treebank how text is split into tokens, words and sentences: see `service.text.segmenter`.
+
+Each decision is a logistic regression, trained in seconds. Read et al. (2012), "Sentence boundary detection: a long
+solved problem?", compare such classifiers with rules.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from itertools import accumulate, chain, groupby, pairwise
+from typing import NamedTuple, Self
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
+
+from service.slices import finish
+from service.text.learned_tokenizer import CHUNK, learned_ends
+from service.text.segmenter import (
+    EDGES,
+    Classifier,
+    Segmenter,
+    boundary_features,
+    choice_features,
+    end_features,
+    gap_of,
+    possible_ends,
+    word_of,
+)
+from service.text.sentences import rule_ends
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Sentence, Token
+from training.data.treebank import Tree, raw_text
+
+TOKENS, SENTENCES = "tokens", "sentences"  # what can be learned
+MOST_EQUAL = 3  # chunks that are split alike count no more often
+LONGEST_CHUNK = 256  # characters; longer ones are not learned from
+LEAST_COUNT = 2  # of a feature
+LEAST_WEIGHT = 0.02
+DECIMALS = 3  # of a weight
+LEAST_CHOICES = 3  # occurrences of a token as one word, and as several, for a classifier
+BOUNDARY_COST, CHOICE_COST = 0.5, 0.3  # the inverse of the strength of regularisation
+END_COSTS = (0.3, 1.0, 3.0)
+END_SHIFTS = (-0.4, 0.0, 0.4, 0.8)  # of the bias
+
+Example = tuple[Sequence[str], bool]  # features, decision
+
+
+class Piece(NamedTuple):
+    """A token that is a part of the text, and its words if they are not parts of it."""
+
+    token: Token
+    words: tuple[str, ...] = ()
+
+
+class Split(NamedTuple):
+    """A text, and the tokens of its sentences as they stand in it."""
+
+    text: str
+    sentences: list[list[Piece]]
+
+    @classmethod
+    def of(cls, trees: Iterable[Tree]) -> Self:
+        """Returns the text of a treebank."""
+        text, sentences = raw_text(trees)
+        return cls(text, [pieces_of(text, sentence) for sentence in sentences])
+
+    @property
+    def tokens(self) -> list[Token]:
+        """The tokens of all sentences."""
+        return [piece.token for pieces in self.sentences for piece in pieces]
+
+    @property
+    def ends(self) -> list[int]:
+        """The index after the last token of each sentence."""
+        return list(accumulate(map(len, self.sentences)))
+
+
+def learn(train: Iterable[Tree], dev: Iterable[Tree], rules: SpacyTokenizer, what: Collection[str]) -> Segmenter:
+    """Returns what a treebank shows beyond the rules of its language.
+
+    Args:
+        train, dev: in the order of their text.
+        what: TOKENS, with which multiword tokens are learned, SENTENCES, or both.
+    """
+    split = Split.of(train)
+    learned = Segmenter()
+    if TOKENS in what:
+        boundaries, continuations = _boundaries(split, rules)
+        multiwords, choices = _multiwords(split.sentences)
+        learned = Segmenter(boundaries, continuations, None, multiwords, choices)
+    if SENTENCES in what:
+        learned = replace(learned, ends=_ends(split, Split.of(dev)))
+    return learned
+
+
+def pieces_of(text: str, sentence: Sentence) -> list[Piece]:
+    """Returns the tokens of a sentence as they stand in the text."""
+    pieces = []
+    for (start, end), words in groupby(sentence.tokens, key=lambda word: (word.start, word.end)):
+        first, *others = words
+        token = Token(text[start:end], start, end, first.continues)
+        pieces.append(Piece(token, tuple(word.text for word in (first, *others)) if others else ()))
+    return pieces
+
+
+def _boundaries(split: Split, rules: SpacyTokenizer) -> tuple[Classifier | None, Classifier | None]:
+    """Returns the classifiers of splits within chunks, and of those within multiword tokens."""
+    starts = {token.start: token.continues for token in split.tokens}
+    equal: Counter[tuple[str, tuple[int, ...]]] = Counter()
+    boundaries: list[Example] = []
+    continuations: list[Example] = []
+    for match in CHUNK.finditer(split.text):
+        chunk, start = match.group(), match.start()
+        drawn = tuple(i for i in range(1, len(chunk)) if start + i in starts)
+        equal[chunk, drawn] += 1
+        if equal[chunk, drawn] > MOST_EQUAL or len(chunk) > LONGEST_CHUNK:
+            continue
+        ruled = frozenset(token.start for token in rules.tokens(chunk))
+        for i, features in enumerate(boundary_features(chunk, ruled), start=1):
+            boundaries.append((features, i in drawn))
+            if i in drawn:
+                continuations.append((features, starts[start + i]))
+    return fit(boundaries, BOUNDARY_COST), fit(continuations, BOUNDARY_COST)
+
+
+def _ends(train: Split, dev: Split) -> Classifier | None:
+    """Returns the classifier of the ends of sentences, with the cost and the threshold that are best on dev."""
+    tokens = train.tokens
+    ruled = set(finish(rule_ends(train.text, tokens)))
+    words = [*EDGES, *[word_of(token.text) for token in tokens], *EDGES]
+    examples: list[Example] = []
+    ends = train.ends
+    for i in possible_ends(tokens):
+        sentence = bisect_left(ends, i)
+        first = ends[sentence - 1] if sentence else 0
+        gap = gap_of(train.text, tokens[i - 1].end, tokens[i].start)
+        examples.append((end_features(words, i, gap, first, i in ruled), i == ends[sentence]))
+    trained = [found for cost in END_COSTS if (found := fit(examples, cost))]
+    moved = [found._replace(bias=round(found.bias + shift, DECIMALS)) for found in trained for shift in END_SHIFTS]
+    return max(moved, key=lambda classifier: _right_sentences(classifier, dev), default=None)
+
+
+def _right_sentences(classifier: Classifier, split: Split) -> float:
+    """Returns the F1 of the sentences that a classifier makes of the tokens of a split."""
+    found = finish(learned_ends(split.text, split.tokens, classifier))
+    gold, own = ({*pairwise([0, *ends])} for ends in (split.ends, found))
+    return 2 * len(gold & own) / (len(gold) + len(own))
+
+
+def _multiwords(sentences: Iterable[Sequence[Piece]]) -> tuple[dict[str, tuple[str, ...]], dict[str, Classifier]]:
+    """Returns the words of the multiword tokens, and the classifiers of those that are one word elsewhere."""
+    words: dict[str, Counter[tuple[str, ...]]] = {}
+    examples: dict[str, list[Example]] = {}
+    for pieces in sentences:
+        tokens = [piece.token for piece in pieces]
+        for i, piece in enumerate(pieces):
+            form = piece.token.text.lower()
+            words.setdefault(form, Counter())[tuple(word.lower() for word in piece.words)] += 1
+            examples.setdefault(form, []).append((choice_features(tokens, i), bool(piece.words)))
+    multiwords, choices = {}, {}
+    for form, counts in sorted(words.items()):
+        single = counts.pop((), 0)
+        if not counts:
+            continue
+        decided = min(single, counts.total()) >= LEAST_CHOICES and fit(examples[form], CHOICE_COST)
+        if decided or counts.total() > single:
+            multiwords[form] = counts.most_common(1)[0][0]
+        if decided:
+            choices[form] = decided
+    return multiwords, choices
+
+
+def fit(examples: Sequence[Example], cost: float) -> Classifier | None:
+    """Trains a logistic regression; returns None where the examples show but one decision."""
+    decisions = np.array([decision for _, decision in examples], bool)
+    if len(set(decisions.tolist())) < 2:
+        return None
+    counts = Counter(feature for features, _ in examples for feature in features)
+    ids = {feature: i for i, feature in enumerate(f for f, n in counts.items() if n >= LEAST_COUNT)}
+    rows = [[ids[feature] for feature in features if feature in ids] for features, _ in examples]
+    ends = np.cumsum([0, *map(len, rows)])
+    columns = np.fromiter(chain.from_iterable(rows), np.int32, int(ends[-1]))
+    matrix = csr_matrix((np.ones(len(columns), np.float32), columns, ends), (len(rows), len(ids)))
+    model = LogisticRegression(C=cost, solver="liblinear", max_iter=300).fit(matrix, decisions)
+    weights = zip(ids, model.coef_[0].tolist(), strict=True)
+    kept = {feature: round(weight, DECIMALS) for feature, weight in weights if abs(weight) >= LEAST_WEIGHT}
+    return Classifier(round(float(model.intercept_[0]), DECIMALS), kept)
