@@ -213,3 +213,24 @@ def test_a_clients_own_tokens_stay_as_they_are_in_conllu(client):
 
 def test_nothing_but_blanks_is_an_empty_file(client):
     assert client.post("/tag", json={"text": " ", "format": "conllu"}).text == ""
+
+
+def test_a_french_text_is_split_into_the_words_of_its_treebank(client):
+    text = "Il est allé au marché. Elle parle du climat aux élèves !"
+    answer = client.post("/tag", json={"text": text, "language": "fr"}).json()
+    assert answer["model"] == "tagger-fr"
+    first, second = answer["results"][0]["sentences"]
+    assert [token["text"] for token in first["tokens"]] == ["Il", "est", "allé", "à", "le", "marché", "."]
+    assert [token["lemma"] for token in first["tokens"]][1:] == ["être", "aller", "à", "le", "marché", "."]
+    assert [word["text"] for word in second["multiword_tokens"]] == ["du", "aux"]
+    of, the = second["tokens"][2:4]
+    assert (of["text"], of["start"], of["end"]) == ("de", 34, 36)
+    assert (the["text"], the["start"], the["end"]) == ("le", 34, 36)
+
+
+def test_a_text_in_a_script_from_right_to_left_keeps_its_order_and_offsets(client):
+    text = "הכלב ישן. החתול אכל 3 דגים!"
+    answer = client.post("/tag", json={"text": text, "language": "fr"}).json()
+    tokens = [token for sentence in answer["results"][0]["sentences"] for token in sentence["tokens"]]
+    assert [token["text"] for token in tokens] == ["הכלב", "ישן", ".", "החתול", "אכל", "3", "דגים", "!"]
+    assert all(text[token["start"] : token["end"]] == token["text"] for token in tokens)

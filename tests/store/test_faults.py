@@ -210,7 +210,7 @@ def test_the_committed_models_have_no_fault(folder):
     ],
 )
 def test_what_a_task_needs_is_checked(tmp_path, task, change, reason):
-    (folder,) = (f for f in STORE.glob("*/*/") if read_manifest(f).task == task)
+    folder = next(f for f in STORE.glob("*/*/") if read_manifest(f).task == task)
     copy = Path(shutil.copytree(folder, tmp_path / folder.parent.name / folder.name))
     faults.rewrite_manifest(copy, **change)
     with pytest.raises(ArtifactError, match=reason):
