@@ -199,7 +199,7 @@ def test_a_timeout_that_passes_says_where_the_time_went(client):
     assert found.timing_ms["inference"] > found.timing_ms["queue"], "it had a slot"
 
 
-def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_with_its_ids(caplog):
+def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_with_its_ids(caplog, monkeypatch):
     class Broken(SpacyTokenizer):
         def words(self, text: str) -> Sliced[list[str]]:
             raise RuntimeError("nobody thought of this")
@@ -209,8 +209,9 @@ def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_wit
     version = replace(version, vocabularies={"words": Vocabulary(["a"])})
     catalog = Catalog(Path("nowhere"), read=lambda folder: version)
     catalog.update([ModelState(version.key, State.READY)])
+    monkeypatch.setattr(catalog, "tokenizer", lambda version: Broken())
     metrics = Metrics()
-    app = create_app(Context(Settings(), metrics, LocalEngine(Settings(), [], Device, metrics), catalog, Broken()))
+    app = create_app(Context(Settings(), metrics, LocalEngine(Settings(), [], Device, metrics), catalog))
     trace = "0af7651916cd43dd8448eb211c80319c"
     headers = {"X-Request-ID": "mine-7", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
 

@@ -19,7 +19,7 @@ def test_back_and_forward_show_what_was_shown(page):
     page.go_back()  # to the text that was there when the tab was opened
     page.go_back()
     page.locator("#tag .word", has_text="bark").wait_for()
-    assert address(page) == ("tag", {"text": "Dogs bark."})
+    assert address(page) == ("tag", {"text": "Dogs bark.", "model": "tagger-en"})
     assert field.input_value() == "Dogs bark."
     page.go_forward()
     page.go_forward()
@@ -44,7 +44,7 @@ def test_typing_adds_one_entry_to_the_history(page):
     before = page.evaluate("history.length")
     for text in ("One.", "One. Two.", "One. Two. Three."):
         answered(page, "tag", lambda text=text: field.fill(text))
-    assert address(page) == ("tag", {"text": "One. Two. Three."})
+    assert address(page) == ("tag", {"text": "One. Two. Three.", "model": "tagger-en"})
     assert page.evaluate("history.length") == before + 1
 
 
