@@ -76,7 +76,7 @@ def learned_tokenizer(count: int) -> Any:
 def shapes(count: int) -> Any:
     segmenter._remembered_word.cache_clear()
     for number in range(count):
-        segmenter.word_of(wide(number, segmenter.LONGEST_REMEMBERED))
+        segmenter._word_of(wide(number, segmenter.LONGEST_REMEMBERED))
     return segmenter._remembered_word
 
 

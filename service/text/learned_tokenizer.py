@@ -6,17 +6,7 @@ from functools import lru_cache
 from itertools import chain, pairwise
 
 from service.slices import Sliced, finish
-from service.text.segmenter import (
-    EDGES,
-    Classifier,
-    Segmenter,
-    boundary_features,
-    choice_features,
-    end_features,
-    gap_of,
-    possible_ends,
-    word_of,
-)
+from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
 from service.text.sentences import rule_ends
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Sentence, Token
@@ -141,13 +131,11 @@ def learned_ends(text: str, tokens: Sequence[Token], classifier: Classifier) -> 
     """Returns the index after the last token of each sentence, as a classifier decides."""
     ruled = set((yield from rule_ends(text, tokens)))
     yield
-    words = [*EDGES, *[word_of(token.text) for token in tokens], *EDGES]
-    possible = possible_ends(tokens)
+    possible = PossibleEnds(text, tokens, ruled)
     ends: list[int] = []
     first = 0
-    for number, i in enumerate(possible, start=1):
-        gap = gap_of(text, tokens[i - 1].end, tokens[i].start)
-        if classifier.accepts(end_features(words, i, gap, first, i in ruled)):
+    for number, i in enumerate(possible.indices, start=1):
+        if classifier.accepts(possible.features(i, first)):
             ends.append(i)
             first = i
         if not number % _SLICE_TOKENS:

@@ -7,7 +7,7 @@ computed by the same code in training and service, which prevents skew.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +26,7 @@ _FAR = 12  # tokens since the start of the sentence, and more
 
 
 Word = tuple[str, str]  # a token in lower case, and its shape
-EDGES: tuple[Word, Word, Word] = (("", ""),) * 3  # before and after all tokens
+_EDGES: tuple[Word, Word, Word] = (("", ""),) * 3  # before and after all tokens
 
 
 class Classifier(NamedTuple):
@@ -139,7 +139,44 @@ def boundary_features(chunk: str, ruled: frozenset[int], start: int = 1, end: in
         yield found
 
 
-def possible_ends(tokens: Sequence[Token]) -> list[int]:
+class PossibleEnds:
+    """The places between the tokens of a text where a sentence may end, and their features.
+
+    Attributes:
+        indices: of the tokens after these places, but for the first token, which always begins a sentence.
+    """
+
+    def __init__(self, text: str, tokens: Sequence[Token], ruled: Collection[int]) -> None:
+        """Finds the places; `ruled` are the indices that the rules find."""
+        self.indices = _possible_ends(tokens)
+        self._text = text
+        self._tokens = tokens
+        self._words = [*_EDGES, *[_word_of(token.text) for token in tokens], *_EDGES]
+        self._ruled = ruled
+
+    def features(self, i: int, first: int) -> list[str]:
+        """Returns the features of an end between the tokens i - 1 and i, of a sentence that begins with `first`."""
+        (_, ending3), (last2, ending2), (last1, ending1), *following = self._words[i : i + 6]
+        (next1, shape1), (next2, shape2), (_, shape3) = following
+        gap = _gap(self._text, self._tokens[i - 1].end, self._tokens[i].start)
+        rule = f"{'|' if i in self._ruled else '-'}{gap}"
+        return [
+            f"rule={rule}",
+            f"rule={rule} {ending1} {shape1}",
+            f"rule={rule} {min(i - first, _FAR)}",
+            f"before={last1}",
+            f"after={next1}",
+            f"before2={last2}",
+            f"after2={next2}",
+            f"shape2={shape2}",
+            f"word={last1} {shape1}",
+            f"next={ending1} {next1}",
+            f"behind={ending3} {ending2} {ending1}",
+            f"ahead={shape1} {shape2} {shape3}",
+        ]
+
+
+def _possible_ends(tokens: Sequence[Token]) -> list[int]:
     """Returns the indices of tokens before which a sentence may end.
 
     None ends before a small letter that one space separates from a letter or digit, nor within a run of those.
@@ -151,40 +188,13 @@ def possible_ends(tokens: Sequence[Token]) -> list[int]:
         if gap > 1 or not last.isalnum() or (gap == 1 and not text[0].islower()):
             found.append(i)
         last, end = text[-1], next_end
-    return found[1:]  # the first token always begins a sentence
-
-
-def end_features(words: Sequence[Word], i: int, gap: str, first: int, ruled: bool) -> list[str]:
-    """Returns the features of a sentence's end between the tokens i - 1 and i.
-
-    Args:
-        words: of all tokens, between `EDGES`.
-        gap: what is between the two tokens.
-        first: the index of the first token of the sentence.
-        ruled: whether the rules end it here.
-    """
-    (_, ending3), (last2, ending2), (last1, ending1), (next1, shape1), (next2, shape2), (_, shape3) = words[i : i + 6]
-    rule = f"{'|' if ruled else '-'}{gap}"
-    return [
-        f"rule={rule}",
-        f"rule={rule} {ending1} {shape1}",
-        f"rule={rule} {min(i - first, _FAR)}",
-        f"before={last1}",
-        f"after={next1}",
-        f"before2={last2}",
-        f"after2={next2}",
-        f"shape2={shape2}",
-        f"word={last1} {shape1}",
-        f"next={ending1} {next1}",
-        f"behind={ending3} {ending2} {ending1}",
-        f"ahead={shape1} {shape2} {shape3}",
-    ]
+    return found[1:]
 
 
 def choice_features(tokens: Sequence[Token], i: int) -> list[str]:
     """Returns the features of whether token i is several words."""
-    before, ending = word_of(tokens[i - 1].text) if i else ("", "")
-    after, shape = word_of(tokens[i + 1].text) if i + 1 < len(tokens) else ("", "")
+    before, ending = _word_of(tokens[i - 1].text) if i else ("", "")
+    after, shape = _word_of(tokens[i + 1].text) if i + 1 < len(tokens) else ("", "")
     after2 = tokens[i + 2].text.lower() if i + 2 < len(tokens) else ""
     return [
         f"before={before}",
@@ -202,7 +212,7 @@ def choice_features(tokens: Sequence[Token], i: int) -> list[str]:
     ]
 
 
-def word_of(text: str) -> Word:
+def _word_of(text: str) -> Word:
     """Returns the word of a token."""
     return _remembered_word(text) if len(text) <= LONGEST_REMEMBERED else (text[:LONGEST_REMEMBERED], _shape(text))
 
@@ -226,7 +236,7 @@ def _kind(character: str) -> str:
     return character
 
 
-def gap_of(text: str, start: int, end: int) -> str:
+def _gap(text: str, start: int, end: int) -> str:
     """Returns what is between two tokens: nothing, a space, a blank line, or more."""
     if end - start <= 1:
         return str(end - start)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from service.slices import finish
 from service.text.languages import make_tokenizer, named_tokenizer
 from service.text.learned_tokenizer import LearnedTokenizer, in_case_of
-from service.text.segmenter import Classifier, Segmenter, boundary_features, possible_ends
+from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features
 from service.text.tokenizer import Token
 
 # Splits before "-" and ".", and nowhere else; ends a sentence after "Fin" alone.
@@ -126,7 +126,8 @@ def test_the_features_of_a_boundary_do_not_depend_on_where_a_slice_begins() -> N
 def test_a_sentence_may_end_anywhere_but_before_a_small_letter_after_one_space() -> None:
     def between(before: str, gap: int, after: str) -> bool:
         end = len(before) + gap
-        return possible_ends([Token(before, 0, len(before)), Token(after, end, end + len(after))]) == [1]
+        tokens = [Token(before, 0, len(before)), Token(after, end, end + len(after))]
+        return PossibleEnds(before + " " * gap + after, tokens, ()).indices == [1]
 
     assert [between("a", 1, "b"), between("a", 0, "B")] == [False, False]
     assert all([between(".", 1, "b"), between("a", 1, "B"), between("a", 2, "b"), between("。", 0, "犬")])

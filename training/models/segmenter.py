@@ -17,17 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from service.slices import finish
 from service.text.learned_tokenizer import CHUNK, learned_ends
-from service.text.segmenter import (
-    EDGES,
-    Classifier,
-    Segmenter,
-    boundary_features,
-    choice_features,
-    end_features,
-    gap_of,
-    possible_ends,
-    word_of,
-)
+from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
 from service.text.sentences import rule_ends
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Sentence, Token
@@ -128,15 +118,13 @@ def _boundaries(split: Split, rules: SpacyTokenizer) -> tuple[Classifier | None,
 def _ends(train: Split, dev: Split) -> Classifier | None:
     """Returns the classifier of the ends of sentences, with the cost and the threshold that are best on dev."""
     tokens = train.tokens
-    ruled = set(finish(rule_ends(train.text, tokens)))
-    words = [*EDGES, *[word_of(token.text) for token in tokens], *EDGES]
-    examples: list[Example] = []
+    possible = PossibleEnds(train.text, tokens, set(finish(rule_ends(train.text, tokens))))
     ends = train.ends
-    for i in possible_ends(tokens):
+    examples: list[Example] = []
+    for i in possible.indices:
         sentence = bisect_left(ends, i)
         first = ends[sentence - 1] if sentence else 0
-        gap = gap_of(train.text, tokens[i - 1].end, tokens[i].start)
-        examples.append((end_features(words, i, gap, first, i in ruled), i == ends[sentence]))
+        examples.append((possible.features(i, first), i == ends[sentence]))
     trained = [found for cost in END_COSTS if (found := fit(examples, cost))]
     moved = [found._replace(bias=round(found.bias + shift, DECIMALS)) for found in trained for shift in END_SHIFTS]
     return max(moved, key=lambda classifier: _right_sentences(classifier, dev), default=None)
