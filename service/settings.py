@@ -94,15 +94,6 @@ class Settings(BaseSettings):
     prefill_tokens: int = Field(32, ge=1, description="Tokens of a prompt read per generation step.")
     max_queue_entries: int = Field(4096, ge=1, description="Queued sequences; above it, requests get 429.")
     max_queue_tokens: int = Field(262_144, ge=1, description="Queued tokens; above it, requests get 429.")
-    max_queue_delay_seconds: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="Longest time that an idle device waits for a batch to fill. 0 never waits.",
-    )
-    device_timeout_seconds: float = Field(
-        60.0, gt=0, description="Time for one step, after which the engine is restarted."
-    )
     request_timeout_seconds: float = Field(
         30.0,
         gt=0,
@@ -116,7 +107,6 @@ class Settings(BaseSettings):
     keep_alive_seconds: int = Field(
         75, ge=1, description="Idle time after which a connection is closed; must exceed that of a proxy in front."
     )
-    max_header_bytes: int = Field(32_768, ge=1024, description="Largest headers of a request, its path included.")
     max_body_bytes: int = Field(4_194_304, ge=1, description="Largest request body.")
     max_items: int = Field(1024, ge=1, description="Most texts or sentences in a request.")
     max_text_characters: int = Field(200_000, ge=1, description="Longest text, all items of a request together.")

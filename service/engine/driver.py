@@ -201,12 +201,9 @@ class Driver:
                     return work
                 if self.state is not State.READY:
                     return None
-                self._work.wait(self._remaining_delay() if self._scheduler.queued_entries else None)
+                self._work.wait()
 
     def _next_batch(self) -> list[Step]:
-        may_fill = self._scheduler.queued_entries < self._settings.batch_sizes[-1]
-        if may_fill and self.state is State.READY and self._remaining_delay() > 0:
-            return []
         batch = self._scheduler.take()
         self._update_queue_gauges()
         return [partial(self._run_batch, batch)] if batch is not None else []
@@ -217,10 +214,6 @@ class Driver:
             self._queue_shown = waiting
             self._metrics.queue_entries.set(waiting[0])
             self._metrics.queue_tokens.set(waiting[1])
-
-    def _remaining_delay(self) -> float:
-        delay = self._settings.max_queue_delay_seconds
-        return delay - self._scheduler.oldest_wait_seconds() if delay else 0.0
 
     def _next_steps(self) -> list[Step]:
         steps: list[Step] = []

@@ -125,11 +125,6 @@ class Scheduler:
         model.served_seconds += model.step_times[shape]
         return Batch(key, entries, shape, bucket, sum(lengths))
 
-    def oldest_wait_seconds(self) -> float:
-        """Returns the wait of the oldest entry; 0 if none waits."""
-        now = self._clock()
-        return max((now - entry.job.arrived for _, entry in self._queue.heads(now)), default=0.0)
-
     def measured(self, batch: Batch, seconds: float) -> None:
         """Updates the step times, and the throughput for Retry-After."""
         self._models[batch.model].step_times.measured(batch.shape, seconds)

@@ -16,6 +16,7 @@ from service.http.context import timing_of
 from service.telemetry.timing import Timing
 
 MEDIA_TYPE = "application/problem+json"
+MAX_HEAD_BYTES = 32_768  # of the headers of a request, its path included, and of its trailers
 
 # class of error -> status, slug of its type, title. The first matching class applies.
 TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
@@ -174,7 +175,7 @@ def refuse(path: str, error: errors.TagwerkError) -> Response:
 
 def too_large_head(path: str) -> Response:
     """Returns the response for headers over the limit."""
-    return respond(path, make(431, *HTTP[431], "at most TAGWERK_MAX_HEADER_BYTES in all"), {"Connection": "close"})
+    return respond(path, make(431, *HTTP[431], f"at most {MAX_HEAD_BYTES} bytes in all"), {"Connection": "close"})
 
 
 def no_websocket(path: str) -> Response:

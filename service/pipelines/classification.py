@@ -65,7 +65,7 @@ async def classify(
         )
     began = time.monotonic()
     run.check_size("text", texts, len)
-    encoded = await run.do(encode(task, run.resources.tokenizer_of(task.version), texts, contributions, sentences))
+    encoded = await run.do(encode(task, run.resources.catalog.tokenizer(task.version), texts, contributions, sentences))
     run.tokenized(task.version, began)
     pieces = [piece for text in encoded for ids in text.inputs for piece in ids]
     outputs: dict[str, Array] = {}

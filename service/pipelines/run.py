@@ -16,13 +16,30 @@ from service.settings import Settings
 from service.slices import Sliced, advance
 from service.telemetry.metrics import Metrics
 from service.telemetry.timing import Timing
-from service.text.tokenizer import Tokenizer
 from service.types import Array, Ragged, Sampled
 
 FIRST_SLICE_SECONDS = 0.001  # enough for nearly all requests
+FIRST_SLICES = 4  # per event loop iteration, of all requests
 SLICE_SECONDS = 0.002
 T = TypeVar("T")
 NOTHING = {"queue": 0.0, "inference": 0.0}  # seconds of a request that did not reach the engine
+
+
+class FirstSlices:
+    """Counts the first slices of an event loop iteration, which a burst of requests would make long."""
+
+    def __init__(self) -> None:
+        self._left = FIRST_SLICES
+
+    def take(self) -> bool:
+        """Returns whether this iteration may run one more."""
+        if self._left == FIRST_SLICES:
+            asyncio.get_running_loop().call_soon(self._refill)  # in the next iteration
+        self._left -= 1
+        return self._left >= 0
+
+    def _refill(self) -> None:
+        self._left = FIRST_SLICES
 
 
 @dataclass(slots=True)
@@ -30,22 +47,20 @@ class Resources:
     """The resources shared by the pipelines of a process.
 
     Attributes:
-        long_work: held during a slice of long work, so that an event loop iteration runs one slice at most.
+        first_slices: those of this event loop iteration, which run at once.
+        long_work: held during a further slice of long work, so that an event loop iteration runs one of them at most.
     """
 
     settings: Settings
     metrics: Metrics
     engine: Engine
     catalog: Catalog
+    first_slices: FirstSlices = field(init=False, default_factory=FirstSlices)
     long_work: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
 
     async def infer(self, request: Inference) -> Outcome:
         """Runs the sequences of a request; see `Engine.infer`."""
         return await infer_in_parts(self.engine, request)
-
-    def tokenizer_of(self, version: ModelVersion) -> Tokenizer:
-        """Returns the tokenizer that a model has learned with."""
-        return self.catalog.tokenizer(version)
 
     def note_tokenized(self, model: str, seconds: float) -> None:
         """Called with the duration of tokenizing and encoding; does nothing here."""
@@ -91,11 +106,11 @@ class PipelineRun:
             return await self.do_in_turns(work)
 
     async def do_in_turns(self, work: Sliced[T]) -> T:
-        """Runs work in slices; of all long work of the process, one slice per event loop iteration.
+        """Runs work in slices; of all long work of the process, a few first slices and one other per loop iteration.
 
         Raises DeadlineExceeded once the deadline has passed.
         """
-        done = advance(work, FIRST_SLICE_SECONDS)
+        done = advance(work, FIRST_SLICE_SECONDS) if self.resources.first_slices.take() else None
         try:
             while done is None:
                 async with self.resources.long_work:

@@ -45,14 +45,15 @@ async def tag(
     """Splits texts into sentences and tokens, and tags each token; or tags given tokens, one list per sentence.
 
     Without a model, the tagger is one of `language`, or the default. Returns its version, and a result per text or
-    sentence. `lemmas` are None if there is no lemmatizer for the
-    tagger. Raises ModelNotFound, TooLarge, and what `Engine.infer` raises.
+    sentence. `lemmas` are None if there is no lemmatizer for the tagger.
+
+    Raises ModelNotFound, TooLarge, and what `Engine.infer` raises.
     """
     task = run.resources.catalog.find(Tagging, model, language)
     began = time.monotonic()
     if texts is not None:
         run.check_size("text", texts, len)
-        split = await run.do(split_texts(run.resources.tokenizer_of(task.version), texts))
+        split = await run.do(split_texts(run.resources.catalog.tokenizer(task.version), texts))
     else:
         run.check_size("tokens", tokens, lambda words: sum(map(len, words)) + len(words) - 1)
         split = await run.do(joined_tokens(tokens))

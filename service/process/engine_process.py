@@ -30,6 +30,8 @@ log = logging.getLogger("tagwerk")
 
 EXIT_FAILED = 70  # EX_SOFTWARE of sysexits.h
 POLL_SECONDS = 0.1  # interval between checks whether all workers have disconnected
+LONGEST_STEP_SECONDS = 60.0  # a device that takes longer hangs
+STEP_POLL_SECONDS = 1.0
 
 
 def run_engine(settings: Settings, listening: socket.socket, channel: socket.socket) -> int:
@@ -64,7 +66,7 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
     server = EngineServer(local)
     process = EngineProcess(local, server, listening, stop)
     tasks = [
-        asyncio.create_task(end_if_the_device_hangs(local, settings.device_timeout_seconds)),
+        asyncio.create_task(end_if_the_device_hangs(local)),
         asyncio.create_task(end_if_the_engine_fails(local, stop)),
         asyncio.create_task(process.follow_supervisor(reader)),
     ]
@@ -164,11 +166,11 @@ def read_versions(settings: Settings, keys: Iterable[ModelKey]) -> tuple[list[Mo
     return versions, unread
 
 
-async def end_if_the_device_hangs(engine: LocalEngine, seconds: float) -> None:
-    """Exits when a device step takes longer than `seconds`; the supervisor restarts the process."""
-    while engine.step_seconds() <= seconds:  # noqa: ASYNC110 (a device that hangs sets no event)
-        await asyncio.sleep(min(1.0, seconds / 2))
-    log.critical("the device has been at one step for more than %g s: the engine ends", seconds)
+async def end_if_the_device_hangs(engine: LocalEngine) -> None:
+    """Exits when a device step takes longer than LONGEST_STEP_SECONDS; the supervisor restarts the process."""
+    while engine.step_seconds() <= LONGEST_STEP_SECONDS:  # noqa: ASYNC110 (a device that hangs sets no event)
+        await asyncio.sleep(STEP_POLL_SECONDS)
+    log.critical("the device has been at one step for more than %g s: the engine ends", LONGEST_STEP_SECONDS)
     os._exit(EXIT_FAILED)  # the thread that waits for the device cannot be stopped
 
 

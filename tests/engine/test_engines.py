@@ -31,6 +31,7 @@ from service.errors import (
 from service.process.listening import open_engine_socket
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
+from service.transport.connection import Connection
 from service.transport.pool import EnginePool
 from service.transport.remote import RemoteEngine
 from service.transport.server import EngineServer
@@ -108,7 +109,12 @@ async def until(condition) -> None:
     pytest.fail("never came true")
 
 
-async def hold(device: Device, made: Engine) -> asyncio.Task:
+def transport_of(connection: Connection) -> asyncio.Transport:
+    assert connection._transport is not None
+    return connection._transport
+
+
+async def hold(device: Device, made: Engine) -> asyncio.Task[Outcome]:
     """Sends a request that keeps the device busy until the test lets it go."""
     device.go.clear()
     device.busy.clear()
@@ -471,32 +477,6 @@ def test_an_engine_without_its_device_does_not_start():
     run(test())
 
 
-def test_a_queue_delay_lets_a_batch_fill_and_a_full_one_does_not_wait_for_its_end(engine):
-    async def test():
-        device = Device()
-        settings = SETTINGS.model_copy(update={"max_queue_delay_seconds": 3600.0})
-        async with engine(device, settings) as made:
-            device.shapes.clear()
-            tasks = []
-            for i in range(4):
-                tasks.append(asyncio.create_task(made.infer(request([i], seconds=20.0))))
-                await asyncio.sleep(0.005)
-            await asyncio.gather(*tasks)
-            assert device.shapes == [(4, 1)]
-
-    run(test())
-
-
-def test_a_batch_that_does_not_fill_waits_for_the_queue_delay_and_no_longer(engine):
-    async def test():
-        settings = SETTINGS.model_copy(update={"max_queue_delay_seconds": 0.05})
-        async with engine(Device(), settings) as made:
-            outcome = await made.infer(request([3], seconds=20.0))
-            assert outcome.queue_seconds >= 0.05
-
-    run(test())
-
-
 def test_an_engine_that_goes_away_fails_what_is_under_way_at_once_and_is_found_again():
     async def test():
         with tempfile.TemporaryDirectory() as folder:
@@ -517,7 +497,7 @@ def test_an_engine_that_goes_away_fails_what_is_under_way_at_once_and_is_found_a
                 await asyncio.sleep(0.01)
                 listening.close()
                 for connection in list(server._peers):
-                    connection._transport.abort()
+                    transport_of(connection).abort()
                 for task in (held, waiting):
                     with pytest.raises(EngineUnavailable, match="was lost"):
                         await task
@@ -578,6 +558,8 @@ def test_a_peer_that_talks_nonsense_is_hung_up_on():
 
 def test_what_a_peer_sends_is_not_unpickled():
     class Evil:
+        folder = ""
+
         def __reduce__(self):
             return (os.mkdir, (f"{self.folder}/run",))
 

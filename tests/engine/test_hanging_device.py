@@ -1,6 +1,7 @@
 """A device that does not come back: nobody waits beyond his deadline, and the engine is not kept."""
 
 import asyncio
+import os
 
 import pytest
 
@@ -32,13 +33,15 @@ def test_while_the_device_hangs_deadlines_hold_and_the_queue_stays_bounded():
 
 
 def test_an_engine_whose_device_hangs_ends_so_that_it_is_started_again(monkeypatch):
-    statuses = []
-    monkeypatch.setattr(engine_process.os, "_exit", statuses.append)
+    statuses: list[int] = []
+    monkeypatch.setattr(os, "_exit", statuses.append)
+    monkeypatch.setattr(engine_process, "LONGEST_STEP_SECONDS", 0.05)
+    monkeypatch.setattr(engine_process, "STEP_POLL_SECONDS", 0.02)
 
     async def test():
         device = Device()
         async with local_engine(device) as made:
-            watching = asyncio.create_task(engine_process.end_if_the_device_hangs(made, 0.05))
+            watching = asyncio.create_task(engine_process.end_if_the_device_hangs(made))
             await asyncio.sleep(0.2)
             assert made.step_seconds() == 0
             assert not watching.done(), "an idle device does not hang"

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -68,7 +69,7 @@ class Worker:
     """A worker that says what its test wants."""
 
     def __init__(self) -> None:
-        self.answers: asyncio.Queue = asyncio.Queue()
+        self.answers: asyncio.Queue[Any] = asyncio.Queue()
         self.closed = asyncio.Event()
         self.connection = Connection(
             lambda _: None, lambda _, message: self.answers.put_nowait(message), lambda _: self.closed.set()
@@ -197,7 +198,8 @@ def test_a_bad_request_harms_none_that_came_in_the_same_message():
     run(test())
 
 
-STRAY = Done(*[column([7], np.int64)] * 3, {}, {}, *[column([0.0], np.float64)] * 2, column([1], np.int64))
+SEVEN, NOTHING = column([7], np.int64), column([0.0], np.float64)
+STRAY = Done(SEVEN, SEVEN, SEVEN, {}, {}, NOTHING, NOTHING, column([1], np.int64))
 
 
 def test_a_ping_is_answered_and_messages_that_are_not_for_an_engine_are_ignored():

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -48,7 +50,7 @@ def test_a_step_has_the_sampling_parameters_of_each_of_its_texts():
     wishes = [{"temperature": 0.5, "top_k": 7, "top_p": 0.25, "seed": 2**52}, {"temperature": 2.0, "seed": -3}]
     slots = Slots(4, prefill=4, max_waiting=9)
     for wish in wishes:
-        given = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1} | wish
+        given: dict[str, Any] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1} | wish
         slots.admit(Stream(Generation(MODEL, np.array([1], np.int32), 3, deadline=1e9, **given), 0.0))
     (inputs,), _ = step(slots)
     assert inputs["temperature"].tolist() == [0.5, 2.0]

@@ -7,9 +7,10 @@ import threading
 import numpy as np
 import pytest
 
-from service.engine import driver
+from service.engine.loader import Loader
 from service.engine.local import LocalEngine
 from service.engine.plan import StepTimes
+from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
 from service.errors import EngineUnavailable, InternalError
 from service.process import engine_process
@@ -68,7 +69,7 @@ def test_outputs_that_are_not_what_they_should_be_fail_their_batch(monkeypatch):
                 with pytest.raises(InternalError, match="IndexError"):
                     await made.infer(request([1]))
 
-    monkeypatch.setattr(driver.Loader, "_seconds_of_step", lambda *_: 1.0)
+    monkeypatch.setattr(Loader, "_seconds_of_step", lambda *_: 1.0)
     run(test())
 
 
@@ -96,7 +97,7 @@ def test_an_error_in_choosing_work_ends_the_engine_with_everything_answered(kind
             waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(3)]
             text = asyncio.create_task(anext(made.generate(prompt(1))))
             await asyncio.sleep(0.01)
-            monkeypatch.setattr(driver.Scheduler, "take", lambda self: 1 / 0)
+            monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
             device.go.set()
             assert int((await held).outputs["sum"][0]) == 99
             for task in (*waiting, text):
@@ -119,7 +120,7 @@ def test_a_process_whose_engine_has_failed_ends(monkeypatch):
             watching = asyncio.create_task(engine_process.end_if_the_engine_fails(made, stop))
             await asyncio.sleep(0)
             assert not watching.done()
-            monkeypatch.setattr(driver.Scheduler, "take", lambda self: 1 / 0)
+            monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
             with pytest.raises(EngineUnavailable):
                 await made.infer(request([1]))
             await stop.wait()

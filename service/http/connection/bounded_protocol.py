@@ -112,8 +112,8 @@ class BoundedProtocol(HttpToolsProtocol):
             if start < len(data) and self._must_wait():
                 self._hold(data[start:])
                 break
-        if self._in_head and self._head_bytes > self._settings.max_header_bytes:
-            self._refuse(431, "at most TAGWERK_MAX_HEADER_BYTES in all")
+        if self._in_head and self._head_bytes > problem.MAX_HEAD_BYTES:
+            self._refuse(431, f"at most {problem.MAX_HEAD_BYTES} bytes in all")
         elif self._arriving:
             self._start_timer()
         else:
@@ -132,8 +132,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(400, "it is not valid HTTP/1.1", problem.INVALID_HTTP)
             return len(piece)
         self._bodiless_bytes = self._bodiless_bytes + len(piece) if in_body and not self._got_body else 0
-        if self._arriving and self._bodiless_bytes > self._settings.max_header_bytes:
-            self._refuse(431, "at most TAGWERK_MAX_HEADER_BYTES of trailers")
+        if self._arriving and self._bodiless_bytes > problem.MAX_HEAD_BYTES:
+            self._refuse(431, f"at most {problem.MAX_HEAD_BYTES} bytes of trailers")
         return len(piece)
 
     def on_message_begin(self) -> None:
@@ -151,10 +151,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""
-        limit = self._settings.max_header_bytes
-        if self._head_bytes + self._read_bytes > limit:
+        if self._head_bytes + self._read_bytes > problem.MAX_HEAD_BYTES:
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-            self.scope["state"]["head_too_large"] = size > limit
+            self.scope["state"]["head_too_large"] = size > problem.MAX_HEAD_BYTES
         self._in_head = False
         if self.parser.should_upgrade() and any(name in BODY_HEADERS for name, _ in self.headers):
             detail = "a request with a body cannot upgrade to another protocol: leave out `Upgrade`"

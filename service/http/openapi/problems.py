@@ -29,7 +29,7 @@ EXAMPLES: tuple[dict[str, Any], ...] = (  # by status
     problem.document(errors.InvalidInput("/text/1", "got 7", "a valid string")),
     problem.document(errors.RateLimited(_OVER_RATE, 0.2)),
     problem.document(errors.Overloaded(_QUEUE_FULL, 0.5)),
-    problem.make(431, *problem.HTTP[431], "at most TAGWERK_MAX_HEADER_BYTES in all"),
+    problem.make(431, *problem.HTTP[431], f"at most {problem.MAX_HEAD_BYTES} bytes in all"),
     problem.document(errors.DeviceFailed("the device failed: out of memory")),
     problem.UNEXPECTED,
     problem.document(errors.EngineUnavailable("the engine is starting")),
