@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import hypothesis
@@ -40,11 +41,13 @@ CACHE = ROOT / ".cache" / "xla-tests" / WORKER
 # all tests of a file, which share what they set up (`--dist loadfile`).
 LONGEST = ("e2e", "training", "page", "http", "commands")
 
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
 # Below those that the system gives to clients. Test runs beside each other begin at different ones.
 PORTS = count(20_000 + os.getpid() % 10_000)
 
 # httpx reads all certificate authorities for each client, 20 ms of processor time; no test speaks TLS.
-ssl.create_default_context = functools.cache(ssl.create_default_context)
+ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
 
 
 # How long an example takes is not what a test is about. Each test run tries the same examples;
@@ -79,9 +82,10 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return required((yield))
 
 
-def required(report: pytest.TestReport | pytest.CollectReport) -> pytest.TestReport | pytest.CollectReport:
+def required(report: Report) -> Report:
     """Turns a skip into a failure where REQUIRE_ALL is set."""
     if os.environ.get("REQUIRE_ALL") and report.skipped and not hasattr(report, "wasxfail"):
+        assert isinstance(report.longrepr, tuple)
         report.outcome = "failed"
         report.longrepr = f"REQUIRE_ALL is set, and this does not run: {report.longrepr[2]}"
     return report
@@ -111,7 +115,7 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
 class Server:
     """The real service in a process of its own."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str, log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str] | subprocess.Popen[bytes], url: str, log: Path) -> None:
         self.process = process
         self.url = url
         self.log = log

@@ -1,7 +1,7 @@
 """A clock and a device that tests hold in their hands."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ import numpy as np
 
 from service.artifact.manifest import Endpoint, Manifest, Task, TensorSpec
 from service.artifact.version import ModelVersion
+from service.engine.protocol import Generation, Inference, OnChange, Outcome
 from service.errors import ArtifactError, DeviceFailed
-from service.types import Array, Tensors
+from service.types import Array, ModelState, Sampled, State, Tensors
 
 
 class Clock:
@@ -95,6 +96,31 @@ class Repeater:
         top = last[:, None] + np.array([1, 0])
         some = {"logprobs": -0.25 * last, "top_ids": top, "top_logprobs": -0.25 * top} if logprobs else {}
         return {"ids": last + 1, **some}
+
+
+class ReadyEngine:
+    """An engine that is ready and takes nothing: tests define what theirs is to do."""
+
+    def state(self) -> State:
+        return State.READY
+
+    def models(self) -> Sequence[ModelState]:
+        return []
+
+    async def start(self, on_change: OnChange) -> None:
+        raise NotImplementedError
+
+    async def infer(self, request: Inference) -> Outcome:
+        raise NotImplementedError
+
+    def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
+        raise NotImplementedError
+
+    def cut_texts(self) -> None:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        raise NotImplementedError
 
 
 def failing() -> DeviceFailed:

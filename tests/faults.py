@@ -43,6 +43,10 @@ def _replace(name: str, make: Callable[[Path], object]) -> Harm:
     return harm
 
 
+def _rewrite(name: str, content: str) -> Harm:
+    return lambda folder: (folder / name).write_text(content)
+
+
 def _sparse(path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(2**40)
@@ -71,7 +75,7 @@ def of_contents(name: str) -> list[Fault]:
     """Returns the faults of a file of JSON whose checksum is right."""
     contents = {"a list": "[]", "a number": "7", "no JSON": "{", "nested": "[" * 100_000, "null": "null"}
     return [
-        Fault(f"{name} is {what}", with_checksums(lambda f, c=content: (f / name).write_text(c)), f"{name} cannot be")
+        Fault(f"{name} is {what}", with_checksums(_rewrite(name, content)), f"{name} cannot be")
         for what, content in contents.items()
     ]
 

@@ -9,6 +9,7 @@ from service.artifact.version import ModelVersion
 from service.commands.annotate import command
 from service.engine.local import LocalEngine
 from service.pipelines import in_process
+from service.process import garbage_collection
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from tests.http.scene import Court, judge, repeater, tagger
@@ -33,5 +34,5 @@ def use_test_device(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(command, "served", served)
     monkeypatch.setattr(in_process, "served", served)
     monkeypatch.setattr("service.engine.tensorflow_engine.make_engine", make_engine)
-    monkeypatch.setattr(command.garbage_collection, "tune", lambda: None)
+    monkeypatch.setattr(garbage_collection, "tune", lambda: None)
     return loaded

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.__main__ import main
@@ -13,7 +13,7 @@ from service.store.loading import load_version
 from tests.artifact.test_manifest import write_version
 
 
-def make_keys(folder: Path, name: str, key: object = None) -> tuple[Path, Path]:
+def make_keys(folder: Path, name: str, key: EllipticCurvePrivateKey | None = None) -> tuple[Path, Path]:
     """Writes a pair of keys; returns the private and the public one."""
     private = key or Ed25519PrivateKey.generate()
     paths = folder / f"{name}.pem", folder / f"{name}.pub.pem"

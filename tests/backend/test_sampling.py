@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -7,11 +9,11 @@ compiled = tf.function(sample, jit_compile=True, reduce_retracing=True)
 LOGITS = np.log(np.array([0.9, 0.9, 0.5, 0.3, 0.15, 0.05], np.float32))  # PAD and UNK first, the most probable of all
 
 
-def outputs(count: int, temperature=1.0, top_k=0, top_p=1.0, first_seed=0) -> dict:
+def outputs(count: int, temperature=1.0, top_k=0, top_p=1.0, first_seed=0) -> dict[str, Any]:
     def column(value, dtype):
         return np.full(count, value, dtype)
 
-    return compiled(
+    found: dict[str, Any] = compiled(
         np.tile(LOGITS, (count, 1)),
         column(temperature, np.float32),
         column(top_k, np.int32),
@@ -19,10 +21,12 @@ def outputs(count: int, temperature=1.0, top_k=0, top_p=1.0, first_seed=0) -> di
         np.arange(first_seed, first_seed + count, dtype=np.int64),
         column(3, np.int64),
     )
+    return found
 
 
 def draw(count: int, **wishes) -> np.ndarray:
-    return outputs(count, **wishes)["ids"].numpy()
+    ids: np.ndarray = outputs(count, **wishes)["ids"].numpy()
+    return ids
 
 
 def shares(ids: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,9 @@ def test_the_served_step_gives_what_the_whole_model_gives(served):
         expected = whole(**{name: tf.constant(values) for name, values in batch.inputs.items()})
         for key, values in expected.items():
             # Log-odds are logarithms of probabilities: as close where those are near 0 or 1, but not as small.
-            close = {"atol": 1e-4, "rtol": 1e-4} if key in ("contributions", "baseline") else {"atol": 1e-5}
+            close: dict[str, Any] = (
+                {"atol": 1e-4, "rtol": 1e-4} if key in ("contributions", "baseline") else {"atol": 1e-5}
+            )
             np.testing.assert_allclose(output[key], values[0], **close, err_msg=f"{key} of {length}")
 
 
@@ -284,7 +287,7 @@ def test_goldens_that_differ_refuse_the_model(backend, copied):
 
 def test_files_that_changed_after_they_were_verified_are_not_loaded(backend, copied, monkeypatch):
     manifest = load_version(copied).manifest
-    read = []
+    read: list[str] = []
     monkeypatch.setattr(tf.saved_model, "load", read.append)
     for name in ("saved_model/variables/variables.index", "goldens.jsonl"):
         whole = (copied / name).read_bytes()

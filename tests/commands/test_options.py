@@ -9,15 +9,21 @@ from service import __main__ as command
 from service.__main__ import main, parse
 from service.commands.options import default_of
 from service.settings import Settings
+from service.telemetry import logs
 
 
 @pytest.fixture
 def started(monkeypatch):
     """Returns the settings of each command that is run, which runs nothing else."""
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    monkeypatch.setattr(command.logs, "set_up", lambda settings: None)
+    monkeypatch.setattr(logs, "set_up", lambda settings: None)
     settings = []
-    monkeypatch.setattr(command, "run", lambda parsed, made: settings.append(made) or 0)
+
+    def run(parsed, made):
+        settings.append(made)
+        return 0
+
+    monkeypatch.setattr(command, "run", run)
     return settings
 
 

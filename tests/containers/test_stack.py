@@ -38,7 +38,8 @@ os.kill(engine, signal.SIGKILL)
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class Stack:
@@ -51,7 +52,7 @@ class Stack:
         built = [
             name for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items() if "build" in service
         ]
-        small.write_text(yaml.safe_dump({"services": {name: {"environment": SMALL | settings} for name in built}}))
+        small.write_text(yaml.safe_dump({"services": {name: {"environment": {**SMALL, **settings}} for name in built}}))
         files = os.environ.get("COMPOSE_FILE", str(COMPOSE)).split(":")
         self._environment = {
             **os.environ,
@@ -90,7 +91,8 @@ class Stack:
         """Returns what Prometheus answers to a query."""
         response = httpx.get(f"{self.prometheus}/api/v1/query", params={"query": query}, timeout=30)
         assert response.status_code == 200, f"{query}: {response.text}"
-        return response.json()["data"]["result"]
+        result: list[dict[str, object]] = response.json()["data"]["result"]
+        return result
 
     def firing(self) -> set[str]:
         """Returns the alerts that fire."""

@@ -41,7 +41,9 @@ def test_a_folder_of_the_project_is_read_only(name):
 
 @pytest.mark.parametrize("name", BUILT)
 def test_versions_can_be_chosen_although_root_and_store_are_read_only(name):
-    place = re.search(r"TAGWERK_SERVING_FILE=(\S+)/serving\.json", DOCKERFILE)[1]
+    found = re.search(r"TAGWERK_SERVING_FILE=(\S+)/serving\.json", DOCKERFILE)
+    assert found is not None
+    place = found[1]
     assert f"serving:{place}" in SERVICES[name]["volumes"]
     (made,) = re.findall(r"install --directory --owner tagwerk .*", DOCKERFILE)
     assert place in made.split(), "an empty volume takes the owner of the folder in the image"

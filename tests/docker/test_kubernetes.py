@@ -64,7 +64,8 @@ def apply(manifest: dict[str, Any], op: str, path: str, value: object) -> None:
 
 
 def pod_of(deployment: dict[str, Any]) -> dict[str, Any]:
-    return deployment["spec"]["template"]["spec"]
+    pod: dict[str, Any] = deployment["spec"]["template"]["spec"]
+    return pod
 
 
 MANIFESTS = {variant: rendered(variant) for variant in ("cpu", "gpu")}
@@ -92,6 +93,7 @@ def test_the_schema_is_asked():
 def test_a_pod_can_do_nothing_that_it_need_not():
     assert POD["securityContext"]["runAsNonRoot"] is True
     user = re.search(r"^USER (\d+):\d+$", (DOCKER / "Dockerfile").read_text(), re.MULTILINE)
+    assert user is not None
     assert POD["securityContext"]["runAsUser"] == int(user[1]), "the image's own"
     assert POD["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert POD["automountServiceAccountToken"] is False
@@ -159,7 +161,9 @@ def test_keys_are_in_a_secret_that_pods_may_read():
 
 
 def test_pods_share_executables_and_the_serving_config():
-    cache = re.search(r"TAGWERK_XLA_CACHE=(\S+)", (DOCKER / "Dockerfile").read_text())[1]
+    found = re.search(r"TAGWERK_XLA_CACHE=(\S+)", (DOCKER / "Dockerfile").read_text())
+    assert found is not None
+    cache = found[1]
     claim = BY_KIND["PersistentVolumeClaim"]
     assert mounts()[cache]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]

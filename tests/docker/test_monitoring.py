@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
 
 from service.telemetry.metrics import Metrics
 
@@ -33,6 +34,7 @@ def exposed(registry: CollectorRegistry) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for collector in registry._collector_to_names:
         for name in registry._collector_to_names[collector]:
+            assert isinstance(collector, MetricWrapperBase)
             found[name] = set(collector._labelnames) | ({"le"} if name.endswith("_bucket") else set())
     return found
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from service.http.lines import MEDIA_TYPE
+from service.http.line_schemas import MEDIA_TYPE
 from service.settings import Settings
 
 CONFIGURATION = (Path(__file__).parents[2] / "docker" / "haproxy" / "haproxy.cfg").read_text()
@@ -11,14 +11,21 @@ CONFIGURATION = (Path(__file__).parents[2] / "docker" / "haproxy" / "haproxy.cfg
 
 def seconds(option: str) -> int:
     """Returns the value of a timeout."""
-    return int(re.search(rf"{option} (\d+)s", CONFIGURATION)[1])
+    return number(rf"{option} (\d+)s", CONFIGURATION)
+
+
+def number(pattern: str, text: str) -> int:
+    """Returns the number at which a pattern has its group."""
+    found = re.search(pattern, text)
+    assert found is not None
+    return int(found[1])
 
 
 def test_only_small_bodies_of_known_length_that_are_no_streams_are_awaited():
     assert "http-buffer-request" not in CONFIGURATION, "it waits for each body, and answers 408 to a stream"
     (rule,) = re.findall(r"http-request wait-for-body .*", CONFIGURATION)
-    length = re.search(r"if \{ req\.hdr_val\(content-length\) le (\d+) \}", rule)
-    assert int(length[1]) < int(re.search(r"tune\.bufsize (\d+)", CONFIGURATION)[1])
+    length = number(r"if \{ req\.hdr_val\(content-length\) le (\d+) \}", rule)
+    assert length < number(r"tune\.bufsize (\d+)", CONFIGURATION)
     assert rule.endswith(f" !{{ req.hdr(content-type) -i -m beg {MEDIA_TYPE} }}")
 
 

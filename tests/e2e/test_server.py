@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -106,7 +107,7 @@ def test_texts_that_outlast_the_drain_are_cut_and_say_so(generator_store, tmp_pa
     wish = {"prompt": "ROMEO:", "max_tokens": 4096, "seed": 1, "n": 8}
     patience = {"TAGWERK_DRAIN_DELAY_SECONDS": "0.1", "TAGWERK_DRAIN_TIMEOUT_SECONDS": "0.5"}
 
-    async def scenario(url: str, stop) -> tuple[str, dict]:
+    async def scenario(url: str, stop) -> tuple[str, dict[str, Any]]:
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             whole = asyncio.create_task(client.post("/generate", json=wish))
             text = ""

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from service.http.body_budget import BODIES, SMALL_BYTES, may_be_large
+from service.http.body_budget import BODIES, SMALL_BYTES, HeldBody, may_be_large
 from service.http.context import Context
 from service.types import State
 from tests.http.scene import made_context
@@ -85,12 +85,12 @@ def test_what_is_zipped_counts_as_large_as_it_is():
         held = context.body_budget
         add = held.add
 
-        def watched(*arguments: object) -> None:
+        def watched(body: HeldBody, size: int) -> None:
             nonlocal most
-            add(*arguments)
+            add(body, size)
             most = max(most, held.held)
 
-        held.add = watched
+        held.add = watched  # type: ignore[method-assign]
         connection, _ = connect(context)
         connection.data_received(post("/classify", gzip.compress(body), "Content-Encoding: gzip"))
         for _ in range(100):

@@ -1,14 +1,17 @@
+from typing import Any
+
 import httpx
 import pytest
 
 from service.http import answer_schemas
 
 
-def classify(client: httpx.Client, text: str | list[str]) -> list[dict]:
+def classify(client: httpx.Client, text: str | list[str]) -> list[dict[str, Any]]:
     response = client.post("/classify", json={"text": text})
     assert response.status_code == 200, response.text
     answer_schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
-    return response.json()["results"]
+    results: list[dict[str, Any]] = response.json()["results"]
+    return results
 
 
 @pytest.mark.parametrize(

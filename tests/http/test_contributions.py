@@ -4,6 +4,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -34,14 +35,15 @@ def explaining(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Clien
         yield client
 
 
-def classify(client: httpx.Client, text: str | list[str], **wishes: object) -> list[dict]:
+def classify(client: httpx.Client, text: str | list[str], **wishes: object) -> list[dict[str, Any]]:
     response = client.post("/classify", json={"text": text, **wishes})
     assert response.status_code == 200, response.text
     answer_schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
-    return response.json()["results"]
+    results: list[dict[str, Any]] = response.json()["results"]
+    return results
 
 
-def log_odds(result: dict) -> float:
+def log_odds(result: dict[str, Any]) -> float:
     p = result["scores"][result["label"]]
     return math.log(p) - math.log(sum(result["scores"].values()) - p)
 

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import httpx
 import pytest
@@ -6,11 +7,12 @@ import pytest
 from service.http import answer_schemas
 
 
-def generate(client: httpx.Client, prompt: str | list[str] = "ROMEO:", **wishes: object) -> list[dict]:
+def generate(client: httpx.Client, prompt: str | list[str] = "ROMEO:", **wishes: object) -> list[dict[str, Any]]:
     response = client.post("/generate", json={"prompt": prompt, "max_tokens": 40, **wishes})
     assert response.status_code == 200, response.text
     answer_schemas.GenerateAnswer.model_validate(response.json(), strict=True, extra="forbid")
-    return response.json()["results"]
+    results: list[dict[str, Any]] = response.json()["results"]
+    return results
 
 
 def test_the_same_seed_gives_the_same_text_and_another_gives_another(client):

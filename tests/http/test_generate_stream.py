@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -22,11 +23,11 @@ from service.telemetry.timing import Timing
 from service.text.vocabulary import Vocabulary
 from service.types import ModelState, Sampled, State
 from tests.e2e.test_server import metric, wait_until
-from tests.fakes import version_of
+from tests.fakes import ReadyEngine, version_of
 from tests.http.test_generate import generate
 
 
-def events(response: httpx.Response) -> Iterator[tuple[str, dict]]:
+def events(response: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
     """Reads events as the HTML standard says, one a block; comments are left out."""
     kind, data = "message", ""
     for line in response.iter_lines():
@@ -40,7 +41,9 @@ def events(response: httpx.Response) -> Iterator[tuple[str, dict]]:
             kind, data = "message", ""
 
 
-def stream(client: httpx.Client, headers: dict | None = None, **wishes: object) -> list[tuple[str, dict]]:
+def stream(
+    client: httpx.Client, headers: dict[str, Any] | None = None, **wishes: object
+) -> list[tuple[str, dict[str, Any]]]:
     body = {"prompt": "ROMEO:", "max_tokens": 40, "seed": 7, "stream": True, **wishes}
     with client.stream("POST", "/generate", json=body, headers=headers) as response:
         assert response.status_code == 200, response.read()
@@ -48,7 +51,7 @@ def stream(client: httpx.Client, headers: dict | None = None, **wishes: object) 
         return list(events(response))
 
 
-def texts(found: list[tuple[str, dict]]) -> dict[int, str]:
+def texts(found: list[tuple[str, dict[str, Any]]]) -> dict[int, str]:
     """Returns the texts put together again, by index."""
     together: dict[int, str] = {}
     for kind, data in found:
@@ -124,15 +127,12 @@ def test_closing_the_connection_frees_the_slot(server):
 
 
 def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
-    class Slow:
+    class Slow(ReadyEngine):
         """An engine whose tokens come when they are let."""
 
         def __init__(self) -> None:
             self.go = asyncio.Event()
             self.closed = False
-
-        def state(self) -> State:
-            return State.READY
 
         async def generate(self, wish):
             try:
@@ -142,7 +142,7 @@ def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
                 self.closed = True
 
     async def scenario(run: PipelineRun, engine: Slow) -> None:
-        body = GenerateRequest(prompt="a", max_tokens=1)
+        body = GenerateRequest.model_validate({"prompt": "a", "max_tokens": 1})
         stream = generation.stream(run, body.options())
         assert await anext(stream) is None
         assert await anext(stream) is None

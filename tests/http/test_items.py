@@ -11,7 +11,7 @@ from tests.http.scene import scene
 from tests.http.test_problems import check
 
 LONG = "a" * 2001
-LIMIT = {"max_text_characters": 2000}
+LIMIT: dict[str, Any] = {"max_text_characters": 2000}
 
 
 def ask(path: str, body: dict[str, Any], media_type: str = "application/json") -> httpx.Response:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import chain, count, repeat
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -18,6 +18,7 @@ from service.errors import TooLarge
 from service.http import line_input, lines
 from service.http.body import MOST_RATIO, PIECE_BYTES, Body
 from service.http.line_input import LineInput, LineSplitter
+from service.http.line_schemas import MEDIA_TYPE
 from service.http.problem import Refused
 from service.security import authenticator
 from service.security.authenticator import Authenticator
@@ -27,7 +28,7 @@ from tests.fakes import Clock
 from tests.http.scene import scene
 from tests.http.test_problems import check
 
-HEADERS = {"content-type": lines.MEDIA_TYPE}
+HEADERS = {"content-type": MEDIA_TYPE}
 LINE = b'{"text": "fine"}\n'
 
 
@@ -169,8 +170,9 @@ def post(
     return asyncio.run(test())
 
 
-async def never() -> Any:
+async def never() -> NoReturn:
     await asyncio.get_running_loop().create_future()
+    raise AssertionError("it never comes")
 
 
 def answers(response: httpx.Response) -> list[int]:

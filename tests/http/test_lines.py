@@ -7,10 +7,11 @@ import socket
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from service.http.lines import MEDIA_TYPE
+from service.http.line_schemas import MEDIA_TYPE
 from service.http.problem import Problem
 from tests.conftest import Server
 from tests.e2e.test_server import metric, wait_until
@@ -19,7 +20,7 @@ from tests.http.test_tag import tag
 HEADERS = {"content-type": MEDIA_TYPE}
 
 
-def ask(client: httpx.Client, path: str, lines: Iterable[object], **headers: str) -> list[dict]:
+def ask(client: httpx.Client, path: str, lines: Iterable[object], **headers: str) -> list[dict[str, Any]]:
     content = "".join(json.dumps(line) + "\n" for line in lines)
     response = client.post(path, content=content, headers={**HEADERS, **headers})
     assert response.status_code == 200, response.text
@@ -36,7 +37,7 @@ def test_lines_are_answered_in_order_and_as_each_alone(client):
         assert strip(answer) == strip(alone)
 
 
-def strip(answer: dict) -> list[tuple[str, str]]:
+def strip(answer: dict[str, Any]) -> list[tuple[str, str]]:
     return [(t["text"], t["upos"]) for r in answer["results"] for s in r["sentences"] for t in s["tokens"]]
 
 

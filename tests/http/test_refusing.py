@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 import pytest
 from fastapi.routing import APIRoute
@@ -121,7 +122,9 @@ def test_a_request_that_has_arrived_and_is_not_answered_counts():
 
 def test_the_routes_that_need_the_engine_are_known():
     routers = (infer.router, openai.router, open_inference.router)
-    routes = [r for router in routers for r in router.routes if isinstance(r, APIRoute) and "POST" in r.methods]
+    routes = [
+        r for router in routers for r in router.routes if isinstance(r, APIRoute) and r.methods and "POST" in r.methods
+    ]
     for route in routes:
         assert engine_route(route.path.format(name="tagger-en", version="1")) == route.path
     assert {route.path for route in routes} >= QUEUED_ROUTES
@@ -342,9 +345,10 @@ def test_a_client_that_takes_no_answers_is_not_read_any_more():
 
 def test_a_slice_sends_a_bounded_number_of_refusals_and_none_waits_for_more_than_five():
     async def test() -> None:
-        paced, sent = PacedRefusals(), []
+        paced = PacedRefusals()
+        sent: list[int] = []
         for number in range(10 * SLICE_REFUSALS):
-            paced.add(lambda number=number: sent.append(number))
+            paced.add(partial(sent.append, number))
         for slice in range(1, LATEST_SLICES):
             paced.send_due()
             assert len(sent) == slice * SLICE_REFUSALS
@@ -359,7 +363,8 @@ def test_a_slice_sends_a_bounded_number_of_refusals_and_none_waits_for_more_than
 
 def test_what_is_added_while_a_slice_sends_is_for_the_next():
     async def test() -> None:
-        paced, sent = PacedRefusals(), []
+        paced = PacedRefusals()
+        sent: list[int] = []
 
         def send() -> None:
             sent.append(len(sent))

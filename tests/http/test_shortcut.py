@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from starlette.types import Message
 
 from service.http import infer
 from service.http.middleware import Envelope
@@ -68,7 +69,7 @@ def test_fastapi_is_not_asked_whatever_the_body_is(media_type, content):
         async def receive() -> dict[str, object]:
             return {"type": "http.request", "body": content, "more_body": False}
 
-        async def send(message: dict[str, object]) -> None:
+        async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import conllu
 import httpx
 import pytest
@@ -18,11 +20,12 @@ STRANGE = {
 }
 
 
-def tag(client: httpx.Client, **body: object) -> dict:
+def tag(client: httpx.Client, **body: object) -> dict[str, Any]:
     response = client.post("/tag", json=body)
     assert response.status_code == 200, response.text
     answer_schemas.TagAnswer.model_validate(response.json(), strict=True, extra="forbid")
-    return response.json()
+    answer: dict[str, Any] = response.json()
+    return answer
 
 
 def test_a_text_is_split_and_tagged(client):
@@ -54,7 +57,7 @@ def test_a_lemma_is_the_same_alone_and_among_a_thousand_new_words(client):
     ]
     words = [f"{word}{i}" if i % 7 == 0 else word for i, word in enumerate(made * 10)]
     (together,) = tag(client, tokens=[words])["results"]
-    lemmas = {}
+    lemmas: dict[tuple[str, ...], set[str]] = {}
     for token in together["sentences"][0]["tokens"]:
         assert token["lemma"]
         lemmas.setdefault((token["text"], token["upos"], token["xpos"], str(token["feats"])), set()).add(token["lemma"])

@@ -47,13 +47,14 @@ def test_a_500_is_a_fault_in_any_of_a_case_s_answers():
 
 
 def test_an_answer_that_does_not_come_is_a_fault_where_the_request_is_well_formed():
-    assert "0 of 1 answers came whole, then nothing" in fault_of(outcome())
-    assert "1 of 2 answers came whole, then the connection was closed" in fault_of(outcome(200, answers=2, closed=True))
+    assert "0 of 1 answers came whole, then nothing" in (fault_of(outcome()) or "")
+    fault = fault_of(outcome(200, answers=2, closed=True))
+    assert "1 of 2 answers came whole, then the connection was closed" in (fault or "")
     assert fault_of(outcome(must_answer=False)) is None
 
 
 def test_an_answer_that_is_no_http_is_a_fault():
-    assert "not HTTP: bad" in fault_of(outcome(200, malformed="bad"))
+    assert "not HTTP: bad" in (fault_of(outcome(200, malformed="bad")) or "")
 
 
 def test_a_stall_names_the_cases_that_were_under_way_for_longest():

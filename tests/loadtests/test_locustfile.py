@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from tests.conftest import ROOT
 
@@ -38,7 +39,7 @@ def answering(status: int, content: bytes = json.dumps({"results": [RIGHT]}).enc
         server.shutdown()
 
 
-def locust(host: str, asked: list, *options: str, enough: int = 20) -> tuple[int, str]:
+def locust(host: str, asked: list[tuple[str, Any]], *options: str, enough: int = 20) -> tuple[int, str]:
     """Runs Locust until it has asked that much; returns its exit status and what it printed."""
     program = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless", "--only-summary"]
     users = ["--users", "2", "--spawn-rate", "2", "--run-time", "100s", "--host", host]

@@ -78,7 +78,7 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
 
 
 @pytest.fixture
-def page(open_page) -> Page:
+def page(open_page: Callable[..., Page]) -> Page:
     """The page, open at its first tab, with the answer to its first example."""
     made = open_page()
     made.wait_for_selector("#tag .cost:not([hidden])")

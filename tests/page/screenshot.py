@@ -6,13 +6,13 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from tests.conftest import start_server
 from tests.page.chromium import FLAGS, find_chromium
 from tests.page.driving import answered
 
-SIZE = {"width": 1200, "height": 800}
+SIZE: ViewportSize = {"width": 1200, "height": 800}
 COLOURS = 256  # enough for a page, at a third of the bytes
 
 

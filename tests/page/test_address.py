@@ -1,5 +1,6 @@
 """The address, which follows the tab and the form, and is followed by them."""
 
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 from tests.page.driving import answered, run, until
@@ -43,7 +44,7 @@ def test_typing_adds_one_entry_to_the_history(page):
     field = page.get_by_label("Text to tag")
     before = page.evaluate("history.length")
     for text in ("One.", "One. Two.", "One. Two. Three."):
-        answered(page, "tag", lambda text=text: field.fill(text))
+        answered(page, "tag", partial(field.fill, text))
     assert address(page) == ("tag", {"text": "One. Two. Three.", "model": "tagger-en"})
     assert page.evaluate("history.length") == before + 1
 

@@ -29,7 +29,9 @@ def test_the_stages_and_the_batch_are_those_of_the_header(page, panel, path):
         value, unit = shown[name].split()
         assert unit == "ms"
         assert abs(float(value) - float(ms)) <= 0.5
-    assert shown["batch size"] == re.search(r'batch;desc="batch of (\d+)"', header)[1]
+    batch = re.search(r'batch;desc="batch of (\d+)"', header)
+    assert batch is not None
+    assert shown["batch size"] == batch[1]
     assert "network" in shown
     parts = [tenths(text) for name, text in shown.items() if name not in ("per token", "batch size")]
     heading = page.locator(f"#{panel} .cost h3").inner_text().removeprefix("Time: ")
@@ -41,9 +43,9 @@ def test_a_text_that_is_written_says_when_it_began_and_how_fast_it_was(page):
     run(page, "generate", "ROMEO:", max_tokens=50, seed=7)
     shown = costs(page, "generate")
     assert {"queue", "batch size", "to the first character", "characters per second"} <= shown.keys()
-    characters, took = re.match(
-        r"(\d+) characters in ([\d.]+ m?s)", page.locator("#generate .summary").inner_text()
-    ).groups()
+    summary = re.match(r"(\d+) characters in ([\d.]+ m?s)", page.locator("#generate .summary").inner_text())
+    assert summary is not None
+    characters, took = summary.groups()
     assert abs(float(shown["characters per second"]) - int(characters) / seconds(took)) <= 0.51
     assert seconds(shown["to the first character"]) <= seconds(took)
     assert shown["to the last character"] == took

@@ -1,5 +1,7 @@
 """Texts that are written from right to left, with figures that are not."""
 
+from typing import Any
+
 import pytest
 
 from tests.page.driving import run
@@ -16,7 +18,7 @@ LEFTS = """(element) => {
 }"""
 
 
-def token(text: str, start: int, confidence: float) -> dict:
+def token(text: str, start: int, confidence: float) -> dict[str, Any]:
     facts = {"upos": "NOUN", "xpos": "NN", "feats": {}, "confidence": confidence, "lemma": text}
     return {"text": text, "start": start, "end": start + len(text), **facts}
 

@@ -10,7 +10,8 @@ SHORT = {"max_tokens": 60, "seed": 7, "temperature": 0.7}
 
 
 def written(page) -> list[str]:
-    return page.locator("#generate .written").evaluate_all("all => all.map(e => e.lastChild.data)")
+    texts: list[str] = page.locator("#generate .written").evaluate_all("all => all.map(e => e.lastChild.data)")
+    return texts
 
 
 def test_it_writes_what_the_service_writes(page, client):

@@ -16,7 +16,8 @@ def copied(page, panel: str, button: str, done: str) -> str:
     """Presses a button of a panel; returns what the clipboard holds after."""
     page.locator(f"#{panel}").get_by_role("button", name=button).click()
     page.locator(f"#{panel} .summary", has_text=done).wait_for()
-    return page.evaluate("navigator.clipboard.readText()")
+    content: str = page.evaluate("navigator.clipboard.readText()")
+    return content
 
 
 @pytest.mark.parametrize("panel", ["tag", "classify"])
@@ -46,12 +47,12 @@ def test_a_sentence_is_saved_as_svg(page):
     assert download.value.suggested_filename == "sentence-2.svg"
     content = Path(download.value.path()).read_text()
     svg = ElementTree.fromstring(content)
-    texts = [text.text for text in svg.iter(f"{SVG}text")]
+    texts = [text.text or "" for text in svg.iter(f"{SVG}text")]
     assert texts[:4] == ["Dogs", "bark", "loudly", "!"]
     assert [text.split()[0] for text in texts[4:7]] == ["NOUN", "VERB", "ADV"]
-    width, height = float(svg.get("width")), float(svg.get("height"))
+    width, height = float(svg.attrib["width"]), float(svg.attrib["height"])
     for text in svg.iter(f"{SVG}text"):
-        assert 0 < float(text.get("x")) < width
-        assert 0 < float(text.get("y")) < height
+        assert 0 < float(text.attrib["x"]) < width
+        assert 0 < float(text.attrib["y"]) < height
     assert "oklch" not in content
     assert "url(" not in content, "it refers to nothing outside of the file"

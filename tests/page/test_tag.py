@@ -72,7 +72,8 @@ def test_the_keyboard_shows_the_same_and_tab_stops_once(tagged):
     assert options.first.get_attribute("aria-describedby") == "card"
 
     def focused() -> str:
-        return tagged.evaluate("document.activeElement.querySelector('.word').textContent")
+        word: str = tagged.evaluate("document.activeElement.querySelector('.word').textContent")
+        return word
 
     for key, word in [
         ("ArrowRight", "did"),
@@ -114,8 +115,8 @@ def test_alternatives_are_shown(page):
 def test_a_service_without_alternatives_is_asked_without_them(page):
     """Whichever the model can do, there is an answer; what it refused once it is not asked for again."""
     run(page, "tag", "One.")
-    statuses = []
-    page.on("response", lambda response: response.url.endswith("/tag") and statuses.append(response.status))
+    statuses: list[int] = []
+    page.on("response", lambda response: statuses.append(response.status) if response.url.endswith("/tag") else None)
     run(page, "tag", "Two.")
     assert set(statuses) == {200}
 

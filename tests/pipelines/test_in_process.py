@@ -43,6 +43,7 @@ def test_a_text_or_several_blank_ones_too():
         (given,) = pipelines.tag_tokens([["do", "n't"]])
         assert [token.text for token in given.sentences[0].tokens] == ["do", "n't"]
         (judged,) = pipelines.classify("Fine. Fine.", sentences=True)
+        assert judged.sentences is not None
         assert len(judged.sentences) == 2
         first, second = pipelines.generate(["abc", "x"], max_tokens=2, seed=1)
         assert (first.text.text, second.text.text) == ("de", "yz")

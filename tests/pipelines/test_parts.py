@@ -13,7 +13,7 @@ from service.pipelines import parts
 from service.pipelines.parts import PARTS_AT_ONCE, cut, infer_in_parts
 from service.types import Ragged, joined
 from tests.engine.test_engines import TAGGER, engine, hold, request, rows_of, run
-from tests.fakes import Device
+from tests.fakes import Device, ReadyEngine
 
 assert engine  # the fixture: each kind of engine
 
@@ -24,7 +24,7 @@ def small(monkeypatch):
     monkeypatch.setattr(parts, "PART_TOKENS", 10)
 
 
-class Recorder:
+class Recorder(ReadyEngine):
     """An engine that notes the parts, and answers when it is let."""
 
     def __init__(self) -> None:

@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from service.engine.local import LocalEngine
+from service.engine.tensorflow_engine import make_engine
 from service.errors import ConfigurationError
 from service.process.control_channel import Loaded, Retire, SetShares, encode, open_channel
-from service.process.engine_process import EngineProcess, make_engine
+from service.process.engine_process import EngineProcess
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.transport.server import EngineServer

@@ -3,6 +3,7 @@
 import gc
 import math
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +17,7 @@ from tests.fakes import Clock
 def searches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Yields the generations that are searched; restores the thresholds."""
     before, found = gc.get_threshold(), list[int]()
-    monkeypatch.setattr(garbage_collection.gc, "collect", lambda: found.append(2))
+    monkeypatch.setattr(gc, "collect", lambda: found.append(2))
     yield found
     gc.set_threshold(*before)
 
@@ -25,10 +26,10 @@ def test_all_objects_are_searched_now_and_then_while_no_long_work_is_under_way(
     searches: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(garbage_collection.time, "monotonic", clock)
+    monkeypatch.setattr(time, "monotonic", clock)
     full = FullCollections()
     monkeypatch.setattr(full, "_trim", lambda padding: searches.append(padding))
-    monkeypatch.setattr(garbage_collection.sys, "_clear_type_cache", lambda: searches.append(1))
+    monkeypatch.setattr(sys, "_clear_type_cache", lambda: searches.append(1))
     full.run_if_due(idle=True)
     assert searches == []
     clock.now += 11

@@ -16,14 +16,15 @@ KEY = ModelKey("tagger-en", "6")
 
 
 def test_a_terminal_shows_what_compiles_how_far_and_how_long():
-    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=80)
     with LoadDisplay(True, console=console) as display:
         display._bar.refresh()
         display.show(LoadProgress(KEY, 2, 4))
         display._bar.refresh()
         display.show(LoadProgress(KEY, 2, 4, 3, 7))
         display._bar.refresh()
-        shown = console.file.getvalue()
+        shown = file.getvalue()
         display.show(LoadProgress(KEY, 2, 4, 7, 7))
         display.show(LoadProgress(ModelKey("sentiment-en", "5"), 3, 4))
         (line,) = display._bar.tasks
@@ -32,7 +33,7 @@ def test_a_terminal_shows_what_compiles_how_far_and_how_long():
     assert "compiles tagger-en/6 (2 of 4)" in shown
     assert "3/7" in shown
     assert "0:00:00" in shown
-    assert "\x1b[?25h" in console.file.getvalue(), "the cursor is back"
+    assert "\x1b[?25h" in file.getvalue(), "the cursor is back"
 
 
 def test_a_log_has_a_line_every_ten_seconds(caplog):
@@ -51,6 +52,6 @@ def test_a_log_has_a_line_every_ten_seconds(caplog):
 )
 def test_a_bar_is_for_a_terminal_with_plain_lines(monkeypatch, terminal, form, shown):
     stderr = io.StringIO()
-    stderr.isatty = lambda: terminal
+    monkeypatch.setattr(stderr, "isatty", lambda: terminal)
     monkeypatch.setattr("sys.stderr", stderr)
     assert shows_progress(Settings(log_format=form)) is shown

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import pytest
 
 from service.process import store_watch
+from service.process.child import Child
 from service.process.control_channel import Load, Loaded, Loading, Message, SetShares, decode, encode
 from service.process.rollout import Rollout
 from service.process.supervised_engine import SupervisedEngine
@@ -24,6 +26,7 @@ from service.types import ModelKey, ModelState, State
 from tests import faults
 from tests.artifact.test_manifest import write_version
 
+T = TypeVar("T")
 CRASHED = -11
 
 
@@ -57,11 +60,16 @@ class Process:
         if self._channel is not None:
             self._channel.close()
 
+    @property
+    def channel(self) -> socket.socket:
+        assert self._channel is not None
+        return self._channel
+
     # Messages of the engine, and those that it has received.
 
     def send_to_supervisor(self, *messages: Message) -> None:
         for one in messages:
-            self._channel.send(encode(one))
+            self.channel.send(encode(one))
 
     def die(self, loading: ModelKey | None = None) -> None:
         if loading is not None:
@@ -78,7 +86,7 @@ class Process:
 
     def received(self) -> list[Message]:
         try:
-            return [decode(one) for one in self._channel.recv(1_000_000).splitlines()]
+            return [decode(one) for one in self.channel.recv(1_000_000).splitlines()]
         except BlockingIOError:
             return []
 
@@ -104,7 +112,7 @@ class AtOnce:
 class Scene:
     """A rollout and its processes."""
 
-    def __init__(self, store: Path, **settings: object) -> None:
+    def __init__(self, store: Path, **settings: Any) -> None:
         self.settings = Settings(model_store=store, store_interval_seconds=1e-9, **settings)
         self.processes: list[Process] = []
         self._metrics = Metrics()
@@ -115,22 +123,22 @@ class Scene:
         """Returns how many rollbacks of a model are counted."""
         return self._metrics.registry.get_sample_value("tagwerk_rollbacks_total", {"model": name}) or 0
 
-    def _make(self, number: int) -> Process:
+    def _make(self, number: int) -> Child:
         self.processes.append(Process(number))
-        return self.processes[-1]
+        return cast(Child, self.processes[-1])
 
     @property
     def engines(self) -> list[SupervisedEngine]:
         return [*self.rollout._serving, *self.rollout._new, *self.rollout._leaving]
 
     def tick(self) -> None:
-        def keep_alive(child: Process, start: Callable[[], None]) -> None:
+        def keep_alive(child: Child, start: Callable[[], None]) -> None:
             if child.status is not None:
                 start()
 
         self.rollout.tick(keep_alive)
 
-    def until(self, condition: Callable[[], object]) -> object:
+    def until(self, condition: Callable[[], T | None]) -> T:
         for _ in range(5000):
             if found := condition():
                 return found
@@ -258,7 +266,7 @@ def test_a_version_that_the_engine_refuses_gives_way_to_the_one_before(store):
             ModelKey("victim", "2"): "golden 1 is not what training computed"
         }
         here.processes[1].load(load)
-        here.until(lambda: here.rollout._serving[0].child is here.processes[1])
+        here.until(lambda: here.rollout._serving[0].child is cast(Child, here.processes[1]))
         assert here.rollbacks("victim") == 0, "the version that is refused has never served"
 
 

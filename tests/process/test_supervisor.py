@@ -2,10 +2,12 @@
 
 import signal
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from service.process import supervisor
+from service.process.child import Child
 from service.process.supervisor import Supervisor
 from tests.fakes import Clock
 
@@ -51,6 +53,6 @@ def test_processes_are_waited_for_until_they_end_or_patience_does_or_a_second_si
 
     monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=clock, sleep=sleep))
     began, process = clock.now, Process(clock, needs)
-    assert made._end([process], 100) == status
+    assert made._end([cast(Child, process)], 100) == status
     assert clock.now - began == took
     assert process.status is not None

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,7 @@ def test_a_version_with_a_fault_is_refused_with_its_reason_and_nothing_else_is(s
     assert list(serving.shares) == [HEALTHY]
     ((refused),) = serving.refused
     assert refused.key == VICTIM
+    assert refused.reason is not None
     assert refused.reason.isprintable()
     assert len(refused.reason) <= ArtifactError.MAX_CHARACTERS + 1
 
@@ -78,7 +80,7 @@ def fails_at(name: str) -> Callable[..., int]:
     """Returns `os.open`, but for an error of the disk at files of a name."""
     real = os.open
 
-    def failing(path: object, *arguments: object, **more: object) -> int:
+    def failing(path: str, *arguments: Any, **more: Any) -> int:
         if str(path).endswith(f"victim/1/{name}"):
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         return real(path, *arguments, **more)

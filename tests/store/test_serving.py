@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
 from service.__main__ import main
+from service.artifact.manifest import Task
 from service.errors import ArtifactError, ConfigurationError, ModelNotFound, NotPossible
 from service.settings import Settings
 from service.store import registry
@@ -213,11 +215,13 @@ def test_changes_at_the_same_time_lose_none(store):
     """Half of 200 such pairs lost one without a lock."""
     path, barrier = store / "serving.json", Barrier(2, timeout=30)
 
+    def put(name: str, config: ServingConfig) -> ServingConfig:
+        return config.model_copy(update={"models": {**config.models, name: PINNED}})
+
     def add(name: str) -> None:
         for number in range(100):
             barrier.wait()
-            one = {f"{name}-{number}": PINNED}
-            change_config(path, lambda c, one=one: c.model_copy(update={"models": {**c.models, **one}}))
+            change_config(path, partial(put, f"{name}-{number}"))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(add, ("a", "b")))
@@ -334,7 +338,7 @@ def test_a_version_is_shown_with_its_metrics(store, monkeypatch, capsys):
 def test_defaults_that_were_decided_are_written_once_and_hold(store):
     settings = Settings(model_store=store)
 
-    def start(known: dict[str, str] | None = None) -> dict[str, str]:
+    def start(known: dict[Task, str] | None = None) -> dict[Task, str]:
         config = read_config(serving_path(settings))
         serving = resolve(Registry(store), config, settings, known)
         keep_defaults(settings, serving, config)

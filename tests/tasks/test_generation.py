@@ -72,6 +72,7 @@ def test_what_may_become_a_stop_string_is_held_back():
 
 def test_each_character_brings_its_logprobs_with_it_and_what_is_reserved_is_no_choice():
     held, end = pieces("abcabd", "abd", logprobs=True)
+    assert isinstance(held, Piece)
     assert held.text == "abc"
     assert held.choices == [
         Choice(Logprob("a", -0.2), [Logprob("a", -0.2), Logprob("b", -0.3)]),

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ class Terminal(io.StringIO):
 def logged(monkeypatch):
     """Returns the output of a record of uvicorn's, by settings and standard error."""
 
-    def log(stderr: io.StringIO, **settings: str) -> str:
+    def log(stderr: io.StringIO, **settings: Any) -> str:
         root = logging.RootLogger(logging.WARNING)
         monkeypatch.setattr(logging, "root", root)
         monkeypatch.setattr("sys.stderr", stderr)

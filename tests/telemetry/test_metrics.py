@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -62,13 +62,13 @@ class Process:
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "metrics").mkdir()
     return tmp_path / "metrics"
 
 
 @pytest.fixture
-def start(folder) -> Iterator:
+def start(folder) -> Iterator[Callable[..., Process]]:
     with ExitStack() as stack:
 
         def started(*what: str) -> Process:

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import sys
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ HEADERS = {"X-Request-ID": "mine-7", "traceparent": f"00-{TRACE}-b7ad6b716920333
 SECRET = "a fine secret"
 
 
-def logged(capfd: pytest.CaptureFixture[str], **settings: object) -> list[str]:
+def logged(capfd: pytest.CaptureFixture[str], **settings: Any) -> list[str]:
     """Returns the lines of three requests: a judgement, a generation, a path that is not there; and of a probe."""
 
     async def test() -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -109,7 +110,7 @@ def test_without_a_collector_there_are_no_spans(monkeypatch):
 def test_a_collector_without_the_packages_is_said(monkeypatch, caplog):
     whole = builtins.__import__
 
-    def without(name: str, *rest: object) -> object:
+    def without(name: str, *rest: Any) -> object:
         if name.startswith("opentelemetry.exporter"):
             raise ImportError(name)
         return whole(name, *rest)

@@ -14,7 +14,8 @@ def read(file: str) -> list[tuple[str, list[list[str]]]]:
     for block in file.removesuffix("\n\n").split("\n\n"):
         rows = [line.split("\t") for line in block.split("\n") if not line.startswith("#")]
         assert all(len(row) == 10 and all(row) for row in rows), block
-        characters, words, inside = "", [], 0
+        words: list[list[str]] = []
+        characters, inside = "", 0
         for row in rows:
             form = "".join(c for c in row[1] if unicodedata.category(c) != "Zs")
             assert form

@@ -81,7 +81,7 @@ def test_whatever_the_text_the_shared_task_reads_it(text):
 def test_words_that_are_not_parts_of_the_text_stand_below_their_token():
     tokenizer = make_tokenizer("spacy-fr", Segmenter(multiwords={"du": ("de", "le")}))
     text = "Du pain, du vin."
-    (found,) = tokenizer.sentences(text)
+    (found,) = finish(tokenizer.split(text))
     columns = [Columns("X", "X", {})] * len(found.tokens)
     written = whole(write_sentence({}, text, found.tokens, columns, range(len(text) + 1)))
     (sentence,) = conllu.parse(written)

@@ -1,6 +1,7 @@
 """The tokenizer: right offsets on any text, the treebank's tokens, and memory and time that stay in bounds."""
 
 import random
+import re
 import string
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -190,7 +191,7 @@ def test_time_is_linear_in_the_length_of_a_chunk() -> None:
     read = 0
     rules = spacy_rules()
 
-    def counting(chunk: str) -> object:
+    def counting(chunk: str) -> re.Match[str] | None:
         nonlocal read
         read += len(chunk)
         return rules.suffix(chunk)
@@ -207,7 +208,7 @@ def test_a_chunk_has_a_bounded_number_of_affixes_taken_off(mark: str) -> None:
     searches = 0
     rules = treebank_rules()
 
-    def counting(chunk: str) -> object:
+    def counting(chunk: str) -> re.Match[str] | None:
         nonlocal searches
         searches += 1
         return rules.suffix(chunk)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from service.engine.local import LocalEngine
 from service.errors import EngineUnavailable
 from service.process.engine_process import EngineProcess
 from service.process.listening import open_engine_socket
@@ -16,14 +17,14 @@ from service.transport.remote import RemoteEngine
 from service.transport.server import EngineServer
 from service.types import State
 from tests.engine.test_engines import LM, TAGGER, hold, local_engine, prompt, request, run, until
-from tests.fakes import Device
+from tests.fakes import Device, ReadyEngine
 from tests.transport.test_pool import pool
 
 
-class Refusing:
+class Refusing(ReadyEngine):
     """An engine that looks ready and refuses everything."""
 
-    def __init__(self, behind, state=State.READY) -> None:
+    def __init__(self, behind, state: State = State.READY) -> None:
         self.behind, self.shown, self.asked = behind, state, 0
 
     def state(self) -> State:
@@ -91,6 +92,7 @@ def test_a_text_that_has_begun_is_lost_with_its_engine():
             text = made.generate(prompt(5, max_tokens=10**6))
             assert (await anext(text)).id == 6
             first = made._engines[0]
+            assert isinstance(first, LocalEngine)
             error = EngineUnavailable("gone")
             for queue in first._texts.values():
                 queue.put_nowait(error)

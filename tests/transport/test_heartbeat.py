@@ -11,7 +11,7 @@ from service.transport.heartbeat import SILENT_BEATS, Heartbeat
 from service.transport.pool import EnginePool
 from service.transport.remote import RemoteEngine
 from service.types import State
-from tests.engine.test_engines import hold, prompt, remote_engine, request, run, until
+from tests.engine.test_engines import hold, prompt, remote_engine, request, run, transport_of, until
 from tests.fakes import Device
 
 
@@ -79,7 +79,7 @@ def test_a_peer_without_work_may_be_silent_and_what_was_before_does_not_count():
 def silent(made: RemoteEngine) -> EngineClient:
     """Lets an engine fall silent: what it sends is not read any more."""
     client = made._clients[-1]
-    client.connection._transport.pause_reading()
+    transport_of(client.connection).pause_reading()
     for _ in range(SILENT_BEATS + 1):
         client._heartbeat.stop()
         client._heartbeat.beat()
@@ -104,7 +104,7 @@ def test_a_silent_engine_is_away_until_it_answers_again():
             with pytest.raises(EngineUnavailable, match="away"):
                 await made.infer(request([1]))
             device.go.set()
-            client.connection._transport.resume_reading()
+            transport_of(client.connection).resume_reading()
             await until(lambda: made.state() is State.READY)
             assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
             assert states == [State.AWAY, State.READY]
@@ -137,7 +137,7 @@ def test_a_worker_that_does_not_read_is_hung_up_on_and_comes_again(monkeypatch):
     async def test():
         async with remote_engine(Device()) as made:
             client = made._clients[-1]
-            client.connection._transport.pause_reading()
+            transport_of(client.connection).pause_reading()
             waiting = []
             while client.connection._transport is not None:  # a write shows that the other end is closed
                 waiting.append(asyncio.create_task(made.infer(request(*[[1] * 8] * 8))))

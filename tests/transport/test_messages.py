@@ -36,22 +36,23 @@ def test_arrays_come_out_as_they_went_in():
         np.testing.assert_array_equal(back[name], array)
 
 
+DONE = Done(
+    ids=column([1, 2**40], np.int64),
+    counts=column([1, 2], np.int64),
+    tokens=column([5, 2], np.int64),
+    timed=pack({"ids": np.arange(7, dtype=np.int32)}),
+    others=pack({"sum": np.arange(3)}),
+    queue_seconds=column([0.1, 0.2], np.float64),
+    inference_seconds=column([0.3, 0.4], np.float64),
+    batch_sizes=column([16, 2], np.int64),
+)
 MESSAGES = [
     infer_message([(1, request([0, 1, 2, 3, 4]))]),
     infer_message([(3, request([0], [1, 2], further=frozenset({"upos", "xpos"}))), (2**40, request([7] * 50))]),
     Cancel(7),
     Token(2, Sampled(40)),
     Token(2, Sampled(40, -0.5, ((40, -0.5), (41, -1.5)))),
-    Done(
-        ids=column([1, 2**40], np.int64),
-        counts=column([1, 2], np.int64),
-        tokens=column([5, 2], np.int64),
-        timed=pack({"ids": np.arange(7, dtype=np.int32)}),
-        others=pack({"sum": np.arange(3)}),
-        queue_seconds=column([0.1, 0.2], np.float64),
-        inference_seconds=column([0.3, 0.4], np.float64),
-        batch_sizes=column([16, 2], np.int64),
-    ),
+    DONE,
 ]
 
 
@@ -68,7 +69,7 @@ def test_requests_come_out_of_their_columns_as_they_went_in():
 
 
 def test_outcomes_come_out_of_their_columns_as_they_went_in():
-    (first, one), (second, other) = outcomes_of(MESSAGES[-1])
+    (first, one), (second, other) = outcomes_of(DONE)
     assert (first, second) == (1, 2**40)
     assert one.outputs["ids"].tolist() == [0, 1, 2, 3, 4]
     assert other.outputs["ids"].tolist() == [5, 6]

@@ -1,17 +1,19 @@
 """Several engines as one: who gets a request, and what becomes of it when an engine dies."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from service.engine.local import LocalEngine
+from service.engine.protocol import Outcome
 from service.errors import DeviceFailed, EngineUnavailable
 from service.transport.pool import EnginePool
-from service.types import ModelState, State
-from tests.engine.test_engines import LM, TAGGER, local_engine, prompt, remote_engine, request, run, until
-from tests.fakes import Device, failing
+from service.transport.remote import RemoteEngine
+from service.types import ModelState, Sampled, State
+from tests.engine.test_engines import LM, TAGGER, local_engine, prompt, remote_engine, request, run, transport_of, until
+from tests.fakes import Device, ReadyEngine, failing
 
 
 @asynccontextmanager
@@ -64,7 +66,9 @@ def test_a_request_whose_engine_dies_is_answered_by_another():
             devices[0].busy.clear()
             waiting = asyncio.create_task(made.infer(request([1, 2])))
             await until(devices[0].busy.is_set)
-            made._engines[0]._clients[0].connection._transport.abort()
+            first = made._engines[0]
+            assert isinstance(first, RemoteEngine)
+            transport_of(first._clients[0].connection).abort()
             assert int((await waiting).outputs["sum"][0]) == 3
             devices[0].go.set()
 
@@ -110,26 +114,23 @@ def test_a_model_is_as_ready_as_in_its_best_engine():
     run(test())
 
 
-class Unavailable:
+class Unavailable(ReadyEngine):
     """An engine that says that it is ready, and takes nothing."""
 
     def __init__(self) -> None:
         self.tried = 0
 
-    def state(self) -> State:
-        return State.READY
-
     def models(self) -> list[ModelState]:
         return [ModelState(TAGGER, State.READY), ModelState(LM, State.READY)]
 
-    async def infer(self, request: object) -> None:
+    async def infer(self, request: object) -> Outcome:
         self.tried += 1
         assert self.tried == 1
         raise EngineUnavailable("gone")
 
-    async def generate(self, request: object) -> AsyncIterator[None]:
+    async def generate(self, request: object) -> AsyncGenerator[Sampled, None]:
         await self.infer(request)
-        yield
+        yield Sampled(0)
 
 
 @pytest.mark.parametrize("kind", ["infer", "generate"])

@@ -21,7 +21,7 @@ from service.transport import remote
 from service.transport.remote import RemoteEngine
 from service.transport.server import EngineServer
 from service.types import ModelKey, State
-from tests.engine.test_engines import SETTINGS, TAGGER, prompt, request, run, until
+from tests.engine.test_engines import SETTINGS, TAGGER, prompt, request, run, transport_of, until
 from tests.fakes import Device, version_of
 
 NEXT = ModelKey("tagger", "2")
@@ -81,8 +81,8 @@ async def scene(on_change: OnChange = lambda: None) -> AsyncIterator[Scene]:
             yield Scene(caller, place, new, listening, sockets, states)
         finally:
             listening.close()
-            for listening in sockets:
-                listening.close()
+            for server_socket in sockets:
+                server_socket.close()
             device.go.set()
             await caller.close()
             await asyncio.gather(old.close(), new.close())
@@ -118,7 +118,11 @@ def test_the_old_engine_is_left_once_the_caller_has_taken_the_new_versions_in(mo
 
     async def test():
         taken_in = asyncio.Event()
-        async with scene(on_change=taken_in.wait) as here:
+
+        async def take_in() -> None:
+            await taken_in.wait()
+
+        async with scene(on_change=take_in) as here:
             await here.supersede()
             await until(lambda: NEXT in {model.key for model in here.caller.models()})
             for _ in range(100):
@@ -192,7 +196,7 @@ def test_without_any_engine_requests_fail_at_once_and_the_models_may_come_again(
         async with scene() as here:
             here.old.listening.close()
             for client in list(here.caller._clients):
-                client.connection._transport.abort()
+                transport_of(client.connection).abort()
             await until(lambda: here.caller.state() is State.STARTING)
             assert {model.state for model in here.caller.models()} == {State.STARTING}
             with pytest.raises(EngineUnavailable):

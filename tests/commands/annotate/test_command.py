@@ -26,7 +26,7 @@ TEXTS = ["She reads it. It didn't stop!", "", "A lovely film 🙂.", "I hate thi
 SETTINGS = {"TAGWERK_MODEL_STORE": str(STORE), "TAGWERK_XLA_CACHE": str(CACHE), **SMALL}
 
 
-def start(*arguments: str, stdin: object = subprocess.DEVNULL, store: Path = STORE) -> subprocess.Popen[bytes]:
+def start(*arguments: str, stdin: int = subprocess.DEVNULL, store: Path = STORE) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "service", "annotate", *arguments],
         env={**os.environ, **SETTINGS, "TAGWERK_MODEL_STORE": str(store)},
@@ -123,8 +123,8 @@ def test_an_interrupted_run_goes_on_and_no_line_is_lost_or_doubled(tagger_store,
     assert (b"the same command goes on" in said) == (how is signal.SIGINT)
     assert not output.exists()
     path.write_text("\n".join(lines))  # the same bytes, at another moment
-    _, said = annotate(str(path), "--task", "tag", store=tagger_store)
-    assert "goes on after line" in said
+    _, said_then = annotate(str(path), "--task", "tag", store=tagger_store)
+    assert "goes on after line" in said_then
     with output.open(encoding="utf-8") as results:
         for number, (line, result) in enumerate(zip(lines, map(json.loads, results), strict=True), 1):
             tokens = [token["text"] for sentence in result["sentences"] for token in sentence["tokens"]]

@@ -18,7 +18,9 @@ import pytest
 from service.__main__ import main
 from service.commands.annotate import command
 from service.commands.annotate.arguments import add_arguments
-from service.commands.annotate.command import Job, annotate
+from service.commands.annotate.command import annotate
+from service.commands.annotate.forms import OutputFormat
+from service.commands.annotate.job import Job
 from service.commands.annotate.output import UnusableOutput
 from service.commands.annotate.rows import InputOptions, Position, UnreadableInput
 from service.commands.annotate.source import Source
@@ -52,7 +54,7 @@ def loaded(monkeypatch) -> list[str]:
     return use_test_device(monkeypatch)
 
 
-def run(path: Path, task: str = "classify", form: str = "jsonl", **job: Any) -> bytes:
+def run(path: Path, task: str = "classify", form: OutputFormat = "jsonl", **job: Any) -> bytes:
     """Annotates a file; returns the output."""
     assert annotate(Settings(batch_sizes=(8,)), Job([path], task, form, **job)) == 0
     return path.with_name(f"{path.name}.{task}.{form}").read_bytes()
@@ -289,9 +291,9 @@ def test_blank_lines_stay_blank(tmp_path):
     rows = list(csv.reader(io.StringIO(run(path, form="csv").decode(), newline="")))
     assert rows[1:3] == [["1", "", "", "", ""], ["2", "good", "0.25", "0.75", "Fine."]]
     assert len(rows) == 6
-    for options in ({}, {"tokenized": True}):
-        rows = objects(run(path, "tag", **options))
-        assert [len(row["sentences"]) for row in rows] == [0, 1, 0, 0, 0]
+    for tokenized in (False, True):
+        tagged = objects(run(path, "tag", tokenized=tokenized))
+        assert [len(row["sentences"]) for row in tagged] == [0, 1, 0, 0, 0]
         path = path.rename(tmp_path / "b.txt")
     path = write(tmp_path, "blank.txt", "\n" * 600)
     assert [row["line"] for row in objects(run(path))] == [*range(1, 601)]
@@ -416,7 +418,7 @@ def test_rows_killed_anywhere_end_in_what_an_uninterrupted_run_writes(tmp_path, 
     encoded = content.getvalue().encode()
     path = write(tmp_path, f"rows.{kind}", gzip.compress(encoded) if compressed else encoded)
     task = "tag" if kind == "conllu" else draw.choice(["tag", "classify"])
-    form = draw.choice(["jsonl", "csv", "conllu"] if task == "tag" else ["jsonl", "csv"])
+    form: OutputFormat = draw.choice(["jsonl", "csv", "conllu"] if task == "tag" else ["jsonl", "csv"])
     settings, output, whole = Settings(batch_sizes=(8,)), tmp_path / "out", tmp_path / "whole"
     assert annotate(settings, Job([path], task, form, whole)) == 0
     for _ in range(4):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,19 +153,17 @@ def test_a_record_of_another_version_is_refused(tmp_path):
 
 
 GOOD = {"format_version": FORMAT_VERSION, "facts": FACTS, "input": [2, 10], "output_bytes": 8}
+WRONG: list[dict[str, Any]] = [
+    *({"input": [2]}, {"input": ["two", 10]}, {"input": [-2, 10]}, {"input": None}),
+    *({"output_bytes": -1}, {"output_bytes": 9999}, {"output_bytes": "8x"}, {"facts": []}),
+]
 
 
 @pytest.mark.parametrize(
     "record",
     [
         *(b"", b"{", b"\xff\xfe", b"null", b"[" * 100_000, b'{"facts": {}}'),
-        *(
-            json.dumps(GOOD | wrong).encode()
-            for wrong in (
-                *({"input": [2]}, {"input": ["two", 10]}, {"input": [-2, 10]}, {"input": None}),
-                *({"output_bytes": -1}, {"output_bytes": 9999}, {"output_bytes": "8x"}, {"facts": []}),
-            )
-        ),
+        *(json.dumps(GOOD | wrong).encode() for wrong in WRONG),
     ],
     ids=lambda record: str(record[:60]),
 )

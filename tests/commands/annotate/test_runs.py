@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from service.commands.annotate import command
-from service.commands.annotate.command import WINDOW, Job, annotate
+from service.commands.annotate.command import WINDOW, annotate
+from service.commands.annotate.forms import OutputFormat
+from service.commands.annotate.job import Job, plan
 from service.commands.annotate.output import Output, UnusableOutput
 from service.commands.annotate.rows import UnreadableInput
-from service.commands.annotate.source import CHUNK_ROWS
+from service.commands.annotate.source import CHUNK_ROWS, Source
 from service.pipelines.in_process import AsyncPipelines
 from service.settings import Settings
 from tests.commands.annotate.test_output import Killed, killed_before
@@ -26,7 +28,7 @@ LINES = [f"Number {i} is {'very ' * (i % 7)}fine, 🙂 she said." for i in range
 
 
 @pytest.fixture
-def texts(tmp_path) -> Path:
+def texts(tmp_path: Path) -> Path:
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(LINES), encoding="utf-8")
     return path
@@ -39,7 +41,7 @@ def engine(monkeypatch) -> list[str]:
     return use_test_device(monkeypatch)
 
 
-def run(path: Path, form: str = "jsonl", **settings: Any) -> int:
+def run(path: Path, form: OutputFormat = "jsonl", **settings: Any) -> int:
     return annotate(Settings(batch_sizes=(8,), **settings), Job([path], "classify", form))
 
 
@@ -47,7 +49,7 @@ def test_a_run_that_was_begun_in_another_format_is_refused_before_anything_is_lo
     """The same output, named alike: it would be half of one format and half of the other."""
     output = texts.with_name("out")
 
-    def job(form: str) -> int:
+    def job(form: OutputFormat) -> int:
         return annotate(Settings(batch_sizes=(8,)), Job([texts], "classify", form, output))
 
     with killed_before(SECOND_CHUNK, monkeypatch), pytest.raises(Killed):
@@ -80,13 +82,19 @@ CHANGES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_each_thing_that_decides_the_bytes_is_a_fact(texts, name):
     """And nothing that does not: not where the model store lies, nor what a long line needs to be read at all."""
-    usual = {"settings": Settings(), "versions": [version_of("judge", "classify")], "job": Job([], "classify", "jsonl")}
-    source = command.Source(texts)
+    usual: dict[str, Any] = {
+        "settings": Settings(),
+        "versions": [version_of("judge", "classify")],
+        "job": Job([], "classify", "jsonl"),
+    }
+    source = Source(texts)
     facts = command.facts(**usual, source=source)
     changed = command.facts(**usual | CHANGES[name], source=source)
+    assert facts is not None
+    assert changed is not None
     differ = {key for key in facts | changed if facts.get(key) != changed.get(key)}
     assert differ - ({"model content"} if name == "model" else set()) == {name}
-    same = {"settings": Settings(model_store="elsewhere", max_text_characters=7, device_threads=2)}
+    same: dict[str, Any] = {"settings": Settings(model_store="elsewhere", max_text_characters=7, device_threads=2)}
     assert command.facts(**usual | same, source=source) == facts
 
 
@@ -160,7 +168,7 @@ def test_outputs_and_inputs_that_would_be_written_over_each_other_are_refused(te
 
     def refused(message: str, files: list[Path], output: Path | None = None) -> None:
         with pytest.raises(UnusableOutput, match=message):
-            command.plan(Job(files, "classify", "jsonl", output))
+            plan(Job(files, "classify", "jsonl", output))
 
     (folder / "texts.txt.classify.jsonl.partial").write_text("half")
     refused(r"belongs to the output of .*texts.txt: leave it out", sorted(folder.iterdir()))
@@ -173,7 +181,7 @@ def test_outputs_and_inputs_that_would_be_written_over_each_other_are_refused(te
     refused(r"/dev/null is there already and is no file", [texts], Path("/dev/null"))
     refused(r"cannot be written: File name too long", [texts], folder / ("o" * 300))
     texts.with_name("texts.txt.classify.jsonl").symlink_to("nowhere")
-    assert command.plan(Job([texts], "classify", "jsonl"))
+    assert plan(Job([texts], "classify", "jsonl"))
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -200,7 +208,8 @@ def test_any_text_killed_anywhere_ends_in_what_an_uninterrupted_run_writes(tmp_p
     text += draw.choice(["", "the end", "\n"])
     monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", draw.choice([1, 3, 7]))
     monkeypatch.setattr("service.commands.annotate.source.CHUNK_CHARACTERS", draw.choice([40, 400]))
-    path, form = tmp_path / "texts", draw.choice(["jsonl", "csv"])
+    path = tmp_path / "texts"
+    form: OutputFormat = draw.choice(["jsonl", "csv"])
     path.write_bytes(text.encode())
     whole = tmp_path / "whole"
     assert annotate(Settings(batch_sizes=(8,)), Job([path], "classify", form, whole)) == 0

@@ -16,7 +16,7 @@ from service.http.protocols import open_inference, openai
 from tests.http.openapi.calls import JSON, document, operations
 
 NDJSON = line_schemas.MEDIA_TYPE
-LINES = {
+LINES: dict[str, tuple[Any, Any]] = {
     "/tag": (line_schemas.TagLine, line_schemas.TagAnswerLine),
     "/classify": (line_schemas.ClassifyLine, line_schemas.ClassifyAnswerLine),
     "/generate": (line_schemas.GenerateLine, line_schemas.GenerateAnswerLine),

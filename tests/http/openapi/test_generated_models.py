@@ -9,7 +9,8 @@ from types import ModuleType
 
 import httpx
 import pytest
-from datamodel_code_generator import DataModelType, InputFileType, generate
+from datamodel_code_generator import InputFileType, generate
+from datamodel_code_generator.enums import DataModelType
 
 from service.http.line_schemas import MEDIA_TYPE
 from tests.http.openapi.calls import CALLS, document, operations, service

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def test_an_error_is_raised_with_its_message(triton_client):
     assert caught.value.status() == "504"
 
 
-def tensor(**changes: object) -> dict:
+def tensor(**changes: object) -> dict[str, Any]:
     return {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"], **changes}
 
 

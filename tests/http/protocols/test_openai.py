@@ -1,6 +1,7 @@
 """OpenAI's own Python client, which checks the answers by its own schemas, against the real server."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import openai
@@ -16,7 +17,7 @@ MODEL = "lm-shakespeare"
 
 @pytest.fixture(scope="module")
 def ai(server: Server) -> Iterator[openai.OpenAI]:
-    settings = {"base_url": f"{server.url}/v1", "api_key": "none", "max_retries": 0}
+    settings: dict[str, Any] = {"base_url": f"{server.url}/v1", "api_key": "none", "max_retries": 0}
     with openai.OpenAI(**settings, _strict_response_validation=True) as made:
         yield made
 
@@ -75,13 +76,14 @@ def test_logprobs_have_openais_shape_whole_and_streamed(ai, streaming, client):
         for token, logprob, top in zip(found.tokens, found.token_logprobs, found.top_logprobs, strict=True):
             assert top[token] == logprob
             assert 2 <= len(top) <= 3, "the two most probable, and the token itself"
-    parts: list[list[tuple]] = [[], []]
+    parts: list[list[Any]] = [[], []]
     with streaming.completions.create(**wish, stream=True) as pieces:
         for piece in pieces:
             for choice in (choice for choice in piece.choices if choice.text):
                 some = choice.logprobs
-                rows = zip(some.tokens, some.token_logprobs, some.top_logprobs, some.text_offset, strict=True)
-                parts[choice.index] += rows
+                parts[choice.index] += zip(
+                    some.tokens, some.token_logprobs, some.top_logprobs, some.text_offset, strict=True
+                )
     for choice, rows in zip(whole, parts, strict=True):
         some = choice.logprobs
         assert rows == list(zip(some.tokens, some.token_logprobs, some.top_logprobs, some.text_offset, strict=True))
@@ -138,21 +140,21 @@ def test_models_are_listed(ai):
 
 
 def test_errors_are_raised_as_openais(ai):
-    with pytest.raises(openai.NotFoundError, match=MODEL) as caught:
+    with pytest.raises(openai.NotFoundError, match=MODEL) as unknown:
         ai.completions.create(model="gpt-9", prompt="A")
-    assert (caught.value.code, caught.value.type) == ("model_not_found", "invalid_request_error")
+    assert (unknown.value.code, unknown.value.type) == ("model_not_found", "invalid_request_error")
     with pytest.raises(openai.NotFoundError):
         ai.models.retrieve("tagger-en")
-    with pytest.raises(openai.UnprocessableEntityError) as caught:
+    with pytest.raises(openai.UnprocessableEntityError) as invalid:
         ai.completions.create(model=MODEL, prompt="A", temperature=-1)
-    assert (caught.value.param, caught.value.code) == ("temperature", "invalid_input")
+    assert (invalid.value.param, invalid.value.code) == ("temperature", "invalid_input")
     with pytest.raises(openai.UnprocessableEntityError, match="less than or equal to 0"):
         ai.completions.create(model=MODEL, prompt="A", frequency_penalty=1)
     with pytest.raises(openai.UnprocessableEntityError, match="logprobs"):
         ai.completions.create(model=MODEL, prompt="A", logprobs=6)
-    with pytest.raises(openai.APIStatusError) as caught:
+    with pytest.raises(openai.APIStatusError) as too_large:
         ai.completions.create(model=MODEL, prompt="A", max_tokens=5000)
-    assert caught.value.status_code == 413
+    assert too_large.value.status_code == 413
 
 
 @pytest.mark.parametrize("prompt", [7, [], [[]], ["a", 1], [1.5], [[1], "a"], {"a": 1}, None, [True]])

@@ -1,6 +1,6 @@
 """The cells again, one row and one step at a time, in plain NumPy, from the equations of their papers alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,14 +28,15 @@ def step_of(cell: Cell, d: int) -> Step:
             return (x + after[0], *after)
 
         return residual
-    kind = {
+    kinds: dict[type[Cell], Callable[..., tuple[Array, ...]]] = {
         LSTM: lstm,
         GRU: gru,
         SimpleRNN: simple,
         IdentityRNN: simple,
         MinimalGRU: minimal,
         UnitaryRNN: unitary,
-    }[type(cell)]
+    }
+    kind = kinds[type(cell)]
     return lambda x, state: kind(cell, d, x, *state)
 
 
@@ -75,9 +76,10 @@ def gru(cell: GRU, d: int, x: Array, h: Array) -> tuple[Array, ...]:
 def lstm(cell: LSTM, d: int, x: Array, h: Array, c: Array) -> tuple[Array, ...]:
     a = x @ cell.kernel.numpy()[d] + h @ cell.recurrent_kernel.numpy()[d] + cell.bias.numpy()[d]
     i, f, g, o = np.split(a, 4)
-    peep_i = peep_f = peep_o = 0.0
+    peepholes: Sequence[float | Array] = (0.0, 0.0, 0.0)
     if cell.peepholes is not None:
-        peep_i, peep_f, peep_o = np.split(cell.peepholes.numpy()[d, 0], 3)
+        peepholes = np.split(cell.peepholes.numpy()[d, 0], 3)
+    peep_i, peep_f, peep_o = peepholes
     c_new = sigmoid(f + peep_f * c) * c + sigmoid(i + peep_i * c) * np.tanh(g)
     if cell.cell_clip:
         c_new = np.clip(c_new, -cell.cell_clip, cell.cell_clip)

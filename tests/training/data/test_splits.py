@@ -32,7 +32,11 @@ def test_a_split_that_is_given_stays_as_it_is() -> None:
 
 def test_documents_are_not_divided_unless_they_are_few() -> None:
     sentences = [(i, i // 5) for i in range(200)]  # 40 documents of 5
-    hold_out = by_document(lambda sentence: sentence[1])
+
+    def document_of(sentence: tuple[int, int]) -> int:
+        return sentence[1]
+
+    hold_out = by_document(document_of)
     splits = complete({"train": sentences}, hold_out, seed=1)
     documents = [{document for _, document in split} for split in splits.values()]
     assert sum(map(len, documents)) == len(set.union(*documents)) == 40

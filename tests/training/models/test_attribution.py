@@ -24,7 +24,8 @@ LABELS = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]], np.fl
 def log_odds(probabilities: Array) -> Array:
     """Returns ln p - ln (1 - p), from the other labels' sum, which keeps its digits where p is nearly 1."""
     others = np.stack([np.delete(probabilities, k, -1).sum(-1) for k in range(probabilities.shape[-1])], -1)
-    return np.log(probabilities) - np.log(others)
+    odds: Array = np.log(probabilities) - np.log(others)
+    return odds
 
 
 @pytest.mark.parametrize("scale", [1e-4, 0.1, 1.0, 6.0])

@@ -10,7 +10,7 @@ from training.data.dataset import collate
 from training.data.labelled_texts import NEGATIVE, POSITIVE
 from training.data.sst import Phrase
 from training.models.naive_bayes import log_count_ratios
-from training.models.sentiment import PACE, SCALE, pair_ids
+from training.models.sentiment import PACE, SCALE, SentimentSizes, pair_ids
 from training.tasks.sentiment import Sentiment
 
 GOOD, BAD, THE, ONCE, NEVER = range(5)
@@ -28,6 +28,7 @@ def test_a_classifier_moves_by_what_tells_alone() -> None:
     said = {"the good one": POSITIVE, "the good end": POSITIVE, "the bad one": NEGATIVE, "the bad end": NEGATIVE}
     trees = [[Phrase(tuple(text.split()), grade)] for text, grade in said.items()]
     recipe = sentiment().recipe
+    assert isinstance(recipe.sizes, SentimentSizes)
     recipe = replace(recipe, sizes=replace(recipe.sizes, weighed=True))
     task = Sentiment(recipe, {"train": trees, "dev": trees, "test": trees}, (SOURCE,))
     words, model = task.vocabularies["words"], task.network()

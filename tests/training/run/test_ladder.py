@@ -21,7 +21,7 @@ from training.recipes import Rung, ladder_names, load_ladder, load_recipe
 from training.run import ladder
 from training.run.loop import load_best, make_predict, train
 from training.tasks.base import Recipe, Task
-from training.tasks.tagging import Tagging
+from training.tasks.tagging import Tagging, TaggingRecipe
 
 MAKE: dict[str, Callable[..., Task]] = {
     "tagging": tiny.tagging,
@@ -75,7 +75,9 @@ def test_french_is_tagged_by_the_recipes_of_english_without_its_teacher() -> Non
     english = {rung.recipe.name.removeprefix("tagging-"): rung.recipe for rung in RUNGS["tagging"]}
     for rung in RUNGS["french"]:
         recipe = english[rung.recipe.name.removeprefix("french-")]
-        alone = replace(recipe, teacher=None, distillation_tokens=0)  # type: ignore[call-arg]
+        assert isinstance(recipe, TaggingRecipe)
+        assert isinstance(rung.recipe, TaggingRecipe)
+        alone = replace(recipe, teacher=None, distillation_tokens=0)
         assert replace(rung.recipe, name=recipe.name, corpus="ewt", language="en") == alone
 
 

@@ -38,7 +38,9 @@ def test_learns_a_verse_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     predict = make_predict(task, load_best(task))
 
     ids, said = ids_of(task, VERSE[:9]), ""
-    state = np.zeros((1, task.endpoint.inputs["state"].axes[1]), np.float32)
+    width = task.endpoint.inputs["state"].axes[1]
+    assert isinstance(width, int)
+    state = np.zeros((1, width), np.float32)
     while len(said) < len(VERSE):
         outputs = predict({"ids": ids[None], "lengths": np.array([len(ids)], np.int32), "state": state})
         ids, state = outputs["logits"].argmax(axis=-1).astype(np.int32), outputs["state"]

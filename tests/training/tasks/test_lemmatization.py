@@ -23,7 +23,7 @@ from training.data.treebank import Tree, Word
 from training.report import attention
 from training.run import export, versions
 from training.run.loop import load_best, make_predict, train
-from training.tasks.base import OtherModel
+from training.tasks.base import OtherModel, Predict
 from training.tasks.lemmatization import Lemmatization, inflected
 
 SPELLED = EDITS.index("spelled")
@@ -124,7 +124,12 @@ def test_measures_with_the_tags_of_the_newest_tagger(tmp_path: Path, monkeypatch
     export.export(tagging, tagging.network(), [], tmp_path)
     monkeypatch.setattr(versions, "read_version", lambda folder: (artifact.read_manifest(folder), tagging))
     words: list[Inflected] = []
-    monkeypatch.setattr(task, "lemmatize", lambda predict, given: words.extend(given) or [word.form for word in words])
+
+    def lemmatize(predict: Predict, given: list[Inflected]) -> list[str]:
+        words.extend(given)
+        return [word.form for word in words]
+
+    monkeypatch.setattr(task, "lemmatize", lemmatize)
     metrics = task.evaluate_text(as_they_are, "dev", versions.newest_models(tmp_path))
     assert metrics[0].name == "Lemmas, tags of tagger-tiny/1"
     assert metrics[0].value == 100 * 7 / 20, "of names and of two adverbs, the lemma is the form"
