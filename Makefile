@@ -2,6 +2,7 @@
 # make format        formats, and fixes what the linter can
 # make check         formatting, lint (also of the page's JavaScript), types, the direction of the imports
 # make test          the tests, two at a time; those of the page in a browser where there is a Chromium. REQUIRE_ALL=1 skips none
+# make coverage      the same, and which branches of service/ no test takes (half as long again)
 # make page-test     those of the page alone, which need Chromium
 # make screenshot    docs/page.png, the picture of the page
 # make bench         this service and a plain FastAPI app, on the same models (5 minutes)
@@ -33,7 +34,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 CONSTRAINTS := sed -e '/^ *--hash/d' -e 's/ *\\$$//' requirements.lock
 EXECUTABLES = $${TAGWERK_XLA_CACHE-.cache/xla}
 
-.PHONY: help serve format check test page-test screenshot bench bench-peers bench-runtimes figures swaps loadtest ramp soak chaos fuzz audit sbom peers containers-lint \
+.PHONY: help serve format check test coverage page-test screenshot bench bench-peers bench-runtimes figures swaps loadtest ramp soak chaos fuzz audit sbom peers containers-lint \
 	containers-test lock clean
 
 help:
@@ -55,6 +56,9 @@ check: $(DEV)/installed
 
 test: $(DEV)/installed
 	$(DEV)/bin/pytest --numprocesses 2
+
+coverage: $(DEV)/installed
+	$(DEV)/bin/pytest --numprocesses 2 --cov --cov-report=term
 
 page-test: $(DEV)/installed chromium
 	$(DEV)/bin/pytest tests/page tests/http/test_page.py
@@ -108,7 +112,7 @@ PROMETHEUS_IMAGE = $$(docker compose --file docker/docker-compose.yml config --i
 PROMTOOL = docker run --rm --network none --entrypoint promtool --volume $(CURDIR)/docker/prometheus:/rules:ro $(PROMETHEUS_IMAGE)
 
 containers-lint: $(DEV)/installed
-	$(DEV)/bin/hadolint docker/Dockerfile
+	$(DEV)/bin/hadolint docker/Dockerfile .devcontainer/Dockerfile
 	for profile in single gpu split replicas; do \
 		docker compose --file docker/docker-compose.yml --profile $$profile --profile loadtest config --quiet || exit 1; done
 	$(PROMTOOL) check config /rules/prometheus.yml
