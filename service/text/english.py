@@ -7,7 +7,7 @@ its train or dev split, never in test.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from re import _parser  # type: ignore[attr-defined]
+from importlib import import_module
 from typing import Any
 
 from spacy.lang.char_classes import ALPHA, HYPHENS
@@ -16,6 +16,7 @@ from spacy.symbols import ORTH
 from spacy.util import compile_infix_regex, compile_prefix_regex
 
 Match = re.Match[str]
+_parser = import_module("re._parser")  # which the stubs of the standard library do not have
 
 
 @dataclass(frozen=True, slots=True)
