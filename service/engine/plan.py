@@ -91,6 +91,6 @@ class Plan:
                 if saved - added > best_gain:
                     best_gain, best_rows = saved - added, rows
         entries = min(waiting, best_rows - taken)
-        if best_gain > 0 and entries > 0:
+        if best_gain > 0:
             self.rows = best_rows
             self.takes[shorter] = entries

@@ -89,13 +89,16 @@ class Rollout:
         ]
 
     def _restart(self, engine: SupervisedEngine) -> None:
-        """Restarts a dead engine with the versions that it served and that are still wanted, or with all wanted."""
+        """Restarts a dead engine with the versions that it served, or with all wanted.
+
+        A version that is not wanted any more is left out if the engine served a wanted one of the same model.
+        """
         engine.receive()
         if engine.loading is not None:
             self._record_failure(engine.loading, _exit_reason(engine))
         wanted = list(self._wanted.shares)
         if engine.loaded is not None:
-            names = {key.name for key in wanted}
+            names = {key.name for key in engine.ready.intersection(wanted)}
             wanted = [key for key in engine.ready if key in wanted or key.name not in names] or wanted
         engine.start(beside_another=False, versions=wanted)
 

@@ -1,10 +1,23 @@
 """The device thread: the order of its work, and what it tells the scheduler."""
 
 import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import pytest
+
+from service.artifact.version import ModelVersion
+from service.engine.driver import Driver
+from service.engine.loader import LoadProgress
+from service.engine.protocol import Requests
+from service.engine.queue import Job
 from service.engine.scheduler import Scheduler
-from tests.engine.test_engines import LM, SETTINGS, hold, local_engine, prompt, request, run, until
-from tests.fakes import Device
+from service.engine.slots import Slots, Stream
+from service.errors import ModelNotFound
+from service.telemetry.metrics import Metrics
+from service.types import ModelKey, Sampled, State
+from tests.engine.test_engines import LM, SETTINGS, TAGGER, hold, local_engine, prompt, request, run, until
+from tests.fakes import Clock, Device, version_of
 
 
 class Diary(Device):
@@ -49,3 +62,170 @@ def test_the_device_thread_tells_the_scheduler_what_each_batch_took(monkeypatch)
 
     run(test())
     assert told == [((1, 3), True), ((1, 1), True)]
+
+
+class Bench(Device):
+    """A driver without its thread, and its device: whatever it runs takes two seconds by the clock."""
+
+    def __init__(self, *more: ModelVersion) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.metrics = Metrics()
+        self.progress: list[LoadProgress] = []
+        self.jobs: list[Job] = []
+        self.tokens: list[tuple[float, list[int]]] = []
+        self.look: Callable[[], object] = lambda: None
+        self.seen: list[object] = []  # by `look`, when a step is almost over
+        versions = [version_of("tagger"), version_of("lm", "generate"), *more]
+        self.driver = Driver(
+            SETTINGS, versions, lambda: self, self.metrics, self, self.clock, on_progress=self.progress.append
+        )
+
+    def wait(self) -> None:
+        self.clock.now += 2.0
+        self.seen.append(self.look())
+        super().wait()
+
+    def on_jobs(self, jobs: Sequence[Job]) -> None:
+        self.jobs += jobs
+
+    def on_tokens(self, tokens: Sequence[tuple[Stream, Sequence[Sampled]]]) -> None:
+        self.tokens += [(self.clock.now, [token.id for token in of_stream]) for _, of_stream in tokens]
+
+    def on_failed_streams(self, streams: Sequence[Stream]) -> None:
+        raise NotImplementedError
+
+    def admit(self, *rows: list[int]) -> Job:
+        (job,) = self.driver.admit(Requests.of(request(*rows)))
+        assert isinstance(job, Job)
+        return job
+
+    def run(self) -> None:
+        """Runs what is admitted, looking at each step."""
+        self.seen.clear()
+        self.driver.drain()
+        self.driver.run()
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"tagwerk_{name}", labels)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    made = Bench()
+    made.driver.load()
+    return made
+
+
+def test_what_is_loaded_is_reported_and_serves(bench):
+    assert bench.driver.state is State.READY
+    assert {key: model.state for key, model in bench.driver.models.items()} == {TAGGER: State.READY, LM: State.READY}
+    assert (bench.metric("model_info", model="tagger", version="1"), bench.metric("queue_entries")) == (1, 0)
+    assert bench.metric("model_load_duration_seconds", model="lm", version="1") == 0
+    tagger = [one for one in bench.progress if one.key == TAGGER]
+    lm = [one for one in bench.progress if one.key == LM]
+    assert bench.progress == [*tagger, *lm]
+    for number, (key, reports) in enumerate([(TAGGER, tagger), (LM, lm)], start=1):
+        count = reports[-1].executables
+        assert count > 0
+        assert reports == [
+            LoadProgress(key, number, 2),
+            *(LoadProgress(key, number, 2, compiled, count) for compiled in range(1, count + 1)),
+        ]
+
+
+def test_one_that_drains_while_it_loads_loads_nothing_more_and_is_not_ready():
+    bench = Bench()
+    bench.driver._on_progress = lambda progress: bench.driver.drain()
+    bench.driver.load()
+    assert bench.driver.state is State.DRAINING
+    assert bench.driver.models[LM].state is State.STARTING
+
+
+def test_a_batch_is_measured_from_its_start_to_its_outputs(bench):
+    bench.admit([1, 2, 3])
+    bench.admit([5])
+    bench.clock.now += 0.5
+    bench.run()
+    assert len(bench.jobs) == 2
+    assert bench.metric("queue_duration_seconds_sum", model="tagger") == 1.0, "half a second each"
+    assert bench.metric("inference_duration_seconds_sum", model="tagger", bucket="4") == 2.0
+    assert bench.metric("batch_size_sum", model="tagger") == 2
+    assert bench.metric("batch_cells_total", model="tagger") == 6
+    assert bench.metric("padding_cells_total", model="tagger") == 2
+    assert [job.inference_seconds for job in bench.jobs] == [2.0, 2.0]
+
+
+def test_the_time_of_a_job_is_spent_in_the_queue_until_all_of_it_runs(bench):
+    job = bench.admit([1, 2, 3])
+    bench.clock.now += 3.0
+    assert bench.driver.time_spent(job) == {"queue": 3.0, "inference": 0.0}
+    bench.look = lambda: bench.driver.time_spent(job)
+    bench.run()
+    assert bench.seen == [{"queue": 3.0, "inference": 2.0}]
+    long = bench.admit([1] * 8, *[[1]] * 7)
+    bench.clock.now += 1.0
+    bench.look = lambda: bench.driver.time_spent(long)["inference"]
+    bench.run()
+    assert bench.seen[0] == 0.0
+    assert bench.seen[-1] == 2.0
+
+
+def test_a_step_says_how_long_it_has_run(bench):
+    bench.admit([1])
+    bench.driver.admit_stream(prompt(1, max_tokens=2))
+    bench.look = bench.driver.step_seconds
+    bench.run()
+    assert bench.seen == [2.0] * 3
+    assert bench.driver.step_seconds() == 0.0
+
+
+def test_a_generation_step_is_measured_and_its_tokens_are_counted(bench, monkeypatch):
+    took = []
+    monkeypatch.setattr(Slots, "measured", lambda self, step, seconds: took.append(seconds))
+    began = bench.clock.now
+    stream = bench.driver.admit_stream(prompt(1, max_tokens=2))
+    bench.look = lambda: bench.metric("slots_in_use", model="lm")
+    bench.run()
+    assert took == [2.0, 2.0]
+    assert bench.seen == [1, 1]
+    assert bench.metric("slots_in_use", model="lm") == 0
+    assert bench.metric("generated_tokens_total", model="lm") == 2
+    assert bench.tokens == [(began + 2.0, [2]), (began + 4.0, [3])]
+    assert (stream.arrived, stream.handed) == (began, began + 4.0)
+
+
+def test_the_queue_gauges_follow_but_not_each_of_many_admissions(bench):
+    def shown() -> tuple[float | None, float | None]:
+        return bench.metric("queue_entries"), bench.metric("queue_tokens")
+
+    first = bench.admit([1, 2, 3])
+    assert shown() == (1, 3)
+    bench.clock.now += 0.009
+    bench.admit([4])
+    assert shown() == (1, 3)
+    bench.clock.now += 0.002
+    bench.admit([5, 6])
+    assert shown() == (3, 6)
+    bench.driver.abandon(first)
+    assert shown() == (2, 3), "at once"
+    bench.run()
+    assert shown() == (0, 0)
+
+
+def test_language_models_take_turns_and_the_slots_of_a_models_versions_are_shown_together():
+    bench = Bench(version_of("lm", "generate", version="2"), version_of("poet", "generate"))
+    bench.driver.load()
+    keys = [LM, ModelKey("lm", "2"), ModelKey("poet", "1")]
+    for number, key in enumerate(keys, start=1):
+        bench.driver.admit_stream(replace(prompt(10 * number, max_tokens=2), model=key))
+    bench.look = lambda: (bench.metric("slots_in_use", model="lm"), bench.metric("slots_in_use", model="poet"))
+    bench.run()
+    assert [ids for _, ids in bench.tokens] == [[11], [21], [31], [12], [22], [32]]
+    assert bench.seen == [(2, 1)] * 6
+    assert bench.look() == (0, 0)
+
+
+def test_a_text_for_a_model_that_is_not_loaded_is_refused(bench):
+    with pytest.raises(ModelNotFound, match="model none/1 is not loaded"):
+        bench.driver.admit_stream(replace(prompt(1), model=ModelKey("none", "1")))

@@ -50,6 +50,33 @@ def test_in_a_crowd_shorter_entries_take_rows_that_are_left_and_no_others():
     assert plan(seconds, 32, t32=3, t16=4, t8=20) == (4, {32: 3, 16: 1})
 
 
+def test_as_many_as_a_batch_holds_are_no_crowd():
+    seconds = times(fixed=400)
+    assert plan(seconds, 32, t32=4, t16=12) == (16, {32: 4, 16: 12})
+    assert plan(seconds, 32, t32=4, t16=13) == (4, {32: 4})
+
+
+def test_without_a_crowd_a_saved_step_counts_once():
+    assert plan(times(fixed=250), 32, t32=4, t16=4) == (4, {32: 4}), "that step costs 314, the larger one 384 more"
+
+
+def test_a_plan_follows_from_the_ratios_of_the_costs():
+    seconds = times(fixed=400e-6, cell=1e-6)
+    assert plan(seconds, 32, t32=4, t16=4) == (16, {32: 4, 16: 4})
+
+
+def test_where_one_row_is_slower_than_four_a_sequence_takes_as_many_shorter_ones_along_as_pay():
+    seconds = StepTimes()
+    for rows, cost in {1: 12.5, 4: 5.0, 16: 20.0}.items():
+        seconds.fit(rows, {length: cost * length for length in GRID.lengths})
+    assert plan(seconds, 32, t32=1, t8=15) == (4, {32: 1, 8: 3})
+
+
+def test_a_sequence_runs_in_the_smallest_batch_even_where_that_has_more_rows():
+    made = Plan(Grid((4, 16), (8,)), StepTimes(), 8, {8: 1})
+    assert (made.rows, made.takes) == (4, {8: 1})
+
+
 def test_longer_entries_are_never_taken_in():
     assert plan(times(fixed=1000), 8, t8=1, t32=9) == (1, {8: 1})
 
@@ -60,6 +87,10 @@ def test_a_step_of_any_length_is_on_the_line_through_the_shortest_and_the_longes
     assert [seconds[4, length] for length in (1, 8, 20, 32)] == [1.25, 3.0, 6.0, 9.0]
     seconds.fit(1, {8: 2.0})
     assert [seconds[1, length] for length in (4, 8, 32)] == [1.0, 2.0, 8.0]
+
+
+def test_a_step_of_a_size_that_was_not_measured_is_estimated_from_its_cells():
+    assert StepTimes()[4, 10] == pytest.approx(40e-6)
 
 
 @pytest.mark.parametrize("longest", [0.5, 1.0, 100.0])
@@ -94,6 +125,20 @@ def test_one_slow_step_does_not_upset_what_is_known():
     for _ in range(200):
         seconds.measured((4, 16), 2 * before)
     assert abs(seconds[4, 16] - 2 * before) < 0.01 * before
+
+
+def test_steps_of_milliseconds_follow_their_measurements_too():
+    seconds = times(cell=1e-6)
+    before = seconds[4, 16]
+    for _ in range(200):
+        seconds.measured((4, 16), 1.5 * before)
+    assert seconds[4, 16] == pytest.approx(1.5 * before, rel=1e-3)
+
+
+def test_a_step_that_took_no_time_by_the_clock_can_be_measured_again():
+    seconds = times(cell=0.0)
+    seconds.measured((4, 16), 1.0)
+    assert seconds[4, 16] == 0.0
 
 
 @given(

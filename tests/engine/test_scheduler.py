@@ -9,7 +9,7 @@ from service.engine.padding import Grid
 from service.engine.plan import StepTimes
 from service.engine.protocol import Inference, Requests
 from service.engine.queue import Job
-from service.engine.scheduler import Batch, Scheduler
+from service.engine.scheduler import Batch, Model, Scheduler
 from service.errors import ModelNotFound, Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
 from tests.fakes import Clock
@@ -189,6 +189,43 @@ def test_a_full_queue_refuses_and_says_when_to_come_again():
     assert queue.queued_entries == 2
     taken(queue)
     admit(queue, 1)
+
+
+def foretold(measurements: int, tokens: int, seconds: float) -> float:
+    """Returns after how long a client is to come again while 15 tokens wait, after that many equal batches."""
+    made = scheduler(Clock(), max_entries=1)
+    admit(made, 15)
+    for _ in range(measurements):
+        made.measured(Batch(TAGGER, [], (1, 16), 16, tokens), seconds)
+    with pytest.raises(Overloaded) as refusal:
+        admit(made, 1)
+    return refusal.value.retry_after_seconds
+
+
+def test_when_to_come_again_follows_the_throughput_of_the_batches():
+    assert foretold(0, 0, 0.0) == pytest.approx(15 / 10_000)
+    assert foretold(1, 200, 0.01) == pytest.approx(15 / 10_500), "a twentieth of the way to 20,000"
+    assert foretold(1, 200, 0.04) == pytest.approx(15 / 9_750)
+    assert foretold(200, 200, 0.01) == pytest.approx(15 / 20_000, rel=1e-3)
+    assert foretold(200, 200, 4.0) == pytest.approx(15 / 50, rel=0.01)
+
+
+def test_a_sequence_takes_its_share_of_the_time_of_a_full_batch():
+    step_times = StepTimes()
+    for rows, seconds in {1: 1.0, 2: 5.0, 4: 8.0}.items():
+        step_times.fit(rows, dict.fromkeys(GRID.lengths, seconds))
+    assert Model(GRID, step_times).sequence_seconds(8) == 2.0
+
+
+def test_of_requests_that_come_together_each_has_its_own_sequences_and_deadline():
+    sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in (3, 4, 7, 2, 5, 1)])
+    jobs = scheduler(Clock()).admit(Requests(TAGGER, sequences, [2, 1, 3], [1e9, 2e9, 3e9]))
+    found = [(job.lengths, job.starts, job.buckets, job.deadline) for job in jobs if isinstance(job, Job)]
+    assert found == [
+        ([3, 4], [0, 3], [4, 4], 1e9),
+        ([7], [7], [8], 2e9),
+        ([2, 5, 1], [14, 16, 21], [4, 8, 4], 3e9),
+    ]
 
 
 def test_the_bound_on_tokens_counts_too_but_an_empty_queue_takes_any_request():

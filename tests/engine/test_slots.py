@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from service.engine.protocol import Generation
-from service.engine.slots import Slots, Stream
-from service.errors import Overloaded
+from service.engine.slots import Slots, SlotStep, Stream
+from service.errors import InternalError, Overloaded
 from service.types import ModelKey, Sampled
 
 MODEL = ModelKey("lm", "1")
@@ -131,6 +131,21 @@ def test_a_cancelled_or_expired_stream_frees_its_slot_at_the_next_step():
     assert [owner for owner, _ in tokens] == [next_one]
 
 
+def test_a_text_that_failed_frees_its_slot_at_the_next_step():
+    slots = Slots(1, prefill=4, max_waiting=9)
+    failed, next_one = stream([1], 99), stream([1], 99)
+    slots.admit(failed)
+    slots.admit(next_one)
+    step(slots)
+    failed.error = InternalError("the step failed")
+    _, tokens = step(slots)
+    assert [owner for owner, _ in tokens] == [next_one]
+
+
+def test_steps_that_read_one_token_at_a_time_have_each_shape_once():
+    assert Slots(4, prefill=1, max_waiting=9).shapes == [(2, 1), (4, 1)]
+
+
 def test_one_cancelled_while_its_step_runs_gets_nothing_more():
     slots = Slots(1, prefill=4, max_waiting=9)
     text = stream([1], 99)
@@ -138,6 +153,81 @@ def test_one_cancelled_while_its_step_runs_gets_nothing_more():
     (one,) = slots.assemble(0.0)
     text.cancelled = True
     assert slots.advance(one, {"ids": np.array([5, 5], np.int32)}, 0.0) == []
+
+
+def test_those_who_share_a_step_with_one_cancelled_get_their_tokens():
+    slots = Slots(2, prefill=4, max_waiting=9)
+    gone, stays = stream([1], 99), stream([1], 99)
+    slots.admit(gone)
+    slots.admit(stays)
+    (one,) = slots.assemble(0.0)
+    slots.cancel(gone)
+    (due,) = slots.advance(one, {"ids": np.array([5, 6], np.int32)}, 0.0)
+    assert due == (stays, [Sampled(6, batch_size=2)])
+
+
+def test_a_text_can_be_cancelled_twice():
+    slots = Slots(1, prefill=4, max_waiting=9)
+    text = stream([1])
+    slots.admit(text)
+    for _ in range(2):
+        slots.cancel(text)
+    assert slots.waiting == 0
+
+
+def test_a_text_has_no_slot_from_the_moment_of_its_deadline():
+    slots = Slots(2, prefill=4, max_waiting=9)
+    runs, waits, next_one = stream([1], 99, deadline=5.0), stream([1], 99, deadline=5.0), stream([1], 99)
+    for text in (runs, stream([1], 99), waits, next_one):
+        slots.admit(text)
+    step(slots, now=4.0)
+    step(slots, now=5.0)
+    assert waits.started is None
+    assert next_one.started == 5.0
+
+
+def test_a_text_says_how_long_it_waited_for_a_slot_and_how_long_it_has_run():
+    text = stream([1])
+    text.arrived = 10.0
+    assert text.time_spent(12.0) == {"queue": 2.0, "inference": 0.0}
+    slots = Slots(1, prefill=4, max_waiting=9)
+    slots.admit(text)
+    slots.assemble(13.0)
+    assert text.time_spent(17.0) == {"queue": 3.0, "inference": 4.0}
+
+
+def test_a_token_has_the_log_probabilities_of_its_row_where_they_are_wanted():
+    slots = Slots(2, prefill=4, max_waiting=9)
+    for logprobs in (False, True):
+        request = Generation(MODEL, np.array([1], np.int32), 3, 1.0, 0, 1.0, 1, 1e9, logprobs)
+        slots.admit(Stream(request, arrived=10.0))
+    (one,) = slots.assemble(12.0)
+    sampled = {
+        "ids": np.array([5, 6], np.int32),
+        "logprobs": np.array([-0.5, -0.25], np.float32),
+        "top_ids": np.array([[5, 6], [7, 6]], np.int32),
+        "top_logprobs": np.array([[-0.5, -1.5], [-0.125, -0.25]], np.float32),
+    }
+    tokens = [token for _, due in slots.advance(one, sampled, 12.0) for token in due]
+    assert tokens == [Sampled(5, None, (), 2.0, 2), Sampled(6, -0.25, ((7, -0.125), (6, -0.25)), 2.0, 2)]
+
+
+def test_the_inputs_of_each_step_have_the_types_that_are_compiled():
+    slots = Slots(2, prefill=4, max_waiting=9)
+    slots.admit(stream([1, 2], max_tokens=9))
+    for _ in range(3):
+        (inputs,), _ = step(slots)
+        assert {name: str(values.dtype) for name, values in inputs.items()} == {
+            "slots": "int32",
+            "ids": "int32",
+            "lengths": "int32",
+            "fresh": "bool",
+            "temperature": "float32",
+            "top_k": "int32",
+            "top_p": "float32",
+            "seed": "int64",
+            "position": "int64",
+        }
 
 
 def test_those_who_wait_are_bounded():
@@ -177,6 +267,18 @@ def test_the_prompts_that_wait_are_bounded_but_one_of_any_length_may():
         slots.admit(stream([1]))
 
 
+def test_the_prompts_that_wait_may_have_as_many_tokens_as_the_bound_and_no_more():
+    slots = Slots(1, prefill=4, max_waiting=9, max_waiting_tokens=10)
+    slots.admit(stream([1], max_tokens=10**6))
+    step(slots)
+    slots.admit(stream([1] * 4))
+    slots.admit(stream([1] * 6))
+    with pytest.raises(Overloaded) as refusal:
+        slots.admit(stream([1]))
+    assert refusal.value.retry_after_seconds == 60.0
+    assert slots.waiting == 2
+
+
 def test_when_to_come_again_follows_from_what_is_to_be_generated_and_how_fast_that_is():
     def foretold(waiting: int, max_tokens: int, seconds_per_step: float) -> float:
         slots = Slots(2, prefill=4, max_waiting=waiting)
@@ -196,3 +298,21 @@ def test_when_to_come_again_follows_from_what_is_to_be_generated_and_how_fast_th
     assert foretold(6, 49, 0.01) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
     assert foretold(2, 49, 0.02) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
     assert foretold(2, 10**6, 1.0) == 60.0, "what lies further off is not foretold"
+
+
+def test_when_to_come_again_counts_what_is_still_to_be_generated_and_the_last_speeds():
+    def foretold(steps: int, measurements: int) -> float:
+        slots = Slots(1, prefill=4, max_waiting=1)
+        slots.admit(stream([1], max_tokens=10))
+        for _ in range(steps):
+            step(slots)
+        slots.admit(stream([1], max_tokens=10))
+        for _ in range(measurements):
+            slots.measured(SlotStep([stream([1])], {}), 0.0005)
+        with pytest.raises(Overloaded) as refusal:
+            slots.admit(stream([1]))
+        return refusal.value.retry_after_seconds
+
+    assert foretold(1, 0) == pytest.approx(21 / 1000), "a token was generated"
+    assert foretold(4, 0) == pytest.approx(18 / 1000)
+    assert foretold(1, 1) == pytest.approx(21 / 1050), "a twentieth of the way to 2000"

@@ -131,6 +131,66 @@ def test_a_request_is_under_way_until_its_answer_or_its_error():
         assert next_one.under_way == 0
 
 
+def test_a_full_queue_refuses_no_request_that_does_not_use_it():
+    shedder = made(admitted=100)
+    assert shedder.refusal("/tag") is None, "while it has room"
+    refuse(shedder, under_way=100)
+    assert isinstance(shedder.refusal("/tag"), Overloaded)
+    assert shedder.refusal("/generate") is None
+    assert shedder.active
+    shedder.admitted = 99
+    assert not shedder.active
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.READY], ids=str)
+def test_while_the_engine_is_not_ready_each_refusal_says_why(state):
+    shedder = LoadShedder(Settings(), Metrics(), lambda: state)
+    assert shedder.active
+    for route in ("/tag", "/generate"):
+        assert str(shedder.refusal(route)) == f"the engine is {state}"
+
+
+def test_of_each_wave_of_rejections_the_first_alone_sets_the_limit():
+    shedder = made(admitted=700)
+    for rejections, room in enumerate((340, 300, 260)):
+        refuse(shedder, room, rejections=rejections)
+        refuse(shedder, 400, rejections=rejections)
+        assert limit(shedder) == room
+
+
+def test_a_request_of_just_the_small_share_of_the_queue_shows_that_it_is_full():
+    shedder = made(admitted=101)
+    refuse(shedder, 100, sequences=20, tokens=50)
+    assert limit(shedder) == 100
+
+
+def test_a_worker_with_half_of_its_limit_admitted_counts_as_busy():
+    shedder = made(admitted=50)
+    refuse(shedder, under_way=100)
+    answer(shedder, engine_share=0.4)
+    assert limit(shedder) == 100
+    shedder.admitted = 49
+    answer(shedder, engine_share=0.4)
+    assert limit(shedder) == 101
+
+
+def test_a_request_that_is_answered_leaves_the_others_under_way():
+    shedder = made(admitted=0)
+    with shedder.sending():
+        with shedder.sending():
+            pass
+        with shedder.sending() as next_one:
+            assert next_one.under_way == 1
+
+
+def test_a_snapshot_says_when_a_request_was_sent_and_what_was_known_then(monkeypatch):
+    shedder = made(admitted=101)
+    refuse(shedder, under_way=100)
+    monkeypatch.setattr(time, "monotonic", lambda: 77.0)
+    with shedder.sending() as first, shedder.sending() as second:
+        assert (first, second) == (Snapshot(77.0, 0, 1), Snapshot(77.0, 1, 1))
+
+
 @pytest.mark.parametrize(("sequences", "tokens"), [(1, 51), (21, 21)])
 def test_a_large_request_without_room_says_nothing_of_small_ones(sequences, tokens):
     shedder = made(admitted=101)

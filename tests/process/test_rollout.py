@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pytest
 
 from service.process import store_watch
 from service.process.child import Child
-from service.process.control_channel import Load, Loaded, Loading, Message, SetShares, decode, encode
+from service.process.control_channel import Load, Loaded, Loading, Message, Retire, SetShares, decode, encode
 from service.process.rollout import Rollout
 from service.process.supervised_engine import SupervisedEngine
 from service.settings import Settings
@@ -112,20 +113,35 @@ class AtOnce:
 class Scene:
     """A rollout and its processes."""
 
-    def __init__(self, store: Path, **settings: Any) -> None:
+    def __init__(self, store: Path, engines: int = 1, **settings: Any) -> None:
         self.settings = Settings(model_store=store, store_interval_seconds=1e-9, **settings)
         self.processes: list[Process] = []
         self._metrics = Metrics()
-        self.rollout = Rollout(self.settings, [socket.socket()], self._make, lambda child: None, self._metrics)
+        self.listening = [socket.socket() for _ in range(engines)]
+        self.cleaned_up: list[object] = []
+        self.rollout = Rollout(self.settings, self.listening, self._make, self.cleaned_up.append, self._metrics)
         self.rollout.start()
 
     def rollbacks(self, name: str) -> float:
         """Returns how many rollbacks of a model are counted."""
         return self._metrics.registry.get_sample_value("tagwerk_rollbacks_total", {"model": name}) or 0
 
+    def swaps(self, result: str) -> float:
+        """Returns how many changes of the loaded versions have ended so."""
+        return self._metrics.registry.get_sample_value("tagwerk_swaps_total", {"result": result}) or 0
+
+    def refused(self, name: str, version: str) -> float | None:
+        """Returns the gauge of a refused version."""
+        labels = {"model": name, "version": version}
+        return self._metrics.registry.get_sample_value("tagwerk_model_refused", labels)
+
     def _make(self, number: int) -> Child:
         self.processes.append(Process(number))
         return cast(Child, self.processes[-1])
+
+    @property
+    def children(self) -> set[object]:
+        return set(self.rollout.children)
 
     @property
     def engines(self) -> list[SupervisedEngine]:
@@ -170,8 +186,8 @@ class Scene:
 
 
 @contextmanager
-def scene(store: Path, **settings: object) -> Iterator[Scene]:
-    made = Scene(store, **settings)
+def scene(store: Path, engines: int = 1, **settings: object) -> Iterator[Scene]:
+    made = Scene(store, engines, **settings)
     try:
         yield made
     finally:
@@ -407,3 +423,252 @@ def test_a_broken_version_beside_those_that_serve_starts_no_engine(store, caplog
         here.until(lambda: "refused victim/2: a tagger gives upos, xpos and feats; this one has no xpos" in caplog.text)
         here.look()
         assert len(here.processes) == 1
+
+
+def test_of_the_new_versions_the_one_at_whose_loading_engines_die_is_refused_alone(store):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        write_version(store, "healthy")
+        write_version(store, "victim")
+        for number in (1, 2, 3):
+            here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
+            assert set(here.loads(number).versions) == keys("healthy/2", "victim/2")
+            here.processes[number].die(loading=ModelKey("victim", "2"))
+            here.tick()
+            assert here.swaps("refused") == (number == 3)
+        here.until(lambda: len(here.processes) == 5)
+        assert set(here.loads(4).versions) == keys("healthy/2", "victim/1")
+        assert (here.refused("victim", "2"), here.refused("healthy", "2")) == (1, None)
+
+
+@pytest.mark.parametrize("loading", [ModelKey("healthy", "1"), None], ids=str)
+def test_an_engine_that_dies_at_no_new_version_has_all_new_versions_refused(store, loading):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        write_version(store, "victim")
+        for number in (1, 2, 3):
+            here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
+            here.loads(number)
+            here.processes[number].die(loading)
+            here.tick()
+        assert here.refused("victim", "2") == 1
+        assert here.refused("healthy", "1") is None
+
+
+def test_engines_that_leave_are_the_supervisors_until_all_have_ended(store):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        for number in (1, 2):
+            write_version(store, "victim")
+            here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
+            assert len(here.rollout.children) == number + 1
+            here.processes[number].load(here.loads(number))
+            here.until(lambda: not here.rollout._new)
+            assert here.swaps("done") == number
+        assert here.children == set(here.processes)
+        assert any(isinstance(said, Retire) for said in here.processes[0].received())
+        assert here.cleaned_up == []
+        here.processes[0].status = 0
+        here.tick()
+        assert here.cleaned_up == [here.processes[0]]
+        assert here.children == set(here.processes[1:])
+
+
+def test_an_engine_that_does_not_leave_in_time_is_killed(store, monkeypatch, caplog):
+    with scene(store, drain_timeout_seconds=30.0) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        write_version(store, "victim")
+        here.until(lambda: len(here.processes) == 2)
+        here.processes[1].load(here.loads(1))
+        here.until(lambda: not here.rollout._new)
+        (leaving,) = here.rollout._leaving
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "monotonic", lambda: leaving.retired + 35.0)
+            here.tick()
+            assert here.processes[0].status is None
+            patch.setattr(time, "monotonic", lambda: leaving.retired + 35.5)
+            here.tick()
+        assert here.processes[0].status == -9
+        assert here.processes[1].status is None
+        assert "killed the engine, which did not end" in caplog.text
+        here.tick()
+        assert here.cleaned_up == [here.processes[0]]
+
+
+def test_an_engine_whose_versions_are_not_wanted_any_more_has_time_to_end(store, monkeypatch, caplog):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        write_version(store, "victim")
+        here.until(lambda: len(here.processes) == 2)
+        monkeypatch.setattr(here.processes[1], "kill", lambda: None)
+        ServingController(here.settings).use("victim", "1")
+        here.until(lambda: not here.rollout._new)
+        here.tick()
+        assert "did not end" not in caplog.text
+        assert here.children == set(here.processes)
+
+
+def test_an_engine_that_dies_while_a_new_version_warms_up_serves_the_old_one_again(store):
+    with scene(store) as here:
+        assert not here.loads(0).beside_another
+        here.processes[0].load(Load(tuple(keys("healthy/1", "victim/1")), False))
+        here.tick()
+        write_version(store, "victim")
+        here.until(lambda: len(here.processes) == 2)
+        new = here.loads(1)
+        assert (set(new.versions), new.beside_another) == (keys("healthy/1", "victim/2"), True)
+        here.processes[0].die()
+        here.tick()
+        again = here.loads(0)
+        assert (set(again.versions), again.beside_another) == (keys("healthy/1", "victim/1"), False)
+
+
+def test_the_files_of_a_version_at_which_an_engine_died_are_verified_again(store, monkeypatch):
+    verified: list[ModelKey] = []
+    monkeypatch.setattr(Registry, "verify_again", lambda self, key: verified.append(key))
+    with scene(store) as here:
+        here.loads(0)
+        here.processes[0].die(loading=ModelKey("victim", "1"))
+        here.tick()
+        assert verified == [ModelKey("victim", "1")]
+
+
+def test_what_an_engine_refuses_is_told_at_once_all_of_it(store):
+    write_version(store, "third")
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0), healthy="no labels", victim="no head")
+        here.tick()
+        shares = [said for said in here.processes[0].received() if isinstance(said, SetShares)][-1]
+        assert set(shares.refused) == {
+            ModelState(ModelKey("healthy", "1"), State.REFUSED, "no labels", 0.0, default=False),
+            ModelState(ModelKey("victim", "1"), State.REFUSED, "no head", 0.0, default=False),
+        }
+        assert (here.refused("healthy", "1"), here.refused("victim", "1")) == (1, 1)
+
+
+def test_a_version_that_is_repaired_is_not_counted_as_refused_any_more(store):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        faults.drop_head(write_version(store, "victim"), "xpos")
+        here.until(lambda: here.refused("victim", "2") == 1)
+        shutil.rmtree(store / "victim" / "2")
+        here.until(lambda: here.refused("victim", "2") == 0)
+
+
+def test_a_rollout_that_closes_stops_to_listen(store):
+    with scene(store) as here:
+        here.rollout.close()
+        assert [listening.fileno() for listening in here.listening] == [-1]
+
+
+def test_failures_before_a_version_was_loaded_do_not_count_after_it(store):
+    with scene(store) as here:
+        for _ in range(2):
+            for _ in range(2):
+                here.loads(0)
+                here.processes[0].die(loading=ModelKey("victim", "1"))
+                here.tick()
+            load = here.loads(0)
+            assert set(load.versions) == keys("healthy/1", "victim/1")
+            here.processes[0].load(load)
+            here.tick()
+            here.processes[0].die()
+            here.tick()
+
+
+def test_a_new_version_that_engines_cannot_read_three_times_is_refused(store):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        write_version(store, "victim")
+        healthy = ModelState(ModelKey("healthy", "1"), State.READY)
+        unread = ModelState(ModelKey("victim", "2"), State.REFUSED, "manifest.json is missing")
+        for number in (1, 2, 3):
+            here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
+            assert set(here.loads(number).versions) == keys("healthy/1", "victim/2")
+            here.processes[number].send_to_supervisor(Loaded((healthy,), (unread,)))
+            here.tick()
+            assert here.processes[number].status == -9
+        shares = here.shares_sent(0, lambda said: said.refused)
+        assert [(str(state.key), state.reason) for state in shares.refused] == [
+            ("victim/2", "manifest.json is missing, 3 times")
+        ]
+        here.look()
+        assert len(here.processes) == 4, "there is no fourth"
+
+
+def test_a_new_version_that_an_engine_refuses_ends_that_engine_and_is_counted(store):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        write_version(store, "victim")
+        here.until(lambda: len(here.processes) == 2)
+        here.processes[1].load(here.loads(1), victim="no head")
+        here.tick()
+        assert here.processes[1].status == -9
+        assert (here.swaps("refused"), here.swaps("done")) == (1, 0)
+        here.look()
+        assert len(here.processes) == 2
+        assert here.processes[0].starts == 1
+
+
+def test_new_engines_take_over_when_the_last_of_them_is_ready(store):
+    with scene(store, engines=2) as here:
+        for number in (0, 1):
+            here.processes[number].load(here.loads(number))
+        here.tick()
+        write_version(store, "victim")
+        here.until(lambda: len(here.processes) == 4)
+        assert [process.number for process in here.processes] == [0, 1, 0, 1]
+        here.processes[2].load(here.loads(2))
+        here.look()
+        assert here.swaps("done") == 0
+        here.processes[3].load(here.loads(3))
+        here.until(lambda: here.swaps("done"))
+        assert {engine.child for engine in here.rollout._serving} == here.children - set(here.processes[:2])
+
+
+def test_engines_that_warm_up_go_on_until_the_store_changes_again(store):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.tick()
+        write_version(store, "victim")
+        here.until(lambda: len(here.processes) == 2)
+        here.look()
+        assert (len(here.processes), here.processes[1].status) == (2, None)
+        write_version(store, "victim")
+        here.until(lambda: len(here.processes) == 3)
+        assert here.processes[1].status == -9
+        assert set(here.loads(2).versions) == keys("healthy/1", "victim/3")
+        ServingController(here.settings).use("victim", "1")
+        here.until(lambda: not here.rollout._new)
+        assert here.processes[2].status == -9
+        assert here.swaps("done") == 0
+
+
+@pytest.mark.parametrize("others", [(), ("healthy",)], ids=str)
+def test_a_model_keeps_its_shares_until_its_new_version_is_loaded(store, others):
+    if not others:
+        shutil.rmtree(store / "healthy")
+    same = {ModelKey(name, "1"): 1.0 for name in others}
+    with scene(store) as here:
+        old = here.shares_sent(0, lambda said: said.shares)
+        assert dict(old.shares) == same | {ModelKey("victim", "1"): 1.0}
+        here.processes[0].load(Load(tuple(dict(old.shares)), False))
+        here.tick()
+        write_version(store, "victim")
+        here.until(lambda: len(here.processes) == 2)
+        new = here.shares_sent(1, lambda said: said.shares)
+        assert dict(new.shares) == same | {ModelKey("victim", "2"): 1.0}
+        here.look()
+        said = [said for said in here.processes[0].received() if isinstance(said, SetShares)]
+        assert all(dict(one.shares) == dict(old.shares) for one in said)
+        here.processes[1].load(Load(tuple(dict(new.shares)), True))
+        here.until(lambda: here.swaps("done"))
+        assert dict(here.rollout._shares) == dict(new.shares)
