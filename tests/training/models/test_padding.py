@@ -81,7 +81,8 @@ def test_padding_changes_nothing(kind: str, rows: list[int], padding: int) -> No
         for row, length in enumerate(batch.inputs["lengths"]):
             one, other = output[row], wide_outputs[name][row]
             timed = NETWORKS[kind].endpoint.outputs[name].axes[1:2] == ("T",)
-            cut = slice(length if timed else None)
-            np.testing.assert_allclose(one[cut], other[cut], atol=1e-5)
+            if timed:
+                one, other = one[:length], other[:length]
+            np.testing.assert_allclose(one, other, atol=1e-5)
     for one, other in zip(gradients, wide_gradients, strict=True):
         np.testing.assert_allclose(other, one, atol=1e-5)
