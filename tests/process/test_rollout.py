@@ -300,16 +300,23 @@ def test_a_rollback_is_counted_once_the_older_version_serves(store):
         assert (here.rollbacks("victim"), here.rollbacks("healthy")) == (1, 0)
 
 
+def three_new_engines_die(here: Scene, *versions: str) -> Iterator[int]:
+    """Lets three engines begin with these versions and die at the last of them; yields the number of each."""
+    for number in (1, 2, 3):
+        here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
+        assert set(here.loads(number).versions) == keys(*versions)
+        here.processes[number].die(loading=ModelKey(*versions[-1].split("/")))
+        here.tick()
+        yield number
+
+
 def test_a_version_that_kills_three_new_engines_is_refused_and_what_serves_goes_on(store):
     with scene(store) as here:
         here.processes[0].load(here.loads(0))
         here.tick()
         write_version(store, "victim")
-        for number in (1, 2, 3):
-            here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
-            assert set(here.loads(number).versions) == keys("healthy/1", "victim/2")
-            here.processes[number].die(loading=ModelKey("victim", "2"))
-            here.tick()
+        for _ in three_new_engines_die(here, "healthy/1", "victim/2"):
+            pass
         shares = here.shares_sent(0, lambda said: said.refused)
         assert {str(state.key): state.reason for state in shares.refused} == {
             "victim/2": f"the engine ended with status {CRASHED} while it loaded this version, 3 times"
@@ -431,11 +438,7 @@ def test_of_the_new_versions_the_one_at_whose_loading_engines_die_is_refused_alo
         here.tick()
         write_version(store, "healthy")
         write_version(store, "victim")
-        for number in (1, 2, 3):
-            here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
-            assert set(here.loads(number).versions) == keys("healthy/2", "victim/2")
-            here.processes[number].die(loading=ModelKey("victim", "2"))
-            here.tick()
+        for number in three_new_engines_die(here, "healthy/2", "victim/2"):
             assert here.swaps("refused") == (number == 3)
         here.until(lambda: len(here.processes) == 5)
         assert set(here.loads(4).versions) == keys("healthy/2", "victim/1")

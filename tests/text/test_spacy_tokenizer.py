@@ -145,14 +145,30 @@ def test_the_same_tokens_as_spacy_by_the_same_rules() -> None:
     ]
 
 
-# Codes of languages whose rules come with spaCy, in several scripts.
-LANGUAGES = (
-    *("ar", "bg", "ca", "de", "el", "es", "fa", "fi", "fr"),
-    *("he", "hi", "it", "nl", "pl", "pt", "ru", "tr", "uk"),
-)
+# Whose rules come with spaCy, in several scripts.
+LANGUAGES = {
+    "Arabic": "ar",
+    "Bulgarian": "bg",
+    "Catalan": "ca",
+    "Dutch": "nl",
+    "Finnish": "fi",
+    "French": "fr",
+    "German": "de",
+    "Greek": "el",
+    "Hebrew": "he",
+    "Hindi": "hi",
+    "Italian": "it",
+    "Persian": "fa",
+    "Polish": "pl",
+    "Portuguese": "pt",
+    "Russian": "ru",
+    "Spanish": "es",
+    "Turkish": "tr",
+    "Ukrainian": "uk",
+}
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
 def test_other_languages_have_the_tokens_of_spacy(language: str) -> None:
     nlp, tokenizer = spacy.blank(language), named_tokenizer(f"spacy-{language}")
     for text in import_module(f"spacy.lang.{language}.examples").sentences:
