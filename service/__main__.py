@@ -68,12 +68,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     keys.add_parser(commands)
     for command in (serve, api, engine):
         add_options(command)
-    for part in (api, engine):
-        part.add_argument("--socket", type=int, help=argparse.SUPPRESS)  # a listening socket, from the supervisor
+    api.add_argument("--socket", type=int, help=argparse.SUPPRESS)  # a listening socket, from the supervisor
     api.add_argument("--rate-limiter", type=int, help=argparse.SUPPRESS)  # a file that the workers share
     api.add_argument("--number", type=int, default=0, help=argparse.SUPPRESS)  # of the worker
     api.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)  # closes when the supervisor dies
     engine.add_argument("--channel", type=int, help=argparse.SUPPRESS)  # to the supervisor
+    engine.add_argument("--standby", action="store_true", help=argparse.SUPPRESS)  # until the supervisor needs it
     parsed = parser.parse_args(arguments)
     if parsed.command == "annotate":
         arguments_of_annotate.check(annotate, parsed)
@@ -106,7 +106,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     if parsed.command == "engine" and parsed.channel is not None:
         from service.process.engine_process import run_engine
 
-        return run_engine(settings, socket.socket(fileno=parsed.socket), socket.socket(fileno=parsed.channel))
+        return run_engine(settings, socket.socket(fileno=parsed.channel), parsed.standby)
     if parsed.command in ("api", "engine"):
         settings.require_engine_address()
     if parsed.command in ("serve", "engine"):

@@ -99,7 +99,7 @@ def aftermath(victim: Victim, ledger: Ledger, kinds: Counter[str], before: Count
 
     checks: Sequence[tuple[str, Callable[[], bool], Callable[[], object]]] = [
         ("not ready again", victim.ready, lambda: "/readyz"),
-        ("other processes than at first", lambda: Counter(victim.processes().values()) == kinds, victim.processes),
+        ("other processes than at first", lambda: Counter(victim.working().values()) == kinds, victim.working),
         ("places that were not given back", lambda: not victim.held(), victim.held),
         ("figures that do not agree", lambda: not counted(), counted),
     ]
@@ -145,7 +145,7 @@ def run(words: Sequence[str], log: Path | None, table: Path | None) -> bool:
         victim = Victim(folder, environment)
         try:
             victim.server.wait_until_ready()
-            kinds = Counter(victim.processes().values())
+            kinds = Counter(victim.working().values())
             well = True
             if chosen:
                 print(HEAD, "-" * WIDTH, sep="\n", flush=True)

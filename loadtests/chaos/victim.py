@@ -13,7 +13,7 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.chaos.ledger import Outcome
-from loadtests.figures.memory import name_of
+from loadtests.figures.memory import name_of, name_of_thread
 from loadtests.servers import Server, free_port, service_command
 
 MARK = "TAGWERK_CHAOS_RUN"  # in the environment of all its processes, wherever they end up
@@ -43,6 +43,14 @@ class Victim:
             except OSError:  # it has ended, or is somebody else's
                 continue
         return found
+
+    def working(self) -> dict[int, str]:
+        """Returns its processes without the standby, which comes and goes."""
+        return {pid: kind for pid, kind in self.processes().items() if kind != "standby"}
+
+    def has_standby(self) -> bool:
+        """Returns whether an engine has imported TensorFlow and waits to replace the one that serves."""
+        return "tagwerk-standby" in (name_of_thread(pid) for pid, kind in self.processes().items() if kind == "standby")
 
     def pids(self, *kinds: str) -> list[int]:
         """Returns its processes of these kinds: `serve`, `engine`, `api`."""

@@ -59,9 +59,16 @@ def processes(pid: int) -> list[int]:
 
 
 def name_of(pid: int) -> str:
-    """Returns what a process of the service is: `serve`, `api` or `engine`; nothing of one that has ended."""
+    """Returns what a process of the service is: `serve`, `api`, `engine`, `standby`; nothing of one that has ended."""
     words = _read(pid, "cmdline").split("\0")
+    if "--standby" in words and name_of_thread(pid) != "tagwerk-engine":
+        return "standby"
     return words[words.index("service") + 1] if "service" in words else words[0]
+
+
+def name_of_thread(pid: int) -> str:
+    """Returns the name that a process has given to its first thread."""
+    return _read(pid, "comm").strip()
 
 
 def _read(pid: int, name: str) -> str:

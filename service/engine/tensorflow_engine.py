@@ -1,10 +1,13 @@
 """Makes an engine that runs models with TensorFlow, in this process."""
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend
@@ -15,6 +18,26 @@ from service.engine.priority import Call, call_directly
 from service.errors import ConfigurationError
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
+
+BACKEND = "service.backend.saved_model"
+
+
+def import_tensorflow(settings: Settings) -> ModuleType:
+    """Imports TensorFlow, which takes seconds; returns the module of its backend. Raises ConfigurationError."""
+    if (imported := sys.modules.get(BACKEND)) is not None:
+        return imported
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if settings.xla_cache:
+        keep_executables(Path(settings.xla_cache))
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # unused by XLA, and logged at every start
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # not installed: keeps TensorFlow from importing Keras, 1 s
+    try:
+        return import_module(BACKEND)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "tensorflow":
+            raise
+        gpu = "for NVIDIA GPUs, pip install 'tagwerk[gpu]'"
+        raise ConfigurationError(f"TensorFlow is not installed: pip install 'tagwerk[cpu]'; {gpu}") from None
 
 
 def make_engine(
@@ -31,18 +54,7 @@ def make_engine(
     """
 
     def make_backend() -> Backend:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        if settings.xla_cache:
-            keep_executables(Path(settings.xla_cache))
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # unused by XLA, and logged at every start
-        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # not installed: keeps TensorFlow from importing Keras, 1 s
-        try:
-            backend = call(lambda: import_module("service.backend.saved_model"))  # TensorFlow: seconds
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != "tensorflow":
-                raise
-            gpu = "for NVIDIA GPUs, pip install 'tagwerk[gpu]'"
-            raise ConfigurationError(f"TensorFlow is not installed: pip install 'tagwerk[cpu]'; {gpu}") from None
+        backend = call(partial(import_tensorflow, settings))
         made: Backend = backend.TensorFlowBackend(settings.device, settings.device_threads)
         return made
 

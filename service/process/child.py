@@ -28,6 +28,11 @@ class Child:
             [*self._command, *arguments], env=dict(self._environment), pass_fds=files, start_new_session=True
         )
 
+    def take_over(self, other: "Child") -> None:
+        """Makes another child's running process this one's."""
+        self._started = time.monotonic()
+        self._process, other._process = other._process, None
+
     @property
     def pid(self) -> int | None:
         """The process id; None before the first start."""

@@ -18,10 +18,17 @@ LONGEST_LINE = 64 * 2**20  # bytes; holds some 100,000 versions with the reasons
 
 
 class Load(msgspec.Struct, tag=True, frozen=True):
-    """To the engine, always first: the versions to load, and whether another engine serves meanwhile."""
+    """To the engine, always first: what to load, and where to serve it.
+
+    Attributes:
+        versions: the versions to load.
+        beside_another: whether another engine serves meanwhile.
+        listening: the file descriptor of the socket that workers connect to, one of those inherited.
+    """
 
     versions: tuple[ModelKey, ...]
     beside_another: bool
+    listening: int
 
 
 class SetShares(msgspec.Struct, tag=True, frozen=True):
@@ -34,6 +41,10 @@ class SetShares(msgspec.Struct, tag=True, frozen=True):
 
 class Retire(msgspec.Struct, tag=True, frozen=True):
     """To the engine: another engine has replaced it. It serves until its workers have disconnected, then exits."""
+
+
+class Prepared(msgspec.Struct, tag=True, frozen=True):
+    """From an engine in standby, always first: it has imported TensorFlow, and waits for `Load`."""
 
 
 class Loading(msgspec.Struct, tag=True, frozen=True):
@@ -53,7 +64,7 @@ class Loaded(msgspec.Struct, tag=True, frozen=True):
     unread: tuple[ModelState, ...] = ()
 
 
-Message = Load | SetShares | Retire | Loading | Loaded
+Message = Load | SetShares | Retire | Prepared | Loading | Loaded
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 

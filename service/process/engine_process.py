@@ -8,6 +8,8 @@ import signal
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 import uvloop
 
@@ -15,10 +17,20 @@ from service.artifact.version import ModelVersion
 from service.engine.loader import LoadProgress
 from service.engine.local import LocalEngine
 from service.engine.priority import call_at_low_priority, call_directly
-from service.engine.tensorflow_engine import make_engine
+from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
 from service.process import allocator, garbage_collection
-from service.process.control_channel import Load, Loaded, Loading, Retire, SetShares, decode, encode, open_channel
+from service.process.control_channel import (
+    Load,
+    Loaded,
+    Loading,
+    Prepared,
+    Retire,
+    SetShares,
+    decode,
+    encode,
+    open_channel,
+)
 from service.process.load_display import LoadDisplay, shows_progress
 from service.settings import Settings
 from service.store.loading import load_version
@@ -34,23 +46,32 @@ LONGEST_STEP_SECONDS = 60.0  # a device that takes longer hangs
 STEP_POLL_SECONDS = 1.0
 
 
-def run_engine(settings: Settings, listening: socket.socket, channel: socket.socket) -> int:
+def run_engine(settings: Settings, channel: socket.socket, standby: bool) -> int:
     """Runs an engine until the supervisor or a signal stops it.
 
-    `listening` is the socket that workers connect to, `channel` the engine's end of the control channel.
+    `channel` is its end of the control channel. In standby, it imports TensorFlow before it is told what to load.
     Returns the exit status. Raises ConfigurationError.
     """
     allocator.limit_arenas()
-    return uvloop.run(_run_engine(settings, listening, channel))
+    if standby:
+        call_at_low_priority(partial(import_tensorflow, settings))
+        with suppress(OSError):  # the supervisor has ended
+            channel.sendall(encode(Prepared()))
+        set_process_name("tagwerk-standby")
+    return uvloop.run(_run_engine(settings, channel))
 
 
-async def _run_engine(settings: Settings, listening: socket.socket, channel: socket.socket) -> int:
+async def _run_engine(settings: Settings, channel: socket.socket) -> int:
+    reader, writer = await open_channel(channel)
+    if not (line := await reader.readline()):
+        return 0  # the supervisor has ended, and never needed this process
+    load = decode(line)
+    assert isinstance(load, Load)  # noqa: S101 (always the first message)
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    reader, writer = await open_channel(channel)
-    load = decode(await reader.readline())
-    assert isinstance(load, Load)  # noqa: S101 (always the first message)
+    set_process_name("tagwerk-engine")
+    listening = socket.socket(fileno=load.listening)
     versions, unread = read_versions(settings, load.versions)
     call = call_at_low_priority if load.beside_another else call_directly
 
@@ -97,6 +118,12 @@ async def _run_engine(settings: Settings, listening: socket.socket, channel: soc
     await asyncio.sleep(0)
     log.info("the engine has stopped")
     return EXIT_FAILED if local.failed.is_set() else 0
+
+
+def set_process_name(name: str) -> None:
+    """Sets the name that `ps` and `top` show for this process; up to 15 characters, on Linux alone."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(name)
 
 
 class EngineProcess:

@@ -14,6 +14,7 @@ from functools import partial
 
 from service.process.child import Child
 from service.process.control_channel import SetShares
+from service.process.engine_launcher import EngineLauncher
 from service.process.rollbacks import RollbackCounter
 from service.process.store_watch import StoreWatch
 from service.process.supervised_engine import SupervisedEngine
@@ -47,6 +48,7 @@ class Rollout:
         self._settings = settings
         self._sockets = sockets
         self._make_child = make_child
+        self._launcher = EngineLauncher(partial(make_child, 0), sockets)
         self._clean_up = clean_up
         self._metrics = metrics
         self._shares: dict[ModelKey, float] = {}
@@ -62,7 +64,8 @@ class Rollout:
     @property
     def children(self) -> list[Child]:
         """All engine processes."""
-        return [engine.child for engine in (*self._serving, *self._new, *self._leaving)]
+        engines = [engine.child for engine in (*self._serving, *self._new, *self._leaving)]
+        return engines if (standby := self._launcher.standby) is None else [*engines, standby]
 
     def start(self) -> None:
         """Starts the engines."""
@@ -79,12 +82,14 @@ class Rollout:
                 self._apply(self._wanted)
         self._remove_ended()
         self._watch_new_engines()
+        if not self._new and all(engine.loaded is not None for engine in self._serving):
+            self._launcher.keep_standby()
         if (found := self._store.poll()) is not None:
             self._apply(found)
 
     def _make(self, versions: Collection[ModelKey]) -> list[SupervisedEngine]:
         return [
-            SupervisedEngine(self._make_child(number), listening, versions)
+            SupervisedEngine(self._make_child(number), self._launcher, listening, versions)
             for number, listening in enumerate(self._sockets)
         ]
 
@@ -243,8 +248,9 @@ class Rollout:
                 engine.child.kill()
 
     def close(self) -> None:
-        """Stops polling the store and closes the listening sockets; the engines still hold theirs."""
+        """Stops polling the store, ends the standby, closes the listening sockets; the engines still hold theirs."""
         self._store.close()
+        self._launcher.close()
         for listening in self._sockets:
             listening.close()
 

@@ -6,15 +6,19 @@ from collections.abc import Collection
 
 from service.process.child import Child
 from service.process.control_channel import Channel, Load, Loaded, Loading, Retire, SetShares
+from service.process.engine_launcher import EngineLauncher
 from service.types import ModelKey, ModelState, State
 
 
 class SupervisedEngine:
     """Holds one engine's process, its control channel, and what it has loaded."""
 
-    def __init__(self, child: Child, listening: socket.socket, versions: Collection[ModelKey]) -> None:
+    def __init__(
+        self, child: Child, launcher: EngineLauncher, listening: socket.socket, versions: Collection[ModelKey]
+    ) -> None:
         """`listening` is the socket on which the engine accepts workers."""
         self.child = child
+        self._launcher = launcher
         self.listening = listening
         self.versions = tuple(versions)
         self.loaded: Loaded | None = None
@@ -29,13 +33,10 @@ class SupervisedEngine:
         if versions is not None:
             self.versions = tuple(versions)
         self.loaded, self.loading = None, None
-        self._channel = channel = Channel()
-        files = (self.listening.fileno(), channel.other_end.fileno())
-        self.child.start(files, "--socket", str(files[0]), "--channel", str(files[1]))
-        channel.other_end.close()
-        channel.send(Load(self.versions, beside_another))
+        self._channel = self._launcher.launch(self.child)
+        self._channel.send(Load(self.versions, beside_another, self.listening.fileno()))
         if self._shares is not None:
-            channel.send(self._shares)
+            self._channel.send(self._shares)
 
     def set_shares(self, message: SetShares) -> None:
         """Sends the shares if they have changed."""

@@ -30,7 +30,7 @@ SMALL = {"TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_LENGTH_BUCKETS": "16", "TAGWERK_
 KILL_THE_ENGINE = """
 import os, pathlib, signal
 commands = {int(p.parent.name): p.read_bytes().split(bytes(1)) for p in pathlib.Path("/proc").glob("[0-9]*/cmdline")}
-(engine,) = (pid for pid, words in commands.items() if b"engine" in words and b"--channel" in words)
+engine = min(pid for pid, words in commands.items() if b"engine" in words and b"--channel" in words)  # not the standby
 os.kill(engine, signal.SIGKILL)
 """
 

@@ -29,26 +29,35 @@ def running(settings, tmp_path_factory) -> Iterator[Server]:
     """Starts an engine and two workers, whose processes the tests kill one after the other; each leaves all of them."""
     with start_server(tmp_path_factory.mktemp("running") / "log", **settings, TAGWERK_WORKERS="2") as server:
         server.wait_until_ready()
-        wait_until(lambda: sorted(kinds(server.process.pid).values()) == ["api", "api", "engine"])
+        wait_until(lambda: working(server) == ["api", "api", "engine"])
         yield server
 
 
+def working(server: Server) -> list[str]:
+    """Returns the kinds of the child processes, without a standby."""
+    return sorted(kind for kind in kinds(server.process.pid).values() if kind in ("api", "engine"))
+
+
 def children(of: int) -> dict[str, int]:
-    """Returns a child process of each kind, "engine" or "api"."""
+    """Returns a child process of each kind."""
     return {kind: pid for pid, kind in kinds(of).items()}
 
 
 def kinds(of: int) -> dict[int, str]:
-    """Returns what each child process is, "engine" or "api"."""
+    """Returns what each child process is, "engine" or "api"; of an engine that waits, "importing" or "standby"."""
     found = {}
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             parent = next(line for line in status.read_text().splitlines() if line.startswith("PPid:"))
             command = (status.parent / "cmdline").read_bytes().decode().split("\0")
+            name = (status.parent / "comm").read_text().strip()
         except (OSError, StopIteration):
             continue
         if int(parent.split()[1]) == of and "service" in command:
-            found[int(status.parent.name)] = command[command.index("service") + 1]
+            kind = command[command.index("service") + 1]
+            if "--standby" in command and name != "tagwerk-engine":
+                kind = "standby" if name == "tagwerk-standby" else "importing"
+            found[int(status.parent.name)] = kind
     return found
 
 
@@ -97,11 +106,14 @@ def test_an_engine_that_is_killed_comes_back_and_nobody_hangs(running):
         return statuses
 
     before = restarts(running)
+    wait_until(lambda: "standby" in children(running.process.pid))
+    standby = children(running.process.pid)["standby"]
     statuses = asyncio.run(load(running))
     assert statuses[200] > ENOUGH
     assert statuses[503] > 8
     assert "the engine ended with status -9; starting it again" in running.log.read_text()
     assert restarts(running) - before == Counter(engine=1)
+    assert children(running.process.pid)["engine"] == standby
 
 
 def test_one_of_two_engines_is_killed_and_no_request_fails(settings, tmp_path):
@@ -206,7 +218,7 @@ def test_workers_share_their_metrics_and_hold_no_tensorflow(running):
 def test_nothing_is_left_when_the_supervisor_is_killed(running):
     """The last of those that share the service."""
     left = kinds(running.process.pid)
-    assert sorted(left.values()) == ["api", "api", "engine"]
+    assert working(running) == ["api", "api", "engine"]
     running.process.kill()
     running.process.wait()
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))

@@ -1,7 +1,6 @@
 """Versions come, go and take over while requests are answered: the real processes, with tiny models."""
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ import httpx
 import pytest
 
 from tests.conftest import CACHE, ROOT, Server, free_port, start_server
-from tests.e2e.test_processes import answers, children
+from tests.e2e.test_processes import answers, children, kinds
 from tests.e2e.test_server import metric, rewrite_checksums, wait_until
 from tests.tiny_store import NAME, copy_version
 
@@ -191,12 +190,7 @@ def spoil_goldens(folder: Path) -> None:
 
 def test_a_successor_that_is_killed_is_started_again(store, made, tmp_path):
     def engines(server: Server) -> set[int]:
-        found = set()
-        for pid in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
-            with contextlib.suppress(OSError):
-                if b"\0engine\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.add(int(pid))
-        return found
+        return {pid for pid, kind in kinds(server.process.pid).items() if kind == "engine"}
 
     with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()

@@ -9,7 +9,7 @@ from service.process import control_channel
 from service.process.control_channel import Channel, Load, Loaded, SetShares, decode, encode, open_channel
 from service.types import ModelKey, ModelState, State
 
-MANY = Load(tuple(ModelKey(f"model-{i}", "1") for i in range(50_000)), beside_another=False)
+MANY = Load(tuple(ModelKey(f"model-{i}", "1") for i in range(50_000)), beside_another=False, listening=0)
 REASONS = SetShares((), (ModelState(ModelKey("model", "1"), State.REFUSED, "a long reason " * 100_000, 0.0),))
 
 

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import pytest
 
-from service.process import store_watch
+from service.process import engine_launcher, store_watch
 from service.process.child import Child
-from service.process.control_channel import Load, Loaded, Loading, Message, Retire, SetShares, decode, encode
+from service.process.control_channel import Load, Loaded, Loading, Message, Prepared, Retire, SetShares, decode, encode
 from service.process.rollout import Rollout
 from service.process.supervised_engine import SupervisedEngine
 from service.settings import Settings
@@ -26,6 +27,7 @@ from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
 from tests import faults
 from tests.artifact.test_manifest import write_version
+from tests.fakes import Clock
 
 T = TypeVar("T")
 CRASHED = -11
@@ -41,14 +43,24 @@ class Process:
         self.number = number
         self.status: int | None = None
         self.starts = 0
+        self.taken_over = 0
+        self.arguments: tuple[str, ...] = ()
         self._channel: socket.socket | None = None
 
     def start(self, files: Sequence[int], *arguments: str) -> None:
         self.close()
-        self._channel = socket.socket(fileno=os.dup(files[1]))
+        assert arguments[:2] == ("--channel", str(files[0]))
+        self._channel = socket.socket(fileno=os.dup(files[0]))
         self._channel.setblocking(False)
+        self.arguments = arguments[2:]
         self.status = None
         self.starts += 1
+
+    def take_over(self, other: "Process") -> None:
+        self.close()
+        self._channel, other._channel = other._channel, None
+        self.status, self.arguments = other.status, other.arguments
+        self.taken_over += 1
 
     def send(self, sig: int) -> None:
         self.kill()
@@ -327,6 +339,105 @@ def test_a_version_that_kills_three_new_engines_is_refused_and_what_serves_goes_
         assert here.rollout._serving[0].ready == keys("healthy/1", "victim/1")
 
 
+@pytest.fixture
+def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a standby be started as soon as all versions are loaded."""
+    monkeypatch.setattr(engine_launcher, "STANDBY_DELAY_SECONDS", 0)
+
+
+def test_a_standby_takes_the_place_of_an_engine_that_dies(store, no_delay):
+    with scene(store, engines=2) as here:
+        for number in (0, 1):
+            load = here.loads(number)
+            assert load.listening == here.listening[number].fileno()
+            assert here.processes[number].arguments == ()
+            here.tick()
+            assert len(here.processes) == 2, "an engine still loads"
+            here.processes[number].load(load)
+        here.until(lambda: len(here.processes) == 3)
+        standby = here.processes[2]
+        standby.send_to_supervisor(Prepared())
+        assert standby.arguments == ("--standby",)
+        assert standby.received() == []
+        assert standby in here.children
+        here.processes[1].die()
+        load = here.loads(1)
+        assert here.processes[1].taken_over == 1
+        assert here.processes[1].arguments == ("--standby",)
+        assert load.listening == here.listening[1].fileno()
+        assert standby not in here.children
+        here.look()
+        assert len(here.processes) == 3, "an engine still loads"
+        here.processes[1].load(load)
+        here.until(lambda: len(here.processes) == 4)
+        assert here.processes[0].starts == here.processes[1].starts == 1
+
+
+def test_a_standby_loads_new_versions_and_the_next_one_waits_until_they_serve(store, no_delay):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.until(lambda: len(here.processes) == 2)
+        here.processes[1].send_to_supervisor(Prepared())
+        write_version(store, "victim")
+        here.until(lambda: len(here.processes) == 3)
+        load = here.loads(2)
+        assert here.processes[2].taken_over == 1
+        assert set(load.versions) == keys("healthy/1", "victim/2")
+        here.look()
+        assert len(here.processes) == 3
+        here.processes[2].load(load)
+        here.until(lambda: len(here.processes) == 4)
+        assert here.processes[3].arguments == ("--standby",)
+
+
+def test_a_standby_that_has_died_is_not_used_and_another_is_started(store, no_delay):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.until(lambda: len(here.processes) == 2)
+        here.processes[1].send_to_supervisor(Prepared())
+        here.processes[1].die()
+        here.processes[0].die()
+        here.processes[0].load(here.loads(0))
+        assert (here.processes[0].starts, here.processes[0].taken_over) == (2, 0)
+        here.until(lambda: len(here.processes) == 3)
+        here.processes[2].die()
+        here.until(lambda: len(here.processes) == 4)
+        assert here.processes[3].arguments == ("--standby",)
+
+
+def test_a_standby_that_still_imports_is_not_waited_for(store, no_delay):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.until(lambda: len(here.processes) == 2)
+        here.processes[0].die()
+        here.processes[0].load(here.loads(0))
+        assert (here.processes[0].starts, here.processes[0].taken_over) == (2, 0)
+        assert here.processes[1].status == -9
+        here.until(lambda: len(here.processes) == 3)
+
+
+def test_a_standby_is_started_some_time_after_the_engines(store, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(engine_launcher, "time", SimpleNamespace(monotonic=clock))
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        clock.now += engine_launcher.STANDBY_DELAY_SECONDS - 0.1
+        here.tick()
+        assert len(here.processes) == 1
+        clock.now += 0.2
+        here.tick()
+        assert len(here.processes) == 2
+
+
+def test_a_standby_is_killed_when_the_supervisor_stops(store, no_delay):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.until(lambda: len(here.processes) == 2)
+        here.rollout.close()
+        assert here.processes[1].status == -9
+        assert here.children == {here.processes[0]}
+
+
 def test_a_store_that_cannot_be_read_while_a_new_engine_loads_does_not_keep_it_from_serving(store, monkeypatch):
     def fail(*arguments: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -402,7 +513,7 @@ def test_the_first_default_is_kept_whatever_comes_and_goes(store):
         assert shares.defaults == ("healthy",)
         assert read_config(store / "serving.json").defaults == {"tag": "healthy"}
         write_version(store, "a-first-by-name")
-        here.processes[0].load(Load(tuple(keys("healthy/1", "victim/1")), False))
+        here.processes[0].load(Load(tuple(keys("healthy/1", "victim/1")), False, 0))
         here.until(lambda: len(here.processes) == 2)
         assert here.shares_sent(1, lambda said: True).defaults == ("healthy",)
         shutil.rmtree(store / "healthy")
@@ -519,7 +630,7 @@ def test_an_engine_whose_versions_are_not_wanted_any_more_has_time_to_end(store,
 def test_an_engine_that_dies_while_a_new_version_warms_up_serves_the_old_one_again(store):
     with scene(store) as here:
         assert not here.loads(0).beside_another
-        here.processes[0].load(Load(tuple(keys("healthy/1", "victim/1")), False))
+        here.processes[0].load(Load(tuple(keys("healthy/1", "victim/1")), False, 0))
         here.tick()
         write_version(store, "victim")
         here.until(lambda: len(here.processes) == 2)
@@ -663,7 +774,7 @@ def test_a_model_keeps_its_shares_until_its_new_version_is_loaded(store, others)
     with scene(store) as here:
         old = here.shares_sent(0, lambda said: said.shares)
         assert dict(old.shares) == same | {ModelKey("victim", "1"): 1.0}
-        here.processes[0].load(Load(tuple(dict(old.shares)), False))
+        here.processes[0].load(Load(tuple(dict(old.shares)), False, 0))
         here.tick()
         write_version(store, "victim")
         here.until(lambda: len(here.processes) == 2)
@@ -672,6 +783,6 @@ def test_a_model_keeps_its_shares_until_its_new_version_is_loaded(store, others)
         here.look()
         said = [said for said in here.processes[0].received() if isinstance(said, SetShares)]
         assert all(dict(one.shares) == dict(old.shares) for one in said)
-        here.processes[1].load(Load(tuple(dict(new.shares)), True))
+        here.processes[1].load(Load(tuple(dict(new.shares)), True, 0))
         here.until(lambda: here.swaps("done"))
         assert dict(here.rollout._shares) == dict(new.shares)

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from loadtests.chaos.hostile.attack import Attack, Statuses, Target
 from loadtests.chaos.scenario import check
+from loadtests.chaos.victim import within
 from loadtests.rounds import command
 
 CLIENTS = 24
 WARM_UP_SECONDS = 1.0
+STANDBY_SECONDS = 60.0  # within which there is an engine in standby
 BACK_SECONDS = 10.0  # from the kill to the first answer 200
 FROZEN_SECONDS = 6.0
 NOTICED_SECONDS = 3.0  # from the stop to the first answer 503
@@ -21,6 +23,10 @@ GIVE_UP_SECONDS = 90.0
 
 async def killed(target: Target, requests: Sequence[bytes]) -> Statuses:
     """Kills the engine while clients ask again at once, whatever they are answered."""
+    check(
+        await asyncio.to_thread(within, STANDBY_SECONDS, target.service.has_standby) is not None,
+        f"no engine in standby after {STANDBY_SECONDS:g} s",
+    )
     address = f"127.0.0.1:{target.port}/classify"
     clients = await asyncio.create_subprocess_exec(
         *command(address, CLIENTS, GIVE_UP_SECONDS), stdout=asyncio.subprocess.DEVNULL

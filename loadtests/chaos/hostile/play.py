@@ -83,7 +83,7 @@ async def play(service: Victim, attack: Attack, key: str | None) -> Row:
     """Runs one attack."""
     requests = attack.requests()
     failures, statuses = [], Counter[int]()
-    processes = service.processes()
+    processes = service.working()
     (worker,) = service.pids("api")
     with Neighbour(f"127.0.0.1:{service.port}", key) as neighbour:
         await neighbour.settle(time.monotonic() + SETTLE_SECONDS, GIVE_UP_SECONDS)
@@ -100,8 +100,8 @@ async def play(service: Victim, attack: Attack, key: str | None) -> Row:
         waits = summarize(neighbour.samples(began))
     if await asyncio.to_thread(within, IDLE_SECONDS, lambda: service.ready() and not service.held()) is None:
         failures.append("not ready again, or places in the queue were not given back")
-    if not attack.ends_processes and service.processes() != processes:
-        failures.append(f"processes ended: {processes} became {service.processes()}")
+    if not attack.ends_processes and service.working() != processes:
+        failures.append(f"processes ended: {processes} became {service.working()}")
     (worker,) = service.pids("api")
     sizes = Memory(before / MEGABYTE, memory(worker, "VmHWM") / MEGABYTE, resident(service))
     return Row(attack, ended - began, statuses, waits, sizes, failures)
