@@ -3,9 +3,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from tests.training import tiny
 from training import __main__ as command
+from training.report import tensorboard
 from training.run import loop
 from training.tasks.tagging import Tagging
 
@@ -14,6 +16,18 @@ from training.tasks.tagging import Tagging
 def tagging() -> Callable[..., Tagging]:
     """Makes tiny taggers; arguments change the recipe."""
     return tiny.tagging
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unoptimized_graphs() -> None:
+    """Makes TensorFlow run graphs as they are traced: most are run a few times, and optimizing takes longer."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.fixture(autouse=True)
+def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a run draw pictures after its first epoch alone, since each takes as long as a tiny epoch."""
+    monkeypatch.setattr(tensorboard, "PICTURES", 1)
 
 
 @pytest.fixture

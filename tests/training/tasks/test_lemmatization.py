@@ -138,7 +138,10 @@ def test_measures_with_the_tags_of_the_newest_tagger(tmp_path: Path, monkeypatch
     assert {word.xpos for word in words} <= set(tagging.labels["xpos"]), "its own tags"
 
 
-def test_a_version_holds_its_dictionary(learnt: tuple[Lemmatization, Any, Path], tmp_path: Path) -> None:
+def test_a_version_holds_its_dictionary(
+    learnt: tuple[Lemmatization, Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_check", lambda folder: None)  # these weights have passed
     folder = export.export(tiny.lemmatization(), learnt[1], [], tmp_path)
     manifest = artifact.read_manifest(folder)
     assert manifest.task == "lemmatize"
