@@ -27,6 +27,7 @@ from training.run.loop import Diverged, load_best, make_predict, train
 from training.tasks.tagging import Tagging
 
 MakeTagging = Callable[..., Tagging]
+SMALL = WordTaggerSizes(window=2, embedding=8, units=12, dropout=0.1)
 
 
 pytestmark = pytest.mark.usefixtures("runs")
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("runs")
 @pytest.fixture
 def small() -> MakeTagging:
     """Makes taggers whose network is traced soonest, and has dropout: how a run goes does not depend on its layers."""
-    return partial(tiny.tagging, sizes=WordTaggerSizes(window=2, embedding=8, units=12, dropout=0.1))
+    return partial(tiny.tagging, sizes=SMALL)
 
 
 def trained(task: Tagging) -> tuple[list[Any], str]:
@@ -83,9 +84,9 @@ def test_learns_twenty_sentences_by_heart(tagging: MakeTagging) -> None:
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tagging: MakeTagging, runs: Path) -> None:
-    one, _ = trained(tagging(name="one", epochs=2))
-    again, _ = trained(tagging(name="again", epochs=2))
-    other, _ = trained(tagging(name="other", epochs=2, seed=2))
+    one, _ = trained(tagging(name="one", epochs=1))
+    again, _ = trained(tagging(name="again", epochs=1))
+    other, _ = trained(tagging(name="other", epochs=1, seed=2))
     assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -204,13 +205,14 @@ def start(code: str, runs: Path) -> "subprocess.Popen[str]":
 
 TRAIN = """
 from rich.console import Console
+from tests.training.run.test_loop import SMALL
 from tests.training.tiny import tagging
 from training.run.loop import train
-train(tagging(epochs=10**6), Console(width=200))
+train(tagging(epochs=10**6, sizes=SMALL), Console(width=200))
 """
 
 
-def test_kill_9_leaves_a_checkpoint_to_go_on_from(tagging: MakeTagging, runs: Path) -> None:
+def test_kill_9_leaves_a_checkpoint_to_go_on_from(small: MakeTagging, runs: Path) -> None:
     for epochs in (2, 7):  # killed twice, somewhere in the epochs after these or in writing them
         process = start(TRAIN, runs)
         assert process.stdout
@@ -220,7 +222,7 @@ def test_kill_9_leaves_a_checkpoint_to_go_on_from(tagging: MakeTagging, runs: Pa
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-    task = tagging(epochs=10**6)
+    task = small(epochs=10**6)
     model = load_best(task)
     assert all(np.isfinite(weight.numpy()).all() for weight in model.weights)
     stop_after(task, 1)
