@@ -174,7 +174,7 @@ class Rollout:
 
     def _send_shares(self, wanted: Serving, ready: frozenset[ModelKey]) -> None:
         """Sends the engines the shares. A model keeps its shares until all its wanted versions are loaded."""
-        for name in {key.name for key in wanted.shares}:
+        for name in sorted({key.name for key in wanted.shares}):
             shares = {key: share for key, share in wanted.shares.items() if key.name == name}
             if {key for key, share in shares.items() if share} <= ready:
                 self._shares = {key: share for key, share in self._shares.items() if key.name != name} | shares
@@ -192,11 +192,10 @@ class Rollout:
         if ended := [engine for engine in self._new if engine.child.status is not None]:
             self._handle_death(ended[0])
             return
-        wrong = [engine for engine in self._new if engine.receive() and self._record_results(engine)]
-        if wrong:
-            if any(engine.refused for engine in wrong):
-                self._metrics.swaps.labels("refused").inc()
-            self._end_new_engines("a version was refused")
+        refused = len(self._reasons)
+        if [engine for engine in self._new if engine.receive() and self._record_results(engine)]:
+            self._count_refusal(refused)
+            self._end_new_engines("a version could not be loaded")
         elif all(engine.loaded is not None for engine in self._new):
             self._switch_to_new_engines()
 
@@ -211,9 +210,13 @@ class Rollout:
         refused = len(self._reasons)
         for key in [ended.loading] if ended.loading in new else new:
             self._record_failure(key, _exit_reason(ended))
-        if len(self._reasons) > refused:
-            self._metrics.swaps.labels("refused").inc()
+        self._count_refusal(refused)
         self._end_new_engines(_exit_reason(ended))
+
+    def _count_refusal(self, refused_before: int) -> None:
+        """Counts a rollout that ended because a version was refused, rather than being tried again."""
+        if len(self._reasons) > refused_before:
+            self._metrics.swaps.labels("refused").inc()
 
     def _switch_to_new_engines(self) -> None:
         names = sorted(map(str, self._wanted.shares))

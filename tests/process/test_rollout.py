@@ -709,6 +709,7 @@ def test_a_new_version_that_engines_cannot_read_three_times_is_refused(store):
             here.processes[number].send_to_supervisor(Loaded((healthy,), (unread,)))
             here.tick()
             assert here.processes[number].status == -9
+            assert here.swaps("refused") == (number == 3), "it is tried again before"
         shares = here.shares_sent(0, lambda said: said.refused)
         assert [(str(state.key), state.reason) for state in shares.refused] == [
             ("victim/2", "manifest.json is missing, 3 times")
