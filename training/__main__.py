@@ -68,10 +68,14 @@ def train(arguments: argparse.Namespace) -> None:
         export(arguments)
         return
 
+    from training.run import readings
     from training.run.evaluate import show
     from training.run.loop import load_best, make_predict
 
-    show(Console(), recipe.name, task.evaluate(make_predict(task, load_best(task)), "test"))
+    console = Console()
+    metrics = task.evaluate(make_predict(task, load_best(task)), "test")
+    show(console, recipe.name, metrics)
+    readings.record(recipe.name, metrics, console)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -100,6 +104,7 @@ def export(arguments: argparse.Namespace) -> None:
 
     from rich.console import Console
 
+    from training.run import readings
     from training.run.evaluate import calibration, show
     from training.run.export import export
     from training.run.loop import load_final
@@ -120,12 +125,16 @@ def export(arguments: argparse.Namespace) -> None:
     ]
     folder = export(task, model, metrics, model_store())
     show(console, str(folder), metrics)
+    readings.record(recipe.name, metrics, console)
 
 
 def export_again(arguments: argparse.Namespace) -> None:
     """Exports the newest version of a model again with the present exporter, without training."""
     import_tensorflow()
 
+    from rich.console import Console
+
+    from training.run import readings
     from training.run.export import export_again
     from training.run.versions import load_endpoint, newest_models, newest_version, read_version
 
@@ -139,6 +148,7 @@ def export_again(arguments: argparse.Namespace) -> None:
         for metric in task.evaluate_text(predict, split, newest_models(model_store()))
     ]
     print(f"written: {export_again(task, folder, measured)}")
+    readings.record(arguments.name, measured, Console())
 
 
 def ladder(arguments: argparse.Namespace) -> None:
@@ -216,7 +226,8 @@ def parser() -> argparse.ArgumentParser:
         elif run is evaluate:
             what = "of a model in the store, its newest version; with --data also NAME/VERSION"
             command.add_argument("name", nargs="+", metavar="NAME", help=what)
-            command.add_argument("--split", choices=("dev", "test"), default="test", help="test by default")
+            what = "dev by default; each reading of test is recorded in the folder of the runs"
+            command.add_argument("--split", choices=("dev", "test"), default="dev", help=what)
             what = "CoNLL-U for taggers, .csv, .tsv, .jsonl or .parquet for classifiers; two models are compared on it"
             command.add_argument("--data", type=Path, metavar="FILE", help=what)
             from_files.add_columns(command)

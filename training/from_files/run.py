@@ -14,6 +14,7 @@ from training.from_files.options import Options
 from training.metrics.predictions import Predictions, interval
 from training.metrics.scores import percent
 from training.models import linear
+from training.run import readings
 from training.run.checkpoint import Checkpoints
 from training.run.evaluate import calibration, show
 from training.run.export import export
@@ -50,6 +51,7 @@ def make(
     task.command = options.command
     folder = export(task, model, metrics, store)
     show(console, str(folder), metrics)
+    readings.record(task.recipe.name, metrics, console)
     console.print(f'written: {folder}, served as "model": "{task.recipe.name}"', highlight=False, soft_wrap=True)
     return OtherModel(f"{task.recipe.name}/{folder.name}", task, predict)
 

@@ -12,11 +12,12 @@ from service.artifact.manifest import Metric
 from training.metrics.calibration import calibration_error, chance_calibration_error, reliability
 from training.metrics.predictions import Predictions, confusion, interval, label_scores
 from training.report import plots
+from training.run import readings
 from training.run.versions import load_endpoint, newest_models, newest_version, read_version
 
 
 def evaluate(store: Path, name: str, split: str, console: Console, out: Path) -> tuple[Metric, ...]:
-    """Measures the newest version of a model through its SavedModel; prints tables and writes plots.
+    """Measures the newest version of a model through its SavedModel; prints tables, writes plots, records a test split.
 
     Args:
         split: "dev" or "test".
@@ -32,6 +33,7 @@ def evaluate(store: Path, name: str, split: str, console: Console, out: Path) ->
         *calibration(predictions, split),
     )
     show(console, f"{manifest.name}, version {manifest.version}", metrics)
+    readings.record(manifest.recipe, metrics, console)
     for kind, given in predictions.items():
         low, high = interval(given)
         console.print(f"{kind}: 95 % interval of accuracy {low:.2f} to {high:.2f} %", highlight=False)

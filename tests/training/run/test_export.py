@@ -22,6 +22,7 @@ from training.data.dataset import collate
 from training.data.treebank import Tree
 from training.run import evaluate, export, versions
 from training.run.loop import make_predict
+from training.run.readings import READINGS
 from training.tasks.tagging import Tagging
 
 MakeTagging = Callable[..., Tagging]
@@ -209,6 +210,7 @@ def test_evaluation_reads_the_exported_model_alone(
 ) -> None:
     task, _, folder = exported
     monkeypatch.setattr(versions, "load_recipe", lambda name: RecipeOf(task))
+    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path / "runs"))
     said = Console(file=io.StringIO(), width=120)
     metrics = evaluate.evaluate(folder.parent.parent, task.recipe.name, "test", said, tmp_path)
     assert set(artifact.read_manifest(folder).metrics) < set(metrics)
@@ -219,6 +221,9 @@ def test_evaluation_reads_the_exported_model_alone(
         assert column in text
     assert {path.name for path in tmp_path.iterdir()} >= {"upos-confusion.svg", "xpos-reliability.svg"}
     assert {metric.name for metric in metrics} >= {"UPOS", "XPOS", "UFeats", "UPOS, unknown words"}
+    assert "reading 1 of the test split" in text
+    (reading,) = (tmp_path / "runs" / task.recipe.name / READINGS).read_text().splitlines()
+    assert json.loads(reading)["metrics"] == {metric.name: metric.value for metric in metrics}
 
 
 def test_evaluation_takes_the_vocabularies_of_the_model_and_not_those_that_the_recipe_makes_now(
