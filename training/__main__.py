@@ -4,6 +4,7 @@ import argparse
 import errno
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from service.errors import ConfigurationError, TagwerkError
@@ -95,6 +96,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     for name in arguments.name:
         evaluate(model_store(), name, arguments.split, Console(), runs_folder() / name / "evaluation")
+
+
+def baseline(arguments: argparse.Namespace) -> None:
+    """Trains simple models on the corpus of a recipe, and measures them on its dev or test split."""
+    import_tensorflow()
+
+    from rich.console import Console
+
+    from training.run import baselines
+
+    recipe = load_recipe(arguments.recipe)
+    baselines.evaluate(replace(recipe, teacher=None).task(), arguments.split, Console())
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -217,7 +230,7 @@ def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="tagwerk-train", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (fetch, teach, train, evaluate, export, export_again, ladder, attention, segmentation):
+    for run in (fetch, teach, train, evaluate, baseline, export, export_again, ladder, attention, segmentation):
         about = run.__doc__ or ""
         command = commands.add_parser(run.__name__.replace("_", "-"), help=about, description=about)
         command.set_defaults(run=run)
@@ -226,8 +239,7 @@ def parser() -> argparse.ArgumentParser:
         elif run is evaluate:
             what = "of a model in the store, its newest version; with --data also NAME/VERSION"
             command.add_argument("name", nargs="+", metavar="NAME", help=what)
-            what = "dev by default; each reading of test is recorded in the folder of the runs"
-            command.add_argument("--split", choices=("dev", "test"), default="dev", help=what)
+            _add_split(command)
             what = "CoNLL-U for taggers, .csv, .tsv, .jsonl or .parquet for classifiers; two models are compared on it"
             command.add_argument("--data", type=Path, metavar="FILE", help=what)
             from_files.add_columns(command)
@@ -252,7 +264,14 @@ def parser() -> argparse.ArgumentParser:
                 kinds.add_parser(name, help="a recipe")
         elif run is not segmentation:
             command.add_argument("recipe", metavar="RECIPE", choices=recipe_names(), help=", ".join(recipe_names()))
+        if run is baseline:
+            _add_split(command)
     return parser
+
+
+def _add_split(command: argparse.ArgumentParser) -> None:
+    about = "dev by default; each reading of test is recorded in the folder of the runs"
+    command.add_argument("--split", choices=("dev", "test"), default="dev", help=about)
 
 
 def _positive(text: str) -> int:

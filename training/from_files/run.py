@@ -1,20 +1,18 @@
 """Trains a task of one's own data, compares it with simple models, and exports it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from service.artifact.manifest import Metric
-from training.data.dataset import Example
 from training.folders import runs_folder
 from training.from_files import report
 from training.from_files.options import Options
 from training.metrics.predictions import Predictions, interval
 from training.metrics.scores import percent
-from training.models import linear
-from training.run import readings
+from training.run import baselines, readings
 from training.run.checkpoint import Checkpoints
 from training.run.evaluate import calibration, show
 from training.run.export import export
@@ -62,7 +60,7 @@ def compare(
     """Compares the first kind of label with what simple models reach on the same splits; prints and returns that."""
     kind = next(iter(found["dev"]))
     head = kind if isinstance(task, Tagging) else "class_id"
-    guesses = _baselines(task.examples("train"), head, isinstance(task, Tagging), seed)
+    guesses = baselines.fit(task.examples("train"), head, isinstance(task, Tagging), seed)
     models: dict[str, dict[str, Predictions]] = {}
     for split in SPLITS:
         own, sources = found[split][kind], [example.source for example in task.examples(split)]
@@ -74,20 +72,6 @@ def compare(
     report.show_labels(console, f"{kind}, test", labels, models["test"])
     report.show_confusions(console, labels, models["dev"]["this model"], task.examples("dev"))
     return [metric for split in SPLITS for metric in _metrics(kind, models[split], split)]
-
-
-def _baselines(train: Sequence[Example], head: str, words: bool, seed: int) -> dict[str, Callable[..., np.ndarray]]:
-    sources = [example.source for example in train]
-    labels = np.concatenate([np.atleast_1d(example.targets[head]) for example in train])
-    if words:
-        return {
-            "most frequent tag": linear.most_frequent_tag(sources, labels),
-            "linear model": linear.linear_tagger(sources, labels, seed),
-        }
-    return {
-        "most frequent label": linear.most_frequent_label(labels),
-        "linear model": linear.linear_classifier(sources, labels, seed),
-    }
 
 
 def _metrics(kind: str, models: Mapping[str, Predictions], split: str) -> list[Metric]:

@@ -128,14 +128,12 @@ class Classification(Task):
 
     def _weigh(self, word_pairs: WordPairs) -> None:
         """Sets the weights of words and pairs to their log-count ratios in the train split."""
-        texts = [
-            (np.asarray(e.inputs["word_ids"]), side) for e in self._splits["train"] if (side := self._side(e)) >= 0
-        ]
+        texts = [(np.asarray(e.inputs["word_ids"]), side) for e in self._splits["train"] if (side := self.side(e)) >= 0]
         pairs = [(np.asarray(pair_ids(ids[None], word_pairs.rows)), side) for ids, side in texts]
         for weights, seen in zip(word_pairs.ratios, (texts, pairs), strict=True):
             weights.assign(log_count_ratios(seen, weights.shape[0])[:, None])
 
-    def _side(self, example: Example) -> int:
+    def side(self, example: Example) -> int:
         """Returns what log-count ratios are to tell apart, a number from 0: the class; -1 for no part in them."""
         return int(example.targets["class_id"])
 

@@ -77,7 +77,7 @@ class Sentiment(Classification):
         vocabularies: Mapping[str, Vocabulary] | None = None,
     ) -> None:
         self.chosen_by = CHOSEN_BY.get(recipe.corpus, SST2 if recipe.labels == LABELS else SST5)
-        self._polarity = SST2 if recipe.corpus not in CHOSEN_BY else POLARITY
+        self.polarity = SST2 if recipe.corpus not in CHOSEN_BY else POLARITY
         splits = splits | {"train": splits["train"][: recipe.limit]}
         sentences = {split: [tree[-1] for tree in trees] for split, trees in splits.items()}
         self._sentence_lengths = dict(Counter(len(sentence.tokens) for sentence in sentences["train"]))
@@ -112,7 +112,7 @@ class Sentiment(Classification):
             table.assign(self._distillation.embeddings(words, table.shape[1], EMBEDDING_SCALE))
         return model
 
-    def _side(self, example: Example) -> int:
+    def side(self, example: Example) -> int:
         """Returns 1 for a positive text, 0 for a negative one, -1 for a neutral one."""
         side = int(example.targets["class_id"]) - sst.NEUTRAL
         return int(side > 0) if side else -1
@@ -145,7 +145,7 @@ class Sentiment(Classification):
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         """Measures whole sentences."""
         predictions = self.predictions(predict, split)["sentiment"]
-        return sentiment_accuracy(predictions.probabilities, predictions.gold, split, self._polarity)
+        return sentiment_accuracy(predictions.probabilities, predictions.gold, split, self.polarity)
 
     def samples(self, predict: Predict) -> dict[str, str]:
         """Returns how positive two texts of the same words are, in percent."""
