@@ -193,7 +193,8 @@ class Rollout:
             self._handle_death(ended[0])
             return
         refused = len(self._reasons)
-        if [engine for engine in self._new if engine.receive() and self._record_results(engine)]:
+        failed = [engine for engine in self._new if engine.receive() and self._record_results(engine)]
+        if failed:
             self._count_refusal(refused)
             self._end_new_engines("a version could not be loaded")
         elif all(engine.loaded is not None for engine in self._new):

@@ -390,30 +390,29 @@ def test_a_standby_loads_new_versions_and_the_next_one_waits_until_they_serve(st
         assert here.processes[3].arguments == ("--standby",)
 
 
-def test_a_standby_that_has_died_is_not_used_and_another_is_started(store, no_delay):
+@pytest.mark.parametrize("dead", [True, False], ids=["has died", "still imports"])
+def test_a_standby_that_cannot_take_over_at_once_is_not_used_and_another_is_started(store, no_delay, dead):
     with scene(store) as here:
         here.processes[0].load(here.loads(0))
         here.until(lambda: len(here.processes) == 2)
-        here.processes[1].send_to_supervisor(Prepared())
+        standby = here.processes[1]
+        if dead:
+            standby.send_to_supervisor(Prepared())
+            standby.die()
+        here.processes[0].die()
+        here.processes[0].load(here.loads(0))
+        assert (here.processes[0].starts, here.processes[0].taken_over) == (2, 0)
+        assert standby.status == (CRASHED if dead else -9)
+        here.until(lambda: len(here.processes) == 3)
+
+
+def test_a_standby_that_dies_is_replaced(store, no_delay):
+    with scene(store) as here:
+        here.processes[0].load(here.loads(0))
+        here.until(lambda: len(here.processes) == 2)
         here.processes[1].die()
-        here.processes[0].die()
-        here.processes[0].load(here.loads(0))
-        assert (here.processes[0].starts, here.processes[0].taken_over) == (2, 0)
         here.until(lambda: len(here.processes) == 3)
-        here.processes[2].die()
-        here.until(lambda: len(here.processes) == 4)
-        assert here.processes[3].arguments == ("--standby",)
-
-
-def test_a_standby_that_still_imports_is_not_waited_for(store, no_delay):
-    with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.until(lambda: len(here.processes) == 2)
-        here.processes[0].die()
-        here.processes[0].load(here.loads(0))
-        assert (here.processes[0].starts, here.processes[0].taken_over) == (2, 0)
-        assert here.processes[1].status == -9
-        here.until(lambda: len(here.processes) == 3)
+        assert here.processes[2].arguments == ("--standby",)
 
 
 def test_a_standby_is_started_some_time_after_the_engines(store, monkeypatch):

@@ -1,4 +1,4 @@
-"""Simple models, trained in seconds: what a network has beyond them is what it is worth."""
+"""Simple models on the corpus of a recipe, with which its network is compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from training.tasks.base import Task
 from training.tasks.sentiment import Sentiment
 from training.tasks.tagging import Tagging
 
-COLUMNS = {"upos": "UPOS", "xpos": "XPOS"}  # a linear model of the hundreds of features takes more than ten minutes
+COLUMNS = {"upos": "UPOS", "xpos": "XPOS"}  # a linear model of the hundreds of feature labels takes too long
 
 
 def fit(examples: Sequence[Example], head: str, words: bool, seed: int) -> dict[str, Guess]:
