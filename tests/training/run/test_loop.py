@@ -234,7 +234,8 @@ def test_kill_9_leaves_a_checkpoint_to_go_on_from(small: MakeTagging, runs: Path
 FULL_DISK = """
 import resource, sys
 from training import __main__ as command
-command.import_tensorflow()
+from training.commands import import_tensorflow
+import_tensorflow()
 from training.run import loop
 from tests.training.tiny import tagging
 from rich.console import Console

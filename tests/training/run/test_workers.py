@@ -24,11 +24,11 @@ from training.run.workers import Workers
 
 WORKER = """
 from types import SimpleNamespace
-from training import __main__ as command
+from training import commands
 from tests.training.run.test_workers import TASKS
-command.load_recipe = lambda name: SimpleNamespace(name=name, task=TASKS[name], threads=1, shipped=False)
+commands.load_recipe = lambda name: SimpleNamespace(name=name, task=TASKS[name], threads=1, shipped=False)
 for kind in TASKS:
-    command.train(SimpleNamespace(recipe=kind))
+    commands.train(SimpleNamespace(recipe=kind))
 """
 
 

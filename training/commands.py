@@ -1,0 +1,214 @@
+"""The commands of tagwerk-train: what each runs, in which order."""
+
+import argparse
+import os
+from dataclasses import replace
+
+from service.errors import ConfigurationError
+from training.folders import model_store, runs_folder
+from training.from_files import command as from_files
+from training.recipes import load_ladder, load_recipe
+
+# Keras and TensorFlow take seconds to import: each command imports what it needs, and --help needs nothing.
+
+
+def fetch(arguments: argparse.Namespace) -> None:
+    """Downloads corpora, or finds them in TAGWERK_DATA_DIR."""
+    from training.data import corpora
+    from training.data.catalogue import CORPORA
+
+    corpora.fetch(arguments.corpus or CORPORA)
+
+
+def teach(arguments: argparse.Namespace) -> None:
+    """Fine-tunes a large teacher on a recipe's corpus and writes the distillation set that the recipe learns from."""
+    import_tensorflow()
+    recipe = load_recipe(arguments.recipe)
+
+    from rich.console import Console
+
+    from training.teachers import teach
+
+    console = Console()
+    path = teach(recipe, console).write(recipe.name)
+    console.print(f"written: {path}", highlight=False, soft_wrap=True)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Trains a model of files, or of a recipe; measures it once on the test split; exports it if it is shipped."""
+    import_tensorflow()
+    if arguments.recipe in from_files.KINDS:
+        from_files.train(arguments)
+        return
+    recipe = load_recipe(arguments.recipe)
+
+    from rich.console import Console
+
+    from training.run.loop import set_threads, train
+    from training.run.workers import workers
+
+    set_threads(recipe.threads)
+    first = workers().first
+    task = recipe.task()
+    train(task, Console(quiet=not first))
+    if not first:
+        return
+    if recipe.shipped:
+        export(arguments)
+        return
+
+    from training.run import readings
+    from training.run.evaluate import show
+    from training.run.loop import load_best, make_predict
+
+    console = Console()
+    metrics = task.evaluate(make_predict(task, load_best(task)), "test")
+    show(console, recipe.name, metrics)
+    readings.record(recipe.name, metrics, console)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Measures exported models: on their own dev or test split, or one or two of them on a file."""
+    import_tensorflow()
+
+    from rich.console import Console
+
+    if arguments.data:
+        from training.from_files.evaluation import evaluate_on_file
+
+        columns = arguments.text_column, arguments.label_column
+        evaluate_on_file(model_store(), arguments.name, arguments.data, *columns, Console())
+        return
+
+    from training.run.evaluate import evaluate
+
+    for name in arguments.name:
+        evaluate(model_store(), name, arguments.split, Console(), runs_folder() / name / "evaluation")
+
+
+def baseline(arguments: argparse.Namespace) -> None:
+    """Trains simple models on the corpus of a recipe, and measures them on its dev or test split."""
+    import_tensorflow()
+
+    from rich.console import Console
+
+    from training.run import baselines
+
+    recipe = load_recipe(arguments.recipe)
+    baselines.evaluate(replace(recipe, teacher=None).task(), arguments.split, Console())
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Exports the best epoch of a recipe's run as the next version of its model."""
+    import_tensorflow()
+    recipe = load_recipe(arguments.recipe)
+
+    from rich.console import Console
+
+    from training.run import readings
+    from training.run.evaluate import calibration, show
+    from training.run.export import export
+    from training.run.loop import load_final
+    from training.run.versions import newest_models
+
+    console = Console()
+    task = recipe.task()
+    model, predict = load_final(task)
+    task.learn_segmenter()
+    metrics = [
+        metric
+        for split in ("test", "dev")
+        for metric in (
+            *task.evaluate(predict, split),
+            *task.evaluate_text(predict, split, newest_models(model_store())),
+            *calibration(task.predictions(predict, split), split),
+        )
+    ]
+    folder = export(task, model, metrics, model_store())
+    show(console, str(folder), metrics)
+    readings.record(recipe.name, metrics, console)
+
+
+def export_again(arguments: argparse.Namespace) -> None:
+    """Exports the newest version of a model again with the present exporter, without training."""
+    import_tensorflow()
+
+    from rich.console import Console
+
+    from training.run import readings
+    from training.run.export import export_again
+    from training.run.versions import load_endpoint, newest_models, newest_version, read_version
+
+    folder = newest_version(model_store(), arguments.name)
+    _, task = read_version(folder)
+    task.learn_segmenter()
+    predict = load_endpoint(folder, task.endpoint_name)
+    measured = [
+        metric
+        for split in ("test", "dev")
+        for metric in task.evaluate_text(predict, split, newest_models(model_store()))
+    ]
+    print(f"written: {export_again(task, folder, measured)}")
+    readings.record(arguments.name, measured, Console())
+
+
+def ladder(arguments: argparse.Namespace) -> None:
+    """Trains the recipes of a ladder and compares them on dev in a table and a plot."""
+    import_tensorflow()
+
+    from rich.console import Console
+
+    from training.run import ladder
+    from training.run.loop import set_threads
+
+    rungs = load_ladder(arguments.name)
+    set_threads(rungs[0].recipe.threads)
+    console = Console()
+    results = ladder.train_rungs(rungs, console, seeds=arguments.seeds, epochs=arguments.epochs, limit=arguments.limit)
+    console.print(ladder.table(results))
+    for result in results:
+        for prompt, sample in result.samples.items():
+            console.print(f"{result.rung.recipe.name}, {prompt!r}: {sample}", highlight=False, markup=False)
+    for path in ladder.write(results, arguments.out, arguments.name):
+        console.print(f"written: {path}", highlight=False, soft_wrap=True)
+
+
+def attention(arguments: argparse.Namespace) -> None:
+    """Plots the attention of a lemmatizer for a few words."""
+    import_tensorflow()
+
+    from training.report.attention import draw
+    from training.run.versions import newest_version, read_version, restore
+    from training.tasks.lemmatization import Lemmatization
+
+    folder = newest_version(model_store(), arguments.name)
+    _, task = read_version(folder)
+    if not isinstance(task, Lemmatization):
+        raise ConfigurationError(f"{arguments.name} is not a lemmatizer")
+    print(f"written: {draw(task, restore(task, folder), arguments.word, arguments.out)}")
+
+
+def segmentation(arguments: argparse.Namespace) -> None:
+    """Measures accuracy and speed of the tokenizer on EWT's raw text, by rules and as tagger-en has learned."""
+    import_tensorflow()
+
+    from service.artifact.manifest import read_manifest, read_segmenter
+    from training.metrics.segmentation import report
+    from training.run.versions import newest_version
+
+    folder = newest_version(model_store(), "tagger-en")
+    report(read_segmenter(folder, read_manifest(folder)))
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without the messages that it prints to stderr whatever its log level."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised as exceptions as well
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (a device, not a path)
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        import tensorflow as tf
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+    tf.get_logger().setLevel("ERROR")
