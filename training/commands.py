@@ -21,16 +21,18 @@ def fetch(arguments: argparse.Namespace) -> None:
 
 
 def teach(arguments: argparse.Namespace) -> None:
-    """Fine-tunes a large teacher on a recipe's corpus and writes the distillation set that the recipe learns from."""
+    """Fine-tunes large teachers on a recipe's corpus and writes the distillation set that the recipe learns from."""
     import_tensorflow()
     recipe = load_recipe(arguments.recipe)
+    if arguments.teacher and recipe.teaching:
+        recipe = replace(recipe, teaching=replace(recipe.teaching, encoder=str(arguments.teacher)))
 
     from rich.console import Console
 
     from training.teachers import teach
 
     console = Console()
-    path = teach(recipe, console).write(recipe.name)
+    path = teach(replace(recipe, teacher=None).task(), console).write(recipe.name)
     console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 

@@ -21,6 +21,7 @@ GIVEN = {
     "corpus",
     "labels",
     "teacher",
+    "teaching",
     "shipped",
     "threads",
 }  # not by `--set`

@@ -1,6 +1,7 @@
 """Words read by a bidirectional GRU and as pairs, on all phrases of the Stanford Sentiment Treebank."""
 
 from training.models.sentiment import SentimentSizes
+from training.tasks.base import TeacherSettings
 from training.tasks.sentiment import SentimentRecipe
 
 recipe = SentimentRecipe(
@@ -13,6 +14,7 @@ recipe = SentimentRecipe(
     corpus="sst",
     epochs=4,
     teacher="sentiment-en",
+    teaching=TeacherSettings(unlabelled_tokens=2_000_000),
     distillation_tokens=1_200_000,
     word_count=4,
     batch_tokens=600,

@@ -2,6 +2,7 @@
 
 from training.models.segmenter import SENTENCES
 from training.models.tagger import TaggerSizes
+from training.tasks.base import TeacherSettings
 from training.tasks.tagging import TaggingRecipe
 
 recipe = TaggingRecipe(
@@ -17,6 +18,7 @@ recipe = TaggingRecipe(
     segmentation=(SENTENCES,),
     epochs=12,
     teacher="tagger-en",
+    teaching=TeacherSettings(),
     distillation_tokens=700_000,
     batch_tokens=600,
     learning_rate=2e-3,

@@ -23,6 +23,31 @@ AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
 
 
 @dataclass(frozen=True, kw_only=True)
+class TeacherSettings:
+    """The settings of the teachers that `tagwerk-train teach` fine-tunes for a recipe.
+
+    Attributes:
+        encoder: the pretrained transformer: a name of training.teachers.pretrained, or a folder in the format of
+            Transformers.
+        count: of the teachers, whose seeds are the recipe's and the next ones. A student learns the mean of their
+            probabilities, which is right more often than each of them alone (Hansen and Salamon 1990).
+        epochs: passes over the train split.
+        batch_pieces: word pieces of a batch, including padding.
+        encoder_rate: the highest learning rate of the pretrained weights.
+        head_rate: the highest learning rate of all other weights.
+        unlabelled_tokens: tokens of unlabelled text that the teachers label.
+    """
+
+    encoder: str = "all-mpnet-base-v2"
+    count: int = 1
+    epochs: int = 3
+    batch_pieces: int = 700
+    encoder_rate: float = 5e-5
+    head_rate: float = 1e-3
+    unlabelled_tokens: int = 2_400_000
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe(ABC):
     """The settings that every run has; each kind of task adds its own and implements `task`.
 
@@ -47,6 +72,7 @@ class Recipe(ABC):
         precision: a dtype policy of Keras. "mixed_bfloat16" stores weights in 32 bits and computes in 16, which is
             for GPUs: a CPU may emulate it.
         teacher: the recipe whose distillation set, written by `tagwerk-train teach`, is learned from as well.
+        teaching: how `tagwerk-train teach` makes the distillation set of this recipe; None for one that makes none.
         shipped: whether training exports the model; otherwise it is only measured on the test split.
         sizes: of the network; their type selects the network.
     """
@@ -70,6 +96,7 @@ class Recipe(ABC):
     averaging: float = 0.0
     precision: str = "float32"
     teacher: str | None = None
+    teaching: TeacherSettings | None = None
     shipped: bool = True
     sizes: Any
 

@@ -1,6 +1,6 @@
 """Teachers: a pretrained transformer, fine-tuned for a task, whose outputs on unlabelled text a student learns.
 
-They need the extra `teach` (PyTorch, Transformers and a package with the pretrained weights). Their result is a
+They need the extra `teach` (PyTorch, Transformers and packages with the pretrained weights). Their result is a
 `training.data.distillation.DistillationSet`.
 """
 
@@ -8,23 +8,24 @@ from rich.console import Console
 
 from service.errors import ConfigurationError
 from training.data.distillation import DistillationSet
-from training.tasks.base import Recipe
-from training.tasks.sentiment import SentimentRecipe
-from training.tasks.tagging import TaggingRecipe
+from training.tasks.base import Task
+from training.tasks.sentiment import Sentiment
+from training.tasks.tagging import Tagging
 
 
-def teach(recipe: Recipe, console: Console) -> DistillationSet:
-    """Fine-tunes a teacher on the train split of a recipe and runs it on unlabelled text.
+def teach(task: Task, console: Console) -> DistillationSet:
+    """Fine-tunes the teachers of a task's recipe on its train split and runs them on unlabelled text.
 
     Raises:
-        ConfigurationError: the recipe has no teacher.
+        ConfigurationError: the recipe has no teachers.
     """
-    if isinstance(recipe, TaggingRecipe) and recipe.teacher:
+    settings = task.recipe.teaching
+    if isinstance(task, Tagging) and settings:
         from training.teachers import tagging
 
-        return tagging.teach(recipe, console)
-    if isinstance(recipe, SentimentRecipe) and recipe.teacher:
+        return tagging.teach(task, settings, console)
+    if isinstance(task, Sentiment) and settings:
         from training.teachers import sentiment
 
-        return sentiment.teach(recipe, console)
-    raise ConfigurationError(f"the recipe {recipe.name} has no teacher")
+        return sentiment.teach(task, settings, console)
+    raise ConfigurationError(f"the recipe {task.recipe.name} has no teacher of its own")

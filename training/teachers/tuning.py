@@ -1,8 +1,10 @@
 """Fine-tuning of a teacher: AdamW with a low rate for the pretrained layers and a high one for the rest."""
 
+import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,13 +13,22 @@ from torch import Tensor, nn
 
 from service.artifact.manifest import Metric
 from training.data.dataset import Array, cut_batches, length_sorted
+from training.folders import runs_folder
 from training.report.progress import Reporter
+from training.tasks.base import Recipe, TeacherSettings
+from training.teachers.encoder import DEVICE
 
-BATCH_PIECES = 1000  # of a batch in training, including padding
 READ_PIECES = 4000  # of a batch in inference
 WARMUP = 0.1
 WEIGHT_DECAY = 0.01
 CLIP_NORM = 1.0
+
+
+def teachers_folder(recipe: Recipe) -> Path:
+    """Returns the folder of a recipe's teachers: weights, checkpoints, what they have labelled. Its name is that of
+    their settings, so that teachers of other settings share nothing with them."""
+    settings = repr((recipe.teaching, recipe.seed, recipe.limit))
+    return runs_folder() / recipe.name / f"teachers-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
 
 def tune(
@@ -27,40 +38,38 @@ def tune(
     measure: Callable[[], tuple[Metric, ...]],
     path: Path,
     *,
-    epochs: int,
-    rates: tuple[float, float],
+    settings: TeacherSettings,
     seed: int,
     console: Console,
 ) -> None:
-    """Fine-tunes a network and writes its weights; reads them if they have been written before.
+    """Fine-tunes a network and writes its weights, or reads them if they have been written before.
+
+    An interrupted run resumes after its last complete epoch.
 
     Args:
         sizes: number of pieces of each example.
         loss: computes the loss of a batch from the indices of its examples.
         measure: measures the network on dev.
         path: of the weights.
-        rates: the highest learning rates, of the pretrained encoder and of the rest.
     """
+    network.to(DEVICE)
     if path.exists():
-        network.load_state_dict(torch.load(path))
+        network.load_state_dict(torch.load(path, map_location=DEVICE))
+        network.eval()
         console.print(f"tuned before: {path}", highlight=False, soft_wrap=True)
         return
     rng = np.random.default_rng(seed)
-    encoder = set(network.encoder.parameters())
-    rest = [weight for weight in network.parameters() if weight not in encoder]
-    groups = [{"params": list(encoder), "lr": rates[0]}, {"params": rest, "lr": rates[1]}]
-    optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY)
-    steps = epochs * len(length_sorted(sizes, BATCH_PIECES))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(step / (WARMUP * steps), max(0.0, 1 - step / steps))
-    )
-    with Reporter(console, epochs, 0) as report:
-        for epoch in range(1, epochs + 1):
+    optimizer, schedule = _optimizer(network, settings, len(length_sorted(sizes, settings.batch_pieces)))
+    checkpoint = path.with_suffix(".checkpoint")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = _resume(checkpoint, network, optimizer, schedule, rng)
+    with Reporter(console, settings.epochs, done) as report:
+        for epoch in range(done + 1, settings.epochs + 1):
             network.train()
-            rows = _shuffled_batches(sizes, rng)
+            rows = _shuffled_batches(sizes, settings.batch_pieces, rng)
             report.epoch(epoch, len(rows))
             started, total, pieces = time.monotonic(), 0.0, 0
-            for done, batch in enumerate(rows, start=1):
+            for step, batch in enumerate(rows, start=1):
                 value = loss(batch)
                 optimizer.zero_grad()
                 value.backward()
@@ -69,18 +78,65 @@ def tune(
                 schedule.step()
                 total += value.item()
                 pieces += sum(sizes[i] for i in batch)
-                report.step(done, total / done, pieces)
+                report.step(step, total / step, pieces)
             network.eval()
             seconds = time.monotonic() - started
             with torch.inference_mode():
                 report.epoch_done(total / len(rows), pieces, seconds, measure(), False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(network.state_dict(), path.with_suffix(".partial"))
-    path.with_suffix(".partial").replace(path)
+            _save(checkpoint, epoch, network, optimizer, schedule, rng)
+    replace_file(path, network.state_dict())
+    checkpoint.unlink(missing_ok=True)
 
 
-def _shuffled_batches(sizes: Sequence[int], rng: np.random.Generator) -> list[list[int]]:
-    """Groups examples of similar size into shuffled batches of up to BATCH_PIECES pieces, including padding."""
+def _optimizer(network: nn.Module, settings: TeacherSettings, steps_per_epoch: int) -> tuple[Any, Any]:
+    """Returns AdamW and its learning rates, which rise over a tenth of the run and then fall to 0."""
+    encoder = set(network.encoder.parameters())
+    rest = [weight for weight in network.parameters() if weight not in encoder]
+    groups = [
+        {"params": list(network.encoder.parameters()), "lr": settings.encoder_rate},
+        {"params": rest, "lr": settings.head_rate},
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
+    steps = settings.epochs * steps_per_epoch
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(step / (WARMUP * steps), max(0.0, 1 - step / steps))
+    )
+    return optimizer, schedule
+
+
+def _save(
+    checkpoint: Path, epoch: int, network: nn.Module, optimizer: Any, schedule: Any, rng: np.random.Generator
+) -> None:
+    state = {name: part.state_dict() for name, part in _parts(network, optimizer, schedule)}
+    random = {"numpy": rng.bit_generator.state, "torch": torch.get_rng_state()}
+    replace_file(checkpoint, state | random | {"epoch": epoch})
+
+
+def _resume(checkpoint: Path, network: nn.Module, optimizer: Any, schedule: Any, rng: np.random.Generator) -> int:
+    """Restores a checkpoint, if there is one; returns the number of complete epochs."""
+    if not checkpoint.exists():
+        return 0
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)  # what `_save` wrote here
+    for name, part in _parts(network, optimizer, schedule):
+        part.load_state_dict(state[name])
+    rng.bit_generator.state = state["numpy"]
+    torch.set_rng_state(state["torch"])
+    return int(state["epoch"])
+
+
+def _parts(network: nn.Module, optimizer: Any, schedule: Any) -> tuple[tuple[str, Any], ...]:
+    return ("network", network), ("optimizer", optimizer), ("schedule", schedule)
+
+
+def replace_file(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes what torch.load reads, atomically."""
+    partial = path.with_name(f"{path.name}.partial")
+    torch.save(dict(state), partial)
+    partial.replace(path)
+
+
+def _shuffled_batches(sizes: Sequence[int], batch_pieces: int, rng: np.random.Generator) -> list[list[int]]:
+    """Groups examples of similar size into shuffled batches of up to so many pieces, including padding."""
     keys: Array = np.array(sizes, float) * rng.uniform(0.85, 1.15, len(sizes))
-    batches = cut_batches(np.argsort(keys, kind="stable"), sizes, BATCH_PIECES)
+    batches = cut_batches(np.argsort(keys, kind="stable"), sizes, batch_pieces)
     return [batches[i] for i in rng.permutation(len(batches))]

@@ -1,0 +1,184 @@
+"""Teachers: a small transformer with random weights, fine-tuned, resumed, and run on unlabelled sentences."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from service.errors import ConfigurationError
+from tests.training.tiny import sentiment, tagging, treebank
+from training.data import corpora
+from training.tasks.base import TeacherSettings
+
+pytest.importorskip("torch", reason="the extra teach, which holds PyTorch, is not installed")
+pytest.importorskip("transformers", reason="the extra teach, which holds Transformers, is not installed")
+
+import tokenizers
+import torch
+import transformers
+
+from training.teachers import labelling, pretrained, teach, tuning, unlabelled
+from training.teachers import tagging as tagging_teacher
+from training.teachers.encoder import Encoder, Pieces
+
+TEXTS = [("the", "dog", "sees", "the", "Child"), ("A", "lovely", "cat"), ("the", "❤", "bird", "likes", "today")]
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Path:
+    """Returns the folder of a transformer whose padding is not 0, as that of MPNet is not."""
+    words = sorted({form.lower() for tree in treebank()["train"] for form in tree.forms} | {"not", "a", "film", "plot"})
+    names = [
+        "<s>",
+        "<pad>",
+        "</s>",
+        "[UNK]",
+        *words,
+        *"abcdefghijklmnopqrstuvwxyz.",
+        *map("##{}".format, "aeilnoprsty"),
+    ]
+    tokenizer = tokenizers.Tokenizer(
+        tokenizers.models.WordPiece({name: i for i, name in enumerate(names)}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    folder = tmp_path / "encoder"
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", pad_token="<pad>", unk_token="[UNK]"
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = transformers.MPNetConfig(
+        vocab_size=len(names), hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2,
+    )  # fmt: skip
+    transformers.MPNetModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def settings(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TeacherSettings:
+    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setattr(unlabelled, "sentences", lambda tokens, seed: TEXTS)
+    return TeacherSettings(
+        encoder=str(encoder), epochs=12, batch_pieces=60, encoder_rate=3e-3, head_rate=1e-2, unlabelled_tokens=13
+    )
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def said(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_what_a_batch_is_padded_with_changes_no_vector(encoder: Path) -> None:
+    pieces, network = Pieces(encoder), Encoder(encoder).eval()
+    ids, mask, starts = pieces.batch(TEXTS)
+    assert mask.sum(1).tolist() == [pieces.count(words) + 2 for words in TEXTS]
+    assert ids[mask == 0].unique().tolist() == [1]
+    alone_ids, alone_mask, alone_starts = pieces.batch(TEXTS[1:2])
+    with torch.inference_mode():
+        together, alone = network(ids, mask)[-1], network(alone_ids, alone_mask)[-1]
+    length = alone_ids.shape[1]
+    torch.testing.assert_close(together[1, :length], alone[0], atol=0.05, rtol=0)
+    assert starts[1, :3].tolist() == alone_starts[0].tolist()
+
+
+def test_taggers_learn_their_sentences_and_label_others(settings: TeacherSettings) -> None:
+    task, out = tagging(teaching=replace(settings, count=2)), console()
+    made = teach(task, out)
+    assert "together: UPOS" in said(out)
+    assert "UPOS 100.0 %" in said(out)
+    assert [made.sentences[i] for i in range(3)] == TEXTS
+    assert made.outputs["upos"].shape == made.outputs["upos_shares"].shape == (13, 4)
+    assert (made.outputs["upos_shares"][:, 0] >= made.outputs["upos_shares"][:, 1]).all()
+    labels = task.labels["upos"]
+    assert [labels[i] for i in made.outputs["upos"][:4, 0]] == ["DET", "NOUN", "VERB", "DET"]
+    assert {"dog", "today", "lovely"} <= set(made.words)
+    assert made.vectors.shape == (len(made.words), 32)
+    assert made.words[0] == "the"
+    assert made.counts[0] == 3 + sum(form == "the" for tree in treebank()["train"] for form in tree.forms)
+    assert made.sources[-1].name == "encoder, the teacher's pretrained weights"
+
+
+def test_classifiers_learn_their_phrases(settings: TeacherSettings) -> None:
+    made = teach(sentiment(teaching=replace(settings, batch_pieces=200)), console())
+    assert len(made.sentences) == len(made.outputs["logits"]) == len(made.lengths)
+    assert [made.sentences[i] for i in range(len(made.sentences) - 3, len(made.sentences))] == TEXTS
+    assert made.outputs["logits"].shape[1] == 5
+
+
+def test_an_interrupted_run_ends_as_a_whole_one(settings: TeacherSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once between two epochs, once between two parts of the text."""
+    settings = replace(settings, epochs=3)
+    task = tagging(teaching=settings)
+    monkeypatch.setattr(labelling, "PART", 2)
+    whole = teach(task, console())
+    for path in tuning.teachers_folder(task.recipe).iterdir():
+        path.unlink()
+
+    written: list[str] = []
+    replace_file = tuning.replace_file
+
+    def interrupted(path: Path, state: dict[str, object]) -> None:
+        if len(written) in {2, 6}:  # the third checkpoint, then, after it, the weights and a part, the second part
+            written.append("interrupted")
+            raise KeyboardInterrupt
+        written.append(path.name)
+        replace_file(path, state)
+
+    monkeypatch.setattr(tuning, "replace_file", interrupted)
+    monkeypatch.setattr(labelling, "replace_file", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            teach(task, console())
+    out = console()
+    resumed = teach(task, out)
+    assert "tuned before" in said(out)
+    assert "part 1 of" not in said(out)
+    np.testing.assert_allclose(resumed.outputs["upos_shares"], whole.outputs["upos_shares"], atol=1e-5)
+    assert resumed.words == whole.words
+    np.testing.assert_array_equal(resumed.counts, whole.counts)
+
+
+def test_teachers_of_other_settings_begin_anew(settings: TeacherSettings) -> None:
+    first, second = (tagging(teaching=replace(settings, epochs=epochs)).recipe for epochs in (1, 2))
+    assert tuning.teachers_folder(first) != tuning.teachers_folder(second)
+
+
+def test_a_folder_without_an_encoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no config\.json, tokenizer\.json, model\.safetensors"):
+        pretrained.find(str(tmp_path))
+
+
+def test_a_recipe_without_teachers_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="tagger-tiny has no teacher"):
+        teach(tagging(), console())
+
+
+def test_sentences_are_written_in_several_styles(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"text": f"The film was good. It has {i} stars."} for i in range(200)]
+    monkeypatch.setattr(corpora, "read_table", lambda *_: rows)
+    monkeypatch.setattr(corpora, "read", lambda *_: "(define x 1)\n\nA procedure is a pattern.")
+    found = unlabelled.sentences(100_000, 1)
+    assert len(found) == 401
+    assert ("(", "define", "x", "1", ")") not in found
+    goods = [words for words in found if words[-1].lower() in {".", "good"} and "good" in map(str.lower, words)]
+    styles = {" ".join(words) for words in goods}
+    assert styles >= {"The film was good .", "the film was good .", "THE FILM WAS GOOD .", "The film was good"}
+    assert sum(" ".join(words) == "The film was good ." for words in goods) > len(goods) / 2
+
+
+def test_the_teacher_reads_what_the_student_cannot(settings: TeacherSettings) -> None:
+    """The case of a word, which the transformer does not see, reaches the heads by its characters."""
+    task = tagging(teaching=settings)
+    encoder = pretrained.find(settings.encoder).folder
+    teacher = tagging_teacher.TaggingTeacher(encoder, task.labels, task.vocabularies["characters"]).eval()
+    with torch.inference_mode():
+        lower, upper = (teacher(words, teacher.read(words))["upos"] for words in ([["child"]], [["Child"]]))
+    assert not torch.allclose(lower, upper, atol=1e-6)

@@ -1,0 +1,50 @@
+"""Labelling of unlabelled text by teachers, in parts that are kept: an interrupted run repeats one part at most."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from training.data.dataset import Array
+from training.report.progress import duration
+from training.teachers.tuning import replace_file
+from training.teachers.vectors import WordVectors
+
+PART = 8_000  # sentences
+Sentences = Sequence[tuple[str, ...]]
+
+
+def label(
+    sentences: Sentences,
+    run: Callable[[Sentences, WordVectors], dict[str, Array]],
+    folder: Path,
+    console: Console,
+) -> tuple[dict[str, Array], WordVectors]:
+    """Runs teachers on all sentences, part by part, except on the parts that an earlier run has written.
+
+    Args:
+        run: returns the outputs for some sentences, by name, and adds the vectors of their words.
+        folder: of the parts.
+
+    Returns:
+        The outputs of all sentences, those of the parts joined along their first axis, and the vectors of all words.
+    """
+    parts = [sentences[i : i + PART] for i in range(0, len(sentences), PART)]
+    found: dict[str, list[Array]] = {}
+    vectors = WordVectors()
+    for number, part in enumerate(parts, start=1):
+        path = folder / f"part-{number:03}.pt"
+        if not path.exists():
+            started, own = time.monotonic(), WordVectors()
+            outputs = run(part, own)
+            replace_file(path, {"outputs": outputs, "vectors": own.arrays()})
+            left = (time.monotonic() - started) * (len(parts) - number)
+            console.print(f"labelled: part {number} of {len(parts)}, {duration(left)} left", highlight=False)
+        written = torch.load(path, weights_only=False)  # by the lines above
+        vectors.merge(written["vectors"])
+        for name, array in written["outputs"].items():
+            found.setdefault(name, []).append(array)
+    return {name: np.concatenate(arrays) for name, arrays in found.items()}, vectors
