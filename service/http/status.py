@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from service.errors import ModelNotFound
 from service.http.context import Context, context_of
-from service.http.openapi.examples import METRICS
+from service.http.openapi.examples import LIMITS, METRICS
 from service.http.openapi.problems import ANY, READ, responses
 from service.http.problem import RETRY_AFTER
 from service.types import ModelState, State
@@ -36,10 +36,20 @@ class ModelSummary(BaseModel):
     default: bool = Field(description="Whether it serves requests that name no model.", examples=[True])
 
 
+class Limits(BaseModel):
+    """The largest request that is accepted, and the longest text that is generated."""
+
+    items: int = Field(description="Texts or sentences.", examples=[1024])
+    text_characters: int = Field(description="Characters of all texts together.", examples=[200_000])
+    body_bytes: int = Field(description="Bytes of the body, decompressed.", examples=[4_194_304])
+    generated_tokens: int = Field(description="The largest `max_tokens`.", examples=[4096])
+
+
 class ModelList(BaseModel):
-    """All known model versions."""
+    """All known model versions, and the limits on requests."""
 
     models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
+    limits: Limits = Field(description="What a request may have.", examples=[LIMITS])
 
 
 class ModelDetail(ModelSummary):
@@ -71,8 +81,16 @@ class Liveness(BaseModel):
 
 @router.get("/models", operation_id="list_models", summary="All models", responses=responses(*READ))
 async def models(request: Request) -> ModelList:
-    """Lists every model version in the store and its state."""
-    return ModelList(models=summaries(context_of(request)))
+    """Lists every model version in the store and its state, and the limits on requests."""
+    context = context_of(request)
+    settings = context.settings
+    limits = Limits(
+        items=settings.max_items,
+        text_characters=settings.max_text_characters,
+        body_bytes=settings.max_body_bytes,
+        generated_tokens=settings.max_generated_tokens,
+    )
+    return ModelList(models=summaries(context), limits=limits)
 
 
 @router.get("/models/{name}", operation_id="get_model", summary="One model", responses=responses(404, *READ))

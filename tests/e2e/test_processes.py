@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tagwerk.client import AsyncClient
 from tests.conftest import CACHE, ROOT, SMALL, Server, free_port, start_server
 from tests.e2e.test_server import SENTENCE, metric, wait_until
 
@@ -68,6 +69,29 @@ def restarts(server: Server) -> Counter[str]:
     )
 
 
+async def call_until(recovered: asyncio.Event, server: Server) -> None:
+    """Calls the service by the client, with requests and with a stream of lines, of which none may fail or be lost."""
+    sent = 0
+
+    async def texts() -> AsyncIterator[str]:
+        nonlocal sent
+        while not recovered.is_set():
+            sent += 1
+            yield f"Dog {sent} barks."
+            await asyncio.sleep(0.01)
+
+    async def call(client: AsyncClient) -> None:
+        while not recovered.is_set():
+            assert len((await client.tag(SENTENCE["text"]))[0].sentences) == 1
+            await asyncio.sleep(0.01)
+
+    async with AsyncClient(server.url, timeout_seconds=60) as client:
+        calling = asyncio.create_task(call(client))
+        read = [one async for one in client.tag_lines(texts())]
+        assert [one.sentences[0].text for one in read] == [f"Dog {i + 1} barks." for i in range(sent)]  # type: ignore[union-attr]
+        await calling
+
+
 def test_an_engine_that_is_killed_comes_back_and_nobody_hangs(running):
     async def load(server: Server) -> Counter[int]:
         statuses: Counter[int] = Counter()
@@ -103,6 +127,7 @@ def test_an_engine_that_is_killed_comes_back_and_nobody_hangs(running):
             for _ in range(8):
                 group.create_task(talk())
             group.create_task(kill())
+            group.create_task(call_until(recovered, server))
         return statuses
 
     before = restarts(running)
@@ -189,6 +214,7 @@ def test_a_worker_that_is_killed_loses_its_own_requests_alone_and_comes_back(run
             for number in range(16):
                 group.create_task(talk(number))
             group.create_task(kill())
+            group.create_task(call_until(recovered, server))
 
     before, first = restarts(running), children(running.process.pid)
     asyncio.run(load(running, first["api"]))

@@ -23,7 +23,14 @@ def test_probes(client):
 
 
 def test_models_are_listed_and_described(client):
-    models = {model["name"]: model for model in client.get("/models").json()["models"]}
+    answer = client.get("/models").json()
+    models = {model["name"]: model for model in answer["models"]}
+    assert answer["limits"] == {
+        "items": 1024,
+        "text_characters": 200_000,
+        "body_bytes": 4_194_304,
+        "generated_tokens": 4096,
+    }
     assert {name: model["task"] for name, model in models.items()} == {
         "tagger-en": "tag",
         "sentiment-en": "classify",

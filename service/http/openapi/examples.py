@@ -43,6 +43,7 @@ _TAGGER = {
     "share": 1.0,
     "default": True,
 }
+LIMITS = {"items": 1024, "text_characters": 200_000, "body_bytes": 4_194_304, "generated_tokens": 4096}
 _CLASSIFIER = _TAGGER | {
     "name": "sentiment-en",
     "version": "5",
@@ -57,7 +58,7 @@ ANSWERS: dict[str, Any] = {
     "TagAnswer": _TAGGED,
     "ClassifyAnswer": _CLASSIFIED,
     "GenerateAnswer": _GENERATED,
-    "ModelList": {"models": [_CLASSIFIER, _TAGGER]},
+    "ModelList": {"models": [_CLASSIFIER, _TAGGER], "limits": LIMITS},
     "ModelDetail": {**_TAGGER, "manifest": _MANIFEST},
     "Liveness": {"status": "alive"},
     "Readiness": {"status": "ready", "models": [_CLASSIFIER, _TAGGER]},

@@ -1,0 +1,1 @@
+"""What programs that use a tagwerk service import: `tagwerk.client`."""

@@ -1,0 +1,22 @@
+"""A client of the service: connections that are reused, retries, deadlines, batches and streams of any length."""
+
+from tagwerk.client.asynchronous import AsyncClient
+from tagwerk.client.errors import ClientError, DeadlineExceeded, Problem, Refused, Unavailable
+from tagwerk.client.results import Classified, Generated, Model, Sentence, Tagged, Token
+from tagwerk.client.synchronous import Client
+
+__all__ = [
+    "AsyncClient",
+    "Classified",
+    "Client",
+    "ClientError",
+    "DeadlineExceeded",
+    "Generated",
+    "Model",
+    "Problem",
+    "Refused",
+    "Sentence",
+    "Tagged",
+    "Token",
+    "Unavailable",
+]

@@ -1,0 +1,148 @@
+"""The answers of the service as typed objects. Fields that this client does not know are ignored."""
+
+import msgspec
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A tag that a token may have, and its probability, 0 to 1."""
+
+    tag: str
+    probability: float
+
+
+class NBest(msgspec.Struct, frozen=True):
+    """The most probable tags of each kind, best first."""
+
+    upos: tuple[Candidate, ...]
+    xpos: tuple[Candidate, ...]
+    feats: tuple[Candidate, ...]
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A token, its place in the text, and its tags; `confidence` is the probability of `upos`."""
+
+    text: str
+    start: int
+    end: int
+    upos: str
+    xpos: str
+    feats: dict[str, str]
+    confidence: float
+    lemma: str | None = None
+    n_best: NBest | None = None
+
+
+class MultiwordToken(msgspec.Struct, frozen=True):
+    """A word of the text that is several tokens, those from index `first` to `last` of its sentence."""
+
+    text: str
+    start: int
+    end: int
+    first: int
+    last: int
+
+
+class Sentence(msgspec.Struct, frozen=True):
+    """A sentence, its place in the text, and its tokens."""
+
+    text: str
+    start: int
+    end: int
+    tokens: tuple[Token, ...]
+    multiword_tokens: tuple[MultiwordToken, ...]
+
+
+class Tagged(msgspec.Struct, frozen=True):
+    """The sentences of a text; none of a blank one."""
+
+    sentences: tuple[Sentence, ...]
+
+
+class Contribution(msgspec.Struct, frozen=True):
+    """A token and what it adds to the log-odds of the label, in nats."""
+
+    text: str
+    start: int
+    end: int
+    contribution: float
+
+
+class Contributions(msgspec.Struct, frozen=True):
+    """Why a text has its label: `baseline` and the contributions of all tokens sum to `score`, in nats."""
+
+    label: str
+    score: float
+    baseline: float
+    tokens: tuple[Contribution, ...]
+
+
+class ClassifiedSentence(msgspec.Struct, frozen=True):
+    """A sentence with its most probable label, and the probability of each."""
+
+    text: str
+    start: int
+    end: int
+    label: str
+    scores: dict[str, float]
+
+
+class Classified(msgspec.Struct, frozen=True):
+    """The most probable label of a text, and the probability of each label."""
+
+    label: str
+    scores: dict[str, float]
+    contributions: Contributions | None = None
+    sentences: tuple[ClassifiedSentence, ...] | None = None
+
+
+class Logprob(msgspec.Struct, frozen=True):
+    """A token and its log probability, in nats."""
+
+    token: str
+    logprob: float
+
+
+class GeneratedToken(msgspec.Struct, frozen=True):
+    """A generated token, its log probability in nats, and the most probable tokens in its place."""
+
+    token: str
+    logprob: float
+    top: tuple[Logprob, ...]
+
+
+class Generated(msgspec.Struct, frozen=True):
+    """A continuation of a prompt; `finish_reason` is stop, length or shutdown."""
+
+    text: str
+    finish_reason: str
+    tokens: int
+    seed: int
+    logprobs: tuple[GeneratedToken, ...] | None = None
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model version and its state. `share` is that of the requests that name no version."""
+
+    name: str
+    version: str
+    state: str
+    share: float
+    default: bool
+    reason: str | None = None
+    task: str | None = None
+    description: str | None = None
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """The largest request that the service accepts."""
+
+    items: int
+    text_characters: int
+    body_bytes: int
+
+
+class Models(msgspec.Struct, frozen=True):
+    """All model versions, and the limits on requests."""
+
+    models: tuple[Model, ...]
+    limits: Limits

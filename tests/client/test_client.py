@@ -1,0 +1,161 @@
+"""The client against the real service: what each method returns, lists over the limits, streams of lines."""
+
+import asyncio
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from pydantic import BaseModel
+
+from service.http import answer_schemas, status
+from tagwerk.client import AsyncClient, Classified, Client, Problem, Refused, Tagged, results
+from tagwerk.client.lines import WINDOW
+from tagwerk.client.reading import LEAD
+from tests.conftest import Server
+
+TEXT = "She didn't see it. Dogs bark."
+
+
+@pytest.fixture(scope="module")
+def caller(server: Server) -> Iterator[Client]:
+    with Client(server.url, timeout_seconds=120) as made:
+        yield made
+
+
+def test_each_method_returns_what_its_route_answers(caller: Client, client) -> None:
+    (tagged,) = caller.tag(TEXT, n_best=2)
+    answer = client.post("/tag", json={"text": TEXT, "n_best": 2}).json()["results"][0]
+    assert msgspec.to_builtins(tagged) == msgspec.to_builtins(msgspec.convert(answer, Tagged))
+    assert [token.text for token in tagged.sentences[0].tokens] == ["She", "did", "n't", "see", "it", "."]
+    assert tagged.sentences[0].tokens[2].n_best
+    assert [
+        s.tokens[1].upos for t in caller.tag_tokens([["Dogs", "bark"], ["Cats", "sleep"]]) for s in t.sentences
+    ] == [
+        "VERB",
+        "VERB",
+    ]
+    good, bad = caller.classify(["A warm, funny film.", "A dull mess."], contributions=True, sentences=True)
+    assert (good.label, bad.label) == ("positive", "negative")
+    assert good.contributions
+    assert good.sentences
+    assert good.contributions.baseline + sum(t.contribution for t in good.contributions.tokens) == pytest.approx(
+        good.contributions.score, abs=1e-3
+    )
+    generated = caller.generate(["ROMEO:", "JULIET:"], n=2, max_tokens=20, seed=7, logprobs=1)
+    assert [(text.tokens, text.seed, len(text.logprobs or ())) for text in generated] == [(20, 7, 20), (20, 8, 20)] * 2
+    assert "".join(caller.generate_stream("ROMEO:", max_tokens=20, seed=7)) == generated[0].text
+    assert {("tagger-en", True), ("sentiment-en", True)} <= {(m.name, m.state == "ready") for m in caller.models()}
+
+
+def test_a_list_over_the_limits_takes_several_requests(caller: Client) -> None:
+    texts = [f"Film number {i} is good." for i in range(2500)]
+    found = caller.classify(texts)
+    assert [one.label for one in found] == [one.label for text in texts[:3] for one in caller.classify(text)] + [
+        one.label for one in found[3:]
+    ]
+    assert len(found) == 2500
+    long = ["A good film. " * 5000] * 7  # 65 000 characters each, of 200 000 in a request
+    assert [one.label for one in caller.classify(long)] == ["positive"] * 7
+    assert caller.tag([]) == []
+
+
+def test_what_is_refused_says_why(caller: Client) -> None:
+    with pytest.raises(Refused, match="no model 'nope'") as refused:
+        caller.tag(TEXT, model="nope")
+    assert refused.value.problem.type == "urn:tagwerk:problem:model-not-found"
+    with pytest.raises(Refused, match=r"/nbest") as refused:
+        caller.tag(TEXT, nbest=2)
+    assert refused.value.problem.status == 422
+    assert refused.value.problem.errors[0].pointer == "/nbest"
+    with pytest.raises(Refused) as refused:
+        list(caller.generate_stream("A", max_tokens=-1))
+    assert isinstance(refused.value.problem, Problem)
+    with pytest.raises(TypeError, match="7 is neither a text nor a sequence of texts"):
+        caller.tag(7)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="tag_lines and classify_lines take streams"):
+        caller.classify(text for text in [TEXT])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="is not the address of a service; right: http://"):
+        Client("localhost:8000")
+    with pytest.raises(ValueError, match="allowed: above 0"):
+        Client(timeout_seconds=0)
+
+
+def test_lines_are_answered_in_order(caller: Client) -> None:
+    texts = [f"Film number {i} is {'good' if i % 3 else 'bad'}." for i in range(1500)]
+    assert list(caller.classify_lines(texts)) == caller.classify(texts)
+    tagged = list(caller.tag_lines(["Dogs bark.", "", "Cats sleep."], lemmas=False))
+    assert [len(one.sentences) for one in tagged if isinstance(one, Tagged)] == [1, 0, 1]
+
+
+def test_a_refused_line_is_raised_or_stands_in_the_place_of_its_result(caller: Client) -> None:
+    texts = ["Good.", "x" * 200_001, "Bad."]
+    found = list(caller.classify_lines(texts, return_errors=True))
+    assert [type(one) for one in found] == [Classified, Refused, Classified]
+    read = caller.classify_lines(texts)
+    assert isinstance(next(read), Classified)
+    with pytest.raises(Refused, match="200000"):
+        list(read)
+
+
+def test_a_source_is_read_no_faster_than_results_are_taken(caller: Client) -> None:
+    read = 0
+
+    def source() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1
+            yield "A good film."
+
+    taken = caller.classify_lines(source())
+    for count in range(1, 1001):
+        next(taken)
+        assert read <= count + WINDOW + WINDOW + LEAD + 2
+    taken.close()  # type: ignore[attr-defined]
+    assert caller.classify("Good.")[0].label == "positive"
+
+
+def test_an_error_of_the_source_reaches_who_takes_the_results(caller: Client) -> None:
+    def source() -> Iterator[str]:
+        yield "Good."
+        raise OSError("the file ends half-way")
+
+    with pytest.raises(OSError, match="ends half-way"):
+        list(caller.classify_lines(source()))
+
+
+def test_many_calls_run_at_once_in_one_event_loop(server: Server) -> None:
+    async def run() -> None:
+        async with AsyncClient(server.url, timeout_seconds=120, connections=8) as asynchronous:
+
+            async def lines() -> int:
+                return len([one async for one in asynchronous.tag_lines(f"Dog {i} barks." for i in range(200))])
+
+            counting = asyncio.create_task(lines())
+            classified = await asyncio.gather(*(asynchronous.classify(f"Film {i} is good.") for i in range(200)))
+            assert {one.label for (one,) in classified} == {"positive"}
+            assert await counting == 200
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("own", "schema"),
+    [
+        (results.Tagged, answer_schemas.Tagged),
+        (results.Sentence, answer_schemas.Sentence),
+        (results.MultiwordToken, answer_schemas.MultiwordToken),
+        (results.Token, answer_schemas.Token),
+        (results.NBest, answer_schemas.NBest),
+        (results.Candidate, answer_schemas.Candidate),
+        (results.Classified, answer_schemas.Classified),
+        (results.ClassifiedSentence, answer_schemas.ClassifiedSentence),
+        (results.Contributions, answer_schemas.Contributions),
+        (results.Contribution, answer_schemas.Contribution),
+        (results.Generated, answer_schemas.Generated),
+        (results.GeneratedToken, answer_schemas.GeneratedToken),
+        (results.Logprob, answer_schemas.Logprob),
+        (results.Model, status.ModelSummary),
+    ],
+)
+def test_a_result_has_the_fields_that_the_service_documents(own: type[msgspec.Struct], schema: type[BaseModel]) -> None:
+    assert {field.name for field in msgspec.structs.fields(own)} == set(schema.model_fields)

@@ -1,0 +1,318 @@
+"""The client against a server that fails as told: retries, their budget, pauses, deadlines, streams that break."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from tagwerk.client import AsyncClient, DeadlineExceeded, Refused, Unavailable
+from tagwerk.client.retries import FULL
+from tests.conftest import free_port
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+GOOD = {"results": [{"label": "positive", "scores": {"positive": 1.0}}]}
+SECONDS = 20.0
+
+
+@asynccontextmanager
+async def serving(handler: Handler, timeout_seconds: float = SECONDS) -> AsyncIterator[AsyncClient]:
+    """Serves /classify by a function; returns a client of it."""
+    app = web.Application()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(request)
+
+    app.router.add_post("/classify", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", port := free_port())
+    await site.start()
+    try:
+        async with AsyncClient(f"http://127.0.0.1:{port}", timeout_seconds=timeout_seconds) as client:
+            yield client
+    finally:
+        await runner.cleanup()
+
+
+def problem(status: int, retry_after: int | None = None) -> web.Response:
+    document = {"type": "urn:tagwerk:problem:test", "title": "A test", "status": status, "detail": "as told"}
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return web.json_response(document, status=status, headers=headers)
+
+
+class Script:
+    """Answers requests in turn; the last answer is given for ever."""
+
+    def __init__(self, *answers: Callable[[], web.Response]) -> None:
+        self._answers = list(answers)
+        self.times: list[float] = []
+        self.timeouts: list[int] = []
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        await request.read()
+        self.times.append(time.monotonic())
+        self.timeouts.append(int(request.headers["X-Request-Timeout-Ms"]))
+        return (self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])()
+
+
+def good() -> web.Response:
+    return web.json_response(GOOD)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_it_comes_back_when_the_service_says_and_holds_its_other_requests_back_until_then() -> None:
+    script = Script(lambda: problem(429, 1), good)
+
+    async def test() -> None:
+        async with serving(script) as client:
+            first = asyncio.create_task(client.classify("a"))
+            while not script.times:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            await asyncio.gather(first, *(client.classify("b") for _ in range(5)))
+
+    run(test)
+    refused, *answered = script.times
+    assert len(answered) == 6
+    assert min(answered) >= refused + 1
+    assert len({round(moment, 2) for moment in answered}) > 1, "not all at the same moment"
+    assert min(script.timeouts) < SECONDS * 1000 - 900, "the service hears how much time is left"
+
+
+def test_a_service_without_capacity_is_asked_until_the_deadline() -> None:
+    script = Script(lambda: problem(503, 1))
+
+    async def test() -> None:
+        async with serving(script, timeout_seconds=2.5) as client:
+            for text in "ab":
+                with pytest.raises((Unavailable, DeadlineExceeded), match="503 A test: as told"):
+                    await client.classify(text)
+
+    run(test)
+    assert 2 <= len(script.times) <= 6
+
+
+@pytest.mark.parametrize("failure", [lambda: problem(500), lambda: problem(502), lambda: web.Response(status=502)])
+def test_other_failures_are_tried_again_while_the_budget_lasts(failure: Callable[[], web.Response]) -> None:
+    script = Script(failure, failure, good)
+
+    async def test() -> None:
+        async with serving(script) as client:
+            assert (await client.classify("a"))[0].label == "positive"
+
+    run(test)
+    assert len(script.times) == 3
+    assert script.times[2] - script.times[1] > script.times[1] - script.times[0] - 0.02, "each waits longer"
+
+
+def test_a_service_that_fails_gets_few_more_requests_than_one_that_does_not() -> None:
+    script = Script(lambda: problem(500))
+
+    async def test() -> None:
+        async with serving(script) as client:
+            for _ in range(100):
+                with pytest.raises((Unavailable, DeadlineExceeded)):
+                    await client.classify("a")
+
+    run(test)
+    assert 100 + FULL <= len(script.times) <= 100 + FULL + 100 * 0.2
+
+
+def test_what_is_not_valid_is_sent_once() -> None:
+    script = Script(lambda: problem(422))
+
+    async def test() -> None:
+        async with serving(script) as client:
+            with pytest.raises(Refused, match="422 A test: as told"):
+                await client.classify("a")
+
+    run(test)
+    assert len(script.times) == 1
+
+
+def test_an_answer_that_never_comes_is_given_up_at_the_deadline() -> None:
+    async def never(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(SECONDS)
+        return good()
+
+    async def test() -> None:
+        async with serving(never, timeout_seconds=0.3) as client:
+            with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.3 s"):
+                await client.classify("a")
+
+    run(test)
+
+
+def test_a_deadline_that_the_service_has_missed_is_not_tried_again() -> None:
+    script = Script(lambda: problem(504))
+
+    async def test() -> None:
+        async with serving(script) as client:
+            with pytest.raises(DeadlineExceeded, match="504"):
+                await client.classify("a")
+
+    run(test)
+    assert len(script.times) == 1
+
+
+def test_a_service_that_is_not_there_is_named() -> None:
+    async def test() -> None:
+        async with AsyncClient(f"http://127.0.0.1:{free_port()}", timeout_seconds=0.5) as client:
+            with pytest.raises((Unavailable, DeadlineExceeded)) as failed:
+                await client.classify("a")
+            assert "http://127.0.0.1" in str(failed.value) + str(failed.value.__cause__)
+            with pytest.raises((Unavailable, DeadlineExceeded)):
+                _ = [one async for one in client.classify_lines(["a"])]
+
+    run(test)
+
+
+class LineScript:
+    """Answers lines by what a function says of each; keeps which it got."""
+
+    def __init__(self, answer: Callable[["LineScript", dict[str, object]], list[dict[str, object]] | None]) -> None:
+        self._answer = answer
+        self.lines: list[int] = []
+        self.connections = 0
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        self.connections += 1
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        while line := await request.content.readline():
+            body = json.loads(line)
+            self.lines.append(body["id"])
+            answers = self._answer(self, body)
+            if answers is None:  # breaks the connection
+                assert request.transport
+                request.transport.abort()
+                return response
+            for answer in answers:
+                await response.write(json.dumps(answer).encode() + b"\n")
+        return response
+
+
+def labelled(body: dict[str, object]) -> dict[str, object]:
+    return {"id": body["id"], "results": [{"label": str(body["text"]), "scores": {}}]}
+
+
+def failed(body: dict[str, object], status: int) -> dict[str, object]:
+    return {"id": body["id"], "error": {"type": "t", "title": "A test", "status": status, "detail": "as told"}}
+
+
+async def labels(client: AsyncClient, count: int) -> list[str]:
+    texts = (str(i) for i in range(count))
+    return [one.label async for one in client.classify_lines(texts) if not isinstance(one, Refused)]
+
+
+def test_a_stream_goes_on_over_a_new_connection_and_repeats_only_what_is_unanswered() -> None:
+    breaks = [40, 90, 91]
+
+    def answer(script: LineScript, body: dict[str, object]) -> list[dict[str, object]] | None:
+        if breaks and body["id"] == breaks[0]:
+            breaks.pop(0)
+            return None
+        return [labelled(body)]
+
+    script = LineScript(answer)
+
+    async def test() -> None:
+        async with serving(script) as client:
+            assert await labels(client, 200) == [str(i) for i in range(200)]
+
+    run(test)
+    assert script.connections == 4
+    assert script.lines.count(5) <= 2
+
+
+def test_lines_that_find_no_capacity_are_sent_again_and_keep_their_place() -> None:
+    def answer(script: LineScript, body: dict[str, object]) -> list[dict[str, object]] | None:
+        again = script.lines.count(int(str(body["id"]))) > 1
+        return [labelled(body) if again or body["id"] not in (3, 7) else failed(body, 503)]
+
+    script = LineScript(answer)
+
+    async def test() -> None:
+        async with serving(script) as client:
+            assert await labels(client, 20) == [str(i) for i in range(20)]
+
+    run(test)
+    assert sorted(script.lines) == sorted([*range(20), 3, 7])
+    assert script.connections == 1
+
+
+def test_a_stream_that_the_service_ends_for_its_silence_is_opened_again() -> None:
+    ended = False
+
+    def answer(script: LineScript, body: dict[str, object]) -> list[dict[str, object]] | None:
+        return [labelled(body)]
+
+    async def silent(request: web.Request) -> web.StreamResponse:
+        nonlocal ended
+        if ended:
+            return await script(request)
+        ended = True
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(json.dumps(labelled(json.loads(await request.content.readline()))).encode() + b"\n")
+        await response.write(b'{"error": {"type": "t", "title": "Too slow", "status": 408, "detail": "silence"}}\n')
+        await response.write_eof()
+        assert request.transport
+        request.transport.close()
+        return response
+
+    script = LineScript(answer)
+
+    async def texts() -> AsyncIterator[str]:
+        yield "first"
+        await asyncio.sleep(0.3)
+        yield "second"
+
+    async def test() -> None:
+        async with serving(silent) as client:
+            found = [one async for one in client.classify_lines(texts())]
+            assert [one.label for one in found if not isinstance(one, Refused)] == ["first", "second"]
+
+    run(test)
+
+
+def test_a_stream_on_which_nothing_comes_ends() -> None:
+    script = LineScript(lambda script, body: [])
+
+    async def test() -> None:
+        async with serving(script, timeout_seconds=0.3) as client:
+            with pytest.raises(Unavailable, match="the stream failed"):
+                await labels(client, 3)
+
+    run(test)
+
+
+def test_a_stream_that_always_breaks_ends() -> None:
+    script = LineScript(lambda script, body: None)
+
+    async def test() -> None:
+        async with serving(script, timeout_seconds=5) as client:
+            with pytest.raises(Unavailable, match="the stream failed"):
+                await labels(client, 3)
+
+    run(test)
+    assert script.connections <= FULL + 3
+
+
+def test_a_line_that_ends_the_stream_is_raised() -> None:
+    error = {"type": "t", "title": "Too large", "status": 413, "detail": "a line without an end"}
+    script = LineScript(lambda script, body: [{"error": error}])
+
+    async def test() -> None:
+        async with serving(script) as client:
+            with pytest.raises(Refused, match="a line without an end"):
+                await labels(client, 3)
+
+    run(test)
