@@ -96,3 +96,7 @@ CPU_PER_REQUEST = {
     ("classify", "api"): Aim(0.10, "ms"),
     ("classify", "engine"): Aim(0.10, "ms"),
 }
+
+# python -m loadtests.fleet
+FLEET_GOODPUT = Aim(90, PERCENT, least=True)
+LOST_CALLS = Aim(0, "calls")

@@ -23,13 +23,13 @@ RETRY_SECONDS = 1.0  # where an answer without capacity names no time
 
 
 class Connection:
-    """The connections to a service, and what all requests over them share: the retry budget, and a pause.
+    """The connections to a service, and what all requests over them share: the retry budget, and the window.
 
     Args:
         url: of the service, without a path.
         api_key: sent with each request, where the service requires one.
         timeout_seconds: of a request, its retries included.
-        connections: at most so many at the same time; further requests wait.
+        connections: at most so many, and so many requests, at the same time; further requests wait.
     """
 
     def __init__(self, url: str, api_key: str | None, timeout_seconds: float, connections: int) -> None:
@@ -42,7 +42,7 @@ class Connection:
         self._connections = connections
         self.timeout_seconds = timeout_seconds
         self.budget = retries.Budget()
-        self.pause = retries.Pause()
+        self._window = retries.Window(connections)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -86,22 +86,23 @@ class Connection:
         self.budget.deposit()
         for number in itertools.count():
             try:
-                async with asyncio.timeout_at(deadline):
-                    await self.pause.wait()
-                    return await attempt(deadline - loop.time())
+                async with asyncio.timeout_at(deadline), self._window:
+                    response = await attempt(deadline - loop.time())
+                    self._window.grow()
+                    return response
             except TimeoutError:
                 because = f"; the last attempt: {last}" if last else ""
                 raise DeadlineExceeded(f"no answer within {self.timeout_seconds:g} s{because}", last) from last
             except NoCapacity as error:
-                last, wait = Unavailable(str(error), error.problem), error.retry_seconds
-                self.pause.extend(wait)
+                last, wait = Unavailable(str(error), error.problem), retries.jittered(error.retry_seconds)
+                self._window.shrink()
             except Unavailable as error:
                 last, wait = error, retries.backoff(number)
                 if not self.budget.withdraw():
                     raise
-                await asyncio.sleep(min(wait, deadline - loop.time()))
             if loop.time() + wait >= deadline:
                 raise last
+            await asyncio.sleep(wait)
         raise AssertionError
 
     async def _attempt(

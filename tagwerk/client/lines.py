@@ -49,7 +49,8 @@ class LineStream(Generic[Result]):
         self._sent = 0  # lines read from the source; a line's id is its place
         self._taken = 0  # results yielded
         self._unanswered: dict[int, tuple[bytes, float]] = {}  # line and when it was first sent, by id
-        self._again: list[int] = []  # ids of lines to send once more
+        self._again: list[int] = []  # ids of lines to send once more, after `_again_at`
+        self._again_at = 0.0
         self._done: dict[int, Result | Refused] = {}  # results that wait for an earlier one
         self._changed = asyncio.Event()  # a line may be sent again, or the window has room
 
@@ -116,7 +117,7 @@ class LineStream(Generic[Result]):
         yield b"".join(line for line, _ in self._unanswered.values())
         while self._unanswered or not self._exhausted:
             if self._again:
-                await self._connection.pause.wait()
+                await asyncio.sleep(max(0.0, self._again_at - time.monotonic()))
                 if (found := self._unanswered.get(self._again.pop(0))) is not None:
                     yield found[0]
             elif self._sent - self._taken < WINDOW and (line := self._from_source()) is not None:
@@ -126,7 +127,6 @@ class LineStream(Generic[Result]):
 
     async def _read(self) -> AsyncIterator[list[Result | Refused]]:
         """Opens a connection and yields the results that come over it."""
-        await self._connection.pause.wait()
         async with self._connection.open(self._path, MEDIA_TYPE, self._lines()) as response:
             if response.status != OK:
                 raise await error_of(response)
@@ -173,12 +173,12 @@ class LineStream(Generic[Result]):
     def _send_again(self, id: int, error: Exception) -> None:
         """Sends a line again unless its time is over. Raises Unavailable, DeadlineExceeded."""
         _, first = self._unanswered[id]
-        wait = error.retry_seconds if isinstance(error, NoCapacity) else retries.backoff(0)
+        wait = retries.jittered(error.retry_seconds) if isinstance(error, NoCapacity) else retries.backoff(0)
         if time.monotonic() + wait > first + self._connection.timeout_seconds:
             raise Unavailable(str(error)) if isinstance(error, NoCapacity) else error
         if not isinstance(error, NoCapacity) and not self._connection.budget.withdraw():
             raise error
-        self._connection.pause.extend(wait)
+        self._again_at = time.monotonic() + wait
         self._again.append(id)
         self._changed.set()
 
@@ -191,10 +191,10 @@ class LineStream(Generic[Result]):
     async def _wait_after(self, error: Exception, failures: int) -> None:
         """Waits after a connection that failed. Raises Unavailable when the retries are used up."""
         if isinstance(error, NoCapacity):
-            wait, paid = error.retry_seconds, True
+            wait, paid = retries.jittered(error.retry_seconds), True
         else:
             wait, paid = retries.backoff(failures), failures == 0 or self._connection.budget.withdraw()
         oldest = min((first for _, first in self._unanswered.values()), default=time.monotonic())
         if not paid or (failures and time.monotonic() + wait > oldest + self._connection.timeout_seconds):
             raise Unavailable(f"the stream failed: {error or type(error).__name__}") from error
-        self._connection.pause.extend(wait)
+        await asyncio.sleep(wait)

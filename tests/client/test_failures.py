@@ -19,7 +19,9 @@ SECONDS = 20.0
 
 
 @asynccontextmanager
-async def serving(handler: Handler, timeout_seconds: float = SECONDS) -> AsyncIterator[AsyncClient]:
+async def serving(
+    handler: Handler, timeout_seconds: float = SECONDS, connections: int = 64
+) -> AsyncIterator[AsyncClient]:
     """Serves /classify by a function; returns a client of it."""
     app = web.Application()
 
@@ -32,7 +34,9 @@ async def serving(handler: Handler, timeout_seconds: float = SECONDS) -> AsyncIt
     site = web.TCPSite(runner, "127.0.0.1", port := free_port())
     await site.start()
     try:
-        async with AsyncClient(f"http://127.0.0.1:{port}", timeout_seconds=timeout_seconds) as client:
+        async with AsyncClient(
+            f"http://127.0.0.1:{port}", timeout_seconds=timeout_seconds, connections=connections
+        ) as client:
             yield client
     finally:
         await runner.cleanup()
@@ -67,23 +71,47 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(test(), 60))
 
 
-def test_it_comes_back_when_the_service_says_and_holds_its_other_requests_back_until_then() -> None:
-    script = Script(lambda: problem(429, 1), good)
+def test_it_comes_back_when_the_service_says_and_each_request_a_little_later_than_the_other() -> None:
+    script = Script(*[lambda: problem(429, 1)] * 6, good)
 
     async def test() -> None:
         async with serving(script) as client:
-            first = asyncio.create_task(client.classify("a"))
-            while not script.times:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.05)
-            await asyncio.gather(first, *(client.classify("b") for _ in range(5)))
+            await asyncio.gather(*(client.classify("a") for _ in range(6)))
 
     run(test)
-    refused, *answered = script.times
+    refused, answered = script.times[:6], script.times[6:]
     assert len(answered) == 6
-    assert min(answered) >= refused + 1
+    assert min(answered) >= min(refused) + 1
     assert len({round(moment, 2) for moment in answered}) > 1, "not all at the same moment"
     assert min(script.timeouts) < SECONDS * 1000 - 900, "the service hears how much time is left"
+
+
+def test_refusals_let_fewer_requests_run_and_answers_more() -> None:
+    """The service takes four at a time; of a client with 32 connections it gets few more, and refuses few."""
+    under_way = most = refused = 0
+
+    async def four(request: web.Request) -> web.StreamResponse:
+        nonlocal under_way, most, refused
+        if under_way == 4:
+            refused += 1
+            return problem(429, 0)
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.002)
+        under_way -= 1
+        return good()
+
+    async def test() -> None:
+        async with serving(four, connections=32) as client:
+            for _ in range(5):
+                await asyncio.gather(*(client.classify("a") for _ in range(100)))
+            before = refused
+            await asyncio.gather(*(client.classify("a") for _ in range(400)))
+            assert refused - before < 200
+
+    run(test)
+    assert most == 4
+    assert refused > 10
 
 
 def test_a_service_without_capacity_is_asked_until_the_deadline() -> None:
