@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 import aiohttp
 import msgspec
@@ -138,10 +138,10 @@ class AsyncClient:
         """Sends a text a line to a path; yields the results that have come, a list at a time: see `tag_lines`."""
         bodies = ({**options, "text": text} async for text in _asynchronous(texts))
         async for results in LineStream(self._connection, path, bodies, result).results():
-            if not return_errors:
-                for one in results:
-                    if isinstance(one, Refused):
-                        raise one
+            wrong = next((i for i, one in enumerate(results) if isinstance(one, Refused)), None)
+            if wrong is not None and not return_errors:
+                yield results[:wrong]
+                raise cast(Refused, results[wrong])
             yield results
 
     async def models(self) -> list[Model]:
