@@ -1,4 +1,4 @@
-"""Drives the device: one thread loads the models, then runs the next work as soon as the device is free."""
+"""Drives the device: one thread loads the models, another runs the next work as soon as the device is free."""
 
 import logging
 import threading
@@ -26,11 +26,12 @@ log = logging.getLogger("tagwerk.engine")
 
 Step = Callable[[], None]
 
+LOADING_ORDER = ("classify", "lemmatize", "tag", "generate")  # by task
 GAUGE_SECONDS = 0.01  # between updates of the queue gauges on admission; one costs as much as an admission
 
 
 class Driver:
-    """Owns the scheduler, the slots, the models, and the thread that runs them."""
+    """Owns the scheduler, the slots, and the models, each of which serves as soon as it is loaded."""
 
     def __init__(
         self,
@@ -125,18 +126,24 @@ class Driver:
             self.state = State.DRAINING
             self._work.notify()
 
-    # Called by the device thread.
+    def ends(self) -> bool:
+        """Returns whether the engine drains or has stopped."""
+        return self.state in (State.DRAINING, State.STOPPED)
+
+    # Called by the loading thread.
 
     def load(self) -> None:
         """Loads and compiles every model. A broken one is refused, the others serve. Raises ConfigurationError.
 
-        Calls `on_progress` before each, and after each of its executables.
+        Quick ones come first, and lemmatizers before taggers, so that no tagger serves without its lemmatizer. Calls
+        `on_progress` before each, and after each of its executables.
         """
         started = self._clock()
         backend = self._make_backend()
-        loader = Loader(self._settings, self._metrics, self._clock, lambda: self.state is not State.STARTING)
-        for number, (key, version) in enumerate(self._versions.items(), start=1):
-            if self.state is not State.STARTING:
+        loader = Loader(self._settings, self._metrics, self._clock, self.ends)
+        ordered = sorted(self._versions.items(), key=lambda item: LOADING_ORDER.index(item[1].manifest.task))
+        for number, (key, version) in enumerate(ordered, start=1):
+            if self.ends():
                 return
             log.info("loads and compiles %s (%d of %d)", key, number, len(self._versions))
             self._on_progress(LoadProgress(key, number, len(self._versions)))
@@ -149,25 +156,35 @@ class Driver:
                 known = error if isinstance(error, TagwerkError) else f"{type(error).__name__}: {error}"
                 self.models[key] = ModelState(key, State.REFUSED, str(ArtifactError(str(known))))
                 log.error("refused %s: %s", key, self.models[key].reason)
+                self._listener.on_models()
                 continue
             self.models[key] = ModelState(key, State.READY)
+            self._become_ready()
             self._metrics.model_info.labels(key.name, key.version).set(1)
             seconds = self._clock() - begun
             self._metrics.model_load_duration.labels(key.name, key.version).set(seconds)
             model, megabytes = self._sequences.get(key) or self._generators[key], resident_megabytes() - before
             log.info("%s: %s, %.1f s, %.0f MB", key, model, seconds, megabytes)
+        self._become_ready()
+        if self.ends():
+            return
+        serves = ", ".join(str(key) for key, model in self.models.items() if model.state is State.READY)
+        cost = f"{self._clock() - started:.1f} s, {resident_megabytes():.0f} MB in all"
+        log.info("ready on %s: %s; %s", backend.device, serves or "no model", cost)
+
+    def _become_ready(self) -> None:
         with self._lock:
             if self.state is State.STARTING:
                 self.state = State.READY
-                serves = ", ".join(str(key) for key, model in self.models.items() if model.state is State.READY)
-                cost = f"{self._clock() - started:.1f} s, {resident_megabytes():.0f} MB in all"
-                log.info("ready on %s: %s; %s", backend.device, serves or "no model", cost)
+        self._listener.on_models()
 
     def _report(self, key: ModelKey, number: int) -> Callable[[int, int], None]:
         """Returns a function that reports how many executables of a version are compiled, and how many there are."""
         return lambda compiled, executables: self._on_progress(
             LoadProgress(key, number, len(self._versions), compiled, executables)
         )
+
+    # Called by the device thread.
 
     def run(self) -> None:
         """Runs work until drained.
@@ -182,12 +199,12 @@ class Driver:
                 self._step_began = None
 
     def _add_model(self, key: ModelKey, loaded: Sequences | Generator) -> None:
-        if isinstance(loaded, Generator):
-            self._generators[key] = loaded
-            return
-        self._sequences[key] = loaded
         with self._lock:
-            self._scheduler.add_model(key, loaded.grid, loaded.step_times)
+            if isinstance(loaded, Generator):
+                self._generators[key] = loaded
+            else:
+                self._sequences[key] = loaded
+                self._scheduler.add_model(key, loaded.grid, loaded.step_times)
 
     def _next_work(self) -> list[Step] | None:
         """Waits for work: a batch, and a step of each generator, so that neither waits for more than one of the other.
@@ -199,7 +216,7 @@ class Driver:
                 work = [*self._next_batch(), *self._next_steps()]
                 if work:
                     return work
-                if self.state is not State.READY:
+                if self.ends():
                     return None
                 self._work.wait()
 

@@ -1,4 +1,4 @@
-"""The device thread's interface for results."""
+"""The interface of the engine's threads for results."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,6 +10,9 @@ from service.types import Sampled
 
 class Listener(Protocol):
     """Receives results. Called in the device thread, so implementations must be fast."""
+
+    def on_models(self) -> None:
+        """Receives a change of the models' states. Called in the loading thread."""
 
     def on_jobs(self, jobs: Sequence[Job]) -> None:
         """Receives jobs that are over: with outputs, or an error."""

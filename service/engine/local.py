@@ -33,7 +33,10 @@ OnEnd = Callable[[Job, TagwerkError | None], None]
 
 
 class LocalEngine:
-    """An engine whose device thread runs beside the event loop; results cross over in one call per batch."""
+    """An engine whose device thread runs beside the event loop; results cross over in one call per batch.
+
+    A model serves as soon as it is loaded, while another thread loads the rest.
+    """
 
     def __init__(
         self,
@@ -61,7 +64,7 @@ class LocalEngine:
         self._next_expiry = math.inf  # its time, by the event loop's clock
         self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
         self._loop: asyncio.AbstractEventLoop
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._changes = Changes()
         self.failed = asyncio.Event()  # the device thread has failed: the process must be restarted
 
@@ -93,24 +96,31 @@ class LocalEngine:
         return self._defaults is None or name in self._defaults
 
     async def start(self, on_change: OnChange) -> None:
-        """Loads and compiles all models; returns when ready. Raises ConfigurationError."""
+        """Loads and compiles all models; returns when all are loaded. Raises ConfigurationError."""
         self._loop = asyncio.get_running_loop()
         self._changes = Changes(on_change)
         loaded: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._drive, args=(loaded,), name="device", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._load, args=(loaded,), name="loading", daemon=True),
+            threading.Thread(target=self._run, name="device", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
         await loaded
         if (handled := self._changes.notify()) is not None:
             await handled
 
-    def _drive(self, loaded: asyncio.Future[None]) -> None:
+    def _load(self, loaded: asyncio.Future[None]) -> None:
         try:
-            with self._loading(lambda: self._driver.state is not State.STARTING):
+            with self._loading(self._driver.ends):
                 self._driver.load()
         except BaseException as error:
             self._loop.call_soon_threadsafe(loaded.set_exception, error)
-            return
-        self._loop.call_soon_threadsafe(loaded.set_result, None)
+            self._driver.drain()
+        else:
+            self._loop.call_soon_threadsafe(loaded.set_result, None)
+
+    def _run(self) -> None:
         try:
             self._driver.run()
         except BaseException:
@@ -134,7 +144,7 @@ class LocalEngine:
 
         Calls it in the event loop. Raises EngineUnavailable.
         """
-        self._check_ready()
+        self._check_ready(requests.model)
         jobs: list[Job | None] = []
         for position, admitted in enumerate(self._driver.admit(requests)):
             if isinstance(admitted, TagwerkError):
@@ -194,7 +204,7 @@ class LocalEngine:
 
     async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
         """Yields the generated tokens; see `Engine.generate`."""
-        self._check_ready()
+        self._check_ready(request.model)
         stream = self._driver.admit_stream(request)
         text = self._texts[stream] = asyncio.Queue()
         late = DeadlineExceeded("the deadline passed before the text was complete")
@@ -222,23 +232,29 @@ class LocalEngine:
     async def close(self) -> None:
         """Finishes all admitted work, accepts no more, and releases the device."""
         self._driver.drain()
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
         self._driver.state = State.STOPPED
 
     def step_seconds(self) -> float:
         """Returns the duration of the current device step so far; 0 when idle."""
         return self._driver.step_seconds()
 
-    def _check_ready(self) -> None:
+    def _check_ready(self, key: ModelKey) -> None:
         if self._driver.state is not State.READY:
             raise EngineUnavailable(f"the engine is {self._driver.state}")
+        if (model := self._driver.models.get(key)) is not None and model.state is State.STARTING:
+            raise EngineUnavailable(f"the model {key} is still being loaded")
 
     def _loop_time(self, deadline: float) -> float:
         """Converts a time of this engine's clock to one of the event loop's."""
         return self._loop.time() + deadline - self._clock()
 
-    # The driver's listener, called in the device thread.
+    # The driver's listener, called in its threads.
+
+    def on_models(self) -> None:
+        """Notifies the caller of the state of a model, in the event loop."""
+        self._loop.call_soon_threadsafe(self._changes.notify)
 
     def on_jobs(self, jobs: Sequence[Job]) -> None:
         """Resolves the jobs in the event loop."""

@@ -18,7 +18,6 @@ from service.http.openapi import document
 from service.http.page import routes as page
 from service.http.protocols import open_inference, openai
 from service.http.shortcut import Shortcut
-from service.types import State
 
 log = logging.getLogger("tagwerk.api")
 
@@ -75,14 +74,14 @@ def create_routes(context: Context) -> FastAPI:
 
 async def start(context: Context) -> None:
     """Starts the engine and follows its models. An error of the engine's start ends the process."""
-    was = State.STARTING
+    was_ready = False
 
     async def on_change() -> None:
-        nonlocal was
+        nonlocal was_ready
         await context.catalog.follow(context.engine.models())
         context.note_readiness()
-        before, was = was, context.engine.state()
-        if was is State.READY and before is not State.READY:
+        before, was_ready = was_ready, context.ready()
+        if was_ready and not before:
             log.info("ready: http://%s:%d, documentation at /docs", context.settings.host, context.settings.port)
 
     try:

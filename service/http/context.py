@@ -34,7 +34,7 @@ class Context(Resources):
     recorder: RequestRecorder = field(init=False)
 
     def __post_init__(self) -> None:
-        self.shedder = LoadShedder(self.settings, self.metrics, self.engine.state)
+        self.shedder = LoadShedder(self.settings, self.metrics, self.engine.state, lambda: self.catalog.loading)
         self.refusals = PacedRefusals()
         self.body_budget = BodyBudget(self.settings.max_body_bytes)
         self.recorder = RequestRecorder(self.settings, self.metrics)
@@ -55,9 +55,10 @@ class Context(Resources):
         self.recorder.note_tokenized(model, seconds)
 
     def ready(self) -> bool:
-        """Returns whether requests are accepted."""
-        a_model = any(model.state is State.READY for model in self.catalog.states)
-        return a_model and self.engine.state() is State.READY and not self.draining
+        """Returns whether requests for every valid model are accepted."""
+        states = {model.state for model in self.catalog.states}
+        loaded = State.READY in states and State.STARTING not in states
+        return loaded and self.engine.state() is State.READY and not self.draining
 
     def note_readiness(self) -> None:
         """Updates the readiness metric. Called after every change of readiness."""

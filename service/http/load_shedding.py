@@ -4,13 +4,14 @@ A rejection by the engine costs the worker as much as an answer: parsing, tokeni
 counts the requests that it has admitted. When the engine rejects one, it reports how many are waiting; that number
 becomes the limit, and requests above it are refused unread. Each answer raises the limit slightly, so that the worker
 probes for more capacity; but not if the request spent more time in the worker than in the engine, since then the
-worker is the bottleneck. While the engine accepts no requests, all are refused.
+worker is the bottleneck. While the engine accepts no requests, all are refused; while it still loads the models of a
+task, the requests for that.
 """
 
 import math
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -23,7 +24,9 @@ LIMIT_STEP = 0.1  # requests that an answer adds to the limit
 LOWEST_LIMIT = 8  # requests; the queue may be full of other workers' requests
 SMALL_SHARE = 0.05  # of the queue: a rejected request smaller than this shows that the queue is full
 QUEUED_ROUTES = frozenset({"/tag", "/classify"})  # routes whose sequences use that queue
-ENGINE_ROUTES = QUEUED_ROUTES | {"/generate", "/v1/completions"}  # routes whose POST needs the engine, as do
+TASKS = {"/tag": "tag", "/classify": "classify", "/generate": "generate", "/v1/completions": "generate"}
+ENGINE_ROUTES = TASKS.keys()  # routes whose POST needs the engine, as do
+LOADING = EngineUnavailable("the models for this are still being loaded")
 _INFER = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer")  # these
 
 
@@ -73,11 +76,19 @@ class LoadShedder:
         admitted: requests to QUEUED_ROUTES that have arrived and are not answered; changed only by `Admission`.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, engine_state: Callable[[], State]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        engine_state: Callable[[], State],
+        loading: Callable[[], Collection[str]] = lambda: (),
+    ) -> None:
+        """`loading` returns the tasks whose models are still being loaded."""
         self._small_tokens = SMALL_SHARE * settings.max_queue_tokens
         self._small_sequences = SMALL_SHARE * settings.max_queue_entries
         self._metrics = metrics
         self._engine_state = engine_state
+        self._loading = loading
         self._limit = math.inf
         self._rejections = 0
         self._under_way = 0
@@ -93,12 +104,14 @@ class LoadShedder:
     @property
     def active(self) -> bool:
         """True while some requests are refused; a cheap check before `refusal`."""
-        return self.admitted >= self._limit or self._engine_state() is not State.READY
+        return self.admitted >= self._limit or self._engine_state() is not State.READY or bool(self._loading())
 
     def refusal(self, route: str) -> TagwerkError | None:
         """Returns the error with which a POST to a route is refused unread, or None. The error object is reused."""
         if (state := self._engine_state()) is not State.READY:
             return self._unavailable[state]
+        if TASKS.get(route) in self._loading():
+            return LOADING
         return self._rejection if route in QUEUED_ROUTES and self.full else None
 
     def admission(self) -> Admission:

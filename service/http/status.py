@@ -144,9 +144,11 @@ READINESS: dict[str, Any] = {
 async def readyz(request: Request) -> Response:
     """Returns 200 once every valid model is compiled; lists the states of all models."""
     context = context_of(request)
-    state = State.DRAINING if context.draining else context.engine.state()
     ready = context.ready()
-    status = str(state) if state is not State.READY or ready else "no model"
+    status = str(State.DRAINING if context.draining else context.engine.state())
+    if status == State.READY and not ready:
+        loading = any(model.state is State.STARTING for model in context.catalog.states)
+        status = str(State.STARTING) if loading else "no model"
     content = Readiness(status=status, models=summaries(context))
     return JSONResponse(content.model_dump(), 200 if ready else 503, None if ready else RETRY_AFTER)
 

@@ -27,7 +27,12 @@ Built = tuple[AnyTask, Tokenizer] | ArtifactError  # the error if the task canno
 
 
 class Catalog:
-    """The versions of the engine: their states, and the tasks of those that are ready."""
+    """The versions of the engine: their states, and the tasks of those that are ready.
+
+    Attributes:
+        loading: the tasks of which models are being loaded and none is ready.
+        unread: the reasons, of versions that only the engine can read.
+    """
 
     def __init__(
         self,
@@ -50,7 +55,8 @@ class Catalog:
         self._of_kind: dict[type, list[Any]] = {}  # cache by type
         self._lemmatizers: dict[ModelKey, Lemmatization | None] = {}  # cache by tagger
         self._tokenizers: dict[ModelKey, Tokenizer] = {}
-        self.unread: dict[ModelKey, str] = {}  # the reasons, of versions that only the engine can read
+        self.loading: frozenset[str] = frozenset()
+        self.unread: dict[ModelKey, str] = {}
         self._builds: dict[ModelKey, asyncio.Future[Built]] = {}  # in progress, in threads
         self._newest: object = None  # identifies the latest report
 
@@ -113,6 +119,8 @@ class Catalog:
                 tasks[key], tokenizers[key] = built
         self._states, self._tasks, self._tokenizers, self.unread = found, tasks, tokenizers, unread
         self._ready = [task for key, task in tasks.items() if found[key].state is State.READY]
+        starting = {t.version.manifest.task for key, t in tasks.items() if found[key].state is State.STARTING}
+        self.loading = frozenset(starting - {task.version.manifest.task for task in self._ready})
         self._of_kind, self._lemmatizers = {}, {}
 
     def find(self, kind: type[T], name: str | None, language: str | None = None) -> T:

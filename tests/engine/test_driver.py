@@ -72,6 +72,7 @@ class Bench(Device):
         self.clock = Clock()
         self.metrics = Metrics()
         self.progress: list[LoadProgress] = []
+        self.changes: list[dict[ModelKey, State]] = []
         self.jobs: list[Job] = []
         self.tokens: list[tuple[float, list[int]]] = []
         self.look: Callable[[], object] = lambda: None
@@ -85,6 +86,9 @@ class Bench(Device):
         self.clock.now += 2.0
         self.seen.append(self.look())
         super().wait()
+
+    def on_models(self) -> None:
+        self.changes.append({key: model.state for key, model in self.driver.models.items()})
 
     def on_jobs(self, jobs: Sequence[Job]) -> None:
         self.jobs += jobs
@@ -132,6 +136,14 @@ def test_what_is_loaded_is_reported_and_serves(bench):
             LoadProgress(key, number, 2),
             *(LoadProgress(key, number, 2, compiled, count) for compiled in range(1, count + 1)),
         ]
+
+
+def test_each_model_serves_as_soon_as_it_is_loaded_lemmatizers_before_taggers(bench):
+    assert bench.changes[0] == {TAGGER: State.READY, LM: State.STARTING}
+    assert bench.changes[-1] == {TAGGER: State.READY, LM: State.READY}
+    more = Bench(version_of("verbs", "lemmatize"), version_of("moods", "classify"))
+    more.driver.load()
+    assert [one.key.name for one in more.progress if one.compiled == 0] == ["moods", "verbs", "tagger", "lm"]
 
 
 def test_one_that_drains_while_it_loads_loads_nothing_more_and_is_not_ready():

@@ -8,6 +8,7 @@ import gc
 import os
 import pickle
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.artifact.manifest import Manifest
 from service.engine.local import LocalEngine
 from service.engine.protocol import Engine, Generation, Inference, Outcome
 from service.errors import (
@@ -36,7 +38,7 @@ from service.transport.pool import EnginePool
 from service.transport.remote import RemoteEngine
 from service.transport.server import EngineServer
 from service.types import ModelKey, Ragged, State
-from tests.fakes import Device, failing, version_of
+from tests.fakes import Device, Repeater, failing, version_of
 
 SETTINGS = Settings(
     batch_sizes=(1, 2, 4), length_buckets=(4, 8), slots=2, prefill_tokens=4, max_queue_entries=8, max_items=8
@@ -125,6 +127,48 @@ async def hold(device: Device, made: Engine) -> asyncio.Task[Outcome]:
 
 def run(test) -> None:
     asyncio.run(asyncio.wait_for(test, 30))
+
+
+class SlowDevice(Device):
+    """Loads no language model until it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_load = threading.Event()
+
+    def load_generation_model(self, folder: Path, manifest: Manifest) -> Repeater:
+        assert self.may_load.wait(10), "the test never let it load"
+        return super().load_generation_model(folder, manifest)
+
+
+def test_a_model_serves_while_another_is_still_loaded():
+    async def test():
+        device, changes = SlowDevice(), list[dict[str, State]]()
+        made = LocalEngine(SETTINGS, [version_of("tagger"), version_of("lm", "generate")], lambda: device, Metrics())
+        starting = asyncio.create_task(
+            made.start(lambda: changes.append({state.key.name: state.state for state in made.models()}))
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            listening = await EngineServer(made).listen(open_engine_socket(f"{folder}/engine"))
+            remote = RemoteEngine(f"{folder}/engine")
+            await remote.start(lambda: None)
+            await until(lambda: remote.state() is State.READY and made.state() is State.READY)
+            for engine in (made, remote):
+                asked = request([1, 2], [3])
+                assert rows_of(asked, await engine.infer(asked)) == [[1, 2], [3]]
+                with pytest.raises(EngineUnavailable, match="lm/1 is still being loaded"):
+                    await anext(engine.generate(prompt(1)))
+            assert not starting.done()
+            device.may_load.set()
+            await starting
+            assert len([token async for token in made.generate(prompt(1))]) == 3
+            assert changes[0] == {"tagger": State.READY, "lm": State.STARTING}
+            assert changes[-1] == {"tagger": State.READY, "lm": State.READY}
+            await remote.close()
+            listening.close()
+            await made.close()
+
+    run(test())
 
 
 def test_each_request_gets_its_own_answers_in_order(engine):

@@ -150,6 +150,17 @@ def test_while_the_engine_is_not_ready_each_refusal_says_why(state):
         assert str(shedder.refusal(route)) == f"the engine is {state}"
 
 
+def test_while_models_of_a_task_are_loaded_its_requests_alone_are_refused():
+    loading = {"tag", "generate"}
+    shedder = LoadShedder(Settings(), Metrics(), lambda: State.READY, lambda: loading)
+    assert shedder.active
+    for route in ("/tag", "/generate", "/v1/completions"):
+        assert str(shedder.refusal(route)) == "the models for this are still being loaded"
+    assert shedder.refusal("/classify") is None
+    loading.clear()
+    assert not shedder.active
+
+
 def test_of_each_wave_of_rejections_the_first_alone_sets_the_limit():
     shedder = made(admitted=700)
     for rejections, room in enumerate((340, 300, 260)):

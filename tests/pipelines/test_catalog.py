@@ -91,9 +91,13 @@ def test_what_the_engine_no_longer_has_is_forgotten():
     made.update([state("lm/2")])
     with pytest.raises(ModelNotFound):
         made.find(TextGeneration, "lm/1")
+    assert made.loading == frozenset()
     made.update([state("lm/2", state=State.STARTING)])
+    assert made.loading == {"generate"}
     with pytest.raises(EngineUnavailable):
         made.find(TextGeneration, None)
+    made.update([state("lm/2", state=State.STARTING), state("lm/1")])
+    assert made.loading == frozenset(), "another version serves"
 
 
 def test_before_the_first_report_models_may_still_come():
