@@ -15,6 +15,7 @@ from training.commands import (
     fetch,
     ladder,
     segmentation,
+    show,
     teach,
     train,
 )
@@ -36,12 +37,15 @@ def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="tagwerk-train", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (fetch, teach, train, evaluate, baseline, export, export_again, ladder, attention, segmentation):
+    for run in (fetch, show, teach, train, evaluate, baseline, export, export_again, ladder, attention, segmentation):
         about = run.__doc__ or ""
         command = commands.add_parser(run.__name__.replace("_", "-"), help=about, description=about)
         command.set_defaults(run=run)
         if run is fetch:
             command.add_argument("corpus", nargs="*", metavar="CORPUS", help="all of them if none is named")
+        elif run is show:
+            what = "a recipe, or a rung of a ladder such as tagging/lstm"
+            command.add_argument("recipe", metavar="RECIPE", help=f"{what}; recipes: {', '.join(recipe_names())}")
         elif run is evaluate:
             what = "of a model in the store, its newest version; with --data also NAME/VERSION"
             command.add_argument("name", nargs="+", metavar="NAME", help=what)

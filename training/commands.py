@@ -7,7 +7,7 @@ from dataclasses import replace
 from service.errors import ConfigurationError
 from training.folders import model_store, runs_folder
 from training.from_files import command as from_files
-from training.recipes import load_ladder, load_recipe
+from training.recipes import load_any_recipe, load_ladder, load_recipe
 
 # Keras and TensorFlow take seconds to import: each command imports what it needs, and --help needs nothing.
 
@@ -18,6 +18,23 @@ def fetch(arguments: argparse.Namespace) -> None:
     from training.data.catalogue import CORPORA
 
     corpora.fetch(arguments.corpus or CORPORA)
+
+
+def show(arguments: argparse.Namespace) -> None:
+    """Prints all settings of a recipe, or of a rung of a ladder such as tagging/lstm, and its network."""
+    import_tensorflow()
+
+    from rich.console import Console
+
+    from training.data.distillation import DistillationSetMissing
+    from training.report.recipe import show
+
+    recipe, note = load_any_recipe(arguments.recipe), ""
+    try:
+        task = recipe.task()
+    except DistillationSetMissing:
+        task, note = replace(recipe, teacher=None).task(), ", with the words of the corpus alone: no teacher has run"
+    show(task, Console(), note)
 
 
 def teach(arguments: argparse.Namespace) -> None:

@@ -51,3 +51,22 @@ def load_recipe(name: str) -> "Recipe":
     module = importlib.import_module(f"training.recipes.{name.replace('-', '_')}")
     recipe: Recipe = module.recipe
     return recipe
+
+
+def rung_names() -> list[str]:
+    """Returns the names of the rungs of all ladders: "tagging/lstm"."""
+    return [
+        f"{name}/{rung}"
+        for name in ladder_names()
+        for rung in importlib.import_module(f"training.recipes.{name}").RUNGS
+    ]
+
+
+def load_any_recipe(name: str) -> "Recipe":
+    """Loads a recipe, or that of a rung, "tagging/lstm", by its name. Raises ConfigurationError if there is none."""
+    if "/" not in name:
+        return load_recipe(name)
+    if name not in rung_names():
+        raise ConfigurationError(f"no rung is called {name!r}; there are {', '.join(rung_names())}")
+    recipe: Recipe = importlib.import_module(f"training.recipes.{name.replace('/', '.')}").recipe
+    return recipe

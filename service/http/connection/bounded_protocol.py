@@ -48,6 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._read_bytes = 0  # in the last read
         self._got_body = False  # in the piece being parsed
         self._bodiless_bytes = 0  # of the pieces after the head without body data, such as trailers
+        self._body: list[bytes] = []  # parsed from the last read, not passed on yet
         self._held = b""  # unparsed data, parsed once earlier requests are answered
         self._timeout_disabled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -112,6 +113,8 @@ class BoundedProtocol(HttpToolsProtocol):
             if start < len(data) and self._must_wait():
                 self._hold(data[start:])
                 break
+        if self._body:
+            self._pass_body_on()
         if self._in_head and self._head_bytes > problem.MAX_HEAD_BYTES:
             self._refuse(431, f"at most {problem.MAX_HEAD_BYTES} bytes in all")
         elif self._arriving:
@@ -164,11 +167,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
         self._got_body = True
+        self._body.append(body)
+
+    def _pass_body_on(self) -> None:
+        """Passes on what one read had of a body. Piece by piece, each would be copied with all pieces before it."""
+        body, self._body = b"".join(self._body), []
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
         self._arriving = False
+        if self._body:
+            self._pass_body_on()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:

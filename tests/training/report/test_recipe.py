@@ -1,0 +1,36 @@
+"""A recipe as it is shown: every setting, which differ from the defaults, every weight."""
+
+import io
+from dataclasses import fields
+
+from rich.console import Console
+
+from tests.training.tiny import tagging
+from training.recipes import ladder_names, load_any_recipe, rung_names
+from training.report.recipe import TEXT, show
+from training.tasks.base import TeacherSettings
+
+
+def test_every_setting_and_every_weight_is_shown_in_80_columns() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    task = tagging(teaching=TeacherSettings(epochs=7), clip_norm=1.0)
+    show(task, console, ", a remark")
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    rows = {name: rest for name, *rest in cells}
+    assert {name.partition(".")[0] for name in rows} >= {field.name for field in fields(task.recipe)} - {*TEXT}
+    assert rows["clip_norm"] == ["1.0", "*"]
+    assert rows["teaching.epochs"] == ["7", "*"]
+    assert rows["teaching.count"] == ["1", ""]
+    assert rows["upos/kernel"] == ["24 x 4", "96"]
+    assert rows["in all"] == ["", f"{task.network().count_params():,}"]
+    assert "Tagger, a remark" in lines
+    assert lines[0] == "tagger-tiny: Tags twenty sentences"
+    assert max(map(len, lines)) <= 80
+
+
+def test_every_rung_has_a_name_by_which_it_loads() -> None:
+    assert {name.partition("/")[0] for name in rung_names()} == set(ladder_names())
+    assert load_any_recipe("tagging/lstm").name == "tagging-lstm"
+    assert load_any_recipe("tagger-en").name == "tagger-en"
