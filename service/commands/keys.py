@@ -18,6 +18,7 @@ def add_parser(commands: Any) -> None:
     add.add_argument("id", help="a name for it, which is logged")
     add.add_argument("--scopes", default="infer", help="infer, admin or both, comma-separated (default: infer)")
     add.add_argument("--rate", type=float, help="requests per second")
+    add.add_argument("--tokens", type=float, help="tokens per second, of texts and generated")
     add.add_argument("--concurrent", type=int, help="concurrent requests")
     remove = actions.add_parser("remove", help="remove a key; takes effect within a second")
     remove.add_argument("id", help="its name")
@@ -30,13 +31,14 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     path = Path(settings.api_keys_file)
     if parsed.action == "add":
         scopes = [scope.strip() for scope in parsed.scopes.split(",")]
-        print(add_key(path, parsed.id, scopes, parsed.rate, parsed.concurrent))
+        print(add_key(path, parsed.id, scopes, parsed.rate, parsed.concurrent, parsed.tokens))
     elif parsed.action == "remove":
         remove_key(path, parsed.id)
         print(f"{parsed.id} is removed")
     else:
         for key in read_keys(path):
             rate = f", {key.requests_per_second:g} requests a second" if key.requests_per_second else ""
+            tokens = f", {key.tokens_per_second:g} tokens a second" if key.tokens_per_second else ""
             concurrent = f", {key.concurrent} at the same time" if key.concurrent else ""
-            print(f"{key.id}  {', '.join(sorted(key.scopes))}{rate}{concurrent}")
+            print(f"{key.id}  {', '.join(sorted(key.scopes))}{rate}{tokens}{concurrent}")
     return 0

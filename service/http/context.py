@@ -12,6 +12,7 @@ from service.http.pacing import PacedRefusals
 from service.pipelines.parts import infer_in_parts
 from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
+from service.security.keys import Key
 from service.settings import Settings
 from service.telemetry.request_record import RequestRecorder
 from service.telemetry.timing import Timing
@@ -53,6 +54,12 @@ class Context(Resources):
     def note_tokenized(self, model: str, seconds: float) -> None:
         """Records the duration of tokenizing and encoding."""
         self.recorder.note_tokenized(model, seconds)
+
+    def charge(self, key: Key, timing: Timing) -> None:
+        """Counts the tokens of a request, or of a line, that was answered."""
+        if (tokens := timing.notes.get("tokens", 0)) and self.authenticator is not None:
+            self.authenticator.charge(key, tokens)
+            self.metrics.key_tokens.labels(key.id).inc(tokens)
 
     def ready(self) -> bool:
         """Returns whether requests for every valid model are accepted."""

@@ -116,4 +116,6 @@ class Checks:
             await problem.unexpected(path)(scope, receive, send)
         finally:
             if authenticator is not None and key is not None:
+                if state["status"] == 200:
+                    self._context.charge(key, state["timing"])
                 authenticator.release(key)

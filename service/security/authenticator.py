@@ -58,7 +58,7 @@ class Authenticator:
         return key
 
     def admit_line(self, key: Key) -> float:
-        """Counts a further request of an admitted key; returns 0, or the seconds until its rate limit allows one.
+        """Counts a further request of an admitted key; returns 0, or the seconds until its limits allow one.
 
         Raises Unauthorized if the key has been removed from the file.
         """
@@ -66,6 +66,10 @@ class Authenticator:
         if not any(known.sha256 == key.sha256 for known in self._keys):
             raise Unauthorized("the key is not valid any more")
         return self._rate_limiter.take(key)
+
+    def charge(self, key: Key, tokens: int) -> None:
+        """Counts the tokens of a request that was answered."""
+        self._rate_limiter.charge(key, tokens)
 
     def release(self, key: Key) -> None:
         """Ends an admitted request."""

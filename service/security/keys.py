@@ -28,6 +28,7 @@ class Key(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key.")
     scopes: frozenset[Scope] = Field(description="What it is for: infer, admin.")
     requests_per_second: float | None = Field(None, gt=0, description="Requests a second, in the long run.")
+    tokens_per_second: float | None = Field(None, gt=0, description="Tokens a second, in the long run.")
     concurrent: int | None = Field(None, ge=1, description="Requests at the same time.")
 
 
@@ -62,7 +63,14 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     return keys
 
 
-def add_key(path: Path, id: str, scopes: Sequence[str], rate: float | None, concurrent: int | None) -> str:
+def add_key(
+    path: Path,
+    id: str,
+    scopes: Sequence[str],
+    rate: float | None = None,
+    concurrent: int | None = None,
+    tokens: float | None = None,
+) -> str:
     """Adds a key to a file, creating it if needed; returns the key, which is not stored elsewhere.
 
     Raises ConfigurationError.
@@ -72,7 +80,7 @@ def add_key(path: Path, id: str, scopes: Sequence[str], rate: float | None, conc
         raise ConfigurationError(f"{path} has a key {id!r} already: remove it first")
     secret = PREFIX + secrets.token_urlsafe(32)
     try:
-        limits = {"requests_per_second": rate, "concurrent": concurrent}
+        limits = {"requests_per_second": rate, "tokens_per_second": tokens, "concurrent": concurrent}
         key = Key.model_validate({"id": id, "sha256": digest(secret), "scopes": scopes} | limits)
     except ValidationError as error:
         raise ConfigurationError(first_fault(error)) from None

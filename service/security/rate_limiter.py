@@ -18,14 +18,23 @@ from service.security.keys import Key
 
 RECORDS = 1024
 WORKERS = 62
-RECORD = struct.Struct(f"<32sdd{WORKERS}i")  # hash, credit in requests, its time, requests in progress per worker
+CREDIT = struct.Struct("<dd")  # credit, and the time at which it was that
+COUNT = struct.Struct("<i")
 HASH_BYTES = 32
-CREDIT = struct.Struct("<dd")  # as in a record, after the hash
+# A record: the key's hash; its credit in requests, and in tokens; its requests in progress in each worker.
+REQUESTS = HASH_BYTES
+TOKENS = REQUESTS + CREDIT.size
+COUNTS = TOKENS + CREDIT.size
+RECORD_BYTES = COUNTS + WORKERS * COUNT.size
 BURST_SECONDS = 1.0  # credit that an idle key accumulates, as a duration at its rate; one request at least
 
 
 class RateLimiter:
-    """Counts requests by key, and limits their rate and concurrency."""
+    """Counts requests and tokens by key, and limits their rates, and the requests in progress.
+
+    How many tokens a request has is known when it is done. They are taken from the credit then, below zero if need be;
+    the key's further requests wait until the credit is back at zero.
+    """
 
     def __init__(self, file: int | None = None, worker: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         """`file` is the descriptor of a file shared by the workers; without one, counts this process only.
@@ -33,53 +42,78 @@ class RateLimiter:
         `worker` is this worker's number. Resets the requests in progress of an earlier worker of that number.
         """
         self._file = os.dup(file) if file is not None else _nameless_file()
-        self._map = mmap.mmap(self._file, RECORDS * RECORD.size)
+        self._map = mmap.mmap(self._file, RECORDS * RECORD_BYTES)
         self._worker = worker % WORKERS
         self._clock = clock  # system-wide, since workers compare its times
         self._places: dict[str, int] = {}
         with self._locked():
-            for place in range(0, len(self._map), RECORD.size):
-                self._set_under_way(place, 0)
+            for place in range(0, len(self._map), RECORD_BYTES):
+                COUNT.pack_into(self._map, place + COUNTS + COUNT.size * self._worker, 0)
 
     def acquire(self, key: Key) -> None:
         """Admits a request. Raises RateLimited, which names the limit that it exceeds."""
-        if key.requests_per_second is None and key.concurrent is None:
+        if not _limited(key):
             return
         with self._locked():
             place = self._place(key)
-            under_way = RECORD.unpack_from(self._map, place)[3:]
-            if key.concurrent is not None and sum(under_way) >= key.concurrent:
+            if key.concurrent is not None and self._under_way(place) >= key.concurrent:
                 most = f"{key.concurrent} requests at the same time (tagwerk keys add --concurrent)"
                 raise RateLimited(f"the key {key.id!r} is for at most {most}", 1.0)
-            if key.requests_per_second is not None and (wait := self._spend(place, key.requests_per_second)):
+            if wait := self._wait_for_tokens(place, key):
+                most = f"{key.tokens_per_second:g} tokens a second (tagwerk keys add --tokens)"
+                raise RateLimited(f"the key {key.id!r} is for at most {most}", wait)
+            if wait := self._take_request(place, key):
                 most = f"{key.requests_per_second:g} requests a second (tagwerk keys add --rate)"
                 raise RateLimited(f"the key {key.id!r} is for at most {most}", wait)
-            self._set_under_way(place, under_way[self._worker] + 1)
+            self._add_under_way(place, 1)
 
     def take(self, key: Key) -> float:
-        """Counts a further request of an admitted one; returns 0, or the seconds until the rate allows it."""
-        if key.requests_per_second is None:
+        """Counts a further request of an admitted one; returns 0, or the seconds until the limits allow it."""
+        if key.requests_per_second is None and key.tokens_per_second is None:
             return 0.0
         with self._locked():
-            return self._spend(self._place(key), key.requests_per_second)
+            place = self._place(key)
+            return self._wait_for_tokens(place, key) or self._take_request(place, key)
 
-    def _spend(self, place: int, rate: float) -> float:
-        """Takes a request from the credit; returns 0, or the seconds until there is enough. Requires the lock."""
-        now, most = self._clock(), max(1.0, rate * BURST_SECONDS)
-        credit, then = CREDIT.unpack_from(self._map, place + HASH_BYTES)
-        credit = min(most, credit + (now - then) * rate) if then else most
-        if credit < 1.0:
-            return float((1.0 - credit) / rate)
-        CREDIT.pack_into(self._map, place + HASH_BYTES, credit - 1.0, now)
-        return 0.0
+    def charge(self, key: Key, tokens: int) -> None:
+        """Takes the tokens of a finished request from the key's credit."""
+        if key.tokens_per_second is None or not tokens:
+            return
+        with self._locked():
+            place, rate = self._place(key) + TOKENS, key.tokens_per_second
+            self._set_credit(place, self._credit(place, rate, rate * BURST_SECONDS) - tokens)
 
     def release(self, key: Key) -> None:
         """Ends an admitted request."""
-        if key.requests_per_second is None and key.concurrent is None:
+        if not _limited(key):
             return
         with self._locked():
-            place = self._place(key)
-            self._set_under_way(place, self._under_way(place) - 1)
+            self._add_under_way(self._place(key), -1)
+
+    # All of these require the lock.
+
+    def _take_request(self, place: int, key: Key) -> float:
+        """Takes a request from the credit; returns 0, or the seconds until there is enough."""
+        rate, place = key.requests_per_second, place + REQUESTS
+        if rate is None:
+            return 0.0
+        credit = self._credit(place, rate, max(1.0, rate * BURST_SECONDS))
+        if credit < 1.0:
+            return (1.0 - credit) / rate
+        self._set_credit(place, credit - 1.0)
+        return 0.0
+
+    def _wait_for_tokens(self, place: int, key: Key) -> float:
+        """Returns 0, or the seconds until the tokens of earlier requests are within the rate."""
+        rate = key.tokens_per_second
+        return 0.0 if rate is None else max(0.0, -self._credit(place + TOKENS, rate, rate * BURST_SECONDS) / rate)
+
+    def _credit(self, place: int, rate: float, most: float) -> float:
+        credit, then = CREDIT.unpack_from(self._map, place)
+        return float(min(most, credit + (self._clock() - then) * rate)) if then else most
+
+    def _set_credit(self, place: int, credit: float) -> None:
+        CREDIT.pack_into(self._map, place, credit, self._clock())
 
     def _place(self, key: Key) -> int:
         if (known := self._places.get(key.sha256)) is not None:
@@ -87,7 +121,7 @@ class RateLimiter:
         wanted = bytes.fromhex(key.sha256)
         first = int.from_bytes(wanted[:8], "big")
         for step in range(RECORDS):
-            place = (first + step) % RECORDS * RECORD.size
+            place = (first + step) % RECORDS * RECORD_BYTES
             found = self._map[place : place + len(wanted)]
             if found == wanted or not any(found):
                 self._map[place : place + len(wanted)] = wanted
@@ -96,11 +130,14 @@ class RateLimiter:
         return place
 
     def _under_way(self, place: int) -> int:
-        count: int = RECORD.unpack_from(self._map, place)[3 + self._worker]
-        return count
+        """Returns the key's requests in progress in all workers."""
+        counts = self._map[place + COUNTS : place + RECORD_BYTES]
+        return sum(count for (count,) in COUNT.iter_unpack(counts))
 
-    def _set_under_way(self, place: int, count: int) -> None:
-        struct.pack_into("<i", self._map, place + 48 + 4 * self._worker, max(count, 0))
+    def _add_under_way(self, place: int, more: int) -> None:
+        own = place + COUNTS + COUNT.size * self._worker
+        (count,) = COUNT.unpack_from(self._map, own)
+        COUNT.pack_into(self._map, own, max(count + more, 0))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -118,5 +155,9 @@ def make_file() -> int:
 
 def _nameless_file() -> int:
     with tempfile.TemporaryFile() as file:
-        file.truncate(RECORDS * RECORD.size)
+        file.truncate(RECORDS * RECORD_BYTES)
         return os.dup(file.fileno())
+
+
+def _limited(key: Key) -> bool:
+    return key.requests_per_second is not None or key.tokens_per_second is not None or key.concurrent is not None

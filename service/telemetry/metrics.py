@@ -82,6 +82,7 @@ class Metrics:
         self.compilations = self._counter("compilations", "Executables compiled.", "model")
         self.compilation_duration = self._histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
         self.generated_tokens = self._counter("generated_tokens", "Tokens generated.", "model")
+        self.key_tokens = self._counter("key_tokens", "Tokens of the requests of a key, read and generated.", "key")
         self.slots_in_use = self._gauge("slots_in_use", "Generation slots that hold a text.", "livesum", "model")
         self.ready_workers = self._gauge("ready_workers", "Processes that speak HTTP and take requests.", "livesum")
         self.restarts = self._counter("restarts", "Processes that died and were started again.", "process")

@@ -27,6 +27,7 @@ class Lock:
         self.boss = bearer(add_key(self.path, "boss", ["admin"], None, None))
         self.rare = bearer(add_key(self.path, "rare", ["infer"], 0.5, None))
         self.narrow = bearer(add_key(self.path, "narrow", ["infer"], None, 1))
+        self.terse = bearer(add_key(self.path, "terse", ["infer"], tokens=0.5))
         self.authenticator = Authenticator(self.path, RateLimiter())
 
 
@@ -88,6 +89,28 @@ def test_a_key_over_its_rate_is_told_when_to_come_again(lock):
             assert over.headers["retry-after"] == "2"
             assert "at most 0.5 requests a second (tagwerk keys add --rate)" in over.json()["detail"]
             assert (await client.post("/classify", json=FINE, headers=lock.web)).status_code == 200, "another's key"
+
+    asyncio.run(test())
+
+
+def test_a_key_over_its_tokens_is_told_when_to_come_again_and_what_it_used_is_counted(lock):
+    async def test() -> None:
+        async with scene(authenticator=lock.authenticator) as client:
+            text = {"text": "fine fine fine fine"}
+            assert (await client.post("/classify", json={"text": 7}, headers=lock.terse)).status_code == 422
+            assert (await client.post("/classify", json=text, headers=lock.terse)).status_code == 200
+            over = await client.post("/classify", json=text, headers=lock.terse)
+            assert check(over, 429).type.endswith(":rate-limited")
+            assert (
+                over.headers["retry-after"] == "7"
+            )  # four tokens of which half a one was there, at half a one a second
+            assert "at most 0.5 tokens a second (tagwerk keys add --tokens)" in over.json()["detail"]
+            lines = {**lock.web, "Content-Type": "application/x-ndjson"}
+            answered = await client.post("/classify", content=b'{"text": "fine fine"}\n' * 3, headers=lines)
+            assert answered.text.count("label") == 3
+            metrics = (await client.get("/metrics")).text
+            assert 'tagwerk_key_tokens_total{key="terse"} 4.0' in metrics
+            assert 'tagwerk_key_tokens_total{key="web"} 6.0' in metrics
 
     asyncio.run(test())
 

@@ -55,11 +55,11 @@ def test_two_keys_of_the_same_id_are_refused(tmp_path):
 
 def test_the_command_adds_lists_and_removes(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TAGWERK_API_KEYS_FILE", str(tmp_path / "keys.json"))
-    assert main(["keys", "add", "web", "--rate", "5", "--concurrent", "2"]) == 0
+    assert main(["keys", "add", "web", "--rate", "5", "--tokens", "400", "--concurrent", "2"]) == 0
     secret = capsys.readouterr().out.strip()
     assert find(read_keys(tmp_path / "keys.json"), secret) is not None
     assert main(["keys"]) == 0
-    assert capsys.readouterr().out == "web  infer, 5 requests a second, 2 at the same time\n"
+    assert capsys.readouterr().out == "web  infer, 5 requests a second, 400 tokens a second, 2 at the same time\n"
     assert main(["keys", "remove", "web"]) == 0
     assert main(["keys", "remove", "web"]) == 1
     monkeypatch.delenv("TAGWERK_API_KEYS_FILE")
@@ -95,6 +95,38 @@ def test_a_slow_rate_lets_one_request_in():
     assert wait(rate_limiter, limited) == pytest.approx(10)
     clock.now += 10
     assert wait(rate_limiter, limited) == 0.0
+
+
+def test_tokens_are_taken_when_a_request_is_done_and_what_is_owed_holds_the_next_ones_back():
+    clock = Clock()
+    rate_limiter, limited = RateLimiter(clock=clock), key(tokens_per_second=10)
+    assert [wait(rate_limiter, limited) for _ in range(3)] == [0.0] * 3
+    rate_limiter.charge(limited, 10)
+    assert wait(rate_limiter, limited) == 0.0, "a second's worth may come at once"
+    rate_limiter.charge(limited, 25)
+    assert wait(rate_limiter, limited) == pytest.approx(2.5)
+    assert rate_limiter.take(limited) == pytest.approx(2.5), "of a line, too"
+    clock.now += 2.5
+    assert (wait(rate_limiter, limited), rate_limiter.take(limited)) == (0.0, 0.0)
+    rate_limiter.charge(limited, 1)
+    assert wait(rate_limiter, limited) == pytest.approx(0.1)
+    clock.now += 100
+    rate_limiter.charge(limited, 11)
+    assert wait(rate_limiter, limited) == pytest.approx(0.1), "no more than a second's worth is saved"
+
+
+def test_tokens_and_requests_are_counted_apart_and_by_all_workers():
+    file, clock = make_file(), Clock()
+    first, second = RateLimiter(file, 1, clock), RateLimiter(file, 2, clock)
+    both = key(tokens_per_second=10, requests_per_second=2)
+    assert [wait(first, both), wait(second, both)] == [0.0, 0.0]
+    assert wait(first, both) == pytest.approx(0.5)
+    first.charge(both, 30)
+    assert wait(second, both) == pytest.approx(2.0)
+    clock.now += 2.0
+    assert [wait(first, both), wait(second, both)] == [0.0, 0.0]
+    assert wait(first, both) == pytest.approx(0.5)
+    os.close(file)
 
 
 def test_workers_count_together_and_one_that_died_holds_no_place():
