@@ -106,7 +106,7 @@ class AsyncClient:
                     raise error_of_problem(msgspec.json.decode(data, type=Problem))
                 elif name == "data" and not event:
                     yield msgspec.json.decode(data)["text"]
-        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+        except aiohttp.ClientError as error:
             raise Unavailable(f"the stream broke: {error or type(error).__name__}") from error
         finally:
             response.close()

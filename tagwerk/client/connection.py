@@ -60,13 +60,13 @@ class Connection:
     async def get(self, path: str, answer: type[Answer]) -> Answer:
         """Gets a resource. Raises ClientError."""
         response = await self._answered(lambda seconds: self._attempt("GET", path, None, seconds, whole=True))
-        return msgspec.json.decode(await response.read(), type=answer)
+        return decoded(await response.read(), msgspec.json.Decoder(answer))
 
     async def post(self, path: str, body: dict[str, Any], answer: type[Answer]) -> Answer:
         """Sends a body and returns the answer. Raises ClientError."""
         content = msgspec.json.encode(body)
         response = await self._answered(lambda seconds: self._attempt("POST", path, content, seconds, whole=True))
-        return msgspec.json.decode(await response.read(), type=answer)
+        return decoded(await response.read(), msgspec.json.Decoder(answer))
 
     async def stream(self, path: str, body: dict[str, Any]) -> aiohttp.ClientResponse:
         """Sends a body and returns the response once it begins, to be read and released. Raises ClientError."""
@@ -119,7 +119,7 @@ class Connection:
             response = await self._session.request(method, self._url + path, data=body, headers=headers)
             if whole or response.status != OK:
                 await response.read()
-        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+        except aiohttp.ClientError as error:
             raise Unavailable(f"{self._url} cannot be reached: {error or type(error).__name__}") from error
         if response.status != OK:
             raise await error_of(response)
@@ -133,6 +133,15 @@ class NoCapacity(Exception):  # noqa: N818 (named after its cause)
         super().__init__(f"{problem.status} {problem.title}: {problem.detail}")
         self.problem = problem
         self.retry_seconds = retry_seconds
+
+
+def decoded(content: bytes, decoder: msgspec.json.Decoder[Answer]) -> Answer:
+    """Decodes an answer. Raises Unavailable for one that is not the service's."""
+    try:
+        return decoder.decode(content)
+    except msgspec.DecodeError as error:
+        shown = content[:100].decode(errors="replace")
+        raise Unavailable(f"this is not an answer of tagwerk ({error}): {shown}") from error
 
 
 async def error_of(response: aiohttp.ClientResponse) -> Exception:

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from tagwerk.client import retries
-from tagwerk.client.connection import OK, Connection, NoCapacity, error_of, error_of_problem
+from tagwerk.client.connection import OK, Connection, NoCapacity, decoded, error_of, error_of_problem
 from tagwerk.client.errors import Problem, Refused, Unavailable
 
 Result = TypeVar("Result")
@@ -66,7 +66,7 @@ class LineStream(Generic[Result]):
                 try:
                     async for found in self._read():
                         yield found
-                except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, Unavailable, NoCapacity) as error:
+                except (aiohttp.ClientError, Unavailable, NoCapacity) as error:
                     await self._wait_after(error, failures)
                 failures = 0 if self._taken + len(self._done) > before else failures + 1
             if self._source_error is not None:
@@ -137,7 +137,7 @@ class LineStream(Generic[Result]):
                     return
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
-                    self._answer(self._decoder.decode(line))
+                    self._answer(decoded(line, self._decoder))
                 if found := list(self._in_order()):
                     self._changed.set()
                     yield found
