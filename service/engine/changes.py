@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 
 from service.engine.protocol import OnChange
 
@@ -14,10 +13,10 @@ class Changes:
 
     def __init__(self, on_change: OnChange = lambda: None) -> None:
         self._on_change = on_change
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Future[None]] = set()
 
-    def notify(self) -> asyncio.Task[None] | None:
-        """Calls `on_change`; returns a task for the part that runs in the background, if there is one."""
+    def notify(self) -> asyncio.Future[None] | None:
+        """Calls `on_change`; returns the part of it that runs in the background, if there is one."""
         try:
             rest = self._on_change()
         except Exception:
@@ -25,18 +24,17 @@ class Changes:
             return None
         if rest is None:
             return None
-        task = asyncio.create_task(self._finish(rest))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
+        running = asyncio.ensure_future(rest)
+        self._running.add(running)
+        running.add_done_callback(self._end)
+        return running
 
     def cancel(self) -> None:
         """Cancels the handlers that are still running."""
-        for task in self._running:
-            task.cancel()
+        for running in self._running:
+            running.cancel()
 
-    async def _finish(self, rest: Awaitable[None]) -> None:
-        try:
-            await rest
-        except Exception:
-            log.exception("the handler of an engine's state change failed")
+    def _end(self, ended: asyncio.Future[None]) -> None:
+        self._running.discard(ended)
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            log.error("the handler of an engine's state change failed", exc_info=error)

@@ -108,7 +108,7 @@ class LocalEngine:
             thread.start()
         await loaded
         if (handled := self._changes.notify()) is not None:
-            await handled
+            await asyncio.wait([handled])
 
     def _load(self, loaded: asyncio.Future[None]) -> None:
         try:
@@ -234,6 +234,7 @@ class LocalEngine:
         self._driver.drain()
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
+        self._changes.cancel()
         self._driver.state = State.STOPPED
 
     def step_seconds(self) -> float:

@@ -135,7 +135,7 @@ class RemoteEngine:
         if not self._stopped:
             self._notify()
 
-    def _notify(self) -> asyncio.Task[None] | None:
+    def _notify(self) -> asyncio.Future[None] | None:
         state = self.state()
         if state is State.READY:
             if self._was_ready is False:
@@ -147,7 +147,7 @@ class RemoteEngine:
         return self._changes.notify()
 
 
-async def _disconnect_old(clients: Sequence[EngineClient], handled: asyncio.Task[None] | None) -> None:
+async def _disconnect_old(clients: Sequence[EngineClient], handled: asyncio.Future[None] | None) -> None:
     """Disconnects from old engines once the caller knows the new versions, and its earlier requests are sent."""
     if handled is not None:
         await asyncio.wait({handled})

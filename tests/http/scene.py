@@ -20,7 +20,7 @@ from service.security.authenticator import Authenticator
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.text.vocabulary import Vocabulary
-from service.types import Array, State, Tensors
+from service.types import Array, Tensors
 from tests.engine.test_engines import until
 from tests.fakes import Device, version_of
 
@@ -122,7 +122,7 @@ async def started(
     context = made_context(device, authenticator, **settings)
     app = create_app(context)
     async with lifespan(app):
-        await until(lambda: context.engine.state() is State.READY and context.catalog.states)
+        await until(context.ready)
         yield httpx.ASGITransport(app)
 
 

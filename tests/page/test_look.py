@@ -93,7 +93,7 @@ def test_everything_can_be_done_by_keyboard(open_page):
     page.keyboard.type("4096")
     tab_to("#generate .primary")
     page.keyboard.press("Enter")
-    page.locator("#generate .stop").wait_for()
+    page.locator("#generate .summary", has_text="writing").wait_for()
     tab_to("#generate .stop")
     page.keyboard.press("Enter")
     page.locator("#generate .facts", has_text="stopped").wait_for()
