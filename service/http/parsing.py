@@ -26,7 +26,8 @@ T = TypeVar("T")
 
 async def read(request: Request, schema: type[M]) -> M:
     """Receives and parses a body. Raises what `parse` raises, TooLarge, InvalidInput, ClientGone."""
-    return await parse_in_turn(await content_of(request.receive), schema, context_of(request))
+    context = context_of(request)
+    return await parse_in_turn(await content_of(request.receive, context.settings.max_body_bytes), schema, context)
 
 
 async def parse_in_turn(content: bytes, schema: type[M], context: Context) -> M:

@@ -2,11 +2,12 @@
 
 import asyncio
 import gzip
+from typing import Any
 
 import pytest
 
-from service.errors import InvalidInput
-from service.http.body import Body
+from service.errors import ClientGone, InvalidInput
+from service.http.body import Body, content_of
 
 LARGE = gzip.compress(b"\n" * 300_000)  # more than one piece
 GZIP = {b"content-encoding": b"gzip"}
@@ -48,3 +49,23 @@ def test_a_gzip_stream_ends_with_its_last_piece():
         return content
 
     assert asyncio.run(read()) == b"\n" * 300_000
+
+
+def received(messages: list[dict[str, Any]], limit: int) -> bytes:
+    async def receive():
+        return messages.pop(0)
+
+    return asyncio.run(content_of(receive, limit))
+
+
+@pytest.mark.parametrize("sizes", [[0], [10], [4, 6], [0, 9_999, 1, 0], [1] * 100], ids=str)
+def test_a_body_is_whole_in_however_many_messages_it_comes_up_to_its_limit(sizes):
+    parts = [bytes([65 + number % 26]) * size for number, size in enumerate(sizes)]
+    messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    messages[-1] = {"type": "http.request", "body": parts[-1]}
+    assert received(messages, limit=10_000) == b"".join(parts)
+
+
+def test_a_body_that_ends_before_it_is_complete_is_an_error():
+    with pytest.raises(ClientGone):
+        received([{"type": "http.request", "body": b"some", "more_body": True}, {"type": "http.disconnect"}], limit=10)

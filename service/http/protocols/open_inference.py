@@ -198,7 +198,10 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     """Runs a version of a model, by default the one that serves. Raises what reading and running raise."""
     context, run = context_of(request), pipeline_run(request)
     model = find(context, name, version)
-    body, json_length = await content_of(request.receive), request.headers.get(tensors.HEADER)
+    body, json_length = (
+        await content_of(request.receive, context.settings.max_body_bytes),
+        request.headers.get(tensors.HEADER),
+    )
     inference, given = await in_turn(context, body, lambda: tensors.read(body, json_length, context.settings))
     parameters = dict(inference.parameters)
     all_binary = parameters.pop("binary_data_output", False) is True
