@@ -100,3 +100,6 @@ CPU_PER_REQUEST = {
 # python -m loadtests.fleet
 FLEET_GOODPUT = Aim(90, PERCENT, least=True)
 LOST_CALLS = Aim(0, "calls")
+
+# python -m loadtests.fairness
+BESIDE_FLOOD = Aim(2, TIMES)

@@ -189,12 +189,13 @@ def main() -> None:
     parser.add_argument("--settling", type=float, default=0.0, help="seconds of the load before it counts")
     parser.add_argument("--seed", type=int, help="of the spelling of rare words; without it, another each time")
     parser.add_argument("--requests", type=int, help="how many requests, where the time does not end the round first")
+    parser.add_argument("--key", help="API key")
     options = parser.parse_args()
     address, _, path = options.target.partition("/")
     host, _, port = address.partition(":")
     prefix, slash, traffic = path.rpartition("/")
     asked = requests(traffic)
-    wire = (encode(address, prefix + slash, request) for request in asked)
+    wire = (encode(address, prefix + slash, request, options.key) for request in asked)
     encoded = repeated(list(wire), random.Random(options.seed)) if isinstance(asked, Sequence) else wire
 
     precise = options.rate is not None and options.clients <= MOST_PRECISE

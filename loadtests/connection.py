@@ -31,14 +31,15 @@ class Encoded(NamedTuple):
         return self._replace(content=bytes(content))
 
 
-def encode(host: str, prefix: str, request: Request) -> Encoded:
-    """Returns a request to `http://{host}/{prefix}{endpoint}`, ready to be sent."""
+def encode(host: str, prefix: str, request: Request, key: str | None = None) -> Encoded:
+    """Returns a request to `http://{host}/{prefix}{endpoint}`, with an API key where one is given, ready to be sent."""
     body = json.dumps(request.body)
     head = [
         f"POST /{prefix}{request.endpoint} HTTP/1.1",
         f"Host: {host}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
+        *([f"Authorization: Bearer {key}"] if key is not None else []),
     ]
     before = "\r\n".join([*head, "", ""])
     found = (match for match in WORD.finditer(body) if match.group() in rare_words())

@@ -6,6 +6,8 @@ from typing import Protocol, Self
 
 from service.types import Array, ModelKey, ModelState, Ragged, Sampled, State
 
+ANONYMOUS = 0  # the client of requests without an API key
+
 
 @dataclass(frozen=True, slots=True)
 class Inference:
@@ -13,6 +15,7 @@ class Inference:
 
     `deadline` is a time of the monotonic clock, in seconds. `further` names outputs to return besides the default ones,
     where the model has them. `begun` marks a later step of a request: it is admitted even if the queue is full.
+    `client` is the number of who sent it: the device's time is divided fairly between clients.
     """
 
     model: ModelKey
@@ -20,6 +23,7 @@ class Inference:
     deadline: float
     further: frozenset[str] = frozenset()
     begun: bool = False
+    client: int = ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +33,28 @@ class Requests:
     Attributes:
         sequences: of all requests in order.
         counts: sequences of each request, at least one.
-        deadlines: of each request.
+        deadlines, clients: of each request.
     """
 
     model: ModelKey
     sequences: Ragged
     counts: Sequence[int]
     deadlines: Sequence[float]
+    clients: Sequence[int]
     further: frozenset[str] = frozenset()
     begun: bool = False
 
     @classmethod
     def of(cls, request: Inference) -> Self:
         """Converts one request to columns."""
-        counts, deadlines = [len(request.sequences)], [request.deadline]
-        return cls(request.model, request.sequences, counts, deadlines, request.further, request.begun)
+        counts, deadlines, clients = [len(request.sequences)], [request.deadline], [request.client]
+        return cls(request.model, request.sequences, counts, deadlines, clients, request.further, request.begun)
 
     def each(self) -> Iterator["Requests"]:
         """Yields each request separately."""
-        parts = zip(self.sequences.split(self.counts), self.counts, self.deadlines, strict=True)
-        for sequences, count, deadline in parts:
-            yield Requests(self.model, sequences, [count], [deadline], self.further, self.begun)
+        parts = zip(self.sequences.split(self.counts), self.counts, self.deadlines, self.clients, strict=True)
+        for sequences, count, deadline, client in parts:
+            yield Requests(self.model, sequences, [count], [deadline], [client], self.further, self.begun)
 
 
 @dataclass(slots=True)
@@ -73,7 +78,7 @@ class Generation:
 
     `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 keep every token. The random number of a position depends on
     (seed, position) alone. `logprobs` requests those of each token. Without `at_once`, tokens may arrive in groups,
-    which costs less.
+    which costs less. For `client` see `Inference`.
     """
 
     model: ModelKey
@@ -86,6 +91,7 @@ class Generation:
     deadline: float
     logprobs: bool = False
     at_once: bool = True
+    client: int = ANONYMOUS
 
 
 # Called in the event loop after each change of the state of an engine or one of its models. A returned awaitable

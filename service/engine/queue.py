@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from service.engine.protocol import Requests
+from service.engine.protocol import ANONYMOUS, Requests
 from service.errors import Overloaded, TagwerkError
 from service.types import Array, ModelKey
 
 SPREAD = 8  # how far a job's sequences are spread: this many long requests leave time for a short one
 MAX_RETRY_SECONDS = 60.0  # upper bound of Retry-After
+
+
+Order = tuple[int, float, int]  # of waiting entries: tokens served to the client, turn, number
 
 
 class Place(NamedTuple):
@@ -38,6 +41,7 @@ class Job:
     """
 
     requests: Requests
+    client: int
     arrived: float
     deadline: float
     lengths: list[int]
@@ -87,8 +91,26 @@ class Entry(NamedTuple):
         return self.job.lengths[self.sequence]
 
 
+@dataclass(slots=True)
+class Client:
+    """What a client has waiting, and the tokens of its sequences that were taken.
+
+    `served` is on a scale shared by all clients: one that had nothing waiting begins where the client of the last batch
+    was before that batch.
+    """
+
+    served: int
+    entries: int = 0
+    tokens: int = 0
+
+
 class Queue:
-    """Bounded priority queues, one per lane (model, bucket). Not thread-safe: the owner holds the lock.
+    """Bounded priority queues, one per lane (model, bucket) and client. Not thread-safe: the owner holds the lock.
+
+    Of a lane, the client with the least tokens served is next, so that nobody waits behind another's backlog
+    (start-time fair queueing, Goyal et al. 1996). Nor does a backlog fill the queue: an API key that has something
+    waiting may add as much as there is room left (dynamic thresholds, Choudhury and Hahne 1998), so that alone it
+    fills half of the queue, and leaves room for others.
 
     A job's first entry has its arrival time as its turn. Each further one is later by `SPREAD` times the device time of
     the entries before it, so that a short request behind a long one does not wait for all of it. No entry starves:
@@ -104,8 +126,10 @@ class Queue:
         self.entries = 0
         self.tokens = 0
         self._admitted = 0
-        self._lanes: dict[tuple[ModelKey, int], list[Entry]] = {}  # heaps
+        self._lanes: dict[tuple[ModelKey, int], dict[int, list[Entry]]] = {}  # by client; heaps
         self._waiting: Counter[tuple[ModelKey, int]] = Counter()
+        self._clients: dict[int, Client] = {}  # those with something waiting
+        self._virtual_time = 0  # tokens served to the client of the last batch, before that
 
     def put(self, job: Job, tokens_per_second: float, seconds: Callable[[int], float]) -> None:
         """Admits all entries of a job, or none: raises Overloaded if they do not fit.
@@ -117,14 +141,24 @@ class Queue:
         An empty queue admits any request: one above the token bound could never be served otherwise. A request that is
         `begun` is always admitted, since the work done for it would be lost.
         """
-        tokens = sum(job.lengths)
-        if self.entries and not job.requests.begun and (full := self._exceeded(len(job.lengths), tokens)):
-            retry_after_seconds = min(self.tokens / tokens_per_second, MAX_RETRY_SECONDS)
-            raise Overloaded(f"the queue is full: {full}", retry_after_seconds, self.entries)
+        tokens, client = sum(job.lengths), self._clients.get(job.client)
+        if self.entries and not job.requests.begun:
+            if full := self._exceeded(len(job.lengths), tokens):
+                waiting, problem = self.entries, f"the queue is full: {full}"
+            elif client is not None and (full := self._share_exceeded(job.client, client, len(job.lengths), tokens)):
+                waiting, problem = client.entries, f"the client's share of the queue is full: {full}"
+            if full:
+                retry_after_seconds = min(self.tokens / tokens_per_second, MAX_RETRY_SECONDS)
+                raise Overloaded(problem, retry_after_seconds, waiting)
+        if client is None:
+            client = self._clients[job.client] = Client(self._virtual_time)
+        client.entries += len(job.lengths)
+        client.tokens += tokens
         turn, model = job.arrived, job.model
         for index, bucket in enumerate(job.buckets):
             lane = model, bucket
-            heapq.heappush(self._lanes.setdefault(lane, []), Entry(turn, self._admitted, job, index))
+            entries = self._lanes.setdefault(lane, {}).setdefault(job.client, [])
+            heapq.heappush(entries, Entry(turn, self._admitted, job, index))
             self._waiting[lane] += 1
             self._admitted += 1
             turn += SPREAD * seconds(bucket)
@@ -137,6 +171,16 @@ class Queue:
             return f"{self.entries} of at most {self.max_entries} sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
         if self.tokens + tokens > self.max_tokens:
             return f"{self.tokens} of at most {self.max_tokens} tokens (TAGWERK_MAX_QUEUE_TOKENS)"
+        return ""
+
+    def _share_exceeded(self, number: int, client: Client, entries: int, tokens: int) -> str:
+        """Says of which limit further entries exceed the room that is left for a client; "" if of none."""
+        if number == ANONYMOUS:
+            return ""
+        if client.entries + entries > self.max_entries - self.entries:
+            return f"it has {client.entries} of {self.entries} waiting sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
+        if client.tokens + tokens > self.max_tokens - self.tokens:
+            return f"it has {client.tokens} of {self.tokens} waiting tokens (TAGWERK_MAX_QUEUE_TOKENS)"
         return ""
 
     def discard(self, job: Job) -> int:
@@ -160,11 +204,30 @@ class Queue:
         """Removes and returns the first entry of a lane, skipping cancelled and expired ones."""
         entry = self._head((model, bucket), now)
         if entry is not None:
+            self._clients[entry.job.client].served += entry.length
             self._release(entry.job, entry.sequence)
         return entry
 
+    def begin_batch(self, served: int) -> None:
+        """Notes that a batch is taken whose first client had so many tokens served before."""
+        self._virtual_time = served
+
+    def order(self, entry: Entry) -> Order:
+        """Returns the key by which waiting entries are ordered."""
+        return self._clients[entry.job.client].served, entry.turn, entry.number
+
     def _head(self, lane: tuple[ModelKey, int], now: float) -> Entry | None:
-        entries = self._lanes.get(lane)
+        if (clients := self._lanes.get(lane)) is None:
+            return None
+        heads = [head for client in list(clients) if (head := self._head_of(clients, client, now)) is not None]
+        if not heads:
+            del self._lanes[lane]
+            return None
+        return heads[0] if len(heads) == 1 else min(heads, key=self.order)
+
+    def _head_of(self, clients: dict[int, list[Entry]], client: int, now: float) -> Entry | None:
+        """Returns a client's first entry of a lane."""
+        entries = clients[client]
         while entries:
             entry = entries[0]
             job = entry.job
@@ -173,11 +236,17 @@ class Queue:
             if job.waiting[entry.sequence]:
                 return entry
             heapq.heappop(entries)
-        self._lanes.pop(lane, None)
+        del clients[client]
         return None
 
     def _release(self, job: Job, index: int) -> None:
         job.waiting[index] = False
         self._waiting[job.model, job.buckets[index]] -= 1
+        length = job.lengths[index]
         self.entries -= 1
-        self.tokens -= job.lengths[index]
+        self.tokens -= length
+        client = self._clients[job.client]
+        client.entries -= 1
+        client.tokens -= length
+        if not client.entries:
+            del self._clients[job.client]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service.engine.padding import Grid, starts_of
 from service.engine.plan import Plan, StepTimes
 from service.engine.protocol import Requests
-from service.engine.queue import Entry, Job, Queue
+from service.engine.queue import Entry, Job, Order, Queue
 from service.errors import ModelNotFound, Overloaded, TagwerkError
 from service.types import ModelKey
 
@@ -47,8 +47,8 @@ class Model:
 class Scheduler:
     """Queues sequences by (model, length bucket) and selects batches.
 
-    The model with the least device time runs next, so that none waits behind another's backlog; within it, the bucket
-    whose first entry is due, see `Queue`. `Plan` fills the batch.
+    The client that was served least is next, see `Queue`; among its models the one with the least device time, so that
+    none waits behind another's backlog; within it, the bucket whose first entry is next. `Plan` fills the batch.
     """
 
     def __init__(self, clock: Callable[[], float], max_entries: int, max_tokens: int) -> None:
@@ -84,10 +84,10 @@ class Scheduler:
         starts = starts_of(lengths)
         admitted: list[Job | TagwerkError] = []
         first = 0
-        for count, deadline in zip(requests.counts, requests.deadlines, strict=True):
+        for count, deadline, client in zip(requests.counts, requests.deadlines, requests.clients, strict=True):
             own, first = slice(first, first + count), first + count
             buckets = list(map(bucket, lengths[own]))
-            job = Job(requests, now, deadline, lengths[own], starts[own], buckets)
+            job = Job(requests, client, now, deadline, lengths[own], starts[own], buckets)
             try:
                 self._queue.put(job, self._tokens_per_second, model.sequence_seconds)
             except Overloaded as rejection:
@@ -103,16 +103,22 @@ class Scheduler:
     def take(self) -> Batch | None:
         """Returns the next batch; None if nothing waits."""
         now = self._clock()
-        first: dict[ModelKey, tuple[int, Entry]] = {}  # the bucket, and its first entry
+        first: dict[ModelKey, tuple[Order, int]] = {}  # of the next entry, and its bucket
         for bucket, head in self._queue.heads(now):
-            key = head.job.model
-            if key not in first or head[:2] < first[key][1][:2]:  # turn, number
-                first[key] = bucket, head
+            key, candidate = head.job.model, (self._queue.order(head), bucket)
+            if key not in first or candidate < first[key]:
+                first[key] = candidate
         if not first:
             return None
-        key = min(first, key=lambda k: (self._models[k].served_seconds, first[k][1].number))
-        self._skip_idle_time(first.keys(), self._models[key].served_seconds)
-        model, bucket = self._models[key], first[key][0]
+
+        def order(key: ModelKey) -> tuple[int, float, int]:
+            served, _, number = first[key][0]
+            return served, self._models[key].served_seconds, number
+
+        key = min(first, key=order)
+        self._skip_idle_time(first.keys())
+        model, ((served, _, _), bucket) = self._models[key], first[key]
+        self._queue.begin_batch(served)
         waiting = {length: self._queue.waiting(key, length) for length in model.grid.lengths}
         plan = Plan(model.grid, model.step_times, bucket, waiting)
         entries = [entry for length, count in plan.takes.items() for entry in self._pop(key, length, count, now)]
@@ -136,8 +142,9 @@ class Scheduler:
             if (entry := self._queue.pop(model, bucket, now)) is not None:
                 yield entry
 
-    def _skip_idle_time(self, active: Collection[ModelKey], least: float) -> None:
-        """Raises `served_seconds` of idle models to `least`, so that they do not accumulate credit."""
+    def _skip_idle_time(self, active: Collection[ModelKey]) -> None:
+        """Raises `served_seconds` of idle models to the least of the others, so that they do not accumulate credit."""
+        least = min(self._models[key].served_seconds for key in active)
         for key, model in self._models.items():
             if key not in active:
                 model.served_seconds = max(model.served_seconds, least)

@@ -5,12 +5,12 @@ each. Prefill, `prefill` tokens at a time, and generation run in separate, alter
 for one part of the prompts at most. Fewer rows run in a smaller step.
 """
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from service.engine.protocol import Generation
+from service.engine.protocol import ANONYMOUS, Generation
 from service.engine.queue import MAX_RETRY_SECONDS
 from service.errors import Overloaded, TagwerkError
 from service.types import Array, Sampled, Tensors
@@ -56,7 +56,10 @@ class SlotStep:
 
 
 class Slots:
-    """The slots of one language model, and the streams that wait for one. Not thread-safe: the owner holds the lock."""
+    """The slots of one language model, and the streams that wait for one. Not thread-safe: the owner holds the lock.
+
+    A free slot goes to the client that has the fewest. For an API key's share of the waiting streams see `Queue`.
+    """
 
     def __init__(self, slots: int, prefill: int, max_waiting: int, max_waiting_tokens: int = 2**31) -> None:
         """`max_waiting` bounds the waiting streams, `max_waiting_tokens` the tokens of their prompts."""
@@ -95,6 +98,10 @@ class Slots:
             if tokens + len(stream.pending) > self._max_waiting_tokens:
                 most = f"{self._max_waiting_tokens} tokens of prompts (TAGWERK_MAX_QUEUE_TOKENS)"
                 raise Overloaded(f"{tokens} of at most {most} wait for a slot", self._retry_after_seconds())
+            own = sum(one.request.client == stream.request.client for one in self._waiting)
+            if stream.request.client != ANONYMOUS and 0 < own >= self._max_waiting - waiting:
+                full = f"the client's share is full: {own} of {waiting} texts that wait for a slot"
+                raise Overloaded(full, self._retry_after_seconds())
         self._waiting.append(stream)
 
     def cancel(self, stream: Stream) -> None:
@@ -145,13 +152,16 @@ class Slots:
 
     def _assign_slots(self, now: float) -> None:
         for i, stream in enumerate(self._slots):
-            if stream is not None and not (stream.done or stream.request.deadline <= now):
-                continue
-            self._slots[i] = None
+            if stream is not None and (stream.done or stream.request.deadline <= now):
+                self._slots[i] = None
+        held = Counter(stream.request.client for stream in self._slots if stream is not None)
+        for i in [i for i, stream in enumerate(self._slots) if stream is None]:
             while self._waiting and self._slots[i] is None:
-                candidate = self._waiting.popleft()
+                candidate = min(self._waiting, key=lambda stream: held[stream.request.client])  # of several the first
+                self._waiting.remove(candidate)
                 if not candidate.done and candidate.request.deadline > now:
                     self._slots[i], candidate.started, candidate.handed = candidate, now, now
+                    held[candidate.request.client] += 1
 
     def _step(self, rows: list[tuple[int, Stream]], length: int) -> SlotStep:
         size = next(size for size in self._sizes if size >= len(rows))

@@ -12,7 +12,7 @@ from service.http.pacing import PacedRefusals
 from service.pipelines.parts import infer_in_parts
 from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
-from service.security.keys import Key
+from service.security.keys import Key, client_of
 from service.settings import Settings
 from service.telemetry.request_record import RequestRecorder
 from service.telemetry.timing import Timing
@@ -42,13 +42,14 @@ class Context(Resources):
 
     async def infer(self, request: Inference) -> Outcome:
         """Runs the sequences of a request, and updates the load shedder with the outcome."""
-        with self.shedder.sending() as snapshot:
+        limit = self.shedder.limit_of(request.client)
+        with limit.sending() as snapshot:
             try:
                 outcome = await infer_in_parts(self.engine, request)
             except Overloaded as rejection:
-                self.shedder.note_rejection(rejection, len(request.sequences), request.sequences.tokens, snapshot)
+                limit.note_rejection(rejection, len(request.sequences), request.sequences.tokens, snapshot)
                 raise
-            self.shedder.note_answer(outcome.queue_seconds + outcome.inference_seconds, snapshot)
+            limit.note_answer(outcome.queue_seconds + outcome.inference_seconds, snapshot)
             return outcome
 
     def note_tokenized(self, model: str, seconds: float) -> None:
@@ -112,4 +113,5 @@ def timeout_seconds(request: Request, settings: Settings) -> float:
 def pipeline_run(request: Request) -> PipelineRun:
     """Returns the pipeline run for a request. Raises InvalidInput for an invalid timeout header."""
     resources = context_of(request)
-    return PipelineRun(resources, timing_of(request), deadline(request, resources.settings))
+    client = client_of(request.scope["state"].get("key"))
+    return PipelineRun(resources, timing_of(request), deadline(request, resources.settings), client)

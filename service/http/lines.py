@@ -29,6 +29,7 @@ from service.http.line_schemas import MEDIA_TYPE, Id, id_of
 from service.http.negotiation import takes_gzip
 from service.http.parsing import in_turn, parse_json, validate
 from service.pipelines.run import PipelineRun
+from service.security.keys import client_of
 from service.telemetry import request_ids
 from service.telemetry.timing import Timing
 
@@ -220,7 +221,8 @@ class LinesResponse(Response):
             return validate(value, self._schema, settings)
 
         body = await in_turn(self._context, line, parsed)
-        run = PipelineRun(self._context, timing, timing.started + self._timeout_seconds)
+        client = client_of(self._request.scope["state"].get("key"))
+        run = PipelineRun(self._context, timing, timing.started + self._timeout_seconds, client)
         while True:
             try:
                 return await self._work(run, body)

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http import problem
 from service.http.context import Context
+from service.security.keys import client_of
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -46,7 +47,7 @@ class Shortcut:
         request = Request(scope, receive, send)
         context: Context = scope["state"]["context"]
         try:
-            context.shedder.check(scope["path"])
+            context.shedder.check(scope["path"], client_of(scope["state"].get("key")))
             response = await handle(request)
             await response(scope, receive, send)
         except problem.EXPECTED as error:  # raised before the response has begun

@@ -95,6 +95,7 @@ def requests(run: PipelineRun, options: GenerationOptions, at_once: bool) -> tup
             deadline=run.deadline,
             logprobs=options.logprobs is not None,
             at_once=at_once,
+            client=run.client,
         )
         for prompt in prompts
         for i in range(options.n)

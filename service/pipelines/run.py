@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from service.artifact.version import ModelVersion
-from service.engine.protocol import Engine, Generation, Inference, Outcome
+from service.engine.protocol import ANONYMOUS, Engine, Generation, Inference, Outcome
 from service.errors import DeadlineExceeded, Overloaded, TooLarge
 from service.pipelines.catalog import Catalog
 from service.pipelines.parts import infer_in_parts
@@ -19,7 +20,8 @@ from service.telemetry.timing import Timing
 from service.types import Array, Ragged, Sampled
 
 FIRST_SLICE_SECONDS = 0.001  # enough for nearly all requests
-FIRST_SLICES = 4  # per event loop iteration, of all requests
+FIRST_SLICES = 4  # per event loop iteration, of a client's requests
+MOST_FIRST_SLICES = 8  # of all requests
 SLICE_SECONDS = 0.002
 T = TypeVar("T")
 NOTHING = {"queue": 0.0, "inference": 0.0}  # seconds of a request that did not reach the engine
@@ -29,17 +31,16 @@ class FirstSlices:
     """Counts the first slices of an event loop iteration, which a burst of requests would make long."""
 
     def __init__(self) -> None:
-        self._left = FIRST_SLICES
+        self._taken: Counter[int] = Counter()  # by client
 
-    def take(self) -> bool:
-        """Returns whether this iteration may run one more."""
-        if self._left == FIRST_SLICES:
-            asyncio.get_running_loop().call_soon(self._refill)  # in the next iteration
-        self._left -= 1
-        return self._left >= 0
-
-    def _refill(self) -> None:
-        self._left = FIRST_SLICES
+    def take(self, client: int) -> bool:
+        """Returns whether this iteration may run one more of a client."""
+        if self._taken[client] >= FIRST_SLICES or self._taken.total() >= MOST_FIRST_SLICES:
+            return False
+        if not self._taken.total():
+            asyncio.get_running_loop().call_soon(self._taken.clear)  # in the next iteration
+        self._taken[client] += 1
+        return True
 
 
 @dataclass(slots=True)
@@ -68,11 +69,12 @@ class Resources:
 
 @dataclass(slots=True)
 class PipelineRun:
-    """One run of a pipeline. `deadline` is a time of the monotonic clock, in seconds."""
+    """One run of a pipeline. `deadline` is a time of the monotonic clock, in seconds. For `client` see `Inference`."""
 
     resources: Resources
     timing: Timing
     deadline: float
+    client: int = ANONYMOUS
 
     def check_size(self, name: str, items: Sequence[T], size: Callable[[T], int], answers: int = 1) -> None:
         """Raises TooLarge for too many items, with `answers` for each, or too many characters in all.
@@ -110,7 +112,7 @@ class PipelineRun:
 
         Raises DeadlineExceeded once the deadline has passed.
         """
-        done = advance(work, FIRST_SLICE_SECONDS) if self.resources.first_slices.take() else None
+        done = advance(work, FIRST_SLICE_SECONDS) if self.resources.first_slices.take(self.client) else None
         try:
             while done is None:
                 async with self.resources.long_work:
@@ -142,7 +144,7 @@ class PipelineRun:
             with self.counted():
                 if time.monotonic() >= self.deadline:
                     raise DeadlineExceeded("the deadline passed before the engine was reached", NOTHING)
-                request = Inference(version.key, sequences, self.deadline, further, begun=bool(earlier))
+                request = Inference(version.key, sequences, self.deadline, further, bool(earlier), self.client)
                 outcome = await self.resources.infer(request)
                 stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
         finally:

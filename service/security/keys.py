@@ -12,10 +12,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
+from service.engine.protocol import ANONYMOUS
 from service.errors import ConfigurationError
 from service.files import first_fault, write_whole
 
 PREFIX = "tagwerk_"
+CLIENT_DIGITS = 15  # hexadecimal ones of a key's hash: the number fits 64 bits
 Scope = Literal["infer", "admin"]
 
 
@@ -30,6 +32,11 @@ class Key(BaseModel):
     requests_per_second: float | None = Field(None, gt=0, description="Requests a second, in the long run.")
     tokens_per_second: float | None = Field(None, gt=0, description="Tokens a second, in the long run.")
     concurrent: int | None = Field(None, ge=1, description="Requests at the same time.")
+
+
+def client_of(key: Key | None) -> int:
+    """Returns the number by which the engine knows the owner of a key; ANONYMOUS without one."""
+    return ANONYMOUS if key is None else int(key.sha256[:CLIENT_DIGITS], 16)
 
 
 class Keys(RootModel[tuple[Key, ...]]):

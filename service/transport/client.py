@@ -138,6 +138,7 @@ class EngineClient:
             "timeout_seconds": seconds,
             "logprobs": request.logprobs,
             "at_once": request.at_once,
+            "client": request.client,
         }
         self.connection.send(Generate(id, **fields))
         self._heartbeat.watch()
@@ -261,6 +262,7 @@ def infer_message(requests: Sequence[tuple[int, Inference]]) -> Infer:
         ids=column([id for id, _ in requests], np.int64),
         counts=column([len(request.sequences) for _, request in requests], np.int64),
         timeouts_seconds=column([request.deadline - now for _, request in requests], np.float64),
+        clients=column([request.client for _, request in requests], np.int64),
         lengths=column(sequences.lengths, np.int32),
         values=pack(sequences.values),
         further=tuple(sorted(first.further)),

@@ -46,6 +46,7 @@ class Infer(msgspec.Struct, tag=True, array_like=True, frozen=True):
     ids: Column  # [R] assigned by the worker
     counts: Column  # [R] sequences of each
     timeouts_seconds: Column  # [R]
+    clients: Column  # [R]
     lengths: Column  # [N] of the sequences of all
     values: dict[str, Packed]  # each [sum of lengths, ...]
     further: tuple[str, ...] = ()  # outputs
@@ -66,6 +67,7 @@ class Generate(Message, frozen=True):
     timeout_seconds: float
     logprobs: bool = False
     at_once: bool = True
+    client: int = 0
 
 
 class Cancel(Message, frozen=True):

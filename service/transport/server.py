@@ -202,13 +202,16 @@ def done_message(finished: Sequence[tuple[int, Job]]) -> Done:
 def requests_of(message: Infer, requests: int) -> Requests:
     """Decodes an Infer. Raises ValueError or TypeError for invalid columns."""
     counts, timeouts = whole_numbers(message.counts), seconds(message.timeouts_seconds)
-    if not requests == len(counts) == len(timeouts):
-        raise ValueError(f"{requests} requests with {len(counts)} counts and {len(timeouts)} times")
+    clients = whole_numbers(message.clients)
+    if not requests == len(counts) == len(timeouts) == len(clients):
+        found = f"{len(counts)} counts, {len(timeouts)} times and {len(clients)} clients"
+        raise ValueError(f"{requests} requests with {found}")
     return Requests(
         ModelKey(message.name, message.version),
         Ragged(np.frombuffer(message.lengths, np.int32), unpack(message.values)),
         counts,
         list(map(deadline_of, timeouts)),
+        clients,
         frozenset(message.further),
         message.begun,
     )
@@ -227,6 +230,7 @@ def generation_of(message: Generate) -> Generation:
         deadline=deadline_of(message.timeout_seconds),
         logprobs=message.logprobs,
         at_once=message.at_once,
+        client=message.client,
     )
 
 

@@ -50,6 +50,7 @@ def infer(*sequences: np.ndarray, id: int = 2, name: str = "ids", **changes) -> 
         ids=column([id], np.int64),
         counts=column([len(some)], np.int64),
         timeouts_seconds=column([60.0], np.float64),
+        clients=column([0], np.int64),
         lengths=column([one.size for one in some], np.int32),
         values=pack({name: np.concatenate(some)}),
     )
@@ -119,6 +120,7 @@ BAD = {
     "less than no sequences": infer(counts=column([-1], np.int64)),
     "more counts than requests": infer(counts=TWICE),
     "more times than requests": infer(timeouts_seconds=column([1.0, 1.0], np.float64)),
+    "more clients than requests": infer(clients=column([1, 2], np.int64)),
     "half a count": infer(counts=b"\0" * 7),
     "half a length": infer(lengths=b"\0" * 7),
     "no inputs": infer(values={}),
@@ -184,7 +186,8 @@ def test_a_bad_request_harms_none_that_came_in_the_same_message():
         async with worker() as here:
             bad = np.array([1, -1], np.int32)
             together = infer(IDS, bad, IDS, IDS, ids=column([2, 3, 4], np.int64), counts=column([1, 1, 2], np.int64))
-            message = msgspec.structs.replace(together, timeouts_seconds=column([60.0] * 3, np.float64))
+            times, clients = column([60.0] * 3, np.float64), column([0] * 3, np.int64)
+            message = msgspec.structs.replace(together, timeouts_seconds=times, clients=clients)
             here.connection.send(message)
             answers: dict[int, object] = {}
             while len(answers) < 3:

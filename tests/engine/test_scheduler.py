@@ -219,7 +219,7 @@ def test_a_sequence_takes_its_share_of_the_time_of_a_full_batch():
 
 def test_of_requests_that_come_together_each_has_its_own_sequences_and_deadline():
     sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in (3, 4, 7, 2, 5, 1)])
-    jobs = scheduler(Clock()).admit(Requests(TAGGER, sequences, [2, 1, 3], [1e9, 2e9, 3e9]))
+    jobs = scheduler(Clock()).admit(Requests(TAGGER, sequences, [2, 1, 3], [1e9, 2e9, 3e9], [0, 0, 0]))
     found = [(job.lengths, job.starts, job.buckets, job.deadline) for job in jobs if isinstance(job, Job)]
     assert found == [
         ([3, 4], [0, 3], [4, 4], 1e9),

@@ -91,7 +91,7 @@ def test_an_error_after_a_step_fails_its_texts(monkeypatch):
 @pytest.mark.parametrize("kind", [local_engine, remote_engine])
 def test_an_error_in_choosing_work_ends_the_engine_with_everything_answered(kind, monkeypatch, caplog):
     async def test():
-        device = Device()
+        device, others = Device(), set(threading.enumerate())
         async with kind(device) as made:
             held = await hold(device, made)
             waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(3)]
@@ -107,7 +107,8 @@ def test_an_error_in_choosing_work_ends_the_engine_with_everything_answered(kind
                 await made.infer(request([4]))
             if isinstance(made, LocalEngine):
                 assert made.state() is State.STOPPED
-            await until(lambda: not any(thread.name == "device" for thread in threading.enumerate()))
+            own = [thread for thread in threading.enumerate() if thread.name == "device" and thread not in others]
+            await until(lambda: not any(thread.is_alive() for thread in own))
 
     run(test())
     assert any(record.levelno == logging.CRITICAL and record.exc_info for record in caplog.records)

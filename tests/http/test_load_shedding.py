@@ -7,9 +7,10 @@ from contextlib import suppress
 import httpx
 import pytest
 
+from service.engine.protocol import ANONYMOUS
 from service.errors import Overloaded
 from service.http.app import create_app
-from service.http.load_shedding import LIMIT_STEP, LOWEST_LIMIT, LoadShedder, Snapshot
+from service.http.load_shedding import LIMIT_STEP, LOWEST_LIMIT, MOST_LIMITS, LoadShedder, Snapshot
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import State
@@ -23,7 +24,7 @@ MANY = 400  # wait in the engine when it is full
 def made(admitted: int) -> LoadShedder:
     settings = Settings(max_queue_tokens=1000, max_queue_entries=400, max_items=400)
     shedder = LoadShedder(settings, Metrics(), lambda: State.READY)
-    shedder.admitted = admitted
+    shedder.limit_of(ANONYMOUS).admitted = admitted
     return shedder
 
 
@@ -31,39 +32,39 @@ def refuse(
     shedder: LoadShedder, under_way: int, sequences: int = 1, tokens: int = 20, rejections: int = 0, waiting: int = MANY
 ) -> None:
     full = Overloaded("the queue is full: 400 sequences, 1000 tokens", 0.5, waiting)
-    shedder.note_rejection(full, sequences, tokens, Snapshot(0.0, under_way, rejections))
+    shedder.limit_of(ANONYMOUS).note_rejection(full, sequences, tokens, Snapshot(0.0, under_way, rejections))
 
 
 def limit(shedder: LoadShedder) -> int:
     """Returns for how many there is room."""
-    admitted = shedder.admitted
-    shedder.admitted = 0
-    while not shedder.full:
-        shedder.admitted += 1
-    found, shedder.admitted = shedder.admitted, admitted
+    limit = shedder.limit_of(ANONYMOUS)
+    admitted, limit.admitted = limit.admitted, 0
+    while not limit.full:
+        limit.admitted += 1
+    found, limit.admitted = limit.admitted, admitted
     return found
 
 
 def answer(shedder: LoadShedder, engine_share: float, times: int = 1) -> None:
     """Has the engine answer a request; of the time since it was asked, it had the request for that share."""
     for _ in range(times):
-        shedder.note_answer(engine_share, Snapshot(time.monotonic() - 1.0, 0, 0))
+        shedder.limit_of(ANONYMOUS).note_answer(engine_share, Snapshot(time.monotonic() - 1.0, 0, 0))
 
 
 def test_it_lets_in_as_many_as_there_was_room_for_and_says_what_the_engine_said():
     shedder = made(admitted=101)
-    assert not shedder.full
+    assert not shedder.limit_of(ANONYMOUS).full
     refuse(shedder, under_way=100)
     for route in ("/tag", "/classify"):
         with pytest.raises(Overloaded, match="1000 tokens") as refusal:
-            shedder.check(route)
+            shedder.check(route, ANONYMOUS)
         assert refusal.value.retry_after_seconds == 0.5
-    shedder.check("/generate")
-    shedder.admitted = 100
-    assert shedder.full, "for one more"
-    shedder.check("/tag")
-    shedder.admitted = 99
-    assert not shedder.full
+    shedder.check("/generate", ANONYMOUS)
+    shedder.limit_of(ANONYMOUS).admitted = 100
+    assert shedder.limit_of(ANONYMOUS).full, "for one more"
+    shedder.check("/tag", ANONYMOUS)
+    shedder.limit_of(ANONYMOUS).admitted = 99
+    assert not shedder.limit_of(ANONYMOUS).full
 
 
 def test_who_has_an_answer_on_its_way_has_no_room_in_the_queue():
@@ -86,7 +87,7 @@ def test_the_room_does_not_grow_for_those_whom_the_worker_has_no_time_for():
     refuse(shedder, under_way=100)
     answer(shedder, engine_share=0.4, times=100)
     assert limit(shedder) == 100
-    shedder.admitted = 49
+    shedder.limit_of(ANONYMOUS).admitted = 49
     answer(shedder, engine_share=0.4, times=100)
     assert limit(shedder) > 100, "nobody waits for the worker where there are so few"
 
@@ -94,14 +95,15 @@ def test_the_room_does_not_grow_for_those_whom_the_worker_has_no_time_for():
 def test_a_worker_finds_its_way_in_where_others_had_filled_the_queue():
     shedder = made(admitted=1)
     refuse(shedder, under_way=0)
-    assert not shedder.full
-    shedder.admitted = LOWEST_LIMIT
-    assert shedder.full
+    assert not shedder.limit_of(ANONYMOUS).full
+    shedder.limit_of(ANONYMOUS).admitted = LOWEST_LIMIT
+    assert shedder.limit_of(ANONYMOUS).full
 
 
 def test_of_many_that_the_engine_refuses_at_once_the_first_tells_for_how_many_there_was_room():
     shedder = made(admitted=700)
-    with shedder.sending() as first, shedder.sending(), shedder.sending() as third:
+    limit_ = shedder.limit_of(ANONYMOUS)
+    with limit_.sending() as first, limit_.sending(), limit_.sending() as third:
         assert (first.under_way, third.under_way) == (0, 2)
     for under_way in range(340, 500):  # asked before the first of them was refused
         refuse(shedder, under_way)
@@ -113,32 +115,34 @@ def test_of_many_that_the_engine_refuses_at_once_the_first_tells_for_how_many_th
 def test_a_refusal_says_to_come_again_after_what_the_last_rejection_said():
     shedder = made(admitted=500)
     for rejections, seconds in enumerate((0.5, 7.0)):
-        shedder.note_rejection(Overloaded("full", seconds, MANY), 1, 20, Snapshot(0.0, 100, rejections))
-        refusal = shedder.refusal("/tag")
+        shedder.limit_of(ANONYMOUS).note_rejection(
+            Overloaded("full", seconds, MANY), 1, 20, Snapshot(0.0, 100, rejections)
+        )
+        refusal = shedder.refusal("/tag", ANONYMOUS)
         assert isinstance(refusal, Overloaded)
         assert refusal.retry_after_seconds == seconds
         with pytest.raises(Overloaded) as raised:
-            shedder.check("/tag")
+            shedder.check("/tag", ANONYMOUS)
         assert raised.value.retry_after_seconds == seconds
 
 
 def test_a_request_is_under_way_until_its_answer_or_its_error():
     shedder = made(admitted=0)
-    with suppress(KeyError), shedder.sending(), shedder.sending() as second:
+    with suppress(KeyError), shedder.limit_of(ANONYMOUS).sending(), shedder.limit_of(ANONYMOUS).sending() as second:
         assert second.under_way == 1
         raise KeyError
-    with shedder.sending() as next_one:
+    with shedder.limit_of(ANONYMOUS).sending() as next_one:
         assert next_one.under_way == 0
 
 
 def test_a_full_queue_refuses_no_request_that_does_not_use_it():
     shedder = made(admitted=100)
-    assert shedder.refusal("/tag") is None, "while it has room"
+    assert shedder.refusal("/tag", ANONYMOUS) is None, "while it has room"
     refuse(shedder, under_way=100)
-    assert isinstance(shedder.refusal("/tag"), Overloaded)
-    assert shedder.refusal("/generate") is None
+    assert isinstance(shedder.refusal("/tag", ANONYMOUS), Overloaded)
+    assert shedder.refusal("/generate", ANONYMOUS) is None
     assert shedder.active
-    shedder.admitted = 99
+    shedder.limit_of(ANONYMOUS).admitted = 99
     assert not shedder.active
 
 
@@ -147,7 +151,7 @@ def test_while_the_engine_is_not_ready_each_refusal_says_why(state):
     shedder = LoadShedder(Settings(), Metrics(), lambda: state)
     assert shedder.active
     for route in ("/tag", "/generate"):
-        assert str(shedder.refusal(route)) == f"the engine is {state}"
+        assert str(shedder.refusal(route, ANONYMOUS)) == f"the engine is {state}"
 
 
 def test_while_models_of_a_task_are_loaded_its_requests_alone_are_refused():
@@ -155,8 +159,8 @@ def test_while_models_of_a_task_are_loaded_its_requests_alone_are_refused():
     shedder = LoadShedder(Settings(), Metrics(), lambda: State.READY, lambda: loading)
     assert shedder.active
     for route in ("/tag", "/generate", "/v1/completions"):
-        assert str(shedder.refusal(route)) == "the models for this are still being loaded"
-    assert shedder.refusal("/classify") is None
+        assert str(shedder.refusal(route, ANONYMOUS)) == "the models for this are still being loaded"
+    assert shedder.refusal("/classify", ANONYMOUS) is None
     loading.clear()
     assert not shedder.active
 
@@ -180,17 +184,17 @@ def test_a_worker_with_half_of_its_limit_admitted_counts_as_busy():
     refuse(shedder, under_way=100)
     answer(shedder, engine_share=0.4)
     assert limit(shedder) == 100
-    shedder.admitted = 49
+    shedder.limit_of(ANONYMOUS).admitted = 49
     answer(shedder, engine_share=0.4)
     assert limit(shedder) == 101
 
 
 def test_a_request_that_is_answered_leaves_the_others_under_way():
     shedder = made(admitted=0)
-    with shedder.sending():
-        with shedder.sending():
+    with shedder.limit_of(ANONYMOUS).sending():
+        with shedder.limit_of(ANONYMOUS).sending():
             pass
-        with shedder.sending() as next_one:
+        with shedder.limit_of(ANONYMOUS).sending() as next_one:
             assert next_one.under_way == 1
 
 
@@ -198,7 +202,7 @@ def test_a_snapshot_says_when_a_request_was_sent_and_what_was_known_then(monkeyp
     shedder = made(admitted=101)
     refuse(shedder, under_way=100)
     monkeypatch.setattr(time, "monotonic", lambda: 77.0)
-    with shedder.sending() as first, shedder.sending() as second:
+    with shedder.limit_of(ANONYMOUS).sending() as first, shedder.limit_of(ANONYMOUS).sending() as second:
         assert (first, second) == (Snapshot(77.0, 0, 1), Snapshot(77.0, 1, 1))
 
 
@@ -206,8 +210,8 @@ def test_a_snapshot_says_when_a_request_was_sent_and_what_was_known_then(monkeyp
 def test_a_large_request_without_room_says_nothing_of_small_ones(sequences, tokens):
     shedder = made(admitted=101)
     refuse(shedder, 100, sequences, tokens)
-    shedder.admitted = 10**9
-    assert not shedder.full
+    shedder.limit_of(ANONYMOUS).admitted = 10**9
+    assert not shedder.limit_of(ANONYMOUS).full
 
 
 def test_who_came_in_though_there_is_no_room_is_refused_unread_and_counted():
@@ -215,7 +219,7 @@ def test_who_came_in_though_there_is_no_room_is_refused_unread_and_counted():
         device = Court()
         context = made_context(device, max_queue_entries=20, max_items=20, max_queue_tokens=20)
         context.shedder = LoadShedder(context.settings, context.metrics, context.engine.state)
-        context.shedder.admitted = 22
+        context.shedder.limit_of(ANONYMOUS).admitted = 22
         app = create_app(context)
 
         def metrics(name: str, labels: dict[str, str]) -> float | None:
@@ -245,3 +249,26 @@ def test_who_came_in_though_there_is_no_room_is_refused_unread_and_counted():
             assert {(await task).status_code for task in (first, *waiting)} == {200}
 
     asyncio.run(test())
+
+
+def test_a_client_that_is_refused_leaves_the_others_their_room():
+    shedder = made(admitted=0)
+    flooding, other = shedder.limit_of(1), shedder.limit_of(2)
+    flooding.admitted = 101
+    flooding.note_rejection(Overloaded("its share is full", 0.5, MANY), 1, 20, Snapshot(0.0, 100, 0))
+    assert isinstance(shedder.refusal("/tag", 1), Overloaded)
+    with pytest.raises(Overloaded):
+        shedder.check("/tag", 1)
+    assert shedder.refusal("/tag", 2) is None
+    other.admitted = 1000
+    shedder.check("/tag", 2)
+
+
+def test_of_many_clients_the_limits_of_idle_ones_are_forgotten():
+    shedder = made(admitted=0)
+    busy = shedder.limit_of(1)
+    busy.admitted = 1
+    for client in range(2, 1000):
+        shedder.limit_of(client)
+    assert shedder.limit_of(1) is busy
+    assert len(shedder._limits) <= MOST_LIMITS

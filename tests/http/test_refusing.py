@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
+from service.engine.protocol import ANONYMOUS
 from service.errors import Overloaded
 from service.http import infer, pacing
 from service.http.context import Context
@@ -19,7 +20,7 @@ from service.http.middleware import Envelope
 from service.http.pacing import LATEST_SLICES, SLICE_REFUSALS, PacedRefusals
 from service.http.protocols import open_inference, openai
 from service.security.authenticator import Authenticator
-from service.security.keys import add_key
+from service.security.keys import add_key, client_of
 from service.security.rate_limiter import RateLimiter
 from service.types import State
 from tests.http.scene import made_context
@@ -39,11 +40,14 @@ def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
 
 
 def full(context: Context) -> None:
-    """Has the engine reject a small request while many are admitted."""
+    """Has the engine reject a small request of each client while many are admitted."""
     context.shedder = LoadShedder(context.settings, context.metrics, lambda: State.READY)
-    context.shedder.admitted = 1000
-    with context.shedder.sending() as snapshot:
-        context.shedder.note_rejection(Overloaded("the queue is full", 2.5), 1, 1, snapshot)
+    keys = context.authenticator._keys if context.authenticator is not None else ()
+    for client in (ANONYMOUS, *map(client_of, keys)):
+        limit = context.shedder.limit_of(client)
+        limit.admitted = 1000
+        with limit.sending() as snapshot:
+            limit.note_rejection(Overloaded("the queue is full", 2.5), 1, 1, snapshot)
 
 
 def away(context: Context) -> None:
@@ -81,7 +85,7 @@ def test_a_request_is_counted_in_once_and_out_once_whatever_the_order(events, lo
                     go.release()
                 case "turn":
                     await turns(3)
-            assert 0 <= context.shedder.admitted <= heads
+            assert 0 <= context.shedder.limit_of(ANONYMOUS).admitted <= heads
         if lost_at_the_end:
             connection.connection_lost(None)
         elif heads > bodies:
@@ -89,7 +93,7 @@ def test_a_request_is_counted_in_once_and_out_once_whatever_the_order(events, lo
         for _ in range(heads + 1):
             go.release()
             await turns(5)
-        assert context.shedder.admitted == 0
+        assert context.shedder.limit_of(ANONYMOUS).admitted == 0
         if not lost_at_the_end:
             assert wire.statuses() == [401] * heads
 
@@ -108,14 +112,14 @@ def test_a_request_that_has_arrived_and_is_not_answered_counts():
         connections = [connect(context, Envelope(app, context))[0] for _ in range(3)]
         for connection in connections:
             connection.data_received(post("/classify"))
-        assert context.shedder.admitted == 3
+        assert context.shedder.limit_of(ANONYMOUS).admitted == 3
         connections[0].data_received(post("/tag?a=b"))  # pipelined
-        assert context.shedder.admitted == 4
+        assert context.shedder.limit_of(ANONYMOUS).admitted == 4
         connections[0].connection_lost(None)
-        assert context.shedder.admitted == 3, "the one that had not begun"
+        assert context.shedder.limit_of(ANONYMOUS).admitted == 3, "the one that had not begun"
         go.set()
         await turns()
-        assert context.shedder.admitted == 0
+        assert context.shedder.limit_of(ANONYMOUS).admitted == 0
 
     run(test)
 

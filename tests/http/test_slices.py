@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.engine.protocol import Generation
+from service.engine.protocol import ANONYMOUS, Generation
 from service.errors import DeadlineExceeded
 from service.formats import pieces
 from service.http import line_schemas, lines, parsing
@@ -190,6 +190,22 @@ def test_of_a_burst_of_requests_a_few_have_their_first_slice_at_once() -> None:
 
 
 @pytest.mark.usefixtures("short_slices")
+def test_beside_one_client_s_burst_another_has_its_first_slice_at_once_but_not_any_number_of_them() -> None:
+    async def test() -> None:
+        here, seen, first = made_context(), list[int](), list[int]()
+        async with counted_turns() as turns:
+            floods, others = [1] * 20, list(range(2, 20))
+            runs = [PipelineRun(here, Timing(0.0), time.monotonic() + 600, client) for client in floods + others]
+            notes = [seen] * len(floods) + [first] * len(others)
+            await asyncio.gather(*(run.do(steps(note, turns, 5)) for run, note in zip(runs, notes, strict=True)))
+        at_once = Counter(seen + first)[min(seen)]
+        assert at_once == len(runs) + run_module.MOST_FIRST_SLICES
+        assert Counter(first)[min(first)] == len(others) + run_module.MOST_FIRST_SLICES - run_module.FIRST_SLICES
+
+    asyncio.run(test())
+
+
+@pytest.mark.usefixtures("short_slices")
 def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
     closed: list[str] = []
 
@@ -273,12 +289,12 @@ def test_long_prompts_go_to_the_engine_one_a_turn() -> None:
 def test_an_answer_that_is_being_sent_counts_for_the_load_no_longer() -> None:
     async def test() -> None:
         shedder = made_context().shedder
-        admission = shedder.admission()
+        admission = shedder.admission(ANONYMOUS)
         admission.begin()
         counted = list[int]()
 
         async def send(message: Any) -> None:
-            counted.append(shedder.admitted)
+            counted.append(shedder.limit_of(ANONYMOUS).admitted)
 
         scope = {"type": "http", "state": {"admission": admission}}
         await ResponseInPieces([b"a" * 100_000] * 2, {}, "text/plain")(scope, send, send)  # type: ignore[arg-type]

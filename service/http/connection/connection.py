@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from service.engine.protocol import ANONYMOUS
 from service.errors import TagwerkError
 from service.http import problem
 from service.http.connection.bounded_protocol import BoundedProtocol
@@ -17,6 +18,7 @@ from service.http.connection.raw_answers import encoded, raw_answer, raw_refusal
 from service.http.context import Context
 from service.http.cors import cors_headers
 from service.http.load_shedding import QUEUED_ROUTES, engine_route
+from service.security.keys import client_of
 from service.telemetry import request_ids
 from service.telemetry.metrics import UNMATCHED
 from service.telemetry.timing import Timing
@@ -70,7 +72,7 @@ class Connection(BoundedProtocol):
         super().on_headers_complete()
         is_refused = self._refused is not None and self._refused.cycle is self.cycle
         if self.scope["path"] in QUEUED_ROUTES and not is_refused:
-            self.scope["state"]["admission"] = self._context.shedder.admission()
+            self.scope["state"]["admission"] = self._context.shedder.admission(self._client(self.scope))
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
@@ -101,7 +103,7 @@ class Connection(BoundedProtocol):
         """Returns the refusal if the load shedder refuses the request. An invalid key takes precedence."""
         scope = cycle.scope
         route = engine_route(scope["path"]) if scope["method"] == "POST" else None
-        error = self._context.shedder.refusal(route) if route is not None else None
+        error = self._context.shedder.refusal(route, self._client(scope)) if route is not None else None
         if route is None or error is None or scope["state"].get("head_too_large"):
             return None
         headers = dict(scope["headers"])
@@ -111,6 +113,15 @@ class Connection(BoundedProtocol):
         except problem.REFUSALS as unauthorized:
             error = unauthorized.with_traceback(None)
         return Refused(cycle, error, route, headers, Timing(time.monotonic()))
+
+    def _client(self, scope: Any) -> int:
+        """Returns the client of a request whose head has arrived; ANONYMOUS if its key is not valid."""
+        if (authenticator := self._context.authenticator) is None:
+            return ANONYMOUS
+        try:
+            return client_of(authenticator.authenticate(scope["path"], dict(scope["headers"])))
+        except problem.REFUSALS:
+            return ANONYMOUS
 
     def _send_refusal(self) -> None:
         """Sends the pending refusal, then continues with the next request; drops the rest of the body."""

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.engine.protocol import ANONYMOUS
 from service.errors import ClientGone, Overloaded
 from service.http.body import Body
 from service.http.connection.coalescing import FLUSH_BYTES, CoalescingTransport
@@ -151,11 +152,11 @@ def test_what_is_no_http_is_refused(context, address, nonsense, route):
 def full(context: Context) -> Iterator[None]:
     """Has the engine reject a small request while many are admitted, so that the worker is over its limit."""
     shedder = context.shedder
-    shedder.admitted += 1000
-    with shedder.sending() as snapshot:
-        shedder.note_rejection(Overloaded("the queue is full", 2.5), 1, 1, snapshot)
+    shedder.limit_of(ANONYMOUS).admitted += 1000
+    with shedder.limit_of(ANONYMOUS).sending() as snapshot:
+        shedder.limit_of(ANONYMOUS).note_rejection(Overloaded("the queue is full", 2.5), 1, 1, snapshot)
     yield
-    shedder.admitted -= 1000
+    shedder.limit_of(ANONYMOUS).admitted -= 1000
 
 
 def test_a_request_over_the_limit_is_refused_unread_and_the_connection_goes_on(context, address):
@@ -176,7 +177,7 @@ def test_a_request_over_the_limit_is_refused_unread_and_the_connection_goes_on(c
             assert read(answers)[0] == 200
         connection.sendall(asked + body + asked + body)
         assert [read(answers)[0] for _ in range(2)] == [200, 200]
-        assert context.shedder.admitted == 0
+        assert context.shedder.limit_of(ANONYMOUS).admitted == 0
     wait_until(
         lambda: answered(context) - before == {("/classify", "429"): 4, ("/classify", "200"): 2, ("/livez", "200"): 1}
     )
@@ -203,7 +204,7 @@ def test_a_request_that_has_not_arrived_does_not_count(context, address):
         connection.sendall(CLASSIFY + b"Content-Length: %d\r\n\r\n" % len(body))
         connection.sendall(body[:5])
         assert b" 200 " in talk(address, b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert context.shedder.admitted == 0
+        assert context.shedder.limit_of(ANONYMOUS).admitted == 0
         connection.sendall(body[5:])
         assert read(answers)[0] == 200
 
