@@ -1,6 +1,8 @@
 """What tests do with the page."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Response
@@ -44,8 +46,14 @@ def start(page: Page, panel: str, text: str, wait: bool = False, **fields: objec
         press()
 
 
-def result_of(page: Page, path: str, act: Callable[[], object]) -> Response:
-    """Returns the first good answer of the service that an act leads to."""
-    with page.expect_response(lambda response: response.url.endswith(path) and response.ok) as response:
-        act()
-    return response.value
+def result_of(page: Page, panel: str, text: str) -> dict[str, Any]:
+    """Runs a panel on a text; returns the service's answer to that text, not to the example shown before."""
+
+    def answers(response: Response) -> bool:
+        body = response.request.post_data
+        return response.ok and response.url.endswith(f"/{panel}") and json.loads(body or "{}").get("text") == text
+
+    with page.expect_response(answers) as response:
+        run(page, panel, text)
+    answer: dict[str, Any] = response.value.json()
+    return answer

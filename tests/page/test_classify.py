@@ -30,7 +30,7 @@ def test_scores_are_bars_and_figures(page, client):
 
 
 def test_tokens_are_shaded_by_what_they_contribute(page):
-    result = result_of(page, "/classify", lambda: run(page, "classify", TEXT)).json()["results"][0]
+    result = result_of(page, "classify", TEXT)["results"][0]
     tokens = result["contributions"]["tokens"]
     shaded = page.locator("#classify .shaded")
     assert shaded.evaluate("e => [...e.childNodes].map(n => n.firstChild?.data ?? n.data).join('')") == TEXT
@@ -60,7 +60,7 @@ def sums(page) -> dict[str, float]:
 
 
 def test_log_odds_are_shown_as_what_they_are_and_add_up(page):
-    why = result_of(page, "/classify", lambda: run(page, "classify", TEXT)).json()["results"][0]["contributions"]
+    why = result_of(page, "classify", TEXT)["results"][0]["contributions"]
     before, added, after = sums(page).values()
     assert before == pytest.approx(why["baseline"], abs=0.005)
     assert after == pytest.approx(why["score"], abs=0.005)
@@ -110,7 +110,7 @@ def test_figures_far_from_any_share_are_shown_as_they_are(page):
 
 
 def test_each_sentence_is_classified(page):
-    sentences = result_of(page, "/classify", lambda: run(page, "classify", TEXT)).json()["results"][0]["sentences"]
+    sentences = result_of(page, "classify", TEXT)["results"][0]["sentences"]
     assert [sentence["text"] for sentence in sentences] == re.findall(r"[^.]+\.", TEXT.replace(". ", "."))
     for sentence, row in zip(sentences, page.locator("#classify .sentences li").all(), strict=True):
         assert sentence["text"] in row.inner_text()
