@@ -237,9 +237,10 @@ def test_workers_without_their_engine_say_when_to_come_back(tmp_path):
 def test_an_image_with_models_inside_serves_without_a_volume(tmp_path):
     stack = Stack("single", tmp_path, {})
     tag, name = f"{PROJECT}:models", f"{PROJECT}-models"
+    into = ("--file", str(DOCKERFILE), "--target", "baked", "--tag", tag)
     stack.docker(
-        "build", "--quiet", "--network", "host", "--file", str(DOCKERFILE), "--target", "baked", "--tag", tag, "."
-    )
+        "build", "--quiet", "--network", "host", "--build-arg", "PYTHON_IMAGE", *into, "."
+    )  # of the environment
     settings = [f"--env={name}={value}" for name, value in SMALL.items()]
     stack.docker(
         "run", "--detach", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--name", name, *settings, tag

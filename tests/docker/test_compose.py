@@ -49,9 +49,9 @@ def test_versions_can_be_chosen_although_root_and_store_are_read_only(name):
     assert place in made.split(), "an empty volume takes the owner of the folder in the image"
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_an_image_has_a_version(name):
-    assert not re.search(r":latest$|^[^:]+$", SERVICES[name]["image"])
+@pytest.mark.parametrize("name", sorted(SERVICES.keys() - set(BUILT)))
+def test_an_image_of_others_is_pinned_by_version_and_digest(name):
+    assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", SERVICES[name]["image"])
 
 
 def test_each_way_to_run_answers_at_one_name_and_is_scraped_at_another():
@@ -100,7 +100,7 @@ def test_the_image_runs_as_somebody_else_and_holds_no_training():
     assert not any("training" in line for line in allowed)
 
 
-def test_the_image_is_labelled_and_its_base_may_be_pinned():
+def test_the_image_is_labelled_and_its_base_is_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert f"ARG VERSION={project['version']}\n" in DOCKERFILE
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="(.*?)"', DOCKERFILE))
@@ -113,6 +113,9 @@ def test_the_image_is_labelled_and_its_base_may_be_pinned():
     }
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     assert bases == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}", "service"]
+    assert re.search(
+        r"^ARG PYTHON_IMAGE=python:3\.12\.\d+-slim-bookworm@sha256:[0-9a-f]{64}$", DOCKERFILE, re.MULTILINE
+    )
 
 
 def test_the_final_image_has_no_pip():
