@@ -31,32 +31,24 @@ from service.text.spacy_tokenizer import SpacyTokenizer
 from service.types import Ragged, joined
 
 
-class Endless:
-    """A file that ends when its time is over."""
-
-    def __init__(self, seconds: float) -> None:
-        self._ends = time.perf_counter() + seconds
-
-    def chunks(self, start: Position, longest: int) -> Iterator[Chunk]:
-        """Yields the texts of the load, as `service.commands.annotate.source` does."""
-        lines, done = cycle(running_text()), start
-        while time.perf_counter() < self._ends:
-            end = Position(done.lines + CHUNK_ROWS, done.bytes)
-            yield Chunk([Row(done.lines + i, next(lines).text) for i in range(1, CHUNK_ROWS + 1)], done, end)
-            done = end
+def endless_chunks(seconds: float) -> Iterator[Chunk]:
+    """Yields the texts of the load for that long, as `service.commands.annotate.source` does those of a file."""
+    lines, done = cycle(running_text()), Position()
+    ends = time.perf_counter() + seconds
+    while time.perf_counter() < ends:
+        end = Position(done.lines + CHUNK_ROWS, done.bytes)
+        yield Chunk([Row(done.lines + i, next(lines).text) for i in range(1, CHUNK_ROWS + 1)], done, end)
+        done = end
 
 
 async def annotation_rate(pipelines: AsyncPipelines, seconds: float) -> float:
     """Returns the tokens per second of an annotation to CoNLL-U."""
-    resources = pipelines.resources
     words = (finish(named_tokenizer(ENGLISH).words(sentence.text)) for sentence in running_text())
     tokens = sum(map(len, words))
     tokens_of_a_line = tokens / len(running_text())
-    source, longest = Endless(seconds), resources.settings.max_text_characters
-    chunks = annotated(pipelines, tag_conllu, OutputOptions(), source, Position(), longest)  # type: ignore[arg-type]
     lines, began = 0, time.perf_counter()
-    async for _, end in chunks:
-        lines = end.lines
+    async for _, chunk in annotated(pipelines, tag_conllu, OutputOptions(), endless_chunks(seconds)):
+        lines = chunk.end.lines
     return lines * tokens_of_a_line / (time.perf_counter() - began)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from service.settings import Settings
@@ -17,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="FILE",
-        help="lines of text, CSV, TSV, JSON Lines or CoNLL-U, in UTF-8, also compressed with gzip; standard input by "
-        "default",
+        help="lines of text, CSV, TSV, JSON Lines or CoNLL-U, in UTF-8, also compressed with gzip; folders, and quoted "
+        "patterns such as 'texts/**/*.csv', stand for the files in them; standard input by default",
     )
     parser.add_argument("--task", required=True, choices=["tag", "classify"])
     parser.add_argument("--format", default="jsonl", choices=["conllu", "jsonl", "csv"], help="jsonl by default")
@@ -42,6 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--n-best", type=int, default=1, metavar="N", help="tags for each token, in jsonl: 1 by default"
     )
     parser.add_argument(
+        "--strict", action="store_true", help="end at the first bad row; by default they go into OUTPUT.rejected.jsonl"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="rows of each FILE, at most")
+    parser.add_argument(
+        "--shard", default="0/1", metavar="I/N", help="of the FILEs, only the I-th of N shares, I from 0 to N - 1"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument(
         "--prefix", default="", help="what the names of results begin with, beside columns of the input"
     )
 
@@ -54,6 +63,11 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
         parser.error("--tokenized is for --task tag")
     if parsed.n_best != 1 and (parsed.task, parsed.format) != ("tag", "jsonl"):
         parser.error("--n-best is for --task tag --format jsonl")
+    if parsed.limit is not None and parsed.limit < 1:
+        parser.error("--limit is at least 1")
+    shard = re.fullmatch(r"(\d{1,6})/(\d{1,6})", parsed.shard)
+    if shard is None or int(shard[1]) >= int(shard[2]):
+        parser.error("--shard is I/N, I from 0 to N - 1: of four shares, 0/4 to 3/4")
     if not 1 <= parsed.n_best <= _LARGEST_N_BEST:
         parser.error(f"--n-best is from 1 to {_LARGEST_N_BEST}")
 
@@ -64,6 +78,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     from service.commands.annotate.job import Job
 
     output: str | None = parsed.output
+    index, number = map(int, parsed.shard.split("/"))
     job = Job(
         files=parsed.files,
         task=parsed.task,
@@ -76,5 +91,9 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         tokenized=parsed.tokenized,
         prefix=parsed.prefix,
         n_best=parsed.n_best,
+        strict=parsed.strict,
+        limit=parsed.limit,
+        shard=(index, number),
+        dry_run=parsed.dry_run,
     )
     return annotate(settings, job)

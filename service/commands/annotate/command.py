@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -22,11 +23,14 @@ from service.commands.annotate.output import (
     Output,
     StandardOutput,
     UnusableOutput,
+    companions,
+    differences,
+    read_manifest,
     remove_leftovers,
     silence_standard_output,
 )
 from service.commands.annotate.progress import Show
-from service.commands.annotate.rows import Chunk, Position
+from service.commands.annotate.rows import Chunk, UnreadableInput
 from service.commands.annotate.source import Source
 from service.formats.tagging import GENERATOR
 from service.pipelines.in_process import AsyncPipelines, start_pipelines
@@ -36,7 +40,6 @@ from service.store.serving import served
 
 WINDOW = 8  # chunks in progress: enough to fill batches of every length
 KEEP_SECONDS = 1.0  # between checkpoints: the work that an interrupt may cost
-DIGEST_CHARACTERS = 16  # of a SHA-256: enough against accidental collisions
 SWITCH_SECONDS = 0.0001  # the default of 5 ms would make the device wait for its thread at each step
 
 
@@ -46,6 +49,9 @@ def annotate(settings: Settings, job: Job) -> int:
     versions = choose(versions, replace(job, model=job.model or defaults.get(job.task)))
     labels = [label for labels in versions[0].manifest.labels.values() for label in labels]
     pairs = plan(job, labels)
+    if job.dry_run:
+        tell(Console(soft_wrap=True, highlight=False, markup=False), pairs, versions)
+        return 0
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
     console = Console(stderr=True)
@@ -62,6 +68,20 @@ def annotate(settings: Settings, job: Job) -> int:
     return 0
 
 
+def tell(console: Console, pairs: Sequence[tuple[Source, Path]], versions: Sequence[ModelVersion]) -> None:
+    """Prints what a run would do."""
+    console.print(f"with {', '.join(str(version.key) for version in versions)}")
+    for source, target in pairs:
+        size = "" if source.size is None else f", {source.size / 1e6:.1f} MB"
+        state = ""
+        if target != STDOUT and target.exists():
+            state = ", which is there already"
+        elif target != STDOUT and companions(target)[0].exists():
+            state = ", which was begun"
+        console.print(f"{source} ({source.format or 'unknown'}{size}) into {target}{state}")
+    console.print(f"{len(pairs)} file{'s' * (len(pairs) != 1)}; nothing was written")
+
+
 async def _annotate(
     settings: Settings,
     versions: Sequence[ModelVersion],
@@ -72,12 +92,15 @@ async def _annotate(
     names = ", ".join(str(version.key) for version in versions)
     pipelines: AsyncPipelines | None = None
     async with AsyncExitStack() as stack:
-        for source, target in pairs:
+        say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+        if not pairs:
+            say("no file is in this share")
+        for number, (source, target) in enumerate(pairs, 1):
             if target != STDOUT and target.exists():
                 remove_leftovers(target)
-                console.print(f"{target} is there already, and stays as it is", highlight=False, soft_wrap=True)
+                say(f"{target} is there already, and stays as it is{difference(target, settings, versions, job)}")
                 continue
-            output = StandardOutput() if target == STDOUT else Output(target, facts(settings, versions, job, source))
+            output = StandardOutput(say) if target == STDOUT else Output(target, facts(settings, versions, job, source))
             with nullcontext() if target == STDOUT else folders_of(target), output:
                 if pipelines is None:  # loaded only after the output has been opened
                     # A file fills its batches, so one batch size is enough.
@@ -85,7 +108,8 @@ async def _annotate(
                     with console.status(f"loading {names}") if console.is_terminal else nullcontext():
                         pipelines = await stack.enter_async_context(start_pipelines(whole_batches, versions))
                     garbage_collection.tune()
-                await _annotate_file(pipelines, settings, job, source, output, console)
+                place = f"{number} of {len(pairs)}: " if len(pairs) > 1 else ""
+                await _annotate_file(pipelines, settings, job, source, output, Show(console, source, output, place))
 
 
 @contextmanager
@@ -116,12 +140,18 @@ def facts(settings: Settings, versions: Sequence[ModelVersion], job: Job, source
     """
     if (digest := source.digest()) is None:
         return None
-    inputs = {
-        "input format": source.format or "",
+    return {**facts_of_run(settings, versions, job), "input format": source.format or "", "input content": digest}
+
+
+def facts_of_run(settings: Settings, versions: Sequence[ModelVersion], job: Job) -> dict[str, str]:
+    """Returns the facts that all outputs of a run have in common."""
+    options = {
         "text column": job.text_column,
         "tokenized": "yes" if job.tokenized else None,
         "prefix": job.prefix or None,
         "n-best": str(job.n_best) if job.n_best > 1 else None,
+        "strict": "yes" if job.strict else None,
+        "limit": None if job.limit is None else str(job.limit),
     }
     manifests = "".join(version.manifest.model_dump_json() for version in versions)
     return {
@@ -129,11 +159,24 @@ def facts(settings: Settings, versions: Sequence[ModelVersion], job: Job, source
         "task": job.task,
         "format": job.form,
         "model": ", ".join(str(version.key) for version in versions),
-        "model content": hashlib.sha256(manifests.encode()).hexdigest()[:DIGEST_CHARACTERS],
+        "model content": hashlib.sha256(manifests.encode()).hexdigest(),
         "TAGWERK_LENGTH_BUCKETS": ",".join(map(str, settings.length_buckets)) or "as the models have them",
-        "input content": digest[:DIGEST_CHARACTERS],
-        **{name: value for name, value in inputs.items() if value is not None},
+        **{name: value for name, value in options.items() if value is not None},
     }
+
+
+def difference(target: Path, settings: Settings, versions: Sequence[ModelVersion], job: Job) -> str:
+    """Says how a complete output was made otherwise than this run would make it; "" if it was not.
+
+    The input's content is not read for that.
+    """
+    made = read_manifest(target)
+    if made is None:
+        return ""
+    now = facts_of_run(settings, versions, job)
+    before = {name: value for name, value in made.facts.items() if not name.startswith("input ")}
+    changed = differences(before, now)
+    return f", made with {'; '.join(changed)}: remove it to have it made anew" if changed else ""
 
 
 async def _annotate_file(
@@ -142,39 +185,40 @@ async def _annotate_file(
     job: Job,
     source: Source,
     output: Output | StandardOutput,
-    console: Console,
+    show: Show,
 ) -> None:
-    kept, longest = -math.inf, settings.max_text_characters
+    kept = -math.inf
     form, options = FORMS[job.task, job.form], OutputOptions(job.prefix, job.n_best)
-    with Show(console, source, output.position) as show:
-        async with aclosing(annotated(pipelines, form, options, source, output.position, longest)) as annotations:
-            async for content, end in annotations:
-                output.write(content, end)
+    left = None if job.limit is None else job.limit - output.rows - output.rejected
+    chunks = source.chunks(output.position, settings.max_text_characters, left)
+    with show:
+        async with aclosing(annotated(pipelines, form, options, chunks)) as annotations:
+            async for content, chunk in annotations:
+                output.write(content, chunk.end, len(chunk.rows), chunk.rejected)
                 if time.monotonic() - kept > KEEP_SECONDS:
                     output.keep()
                     kept = time.monotonic()
-                show.reached(end)
-        output.finish()
-        show.done(str(output))
+                show.reached()
+        if output.rejected and not output.rows:
+            raise UnreadableInput(f"{source}: all {output.rejected} rows are bad{output.where_rejected}")
+        output.finish(str(source))
+        show.done()
 
 
 async def annotated(
-    pipelines: AsyncPipelines, form: Annotate, options: OutputOptions, source: Source, start: Position, longest: int
-) -> AsyncGenerator[tuple[bytes, Position], None]:
-    """Yields the annotations of a source chunk by chunk, each with the position after it.
-
-    Raises UnreadableInput, for instance for a text of more than `longest` characters.
-    """
+    pipelines: AsyncPipelines, form: Annotate, options: OutputOptions, chunks: Iterator[Chunk]
+) -> AsyncGenerator[tuple[bytes, Chunk], None]:
+    """Yields the annotations of chunks, in their order. Some are in progress at a time. Raises what reading raises."""
     under_way: deque[tuple[Chunk, asyncio.Task[bytes]]] = deque()
     try:
-        for chunk in source.chunks(start, longest):
+        for chunk in chunks:
             under_way.append((chunk, asyncio.create_task(form(pipelines.run(), chunk, options))))
             if len(under_way) == WINDOW:
                 first, task = under_way.popleft()
-                yield await task, first.end
+                yield await task, first
         while under_way:
             first, task = under_way.popleft()
-            yield await task, first.end
+            yield await task, first
     finally:
         for _, task in under_way:
             task.cancel()

@@ -1,9 +1,9 @@
 """Reads the sentences of CoNLL-U (universaldependencies.org/format.html), and writes them with other tags."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from service.commands.annotate.rows import CUT, Lines, Row, without_newline
+from service.commands.annotate.rows import CUT, BadRow, Lines, Row, without_newline
 from service.errors import shortened
 from service.text.conllu import Columns, write_features
 
@@ -12,23 +12,36 @@ _NOT_A_WORD = re.compile(r"\d+[-.]\d+")  # the range of a multiword token, or an
 _COMMENT = re.compile(r"#\s*(sent_id|newdoc id|newpar id)\s*=\s*(.*)")
 
 
-def sentences(lines: Lines, longest: int) -> Iterator[Row]:
-    """Yields a row per sentence, with its words' forms. Only its block has multiword tokens and empty nodes."""
+def read_sentence(lines: Lines, longest: int) -> Row:
+    """Reads a sentence, with its words' forms. Only its block has multiword tokens and empty nodes.
+
+    Raises StopIteration, and BadRow after the last line of a bad sentence.
+    """
     block: list[str] = []
     tokens: list[str] = []
-    first = 1
-    for line in lines:
-        content = without_newline(line)
-        if content and not content.isspace():
-            first = first if block else lines.position.lines
-            block.append(content)
-            if not content.startswith("#") and (form := _form(lines, content, len(tokens) + 1)) is not None:
-                tokens.append(form)
-        elif block:
-            yield _sentence(lines, first, tokens, block, longest)
-            block, tokens = [], []
-    if block:
-        yield _sentence(lines, first, tokens, block, longest)
+    first, bad = 0, None
+    while True:
+        try:
+            content = without_newline(next(lines))
+            is_blank = not content or content.isspace()
+            if is_blank and block:
+                break
+            if not is_blank:
+                first = first if block else lines.position.lines
+                block.append(content)
+                if bad is None and not content.startswith("#"):
+                    form = _form(lines, content, len(tokens) + 1)
+                    tokens += [] if form is None else [form]
+        except BadRow as error:
+            bad = bad or error
+            block = block or [""]
+        except StopIteration:
+            if block:
+                break
+            raise
+    if bad is not None:
+        raise bad
+    return _sentence(lines, first, tokens, block, longest)
 
 
 def _sentence(lines: Lines, line: int, tokens: list[str], block: list[str], longest: int) -> Row:

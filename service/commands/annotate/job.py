@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from glob import has_magic
+from pathlib import Path, PurePath
+from zlib import crc32
 
 from service.artifact.version import ModelVersion
 from service.commands.annotate.forms import FORMS, OutputFormat, names_of_results
-from service.commands.annotate.output import STDOUT, UnusableOutput, companions
-from service.commands.annotate.rows import InputFormat, InputOptions
+from service.commands.annotate.output import COMPANIONS, STDOUT, UnusableOutput, companions
+from service.commands.annotate.rows import InputFormat, InputOptions, UnreadableInput
 from service.commands.annotate.source import STDIN, Source
 from service.errors import ModelNotFound
 from service.tasks.lemmatization import Lemmatization
@@ -20,12 +22,16 @@ class Job:
     """The arguments of a run.
 
     Attributes:
-        files: none means standard input.
+        files: files, folders, and patterns such as `texts/**/*.csv`; none means standard input.
         output: a file, or a folder for several files; None means a file beside each.
         output_is_folder: whether `output` is a folder also if it does not exist, or if there is one file.
         model: None means the default of the task.
         input_format, text_column, tokenized: see `InputOptions`.
         prefix, n_best: see `OutputOptions`.
+        strict: see `InputOptions`.
+        limit: rows of each file, at most.
+        shard: index and number of the shares of the files, of which this run has one; by a checksum of their names.
+        dry_run: whether only to say what would be done.
     """
 
     files: Sequence[Path]
@@ -39,6 +45,10 @@ class Job:
     tokenized: bool = False
     prefix: str = ""
     n_best: int = 1
+    strict: bool = False
+    limit: int | None = None
+    shard: tuple[int, int] = (0, 1)
+    dry_run: bool = False
 
 
 def plan(job: Job, labels: Sequence[str] = ()) -> list[tuple[Source, Path]]:
@@ -47,14 +57,47 @@ def plan(job: Job, labels: Sequence[str] = ()) -> list[tuple[Source, Path]]:
     Raises UnreadableInput, UnusableOutput.
     """
     columns, members = names_of_results(job.task, job.form, job.prefix, labels)
-    options = InputOptions(job.task, job.input_format, job.text_column, job.tokenized, columns, members)
-    sources = [Source(path, options) for path in job.files or [STDIN]]
+    options = InputOptions(job.task, job.input_format, job.text_column, job.tokenized, columns, members, job.strict)
+    index, number = job.shard
+    found = (path for argument in job.files or [STDIN] for path in _found(argument))
+    sources = [Source(path, options, name) for path, name in found if crc32(str(name).encode()) % number == index]
     try:
         pairs = list(zip(sources, _targets(sources, job), strict=True))
         _check_apart(pairs)
     except OSError as error:
         raise UnusableOutput(f"{error.filename} cannot be written: {error.strerror}") from None
     return pairs
+
+
+def _found(argument: Path) -> Sequence[tuple[Path, PurePath]]:
+    """Returns the files that an argument names, each with its name below the argument's folder.
+
+    Of a folder, these are all files but hidden ones and what this command writes. Raises UnreadableInput.
+    """
+    if argument == STDIN:
+        return [(argument, PurePath("stdin"))]
+    if argument.is_dir():
+        folder, paths = argument, argument.rglob("*")
+    elif has_magic(str(argument)) and not argument.exists():
+        folder = next(parent for parent in argument.parents if not has_magic(str(parent)))
+        paths = folder.glob(str(argument.relative_to(folder)))
+    else:
+        return [(argument, PurePath(argument.name))]
+    names = sorted(path.relative_to(folder) for path in paths if path.is_file())
+    found = [(folder / name, name) for name in names if not _is_hidden(name) and not _is_written(name)]
+    if not found:
+        raise UnreadableInput(f"{argument}: no file to annotate")
+    return found
+
+
+def _is_hidden(name: PurePath) -> bool:
+    return any(part.startswith(".") for part in name.parts)
+
+
+def _is_written(name: PurePath) -> bool:
+    """Says whether a file is named like an output, or what is beside it."""
+    outputs = [f".{task}.{form}" for task, form in FORMS]
+    return name.name.endswith((*COMPANIONS, *outputs))
 
 
 def _targets(sources: Sequence[Source], job: Job) -> list[Path]:
@@ -65,7 +108,7 @@ def _targets(sources: Sequence[Source], job: Job) -> list[Path]:
         return [output] * len(sources)
     is_new_folder = not output.exists() and output.suffix.lstrip(".") not in OUTPUT_FORMATS
     if job.output_is_folder or output.is_dir() or (len(sources) > 1 and is_new_folder):
-        return [output / _name(source, job) for source in sources]
+        return [output / source.name.with_name(_name(source, job)) for source in sources]
     if len(sources) == 1:
         return [output]
     raise UnusableOutput(f"{output} is no folder, and there are {len(sources)} files to annotate")
@@ -100,5 +143,4 @@ def choose(versions: Sequence[ModelVersion], job: Job) -> list[ModelVersion]:
 
 
 def _name(source: Source, job: Job) -> str:
-    stem = "stdin" if source.path == STDIN else source.path.name
-    return f"{stem}.{job.task}.{job.form}"
+    return f"{source.name.name}.{job.task}.{job.form}"

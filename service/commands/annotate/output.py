@@ -2,15 +2,19 @@
 
 Annotations are written to `<output>.partial`; `<output>.progress` records how they were made, how many bytes of the
 partial file are valid, and the position in the input after them. However a run ends, the next one truncates the partial
-file to that size and continues: no line is lost or repeated. At the end the partial file is renamed.
+file to that size and continues: no line is lost or repeated. At the end `<output>.manifest.json` is
+written, and the partial file is renamed.
+
+Bad rows are written to `<output>.rejected.jsonl`, which is resumed in the same way; without any there is no such file.
 
 A lock on the partial file, released when its process ends, keeps a second run from writing it too.
 """
 
 import fcntl
+import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -19,11 +23,15 @@ from typing import Self
 
 from pydantic import BaseModel, NonNegativeInt, ValidationError
 
-from service.commands.annotate.rows import Position
+from service.commands.annotate.rows import Position, Rejected
 from service.errors import TagwerkError
+from service.formats.pieces import to_json
 
 STDOUT = Path("-")
-FORMAT_VERSION = 3  # increment when this record, or the bytes of any annotation, change
+COMPANIONS = (".partial", ".progress", ".progress.new", ".rejected.jsonl", ".manifest.json")
+SHA256_CHARACTERS = 64
+DIGEST_CHARACTERS = 16  # that are shown
+FORMAT_VERSION = 4  # increment when this record, or the bytes of any annotation, change
 
 
 class UnusableOutput(TagwerkError):  # noqa: N818 (says what happened)
@@ -37,13 +45,36 @@ class Progress(BaseModel):
         format_version: 1 in records without one.
         facts: everything that determines the bytes of the output, by name.
         input: the position in the input after the output.
-        output_bytes: valid bytes of the partial file.
+        output_bytes, rejected_bytes: valid bytes of the partial file, and of the file of bad rows.
+        rows, rejected: rows that were annotated, and bad ones.
     """
 
     format_version: int = 1
     facts: dict[str, object]
     input: tuple[NonNegativeInt, NonNegativeInt]
     output_bytes: NonNegativeInt
+    rejected_bytes: NonNegativeInt = 0
+    rows: NonNegativeInt = 0
+    rejected: NonNegativeInt = 0
+
+
+class Manifest(BaseModel):
+    """The contents of `<output>.manifest.json`: what was made of which input, and how.
+
+    Attributes:
+        output, output_bytes, output_sha256: the file's name, size and SHA-256.
+        rows, rejected: rows that were annotated, and bad ones.
+        input: the input's path.
+        facts: as in `Progress`; among them are the model's versions, and the SHA-256 of the input.
+    """
+
+    output: str
+    output_bytes: NonNegativeInt
+    output_sha256: str
+    rows: NonNegativeInt
+    rejected: NonNegativeInt
+    input: str
+    facts: dict[str, str]
 
 
 class Output:
@@ -53,16 +84,20 @@ class Output:
 
     Attributes:
         position: the position in the input up to which annotations are written.
+        rows, rejected: rows up to there that were annotated, and bad ones.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, str] | None) -> None:
         """`facts` determine the bytes of the output: a run resumes if they are equal. None never resumes."""
         self.path = path
         self.position = Position()
+        self.rows = 0
+        self.rejected = 0
         self._facts = facts
-        self._partial, self._progress, self._scratch = companions(path)
+        self._partial, self._progress, self._scratch, self._rejected, self._manifest = companions(path)
         self._file: FileIO
         self._good_bytes = 0  # valid bytes of the partial file
+        self._rejected_bytes = 0
         self._finished = False
 
     def __str__(self) -> str:
@@ -91,19 +126,32 @@ class Output:
             # After a failed write or fsync, only the last checkpoint is certain.
             if self._finished:
                 return
-            if not self._good_bytes:
+            if not self._good_bytes and not self._rejected_bytes:
                 with suppress(OSError):
                     self._remove()
             elif not isinstance(error, UnusableOutput):
                 with suppress(UnusableOutput):
                     self.keep()
 
-    def write(self, content: bytes, position: Position) -> None:
-        """Writes the annotations up to a position. Raises UnusableOutput."""
+    @property
+    def where_rejected(self) -> str:
+        """Says where the bad rows are."""
+        return f", see {self._rejected}" if self.rejected else ""
+
+    def write(self, content: bytes, position: Position, rows: int = 0, rejected: Sequence[Rejected] = ()) -> None:
+        """Writes the annotations of some rows up to a position, and the bad ones. Raises UnusableOutput."""
         with self._errors():
             _write(self._file, content)
+            if rejected:
+                lines = b"".join(to_json(row._asdict()) + b"\n" for row in rejected)
+                with self._rejected.open("ab", buffering=0) as file:
+                    _write(file, lines)
+                    os.fsync(file.fileno())
+                self._rejected_bytes += len(lines)
         self._good_bytes += len(content)
         self.position = position
+        self.rows += rows
+        self.rejected += len(rejected)
 
     def keep(self) -> None:
         """Writes a durable checkpoint, from which a later run resumes. Raises UnusableOutput."""
@@ -114,23 +162,48 @@ class Output:
             facts=dict(self._facts),
             input=self.position,
             output_bytes=self._good_bytes,
+            rejected_bytes=self._rejected_bytes,
+            rows=self.rows,
+            rejected=self.rejected,
         )
         with self._errors():
             os.fsync(self._file.fileno())
-            with self._scratch.open("wb", buffering=0) as file:
-                _write(file, record.model_dump_json().encode())
-                os.fsync(file.fileno())
-            self._scratch.replace(self._progress)
+            self._put(record, self._progress)
 
-    def finish(self) -> None:
-        """Makes all output durable and renames the file. Raises UnusableOutput."""
+    def finish(self, source: str = "") -> None:
+        """Makes all output durable, writes the manifest, and renames the file. Raises UnusableOutput.
+
+        `source` is the input's path.
+        """
         with self._errors():
             os.fsync(self._file.fileno())
             if self.path.exists():
                 raise UnusableOutput(f"{self.path} has appeared meanwhile: the annotations are in {self._partial}")
+            if self._facts is not None:
+                self._put(self._made(source), self._manifest)
             self._partial.replace(self.path)
             self._finished = True
             remove_leftovers(self.path)
+
+    def _made(self, source: str) -> Manifest:
+        with self._partial.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Manifest(
+            output=self.path.name,
+            output_bytes=self._good_bytes,
+            output_sha256=digest,
+            rows=self.rows,
+            rejected=self.rejected,
+            input=source,
+            facts=dict(self._facts or {}),
+        )
+
+    def _put(self, record: BaseModel, path: Path) -> None:
+        """Writes a record, whole or not at all."""
+        with self._scratch.open("wb", buffering=0) as file:
+            _write(file, record.model_dump_json(indent=2).encode() + b"\n")
+            os.fsync(file.fileno())
+        self._scratch.replace(path)
 
     def _remove(self) -> None:
         """Removes the empty partial file and its record."""
@@ -166,7 +239,12 @@ class Output:
         else:
             self._check(record)
             self.position, self._good_bytes = Position(*record.input), record.output_bytes
+            self.rows, self.rejected, self._rejected_bytes = record.rows, record.rejected, record.rejected_bytes
         os.ftruncate(self._file.fileno(), self._good_bytes)
+        if self._rejected_bytes:
+            os.truncate(self._rejected, self._rejected_bytes)
+        else:
+            self._rejected.unlink(missing_ok=True)
 
     def _read_record(self) -> Progress | None:
         if self._facts is None:
@@ -176,7 +254,11 @@ class Output:
         except (FileNotFoundError, ValidationError):
             return None
         # An empty record loses nothing; one of more bytes than there are belongs to a partial file that was removed.
-        return record if 0 < record.output_bytes <= os.fstat(self._file.fileno()).st_size else None
+        rejected_bytes = self._rejected.stat().st_size if self._rejected.exists() else 0
+        is_whole = record.output_bytes <= os.fstat(self._file.fileno()).st_size and (
+            record.rejected_bytes <= rejected_bytes
+        )
+        return record if is_whole and record.output_bytes + record.rejected_bytes else None
 
     def _check(self, record: Progress) -> None:
         """Raises UnusableOutput if a record's run had other facts."""
@@ -184,9 +266,7 @@ class Output:
         if record.format_version != FORMAT_VERSION:
             changed = ["another version of tagwerk"]
         else:
-            names = dict.fromkeys((*record.facts, *facts))
-            differences = [(name, record.facts.get(name), facts.get(name)) for name in names]
-            changed = [f"{name} {before}, not {now}" for name, before, now in differences if before != now]
+            changed = differences(record.facts, facts)
         if changed:
             raise UnusableOutput(
                 f"{self._partial} was begun with {'; '.join(changed)}: "
@@ -201,15 +281,35 @@ def _write(file: FileIO, content: bytes) -> None:
         rest = rest[os.write(file.fileno(), rest) :]
 
 
-def companions(path: Path) -> tuple[Path, Path, Path]:
-    """Returns the files beside an output: partial file, record, and next record being written."""
-    partial, progress, scratch = (path.with_name(path.name + end) for end in (".partial", ".progress", ".progress.new"))
-    return partial, progress, scratch
+def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """Says which facts differ, and how."""
+    pairs = [(name, before.get(name), now.get(name)) for name in dict.fromkeys((*before, *now))]
+    return [f"{name} {_brief(one)}, not {_brief(other)}" for name, one, other in pairs if one != other]
+
+
+def _brief(value: object) -> str:
+    """Returns a fact as it is shown: of a checksum, the beginning."""
+    text = str(value)
+    return text[:DIGEST_CHARACTERS] if len(text) == SHA256_CHARACTERS else text
+
+
+def companions(path: Path) -> tuple[Path, Path, Path, Path, Path]:
+    """Returns the files beside an output: partial file, record, next record being written, bad rows, manifest."""
+    partial, progress, scratch, rejected, manifest = (path.with_name(path.name + end) for end in COMPANIONS)
+    return partial, progress, scratch, rejected, manifest
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """Returns the manifest of an output; None if there is none that is valid."""
+    try:
+        return Manifest.model_validate_json(companions(path)[-1].read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def remove_leftovers(path: Path) -> None:
     """Removes the record of a complete output, left by a run that was killed after renaming it."""
-    partial, progress, scratch = companions(path)
+    partial, progress, scratch, *_ = companions(path)
     if not partial.exists():
         for file in (progress, scratch):
             file.unlink(missing_ok=True)
@@ -218,7 +318,14 @@ def remove_leftovers(path: Path) -> None:
 class StandardOutput:
     """Standard output with the interface of `Output`; it cannot be resumed."""
 
-    position = Position()
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """`say` is told of bad rows."""
+        self.position = Position()
+        self.rows = 0
+        self.rejected = 0
+        self._say = say
+
+    where_rejected = ""
 
     def __str__(self) -> str:
         return "standard output"
@@ -229,8 +336,12 @@ class StandardOutput:
     def __exit__(self, *exc: object) -> None:
         return
 
-    def write(self, content: bytes, position: Position) -> None:
+    def write(self, content: bytes, position: Position, rows: int = 0, rejected: Sequence[Rejected] = ()) -> None:
         """Writes annotations. Raises BrokenPipeError if the reader is gone, and UnusableOutput."""
+        for row in rejected:
+            self._say(f"line {row.line}: {row.reason}")
+        self.rejected += len(rejected)
+        self.rows += rows
         try:
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
@@ -243,7 +354,7 @@ class StandardOutput:
     def keep(self) -> None:
         """Does nothing."""
 
-    def finish(self) -> None:
+    def finish(self, source: str = "") -> None:
         """Does nothing."""
 
 

@@ -7,7 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from service.commands.annotate.rows import Position
+from service.commands.annotate.output import Output, StandardOutput
 from service.commands.annotate.source import Source
 
 PLAIN_SECONDS = 10.0  # between lines
@@ -16,10 +16,13 @@ PLAIN_SECONDS = 10.0  # between lines
 class Show:
     """Shows one file's progress. A context manager."""
 
-    def __init__(self, console: Console, source: Source, start: Position) -> None:
+    def __init__(self, console: Console, source: Source, output: Output | StandardOutput, place: str = "") -> None:
+        """`place` is that of the source among all sources."""
         self._console = console
         self._source = source
-        self._start = self._now = start
+        self._output = output
+        self._name = f"{place}{source}"
+        self._start = output.position
         self._began = self._said = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -31,11 +34,11 @@ class Show:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._line = self._bar.add_task(str(source), total=source.size, completed=start.bytes, rate="")
+        self._line = self._bar.add_task(self._name, total=source.size, completed=self._start.bytes, rate="")
 
     def __enter__(self) -> Self:
         if self._start.lines:
-            self.say(f"{self._source}: goes on after line {self._start.lines}")
+            self.say(f"{self._name}: goes on after line {self._start.lines}")
         self._bar.start()
         return self
 
@@ -44,33 +47,36 @@ class Show:
     ) -> None:
         self._bar.stop()
 
-    def reached(self, now: Position) -> None:
-        """Shows that annotations up to a position are written."""
-        self._now = now
+    def reached(self) -> None:
+        """Shows up to where annotations are written."""
+        now = self._output.position
         self._bar.update(self._line, completed=now.bytes, rate=self._rate())
         if not self._console.is_terminal and time.monotonic() - self._said > PLAIN_SECONDS:
             self._said = time.monotonic()
-            self.say(f"{self._source}: {now.lines} lines{self._share()}, {self._rate()}{self._left()}")
+            self.say(f"{self._name}: {now.lines} lines{self._share()}, {self._rate()}{self._left()}")
 
-    def done(self, target: str) -> None:
+    def done(self) -> None:
         """Shows that all annotations are written."""
-        self.say(f"{self._source}: {self._now.lines} lines, {self._rate()}, in {target}")
+        output = self._output
+        self.say(f"{self._name}: {output.position.lines} lines, {self._rate()}, in {output}")
+        if output.rejected:
+            self.say(f"{self._name}: {output.rejected} bad rows are left out{output.where_rejected}")
 
     def say(self, text: str) -> None:
         """Prints a line."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _rate(self) -> str:
-        lines, seconds = self._now.lines - self._start.lines, time.monotonic() - self._began
+        lines, seconds = self._output.position.lines - self._start.lines, time.monotonic() - self._began
         return f"{lines / max(seconds, 1e-9):.0f} lines/s"
 
     def _share(self) -> str:
-        return f", {100 * self._now.bytes / self._source.size:.0f} %" if self._source.size else ""
+        return f", {100 * self._output.position.bytes / self._source.size:.0f} %" if self._source.size else ""
 
     def _left(self) -> str:
-        done = self._now.bytes - self._start.bytes
+        done = self._output.position.bytes - self._start.bytes
         if not self._source.size or not done:
             return ""
-        seconds = (time.monotonic() - self._began) * (self._source.size - self._now.bytes) / done
+        seconds = (time.monotonic() - self._began) * (self._source.size - self._output.position.bytes) / done
         minutes, rest = divmod(round(seconds), 60)
         return f", {minutes}:{rest:02} left"

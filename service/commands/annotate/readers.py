@@ -5,21 +5,23 @@ one from which reading can continue.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
-from service.commands.annotate.conllu import sentences
+from service.commands.annotate.conllu import read_sentence
 from service.commands.annotate.rows import (
     CUT,
     TEXT_COLUMN,
+    BadRow,
     InputFormat,
     InputOptions,
     Lines,
+    Rejected,
     Row,
     UnreadableInput,
     name_taken,
@@ -29,6 +31,7 @@ from service.commands.annotate.rows import (
 from service.commands.annotate.tables import Table, delimiter_of, header_of
 from service.errors import shortened
 
+REJECTED_BYTES = 10_000  # of a bad row's content that are kept
 SUFFIXES: dict[str, InputFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -46,7 +49,7 @@ _OBJECT = re.compile(r"\s*\{")
 class Reader:
     """The rows of an input, each read when it is needed. `columns` are those of a table, by its header."""
 
-    rows: Iterator[Row]
+    rows: Iterator[Row | Rejected]
     columns: Sequence[str] = ()
 
 
@@ -80,55 +83,69 @@ def make_reader(kind: InputFormat, lines: Lines, head: bytes, options: InputOpti
 
     `longest` is the longest text in characters. Raises UnreadableInput, as does reading rows.
     """
+    read: Callable[[], Row]
+    columns: Sequence[str] = ()
     if kind == "conllu":
         if options.task != "tag":
             raise UnreadableInput(
                 f"{lines.name} is CoNLL-U, which is for --task tag: write its texts to a file of lines"
             )
-        return Reader(sentences(lines, longest))
-    if kind == "jsonl":
-        return Reader(_objects(lines, options, longest))
-    if kind == "text":
+        read = partial(read_sentence, lines, longest)
+    elif kind == "jsonl":
+        read = partial(_read_object, lines, options, longest)
+    elif kind == "text":
         if options.text_column is not None:
             problem = "plain text: name another format with --input-format if it is one"
             raise UnreadableInput(f"{lines.name} has no column {options.text_column!r}, since it is {problem}")
-        return Reader(_texts(lines, options, longest))
-    table = Table(lines, kind, head.decode("utf-8-sig", errors="replace"), options)
-    return Reader(table.rows(longest), table.columns)
+        read = partial(_read_text, lines, options, longest)
+    else:
+        table = Table(lines, kind, head.decode("utf-8-sig", errors="replace"), options)
+        read, columns = partial(table.read, longest), table.columns
+    return Reader(_each(read, lines, options.strict), columns)
 
 
-def _texts(lines: Lines, options: InputOptions, longest: int) -> Iterator[Row]:
-    """Yields a row per line."""
-    with suppress(StopIteration):
-        while True:
-            text = without_newline(lines.read(longest, CUT))
-            yield text_row(lines, lines.position.lines, text, options, longest)
+def _each(read: Callable[[], Row], lines: Lines, strict: bool) -> Iterator[Row | Rejected]:
+    """Yields rows until `read` raises StopIteration. Raises UnreadableInput, for a bad row if `strict`."""
+    while True:
+        lines.row.clear()
+        try:
+            row: Row | Rejected = read()
+        except StopIteration:
+            return
+        except BadRow as bad:
+            if strict:
+                raise
+            content = b"".join(lines.row)[:REJECTED_BYTES].decode(errors="backslashreplace")
+            row = Rejected(bad.line, bad.reason, content)
+        yield row
 
 
-def _objects(lines: Lines, options: InputOptions, longest: int) -> Iterator[Row]:
-    """Yields a row per line, one without members for a blank line."""
+def _read_text(lines: Lines, options: InputOptions, longest: int) -> Row:
+    """Reads a line."""
+    text = without_newline(lines.read(longest, CUT))
+    return text_row(lines, lines.position.lines, text, options, longest)
+
+
+def _read_object(lines: Lines, options: InputOptions, longest: int) -> Row:
+    """Reads a line; returns a row without members for a blank one."""
     column = options.text_column or TEXT_COLUMN
-    for line in lines:
-        number, content = lines.position.lines, line.strip()
-        if not content:
-            yield text_row(lines, number, "", options, longest)
-            continue
-        found = _object(lines, content)
-        if column not in found:
-            names = ", ".join(map(str, found)) or "none"
-            raise lines.error(
-                f"no member {column!r}: name the one with the text with --text-column; there are: {names}"
-            )
-        if taken := [name for name in found if name in options.taken_members]:
-            raise name_taken(f"{lines.name}, line {number}: has a member", taken[0])
-        members = b"%b%b" % (b"" if "line" in found else b'"line":%d,' % number, content[1:-1].strip().encode())
-        value = found[column]
-        if options.tokenized and isinstance(value, list) and all(isinstance(one, str) and one for one in value):
-            yield Row(number, "", value, members=members)
-        elif value is None or isinstance(value, str):
-            yield text_row(lines, number, value or "", options, longest)._replace(members=members)
-        else:
-            raise lines.error(f"{column!r} is {shortened(msgspec.json.encode(value).decode())}, not a string")
+    content = next(lines).strip()
+    number = lines.position.lines
+    if not content:
+        return text_row(lines, number, "", options, longest)
+    found = _object(lines, content)
+    if column not in found:
+        names = ", ".join(map(str, found)) or "none"
+        raise lines.error(f"no member {column!r}: name the one with the text with --text-column; there are: {names}")
+    if taken := [name for name in found if name in options.taken_members]:
+        raise name_taken(f"{lines.name}, line {number}: has a member", taken[0])
+    members = b"%b%b" % (b"" if "line" in found else b'"line":%d,' % number, content[1:-1].strip().encode())
+    value = found[column]
+    if options.tokenized and isinstance(value, list) and all(isinstance(one, str) and one for one in value):
+        return Row(number, "", value, members=members)
+    if value is None or isinstance(value, str):
+        return text_row(lines, number, value or "", options, longest)._replace(members=members)
+    raise lines.error(f"{column!r} is {shortened(msgspec.json.encode(value).decode())}, not a string")
 
 
 def _object(lines: Lines, content: str) -> dict[str, Any]:

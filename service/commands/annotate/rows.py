@@ -1,7 +1,7 @@
 """The rows of an input: texts with their line numbers, and what is kept of the input beside them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BufferedIOBase
 from typing import Literal, NamedTuple, Self
 
@@ -10,11 +10,26 @@ from service.errors import TagwerkError
 InputFormat = Literal["text", "csv", "tsv", "jsonl", "conllu"]
 TEXT_COLUMN = "text"
 LONGEST_LINE = 2**24  # characters of a structured input's line
+SKIPPED_BYTES = 2**20  # at a time
 CUT = "cut it, or set TAGWERK_MAX_TEXT_CHARACTERS"
 
 
 class UnreadableInput(TagwerkError):  # noqa: N818 (says what happened)
     """A file cannot be annotated."""
+
+
+class BadRow(UnreadableInput):
+    """A row cannot be annotated; those after it can.
+
+    Attributes:
+        line: the number of its line, from 1.
+        reason: what is wrong with it, without its place.
+    """
+
+    def __init__(self, name: str, line: int, reason: str) -> None:
+        super().__init__(f"{name}, line {line}: {reason}")
+        self.line = line
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +43,7 @@ class InputOptions:
         tokenized: texts are tokens separated by spaces.
         taken_columns: names of the output, which no column of a table may have.
         taken_members: names of the output, which no member of a JSON object may have.
+        strict: a bad row is an error; otherwise it is left out.
     """
 
     task: str = "tag"
@@ -36,6 +52,7 @@ class InputOptions:
     tokenized: bool = False
     taken_columns: frozenset[str] = frozenset()
     taken_members: frozenset[str] = frozenset()
+    strict: bool = True
 
 
 class Position(NamedTuple):
@@ -65,14 +82,26 @@ class Row(NamedTuple):
     block: Sequence[str] = ()
 
 
+class Rejected(NamedTuple):
+    """A bad row that is left out: the number of its line, why, and its content or the beginning of it."""
+
+    line: int
+    reason: str
+    content: str
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some rows; `start` and `end` are the positions before and after them. `columns` are those of a table."""
+    """Some rows, and the bad ones among them.
+
+    `start` and `end` are the positions before and after them. `columns` are those of a table.
+    """
 
     rows: list[Row]
     start: Position
     end: Position
-    columns: Sequence[str] = field(default=())
+    columns: Sequence[str] = ()
+    rejected: Sequence[Rejected] = ()
 
 
 class Lines(Iterator[str]):
@@ -80,10 +109,12 @@ class Lines(Iterator[str]):
 
     Attributes:
         position: after the last line that was returned.
+        row: the lines that were read since it was emptied, each without what is beyond the longest.
     """
 
     def __init__(self, file: BufferedIOBase, name: str) -> None:
         self.position = Position()
+        self.row: list[bytes] = []
         self.name = name
         self._file = file
 
@@ -94,34 +125,44 @@ class Lines(Iterator[str]):
         return self.read(LONGEST_LINE)
 
     def read(self, longest: int, advice: str = "cut it") -> str:
-        """Returns the next line. Raises StopIteration; UnreadableInput if it is not UTF-8, or too long.
+        """Returns the next line. Raises StopIteration; BadRow if it is not UTF-8, or too long.
 
         `longest` is in characters, without the newline.
         """
-        raw = self._file.readline(4 * longest + 3)  # a code point has at most 4 bytes
+        most = 4 * longest + 3  # a code point has at most 4 bytes
+        raw = self._file.readline(most)
         if not raw:
             raise StopIteration
+        self.row.append(raw)
         lines, end = self.position
-        self.position = Position(lines + 1, end + len(raw))
+        rest = self._rest_of(raw) if len(raw) == most else 0
+        self.position = Position(lines + 1, end + len(raw) + rest)
         try:
             line = raw.decode("utf-8" if lines else "utf-8-sig")
         except UnicodeDecodeError as error:
             if len(raw) <= 4 * longest:
-                at = f"{self.name}, line {lines + 1}, byte {error.start + 1}"
-                raise UnreadableInput(f"{at}: not UTF-8: convert it, with iconv for instance") from None
+                raise self.error(f"not UTF-8 at byte {error.start + 1}: convert it, with iconv for instance") from None
             line = ""
         if len(raw) > longest and (not line or len(without_newline(line)) > longest):
             raise self.error(f"longer than {longest} characters: {advice}")
         return line
+
+    def _rest_of(self, raw: bytes) -> int:
+        """Skips the rest of a line of which only the beginning was read; returns the number of its bytes."""
+        skipped = 0
+        while raw and not raw.endswith(b"\n"):
+            raw = self._file.readline(SKIPPED_BYTES)
+            skipped += len(raw)
+        return skipped
 
     def seek(self, position: Position) -> None:
         """Continues at a position of a file that can seek."""
         self._file.seek(position.bytes)
         self.position = position
 
-    def error(self, problem: str, line: int | None = None) -> UnreadableInput:
+    def error(self, reason: str, line: int | None = None) -> BadRow:
         """Returns an error that names the file and a line, by default the last one."""
-        return UnreadableInput(f"{self.name}, line {line or self.position.lines}: {problem}")
+        return BadRow(self.name, line or self.position.lines, reason)
 
 
 def without_newline(line: str) -> str:
@@ -132,7 +173,7 @@ def without_newline(line: str) -> str:
 def text_row(
     lines: Lines, number: int, text: str, options: InputOptions, longest: int, cells: Sequence[str] = ()
 ) -> Row:
-    """Returns the row of a text, or of its tokens. Raises UnreadableInput if it has more than `longest` characters."""
+    """Returns the row of a text, or of its tokens. Raises BadRow if it has more than `longest` characters."""
     if len(text) > longest:
         raise lines.error(f"the text is longer than {longest} characters: {CUT}", number)
     return Row(number, "", text.split(), cells) if options.tokenized else Row(number, text, None, cells)

@@ -9,12 +9,22 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import BufferedIOBase
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePath
 from typing import NamedTuple, cast
 
 from service.commands.annotate.opening import GZIP, peeked, refuse_binary
 from service.commands.annotate.readers import Reader, format_of, make_reader
-from service.commands.annotate.rows import Chunk, InputFormat, InputOptions, Lines, Position, Row, UnreadableInput
+from service.commands.annotate.rows import (
+    Chunk,
+    InputFormat,
+    InputOptions,
+    Lines,
+    Position,
+    Rejected,
+    Row,
+    UnreadableInput,
+)
 
 STDIN = Path("-")
 CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, few enough to have many in progress
@@ -35,14 +45,16 @@ class Source:
     """A file of texts in UTF-8, or standard input.
 
     Attributes:
+        name: of the file, below the folder that was asked for.
         can_reread: whether it is a regular file.
         size: of the content in bytes; None unless it is a regular file that is not compressed.
         format: None until it is known, which it is at once for a regular file.
     """
 
-    def __init__(self, path: Path, options: InputOptions | None = None) -> None:
+    def __init__(self, path: Path, options: InputOptions | None = None, name: PurePath | None = None) -> None:
         """Determines the format of a regular file, and reads a table's header. Raises UnreadableInput."""
         self.path = path
+        self.name = name or PurePath(path.name)
         self.can_reread = False
         self.size: int | None = None
         self.format: InputFormat | None = None
@@ -74,28 +86,33 @@ class Source:
             self._state = _state(file)
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def chunks(self, start: Position, longest: int) -> Iterator[Chunk]:
-        """Yields chunks of rows from a position on; of a table at least one, which may be empty.
+    def chunks(self, start: Position, longest: int, limit: int | None = None) -> Iterator[Chunk]:
+        """Yields chunks of rows from a position on, `limit` rows at most; of a table at least one, which may be empty.
 
-        Raises UnreadableInput for a line that is not UTF-8, a text longer than `longest` characters, a row that is
-        invalid in the format, and if the file has changed since its digest was computed.
+        A bad row is a line that is not UTF-8, a text longer than `longest` characters, or a row that is invalid in the
+        format. Raises UnreadableInput for a bad row if the options are strict, and if the file has changed since its
+        digest was computed.
         """
         with self._errors(), self._opened(longest) as (content, lines, reader):
             self._check_unchanged(content)
             if start.bytes:
                 lines.seek(start)
             rows: list[Row] = []
+            rejected: list[Rejected] = []
             characters = 0
             first = start == Position() and bool(reader.columns)
-            for row in reader.rows:
-                rows.append(row)
-                characters += len(row.text) if row.tokens is None else sum(map(len, row.tokens))
+            for row in islice(reader.rows, limit):
+                if isinstance(row, Rejected):
+                    rejected.append(row)
+                else:
+                    rows.append(row)
+                    characters += len(row.text) if row.tokens is None else sum(map(len, row.tokens))
                 size = lines.position.bytes - start.bytes
-                if characters >= CHUNK_CHARACTERS or len(rows) == CHUNK_ROWS or size >= CHUNK_BYTES:
-                    yield Chunk(rows, start, lines.position, reader.columns)
-                    rows, characters, start, first = [], 0, lines.position, False
-            if rows or first:
-                yield Chunk(rows, start, lines.position, reader.columns)
+                if characters >= CHUNK_CHARACTERS or len(rows) + len(rejected) == CHUNK_ROWS or size >= CHUNK_BYTES:
+                    yield Chunk(rows, start, lines.position, reader.columns, rejected)
+                    rows, rejected, characters, start, first = [], [], 0, lines.position, False
+            if rows or rejected or first:
+                yield Chunk(rows, start, lines.position, reader.columns, rejected)
             self._check_unchanged(content)
 
     @contextmanager

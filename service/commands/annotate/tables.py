@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -51,24 +51,19 @@ class Table:
         if taken := [name for name in self.columns if name in options.taken_columns]:
             raise name_taken(f"{lines.name} has a column", taken[0])
         self._place = self.columns.index(column)
+        self._records = csv.reader(lines, **self._form)
 
-    def rows(self, longest: int) -> Iterator[Row]:
-        """Yields a row per record, and one without cells per blank line. Raises UnreadableInput."""
-        records = csv.reader(self._lines, **self._form)
-        while True:
-            line = self._lines.position.lines + 1
-            try:
-                cells = next(records)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                right = (
-                    'put cells with delimiters, quotes or line ends in double quotes, and write a quote in them as ""'
-                )
-                raise self._lines.error(f"{error}: {right}", line) from None
-            if cells and len(cells) != len(self.columns):
-                raise self._lines.error(self._miscounted(cells), line)
-            yield text_row(self._lines, line, cells[self._place] if cells else "", self._options, longest, cells)
+    def read(self, longest: int) -> Row:
+        """Reads a record; returns a row without cells for a blank line. Raises StopIteration, and BadRow."""
+        line = self._lines.position.lines + 1
+        try:
+            cells = next(self._records)
+        except csv.Error as error:
+            right = 'put cells with delimiters, quotes or line ends in double quotes, and write a quote in them as ""'
+            raise self._lines.error(f"{error}: {right}", line) from None
+        if cells and len(cells) != len(self.columns):
+            raise self._lines.error(self._miscounted(cells), line)
+        return text_row(self._lines, line, cells[self._place] if cells else "", self._options, longest, cells)
 
     def _miscounted(self, cells: Sequence[str]) -> str:
         advice = "quote cells with delimiters" if "strict" in self._form else "if cells are quoted, --input-format csv"

@@ -20,6 +20,7 @@ from service.__main__ import main
 from service.commands.annotate.command import WINDOW, annotated
 from service.commands.annotate.forms import OutputOptions
 from service.commands.annotate.rows import Chunk, Position, Row
+from tests.commands.annotate.test_output import files_in
 from tests.conftest import CACHE, ROOT, SMALL, STORE
 
 TEXTS = ["She reads it. It didn't stop!", "", "A lovely film 🙂.", "I hate this awful, dull mess."]
@@ -129,7 +130,7 @@ def test_an_interrupted_run_goes_on_and_no_line_is_lost_or_doubled(tagger_store,
         for number, (line, result) in enumerate(zip(lines, map(json.loads, results), strict=True), 1):
             tokens = [token["text"] for sentence in result["sentences"] for token in sentence["tokens"]]
             assert (result["line"], "".join(tokens)) == (number, line.replace(" ", ""))
-    assert sorted(tmp_path.iterdir()) == [path, output]
+    assert files_in(tmp_path) == [path, output]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_no_more_is_read_than_is_under_way():
     """Memory does not grow with the file: a line is read when one is written."""
     read = 0
 
-    def chunks(start: Position, longest: int) -> Iterator[Chunk]:
+    def chunks() -> Iterator[Chunk]:
         nonlocal read
         for i in range(1000):
             read += 1
@@ -180,10 +181,10 @@ def test_no_more_is_read_than_is_under_way():
         return chunk.rows[0].text.encode()
 
     async def test() -> None:
-        source, pipelines = SimpleNamespace(chunks=chunks), SimpleNamespace(run=lambda: None)
+        pipelines = SimpleNamespace(run=lambda: None)
         written = 0
-        async for content, end in annotated(pipelines, form, OutputOptions(), source, Position(), 9):  # type: ignore[arg-type]
-            assert (content, end) == (str(written).encode(), (written + 1, written + 1)), "in order"
+        async for content, chunk in annotated(pipelines, form, OutputOptions(), chunks()):  # type: ignore[arg-type]
+            assert (content, chunk.end) == (str(written).encode(), (written + 1, written + 1)), "in order"
             written += 1
             assert read <= written + WINDOW
         assert written == 1000

@@ -19,6 +19,11 @@ WHOLE = b"".join(LINES)
 CHANGES = ("write", "fsync", "ftruncate", "replace", "unlink")  # all by which a run changes the disk
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Returns the files of a folder but manifests."""
+    return sorted(path for path in folder.iterdir() if not path.name.endswith(".manifest.json"))
+
+
 def interrupted(path: Path, *, tail: bytes = b"") -> None:
     """Leaves what a process leaves that is killed: three lines, of which two are kept, and something more."""
     with Output(path, FACTS) as output:
@@ -84,7 +89,7 @@ def test_a_run_goes_on_behind_what_is_good(tmp_path, tail):
         output.write(b"three\n", Position(3, 15))
         output.finish()
     assert path.read_bytes() == b"one\ntwo\nthree\n"
-    assert sorted(tmp_path.iterdir()) == [path]
+    assert files_in(tmp_path) == [path]
 
 
 def test_what_an_error_interrupts_is_kept(tmp_path):
@@ -108,7 +113,7 @@ def test_a_run_that_is_killed_at_any_change_of_the_disk_ends_in_the_same_file(tm
         annotate(path)
         annotate(path)  # a run that was killed behind its renaming is done; one more tidies up behind it
         assert path.read_bytes() == WHOLE, f"killed at change {change}: {done}"
-        assert sorted(path.parent.iterdir()) == [path]
+        assert files_in(path.parent) == [path]
         if len(done) <= change:  # it has run to its end
             break
     assert kills > 20
@@ -125,7 +130,7 @@ def test_runs_that_are_killed_again_and_again_end_in_the_same_file(tmp_path, mon
         annotate(path)
         annotate(path)
         assert path.read_bytes() == WHOLE
-        assert sorted(path.parent.iterdir()) == [path]
+        assert files_in(path.parent) == [path]
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -190,7 +195,7 @@ def test_what_an_input_that_cannot_be_read_again_leaves_is_not_gone_on_with(tmp_
         output.write(b"new\n", Position(1, 5))
         output.finish()
     assert path.read_bytes() == b"new\n"
-    assert sorted(tmp_path.iterdir()) == [path]
+    assert files_in(tmp_path) == [path]
 
 
 def test_two_runs_do_not_write_the_same_output(tmp_path):
@@ -201,7 +206,7 @@ def test_two_runs_do_not_write_the_same_output(tmp_path):
             pass
         output.finish()
     assert path.read_bytes() == b"one\n"
-    assert sorted(tmp_path.iterdir()) == [path]
+    assert files_in(tmp_path) == [path]
 
 
 def test_an_output_that_another_run_has_finished_meanwhile_stays(tmp_path):
@@ -210,7 +215,7 @@ def test_an_output_that_another_run_has_finished_meanwhile_stays(tmp_path):
     with pytest.raises(UnusableOutput, match="out has just been finished by another run"), Output(path, FACTS):
         pass
     assert path.read_bytes() == b"done\n"
-    assert sorted(tmp_path.iterdir()) == [path]
+    assert files_in(tmp_path) == [path]
 
 
 def test_a_run_that_waited_for_the_lock_does_not_write_what_the_other_renamed(tmp_path, monkeypatch):
@@ -260,7 +265,7 @@ def test_a_full_disk_is_an_error_after_which_the_run_goes_on(tmp_path, monkeypat
                 messages.add(str(error).removeprefix(str(path)))
         annotate(path)
         assert path.read_bytes() == WHOLE
-        assert sorted(path.parent.iterdir()) == [path]
+        assert files_in(path.parent) == [path]
     assert messages == {".partial cannot be written: No space left on device"}
 
 
@@ -272,7 +277,7 @@ def test_a_record_that_is_left_behind_is_removed_beside_a_complete_output_only(t
     assert progress.exists(), "another run is at it"
     partial.unlink()
     remove_leftovers(path)
-    assert sorted(tmp_path.iterdir()) == [path]
+    assert files_in(tmp_path) == [path]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -19,7 +19,7 @@ from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import CHUNK_ROWS, Source
 from service.pipelines.in_process import AsyncPipelines
 from service.settings import Settings
-from tests.commands.annotate.test_output import Killed, killed_before
+from tests.commands.annotate.test_output import Killed, files_in, killed_before
 from tests.fakes import version_of
 from tests.in_process import use_test_device
 
@@ -72,6 +72,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "tokenized": {"job": Job([], "classify", "jsonl", tokenized=True)},
     "prefix": {"job": Job([], "classify", "jsonl", prefix="predicted_")},
     "n-best": {"job": Job([], "classify", "jsonl", n_best=2)},
+    "strict": {"job": Job([], "classify", "jsonl", strict=True)},
+    "limit": {"job": Job([], "classify", "jsonl", limit=2)},
     "format": {"job": Job([], "classify", "csv")},
     "model": {"versions": [version_of("judge", "classify", version="2")]},
     "model content": {"versions": [version_of("judge", "classify", description="another")]},
@@ -121,9 +123,9 @@ def test_an_input_that_changes_while_it_is_read_is_an_error(texts, monkeypatch, 
     write, written = Output.write, 0
     monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", len(LINES) // (2 * WINDOW))
 
-    def changing(output: Output, content: bytes, position: Any) -> None:
+    def changing(output: Output, *annotations: Any) -> None:
         nonlocal written
-        write(output, content, position)
+        write(output, *annotations)
         written += 1
         if written == 1 and how == "grows":
             with texts.open("a") as file:
@@ -150,8 +152,9 @@ def test_a_chunk_is_bounded_by_no_limit_of_a_request(texts):
     long = texts.with_name("long.txt")
     long.write_text("Fine. " * 100 + "\n" + "Fine. " * 33_000)  # together more than the limit of 200 000
     assert run(long) == 0
+    job = Job([long.rename(long.with_name("again.txt"))], "classify", "jsonl", strict=True)
     with pytest.raises(UnreadableInput, match=f"line 1: longer than {longest} characters"):
-        run(long.rename(long.with_name("again.txt")), max_text_characters=longest)
+        annotate(Settings(batch_sizes=(8,), max_text_characters=longest), job)
 
 
 def test_a_device_that_is_full_on_standard_output_is_an_error(texts, monkeypatch):
@@ -220,7 +223,7 @@ def test_any_text_killed_anywhere_ends_in_what_an_uninterrupted_run_writes(tmp_p
     for _ in range(2):
         assert annotate(Settings(batch_sizes=(8,)), job) == 0
     assert output.read_bytes() == whole.read_bytes()
-    assert sorted(tmp_path.iterdir()) == sorted([path, whole, output])
+    assert files_in(tmp_path) == sorted([path, whole, output])
     texts = text.removeprefix("\ufeff").split("\n")
     lines = [line.removesuffix("\r") for line in (texts if texts[-1] else texts[:-1])]
     if form == "csv":

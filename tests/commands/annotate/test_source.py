@@ -39,7 +39,7 @@ def test_line_ends_of_all_systems_a_mark_at_the_beginning_and_blank_lines(tmp_pa
 
 
 def test_a_line_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(UnreadableInput, match=r"texts.txt, line 2, byte 3: not UTF-8"):
+    with pytest.raises(UnreadableInput, match=r"texts.txt, line 2: not UTF-8 at byte 3"):
         list(write(tmp_path, b"fine\nna\xefve\n").chunks(Position(), 100))
     for long in (b"a" * 11, b"a" * 10_000, "🙂".encode() * 11):
         with pytest.raises(UnreadableInput, match=r"line 2: longer than 10 characters.*TAGWERK_MAX_TEXT_CHARACTERS"):
