@@ -10,9 +10,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from service.__main__ import parse
 from service.http.app import create_app
 from service.settings import Settings, unknown_variables
 from service.telemetry.metrics import Metrics
+from tests.docker.test_monitoring import METRICS, labels_in, names_in
 from tests.http.scene import made_context
 
 DOCKER = Path(__file__).parents[2] / "docker"
@@ -36,8 +38,13 @@ def rendered(variant: str) -> list[dict[str, Any]]:
     for patch in kustomization.get("patches", ()):
         (target,) = (one for one in manifests if one["kind"] == patch["target"]["kind"])
         assert target["metadata"]["name"] == patch["target"]["name"]
-        for operation in yaml.safe_load(patch["patch"]):
-            apply(target, **operation)
+        change = yaml.safe_load(patch["patch"])
+        if isinstance(change, list):
+            for operation in change:
+                apply(target, **operation)
+        else:  # a strategic merge patch, of which only this directive is in use
+            assert change.pop("$patch") == "delete"
+            manifests.remove(target)
     for image in kustomization.get("images", ()):
         containers = [c for one in manifests if one["kind"] == "Deployment" for c in pod_of(one)["containers"]]
         for container in containers:
@@ -63,17 +70,27 @@ def apply(manifest: dict[str, Any], op: str, path: str, value: object) -> None:
         place[last] = value
 
 
-def pod_of(deployment: dict[str, Any]) -> dict[str, Any]:
-    pod: dict[str, Any] = deployment["spec"]["template"]["spec"]
+def pod_of(workload: dict[str, Any]) -> dict[str, Any]:
+    pod: dict[str, Any] = workload["spec"]["template"]["spec"]
     return pod
 
 
-MANIFESTS = {variant: rendered(variant) for variant in ("cpu", "gpu")}
+MANIFESTS = {variant: rendered(variant) for variant in ("cpu", "gpu", "keda", "annotate")}
 BY_KIND = {manifest["kind"]: manifest for manifest in MANIFESTS["cpu"]}
 POD = pod_of(BY_KIND["Deployment"])
 (CONTAINER,) = POD["containers"]
 OPTIONS = {entry["name"]: entry["value"] for entry in CONTAINER["env"]}
-ALL = [(variant, manifest) for variant, manifests in MANIFESTS.items() for manifest in manifests]
+(SCALED_OBJECT,) = (manifest for manifest in MANIFESTS["keda"] if manifest not in MANIFESTS["cpu"])
+ANNOTATE = {manifest["kind"]: manifest for manifest in MANIFESTS["annotate"]}
+JOB = ANNOTATE["Job"]
+JOB_POD = pod_of(JOB)
+PODS = pytest.mark.parametrize("pod", [POD, JOB_POD], ids=["Deployment", "Job"])
+ALL = [
+    (variant, manifest)
+    for variant, manifests in MANIFESTS.items()
+    for manifest in manifests
+    if manifest != SCALED_OBJECT  # of KEDA, not of Kubernetes
+]
 
 
 @pytest.mark.parametrize("version", ["1.30", "1.34"])
@@ -90,14 +107,17 @@ def test_the_schema_is_asked():
         kubernetes_validate.validate(wrong, "1.34", strict=True)
 
 
-def test_a_pod_can_do_nothing_that_it_need_not():
-    assert POD["securityContext"]["runAsNonRoot"] is True
+@PODS
+def test_a_pod_can_do_nothing_that_it_need_not(pod):
+    assert pod["securityContext"]["runAsNonRoot"] is True
     user = re.search(r"^USER (\d+):\d+$", (DOCKER / "Dockerfile").read_text(), re.MULTILINE)
     assert user is not None
-    assert POD["securityContext"]["runAsUser"] == int(user[1]), "the image's own"
-    assert POD["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert POD["automountServiceAccountToken"] is False
-    assert CONTAINER["securityContext"] == {
+    assert pod["securityContext"]["runAsUser"] == int(user[1]), "the image's own"
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["resources"].keys() == {"requests", "limits"}
+    assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
@@ -139,19 +159,21 @@ def test_a_late_answer_of_all_pods_does_not_empty_the_service():
     assert readiness["failureThreshold"] >= 3
 
 
-def test_variables_of_the_service_of_the_same_name_are_not_taken_for_options():
+@PODS
+def test_variables_of_the_service_of_the_same_name_are_not_taken_for_options(pod):
     assert BY_KIND["Service"]["metadata"]["name"] == "tagwerk", "whose links set TAGWERK_PORT=tcp://..."
-    assert POD["enableServiceLinks"] is False
+    assert pod["enableServiceLinks"] is False
 
 
-def mounts() -> dict[str, dict[str, Any]]:
+def mounts(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns the volume at each path of the container."""
-    volumes = {volume["name"]: volume for volume in POD["volumes"]}
-    return {mount["mountPath"]: volumes[mount["name"]] for mount in CONTAINER["volumeMounts"]}
+    (container,) = pod["containers"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    return {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
 
 
 def test_keys_are_in_a_secret_that_pods_may_read():
-    secret = mounts()[str(Path(OPTIONS["TAGWERK_API_KEYS_FILE"]).parent)]["secret"]
+    secret = mounts(POD)[str(Path(OPTIONS["TAGWERK_API_KEYS_FILE"]).parent)]["secret"]
     assert secret["secretName"] == BY_KIND["Secret"]["metadata"]["name"]
     assert Path(OPTIONS["TAGWERK_API_KEYS_FILE"]).name in BY_KIND["Secret"]["data"]
     assert secret["defaultMode"] == 0o440, "for the group, fsGroup"
@@ -160,14 +182,22 @@ def test_keys_are_in_a_secret_that_pods_may_read():
     assert "/docker/kubernetes/cpu/keys.json" in ignored
 
 
-def test_pods_share_executables_and_the_serving_config():
+@PODS
+def test_pods_share_executables(pod):
+    claim = BY_KIND["PersistentVolumeClaim"]
+    assert mounts(pod)[cache_of_image()]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+def test_pods_share_the_serving_config():
+    assert str(Path(OPTIONS["TAGWERK_SERVING_FILE"]).parent) == cache_of_image()
+
+
+def cache_of_image() -> str:
+    """Returns the folder of executables that the image sets."""
     found = re.search(r"TAGWERK_XLA_CACHE=(\S+)", (DOCKER / "Dockerfile").read_text())
     assert found is not None
-    cache = found[1]
-    claim = BY_KIND["PersistentVolumeClaim"]
-    assert mounts()[cache]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
-    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
-    assert str(Path(OPTIONS["TAGWERK_SERVING_FILE"]).parent) == cache
+    return found[1]
 
 
 def test_only_the_port_of_http_is_reached_and_nothing_is_connected_to():
@@ -191,3 +221,112 @@ def test_the_gpu_variant_has_a_gpu_and_is_otherwise_the_same():
     assert not unknown_variables(options)
     changed = {"image", "env", "resources"}
     assert {name for name in container if container[name] != CONTAINER[name]} == changed
+
+
+def test_keda_replaces_the_autoscaler_and_keeps_its_bounds():
+    assert BY_KIND.keys() - {manifest["kind"] for manifest in MANIFESTS["keda"]} == {"HorizontalPodAutoscaler"}
+    spec, before = SCALED_OBJECT["spec"], BY_KIND["HorizontalPodAutoscaler"]["spec"]
+    assert spec["scaleTargetRef"] == before["scaleTargetRef"]
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (before["minReplicas"], before["maxReplicas"])
+    assert spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == before["behavior"]
+    (trigger,), (metric,) = spec["triggers"], before["metrics"]
+    assert trigger["metadata"]["threshold"] == metric["pods"]["target"]["averageValue"]
+
+
+def test_a_scaled_object_has_what_keda_asks_for():
+    """KEDA's definition of the resource, as far as it is used: a field that KEDA does not know has no effect."""
+    assert SCALED_OBJECT.keys() == {"apiVersion", "kind", "metadata", "spec"}
+    assert (SCALED_OBJECT["apiVersion"], SCALED_OBJECT["kind"]) == ("keda.sh/v1alpha1", "ScaledObject")
+    spec = SCALED_OBJECT["spec"]
+    assert spec.keys() == {"scaleTargetRef", "minReplicaCount", "maxReplicaCount", "triggers", "advanced"}
+    assert spec["advanced"].keys() == {"horizontalPodAutoscalerConfig"}
+    target = BY_KIND["Deployment"]
+    assert spec["scaleTargetRef"] == {
+        **{"apiVersion": target["apiVersion"], "kind": target["kind"]},
+        "name": target["metadata"]["name"],
+    }
+    assert SCALED_OBJECT["metadata"]["namespace"] == target["metadata"]["namespace"]
+    assert 0 < spec["minReplicaCount"] < spec["maxReplicaCount"]
+    (trigger,) = spec["triggers"]
+    assert trigger.keys() == {"type", "metadata"}
+    assert trigger["type"] == "prometheus"
+    assert trigger["metadata"].keys() == {"serverAddress", "query", "threshold", "ignoreNullValues"}
+    assert all(isinstance(value, str) for value in trigger["metadata"].values())
+    assert httpx.URL(trigger["metadata"]["serverAddress"]).scheme == "http"
+    assert float(trigger["metadata"]["threshold"]) > 0
+
+
+def test_keda_asks_for_one_value_of_the_metric_of_the_autoscaler():
+    (trigger,), (metric,) = SCALED_OBJECT["spec"]["triggers"], BY_KIND["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    query = trigger["metadata"]["query"]
+    assert names_in(query) == {metric["pods"]["metric"]["name"]} <= METRICS.keys()
+    assert labels_in(query) == {"namespace"}
+    assert f'namespace="{BY_KIND["Deployment"]["metadata"]["namespace"]}"' in query
+    assert query.startswith("sum(")
+    assert trigger["metadata"]["ignoreNullValues"] == "false", "an empty answer is no empty queue"
+
+
+def test_each_index_annotates_its_shard():
+    spec, (container,) = JOB["spec"], JOB_POD["containers"]
+    assert spec["completionMode"] == "Indexed"
+    assert f"--shard=$(JOB_COMPLETION_INDEX)/{spec['completions']}" in container["args"]
+    assert 0 < spec["parallelism"] <= spec["completions"]
+    assert container["image"] == CONTAINER["image"]
+
+
+def test_the_job_reads_and_writes_its_volumes():
+    (container,) = JOB_POD["containers"]
+    shell, option, script, name = container["command"]
+    assert (shell, option, name) == ("sh", "-c", "sh")
+    program, command, *options = script.removeprefix("exec ").split()
+    assert (program, command, options[0]) == ("tagwerk", "annotate", '"$@"')
+    others = [argument for argument in container["args"] if not argument.startswith("--shard=")]
+    parsed = parse([command, *others, *options[1:]])
+    claims = {path: volume.get("persistentVolumeClaim") for path, volume in mounts(JOB_POD).items()}
+    (files,) = parsed.files
+    assert claims[str(files.parent)]["readOnly"] is True
+    assert parsed.output.endswith("/"), "a folder also for a share of one file"
+    assert "readOnly" not in claims[parsed.output.removesuffix("/")]
+    read_only = {mount["mountPath"] for mount in container["volumeMounts"] if mount.get("readOnly")}
+    assert read_only == {str(files.parent)}
+
+
+def test_a_pod_of_the_job_is_interrupted_before_it_is_killed():
+    """The first process of a container gets no signal that it does not handle: not SIGTERM, but SIGINT."""
+    (container,) = JOB_POD["containers"]
+    assert container["command"][2].startswith("exec "), "the shell would be the first process"
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sh", "-c", "kill -INT 1"]
+    assert JOB_POD["terminationGracePeriodSeconds"] > 0
+
+
+def test_results_stay_when_the_job_is_deleted():
+    assert ANNOTATE.keys() == {"Job", "NetworkPolicy"}
+
+
+def test_the_job_uses_what_the_service_has():
+    namespace = BY_KIND["Namespace"]["metadata"]["name"]
+    assert {manifest["metadata"]["namespace"] for manifest in MANIFESTS["annotate"]} == {namespace}
+    assert JOB_POD["serviceAccountName"] == BY_KIND["ServiceAccount"]["metadata"]["name"]
+
+
+def test_a_disruption_is_no_failure_and_wrong_arguments_are_final():
+    spec = JOB["spec"]
+    assert spec["backoffLimitPerIndex"] > 0
+    assert JOB_POD["restartPolicy"] == "Never", "which a limit for each index and a failure policy ask for"
+    disruption, usage = spec["podFailurePolicy"]["rules"]
+    assert disruption == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    with pytest.raises(SystemExit) as exited:
+        parse(["annotate", "--task=none"])
+    assert usage == {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [exited.value.code]}}
+
+
+def test_a_pod_of_the_job_gets_no_requests_and_connects_to_nothing():
+    labels = JOB["spec"]["template"]["metadata"]["labels"]
+    assert not BY_KIND["Service"]["spec"]["selector"].items() <= labels.items()
+    policy = ANNOTATE["NetworkPolicy"]["spec"]
+    assert policy == {
+        "podSelector": {"matchLabels": labels},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [],
+        "egress": [],
+    }
