@@ -276,57 +276,14 @@ def test_each_index_annotates_its_shard():
 
 def test_the_job_reads_and_writes_its_volumes():
     (container,) = JOB_POD["containers"]
-    shell, option, script, name = container["command"]
-    assert (shell, option, name) == ("sh", "-c", "sh")
-    program, command, *options = script.removeprefix("exec ").split()
-    assert (program, command, options[0]) == ("tagwerk", "annotate", '"$@"')
-    others = [argument for argument in container["args"] if not argument.startswith("--shard=")]
-    parsed = parse([command, *others, *options[1:]])
-    claims = {path: volume.get("persistentVolumeClaim") for path, volume in mounts(JOB_POD).items()}
-    (files,) = parsed.files
-    assert claims[str(files.parent)]["readOnly"] is True
+    program, *command = container["command"]
+    assert program == "tagwerk"
+    parsed = parse([*command, *(argument.replace("$(JOB_COMPLETION_INDEX)", "0") for argument in container["args"])])
+    claims: dict[str, Any] = {path: volume.get("persistentVolumeClaim") for path, volume in mounts(JOB_POD).items()}
+    (folder,) = parsed.files
+    assert claims[str(folder)]["readOnly"] is True
     assert parsed.output.endswith("/"), "a folder also for a share of one file"
     assert "readOnly" not in claims[parsed.output.removesuffix("/")]
     read_only = {mount["mountPath"] for mount in container["volumeMounts"] if mount.get("readOnly")}
-    assert read_only == {str(files.parent)}
-
-
-def test_a_pod_of_the_job_is_interrupted_before_it_is_killed():
-    """The first process of a container gets no signal that it does not handle: not SIGTERM, but SIGINT."""
-    (container,) = JOB_POD["containers"]
-    assert container["command"][2].startswith("exec "), "the shell would be the first process"
-    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sh", "-c", "kill -INT 1"]
+    assert read_only == {str(folder)}
     assert JOB_POD["terminationGracePeriodSeconds"] > 0
-
-
-def test_results_stay_when_the_job_is_deleted():
-    assert ANNOTATE.keys() == {"Job", "NetworkPolicy"}
-
-
-def test_the_job_uses_what_the_service_has():
-    namespace = BY_KIND["Namespace"]["metadata"]["name"]
-    assert {manifest["metadata"]["namespace"] for manifest in MANIFESTS["annotate"]} == {namespace}
-    assert JOB_POD["serviceAccountName"] == BY_KIND["ServiceAccount"]["metadata"]["name"]
-
-
-def test_a_disruption_is_no_failure_and_wrong_arguments_are_final():
-    spec = JOB["spec"]
-    assert spec["backoffLimitPerIndex"] > 0
-    assert JOB_POD["restartPolicy"] == "Never", "which a limit for each index and a failure policy ask for"
-    disruption, usage = spec["podFailurePolicy"]["rules"]
-    assert disruption == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
-    with pytest.raises(SystemExit) as exited:
-        parse(["annotate", "--task=none"])
-    assert usage == {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [exited.value.code]}}
-
-
-def test_a_pod_of_the_job_gets_no_requests_and_connects_to_nothing():
-    labels = JOB["spec"]["template"]["metadata"]["labels"]
-    assert not BY_KIND["Service"]["spec"]["selector"].items() <= labels.items()
-    policy = ANNOTATE["NetworkPolicy"]["spec"]
-    assert policy == {
-        "podSelector": {"matchLabels": labels},
-        "policyTypes": ["Ingress", "Egress"],
-        "ingress": [],
-        "egress": [],
-    }

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import math
+import signal
 import sys
 import time
 from collections import deque
@@ -56,7 +57,8 @@ def annotate(settings: Settings, job: Job) -> int:
     sys.setswitchinterval(SWITCH_SECONDS)
     console = Console(stderr=True)
     try:
-        asyncio.run(_annotate(settings, versions, job, pairs, console))
+        with interrupted_by_sigterm():
+            failed = asyncio.run(_annotate(settings, versions, job, pairs, console))
     except KeyboardInterrupt:
         resumable = all(source.can_reread and target != STDOUT for source, target in pairs)
         how = ": the same command goes on from here" if resumable else ""
@@ -65,7 +67,17 @@ def annotate(settings: Settings, job: Job) -> int:
     except BrokenPipeError:
         silence_standard_output()
         return 1
-    return 0
+    return int(failed > 0)
+
+
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """Has SIGTERM do what SIGINT does, also for the first process of a container."""
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def tell(console: Console, pairs: Sequence[tuple[Source, Path]], versions: Sequence[ModelVersion]) -> None:
@@ -88,7 +100,9 @@ async def _annotate(
     job: Job,
     pairs: Sequence[tuple[Source, Path]],
     console: Console,
-) -> None:
+) -> int:
+    """Returns how many of several inputs cannot be read. Raises UnreadableInput for the only one, or if `strict`."""
+    failed = 0
     names = ", ".join(str(version.key) for version in versions)
     pipelines: AsyncPipelines | None = None
     async with AsyncExitStack() as stack:
@@ -100,16 +114,26 @@ async def _annotate(
                 remove_leftovers(target)
                 say(f"{target} is there already, and stays as it is{difference(target, settings, versions, job)}")
                 continue
-            output = StandardOutput(say) if target == STDOUT else Output(target, facts(settings, versions, job, source))
-            with nullcontext() if target == STDOUT else folders_of(target), output:
-                if pipelines is None:  # loaded only after the output has been opened
-                    # A file fills its batches, so one batch size is enough.
-                    whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
-                    with console.status(f"loading {names}") if console.is_terminal else nullcontext():
-                        pipelines = await stack.enter_async_context(start_pipelines(whole_batches, versions))
-                    garbage_collection.tune()
-                place = f"{number} of {len(pairs)}: " if len(pairs) > 1 else ""
-                await _annotate_file(pipelines, settings, job, source, output, Show(console, source, output, place))
+            try:
+                made_from = None if target == STDOUT else facts(settings, versions, job, source)
+                output = StandardOutput(say) if target == STDOUT else Output(target, made_from)
+                with nullcontext() if target == STDOUT else folders_of(target), output:
+                    if pipelines is None:  # loaded only after the output has been opened
+                        # A file fills its batches, so one batch size is enough.
+                        whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
+                        with console.status(f"loading {names}") if console.is_terminal else nullcontext():
+                            pipelines = await stack.enter_async_context(start_pipelines(whole_batches, versions))
+                        garbage_collection.tune()
+                    place = f"{number} of {len(pairs)}: " if len(pairs) > 1 else ""
+                    await _annotate_file(pipelines, settings, job, source, output, Show(console, source, output, place))
+            except UnreadableInput as error:
+                if len(pairs) == 1 or job.strict:
+                    raise
+                failed += 1
+                say(f"left out: {error}")
+    if failed:
+        say(f"{failed} of {len(pairs)} files are left out")
+    return failed
 
 
 @contextmanager

@@ -61,6 +61,9 @@ def plan(job: Job, labels: Sequence[str] = ()) -> list[tuple[Source, Path]]:
     index, number = job.shard
     found = (path for argument in job.files or [STDIN] for path in _found(argument))
     sources = [Source(path, options, name) for path, name in found if crc32(str(name).encode()) % number == index]
+    for source in sources:
+        if source.problem is not None and (job.strict or len(sources) == 1):
+            raise source.problem
     try:
         pairs = list(zip(sources, _targets(sources, job), strict=True))
         _check_apart(pairs)

@@ -49,10 +49,11 @@ class Source:
         can_reread: whether it is a regular file.
         size: of the content in bytes; None unless it is a regular file that is not compressed.
         format: None until it is known, which it is at once for a regular file.
+        problem: why it cannot be read, as far as its beginning shows.
     """
 
     def __init__(self, path: Path, options: InputOptions | None = None, name: PurePath | None = None) -> None:
-        """Determines the format of a regular file, and reads a table's header. Raises UnreadableInput."""
+        """Determines the format of a regular file, and reads a table's header."""
         self.path = path
         self.name = name or PurePath(path.name)
         self.can_reread = False
@@ -60,6 +61,14 @@ class Source:
         self.format: InputFormat | None = None
         self._options = options or InputOptions()
         self._state: list[int] | None = None  # of the file when its digest was computed
+        self.problem: UnreadableInput | None = None
+        try:
+            self._look()
+        except UnreadableInput as error:
+            self.problem = error
+
+    def _look(self) -> None:
+        path = self.path
         if path == STDIN:
             return
         with self._errors():
@@ -80,6 +89,8 @@ class Source:
 
     def digest(self) -> str | None:
         """Returns the SHA-256 of the file; None unless it is a regular file. Raises UnreadableInput."""
+        if self.problem is not None:
+            raise self.problem
         if not self.can_reread:
             return None
         with self._errors(), self.path.open("rb") as file:
@@ -93,6 +104,8 @@ class Source:
         format. Raises UnreadableInput for a bad row if the options are strict, and if the file has changed since its
         digest was computed.
         """
+        if self.problem is not None:
+            raise self.problem
         with self._errors(), self._opened(longest) as (content, lines, reader):
             self._check_unchanged(content)
             if start.bytes:

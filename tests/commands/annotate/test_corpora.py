@@ -201,6 +201,19 @@ def test_an_output_that_was_made_otherwise_stays_and_is_told(tmp_path, capsys, e
     assert engine == []
 
 
+def test_a_file_that_cannot_be_read_is_left_out_among_others(corpus, capsys):
+    (corpus / "broken.csv").write_text("a,b\n1,2\n")
+    (corpus / "book.pdf").write_bytes(b"%PDF-1.7")
+    assert annotate(SETTINGS, job(corpus)) == 1
+    said = capsys.readouterr().err
+    assert f"left out: {corpus}/broken.csv has no column 'text'" in said
+    assert f"left out: {corpus}/book.pdf is a PDF document" in said
+    assert "2 of 5 files are left out" in said
+    assert len(list(corpus.rglob("*.classify.jsonl"))) == 3
+    with pytest.raises(UnreadableInput, match="PDF"):
+        annotate(SETTINGS, job(corpus, strict=True))
+
+
 @pytest.mark.parametrize("limit", [1, CHUNK_ROWS, CHUNK_ROWS + 1])
 def test_a_limit_ends_each_file_early_also_after_an_interruption(tmp_path, monkeypatch, limit):
     path = tmp_path / "a.txt"

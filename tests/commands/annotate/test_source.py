@@ -50,6 +50,6 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UnreadableInput, match=r"nowhere.txt cannot be read: No such file"):
-        Source(tmp_path / "nowhere.txt")
+        Source(tmp_path / "nowhere.txt").digest()
     with pytest.raises(UnreadableInput, match="Is a directory"):
-        Source(tmp_path)
+        Source(tmp_path).digest()
