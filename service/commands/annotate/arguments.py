@@ -18,11 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="FILE",
-        help="lines of text, CSV, TSV, JSON Lines or CoNLL-U, in UTF-8, also compressed with gzip; folders, and quoted "
-        "patterns such as 'texts/**/*.csv', stand for the files in them; standard input by default",
+        help="lines of text, CSV, TSV, JSON Lines or CoNLL-U, in UTF-8, also compressed with gzip, or Parquet; "
+        "folders, and quoted patterns such as 'texts/**/*.csv', stand for the files in them; standard input by default",
     )
     parser.add_argument("--task", required=True, choices=["tag", "classify"])
-    parser.add_argument("--format", default="jsonl", choices=["conllu", "jsonl", "csv"], help="jsonl by default")
+    parser.add_argument(
+        "--format", default="jsonl", choices=["conllu", "jsonl", "csv", "parquet"], help="jsonl by default"
+    )
     parser.add_argument(
         "--output",
         help="a file, a folder for several, or - for standard output; by default FILE.TASK.FORMAT beside each FILE",
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="its name; by default the first of the store that does the task")
     parser.add_argument(
         "--input-format",
-        choices=["text", "csv", "tsv", "jsonl", "conllu"],
+        choices=["text", "csv", "tsv", "jsonl", "conllu", "parquet"],
         help="of all FILEs; by default determined by name and content",
     )
     parser.add_argument(
@@ -61,6 +63,8 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
         parser.error("CoNLL-U has no place for judgements: --format jsonl or csv")
     if parsed.task != "tag" and parsed.tokenized:
         parser.error("--tokenized is for --task tag")
+    if parsed.format == "parquet" and (parsed.output == "-" or (parsed.output is None and not parsed.files)):
+        parser.error("Parquet cannot go to standard output: name an --output")
     if parsed.n_best != 1 and (parsed.task, parsed.format) != ("tag", "jsonl"):
         parser.error("--n-best is for --task tag --format jsonl")
     if parsed.limit is not None and parsed.limit < 1:

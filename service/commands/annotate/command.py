@@ -32,7 +32,7 @@ from service.commands.annotate.output import (
 )
 from service.commands.annotate.progress import Show
 from service.commands.annotate.rows import Chunk, UnreadableInput
-from service.commands.annotate.source import Source
+from service.commands.annotate.source import Source, import_parquet
 from service.formats.tagging import GENERATOR
 from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.process import garbage_collection
@@ -106,6 +106,7 @@ async def _annotate(
     names = ", ".join(str(version.key) for version in versions)
     pipelines: AsyncPipelines | None = None
     async with AsyncExitStack() as stack:
+        finisher = import_parquet().make_parquet if job.form == "parquet" else None
         say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
         if not pairs:
             say("no file is in this share")
@@ -116,7 +117,7 @@ async def _annotate(
                 continue
             try:
                 made_from = None if target == STDOUT else facts(settings, versions, job, source)
-                output = StandardOutput(say) if target == STDOUT else Output(target, made_from)
+                output = StandardOutput(say) if target == STDOUT else Output(target, made_from, finisher)
                 with nullcontext() if target == STDOUT else folders_of(target), output:
                     if pipelines is None:  # loaded only after the output has been opened
                         # A file fills its batches, so one batch size is enough.

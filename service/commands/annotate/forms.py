@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from service.pipelines.tagging import TaggedText, tag
 from service.tasks.sentiment import Classification, Sentiment
 from service.text.conllu import Columns, write_features
 
-OutputFormat = Literal["conllu", "jsonl", "csv"]
+OutputFormat = Literal["conllu", "jsonl", "csv", "parquet"]
 TOKEN_COLUMNS = ("text", "start", "end", "lemma", "upos", "xpos", "feats", "confidence")
 
 
@@ -106,12 +106,36 @@ async def classify_csv(run: PipelineRun, chunk: Chunk, options: OutputOptions) -
     return _csv([*chunk.columns, *names] if chunk.columns else ["line", *names, "text"], rows, chunk)
 
 
+async def tag_parquet(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
+    """Encodes rows with a column of their tokens, for Parquet."""
+    from service.commands.annotate.parquet import TOKENS
+
+    _, texts = await _tag(run, chunk.rows)
+    results = {f"{options.prefix}tokens": (TOKENS, [list(_tokens(text)) for text in texts])}
+    return _typed(chunk, results)
+
+
+async def classify_parquet(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
+    """Encodes rows with a column of their label, and one of the probability of each, for Parquet."""
+    from service.commands.annotate.parquet import LABEL, scores_of
+
+    labels = run.resources.catalog.find(Sentiment, None).labels
+    classified = await _classify(run, chunk.rows)
+    results: dict[str, tuple[Any, Sequence[Any]]] = {
+        f"{options.prefix}label": (LABEL, [result and result.label for result in classified]),
+        f"{options.prefix}scores": (scores_of(labels), [result and result.scores for result in classified]),
+    }
+    return _typed(chunk, results)
+
+
 FORMS: dict[tuple[str, str], Annotate] = {
     ("tag", "conllu"): tag_conllu,
     ("tag", "jsonl"): tag_jsonl,
     ("tag", "csv"): tag_csv,
     ("classify", "jsonl"): classify_jsonl,
     ("classify", "csv"): classify_csv,
+    ("tag", "parquet"): tag_parquet,
+    ("classify", "parquet"): classify_parquet,
 }
 
 
@@ -121,9 +145,11 @@ def names_of_results(task: str, form: str, prefix: str, labels: Sequence[str]) -
         ("tag", "jsonl"): ["sentences"],
         ("classify", "jsonl"): ["label", "scores"],
         ("classify", "csv"): ["label", *labels],
+        ("tag", "parquet"): ["tokens"],
+        ("classify", "parquet"): ["label", "scores"],
     }.get((task, form), [])
     taken = frozenset(prefix + name for name in names)
-    return taken, taken if form == "jsonl" else frozenset()
+    return taken, taken if form in ("jsonl", "parquet") else frozenset()
 
 
 async def _tag(
@@ -143,6 +169,33 @@ async def _classify(run: PipelineRun, rows: Sequence[Row]) -> list[Classificatio
     _, classified = await classify(run, texts)
     results = iter(classified)
     return [next(results).classification if row.text and not row.text.isspace() else None for row in rows]
+
+
+def _tokens(text: TaggedText) -> Iterator[dict[str, Any]]:
+    """Yields the tokens of a text, with the numbers of their sentences from 1."""
+    lemmas = text.lemmas or repeat(repeat(None))
+    for number, (sentence, tags, row) in enumerate(zip(text.sentences, text.tags, lemmas, strict=False), 1):
+        for token, tag_, lemma in zip(sentence.tokens, tags, row, strict=False):
+            feats = write_features(tag_.feats)
+            known = (lemma, tag_.upos, tag_.xpos, None if feats == "_" else feats, tag_.confidence)
+            yield {
+                "sentence": number,
+                **dict(zip(TOKEN_COLUMNS, (token.text, token.start, token.end, *known), strict=True)),
+            }
+
+
+def _typed(chunk: Chunk, results: Mapping[str, tuple[Any, Sequence[Any]]]) -> bytes:
+    from service.commands.annotate.parquet import with_results
+
+    rows = [row if row.record is not None else row._replace(record=_record(row, chunk.columns)) for row in chunk.rows]
+    return with_results(rows, chunk.schema, results, chunk.start == Position())
+
+
+def _record(row: Row, columns: Sequence[str]) -> dict[str, str]:
+    """Returns what is kept of a row of text."""
+    if columns:
+        return dict(zip(columns, row.cells, strict=False))
+    return comments(row.block) if row.block else {"text": row.text if row.tokens is None else " ".join(row.tokens)}
 
 
 def _columns(text: TaggedText) -> Iterator[Columns]:

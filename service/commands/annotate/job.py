@@ -8,7 +8,7 @@ from zlib import crc32
 
 from service.artifact.version import ModelVersion
 from service.commands.annotate.forms import FORMS, OutputFormat, names_of_results
-from service.commands.annotate.output import COMPANIONS, STDOUT, UnusableOutput, companions
+from service.commands.annotate.output import COMPANIONS, FINISHED, STDOUT, UnusableOutput, companions
 from service.commands.annotate.rows import InputFormat, InputOptions, UnreadableInput
 from service.commands.annotate.source import STDIN, Source
 from service.errors import ModelNotFound
@@ -57,7 +57,16 @@ def plan(job: Job, labels: Sequence[str] = ()) -> list[tuple[Source, Path]]:
     Raises UnreadableInput, UnusableOutput.
     """
     columns, members = names_of_results(job.task, job.form, job.prefix, labels)
-    options = InputOptions(job.task, job.input_format, job.text_column, job.tokenized, columns, members, job.strict)
+    options = InputOptions(
+        job.task,
+        job.input_format,
+        job.text_column,
+        job.tokenized,
+        columns,
+        members,
+        job.strict,
+        typed=job.form == "parquet",
+    )
     index, number = job.shard
     found = (path for argument in job.files or [STDIN] for path in _found(argument))
     sources = [Source(path, options, name) for path, name in found if crc32(str(name).encode()) % number == index]
@@ -100,7 +109,7 @@ def _is_hidden(name: PurePath) -> bool:
 def _is_written(name: PurePath) -> bool:
     """Says whether a file is named like an output, or what is beside it."""
     outputs = [f".{task}.{form}" for task, form in FORMS]
-    return name.name.endswith((*COMPANIONS, *outputs))
+    return name.name.endswith((*COMPANIONS, *outputs)) or FINISHED in name.suffixes
 
 
 def _targets(sources: Sequence[Source], job: Job) -> list[Path]:

@@ -20,7 +20,6 @@ _FORMATS: dict[bytes, tuple[str, str]] = {  # by a pattern of their beginning
     rb"PK[\x03\x05]": ("a zip archive", _UNPACK),
     rb"\xd0\xcf\x11\xe0": ("a document of Microsoft Office", "save it as CSV or plain text in UTF-8"),
     rb"\{\\rtf": ("a document in RTF", "save it as plain text in UTF-8"),
-    rb"PAR1[\x00-\x1f]": ("a Parquet file", _TABLE),
     rb"ARROW1\0": ("an Arrow file", _TABLE),
     rb"Obj\x01": ("an Avro file", _TABLE),
     rb"SQLite format 3\0": ("a SQLite database", _TABLE),

@@ -29,6 +29,7 @@ from service.formats.pieces import to_json
 
 STDOUT = Path("-")
 COMPANIONS = (".partial", ".progress", ".progress.new", ".rejected.jsonl", ".manifest.json")
+FINISHED = ".finished"  # behind the partial file's name, what a finisher makes of it
 SHA256_CHARACTERS = 64
 DIGEST_CHARACTERS = 16  # that are shown
 FORMAT_VERSION = 4  # increment when this record, or the bytes of any annotation, change
@@ -87,13 +88,19 @@ class Output:
         rows, rejected: rows up to there that were annotated, and bad ones.
     """
 
-    def __init__(self, path: Path, facts: Mapping[str, str] | None) -> None:
-        """`facts` determine the bytes of the output: a run resumes if they are equal. None never resumes."""
+    def __init__(
+        self, path: Path, facts: Mapping[str, str] | None, finisher: Callable[[Path, Path], None] | None = None
+    ) -> None:
+        """`facts` determine the bytes of the output: a run resumes if they are equal. None never resumes.
+
+        `finisher` makes the output of the complete partial file; without one it is that file.
+        """
         self.path = path
         self.position = Position()
         self.rows = 0
         self.rejected = 0
         self._facts = facts
+        self._finisher = finisher
         self._partial, self._progress, self._scratch, self._rejected, self._manifest = companions(path)
         self._file: FileIO
         self._good_bytes = 0  # valid bytes of the partial file
@@ -179,18 +186,26 @@ class Output:
             os.fsync(self._file.fileno())
             if self.path.exists():
                 raise UnusableOutput(f"{self.path} has appeared meanwhile: the annotations are in {self._partial}")
+            whole = self._partial
+            if self._finisher is not None:
+                whole = self._partial.with_name(self._partial.name + FINISHED)
+                self._finisher(self._partial, whole)
+                with whole.open("rb") as file:
+                    os.fsync(file.fileno())
             if self._facts is not None:
-                self._put(self._made(source), self._manifest)
-            self._partial.replace(self.path)
+                self._put(self._made(whole, source), self._manifest)
+            if whole != self._partial:
+                self._partial.unlink()
+            whole.replace(self.path)
             self._finished = True
             remove_leftovers(self.path)
 
-    def _made(self, source: str) -> Manifest:
-        with self._partial.open("rb") as file:
+    def _made(self, whole: Path, source: str) -> Manifest:
+        with whole.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Manifest(
             output=self.path.name,
-            output_bytes=self._good_bytes,
+            output_bytes=whole.stat().st_size,
             output_sha256=digest,
             rows=self.rows,
             rejected=self.rejected,

@@ -18,8 +18,10 @@ from service.commands.annotate.rows import (
     CUT,
     TEXT_COLUMN,
     BadRow,
+    Content,
     InputFormat,
     InputOptions,
+    LineFormat,
     Lines,
     Rejected,
     Row,
@@ -40,8 +42,10 @@ SUFFIXES: dict[str, InputFormat] = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".conllu": "conllu",
+    ".parquet": "parquet",
 }
 _ARRAY = re.compile(r"\s*\[\s*\{")
+_PARQUET = re.compile(rb"PAR1[\x00-\x1f]")
 _OBJECT = re.compile(r"\s*\{")
 
 
@@ -61,6 +65,8 @@ def format_of(name: str, head: bytes, options: InputOptions) -> InputFormat:
     """
     if options.format is not None:
         return options.format
+    if _PARQUET.match(head):
+        return "parquet"
     path = PurePath(name)
     suffix = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     if suffix.lower() in SUFFIXES:
@@ -78,7 +84,7 @@ def format_of(name: str, head: bytes, options: InputOptions) -> InputFormat:
     return "tsv" if delimiter == "\t" else "csv"
 
 
-def make_reader(kind: InputFormat, lines: Lines, head: bytes, options: InputOptions, longest: int) -> Reader:
+def make_reader(kind: LineFormat, lines: Lines, head: bytes, options: InputOptions, longest: int) -> Reader:
     """Returns a reader of a format's rows, after reading the header of a table.
 
     `longest` is the longest text in characters. Raises UnreadableInput, as does reading rows.
@@ -101,10 +107,10 @@ def make_reader(kind: InputFormat, lines: Lines, head: bytes, options: InputOpti
     else:
         table = Table(lines, kind, head.decode("utf-8-sig", errors="replace"), options)
         read, columns = partial(table.read, longest), table.columns
-    return Reader(_each(read, lines, options.strict), columns)
+    return Reader(each(read, lines, options.strict), columns)
 
 
-def _each(read: Callable[[], Row], lines: Lines, strict: bool) -> Iterator[Row | Rejected]:
+def each(read: Callable[[], Row], lines: Content, strict: bool) -> Iterator[Row | Rejected]:
     """Yields rows until `read` raises StopIteration. Raises UnreadableInput, for a bad row if `strict`."""
     while True:
         lines.row.clear()
@@ -142,9 +148,9 @@ def _read_object(lines: Lines, options: InputOptions, longest: int) -> Row:
     members = b"%b%b" % (b"" if "line" in found else b'"line":%d,' % number, content[1:-1].strip().encode())
     value = found[column]
     if options.tokenized and isinstance(value, list) and all(isinstance(one, str) and one for one in value):
-        return Row(number, "", value, members=members)
+        return Row(number, "", value, members=members, record=found)
     if value is None or isinstance(value, str):
-        return text_row(lines, number, value or "", options, longest)._replace(members=members)
+        return text_row(lines, number, value or "", options, longest)._replace(members=members, record=found)
     raise lines.error(f"{column!r} is {shortened(msgspec.json.encode(value).decode())}, not a string")
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedIOBase
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from service.errors import TagwerkError
 
-InputFormat = Literal["text", "csv", "tsv", "jsonl", "conllu"]
+LineFormat = Literal["text", "csv", "tsv", "jsonl", "conllu"]
+InputFormat = LineFormat | Literal["parquet"]
 TEXT_COLUMN = "text"
 LONGEST_LINE = 2**24  # characters of a structured input's line
 SKIPPED_BYTES = 2**20  # at a time
@@ -44,6 +45,7 @@ class InputOptions:
         taken_columns: names of the output, which no column of a table may have.
         taken_members: names of the output, which no member of a JSON object may have.
         strict: a bad row is an error; otherwise it is left out.
+        typed: whether the output has typed columns, so that rows need their values.
     """
 
     task: str = "tag"
@@ -53,6 +55,7 @@ class InputOptions:
     taken_columns: frozenset[str] = frozenset()
     taken_members: frozenset[str] = frozenset()
     strict: bool = True
+    typed: bool = False
 
 
 class Position(NamedTuple):
@@ -72,6 +75,7 @@ class Row(NamedTuple):
         cells: all cells of a table's row; none for a blank line.
         members: the members of a JSON object, encoded as in the input, and `line` unless it is one of them.
         block: the lines of a sentence of CoNLL-U, without newlines.
+        record: for typed outputs, the values of the row: by name, or as a batch of Arrow and the place in it.
     """
 
     line: int
@@ -80,6 +84,7 @@ class Row(NamedTuple):
     cells: Sequence[str] = ()
     members: bytes = b""
     block: Sequence[str] = ()
+    record: Any = None
 
 
 class Rejected(NamedTuple):
@@ -94,7 +99,8 @@ class Rejected(NamedTuple):
 class Chunk:
     """Some rows, and the bad ones among them.
 
-    `start` and `end` are the positions before and after them. `columns` are those of a table.
+    `start` and `end` are the positions before and after them. `columns` are those of a table, `schema` their types for
+    typed outputs.
     """
 
     rows: list[Row]
@@ -102,6 +108,7 @@ class Chunk:
     end: Position
     columns: Sequence[str] = ()
     rejected: Sequence[Rejected] = ()
+    schema: Any = None
 
 
 class Lines(Iterator[str]):
@@ -170,8 +177,22 @@ def without_newline(line: str) -> str:
     return line.removesuffix("\n").removesuffix("\r")
 
 
+class Content(Protocol):
+    """The content of a file, as it is read: `Lines`, or the rows of a Parquet file."""
+
+    name: str
+    position: Position
+    row: list[bytes]
+
+    def seek(self, position: Position) -> None:
+        """Continues at a position."""
+
+    def error(self, reason: str, line: int | None = None) -> BadRow:
+        """Returns an error that names the file and a line, by default the last one."""
+
+
 def text_row(
-    lines: Lines, number: int, text: str, options: InputOptions, longest: int, cells: Sequence[str] = ()
+    lines: Content, number: int, text: str, options: InputOptions, longest: int, cells: Sequence[str] = ()
 ) -> Row:
     """Returns the row of a text, or of its tokens. Raises BadRow if it has more than `longest` characters."""
     if len(text) > longest:

@@ -8,15 +8,18 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import NamedTuple, cast
+from types import ModuleType
+from typing import Any, NamedTuple, cast
 
 from service.commands.annotate.opening import GZIP, peeked, refuse_binary
-from service.commands.annotate.readers import Reader, format_of, make_reader
+from service.commands.annotate.readers import Reader, each, format_of, make_reader
 from service.commands.annotate.rows import (
     Chunk,
+    Content,
     InputFormat,
     InputOptions,
     Lines,
@@ -34,11 +37,12 @@ UNLIMITED = sys.maxsize
 
 
 class Opened(NamedTuple):
-    """An open input: its content, decompressed, and its rows."""
+    """An open input: the file, decompressed, its content, and its rows; for typed outputs, the types of its columns."""
 
-    content: BufferedIOBase
-    lines: Lines
+    file: BufferedIOBase
+    content: Content
     reader: Reader
+    schema: Any
 
 
 class Source:
@@ -106,14 +110,14 @@ class Source:
         """
         if self.problem is not None:
             raise self.problem
-        with self._errors(), self._opened(longest) as (content, lines, reader):
-            self._check_unchanged(content)
-            if start.bytes:
+        with self._errors(), self._opened(longest) as (file, lines, reader, schema):
+            self._check_unchanged(file)
+            if start != Position():
                 lines.seek(start)
             rows: list[Row] = []
             rejected: list[Rejected] = []
             characters = 0
-            first = start == Position() and bool(reader.columns)
+            first = start == Position() and (bool(reader.columns) or self._options.typed)
             for row in islice(reader.rows, limit):
                 if isinstance(row, Rejected):
                     rejected.append(row)
@@ -122,11 +126,11 @@ class Source:
                     characters += len(row.text) if row.tokens is None else sum(map(len, row.tokens))
                 size = lines.position.bytes - start.bytes
                 if characters >= CHUNK_CHARACTERS or len(rows) + len(rejected) == CHUNK_ROWS or size >= CHUNK_BYTES:
-                    yield Chunk(rows, start, lines.position, reader.columns, rejected)
+                    yield Chunk(rows, start, lines.position, reader.columns, rejected, schema)
                     rows, rejected, characters, start, first = [], [], 0, lines.position, False
             if rows or rejected or first:
-                yield Chunk(rows, start, lines.position, reader.columns, rejected)
-            self._check_unchanged(content)
+                yield Chunk(rows, start, lines.position, reader.columns, rejected, schema)
+            self._check_unchanged(file)
 
     @contextmanager
     def _opened(self, longest: int) -> Iterator[Opened]:
@@ -143,8 +147,29 @@ class Source:
                 head, file = peeked(file, self.can_reread)
             refuse_binary(str(self), head)
             self.format = format_of(str(self.path), head, self._options)
+            if self.format == "parquet":
+                yield self._opened_parquet(file, longest)
+                return
             lines = Lines(file, str(self))
-            yield Opened(file, lines, make_reader(self.format, lines, head, self._options, longest))
+            reader = make_reader(self.format, lines, head, self._options, longest)
+            yield Opened(file, lines, reader, self._schema(head, reader))
+
+    def _opened_parquet(self, file: BufferedIOBase, longest: int) -> Opened:
+        if self.size is None:
+            raise UnreadableInput(f"{self} is a Parquet file, of which the end is read first: give it as a file")
+        rows = import_parquet().ParquetRows(file, str(self), self.size, self._options)
+        reader = Reader(each(partial(rows.read, longest), rows, self._options.strict), rows.columns)
+        return Opened(file, rows, reader, rows.schema)
+
+    def _schema(self, head: bytes, reader: Reader) -> Any:
+        """Returns the types of what is kept of the input; None if the output has none."""
+        if not self._options.typed:
+            return None
+        parquet = import_parquet()
+        if self.format == "jsonl":
+            return parquet.schema_of_objects(head)
+        names = {"text": ["text"], "conllu": ["sent_id", "newdoc_id", "newpar_id"]}
+        return parquet.strings(names.get(str(self.format), reader.columns))
 
     def _check_unchanged(self, file: BufferedIOBase) -> None:
         if self._state is not None and self._state != _state(file):
@@ -158,6 +183,15 @@ class Source:
             raise UnreadableInput(f"{self} cannot be decompressed: {error}") from None
         except OSError as error:
             raise UnreadableInput(f"{self} cannot be read: {error.strerror}") from None
+
+
+def import_parquet() -> ModuleType:
+    """Returns the module for Parquet. Raises UnreadableInput without the extra that it needs."""
+    try:
+        from service.commands.annotate import parquet
+    except ImportError:
+        raise UnreadableInput("Parquet needs the extra `files`: pip install 'tagwerk[files]'") from None
+    return parquet
 
 
 def _state(file: BufferedIOBase) -> list[int]:

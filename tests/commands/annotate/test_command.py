@@ -137,7 +137,7 @@ def test_an_interrupted_run_goes_on_and_no_line_is_lost_or_doubled(tagger_store,
     ("arguments", "message"),
     [
         (["nowhere.txt", "--task", "tag"], "nowhere.txt cannot be read: No such file"),
-        (["service", "--task", "tag"], "service cannot be read: Is a directory"),
+        ([".github/*.csv", "--task", "tag"], ".github/*.csv: no file to annotate"),
         (["README.md", "Makefile", "--task", "tag", "--output", "out.jsonl"], "out.jsonl is no folder"),
         (["README.md", "./README.md", "--task", "tag"], "would have the same output"),
         (["README.md", "--task", "tag", "--model", "none"], "there is: tagger-en"),

@@ -233,7 +233,6 @@ def test_what_is_annotated_can_be_annotated_again(tmp_path):
         ("a.csv", b"PK\x03\x04....xl/workbook.xml", "a.csv is a spreadsheet"),
         ("a.docx", b"PK\x03\x04....word/document.xml", "a.docx is a text document: save it as plain text"),
         ("a.xls", b"\xd0\xcf\x11\xe0\xa1", "a.xls is a document of Microsoft Office: save it as CSV"),
-        ("a.parquet", b"PAR1\x15", "a.parquet is a Parquet file: convert it to CSV or JSON Lines"),
         ("a.png", b"\x89PNG\r\n", "a.png is an image: extract its text"),
         ("a.jpg", b"\xff\xd8\xff\xe0", "a.jpg is an image"),
         ("a.webp", b"RIFF....WEBPVP8", "a.webp is an image"),
