@@ -3,7 +3,6 @@
 import argparse
 import os
 import re
-from pathlib import Path
 
 from service.settings import Settings
 
@@ -16,10 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files",
         nargs="*",
-        type=Path,
         metavar="FILE",
         help="lines of text, CSV, TSV, JSON Lines or CoNLL-U, in UTF-8, also compressed with gzip, or Parquet; "
-        "folders, and quoted patterns such as 'texts/**/*.csv', stand for the files in them; standard input by default",
+        "folders, and quoted patterns such as 'texts/**/*.csv', stand for the files in them; addresses such as "
+        "s3://bucket/texts for files elsewhere; standard input by default",
     )
     parser.add_argument("--task", required=True, choices=["tag", "classify"])
     parser.add_argument(
@@ -27,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output",
-        help="a file, a folder for several, or - for standard output; by default FILE.TASK.FORMAT beside each FILE",
+        help="a file, a folder for several, an address of one, or - for standard output; by default FILE.TASK.FORMAT "
+        "beside each FILE",
     )
     parser.add_argument("--model", help="its name; by default the first of the store that does the task")
     parser.add_argument(
@@ -80,15 +80,16 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Annotates files; returns the exit status. Raises TagwerkError."""
     from service.commands.annotate.command import annotate
     from service.commands.annotate.job import Job
+    from service.commands.annotate.remote import path_of
 
     output: str | None = parsed.output
     index, number = map(int, parsed.shard.split("/"))
     job = Job(
-        files=parsed.files,
+        files=[path_of(file) for file in parsed.files],
         task=parsed.task,
         form=parsed.format,
-        output=None if output is None else Path(output),
-        output_is_folder=output is not None and output.endswith(os.sep),
+        output=None if output is None else path_of(output),
+        output_is_folder=output is not None and output.endswith((os.sep, "/")),
         model=parsed.model,
         input_format=parsed.input_format,
         text_column=parsed.text_column,

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -29,8 +29,10 @@ from service.commands.annotate.output import (
     read_manifest,
     remove_leftovers,
     silence_standard_output,
+    upload_output,
 )
 from service.commands.annotate.progress import Show
+from service.commands.annotate.remote import is_remote, working_copy
 from service.commands.annotate.rows import Chunk, UnreadableInput
 from service.commands.annotate.source import Source, import_parquet
 from service.formats.tagging import GENERATOR
@@ -88,7 +90,7 @@ def tell(console: Console, pairs: Sequence[tuple[Source, Path]], versions: Seque
         state = ""
         if target != STDOUT and target.exists():
             state = ", which is there already"
-        elif target != STDOUT and companions(target)[0].exists():
+        elif target != STDOUT and companions(working_copy(target) if is_remote(target) else target)[0].exists():
             state = ", which was begun"
         console.print(f"{source} ({source.format or 'unknown'}{size}) into {target}{state}")
     console.print(f"{len(pairs)} file{'s' * (len(pairs) != 1)}; nothing was written")
@@ -115,18 +117,26 @@ async def _annotate(
                 remove_leftovers(target)
                 say(f"{target} is there already, and stays as it is{difference(target, settings, versions, job)}")
                 continue
+            place = working_copy(target) if is_remote(target) else target
             try:
                 made_from = None if target == STDOUT else facts(settings, versions, job, source)
-                output = StandardOutput(say) if target == STDOUT else Output(target, made_from, finisher)
-                with nullcontext() if target == STDOUT else folders_of(target), output:
+                if place != target and is_made(place, made_from):
+                    upload_output(place, target)
+                    say(f"{source}: the complete output of an earlier run is now in {target}")
+                    continue
+                output = StandardOutput(say) if target == STDOUT else Output(place, made_from, finisher)
+                with nullcontext() if target == STDOUT else folders_of(place), output:
                     if pipelines is None:  # loaded only after the output has been opened
                         # A file fills its batches, so one batch size is enough.
                         whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
                         with console.status(f"loading {names}") if console.is_terminal else nullcontext():
                             pipelines = await stack.enter_async_context(start_pipelines(whole_batches, versions))
                         garbage_collection.tune()
-                    place = f"{number} of {len(pairs)}: " if len(pairs) > 1 else ""
-                    await _annotate_file(pipelines, settings, job, source, output, Show(console, source, output, place))
+                    which = f"{number} of {len(pairs)}: " if len(pairs) > 1 else ""
+                    show = Show(console, source, output, which, str(target))
+                    await _annotate_file(pipelines, settings, job, source, output, show)
+                if place != target and target != STDOUT:
+                    upload_output(place, target)
             except UnreadableInput as error:
                 if len(pairs) == 1 or job.strict:
                     raise
@@ -188,6 +198,17 @@ def facts_of_run(settings: Settings, versions: Sequence[ModelVersion], job: Job)
         "TAGWERK_LENGTH_BUCKETS": ",".join(map(str, settings.length_buckets)) or "as the models have them",
         **{name: value for name, value in options.items() if value is not None},
     }
+
+
+def is_made(place: Path, made_from: Mapping[str, str] | None) -> bool:
+    """Says whether an earlier run has made an output of the same facts and not copied it; removes one of others."""
+    if not place.exists():
+        return False
+    made = read_manifest(place)
+    if made is not None and made.facts == made_from:
+        return True
+    place.unlink()
+    return False
 
 
 def difference(target: Path, settings: Settings, versions: Sequence[ModelVersion], job: Job) -> str:

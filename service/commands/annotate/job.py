@@ -7,8 +7,10 @@ from pathlib import Path, PurePath
 from zlib import crc32
 
 from service.artifact.version import ModelVersion
+from service.commands.annotate import remote
 from service.commands.annotate.forms import FORMS, OutputFormat, names_of_results
 from service.commands.annotate.output import COMPANIONS, FINISHED, STDOUT, UnusableOutput, companions
+from service.commands.annotate.remote import is_remote
 from service.commands.annotate.rows import InputFormat, InputOptions, UnreadableInput
 from service.commands.annotate.source import STDIN, Source
 from service.errors import ModelNotFound
@@ -88,18 +90,36 @@ def _found(argument: Path) -> Sequence[tuple[Path, PurePath]]:
     """
     if argument == STDIN:
         return [(argument, PurePath("stdin"))]
-    if argument.is_dir():
-        folder, paths = argument, argument.rglob("*")
-    elif has_magic(str(argument)) and not argument.exists():
-        folder = next(parent for parent in argument.parents if not has_magic(str(parent)))
-        paths = folder.glob(str(argument.relative_to(folder)))
-    else:
-        return [(argument, PurePath(argument.name))]
-    names = sorted(path.relative_to(folder) for path in paths if path.is_file())
-    found = [(folder / name, name) for name in names if not _is_hidden(name) and not _is_written(name)]
+    try:
+        if argument.is_dir():
+            folder, names = _below(argument)
+        elif has_magic(str(argument)) and not argument.exists():
+            folder, names = _matching(argument)
+        else:
+            return [(argument, PurePath(argument.name))]
+    except OSError as error:
+        raise UnreadableInput(f"{argument} cannot be read: {error.strerror or error}") from None
+    found = [(folder / str(name), name) for name in sorted(names) if not _is_hidden(name) and not _is_written(name)]
     if not found:
         raise UnreadableInput(f"{argument}: no file to annotate")
     return found
+
+
+def _below(folder: Path) -> tuple[Path, Sequence[PurePath]]:
+    """Returns a folder and the names of all files in it and below."""
+    if is_remote(folder):
+        return remote.found(folder)
+    return folder, [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+
+
+def _matching(pattern: Path) -> tuple[Path, Sequence[PurePath]]:
+    """Returns the folder above a pattern, and the names of all files in it that match."""
+    folder = next(parent for parent in pattern.parents if not has_magic(str(parent)))
+    if is_remote(folder):
+        return remote.found(folder, str(pattern))
+    return folder, [
+        path.relative_to(folder) for path in folder.glob(str(pattern.relative_to(folder))) if path.is_file()
+    ]
 
 
 def _is_hidden(name: PurePath) -> bool:
@@ -120,7 +140,7 @@ def _targets(sources: Sequence[Source], job: Job) -> list[Path]:
         return [output] * len(sources)
     is_new_folder = not output.exists() and output.suffix.lstrip(".") not in OUTPUT_FORMATS
     if job.output_is_folder or output.is_dir() or (len(sources) > 1 and is_new_folder):
-        return [output / source.name.with_name(_name(source, job)) for source in sources]
+        return [output / str(source.name.with_name(_name(source, job))) for source in sources]
     if len(sources) == 1:
         return [output]
     raise UnusableOutput(f"{output} is no folder, and there are {len(sources)} files to annotate")

@@ -23,6 +23,7 @@ from typing import Self
 
 from pydantic import BaseModel, NonNegativeInt, ValidationError
 
+from service.commands.annotate.remote import upload
 from service.commands.annotate.rows import Position, Rejected
 from service.errors import TagwerkError
 from service.formats.pieces import to_json
@@ -328,6 +329,23 @@ def remove_leftovers(path: Path) -> None:
     if not partial.exists():
         for file in (progress, scratch):
             file.unlink(missing_ok=True)
+
+
+def upload_output(made: Path, target: Path) -> None:
+    """Copies a complete output and what is beside it to where it belongs, the output last; removes them here.
+
+    Raises UnusableOutput.
+    """
+    *_, rejected, manifest = companions(made)
+    *_, rejected_there, manifest_there = companions(target)
+    try:
+        for file, there in ((rejected, rejected_there), (manifest, manifest_there), (made, target)):
+            if file.exists():
+                upload(file, there)
+    except Exception as error:  # the libraries below have errors of their own
+        raise UnusableOutput(f"{target} cannot be written: {error}; the output is in {made}") from None
+    for file in (made, manifest, rejected):
+        file.unlink(missing_ok=True)
 
 
 class StandardOutput:

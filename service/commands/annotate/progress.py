@@ -16,12 +16,15 @@ PLAIN_SECONDS = 10.0  # between lines
 class Show:
     """Shows one file's progress. A context manager."""
 
-    def __init__(self, console: Console, source: Source, output: Output | StandardOutput, place: str = "") -> None:
-        """`place` is that of the source among all sources."""
+    def __init__(
+        self, console: Console, source: Source, output: Output | StandardOutput, which: str, target: str
+    ) -> None:
+        """`which` says which of all sources it is, `target` where the output will be."""
         self._console = console
         self._source = source
         self._output = output
-        self._name = f"{place}{source}"
+        self._target = target
+        self._name = f"{which}{source}"
         self._start = output.position
         self._began = self._said = time.monotonic()
         self._bar = Progress(
@@ -58,7 +61,7 @@ class Show:
     def done(self) -> None:
         """Shows that all annotations are written."""
         output = self._output
-        self.say(f"{self._name}: {output.position.lines} lines, {self._rate()}, in {output}")
+        self.say(f"{self._name}: {output.position.lines} lines, {self._rate()}, in {self._target}")
         if output.rejected:
             self.say(f"{self._name}: {output.rejected} bad rows are left out{output.where_rejected}")
 

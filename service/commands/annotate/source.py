@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader, RawIOBase
 from itertools import islice
 from pathlib import Path, PurePath
 from types import ModuleType
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 
 from service.commands.annotate.opening import GZIP, peeked, refuse_binary
 from service.commands.annotate.readers import Reader, each, format_of, make_reader
+from service.commands.annotate.remote import content_key, is_remote
 from service.commands.annotate.rows import (
     Chunk,
     Content,
@@ -28,11 +29,13 @@ from service.commands.annotate.rows import (
     Row,
     UnreadableInput,
 )
+from service.errors import TagwerkError
 
 STDIN = Path("-")
 CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, few enough to have many in progress
 CHUNK_ROWS = 256
 CHUNK_BYTES = 2**20  # of the input, which may have much besides the texts
+REMOTE_BYTES = 2**20  # that are read at a time of a remote file
 UNLIMITED = sys.maxsize
 
 
@@ -64,7 +67,7 @@ class Source:
         self.size: int | None = None
         self.format: InputFormat | None = None
         self._options = options or InputOptions()
-        self._state: list[int] | None = None  # of the file when its digest was computed
+        self._state: list[int | str] | None = None  # of the file when its digest was computed
         self.problem: UnreadableInput | None = None
         try:
             self._look()
@@ -98,7 +101,7 @@ class Source:
         if not self.can_reread:
             return None
         with self._errors(), self.path.open("rb") as file:
-            self._state = _state(file)
+            self._state = self._state_of(file)
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def chunks(self, start: Position, longest: int, limit: int | None = None) -> Iterator[Chunk]:
@@ -140,6 +143,8 @@ class Source:
                 file = cast(BufferedIOBase, sys.stdin.buffer)
             else:
                 file = stack.enter_context(self.path.open("rb"))
+                if is_remote(self.path):  # of which not all can read a line up to a limit
+                    file = BufferedReader(cast(RawIOBase, file), REMOTE_BYTES)
             head, file = peeked(file, self.can_reread)
             if head.startswith(GZIP):
                 self.size = None
@@ -171,8 +176,15 @@ class Source:
         names = {"text": ["text"], "conllu": ["sent_id", "newdoc_id", "newpar_id"]}
         return parquet.strings(names.get(str(self.format), reader.columns))
 
+    def _state_of(self, file: BufferedIOBase) -> list[int | str]:
+        """Returns what changes when the file is replaced or written."""
+        if is_remote(self.path):
+            return [content_key(self.path)]
+        facts = os.fstat(file.fileno())
+        return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns]
+
     def _check_unchanged(self, file: BufferedIOBase) -> None:
-        if self._state is not None and self._state != _state(file):
+        if self._state is not None and self._state != self._state_of(file):
             raise UnreadableInput(f"{self} has changed while it was read: annotate it once nothing writes it any more")
 
     @contextmanager
@@ -182,7 +194,13 @@ class Source:
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise UnreadableInput(f"{self} cannot be decompressed: {error}") from None
         except OSError as error:
-            raise UnreadableInput(f"{self} cannot be read: {error.strerror}") from None
+            raise UnreadableInput(f"{self} cannot be read: {error.strerror or error}") from None
+        except Exception as error:
+            if not is_remote(self.path) or isinstance(error, TagwerkError):
+                raise
+            raise UnreadableInput(
+                f"{self} cannot be read: {error}"
+            ) from None  # the libraries below have errors of their own
 
 
 def import_parquet() -> ModuleType:
@@ -192,9 +210,3 @@ def import_parquet() -> ModuleType:
     except ImportError:
         raise UnreadableInput("Parquet needs the extra `files`: pip install 'tagwerk[files]'") from None
     return parquet
-
-
-def _state(file: BufferedIOBase) -> list[int]:
-    """Returns metadata that changes when a file is replaced or written."""
-    facts = os.fstat(file.fileno())
-    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns]

@@ -1,0 +1,192 @@
+"""Files elsewhere: in an S3 server of moto's, and in fsspec's memory."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import s3fs
+from moto.server import ThreadedMotoServer
+
+from service.__main__ import main
+from service.commands.annotate import command
+from service.commands.annotate.command import annotate
+from service.commands.annotate.output import Manifest, UnusableOutput
+from service.commands.annotate.remote import path_of, working_copy
+from service.commands.annotate.rows import UnreadableInput
+from tests.commands.annotate.test_corpora import SETTINGS, job
+from tests.commands.annotate.test_output import killed_before
+from tests.in_process import use_test_device
+
+LINES = "".join(f"Text {i}.\n" for i in range(1000))
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch, tmp_path) -> list[str]:
+    """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
+    monkeypatch.setattr(command, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return use_test_device(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["s3", "memory"])
+def bucket(request, monkeypatch) -> Iterator[str]:
+    """Returns the address of an empty folder."""
+    if request.param == "memory":
+        fsspec.filesystem("memory").store.clear()
+        yield "memory://bucket"
+        return
+    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("server"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    files = s3fs.S3FileSystem()
+    files.mkdir("bucket")
+    yield "s3://bucket"
+    files.rm("bucket", recursive=True)
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def put(address: str, content: bytes) -> str:
+    with fsspec.open(address, "wb") as file:
+        file.write(content)
+    return address
+
+
+def names(folder: str) -> list[str]:
+    files, path = fsspec.url_to_fs(folder)
+    files.invalidate_cache()
+    return sorted(name.removeprefix(path).removeprefix("/") for name in files.find(path))
+
+
+def read(address: str) -> bytes:
+    content: bytes = path_of(address).read_bytes()
+    return content
+
+
+def run(*files: str, form: str = "jsonl", output: str | None = None, **options: Any) -> int:
+    where = None if output is None else path_of(output)
+    into = output is not None and output.endswith("/")
+    return annotate(SETTINGS, job(*map(path_of, files), form=form, output=where, output_is_folder=into, **options))
+
+
+def test_a_file_is_annotated_beside_itself(bucket, tmp_path):
+    address = put(f"{bucket}/a.txt", LINES.encode() + b"\xff\n")
+    assert run(address) == 0
+    assert names(bucket) == [
+        "a.txt",
+        "a.txt.classify.jsonl",
+        "a.txt.classify.jsonl.manifest.json",
+        "a.txt.classify.jsonl.rejected.jsonl",
+    ]
+    rows = [json.loads(line) for line in read(f"{address}.classify.jsonl").splitlines()]
+    assert [row["line"] for row in rows] == [*range(1, 1001)]
+    made = Manifest.model_validate_json(read(f"{address}.classify.jsonl.manifest.json"))
+    assert (made.rows, made.rejected, made.input) == (1000, 1, address)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [], "nothing is left on this machine"
+
+
+def test_the_output_is_what_it_is_of_a_file_here(bucket, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(LINES)
+    assert run(str(path)) == 0
+    assert run(put(f"{bucket}/a.txt", LINES.encode())) == 0
+    assert read(f"{bucket}/a.txt.classify.jsonl") == Path(f"{path}.classify.jsonl").read_bytes()
+
+
+def test_folders_and_patterns(bucket):
+    for name in ("in/a.txt", "in/more/b.csv", "in/.hidden", "in/more/c.txt"):
+        put(f"{bucket}/{name}", b"id,text\n1,Fine.\n" if name.endswith("csv") else b"Fine.\n")
+    assert run(f"{bucket}/in", output=f"{bucket}/out/") == 0
+    written = [name for name in names(f"{bucket}/out") if name.endswith(".classify.jsonl")]
+    assert written == ["a.txt.classify.jsonl", "more/b.csv.classify.jsonl", "more/c.txt.classify.jsonl"]
+    assert run(f"{bucket}/in/**/*.txt", output=f"{bucket}/texts/") == 0
+    written = [name for name in names(f"{bucket}/texts") if name.endswith(".classify.jsonl")]
+    assert [name.rpartition("/")[2] for name in written] == ["a.txt.classify.jsonl", "c.txt.classify.jsonl"]
+
+
+def test_from_there_to_here_and_back(bucket, tmp_path):
+    assert run(put(f"{bucket}/a.txt", b"Fine.\n"), output=str(tmp_path / "out")) == 0
+    assert b"good" in (tmp_path / "out").read_bytes()
+    path = tmp_path / "b.txt"
+    path.write_text("Fine.")
+    assert run(str(path), output=f"{bucket}/there/") == 0
+    assert "there/b.txt.classify.jsonl" in names(bucket)
+
+
+def test_parquet(bucket, tmp_path):
+    pq.write_table(pa.table({"text": ["Fine."] * 700}), tmp_path / "a.parquet", row_group_size=100)
+    address = put(f"{bucket}/a.parquet", (tmp_path / "a.parquet").read_bytes())
+    assert run(address, form="parquet") == 0
+    with path_of(f"{address}.classify.parquet").open("rb") as file:
+        assert pq.read_table(file)["label"].to_pylist() == ["good"] * 700
+
+
+@pytest.mark.parametrize("change", [5, 9, 14, 20, 24])
+def test_a_run_goes_on_wherever_it_is_killed(bucket, monkeypatch, change):
+    address = put(f"{bucket}/a.txt", LINES.encode())
+    with killed_before(change, monkeypatch):
+        run(address)
+    assert run(address) == 0
+    rows = [json.loads(line)["line"] for line in read(f"{address}.classify.jsonl").splitlines()]
+    assert rows == [*range(1, 1001)]
+
+
+def test_an_output_that_could_not_be_copied_is_copied_by_the_next_run(bucket, monkeypatch, engine, capsys):
+    def failing(*arguments: object) -> None:
+        raise OSError("the network is gone")
+
+    address = put(f"{bucket}/a.txt", LINES.encode())
+    with monkeypatch.context() as patch:
+        patch.setattr("service.commands.annotate.output.upload", failing)
+        with pytest.raises(UnusableOutput, match="cannot be written: the network is gone; the output is in"):
+            run(address)
+    assert names(bucket) == ["a.txt"]
+    engine.clear()
+    assert run(address) == 0
+    assert engine == [], "it is not made again"
+    assert "the complete output of an earlier run is now in" in capsys.readouterr().err
+    assert run(address) == 0
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_an_output_of_another_input_is_not_copied(bucket, monkeypatch):
+    address = put(f"{bucket}/a.txt", LINES.encode())
+    with monkeypatch.context() as patch:
+        patch.setattr("service.commands.annotate.output.upload", lambda *_: Path("/nowhere").stat())
+        with pytest.raises(UnusableOutput):
+            run(address)
+    put(address, b"Another text.\n")
+    assert run(address) == 0
+    assert len(read(f"{address}.classify.jsonl").splitlines()) == 1
+
+
+def test_what_is_not_there_is_named(bucket, capsys):
+    with pytest.raises(UnreadableInput, match=f"{bucket}/nowhere.txt cannot be read"):
+        run(f"{bucket}/nowhere.txt")
+    with pytest.raises(UnreadableInput, match=r"\*\.csv: no file to annotate"):
+        run(f"{bucket}/*.csv")
+    assert main(["annotate", "unknown://a/b", "--task", "classify"]) == 1
+    assert "unknown" in capsys.readouterr().err
+
+
+def test_a_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
+    (tmp_path / f"tagwerk-{os.getuid() + 1}").mkdir()
+    monkeypatch.setattr("os.getuid", lambda: Path(tmp_path).stat().st_uid + 1)
+    with pytest.raises(UnreadableInput, match="belongs to somebody else: set TMPDIR"):
+        working_copy(Path("/a"))
