@@ -15,7 +15,8 @@ from itertools import chain, cycle
 from loadtests.text import running_text
 from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
-from service.commands.annotate.command import SWITCH_SECONDS, annotated
+from service.commands.annotate.annotator import annotated
+from service.commands.annotate.command import SWITCH_SECONDS
 from service.commands.annotate.forms import OutputOptions, tag_conllu
 from service.commands.annotate.job import Job, choose
 from service.commands.annotate.rows import Chunk, Position, Row

@@ -323,6 +323,14 @@ def read_manifest(path: Path) -> Manifest | None:
         return None
 
 
+def is_complete(path: Path) -> bool:
+    """Says whether an output is there, and removes what a run that was killed may have left beside it."""
+    if not path.exists():
+        return False
+    remove_leftovers(path)
+    return True
+
+
 def remove_leftovers(path: Path) -> None:
     """Removes the record of a complete output, left by a run that was killed after renaming it."""
     partial, progress, scratch, *_ = companions(path)

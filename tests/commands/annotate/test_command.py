@@ -17,7 +17,7 @@ import conllu
 import pytest
 
 from service.__main__ import main
-from service.commands.annotate.command import WINDOW, annotated
+from service.commands.annotate.annotator import WINDOW, annotated
 from service.commands.annotate.forms import OutputOptions
 from service.commands.annotate.rows import Chunk, Position, Row
 from tests.commands.annotate.test_output import files_in

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.__main__ import main
-from service.commands.annotate import command
+from service.commands.annotate import annotator
 from service.commands.annotate.command import annotate
 from service.commands.annotate.job import Job, plan
 from service.commands.annotate.output import Manifest, read_manifest
@@ -47,7 +47,7 @@ BAD = {
 @pytest.fixture(autouse=True)
 def engine(monkeypatch) -> list[str]:
     """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    monkeypatch.setattr(command, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(annotator, "KEEP_SECONDS", 0.0)
     return use_test_device(monkeypatch)
 
 

@@ -16,7 +16,7 @@ import conllu
 import pytest
 
 from service.__main__ import main
-from service.commands.annotate import command
+from service.commands.annotate import annotator
 from service.commands.annotate.arguments import add_arguments
 from service.commands.annotate.command import annotate
 from service.commands.annotate.forms import OutputFormat
@@ -50,7 +50,7 @@ CONLLU = """# newdoc id = letters
 
 @pytest.fixture(autouse=True)
 def loaded(monkeypatch) -> list[str]:
-    monkeypatch.setattr(command, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(annotator, "KEEP_SECONDS", 0.0)
     return use_test_device(monkeypatch)
 
 

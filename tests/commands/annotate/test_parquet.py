@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from service.__main__ import main
-from service.commands.annotate import command
+from service.commands.annotate import annotator
 from service.commands.annotate.command import annotate
 from service.commands.annotate.parquet import BATCH_ROWS, OTHER_MEMBERS
 from service.commands.annotate.rows import UnreadableInput
@@ -29,7 +29,7 @@ SCORES = {"bad": 0.25, "good": 0.75}
 @pytest.fixture(autouse=True)
 def engine(monkeypatch) -> list[str]:
     """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    monkeypatch.setattr(command, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(annotator, "KEEP_SECONDS", 0.0)
     return use_test_device(monkeypatch)
 
 

@@ -14,7 +14,7 @@ import s3fs
 from moto.server import ThreadedMotoServer
 
 from service.__main__ import main
-from service.commands.annotate import command
+from service.commands.annotate import annotator
 from service.commands.annotate.command import annotate
 from service.commands.annotate.output import Manifest, UnusableOutput
 from service.commands.annotate.remote import path_of, working_copy
@@ -29,7 +29,7 @@ LINES = "".join(f"Text {i}.\n" for i in range(1000))
 @pytest.fixture(autouse=True)
 def engine(monkeypatch, tmp_path) -> list[str]:
     """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    monkeypatch.setattr(command, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(annotator, "KEEP_SECONDS", 0.0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return use_test_device(monkeypatch)
 
@@ -160,7 +160,7 @@ def test_an_output_that_could_not_be_copied_is_copied_by_the_next_run(bucket, mo
     engine.clear()
     assert run(address) == 0
     assert engine == [], "it is not made again"
-    assert "the complete output of an earlier run is now in" in capsys.readouterr().err
+    assert "the complete output of an earlier run is copied to" in capsys.readouterr().err
     assert run(address) == 0
     assert "is there already" in capsys.readouterr().err
 

@@ -5,13 +5,16 @@ import io
 import json
 import os
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.commands.annotate import command
-from service.commands.annotate.command import WINDOW, annotate
+from service.commands.annotate import annotator
+from service.commands.annotate.annotator import WINDOW
+from service.commands.annotate.command import annotate
+from service.commands.annotate.facts import facts
 from service.commands.annotate.forms import OutputFormat
 from service.commands.annotate.job import Job, plan
 from service.commands.annotate.output import Output, UnusableOutput
@@ -37,7 +40,7 @@ def texts(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def engine(monkeypatch) -> list[str]:
     """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    monkeypatch.setattr(command, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(annotator, "KEEP_SECONDS", 0.0)
     return use_test_device(monkeypatch)
 
 
@@ -90,14 +93,14 @@ def test_each_thing_that_decides_the_bytes_is_a_fact(texts, name):
         "job": Job([], "classify", "jsonl"),
     }
     source = Source(texts)
-    facts = command.facts(**usual, source=source)
-    changed = command.facts(**usual | CHANGES[name], source=source)
-    assert facts is not None
+    known = facts(**usual, source=source)
+    changed = facts(**usual | CHANGES[name], source=source)
+    assert known is not None
     assert changed is not None
-    differ = {key for key in facts | changed if facts.get(key) != changed.get(key)}
+    differ = {key for key in known | changed if known.get(key) != changed.get(key)}
     assert differ - ({"model content"} if name == "model" else set()) == {name}
     same: dict[str, Any] = {"settings": Settings(model_store="elsewhere", max_text_characters=7, device_threads=2)}
-    assert command.facts(**usual | same, source=source) == facts
+    assert facts(**usual | same, source=source) == known
 
 
 def test_an_input_of_the_same_size_and_moment_but_other_content_is_another(texts, monkeypatch):
@@ -236,7 +239,7 @@ def test_any_text_killed_anywhere_ends_in_what_an_uninterrupted_run_writes(tmp_p
 def test_the_engine_that_was_started_is_closed_whatever_happens(texts, monkeypatch):
     closed = []
 
-    async def failing(here: AsyncPipelines, *rest: Any) -> None:
+    async def failing(here: AsyncPipelines, *rest: Any) -> AsyncIterator[Any]:
         original = here.resources.engine.close
 
         async def close() -> None:
@@ -245,8 +248,9 @@ def test_the_engine_that_was_started_is_closed_whatever_happens(texts, monkeypat
 
         here.resources.engine.close = close  # type: ignore[method-assign]
         raise UnusableOutput("no space")
+        yield  # as the function in whose place it is
 
-    monkeypatch.setattr(command, "_annotate_file", failing)
+    monkeypatch.setattr(annotator, "annotated", failing)
     with pytest.raises(UnusableOutput):
         run(texts)
     assert closed == [True]
