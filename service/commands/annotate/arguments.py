@@ -7,6 +7,7 @@ import re
 from service.settings import Settings
 
 _LARGEST_N_BEST = 5  # as in /tag
+_RESOURCES = r"cpu=\d+(\.\d+)?(,gpu=\d+(\.\d+)?)?"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shard", default="0/1", metavar="I/N", help="of the FILEs, only the I-th of N shares, I from 0 to N - 1"
     )
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="run on a Ray cluster, of which each actor takes a file at a time; without an address, start one here",
+    )
+    parser.add_argument(
+        "--actors", default="1-4", metavar="MIN-MAX", help="with --ray, how many there are; 1-4 by default"
+    )
+    parser.add_argument(
+        "--resources",
+        default="cpu=1",
+        metavar="cpu=N[,gpu=N]",
+        help="with --ray, what an actor takes; cpu=1 by default",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument(
         "--prefix", default="", help="what the names of results begin with, beside columns of the input"
@@ -72,13 +89,20 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
     shard = re.fullmatch(r"(\d{1,6})/(\d{1,6})", parsed.shard)
     if shard is None or int(shard[1]) >= int(shard[2]):
         parser.error("--shard is I/N, I from 0 to N - 1: of four shares, 0/4 to 3/4")
+    actors = re.fullmatch(r"(\d{1,6})-(\d{1,6})", parsed.actors)
+    if actors is None or not 1 <= int(actors[1]) <= int(actors[2]):
+        parser.error("--actors is MIN-MAX, from 1 on: 2-16")
+    if re.fullmatch(_RESOURCES, parsed.resources) is None:
+        parser.error("--resources is cpu=N or cpu=N,gpu=N")
+    if parsed.ray is not None and not parsed.files:
+        parser.error("--ray needs files: standard input is only here")
     if not 1 <= parsed.n_best <= _LARGEST_N_BEST:
         parser.error(f"--n-best is from 1 to {_LARGEST_N_BEST}")
 
 
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Annotates files; returns the exit status. Raises TagwerkError."""
-    from service.commands.annotate.command import annotate
+    from service.commands.annotate.command import annotate, import_on_ray
     from service.commands.annotate.job import Job
     from service.commands.annotate.remote import path_of
 
@@ -101,4 +125,11 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         shard=(index, number),
         dry_run=parsed.dry_run,
     )
-    return annotate(settings, job)
+    if parsed.ray is None:
+        return annotate(settings, job)
+    least, most = map(int, parsed.actors.split("-"))
+    resources = dict(one.split("=") for one in parsed.resources.split(","))
+    cluster = import_on_ray().Cluster(
+        parsed.ray, (least, most), float(resources["cpu"]), float(resources.get("gpu", 0))
+    )
+    return annotate(settings, job, cluster)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -19,14 +21,18 @@ from service.commands.annotate.output import STDOUT, companions, silence_standar
 from service.commands.annotate.remote import is_remote, working_copy
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
+from service.errors import ConfigurationError
 from service.settings import Settings
 from service.store.serving import served
+
+if TYPE_CHECKING:
+    from service.commands.annotate.on_ray import Cluster
 
 SWITCH_SECONDS = 0.0001  # the default of 5 ms would make the device wait for its thread at each step
 
 
-def annotate(settings: Settings, job: Job) -> int:
-    """Annotates all files; returns the exit status. Raises TagwerkError."""
+def annotate(settings: Settings, job: Job, cluster: "Cluster | None" = None) -> int:
+    """Annotates all files, here or on a Ray cluster; returns the exit status. Raises TagwerkError."""
     versions, defaults = served(settings)
     versions = choose(versions, replace(job, model=job.model or defaults.get(job.task)))
     labels = [label for labels in versions[0].manifest.labels.values() for label in labels]
@@ -39,7 +45,12 @@ def annotate(settings: Settings, job: Job) -> int:
     console = Console(stderr=True)
     try:
         with interrupted_by_sigterm():
-            failed = asyncio.run(_annotate(settings, versions, job, pairs, console))
+            if cluster is None:
+                failed = asyncio.run(_annotate(settings, versions, job, pairs, console))
+            else:
+                say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+                run = import_on_ray().annotate_on_ray
+                failed = run(settings, versions, job, labels, pairs, cluster, say)
     except KeyboardInterrupt:
         resumable = all(source.can_reread and target != STDOUT for source, target in pairs)
         how = ": the same command goes on from here" if resumable else ""
@@ -49,6 +60,15 @@ def annotate(settings: Settings, job: Job) -> int:
         silence_standard_output()
         return 1
     return int(failed > 0)
+
+
+def import_on_ray() -> ModuleType:
+    """Returns the module for Ray. Raises ConfigurationError without the extra that it needs."""
+    try:
+        from service.commands.annotate import on_ray
+    except ImportError:
+        raise ConfigurationError("--ray needs the extra `ray`: pip install 'tagwerk[ray]'") from None
+    return on_ray
 
 
 @contextmanager

@@ -58,17 +58,7 @@ def plan(job: Job, labels: Sequence[str] = ()) -> list[tuple[Source, Path]]:
 
     Raises UnreadableInput, UnusableOutput.
     """
-    columns, members = names_of_results(job.task, job.form, job.prefix, labels)
-    options = InputOptions(
-        job.task,
-        job.input_format,
-        job.text_column,
-        job.tokenized,
-        columns,
-        members,
-        job.strict,
-        typed=job.form == "parquet",
-    )
+    options = input_options(job, labels)
     index, number = job.shard
     found = (path for argument in job.files or [STDIN] for path in _found(argument))
     sources = [Source(path, options, name) for path, name in found if crc32(str(name).encode()) % number == index]
@@ -81,6 +71,21 @@ def plan(job: Job, labels: Sequence[str] = ()) -> list[tuple[Source, Path]]:
     except OSError as error:
         raise UnusableOutput(f"{error.filename} cannot be written: {error.strerror}") from None
     return pairs
+
+
+def input_options(job: Job, labels: Sequence[str]) -> InputOptions:
+    """Returns how inputs are read. `labels` are those of the model."""
+    columns, members = names_of_results(job.task, job.form, job.prefix, labels)
+    return InputOptions(
+        job.task,
+        job.input_format,
+        job.text_column,
+        job.tokenized,
+        columns,
+        members,
+        job.strict,
+        typed=job.form == "parquet",
+    )
 
 
 def _found(argument: Path) -> Sequence[tuple[Path, PurePath]]:
