@@ -1,0 +1,115 @@
+"""The service as an application of Ray Serve: `serve run service.ray_app:build`. Needs the extra `ray`.
+
+Each replica is the service in one process: it answers HTTP, and its own engine batches by length, so `@serve.batch` has
+no part in it. Options are those of the environment; arguments such as `model_store=/models` take their place.
+"""
+
+import asyncio
+import os
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from ray import serve
+from ray.serve import Application
+from ray.serve.config import AutoscalingConfig
+from ray.util.metrics import Gauge
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.engine.local import LocalEngine
+from service.engine.tensorflow_engine import make_engine
+from service.http.app import create_app
+from service.http.context import Context
+from service.pipelines.catalog import Catalog
+from service.process import garbage_collection
+from service.security.authenticator import Authenticator
+from service.security.rate_limiter import RateLimiter
+from service.settings import Settings, load_settings, variable
+from service.store.loading import load_version
+from service.store.serving import served
+from service.telemetry.metrics import Metrics
+
+ONGOING = 64  # requests that wait or run in a replica, above which there is to be another: enough for full batches
+MOST_ONGOING = 1024  # beyond, they wait in Ray Serve's proxies; fewer than the engine's queue holds
+HEALTH_SECONDS = 2.0
+LOADING_SECONDS = 600.0  # for the models of a replica
+
+
+class Replica:
+    """One replica. Its application is made by `application`."""
+
+    context: ClassVar[Context]
+    engine: ClassVar[LocalEngine]
+    queue: ClassVar[Gauge]
+
+    async def check_health(self) -> None:
+        """Exports the queue's depth as a metric of Ray's. Raises RuntimeError for an engine that does not answer.
+
+        Ray Serve calls it every few seconds, and replaces a replica for which it raises several times.
+        """
+        (queue,) = self.context.metrics.queue_entries.collect()
+        self.queue.set(queue.samples[0].value)
+        if self.context.failure is not None:
+            raise RuntimeError("the engine did not start") from self.context.failure
+        if self.engine.failed.is_set():
+            raise RuntimeError("the device has failed")
+
+
+class Ready:
+    """Has an application's start end when its models are loaded, so that no request comes before."""
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        self._app = app
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a request, or the start and end of the application."""
+
+        async def when_ready(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                async with asyncio.timeout(LOADING_SECONDS):
+                    while not self._context.ready() and self._context.failure is None:  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+            await send(message)
+
+        await self._app(scope, receive, when_ready if scope["type"] == "lifespan" else send)
+
+
+def application(settings: Settings) -> ASGIApp:
+    """Returns the service with an engine in this process."""
+    metrics = Metrics()
+    versions, defaults = served(settings)
+    engine = make_engine(settings, versions, metrics)
+    engine.set_shares({version.key: 1.0 for version in versions}, (), set(defaults.values()))
+    read = partial(load_version, signers=settings.model_signers, whole=False)
+    catalog = Catalog(settings.model_store, settings.length_buckets, read=read)
+    keys = Path(settings.api_keys_file) if settings.api_keys_file else None
+    authenticator = Authenticator(keys, RateLimiter()) if keys is not None else None
+    garbage_collection.tune()
+    context = Context(settings, metrics, engine, catalog, authenticator)
+    Replica.context, Replica.engine = context, engine
+    Replica.queue = Gauge("tagwerk_queue_entries", "Sequences that wait in a replica.")
+    return Ready(create_app(context), context)
+
+
+def build(options: dict[str, str]) -> Application:
+    """Returns the application for `serve run`, `serve deploy` and `serve.run`; `options` are settings by their names.
+
+    Raises ConfigurationError.
+    """
+    os.environ.update({variable(name): str(value) for name, value in options.items()})
+    settings = load_settings()
+
+    def made_in_the_replica() -> ASGIApp:
+        return application(settings)
+
+    deployment = serve.deployment(
+        serve.ingress(made_in_the_replica)(Replica),
+        name="tagwerk",
+        max_ongoing_requests=MOST_ONGOING,
+        autoscaling_config=AutoscalingConfig(min_replicas=1, max_replicas=4, target_ongoing_requests=ONGOING),
+        health_check_period_s=HEALTH_SECONDS,
+        graceful_shutdown_timeout_s=settings.drain_timeout_seconds,
+        ray_actor_options={"num_cpus": 1},
+    )
+    return deployment.bind()
