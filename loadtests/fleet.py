@@ -16,7 +16,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from multiprocessing import get_context
@@ -43,7 +43,7 @@ class Round:
     sentences_per_second: float
     seconds: list[float]  # of the calls, with their retries
     lost: Counter[str]  # calls without an answer, by the error
-    refused: float  # answers 429
+    refused: float = 0.0  # answers 429
 
 
 def work(url: str, calls: int, seconds: float, seed: int) -> tuple[int, list[float], Counter[str]]:
@@ -82,11 +82,16 @@ def measure(service: Server, pool: ProcessPoolExecutor, calls: int, seconds: flo
     """Loads the service for a round."""
     url = f"http://{service.address}"
     before = refused(url)
+    return replace(load_by_clients(url, pool, calls, seconds), refused=refused(url) - before)
+
+
+def load_by_clients(url: str, pool: ProcessPoolExecutor, calls: int, seconds: float) -> Round:
+    """Has the clients call for some seconds; returns what came of it, without the refusals."""
     chances = [random.randrange(1 << 30) for _ in range(PROCESSES)]
     done = list(pool.map(partial(work, url, calls, seconds), chances))
     took = [each for _, taken, _ in done for each in taken]
     lost = sum((missing for _, _, missing in done), Counter[str]())
-    return Round(sum(count for count, _, _ in done) / seconds, took, lost, refused(url) - before)
+    return Round(sum(count for count, _, _ in done) / seconds, took, lost)
 
 
 def refused(url: str) -> float:
