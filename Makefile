@@ -1,6 +1,7 @@
 # make serve         the service, with the models in model_store/
 # make format        formats, and fixes what the linter can
 # make check         formatting, lint (also of the page's JavaScript), types, the direction of the imports
+# make dev           the environment .venv-dev, for training and tests
 # make test          the tests, two at a time; those of the page in a browser where there is a Chromium. REQUIRE_ALL=1 skips none
 # make coverage      the same, and which branches of service/ no test takes (half as long again)
 # make page-test     those of the page alone, which need Chromium
@@ -36,7 +37,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 CONSTRAINTS := sed -e '/^ *--hash/d' -e 's/ *\\$$//' requirements.lock
 EXECUTABLES = $${TAGWERK_XLA_CACHE-.cache/xla}
 
-.PHONY: help serve format check test coverage page-test screenshot bench bench-peers bench-runtimes figures swaps loadtest ramp soak chaos fuzz ray-test audit sbom peers containers-lint \
+.PHONY: help serve dev format check test coverage page-test screenshot bench bench-peers bench-runtimes figures swaps loadtest ramp soak chaos fuzz ray-test audit sbom peers containers-lint \
 	containers-test lock clean
 
 help:
@@ -44,6 +45,8 @@ help:
 
 serve: $(SERVE)/installed
 	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(SERVE)/bin/tagwerk serve
+
+dev: $(DEV)/installed
 
 format: $(DEV)/installed
 	$(DEV)/bin/ruff format .

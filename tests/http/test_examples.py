@@ -1,5 +1,6 @@
 """The examples of docs/api.md, run against the real server."""
 
+import json
 import os
 import re
 import shutil
@@ -52,3 +53,11 @@ def test_the_conllu_on_the_page_is_what_the_example_gives(server, tmp_path):
     assert shown is not None
     given = run("sh", example, server, tmp_path)
     assert [line for line in given.splitlines() if line][1:] == shown[1].splitlines()[1:], "without the model's version"
+
+
+def test_the_contributions_on_the_page_are_what_the_example_gives(server, tmp_path):
+    example = next(code for kind, code in EXAMPLES if '"contributions": true' in code)
+    (shown,) = map(json.loads, re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+    (result,) = json.loads(run("sh", example, server, tmp_path))["results"]
+    given = result["contributions"]
+    assert shown == given | {"tokens": [token for token in given["tokens"] if token["text"] == "funny"]}

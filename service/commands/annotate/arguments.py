@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file, a folder for several, an address of one, or - for standard output; by default FILE.TASK.FORMAT "
         "beside each FILE",
     )
-    parser.add_argument("--model", help="its name; by default the first of the store that does the task")
+    parser.add_argument("--model", help="its name; by default the default model of the task")
     parser.add_argument(
         "--input-format",
         choices=["text", "csv", "tsv", "jsonl", "conllu", "parquet"],

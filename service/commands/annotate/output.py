@@ -381,6 +381,7 @@ class StandardOutput:
         """Writes annotations. Raises BrokenPipeError if the reader is gone, and UnusableOutput."""
         for row in rejected:
             self._say(f"line {row.line}: {row.reason}")
+        self.position = position
         self.rejected += len(rejected)
         self.rows += rows
         try:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -80,7 +81,8 @@ def test_lines_become_conllu_for_standard_output(texts):
 
 
 def test_standard_input_is_judged_as_csv_and_rows_keep_their_texts(texts):
-    printed, _ = annotate("--task", "classify", "--format", "csv", content=texts.read_bytes())
+    printed, said = annotate("--task", "classify", "--format", "csv", content=texts.read_bytes())
+    assert re.search(r"^standard input: 4 lines, [1-9]\d* lines/s, in -$", said, re.MULTILINE), said
     rows = list(csv.DictReader(io.StringIO(printed.decode(), newline="")))
     assert [row["text"] for row in rows] == TEXTS
     assert [row["line"] for row in rows] == ["1", "2", "3", "4"]
