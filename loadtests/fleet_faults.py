@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from loadtests.aims import LOST_CALLS, Figure
+from loadtests.figures.memory import processes
 from loadtests.fleet import PROCESSES, SENTENCES, Round, load_by_clients
 from loadtests.rounds import figure, say
 from loadtests.servers import Server, free_port, running, service_command
@@ -64,7 +65,7 @@ class Replica:
 
     def kill(self) -> None:
         """Kills all its processes, and starts it again, as an orchestrator does."""
-        os.killpg(self.server.process.pid, signal.SIGKILL)
+        self._send(signal.SIGKILL)
         self.server.process.wait()
         self.server = self._start()
 
@@ -74,9 +75,13 @@ class Replica:
 
     def freeze(self) -> None:
         """Stops all its processes for a while."""
-        os.killpg(self.server.process.pid, signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
         time.sleep(FROZEN_SECONDS)
-        os.killpg(self.server.process.pid, signal.SIGCONT)
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
+        for pid in processes(self.server.process.pid):
+            os.kill(pid, number)
 
     def roll(self) -> None:
         """Gives it a new version of the tagger."""
