@@ -1,23 +1,25 @@
 """The device thread: the order of its work, and what it tells the scheduler."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from service.artifact.version import ModelVersion
+from service.engine import driver
 from service.engine.driver import Driver
 from service.engine.loader import LoadProgress
 from service.engine.protocol import Requests
 from service.engine.queue import Job
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots, Stream
-from service.errors import ModelNotFound
+from service.errors import ConfigurationError, ModelNotFound
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, Sampled, State
+from service.types import ModelKey, ModelState, Sampled, State
 from tests.engine.test_engines import LM, SETTINGS, TAGGER, hold, local_engine, prompt, request, run, until
-from tests.fakes import Clock, Device, version_of
+from tests.fakes import Clock, Device, failing, version_of
 
 
 class Diary(Device):
@@ -146,12 +148,105 @@ def test_each_model_serves_as_soon_as_it_is_loaded_lemmatizers_before_taggers(be
     assert [one.key.name for one in more.progress if one.compiled == 0] == ["moods", "verbs", "tagger", "lm"]
 
 
-def test_one_that_drains_while_it_loads_loads_nothing_more_and_is_not_ready():
+def test_a_version_that_fails_to_load_is_refused_at_once_and_the_next_one_is_loaded(monkeypatch, caplog):
     bench = Bench()
-    bench.driver._on_progress = lambda progress: bench.driver.drain()
+    monkeypatch.setattr(bench, "load_sequence_model", lambda folder, manifest: [][0])
+    with caplog.at_level(logging.INFO):
+        bench.driver.load()
+    reason = "IndexError: list index out of range"
+    assert bench.driver.models[TAGGER] == ModelState(TAGGER, State.REFUSED, reason)
+    assert bench.changes[0] == {TAGGER: State.REFUSED, LM: State.STARTING}
+    assert bench.changes[-1] == {TAGGER: State.REFUSED, LM: State.READY}
+    assert bench.metric("model_info", model="tagger", version="1") is None
+    refused, ready = [record for record in caplog.records if record.message.startswith(("refused", "ready"))]
+    assert (refused.levelname, refused.message) == ("ERROR", f"refused tagger/1: {reason}")
+    assert ready.message.startswith("ready on test device: lm/1; 0.0 s, ")
+
+
+def test_an_engine_without_a_model_that_loads_is_ready_and_tells_why(monkeypatch, caplog):
+    bench = Bench()
+    bench.broken = {"tagger", "lm"}
+    with caplog.at_level(logging.INFO):
+        bench.driver.load()
+    assert bench.driver.state is State.READY
+    assert {key: model.reason for key, model in bench.driver.models.items()} == {
+        TAGGER: "tagger is broken",
+        LM: "lm is broken",
+    }
+    assert "ready on test device: no model; " in caplog.text
+    assert isinstance(bench.driver.admit(Requests.of(request([1])))[0], ModelNotFound)
+
+
+def test_a_wrong_setting_that_shows_while_a_model_loads_ends_the_loading(monkeypatch):
+    def fail(folder: object, manifest: object) -> None:
+        raise ConfigurationError("the device has too little memory")
+
+    bench = Bench()
+    monkeypatch.setattr(bench, "load_sequence_model", fail)
+    with pytest.raises(ConfigurationError, match="too little memory"):
+        bench.driver.load()
+    assert {model.state for model in bench.driver.models.values()} == {State.STARTING}
+
+
+def test_models_are_loaded_by_the_function_that_sets_their_priority():
+    bench, within = Bench(), list[LoadProgress]()
+
+    def call(work):
+        known = len(bench.progress)
+        loaded = work()
+        within.extend(bench.progress[known:])
+        return loaded
+
+    bench.driver._call = call
     bench.driver.load()
+    assert {one.key for one in within} == {TAGGER, LM}
+    assert within == [one for one in bench.progress if one.compiled]
+
+
+def test_what_loading_costs_is_measured_and_logged(monkeypatch, caplog):
+    resident = iter([100.0, 350.0, 360.0, 400.0, 410.0])  # before and after each model, and after all
+    monkeypatch.setattr(driver, "resident_megabytes", lambda: next(resident))
+    bench = Bench()
+    with caplog.at_level(logging.INFO):
+        bench.driver.load()
+    steps = 3 * 2 * 3  # each of three batch sizes with two lengths, three times
+    assert bench.metric("model_load_duration_seconds", model="tagger", version="1") == 2 * steps
+    assert bench.metric("model_load_duration_seconds", model="lm", version="1") == 0
+    assert caplog.messages == [
+        "loads and compiles tagger/1 (1 of 2)",
+        "tagger/1: 3 executables, at most 0% padding, 36.0 s, 250 MB",
+        "loads and compiles lm/1 (2 of 2)",
+        "lm/1: 2 executables, 0.0 s, 40 MB",
+        "ready on test device: tagger/1, lm/1; 36.0 s, 410 MB in all",
+    ]
+
+
+@pytest.mark.parametrize(("during", "loaded"), [(TAGGER, {TAGGER}), (LM, {TAGGER, LM})], ids=["the first", "the last"])
+def test_one_that_drains_while_it_loads_loads_nothing_more_and_is_not_ready(during, loaded, caplog):
+    bench = Bench()
+    bench.driver._on_progress = lambda progress: bench.driver.drain() if progress.key == during else None
+    with caplog.at_level(logging.INFO):
+        bench.driver.load()
     assert bench.driver.state is State.DRAINING
+    assert {key for key, model in bench.driver.models.items() if model.state is not State.STARTING} == loaded
+    assert "ready on" not in caplog.text
+
+
+def test_an_engine_whose_device_thread_ends_while_it_loads_loads_nothing_more():
+    bench = Bench()
+    bench.driver._on_progress = lambda progress: setattr(bench.driver, "state", State.STOPPED)
+    bench.driver.load()
+    assert bench.driver.state is State.STOPPED
     assert bench.driver.models[LM].state is State.STARTING
+
+
+def test_a_failed_batch_ends_each_of_its_requests_once(bench):
+    bench.failure = failing()
+    requests = [bench.admit([1], [2]), bench.admit([3])]
+    bench.run()
+    assert bench.seen == [None], "all in one batch"
+    assert bench.jobs == requests
+    assert [job.error for job in bench.jobs] == [bench.failure] * 2
 
 
 def test_a_batch_is_measured_from_its_start_to_its_outputs(bench):
@@ -241,3 +336,52 @@ def test_language_models_take_turns_and_the_slots_of_a_models_versions_are_shown
 def test_a_text_for_a_model_that_is_not_loaded_is_refused(bench):
     with pytest.raises(ModelNotFound, match="model none/1 is not loaded"):
         bench.driver.admit_stream(replace(prompt(1), model=ModelKey("none", "1")))
+
+
+USES = {
+    Scheduler: ("add_model", "admit", "abandon", "take", "measured"),
+    Slots: ("admit", "cancel", "assemble", "measured", "advance"),
+}
+
+
+def test_the_queue_the_slots_and_the_state_are_used_by_one_thread_at_a_time(monkeypatch):
+    """Without the lock, a driver that drains just as its models are loaded would become ready again, and never end."""
+    bench = Bench()
+    used: set[str] = set()
+    unlocked: list[str] = []
+
+    def note(what: str) -> None:
+        used.add(what)
+        if not bench.driver._lock.locked():
+            unlocked.append(what)
+
+    def watched(owner: type, name: str) -> Callable[..., object]:
+        method = getattr(owner, name)
+
+        def use(*arguments):
+            note(f"{owner.__name__}.{name}")
+            return method(*arguments)
+
+        return use
+
+    def set_attribute(driver: Driver, name: str, value: object) -> None:
+        if name == "state":
+            note(f"state {value}")
+        object.__setattr__(driver, name, value)
+
+    for owner, names in USES.items():
+        for name in names:
+            monkeypatch.setattr(owner, name, watched(owner, name))
+    monkeypatch.setattr(Driver, "__setattr__", set_attribute)
+    bench.driver.load()
+    bench.driver.abandon(bench.admit([1, 2], [3]))
+    bench.driver.abandon_stream(bench.driver.admit_stream(prompt(1)))
+    bench.driver.admit_stream(prompt(1, max_tokens=1))
+    bench.admit([4])
+    bench.run()
+    bench.failure = failing()
+    bench.admit([5])
+    bench.run()
+    assert unlocked == []
+    methods = {f"{owner.__name__}.{name}" for owner, names in USES.items() for name in names}
+    assert used == methods | {"state ready", "state draining"}

@@ -36,7 +36,8 @@ def test_any_error_of_a_batch_fails_its_requests_and_no_others(engine, error, ca
         device = Device()
         async with engine(device) as made:
             device.failure = error
-            with pytest.raises(InternalError, match=type(error).__name__):
+            said = rf"a batch of tagger/1 in shape \(1, 1\) failed: {type(error).__name__}"
+            with pytest.raises(InternalError, match=said):
                 await made.infer(request([1], [2] * 8))
             device.failure = None
             assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
@@ -52,7 +53,7 @@ def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(engine, er
         device = Device()
         async with engine(device) as made:
             device.failure = error
-            with pytest.raises(InternalError, match=type(error).__name__):
+            with pytest.raises(InternalError, match=f"a generation step of lm/1 failed: {type(error).__name__}"):
                 await anext(made.generate(prompt(1)))
             device.failure = None
             assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
