@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from service.__main__ import main
 from service.commands.annotate.command import annotate
 from service.commands.annotate.job import Job
 from service.commands.annotate.output import read_manifest
@@ -136,18 +135,3 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
 def test_a_cluster_that_is_not_there_is_named(corpus, tmp_path):
     with pytest.raises(TagwerkError, match=r"the Ray cluster at 127\.0\.0\.1:1 cannot be reached: Connection refused"):
         annotate(load_settings(), job(corpus, tmp_path / "out"), on_ray.Cluster("127.0.0.1:1", (1, 1)))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["x", "--actors", "0-2"], "--actors is MIN-MAX"),
-        (["x", "--actors", "3-2"], "--actors is MIN-MAX"),
-        (["x", "--resources", "tpu=1"], "--resources is cpu=N or cpu=N,gpu=N"),
-        (["--ray"], "--ray needs files"),
-    ],
-)
-def test_arguments_that_make_no_sense_are_refused(arguments, message, capsys):
-    with pytest.raises(SystemExit):
-        main(["annotate", "--task", "tag", *arguments])
-    assert message in capsys.readouterr().err

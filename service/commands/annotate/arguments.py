@@ -94,6 +94,8 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
         parser.error("--actors is MIN-MAX, from 1 on: 2-16")
     if re.fullmatch(_RESOURCES, parsed.resources) is None:
         parser.error("--resources is cpu=N or cpu=N,gpu=N")
+    if parsed.ray and re.fullmatch(r"auto|(ray://)?[^/\s]+:\d+", parsed.ray) is None:
+        parser.error(f"--ray {parsed.ray} is no address of a cluster, HOST:PORT or auto; name files before --ray")
     if parsed.ray is not None and not parsed.files:
         parser.error("--ray needs files: standard input is only here")
     if not 1 <= parsed.n_best <= _LARGEST_N_BEST:

@@ -243,9 +243,19 @@ def test_a_dry_run_says_what_would_be_done(corpus, capsys, engine):
         (["--shard", "2/2"], "--shard is I/N, I from 0 to N - 1"),
         (["--shard", "x"], "--shard is I/N"),
         (["--shard", "0/0"], "--shard is I/N"),
+        (["--actors", "0-2"], "--actors is MIN-MAX"),
+        (["--actors", "3-2"], "--actors is MIN-MAX"),
+        (["--resources", "tpu=1"], "--resources is cpu=N or cpu=N,gpu=N"),
+        (["--ray", "corpus/"], "--ray corpus/ is no address of a cluster, HOST:PORT or auto; name files before"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, message, capsys):
     with pytest.raises(SystemExit):
         main(["annotate", "x", "--task", "tag", *arguments])
     assert message in capsys.readouterr().err
+
+
+def test_a_cluster_needs_files(capsys):
+    with pytest.raises(SystemExit):
+        main(["annotate", "--task", "tag", "--ray"])
+    assert "--ray needs files" in capsys.readouterr().err
