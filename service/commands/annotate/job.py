@@ -1,6 +1,7 @@
 """The arguments of a run, and what follows from them: the model, and an output for each input."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path, PurePath
@@ -16,6 +17,7 @@ from service.commands.annotate.source import STDIN, Source
 from service.errors import ModelNotFound
 from service.tasks.lemmatization import Lemmatization
 
+LOOKED_AT = 100  # inputs whose beginnings are read before anything is annotated; of more, each when its turn comes
 OUTPUT_FORMATS = frozenset(form for _, form in FORMS)
 
 
@@ -62,9 +64,9 @@ def plan(job: Job, labels: Sequence[str] = ()) -> list[tuple[Source, Path]]:
     index, number = job.shard
     found = (path for argument in job.files or [STDIN] for path in _found(argument))
     sources = [Source(path, options, name) for path, name in found if crc32(str(name).encode()) % number == index]
-    for source in sources:
-        if source.problem is not None and (job.strict or len(sources) == 1):
-            raise source.problem
+    for source in sources if len(sources) <= LOOKED_AT else ():
+        with nullcontext() if job.strict or len(sources) == 1 else suppress(UnreadableInput):
+            source.look()
     try:
         pairs = list(zip(sources, _targets(sources, job), strict=True))
         _check_apart(pairs)

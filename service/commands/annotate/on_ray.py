@@ -142,8 +142,7 @@ def _check_reachable(address: str) -> None:
 
 def _follow(rows: Any, pairs: Sequence[tuple[Source, Path]], job: Job, say: Callable[[str], None]) -> int:
     """Tells of each file as it is done."""
-    began, done_bytes, failed = time.monotonic(), 0, 0
-    whole = sum(source.size or 0 for source, _ in pairs)
+    began, failed = time.monotonic(), 0
     for number, row in enumerate(rows, 1):
         source, target = pairs[row["number"]]
         if row["unusable"]:
@@ -154,11 +153,8 @@ def _follow(rows: Any, pairs: Sequence[tuple[Source, Path]], job: Job, say: Call
             failed += 1
             say(f"left out: {row['unreadable']}")
             continue
-        done_bytes += source.size or 0
-        seconds = time.monotonic() - began
-        left = (
-            f", {seconds * (whole - done_bytes) / done_bytes:.0f} s left" if done_bytes and number < len(pairs) else ""
-        )
+        seconds = (time.monotonic() - began) * (len(pairs) - number) / number
+        left = f", {seconds:.0f} s left" if number < len(pairs) else ""
         rejected = f", {row['rejected']} bad rows left out" if row["rejected"] else ""
         say(f"{number} of {len(pairs)}: {source}: {row['rows']} rows{rejected}, in {target}{left}")
     return failed

@@ -51,38 +51,45 @@ class Opened(NamedTuple):
 class Source:
     """A file of texts in UTF-8, or standard input.
 
+    What its beginning shows is known after `look`, which whatever reads it calls.
+
     Attributes:
         name: of the file, below the folder that was asked for.
-        can_reread: whether it is a regular file.
+        can_reread: whether it is a regular file, as far as is known.
         size: of the content in bytes; None unless it is a regular file that is not compressed.
-        format: None until it is known, which it is at once for a regular file.
-        problem: why it cannot be read, as far as its beginning shows.
+        format: None until it is known.
+        problem: why it cannot be read.
     """
 
     def __init__(self, path: Path, options: InputOptions | None = None, name: PurePath | None = None) -> None:
-        """Determines the format of a regular file, and reads a table's header."""
         self.path = path
         self.name = name or PurePath(path.name)
-        self.can_reread = False
+        self.can_reread = path != STDIN
         self.size: int | None = None
         self.format: InputFormat | None = None
         self._options = options or InputOptions()
         self._state: list[int | str] | None = None  # of the file when its digest was computed
         self.problem: UnreadableInput | None = None
-        try:
-            self._look()
-        except UnreadableInput as error:
-            self.problem = error
+        self._looked = path == STDIN
+
+    def look(self) -> None:
+        """Determines the format of a regular file, and reads a table's header. Raises UnreadableInput."""
+        if not self._looked:
+            self._looked = True
+            try:
+                self._look()
+            except UnreadableInput as error:
+                self.problem = error
+        if self.problem is not None:
+            raise self.problem
 
     def _look(self) -> None:
         path = self.path
-        if path == STDIN:
-            return
         with self._errors():
             facts = path.stat()
+            self.can_reread = stat.S_ISREG(facts.st_mode)
             if stat.S_ISFIFO(facts.st_mode):  # opening and closing a pipe would disconnect its writer
                 return
-            self.can_reread = stat.S_ISREG(facts.st_mode)
             self.size = facts.st_size if self.can_reread else None
             if self.can_reread:
                 with self._opened(UNLIMITED):
@@ -96,8 +103,7 @@ class Source:
 
     def digest(self) -> str | None:
         """Returns the SHA-256 of the file; None unless it is a regular file. Raises UnreadableInput."""
-        if self.problem is not None:
-            raise self.problem
+        self.look()
         if not self.can_reread:
             return None
         with self._errors(), self.path.open("rb") as file:
@@ -111,8 +117,7 @@ class Source:
         format. Raises UnreadableInput for a bad row if the options are strict, and if the file has changed since its
         digest was computed.
         """
-        if self.problem is not None:
-            raise self.problem
+        self.look()
         with self._errors(), self._opened(longest) as (file, lines, reader, schema):
             self._check_unchanged(file)
             if start != Position():

@@ -105,6 +105,19 @@ def test_each_file_is_in_one_share(corpus):
     assert all(set(before) <= after for before, after in zip(shares, again, strict=True)), "as more files come"
 
 
+def test_of_many_files_each_is_opened_when_its_turn_comes(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for i in range(5):
+        (folder / f"{i}.csv").write_text("id,text\n1,Fine.\n" if i else "a,b\n1,2\n")
+    monkeypatch.setattr("service.commands.annotate.job.LOOKED_AT", 4)
+    assert {source.format for source, _ in plan(job(folder))} == {None}
+    assert annotate(SETTINGS, job(folder)) == 1
+    assert "1 of 5 files are left out" in capsys.readouterr().err
+    with pytest.raises(UnreadableInput, match="has no column"):
+        annotate(SETTINGS, job(folder, strict=True))
+
+
 def test_a_share_may_be_empty(tmp_path, capsys, engine):
     path = tmp_path / "a.txt"
     path.write_text("Fine.")
