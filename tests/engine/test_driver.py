@@ -151,7 +151,7 @@ def test_each_model_serves_as_soon_as_it_is_loaded_lemmatizers_before_taggers(be
 def test_a_version_that_fails_to_load_is_refused_at_once_and_the_next_one_is_loaded(monkeypatch, caplog):
     bench = Bench()
     monkeypatch.setattr(bench, "load_sequence_model", lambda folder, manifest: [][0])
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="tagwerk"):
         bench.driver.load()
     reason = "IndexError: list index out of range"
     assert bench.driver.models[TAGGER] == ModelState(TAGGER, State.REFUSED, reason)
@@ -166,7 +166,7 @@ def test_a_version_that_fails_to_load_is_refused_at_once_and_the_next_one_is_loa
 def test_an_engine_without_a_model_that_loads_is_ready_and_tells_why(monkeypatch, caplog):
     bench = Bench()
     bench.broken = {"tagger", "lm"}
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="tagwerk"):
         bench.driver.load()
     assert bench.driver.state is State.READY
     assert {key: model.reason for key, model in bench.driver.models.items()} == {
@@ -207,7 +207,7 @@ def test_what_loading_costs_is_measured_and_logged(monkeypatch, caplog):
     resident = iter([100.0, 350.0, 360.0, 400.0, 410.0])  # before and after each model, and after all
     monkeypatch.setattr(driver, "resident_megabytes", lambda: next(resident))
     bench = Bench()
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="tagwerk"):
         bench.driver.load()
     steps = 3 * 2 * 3  # each of three batch sizes with two lengths, three times
     assert bench.metric("model_load_duration_seconds", model="tagger", version="1") == 2 * steps
@@ -225,7 +225,7 @@ def test_what_loading_costs_is_measured_and_logged(monkeypatch, caplog):
 def test_one_that_drains_while_it_loads_loads_nothing_more_and_is_not_ready(during, loaded, caplog):
     bench = Bench()
     bench.driver._on_progress = lambda progress: bench.driver.drain() if progress.key == during else None
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="tagwerk"):
         bench.driver.load()
     assert bench.driver.state is State.DRAINING
     assert {key for key, model in bench.driver.models.items() if model.state is not State.STARTING} == loaded

@@ -96,8 +96,8 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
         parser.error("--resources is cpu=N or cpu=N,gpu=N")
     if parsed.ray and re.fullmatch(r"auto|(ray://)?[^/\s]+:\d+", parsed.ray) is None:
         parser.error(f"--ray {parsed.ray} is no address of a cluster, HOST:PORT or auto; name files before --ray")
-    if parsed.ray is not None and not parsed.files:
-        parser.error("--ray needs files: standard input is only here")
+    if parsed.ray is not None and (not parsed.files or "-" in [*parsed.files, parsed.output]):
+        parser.error("--ray needs files: standard input and output are only here")
     if not 1 <= parsed.n_best <= _LARGEST_N_BEST:
         parser.error(f"--n-best is from 1 to {_LARGEST_N_BEST}")
 

@@ -23,7 +23,7 @@ from service.artifact.version import ModelVersion
 from service.commands.annotate.annotator import Annotator, Done
 from service.commands.annotate.job import Job, input_options
 from service.commands.annotate.output import UnusableOutput
-from service.commands.annotate.remote import path_of
+from service.commands.annotate.remote import is_remote, path_of
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
 from service.errors import TagwerkError
@@ -112,7 +112,7 @@ def annotate_on_ray(
         models = ray.put({str(version.key): _packed(version.folder) for version in versions})
         least, most = cluster.actors
         files = [
-            {"number": i, "path": str(source), "name": str(source.name), "target": str(target)}
+            {"number": i, "path": _place(source.path), "name": str(source.name), "target": _place(target)}
             for i, (source, target) in enumerate(pairs)
         ]
         annotated = ray.data.from_items(files, override_num_blocks=len(files)).map_batches(
@@ -165,6 +165,11 @@ def _cause(error: BaseException) -> str:
     while isinstance(cause := getattr(error, "cause", None) or error.__cause__, BaseException):
         error = cause
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def _place(path: Path) -> str:
+    """Returns a path as all nodes understand it."""
+    return str(path) if is_remote(path) else str(path.absolute())
 
 
 def _packed(folder: Path) -> Files:

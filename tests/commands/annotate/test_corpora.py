@@ -268,7 +268,8 @@ def test_arguments_out_of_range_are_refused(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_a_cluster_needs_files(capsys):
+@pytest.mark.parametrize("arguments", [["--ray"], ["-", "--ray"], ["a.txt", "--output", "-", "--ray"]])
+def test_a_cluster_needs_files(arguments, capsys):
     with pytest.raises(SystemExit):
-        main(["annotate", "--task", "tag", "--ray"])
+        main(["annotate", "--task", "tag", *arguments])
     assert "--ray needs files" in capsys.readouterr().err
