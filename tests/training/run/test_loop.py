@@ -197,8 +197,9 @@ def test_the_board_shows_what_a_language_model_says(runs: Path) -> None:
 
 
 def start(code: str, runs: Path) -> "subprocess.Popen[str]":
-    """Starts Python on code that knows the tiny tasks, and the runs' folder."""
-    environment = os.environ | {"TAGWERK_RUNS_DIR": str(runs), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": "."}
+    """Starts Python on code that knows the tiny tasks, and the runs' folder; its coverage is not measured."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    environment = inherited | {"TAGWERK_RUNS_DIR": str(runs), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": "."}
     command = [sys.executable, "-u", "-c", code]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
