@@ -11,7 +11,7 @@ import pytest
 
 from service.commands.annotate.command import annotate
 from service.commands.annotate.job import Job
-from service.commands.annotate.output import read_manifest
+from service.commands.annotate.records import read_manifest
 from service.commands.annotate.remote import path_of
 from service.commands.annotate.rows import UnreadableInput
 from service.errors import TagwerkError

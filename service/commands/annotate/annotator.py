@@ -16,18 +16,13 @@ from service.artifact.version import ModelVersion
 from service.commands.annotate.facts import difference, facts, is_made
 from service.commands.annotate.forms import FORMS, Annotate, OutputOptions
 from service.commands.annotate.job import Job
-from service.commands.annotate.output import (
-    STDOUT,
-    Output,
-    StandardOutput,
-    UnusableOutput,
-    is_complete,
-    upload_output,
-)
+from service.commands.annotate.output import Output, is_complete, upload_output
 from service.commands.annotate.progress import Show
+from service.commands.annotate.records import UnusableOutput
 from service.commands.annotate.remote import is_remote, working_copy
 from service.commands.annotate.rows import Chunk, UnreadableInput
 from service.commands.annotate.source import Source, import_parquet
+from service.commands.annotate.standard_output import STDOUT, StandardOutput
 from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.process import garbage_collection
 from service.settings import Settings

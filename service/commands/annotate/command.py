@@ -17,10 +17,11 @@ from rich.console import Console
 from service.artifact.version import ModelVersion
 from service.commands.annotate.annotator import Annotator
 from service.commands.annotate.job import Job, choose, plan
-from service.commands.annotate.output import STDOUT, companions, silence_standard_output
+from service.commands.annotate.records import companions
 from service.commands.annotate.remote import is_remote, working_copy
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
+from service.commands.annotate.standard_output import STDOUT, silence_standard_output
 from service.errors import ConfigurationError
 from service.settings import Settings
 from service.store.serving import served

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from service.artifact.version import ModelVersion
 from service.commands.annotate.job import Job
-from service.commands.annotate.output import differences, read_manifest
+from service.commands.annotate.records import differences, read_manifest
 from service.commands.annotate.source import Source
 from service.formats.tagging import GENERATOR
 from service.settings import Settings

@@ -10,10 +10,11 @@ from zlib import crc32
 from service.artifact.version import ModelVersion
 from service.commands.annotate import remote
 from service.commands.annotate.forms import FORMS, OutputFormat, names_of_results
-from service.commands.annotate.output import COMPANIONS, FINISHED, STDOUT, UnusableOutput, companions
+from service.commands.annotate.records import COMPANIONS, FINISHED, UnusableOutput, companions
 from service.commands.annotate.remote import is_remote
 from service.commands.annotate.rows import InputFormat, InputOptions, UnreadableInput
 from service.commands.annotate.source import STDIN, Source
+from service.commands.annotate.standard_output import STDOUT
 from service.errors import ModelNotFound
 from service.tasks.lemmatization import Lemmatization
 

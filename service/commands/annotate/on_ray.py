@@ -22,7 +22,7 @@ from rich.console import Console
 from service.artifact.version import ModelVersion
 from service.commands.annotate.annotator import Annotator, Done
 from service.commands.annotate.job import Job, input_options
-from service.commands.annotate.output import UnusableOutput
+from service.commands.annotate.records import UnusableOutput
 from service.commands.annotate.remote import is_remote, path_of
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source

@@ -13,7 +13,6 @@ A lock on the partial file, released when its process ends, keeps a second run f
 import fcntl
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -21,62 +20,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pydantic import BaseModel, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from service.commands.annotate.records import (
+    FINISHED,
+    FORMAT_VERSION,
+    Manifest,
+    Progress,
+    UnusableOutput,
+    companions,
+    differences,
+)
 from service.commands.annotate.remote import upload
 from service.commands.annotate.rows import Position, Rejected
-from service.errors import TagwerkError
 from service.formats.pieces import to_json
-
-STDOUT = Path("-")
-COMPANIONS = (".partial", ".progress", ".progress.new", ".rejected.jsonl", ".manifest.json")
-FINISHED = ".finished"  # behind the partial file's name, what a finisher makes of it
-SHA256_CHARACTERS = 64
-DIGEST_CHARACTERS = 16  # that are shown
-FORMAT_VERSION = 4  # increment when this record, or the bytes of any annotation, change
-
-
-class UnusableOutput(TagwerkError):  # noqa: N818 (says what happened)
-    """The output cannot be written, or was begun by a run with other settings."""
-
-
-class Progress(BaseModel):
-    """The contents of `<output>.progress`.
-
-    Attributes:
-        format_version: 1 in records without one.
-        facts: everything that determines the bytes of the output, by name.
-        input: the position in the input after the output.
-        output_bytes, rejected_bytes: valid bytes of the partial file, and of the file of bad rows.
-        rows, rejected: rows that were annotated, and bad ones.
-    """
-
-    format_version: int = 1
-    facts: dict[str, object]
-    input: tuple[NonNegativeInt, NonNegativeInt]
-    output_bytes: NonNegativeInt
-    rejected_bytes: NonNegativeInt = 0
-    rows: NonNegativeInt = 0
-    rejected: NonNegativeInt = 0
-
-
-class Manifest(BaseModel):
-    """The contents of `<output>.manifest.json`: what was made of which input, and how.
-
-    Attributes:
-        output, output_bytes, output_sha256: the file's name, size and SHA-256.
-        rows, rejected: rows that were annotated, and bad ones.
-        input: the input's path.
-        facts: as in `Progress`; among them are the model's versions, and the SHA-256 of the input.
-    """
-
-    output: str
-    output_bytes: NonNegativeInt
-    output_sha256: str
-    rows: NonNegativeInt
-    rejected: NonNegativeInt
-    input: str
-    facts: dict[str, str]
 
 
 class Output:
@@ -297,32 +254,6 @@ def _write(file: FileIO, content: bytes) -> None:
         rest = rest[os.write(file.fileno(), rest) :]
 
 
-def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    """Says which facts differ, and how."""
-    pairs = [(name, before.get(name), now.get(name)) for name in dict.fromkeys((*before, *now))]
-    return [f"{name} {_brief(one)}, not {_brief(other)}" for name, one, other in pairs if one != other]
-
-
-def _brief(value: object) -> str:
-    """Returns a fact as it is shown: of a checksum, the beginning."""
-    text = str(value)
-    return text[:DIGEST_CHARACTERS] if len(text) == SHA256_CHARACTERS else text
-
-
-def companions(path: Path) -> tuple[Path, Path, Path, Path, Path]:
-    """Returns the files beside an output: partial file, record, next record being written, bad rows, manifest."""
-    partial, progress, scratch, rejected, manifest = (path.with_name(path.name + end) for end in COMPANIONS)
-    return partial, progress, scratch, rejected, manifest
-
-
-def read_manifest(path: Path) -> Manifest | None:
-    """Returns the manifest of an output; None if there is none that is valid."""
-    try:
-        return Manifest.model_validate_json(companions(path)[-1].read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
 def is_complete(path: Path) -> bool:
     """Says whether an output is there, and removes what a run that was killed may have left beside it."""
     if not path.exists():
@@ -354,53 +285,3 @@ def upload_output(made: Path, target: Path) -> None:
         raise UnusableOutput(f"{target} cannot be written: {error}; the output is in {made}") from None
     for file in (made, manifest, rejected):
         file.unlink(missing_ok=True)
-
-
-class StandardOutput:
-    """Standard output with the interface of `Output`; it cannot be resumed."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        """`say` is told of bad rows."""
-        self.position = Position()
-        self.rows = 0
-        self.rejected = 0
-        self._say = say
-
-    where_rejected = ""
-
-    def __str__(self) -> str:
-        return "standard output"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        return
-
-    def write(self, content: bytes, position: Position, rows: int = 0, rejected: Sequence[Rejected] = ()) -> None:
-        """Writes annotations. Raises BrokenPipeError if the reader is gone, and UnusableOutput."""
-        for row in rejected:
-            self._say(f"line {row.line}: {row.reason}")
-        self.position = position
-        self.rejected += len(rejected)
-        self.rows += rows
-        try:
-            sys.stdout.buffer.write(content)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            silence_standard_output()
-            raise UnusableOutput(f"standard output cannot be written: {error.strerror}") from None
-
-    def keep(self) -> None:
-        """Does nothing."""
-
-    def finish(self, source: str = "") -> None:
-        """Does nothing."""
-
-
-def silence_standard_output() -> None:
-    """Redirects the interpreter's final flush, once standard output cannot be written."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

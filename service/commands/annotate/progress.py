@@ -7,8 +7,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from service.commands.annotate.output import Output, StandardOutput
+from service.commands.annotate.output import Output
 from service.commands.annotate.source import Source
+from service.commands.annotate.standard_output import StandardOutput
 
 PLAIN_SECONDS = 10.0  # between lines
 

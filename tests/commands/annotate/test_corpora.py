@@ -11,7 +11,7 @@ from service.__main__ import main
 from service.commands.annotate import annotator
 from service.commands.annotate.command import annotate
 from service.commands.annotate.job import Job, plan
-from service.commands.annotate.output import Manifest, read_manifest
+from service.commands.annotate.records import Manifest, read_manifest
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import CHUNK_ROWS
 from service.settings import Settings

@@ -21,7 +21,7 @@ from service.commands.annotate.arguments import add_arguments
 from service.commands.annotate.command import annotate
 from service.commands.annotate.forms import OutputFormat
 from service.commands.annotate.job import Job
-from service.commands.annotate.output import UnusableOutput
+from service.commands.annotate.records import UnusableOutput
 from service.commands.annotate.rows import InputOptions, Position, UnreadableInput
 from service.commands.annotate.source import Source
 from service.errors import ArtifactError

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from service.commands.annotate.output import FORMAT_VERSION, Output, UnusableOutput, remove_leftovers
+from service.commands.annotate.output import Output, remove_leftovers
+from service.commands.annotate.records import FORMAT_VERSION, UnusableOutput
 from service.commands.annotate.rows import Position
 
 FACTS = {"task": "tag", "format": "jsonl", "model": "tagger/1", "input content": "ab12"}

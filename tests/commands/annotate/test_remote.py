@@ -16,7 +16,7 @@ from moto.server import ThreadedMotoServer
 from service.__main__ import main
 from service.commands.annotate import annotator
 from service.commands.annotate.command import annotate
-from service.commands.annotate.output import Manifest, UnusableOutput
+from service.commands.annotate.records import Manifest, UnusableOutput
 from service.commands.annotate.remote import path_of, working_copy
 from service.commands.annotate.rows import UnreadableInput
 from tests.commands.annotate.test_corpora import SETTINGS, job

@@ -17,7 +17,8 @@ from service.commands.annotate.command import annotate
 from service.commands.annotate.facts import facts
 from service.commands.annotate.forms import OutputFormat
 from service.commands.annotate.job import Job, plan
-from service.commands.annotate.output import Output, UnusableOutput
+from service.commands.annotate.output import Output
+from service.commands.annotate.records import UnusableOutput
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import CHUNK_ROWS, Source
 from service.pipelines.in_process import AsyncPipelines
@@ -163,7 +164,7 @@ def test_a_chunk_is_bounded_by_no_limit_of_a_request(texts):
 def test_a_device_that_is_full_on_standard_output_is_an_error(texts, monkeypatch):
     with Path("/dev/full").open("wb", buffering=0) as full:
         monkeypatch.setattr("sys.stdout", io.TextIOWrapper(full))
-        monkeypatch.setattr("service.commands.annotate.output.silence_standard_output", lambda: None)
+        monkeypatch.setattr("service.commands.annotate.standard_output.silence_standard_output", lambda: None)
         with pytest.raises(UnusableOutput, match="standard output cannot be written: No space left"):
             annotate(Settings(batch_sizes=(8,)), Job([texts], "classify", "jsonl", Path("-")))
 
