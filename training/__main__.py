@@ -28,7 +28,7 @@ INTERRUPTED = 130  # the exit status of a command that SIGINT ended
 # Extra -> the modules that it installs, and that the commands import. TensorFlow comes with `cpu` or `gpu`.
 MODULES = {
     "cpu,train": {"tensorflow"},
-    "train": {"conllu", "httpx", "keras", "matplotlib", "scipy", "sklearn", "tensorboard"},
+    "train": {"conllu", "httpx", "keras", "matplotlib", "sacrebleu", "scipy", "sklearn", "tensorboard", "tokenizers"},
     "teach": {"torch", "transformers"},
 }
 
@@ -58,14 +58,18 @@ def parser() -> argparse.ArgumentParser:
         elif run is ladder:
             names = ladder_names()
             command.add_argument("name", metavar="NAME", choices=names, help=", ".join(names))
-            command.add_argument("--seeds", type=_seeds, default=(1,), help="such as 1,2,3; 1 by default")
+            command.add_argument("rung", nargs="*", metavar="RUNG", help="all of them if none is named")
+            command.add_argument("--seeds", type=_positive, help="number of runs of a rung; the ladder's by default")
             command.add_argument("--epochs", type=_positive, help="at most, for a quick comparison")
             command.add_argument("--limit", type=_positive, help="of the training examples, for a quick comparison")
             folder = runs_folder() / "ladders"
-            command.add_argument("--out", type=Path, default=folder, help=f"folder of the table and the plot; {folder}")
+            command.add_argument("--out", type=Path, default=folder, help=f"folder of the results; {folder}")
         elif run is attention:
-            command.add_argument("name", metavar="NAME", help="of a lemmatizer in the store")
-            command.add_argument("word", nargs="+", metavar="WORD", help="with its tags: women/NOUN/NNS/Number=Plur")
+            command.add_argument(
+                "name", metavar="NAME", help="of a lemmatizer in the store, translation, or captioning"
+            )
+            what = "a word with its tags, women/NOUN/NNS/Number=Plur, or a text to translate; none for captioning"
+            command.add_argument("text", nargs="*", metavar="TEXT", help=what)
             command.add_argument("--out", type=Path, default=Path("attention.png"), help="attention.png by default")
         elif run is train:
             kinds = command.add_subparsers(required=True, dest="recipe", metavar="RECIPE")
@@ -91,10 +95,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    return tuple(_positive(seed) for seed in text.split(","))
 
 
 def main() -> int:

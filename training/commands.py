@@ -7,7 +7,7 @@ from dataclasses import replace
 from service.errors import ConfigurationError
 from training.folders import model_store, runs_folder
 from training.from_files import command as from_files
-from training.recipes import load_any_recipe, load_ladder, load_recipe
+from training.recipes import load_any_recipe, load_ladder, load_recipe, recipe_names
 
 # Keras and TensorFlow take seconds to import: each command imports what it needs, and --help needs nothing.
 
@@ -126,12 +126,13 @@ def export(arguments: argparse.Namespace) -> None:
 
     from training.run import readings
     from training.run.evaluate import calibration, show
-    from training.run.export import export
+    from training.run.export import export, served_kind
     from training.run.loop import load_final
     from training.run.versions import newest_models
 
     console = Console()
     task = recipe.task()
+    served_kind(task)  # else a test split would be read for nothing
     model, predict = load_final(task)
     task.learn_segmenter()
     metrics = [
@@ -177,34 +178,52 @@ def ladder(arguments: argparse.Namespace) -> None:
 
     from rich.console import Console
 
-    from training.run import ladder
+    from training.report.ladder import Results, table, write
+    from training.run.ladder import train_rungs
     from training.run.loop import set_threads
 
-    rungs = load_ladder(arguments.name)
-    set_threads(rungs[0].recipe.threads)
+    ladder = load_ladder(arguments.name)
+    if arguments.seeds:
+        ladder = replace(ladder, seeds=arguments.seeds)
+    ladder = ladder.shortened(arguments.epochs, arguments.limit)
+    set_threads(ladder.rungs[0].recipe.threads)
     console = Console()
-    results = ladder.train_rungs(rungs, console, seeds=arguments.seeds, epochs=arguments.epochs, limit=arguments.limit)
-    console.print(ladder.table(results))
-    for result in results:
-        for prompt, sample in result.samples.items():
-            console.print(f"{result.rung.recipe.name}, {prompt!r}: {sample}", highlight=False, markup=False)
-    for path in ladder.write(results, arguments.out, arguments.name):
+    results = Results(arguments.out / f"{arguments.name}.jsonl")
+    train_rungs(ladder, [ladder.rung(name) for name in arguments.rung] or ladder.rungs, results, console)
+    summaries = results.summaries(ladder)
+    if not summaries:
+        return
+    console.print(table(summaries))
+    for summary in summaries:
+        for prompt, sample in summary.runs[0].samples.items():
+            console.print(f"{summary.rung.name}, {prompt!r}: {sample}", highlight=False, markup=False)
+    for path in write(summaries, arguments.out, arguments.name):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 
 def attention(arguments: argparse.Namespace) -> None:
-    """Plots the attention of a lemmatizer for a few words."""
+    """Plots where a lemmatizer, or a translator or captioner that was trained here, looks while it generates."""
     import_tensorflow()
 
-    from training.report.attention import draw
+    from training.report import attention, captioning
+    from training.run.loop import load_best
     from training.run.versions import newest_version, read_version, restore
-    from training.tasks.lemmatization import Lemmatization
+    from training.tasks.captioning import Captioning
 
-    folder = newest_version(model_store(), arguments.name)
-    _, task = read_version(folder)
-    if not isinstance(task, Lemmatization):
-        raise ConfigurationError(f"{arguments.name} is not a lemmatizer")
-    print(f"written: {draw(task, restore(task, folder), arguments.word, arguments.out)}")
+    if arguments.name in recipe_names() and not load_recipe(arguments.name).shipped:
+        task = load_recipe(arguments.name).task()
+        model = load_best(task)
+    else:
+        folder = newest_version(model_store(), arguments.name)
+        _, task = read_version(folder)
+        model = restore(task, folder)
+    if isinstance(task, Captioning):
+        path = captioning.draw(task, model, arguments.out)
+    elif arguments.text:
+        path = attention.draw(task, model, arguments.text, arguments.out)
+    else:
+        raise ConfigurationError(f"what is {arguments.name} to read? tagwerk-train attention {arguments.name} TEXT …")
+    print(f"written: {path}")
 
 
 def segmentation(arguments: argparse.Namespace) -> None:

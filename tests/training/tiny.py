@@ -1,20 +1,25 @@
-"""Tasks small enough to learn by heart: a treebank of twenty sentences, twenty opinions, a verse, twenty words."""
+"""Tasks small enough to learn by heart: twenty sentences, opinions, words, translations or scenes, and a verse."""
 
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from service.artifact.manifest import DataSource
+from training.data.digit_scenes import Scenes
 from training.data.sst import Phrase
+from training.data.translations import Pair
 from training.data.treebank import Tree, Word
+from training.models.captioner import CaptionerSizes
+from training.models.encoder_decoder import EncoderDecoderSizes
 from training.models.language_model import LanguageModelSizes
-from training.models.lemmatizer import LemmatizerSizes
 from training.models.sentiment import SentimentSizes
 from training.models.tagger import TaggerSizes
+from training.tasks.captioning import Captioning, CaptioningRecipe
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
 from training.tasks.lemmatization import Lemmatization, LemmatizationRecipe
 from training.tasks.sentiment import Sentiment, SentimentRecipe
 from training.tasks.tagging import Tagging, TaggingRecipe
+from training.tasks.translation import Translation, TranslationRecipe
 
 SOURCE = DataSource(name="tiny", address="https://example.org/tiny", sha256="0" * 64, licence="CC0")
 COMMON: dict[str, Any] = {"language": "en", "licence": "CC0", "corpus": "tiny"}
@@ -23,6 +28,8 @@ VERBS = ["sees", "feeds", "likes", "finds"]
 WORDS = {"awful": -2, "weak": -1, "fine": 1, "lovely": 2, "long": 0}
 VERSE = "What immortal hand or eye,\nCould frame thy fearful symmetry?\n"
 LEMMAS = {"houses": "house", "boxes": "box", "mice": "mouse", "cities": "city", "Dogs": "dog"}  # plural nouns
+THINGS = {"library": "bibliothèque", "server": "serveur", "tool": "outil", "game": "jeu", "font": "police"}
+QUALITIES = {"small": "petit", "free": "libre", "fast": "rapide", "simple": "simple"}
 PAST = {"went": "go", "saw": "see", "cried": "cry", "Played": "play", "taken": "take"}
 
 
@@ -146,9 +153,57 @@ def lemmatization(**changes: Any) -> Lemmatization:
         "batch_tokens": 60,
         "learning_rate": 0.01,
         "schedule": "constant",
-        "sizes": LemmatizerSizes(embedding=12, units=32, dropout=0.0),
+        "sizes": EncoderDecoderSizes(embedding=12, units=32, dropout=0.0),
     }
     words = inflected_words()
     return Lemmatization(
         LemmatizationRecipe(**(COMMON | settings | changes)), {"train": words, "dev": words, "test": words}, (SOURCE,)
+    )
+
+
+def captioning(attention: bool = True, **changes: Any) -> Captioning:
+    """Returns a captioner of twenty scenes; arguments change its recipe."""
+    settings: dict[str, Any] = {
+        "name": "captioning-tiny",
+        "description": "Captions twenty scenes",
+        "language": "en",
+        "licence": "CC0",
+        "limits": "Twenty scenes.",
+        "shipped": False,
+        "epochs": 5,
+        "scenes": 2000,
+        "batch_tokens": 240,
+        "learning_rate": 0.01,
+        "sizes": CaptionerSizes(channels=(8, 16), embedding=16, units=48, dropout=0.0, attention=attention),
+    }
+    scenes = Scenes("train", 20)[:]
+    splits = {"train": scenes, "dev": scenes, "test": scenes}
+    return Captioning(CaptioningRecipe(**(settings | changes)), splits, (SOURCE,))
+
+
+def pairs() -> list[Pair]:
+    """Returns twenty pairs, ten titles and ten paragraphs: what comes first in one language is last in the other."""
+    texts = [(f"{q} {t}", f"{THINGS[t]} {QUALITIES[q]}") for t in THINGS for q in QUALITIES]
+    titles = [Pair("title", f"{en} for all of us", f"{fr} pour nous tous") for en, fr in texts[::2]]
+    return titles + [Pair("paragraph", f"This is a {en}.", f"C'est un {fr}.") for en, fr in texts[1::2]]
+
+
+def translation(**changes: Any) -> Translation:
+    """Returns a translator; arguments change its recipe."""
+    settings: dict[str, Any] = {
+        "name": "translation-tiny",
+        "description": "Translates twenty texts",
+        "limits": "Twenty texts.",
+        "subwords": 150,
+        "longest": 20,
+        "epochs": 60,
+        "batch_tokens": 40,
+        "learning_rate": 0.01,
+        "schedule": "constant",
+        "shipped": False,
+        "sizes": EncoderDecoderSizes(embedding=12, units=32, dropout=0.0),
+    }
+    twenty = pairs()
+    return Translation(
+        TranslationRecipe(**(COMMON | settings | changes)), {"train": twenty, "dev": twenty, "test": twenty}, (SOURCE,)
     )

@@ -13,6 +13,9 @@
 Written with keras.ops, for any backend of Keras.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 from training.cells.attention import Attending, Attention
 from training.cells.base import MASKED_LOGIT, BasicCell, Cell, ReadingCell, State, Tensor
 from training.cells.gru import GRU
@@ -22,12 +25,21 @@ from training.cells.simple import IdentityRNN, SimpleRNN
 from training.cells.unitary import UnitaryRNN
 from training.cells.wrappers import Dropout, LearnedState, Residual, Stacked
 
-# Their names in recipes.
-KINDS: dict[str, type[ReadingCell]] = {
+
+def _projected(input_size: int, units: int, directions: int = 1) -> LSTM:
+    return LSTM(input_size, units, directions, projection=units // 2)
+
+
+# Their names in recipes. Arguments: input_size, units, directions.
+KINDS: dict[str, Callable[..., ReadingCell]] = {
     "simple": SimpleRNN,
     "identity": IdentityRNN,
     "gru": GRU,
     "lstm": LSTM,
+    "lstm-forget-0": partial(LSTM, forget_bias=0.0),
+    "lstm-peepholes": partial(LSTM, peepholes=True),
+    "lstm-projection": _projected,
+    "lstm-cell-clip": partial(LSTM, cell_clip=3.0),
     "minimal": MinimalGRU,
     "unitary": UnitaryRNN,
 }

@@ -29,7 +29,16 @@ _SEMEVAL = "https://github.com/cbaziotis/datastories-semeval2017-task4/tree/faee
 _TWEETEVAL = "https://github.com/cardiffnlp/tweeteval/tree/4fbd22cd78421f05b1ecdb4fc5725bc7a7bd8f66"
 _KJV = "https://github.com/aruljohn/Bible-kjv/tree/a9aa4e55afbb3e095f57e4b14cd1f22c5ee8d7c9"
 _SICP = "https://raw.githubusercontent.com/barrucadu/king-james-programming/724e0e4f7c1825f1b39f92b56d94ed04c864cf0b"
+_DEBIAN = "https://snapshot.debian.org/archive/debian/20261121T000000Z/dists/bookworm/main/i18n"
 _IMDB = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
+
+_PAIRS = (
+    "a line `kind<tab>English<tab>French` for each text of Translation-en and Translation-fr in descriptions of one "
+    "Description-md5: `title`, the first line; `paragraph`, where both have as many, separated by ` .`, those without "
+    "verbatim lines, which begin with two spaces. White space joined; English of at most 300 characters, French of at "
+    "most 400 and 0.4 to 2.8 times as long; each English text once. Split by the SHA-256 of the first three English "
+    "words in lower case with spaces between them, a number modulo 20: 0 test, 1 dev, else train"
+)
 
 CORPORA = {
     "ewt": Corpus(
@@ -160,6 +169,20 @@ CORPORA = {
                 sha256="9220a5073ebbceaafa226a7601b4a044c6071322ac8c0dc4503c8fef0182a79e",
                 by_hand="a table of id, label and text of test_labels.txt and test_text.txt",
             ),
+        },
+    ),
+    "debian_en_fr": Corpus(
+        title="Debian 12 package descriptions, English and French",
+        folder="debian_descriptions",
+        licence="each text under the licence of its package: to measure with, not to ship",
+        citation="Debian Description Translation Project, https://ddtp.debian.org",
+        files={
+            split: File(name=f"en-fr_{split}.tsv", address=f"{_DEBIAN}/", size=size, sha256=sha256, by_hand=_PAIRS)
+            for split, size, sha256 in (
+                ("train", 8_740_799, "225502b26c5ec460fb335eb5f38c99807fef5675834b9a959008ed5b631c2d30"),
+                ("dev", 432_356, "84c973669701f42de23491e7f309be9ad019de99e2efce3d9e261d31a12d5bb5"),
+                ("test", 497_216, "7d504d891e76509e4afc26c9b803a3608588ca18b9317daa809a00db86094587"),
+            )
         },
     ),
     "kjv_sicp": Corpus(

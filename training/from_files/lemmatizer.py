@@ -7,11 +7,11 @@ from training.data.treebank import NOTHING, Tree
 from training.from_files.effort import effort
 from training.from_files.options import Options, check_name
 from training.from_files.report import say_effort
-from training.models.lemmatizer import LemmatizerSizes
+from training.models.encoder_decoder import EncoderDecoderSizes
 from training.tasks.lemmatization import Lemmatization, LemmatizationRecipe, inflected
 
 LEAST_WORDS = 30
-SIZES = LemmatizerSizes()
+SIZES = EncoderDecoderSizes()
 SYMBOLS_PER_SECOND = 20_000  # on a core
 
 

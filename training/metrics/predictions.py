@@ -9,6 +9,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from training.data.dataset import Array
 
 RESAMPLED = 1000
+TINY = 1e-30  # the least probability whose logarithm is taken
 INTERVAL = (2.5, 97.5)  # percentiles: 95 % of the resampled values lie between
 
 
@@ -37,6 +38,12 @@ class Predictions:
         """Whether the most probable label is the right one, bool, shape [N]."""
         right: Array = self.labels == self.gold
         return right
+
+    @property
+    def cross_entropy(self) -> float:
+        """The mean of minus the log-probability of the right label, where the model has it, in nats."""
+        known = self.gold >= 0
+        return float(-np.log(np.maximum(self.probabilities[known, self.gold[known]], TINY)).mean())
 
 
 class LabelScore(NamedTuple):
@@ -72,7 +79,7 @@ def interval(predictions: Predictions) -> tuple[float, float]:
 
     Whole sentences are drawn, with replacement: the errors of words of one sentence depend on each other.
     """
-    return _resampled(predictions.groups, predictions.right)
+    return resampled(*by_group(predictions.groups, predictions.right))
 
 
 def difference_interval(one: Predictions, other: Predictions) -> tuple[float, float]:
@@ -81,14 +88,22 @@ def difference_interval(one: Predictions, other: Predictions) -> tuple[float, fl
     Both are predictions for the same items. Each resampled split is the same for both, so that what is hard for both
     does not count (paired bootstrap, Koehn 2004).
     """
-    return _resampled(one.groups, other.right.astype(int) - one.right)
+    return resampled(*by_group(one.groups, other.right.astype(int) - one.right))
 
 
-def _resampled(groups: Array, values: Array) -> tuple[float, float]:
-    """Returns the INTERVAL of 100 times the mean of values over resampled groups."""
-    sizes = np.bincount(groups)
-    sums = np.bincount(groups, weights=values)
+def by_group(groups: Array, values: Array) -> tuple[Array, Array]:
+    """Returns 100 times the sum of the values of each group, and the number of its items; both of shape [groups]."""
+    return 100 * np.bincount(groups, weights=values), np.bincount(groups)
+
+
+def resampled(sums: Array, sizes: Array) -> tuple[float, float]:
+    """Returns the INTERVAL of the mean of all items over resampled groups.
+
+    Args:
+        sums: of the values of each group, shape [groups].
+        sizes: number of the items of each group, shape [groups].
+    """
     rng = np.random.default_rng(0)
     drawn = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=RESAMPLED)  # [RESAMPLED, groups]
-    low, high = np.percentile(100 * (drawn @ sums) / (drawn @ sizes), INTERVAL)
+    low, high = np.percentile((drawn @ sums) / (drawn @ sizes), INTERVAL)
     return float(low), float(high)

@@ -1,16 +1,20 @@
-"""Accuracy, cross-entropy and recall, as the tasks report them."""
+"""Accuracy, cross-entropy, recall, BLEU and chrF, as the tasks report them."""
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
+import sacrebleu
 from sklearn.metrics import f1_score, recall_score
 
 from service.artifact.manifest import Metric
 from training.data.dataset import Array
+from training.data.translations import Pair
 
 ALL_TAGS = "AllTags"
 LEMMAS = "Lemmas"
+EXACT = "exact captions"
 CROSS_ENTROPY = "cross-entropy"
 SST2 = "SST-2 accuracy"
 SST5 = "SST-5 accuracy"
@@ -18,6 +22,8 @@ POLARITY = "accuracy of positive and negative"
 ACCURACY = "accuracy"
 MACRO_RECALL = "macro recall"
 MACRO_F1 = "macro F1"
+BLEU = "BLEU"
+CHRF = "chrF"
 ALL_LABELS = {3: "accuracy of three labels", 5: SST5}
 
 
@@ -45,19 +51,38 @@ def word_accuracy(columns: Mapping[str, Array], known: Array, split: str) -> tup
     )
 
 
+def caption_accuracy(
+    generated: Sequence[Sequence[str]], right: Sequence[Sequence[str]], digits: Sequence[int], split: str
+) -> tuple[Metric, ...]:
+    """Returns the share of captions that are exactly right, of all and by the number of digits, and of words.
+
+    A word is right if the generated caption has it at the same place; captions are compared up to the longer's end.
+
+    Args:
+        digits: in the scene of each caption.
+    """
+    exact = np.array([one == other for one, other in zip(generated, right, strict=True)])
+    words = np.array(
+        [word == other for pair in zip(generated, right, strict=True) for word, other in zip_longest(*pair)]
+    )
+    counts = np.array(digits)
+    figures = {EXACT: exact, "words": words} | {f"{EXACT}, digits: {n}": exact[counts == n] for n in np.unique(counts)}
+    return tuple(Metric(name=name, value=percent(part), unit="%", split=split) for name, part in figures.items())
+
+
 def percent(right: Array) -> float:
     """Returns the accuracy in percent; 0 for no items."""
     return round(100 * float(right.mean()), 2) if right.size else 0.0
 
 
-def cross_entropy(losses: Array, split: str, unit: str = "character") -> tuple[Metric, ...]:
+def cross_entropy(nats: float, split: str, unit: str = "character") -> tuple[Metric, ...]:
     """Returns the mean loss of characters or words in nats, and in bits, or as the perplexity that words have.
 
     Args:
-        losses: minus the log-probability of each, shape [N].
+        nats: the mean of minus the log-probability.
         unit: "character" or "word".
     """
-    nats = float(losses.mean())
+    nats = float(nats)
     other = (
         Metric(name="bits per character", value=round(nats / math.log(2), 4), unit="bits", split=split)
         if unit == "character"
@@ -87,6 +112,18 @@ def label_accuracy(predicted: Array, labels: Array, split: str) -> tuple[Metric,
     return tuple(Metric(name=name, value=value, unit="%", split=split) for name, value in figures.items())
 
 
+def right_side(probabilities: Array, labels: Array) -> tuple[Array, Array]:
+    """Tells of each text whether its side, positive or negative, is right, and whether it has one, bool, shape [N].
+
+    Args:
+        probabilities: of labels from negative over neutral to positive, shape [N, K = 3 or 5].
+        labels: 0 to K - 1, shape [N].
+    """
+    middle = probabilities.shape[1] // 2
+    positive = probabilities[:, middle + 1 :].sum(axis=-1) > probabilities[:, :middle].sum(axis=-1)
+    return positive == (labels > middle), labels != middle
+
+
 def sentiment_accuracy(probabilities: Array, labels: Array, split: str, polarity: str = SST2) -> tuple[Metric, ...]:
     """Returns the accuracy of positive against negative, that of all labels, and macro recall.
 
@@ -98,13 +135,26 @@ def sentiment_accuracy(probabilities: Array, labels: Array, split: str, polarity
         labels: 0 to K - 1, shape [N].
         polarity: what the first is called on this corpus.
     """
-    count = probabilities.shape[1]
-    middle = count // 2
-    polar = labels != middle
-    positive = probabilities[:, middle + 1 :].sum(axis=-1) > probabilities[:, :middle].sum(axis=-1)
+    right, polar = right_side(probabilities, labels)
     predicted = probabilities.argmax(axis=-1)
     return (
-        Metric(name=polarity, value=percent((positive == (labels > middle))[polar]), unit="%", split=split),
-        Metric(name=ALL_LABELS[count], value=percent(predicted == labels), unit="%", split=split),
+        Metric(name=polarity, value=percent(right[polar]), unit="%", split=split),
+        Metric(name=ALL_LABELS[probabilities.shape[1]], value=percent(predicted == labels), unit="%", split=split),
         Metric(name=MACRO_RECALL, value=macro_recall(predicted, labels), unit="%", split=split),
     )
+
+
+def translation_scores(translations: Sequence[str], pairs: Sequence[Pair], split: str) -> tuple[Metric, ...]:
+    """Returns BLEU (Papineni et al. 2002) and chrF (Popović 2015) of all translations, then of each kind of pair.
+
+    Both are sacrebleu's, with its defaults: of a corpus, 0 to 100.
+    """
+    kinds = sorted({pair.kind for pair in pairs}, reverse=True)
+    metrics = []
+    for kind in ("", *kinds):
+        rows = [(given, pair.translation) for given, pair in zip(translations, pairs, strict=True) if kind in pair.kind]
+        given, right = zip(*rows, strict=True)
+        for name, score in ((BLEU, sacrebleu.corpus_bleu), (CHRF, sacrebleu.corpus_chrf)):
+            name += f", {kind}s" if kind else ""
+            metrics.append(Metric(name=name, value=round(score(given, [right]).score, 2), unit="", split=split))
+    return tuple(metrics)

@@ -7,19 +7,25 @@ import keras
 import numpy as np
 from keras import ops
 
-from training.cells import KINDS, Cell, State, Tensor
+from training.cells import KINDS, Cell, Residual, State, Tensor
 from training.cells.served_loops import unroll_rows
 from training.cells.unroll import project, unroll, unroll_projected
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelSizes:
-    """Kind, widths and number of the layers, and dropout. cell: a name of training.cells.KINDS."""
+    """Kind, widths and number of the layers, and dropout.
+
+    Attributes:
+        cell: a name of training.cells.KINDS.
+        residual: whether each layer above the first adds what it reads to what it gives.
+    """
 
     cell: str = "lstm"
     embedding: int = 64
     units: int = 512
     layers: int = 1
+    residual: bool = False
     inner_dropout: float = 0.3  # between layers
     output_dropout: float = 0.5
 
@@ -39,14 +45,17 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
         self.embedding = self.add_weight(
             shape=(characters, sizes.embedding), initializer="random_normal", name="embedding"
         )
-        widths = [sizes.embedding] + [sizes.units] * (sizes.layers - 1)
-        self.cells = [KINDS[sizes.cell](width, sizes.units) for width in widths]
+        kind = KINDS[sizes.cell]
+        first = kind(sizes.embedding, sizes.units)
+        width = first.state_sizes[0]
+        above = [kind(width, sizes.units) for _ in range(sizes.layers - 1)]
+        self.cells = [first, *(map(Residual, above) if sizes.residual else above)]
         self.inner_dropout = keras.layers.SpatialDropout1D(sizes.inner_dropout)
         self.output_dropout = keras.layers.SpatialDropout1D(sizes.output_dropout)
         self.head = keras.layers.Dense(characters, dtype="float32")
-        self.head.build((None, sizes.units))
+        self.head.build((None, width))
         self.state_size = sum(sum(cell.state_sizes) for cell in self.cells)
-        self.projected_size = self.cells[0].gates * sizes.units
+        self.projected_size = first.gates * sizes.units
         self.built = True
 
     def call(self, ids: Tensor, lengths: Tensor, state: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ class TextClassifierSizes:
     cell: str = "simple"
     reads_padding: bool = False
     embedding: int = 64
-    units: int = 64
+    units: int = 128
     directions: int = 1
     layers: int = 1
     attention: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from training.cells import KINDS, Cell, Dropout, Tensor
+from training.cells import KINDS, Cell, Dropout, LearnedState, Tensor
 from training.cells.plain_unroll import unroll_static, windows
 from training.cells.unroll import unroll
 from training.models.layers import read_characters
@@ -20,6 +20,7 @@ class WordTaggerSizes:
         cell: a name of training.cells.KINDS.
         window: words that a label is read from, the last of them its own; 0 for the whole sentence.
         units: of a layer and direction.
+        learned_state: whether the state before the first word is trained, and not zero.
         dropout: of what each layer reads and gives; where it is variational, also of what it recalls.
         spelling: units per direction of what reads the characters of each word; 0 reads none.
     """
@@ -27,9 +28,10 @@ class WordTaggerSizes:
     cell: str = "simple"
     window: int = 0
     embedding: int = 64
-    units: int = 64
+    units: int = 128
     directions: int = 1
     layers: int = 1
+    learned_state: bool = False
     dropout: float = 0.0
     variational: bool = False
     spelling: int = 0
@@ -48,6 +50,7 @@ class WordTagger(keras.Model):  # type: ignore[misc]
             self.speller = KINDS[sizes.cell](32, sizes.spelling, 2)
         width = sizes.embedding + 2 * sizes.spelling
         self.layers_ = [self._layer(sizes.directions * sizes.units if i else width) for i in range(sizes.layers)]
+        self.states = [LearnedState(layer) for layer in self.layers_] if sizes.learned_state else [None] * sizes.layers
         self.heads = {name: keras.layers.Dense(size, name=name, dtype="float32") for name, size in labels.items()}
         for head in self.heads.values():
             head.build((None, sizes.directions * sizes.units))
@@ -75,14 +78,14 @@ class WordTagger(keras.Model):  # type: ignore[misc]
             spelled = read_characters(self.speller, self.characters, char_ids)
             spelled = spelled if forms is None else ops.take(spelled, forms, axis=0)
             outputs = ops.concatenate([outputs, spelled], axis=-1)
-        for layer in self.layers_:
-            outputs = self._run(layer, outputs, lengths)
+        for layer, state in zip(self.layers_, self.states, strict=True):
+            outputs = self._run(layer, state, outputs, lengths)
         return {name: head(outputs) for name, head in self.heads.items()}
 
-    def _run(self, layer: Cell, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Runs a layer: [B, T, I] -> [B, T, D * H]."""
+    def _run(self, layer: Cell, state: LearnedState | None, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Runs a layer from its learned state, if it has one: [B, T, I] -> [B, T, D * H]."""
         if not self.sizes.window:
-            return unroll(layer, inputs, lengths)[0]
+            return unroll(layer, inputs, lengths, state and state.repeated(ops.shape(inputs)[0]))[0]
         batch, time, _ = ops.shape(inputs)
-        _, state = unroll_static(layer, windows(inputs, self.sizes.window))
-        return ops.reshape(state[0][0], (batch, time, self.sizes.units))
+        _, (last, *_) = unroll_static(layer, windows(inputs, self.sizes.window))
+        return ops.reshape(last[0], (batch, time, self.sizes.units))

@@ -1,6 +1,6 @@
 """Plots of confusion, reliability, ladders and attention."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.data.dataset import Array
+
+OUTLYING = 3.0
 
 
 def confusion(labels: Sequence[str], counts: Array) -> Figure:
@@ -48,6 +50,31 @@ def ladder(rungs: Sequence[str], values: Sequence[Sequence[float]], measure: str
     return figure
 
 
+def epochs(runs: Mapping[str, Sequence[Sequence[float]]], measure: str) -> Figure:
+    """Plots the losses and a metric on dev after each epoch, a line for each run.
+
+    An axis shows values up to OUTLYING times the median, so that a run that explodes does not flatten the others.
+
+    Args:
+        runs: by name: loss on train, loss on dev or nothing, the metric.
+    """
+    titles = ["loss on train", "loss on dev", measure]
+    shown = [place for place in range(3) if any(len(values[place]) for values in runs.values())]
+    figure = Figure(figsize=(2 + 4 * len(shown), 4.5), layout="constrained")
+    for column, place in enumerate(shown, start=1):
+        axes = figure.add_subplot(1, len(shown), column)
+        for name, values in runs.items():
+            axes.plot(range(1, len(values[place]) + 1), values[place], label=name, marker=".")
+        axes.set(xlabel="epoch", ylabel=titles[place])
+        numbers = np.array([value for values in runs.values() for value in values[place]])
+        usual = numbers[numbers <= OUTLYING * np.median(numbers)]
+        margin = 0.05 * (usual.max() - usual.min()) or 1.0
+        axes.set_ylim(usual.min() - margin, usual.max() + margin)
+        axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return figure
+
+
 def reliability(confidence: Array, accuracy: Array, share: Array, title: str) -> Figure:
     """Plots accuracy by confidence in bins. share: of the items in each bin; all of shape [bins]."""
     figure = Figure(figsize=(5, 5), layout="constrained")
@@ -60,11 +87,11 @@ def reliability(confidence: Array, accuracy: Array, share: Array, title: str) ->
     return figure
 
 
-def attention(read: Sequence[str], spelled: Sequence[str], weights: Array, axes: Axes) -> None:
-    """Plots attention weights, a row per spelled character, a column per read symbol, shape [spelled, read]."""
+def attention(read: Sequence[str], generated: Sequence[str], weights: Array, axes: Axes) -> None:
+    """Plots attention weights, a row per generated symbol, a column per read symbol, shape [generated, read]."""
     axes.imshow(weights, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(read)), read, rotation=90)
-    axes.set_yticks(range(len(spelled)), spelled)
+    axes.set_yticks(range(len(generated)), generated)
 
 
 def save(figure: Figure, path: Path) -> None:

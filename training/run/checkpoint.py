@@ -25,7 +25,8 @@ class CheckpointError(TagwerkError):
 class Progress:
     """The progress of a run.
 
-    For each epoch, `better` has whether it was the best on dev until then, and `history` its loss and metrics.
+    For each epoch, `better` has whether it was the best on dev until then, and `history` its loss on train and, where
+    there are labels, on dev, and its metrics.
     """
 
     epochs: int = 0

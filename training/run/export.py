@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Golden, Manifest, Metric
-from service.errors import ArtifactError
+from service.errors import ArtifactError, ConfigurationError
 from training.data.dataset import Example, collate
 from training.run.versions import load_endpoint, restore
 from training.tasks.base import Part, Predict, Recipe, Task
@@ -23,13 +23,24 @@ from training.tasks.base import Part, Predict, Recipe, Task
 TOLERANCE = 1e-5  # between a golden and the exported model, absolute and relative
 
 
+def served_kind(task: Task) -> artifact.Task:
+    """Returns the task as a manifest names it. Raises ConfigurationError for one that is measured and never served."""
+    if task.kind is None:
+        raise ConfigurationError(f"{task.recipe.name} is measured and not exported: the service has no such task")
+    return task.kind
+
+
 def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Path) -> Path:
-    """Writes the next version of a model to the store. Raises ArtifactError if it does not compute its goldens.
+    """Writes the next version of a model to the store.
 
     Returns:
         The folder of the version.
+
+    Raises:
+        ArtifactError: if it does not compute its goldens.
+        ConfigurationError: if the service has no such task.
     """
-    recipe = task.recipe
+    recipe, kind = task.recipe, served_kind(task)
     with artifact.new_version(store, recipe.name) as (folder, version):
         _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
         for name, vocabulary in task.vocabularies.items():
@@ -42,7 +53,7 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
         manifest = Manifest(
             name=recipe.name,
             version=version,
-            task=task.kind,
+            task=kind,
             description=recipe.description,
             language=recipe.language,
             recipe=recipe.name,

@@ -1,167 +1,107 @@
-"""Ladders: trains a series of recipes and compares them in a table and a plot.
+"""Trains and measures the rungs of a ladder.
 
 Everything is measured on dev; the test part is reserved for the shipped models.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from statistics import mean, stdev
+from collections.abc import Iterable
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from service.artifact.manifest import Metric
 from training.data.distillation import DistillationSetMissing
-from training.folders import runs_folder
-from training.recipes import Rung
-from training.report import plots
-from training.report.progress import duration
-from training.run.checkpoint import Checkpoints
-from training.run.loop import load_best, make_predict, train
-from training.tasks.base import Recipe, Task
+from training.folders import model_store, runs_folder
+from training.recipes.ladders import Ladder, Rung
+from training.report.ladder import Results, Run, pack
+from training.report.recipe import fingerprint
+from training.run.checkpoint import Checkpoints, Progress
+from training.run.loop import DEV_LOSS, Diverged, load_best, make_predict, train
+from training.run.versions import load_endpoint, newest_version, read_version, restore
+from training.tasks.base import Predict, Recipe, Task
 
 
-@dataclass(frozen=True)
-class Result:
-    """The results of one rung.
+def train_rungs(ladder: Ladder, rungs: Iterable[Rung], results: Results, console: Console) -> None:
+    """Trains rungs by the rules of their ladder, measures them on dev, and adds each run to the results.
 
-    Attributes:
-        metrics: on all of dev, for each seed.
-        weights: number of parameters of the network.
-        training_seconds: of all epochs, mean over the seeds.
-        reading_seconds: time of the trained network on dev.
-        samples: sample outputs by prompt, of the first seed.
+    A run that the results hold already is not repeated, and an interrupted one goes on. A rung without its teacher's
+    distillation set is left out, with a message that names the missing command.
     """
-
-    rung: Rung
-    metrics: tuple[tuple[Metric, ...], ...]
-    weights: int
-    training_seconds: float
-    reading_seconds: float
-    samples: dict[str, str]
-
-    def values(self, name: str) -> list[float]:
-        """Returns the values of a metric, one per seed."""
-        return [metric.value for metrics in self.metrics for metric in metrics if metric.name == name]
-
-
-def train_rungs(
-    rungs: Sequence[Rung],
-    console: Console,
-    *,
-    seeds: Sequence[int] = (1,),
-    epochs: int | None = None,
-    limit: int | None = None,
-) -> list[Result]:
-    """Trains and measures each rung in order; resumes an interrupted run.
-
-    A rung without its teacher's distillation set is left out, with a message that names the missing command.
-
-    Args:
-        seeds: of the runs of each rung.
-        epochs: upper bound of the recipes' epochs.
-        limit: of the training examples.
-    """
-    results = []
     for rung in rungs:
         console.rule(rung.change)
         try:
-            results.append(_measure(rung, console, seeds, epochs, limit))
+            _train_rung(ladder, rung, results, console)
         except DistillationSetMissing as error:
             console.print(f"left out: {error}", highlight=False, soft_wrap=True)
-            continue
-        console.print(table(results[-1:]))
-    return results
 
 
-def _measure(rung: Rung, console: Console, seeds: Sequence[int], epochs: int | None, limit: int | None) -> Result:
-    all_metrics, training, reading = [], [], []
-    samples: dict[str, str] = {}
-    for seed in seeds:
-        task = shortened(rung.recipe, seed, epochs, limit).task()
-        if task.recipe.epochs:
-            train(task, console)
-            model = load_best(task)
-            training.append(_seconds_of_run(task))
-        else:  # counted, not trained
-            started = time.monotonic()
-            model = task.network()
-            training.append(time.monotonic() - started)
-        predict = make_predict(task, model)
-        metrics = task.evaluate(predict, "dev")
-        all_metrics.append(tuple(metric for metric in metrics if "," not in metric.name))
+def _train_rung(ladder: Ladder, rung: Rung, results: Results, console: Console) -> None:
+    if rung.model or not rung.recipe.epochs:
+        _run(rung, rung.recipe, results, console)
+        return
+    tried = [_run(rung, ladder.recipe(rung, 1, rate), results, console) for rate in ladder.rates]
+    best = max(tried, key=lambda run: run.rank).learning_rate
+    for seed in range(2, ladder.seeds + 1):
+        _run(rung, ladder.recipe(rung, seed, best), results, console)
+
+
+def _run(rung: Rung, recipe: Recipe, results: Results, console: Console) -> Run:
+    """Returns one run of a rung, from the results or trained and added to them."""
+    folder = newest_version(model_store(), rung.model) if rung.model else None
+    settings = f"{rung.model}/{folder.name}" if folder else fingerprint(recipe)
+    if found := results.find(rung.name, settings):
+        return found
+    common = {"rung": rung.name, "settings": settings, "seed": recipe.seed, "learning_rate": recipe.learning_rate}
+    if folder:
+        _, task = read_version(folder)
+        predict, weights = load_endpoint(folder, task.endpoint_name), restore(task, folder).count_params()
+        run = Run(**common, weights=weights, **_measured(task, predict))
+    elif not recipe.epochs:
         started = time.monotonic()
-        task.evaluate(predict, "dev")  # again, without the time of tracing
-        reading.append(time.monotonic() - started)
-        samples = samples or task.samples(predict)
-    return Result(rung, tuple(all_metrics), model.count_params(), mean(training), mean(reading), samples)
+        task = recipe.task()
+        model = task.network()
+        common["seconds"] = time.monotonic() - started
+        run = Run(**common, weights=model.count_params(), **_measured(task, make_predict(task, model)))
+    else:
+        run = _trained(common, recipe.task(), console)
+    results.add(run)
+    return run
 
 
-def shortened(recipe: Recipe, seed: int, epochs: int | None, limit: int | None) -> Recipe:
-    """Returns a recipe with another seed, fewer epochs and fewer examples, which its name and its folder state."""
-    changes = {"seed": seed, "epochs": min(recipe.epochs, epochs or recipe.epochs), "limit": limit or recipe.limit}
-    marks = [f"seed{seed}"]
-    marks += [f"epochs{epochs}"] if changes["epochs"] != recipe.epochs else []
-    marks += [f"limit{limit}"] if limit else []
-    return replace(recipe, name="-".join([recipe.name, *marks]), **changes)  # type: ignore[arg-type]
+def _trained(common: dict[str, object], task: Task, console: Console) -> Run:
+    diverged = False
+    try:
+        train(task, console)
+    except Diverged as error:
+        console.print(str(error), highlight=False)
+        diverged = True
+    progress: Progress = Checkpoints(runs_folder(), task.recipe).restore([])
+    metric = next((name for epoch in progress.history for name in epoch if name not in ("loss", DEV_LOSS)), "")
+    history = {
+        "epochs": progress.epochs,
+        "best_epoch": progress.best_epoch,
+        "seconds": progress.seconds,
+        "chosen": progress.best,
+        "losses": [epoch["loss"] for epoch in progress.history],
+        "dev_losses": [epoch[DEV_LOSS] for epoch in progress.history if DEV_LOSS in epoch],
+        "curve": [epoch[metric] for epoch in progress.history],
+    }
+    weights = task.network().count_params()
+    if diverged:
+        return Run(**common, **history, weights=weights)
+    model = load_best(task)
+    return Run(**common, **history, weights=weights, **_measured(task, make_predict(task, model)))
 
 
-def table(results: Sequence[Result]) -> Table:
-    """Returns the results as a table for the terminal, without the column of the changes."""
-    header, *rows = _rows(results)
-    shown = Table(header[0], box=box.SIMPLE)
-    for title in header[2:]:
-        shown.add_column(title, justify="right")
-    for name, _, *figures in rows:
-        shown.add_row(name, *figures)
-    return shown
-
-
-def markdown(results: Sequence[Result]) -> str:
-    """Returns the results as a Markdown table."""
-    header, *rows = _rows(results)
-    rule = ["---", "---", *["---:"] * (len(header) - 2)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (header, rule, *rows))
-
-
-def write(results: Sequence[Result], folder: Path, name: str) -> tuple[Path, Path]:
-    """Writes the table to `<name>.md` and the plot to `<name>.svg`; returns both paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = folder / f"{name}.md"
-    text.write_text(markdown(results), encoding="utf-8")
-    metric = results[0].metrics[0][0]
-    labels = [_short_name(result) for result in results]
-    picture = folder / f"{name}.svg"
-    plots.save(
-        plots.ladder(labels, [result.values(metric.name) for result in results], f"{metric.name}, {metric.unit}, dev"),
-        picture,
-    )
-    return text, picture
-
-
-def _rows(results: Sequence[Result]) -> list[list[str]]:
-    metrics = results[0].metrics[0]
-    header = ["rung", "what it changes", *(f"{metric.name}, {metric.unit}" for metric in metrics)]
-    rows = [[*header, "weights", "training", "dev read in"]]
-    for result in results:
-        figures = [_spread(result.values(metric.name)) for metric in metrics]
-        seconds = [duration(result.training_seconds), f"{result.reading_seconds:.2f} s"]
-        rows.append([_short_name(result), result.rung.change, *figures, f"{result.weights:,}", *seconds])
-    return rows
-
-
-def _short_name(result: Result) -> str:
-    """Returns the name of a rung without that of its ladder."""
-    return result.rung.recipe.name.split("-", 1)[1]
-
-
-def _spread(values: Sequence[float]) -> str:
-    """Formats the mean and, of several values, the standard deviation."""
-    return f"{mean(values):#.4g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
-
-
-def _seconds_of_run(task: Task) -> float:
-    return Checkpoints(runs_folder(), task.recipe).restore([]).seconds
+def _measured(task: Task, predict: Predict) -> dict[str, object]:
+    metrics = [metric for metric in task.evaluate(predict, "dev") if "," not in metric.name]
+    started = time.monotonic()
+    task.evaluate(predict, "dev")  # again, without the time of tracing
+    seconds = time.monotonic() - started
+    sums, sizes = task.scores(predict, "dev")
+    return {
+        "metrics": metrics,
+        "lower_is_better": task.lower_is_better,
+        "reading_seconds": seconds,
+        "samples": task.samples(predict),
+        "sums": pack(sums),
+        "sizes": pack(sizes),
+    }

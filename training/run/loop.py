@@ -21,6 +21,8 @@ from training.run.step import Step
 from training.run.workers import workers
 from training.tasks.base import Predict, Recipe, Task
 
+DEV_LOSS = "loss on dev"
+
 
 class Diverged(TagwerkError):  # noqa: N818 (named after its cause)
     """The loss is infinite or not a number."""
@@ -61,6 +63,7 @@ def _train(task: Task, console: Console) -> None:
 
             with averaged(model, averages):
                 metrics = task.evaluate(predict, "dev")
+                dev_loss = task.dev_loss(predict)
                 value = next(metric.value for metric in metrics if metric.name == task.chosen_by)
                 best = task.better(value, progress.best)
                 progress.epochs += 1
@@ -72,7 +75,8 @@ def _train(task: Task, console: Console) -> None:
                     board.graph(step.graph)
             progress.seconds += time.monotonic() - started
             progress.better.append(best)
-            progress.history.append({"loss": loss} | {m.name: m.value for m in metrics})
+            figures = {"loss": loss, DEV_LOSS: dev_loss} | {m.name: m.value for m in metrics}
+            progress.history.append({name: value for name, value in figures.items() if value is not None})
             checkpoints.save(everything, progress)
             report.epoch_done(loss, tokens, seconds, metrics, best)
         if progress.epochs < recipe.epochs:

@@ -3,18 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 
 import keras
 import numpy as np
 
 from service.artifact import manifest as artifact
+from service.errors import ConfigurationError
 from service.text.lemmas import LemmaDictionary
 from service.text.segmenter import Segmenter
-from service.text.vocabulary import Vocabulary
+from service.text.vocabulary import PAD, Vocabulary
 from training.cells import Tensor
 from training.data.dataset import Array, Batch, Batches, Example
-from training.metrics.predictions import Predictions
+from training.metrics.predictions import Predictions, by_group
 
 Tensors: TypeAlias = dict[str, Tensor]
 Predict: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]  # an endpoint on NumPy arrays
@@ -151,6 +152,33 @@ class Part:
     variables: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True)
+class Attended:
+    """Where a decoder looked while it generated.
+
+    Attributes:
+        read: the symbols of the text that it read, T of them.
+        generated: the symbols that it generated, and the word "end": L of them.
+        weights: of each generated symbol on each symbol that was read; a row sums to 1  # [L, T].
+    """
+
+    read: list[str]
+    generated: list[str]
+    weights: Array
+
+    @classmethod
+    def to_the_end(cls, read: list[str], ids: Array, weights: Array, string: Callable[[int], str]) -> Self:
+        """Leaves out what was generated behind the end, the first PAD.
+
+        Args:
+            ids: of the generated symbols, int32, shape [L].
+            string: returns the symbol of an id.
+        """
+        ended = ids == PAD
+        length = int(ended.argmax()) if ended.any() else len(ids) - 1
+        return cls(read, [*map(string, ids[:length].tolist()), "end"], weights[: length + 1])
+
+
 def projection(
     project: Callable[..., Tensor], words: dict[str, artifact.TensorSpec], rows: tuple[str | int, int]
 ) -> Part:
@@ -171,7 +199,7 @@ class Task(ABC):
     A subclass builds its vocabularies from the train split, or from its teacher's distillation set if it has one.
 
     Attributes:
-        kind: the task as a manifest names it.
+        kind: the task as a manifest names it; None for one that is measured and never served.
         endpoint_name, endpoint: the main signature that is exported; `predict` computes it.
         chosen_by: name of the metric on dev that selects the best epoch.
         lower_is_better: whether a lower value of that metric is better.
@@ -181,7 +209,7 @@ class Task(ABC):
         command: that makes the model, for the manifest.
     """
 
-    kind: ClassVar[artifact.Task]
+    kind: ClassVar[artifact.Task | None] = None
     endpoint_name: ClassVar[str]
     lower_is_better: ClassVar[bool] = False
 
@@ -234,9 +262,23 @@ class Task(ABC):
         """Returns sample outputs by prompt; none by default."""
         return {}
 
+    def attend(self, model: keras.Model, text: str) -> Attended:
+        """Returns where a decoder looks while it reads a text. Raises ConfigurationError for a task without one."""
+        raise ConfigurationError(f"{self.recipe.name} has no decoder with attention")
+
     def predictions(self, predict: Predict, split: str) -> dict[str, Predictions]:
         """Returns the predictions for a split by kind of label; {} where there are no labels."""
         return {}
+
+    def scores(self, predict: Predict, split: str) -> tuple[Array, Array]:
+        """Returns sums and sizes by sentence or text, shape [N], whose ratio is the first metric of `evaluate`."""
+        predictions = next(iter(self.predictions(predict, split).values()))
+        return by_group(predictions.groups, predictions.right)
+
+    def dev_loss(self, predict: Predict) -> float | None:
+        """Returns the cross-entropy of the labels of dev, summed over their kinds, in nats; None without labels."""
+        predictions = self.predictions(predict, "dev").values()
+        return sum(given.cross_entropy for given in predictions) if predictions else None
 
     def evaluate_text(self, predict: Predict, split: str, load: LoadModel) -> tuple[artifact.Metric, ...]:
         """Measures the endpoint from raw text and together with other models; no metrics by default."""
@@ -254,9 +296,9 @@ class Task(ABC):
         """Scales the logits of a trained model so that probabilities match accuracy on dev. Does nothing by default."""
         return
 
-    @abstractmethod
     def goldens(self) -> list[Example]:
-        """Returns a few short, varied examples of dev, which are exported with their outputs."""
+        """Returns a few short, varied examples of dev, which are exported with their outputs; none by default."""
+        return []
 
     def better(self, value: float, best: float | None) -> bool:
         """Tells whether a value of the metric `chosen_by` is better than the best so far."""

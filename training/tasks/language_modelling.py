@@ -38,9 +38,10 @@ class LanguageModelRecipe(Recipe):
         test_share: of a text, its end, as the test part.
         dev_share: of the rest, its beginning, to select the epoch. The test part directly follows the train part: a
             text that changes its subject is harder to predict the farther it is from the train part.
-        chunk: characters of a row per step; the state is carried from step to step.
+        chunk: characters of a row per step.
         overlap: characters before them that are read again, so that every gradient goes back over at least that many
             (see training.cells.truncation).
+        carries: whether the state is carried from step to step; otherwise each chunk begins with zeros.
     """
 
     corpus: str
@@ -49,6 +50,7 @@ class LanguageModelRecipe(Recipe):
     dev_share: float = 0.05
     chunk: int = 64
     overlap: int = 0
+    carries: bool = True
     sizes: LanguageModelSizes | MarkovChainSizes = field(default_factory=LanguageModelSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "LanguageModelling":
@@ -151,7 +153,8 @@ class LanguageModelling(Task):
             return logits, state
 
         overlap = self.recipe.overlap
-        logits, state = read_window(read, inputs["ids"], state, overlap)
+        logits, after = read_window(read, inputs["ids"], state, overlap)
+        state = after if self.recipe.carries else state  # the zeros of the epoch's start
         return ops.mean(
             ops.sparse_categorical_crossentropy(targets["ids"][:, overlap:], logits, from_logits=True)
         ), state
@@ -172,24 +175,26 @@ class LanguageModelling(Task):
         return {"project": projection(model.project, {}, rows), "step_from_table": Part(step, run)}
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
-        """Measures every character of the split but its first, carrying the state from one to the next.
+        """Measures every character of the split but its first, carrying the state from one to the next."""
+        sums, sizes = self.scores(predict, split)
+        return cross_entropy(sums.sum() / sizes.sum(), split, self.recipe.unit)
 
-        The split is divided into STRETCHES that are read in parallel, each after its CONTEXT.
-        """
+    def scores(self, predict: Predict, split: str) -> tuple[Array, Array]:
+        """Returns the loss and the size of STRETCHES of a split, read in parallel, each after its CONTEXT."""
         ids = self._splits[split]
         starts = np.linspace(1, len(ids), STRETCHES, endpoint=False, dtype=int)  # the first target of each
         ends = np.append(starts[1:], len(ids))
         state = np.zeros((STRETCHES, self._state_size), np.float32)
         lengths = np.ones(STRETCHES, np.int32)
-        losses: list[Array] = []
+        sums = np.zeros(STRETCHES)
         for step in range(-min(CONTEXT, len(ids)), int((ends - starts).max())):
             at = starts + step  # of the target
             before, target = np.clip([at - 1, at], 0, len(ids) - 1)
             outputs = predict({"ids": ids[before][:, None], "lengths": lengths, "state": state})
             state = np.where((at > 0)[:, None], outputs["state"], 0.0)
             measured = (step >= 0) & (at < ends)
-            losses.append(_losses(outputs["logits"], ids[target])[measured])
-        return cross_entropy(np.concatenate(losses), split, self.recipe.unit)
+            sums += np.where(measured, _losses(outputs["logits"], ids[target]), 0.0)
+        return sums, ends - starts
 
     def samples(self, predict: Predict) -> dict[str, str]:
         """Samples SAMPLE characters or words after a line end, with fixed random numbers."""

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
-from service.errors import ArtifactError
+from service.errors import ArtifactError, ConfigurationError
 from service.text import lemmas
 from service.text.lemmas import EDITS, Inflected, LemmaDictionary
 from service.text.vocabulary import PAD, UNK, Vocabulary
@@ -20,8 +20,10 @@ from training.data.dataset import IGNORED, Array, Batch, Batches, Example, Examp
 from training.metrics import raw_text
 from training.metrics.raw_text import NO_LEMMA
 from training.metrics.scores import LEMMAS, word_accuracy
-from training.models.lemmatizer import Lemmatizer, LemmatizerSizes
-from training.tasks.base import LoadModel, Part, Predict, Recipe, State, Task, Tensors, projection
+from training.models.encoder_decoder import EncoderDecoderSizes
+from training.models.lemmatizer import Lemmatizer
+from training.tasks.base import Attended, LoadModel, Part, Predict, Recipe, State, Task, Tensors, projection
+from training.tasks.losses import label_cross_entropy
 from training.tasks.tagging import Tagging
 
 EVALUATION_TOKENS = 4000  # positions in a batch
@@ -46,7 +48,7 @@ class LemmatizationRecipe(Recipe):
     symbol_count: int = 3
     tag_dropout: float = 0.1
     longest: int = 40
-    sizes: LemmatizerSizes = field(default_factory=LemmatizerSizes)
+    sizes: EncoderDecoderSizes = field(default_factory=EncoderDecoderSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Lemmatization":
         splits = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
@@ -115,14 +117,11 @@ class Lemmatization(Task):
         return bucketed(Examples.of(self._examples), self.recipe.batch_tokens, rng).map(changed)
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
-        wanted = targets["lemma_ids"]
-        valid = ops.cast(wanted != IGNORED, "float32")  # [B, L]
-        spelled = ops.maximum(wanted, PAD)
-        steps = ops.cast(ops.sum(valid, axis=1), "int32")
-        characters, edits = model(**inputs, spelled=spelled, steps=steps, training=True)
-        losses = ops.sparse_categorical_crossentropy(spelled, characters, from_logits=True)
+        wanted = targets["lemma_ids"]  # [B, L]
+        steps = ops.sum(ops.cast(wanted != IGNORED, "int32"), axis=1)
+        characters, edits = model(**inputs, spelled=ops.maximum(wanted, PAD), steps=steps, training=True)
         edit_losses = ops.sparse_categorical_crossentropy(targets["edit"], edits, from_logits=True)
-        return ops.sum(losses * valid) / ops.sum(valid) + ops.mean(edit_losses), state
+        return label_cross_entropy(wanted, None, characters) + ops.mean(edit_losses), state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         edit, lemma_ids = model.lemmatize(**inputs)
@@ -175,6 +174,16 @@ class Lemmatization(Task):
                 known[word] = lemmas.decode(word.form, edit, ids, self._symbols)
         return [known[word] or word.form for word in words]
 
+    def attend(self, model: keras.Model, text: str) -> Attended:
+        """Returns where the decoder looks while it spells a lemma, whatever the edit.
+
+        text: a word with its tags, "women/NOUN/NNS/Number=Plur". Raises ConfigurationError for any other.
+        """
+        word, read = _tagged(text), lemmas.symbols(_tagged(text))
+        inputs = collate([Example(word, {"symbol_ids": lemmas.encode(word, self._symbols)})]).inputs
+        ids, weights = (np.asarray(output[0]) for output in model.attend(**inputs, steps=len(read)))
+        return Attended.to_the_end(read, ids, weights, lambda id: self._symbols.string(id) if id > UNK else "?")
+
     def goldens(self) -> list[Example]:
         """Returns words of dev, of each edit and of different lengths."""
         words = {inflected(word): word.lemma for tree in self._splits["dev"] for word in tree.words}
@@ -206,3 +215,12 @@ class Lemmatization(Task):
 def inflected(word: treebank.Word) -> Inflected:
     """Returns a word of a treebank in the form that the lemmatizer reads."""
     return Inflected(word.form, word.upos, word.xpos, word.feats)
+
+
+def _tagged(text: str) -> Inflected:
+    match text.split("/"):
+        case [form, upos, xpos, feats]:
+            return Inflected(form, upos, xpos, feats)
+        case [form, upos, xpos]:
+            return Inflected(form, upos, xpos, "_")
+    raise ConfigurationError(f"{text!r} is no word with its tags; one is women/NOUN/NNS/Number=Plur")

@@ -14,9 +14,9 @@ from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import Vocabulary
 from training.cells import Tensor
 from training.data import corpora, labelled_texts, sst
-from training.data.dataset import IGNORED, Batches, Example, Examples, collate
+from training.data.dataset import IGNORED, Array, Batches, Example, Examples, collate
 from training.data.distillation import DistillationSet
-from training.metrics.scores import MACRO_RECALL, POLARITY, SST2, SST5, sentiment_accuracy
+from training.metrics.scores import MACRO_RECALL, POLARITY, SST2, SST5, right_side, sentiment_accuracy
 from training.tasks.base import Predict, State, Tensors
 from training.tasks.classification import Classification, ClassificationRecipe, Text
 from training.tasks.losses import polarity_cross_entropy
@@ -146,6 +146,11 @@ class Sentiment(Classification):
         """Measures whole sentences."""
         predictions = self.predictions(predict, split)["sentiment"]
         return sentiment_accuracy(predictions.probabilities, predictions.gold, split, self.polarity)
+
+    def scores(self, predict: Predict, split: str) -> tuple[Array, Array]:
+        predictions = self.predictions(predict, split)["sentiment"]
+        right, polar = right_side(predictions.probabilities, predictions.gold)
+        return 100 * (right & polar), polar.astype(int)
 
     def samples(self, predict: Predict) -> dict[str, str]:
         """Returns how positive two texts of the same words are, in percent."""

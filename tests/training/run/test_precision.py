@@ -22,6 +22,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     "classifier": tiny.sentiment,
     "language": tiny.language_model,
     "lemmatizer": tiny.lemmatization,
+    "translator": tiny.translation,
 }
 
 

@@ -83,7 +83,7 @@ def test_what_is_spelled_step_by_step_is_what_the_loop_spells(learnt: tuple[Lemm
     task, model, _ = learnt
     batch = collate([example for example in task._examples if example.targets["edit"] == SPELLED])
     expected = np.asarray(task.predict(model, batch.inputs)["lemma_ids"])
-    ids, weights = (np.asarray(output) for output in model.attend(**batch.inputs))
+    ids, weights = (np.asarray(output) for output in model.attend(**batch.inputs, steps=expected.shape[1]))
     for row, wanted in zip(ids, expected, strict=True):
         end = wanted.tolist().index(PAD)
         assert row[: end + 1].tolist() == wanted[: end + 1].tolist()

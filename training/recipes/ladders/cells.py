@@ -1,0 +1,42 @@
+"""Cells: the recurrences that a language model can have, on 100 000 characters of Tiny Shakespeare."""
+
+from training.models.language_model import LanguageModelSizes
+from training.recipes.ladders import Ladder, Rung
+from training.tasks.language_modelling import LanguageModelRecipe
+
+simple = Rung(
+    "simple",
+    "A simple RNN",
+    LanguageModelRecipe(
+        name="cells-simple",
+        description="A rung of the ladder of cells",
+        language="en",
+        licence="MIT",
+        limits="Made to be compared with the rungs beside it.",
+        corpus="tinyshakespeare",
+        limit=100_000,
+        epochs=30,
+        batch_tokens=1024,
+        chunk=32,
+        learning_rate=2e-3,
+        schedule="plateau",
+        patience=3,
+        clip_norm=1.0,
+        shipped=False,
+        sizes=LanguageModelSizes(cell="simple", units=128, inner_dropout=0.0, output_dropout=0.0),
+    ),
+)
+identity = simple.then("identity", "ReLU, begun as the identity", sizes={"cell": "identity"})
+unitary = simple.then("unitary", "A unitary recurrence: the norm of the state is kept", sizes={"cell": "unitary"})
+minimal = simple.then("minimal", "Minimal gated units, run in parallel over time", sizes={"cell": "minimal"})
+gru = simple.then("gru", "A GRU", sizes={"cell": "gru"})
+lstm = simple.then("lstm", "An LSTM", sizes={"cell": "lstm"})
+closed = lstm.then(
+    "forget-bias-0", "The bias of the forget gate begins at 0, not at 1", sizes={"cell": "lstm-forget-0"}
+)
+peepholes = lstm.then("peepholes", "Gates that see the memory", sizes={"cell": "lstm-peepholes"})
+projection = lstm.then("projection", "An output of half the memory's width", sizes={"cell": "lstm-projection"})
+clipped = lstm.then("cell-clip", "A memory clipped to ±3", sizes={"cell": "lstm-cell-clip"})
+
+RATES = (2e-3, 4e-3, 8e-3)
+LADDER = Ladder((simple, identity, unitary, minimal, gru, lstm, closed, peepholes, projection, clipped), rates=RATES)
