@@ -12,7 +12,7 @@ from service.commands import keys, models
 from service.commands.annotate import arguments as arguments_of_annotate
 from service.commands.options import add_options, export_options
 from service.errors import ConfigurationError, TagwerkError
-from service.process.listening import open_socket
+from service.process.listening import log_address, open_socket
 from service.settings import Settings, load_settings, unknown_variables
 from service.telemetry import logs
 
@@ -121,6 +121,8 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         workers.end_with(parsed.lifeline)
     inherited = None if parsed.socket is None else socket.socket(fileno=parsed.socket)
     listening = inherited or open_socket(settings.host, settings.port)
+    if inherited is None:
+        log_address(listening)
     return workers.run_worker(settings, listening, RateLimiter(parsed.rate_limiter, parsed.number))
 
 

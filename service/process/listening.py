@@ -23,9 +23,13 @@ def open_socket(host: str, port: int) -> socket.socket:
         listening.close()
         where = f"TAGWERK_HOST={host} TAGWERK_PORT={port}"
         raise ConfigurationError(f"cannot listen at {where}: {error.strerror}") from None
-    taken_host, taken_port = listening.getsockname()[:2]
-    logging.getLogger("tagwerk").info("listening at http://%s:%d, not ready yet", taken_host, taken_port)
     return listening
+
+
+def log_address(listening: socket.socket) -> None:
+    """Logs the address of a listening socket, once a signal would end the process in order."""
+    host, port = listening.getsockname()[:2]
+    logging.getLogger("tagwerk").info("listening at http://%s:%d, not ready yet", host, port)
 
 
 def open_engine_socket(address: str) -> socket.socket:

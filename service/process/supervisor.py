@@ -17,7 +17,7 @@ from rich.console import Console
 from service.artifact.files import copies_of
 from service.errors import ConfigurationError
 from service.process.child import Child
-from service.process.listening import open_engine_socket
+from service.process.listening import log_address, open_engine_socket
 from service.security.rate_limiter import make_file
 from service.settings import Settings
 
@@ -87,6 +87,8 @@ class Supervisor:
         for kind in ("engine", "worker"):
             self._restarts.labels(kind).inc(0)  # exports the metric before the first restart
         try:
+            if self._listening is not None:
+                log_address(self._listening)
             self._engines.start()
             for worker in self._workers:
                 self._start_worker(worker)

@@ -60,4 +60,11 @@ def test_the_contributions_on_the_page_are_what_the_example_gives(server, tmp_pa
     (shown,) = map(json.loads, re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
     (result,) = json.loads(run("sh", example, server, tmp_path))["results"]
     given = result["contributions"]
-    assert shown == given | {"tokens": [token for token in given["tokens"] if token["text"] == "funny"]}
+    (one,), (other,) = shown.pop("tokens"), [token for token in given.pop("tokens") if token["text"] == "funny"]
+    for here, there in ((shown, given), (one, other)):
+        assert here == {name: last_digit(value) for name, value in there.items()}
+
+
+def last_digit(value):
+    """Returns a figure of the page as a processor may round it in its last digit; anything else as it is."""
+    return pytest.approx(value, abs=2e-6) if isinstance(value, float) else value
