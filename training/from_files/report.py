@@ -11,7 +11,7 @@ from rich.table import Table
 
 from training.data.dataset import Example
 from training.metrics.predictions import Predictions, interval, label_scores
-from training.tasks.base import Recipe
+from training.tasks.recipe import Recipe
 
 CONFUSIONS = 20
 CONTEXT = 5  # words on each side of an example

@@ -18,7 +18,7 @@ class LanguageModelSizes:
 
     Attributes:
         cell: a name of training.cells.KINDS.
-        residual: whether each layer above the first adds what it reads to what it gives.
+        residual: whether each layer above the first adds its input to its output.
     """
 
     cell: str = "lstm"

@@ -11,7 +11,7 @@ from service.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from training.recipes.ladders import Ladder
-    from training.tasks.base import Recipe  # imports Keras, which takes seconds
+    from training.tasks.recipe import Recipe  # imports Keras, which takes seconds
 
 RECIPES = Path(__file__).parent
 LADDERS = RECIPES / "ladders"

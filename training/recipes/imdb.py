@@ -1,7 +1,7 @@
 """The same network on whole film reviews, good or bad, of which it reads 400 tokens. Measured, not shipped."""
 
 from training.recipes import sentiment_en
-from training.tasks.base import derive
+from training.tasks.recipe import derive
 
 recipe = derive(
     sentiment_en.recipe,

@@ -1,6 +1,6 @@
 """The same network on the King James Bible with Structure and Interpretation of Computer Programs."""
 
 from training.recipes import lm_shakespeare
-from training.tasks.base import derive
+from training.tasks.recipe import derive
 
 recipe = derive(lm_shakespeare.recipe, "kjv-sicp", corpus="kjv_sicp", epochs=2, shipped=False)

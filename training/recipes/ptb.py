@@ -2,7 +2,7 @@
 
 from training.models.language_model import LanguageModelSizes
 from training.recipes import lm_shakespeare
-from training.tasks.base import derive
+from training.tasks.recipe import derive
 
 recipe = derive(
     lm_shakespeare.recipe,

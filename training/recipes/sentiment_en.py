@@ -1,7 +1,7 @@
 """Words read by a bidirectional GRU and as pairs, on all phrases of the Stanford Sentiment Treebank."""
 
 from training.models.sentiment import SentimentSizes
-from training.tasks.base import TeacherSettings
+from training.tasks.recipe import TeacherSettings
 from training.tasks.sentiment import SentimentRecipe
 
 recipe = SentimentRecipe(

@@ -1,7 +1,7 @@
 """The same network, and the five grades of the treebank as its labels. Measured, not shipped."""
 
 from training.recipes import sentiment_en
-from training.tasks.base import derive
+from training.tasks.recipe import derive
 from training.tasks.sentiment import GRADES
 
 recipe = derive(sentiment_en.recipe, "sst5", labels=GRADES, shipped=False)

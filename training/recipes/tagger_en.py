@@ -2,7 +2,7 @@
 
 from training.models.segmenter import SENTENCES
 from training.models.tagger import TaggerSizes
-from training.tasks.base import TeacherSettings
+from training.tasks.recipe import TeacherSettings
 from training.tasks.tagging import TaggingRecipe
 
 recipe = TaggingRecipe(

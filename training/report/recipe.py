@@ -10,7 +10,8 @@ import keras
 from rich.console import Console
 from rich.table import Column, Table
 
-from training.tasks.base import Recipe, Task
+from training.tasks.base import Task
+from training.tasks.recipe import Recipe
 
 TEXT = ("name", "description", "limits", "licence")  # said in words, not settings of the run
 

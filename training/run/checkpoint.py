@@ -12,7 +12,7 @@ import numpy as np
 
 from service.errors import TagwerkError
 from training.data.dataset import Array
-from training.tasks.base import Recipe
+from training.tasks.recipe import Recipe
 
 PROGRESS = "progress"
 

@@ -18,7 +18,8 @@ from service.artifact.manifest import Golden, Manifest, Metric
 from service.errors import ArtifactError, ConfigurationError
 from training.data.dataset import Example, collate
 from training.run.versions import load_endpoint, restore
-from training.tasks.base import Part, Predict, Recipe, Task
+from training.tasks.base import Part, Predict, Task
+from training.tasks.recipe import Recipe
 
 TOLERANCE = 1e-5  # between a golden and the exported model, absolute and relative
 

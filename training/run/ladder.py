@@ -16,7 +16,8 @@ from training.report.recipe import fingerprint
 from training.run.checkpoint import Checkpoints, Progress
 from training.run.loop import DEV_LOSS, Diverged, load_best, make_predict, train
 from training.run.versions import load_endpoint, newest_version, read_version, restore
-from training.tasks.base import Predict, Recipe, Task
+from training.tasks.base import Predict, Task
+from training.tasks.recipe import Recipe
 
 
 def train_rungs(ladder: Ladder, rungs: Iterable[Rung], results: Results, console: Console) -> None:

@@ -19,7 +19,8 @@ from training.run.checkpoint import Checkpoints, Progress
 from training.run.schedules import learning_rate
 from training.run.step import Step
 from training.run.workers import workers
-from training.tasks.base import Predict, Recipe, Task
+from training.tasks.base import Predict, Task
+from training.tasks.recipe import Recipe
 
 DEV_LOSS = "loss on dev"
 

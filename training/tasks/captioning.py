@@ -15,7 +15,8 @@ from training.data.dataset import IGNORED, Array, Batches, Example, collate
 from training.data.digit_scenes import LONGEST, SIZE, WORDS, Scene, Scenes
 from training.metrics.scores import EXACT, caption_accuracy
 from training.models.captioner import Captioner, CaptionerSizes
-from training.tasks.base import Predict, Recipe, State, Task, Tensors
+from training.tasks.base import Predict, State, Task, Tensors
+from training.tasks.recipe import Recipe
 
 POOL = 10_000_000  # scenes that the train split draws from: hardly any comes twice
 DEV, TEST = 1000, 3000  # scenes

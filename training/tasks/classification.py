@@ -24,7 +24,8 @@ from training.models.attribution import classify, probabilities
 from training.models.naive_bayes import log_count_ratios
 from training.models.sentiment import SentimentClassifier, SentimentSizes, WordPairs, pair_ids
 from training.models.text_classifier import TextClassifier, TextClassifierSizes
-from training.tasks.base import Part, Predict, Recipe, State, Task, Tensors, projection
+from training.tasks.base import Part, Predict, State, Task, Tensors, projection
+from training.tasks.recipe import Recipe
 
 NETWORKS: dict[type, Callable[..., keras.Model]] = {
     SentimentSizes: SentimentClassifier,

@@ -18,7 +18,8 @@ from training.data.dataset import Array, Batch, Batches, Example
 from training.metrics.scores import CROSS_ENTROPY, cross_entropy
 from training.models.counted import MarkovChain, MarkovChainSizes
 from training.models.language_model import LanguageModel, LanguageModelSizes
-from training.tasks.base import Part, Predict, Recipe, State, Task, Tensors, projection
+from training.tasks.base import Part, Predict, State, Task, Tensors, projection
+from training.tasks.recipe import Recipe
 
 INTERPRETER = "interpreter"  # the standard library of the running Python
 END = "<eos>"  # a line end, as a word

@@ -22,8 +22,9 @@ from training.metrics.raw_text import NO_LEMMA
 from training.metrics.scores import LEMMAS, word_accuracy
 from training.models.encoder_decoder import EncoderDecoderSizes
 from training.models.lemmatizer import Lemmatizer
-from training.tasks.base import Attended, LoadModel, Part, Predict, Recipe, State, Task, Tensors, projection
+from training.tasks.base import Attended, LoadModel, Part, Predict, State, Task, Tensors, projection
 from training.tasks.losses import label_cross_entropy
+from training.tasks.recipe import Recipe
 from training.tasks.tagging import Tagging
 
 EVALUATION_TOKENS = 4000  # positions in a batch

@@ -37,8 +37,9 @@ from training.models.counted import MostFrequentTag, MostFrequentTagSizes
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_tagger import WordTagger, WordTaggerSizes
-from training.tasks.base import LoadModel, Part, Predict, Recipe, State, Task, Tensors
+from training.tasks.base import LoadModel, Part, Predict, State, Task, Tensors
 from training.tasks.losses import label_cross_entropy
+from training.tasks.recipe import Recipe
 from training.tasks.tagging_signatures import served_parts, tagging_endpoint
 
 NETWORKS: dict[type, Callable[..., keras.Model]] = {

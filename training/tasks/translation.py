@@ -17,8 +17,9 @@ from training.data.translations import Pair
 from training.metrics.scores import BLEU, translation_scores
 from training.models.encoder_decoder import EncoderDecoderSizes
 from training.models.translator import Translator, longest
-from training.tasks.base import Attended, Predict, Recipe, State, Task, Tensors
+from training.tasks.base import Attended, Predict, State, Task, Tensors
 from training.tasks.losses import label_cross_entropy
+from training.tasks.recipe import Recipe
 
 EVALUATION_TOKENS = 4000  # positions in a batch
 SAMPLES = 10

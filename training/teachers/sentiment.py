@@ -14,7 +14,7 @@ from training.data import sst
 from training.data.dataset import Array, Example, length_sorted
 from training.data.distillation import DistillationSet
 from training.metrics.scores import sentiment_accuracy
-from training.tasks.base import TeacherSettings
+from training.tasks.recipe import TeacherSettings
 from training.tasks.sentiment import Sentiment
 from training.teachers import pretrained, unlabelled
 from training.teachers.encoder import Encoder, Pieces

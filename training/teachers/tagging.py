@@ -16,7 +16,7 @@ from training.data.dataset import IGNORED, Array, Example, length_sorted
 from training.data.distillation import DistillationSet
 from training.metrics.scores import tagging_accuracy
 from training.report.progress import figures
-from training.tasks.base import TeacherSettings
+from training.tasks.recipe import TeacherSettings
 from training.tasks.tagging import HEADS, TEACHER_LABELS, Tagging
 from training.teachers import pretrained, unlabelled
 from training.teachers.encoder import Encoder, Pieces

@@ -15,7 +15,7 @@ from service.artifact.manifest import Metric
 from training.data.dataset import Array, cut_batches, length_sorted
 from training.folders import runs_folder
 from training.report.progress import Reporter
-from training.tasks.base import Recipe, TeacherSettings
+from training.tasks.recipe import Recipe, TeacherSettings
 from training.teachers.encoder import DEVICE
 
 READ_PIECES = 4000  # of a batch in inference

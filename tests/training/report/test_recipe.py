@@ -8,7 +8,7 @@ from rich.console import Console
 from tests.training.tiny import tagging
 from training.recipes import ladder_names, load_any_recipe, load_ladder
 from training.report.recipe import TEXT, show
-from training.tasks.base import TeacherSettings
+from training.tasks.recipe import TeacherSettings
 
 
 def test_every_setting_and_every_weight_is_shown_in_80_columns() -> None:

@@ -25,8 +25,9 @@ from training.report.ladder import Results, Run, markdown, pack, table, unpack, 
 from training.report.recipe import fingerprint
 from training.run.ladder import train_rungs
 from training.run.loop import load_best, make_predict, train
-from training.tasks.base import Recipe, Task
+from training.tasks.base import Task
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
+from training.tasks.recipe import Recipe
 from training.tasks.sentiment import Sentiment, SentimentRecipe
 from training.tasks.tagging import Tagging, TaggingRecipe
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from service.errors import ConfigurationError
 from tests.training.tiny import sentiment, tagging, treebank
 from training.data import corpora
-from training.tasks.base import TeacherSettings
+from training.tasks.recipe import TeacherSettings
 
 pytest.importorskip("torch", reason="the extra teach, which holds PyTorch, is not installed")
 pytest.importorskip("transformers", reason="the extra teach, which holds Transformers, is not installed")

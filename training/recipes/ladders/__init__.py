@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from service.errors import ConfigurationError
-from training.tasks.base import Recipe, derive
+from training.tasks.recipe import Recipe, derive
 
 RATES = (1e-3, 2e-3, 4e-3)
 

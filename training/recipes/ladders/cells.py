@@ -1,30 +1,12 @@
 """Cells: the recurrences that a language model can have, on 100 000 characters of Tiny Shakespeare."""
 
-from training.models.language_model import LanguageModelSizes
-from training.recipes.ladders import Ladder, Rung
-from training.tasks.language_modelling import LanguageModelRecipe
+from training.recipes.ladders import Ladder, Rung, language
+from training.tasks.recipe import derive
 
 simple = Rung(
     "simple",
     "A simple RNN",
-    LanguageModelRecipe(
-        name="cells-simple",
-        description="A rung of the ladder of cells",
-        language="en",
-        licence="MIT",
-        limits="Made to be compared with the rungs beside it.",
-        corpus="tinyshakespeare",
-        limit=100_000,
-        epochs=30,
-        batch_tokens=1024,
-        chunk=32,
-        learning_rate=2e-3,
-        schedule="plateau",
-        patience=3,
-        clip_norm=1.0,
-        shipped=False,
-        sizes=LanguageModelSizes(cell="simple", units=128, inner_dropout=0.0, output_dropout=0.0),
-    ),
+    derive(language.simple.recipe, "cells-simple", limit=100_000, sizes={"units": 128}),
 )
 identity = simple.then("identity", "ReLU, begun as the identity", sizes={"cell": "identity"})
 unitary = simple.then("unitary", "A unitary recurrence: the norm of the state is kept", sizes={"cell": "unitary"})

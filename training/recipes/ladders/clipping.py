@@ -1,7 +1,7 @@
 """Clipping: a run that explodes, and the same run with its gradients clipped, on a part of Tiny Shakespeare."""
 
 from training.recipes.ladders import Ladder, Rung, cells
-from training.tasks.base import derive
+from training.tasks.recipe import derive
 
 HIGH = 1e9  # no gradient has this norm
 

@@ -1,7 +1,7 @@
 """Schedules: how the learning rate falls, for a tagger that learns from 4000 sentences of the English Web Treebank."""
 
 from training.recipes.ladders import Ladder, Rung, tagging
-from training.tasks.base import derive
+from training.tasks.recipe import derive
 
 constant = Rung(
     "constant",

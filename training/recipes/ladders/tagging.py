@@ -41,7 +41,7 @@ learned_state = lstm.then("learned-state", "A learned initial state", sizes={"le
 bidirectional = lstm.then("bidirectional", "The sentence to the right, too", sizes={"directions": 2})
 characters = bidirectional.then("characters", "The characters of each word", sizes={"spelling": 48})
 stacked = characters.then("stacked", "A second layer", sizes={"layers": 2})
-dropout = characters.then("dropout", "Dropout of what the layer reads and gives", sizes={"dropout": 0.3})
+dropout = characters.then("dropout", "Dropout of the layer's inputs and outputs", sizes={"dropout": 0.3})
 vectors = dropout.then("vectors", "Words begin as a pretrained transformer's vectors", teacher="tagger-en")
 shipped = dropout.shipped(tagger_en.recipe)
 

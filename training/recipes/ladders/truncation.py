@@ -1,7 +1,7 @@
 """Truncation: how far an error travels back through a text, on 100 000 characters of Tiny Shakespeare."""
 
 from training.recipes.ladders import Ladder, Rung, cells
-from training.tasks.base import derive
+from training.tasks.recipe import derive
 
 # A step learns from 1024 characters, whatever the chunk: 32 rows of 32, 128 rows of 8.
 chunk32 = Rung(

@@ -1,0 +1,112 @@
+"""The settings of a run, and recipes that are derived from others."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from service.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from training.tasks.base import Task
+
+AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherSettings:
+    """The settings of the teachers that `tagwerk-train teach` fine-tunes for a recipe.
+
+    Attributes:
+        encoder: the pretrained transformer: a name of training.teachers.pretrained, or a folder in the format of
+            Transformers.
+        count: of the teachers, whose seeds are the recipe's and the next ones. A student learns the mean of their
+            probabilities, which is right more often than each of them alone (Hansen and Salamon 1990).
+        epochs: passes over the train split.
+        batch_pieces: word pieces of a batch, including padding.
+        encoder_rate: the highest learning rate of the pretrained weights.
+        head_rate: the highest learning rate of all other weights.
+        unlabelled_tokens: tokens of unlabelled text that the teachers label.
+    """
+
+    encoder: str = "all-mpnet-base-v2"
+    count: int = 1
+    epochs: int = 3
+    batch_pieces: int = 700
+    encoder_rate: float = 5e-5
+    head_rate: float = 1e-3
+    unlabelled_tokens: int = 2_400_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(ABC):
+    """The settings that every run has; each kind of task adds its own and implements `task`.
+
+    Attributes:
+        name: of the recipe and of the model that it makes.
+        description: what the model does, in one line.
+        language: BCP 47.
+        licence: of the model.
+        limits: what the model cannot do, for the model card.
+        seed: of the weights, the order of the examples, and dropout.
+        threads: of TensorFlow's operations. One is nearly as fast as two at these sizes, and is deterministic.
+        epochs: passes over the train split.
+        batch_tokens: positions of a batch, including padding.
+        limit: how many examples of the train split are used, all by default; of a text, characters.
+        learning_rate: the highest learning rate, of Adam.
+        warmup: the share of the run over which the learning rate rises from 0.
+        schedule: how it falls after that, a name of training.run.schedules.
+        patience: epochs without improvement after which the run stops early; 0 is never.
+        weight_decay: of Adam, times the learning rate, decoupled from the gradient (Loshchilov and Hutter 2019).
+        clip_norm: global norm that gradients are clipped to.
+        averaging: decay per step of the moving average of the weights, which is exported; 0 is none.
+        precision: a dtype policy of Keras. "mixed_bfloat16" stores weights in 32 bits and computes in 16, which is
+            for GPUs: a CPU may emulate it.
+        teacher: the recipe whose distillation set, written by `tagwerk-train teach`, is learned from as well.
+        teaching: how `tagwerk-train teach` makes the distillation set of this recipe; None for one that makes none.
+        shipped: whether training exports the model; otherwise it is only measured on the test split.
+        sizes: of the network; their type selects the network.
+    """
+
+    name: str
+    description: str
+    language: str
+    licence: str
+    limits: str
+    seed: int = 1
+    threads: int = 1
+    epochs: int
+    batch_tokens: int
+    limit: int | None = None
+    learning_rate: float
+    warmup: float = 0.02
+    schedule: str = "cosine"
+    patience: int = 0
+    weight_decay: float = 0.0
+    clip_norm: float = 5.0
+    averaging: float = 0.0
+    precision: str = "float32"
+    teacher: str | None = None
+    teaching: TeacherSettings | None = None
+    shipped: bool = True
+    sizes: Any
+
+    @abstractmethod
+    def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Task":
+        """Loads the corpora and returns the task, ready to train.
+
+        Args:
+            vocabularies: by name, of a model that is to be measured; by default built from the train split.
+        """
+
+
+def derive(
+    base: AnyRecipe, name: str, *, network: Any = None, sizes: Mapping[str, Any] | None = None, **changes: Any
+) -> AnyRecipe:
+    """Returns a copy of a recipe with another name and with some settings changed.
+
+    Args:
+        network: the sizes of another network.
+        sizes: changes to the sizes of the same network.
+    """
+    return replace(base, name=name, sizes=replace(network or base.sizes, **(sizes or {})), **changes)
