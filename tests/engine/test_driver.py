@@ -21,6 +21,9 @@ from service.types import ModelKey, ModelState, Sampled, State
 from tests.engine.test_engines import LM, SETTINGS, TAGGER, hold, local_engine, prompt, request, run, until
 from tests.fakes import Clock, Device, failing, version_of
 
+# Deadlines of requests are by the real clock, which is at 0 when a machine starts; a bench has a clock of its own.
+NO_DEADLINE = 1e9
+
 
 class Diary(Device):
     """Notes in which order batches and steps of generation come."""
@@ -102,9 +105,12 @@ class Bench(Device):
         raise NotImplementedError
 
     def admit(self, *rows: list[int]) -> Job:
-        (job,) = self.driver.admit(Requests.of(request(*rows)))
+        (job,) = self.driver.admit(Requests.of(request(*rows, seconds=NO_DEADLINE)))
         assert isinstance(job, Job)
         return job
+
+    def admit_stream(self, *ids: int, max_tokens: int = 3, model: ModelKey = LM) -> Stream:
+        return self.driver.admit_stream(replace(prompt(*ids, max_tokens=max_tokens, seconds=NO_DEADLINE), model=model))
 
     def run(self) -> None:
         """Runs what is admitted, looking at each step."""
@@ -280,7 +286,7 @@ def test_the_time_of_a_job_is_spent_in_the_queue_until_all_of_it_runs(bench):
 
 def test_a_step_says_how_long_it_has_run(bench):
     bench.admit([1])
-    bench.driver.admit_stream(prompt(1, max_tokens=2))
+    bench.admit_stream(1, max_tokens=2)
     bench.look = bench.driver.step_seconds
     bench.run()
     assert bench.seen == [2.0] * 3
@@ -291,7 +297,7 @@ def test_a_generation_step_is_measured_and_its_tokens_are_counted(bench, monkeyp
     took = []
     monkeypatch.setattr(Slots, "measured", lambda self, step, seconds: took.append(seconds))
     began = bench.clock.now
-    stream = bench.driver.admit_stream(prompt(1, max_tokens=2))
+    stream = bench.admit_stream(1, max_tokens=2)
     bench.look = lambda: bench.metric("slots_in_use", model="lm")
     bench.run()
     assert took == [2.0, 2.0]
@@ -325,7 +331,7 @@ def test_language_models_take_turns_and_the_slots_of_a_models_versions_are_shown
     bench.driver.load()
     keys = [LM, ModelKey("lm", "2"), ModelKey("poet", "1")]
     for number, key in enumerate(keys, start=1):
-        bench.driver.admit_stream(replace(prompt(10 * number, max_tokens=2), model=key))
+        bench.admit_stream(10 * number, max_tokens=2, model=key)
     bench.look = lambda: (bench.metric("slots_in_use", model="lm"), bench.metric("slots_in_use", model="poet"))
     bench.run()
     assert [ids for _, ids in bench.tokens] == [[11], [21], [31], [12], [22], [32]]
@@ -335,7 +341,7 @@ def test_language_models_take_turns_and_the_slots_of_a_models_versions_are_shown
 
 def test_a_text_for_a_model_that_is_not_loaded_is_refused(bench):
     with pytest.raises(ModelNotFound, match="model none/1 is not loaded"):
-        bench.driver.admit_stream(replace(prompt(1), model=ModelKey("none", "1")))
+        bench.admit_stream(1, model=ModelKey("none", "1"))
 
 
 USES = {
@@ -375,8 +381,8 @@ def test_the_queue_the_slots_and_the_state_are_used_by_one_thread_at_a_time(monk
     monkeypatch.setattr(Driver, "__setattr__", set_attribute)
     bench.driver.load()
     bench.driver.abandon(bench.admit([1, 2], [3]))
-    bench.driver.abandon_stream(bench.driver.admit_stream(prompt(1)))
-    bench.driver.admit_stream(prompt(1, max_tokens=1))
+    bench.driver.abandon_stream(bench.admit_stream(1))
+    bench.admit_stream(1, max_tokens=1)
     bench.admit([4])
     bench.run()
     bench.failure = failing()
