@@ -9,6 +9,7 @@ from tests.training import tiny
 from training import __main__ as command
 from training.report import tensorboard
 from training.run import loop
+from training.tasks import language_modelling
 from training.tasks.tagging import Tagging
 
 
@@ -25,9 +26,22 @@ def unoptimized_graphs() -> None:
 
 
 @pytest.fixture(autouse=True)
-def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes a run draw pictures after its first epoch alone, since each takes as long as a tiny epoch."""
+def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes runs draw no pictures, which take as long as a tiny epoch, except in tests that use `pictures`."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr(tensorboard.TensorBoard, "_pictures", lambda *arguments: None)
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a run draw its pictures after its first epoch."""
     monkeypatch.setattr(tensorboard, "PICTURES", 1)
+
+
+@pytest.fixture(autouse=True)
+def short_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes language models be measured after 16 characters of context: tiny texts repeat a verse of 60."""
+    monkeypatch.setattr(language_modelling, "CONTEXT", 16)
 
 
 @pytest.fixture

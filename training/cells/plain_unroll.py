@@ -70,4 +70,4 @@ def _joined(outputs: Tensor) -> Tensor:
 
 
 def _zeros(cell: Cell, inputs: Tensor) -> State:
-    return tuple(ops.zeros((cell.directions, ops.shape(inputs)[0], size)) for size in cell.state_sizes)
+    return tuple(ops.zeros((cell.directions, ops.shape(inputs)[0], size), inputs.dtype) for size in cell.state_sizes)

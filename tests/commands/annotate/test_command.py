@@ -109,23 +109,25 @@ def test_several_files_go_into_a_folder_and_what_is_there_stays(texts, tmp_path)
     ]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_goes_on_and_no_line_is_lost_or_doubled(tagger_store, tmp_path, how):
+def test_a_run_that_is_interrupted_again_and_again_goes_on_and_no_line_is_lost_or_doubled(tagger_store, tmp_path):
     path, output = tmp_path / "many.txt", tmp_path / "many.txt.tag.jsonl"
-    lines = [f"Dog number {i} barks at the {'very ' * (i % 5)}old moon." for i in range(3_000)]  # seconds of work
-    path.write_text("\n".join(lines))
-    progress, process = Path(f"{output}.progress"), start(str(path), "--task", "tag", store=tagger_store)
-    end = time.monotonic() + 240
-    while not progress.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    process.send_signal(how)
-    _, said = process.communicate(timeout=240)
-    assert process.returncode == (-signal.SIGKILL if how is signal.SIGKILL else 130)
-    assert (b"the same command goes on" in said) == (how is not signal.SIGKILL)
-    assert not output.exists()
-    path.write_text("\n".join(lines))  # the same bytes, at another moment
+    lines = [f"Dog number {i} barks at the {'very ' * (i % 5)}old moon." for i in range(8_000)]  # seconds of work
+    progress, before = Path(f"{output}.progress"), b""
+    for how in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
+        path.write_text("\n".join(lines))  # the same bytes, at another moment
+        process = start(str(path), "--task", "tag", store=tagger_store)
+        end = time.monotonic() + 240
+        while not progress.exists() or progress.read_bytes() == before:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        process.send_signal(how)
+        _, said = process.communicate(timeout=240)
+        assert process.returncode == (-signal.SIGKILL if how is signal.SIGKILL else 130)
+        assert (b"the same command goes on" in said) == (how is not signal.SIGKILL)
+        assert (b"goes on after line" in said) == (before != b"")
+        assert not output.exists()
+        before = progress.read_bytes()
     _, said_then = annotate(str(path), "--task", "tag", store=tagger_store)
     assert "goes on after line" in said_then
     with output.open(encoding="utf-8") as results:

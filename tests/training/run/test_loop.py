@@ -171,6 +171,7 @@ def test_a_run_learns_from_as_many_sentences_as_it_is_told(tagging: MakeTagging)
     assert sum(len(batch.inputs["lengths"]) for batch in batches) == 3
 
 
+@pytest.mark.usefixtures("pictures")
 def test_the_board_shows_curves_weights_and_confusion(tagging: MakeTagging, runs: Path) -> None:
     trained(tagging(epochs=3))
     shown = EventAccumulator(str(runs / "tagger-tiny" / "board")).Reload()
@@ -188,6 +189,7 @@ def test_the_board_shows_curves_weights_and_confusion(tagging: MakeTagging, runs
     assert tf.io.decode_png(picture).shape[0] > 200
 
 
+@pytest.mark.usefixtures("pictures")
 def test_the_board_shows_what_a_language_model_says(runs: Path) -> None:
     train(language_model(epochs=1), Console(file=io.StringIO()))
     shown = EventAccumulator(str(runs / "lm-tiny" / "board")).Reload()
