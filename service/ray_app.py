@@ -82,7 +82,7 @@ def application(settings: Settings) -> ASGIApp:
     engine = make_engine(settings, versions, metrics)
     engine.set_shares({version.key: 1.0 for version in versions}, (), set(defaults.values()))
     read = partial(load_version, signers=settings.model_signers, whole=False)
-    catalog = Catalog(settings.model_store, settings.length_buckets, read=read)
+    catalog = Catalog(settings.model_store, read=read)
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter()) if keys is not None else None
     garbage_collection.tune()

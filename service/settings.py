@@ -85,13 +85,7 @@ class Settings(BaseSettings):
         "", description="Folder for compiled executables, which shortens the next start; empty keeps none."
     )
     batch_sizes: Sizes = Field((1, 2, 4, 8, 16), min_length=1, description="Compiled batch sizes, comma-separated.")
-    length_buckets: Sizes = Field(
-        (),
-        description="Length buckets in tokens, comma-separated, for all models; empty uses those of each model's "
-        "manifest. Longer texts run in windows.",
-    )
     slots: int = Field(16, ge=1, description="Texts generated at the same time; further ones wait.")
-    prefill_tokens: int = Field(32, ge=1, description="Tokens of a prompt read per generation step.")
     max_queue_entries: int = Field(4096, ge=1, description="Queued sequences; above it, requests get 429.")
     max_queue_tokens: int = Field(262_144, ge=1, description="Queued tokens; above it, requests get 429.")
     request_timeout_seconds: float = Field(
@@ -122,15 +116,12 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     log_format: Literal["console", "json"] = Field("console", description="Plain text, or JSON.")
     log_requests: bool = Field(True, description="Log a line per request, at level info.")
-    log_texts: bool = Field(False, description="Log the texts of requests.")
 
     @model_validator(mode="after")
     def _sizes_rise(self) -> Self:
-        for name in ("batch_sizes", "length_buckets"):
-            sizes = getattr(self, name)
-            if list(sizes) != sorted(set(sizes)):
-                given = ",".join(map(str, sizes))
-                raise ValueError(f"{variable(name)} is {given!r}; allowed: sizes that rise, each of them once")
+        if list(self.batch_sizes) != sorted(set(self.batch_sizes)):
+            given = ",".join(map(str, self.batch_sizes))
+            raise ValueError(f"{variable('batch_sizes')} is {given!r}; allowed: sizes that rise, each of them once")
         if self.max_queue_entries < self.max_items:
             entries, items = variable("max_queue_entries"), variable("max_items")
             raise ValueError(

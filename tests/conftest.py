@@ -28,8 +28,6 @@ STORE = Path(os.environ.get("TAGWERK_MODEL_STORE") or ROOT / "model_store")
 # A small grid starts sooner; the service is the same.
 SMALL = {
     "TAGWERK_BATCH_SIZES": "1,8",
-    "TAGWERK_LENGTH_BUCKETS": "16,64",
-    "TAGWERK_PREFILL_TOKENS": "16",
     "TAGWERK_SLOTS": "4",
 }
 

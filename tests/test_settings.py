@@ -24,12 +24,11 @@ def test_lists_are_read_from_the_environment(monkeypatch):
         ("PORT", "", "a whole number from 0 to 65535"),
         ("WORKERS", "0", "a whole number, 1 or more"),
         ("DEVICE", "tpu", "one of auto, cpu, gpu"),
-        ("LOG_TEXTS", "maybe", "true or false"),
+        ("LOG_REQUESTS", "maybe", "true or false"),
         ("REQUEST_TIMEOUT_SECONDS", "0", "a number above 0"),
         ("BATCH_SIZES", "0,x", "whole numbers, 1 or more, separated by commas"),
         ("BATCH_SIZES", "", "whole numbers, 1 or more, separated by commas"),
         ("BATCH_SIZES", "1,1", "sizes that rise, each of them once"),
-        ("LENGTH_BUCKETS", "8,4", "sizes that rise, each of them once"),
         ("CORS_ORIGINS", "example.org", "origins such as https://example.org, or *, separated by commas"),
         (
             "MAX_QUEUE_ENTRIES",

@@ -38,7 +38,7 @@ from loadtests.servers import stopped_by_signals
 WIDTH = 80
 SETTLE_SECONDS = 30.0  # for what a scenario leaves to end
 STOP_SECONDS = 60.0
-GRID = {"TAGWERK_BATCH_SIZES": "1,4,16", "TAGWERK_LENGTH_BUCKETS": "32"}  # a small one, so that an engine starts soon
+GRID = {"TAGWERK_BATCH_SIZES": "1,4,16"}  # a small one, so that an engine starts soon
 
 
 @dataclass(frozen=True, slots=True)

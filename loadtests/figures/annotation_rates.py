@@ -83,7 +83,7 @@ def main() -> None:
         model = TensorFlowBackend(settings.device, settings.device_threads).load_sequence_model(
             version.folder, version.manifest
         )
-        grid = Grid(settings.batch_sizes[-1:], settings.length_buckets or version.manifest.length_buckets)
+        grid = Grid(settings.batch_sizes[-1:], version.manifest.length_buckets)
         for _ in model.warm_up(grid.batch_sizes, grid.capacity):
             pass
         batches = full_batches(version, settings, grid)

@@ -25,7 +25,7 @@ def main() -> None:
     version = next(version for version in newest(settings.model_store) if version.manifest.task == "tag")
     backend = TensorFlowBackend(settings.device, settings.device_threads)
     model = backend.load_sequence_model(version.folder, version.manifest)
-    grid = Grid((1,), settings.length_buckets or version.manifest.length_buckets)
+    grid = Grid((1,), version.manifest.length_buckets)
     for _ in model.warm_up(grid.batch_sizes, grid.capacity):
         pass
     tagging, tokenizer = Tagging(version, grid.lengths[-1]), SpacyTokenizer()

@@ -37,7 +37,7 @@ SHOWN_EVERY = 1000  # cases
 MOST_SHOWN = 20  # faults
 WARM_UP_SECONDS = 2.0
 GIVE_UP_SECONDS = 30.0  # without an answer to the neighbour
-GRID = {"TAGWERK_BATCH_SIZES": "1,4,16", "TAGWERK_LENGTH_BUCKETS": "32"}  # a small one, so that the service starts soon
+GRID = {"TAGWERK_BATCH_SIZES": "1,4,16"}  # a small one, so that the service starts soon
 
 
 @contextmanager

@@ -81,7 +81,7 @@ class OneThreadEngine:
 
     def _grid(self, key: ModelKey) -> Grid:
         manifest = self._versions[key].manifest
-        return Grid(self._settings.batch_sizes, self._settings.length_buckets or manifest.length_buckets)
+        return Grid(self._settings.batch_sizes, manifest.length_buckets)
 
     def _run(self, key: ModelKey) -> None:
         """Runs all that waits for a model, the short sequences together, in batches as large as they can be."""

@@ -33,7 +33,7 @@ def main() -> int:
     if settings.xla_cache:
         keep_executables(Path(settings.xla_cache))
     engine = OneThreadEngine(settings, newest(settings.model_store))
-    catalog = Catalog(settings.model_store, settings.length_buckets, read=load_version)
+    catalog = Catalog(settings.model_store, read=load_version)
     garbage_collection.tune()
     context = Context(settings, Metrics(), engine, catalog)
     return Server(context).serve_until_stopped(open_socket(settings.host, settings.port))

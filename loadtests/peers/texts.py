@@ -28,8 +28,7 @@ def version_for(task: str) -> ModelVersion:
 
 def grid_for(version: ModelVersion) -> Grid:
     """Returns the shapes that the service compiles for a model."""
-    settings = load_settings()
-    return Grid(settings.batch_sizes, settings.length_buckets or version.manifest.length_buckets)
+    return Grid(load_settings().batch_sizes, version.manifest.length_buckets)
 
 
 def tagged_answer(

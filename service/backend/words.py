@@ -58,7 +58,7 @@ class WordMemory:
         if words > REMEMBERED_WORDS:
             raise ConfigurationError(
                 f"batches of up to {words} words do not fit the {REMEMBERED_WORDS} kept on the device: "
-                "lower TAGWERK_BATCH_SIZES or TAGWERK_LENGTH_BUCKETS"
+                "lower TAGWERK_BATCH_SIZES"
             )
 
     def warm_up(self) -> None:

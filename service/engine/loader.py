@@ -15,6 +15,8 @@ from service.telemetry.metrics import Metrics
 from service.types import ModelKey
 
 MAX_WAITING_STREAMS = 256
+# Of a prompt, per generation step. More read long prompts in fewer steps, and delay the texts that are being written.
+PREFILL_TOKENS = 32
 TIMINGS = 3  # measurements per step; the minimum counts
 
 
@@ -86,12 +88,11 @@ class Loader:
         if manifest.task == "generate":
             generator = backend.load_generation_model(version.folder, manifest)
             bounds = MAX_WAITING_STREAMS, settings.max_queue_tokens
-            slots = Slots(settings.slots, settings.prefill_tokens, *bounds)
+            slots = Slots(settings.slots, PREFILL_TOKENS, *bounds)
             compiling = generator.warm_up(settings.slots, slots.shapes)
             return Generator(generator, slots, self._count(version, compiling, on_compiled))
         model = backend.load_sequence_model(version.folder, manifest)
-        own = manifest.task == "lemmatize"  # its lengths count characters
-        grid = Grid(settings.batch_sizes, (not own and settings.length_buckets) or manifest.length_buckets)
+        grid = Grid(settings.batch_sizes, manifest.length_buckets)
         executables = self._count(version, model.warm_up(grid.batch_sizes, grid.capacity), on_compiled)
         step_times = StepTimes()
         for rows in grid.batch_sizes:

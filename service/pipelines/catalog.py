@@ -37,16 +37,11 @@ class Catalog:
     def __init__(
         self,
         store: Path,
-        length_buckets: Sequence[int] = (),
         draw: Callable[[], float] = random.random,
         read: Callable[[Path], ModelVersion] = partial(load_version, whole=False),  # noqa: B008 (stateless)
     ) -> None:
-        """`length_buckets` are the engine's for all models; if empty, each model has its own.
-
-        `draw` returns random numbers from 0 to 1, which distribute requests over versions; `read` reads a version.
-        """
+        """`draw` returns numbers from 0 to 1, which distribute requests over versions; `read` reads a version."""
         self._store = store
-        self._length_buckets = length_buckets
         self._draw = draw
         self._read = read
         self._states: dict[ModelKey, ModelState] = {}
@@ -92,9 +87,7 @@ class Catalog:
         """Reads a version and builds its task and tokenizer; returns the error if that fails for any reason."""
         try:
             version = self._read(self._store / key.name / key.version)
-            return make_task(version, self._length_buckets), make_tokenizer(
-                version.manifest.tokenizer, version.segmenter
-            )
+            return make_task(version), make_tokenizer(version.manifest.tokenizer, version.segmenter)
         except ArtifactError as error:
             return error
         except Exception as error:

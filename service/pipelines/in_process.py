@@ -159,7 +159,7 @@ async def start_pipelines(
     settings = settings.model_copy(update=dict.fromkeys(UNBOUNDED, sys.maxsize))
     metrics = Metrics()
     found = {version.folder: version for version in versions}
-    catalog = Catalog(settings.model_store, settings.length_buckets, read=found.__getitem__)
+    catalog = Catalog(settings.model_store, read=found.__getitem__)
     engine = make_engine(settings, versions, metrics)
     if defaults:
         engine.set_shares({version.key: 1.0 for version in versions}, (), set(defaults.values()))

@@ -82,8 +82,6 @@ class PipelineRun:
         `size` returns an item's characters; they count once per answer. The error names the item if it is too large
         alone.
         """
-        if self.resources.settings.log_texts:
-            self.timing.notes["texts"] = [one if isinstance(one, str) else str(one) for one in items]
         most, longest = self.resources.settings.max_items, self.resources.settings.max_text_characters
         each = f" with {answers} answers each" if answers > 1 else ""
         if len(items) * answers > most:

@@ -38,7 +38,7 @@ def _serve(
 ) -> int:
     authenticator = Authenticator(Path(settings.api_keys_file), rate_limiter) if settings.api_keys_file else None
     read = partial(load_version, signers=settings.model_signers, whole=False)
-    catalog = Catalog(settings.model_store, settings.length_buckets, read=read)
+    catalog = Catalog(settings.model_store, read=read)
     named_tokenizer(ENGLISH)  # which most models share: made before the collector is tuned
     garbage_collection.tune()
     return Server(Context(settings, metrics, engine, catalog, authenticator)).serve_until_stopped(listening)

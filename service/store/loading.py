@@ -75,12 +75,12 @@ def _read_signature(folder: Path) -> bytes:
             raise ArtifactError(reason) from error
 
 
-def make_task(version: ModelVersion, length_buckets: Sequence[int] = ()) -> AnyTask:
-    """Builds a version's task. `length_buckets` override those of the manifest, if there are any."""
+def make_task(version: ModelVersion) -> AnyTask:
+    """Builds a version's task."""
     task: Task = version.manifest.task
     if task == "generate":
         return TextGeneration(version)
     if task == "lemmatize":
         return Lemmatization(version)
-    longest = (length_buckets or version.manifest.length_buckets)[-1]
+    longest = version.manifest.length_buckets[-1]
     return Tagging(version, longest) if task == "tag" else Sentiment(version, longest)

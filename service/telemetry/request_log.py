@@ -40,7 +40,6 @@ class Line(msgspec.Struct, omit_defaults=True):
     tokens: int | None = None
     batch: int | None = None
     stages: dict[str, float] | None = None
-    texts: list[str] | None = None
 
     def __str__(self) -> str:
         words = [f"{self.time} INFO {self.logger}: {self.method} {self.route} {self.status} {self.ms:g} ms"]
@@ -50,7 +49,6 @@ class Line(msgspec.Struct, omit_defaults=True):
         if self.key is not None:
             words.append(f"key {self.key}")
         words.append(f"request {self.request}" + (f", trace {self.trace}" if self.trace else ""))
-        words += [repr(text) for text in self.texts or ()]
         return "; ".join(words)
 
 

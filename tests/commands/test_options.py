@@ -31,11 +31,11 @@ def started(monkeypatch):
 def test_options_are_accepted_as_arguments_and_passed_to_child_processes(started, monkeypatch, name):
     os.environ["TAGWERK_PORT"] = "1"
     os.environ["TAGWERK_SLOTS"] = "7"
-    arguments = ["--port", "9000", "--batch-sizes", "1,2", "--no-log-requests", "--log-texts", "--model-store=x y"]
+    arguments = ["--port", "9000", "--batch-sizes", "1,2", "--no-log-requests", "--model-store=x y"]
     assert main([name, *arguments]) == 0
     (settings,) = started
     assert (settings.port, settings.batch_sizes, str(settings.model_store)) == (9000, (1, 2), "x y")
-    assert (settings.log_requests, settings.log_texts, settings.slots) == (False, True, 7)
+    assert (settings.log_requests, settings.slots) == (False, 7)
     assert os.environ["TAGWERK_PORT"] == "9000"
     assert os.environ["TAGWERK_LOG_REQUESTS"] == "false"
     assert "TAGWERK_HOST" not in os.environ

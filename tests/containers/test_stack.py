@@ -26,7 +26,7 @@ COMPOSE = ROOT / "docker" / "docker-compose.yml"
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 PROJECT = "tagwerk-test"
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
-SMALL = {"TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_LENGTH_BUCKETS": "16", "TAGWERK_SLOTS": "4"}
+SMALL = {"TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_SLOTS": "4"}
 KILL_THE_ENGINE = """
 import os, pathlib, signal
 commands = {int(p.parent.name): p.read_bytes().split(bytes(1)) for p in pathlib.Path("/proc").glob("[0-9]*/cmdline")}

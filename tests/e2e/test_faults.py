@@ -19,7 +19,7 @@ from tests.e2e.test_server import wait_until
 from tests.faults import Fault, with_checksums
 from tests.tiny_store import NAME
 
-SETTINGS = {"TAGWERK_BATCH_SIZES": "1", "TAGWERK_LENGTH_BUCKETS": "8", "TAGWERK_STORE_INTERVAL_SECONDS": "0.1"}
+SETTINGS = {"TAGWERK_BATCH_SIZES": "1", "TAGWERK_STORE_INTERVAL_SECONDS": "0.1"}
 OTHER = "sentiment-tiny"
 SECONDS = 240.0
 

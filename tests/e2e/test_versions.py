@@ -22,7 +22,6 @@ from tests.tiny_store import NAME, copy_version
 SETTINGS = {
     "TAGWERK_XLA_CACHE": str(CACHE),
     "TAGWERK_BATCH_SIZES": "1,8",
-    "TAGWERK_LENGTH_BUCKETS": "8",
     "TAGWERK_WORKERS": "1",
     "TAGWERK_STORE_INTERVAL_SECONDS": "0.1",
     "TAGWERK_KEEP_VERSIONS": "2",

@@ -40,9 +40,7 @@ from service.transport.server import EngineServer
 from service.types import ModelKey, Ragged, State
 from tests.fakes import Device, Repeater, failing, version_of
 
-SETTINGS = Settings(
-    batch_sizes=(1, 2, 4), length_buckets=(4, 8), slots=2, prefill_tokens=4, max_queue_entries=8, max_items=8
-)
+SETTINGS = Settings(batch_sizes=(1, 2, 4), slots=2, max_queue_entries=8, max_items=8)
 TAGGER, LM = ModelKey("tagger", "1"), ModelKey("lm", "1")
 
 

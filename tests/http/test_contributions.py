@@ -12,6 +12,7 @@ from rich.console import Console
 
 from service.http import answer_schemas
 from tests.conftest import start_server
+from tests.faults import rewrite_manifest
 from tests.training.tiny import sentiment
 from training.run import export
 from training.run.loop import load_best, train
@@ -28,8 +29,9 @@ def explaining(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Clien
         patch.setenv("TAGWERK_RUNS_DIR", str(folder / "runs"))
         patch.setattr(export, "_check", lambda folder: None)  # the service checks the goldens
         train(task, Console(file=io.StringIO()))
-        export.export(task, load_best(task), [], folder / "store")
-    settings = {"TAGWERK_MODEL_STORE": str(folder / "store"), "TAGWERK_LENGTH_BUCKETS": "4,8", "TAGWERK_XLA_CACHE": ""}
+        version = export.export(task, load_best(task), [], folder / "store")
+    rewrite_manifest(version, length_buckets=[4, 8])
+    settings = {"TAGWERK_MODEL_STORE": str(folder / "store"), "TAGWERK_XLA_CACHE": ""}
     with start_server(folder / "log", **settings) as server, httpx.Client(base_url=server.url, timeout=60) as client:
         server.wait_until_ready()
         yield client

@@ -64,13 +64,6 @@ def test_for_people_it_is_a_line_too(capfd):
     assert "GET unmatched 404" in unknown
 
 
-def test_texts_are_logged_where_that_is_asked_for(capfd):
-    judged, generated, _ = logged(capfd, log_format="json", log_texts=True)
-    assert json.loads(judged)["texts"] == [SECRET, "fine"]
-    assert json.loads(generated)["texts"] == ["a"]
-    assert logged(capfd, log_texts=True)[0].endswith(f"'{SECRET}'; 'fine'")
-
-
 @pytest.mark.parametrize("settings", [{"log_requests": False}, {"log_level": "warning"}])
 def test_none_is_logged_where_that_is_asked_for(capfd, settings):
     assert logged(capfd, **settings) == []

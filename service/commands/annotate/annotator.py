@@ -62,13 +62,13 @@ class Annotator:
 
         Raises UnreadableInput, UnusableOutput.
         """
-        settings, versions, job = self._settings, self._versions, self._job
+        versions, job = self._versions, self._job
         if target == STDOUT:
             return await self._write(source, StandardOutput(self._say), which, target)
         if is_complete(target):
-            self._say(f"{target} is there already, and stays as it is{difference(target, settings, versions, job)}")
+            self._say(f"{target} is there already, and stays as it is{difference(target, versions, job)}")
             return Done()
-        made_from = facts(settings, versions, job, source)
+        made_from = facts(versions, job, source)
         if not is_remote(target):
             with folders_of(target):
                 return await self._write(source, Output(target, made_from, self._finisher), which, target)

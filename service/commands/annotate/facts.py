@@ -9,10 +9,9 @@ from service.commands.annotate.job import Job
 from service.commands.annotate.records import differences, read_manifest
 from service.commands.annotate.source import Source
 from service.formats.tagging import GENERATOR
-from service.settings import Settings
 
 
-def facts(settings: Settings, versions: Sequence[ModelVersion], job: Job, source: Source) -> dict[str, str] | None:
+def facts(versions: Sequence[ModelVersion], job: Job, source: Source) -> dict[str, str] | None:
     """Returns everything that determines the bytes of an output; None for an input that cannot be reread.
 
     Excluded are the line length limit, which only decides whether there is an output, and device, threads and batch
@@ -22,10 +21,10 @@ def facts(settings: Settings, versions: Sequence[ModelVersion], job: Job, source
     """
     if (digest := source.digest()) is None:
         return None
-    return {**facts_of_run(settings, versions, job), "input format": source.format or "", "input content": digest}
+    return {**facts_of_run(versions, job), "input format": source.format or "", "input content": digest}
 
 
-def facts_of_run(settings: Settings, versions: Sequence[ModelVersion], job: Job) -> dict[str, str]:
+def facts_of_run(versions: Sequence[ModelVersion], job: Job) -> dict[str, str]:
     """Returns the facts that all outputs of a run have in common."""
     options = {
         "text column": job.text_column,
@@ -42,7 +41,6 @@ def facts_of_run(settings: Settings, versions: Sequence[ModelVersion], job: Job)
         "format": job.form,
         "model": ", ".join(str(version.key) for version in versions),
         "model content": hashlib.sha256(manifests.encode()).hexdigest(),
-        "TAGWERK_LENGTH_BUCKETS": ",".join(map(str, settings.length_buckets)) or "as the models have them",
         **{name: value for name, value in options.items() if value is not None},
     }
 
@@ -58,7 +56,7 @@ def is_made(place: Path, made_from: Mapping[str, str] | None) -> bool:
     return False
 
 
-def difference(target: Path, settings: Settings, versions: Sequence[ModelVersion], job: Job) -> str:
+def difference(target: Path, versions: Sequence[ModelVersion], job: Job) -> str:
     """Says how a complete output was made otherwise than this run would make it; "" if it was not.
 
     The input's content is not read for that.
@@ -66,7 +64,7 @@ def difference(target: Path, settings: Settings, versions: Sequence[ModelVersion
     made = read_manifest(target)
     if made is None:
         return ""
-    now = facts_of_run(settings, versions, job)
+    now = facts_of_run(versions, job)
     before = {name: value for name, value in made.facts.items() if not name.startswith("input ")}
     changed = differences(before, now)
     return f", made with {'; '.join(changed)}: remove it to have it made anew" if changed else ""

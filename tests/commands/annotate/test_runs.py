@@ -81,15 +81,13 @@ CHANGES: dict[str, dict[str, Any]] = {
     "format": {"job": Job([], "classify", "csv")},
     "model": {"versions": [version_of("judge", "classify", version="2")]},
     "model content": {"versions": [version_of("judge", "classify", description="another")]},
-    "TAGWERK_LENGTH_BUCKETS": {"settings": Settings(length_buckets=(16, 32))},
 }
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_each_thing_that_decides_the_bytes_is_a_fact(texts, name):
-    """And nothing that does not: not where the model store lies, nor what a long line needs to be read at all."""
+    """And nothing that does not: no setting of the service, such as threads or the place of the model store."""
     usual: dict[str, Any] = {
-        "settings": Settings(),
         "versions": [version_of("judge", "classify")],
         "job": Job([], "classify", "jsonl"),
     }
@@ -100,8 +98,6 @@ def test_each_thing_that_decides_the_bytes_is_a_fact(texts, name):
     assert changed is not None
     differ = {key for key in known | changed if known.get(key) != changed.get(key)}
     assert differ - ({"model content"} if name == "model" else set()) == {name}
-    same: dict[str, Any] = {"settings": Settings(model_store="elsewhere", max_text_characters=7, device_threads=2)}
-    assert facts(**usual | same, source=source) == known
 
 
 def test_an_input_of_the_same_size_and_moment_but_other_content_is_another(texts, monkeypatch):
