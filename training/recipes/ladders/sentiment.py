@@ -1,4 +1,4 @@
-"""Sentiment, from a bag of words to the model that is shipped, on the Stanford Sentiment Treebank."""
+"""Sentiment, from a bag of words to the model that is shipped, on 2500 sentences of the Stanford Sentiment Treebank."""
 
 from training.models.text_classifier import TextClassifierSizes
 from training.recipes import sentiment_en
@@ -21,6 +21,7 @@ bag = Rung(
         schedule="plateau",
         patience=3,
         clip_norm=1.0,
+        limit=2500,
         shipped=False,
         sizes=TextClassifierSizes(cell=""),
     ),
