@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -21,6 +21,7 @@ from service.http.shortcut import Shortcut
 
 log = logging.getLogger("tagwerk.api")
 
+READY_SECONDS = 2.0  # after which connections are accepted, and requests refused, though no engine is ready
 RETRY_SECONDS = 5.0  # interval between attempts to read a version that the engine serves and this process could not
 DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."
 
@@ -42,9 +43,12 @@ def create_routes(context: Context) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        starting = asyncio.create_task(start(context))
+        ready = asyncio.Event()
+        starting = asyncio.create_task(start(context, ready))
         # In a thread: it takes 0.3 s, for which the first request for it would block all others.
         documented = asyncio.create_task(asyncio.to_thread(app.openapi))
+        with suppress(TimeoutError):  # earlier, it would refuse requests that other workers can answer
+            await asyncio.wait_for(ready.wait(), READY_SECONDS)
         yield
         await context.engine.close()
         starting.cancel()
@@ -72,8 +76,11 @@ def create_routes(context: Context) -> FastAPI:
     return app
 
 
-async def start(context: Context) -> None:
-    """Starts the engine and follows its models. An error of the engine's start ends the process."""
+async def start(context: Context, ready: asyncio.Event) -> None:
+    """Starts the engine and follows its models. An error of the engine's start ends the process.
+
+    Sets `ready` when requests are accepted for the first time, or the start has failed.
+    """
     was_ready = False
 
     async def on_change() -> None:
@@ -82,12 +89,14 @@ async def start(context: Context) -> None:
         context.note_readiness()
         before, was_ready = was_ready, context.ready()
         if was_ready and not before:
+            ready.set()
             log.info("ready: http://%s:%d, documentation at /docs", context.settings.host, context.settings.port)
 
     try:
         await context.engine.start(on_change)
     except Exception as error:
         context.failure = error
+        ready.set()
         return
     while True:
         await asyncio.sleep(RETRY_SECONDS)

@@ -57,6 +57,8 @@ class Server(uvicorn.Server):
 
     def serve_until_stopped(self, listening: socket.socket) -> int:
         """Returns the exit status. Raises the error that kept the engine from starting."""
+        # Workers share this flag. `dup` would clear it for a moment, in which another worker could block in `accept`.
+        listening.setblocking(False)
         self.run([listening])
         if self._context.failure is not None:
             raise self._context.failure

@@ -65,6 +65,7 @@ class Load:
     def __init__(self, server: Server, clients: int = 6) -> None:
         self.answers: list[dict[str, Any]] = []
         self.statuses: Counter[int] = Counter()
+        self.refusals: list[str] = []  # the bodies of other answers than 200
         self._url = server.url
         self._clients = clients
         self._over = asyncio.Event()
@@ -76,6 +77,8 @@ class Load:
                 self.statuses[response.status_code] += 1
                 if response.status_code == 200:
                     self.answers.append(response.json())
+                else:
+                    self.refusals.append(response.text)
                 await asyncio.sleep(0.03)
 
     async def while_(self, *steps: Any) -> None:
@@ -125,7 +128,7 @@ def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, t
                 lambda: wait_until(lambda: serves(server, "2"), SECONDS),
             )
         )
-        assert set(load.statuses) == {200}
+        assert set(load.statuses) == {200}, load.refusals
         assert check_unmixed(server, load.answers) == {"1", "2"}
         first, second = confidences(load.answers[0]), confidences(load.answers[-1])
         assert first != pytest.approx(second, abs=1e-3), "the versions cannot be told apart"
@@ -229,7 +232,7 @@ def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path
             lambda: wait_until(lambda: serves(server, "1")),
         ]
         asyncio.run(load.while_(*rolled_back))
-        assert set(load.statuses) == {200}
+        assert set(load.statuses) == {200}, load.refusals
         assert check_unmixed(server, load.answers) == {"1", "2"}
         assert ask().json()["version"] == "1"
 
@@ -269,7 +272,7 @@ def test_a_swap_reaches_workers_that_run_apart(store, made, tmp_path):
                 lambda: wait_until(lambda: "2" in model_states(server), SECONDS),
             )
         )
-        assert set(load.statuses) == {200}
+        assert set(load.statuses) == {200}, load.refusals
         assert {answer["version"] for answer in load.answers} == {"1"}, "it was chosen"
         pinned = httpx.post(f"{server.url}/tag", json=BODY | {"model": f"{NAME}/2"})
         assert pinned.json()["version"] == "2"
