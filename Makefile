@@ -18,7 +18,7 @@
 # make containers-lint  Dockerfile, compose file and Prometheus' rules, with what runs them (needs Docker)
 # make containers-test  builds the images, brings each way to run up, breaks it, takes it down (needs Docker; 10 minutes)
 # make swaps         what a change of model versions costs: latency meanwhile, memory
-# make ray-test      tagwerk annotate and the service on clusters of Ray's, a node of which is killed (2 minutes)
+# make ray-test      tagwerk annotate and the service on clusters of Ray's, a node of which is killed (3 minutes)
 # make audit         known flaws in the dependencies
 # make sbom          the dependencies, in CycloneDX's form
 # make lock          newer dependencies

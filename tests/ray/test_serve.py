@@ -1,5 +1,6 @@
 """The service as an application of Ray Serve."""
 
+import asyncio
 import os
 import signal
 import time
@@ -67,10 +68,45 @@ def test_a_replica_that_is_killed_is_replaced(client):
     pytest.fail("no replica took its place")
 
 
+def test_a_replica_is_added_while_more_requests_are_in_progress_than_one_is_to_have(client):
+    from service.ray_app import ONGOING
+
+    assert len(replicas()) == 1
+    statuses: set[int] = set()
+
+    async def ask_until_there_are_two() -> None:
+        ends = time.monotonic() + 180
+        added = asyncio.Event()
+
+        async def ask(asker: httpx.AsyncClient) -> None:
+            while not added.is_set():
+                answer = await asker.post("/tag", json={"text": "Dogs bark. " * 5})
+                statuses.add(answer.status_code)
+
+        limits = httpx.Limits(max_connections=None)
+        async with (
+            httpx.AsyncClient(base_url=client.base_url, timeout=60, limits=limits) as asker,
+            asyncio.TaskGroup() as group,
+        ):
+            for _ in range(3 * ONGOING):
+                group.create_task(ask(asker))
+            while len(replicas()) < 2 and time.monotonic() < ends:
+                await asyncio.sleep(0.5)
+            added.set()
+
+    asyncio.run(ask_until_there_are_two())
+    assert len(replicas()) == 2
+    assert statuses == {200}
+
+
 def replica_pid() -> int:
     """Returns the process of the replica; 0 if there is none now."""
-    found = [path for path in Path("/proc").glob("[0-9]*") if is_replica(path)]
-    return int(found[0].name) if found else 0
+    return next(iter(replicas()), 0)
+
+
+def replicas() -> list[int]:
+    """Returns the processes of the replicas."""
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if is_replica(path)]
 
 
 def is_replica(process: Path) -> bool:
