@@ -57,4 +57,6 @@ def set_up(settings: Settings) -> None:
     handler = logging.StreamHandler()
     plain = settings.log_format == "console"
     handler.setFormatter(ConsoleFormatter(handler.stream.isatty()) if plain else JsonFormatter())
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])  # libraries report each file they open
+    logging.getLogger("tagwerk").setLevel(level)

@@ -600,7 +600,7 @@ def test_an_engine_that_does_not_leave_in_time_is_killed(store, monkeypatch, cap
         here.until(lambda: not here.rollout._new)
         (leaving,) = here.rollout._leaving
         with monkeypatch.context() as patch:
-            patch.setattr(time, "monotonic", lambda: leaving.retired + 35.0)
+            patch.setattr(time, "monotonic", lambda: leaving.retired + 34.5)
             here.tick()
             assert here.processes[0].status is None
             patch.setattr(time, "monotonic", lambda: leaving.retired + 35.5)

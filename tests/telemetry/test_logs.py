@@ -28,6 +28,7 @@ def logged(monkeypatch):
     def log(stderr: io.StringIO, **settings: Any) -> str:
         root = logging.RootLogger(logging.WARNING)
         monkeypatch.setattr(logging, "root", root)
+        monkeypatch.setattr(logging.getLogger("tagwerk"), "level", logging.NOTSET)
         monkeypatch.setattr("sys.stderr", stderr)
         logs.set_up(Settings(**settings))
         root.handle(logging.LogRecord("uvicorn.error", logging.WARNING, "", 0, "%d connections", (2,), None))
@@ -49,6 +50,13 @@ def test_a_line_of_json_has_the_same_time(logged):
 def test_a_line_replaces_the_status_that_a_terminal_shows(logged):
     assert logged(Terminal()).startswith(f"{logs.ERASE_LINE}20")
     assert logged(Terminal(), log_format="json").startswith("{")
+
+
+@pytest.mark.parametrize(("level", "own"), [("info", logging.INFO), ("error", logging.ERROR)])
+def test_libraries_log_warnings_and_errors_alone(logged, level, own):
+    logged(io.StringIO(), log_level=level)
+    assert logging.root.level == max(own, logging.WARNING)
+    assert logging.getLogger("tagwerk").level == own
 
 
 def test_a_time_is_formatted_as_that_of_a_request():
