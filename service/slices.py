@@ -11,7 +11,6 @@ T = TypeVar("T")
 Sliced = Generator[None, None, T]
 TEXTS_AT_ONCE = 4  # short texts processed per slice
 SENTENCES_AT_ONCE = 8  # sentences processed per slice
-DROPPED_AT_ONCE = 256
 
 
 def finish(work: Sliced[T]) -> T:
@@ -22,13 +21,6 @@ def finish(work: Sliced[T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
-
-
-def drop(items: list[T]) -> Sliced[None]:
-    """Empties a list in slices: freeing tens of thousands of arrays at once takes long."""
-    while items:
-        del items[-DROPPED_AT_ONCE:]
-        yield
 
 
 def advance(work: Sliced[T], seconds: float) -> tuple[T] | None:

@@ -21,7 +21,6 @@ LEAST_TEXTS = 50
 LEAST_OF_A_LABEL = 3  # one each for train, dev and test
 LABELS = (2, 1000)
 LONGEST = 400  # tokens of a text
-FEW_LABELS = 30
 LABEL_WEIGHTS = 2**22  # of the table of pairs of words, all labels together
 SIZES = SentimentSizes(embedding=128, units=128, input_dropout=0.5, output_dropout=0.5, weighed=True)
 QUICK_SIZES = SentimentSizes(embedding=64, units=48, input_dropout=0.5, output_dropout=0.5, weighed=True)
