@@ -52,7 +52,8 @@ class Recipe(ABC):
         threads: of TensorFlow's operations. One is nearly as fast as two at these sizes, and is deterministic.
         epochs: passes over the train split.
         batch_tokens: positions of a batch, including padding.
-        limit: how many examples of the train split are used, all by default; of a text, characters.
+        limit: how many examples of the train split are used, all by default: the first ones, or a sample
+            of a corpus that is sorted by label; of a text, characters.
         learning_rate: the highest learning rate, of Adam.
         warmup: the share of the run over which the learning rate rises from 0.
         schedule: how it falls after that, a name of training.run.schedules.

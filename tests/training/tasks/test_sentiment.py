@@ -55,6 +55,20 @@ def test_each_phrase_is_learnt_once_in_lower_case_with_its_most_frequent_grade()
     assert batch.targets["class_id"].tolist() == [3]
 
 
+def test_a_part_of_a_corpus_that_is_sorted_by_grade_has_all_grades() -> None:
+    trees = [[Phrase((f"w{i}",), 4 if i < 50 else 0)] for i in range(100)]
+    splits = {"train": trees, "dev": trees, "test": trees}
+    learned = []
+    for seed in (1, 2):
+        task = Sentiment(replace(sentiment().recipe, limit=20, seed=seed, word_count=1), splits, (SOURCE,))
+        batches = list(task.train_batches(np.random.default_rng(0)))
+        learned.append(sorted(word for batch in batches for word in batch.inputs["word_ids"].ravel().tolist()))
+        grades = np.concatenate([batch.targets["class_id"] for batch in batches])
+        assert len(grades) == 20
+        assert 5 <= (grades == 4).sum() <= 15
+    assert learned[0] == learned[1]
+
+
 def test_where_labels_are_balanced_a_rare_one_counts_as_much_as_all_of_a_frequent_one() -> None:
     trees = [[Phrase((word,), grade)] for word, grade in zip("abcdefgh", (0, 1, 2, 2, 2, 2, 4, 4), strict=True)]
     recipe = replace(sentiment().recipe, balanced=True)
