@@ -162,13 +162,17 @@ def _difference(below: Sequence[Run], runs: Sequence[Run]) -> tuple[float, float
 
 
 def table(summaries: Sequence[Summary]) -> Table:
-    """Returns the results as a table for the terminal, without the column of the changes."""
+    """Returns the results as a table for a terminal of 80 columns: the first metric alone, without the changes."""
     header, *rows = _rows(summaries)
-    shown = Table(header[0], box=box.SIMPLE)
-    for title in header[2:]:
-        shown.add_column(title, justify="right")
-    for name, _, *figures in rows:
-        shown.add_row(name, *figures)
+    measured = header[2 : header.index("against")]  # nothing where all runs have diverged
+    places = [header.index(title) for title in ("rung", *measured, "against", "rate", "minutes")]
+    cells = [[row[place].replace(": ", ":\n") for place in places] for row in rows]
+    shown = Table(box=box.SIMPLE)
+    for place, column in zip(places, zip(*cells, strict=True), strict=True):
+        lines = [*header[place].split(), *(line for cell in column for line in cell.splitlines())]
+        shown.add_column(header[place], justify="right" if place else "left", width=max(map(len, lines)))
+    for row in cells:
+        shown.add_row(*row)
     return shown
 
 

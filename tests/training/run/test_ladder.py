@@ -301,6 +301,7 @@ def test_a_run_that_diverged_is_the_last_choice_and_is_shown_as_that(tmp_path: P
     said = io.StringIO()
     Console(file=said, width=80).print(table([first, second]))
     assert max(map(len, said.getvalue().splitlines())) <= 80
+    assert "minutes" in said.getvalue()
 
     other = Ladder((free,), 1, (1e-3, 2e-3))
     results = Results(tmp_path / "other.jsonl")
