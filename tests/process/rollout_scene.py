@@ -15,6 +15,7 @@ from service.process.supervised_engine import SupervisedEngine
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
+from tests.artifact.test_manifest import write_version
 
 T = TypeVar("T")
 CRASHED = -11
@@ -176,6 +177,13 @@ class Scene:
             return next((one for one in reversed(heard) if fits(one)), None)
 
         return self.until(said)
+
+    def start_new_engine(self) -> None:
+        """Lets the first engine load its versions, and a second one start for a new version of `victim`."""
+        self.processes[0].load(self.loads(0))
+        self.tick()
+        write_version(self.settings.model_store, "victim")
+        self.until(lambda: len(self.processes) == 2)
 
     def look(self) -> None:
         """Lets a look at the store that begins from now on come to its end."""

@@ -59,10 +59,7 @@ def test_engines_that_leave_are_the_supervisors_until_all_have_ended(store):
 
 def test_an_engine_that_does_not_leave_in_time_is_killed(store, monkeypatch, caplog):
     with scene(store, drain_timeout_seconds=30.0) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
-        write_version(store, "victim")
-        here.until(lambda: len(here.processes) == 2)
+        here.start_new_engine()
         here.processes[1].load(here.loads(1))
         here.until(lambda: not here.rollout._new)
         (leaving,) = here.rollout._leaving
@@ -81,10 +78,7 @@ def test_an_engine_that_does_not_leave_in_time_is_killed(store, monkeypatch, cap
 
 def test_an_engine_whose_versions_are_not_wanted_any_more_has_time_to_end(store, monkeypatch, caplog):
     with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
-        write_version(store, "victim")
-        here.until(lambda: len(here.processes) == 2)
+        here.start_new_engine()
         monkeypatch.setattr(here.processes[1], "kill", lambda: None)
         ServingController(here.settings).use("victim", "1")
         here.until(lambda: not here.rollout._new)
@@ -117,10 +111,7 @@ def test_new_engines_take_over_when_the_last_of_them_is_ready(store):
 
 def test_engines_that_warm_up_go_on_until_the_store_changes_again(store):
     with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
-        write_version(store, "victim")
-        here.until(lambda: len(here.processes) == 2)
+        here.start_new_engine()
         here.look()
         assert (len(here.processes), here.processes[1].status) == (2, None)
         write_version(store, "victim")

@@ -198,10 +198,7 @@ def test_a_new_version_that_engines_cannot_read_three_times_is_refused(store):
 
 def test_a_new_version_that_an_engine_refuses_ends_that_engine_and_is_counted(store):
     with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
-        write_version(store, "victim")
-        here.until(lambda: len(here.processes) == 2)
+        here.start_new_engine()
         here.processes[1].load(here.loads(1), victim="no head")
         here.tick()
         assert here.processes[1].status == -9

@@ -22,10 +22,7 @@ def test_a_store_that_cannot_be_read_while_a_new_engine_loads_does_not_keep_it_f
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
-        write_version(store, "victim")
-        here.until(lambda: len(here.processes) == 2)
+        here.start_new_engine()
         load = here.loads(1)
         with monkeypatch.context() as patch:
             patch.setattr(Registry, "keys", fail)
