@@ -4,6 +4,8 @@ They need the extra `teach` (PyTorch, Transformers and packages with the pretrai
 `training.data.distillation.DistillationSet`.
 """
 
+import sys
+
 from rich.console import Console
 
 from service.errors import ConfigurationError
@@ -11,6 +13,10 @@ from training.data.distillation import DistillationSet
 from training.tasks.base import Task
 from training.tasks.sentiment import Sentiment
 from training.tasks.tagging import Tagging
+
+# TensorFlow and Triton each contain LLVM, which ends the process when its options are registered twice: where TensorFlow is
+# loaded, PyTorch must not load Triton. It needs it to compile networks, which teachers do not.
+sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
 
 
 def teach(task: Task, console: Console) -> DistillationSet:
