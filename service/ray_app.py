@@ -4,7 +4,6 @@ Each replica is the service in one process: it answers HTTP, and its own engine 
 no part in it. Options are those of the environment; arguments such as `model_store=/models` take their place.
 """
 
-import asyncio
 import os
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 from ray.util.metrics import Gauge
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from service.engine.local import LocalEngine
 from service.engine.tensorflow_engine import make_engine
@@ -32,7 +31,7 @@ from service.telemetry.metrics import Metrics
 ONGOING = 64  # requests that wait or run in a replica, above which there is to be another: enough for full batches
 MOST_ONGOING = 1024  # beyond, they wait in Ray Serve's proxies; fewer than the engine's queue holds
 HEALTH_SECONDS = 2.0
-LOADING_SECONDS = 600.0  # for the models of a replica
+LOADING_SECONDS = 600.0  # of which a replica may take to load its models: no request comes before
 
 
 class Replica:
@@ -55,26 +54,6 @@ class Replica:
             raise RuntimeError("the device has failed")
 
 
-class Ready:
-    """Has an application's start end when its models are loaded, so that no request comes before."""
-
-    def __init__(self, app: ASGIApp, context: Context) -> None:
-        self._app = app
-        self._context = context
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles a request, or the start and end of the application."""
-
-        async def when_ready(message: Message) -> None:
-            if message["type"] == "lifespan.startup.complete":
-                async with asyncio.timeout(LOADING_SECONDS):
-                    while not self._context.ready() and self._context.failure is None:  # noqa: ASYNC110
-                        await asyncio.sleep(0.05)
-            await send(message)
-
-        await self._app(scope, receive, when_ready if scope["type"] == "lifespan" else send)
-
-
 def application(settings: Settings) -> ASGIApp:
     """Returns the service with an engine in this process."""
     metrics = Metrics()
@@ -89,7 +68,7 @@ def application(settings: Settings) -> ASGIApp:
     context = Context(settings, metrics, engine, catalog, authenticator)
     Replica.context, Replica.engine = context, engine
     Replica.queue = Gauge("tagwerk_queue_entries", "Sequences that wait in a replica.")
-    return Ready(create_app(context), context)
+    return create_app(context, LOADING_SECONDS)
 
 
 def build(options: dict[str, str]) -> Application:

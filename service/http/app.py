@@ -21,25 +21,28 @@ from service.http.shortcut import Shortcut
 
 log = logging.getLogger("tagwerk.api")
 
-READY_SECONDS = 2.0  # after which connections are accepted, and requests refused, though no engine is ready
+READY_SECONDS = 2.0
 RETRY_SECONDS = 5.0  # interval between attempts to read a version that the engine serves and this process could not
 DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."
 
 
-def create_app(context: Context) -> ASGIApp:
+def create_app(context: Context, ready_seconds: float = READY_SECONDS) -> ASGIApp:
     """Builds the application. Until its engine is ready, /readyz and the tasks answer 503.
 
     The middleware wraps FastAPI's application, so that most requests can bypass that.
+
+    Args:
+        ready_seconds: how long its start waits for the engine, before connections are accepted all the same.
     """
-    app: ASGIApp = create_routes(context)
+    app: ASGIApp = create_routes(context, ready_seconds)
     app = Checks(Shortcut(app, infer.router.routes), context)
     if context.settings.cors_origins:  # outermost: a preflight has no key, and a page must be able to read a 401
         app = cors_middleware(app, context.settings.cors_origins)
     return Envelope(app, context)
 
 
-def create_routes(context: Context) -> FastAPI:
-    """Builds FastAPI's application: every route, the documentation, and the lifespan."""
+def create_routes(context: Context, ready_seconds: float = READY_SECONDS) -> FastAPI:
+    """Builds FastAPI's application: every route, the documentation, and the lifespan. See `create_app`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -48,7 +51,7 @@ def create_routes(context: Context) -> FastAPI:
         # In a thread: it takes 0.3 s, for which the first request for it would block all others.
         documented = asyncio.create_task(asyncio.to_thread(app.openapi))
         with suppress(TimeoutError):  # earlier, it would refuse requests that other workers can answer
-            await asyncio.wait_for(ready.wait(), READY_SECONDS)
+            await asyncio.wait_for(ready.wait(), ready_seconds)
         yield
         await context.engine.close()
         starting.cancel()
