@@ -14,8 +14,8 @@ from training.tasks.base import Task
 from training.tasks.sentiment import Sentiment
 from training.tasks.tagging import Tagging
 
-# TensorFlow and Triton each contain LLVM, which ends the process when its options are registered twice: where TensorFlow is
-# loaded, PyTorch must not load Triton. It needs it to compile networks, which teachers do not.
+# TensorFlow and Triton each contain LLVM, which ends the process when its options are registered twice. So PyTorch
+# must not load Triton, which it needs to compile networks: teachers are not compiled.
 sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
 
 
