@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from training.data import imdb
+from training.data import imdb, masc
 from training.data.download import File
 
 
@@ -30,6 +30,7 @@ _TWEETEVAL = "https://github.com/cardiffnlp/tweeteval/tree/4fbd22cd78421f05b1ecd
 _KJV = "https://github.com/aruljohn/Bible-kjv/tree/a9aa4e55afbb3e095f57e4b14cd1f22c5ee8d7c9"
 _SICP = "https://raw.githubusercontent.com/barrucadu/king-james-programming/724e0e4f7c1825f1b39f92b56d94ed04c864cf0b"
 _DEBIAN = "https://snapshot.debian.org/archive/debian/20261121T000000Z/dists/bookworm/main/i18n"
+_MASC = "https://raw.githubusercontent.com/nltk/nltk_data/5db857e6f7df11eabb5e5665836db9ec8df07e28/packages/corpora"
 _IMDB = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 
 _PAIRS = (
@@ -183,6 +184,21 @@ CORPORA = {
                 ("dev", 432_356, "84c973669701f42de23491e7f309be9ad019de99e2efce3d9e261d31a12d5bb5"),
                 ("test", 497_216, "7d504d891e76509e4afc26c9b803a3608588ca18b9317daa809a00db86094587"),
             )
+        },
+    ),
+    "masc": Corpus(
+        title="Manually Annotated Sub-Corpus of the Open American National Corpus",
+        folder="masc",
+        licence="free, also for commercial use",
+        citation="Ide et al. (2010), The Manually Annotated Sub-Corpus, ACL",
+        files={
+            "text": File(
+                name="masc.txt",
+                address=f"{_MASC}/masc_tagged.zip",
+                size=1_602_143,
+                sha256="7d0b1c20c3713f503ed84ddc7e2c6d43475c6cf4ee10ef5c7cedc8ae9a1f676a",
+                made=masc.plain_text,
+            ),
         },
     ),
     "kjv_sicp": Corpus(

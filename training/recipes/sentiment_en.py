@@ -14,7 +14,7 @@ recipe = SentimentRecipe(
     corpus="sst",
     epochs=4,
     teacher="sentiment-en",
-    teaching=TeacherSettings(unlabelled_tokens=2_000_000),
+    teaching=TeacherSettings(epochs=1, unlabelled_tokens=2_000_000),  # an epoch has each sentence in ten phrases
     distillation_tokens=1_200_000,
     word_count=4,
     batch_tokens=600,

@@ -1,4 +1,4 @@
-"""Unlabelled text for distillation: sentences of film reviews and of a textbook, split by the service's tokenizer.
+"""Unlabelled text for distillation: sentences of reviews, of a textbook and of MASC, split by the service's tokenizer.
 
 Some are written as people write on the web: in lower case, in capitals, without the last full stop.
 """
@@ -11,29 +11,34 @@ from service.artifact.manifest import DataSource
 from service.text.spacy_tokenizer import SpacyTokenizer
 from training.data import corpora
 
-REVIEWS, TEXTBOOK = ("imdb", "train"), ("kjv_sicp", "sicp")
+REVIEWS, TEXTBOOK, MASC = ("imdb", "train"), ("kjv_sicp", "sicp"), ("masc", "text")
 LENGTHS = range(2, 61)  # in words, of the sentences that are used
 STYLES = {"lower": 0.06, "upper": 0.03, "title": 0.02, "open": 0.06}  # the share of sentences rewritten in each style
 
 
 def sources() -> tuple[DataSource, ...]:
     """Returns the origin of the text for a manifest."""
-    wanted = (REVIEWS, TEXTBOOK)
+    wanted = (REVIEWS, TEXTBOOK, MASC)
     return tuple(s for corpus, part in wanted for s in corpora.sources(corpus) if s.name.endswith(f": {part}"))
 
 
 def sentences(tokens: int, seed: int) -> list[tuple[str, ...]]:
-    """Returns sentences in random order, with this many tokens in total, some of them rewritten in another style."""
+    """Returns sentences with this many tokens in total, some of them rewritten in another style.
+
+    All of MASC, which is of many kinds, comes last; what comes before is drawn at random from reviews and textbook.
+    """
     rng = np.random.default_rng(seed)
-    found = [*_split(row["text"].replace("<br />", "\n") for row in corpora.read_table(*REVIEWS))]
+    found = _split(row["text"].replace("<br />", "\n") for row in corpora.read_table(*REVIEWS))
     found += _split(corpora.read(*TEXTBOOK).split("\n\n"))
+    last = _split(corpora.read(*MASC).split("\n"))
+    tokens -= sum(map(len, last))
     chosen = []
     for i in rng.permutation(len(found)):
         if tokens <= 0:
             break
-        chosen.append(_restyled(found[i], rng))
+        chosen.append(found[i])
         tokens -= len(found[i])
-    return chosen
+    return [_restyled(words, rng) for words in (*chosen, *last)]
 
 
 def _split(texts: Iterable[str]) -> list[tuple[str, ...]]:

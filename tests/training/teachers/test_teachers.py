@@ -164,9 +164,11 @@ def test_a_recipe_without_teachers_is_refused() -> None:
 def test_sentences_are_written_in_several_styles(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"text": f"The film was good. It has {i} stars."} for i in range(200)]
     monkeypatch.setattr(corpora, "read_table", lambda *_: rows)
-    monkeypatch.setattr(corpora, "read", lambda *_: "(define x 1)\n\nA procedure is a pattern.")
+    texts = {"kjv_sicp": "(define x 1)\n\nA procedure is a pattern.", "masc": "Dear all ,\nSee you soon .\n"}
+    monkeypatch.setattr(corpora, "read", lambda corpus, _: texts[corpus])
     found = unlabelled.sentences(100_000, 1)
-    assert len(found) == 401
+    assert len(found) == 403
+    assert [" ".join(words).lower().removesuffix(" .") for words in found[-2:]] == ["dear all ,", "see you soon"]
     assert ("(", "define", "x", "1", ")") not in found
     goods = [words for words in found if words[-1].lower() in {".", "good"} and "good" in map(str.lower, words)]
     styles = {" ".join(words) for words in goods}
