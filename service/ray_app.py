@@ -31,7 +31,7 @@ from service.telemetry.metrics import Metrics
 ONGOING = 64  # requests that wait or run in a replica, above which there is to be another: enough for full batches
 MOST_ONGOING = 1024  # beyond, they wait in Ray Serve's proxies; fewer than the engine's queue holds
 HEALTH_SECONDS = 2.0
-LOADING_SECONDS = 600.0  # of which a replica may take to load its models: no request comes before
+LOADING_SECONDS = 600.0  # that a replica waits for its models before it takes requests
 
 
 class Replica:
