@@ -208,6 +208,16 @@ class Queue:
             self._release(entry.job, entry.sequence)
         return entry
 
+    def beside_backlog(self, client: int, rows: int) -> int:
+        """Returns how many entries wait of all clients without a backlog, of which `client` is one; 0 if it has one.
+
+        A backlog is as many entries as fill a batch of so many rows. Without any, returns 0 as well.
+        """
+        counts = [waiting.entries for waiting in self._clients.values()]
+        if self._clients[client].entries >= rows or max(counts) < rows:
+            return 0
+        return sum(count for count in counts if count < rows)
+
     def begin_batch(self, served: int) -> None:
         """Notes that a batch is taken whose first client had so many tokens served before."""
         self._virtual_time = served

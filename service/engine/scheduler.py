@@ -10,6 +10,8 @@ from service.engine.queue import Entry, Job, Order, Queue
 from service.errors import ModelNotFound, Overloaded, TagwerkError
 from service.types import ModelKey
 
+SHARED_STEP = 2.0  # the longest step that a client without a backlog shares with one that has one, over its own step
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -48,7 +50,9 @@ class Scheduler:
     """Queues sequences by (model, length bucket) and selects batches.
 
     The client that was served least is next, see `Queue`; among its models the one with the least device time, so that
-    none waits behind another's backlog; within it, the bucket whose first entry is next. `Plan` fills the batch.
+    none waits behind another's backlog; within it, the bucket whose first entry is next. `Plan` fills the batch. A
+    client without a backlog does not wait for a full batch of another's either: its batch is as small as `SHARED_STEP`
+    says.
     """
 
     def __init__(self, clock: Callable[[], float], max_entries: int, max_tokens: int) -> None:
@@ -103,9 +107,9 @@ class Scheduler:
     def take(self) -> Batch | None:
         """Returns the next batch; None if nothing waits."""
         now = self._clock()
-        first: dict[ModelKey, tuple[Order, int]] = {}  # of the next entry, and its bucket
+        first: dict[ModelKey, tuple[Order, int, int]] = {}  # of the next entry, its bucket and its client
         for bucket, head in self._queue.heads(now):
-            key, candidate = head.job.model, (self._queue.order(head), bucket)
+            key, candidate = head.job.model, (self._queue.order(head), bucket, head.job.client)
             if key not in first or candidate < first[key]:
                 first[key] = candidate
         if not first:
@@ -117,10 +121,10 @@ class Scheduler:
 
         key = min(first, key=order)
         self._skip_idle_time(first.keys())
-        model, ((served, _, _), bucket) = self._models[key], first[key]
+        model, ((served, _, _), bucket, client) = self._models[key], first[key]
         self._queue.begin_batch(served)
         waiting = {length: self._queue.waiting(key, length) for length in model.grid.lengths}
-        plan = Plan(model.grid, model.step_times, bucket, waiting)
+        plan = Plan(self._grid(model, bucket, client), model.step_times, bucket, waiting)
         entries = [entry for length, count in plan.takes.items() for entry in self._pop(key, length, count, now)]
         lengths = [entry.length for entry in entries]
         for entry in entries:
@@ -136,6 +140,15 @@ class Scheduler:
         self._models[batch.model].step_times.measured(batch.shape, seconds)
         rate = batch.tokens / max(seconds, 1e-6)
         self._tokens_per_second += 0.05 * (rate - self._tokens_per_second)
+
+    def _grid(self, model: Model, bucket: int, client: int) -> Grid:
+        """Returns the batch sizes that may run next for a client."""
+        grid = model.grid
+        own = self._queue.beside_backlog(client, grid.batch_sizes[-1])
+        if not own:
+            return grid
+        longest = SHARED_STEP * model.step_times[grid.rows(own), bucket]
+        return grid.up_to(max(size for size in grid.batch_sizes if model.step_times[size, bucket] <= longest))
 
     def _pop(self, model: ModelKey, bucket: int, count: int, now: float) -> Iterator[Entry]:
         for _ in range(count):

@@ -30,12 +30,12 @@ GRID = Grid((1, 2, 4), (4, 8, 16))
 class Waiting:
     """A scheduler, and what was asked of it."""
 
-    def __init__(self, max_entries: int = 10_000, max_tokens: int = 10**6) -> None:
+    def __init__(self, max_entries: int = 10_000, max_tokens: int = 10**6, row_seconds: float = 0.0) -> None:
         self.clock = Clock()
         self.scheduler = Scheduler(self.clock, max_entries, max_tokens)
         times = StepTimes()
         for rows in GRID.batch_sizes:
-            times.fit(rows, {length: 1.0 + 0.001 * rows * length for length in GRID.lengths})
+            times.fit(rows, {length: 1.0 + (row_seconds + 0.001 * length) * rows for length in GRID.lengths})
         self.scheduler.add_model(MODEL, GRID, times)
 
     def admit(self, client: int, *lengths: int, begun: bool = False, deadline: float = 1e9) -> Job:
@@ -72,6 +72,45 @@ def test_who_asks_beside_a_flood_is_in_the_first_or_second_batch(length):
     waiting.take()
     waiting.admit(OTHER, length)
     assert (OTHER, length) in waiting.take() + waiting.take()
+
+
+def test_who_asks_beside_a_flood_does_not_wait_for_a_full_batch_of_it():
+    waiting = Waiting(row_seconds=1.0)
+    for _ in range(1000):
+        waiting.admit(FLOODS, 3)
+    assert len(waiting.take()) == 4
+    waiting.admit(OTHER, 3)
+    assert waiting.take() == [(OTHER, 3), (FLOODS, 3)], "two rows take less than twice the time of one"
+    assert len(waiting.take()) == 4
+
+
+def test_clients_without_a_backlog_share_a_batch_beside_a_flood():
+    waiting = Waiting(row_seconds=1.0)
+    for _ in range(1000):
+        waiting.admit(FLOODS, 3)
+    waiting.take()
+    for client in (OTHER, 3):
+        waiting.admit(client, 3)
+    batch = waiting.take()
+    assert len(batch) == 4
+    assert {OTHER, 3} < {client for client, _ in batch}
+
+
+def test_a_batch_that_costs_no_more_is_full_beside_a_flood():
+    waiting = Waiting()
+    for _ in range(1000):
+        waiting.admit(FLOODS, 3)
+    waiting.take()
+    waiting.admit(OTHER, 3)
+    assert len(waiting.take()) == 4
+
+
+def test_two_backlogs_have_full_batches():
+    waiting = Waiting(row_seconds=1.0)
+    for client in (FLOODS, OTHER):
+        for _ in range(12):
+            waiting.admit(client, 3)
+    assert [len(waiting.take()) for _ in range(5)] == [4] * 5
 
 
 def test_without_keys_all_are_one_client_and_the_first_come_first():
