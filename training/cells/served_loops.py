@@ -17,12 +17,14 @@ TILE = 16  # positions that are read at a time where a position depends on no ot
 
 
 def unroll_rows(
-    cell: Cell, table: Tensor, rows: Tensor, lengths: Tensor, state: State | None = None
+    cell: Cell, table: Tensor, rows: Tensor, lengths: Tensor, state: State | None = None, passed: int = 0
 ) -> tuple[Tensor, State]:
     """Does what `unroll_projected(cell, table[rows], lengths, state)` does, each input product looked up at its step.
 
     Args:
         table: input products, as `unroll.project` makes them, shape [W, D * G].
+        passed: columns behind the product of each direction that are passed on, behind the output of that direction:
+            the table is [W, D * (G + passed)], and outputs are [B, T, D * (H + passed)].
         rows: of the table, int32, shape [B, T].
         lengths: valid positions of each row, from the left, int32, shape [B].
         state: what to start from, zeros by default.
@@ -31,7 +33,7 @@ def unroll_rows(
         outputs: [B, T, D * H], zero at padding; the forward direction's first.
         state: after the last valid position; of the second direction, after the first.
     """
-    directions, width = cell.directions, cell.state_sizes[0]
+    directions, width = cell.directions, cell.state_sizes[0] + passed
     batch, time = ops.shape(rows)
     products = ops.reshape(table, (-1, table.shape[-1] // directions))  # [W * D, G]
     filled = ops.minimum(ops.arange(ops.maximum(batch, LEAST_ROWS)), batch - 1)  # a row alone is read twice
@@ -49,8 +51,12 @@ def unroll_rows(
         at = ops.stack([t, longest - 1 - t][:directions])  # [D]
         x = ops.take(products, ops.take(steps, at, axis=0) + of_direction, axis=0)  # [D, B, G]
         valid = ops.reshape(at, (-1, 1, 1)) < ends  # [D, B, 1]
-        after = cell.step(x, state)
-        shown = ops.where(valid, after[0], 0.0)
+        if passed:
+            after = cell.step(x[..., :-passed], state)
+            shown = ops.where(valid, ops.concatenate([after[0], x[..., -passed:]], axis=-1), 0.0)
+        else:
+            after = cell.step(x, state)
+            shown = ops.where(valid, after[0], 0.0)
         for direction in range(directions):
             place = (0, at[direction], direction * width)
             outputs = ops.slice_update(outputs, place, ops.expand_dims(shown[direction, : ops.shape(outputs)[0]], 1))
@@ -61,24 +67,26 @@ def unroll_rows(
     return outputs, tuple(part[:, :batch] for part in state)
 
 
-def per_position(compute: Callable[[Tensor], dict[str, Tensor]], inputs: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+def per_position(
+    compute: Callable[..., dict[str, Tensor]], inputs: Sequence[Tensor], lengths: Tensor
+) -> dict[str, Tensor]:
     """Computes what depends on a position alone, for those up to the end of each sequence.
 
     Args:
-        compute: [N, I] -> arrays by name, each [N, ...].
-        inputs: [B, T, I].
+        compute: tiles of the inputs, each [N, I] -> arrays by name, each [N, ...].
+        inputs: each [B, T, I].
         lengths: valid positions of each row, from the left, int32, shape [B].
 
     Returns:
         The arrays by name; each of shape [B, T, ...], zero at padding that no tile reaches.
     """
-    batch, time, _ = ops.shape(inputs)
+    batch, time, _ = ops.shape(inputs[0])
 
     def step(b: Tensor, t: Tensor, *outputs: Tensor) -> tuple[Tensor, ...]:
-        _, time, width = ops.shape(inputs)  # XLA knows what is said of a shape within the loop alone
+        time = ops.shape(inputs[0])[1]  # XLA knows what is said of a shape within the loop alone
         tile = ops.minimum(TILE, time)
         first = ops.minimum(t, time - tile)
-        read = compute(ops.slice(inputs, (b, first, 0), (1, tile, width))[0])
+        read = compute(*[ops.slice(x, (b, first, 0), (1, tile, x.shape[-1]))[0] for x in inputs])
         outputs = tuple(
             ops.slice_update(output, (b, first, *[0] * (len(values.shape) - 1)), ops.expand_dims(values, 0))
             for output, values in zip(outputs, read.values(), strict=True)
@@ -86,7 +94,7 @@ def per_position(compute: Callable[[Tensor], dict[str, Tensor]], inputs: Tensor,
         goes_on = t + tile < lengths[b]
         return (ops.where(goes_on, b, b + 1), ops.where(goes_on, t + tile, 0), *outputs)
 
-    like = compute(inputs[0, :TILE])  # for its names and shapes alone
+    like = compute(*[x[0, :TILE] for x in inputs])  # for its names and shapes alone
     empty = [ops.zeros((batch, time, *values.shape[1:]), values.dtype) for values in like.values()]
     zero = ops.zeros((), "int32")
     _, _, *outputs = ops.while_loop(lambda b, *_: b < batch, step, (zero, zero, *empty))

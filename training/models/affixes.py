@@ -54,7 +54,7 @@ class Affixes(keras.layers.Layer):  # type: ignore[misc]
     def call(self, char_ids: Tensor) -> Tensor:
         """Embeds words: ids of their characters, [..., C] -> [..., width]."""
         affixes = [self.table(rows) for rows in self.rows(char_ids)]
-        return ops.concatenate([*affixes, self.shapes(self._shape(char_ids))], axis=-1)
+        return ops.concatenate([*affixes, self.shapes(self.shape(char_ids))], axis=-1)
 
     def rows(self, char_ids: Tensor) -> list[Tensor]:
         """Returns the rows of each affix of words in the table: [..., C] -> each [...]."""
@@ -70,7 +70,7 @@ class Affixes(keras.layers.Layer):  # type: ignore[misc]
                 found.append(ops.mod(key, ROWS))
         return found
 
-    def _shape(self, char_ids: Tensor) -> Tensor:
+    def shape(self, char_ids: Tensor) -> Tensor:
         """Returns a number for each combination of kinds of characters: [..., C] -> [...]."""
         kinds = ops.take(self.kinds, char_ids, axis=0)
         shape = kinds[..., 0]

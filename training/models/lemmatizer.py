@@ -58,7 +58,7 @@ class Lemmatizer(EncoderDecoder):
         encoded, decoded = ops.split(table, [2 * LSTM.gates * self.encoder.units], axis=-1)
         outputs, state = unroll_rows(self.encoder, encoded, symbol_ids, lengths)
         memory, state, last = self._bridge(outputs, state, symbol_ids, training=False)
-        keys = per_position(lambda part: {"keys": ops.matmul(part, self.decoder.key)}, memory, lengths)["keys"]
+        keys = per_position(lambda part: {"keys": ops.matmul(part, self.decoder.key)}, [memory], lengths)["keys"]
         return self._lemmas(self.decoder.over(memory, lengths, keys), decoded, symbol_ids, lengths, state, last)
 
     def _lemmas(

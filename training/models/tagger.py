@@ -1,7 +1,8 @@
 """A tagger: a BiLSTM over words, each an embedding, the output of a BiLSTM over its characters, and its affixes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import keras
 import numpy as np
@@ -11,19 +12,27 @@ from training.cells import LSTM, Tensor
 from training.cells.served_loops import per_position, unroll_rows
 from training.cells.unroll import project, unroll
 from training.models.affixes import Affixes
-from training.models.layers import read_characters
+from training.models.layers import read_characters, valid_positions
+from training.models.linear_scores import LinearScores
 
 FLOATS_AT_A_TIME = 16
+MOST_SCORED = 64  # labels of a head that a linear model scores: its tables grow with them
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaggerSizes:
-    """Widths of the layers, and dropout. affix_embedding: of each prefix and suffix; 0 reads none."""
+    """Widths of the layers, and dropout.
+
+    Attributes:
+        affix_embedding: width of the embedding of each prefix and suffix; 0 reads none.
+        linear: whether a linear model of affixes, words and their neighbours is added to the network.
+    """
 
     word_embedding: int = 128
     character_embedding: int = 32
     character_units: int = 48  # per direction
     affix_embedding: int = 0
+    linear: bool = False
     units: int = 256  # per direction
     input_dropout: float = 0.33
     output_dropout: float = 0.5
@@ -37,6 +46,9 @@ class Tagger(keras.Model):  # type: ignore[misc]
     Args:
         words, characters: numbers of ids of the vocabularies.
         labels: number of labels of each head.
+
+    Raises:
+        ValueError: if `sizes` has a linear model and no embeddings of affixes.
     """
 
     def __init__(self, words: int, characters: int, labels: Mapping[str, int], sizes: TaggerSizes) -> None:
@@ -47,6 +59,10 @@ class Tagger(keras.Model):  # type: ignore[misc]
         )
         self.character_lstm = LSTM(sizes.character_embedding, sizes.character_units, directions=2)
         self.affixes = Affixes(characters, sizes.affix_embedding) if sizes.affix_embedding else None
+        self.scored = {name: size for name, size in labels.items() if sizes.linear and 1 < size <= MOST_SCORED}
+        if self.scored and not self.affixes:
+            raise ValueError("a linear model reads affixes: affix_embedding is at least 1")
+        self.linear = LinearScores(words, sum(self.scored.values())) if self.scored else None
         width = sizes.word_embedding + 2 * sizes.character_units + (self.affixes.width if self.affixes else 0)
         self.word_lstm = LSTM(width, sizes.units, directions=2)
         self.input_dropout = keras.layers.SpatialDropout1D(sizes.input_dropout)
@@ -55,7 +71,8 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.word_embedding.build()
         for head in self.heads.values():
             head.build((None, 2 * sizes.units))
-        self.projected_size = 2 * LSTM.gates * sizes.units
+        self.passed = -(-self.linear.size // 2) if self.linear else 0  # of what a word says, with each direction
+        self.projected_size = 2 * (LSTM.gates * sizes.units + self.passed)
         self.built = True
 
     def call(
@@ -66,7 +83,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         forms: Tensor | None = None,
         training: bool = False,
     ) -> dict[str, Tensor]:
-        """Returns logits, shape [B, T, K] for each head.
+        """Returns logits, shape [B, T, K] for each head; in training those of a linear model apart, as `<head>_linear`.
 
         Args:
             word_ids: [B, T] int32.
@@ -74,25 +91,46 @@ class Tagger(keras.Model):  # type: ignore[misc]
             lengths: words of each row, int32, shape [B].
             forms: which of them each word is, so that each is read once, int32, shape [B, T].
         """
-        inputs = self.input_dropout(self.embed(word_ids, char_ids, forms), training=training)
+        spelling = self._spelling(char_ids, forms)
+        inputs = self.input_dropout(self._embedding(word_ids, spelling), training=training)
         outputs, _ = unroll(self.word_lstm, inputs, lengths)
-        return self._score(self.output_dropout(outputs, training=training))
+        outputs = self.output_dropout(outputs, training=training)
+        logits = {name: head(outputs) for name, head in self.heads.items()}
+        if self.linear is None:
+            return logits
+        said = ops.where(valid_positions(word_ids, lengths), self.linear(word_ids, spelling[1]), 0.0)
+        linear = self._by_head(self.linear.score(said))
+        if training:
+            return logits | {f"{name}_linear": scores for name, scores in linear.items()}
+        return logits | {name: logits[name] + scores for name, scores in linear.items()}
 
     def project(self, word_ids: Tensor, char_ids: Tensor) -> Tensor:
-        """Returns the input product of words, wherever they stand: [...] and [..., C] -> [..., G]."""
-        return project(self.word_lstm, self.embed(word_ids, char_ids))
+        """Returns the input product of words, wherever they stand: [...] and [..., C] -> [..., G].
+
+        Behind the product of each direction stands half of what the words say to a linear model.
+        """
+        spelling = self._spelling(char_ids)
+        projected = project(self.word_lstm, self._embedding(word_ids, spelling))
+        if self.linear is None:
+            return projected
+        said = self.linear(word_ids, spelling[1])
+        said = ops.pad(said, [(0, 0)] * (said.ndim - 1) + [(0, 2 * self.passed - self.linear.size)])
+        halves = zip(ops.split(projected, 2, axis=-1), ops.split(said, 2, axis=-1), strict=True)
+        return ops.concatenate([part for half in halves for part in half], axis=-1)
 
     def joined_heads(self) -> tuple[Tensor, Tensor]:
         """Returns the heads as one: kernel, shape [D * H, S], and bias, shape [S], padded to a multiple for SIMD.
 
-        One product of such a width takes less time than several.
+        One product of such a width takes less time than several. Rows of zeros stand for what is passed on.
         """
         heads = self.heads.values()
         width = sum(head.units for head in heads)
         kernel = ops.concatenate([head.kernel for head in heads], axis=-1)
         bias = ops.concatenate([head.bias for head in heads])
         filler = -width % FLOATS_AT_A_TIME
-        return ops.pad(kernel, ((0, 0), (0, filler))), ops.pad(bias, ((0, filler),))
+        by_direction = ops.reshape(ops.pad(kernel, ((0, 0), (0, filler))), (2, -1, width + filler))
+        kernel = ops.reshape(ops.pad(by_direction, ((0, 0), (0, self.passed), (0, 0))), (-1, width + filler))
+        return kernel, ops.pad(bias, ((0, filler),))
 
     def tag_from_table(
         self, table: Tensor, rows: Tensor, lengths: Tensor, kernel: Tensor, bias: Tensor
@@ -111,8 +149,10 @@ class Tagger(keras.Model):  # type: ignore[misc]
         """
         ends = np.cumsum([head.units for head in self.heads.values()]).tolist()
 
-        def score(outputs: Tensor) -> dict[str, Tensor]:
+        def score(outputs: Tensor, *linear: Tensor) -> dict[str, Tensor]:
             logits = ops.matmul(outputs, kernel) + bias
+            if linear:
+                logits = logits + self._beside_others(linear[0], logits.shape[-1])
             found = {"logits": logits}
             for name, part in zip(self.heads, ops.split(logits, ends, axis=-1), strict=False):
                 odds = ops.exp(part - ops.max(part, axis=-1, keepdims=True))  # 1 of the best label
@@ -120,16 +160,41 @@ class Tagger(keras.Model):  # type: ignore[misc]
                 found[f"{name}_probability"] = 1 / ops.sum(odds, axis=-1)
             return found
 
-        outputs, _ = unroll_rows(self.word_lstm, table, rows, lengths)
-        return per_position(score, outputs, lengths)
+        outputs, _ = unroll_rows(self.word_lstm, table, rows, lengths, passed=self.passed)
+        if self.linear is None:
+            return per_position(score, [outputs], lengths)
+        halves = ops.split(outputs, 2, axis=-1)
+        said = ops.concatenate([half[..., -self.passed :] for half in halves], axis=-1)[..., : self.linear.size]
+        return per_position(score, [outputs, self.linear.score(said)], lengths)
 
-    def embed(self, word_ids: Tensor, char_ids: Tensor, forms: Tensor | None = None) -> Tensor:
-        """Returns each word as the LSTM reads it: [...] and [..., C] -> [..., I]."""
+    def _spelling(self, char_ids: Tensor, forms: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Returns what is read of the characters of words: for the network, and for a linear model.
+
+        With `forms`, the characters are of each distinct form, and what is read is of each word.
+        """
         spelled = read_characters(self.character_lstm, self.character_embedding, char_ids)
+        read = [spelled]
         if self.affixes:
-            spelled = ops.concatenate([spelled, self.affixes(char_ids)], axis=-1)
-        spelled = spelled if forms is None else ops.take(spelled, forms, axis=0)
-        return ops.concatenate([self.word_embedding(word_ids), spelled], axis=-1)
+            read = [ops.concatenate([spelled, self.affixes(char_ids)], axis=-1)]
+        if self.affixes and self.linear:
+            read.append(self.linear.of_spelling(self.affixes.rows(char_ids), self.affixes.shape(char_ids)))
+        return tuple(part if forms is None else ops.take(part, forms, axis=0) for part in read)
 
-    def _score(self, outputs: Tensor) -> dict[str, Tensor]:
-        return {name: head(outputs) for name, head in self.heads.items()}
+    def _embedding(self, word_ids: Tensor, spelling: Sequence[Tensor]) -> Tensor:
+        """Returns each word as the LSTM reads it, of what `_spelling` gives: [..., I]."""
+        return ops.concatenate([self.word_embedding(word_ids), spelling[0]], axis=-1)
+
+    def _by_head(self, scores: Tensor) -> dict[str, Tensor]:
+        """Returns the scores of a linear model by head."""
+        ends = accumulate(self.scored.values())
+        return {name: scores[..., end - self.scored[name] : end] for name, end in zip(self.scored, ends, strict=True)}
+
+    def _beside_others(self, scores: Tensor, width: int) -> Tensor:
+        """Returns the scores of a linear model at the columns of their heads, shape [..., width], and 0 elsewhere."""
+        scored = self._by_head(scores)
+        columns = [
+            scored[name] if name in scored else ops.zeros((*ops.shape(scores)[:-1], head.units), scores.dtype)
+            for name, head in self.heads.items()
+        ]
+        found = ops.concatenate(columns, axis=-1)
+        return ops.pad(found, [(0, 0)] * (found.ndim - 1) + [(0, width - found.shape[-1])])

@@ -167,8 +167,10 @@ class Tagging(Task):
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         logits, smoothing = model(**inputs, training=True), self.recipe.label_smoothing
         losses = [
-            label_cross_entropy(targets[head], targets.get(f"{head}_shares"), logits[head], smoothing)
+            label_cross_entropy(targets[head], targets.get(f"{head}_shares"), logits[name], smoothing)
             for head in self.labels
+            for name in (head, f"{head}_linear")
+            if name in logits
         ]
         return sum(losses), state
 
@@ -220,15 +222,19 @@ class Tagging(Task):
     def compact(self, model: keras.Model) -> None:
         if isinstance(model, Tagger):
             tables = [model.word_embedding, *([model.affixes.table] if model.affixes else [])]
+            tables += model.linear.tables if model.linear else []
             for table in tables:
                 table.quantize("int8")
 
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
         """Divides the weights of each head, and with them its logits, by its best temperature on dev."""
-        for head, predictions in self.predictions(predict, "dev").items():
-            dense, temperature = model.heads[head], label_temperature(predictions)
-            for weight in (dense.kernel, dense.bias):
+        temperatures = {h: label_temperature(found) for h, found in self.predictions(predict, "dev").items()}
+        for head, temperature in temperatures.items():
+            for weight in (model.heads[head].kernel, model.heads[head].bias):
                 weight.assign(weight / temperature)
+        if isinstance(model, Tagger) and model.linear:
+            scale = [1 / temperatures.get(head, 1.0) for head, size in model.scored.items() for _ in range(size)]
+            model.linear.scale.assign(scale)
 
     def _probabilities(self, predict: Predict, examples: Sequence[Example]) -> dict[str, list[Array]]:
         """Returns the probabilities of each head for the words of each example, each of shape [T, K]."""

@@ -63,7 +63,7 @@ def test_what_depends_on_a_position_alone_is_computed_up_to_the_end_of_each_row(
     def compute(part: Any) -> dict[str, Any]:
         return {"sum": ops.sum(part, axis=-1), "twice": 2 * part}
 
-    found = as_served(lambda inputs, ends: per_position(compute, inputs, ends), inputs, ends)
+    found = as_served(lambda inputs, ends: per_position(compute, [inputs], ends), inputs, ends)
     for row, length in enumerate(lengths):
         np.testing.assert_allclose(found["twice"][row, :length], 2 * inputs[row, :length])
         np.testing.assert_allclose(found["sum"][row, :length], inputs[row, :length].sum(-1), atol=1e-6)

@@ -1,6 +1,7 @@
 """Padding changes no output, no loss and no gradient of a network, whatever the lengths in a batch are."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -36,15 +37,18 @@ def widened(batch: Batch, by: int) -> Batch:
     return Batch(widen(batch.inputs, 0), widen(batch.targets, IGNORED))
 
 
+WITH_LINEAR_MODEL = tagging(sizes=replace(NO_DROPOUT, affix_embedding=2, linear=True))
 TAGGER, CLASSIFIER, LEMMATIZER, TRANSLATOR = tagging(sizes=NO_DROPOUT), sentiment(), lemmatization(), translation()
 NETWORKS: dict[str, Task] = {
     "tagger": TAGGER,
+    "tagger with a linear model": WITH_LINEAR_MODEL,
     "classifier": CLASSIFIER,
     "lemmatizer": LEMMATIZER,
     "translator": TRANSLATOR,
 }
 EXAMPLES = {
     "tagger": TAGGER._splits["dev"],
+    "tagger with a linear model": WITH_LINEAR_MODEL._splits["dev"],
     "classifier": CLASSIFIER._splits["dev"],
     "lemmatizer": LEMMATIZER._examples,
     "translator": TRANSLATOR._examples,

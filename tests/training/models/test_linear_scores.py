@@ -1,0 +1,123 @@
+"""The linear model beside a tagger: its sums, what it says of neighbours, and that the served parts add it as well."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.tiny import tagging
+from training.data.dataset import collate
+from training.models import tagger
+from training.models.affixes import PREFIXES, ROWS, SHAPES, SUFFIXES
+from training.models.linear_scores import LinearScores
+from training.models.tagger import Tagger, TaggerSizes
+from training.tasks.tagging import Tagging
+
+WORDS, LABELS = 5, 3
+SIZES = TaggerSizes(
+    word_embedding=8,
+    character_embedding=4,
+    character_units=4,
+    affix_embedding=2,
+    linear=True,
+    units=12,
+    input_dropout=0.1,
+    output_dropout=0.1,
+)
+
+
+def randomized(linear: LinearScores) -> LinearScores:
+    """Gives a linear model random weights; they are zeros at first."""
+    rng = np.random.default_rng(1)
+    for table in linear.tables:
+        table.embeddings.assign(rng.normal(size=table.embeddings.shape))
+    return linear
+
+
+def with_linear_model() -> tuple[Tagging, Tagger]:
+    task = tagging(sizes=SIZES)
+    model = task.network()
+    assert isinstance(model, Tagger)
+    assert model.linear
+    randomized(model.linear)
+    return task, model
+
+
+def test_a_word_is_scored_by_itself_its_affixes_its_shape_and_its_neighbours() -> None:
+    linear = randomized(LinearScores(WORDS, LABELS))
+    words, shapes = np.array([[1, 2, 4]]), np.array([[3, 0, 7]])
+    affixes = np.random.default_rng(2).integers(0, ROWS, (PREFIXES + SUFFIXES, 1, 3))
+    found = linear.score(linear(words, linear.of_spelling(list(affixes), shapes)))
+    word, shape, affix, neighbour = (np.asarray(table.embeddings) for table in linear.tables)
+    assert (len(word), len(shape), len(affix), len(neighbour)) == (WORDS, SHAPES, ROWS, ROWS)
+    for t in range(3):
+        own = slice(LABELS, 2 * LABELS)
+        expected = word[words[0, t], own] + shape[shapes[0, t], own] + sum(affix[rows[0, t]] for rows in affixes)
+        for beside, column in ((t + 1, 0), (t - 1, 2)):
+            if 0 <= beside < 3:
+                told = slice(column * LABELS, (column + 1) * LABELS)
+                expected += word[words[0, beside], told] + shape[shapes[0, beside], told]
+                part = slice(0, LABELS) if column == 0 else slice(LABELS, 2 * LABELS)
+                expected += sum(neighbour[affixes[PREFIXES + n - 1][0, beside], part] for n in (2, 3))
+        np.testing.assert_allclose(found[0, t], expected, atol=1e-5)
+
+
+def test_the_parts_that_are_served_add_what_the_whole_adds() -> None:
+    task, model = with_linear_model()
+    inputs = collate(task.goldens()).inputs
+    whole = model(**inputs, training=False)
+    b, t = inputs["word_ids"].shape
+    table = model.project(
+        np.reshape(inputs["word_ids"], (b * t,)), np.reshape(inputs["char_ids"], (b * t, *inputs["char_ids"].shape[2:]))
+    )
+    assert table.shape == (b * t, model.projected_size)
+    rows = np.arange(b * t, dtype=np.int32).reshape(b, t)
+    found = model.tag_from_table(table, rows, inputs["lengths"], *model.joined_heads())["logits"]
+    expected = np.concatenate([whole[head] for head in model.heads], axis=-1)
+    for row, length in enumerate(inputs["lengths"]):
+        np.testing.assert_allclose(found[row, :length, : expected.shape[-1]], expected[row, :length], atol=1e-4)
+
+
+def test_in_training_the_network_and_the_linear_model_learn_apart() -> None:
+    task, model = with_linear_model()
+    inputs = collate(task.goldens()).inputs
+    apart = model(**inputs, training=True)
+    assert set(apart) == {"upos", "xpos", "feats", "upos_linear", "xpos_linear", "feats_linear"}
+    with tf.GradientTape(persistent=True) as tape:
+        logits = model(**inputs, training=True)
+        deep, linear = tf.reduce_sum(logits["upos"]), tf.reduce_sum(logits["upos_linear"])
+    assert model.linear
+    of_linear = [table.embeddings.value for table in model.linear.tables]
+    assert tape.gradient(deep, of_linear) == [None] * len(of_linear)
+    assert tape.gradient(linear, model.word_embedding.embeddings.value) is None
+    assert None not in tape.gradient(linear, of_linear)
+
+
+def test_a_head_of_many_labels_is_left_to_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = tagging(sizes=SIZES)
+    monkeypatch.setattr(tagger, "MOST_SCORED", len(task.labels["upos"]) - 1)
+    model = task.network()
+    assert "upos" not in model.scored
+
+
+def test_a_linear_model_needs_affixes() -> None:
+    with pytest.raises(ValueError, match="affix_embedding is at least 1"):
+        tagging(sizes=replace(SIZES, affix_embedding=0)).network()
+
+
+def test_calibration_divides_the_scores_of_both_by_one_temperature() -> None:
+    task, model = with_linear_model()
+    inputs = collate(task.goldens()).inputs
+
+    def predict(inputs: Any) -> Any:
+        return task.predict(model, inputs)
+
+    before = {head: np.asarray(logits) for head, logits in model(**inputs, training=False).items()}
+    task.calibrate(model, predict)
+    after = model(**inputs, training=False)
+    for head, logits in before.items():
+        ratio = logits / np.asarray(after[head])
+        np.testing.assert_allclose(ratio, np.median(ratio), rtol=1e-2)
+        assert not np.isclose(np.median(ratio), 1.0)
