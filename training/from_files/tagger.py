@@ -14,7 +14,7 @@ from training.from_files.options import Options, changed
 from training.from_files.report import say_effort, say_splits
 from training.models.segmenter import SENTENCES, TOKENS
 from training.models.tagger import TaggerSizes
-from training.tasks.tagging import Tagging, TaggingRecipe
+from training.tasks.tagging import HEADS, Tagging, TaggingRecipe
 
 LEAST_SENTENCES = 30
 MOST_TAGS = 1000
@@ -97,6 +97,7 @@ def _recipe(options: Options, train: Sequence[Tree], console: Console) -> Taggin
         word_count=1 if words < SMALL else 2,
         word_dropout=0.25,
         label_smoothing=0.03,
+        chosen_by=HEADS["upos" if len(treebank.tags(train, "upos")) > 1 else "xpos"],  # others may be tagged loosely
         sizes=sizes,
     )
     recipe = changed(recipe, options.changes)

@@ -25,7 +25,7 @@ class TaggerSizes:
 
     Attributes:
         affix_embedding: width of the embedding of each prefix and suffix; 0 reads none.
-        linear: whether a linear model of affixes, words and their neighbours is added to the network.
+        linear: whether a linear model of affixes, words and their neighbours is added; needs embeddings of affixes.
     """
 
     word_embedding: int = 128
@@ -46,9 +46,6 @@ class Tagger(keras.Model):  # type: ignore[misc]
     Args:
         words, characters: numbers of ids of the vocabularies.
         labels: number of labels of each head.
-
-    Raises:
-        ValueError: if `sizes` has a linear model and no embeddings of affixes.
     """
 
     def __init__(self, words: int, characters: int, labels: Mapping[str, int], sizes: TaggerSizes) -> None:
@@ -60,8 +57,6 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.character_lstm = LSTM(sizes.character_embedding, sizes.character_units, directions=2)
         self.affixes = Affixes(characters, sizes.affix_embedding) if sizes.affix_embedding else None
         self.scored = {name: size for name, size in labels.items() if sizes.linear and 1 < size <= MOST_SCORED}
-        if self.scored and not self.affixes:
-            raise ValueError("a linear model reads affixes: affix_embedding is at least 1")
         self.linear = LinearScores(words, sum(self.scored.values())) if self.scored else None
         width = sizes.word_embedding + 2 * sizes.character_units + (self.affixes.width if self.affixes else 0)
         self.word_lstm = LSTM(width, sizes.units, directions=2)

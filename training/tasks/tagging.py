@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from service.artifact.manifest import DataSource, Metric
+from service.errors import ConfigurationError
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import make_tokenizer, named_tokenizer
 from service.text.tokenizer import Tokenizer
@@ -70,6 +71,7 @@ class TaggingRecipe(Recipe):
         word_dropout: a, where a word of n occurrences becomes UNK with the probability a / (a + n) (Kiperwasser and
             Goldberg 2016).
         label_smoothing: the share of the probability of a label that goes to all labels alike.
+        chosen_by: the metric on dev that selects the best epoch.
     """
 
     corpus: str
@@ -79,6 +81,7 @@ class TaggingRecipe(Recipe):
     word_count: int = 2
     word_dropout: float = 1.0
     label_smoothing: float = 0.0
+    chosen_by: str = ALL_TAGS
     distillation_tokens: int = 0
     sizes: TaggerSizes | WordTaggerSizes | MostFrequentTagSizes = field(default_factory=TaggerSizes)
 
@@ -92,11 +95,14 @@ class Tagging(Task):
 
     Args:
         splits: the sentences of train, dev and test, in the order of their text.
+
+    Raises:
+        ConfigurationError: if the recipe's `chosen_by` is no metric of these columns, or its sizes have a linear model
+            without affixes.
     """
 
     kind = "tag"
     endpoint_name = "tag"
-    chosen_by = ALL_TAGS
 
     def __init__(
         self,
@@ -123,6 +129,12 @@ class Tagging(Task):
         words = self.vocabularies["words"]
         self.labels = {head: treebank.tags(train, head) for head in HEADS}
         self._measured = [head for head, labels in self.labels.items() if len(labels) > 1]  # not a column of "_"
+        self.chosen_by = recipe.chosen_by
+        if self.chosen_by not in (metrics := [*(HEADS[head] for head in self._measured), ALL_TAGS]):
+            raise ConfigurationError(f"chosen_by={self.chosen_by}; right: one of {', '.join(metrics)}")
+        sizes = recipe.sizes
+        if isinstance(sizes, TaggerSizes) and sizes.linear and not sizes.affix_embedding:
+            raise ConfigurationError("sizes.affix_embedding=0; right: at least 1, or sizes.linear=false")
         self._label_ids = {head: {label: i for i, label in enumerate(labels)} for head, labels in self.labels.items()}
         self.lengths = dict(Counter(len(tree.words) for tree in train))
         self.length_buckets = best_buckets(self.lengths, BUCKETS)

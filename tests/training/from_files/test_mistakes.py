@@ -30,6 +30,8 @@ UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
         ("tagger", TREEBANK[: TREEBANK.index("\n\n")], "", "data.conllu: 1 sentences; right: 30 at least"),
         ("tagger", TREEBANK.replace("\t_\n", "\n"), "", "data.conllu, line 1: 9 columns; right: 10"),
         ("tagger", UNTAGGED, "", "same UPOS"),
+        ("tagger", TREEBANK, "--set chosen_by=best", "chosen_by=best; right: one of UPOS, UFeats, AllTags"),
+        ("tagger", TREEBANK, "--set sizes.affix_embedding=0", "=0; right: at least 1, or sizes.linear=false"),
         ("language-model", "To be, or not to be.", "", "data.txt: 20 characters; right: 10,000 at least"),
     ],
 )  # fmt: skip

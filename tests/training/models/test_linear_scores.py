@@ -1,6 +1,5 @@
 """The linear model beside a tagger: its sums, what it says of neighbours, and that the served parts add it as well."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -100,11 +99,6 @@ def test_a_head_of_many_labels_is_left_to_the_network(monkeypatch: pytest.Monkey
     monkeypatch.setattr(tagger, "MOST_SCORED", len(task.labels["upos"]) - 1)
     model = task.network()
     assert "upos" not in model.scored
-
-
-def test_a_linear_model_needs_affixes() -> None:
-    with pytest.raises(ValueError, match="affix_embedding is at least 1"):
-        tagging(sizes=replace(SIZES, affix_embedding=0)).network()
 
 
 def test_calibration_divides_the_scores_of_both_by_one_temperature() -> None:
