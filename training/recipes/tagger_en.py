@@ -18,11 +18,14 @@ recipe = TaggingRecipe(
     segmentation=(SENTENCES,),
     epochs=12,
     teacher="tagger-en",
-    teaching=TeacherSettings(),
-    distillation_tokens=700_000,
+    teaching=TeacherSettings(unlabelled_tokens=5_600_000),
+    distillation_tokens=900_000,
+    word_count=5,
     batch_tokens=600,
     learning_rate=2e-3,
     averaging=0.999,
     word_dropout=4.0,
-    sizes=TaggerSizes(word_embedding=256, units=288, character_units=96, input_dropout=0.25, output_dropout=0.4),
+    sizes=TaggerSizes(
+        word_embedding=256, units=288, character_units=96, input_dropout=0.25, output_dropout=0.4, affix_embedding=16
+    ),
 )
