@@ -6,16 +6,16 @@ from keras import ops
 from training.cells import Tensor
 from training.models.affixes import PREFIXES, ROWS, SHAPES
 
-PLACES = 3  # a word speaks for the word before it, for itself, and for the word behind it
-TOLD = slice(PREFIXES + 1, PREFIXES + 3)  # of the affixes, those that speak for the neighbours: suffixes of 2 and 3
+PLACES = 3  # a word adds scores to the word before it, to itself, and to the word behind it
+NEIGHBOURS = slice(PREFIXES + 1, PREFIXES + 3)  # of the affixes, those that add to the neighbours: suffixes of 2 and 3
 
 
 class LinearScores(keras.layers.Layer):  # type: ignore[misc]
     """Scores labels by sums of weights of features: the word, its affixes and its shape, and those of its neighbours.
 
     It errs on other words than a recurrent network that has learned from the same few sentences, so that the mean of
-    both is right more often than either (Hansen and Salamon 1990). All that a word says is a vector of its own, which
-    the service computes once.
+    both is right more often than either (Hansen and Salamon 1990). The scores that a word adds to its neighbours and
+    to itself depend on the word alone: the service computes them once for each.
 
     Args:
         words: number of ids of the vocabulary.
@@ -24,7 +24,7 @@ class LinearScores(keras.layers.Layer):  # type: ignore[misc]
 
     def __init__(self, words: int, labels: int) -> None:
         super().__init__()
-        self.size = PLACES * labels  # of what a word says
+        self.size = PLACES * labels  # of the scores that a word adds
         self.words, self.shapes = (keras.layers.Embedding(rows, self.size, "zeros") for rows in (words, SHAPES))
         self.affixes = keras.layers.Embedding(ROWS, labels, "zeros")
         self.neighbours = keras.layers.Embedding(ROWS, (PLACES - 1) * labels, "zeros")
@@ -39,18 +39,30 @@ class LinearScores(keras.layers.Layer):  # type: ignore[misc]
         return [self.words, self.shapes, self.affixes, self.neighbours]
 
     def of_spelling(self, affixes: list[Tensor], shapes: Tensor) -> Tensor:
-        """Returns what the spelling of words says: rows of their affixes and shapes, each [...] -> [..., 3 * K]."""
+        """Returns the scores that words add by their spelling: [..., 3 * K].
+
+        Args:
+            affixes: their rows, as `Affixes.rows` gives them, each [...].
+            shapes: as `Affixes.shape` gives them, [...].
+        """
         own = sum(self.affixes(rows) for rows in affixes)
-        before, behind = ops.split(sum(self.neighbours(rows) for rows in affixes[TOLD]), 2, axis=-1)
+        before, behind = ops.split(sum(self.neighbours(rows) for rows in affixes[NEIGHBOURS]), 2, axis=-1)
         return ops.concatenate([before, own, behind], axis=-1) + self.shapes(shapes)
 
     def call(self, word_ids: Tensor, of_spelling: Tensor) -> Tensor:
-        """Returns all that words say, whose spelling says `of_spelling`: [...] and [..., 3 * K] -> [..., 3 * K]."""
+        """Returns the scores that words add: ids, [...], and those of their spelling, [..., 3 * K] -> [..., 3 * K]."""
         return (self.words(word_ids) + of_spelling) * ops.concatenate([self.scale] * PLACES)
 
-    def score(self, said: Tensor) -> Tensor:
-        """Returns the scores of each word: what it says, zero at padding, [B, T, 3 * K] -> [B, T, K]."""
-        before, own, behind = ops.split(said, PLACES, axis=-1)
-        of_next = ops.pad(before[:, 1:], ((0, 0), (0, 1), (0, 0)))
-        of_last = ops.pad(behind[:, :-1], ((0, 0), (1, 0), (0, 0)))
-        return own + of_next + of_last
+    def total(self, added: Tensor) -> Tensor:
+        """Returns the sums of the scores that are added to each word.
+
+        Args:
+            added: by each word, zero at padding, [B, T, 3 * K].
+
+        Returns:
+            [B, T, K].
+        """
+        before, own, behind = ops.split(added, PLACES, axis=-1)
+        by_next = ops.pad(before[:, 1:], ((0, 0), (0, 1), (0, 0)))
+        by_last = ops.pad(behind[:, :-1], ((0, 0), (1, 0), (0, 0)))
+        return own + by_next + by_last

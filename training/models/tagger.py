@@ -66,7 +66,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.word_embedding.build()
         for head in self.heads.values():
             head.build((None, 2 * sizes.units))
-        self.passed = -(-self.linear.size // 2) if self.linear else 0  # of what a word says, with each direction
+        self.passed = -(-self.linear.size // 2) if self.linear else 0  # scores of a linear model, behind each direction
         self.projected_size = 2 * (LSTM.gates * sizes.units + self.passed)
         self.built = True
 
@@ -93,8 +93,8 @@ class Tagger(keras.Model):  # type: ignore[misc]
         logits = {name: head(outputs) for name, head in self.heads.items()}
         if self.linear is None:
             return logits
-        said = ops.where(valid_positions(word_ids, lengths), self.linear(word_ids, spelling[1]), 0.0)
-        linear = self._by_head(self.linear.score(said))
+        added = ops.where(valid_positions(word_ids, lengths), self.linear(word_ids, spelling[1]), 0.0)
+        linear = self._by_head(self.linear.total(added))
         if training:
             return logits | {f"{name}_linear": scores for name, scores in linear.items()}
         return logits | {name: logits[name] + scores for name, scores in linear.items()}
@@ -102,15 +102,15 @@ class Tagger(keras.Model):  # type: ignore[misc]
     def project(self, word_ids: Tensor, char_ids: Tensor) -> Tensor:
         """Returns the input product of words, wherever they stand: [...] and [..., C] -> [..., G].
 
-        Behind the product of each direction stands half of what the words say to a linear model.
+        Behind the product of each direction stands half of the scores that the words add in a linear model.
         """
         spelling = self._spelling(char_ids)
         projected = project(self.word_lstm, self._embedding(word_ids, spelling))
         if self.linear is None:
             return projected
-        said = self.linear(word_ids, spelling[1])
-        said = ops.pad(said, [(0, 0)] * (said.ndim - 1) + [(0, 2 * self.passed - self.linear.size)])
-        halves = zip(ops.split(projected, 2, axis=-1), ops.split(said, 2, axis=-1), strict=True)
+        added = self.linear(word_ids, spelling[1])
+        added = ops.pad(added, [(0, 0)] * (added.ndim - 1) + [(0, 2 * self.passed - self.linear.size)])
+        halves = zip(ops.split(projected, 2, axis=-1), ops.split(added, 2, axis=-1), strict=True)
         return ops.concatenate([part for half in halves for part in half], axis=-1)
 
     def joined_heads(self) -> tuple[Tensor, Tensor]:
@@ -159,8 +159,8 @@ class Tagger(keras.Model):  # type: ignore[misc]
         if self.linear is None:
             return per_position(score, [outputs], lengths)
         halves = ops.split(outputs, 2, axis=-1)
-        said = ops.concatenate([half[..., -self.passed :] for half in halves], axis=-1)[..., : self.linear.size]
-        return per_position(score, [outputs, self.linear.score(said)], lengths)
+        added = ops.concatenate([half[..., -self.passed :] for half in halves], axis=-1)[..., : self.linear.size]
+        return per_position(score, [outputs, self.linear.total(added)], lengths)
 
     def _spelling(self, char_ids: Tensor, forms: Tensor | None = None) -> tuple[Tensor, ...]:
         """Returns what is read of the characters of words: for the network, and for a linear model.

@@ -1,4 +1,4 @@
-"""The linear model beside a tagger: its sums, what it says of neighbours, and that the served parts add it as well."""
+"""The linear model beside a tagger: its sums, what a word adds to its neighbours, and the parts that are served."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def test_a_word_is_scored_by_itself_its_affixes_its_shape_and_its_neighbours() -
     linear = randomized(LinearScores(WORDS, LABELS))
     words, shapes = np.array([[1, 2, 4]]), np.array([[3, 0, 7]])
     affixes = np.random.default_rng(2).integers(0, ROWS, (PREFIXES + SUFFIXES, 1, 3))
-    found = linear.score(linear(words, linear.of_spelling(list(affixes), shapes)))
+    found = linear.total(linear(words, linear.of_spelling(list(affixes), shapes)))
     word, shape, affix, neighbour = (np.asarray(table.embeddings) for table in linear.tables)
     assert (len(word), len(shape), len(affix), len(neighbour)) == (WORDS, SHAPES, ROWS, ROWS)
     for t in range(3):
@@ -56,8 +56,8 @@ def test_a_word_is_scored_by_itself_its_affixes_its_shape_and_its_neighbours() -
         expected = word[words[0, t], own] + shape[shapes[0, t], own] + sum(affix[rows[0, t]] for rows in affixes)
         for beside, column in ((t + 1, 0), (t - 1, 2)):
             if 0 <= beside < 3:
-                told = slice(column * LABELS, (column + 1) * LABELS)
-                expected += word[words[0, beside], told] + shape[shapes[0, beside], told]
+                place = slice(column * LABELS, (column + 1) * LABELS)
+                expected += word[words[0, beside], place] + shape[shapes[0, beside], place]
                 part = slice(0, LABELS) if column == 0 else slice(LABELS, 2 * LABELS)
                 expected += sum(neighbour[affixes[PREFIXES + n - 1][0, beside], part] for n in (2, 3))
         np.testing.assert_allclose(found[0, t], expected, atol=1e-5)
