@@ -2,9 +2,8 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import Self
 
 import numpy as np
 
@@ -31,10 +30,6 @@ class Grid:
     def rows(self, entries: int) -> int:
         """Returns the smallest B that holds that many sequences, or the largest B."""
         return self.batch_sizes[min(bisect_left(self.batch_sizes, entries), len(self.batch_sizes) - 1)]
-
-    def up_to(self, rows: int) -> Self:
-        """Returns the grid without batch sizes above `rows`."""
-        return replace(self, batch_sizes=tuple(size for size in self.batch_sizes if size <= rows))
 
     @property
     def capacity(self) -> int:

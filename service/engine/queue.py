@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from service.engine.padding import Grid
 from service.engine.protocol import ANONYMOUS, Requests
 from service.errors import Overloaded, TagwerkError
 from service.types import Array, ModelKey
@@ -208,15 +209,21 @@ class Queue:
             self._release(entry.job, entry.sequence)
         return entry
 
-    def beside_backlog(self, client: int, rows: int) -> int:
-        """Returns how many entries wait of all clients without a backlog, of which `client` is one; 0 if it has one.
+    def beside_backlog(self, model: ModelKey, client: int, grid: Grid) -> dict[int, int]:
+        """Returns how many entries of clients without a backlog each length bucket of a model has, if `client` is one.
 
-        A backlog is as many entries as fill a batch of so many rows. Without any, returns 0 as well.
+        A backlog is as many entries, of all models, as fill a batch. Empty if `client` has one, or nobody. Cancelled
+        entries may be counted.
         """
-        counts = [waiting.entries for waiting in self._clients.values()]
-        if self._clients[client].entries >= rows or max(counts) < rows:
-            return 0
-        return sum(count for count in counts if count < rows)
+        rows = grid.batch_sizes[-1]
+        without = {number for number, waiting in self._clients.items() if waiting.entries < rows}
+        if client not in without or len(without) == len(self._clients):
+            return {}
+        lanes = {length: self._lanes.get((model, length), {}) for length in grid.lengths}
+        return {
+            length: sum(len(entries) for number, entries in lane.items() if number in without)
+            for length, lane in lanes.items()
+        }
 
     def begin_batch(self, served: int) -> None:
         """Notes that a batch is taken whose first client had so many tokens served before."""

@@ -10,7 +10,7 @@ from service.engine.queue import Entry, Job, Order, Queue
 from service.errors import ModelNotFound, Overloaded, TagwerkError
 from service.types import ModelKey
 
-SHARED_STEP = 2.0  # the longest step that a client without a backlog shares with one that has one, over its own step
+SHARED_STEP = 1.25  # the longest step of a client without a backlog, rows of others included, over that of its own rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class Scheduler:
     """Queues sequences by (model, length bucket) and selects batches.
 
     The client that was served least is next, see `Queue`; among its models the one with the least device time, so that
-    none waits behind another's backlog; within it, the bucket whose first entry is next. `Plan` fills the batch. A
-    client without a backlog does not wait for a full batch of another's either: its batch is as small as `SHARED_STEP`
-    says.
+    none waits behind another's backlog; within it, the bucket whose first entry is next. `Plan` fills the batch. For a
+    client without a backlog, it does so as if nobody had one: those who have one get the rows that are left over, and
+    as many more as `SHARED_STEP` says.
     """
 
     def __init__(self, clock: Callable[[], float], max_entries: int, max_tokens: int) -> None:
@@ -123,15 +123,23 @@ class Scheduler:
         self._skip_idle_time(first.keys())
         model, ((served, _, _), bucket, client) = self._models[key], first[key]
         self._queue.begin_batch(served)
-        waiting = {length: self._queue.waiting(key, length) for length in model.grid.lengths}
-        plan = Plan(self._grid(model, bucket, client), model.step_times, bucket, waiting)
+        beside = self._queue.beside_backlog(key, client, model.grid)
+        waiting = beside or {length: self._queue.waiting(key, length) for length in model.grid.lengths}
+        plan = Plan(model.grid, model.step_times, bucket, waiting)
+        rows = plan.rows
         entries = [entry for length, count in plan.takes.items() for entry in self._pop(key, length, count, now)]
+        if beside:
+            rows = self._shared_rows(model, rows, bucket)
+            for length in reversed(model.grid.lengths):
+                if length <= bucket:
+                    entries += self._pop(key, length, rows - len(entries), now)
+            rows = min(rows, model.grid.rows(len(entries)))
         lengths = [entry.length for entry in entries]
         for entry in entries:
             job = entry.job
             job.taken += 1
             job.queue_seconds = max(job.queue_seconds, now - job.arrived)
-        shape = plan.rows, max(lengths)
+        shape = rows, max(lengths)
         model.served_seconds += model.step_times[shape]
         return Batch(key, entries, shape, bucket, sum(lengths))
 
@@ -141,14 +149,11 @@ class Scheduler:
         rate = batch.tokens / max(seconds, 1e-6)
         self._tokens_per_second += 0.05 * (rate - self._tokens_per_second)
 
-    def _grid(self, model: Model, bucket: int, client: int) -> Grid:
-        """Returns the batch sizes that may run next for a client."""
-        grid = model.grid
-        own = self._queue.beside_backlog(client, grid.batch_sizes[-1])
-        if not own:
-            return grid
-        longest = SHARED_STEP * model.step_times[grid.rows(own), bucket]
-        return grid.up_to(max(size for size in grid.batch_sizes if model.step_times[size, bucket] <= longest))
+    def _shared_rows(self, model: Model, rows: int, bucket: int) -> int:
+        """Returns the largest B whose step is hardly longer than with so many rows."""
+        longest = SHARED_STEP * model.step_times[rows, bucket]
+        fitting = [size for size in model.grid.batch_sizes if model.step_times[size, bucket] <= longest]
+        return max([rows, *fitting])
 
     def _pop(self, model: ModelKey, bucket: int, count: int, now: float) -> Iterator[Entry]:
         for _ in range(count):

@@ -80,8 +80,30 @@ def test_who_asks_beside_a_flood_does_not_wait_for_a_full_batch_of_it():
         waiting.admit(FLOODS, 3)
     assert len(waiting.take()) == 4
     waiting.admit(OTHER, 3)
-    assert waiting.take() == [(OTHER, 3), (FLOODS, 3)], "two rows take less than twice the time of one"
+    assert waiting.take() == [(OTHER, 3)]
     assert len(waiting.take()) == 4
+
+
+def test_a_row_that_is_left_over_beside_a_flood_is_filled_from_it():
+    waiting = Waiting(row_seconds=0.2)
+    for length in (15, 7, 3):
+        for _ in range(300):
+            waiting.admit(FLOODS, length)
+    waiting.take()
+    for _ in range(3):  # four rows have room for them
+        waiting.admit(OTHER, 7)
+    assert waiting.take() == [*[(OTHER, 7)] * 3, (FLOODS, 7)]
+
+
+def test_what_a_client_asks_of_several_lengths_beside_a_flood_runs_together():
+    waiting = Waiting(row_seconds=0.01)
+    for length in (15, 7, 3):
+        for _ in range(300):
+            waiting.admit(FLOODS, length)
+    waiting.take()
+    for length in (15, 7, 3):
+        waiting.admit(OTHER, length)
+    assert sorted(waiting.take(), reverse=True)[:3] == [(OTHER, 15), (OTHER, 7), (OTHER, 3)]
 
 
 def test_clients_without_a_backlog_share_a_batch_beside_a_flood():
@@ -91,9 +113,7 @@ def test_clients_without_a_backlog_share_a_batch_beside_a_flood():
     waiting.take()
     for client in (OTHER, 3):
         waiting.admit(client, 3)
-    batch = waiting.take()
-    assert len(batch) == 4
-    assert {OTHER, 3} < {client for client, _ in batch}
+    assert waiting.take() == [(OTHER, 3), (3, 3)]
 
 
 def test_a_batch_that_costs_no_more_is_full_beside_a_flood():
