@@ -19,7 +19,7 @@ from service.commands.annotate.job import Job
 from service.commands.annotate.output import Output, is_complete, upload_output
 from service.commands.annotate.progress import Show
 from service.commands.annotate.records import UnusableOutput
-from service.commands.annotate.remote import is_remote, working_copy
+from service.commands.annotate.remote import is_remote, url_of, working_copy
 from service.commands.annotate.rows import Chunk, UnreadableInput
 from service.commands.annotate.source import Source, import_parquet
 from service.commands.annotate.standard_output import STDOUT, StandardOutput
@@ -66,7 +66,7 @@ class Annotator:
         if target == STDOUT:
             return await self._write(source, StandardOutput(self._say), which, target)
         if is_complete(target):
-            self._say(f"{target} is there already, and stays as it is{difference(target, versions, job)}")
+            self._say(f"{url_of(target)} is there already, and stays as it is{difference(target, versions, job)}")
             return Done()
         made_from = facts(versions, job, source)
         if not is_remote(target):
@@ -75,7 +75,7 @@ class Annotator:
         place = working_copy(target)
         done = Done()
         if is_made(place, made_from):
-            self._say(f"{source}: the complete output of an earlier run is copied to {target}")
+            self._say(f"{source}: the complete output of an earlier run is copied to {url_of(target)}")
         else:
             with folders_of(place):
                 done = await self._write(source, Output(place, made_from, self._finisher), which, target)
@@ -90,7 +90,7 @@ class Annotator:
             before = output.rows, output.rejected
             left = None if job.limit is None else job.limit - sum(before)
             chunks = source.chunks(output.position, self._settings.max_text_characters, left)
-            with Show(self._console, source, output, which, str(target)) as show:
+            with Show(self._console, source, output, which, url_of(target)) as show:
                 async with aclosing(annotated(pipelines, form, options, chunks)) as annotations:
                     async for content, chunk in annotations:
                         output.write(content, chunk.end, len(chunk.rows), chunk.rejected)

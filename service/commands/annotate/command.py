@@ -18,7 +18,7 @@ from service.artifact.version import ModelVersion
 from service.commands.annotate.annotator import Annotator
 from service.commands.annotate.job import Job, choose, plan
 from service.commands.annotate.records import companions
-from service.commands.annotate.remote import is_remote, working_copy
+from service.commands.annotate.remote import is_remote, url_of, working_copy
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
 from service.commands.annotate.standard_output import STDOUT, silence_standard_output
@@ -92,7 +92,7 @@ def tell(console: Console, pairs: Sequence[tuple[Source, Path]], versions: Seque
             state = ", which is there already"
         elif target != STDOUT and companions(working_copy(target) if is_remote(target) else target)[0].exists():
             state = ", which was begun"
-        console.print(f"{source} ({source.format or 'unknown'}{size}) into {target}{state}")
+        console.print(f"{source} ({source.format or 'unknown'}{size}) into {url_of(target)}{state}")
     console.print(f"{len(pairs)} file{'s' * (len(pairs) != 1)}; nothing was written")
 
 

@@ -11,7 +11,7 @@ from service.artifact.version import ModelVersion
 from service.commands.annotate import remote
 from service.commands.annotate.forms import FORMS, OutputFormat, names_of_results
 from service.commands.annotate.records import COMPANIONS, FINISHED, UnusableOutput, companions
-from service.commands.annotate.remote import is_remote
+from service.commands.annotate.remote import is_remote, url_of
 from service.commands.annotate.rows import InputFormat, InputOptions, UnreadableInput
 from service.commands.annotate.source import STDIN, Source
 from service.commands.annotate.standard_output import STDOUT
@@ -106,10 +106,10 @@ def _found(argument: Path) -> Sequence[tuple[Path, PurePath]]:
         else:
             return [(argument, PurePath(argument.name))]
     except OSError as error:
-        raise UnreadableInput(f"{argument} cannot be read: {error.strerror or error}") from None
+        raise UnreadableInput(f"{url_of(argument)} cannot be read: {error.strerror or error}") from None
     found = [(folder / str(name), name) for name in sorted(names) if not _is_hidden(name) and not _is_written(name)]
     if not found:
-        raise UnreadableInput(f"{argument}: no file to annotate")
+        raise UnreadableInput(f"{url_of(argument)}: no file to annotate")
     return found
 
 

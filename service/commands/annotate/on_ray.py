@@ -23,7 +23,7 @@ from service.artifact.version import ModelVersion
 from service.commands.annotate.annotator import Annotator, Done
 from service.commands.annotate.job import Job, input_options
 from service.commands.annotate.records import UnusableOutput
-from service.commands.annotate.remote import is_remote, path_of
+from service.commands.annotate.remote import is_remote, path_of, url_of
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
 from service.errors import TagwerkError
@@ -169,7 +169,7 @@ def _cause(error: BaseException) -> str:
 
 def _place(path: Path) -> str:
     """Returns a path as all nodes understand it."""
-    return str(path) if is_remote(path) else str(path.absolute())
+    return url_of(path if is_remote(path) else path.absolute())
 
 
 def _packed(folder: Path) -> Files:

@@ -31,7 +31,7 @@ from service.commands.annotate.records import (
     companions,
     differences,
 )
-from service.commands.annotate.remote import upload
+from service.commands.annotate.remote import upload, url_of
 from service.commands.annotate.rows import Position, Rejected
 from service.formats.pieces import to_json
 
@@ -282,6 +282,6 @@ def upload_output(made: Path, target: Path) -> None:
             if file.exists():
                 upload(file, there)
     except Exception as error:  # the libraries below have errors of their own
-        raise UnusableOutput(f"{target} cannot be written: {error}; the output is in {made}") from None
+        raise UnusableOutput(f"{url_of(target)} cannot be written: {error}; the output is in {made}") from None
     for file in (made, manifest, rejected):
         file.unlink(missing_ok=True)

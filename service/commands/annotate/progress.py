@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from service.commands.annotate.output import Output
+from service.commands.annotate.records import REJECTED
 from service.commands.annotate.source import Source
 from service.commands.annotate.standard_output import StandardOutput
 
@@ -64,7 +65,8 @@ class Show:
         output = self._output
         self.say(f"{self._name}: {output.position.lines} lines, {self._rate()}, in {self._target}")
         if output.rejected:
-            self.say(f"{self._name}: {output.rejected} bad rows are left out{output.where_rejected}")
+            where = f", see {self._target}{REJECTED}" if output.where_rejected else ""
+            self.say(f"{self._name}: {output.rejected} bad rows are left out{where}")
 
     def say(self, text: str) -> None:
         """Prints a line."""

@@ -7,7 +7,8 @@ from pydantic import BaseModel, NonNegativeInt, ValidationError
 
 from service.errors import TagwerkError
 
-COMPANIONS = (".partial", ".progress", ".progress.new", ".rejected.jsonl", ".manifest.json")
+REJECTED = ".rejected.jsonl"
+COMPANIONS = (".partial", ".progress", ".progress.new", REJECTED, ".manifest.json")
 FINISHED = ".finished"  # behind the partial file's name, what a finisher makes of it
 SHA256_CHARACTERS = 64
 DIGEST_CHARACTERS = 16  # that are shown

@@ -7,6 +7,7 @@ complete.
 import hashlib
 import os
 import tempfile
+from io import SEEK_SET, BufferedReader, RawIOBase
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 WHOLE_OR_NOT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}  # an upload appears when it is complete
 TEMPORARY = ".uploading"
+BUFFER_BYTES = 2**20  # that are read at a time
+ACCESS_TIMES = {"access_time", "atime"}  # what file systems call the time of the last reading
 
 
 def path_of(text: str) -> Path:
@@ -41,12 +44,31 @@ def is_remote(path: PurePath) -> bool:
     return not isinstance(path, PurePath)
 
 
+def url_of(path: Path) -> str:
+    """Returns the text that `path_of` takes: that of a remote path has a user and a host where it was given them."""
+    text = str(path)
+    if not is_remote(path):
+        return text
+    scheme, _, place = text.partition("://")
+    options = _remote(path).storage_options
+    if not place.startswith("/") or not options.get("host"):
+        return text
+    user = f"{options['username']}@" if "username" in options else ""
+    port = f":{options['port']}" if options.get("port") else ""
+    return f"{scheme}://{user}{options['host']}{port}{place}"
+
+
+def opened(path: Path) -> BufferedReader:
+    """Opens a remote file, whose own object need not do more than read, seek and tell."""
+    return BufferedReader(_File(path.open("rb")), BUFFER_BYTES)
+
+
 def content_key(path: Path) -> str:
-    """Returns what changes when a remote file is replaced or written: its entity tag, or its size and time."""
+    """Returns what changes when a remote file is replaced or written: what is known of it but when it was read."""
     remote = _remote(path)
     remote.fs.invalidate_cache()
-    key: str = remote.fs.ukey(remote.path)
-    return key
+    known = {name: value for name, value in remote.fs.info(remote.path).items() if name not in ACCESS_TIMES}
+    return hashlib.sha256(str(known).encode()).hexdigest()
 
 
 def found(path: Path, pattern: str | None = None) -> tuple[Path, list[PurePosixPath]]:
@@ -67,7 +89,7 @@ def working_copy(target: Path) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid():
         raise UnreadableInput(f"{folder} belongs to somebody else: set TMPDIR to another folder")
-    name = hashlib.sha256(str(target).encode()).hexdigest()[:16]
+    name = hashlib.sha256(url_of(target).encode()).hexdigest()[:16]
     return folder / name / target.name
 
 
@@ -79,8 +101,42 @@ def upload(file: Path, target: Path) -> None:
         return
     remote.fs.makedirs(remote.fs._parent(remote.path), exist_ok=True)
     remote.fs.put_file(str(file), remote.path + TEMPORARY)
+    if remote.fs.exists(remote.path):  # what a run that was killed left beside the output: not all rename onto it
+        remote.fs.rm_file(remote.path)
     remote.fs.mv(remote.path + TEMPORARY, remote.path)
 
 
 def _remote(path: Path) -> "UPath":
     return cast("UPath", path)
+
+
+class _File(RawIOBase):
+    """A file that reads into a buffer, and whose `seek` returns the position."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._file.seekable())
+
+    def readinto(self, buffer: Any) -> int:
+        """Reads into a buffer; returns the number of bytes, 0 at the end."""
+        some = self._file.read(len(buffer))
+        buffer[: len(some)] = some
+        return len(some)
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        """Moves to an offset from the beginning, the position or the end; returns the new position."""
+        self._file.seek(offset, whence)
+        return self.tell()
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()

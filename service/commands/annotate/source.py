@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from io import BufferedIOBase, BufferedReader, RawIOBase
+from io import BufferedIOBase, BufferedReader
 from itertools import islice
 from pathlib import Path, PurePath
 from types import ModuleType
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 
 from service.commands.annotate.opening import GZIP, peeked, refuse_binary
 from service.commands.annotate.readers import Reader, each, format_of, make_reader
-from service.commands.annotate.remote import content_key, is_remote
+from service.commands.annotate.remote import content_key, is_remote, opened, url_of
 from service.commands.annotate.rows import (
     Chunk,
     Content,
@@ -35,7 +35,6 @@ STDIN = Path("-")
 CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, few enough to have many in progress
 CHUNK_ROWS = 256
 CHUNK_BYTES = 2**20  # of the input, which may have much besides the texts
-REMOTE_BYTES = 2**20  # that are read at a time of a remote file
 UNLIMITED = sys.maxsize
 
 
@@ -99,14 +98,14 @@ class Source:
                     pass
 
     def __str__(self) -> str:
-        return "standard input" if self.path == STDIN else str(self.path)
+        return "standard input" if self.path == STDIN else url_of(self.path)
 
     def digest(self) -> str | None:
         """Returns the SHA-256 of the file; None unless it is a regular file. Raises UnreadableInput."""
         self.look()
         if not self.can_reread:
             return None
-        with self._errors(), self.path.open("rb") as file:
+        with self._errors(), self._file() as file:
             self._state = self._state_of(file)
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -144,12 +143,8 @@ class Source:
     def _opened(self, longest: int) -> Iterator[Opened]:
         """Opens the input at the beginning of its content, after a table's header."""
         with ExitStack() as stack:
-            if self.path == STDIN:
-                file = cast(BufferedIOBase, sys.stdin.buffer)
-            else:
-                file = stack.enter_context(self.path.open("rb"))
-                if is_remote(self.path):  # of which not all can read a line up to a limit
-                    file = BufferedReader(cast(RawIOBase, file), REMOTE_BYTES)
+            stdin = cast(BufferedIOBase, sys.stdin.buffer)
+            file = stdin if self.path == STDIN else stack.enter_context(self._file())
             head, file = peeked(file, self.can_reread)
             if head.startswith(GZIP):
                 self.size = None
@@ -163,6 +158,10 @@ class Source:
             lines = Lines(file, str(self))
             reader = make_reader(self.format, lines, head, self._options, longest)
             yield Opened(file, lines, reader, self._schema(head, reader))
+
+    def _file(self) -> BufferedReader:
+        """Opens the file itself."""
+        return opened(self.path) if is_remote(self.path) else self.path.open("rb")
 
     def _opened_parquet(self, file: BufferedIOBase, longest: int) -> Opened:
         if self.size is None:

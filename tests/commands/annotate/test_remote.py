@@ -1,23 +1,29 @@
-"""Files elsewhere: in an S3 server of moto's, and in fsspec's memory."""
+"""Files elsewhere: in an S3 server of moto's, in fsspec's memory, and in a file system that does the least."""
 
 import json
 import os
 from collections.abc import Iterator
+from io import BytesIO
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
+from urllib.parse import urlsplit
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import s3fs
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry as implementations
 from moto.server import ThreadedMotoServer
+from upath import UPath
 
 from service.__main__ import main
 from service.commands.annotate import annotator
 from service.commands.annotate.command import annotate
 from service.commands.annotate.records import Manifest, UnusableOutput
-from service.commands.annotate.remote import path_of, working_copy
+from service.commands.annotate.remote import path_of, url_of, working_copy
 from service.commands.annotate.rows import UnreadableInput
 from tests.commands.annotate.test_corpora import SETTINGS, job
 from tests.commands.annotate.test_output import killed_before
@@ -43,12 +49,78 @@ def server() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(params=["s3", "memory"])
+class LeastFile:
+    """A file as hdfs-native opens one for reading: without `readinto`, and with a `seek` that returns nothing."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __enter__(self) -> "LeastFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, size: int = -1) -> bytes:
+        read: bytes = self._file.read(size)
+        return read
+
+    def seek(self, offset: int, whence: int = 0) -> None:
+        self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class LeastFileSystem(MemoryFileSystem):  # type: ignore[misc]
+    """A file system on hosts that tells when a file was last read, and does not rename onto a file."""
+
+    protocol = "hdfs"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    _readings = count()
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        return urlsplit(str(path)).path.rstrip("/")
+
+    @staticmethod
+    def _get_kwargs_from_urls(path: str) -> dict[str, Any]:
+        url = urlsplit(path)
+        return {"host": url.hostname, "port": url.port}
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        return {**super().info(path, **options), "access_time": next(self._readings)}
+
+    def mv(self, path1: str, path2: str, **options: Any) -> None:
+        if self.exists(path2):
+            raise FileExistsError(path2)
+        super().mv(path1, path2, **options)
+
+    def _open(self, path: str, mode: str = "rb", *arguments: Any, **options: Any) -> Any:
+        file = super()._open(path, mode, *arguments, **options)
+        return LeastFile(file) if mode == "rb" else file
+
+
+@pytest.fixture(params=["s3", "memory", "hdfs"])
 def bucket(request, monkeypatch) -> Iterator[str]:
     """Returns the address of an empty folder."""
     if request.param == "memory":
         fsspec.filesystem("memory").store.clear()
         yield "memory://bucket"
+        return
+    if request.param == "hdfs":
+        monkeypatch.setitem(implementations, "hdfs", LeastFileSystem)
+        LeastFileSystem.store.clear()
+        yield "hdfs://name-node:8020/bucket"
         return
     monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("server"))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
@@ -85,9 +157,10 @@ def run(*files: str, form: str = "jsonl", output: str | None = None, **options: 
     return annotate(SETTINGS, job(*map(path_of, files), form=form, output=where, output_is_folder=into, **options))
 
 
-def test_a_file_is_annotated_beside_itself(bucket, tmp_path):
+def test_a_file_is_annotated_beside_itself(bucket, tmp_path, capsys):
     address = put(f"{bucket}/a.txt", LINES.encode() + b"\xff\n")
     assert run(address) == 0
+    assert f"1 bad rows are left out, see {address}.classify.jsonl.rejected.jsonl" in capsys.readouterr().err
     assert names(bucket) == [
         "a.txt",
         "a.txt.classify.jsonl",
@@ -133,8 +206,8 @@ def test_parquet(bucket, tmp_path):
     pq.write_table(pa.table({"text": ["Fine."] * 700}), tmp_path / "a.parquet", row_group_size=100)
     address = put(f"{bucket}/a.parquet", (tmp_path / "a.parquet").read_bytes())
     assert run(address, form="parquet") == 0
-    with path_of(f"{address}.classify.parquet").open("rb") as file:
-        assert pq.read_table(file)["label"].to_pylist() == ["good"] * 700
+    table = pq.read_table(BytesIO(read(f"{address}.classify.parquet")))
+    assert table["label"].to_pylist() == ["good"] * 700
 
 
 @pytest.mark.parametrize("change", [5, 9, 14, 20, 24])
@@ -183,6 +256,27 @@ def test_what_is_not_there_is_named(bucket, capsys):
         run(f"{bucket}/*.csv")
     assert main(["annotate", "unknown://a/b", "--task", "classify"]) == 1
     assert "unknown" in capsys.readouterr().err
+
+
+def test_what_a_killed_run_left_beside_an_output_is_replaced(bucket, monkeypatch):
+    address = put(f"{bucket}/a.txt", LINES.encode() + b"\xff\n")
+    put(f"{address}.classify.jsonl.rejected.jsonl", b"something else")
+    assert run(address) == 0
+    assert b"something else" not in read(f"{address}.classify.jsonl.rejected.jsonl")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["hdfs://node:8020/a/b.txt", "sftp://me@host:22/a", "ssh://me@host/a", "ftp://host/a", "s3://a/b", "memory://a/b"],
+)
+def test_the_url_of_a_path_has_its_host(url):
+    path = cast(Path, UPath(url))  # nothing is connected to
+    assert url_of(path) == url
+    assert url_of(path / "more") == f"{url}/more"
+
+
+def test_a_password_is_not_shown():
+    assert url_of(cast(Path, UPath("ftp://me:secret@host/a"))) == "ftp://me@host/a"
 
 
 def test_a_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
