@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -230,7 +231,7 @@ def test_a_worker_that_is_killed_loses_its_own_requests_alone_and_comes_back(run
 def test_workers_share_their_metrics_and_hold_no_tensorflow(running):
     counted = 'tagwerk_requests_total{route="/tag",status="200"}'
     queued = 'tagwerk_queue_duration_seconds_count{model="tagger-en"}'
-    before, queued_before = metric(running.url, counted), metric(running.url, queued)
+    before, queued_before = settled(running.url, counted), settled(running.url, queued)
     for _ in range(20):
         assert httpx.post(f"{running.url}/tag", json=SENTENCE).status_code == 200  # a connection each
     wait_until(lambda: metric(running.url, counted) == before + 20)  # each worker counts a moment after it has answered
@@ -243,6 +244,16 @@ def test_workers_share_their_metrics_and_hold_no_tensorflow(running):
     assert int(resident.split()[1]) < 250_000, "kB; a process that has imported TensorFlow takes three times as much"
     environment = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
     assert {b"PYTHONMALLOC=malloc", b"MALLOC_ARENA_MAX=1"} <= set(environment), "it gives memory back"
+
+
+def settled(url: str, name: str) -> float:
+    """Returns a metric once the workers have counted what they have answered before."""
+    value = metric(url, name)
+    while True:
+        time.sleep(0.5)
+        if (later := metric(url, name)) == value:
+            return value
+        value = later
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed(running):
