@@ -64,6 +64,16 @@ class Waiting:
         return [(entry.job.client, entry.length) for entry in batch.entries] if batch is not None else []
 
 
+def flooded(row_seconds: float) -> Waiting:
+    """Returns a scheduler with a backlog of sequences of each length, of which a batch has been taken."""
+    waiting = Waiting(row_seconds=row_seconds)
+    for length in (15, 7, 3):
+        for _ in range(300):
+            waiting.admit(FLOODS, length)
+    waiting.take()
+    return waiting
+
+
 @pytest.mark.parametrize("length", [3, 15])
 def test_who_asks_beside_a_flood_is_in_the_first_or_second_batch(length):
     waiting = Waiting()
@@ -85,22 +95,14 @@ def test_who_asks_beside_a_flood_does_not_wait_for_a_full_batch_of_it():
 
 
 def test_a_row_that_is_left_over_beside_a_flood_is_filled_from_it():
-    waiting = Waiting(row_seconds=0.2)
-    for length in (15, 7, 3):
-        for _ in range(300):
-            waiting.admit(FLOODS, length)
-    waiting.take()
+    waiting = flooded(row_seconds=0.2)
     for _ in range(3):  # four rows have room for them
         waiting.admit(OTHER, 7)
     assert waiting.take() == [*[(OTHER, 7)] * 3, (FLOODS, 7)]
 
 
 def test_what_a_client_asks_of_several_lengths_beside_a_flood_runs_together():
-    waiting = Waiting(row_seconds=0.01)
-    for length in (15, 7, 3):
-        for _ in range(300):
-            waiting.admit(FLOODS, length)
-    waiting.take()
+    waiting = flooded(row_seconds=0.01)
     for length in (15, 7, 3):
         waiting.admit(OTHER, length)
     assert sorted(waiting.take(), reverse=True)[:3] == [(OTHER, 15), (OTHER, 7), (OTHER, 3)]
