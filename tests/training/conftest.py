@@ -12,6 +12,8 @@ from training.run import loop
 from training.tasks import language_modelling
 from training.tasks.tagging import Tagging
 
+loop.set_threads(1)  # as training does, and before anything runs: more threads wait for each other in small graphs
+
 
 @pytest.fixture(scope="session")
 def tagging() -> Callable[..., Tagging]:

@@ -57,7 +57,7 @@ EXAMPLES = {
 
 @cache
 def traced(kind: str) -> Callable[..., Any]:
-    """Returns a function of inputs and targets that is traced once, as tracing takes longer than all examples.
+    """Returns a function of inputs and targets that is traced once, for any [B, T]: that takes longer than all examples.
 
     It returns loss, outputs of the endpoint and gradients.
     """
@@ -65,7 +65,13 @@ def traced(kind: str) -> Callable[..., Any]:
     task = NETWORKS[kind]
     model = task.network()
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    example = collate(EXAMPLES[kind][:1])
+    any_size = tf.nest.map_structure(
+        lambda array: tf.TensorSpec([None, None, *array.shape[2:]][: array.ndim], array.dtype),
+        (example.inputs, example.targets),
+    )
+
+    @tf.function(input_signature=any_size, autograph=False)
     def compute(inputs: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
             loss, _ = task.loss(model, inputs, targets, ())
