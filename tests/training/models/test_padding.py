@@ -57,7 +57,7 @@ EXAMPLES = {
 
 @cache
 def traced(kind: str) -> Callable[..., Any]:
-    """Returns a function of inputs and targets that is traced once, for any [B, T]: that takes longer than all examples.
+    """Returns a function of inputs and targets that is traced once for all examples: that takes longer than they do.
 
     It returns loss, outputs of the endpoint and gradients.
     """
