@@ -37,7 +37,7 @@ class Step:
         part, share = self._workers.part(batch, self._task.weight)
         arrays = (part.inputs, part.targets, np.float32(share))
         if self._compiled is None:
-            shapes = tf.nest.map_structure(_any_size, arrays)
+            shapes = tf.nest.map_structure(any_size, arrays)
             update = tf.function(self._update, autograph=False)
             self._compiled = update.get_concrete_function(*shapes, tf.nest.map_structure(_this_size, state))
         loss, norm, state = self._compiled(*tf.nest.map_structure(tf.convert_to_tensor, (*arrays, state)))
@@ -66,7 +66,7 @@ class Step:
         return loss, norm, state
 
 
-def _any_size(array: Any) -> Any:
+def any_size(array: Any) -> Any:
     """Returns the spec of a batch's array with any size of its first two axes, B and T."""
     return tf.TensorSpec([None, None, *array.shape[2:]][: len(array.shape)], array.dtype)
 

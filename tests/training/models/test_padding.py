@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.training.tiny import lemmatization, sentiment, tagging, translation
 from training.data.dataset import IGNORED, Batch, collate
 from training.models.tagger import TaggerSizes
+from training.run.step import any_size
 from training.tasks.base import Task
 
 NO_DROPOUT = TaggerSizes(
@@ -66,12 +67,9 @@ def traced(kind: str) -> Callable[..., Any]:
     model = task.network()
 
     example = collate(EXAMPLES[kind][:1])
-    any_size = tf.nest.map_structure(
-        lambda array: tf.TensorSpec([None, None, *array.shape[2:]][: array.ndim], array.dtype),
-        (example.inputs, example.targets),
-    )
+    shapes = tf.nest.map_structure(any_size, (example.inputs, example.targets))
 
-    @tf.function(input_signature=any_size, autograph=False)
+    @tf.function(input_signature=shapes, autograph=False)
     def compute(inputs: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
             loss, _ = task.loss(model, inputs, targets, ())
