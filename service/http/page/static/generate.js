@@ -120,11 +120,12 @@ export class Generate extends Panel {
   /** Shows how many characters were written, and in which time. */
   showTotals(response, { answeredMs, firstMs, totalMs }) {
     const characters = this.texts.reduce((sum, text) => sum + text.characters, 0);
-    const seconds = Number((totalMs / 1000).toFixed(totalMs < 1000 ? 3 : 2)); // as shown, so that the figures agree
-    this.summary.textContent = `${count(characters, "character")} in ${duration(totalMs)}`;
+    const total = duration(totalMs);
+    const seconds = Number(total.split(" ")[0]) / (totalMs < 1000 ? 1000 : 1); // as shown: 87.5 ms would be rounded otherwise as seconds
+    this.summary.textContent = `${count(characters, "character")} in ${total}`;
     const facts = [
       ["to the first character", firstMs === null ? "–" : duration(firstMs)],
-      ["to the last character", duration(totalMs)],
+      ["to the last character", total],
       ["characters per second", (characters / seconds).toFixed(0)],
     ];
     showCost(this.cost, response, answeredMs, { title: "Time until the answer began", facts });
