@@ -249,11 +249,12 @@ def test_workers_share_their_metrics_and_hold_no_tensorflow(running):
 def settled(url: str, name: str) -> float:
     """Returns a metric once the workers have counted what they have answered before."""
     value = metric(url, name)
-    while True:
+    for _ in range(60):
         time.sleep(0.5)
         if (later := metric(url, name)) == value:
             return value
         value = later
+    pytest.fail(f"{name} still changes although nobody asks: {value}")
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed(running):

@@ -1,6 +1,7 @@
 """What an answer cost, and the strip with what the service does."""
 
 import re
+import time
 
 import pytest
 
@@ -43,15 +44,39 @@ def test_a_text_that_is_written_says_when_it_began_and_how_fast_it_was(page):
     run(page, "generate", "ROMEO:", max_tokens=50, seed=7)
     shown = costs(page, "generate")
     assert {"queue", "batch size", "to the first character", "characters per second"} <= shown.keys()
-    summary = re.match(r"(\d+) characters in ([\d.]+ m?s)", page.locator("#generate .summary").inner_text())
-    assert summary is not None
-    characters, took = summary.groups()
-    assert abs(float(shown["characters per second"]) - int(characters) / seconds(took)) <= 0.51
+    characters, took = written(page)
+    assert abs(float(shown["characters per second"]) - characters / seconds(took)) <= 0.51
     assert seconds(shown["to the first character"]) <= seconds(took)
     assert shown["to the last character"] == took
     assert page.locator("#generate .facts").inner_text().startswith(f"{characters} characters, ")
     heading = page.locator("#generate .cost h3").inner_text()
     assert heading.startswith("Time until the answer began: "), "the stages are those until the answer began"
+
+
+def written(page) -> tuple[int, str]:
+    """Returns how many characters were written, and the time as shown."""
+    summary = re.match(r"(\d+) characters in ([\d.]+ m?s)", page.locator("#generate .summary").inner_text())
+    assert summary is not None
+    return int(summary[1]), summary[2]
+
+
+@pytest.mark.parametrize(("took_ms", "shown"), [(87.5, "88 ms"), (1085, "1.08 s")])
+def test_the_rate_is_of_the_time_as_shown(page, took_ms, shown):
+    """Also where half a millisecond is rounded up and the same time in seconds would be rounded down."""
+    page.evaluate(
+        """took => {
+            const send = fetch;
+            globalThis.fetch = async (...of) => {
+                if (of[0] === "generate") performance.now = () => took;
+                return send(...of);
+            };
+            performance.now = () => 0;
+        }""",
+        took_ms,
+    )
+    run(page, "generate", "ROMEO:", max_tokens=50, seed=7)
+    assert written(page) == (50, shown)
+    assert costs(page, "generate")["characters per second"] == f"{50 / seconds(shown):.0f}"
 
 
 def seconds(shown: str) -> float:
@@ -79,30 +104,49 @@ def test_the_strip_shows_what_the_service_does(page):
         assert len(spark.get_attribute("points").split()) >= 1
 
 
-def scrapes(page, act) -> int:
-    """Returns how many scrapes begin in twenty seconds after an act, by the page's clock."""
-    asked = []
+class Scrapes:
+    """Counts the scrapes that a page begins."""
 
-    def note(request) -> None:
-        asked.extend([request.url] * request.url.endswith("/metrics"))
+    def __init__(self, page) -> None:
+        self.page, self.count = page, 0
+        page.on("request", self._note)
 
-    page.on("request", note)
-    act()
-    for _ in range(20):
-        page.clock.run_for(1000)
-        page.evaluate("fetch('livez')")  # by the time of its answer, a scrape has its own
-    page.remove_listener("request", note)
-    return len(asked)
+    def _note(self, request) -> None:
+        self.count += request.url.endswith("/metrics")
+
+    def step(self) -> None:
+        """Advances the page's clock by a second, and gives an answer time to arrive."""
+        self.page.clock.run_for(1000)
+        self.page.evaluate("fetch('livez')")
+
+    def go_on(self, seconds: float = 30) -> None:
+        """Advances the page's clock until four more have begun, each after the answer to the one before."""
+        wanted, end = self.count + 4, time.monotonic() + seconds
+        while self.count < wanted:
+            assert time.monotonic() < end, "the page scrapes no longer"
+            self.step()
+
+    def have_ended(self) -> bool:
+        """Returns whether none begins in the next twenty seconds of the page's clock."""
+        before = self.count
+        for _ in range(20):
+            self.step()
+        return self.count == before
 
 
 def test_nobody_scrapes_for_a_page_that_is_hidden_or_paused(open_page):
     page = open_page(clock=True)
     hide = "h => { Object.defineProperty(document, 'hidden', { value: h, configurable: true });"
     hide += " document.dispatchEvent(new Event('visibilitychange')) }"
-    assert scrapes(page, lambda: None) > 3
-    assert scrapes(page, lambda: page.evaluate(hide, True)) == 0
-    assert scrapes(page, lambda: page.evaluate(hide, False)) > 3
+    scrapes = Scrapes(page)
+    scrapes.go_on()
+    page.evaluate(hide, True)
+    assert scrapes.have_ended()
+    page.evaluate(hide, False)
+    scrapes.go_on()
     pause = page.get_by_role("button", name="Pause")
-    assert scrapes(page, pause.click) == 0
+    pause.click()
+    assert scrapes.have_ended()
     assert pause.get_attribute("aria-pressed") == "true"
-    assert scrapes(page, pause.click) > 3
+    pause.click()
+    scrapes.go_on()
