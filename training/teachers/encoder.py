@@ -27,10 +27,12 @@ class Encoder(nn.Module):  # type: ignore[misc]
         self.network = AutoModel.from_pretrained(folder, add_pooling_layer=False)
         self.width: int = self.network.config.hidden_size
 
-    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        """Returns the outputs of all layers, embeddings first, each [B, P, H] float32. ids, mask: [B, P] int64."""
+    def forward(self, ids: Tensor, mask: Tensor, layers: int = 1) -> tuple[Tensor, ...]:
+        """Returns the outputs of the last layers, in their order, each [B, P, H] float32. ids, mask: [B, P] int64."""
         with torch.autocast(ids.device.type, torch.bfloat16):
-            states = self.network(ids, attention_mask=mask, output_hidden_states=True).hidden_states
+            outputs = self.network(ids, attention_mask=mask, output_hidden_states=layers > 1)
+        # Keeping all layers costs a sixth of the time of a pass on a CPU.
+        states = outputs.hidden_states[-layers:] if layers > 1 else (outputs.last_hidden_state,)
         return tuple(state.float() for state in states)
 
 

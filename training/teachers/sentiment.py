@@ -42,7 +42,8 @@ class SentimentTeacher(nn.Module):  # type: ignore[misc]
     def read(self, texts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the vector of each piece, [B, P, H], the mask, [B, P], and the first piece of each word, [B, T]."""
         ids, mask, starts = self.pieces.batch(texts)
-        return self.encoder(ids, mask)[-1], mask, starts
+        (vectors,) = self.encoder(ids, mask)
+        return vectors, mask, starts
 
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
         """Returns logits, shape [B, 5]."""

@@ -52,7 +52,7 @@ class TaggingTeacher(nn.Module):  # type: ignore[misc]
         """Returns the transformer's vector of each word, shape [B, T, H]."""
         ids, mask, starts = self.pieces.batch(sentences)
         shares = torch.softmax(self.mix, 0)
-        states = self.encoder(ids, mask)[-LAYERS:]
+        states = self.encoder(ids, mask, LAYERS)
         mixed = sum(share * state for share, state in zip(shares, states, strict=True))
         return torch.gather(mixed, 1, starts.unsqueeze(-1).expand(-1, -1, self.encoder.width))
 
