@@ -18,16 +18,16 @@ _SENTENCE = {
     "start": 0,
     "end": 18,
     "tokens": [
-        _token("She", 0, "PRON", "PRP", {"Case": "Nom", "Gender": "Fem", **_PERSONAL}, 0.997533, "she"),
-        _token("did", 4, "AUX", "VBD", _PAST, 0.994336, "do"),
-        _token("n't", 7, "PART", "RB", {"Polarity": "Neg"}, 0.995812, "not"),
-        _token("see", 11, "VERB", "VB", {"VerbForm": "Inf"}, 0.998145, "see"),
-        _token("it", 15, "PRON", "PRP", {"Case": "Acc", "Gender": "Neut", **_PERSONAL}, 0.995408, "it"),
-        _token(".", 17, "PUNCT", ".", {}, 0.995771, "."),
+        _token("She", 0, "PRON", "PRP", {"Case": "Nom", "Gender": "Fem", **_PERSONAL}, 0.99535, "she"),
+        _token("did", 4, "AUX", "VBD", _PAST, 0.990746, "do"),
+        _token("n't", 7, "PART", "RB", {"Polarity": "Neg"}, 0.998013, "not"),
+        _token("see", 11, "VERB", "VB", {"VerbForm": "Inf"}, 0.996075, "see"),
+        _token("it", 15, "PRON", "PRP", {"Case": "Acc", "Gender": "Neut", **_PERSONAL}, 0.996555, "it"),
+        _token(".", 17, "PUNCT", ".", {}, 0.9955, "."),
     ],
     "multiword_tokens": [{"text": "didn't", "start": 4, "end": 10, "first": 1, "last": 2}],
 }
-_TAGGED = {"model": "tagger-en", "version": "6", "results": [{"sentences": [_SENTENCE]}]}
+_TAGGED = {"model": "tagger-en", "version": "8", "results": [{"sentences": [_SENTENCE]}]}
 _SCORES = {"negative": 0.002223, "neutral": 0.004684, "positive": 0.993093}
 _CLASSIFIED = {"model": "sentiment-en", "version": "5", "results": [{"label": "positive", "scores": _SCORES}]}
 _CONTINUATION = "\nTherefore not with the clouds to thee t"
@@ -35,7 +35,7 @@ _TEXT = {"text": _CONTINUATION, "finish_reason": "length", "tokens": 40, "seed":
 _GENERATED = {"model": "lm-shakespeare", "version": "3", "results": [_TEXT]}
 _TAGGER = {
     "name": "tagger-en",
-    "version": "6",
+    "version": "8",
     "state": "ready",
     "reason": None,
     "task": "tag",
@@ -50,7 +50,7 @@ _CLASSIFIER = _TAGGER | {
     "task": "classify",
     "description": "Tells whether an English text is negative, neutral or positive",
 }
-_MANIFEST = {"name": "tagger-en", "version": "6", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
+_MANIFEST = {"name": "tagger-en", "version": "8", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
 _COMPLETION_MODEL = {"id": "lm-shakespeare", "object": "model", "created": 1795302293, "owned_by": "tagwerk"}
 _TEXT_INPUT = {"name": "text", "datatype": "BYTES", "shape": [-1]}
 
