@@ -15,8 +15,17 @@ logging.disable_progress_bar()
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Returns whether a device has instructions for bfloat16; to emulate them takes longer than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return any(there for name, there in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
+
+
 class Encoder(nn.Module):  # type: ignore[misc]
-    """Computes contextual vectors of word pieces. Matrix products are in bfloat16, which is as good for tuning.
+    """Computes contextual vectors of word pieces.
+
+    Matrix products are in bfloat16 on a device that has instructions for it, which is as good for tuning.
 
     Args:
         folder: of a pretrained transformer, in the format of Transformers.
@@ -26,10 +35,11 @@ class Encoder(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.network = AutoModel.from_pretrained(folder, add_pooling_layer=False)
         self.width: int = self.network.config.hidden_size
+        self._bfloat16 = computes_bfloat16(DEVICE)
 
     def forward(self, ids: Tensor, mask: Tensor, layers: int = 1) -> tuple[Tensor, ...]:
         """Returns the outputs of the last layers, in their order, each [B, P, H] float32. ids, mask: [B, P] int64."""
-        with torch.autocast(ids.device.type, torch.bfloat16):
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self._bfloat16):
             outputs = self.network(ids, attention_mask=mask, output_hidden_states=layers > 1)
         # Keeping all layers costs a sixth of the time of a pass on a CPU.
         states = outputs.hidden_states[-layers:] if layers > 1 else (outputs.last_hidden_state,)
