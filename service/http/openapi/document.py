@@ -4,7 +4,6 @@ Added is what FastAPI does not know of the service: problem documents, headers, 
 FastAPI has, and examples of answers. Its own validation errors, which the service does not send, are removed.
 """
 
-from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -62,10 +61,22 @@ SECURITY_SCHEMES = {
 }
 
 
+_documents: dict[bool, dict[str, Any]] = {}  # by `with_keys`: otherwise all applications have the same
+
+
 def install(app: FastAPI, *, with_keys: bool) -> None:
-    """Completes the document that an application serves; `with_keys`, whether its routes require API keys."""
+    """Completes the document that an application serves; `with_keys`, whether its routes require API keys.
+
+    It is written once for all applications of the process, since that takes 0.3 s.
+    """
     write = app.openapi
-    app.openapi = cache(lambda: complete(write(), with_keys=with_keys))  # type: ignore[method-assign]
+
+    def openapi() -> dict[str, Any]:
+        if with_keys not in _documents:
+            _documents[with_keys] = complete(write(), with_keys=with_keys)
+        return _documents[with_keys]
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def complete(document: dict[str, Any], *, with_keys: bool) -> dict[str, Any]:
