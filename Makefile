@@ -133,7 +133,7 @@ lock: $(DEV)/installed
 	$(DEV)/bin/uv pip compile pyproject.toml --universal --all-extras --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet --output-file requirements.lock
 
 clean:
-	rm -rf $(SERVE) $(DEV) $(PEERS) $(RUNTIMES)
+	rm -rf $(SERVE) $(DEV) $(PEERS) $(RUNTIMES) $(RAY)
 
 # Each environment is made once, and again when the dependencies change.
 $(SERVE)/installed: EXTRAS := cpu

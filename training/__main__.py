@@ -28,7 +28,7 @@ INTERRUPTED = 130  # the exit status of a command that SIGINT ended
 # Extra -> the modules that it installs, and that the commands import. TensorFlow comes with `cpu` or `gpu`.
 MODULES = {
     "cpu,train": {"tensorflow"},
-    "train": {"conllu", "httpx", "keras", "matplotlib", "sacrebleu", "scipy", "sklearn", "tensorboard", "tokenizers"},
+    "train": {"httpx", "keras", "matplotlib", "sacrebleu", "scipy", "sklearn", "tensorboard", "tokenizers"},
     "teach": {"torch", "transformers"},
 }
 

@@ -202,7 +202,7 @@ def ladder(arguments: argparse.Namespace) -> None:
 
 
 def attention(arguments: argparse.Namespace) -> None:
-    """Plots where a lemmatizer, or a translator or captioner that was trained here, looks while it generates."""
+    """Plots the attention weights of a lemmatizer, or of a translator or captioner that was trained here."""
     import_tensorflow()
 
     from training.report import attention, captioning
@@ -222,7 +222,7 @@ def attention(arguments: argparse.Namespace) -> None:
     elif arguments.text:
         path = attention.draw(task, model, arguments.text, arguments.out)
     else:
-        raise ConfigurationError(f"what is {arguments.name} to read? tagwerk-train attention {arguments.name} TEXT …")
+        raise ConfigurationError(f"{arguments.name} needs a text: tagwerk-train attention {arguments.name} TEXT …")
     print(f"written: {path}")
 
 

@@ -13,7 +13,7 @@ class Attention(keras.layers.Layer):  # type: ignore[misc]
         c = Σ w_t m_t                    a' = tanh(A [c; h'])
 
     m_1, m_2, … is the memory, such as an encoder's outputs. The attentional state a is the output and an input of the
-    next step, so that the cell knows where it has attended.
+    next step, so that a step depends on what the steps before it attended to.
 
     Args:
         cell: the recurrence, with an output of width H.

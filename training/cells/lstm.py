@@ -13,12 +13,12 @@ class LSTM(BasicCell):
         c' = clip(f ⊙ c + i ⊙ g)             o = σ(W x + U h + p ⊙ c' + b)
         m = o ⊙ tanh(c')                     h' = clip(P m), or m without a projection
 
-    Peepholes p let the gates see the memory (Gers and Schmidhuber 2000). A projection P makes the output, and with it
-    the product U h, narrower than the memory (Sak et al. 2014). States: h, shape
-    [D, B, projection or H]; c, shape [D, B, H].
+    Peepholes p add the memory to the inputs of the gates (Gers and Schmidhuber 2000). A projection P makes the output,
+    and with it the product U h, narrower than the memory (Sak et al. 2014). States: h, shape [D, B, projection or H];
+    c, shape [D, B, H].
 
     Args:
-        forget_bias: what the bias of the forget gate starts at. 1 (Jozefowicz et al. 2015): a fresh cell remembers.
+        forget_bias: initial bias of the forget gate; 1 keeps the memory at first (Jozefowicz et al. 2015).
         peepholes: whether there is p, shape [D, 1, 3 H].
         projection: width of the output, `units` by default.
         cell_clip, projection_clip: largest magnitude of the memory and of a projected output; none by default.

@@ -1,6 +1,7 @@
-"""The unrolls of fixed length that a course begins with. Models use `training.cells.unroll`, which takes lengths.
+"""Unrolls of fixed length, for the first chapters of the course.
 
-Here every row is as long as the batch: T steps are taken, over padding too. All give what `unroll` gives for full rows.
+Models use `training.cells.unroll`, which takes lengths. Here every row is as long as the batch: T steps are
+taken, over padding too. All give what `unroll` gives for full rows.
 """
 
 from typing import Any
@@ -11,7 +12,7 @@ from training.cells import Cell, State, Tensor
 
 
 def unroll_static(cell: Cell, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-    """Writes every step down, one after the other: a graph T times as large, for a T that is known beforehand.
+    """Unrolls every step into the graph, which is T times as large, for a T that is known beforehand.
 
     Args:
         inputs: [B, T, I] float32.

@@ -81,24 +81,16 @@ def per_position(
         The arrays by name; each of shape [B, T, ...], zero at padding that no tile reaches.
     """
     batch, time, _ = ops.shape(inputs[0])
-
-    def step(b: Tensor, t: Tensor, *outputs: Tensor) -> tuple[Tensor, ...]:
-        time = ops.shape(inputs[0])[1]  # XLA knows what is said of a shape within the loop alone
-        tile = ops.minimum(TILE, time)
-        first = ops.minimum(t, time - tile)
-        read = compute(*[ops.slice(x, (b, first, 0), (1, tile, x.shape[-1]))[0] for x in inputs])
-        outputs = tuple(
-            ops.slice_update(output, (b, first, *[0] * (len(values.shape) - 1)), ops.expand_dims(values, 0))
-            for output, values in zip(outputs, read.values(), strict=True)
-        )
-        goes_on = t + tile < lengths[b]
-        return (ops.where(goes_on, b, b + 1), ops.where(goes_on, t + tile, 0), *outputs)
-
     like = compute(*[x[0, :TILE] for x in inputs])  # for its names and shapes alone
+
+    def update(b: Tensor, places: Tensor, new: Tensor, tiles: Sequence[Tensor], outputs: list[Tensor]) -> list[Tensor]:
+        return [
+            ops.slice_update(output, (b, places[0], *[0] * (len(values.shape) - 1)), ops.expand_dims(values, 0))
+            for output, values in zip(outputs, compute(*tiles).values(), strict=True)
+        ]
+
     empty = [ops.zeros((batch, time, *values.shape[1:]), values.dtype) for values in like.values()]
-    zero = ops.zeros((), "int32")
-    _, _, *outputs = ops.while_loop(lambda b, *_: b < batch, step, (zero, zero, *empty))
-    return dict(zip(like, outputs, strict=True))
+    return dict(zip(like, _over_tiles(update, inputs, lengths, empty), strict=True))
 
 
 def over_positions(
@@ -119,27 +111,49 @@ def over_positions(
     Returns:
         The results by name  # each [B, O].
     """
-    batch = ops.shape(inputs[0])[0]
+    like = compute(*[x[0, :TILE] for x in inputs], ops.ones((1, 1), "bool"))  # for its names and shapes alone
 
-    def step(b: Tensor, t: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
-        time = ops.shape(inputs[0])[1]  # XLA knows what is said of a shape within the loop alone
-        tile = ops.minimum(TILE, time)
-        first = ops.minimum(t, time - tile)
-        tiles = [ops.slice(x, (b, first, *[0] * len(x.shape[2:])), (1, tile, *x.shape[2:]))[0] for x in inputs]
-        at = first + ops.arange(tile)
-        found = compute(*tiles, ops.expand_dims((at >= t) & (at < lengths[b]), 1))
-        joined = [
+    def update(b: Tensor, places: Tensor, new: Tensor, tiles: Sequence[Tensor], results: list[Tensor]) -> list[Tensor]:
+        found = compute(*tiles, ops.expand_dims(new, 1))
+        return [
             ops.slice_update(result, (b, 0), join(result[b], found[name])[None])
             for (name, (_, join)), result in zip(joins.items(), results, strict=True)
         ]
-        goes_on = t + tile < lengths[b]
-        return (ops.where(goes_on, b, b + 1), ops.where(goes_on, t + tile, 0), *joined)
 
-    like = compute(*[x[0, :TILE] for x in inputs], ops.ones((1, 1), "bool"))  # for its names and shapes alone
+    batch = ops.shape(inputs[0])[0]
     empty = [ops.full((batch, *like[name].shape), start, like[name].dtype) for name, (start, _) in joins.items()]
+    return dict(zip(joins, _over_tiles(update, inputs, lengths, empty), strict=True))
+
+
+def _over_tiles(
+    update: Callable[[Tensor, Tensor, Tensor, Sequence[Tensor], list[Tensor]], list[Tensor]],
+    inputs: Sequence[Tensor],
+    lengths: Tensor,
+    results: list[Tensor],
+) -> list[Tensor]:
+    """Updates results with each tile of the inputs, row by row, up to the end of each row.
+
+    Args:
+        update: a row, the positions of a tile, which of them are new and valid, both of shape [tile], the tile of each
+            input, and the results so far -> the results after it.
+        inputs: each [B, T, ...].
+        lengths: valid positions of each row, from the left, int32, shape [B].
+    """
+    batch = ops.shape(inputs[0])[0]
+
+    def step(b: Tensor, t: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
+        time = ops.shape(inputs[0])[1]  # XLA uses only shapes that are set inside the loop
+        tile = ops.minimum(TILE, time)
+        first = ops.minimum(t, time - tile)
+        tiles = [ops.slice(x, (b, first, *[0] * len(x.shape[2:])), (1, tile, *x.shape[2:]))[0] for x in inputs]
+        places = first + ops.arange(tile)
+        updated = update(b, places, (places >= t) & (places < lengths[b]), tiles, list(results))
+        goes_on = t + tile < lengths[b]
+        return (ops.where(goes_on, b, b + 1), ops.where(goes_on, t + tile, 0), *updated)
+
     zero = ops.zeros((), "int32")
-    _, _, *results = ops.while_loop(lambda b, *_: b < batch, step, (zero, zero, *empty))
-    return dict(zip(joins, results, strict=True))
+    _, _, *results = ops.while_loop(lambda b, *_: b < batch, step, (zero, zero, *results))
+    return results
 
 
 def narrow_product(x: Tensor, kernel: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class IdentityRNN(SimpleRNN):
 
         h' = max(0, W x + U h + b)
 
-    A fresh cell adds what it reads to what it has, and errors go back through it unchanged. States: h, shape [D, B, H].
+    At first the input is added to the state, and gradients go back unchanged. States: h, shape [D, B, H].
     """
 
     def __init__(self, input_size: int, units: int, directions: int = 1) -> None:

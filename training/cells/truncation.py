@@ -1,10 +1,10 @@
 """Truncated back-propagation through time, with windows that follow one another or overlap.
 
 A long text is read in windows, each from a state that the one before it left, and no gradient goes past the beginning
-of a window. With windows of n positions that follow one another, an error travels back over 1 to n positions, by where
-it stands in its window: half of them go less than n / 2. With windows that overlap and are learnt from only where they
-are new, each travels over more than `overlap`; where only one position is new, over n, the same for all, at n times the
-cost. Williams and Peng (1990) call this BPTT(n; n - overlap).
+of a window. With windows of n positions that follow one another, a gradient goes back over 1 to n positions, by the
+place of its loss in the window: half of them over less than n / 2. With windows that overlap, and a loss only
+at new positions, each goes back over more than `overlap`; where one position is new, over n, for all alike, at n times
+the cost. Williams and Peng (1990) call this BPTT(n; n - overlap).
 """
 
 from collections.abc import Callable

@@ -71,13 +71,13 @@ class Residual(Cell):
 
 
 class Dropout(Cell):
-    """Dropout of what a cell reads, gives and recalls, in training only.
+    """Dropout of the input, the output and the recurrent state of a cell, in training only.
 
         h' = step(m_x ⊙ x, m_h ⊙ h)      y = m_y ⊙ h'      each m: 0 with probability p, else 1 / (1 - p)
 
-    m_h stands in the product U h alone: the gates' own way from h and c to h' and c' stays whole, so that no memory is
-    wiped out (Semeniuta et al. 2016). The masks are drawn anew for each step; or, variational, once for a sequence, the
-    same at all its steps (Gal and Ghahramani 2016). They are drawn before the loop and travel with its input, which
+    m_h is applied in the product U h alone, and not where gates carry h and c over to h' and c', so that no part of the
+    memory is lost (Semeniuta et al. 2016). The masks are drawn anew for each step, or, variational, once for all steps
+    of a sequence (Gal and Ghahramani 2016). They are drawn before the loop and joined to its input, which
     must therefore be [T, B, I]: below a `Stacked` or around it, and not with `unroll_embedded`. Dropout is on where
     Keras's own is: in a layer or model that is called with training=True.
 

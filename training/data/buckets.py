@@ -26,6 +26,6 @@ def best_buckets(counts: Mapping[int, int], number: int) -> tuple[int, ...]:
 def _with(
     best: list[tuple[int, tuple[int, ...]]], lengths: list[int], sequences: list[int], i: int
 ) -> list[tuple[int, tuple[int, ...]]]:
-    """Returns what lengths[i - 1] as the last bucket comes to, after each choice of the one before it."""
+    """Returns cells and buckets with lengths[i - 1] as the last bucket, for each choice of the one before it."""
     last = lengths[i - 1]
     return [(best[j][0] + last * (sequences[i] - sequences[j]), (*best[j][1], last)) for j in range(i)]

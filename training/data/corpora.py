@@ -5,19 +5,17 @@ checksum. Downloads go to `data/`. A machine without a network needs only a fold
 """
 
 import csv
-import gzip
 import io
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
 
 from rich.console import Console
 
 from service.artifact.manifest import DataSource
 from service.errors import ConfigurationError, TagwerkError
 from training.data.catalogue import CORPORA, Corpus
-from training.data.download import checksum_of, download
+from training.data.download import checksum_of, download, open_bytes
 
 DOWNLOADS = Path("data")
 DATA_DIR = "TAGWERK_DATA_DIR"
@@ -35,17 +33,10 @@ def path(corpus: str, file: str) -> Path:
     return found
 
 
-def open_text(path: Path) -> TextIO:
-    """Opens a UTF-8 file for reading, plain or `.gz`, without translating line ends."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="\n")
-    return path.open(encoding="utf-8", newline="\n")
-
-
 def read(corpus: str, file: str) -> str:
     """Returns the text of a file, `read("ewt", "dev")`. Raises CorpusError."""
-    with open_text(path(corpus, file)) as stream:
-        return stream.read()
+    with open_bytes(path(corpus, file)) as stream:
+        return stream.read().decode()
 
 
 def read_table(corpus: str, file: str) -> Iterator[dict[str, str]]:

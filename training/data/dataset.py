@@ -128,16 +128,23 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(inputs | {"lengths": lengths}, targets)
 
 
-def bucketed(examples: Examples, batch_tokens: int, rng: np.random.Generator, spread: float = 0.1) -> Batches:
+def bucketed(examples: Examples, batch_tokens: int, rng: np.random.Generator) -> Batches:
     """Groups examples of similar length into shuffled batches of up to `batch_tokens` positions, including padding.
 
-    Lengths are multiplied by a random factor of 1 ± `spread` before sorting, so that batches differ between epochs.
+    Lengths are multiplied by a random factor of 1 ± 0.1 before sorting, so that batches differ between epochs.
     """
     lengths = examples.lengths
-    keys = lengths * rng.uniform(1 - spread, 1 + spread, len(examples)) + rng.random(len(examples))
-    batches = cut_batches(np.argsort(keys), lengths, batch_tokens)
-    order = [batches[i] for i in rng.permutation(len(batches))]
-    return Batches(order, lambda rows: collate([examples[i] for i in rows]))
+    keys = lengths * rng.uniform(0.9, 1.1, len(examples)) + rng.random(len(examples))
+    rows_of_batches = shuffled_batches(keys, lengths, batch_tokens, rng)
+    return Batches(rows_of_batches, lambda rows: collate([examples[i] for i in rows]))
+
+
+def shuffled_batches(
+    keys: Array, lengths: Sequence[int] | Array, batch_tokens: int, rng: np.random.Generator
+) -> list[list[int]]:
+    """Groups rows in the order of their keys into batches, see `cut_batches`; returns these in random order."""
+    batches = cut_batches(np.argsort(keys, kind="stable"), lengths, batch_tokens)
+    return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def length_sorted(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:

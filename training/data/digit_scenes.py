@@ -27,7 +27,7 @@ SIZE = 32  # pixels of a side
 MOST = 3  # digits of a scene
 SIDES = (9, 13)  # pixels of the square that a digit is drawn in, the least and the most
 GAP = 1  # pixels between two digits, at least
-MARGIN = 3  # pixels by which two digits differ in each diagonal, at least, so that no caption is a matter of taste
+MARGIN = 3  # pixels by which two digits differ in each diagonal, at least, so that every caption is unambiguous
 DEGREES = 10  # a digit is rotated by as much, at most
 BRIGHTNESS = (0.6, 1.0)  # of a digit, the least and the most
 NOISE = 0.05  # standard deviation at each pixel
@@ -161,7 +161,7 @@ def _place(count: int, rng: np.random.Generator) -> list[tuple[int, int, int]]:
 
 
 def _apart(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
-    """Tells whether two squares have a gap between them and differ by the margin in each diagonal."""
+    """Returns whether two squares have a gap between them and differ by the margin in each diagonal."""
     (top, left, side), (other_top, other_left, other_side) = one, other
     down = other_top - top + (other_side - side) / 2  # from centre to centre
     right = other_left - left + (other_side - side) / 2

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import httpx
 from rich.console import Console
@@ -31,7 +32,7 @@ class File:
 
     `sha256` is of the content that is used: after gzip is undone, and of the first `lines` lines only where
     the public file goes on with something else, or of what `made` makes of it. `size` is that of the download, in
-    bytes. A file with `by_hand` is nowhere as it is used: this says how it comes from what the address has.
+    bytes. A file with `by_hand` must be prepared by hand from what the address has; `by_hand` says how.
     """
 
     name: str
@@ -43,10 +44,15 @@ class File:
     by_hand: str = ""
 
 
+def open_bytes(path: Path) -> BinaryIO:
+    """Opens a file for reading, without gzip if its name ends in `.gz`."""
+    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
 def checksum_of(path: Path) -> str | None:
     """Returns the SHA-256 of the content, None where gzip cannot be undone."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        with open_bytes(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except (EOFError, gzip.BadGzipFile, zlib.error):
         return None

@@ -1,4 +1,4 @@
-"""Reads text files as people have them: plain or gzipped, with a byte order mark or without, with any line ends."""
+"""Reads text files, plain or gzipped, with or without a byte order mark, with any line ends."""
 
 import gzip
 import hashlib

@@ -1,6 +1,6 @@
 """The Large Movie Review Dataset as a table: its archive has a file for each review, `aclImdb/train/neg/0_3.txt`.
 
-The name says the number of the review and how many stars of ten it gives.
+The name has the number of the review and its stars, 1 to 10.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Divides examples into train, dev and test, and keeps apart what must not be in two of them."""
+"""Divides examples into train, dev and test, and removes those that occur in two of them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -39,7 +39,7 @@ def sample(examples: Sequence[T], count: int | None, seed: int) -> list[T]:
 
 
 def by_label(label: Callable[[T], Hashable]) -> HoldOut[T]:
-    """Returns what holds out SHARE of the examples of each label, one at least."""
+    """Returns a function that holds out SHARE of the examples of each label, one at least."""
 
     def hold_out(examples: Sequence[T], rng: np.random.Generator) -> Array:
         places = defaultdict(list)
@@ -54,7 +54,7 @@ def by_label(label: Callable[[T], Hashable]) -> HoldOut[T]:
 
 
 def by_document(document: Callable[[T], int]) -> HoldOut[T]:
-    """Returns what holds out whole documents with SHARE of the examples, or single examples where documents are few."""
+    """Returns a function that holds out documents with SHARE of the examples; single examples if documents are few."""
 
     def hold_out(examples: Sequence[T], rng: np.random.Generator) -> Array:
         numbers = np.array([document(example) for example in examples])

@@ -11,9 +11,9 @@ from training.data.files import DataFileError, source
 from training.data.labelled_texts import shortened
 from training.data.splits import by_label, complete, shuffled, without_overlap
 from training.data.tables import LabelledText, read_labelled
-from training.from_files.effort import effort
+from training.from_files.budget import training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import say_effort, say_splits
+from training.from_files.report import show_budget, show_splits
 from training.models.sentiment import SentimentSizes
 from training.tasks.classification import Classification, ClassificationRecipe, Text
 
@@ -34,7 +34,7 @@ def classification(options: Options, text_column: str, label_column: str, consol
     found, left_out = without_overlap(
         complete(read, by_label(lambda text: text.label), options.seed), lambda text: " ".join(text.text.split())
     )
-    say_splits(console, "texts", found, left_out)
+    show_splits(console, "texts", found, left_out)
     found["train"] = shuffled(found["train"], options.seed)
     counts = Counter(text.label for text in found["train"])
     labels = sorted(counts, key=lambda label: (-counts[label], label))
@@ -87,7 +87,7 @@ def _recipe(options: Options, train: Sequence[Text], labels: int, console: Conso
     sizes = QUICK_SIZES if options.quick else SIZES
     rate = TOKENS_PER_SECOND[sizes]
     tokens = sum(len(text.tokens) for text in train)
-    planned = effort(len(train), tokens, rate, least=2, most=8, quick=options.quick)
+    budget = training_budget(len(train), tokens, rate, least=2, most=8, quick=options.quick)
     recipe = ClassificationRecipe(
         name=options.name,
         description=f"Gives texts one of {labels} labels, as the examples have it that it was made of",
@@ -97,8 +97,8 @@ def _recipe(options: Options, train: Sequence[Text], labels: int, console: Conso
         tokenizer=tokenizer_name(options.language),
         corpus=", ".join(source(path, "").sha256[:12] for path in options.files.values()),
         seed=options.seed,
-        epochs=planned.epochs,
-        limit=planned.limit,
+        epochs=budget.epochs,
+        limit=budget.limit,
         longest=LONGEST,
         batch_tokens=max(600, tokens // len(train) * 16),
         learning_rate=1e-3,
@@ -108,5 +108,5 @@ def _recipe(options: Options, train: Sequence[Text], labels: int, console: Conso
         sizes=replace(sizes, pairs=min(sizes.pairs, LABEL_WEIGHTS // labels)),
     )
     recipe = changed(recipe, options.changes)
-    say_effort(console, f"{tokens:,} tokens", recipe, planned.seconds * recipe.epochs / planned.epochs)
+    show_budget(console, f"{tokens:,} tokens", recipe, budget.seconds * recipe.epochs / budget.epochs)
     return recipe

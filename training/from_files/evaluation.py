@@ -16,17 +16,17 @@ from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import named_tokenizer
 from service.text.vocabulary import UNK, Vocabulary
 from training.data import treebank
-from training.data.dataset import Array, Example, collate, length_sorted
+from training.data.dataset import Array, Example
 from training.data.files import DataFileError, read_text
 from training.data.tables import read_labelled
 from training.data.treebank import NOTHING
 from training.metrics.predictions import Predictions, difference_interval, interval
 from training.run.versions import load_endpoint, version_folder
-from training.tasks.base import Predict
+from training.tasks.base import Predict, predict_all
+from training.tasks.tagging import HEADS
 
 POSITIONS = 2000  # in a batch, including padding
 MOST_MODELS = 2
-HEADS = ("upos", "xpos", "feats")
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ def tagged(model: ExportedModel, trees: Sequence[treebank.Tree]) -> dict[str, Pr
         )
         for tree in trees
     ]
-    outputs = _outputs(model.predict, examples)
+    outputs = dict(predict_all(model.predict, examples, POSITIONS))
     groups = np.repeat(np.arange(len(trees)), [len(tree.words) for tree in trees])
     found = {}
     for head in HEADS:
         column = [getattr(word, head) for tree in trees for word in tree.words]
         if set(column) - {NOTHING}:
-            rows = [row[head][: len(example)] for row, example in zip(outputs, examples, strict=True)]
+            rows = [outputs[i][head][: len(example)] for i, example in enumerate(examples)]
             found[head] = Predictions(_ids(column, model.manifest.labels[head]), np.concatenate(rows), groups)
     return found
 
@@ -112,7 +112,8 @@ def classified(model: ExportedModel, texts: Sequence[tuple[str, str]]) -> dict[s
         ids = encode_tokens(tokens, model.vocabularies["words"]) if tokens else np.array([UNK], np.int32)
         examples.append(Example(tokens, {"word_ids": ids}))
     ((kind, labels),) = model.manifest.labels.items()
-    probabilities = [row["probabilities"] for row in _outputs(model.predict, examples)]
+    outputs = dict(predict_all(model.predict, examples, POSITIONS))
+    probabilities = [outputs[i]["probabilities"] for i in range(len(examples))]
     gold = _ids([label for _, label in texts], labels)
     return {kind: Predictions(gold, np.stack(probabilities), np.arange(len(texts)))} if texts else {}
 
@@ -126,16 +127,6 @@ def _ids(column: Sequence[str], labels: Sequence[str]) -> Array:
     """Returns the number of each label, -1 where a model does not have it."""
     numbers = {label: i for i, label in enumerate(labels)}
     return np.array([numbers.get(label, -1) for label in column], np.int64)
-
-
-def _outputs(predict: Predict, examples: Sequence[Example]) -> list[dict[str, Array]]:
-    """Returns the outputs for each example, those with a time axis padded."""
-    found: list[dict[str, Array]] = [{}] * len(examples)
-    for rows in length_sorted([len(example) for example in examples], POSITIONS):
-        outputs = predict(collate([examples[i] for i in rows]).inputs)
-        for row, i in enumerate(rows):
-            found[i] = {name: output[row] for name, output in outputs.items()}
-    return found
 
 
 def _show(console: Console, names: Sequence[str], found: Sequence[Mapping[str, Predictions]], path: Path) -> None:

@@ -3,9 +3,9 @@
 from rich.console import Console
 
 from training.data.files import DataFileError, read_text, source
-from training.from_files.effort import effort
+from training.from_files.budget import training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import say_effort
+from training.from_files.report import show_budget
 from training.models.language_model import LanguageModelSizes
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
 
@@ -22,7 +22,7 @@ def language_modelling(options: Options, console: Console) -> LanguageModelling:
     if len(text) < LEAST_CHARACTERS:
         raise DataFileError(path, None, f"{len(text):,} characters", f"{LEAST_CHARACTERS:,} at least")
     sizes = QUICK_SIZES if options.quick else SIZES
-    planned = effort(len(text), len(text), CHARACTERS_PER_SECOND[sizes], least=1, most=12, quick=options.quick)
+    budget = training_budget(len(text), len(text), CHARACTERS_PER_SECOND[sizes], least=1, most=12, quick=options.quick)
     recipe = LanguageModelRecipe(
         name=options.name,
         description=f"Continues text in the manner of {path.name}, character by character",
@@ -31,8 +31,8 @@ def language_modelling(options: Options, console: Console) -> LanguageModelling:
         limits="Invents text in the manner of what it has read: nothing it says is meant to be true or useful.",
         corpus=source(path, "").sha256[:12],
         seed=options.seed,
-        epochs=planned.epochs,
-        limit=planned.limit,
+        epochs=budget.epochs,
+        limit=budget.limit,
         batch_tokens=1024,
         chunk=32,
         learning_rate=5e-3,
@@ -43,5 +43,5 @@ def language_modelling(options: Options, console: Console) -> LanguageModelling:
     recipe = changed(recipe, options.changes)
     parts = cut([text], recipe)
     console.print("characters: " + ", ".join(f"{len(part):,} {name}" for name, part in parts.items()), highlight=False)
-    say_effort(console, f"{len(text):,} characters", recipe, planned.seconds * recipe.epochs / planned.epochs)
+    show_budget(console, f"{len(text):,} characters", recipe, budget.seconds * recipe.epochs / budget.epochs)
     return LanguageModelling(recipe, parts, (source(path, options.licence),))

@@ -4,9 +4,9 @@ from rich.console import Console
 
 from training.data.files import DataFileError, source
 from training.data.treebank import NOTHING, Tree
-from training.from_files.effort import effort
+from training.from_files.budget import training_budget
 from training.from_files.options import Options, check_name
-from training.from_files.report import say_effort
+from training.from_files.report import show_budget
 from training.models.encoder_decoder import EncoderDecoderSizes
 from training.tasks.lemmatization import Lemmatization, LemmatizationRecipe, inflected
 
@@ -23,7 +23,7 @@ def lemmatization(options: Options, name: str, splits: dict[str, list[Tree]], co
         right = f"{LEAST_WORDS} at least, or no --lemmatizer"
         raise DataFileError(options.files["train"], None, f"{len(words)} different words with a lemma", right)
     symbols = sum(len(word.form) + 3 for word in words)
-    planned = effort(len(words), symbols, SYMBOLS_PER_SECOND, least=2, most=20, quick=options.quick)
+    budget = training_budget(len(words), symbols, SYMBOLS_PER_SECOND, least=2, most=20, quick=options.quick)
     recipe = LemmatizationRecipe(
         name=name,
         description=f"Gives the lemmas of words of the language {options.language!r}, by their spelling and their tags",
@@ -33,12 +33,12 @@ def lemmatization(options: Options, name: str, splits: dict[str, list[Tree]], co
         corpus=", ".join(source(path, "").sha256[:12] for path in options.files.values()),
         tagger=options.name,
         seed=options.seed,
-        epochs=planned.epochs,
+        epochs=budget.epochs,
         batch_tokens=1000,
         learning_rate=2e-3,
         averaging=0.999,
         sizes=SIZES,
     )
-    say_effort(console, f"{len(words):,} different words", recipe, planned.seconds)
+    show_budget(console, f"{len(words):,} different words", recipe, budget.seconds)
     data = tuple(source(path, options.licence) for path in options.files.values())
     return Lemmatization(recipe, splits, data)

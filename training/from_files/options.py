@@ -1,4 +1,4 @@
-"""What the user says of a model that is made from files, and its effect on a recipe."""
+"""The options of a model that is made from files, and their effect on a recipe."""
 
 import json
 import re
@@ -29,7 +29,7 @@ GIVEN = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to make, and of which files.
+    """The model to make, and the files to make it of.
 
     Attributes:
         name: of the model.
@@ -39,7 +39,7 @@ class Options:
         seed: of the run and of the splits.
         quick: whether a first model within three minutes is wanted.
         changes: settings of the recipe as text, `sizes.units` for those of the network.
-        command: the command line that this is of.
+        command: the command line with these options.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the user reads of a run: its data and duration beforehand; what the model is worth afterwards."""
+"""Prints the data and the expected duration of a run, and afterwards the scores of its model."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Sized
@@ -19,7 +19,7 @@ SHOWN_LABELS = 50
 LONGEST_EXAMPLE = 80  # characters
 
 
-def say_splits(console: Console, unit: str, splits: Mapping[str, Sized], left_out: Mapping[str, int]) -> None:
+def show_splits(console: Console, unit: str, splits: Mapping[str, Sized], left_out: Mapping[str, int]) -> None:
     """Prints the sizes of the splits, and what is left out of them because another has it."""
     sizes = ", ".join(f"{len(splits[name]):,} {name}" for name in ("train", "dev", "test"))
     console.print(f"{unit}: {sizes}", highlight=False)
@@ -29,7 +29,7 @@ def say_splits(console: Console, unit: str, splits: Mapping[str, Sized], left_ou
             console.print(f"left out of {name}: {count:,} {unit} that {other} as well", highlight=False)
 
 
-def say_effort(console: Console, size: str, recipe: Recipe, seconds: float) -> None:
+def show_budget(console: Console, size: str, recipe: Recipe, seconds: float) -> None:
     """Prints what the run is going to do, and how long that takes."""
     part = f" of {recipe.limit:,} of its examples" if recipe.limit else ""
     line = f"{recipe.name}: {size}, {recipe.epochs} epochs{part}, {_about(seconds)} on one core"
@@ -70,7 +70,7 @@ def show_labels(console: Console, kind: str, labels: Sequence[str], models: Mapp
 
 
 def show_confusions(console: Console, labels: Sequence[str], own: Predictions, examples: Sequence[Example]) -> None:
-    """Prints which labels are most often taken for which, each with the example that the model is surest of."""
+    """Prints which labels are most often taken for which, each with the example of the most confident prediction."""
     wrong = np.flatnonzero(~own.right & (own.gold >= 0))
     pairs = Counter((int(own.gold[i]), int(own.labels[i])) for i in wrong)
     if not pairs:
@@ -80,8 +80,8 @@ def show_confusions(console: Console, labels: Sequence[str], own: Predictions, e
     )
     for (gold, predicted), times in pairs.most_common(CONFUSIONS):
         places = [i for i in wrong if own.gold[i] == gold and own.labels[i] == predicted]
-        surest = max(places, key=lambda i: own.probabilities[i, predicted])
-        cells = (labels[gold], labels[predicted], str(times), _example(own, examples, int(surest)))
+        most_confident = max(places, key=lambda i: own.probabilities[i, predicted])
+        cells = (labels[gold], labels[predicted], str(times), _example(own, examples, int(most_confident)))
         table.add_row(*map(escape, cells))
     console.print(table)
 

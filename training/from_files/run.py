@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from service.artifact.manifest import Metric
@@ -64,8 +63,10 @@ def compare(
     models: dict[str, dict[str, Predictions]] = {}
     for split in SPLITS:
         own, sources = found[split][kind], [example.source for example in task.examples(split)]
-        one_hot = np.eye(own.probabilities.shape[1], dtype=np.float32)
-        guessed = {name: Predictions(own.gold, one_hot[guess(sources)], own.groups) for name, guess in guesses.items()}
+        count = own.probabilities.shape[1]
+        guessed = {
+            name: Predictions.certain(own.gold, guess(sources), count, own.groups) for name, guess in guesses.items()
+        }
         models[split] = guessed | {"this model": own}
     labels = task.labels[kind]
     report.show_comparison(console, kind, models)

@@ -9,9 +9,9 @@ from training.data import treebank
 from training.data.files import DataFileError, read_text, source
 from training.data.splits import by_document, complete, sample, without_overlap
 from training.data.treebank import Tree
-from training.from_files.effort import effort
+from training.from_files.budget import training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import say_effort, say_splits
+from training.from_files.report import show_budget, show_splits
 from training.models.segmenter import SENTENCES, TOKENS
 from training.models.tagger import TaggerSizes
 from training.tasks.tagging import HEADS, Tagging, TaggingRecipe
@@ -47,7 +47,7 @@ def read_splits(options: Options, console: Console) -> dict[str, list[Tree]]:
     found, left_out = without_overlap(
         complete(_read(options), by_document(lambda tree: tree.document), options.seed), lambda tree: tree.forms
     )
-    say_splits(console, "sentences", found, left_out)
+    show_splits(console, "sentences", found, left_out)
     return found
 
 
@@ -77,7 +77,7 @@ def _recipe(options: Options, train: Sequence[Tree], console: Console) -> Taggin
     """Returns the settings for a treebank of this size."""
     sizes = QUICK_SIZES if options.quick else SIZES
     words = sum(len(tree.words) for tree in train)
-    planned = effort(len(train), words, TOKENS_PER_SECOND[sizes], least=2, most=25, quick=options.quick)
+    budget = training_budget(len(train), words, TOKENS_PER_SECOND[sizes], least=2, most=25, quick=options.quick)
     recipe = TaggingRecipe(
         name=options.name,
         description=f"Tags words of the language {options.language!r} as the treebank does that it was made of",
@@ -88,8 +88,8 @@ def _recipe(options: Options, train: Sequence[Tree], console: Console) -> Taggin
         tokenizer=tokenizer_name(options.language),
         segmentation=(TOKENS, SENTENCES),
         seed=options.seed,
-        epochs=planned.epochs,
-        limit=planned.limit,
+        epochs=budget.epochs,
+        limit=budget.limit,
         batch_tokens=500,
         learning_rate=3e-3,
         weight_decay=0.01,
@@ -101,5 +101,5 @@ def _recipe(options: Options, train: Sequence[Tree], console: Console) -> Taggin
         sizes=sizes,
     )
     recipe = changed(recipe, options.changes)
-    say_effort(console, f"{words:,} words", recipe, planned.seconds * recipe.epochs / planned.epochs)
+    show_budget(console, f"{words:,} words", recipe, budget.seconds * recipe.epochs / budget.epochs)
     return recipe

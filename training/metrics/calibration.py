@@ -1,4 +1,4 @@
-"""Calibration: how far the probability of a predicted label is from its accuracy, and the temperature that mends it."""
+"""Calibration: how far the probability of a prediction is from its accuracy, and the temperature that corrects it."""
 
 import math
 from collections.abc import Callable

@@ -21,8 +21,6 @@ UNIVERSAL_FEATURES = frozenset(
     "Voice Evident Polarity Person Polite".split()
 )
 
-NO_LEMMA = "_"
-
 
 class Tags(NamedTuple):
     """The tags of a word; `feats` as CoNLL-U writes them. `lemma` is "_" where there is none."""
@@ -30,7 +28,7 @@ class Tags(NamedTuple):
     upos: str
     xpos: str
     feats: str
-    lemma: str = NO_LEMMA
+    lemma: str = NOTHING
 
 
 Tagger = Callable[[Sequence[Sequence[str]]], list[list[Tags]]]  # the forms of sentences -> the tags of their words
@@ -64,8 +62,8 @@ def tag_scores(gold: dict[Word, Tags], system: dict[Word, Tags]) -> dict[str, fl
         columns["UFeats"] = lambda a, b: _universal(a.feats) == _universal(b.feats)
     tests = list(columns.values())
     columns["AllTags"] = lambda a, b: all(same(a, b) for same in tests)
-    if any(tags.lemma != NO_LEMMA for tags in system.values()):
-        columns["Lemmas"] = lambda a, b: a.lemma in (b.lemma, NO_LEMMA)
+    if any(tags.lemma != NOTHING for tags in system.values()):
+        columns["Lemmas"] = lambda a, b: a.lemma in (b.lemma, NOTHING)
     both = gold.keys() & system.keys()
     return {
         name: 100 * 2 * sum(same(gold[word], system[word]) for word in both) / (len(gold) + len(system))

@@ -113,7 +113,7 @@ def label_accuracy(predicted: Array, labels: Array, split: str) -> tuple[Metric,
 
 
 def right_side(probabilities: Array, labels: Array) -> tuple[Array, Array]:
-    """Tells of each text whether its side, positive or negative, is right, and whether it has one, bool, shape [N].
+    """Returns whether the side of each text, positive or negative, is right, and whether it has one, bool, shape [N].
 
     Args:
         probabilities: of labels from negative over neutral to positive, shape [N, K = 3 or 5].
@@ -127,8 +127,8 @@ def right_side(probabilities: Array, labels: Array) -> tuple[Array, Array]:
 def sentiment_accuracy(probabilities: Array, labels: Array, split: str, polarity: str = SST2) -> tuple[Metric, ...]:
     """Returns the accuracy of positive against negative, that of all labels, and macro recall.
 
-    The first leaves the neutral texts out and asks which of the others are positive: what lies to the right of the
-    middle label is compared with what lies to its left.
+    The first leaves the neutral texts out: the probability of the labels above the middle one is compared with that of
+    those below it.
 
     Args:
         probabilities: of labels from negative over neutral to positive, shape [N, K = 3 or 5].

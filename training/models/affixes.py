@@ -1,4 +1,4 @@
-"""Embeds the affixes and the letter case of words, which say what an unknown word is where there is little data."""
+"""Embeds the affixes and the letter case of words, as features of words that the vocabulary lacks."""
 
 import unicodedata
 

@@ -20,7 +20,7 @@ class CaptionerSizes:
     Attributes:
         channels: of each convolution; the first two halve the sides of the image.
         units: of the memory and of the decoder.
-        attention: whether the decoder looks at the image at each word, or at its mean alone, before the first.
+        attention: whether the decoder attends to the image at each word, or reads its mean alone, before the first.
     """
 
     channels: tuple[int, ...] = (32, 64, 64, 64)
@@ -75,20 +75,20 @@ class Captioner(keras.Model):  # type: ignore[misc]
             before: the caption with PAD before it, int32, shape [B, L].
             lengths: valid positions of `before`, int32, shape [B].
         """
-        cell, state = self._look(image, training)
+        cell, state = self._encode(image, training)
         outputs, _ = unroll_embedded(cell, self.embedding, before, lengths, state)
         return self.head(self.dropout(outputs, training=training))
 
     def caption(self, image: Tensor) -> Tensor:
         """Returns the most probable word at each step, PAD after the end, int32, shape [B, longest + 1]."""
-        return ops.stack([words for words, _ in self._generate(*self._look(image, training=False))], axis=1)
+        return ops.stack([words for words, _ in self._generate(*self._encode(image, training=False))], axis=1)
 
     def attend(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Returns what `caption` does, and the attention of each step to each cell, shape [B, longest + 1, N].
 
         The cells are in reading order. Only for a network with attention.
         """
-        cell, state = self._look(image, training=False)
+        cell, state = self._encode(image, training=False)
         words, states = zip(*self._generate(cell, state), strict=True)
         return ops.stack(words, axis=1), ops.stack([cell.weights_of(after[1:]) for after in states], axis=1)
 
@@ -103,7 +103,7 @@ class Captioner(keras.Model):  # type: ignore[misc]
             over = words == PAD
             yield words, state
 
-    def _look(self, image: Tensor, training: bool) -> tuple[Cell, State]:
+    def _encode(self, image: Tensor, training: bool) -> tuple[Cell, State]:
         """Returns the decoder's cell and the state that it starts from."""
         features = ops.reshape(image, self._image)
         for convolution in self.convolutions:

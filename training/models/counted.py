@@ -12,7 +12,7 @@ from training.cells import Tensor
 from training.data.dataset import Array, Example
 
 SMALL = 1e-6  # stands for a count of nothing
-TRUST = 5.0  # how often a context is seen before its own counts weigh as much as those of the shorter one
+KAPPA = 5.0  # κ: occurrences of a context at which its counts weigh as much as the shorter context's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class MarkovChain(keras.Model):  # type: ignore[misc]
             counts = np.zeros((self.characters**order, self.characters))
             np.add.at(counts, (context, ids), 1)
             shorter = np.tile(share, (len(counts) // len(share), 1))
-            share = (counts + TRUST * shorter) / (counts.sum(axis=1, keepdims=True) + TRUST)
+            share = (counts + KAPPA * shorter) / (counts.sum(axis=1, keepdims=True) + KAPPA)
         self.table.assign(np.log(share))
 
     def next(self, ids: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,8 +23,8 @@ class EncoderDecoderSizes:
 class EncoderDecoder(keras.Model):  # type: ignore[misc]
     """Base of networks that read a sequence and generate another (Bahdanau et al. 2015; Luong et al. 2015).
 
-    A BiLSTM reads the symbols. What it makes of each, beside the symbol itself, is the memory; its last states are what
-    the decoder starts from: an LSTM that generates one symbol per step, and looks back at the memory. Both have one
+    A BiLSTM reads the symbols. Its output at each, beside the symbol's embedding, is the memory. The decoder, an LSTM
+    with attention to the memory that generates one symbol per step, starts from its last states. Both have one
     vocabulary and one embedding. PAD stands before the first generated symbol and after the last.
 
     A subclass adds `head`, the layer from the decoder's output to logits of the next symbol: [..., H] -> [..., V].
@@ -47,7 +47,7 @@ class EncoderDecoder(keras.Model):  # type: ignore[misc]
         self.dropout = keras.layers.Dropout(sizes.dropout)
 
     def attend(self, symbol_ids: Tensor, lengths: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """Generates `steps` symbols, also behind the end, and tells what each step looked at.
+        """Generates `steps` symbols, also behind the end; returns them and the attention weights of each step.
 
         Args:
             symbol_ids: [B, T] int32.

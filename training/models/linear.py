@@ -1,4 +1,4 @@
-"""Linear models that are trained in seconds: what a network is worth is what it has beyond them."""
+"""Simple models that are trained in seconds, with which networks are compared."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ EDGE = "<edge>"
 
 
 def most_frequent_tag(sentences: Sequence[Tokens], tags: Array) -> Guess:
-    """Returns what gives each word its most frequent tag, and a new one that of all words that occur once.
+    """Returns a guess of the most frequent tag of each word; of a new word, that of all words that occur once.
 
     Args:
         tags: of all words of the sentences, int, shape [N].
@@ -48,7 +48,7 @@ def linear_tagger(sentences: Sequence[Tokens], tags: Array, seed: int) -> Guess:
 
 
 def most_frequent_label(labels: Array) -> Guess:
-    """Returns what gives each text the most frequent label. labels: int, shape [N]."""
+    """Returns a guess of the most frequent label for each text. labels: int, shape [N]."""
     best = int(np.bincount(labels).argmax())
     return lambda texts: np.full(len(texts), best)
 

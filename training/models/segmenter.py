@@ -68,7 +68,7 @@ class Split(NamedTuple):
 
 
 def learn(train: Iterable[Tree], dev: Iterable[Tree], rules: SpacyTokenizer, what: Collection[str]) -> Segmenter:
-    """Returns what a treebank shows beyond the rules of its language.
+    """Returns the segmenter that a treebank shows, beyond the rules of its language.
 
     Args:
         train, dev: in the order of their text.

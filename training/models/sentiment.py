@@ -12,10 +12,10 @@ from training.cells.unroll import project, unroll
 from training.models.layers import valid_positions
 
 LOWEST = -1.0  # of any output of a GRU
-REACH = 0.05  # below the highest output: those that come so near share its place
+NEAR_MAXIMUM = 0.05  # outputs that are less than this below the highest share its contribution
 PRIME = 7919  # of the hash of pairs
-SCALE = 4.0  # lets the scores of words grow faster than the weights of the GRU
-PACE = 10.0  # as much faster still where ratios hold back those that tell little
+SCALE = 4.0  # of the scores of words: at one learning rate they change faster than the GRU's logits
+RATIO_SCALE = 10.0  # a further factor where ratios, most of them small, weigh the scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
         word.
         """
         highest = ops.max(ops.where(valid, outputs, LOWEST), axis=1, keepdims=True)
-        near = ops.where(valid, ops.relu(outputs - highest + REACH), 0.0)
+        near = ops.where(valid, ops.relu(outputs - highest + NEAR_MAXIMUM), 0.0)
         maxima = highest * near / ops.sum(near, axis=1, keepdims=True)
         means = outputs / ops.cast(ops.reshape(lengths, (-1, 1, 1)), "float32")
         return ops.matmul(ops.concatenate([maxima, means], axis=-1), self.head.kernel)
@@ -163,7 +163,7 @@ class WordPairs(keras.layers.Layer):  # type: ignore[misc]
     """Scores of every class: a sum over words and pairs of neighbours (Wang and Manning 2012; Joulin et al. 2017).
 
     Pairs share the rows of a table by a hash. Where they are `weighed`, the score of a word or pair is its row times
-    a ratio that is not learnt: what tells classes apart by its counts alone moves far at each step, the rest hardly.
+    a ratio that is not learnt: a word whose counts separate the classes changes much at each step, others little.
     """
 
     def __init__(self, words: int, classes: int, rows: int, *, weighed: bool) -> None:
@@ -202,7 +202,9 @@ class WordPairs(keras.layers.Layer):  # type: ignore[misc]
         ids = (word_ids, pairs)
         scores = [ops.take(table, rows, axis=0) for table, rows in zip((self.words, self.pairs), ids, strict=True)]
         if self.ratios:
-            ratios = [PACE * ops.take(weights, rows, axis=0) for weights, rows in zip(self.ratios, ids, strict=True)]
+            ratios = [
+                RATIO_SCALE * ops.take(weights, rows, axis=0) for weights, rows in zip(self.ratios, ids, strict=True)
+            ]
             scores = [score * ratio for score, ratio in zip(scores, ratios, strict=True)]
         return scores[0], scores[1]
 

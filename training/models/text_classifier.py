@@ -15,11 +15,11 @@ class TextClassifierSizes:
     """The layers between words and classes.
 
     Attributes:
-        cell: a name of training.cells.KINDS; "" reads no order, and takes the mean of the words.
+        cell: a name of training.cells.KINDS; "" takes the mean of the words, in any order.
         reads_padding: whether the steps go on to the end of the batch, as if every text were as long.
         units: of a layer and direction.
-        attention: whether all outputs count, by how much is learnt, and not the last state alone.
-        dropout: of what each layer reads and gives.
+        attention: whether all outputs are averaged, with learned weights, in place of the last state.
+        dropout: of each layer's input and output.
     """
 
     cell: str = "simple"

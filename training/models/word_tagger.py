@@ -21,7 +21,7 @@ class WordTaggerSizes:
         window: words that a label is read from, the last of them its own; 0 for the whole sentence.
         units: of a layer and direction.
         learned_state: whether the state before the first word is trained, and not zero.
-        dropout: of what each layer reads and gives; where it is variational, also of what it recalls.
+        dropout: of each layer's input and output; where it is variational, also of its recurrent state.
         spelling: units per direction of what reads the characters of each word; 0 reads none.
     """
 

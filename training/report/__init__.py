@@ -1,1 +1,1 @@
-"""What a run shows: progress lines, TensorBoard, plots."""
+"""Reports of runs: progress lines, TensorBoard, plots, ladders, recipes."""

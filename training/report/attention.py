@@ -1,4 +1,4 @@
-"""Plots where a decoder looks while it generates."""
+"""Plots the attention weights of each step of a decoder."""
 
 from collections.abc import Sequence
 from pathlib import Path

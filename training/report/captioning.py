@@ -1,4 +1,4 @@
-"""Plots where a captioner looks at each word."""
+"""Plots the attention weights of a captioner at each word."""
 
 import math
 from collections.abc import Sequence
@@ -31,21 +31,21 @@ def draw(task: Captioning, model: keras.Model, out: Path) -> Path:
     columns = 1 + max(map(len, captions))
     figure = Figure(figsize=(PANEL * columns, 1.2 * PANEL * len(scenes)), layout="constrained")
     panels = figure.subplots(len(scenes), columns, squeeze=False)
-    for scene, words, looked, axes in zip(scenes, captions, weights, panels, strict=True):
-        _draw_row(scene, words, looked, axes)
+    for scene, words, weights_of_scene, axes in zip(scenes, captions, weights, panels, strict=True):
+        _draw_row(scene, words, weights_of_scene, axes)
     plots.save(figure, out)
     return out
 
 
 def _draw_row(scene: Scene, words: Sequence[str], weights: Array, panels: Sequence[Axes]) -> None:
-    """Draws a scene, and for each word what is looked at. weights: shape [steps, cells]."""
+    """Draws a scene, and over it the attention weights of each word. weights: shape [steps, cells]."""
     side = math.isqrt(weights.shape[1])
     for axes in panels:
         axes.set_axis_off()
     for column, (axes, title) in enumerate(zip(panels, ["", *words], strict=False)):
         shown = axes.imshow(scene.image, cmap="gray", vmin=0, vmax=1)
         if column:
-            looked = weights[column - 1].reshape(side, side)
-            share = 0.8 * looked / looked.max()
+            own = weights[column - 1].reshape(side, side)
+            share = 0.8 * own / own.max()
             axes.imshow(np.full((side, side, 3), ORANGE), alpha=share, extent=shown.get_extent())
         axes.set_title(title, size=9)

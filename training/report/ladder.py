@@ -1,4 +1,4 @@
-"""The results of a ladder: a file with a line for each run, and a table and pictures made of it."""
+"""The results of a ladder: a file with a line for each run, and a table and plots made of it."""
 
 import base64
 import io

@@ -72,9 +72,10 @@ def _of_tags(task: Tagging, split: str) -> dict[str, dict[str, Predictions]]:
     found = {}
     for head, column in COLUMNS.items():
         gold = np.concatenate([example.targets[head] for example in examples])
-        one_hot = np.eye(len(task.labels[head]), dtype=np.float32)
-        guesses = fit(train, head, words=True, seed=task.recipe.seed)
-        found[column] = {name: Predictions(gold, one_hot[guess(sources)], groups) for name, guess in guesses.items()}
+        guesses, count = fit(train, head, words=True, seed=task.recipe.seed), len(task.labels[head])
+        found[column] = {
+            name: Predictions.certain(gold, guess(sources), count, groups) for name, guess in guesses.items()
+        }
     return found
 
 
@@ -89,8 +90,8 @@ def _of_sides(task: Sentiment, split: str) -> dict[str, Predictions]:
     sources = [example.source for example in examples]
     gold = np.array([example.targets["side"] for example in examples])
     guesses = fit(sided("train"), "side", words=False, seed=task.recipe.seed)
-    one_hot = np.eye(2, dtype=np.float32)
-    return {name: Predictions(gold, one_hot[guess(sources)], np.arange(len(gold))) for name, guess in guesses.items()}
+    groups = np.arange(len(gold))
+    return {name: Predictions.certain(gold, guess(sources), 2, groups) for name, guess in guesses.items()}
 
 
 def _figures(models: Mapping[str, Predictions]) -> dict[str, float]:

@@ -1,8 +1,7 @@
 """Checkpoints: everything that a run needs to resume, in one file that is replaced atomically."""
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from service.errors import TagwerkError
-from training.data.dataset import Array
+from training.folders import replace_file
 from training.tasks.recipe import Recipe
 
 PROGRESS = "progress"
@@ -35,24 +34,6 @@ class Progress:
     seconds: float = 0.0
     better: list[bool] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
-
-
-def replace_file(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Replaces a file atomically: writes the arrays to a temporary file beside it and renames that.
-
-    Raises OSError.
-    """
-    partial = path.with_suffix(".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 class Checkpoints:
@@ -103,7 +84,7 @@ class Checkpoints:
         arrays = {str(i): variable.numpy() for i, variable in enumerate(variables)}
         text = json.dumps({"settings": self._settings, **asdict(progress)})
         try:
-            replace_file(path, {PROGRESS: np.array(text)} | arrays)
+            replace_file(path, lambda file: np.savez(file, allow_pickle=False, **{PROGRESS: np.array(text)}, **arrays))
         except OSError as error:
             raise CheckpointError(
                 f"{path} cannot be written: {error.strerror}; the same command goes on from the epoch before"

@@ -85,7 +85,7 @@ def _train(task: Task, console: Console) -> None:
 
 
 def finished(recipe: Recipe, progress: Progress) -> bool:
-    """Tells whether a run has done all of its epochs, or as many without improvement as the recipe's patience."""
+    """Returns whether a run has done all of its epochs, or as many without improvement as the recipe's patience."""
     since_best = progress.epochs - progress.best_epoch
     return progress.epochs >= recipe.epochs or 0 < recipe.patience <= since_best
 

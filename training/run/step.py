@@ -60,7 +60,7 @@ class Step:
         gradients, norm = tf.clip_by_global_norm(gradients, recipe.clip_norm)
         self._optimizer.apply(gradients, weights)
         steps = tf.cast(self._optimizer.iterations, tf.float32)
-        decay = tf.minimum(recipe.averaging, (1 + steps) / (10 + steps))  # a short memory at first
+        decay = tf.minimum(recipe.averaging, (1 + steps) / (10 + steps))  # fewer steps are averaged at first
         for average, weight in zip(self._averages, weights, strict=False):
             average.assign_add((1 - decay) * (weight.value - average))
         return loss, norm, state

@@ -1,1 +1,1 @@
-"""The tasks: tagging, lemmatization, sentiment, language modelling."""
+"""The tasks: tagging, lemmatization, classification, sentiment, language modelling, translation, captioning."""

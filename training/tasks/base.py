@@ -1,7 +1,7 @@
 """The interface of a task to the training loop, the evaluation and the export."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -14,13 +14,30 @@ from service.text.lemmas import LemmaDictionary
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import PAD, Vocabulary
 from training.cells import Tensor
-from training.data.dataset import Array, Batch, Batches, Example
+from training.data.dataset import Array, Batch, Batches, Example, collate, length_sorted
 from training.metrics.predictions import Predictions, by_group
 from training.tasks.recipe import Recipe
 
 Tensors: TypeAlias = dict[str, Tensor]
 Predict: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]  # an endpoint on NumPy arrays
 State: TypeAlias = Any  # carried from batch to batch: () or nested tuples of tensors
+
+
+def predict_all(
+    predict: Predict, examples: Sequence[Example], batch_tokens: int
+) -> Iterator[tuple[int, dict[str, Array]]]:
+    """Runs an endpoint on batches of examples of similar length.
+
+    Args:
+        batch_tokens: the most positions of a batch, including padding.
+
+    Yields:
+        The index of an example and its outputs by name, those with a time axis padded.
+    """
+    for rows in length_sorted([len(example) for example in examples], batch_tokens):
+        outputs = predict(collate([examples[i] for i in rows]).inputs)
+        for row, i in enumerate(rows):
+            yield i, {name: output[row] for name, output in outputs.items()}
 
 
 @dataclass(frozen=True)
@@ -54,8 +71,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Attended:
-    """Where a decoder looked while it generated.
+class AttentionWeights:
+    """The attention weights of each step of a decoder.
 
     Attributes:
         read: the symbols of the text that it read, T of them.
@@ -106,8 +123,8 @@ class Task(ABC):
         lower_is_better: whether a lower value of that metric is better.
         data, vocabularies, labels, tokenizer, lengths, length_buckets: as in artifact.Manifest.
         dictionary: lemmas that are looked up before the network runs; None by default.
-        segmenter: what the tokenizer has learned; None by default.
-        command: that makes the model, for the manifest.
+        segmenter: the learned part of the tokenizer; None by default.
+        command: the command line that makes the model, for the manifest.
     """
 
     kind: ClassVar[artifact.Task | None] = None
@@ -163,8 +180,8 @@ class Task(ABC):
         """Returns sample outputs by prompt; none by default."""
         return {}
 
-    def attend(self, model: keras.Model, text: str) -> Attended:
-        """Returns where a decoder looks while it reads a text. Raises ConfigurationError for a task without one."""
+    def attend(self, model: keras.Model, text: str) -> AttentionWeights:
+        """Returns the attention weights of each step on a text. Raises ConfigurationError where there is no decoder."""
         raise ConfigurationError(f"{self.recipe.name} has no decoder with attention")
 
     def predictions(self, predict: Predict, split: str) -> dict[str, Predictions]:
@@ -202,5 +219,5 @@ class Task(ABC):
         return []
 
     def better(self, value: float, best: float | None) -> bool:
-        """Tells whether a value of the metric `chosen_by` is better than the best so far."""
+        """Returns whether a value of the metric `chosen_by` is better than the best so far."""
         return best is None or (value < best if self.lower_is_better else value > best)

@@ -24,7 +24,7 @@ from training.models.attribution import classify, probabilities
 from training.models.naive_bayes import log_count_ratios
 from training.models.sentiment import SentimentClassifier, SentimentSizes, WordPairs, pair_ids
 from training.models.text_classifier import TextClassifier, TextClassifierSizes
-from training.tasks.base import Part, Predict, State, Task, Tensors, projection
+from training.tasks.base import Part, Predict, State, Task, Tensors, predict_all, projection
 from training.tasks.recipe import Recipe
 
 NETWORKS: dict[type, Callable[..., keras.Model]] = {
@@ -79,7 +79,7 @@ class Classification(Task):
 
     Args:
         splits: the texts of train, dev and test.
-        labels: the labels under the name of what they say.
+        labels: by the name of their kind.
         words: of a text, in lower case, how often each occurs in train.
         label_of_class: 1 where a class belongs to a label, float32, shape [classes, K]; each to its own by default.
         vocabularies: by name, of a model that is to be measured; by default built from `words`.
@@ -135,7 +135,7 @@ class Classification(Task):
             weights.assign(log_count_ratios(seen, weights.shape[0])[:, None])
 
     def side(self, example: Example) -> int:
-        """Returns what log-count ratios are to tell apart, a number from 0: the class; -1 for no part in them."""
+        """Returns the class that log-count ratios separate, a number from 0; -1 leaves the example out of them."""
         return int(example.targets["class_id"])
 
     def train_batches(self, rng: np.random.Generator) -> Batches:
@@ -217,8 +217,8 @@ class Classification(Task):
         """Returns the predictions for whole texts."""
         examples = self._splits[split]
         found = np.zeros((len(examples), self._label_of_class.shape[1]))
-        for rows in length_sorted([len(example) for example in examples], EVALUATION_TOKENS):
-            found[rows] = predict(collate([examples[i] for i in rows]).inputs)["probabilities"]
+        for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
+            found[i] = outputs["probabilities"]
         gold = self._label_of_class.argmax(-1)[[int(example.targets["class_id"]) for example in examples]]
         return {self._kind: Predictions(gold, found, np.arange(len(gold)))}
 

@@ -16,13 +16,23 @@ from service.text.vocabulary import PAD, UNK, Vocabulary
 from training.cells import Tensor
 from training.data import corpora, treebank
 from training.data.buckets import best_buckets
-from training.data.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, collate, length_sorted
+from training.data.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, collate
+from training.data.treebank import NOTHING
 from training.metrics import raw_text
-from training.metrics.raw_text import NO_LEMMA
 from training.metrics.scores import LEMMAS, word_accuracy
 from training.models.encoder_decoder import EncoderDecoderSizes
 from training.models.lemmatizer import Lemmatizer
-from training.tasks.base import Attended, LoadModel, Part, Predict, State, Task, Tensors, projection
+from training.tasks.base import (
+    AttentionWeights,
+    LoadModel,
+    Part,
+    Predict,
+    State,
+    Task,
+    Tensors,
+    predict_all,
+    projection,
+)
 from training.tasks.losses import label_cross_entropy
 from training.tasks.recipe import Recipe
 from training.tasks.tagging import Tagging
@@ -82,7 +92,7 @@ class Lemmatization(Task):
         self.labels = {"edit": EDITS}
         self.tokenizer = None
         self._splits = splits
-        train = [word for tree in splits["train"][: recipe.limit] for word in tree.words if word.lemma != NO_LEMMA]
+        train = [word for tree in splits["train"][: recipe.limit] for word in tree.words if word.lemma != NOTHING]
         counts = Counter((inflected(word), word.lemma) for word in train)
         self.dictionary = LemmaDictionary.count(counts.elements())
         self._known = frozenset(word.form for word in train)
@@ -168,22 +178,20 @@ class Lemmatization(Task):
         unknown = [word for word, lemma in known.items() if lemma is None]
         examples = [Example(word, {"symbol_ids": lemmas.encode(word, self._symbols)}) for word in unknown]
         examples = [example for example in examples if len(example) <= self.recipe.longest]
-        for rows in length_sorted([len(example) for example in examples], EVALUATION_TOKENS):
-            outputs = predict(collate([examples[i] for i in rows]).inputs)
-            for i, edit, ids in zip(rows, outputs["edit"], outputs["lemma_ids"], strict=True):
-                word = Inflected(*examples[i].source)
-                known[word] = lemmas.decode(word.form, edit, ids, self._symbols)
+        for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
+            word = Inflected(*examples[i].source)
+            known[word] = lemmas.decode(word.form, outputs["edit"], outputs["lemma_ids"], self._symbols)
         return [known[word] or word.form for word in words]
 
-    def attend(self, model: keras.Model, text: str) -> Attended:
-        """Returns where the decoder looks while it spells a lemma, whatever the edit.
+    def attend(self, model: keras.Model, text: str) -> AttentionWeights:
+        """Returns the attention weights of each step in which the decoder spells a lemma, whatever the edit.
 
         text: a word with its tags, "women/NOUN/NNS/Number=Plur". Raises ConfigurationError for any other.
         """
         word, read = _tagged(text), lemmas.symbols(_tagged(text))
         inputs = collate([Example(word, {"symbol_ids": lemmas.encode(word, self._symbols)})]).inputs
         ids, weights = (np.asarray(output[0]) for output in model.attend(**inputs, steps=len(read)))
-        return Attended.to_the_end(read, ids, weights, lambda id: self._symbols.string(id) if id > UNK else "?")
+        return AttentionWeights.to_the_end(read, ids, weights, lambda id: self._symbols.string(id) if id > UNK else "?")
 
     def goldens(self) -> list[Example]:
         """Returns words of dev, of each edit and of different lengths."""
@@ -195,7 +203,7 @@ class Lemmatization(Task):
 
     def _accuracy(self, name: str, given: Sequence[str], split: str) -> tuple[Metric, ...]:
         words = [word for tree in self._splits[split] for word in tree.words]
-        right = np.array([w.lemma in (lemma, NO_LEMMA) for w, lemma in zip(words, given, strict=True)])
+        right = np.array([w.lemma in (lemma, NOTHING) for w, lemma in zip(words, given, strict=True)])
         known = np.array([word.form in self._known for word in words])
         return word_accuracy({name: right}, known, split)
 

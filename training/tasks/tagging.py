@@ -18,17 +18,7 @@ from service.text.vocabulary import UNK, Vocabulary
 from training.cells import Tensor
 from training.data import corpora, treebank
 from training.data.buckets import best_buckets
-from training.data.dataset import (
-    Array,
-    Batch,
-    Batches,
-    Example,
-    Examples,
-    bucketed,
-    collate,
-    length_sorted,
-    of_lengths,
-)
+from training.data.dataset import Array, Batch, Batches, Example, Examples, bucketed, of_lengths
 from training.data.distillation import DistillationSet
 from training.metrics import raw_text
 from training.metrics.calibration import label_temperature
@@ -38,7 +28,7 @@ from training.models.counted import MostFrequentTag, MostFrequentTagSizes
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_tagger import WordTagger, WordTaggerSizes
-from training.tasks.base import LoadModel, Part, Predict, State, Task, Tensors
+from training.tasks.base import LoadModel, Part, Predict, State, Task, Tensors, predict_all
 from training.tasks.losses import label_cross_entropy
 from training.tasks.recipe import Recipe
 from training.tasks.tagging_signatures import served_parts, tagging_endpoint
@@ -251,11 +241,9 @@ class Tagging(Task):
     def _probabilities(self, predict: Predict, examples: Sequence[Example]) -> dict[str, list[Array]]:
         """Returns the probabilities of each head for the words of each example, each of shape [T, K]."""
         found: dict[str, list[Any]] = {head: [None] * len(examples) for head in self.labels}
-        for rows in length_sorted([len(example) for example in examples], EVALUATION_TOKENS):
-            outputs = predict(collate([examples[i] for i in rows]).inputs)
+        for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
             for head in self.labels:
-                for row, output in zip(rows, outputs[head], strict=True):
-                    found[head][row] = output[: len(examples[row])]
+                found[head][i] = outputs[head][: len(examples[i])]
         return found
 
     def goldens(self) -> list[Example]:

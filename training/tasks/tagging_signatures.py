@@ -30,7 +30,7 @@ def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str
     kernel, bias = (keras.Variable(part, trainable=False) for part in model.joined_heads())
     logits = {"logits": TensorSpec(dtype="float32", axes=("B", "T", bias.shape[0]))}
     best = {f"{head}_id": TensorSpec(dtype="int32", axes=("B", "T")) for head in endpoint.outputs}
-    surest = {f"{head}_probability": TensorSpec(dtype="float32", axes=("B", "T")) for head in endpoint.outputs}
+    confidence = {f"{head}_probability": TensorSpec(dtype="float32", axes=("B", "T")) for head in endpoint.outputs}
     inputs = {
         "table": TensorSpec(dtype="float32", axes=("W", model.projected_size)),
         "rows": TensorSpec(dtype="int32", axes=("B", "T")),
@@ -40,7 +40,7 @@ def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str
     def run(**tensors: Tensor) -> Tensors:
         return model.tag_from_table(**tensors, kernel=kernel, bias=bias)
 
-    step = Part(Endpoint(inputs=inputs, outputs=logits | best | surest), run, (kernel, bias))
+    step = Part(Endpoint(inputs=inputs, outputs=logits | best | confidence), run, (kernel, bias))
     words = {
         "word_ids": TensorSpec(dtype="int32", axes=("W",)),
         "char_ids": TensorSpec(dtype="int32", axes=("W", characters)),

@@ -11,13 +11,13 @@ from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
 from service.text.vocabulary import PAD, Vocabulary
 from training.cells import Tensor
 from training.data import corpora, translations
-from training.data.dataset import IGNORED, Batch, Batches, Example, Examples, bucketed, collate, length_sorted
+from training.data.dataset import IGNORED, Batch, Batches, Example, Examples, bucketed, collate
 from training.data.subwords import Subwords
 from training.data.translations import Pair
 from training.metrics.scores import BLEU, translation_scores
 from training.models.encoder_decoder import EncoderDecoderSizes
 from training.models.translator import Translator, longest
-from training.tasks.base import Attended, Predict, State, Task, Tensors
+from training.tasks.base import AttentionWeights, Predict, State, Task, Tensors, predict_all
 from training.tasks.losses import label_cross_entropy
 from training.tasks.recipe import Recipe
 
@@ -106,21 +106,19 @@ class Translation(Task):
         texts = [pair.text for pair in self._splits["dev"][:SAMPLES]]
         return dict(zip(texts, self.translate(predict, texts), strict=True))
 
-    def attend(self, model: keras.Model, text: str) -> Attended:
-        """Returns where the decoder looks while it translates a text."""
+    def attend(self, model: keras.Model, text: str) -> AttentionWeights:
+        """Returns the attention weights of each step in which the decoder translates a text."""
         read = self.subwords.split(text)
         inputs = collate([Example(text, {"symbol_ids": self.subwords.encode(text)})]).inputs
         ids, weights = (np.asarray(output[0]) for output in model.attend(**inputs, steps=longest(len(read))))
-        return Attended.to_the_end(read, ids, weights, self.subwords.string)
+        return AttentionWeights.to_the_end(read, ids, weights, self.subwords.string)
 
     def translate(self, predict: Predict, texts: Iterable[str]) -> list[str]:
         """Returns the translation of each text."""
         examples = [Example(text, {"symbol_ids": self.subwords.encode(text)}) for text in texts]
         found = [""] * len(examples)
-        for rows in length_sorted([len(example) for example in examples], EVALUATION_TOKENS):
-            outputs = predict(collate([examples[i] for i in rows]).inputs)
-            for i, ids in zip(rows, outputs["translation_ids"], strict=True):
-                found[i] = self.subwords.decode(ids.tolist())
+        for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
+            found[i] = self.subwords.decode(outputs["translation_ids"].tolist())
         return found
 
     def _example(self, pair: Pair) -> Example:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from training.data.dataset import Array
 from training.report.progress import duration
-from training.teachers.tuning import replace_file
+from training.teachers.tuning import save_state
 from training.teachers.vectors import WordVectors
 
 PART = 8_000  # sentences
@@ -40,7 +40,7 @@ def label(
         if not path.exists():
             started, own = time.monotonic(), WordVectors()
             outputs = run(part, own)
-            replace_file(path, {"outputs": outputs, "vectors": own.arrays()})
+            save_state(path, {"outputs": outputs, "vectors": own.arrays()})
             left = (time.monotonic() - started) * (len(parts) - number)
             console.print(f"labelled: part {number} of {len(parts)}, {duration(left)} left", highlight=False)
         written = torch.load(path, weights_only=False)  # by the lines above

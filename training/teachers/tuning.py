@@ -12,8 +12,8 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from service.artifact.manifest import Metric
-from training.data.dataset import Array, cut_batches, length_sorted
-from training.folders import runs_folder
+from training.data.dataset import length_sorted, shuffled_batches
+from training.folders import replace_file, runs_folder
 from training.report.progress import Reporter
 from training.tasks.recipe import Recipe, TeacherSettings
 from training.teachers.encoder import DEVICE
@@ -61,12 +61,12 @@ def tune(
     rng = np.random.default_rng(seed)
     optimizer, schedule = _optimizer(network, settings, len(length_sorted(sizes, settings.batch_pieces)))
     checkpoint = path.with_suffix(".checkpoint")
-    path.parent.mkdir(parents=True, exist_ok=True)
     done = _resume(checkpoint, network, optimizer, schedule, rng)
     with Reporter(console, settings.epochs, done) as report:
         for epoch in range(done + 1, settings.epochs + 1):
             network.train()
-            rows = _shuffled_batches(sizes, settings.batch_pieces, rng)
+            keys = np.array(sizes, float) * rng.uniform(0.85, 1.15, len(sizes))
+            rows = shuffled_batches(keys, sizes, settings.batch_pieces, rng)
             report.epoch(epoch, len(rows))
             started, total, pieces = time.monotonic(), 0.0, 0
             for step, batch in enumerate(rows, start=1):
@@ -84,7 +84,7 @@ def tune(
             with torch.inference_mode():
                 report.epoch_done(total / len(rows), pieces, seconds, measure(), False)
             _save(checkpoint, epoch, network, optimizer, schedule, rng)
-    replace_file(path, network.state_dict())
+    save_state(path, network.state_dict())
     checkpoint.unlink(missing_ok=True)
 
 
@@ -109,7 +109,7 @@ def _save(
 ) -> None:
     state = {name: part.state_dict() for name, part in _parts(network, optimizer, schedule)}
     random = {"numpy": rng.bit_generator.state, "torch": torch.get_rng_state()}
-    replace_file(checkpoint, state | random | {"epoch": epoch})
+    save_state(checkpoint, state | random | {"epoch": epoch})
 
 
 def _resume(checkpoint: Path, network: nn.Module, optimizer: Any, schedule: Any, rng: np.random.Generator) -> int:
@@ -128,15 +128,6 @@ def _parts(network: nn.Module, optimizer: Any, schedule: Any) -> tuple[tuple[str
     return ("network", network), ("optimizer", optimizer), ("schedule", schedule)
 
 
-def replace_file(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes what torch.load reads, atomically."""
-    partial = path.with_name(f"{path.name}.partial")
-    torch.save(dict(state), partial)
-    partial.replace(path)
-
-
-def _shuffled_batches(sizes: Sequence[int], batch_pieces: int, rng: np.random.Generator) -> list[list[int]]:
-    """Groups examples of similar size into shuffled batches of up to so many pieces, including padding."""
-    keys: Array = np.array(sizes, float) * rng.uniform(0.85, 1.15, len(sizes))
-    batches = cut_batches(np.argsort(keys, kind="stable"), sizes, batch_pieces)
-    return [batches[i] for i in rng.permutation(len(batches))]
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Replaces a file of torch.load's atomically."""
+    replace_file(path, lambda file: torch.save(dict(state), file))

@@ -10,7 +10,7 @@ from training.data.dataset import collate
 from training.data.labelled_texts import NEGATIVE, POSITIVE
 from training.data.sst import Phrase
 from training.models.naive_bayes import log_count_ratios
-from training.models.sentiment import PACE, SCALE, SentimentSizes, pair_ids
+from training.models.sentiment import RATIO_SCALE, SCALE, SentimentSizes, pair_ids
 from training.tasks.sentiment import Sentiment
 
 GOOD, BAD, THE, ONCE, NEVER = range(5)
@@ -40,4 +40,4 @@ def test_a_classifier_moves_by_what_tells_alone() -> None:
 
     model.word_pairs.words.assign(np.ones(model.word_pairs.words.shape))
     logits = np.asarray(model(**collate(task.examples("dev")).inputs))[1]
-    np.testing.assert_allclose(logits, PACE * SCALE / np.sqrt(3) * np.log(3), rtol=1e-5)  # of one word in three
+    np.testing.assert_allclose(logits, RATIO_SCALE * SCALE / np.sqrt(3) * np.log(3), rtol=1e-5)  # of one word in three

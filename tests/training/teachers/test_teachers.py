@@ -137,17 +137,17 @@ def test_an_interrupted_run_ends_as_a_whole_one(settings: TeacherSettings, monke
         path.unlink()
 
     written: list[str] = []
-    replace_file = tuning.replace_file
+    save_state = tuning.save_state
 
     def interrupted(path: Path, state: dict[str, object]) -> None:
         if len(written) in {2, 6}:  # the third checkpoint, then, after it, the weights and a part, the second part
             written.append("interrupted")
             raise KeyboardInterrupt
         written.append(path.name)
-        replace_file(path, state)
+        save_state(path, state)
 
-    monkeypatch.setattr(tuning, "replace_file", interrupted)
-    monkeypatch.setattr(labelling, "replace_file", interrupted)
+    monkeypatch.setattr(tuning, "save_state", interrupted)
+    monkeypatch.setattr(labelling, "save_state", interrupted)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             teach(task, console())

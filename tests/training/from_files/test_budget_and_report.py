@@ -1,4 +1,4 @@
-"""The simple models that a network is compared with, what is said of confusions, and how long a run is to take."""
+"""The simple models that a network is compared with, the report of confusions, and the budget of a run."""
 
 import io
 
@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from training.data.dataset import Example
-from training.from_files.effort import BUDGET_SECONDS, QUICK_SECONDS, effort
+from training.from_files.budget import BUDGET_SECONDS, QUICK_SECONDS, training_budget
 from training.from_files.report import show_comparison, show_confusions, show_labels
 from training.metrics.predictions import Predictions
 from training.models import linear
@@ -26,7 +26,7 @@ def test_a_linear_tagger_reads_neighbours_and_affixes() -> None:
     assert guess([("the", "jogs", "ends"), ("a", "dog", "jogs")]).tolist() == [0, 1, 2, 0, 1, 2]
 
 
-def test_a_linear_classifier_learns_words_that_tell() -> None:
+def test_a_linear_classifier_learns_words_that_separate_the_labels() -> None:
     texts = [("a", "fine", str(i)) for i in range(10)] + [("a", "bad", str(i)) for i in range(10)]
     guess = linear.linear_classifier(texts, np.repeat([0, 1], 10), seed=1)
     assert guess([("fine", "thing"), ("bad", "thing")]).tolist() == [0, 1]
@@ -39,7 +39,7 @@ def printed(show: object, *arguments: object) -> str:
     return said.getvalue()
 
 
-def test_confusions_come_with_the_word_that_the_model_was_surest_of() -> None:
+def test_confusions_come_with_the_most_confident_example() -> None:
     examples = [Example(("the", "dog", "runs"), {}), Example(("it", "runs"), {})]
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.9, 0.1], [0.95, 0.05]])
     own = Predictions(np.array([0, 1, 1, 0, 1]), probabilities, np.array([0, 0, 0, 1, 1]))
@@ -56,9 +56,9 @@ def test_confusions_come_with_the_word_that_the_model_was_surest_of() -> None:
 
 @pytest.mark.parametrize("quick", [False, True])
 def test_epochs_are_as_many_as_the_time_allows(quick: bool) -> None:
-    small = effort(1000, 10_000, 1000, least=2, most=10, quick=quick)
+    small = training_budget(1000, 10_000, 1000, least=2, most=10, quick=quick)
     assert (small.epochs, small.limit) == ((10, None) if not quick else (9, None))
-    large = effort(1000, 10_000_000, 1000, least=2, most=10, quick=quick)
+    large = training_budget(1000, 10_000_000, 1000, least=2, most=10, quick=quick)
     seconds = QUICK_SECONDS if quick else BUDGET_SECONDS
     assert large.epochs == 2
     assert large.seconds == pytest.approx(seconds)
