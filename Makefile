@@ -9,7 +9,7 @@
 # make bench         this service and a plain FastAPI app, on the same models (5 minutes)
 # make bench-peers   this service and mosec, LitServe, BentoML and Ray Serve (15 minutes)
 # make bench-runtimes  the tagger's step in TensorFlow, ONNX Runtime, OpenVINO and PyTorch
-# make figures       its starts, latencies under several loads, padding, memory, each beside what it may be (15 minutes)
+# make figures       its starts, latencies under several loads, padding, memory, each beside its bound (15 minutes)
 # make loadtest      half a minute of Locust with limits; HOST=http://... for a service that runs, USERS=64, SECONDS=300
 # make ramp          a load that rises through saturation, with a report (7 minutes)
 # make soak          MINUTES=30 of the same load, with a report: memory, file descriptors and threads stay
@@ -31,7 +31,7 @@ DEV := .venv-dev
 PEERS := .venv-peers
 RUNTIMES := .venv-runtimes
 RAY := .venv-ray
-# Without pip's warnings, which say nothing to those who only want the service.
+# Without pip's warnings and progress.
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # The lock file without its hashes: pip refuses to install a project as editable together with hashes. The image has them verified.
 CONSTRAINTS := sed -e '/^ *--hash/d' -e 's/ *\\$$//' requirements.lock

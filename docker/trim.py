@@ -1,4 +1,4 @@
-"""Takes out of an environment what the service never reads: python trim.py ENVIRONMENT. Prints what it weighed."""
+"""Removes files that the service never reads from an environment: python trim.py ENVIRONMENT. Prints their size."""
 
 import shutil
 import subprocess

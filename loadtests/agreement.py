@@ -1,4 +1,4 @@
-"""Checks that servers give the same answers: a faster wrong answer is worth nothing."""
+"""Checks that servers give the same answers, before their speed is compared."""
 
 import json
 import math
@@ -18,16 +18,16 @@ def check_agreement(endpoint: str, url: str, others: list[str]) -> int:
     """
     requests = bodies(endpoint)
     for body in requests:
-        asked = {**body, "temperature": 0.0} if endpoint == "generate" else body
-        expected = ask(url, asked)
+        sent = {**body, "temperature": 0.0} if endpoint == "generate" else body
+        expected = post(url, sent)
         for other in others:
-            for difference in differences(expected, ask(other, asked)):
-                raise ValueError(f"{url} and {other} answer {json.dumps(asked)} differently: {difference}")
+            for difference in differences(expected, post(other, sent)):
+                raise ValueError(f"{url} and {other} answer {json.dumps(sent)} differently: {difference}")
     return len(requests)
 
 
-def ask(url: str, body: Body) -> Any:
-    """Returns the answer to a request."""
+def post(url: str, body: Body) -> Any:
+    """Sends a request; returns its answer."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as response:
         answer = json.load(response)

@@ -18,7 +18,7 @@ from statistics import median
 from loadtests.agreement import check_agreement
 from loadtests.comparison import SERVICE, Row, compare, processor_figures, rate_of, table
 from loadtests.figures.base import SATURATION
-from loadtests.opponents import OPPONENTS
+from loadtests.peer_servers import PEERS
 from loadtests.rounds import figure, say
 from loadtests.servers import Server, running, start_service
 from loadtests.text import described
@@ -28,32 +28,32 @@ CALIBRATION_SECONDS = 2.0
 
 
 def best_processes(name: str, endpoint: str, candidates: Sequence[int]) -> int:
-    """Returns with how many processes an opponent serves most at saturation."""
+    """Returns with how many processes a peer serves most at saturation."""
     if len(candidates) == 1:
         return candidates[0]
-    opponent, rates = OPPONENTS[name], {}
+    peer, rates = PEERS[name], {}
     for processes in candidates:
-        with running(partial(opponent.start, endpoint, processes, False)) as other:
-            targets = [f"{other.address}/{path}{endpoint}" for path in opponent.kinds.values()]
+        with running(partial(peer.start, endpoint, processes, False)) as other:
+            targets = [f"{other.address}/{path}{endpoint}" for path in peer.kinds.values()]
             rates[processes] = max(rate_of(target, SATURATION, CALIBRATION_SECONDS) for target in targets)
         say(f"{name}, /{endpoint}, processes: {processes}: {figure(rates[processes])}/s")
     return max(rates, key=lambda processes: rates[processes])
 
 
-def meet(service: Server, name: str, options: argparse.Namespace) -> Iterator[Row]:
-    """Yields what is measured beside one opponent: each endpoint that it has, without and with a memory of words."""
-    opponent = OPPONENTS[name]
+def compared_with(service: Server, name: str, options: argparse.Namespace) -> Iterator[Row]:
+    """Yields what is measured beside one peer: each endpoint that it has, without and with a memory of words."""
+    peer = PEERS[name]
     processes = 0
     for endpoint in options.endpoints:
-        if endpoint not in opponent.endpoints:
+        if endpoint not in peer.endpoints:
             continue
         processes = processes or best_processes(name, endpoint, options.processes)
-        for words in (False, True) if endpoint in opponent.word_memory else (False,):
+        for words in (False, True) if endpoint in peer.word_memory else (False,):
             memory = ", with a memory of words" if words else ""
             say(f"starting {name} for /{endpoint}, processes: {processes}{memory}")
-            with running(partial(opponent.start, endpoint, processes, words)) as other:
+            with running(partial(peer.start, endpoint, processes, words)) as other:
                 targets = {SERVICE: f"{service.address}/{endpoint}"}
-                targets |= {kind: f"{other.address}/{path}{endpoint}" for kind, path in opponent.kinds.items()}
+                targets |= {kind: f"{other.address}/{path}{endpoint}" for kind, path in peer.kinds.items()}
                 url, *others = (f"http://{target}" for target in targets.values())
                 say(f"it answers {check_agreement(endpoint, url, others)} requests like the service")
                 for clients in options.clients:
@@ -66,7 +66,7 @@ def meet(service: Server, name: str, options: argparse.Namespace) -> Iterator[Ro
 def main() -> int:
     """Runs the comparison; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description="This service and others.")
-    parser.add_argument("--peers", nargs="+", choices=OPPONENTS, default=("plain",), help="what to measure beside")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=("plain",), help="what to measure beside")
     parser.add_argument("--endpoints", nargs="+", choices=ENDPOINTS, default=ENDPOINTS)
     parser.add_argument("--clients", nargs="+", type=int, default=(SATURATION,))
     parser.add_argument("--processes", nargs="+", type=int, default=(1, 2), help="how many the others may have")
@@ -80,7 +80,7 @@ def main() -> int:
         with running(start_service) as service:
             for name in options.peers:
                 try:
-                    rows.extend(meet(service, name, options))
+                    rows.extend(compared_with(service, name, options))
                 except (RuntimeError, ValueError) as error:  # the others are measured nevertheless
                     failed = True
                     say(f"bench: {error}")

@@ -4,8 +4,8 @@
     python -m loadtests.client 127.0.0.1:8000/tag --clients 256 --seconds 5 --rate 500
     python -m loadtests.client 127.0.0.1:8000/tag --clients 256 --seconds 5 --rate 500 --burst 20
 
-Closed loop: each client sends its next request the moment that it has its answer. With `--rate`, open loop: requests
-are due at random moments, as from many people who do not know of each other, and a latency counts from the moment at
+Closed loop: each client sends its next request when it has its answer. With `--rate`, open loop: requests
+are due at random moments, as from many independent users, and a latency counts from the moment at
 which the request was due, also where all clients were waiting then. With `--burst`, that many are due at once.
 
 The client shares the machine with the server that it measures, so it does little: requests are bytes made beforehand,
@@ -46,7 +46,7 @@ class Measurement:
 
 
 class Answers:
-    """What came of the requests of a round."""
+    """The outcomes of the requests of a round."""
 
     def __init__(self, encoded: Iterator[Encoded], seconds: float, settling: float = 0.0) -> None:
         self._encoded = encoded
@@ -75,7 +75,7 @@ class Answers:
         self._errors += 1
 
     def left(self, connection: Connection) -> None:
-        """Forgets a connection that was idle: no request was lost."""
+        """Ignores a connection that was idle: no request was lost."""
 
     def measurement(self) -> Measurement:
         """Returns the figures."""
@@ -106,7 +106,7 @@ class OpenLoop(Answers):
     """Requests fall due by a Poisson process, `rate` a second, whether or not a connection is free for them then.
 
     With a `burst`, that many are due at once, and the moments are so much fewer. `tick` is the shortest time, in
-    seconds, that the event loop's timers know.
+    seconds, of the event loop's timers.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class OpenLoop(Answers):
         self._gaps = random.Random()
         self._next_due = self._began
         self._due: deque[float] = deque()
-        self._free: list[Connection] = []  # the one that was used last is used next, and others may fall asleep
+        self._free: list[Connection] = []  # the one that was used last is used next, so that few are busy
         self._let_fall_due()
 
     def free(self, connection: Connection) -> None:
@@ -134,7 +134,7 @@ class OpenLoop(Answers):
         self._send()
 
     def left(self, connection: Connection) -> None:
-        """Forgets a connection that was idle."""
+        """Removes a connection that was idle."""
         self._free.remove(connection)
 
     def _let_fall_due(self) -> None:
@@ -171,9 +171,9 @@ async def measure(host: str, port: int, clients: int, make_load: Callable[[], Cl
 
 
 def precise_loop() -> asyncio.AbstractEventLoop:
-    """Returns an event loop whose timers know microseconds; uvloop's and epoll's know milliseconds.
+    """Returns an event loop with timers of microseconds; uvloop's and epoll's have milliseconds.
 
-    It looks at each connection in turn, so it takes several times as much of the processor.
+    It checks each connection in turn, so it takes several times as much of the processor.
     """
     return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
@@ -194,9 +194,9 @@ def main() -> None:
     address, _, path = options.target.partition("/")
     host, _, port = address.partition(":")
     prefix, slash, traffic = path.rpartition("/")
-    asked = requests(traffic)
-    wire = (encode(address, prefix + slash, request, options.key) for request in asked)
-    encoded = repeated(list(wire), random.Random(options.seed)) if isinstance(asked, Sequence) else wire
+    chosen = requests(traffic)
+    wire = (encode(address, prefix + slash, request, options.key) for request in chosen)
+    encoded = repeated(list(wire), random.Random(options.seed)) if isinstance(chosen, Sequence) else wire
 
     precise = options.rate is not None and options.clients <= MOST_PRECISE
 

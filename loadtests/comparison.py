@@ -28,7 +28,7 @@ class Row:
 
     endpoint: str
     clients: int
-    opponent: str
+    peer: str
     kind: str  # of the other's endpoints, the faster one
     processes: int  # of the other
     words: bool  # whether the other remembers words
@@ -51,7 +51,7 @@ class Row:
             for side in (own, self.other)
         ]
         span = f"{figure(min(self.ratios))}–{figure(max(self.ratios))}"
-        name = f"{self.opponent} {self.kind}".strip()
+        name = f"{self.peer} {self.kind}".strip()
         words = ("yes" if self.words else "no") if self.endpoint == "tag" else "–"  # no other model needs one
         head = [f"/{self.endpoint}", str(self.clients), name, str(self.processes), words]
         return [*head, *numbers[:2], figure(median(self.ratios)), span, *numbers[2:]]
@@ -60,10 +60,10 @@ class Row:
         """Returns the figures that have an aim: ratios at saturation, beside peers as their frameworks are."""
         found = []
         at_saturation = self.clients == SATURATION and not self.words
-        what = f"/{self.endpoint}, {self.clients} clients, over {self.opponent}"
-        if at_saturation and (aim := RATIOS.get((self.endpoint, self.opponent))):
+        what = f"/{self.endpoint}, {self.clients} clients, over {self.peer}"
+        if at_saturation and (aim := RATIOS.get((self.endpoint, self.peer))):
             found.append(Figure(f"requests/s of {what}", median(self.ratios), aim, f"{len(self.ratios)} rounds"))
-        if at_saturation and (self.endpoint, self.opponent) == ("classify", "mosec"):
+        if at_saturation and (self.endpoint, self.peer) == ("classify", "mosec"):
             pairs = zip(self.service, self.other, strict=True)
             ratio = median(own.seen.p99_ms / other.p99_ms for own, other in pairs)
             found.append(Figure(f"p99 of {what}", ratio, P99_OVER_MOSEC, f"{len(self.ratios)} rounds"))

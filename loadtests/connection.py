@@ -1,4 +1,4 @@
-"""A connection of the load client that is kept: one request at a time, its latency told to the load."""
+"""A connection of the load client that is kept: one request at a time, whose latency is reported to the load."""
 
 import asyncio
 import json
@@ -57,19 +57,19 @@ def repeated(requests: Sequence[Encoded], chance: random.Random) -> Iterator[Enc
 
 
 class Load(Protocol):
-    """What says when which request goes out, and hears of the answers."""
+    """Chooses the requests of connections, and receives their outcomes."""
 
     def free(self, connection: "Connection") -> None:
-        """Hears that a connection can take a request: now, later, or never again, when it is closed."""
+        """Called when a connection can take a request; sends one now or later, or closes it."""
 
     def answered(self, request: Encoded, status: int, seconds: float, now: float) -> None:
-        """Hears of an answer, and how long after the moment at which its request was due it came."""
+        """Called with an answer, and its seconds since the moment at which its request was due."""
 
     def lost(self) -> None:
-        """Hears that a connection was lost, and its request with it."""
+        """Called when a connection was lost, and its request with it."""
 
     def left(self, connection: "Connection") -> None:
-        """Hears that a connection was closed which had no request for so long that the server gave it up."""
+        """Called when the server has closed an idle connection."""
 
 
 class Connection(asyncio.Protocol):
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         self._sent: tuple[Encoded, float] | None = None
 
     def start(self, load: Load) -> None:
-        """Puts itself at the load's disposal."""
+        """Attaches the connection to a load, which gives it its requests."""
         self._load = load
         load.free(self)
 
@@ -108,9 +108,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def on_message_complete(self) -> None:
-        """Hears from the parser that an answer is complete."""
+        """Called by the parser when an answer is complete."""
         now = time.perf_counter()
-        assert self._load is not None  # noqa: S101 (nobody answers before the first request)
+        assert self._load is not None  # noqa: S101 (no answer comes before the first request)
         assert self._sent is not None  # noqa: S101
         (request, due), self._sent = self._sent, None
         self._load.answered(request, self._parser.get_status_code(), now - due, now)

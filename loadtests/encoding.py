@@ -1,4 +1,4 @@
-"""How long it takes to write a large answer as JSON, by several encoders, and what else such a request costs.
+"""Times several encoders on a large answer as JSON, and the other parts of such a request.
 
     python -m loadtests.encoding
 

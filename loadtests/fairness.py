@@ -1,11 +1,10 @@
-"""Two API keys: does one that floods the service make the other wait?
+"""Measures how long requests of one API key wait while another key floods the service.
 
     python -m loadtests.fairness
 
-One key asks for the tags of a sentence, often (32 clients, each again once it is answered) or seldom (40 requests a
-second, at random moments). Beside it, in turn: nobody; the other key floods, from 256 connections that ask again at
-once, whatever they are answered; and, for comparison, the flood comes with the first one's own key, as without fair
-queueing.
+One key tags sentences at a high rate (32 clients in a closed loop) or a low one (40 requests a second, at random
+moments). Beside it, in turn: no other client; the other key floods, from 256 connections that send again at once,
+whatever the answer; and, for comparison, the flood has the first key, as without fair queueing.
 """
 
 import argparse
@@ -24,11 +23,11 @@ from loadtests.servers import Server, running, start_service
 from loadtests.text import described
 from service.security.keys import add_key
 
-ASKING = {"32 clients": (), "40 requests/s": ("--rate", "40")}  # how the measured key asks: options of the client
-CONNECTIONS = 32  # that it has for it
+RATES = {"32 clients": (), "40 requests/s": ("--rate", "40")}  # of the measured key: options of the client
+CONNECTIONS = 32  # of the measured key
 FLOODING = 256  # connections of the flood
 SETTLING_SECONDS = 2.0  # of a round, before it counts
-NOBODY, FLOOD, OWN = "nobody", "the other key floods", "its own key floods"
+IDLE, FLOOD, OWN = "no other client", "the other key floods", "its own key floods"
 
 
 class Keys:
@@ -44,24 +43,24 @@ class Keys:
         return start_service(folder, TAGWERK_API_KEYS_FILE=str(file))
 
 
-def measure(service: Server, keys: Keys, asking: Sequence[str], beside: str, seconds: float) -> Measurement:
+def measure(service: Server, keys: Keys, rate: Sequence[str], beside: str, seconds: float) -> Measurement:
     """Runs a round; returns what the measured key saw."""
     target, settling = f"{service.address}/tag", ("--settling", str(SETTLING_SECONDS))
     with ThreadPoolExecutor(1) as pool:  # waits for the last answers of the flood
-        if beside != NOBODY:
+        if beside != IDLE:
             key = keys.measured if beside == OWN else keys.other
             pool.submit(load, target, FLOODING, seconds + SETTLING_SECONDS, *settling, "--key", key)
-        return load(target, CONNECTIONS, seconds, *asking, *settling, "--key", keys.measured)
+        return load(target, CONNECTIONS, seconds, *rate, *settling, "--key", keys.measured)
 
 
 def table(rounds: dict[tuple[str, str], list[Measurement]]) -> str:
-    """Returns a row for each way to ask and each neighbour."""
-    head = "| the key asks | beside it | p50 ms | p99 ms | answered a second | refused |"
+    """Returns a row for each rate and each load beside it."""
+    head = "| the key sends | beside it | p50 ms | p99 ms | answered a second | refused |"
     lines = [head, "| --- | --- |" + " ---: |" * 4]
-    for (asking, beside), own in rounds.items():
+    for (rate, beside), own in rounds.items():
         names = ("p50_ms", "p99_ms", "requests_per_second", "refused")
         medians = [figure(median(getattr(one, name) for one in own)) for name in names]
-        lines.append(f"| {asking} | {beside} | {' | '.join(medians)} |")
+        lines.append(f"| {rate} | {beside} | {' | '.join(medians)} |")
     return "\n".join(lines)
 
 
@@ -74,16 +73,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keys, rounds = Keys(), defaultdict[tuple[str, str], list[Measurement]](list)
     with running(keys.start) as service:
         load(f"{service.address}/tag", 16, 2.0, "--key", keys.measured)  # the words are learned
-        for _, asking, beside in product(range(options.rounds), ASKING, (NOBODY, FLOOD, OWN)):
-            done = measure(service, keys, ASKING[asking], beside, options.seconds)
-            rounds[asking, beside].append(done)
-            say(f"{asking}, {beside}: p50 {figure(done.p50_ms)} ms, p99 {figure(done.p99_ms)} ms")
+        for _, rate, beside in product(range(options.rounds), RATES, (IDLE, FLOOD, OWN)):
+            done = measure(service, keys, RATES[rate], beside, options.seconds)
+            rounds[rate, beside].append(done)
+            say(f"{rate}, {beside}: p50 {figure(done.p50_ms)} ms, p99 {figure(done.p99_ms)} ms")
     found = []
-    for asking in ASKING:
-        pairs = zip(rounds[asking, NOBODY], rounds[asking, FLOOD], strict=True)
+    for rate in RATES:
+        pairs = zip(rounds[rate, IDLE], rounds[rate, FLOOD], strict=True)
         ratios = [after.p99_ms / before.p99_ms for before, after in pairs]
         spread = f"{figure(min(ratios))} to {figure(max(ratios))} in {len(ratios)} rounds"
-        found.append(Figure(f"p99 beside a flood, of that alone, {asking}", median(ratios), BESIDE_FLOOD, spread))
+        found.append(Figure(f"p99 beside a flood, of that alone, {rate}", median(ratios), BESIDE_FLOOD, spread))
     print(f"The load: /tag, a sentence a request; {described()}.\n")
     print(table(rounds), "", *found, sep="\n")
     return int(not all(one.met for one in found))

@@ -1,4 +1,4 @@
-"""A fleet of `tagwerk.client`s at saturation and far past it: is every call answered, and does goodput stay?
+"""Measures a fleet of `tagwerk.client`s at saturation and far past it: goodput, latencies, calls without an answer.
 
     python -m loadtests.fleet
 
@@ -38,7 +38,7 @@ REFUSED = "tagwerk_rejected_total"
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came of a load in some seconds."""
+    """The outcome of a load."""
 
     sentences_per_second: float
     seconds: list[float]  # of the calls, with their retries
@@ -86,7 +86,7 @@ def measure(service: Server, pool: ProcessPoolExecutor, calls: int, seconds: flo
 
 
 def load_by_clients(url: str, pool: ProcessPoolExecutor, calls: int, seconds: float) -> Round:
-    """Has the clients call for some seconds; returns what came of it, without the refusals."""
+    """Runs the clients for some seconds; returns the outcome, without the refusals."""
     chances = [random.randrange(1 << 30) for _ in range(PROCESSES)]
     done = list(pool.map(partial(work, url, calls, seconds), chances))
     took = [each for _, taken, _ in done for each in taken]

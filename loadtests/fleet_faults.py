@@ -1,9 +1,10 @@
-"""Three replicas behind the compose file's proxy, under load of `tagwerk.client`s, while something happens to one.
+"""Measures three replicas behind the compose file's proxy while one is killed, frozen or updated.
 
     python -m loadtests.fleet_faults        needs `haproxy` on the path
 
-In turn: nothing; a replica is killed, and started again; one is frozen (SIGSTOP) for some seconds; one takes over a new
-version of the tagger. Each event comes some seconds into its round. Every call is to be answered.
+`tagwerk.client`s load them. In turn: nothing happens; a replica is killed, and started again; one is frozen (SIGSTOP)
+for some seconds; one takes over a new version of the tagger. Each event comes some seconds into its round. No call may
+be without an answer.
 """
 
 import argparse

@@ -35,7 +35,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Sample(NamedTuple):
-    """One request: when it was sent, by the monotonic clock, and what came of it."""
+    """One request: when it was sent, by the monotonic clock, and its outcome."""
 
     sent: float
     seconds: float

@@ -1,4 +1,4 @@
-"""What an option does: the service with other settings beside the service as it is, under the same load, in turn.
+"""Compares the service with other settings with the service as it is, under the same load, in turn.
 
     python -m loadtests.options TAGWERK_BATCH_SIZES=1,4,16
     python -m loadtests.options TAGWERK_SLOTS=4 --traffic generate --clients 16
@@ -26,7 +26,7 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.options", description="Compares settings under load.")
     parser.add_argument("settings", nargs="+", help="TAGWERK_...=value, of the one; the other has none of them")
-    parser.add_argument("--traffic", choices=KINDS, default="tag", help="what is asked")
+    parser.add_argument("--traffic", choices=KINDS, default="tag", help="kind of the requests")
     parser.add_argument("--clients", type=int, default=64, help="connections, each with one request at a time")
     parser.add_argument("--rate", type=float, help="requests a second, at random moments; without it, a closed loop")
     parser.add_argument("--rounds", type=int, default=3)

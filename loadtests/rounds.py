@@ -23,7 +23,7 @@ def load(target: str, clients: int, seconds: float, *options: str) -> Measuremen
 
 
 def say(line: str) -> None:
-    """Tells the progress."""
+    """Logs progress."""
     print(line, file=sys.stderr, flush=True)
 
 

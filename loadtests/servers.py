@@ -20,7 +20,7 @@ LOG_CHARACTERS = 4000
 
 
 class Server:
-    """A process that serves HTTP. What it logs is kept, to be shown if it fails."""
+    """A process that serves HTTP. Its log is kept, and shown if it fails."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Server:
         raise RuntimeError(f"{self._command} {what}:\n{log}")
 
     def ready(self) -> bool:
-        """Says whether the server takes requests."""
+        """Returns whether the server takes requests."""
         try:
             with urllib.request.urlopen(self._ready, timeout=5):
                 return True
@@ -120,7 +120,7 @@ def service_command(name: str = "serve") -> list[str]:
 
 
 def free_port() -> int:
-    """Returns a port that nobody listens on."""
+    """Returns a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

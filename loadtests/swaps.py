@@ -1,4 +1,4 @@
-"""What a change of versions costs the requests that come meanwhile, and whether memory grows with the changes.
+"""Measures latencies while a new version takes over, and whether memory grows with such changes.
 
     python -m loadtests.swaps --swaps 20
 

@@ -3,9 +3,9 @@
 The words are those of the standard library's docstrings and of the language reference (`pydoc_data`), so every machine
 that runs the load tests has the text. The lengths are those of the test part of UD English EWT r2.16.
 
-In running text, new words never end. By Good and Turing, the share of words that were never read before is about that
-of the words which occur once in what was read. So those that occur once in the load are spelled anew each time that
-they are sent, and the share of new words stays as it is, however often the sentences are repeated.
+In running text, new words keep occurring. By Good and Turing, the share of words that were never read before is about
+that of the words which occur once in what was read. So those that occur once in the load are spelled anew each time
+that they are sent, and the share of new words is constant, however often the sentences are repeated.
 """
 
 import json

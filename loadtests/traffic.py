@@ -1,4 +1,4 @@
-"""What the clients ask, by kind of traffic: the same requests for every server."""
+"""The requests of the load, by kind of traffic: the same for every server."""
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ def requests(traffic: str) -> Iterable[Request]:
 
 
 def texts(endpoint: str) -> list[Request]:
-    """Returns the sentences of running text, one a request, nothing else asked than their analysis."""
+    """Returns the sentences of running text, one a request, without options."""
     return [Request(endpoint, {"text": sentence.text}) for sentence in running_text()]
 
 
@@ -66,7 +66,7 @@ def endless() -> list[Request]:
 
 
 def mixed() -> Iterator[Request]:
-    """Yields requests of all kinds for ever, in words of which some were never there."""
+    """Yields requests of all kinds for ever, some of whose words are new."""
     text = endless_text(random.Random())
     words = (word for sentence in endless_text(random.Random()) for word in sentence.split())
     for number, sentence in enumerate(text):

@@ -1,1 +1,1 @@
-"""What programs that use a tagwerk service import: `tagwerk.client`."""
+"""The package for programs that use a tagwerk service: `tagwerk.client`."""

@@ -1,4 +1,4 @@
-"""A clock and a device that tests hold in their hands."""
+"""A clock, a device and an engine that tests control."""
 
 import threading
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from service.types import Array, ModelState, Sampled, State, Tensors
 
 
 class Clock:
-    """Monotonic seconds that move only when told to."""
+    """A monotonic clock whose time tests set."""
 
     def __init__(self) -> None:
         self.now = 1000.0

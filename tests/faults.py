@@ -1,4 +1,4 @@
-"""Ways in which the files of a model version can be wrong, for the tests of what reads them."""
+"""Damages the files of a model version, for the tests of their readers."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the service remembers of requests is bounded in bytes: each cache is filled with the worst that it takes."""
+"""The caches of the service are bounded in bytes: each is filled with its largest entries."""
 
 import gc
 import sys

@@ -1,1 +1,1 @@
-"""Breaks a real service in every way that is known to happen, and checks what is left of it after each."""
+"""Breaks a real service in the ways that are known to happen, and checks it after each."""

@@ -1,4 +1,4 @@
-"""Breaks the service on purpose, and says what its clients saw.
+"""Breaks the service on purpose, and prints what its clients saw.
 
     python -m loadtests.chaos                     everything
     python -m loadtests.chaos kill disk           the scenarios with one of these words in their names
@@ -28,10 +28,10 @@ from loadtests.chaos.clock import Clock
 from loadtests.chaos.hostile.play import chosen as chosen_attacks
 from loadtests.chaos.hostile.play import run as run_attacks
 from loadtests.chaos.hostile.report import markdown
-from loadtests.chaos.ledger import Ledger
+from loadtests.chaos.request_counts import RequestCounts
 from loadtests.chaos.scenario import Impossible, Scenario
+from loadtests.chaos.service_under_test import ServiceUnderTest, within
 from loadtests.chaos.store import Store
-from loadtests.chaos.victim import Victim, within
 from loadtests.rounds import say
 from loadtests.servers import stopped_by_signals
 
@@ -43,25 +43,25 @@ GRID = {"TAGWERK_BATCH_SIZES": "1,4,16"}  # a small one, so that an engine start
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a scenario."""
+    """The outcome of a scenario."""
 
     scenario: Scenario
-    ledger: Ledger
+    counts: RequestCounts
     seen: str
     faults: list[str]
     skipped: bool = False
 
     def __str__(self) -> str:
-        statuses = self.ledger.statuses()
+        statuses = self.counts.statuses()
         refused = statuses.total() - statuses[200]
-        ledger = self.ledger
+        counts = self.counts
         verdict = "skipped" if self.skipped else "BROKEN" if self.faults else "ok"
-        numbers = f"{ledger.sent:5} {statuses[200]:5} {refused:5} {ledger.dropped:5} {ledger.lost:4} {ledger.hung:4}"
+        numbers = f"{counts.sent:5} {statuses[200]:5} {refused:5} {counts.dropped:5} {counts.lost:4} {counts.hung:4}"
         lines = [f"{self.scenario.name[:44]:44} {numbers} {verdict:>7}".rstrip()]
         codes = ", ".join(f"{number} x {status}" for status, number in sorted(statuses.items()) if status != 200)
-        slowest = f"slowest {ledger.slowest:.1f} s" if ledger.sent else ""
+        slowest = f"slowest {counts.slowest:.1f} s" if counts.sent else ""
         facts = "; ".join(part for part in (self.seen, codes, slowest) if part)
-        lines += [*_folded("asked: ", self.scenario.asked), *_folded("seen:  ", facts)]
+        lines += [*_folded("required: ", self.scenario.required), *_folded("seen: ", facts)]
         return "\n".join(lines + [line for fault in self.faults for line in _folded("FAULT: ", fault)])
 
 
@@ -72,35 +72,37 @@ def _folded(label: str, text: str) -> list[str]:
 HEAD = f"{'scenario':44} {'sent':>5} {'200':>5} {'refus':>5} {'gone':>5} {'lost':>4} {'hung':>4}"
 
 
-async def play(victim: Victim, scenario: Scenario, kinds: Counter[str]) -> Result:
-    """Plays a scenario and checks what it leaves. `kinds` are the processes that there were at first."""
-    ledger, seen, faults, skipped = Ledger(), "", [], False
-    before = await asyncio.to_thread(victim.answered)
-    async with neighbours(victim.port, ledger, scenario.deadline_seconds):
+async def play(service: ServiceUnderTest, scenario: Scenario, kinds: Counter[str]) -> Result:
+    """Plays a scenario and checks what it leaves. `kinds` are the processes before all scenarios."""
+    counts, seen, faults, skipped = RequestCounts(), "", [], False
+    before = await asyncio.to_thread(service.answered)
+    async with neighbours(service.port, counts, scenario.deadline_seconds):
         await asyncio.sleep(1)
         try:
-            seen = await scenario.run(victim, ledger)
+            seen = await scenario.run(service, counts)
         except AssertionError as error:
             faults.append(str(error))
         except Impossible as error:
             seen, skipped = str(error), True
         await asyncio.sleep(1)
     bound = scenario.deadline_seconds + GRACE_SECONDS if scenario.deadline_seconds else BOUND_SECONDS
-    faults += ledger.faults(set(scenario.allowed), scenario.may_lose, bound)
-    faults += await asyncio.to_thread(aftermath, victim, ledger, kinds, before)
-    return Result(scenario, ledger, seen, faults, skipped)
+    faults += counts.faults(set(scenario.allowed), scenario.may_lose, bound)
+    faults += await asyncio.to_thread(faults_after, service, counts, kinds, before)
+    return Result(scenario, counts, seen, faults, skipped)
 
 
-def aftermath(victim: Victim, ledger: Ledger, kinds: Counter[str], before: Counter[tuple[str, int]]) -> list[str]:
-    """Returns what a scenario left behind that it should not have."""
+def faults_after(
+    service: ServiceUnderTest, counts: RequestCounts, kinds: Counter[str], before: Counter[tuple[str, int]]
+) -> list[str]:
+    """Returns what is wrong with the service after a scenario."""
 
     def counted() -> list[str]:
-        return ledger.disagreements(victim.answered() - before)
+        return counts.disagreements(service.answered() - before)
 
     checks: Sequence[tuple[str, Callable[[], bool], Callable[[], object]]] = [
-        ("not ready again", victim.ready, lambda: "/readyz"),
-        ("other processes than at first", lambda: Counter(victim.working().values()) == kinds, victim.working),
-        ("places that were not given back", lambda: not victim.held(), victim.held),
+        ("not ready again", service.ready, lambda: "/readyz"),
+        ("other processes than before", lambda: Counter(service.working().values()) == kinds, service.working),
+        ("places that were not given back", lambda: not service.held(), service.held),
         ("figures that do not agree", lambda: not counted(), counted),
     ]
     faults = []
@@ -111,17 +113,17 @@ def aftermath(victim: Victim, ledger: Ledger, kinds: Counter[str], before: Count
     return faults
 
 
-def stop(victim: Victim) -> list[str]:
+def stop(service: ServiceUnderTest) -> list[str]:
     """Sends SIGTERM to the service; returns what is wrong with its end."""
-    before = victim.processes()
-    victim.server.process.send_signal(signal.SIGTERM)
-    ended = within(STOP_SECONDS, lambda: victim.server.process.poll() is not None)
+    before = service.processes()
+    service.server.process.send_signal(signal.SIGTERM)
+    ended = within(STOP_SECONDS, lambda: service.server.process.poll() is not None)
     if ended is None:
         return [f"still there {STOP_SECONDS:g} s after SIGTERM"]
-    status = victim.server.process.returncode
-    left = within(SETTLE_SECONDS, lambda: not victim.processes())
+    status = service.server.process.returncode
+    left = within(SETTLE_SECONDS, lambda: not service.processes())
     faults = [f"ended with status {status}"] if status else []
-    return faults + ([f"left behind: {victim.processes()} of {before}"] if left is None else [])
+    return faults + ([f"left behind: {service.processes()} of {before}"] if left is None else [])
 
 
 def run(words: Sequence[str], log: Path | None, table: Path | None) -> bool:
@@ -142,32 +144,34 @@ def run(words: Sequence[str], log: Path | None, table: Path | None) -> bool:
             "TAGWERK_MODEL_STORE": str(folder / "store"),
         }
         say("starting the service, which compiles for a minute or two")
-        victim = Victim(folder, environment)
+        service = ServiceUnderTest(folder, environment)
         try:
-            victim.server.wait_until_ready()
-            kinds = Counter(victim.working().values())
+            service.server.wait_until_ready()
+            kinds = Counter(service.working().values())
             well = True
             if chosen:
                 print(HEAD, "-" * WIDTH, sep="\n", flush=True)
             for scenario in chosen:
                 say(f"{time.strftime('%H:%M:%S')} {scenario.name}")
-                result = asyncio.run(play(victim, scenario, kinds))
+                result = asyncio.run(play(service, scenario, kinds))
                 print(result, flush=True)
                 well &= not result.faults
             if attacks := chosen_attacks(words):
-                rows, stood = run_attacks(victim, environment, folder, attacks)
+                rows, stood = run_attacks(service, environment, folder, attacks)
                 well &= stood
                 if table is not None:
                     table.write_text(markdown(rows) + "\n", encoding="utf-8")
-            faults = stop(victim)
-            print(f"{'SIGTERM':72} {'BROKEN' if faults else 'ok':>7}", "  asked: status 0, no process left", sep="\n")
+            faults = stop(service)
+            print(
+                f"{'SIGTERM':72} {'BROKEN' if faults else 'ok':>7}", "  required: status 0, no process left", sep="\n"
+            )
             print(*(line for fault in faults for line in _folded("FAULT: ", fault)), sep="\n")
             return well and not faults
         finally:
             if log is not None:
-                log.write_bytes(victim.log.read_bytes())
-            victim.server.stop()
-            for pid in victim.processes():
+                log.write_bytes(service.log.read_bytes())
+            service.server.stop()
+            for pid in service.processes():
                 os.kill(pid, signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""Clients: those who behave, all the time, and single connections for those who do not."""
+"""Well-formed clients, which run all the time, and a raw connection for any other bytes."""
 
 import asyncio
 import json
@@ -10,66 +10,66 @@ from itertools import count
 import httptools
 import httpx
 
-from loadtests.chaos.ledger import Ledger
+from loadtests.chaos.request_counts import RequestCounts
 from loadtests.traffic import Request, mixed
 
 NEIGHBOURS = 8
-BOUND_SECONDS = 60.0  # for a request of those who set no deadline; the service's own is 30
+BOUND_SECONDS = 60.0  # for a request without a deadline of its own; the service's default is 30
 GRACE_SECONDS = 15.0  # beyond a deadline, for a machine that is busy
 
 
 @asynccontextmanager
-async def neighbours(port: int, ledger: Ledger, deadline_seconds: float | None = None) -> AsyncIterator[None]:
-    """Has clients who send well-formed requests of all kinds in the block, and account for each."""
+async def neighbours(port: int, counts: RequestCounts, deadline_seconds: float | None = None) -> AsyncIterator[None]:
+    """Runs clients inside the block that send well-formed requests of all kinds; counts each request."""
     stop = asyncio.Event()
-    asked = mixed()
+    requests = mixed()
     headers = {"X-Request-Timeout-Ms": str(round(1000 * deadline_seconds))} if deadline_seconds else {}
     bound = deadline_seconds + GRACE_SECONDS if deadline_seconds else BOUND_SECONDS
 
-    async def talk() -> None:
+    async def send_requests() -> None:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=None, headers=headers) as client:
             while not stop.is_set():
-                status = await ask(client, next(asked), ledger, bound)
-                # Who is refused comes again a little later; the others leave the machine time for what is tested.
+                status = await send(client, next(requests), counts, bound)
+                # A refused client waits longer; the pauses leave processor time for what is tested.
                 await asyncio.sleep(0.02 if status == 200 else 0.1)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(NEIGHBOURS):
-            group.create_task(talk())
+            group.create_task(send_requests())
         try:
             yield
         finally:
             stop.set()
 
 
-async def ask(client: httpx.AsyncClient, request: Request, ledger: Ledger, bound: float) -> int | None:
-    """Sends a request and notes what came of it; returns its status, if any."""
+async def send(client: httpx.AsyncClient, request: Request, counts: RequestCounts, bound: float) -> int | None:
+    """Sends a request and counts its outcome; returns its status, if any."""
     path, began = f"/{request.endpoint}", time.monotonic()
-    ledger.sent += 1
+    counts.sent += 1
     try:
         async with asyncio.timeout(bound):
             response = await client.post(path, json=request.body)
     except TimeoutError:
-        ledger.hung += 1
+        counts.hung += 1
         return None
     except httpx.TransportError:
-        ledger.lost += 1
+        counts.lost += 1
         return None
-    ledger.answered(path, response.status_code, time.monotonic() - began)
+    counts.answered(path, response.status_code, time.monotonic() - began)
     return response.status_code
 
 
 class Wire:
-    """A connection of somebody who writes bytes as he likes."""
+    """A raw connection, over which any bytes are sent."""
 
-    def __init__(self, port: int, ledger: Ledger) -> None:
+    def __init__(self, port: int, counts: RequestCounts) -> None:
         self._port = port
-        self._ledger = ledger
+        self._counts = counts
 
     async def __aenter__(self) -> "Wire":
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port)
         self._began = time.monotonic()
-        self._ledger.sent += 1
+        self._counts.sent += 1
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -78,28 +78,28 @@ class Wire:
             await self.writer.wait_closed()
 
     async def send(self, content: bytes) -> None:
-        """Sends bytes, as far as the service still listens."""
+        """Sends bytes, as long as the service keeps the connection open."""
         with suppress(OSError):
             self.writer.write(content)
             await self.writer.drain()
 
     async def answer(self, path: str | None, bound: float = BOUND_SECONDS) -> int | None:
-        """Reads an answer and notes it, as that of a path, or of what is no HTTP; returns its status, if any."""
+        """Reads an answer and counts it, for a path, or None for what is no HTTP; returns its status, if any."""
         status = None
         try:
             async with asyncio.timeout(bound):
                 status = await self._status()
         except TimeoutError:
-            self._ledger.hung += 1
+            self._counts.hung += 1
             return None
         except OSError:
             pass
         if status is None:
-            self._ledger.lost += 1
+            self._counts.lost += 1
         elif path is None:
-            self._ledger.unanswerable[status] += 1
+            self._counts.unanswerable[status] += 1
         else:
-            self._ledger.answered(path, status, time.monotonic() - self._began)
+            self._counts.answered(path, status, time.monotonic() - self._began)
         return status
 
     async def _status(self) -> int | None:
@@ -112,13 +112,13 @@ class Wire:
 
 
 class _Ignore:
-    """A parser's listener that hears nothing."""
+    """A listener without callbacks: the parser alone has the status."""
 
 
 def post(path: str, content: bytes, length: int | None = None) -> bytes:
-    """Returns a POST of JSON as it goes over the wire, with the length that it says it has."""
-    said = len(content) if length is None else length
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {said}\r\n\r\n"
+    """Returns the bytes of a POST of JSON; `length` replaces its true Content-Length."""
+    stated = len(content) if length is None else length
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {stated}\r\n\r\n"
     return head.encode() + content
 
 

@@ -1,4 +1,4 @@
-"""A wall clock that jumps, for the processes of the service alone: no right to set the machine's is needed."""
+"""Shifts the wall clock of the service's processes alone, which needs no permission to set the machine's."""
 
 import asyncio
 import shutil
@@ -9,9 +9,9 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.request import urlopen
 
-from loadtests.chaos.ledger import Ledger
+from loadtests.chaos.request_counts import RequestCounts
 from loadtests.chaos.scenario import Impossible, Scenario, check
-from loadtests.chaos.victim import Victim
+from loadtests.chaos.service_under_test import ServiceUnderTest
 
 SOURCE = Path(__file__).with_name("clock.c")
 JUMPS = (3600.0, -3600.0, 30 * 86_400.0, 0.0)  # seconds, from the true time
@@ -19,7 +19,7 @@ SECONDS = 4.0  # for each
 
 
 class Clock:
-    """A clock that a process looks at when it is started with `environment`."""
+    """A file with an offset of the wall clock, which processes that are started with `environment` read."""
 
     def __init__(self, folder: Path) -> None:
         self._file, library = folder / "clock", folder / "clock.so"
@@ -34,19 +34,21 @@ class Clock:
 
     def scenario(self) -> Scenario:
         """Returns the scenario."""
-        return Scenario("a clock that jumps", "nobody notices, and durations stay as they are", self.jump)
+        return Scenario(
+            "a clock that jumps", "all requests are answered 200, and measured durations do not change", self.jump
+        )
 
-    async def jump(self, victim: Victim, ledger: Ledger) -> str:
+    async def jump(self, service: ServiceUnderTest, counts: RequestCounts) -> str:
         """Sets the clock an hour on, an hour back, a month on."""
         if not self.environment:
             raise Impossible("there is no C compiler for the library that shifts the clock")
-        before, began = await asyncio.to_thread(victim.durations), time.monotonic()
+        before, began = await asyncio.to_thread(service.durations), time.monotonic()
         for seconds in JUMPS:
             self._set(seconds)
             await asyncio.sleep(SECONDS)
-            told = await asyncio.to_thread(_time_told, victim)
-            check(abs(told - time.time() - seconds) < 60, f"the service did not see the jump by {seconds:g} s")
-        after, most = await asyncio.to_thread(victim.durations), 100 * (time.monotonic() - began)
+            date = await asyncio.to_thread(_date_of_answer, service)
+            check(abs(date - time.time() - seconds) < 60, f"the service did not see the jump by {seconds:g} s")
+        after, most = await asyncio.to_thread(service.durations), 100 * (time.monotonic() - began)
         for name, value in after.items():
             grown = value - before.get(name, 0.0)
             check(0 <= grown < most, f"{name} grew by {grown:g} s")
@@ -57,6 +59,6 @@ class Clock:
             file.write(struct.pack("d", seconds))
 
 
-def _time_told(victim: Victim) -> float:
-    with urlopen(f"http://127.0.0.1:{victim.port}/livez", timeout=30) as response:
+def _date_of_answer(service: ServiceUnderTest) -> float:
+    with urlopen(f"http://127.0.0.1:{service.port}/livez", timeout=30) as response:
         return parsedate_to_datetime(response.headers["date"]).timestamp()

@@ -1,4 +1,4 @@
-"""Clients that are slow, go away, talk nonsense, or send far too much."""
+"""Clients that are slow, disconnect, send bytes that are no HTTP, or send bodies that are too large."""
 
 import asyncio
 import gzip
@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from loadtests.chaos.clients import BOUND_SECONDS, Wire, endless, post
-from loadtests.chaos.ledger import Ledger
+from loadtests.chaos.request_counts import RequestCounts
 from loadtests.chaos.scenario import Scenario, check
-from loadtests.chaos.victim import Victim
+from loadtests.chaos.service_under_test import ServiceUnderTest
 from loadtests.traffic import bodies, sentences
 from service.settings import Settings
 from service.telemetry.metrics import UNMATCHED
@@ -31,11 +31,11 @@ NESTED = 100_000
 TEXT = json.dumps(bodies("tag")[0]).encode()
 
 
-async def slow(victim: Victim, ledger: Ledger) -> str:
-    """Sends or reads a byte a second: some in time, some for ever."""
+async def slow(service: ServiceUnderTest, counts: RequestCounts) -> str:
+    """Sends or reads a byte a second: some requests end in time, others never."""
 
     async def send(content: bytes, quick: int, path: str) -> int | None:
-        async with Wire(victim.port, ledger) as wire:
+        async with Wire(service.port, counts) as wire:
             answer = asyncio.create_task(wire.answer(path, RECEIVE_SECONDS + 20))
             await wire.send(content[:quick])
             for place in range(quick, len(content)):
@@ -46,14 +46,14 @@ async def slow(victim: Victim, ledger: Ledger) -> str:
             return await answer
 
     async def read() -> None:
-        async with Wire(victim.port, ledger) as wire:
+        async with Wire(service.port, counts) as wire:
             wire.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             await wire.send(post("/tag", json.dumps({"text": list(sentences())[:300]}).encode()))
             began = time.monotonic()
             while time.monotonic() - began < SLOW_SECONDS:
-                check(await wire.reader.read(1), "who read slowly was hung up on")
+                check(await wire.reader.read(1), "the service closed the connection of a client that read slowly")
                 await asyncio.sleep(1)
-            ledger.dropped += 1
+            counts.dropped += 1
 
     whole = post("/tag", TEXT)
     in_time = [send(whole, len(whole) - 2, "/tag") for _ in range(SLOW)]
@@ -61,32 +61,32 @@ async def slow(victim: Victim, ledger: Ledger) -> str:
     in_body = [send(whole, len(whole) - len(TEXT) + 1, "/tag") for _ in range(SLOW)]
     statuses = await asyncio.gather(*in_time, *in_head, *in_body)
     await asyncio.gather(*(read() for _ in range(READERS)))
-    check(set(statuses[:SLOW]) == {200}, f"who was slow, but in time, got {set(statuses[:SLOW])}")
-    check(set(statuses[SLOW:]) == {408}, f"who never ended got {set(statuses[SLOW:])}")
-    return f"{SLOW} answered who took two seconds, {2 * SLOW} refused who never ended, {READERS} read slowly"
+    check(set(statuses[:SLOW]) == {200}, f"slow requests that ended in time got {set(statuses[:SLOW])}")
+    check(set(statuses[SLOW:]) == {408}, f"requests that never ended got {set(statuses[SLOW:])}")
+    return f"{SLOW} that took two seconds answered, {2 * SLOW} that never ended refused, {READERS} read slowly"
 
 
-async def drop(victim: Victim, ledger: Ledger) -> str:
-    """Goes away at any moment of a request: politely or not."""
+async def drop(service: ServiceUnderTest, counts: RequestCounts) -> str:
+    """Disconnects at any moment of a request, by closing the connection or by a reset."""
     whole = [post("/tag", TEXT), post("/generate", endless()), post("/classify", TEXT)]
     chance = random.Random(1)
 
-    async def leave() -> None:
+    async def disconnect() -> None:
         content = chance.choice(whole)
-        async with Wire(victim.port, ledger) as wire:
-            ledger.dropped += 1
+        async with Wire(service.port, counts) as wire:
+            counts.dropped += 1
             await wire.send(content if chance.random() < 0.5 else content[: chance.randrange(1, len(content))])
             await asyncio.sleep(chance.random() * 0.1)
-            if chance.random() < 0.5:  # a reset instead of a farewell
+            if chance.random() < 0.5:  # closing then sends a reset
                 off = struct.pack("ii", 1, 0)
                 wire.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, off)
 
     for _ in range(DROPPED // AT_A_TIME):
-        await asyncio.gather(*(leave() for _ in range(AT_A_TIME)))
+        await asyncio.gather(*(disconnect() for _ in range(AT_A_TIME)))
     return f"{DROPPED} connections dropped"
 
 
-NONSENSE = [
+MALFORMED = [
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),  # TLS to a port that speaks none
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"nonsense\r\n\r\n",
@@ -103,21 +103,21 @@ NONSENSE = [
 ]
 
 
-async def malformed(victim: Victim, ledger: Ledger) -> str:
+async def malformed(service: ServiceUnderTest, counts: RequestCounts) -> str:
     """Sends what is no HTTP."""
-    for content in NONSENSE:
-        async with Wire(victim.port, ledger) as wire:
+    for content in MALFORMED:
+        async with Wire(service.port, counts) as wire:
             await wire.send(content)
             wire.writer.write_eof()
             status = await wire.answer(None)
             check(status is None or 400 <= status < 500, f"{content[:60]!r} was answered {status}")
-    return f"{len(NONSENSE)} kinds of nonsense: {dict(ledger.unanswerable)}, the others hung up on"
+    return f"{len(MALFORMED)} kinds of malformed bytes: {dict(counts.unanswerable)}, the other connections closed"
 
 
-async def large(victim: Victim, ledger: Ledger) -> str:
+async def large(service: ServiceUnderTest, counts: RequestCounts) -> str:
     """Sends 100 MB: announced, in chunks without an end, and zipped."""
-    (worker,) = await asyncio.to_thread(victim.pids, "api")
-    await asyncio.to_thread(settled, worker)
+    (worker,) = await asyncio.to_thread(service.pids, "api")
+    await asyncio.to_thread(wait_until_settled, worker)
     growths = []
     head = "POST /tag HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     spaces = b" " * PIECE_BYTES
@@ -130,14 +130,14 @@ async def large(victim: Victim, ledger: Ledger) -> str:
         (f"{head}Content-Encoding: gzip\r\nContent-Length: {len(zipped)}\r\n\r\n", [zipped]),
     ]
     for start, pieces in ways:
-        ledger.sent += 1
-        began, before = time.monotonic(), forget_peak(worker)
-        status = await asyncio.to_thread(send_all, victim.port, [start.encode(), *pieces])
+        counts.sent += 1
+        began, before = time.monotonic(), reset_peak(worker)
+        status = await asyncio.to_thread(send_all, service.port, [start.encode(), *pieces])
         growths.append(memory(worker, "VmHWM") - before)
         if status is None:
-            ledger.lost += 1
+            counts.lost += 1
         else:
-            ledger.answered("/tag", status, time.monotonic() - began)
+            counts.answered("/tag", status, time.monotonic() - began)
         check(status == 413, f"{start.splitlines()[3]} was answered {status}")
     check(max(growths) < MOST_GROWTH_BYTES, f"the worker's memory grew by {max(growths) / 1e6:.1f} MB")
     return f"413 three times; the worker's memory peaked {max(growths) / 1e6:.1f} MB above that before"
@@ -146,7 +146,7 @@ async def large(victim: Victim, ledger: Ledger) -> str:
 def send_all(port: int, pieces: list[bytes]) -> int | None:
     """Sends as much as the service takes, then reads its answer; returns the status, if any.
 
-    Over a plain socket: asyncio forgets what has arrived once it cannot send any more.
+    Over a plain socket: asyncio drops what has arrived once it cannot send any more.
     """
     with socket.create_connection(("127.0.0.1", port), timeout=BOUND_SECONDS) as connection:
         with suppress(ConnectionError):
@@ -158,18 +158,18 @@ def send_all(port: int, pieces: list[bytes]) -> int | None:
     return None
 
 
-def settled(pid: int) -> None:
-    """Waits until a process takes no more memory for what its neighbours ask."""
-    before = forget_peak(pid)
+def wait_until_settled(pid: int) -> None:
+    """Waits until the memory of a process no longer grows by the requests of the other clients."""
+    before = reset_peak(pid)
     for _ in range(SETTLING_SECONDS):
         time.sleep(1)
         if memory(pid, "VmHWM") - before < SETTLED_BYTES:
             break
-        before = forget_peak(pid)
+        before = reset_peak(pid)
 
 
-def forget_peak(pid: int) -> int:
-    """Has the kernel forget how much memory a process once had; returns how much it has."""
+def reset_peak(pid: int) -> int:
+    """Resets the kernel's peak of a process's memory; returns the memory that it has."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
     return memory(pid, "VmRSS")
 
@@ -180,7 +180,7 @@ def memory(pid: int, what: str) -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))
 
 
-async def nested(victim: Victim, ledger: Ledger) -> str:
+async def nested(service: ServiceUnderTest, counts: RequestCounts) -> str:
     """Sends JSON in which a hundred thousand brackets open."""
     array, thing = b"[" * NESTED, b'{"text":' * NESTED
     contents = [
@@ -192,7 +192,7 @@ async def nested(victim: Victim, ledger: Ledger) -> str:
     ]
     for path in ("/tag", "/classify", "/generate"):
         for content in contents:
-            async with Wire(victim.port, ledger) as wire:
+            async with Wire(service.port, counts) as wire:
                 await wire.send(post(path, content))
                 status = await wire.answer(path)
                 check(status in (400, 413, 422), f"{content[:20]!r}... to {path} was answered {status}")
@@ -202,17 +202,17 @@ async def nested(victim: Victim, ledger: Ledger) -> str:
 SCENARIOS = [
     Scenario(
         "clients that send or read a byte a second",
-        f"200 in time, 408 after {RECEIVE_SECONDS:g} s; the others do not notice",
+        f"200 in time, 408 after {RECEIVE_SECONDS:g} s; the other clients get 200",
         slow,
         frozenset({200, 408}),
     ),
-    Scenario("a thousand connections dropped", "the others do not notice", drop),
+    Scenario("a thousand connections dropped", "the other clients get 200", drop),
     Scenario(
         "malformed HTTP",
-        "400 or hung up on; the others do not notice",
+        "400, or the connection is closed; the other clients get 200",
         malformed,
         frozenset({200, 400, 405, 408, 413, 422, 431, 505}),
-        may_lose=len(NONSENSE),
+        may_lose=len(MALFORMED),
     ),
     Scenario(
         "bodies of 100 MB",

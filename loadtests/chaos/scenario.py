@@ -1,25 +1,27 @@
-"""What a scenario is."""
+"""The definition of a scenario."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from loadtests.chaos.ledger import Ledger
-from loadtests.chaos.victim import Victim
+from loadtests.chaos.request_counts import RequestCounts
+from loadtests.chaos.service_under_test import ServiceUnderTest
 
 Statuses = frozenset[int]
 
 
 class Impossible(Exception):  # noqa: N818 (it is no error)
-    """This machine lacks what a scenario takes."""
+    """This machine lacks what a scenario needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A way to break the service, and what its clients may then see. Well-behaved clients ask all the while."""
+    """A way to break the service, and what its clients may see meanwhile. Well-formed clients run beside it."""
 
     name: str
-    asked: str
-    run: Callable[[Victim, Ledger], Awaitable[str]]  # returns what it saw; raises AssertionError, Impossible
+    required: str
+    run: Callable[
+        [ServiceUnderTest, RequestCounts], Awaitable[str]
+    ]  # returns what it saw; raises AssertionError, Impossible
     allowed: Statuses = frozenset({200})
     may_lose: int = 0  # requests whose connection may end without an answer
     deadline_seconds: float | None = None  # that the well-behaved clients set

@@ -8,14 +8,14 @@ import signal
 import subprocess
 from pathlib import Path
 
-from loadtests.chaos.ledger import Ledger
 from loadtests.chaos.processes import kill
+from loadtests.chaos.request_counts import RequestCounts
 from loadtests.chaos.scenario import Scenario, check
-from loadtests.chaos.victim import Victim
+from loadtests.chaos.service_under_test import ServiceUnderTest
 
 MODEL = "tagger-en"
 ROOM_BYTES = 1 << 20  # on the disk that fills
-LOOK_SECONDS = 6.0  # several of the service's own looks into its store
+POLL_SECONDS = 6.0  # several of the intervals at which the service reads its store
 
 
 class Store:
@@ -39,30 +39,30 @@ class Store:
             Scenario("a version folder deleted while it serves", "requests go on being answered", self.delete),
         ]
 
-    async def fill(self, victim: Victim, ledger: Ledger) -> str:
+    async def fill(self, service: ServiceUnderTest, counts: RequestCounts) -> str:
         """Copies a version until there is no room: a limit on the size of a file stands for the disk."""
         source, place = self._folder / str(self._newest + 1), self._folder / str(self._newest + 2)
         command = ["cp", "-r", str(source), str(place)]
         copying = await asyncio.to_thread(subprocess.run, command, capture_output=True, preexec_fn=_limit, text=True)
         check(copying.returncode != 0, "the copy fitted after all")
         try:
-            await asyncio.sleep(LOOK_SECONDS)
-            check(set(ledger.statuses()) == {200}, f"clients saw {dict(ledger.statuses())}")
-            seen = await kill("engine").run(victim, ledger)
+            await asyncio.sleep(POLL_SECONDS)
+            check(set(counts.statuses()) == {200}, f"clients saw {dict(counts.statuses())}")
+            seen = await kill("engine").run(service, counts)
         finally:
             shutil.rmtree(place)
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
         return f"{copying.stderr.splitlines()[0].rpartition(': ')[2]}; with half a version there: {seen}"
 
-    async def delete(self, victim: Victim, ledger: Ledger) -> str:
+    async def delete(self, service: ServiceUnderTest, counts: RequestCounts) -> str:
         """Deletes the newest version, and puts it back at the end."""
         shutil.rmtree(self._folder / str(self._newest + 1))
-        await asyncio.sleep(LOOK_SECONDS)
-        seen = ledger.statuses()[200]
-        check(seen, "nobody was answered")
+        await asyncio.sleep(POLL_SECONDS)
+        seen = counts.statuses()[200]
+        check(seen, "no request was answered")
         self._copy(self._newest + 1)
-        await asyncio.sleep(LOOK_SECONDS)
-        return f"{ledger.statuses()[200]} answered, {seen} of them before it was put back"
+        await asyncio.sleep(POLL_SECONDS)
+        return f"{counts.statuses()[200]} answered, {seen} of them before it was put back"
 
     def _copy(self, number: int) -> None:
         scratch = self._folder / f".{number}.partial"

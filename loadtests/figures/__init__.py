@@ -1,1 +1,1 @@
-"""The figures that say what the engine is worth, beside requests per second. One module measures one of them."""
+"""Figures of the service beside requests per second. A module measures one of them."""

@@ -1,4 +1,4 @@
-"""What the modules that measure figures share."""
+"""Functions of several of the modules that measure figures."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What `tagwerk annotate --task tag`, and spaCy, make of a large file for a second of the processor."""
+"""Measures the tokens per second of processor time of `tagwerk annotate --task tag`, and of spaCy, on a large file."""
 
 import os
 import random

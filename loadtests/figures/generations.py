@@ -1,4 +1,4 @@
-"""What generated texts cost the other endpoints."""
+"""Measures the p99 of the other endpoints while texts are generated."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a few long sentences cost the short ones."""
+"""Measures the p99 of short sentences with a few long ones among them."""
 
 from loadtests.aims import LONG_SENTENCES, Figure
 from loadtests.figures.base import SATURATION, Plan, answered, growth_of_p99

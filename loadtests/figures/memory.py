@@ -1,4 +1,4 @@
-"""Whether memory grows with traffic."""
+"""Measures whether memory grows with traffic."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ MEGABYTE = 1e6
 def measure(service: Server, plan: Plan) -> list[Figure]:
     """Returns by how much the memory of all processes is more after all requests than after a tenth of them.
 
-    The files that are mapped count as at first: the kernel drops their pages and reads them again as it likes.
+    The files that are mapped count as at first: the kernel drops their pages and reads them again at any time.
     """
     first = round(FIRST * plan.requests)
     read: list[Memory] = []
@@ -72,7 +72,7 @@ def name_of_thread(pid: int) -> str:
 
 
 def _read(pid: int, name: str) -> str:
-    """Returns what the kernel says of a process, nothing where it has ended since it was listed."""
+    """Returns a file of /proc about a process, nothing where it has ended since it was listed."""
     try:
         return Path(f"/proc/{pid}/{name}").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What the way through the service adds to the model's step for a client that is alone."""
+"""Measures what the service adds to the time of the model's step, for a single client."""
 
 import os
 import random
@@ -26,7 +26,7 @@ def measure(service: Server, plan: Plan) -> list[Figure]:
         if not process.stdout.readline():
             raise RuntimeError("the bare step does not run")
         for number in range(plan.rounds + 1):
-            seed = random.randrange(2**32)  # both read the same text, whose new words neither has met
+            seed = random.randrange(2**32)  # both read the same text, whose new words are new to both
             whole.append(answered(f"{service.address}/tag", 1, plan.seconds, "--seed", str(seed)).p50_ms)
             print(plan.seconds, seed, file=process.stdin, flush=True)
             bare.append(float(process.stdout.readline()))

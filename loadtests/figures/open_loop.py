@@ -1,4 +1,4 @@
-"""How far the slow answers are from the usual ones under a load that does not wait for answers."""
+"""Measures p99 over p50 of `/tag` under an open loop."""
 
 from statistics import median
 

@@ -1,4 +1,4 @@
-"""How much of what is computed is padding."""
+"""Measures the padding waste of `/tag`."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What the service does as the load rises through its saturation: it goes on doing as much, and refuses the rest."""
+"""Measures the service while the load rises through saturation: goodput must stay, and the rest be refused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ from loadtests.servers import Server
 # Fewer may wait than by default: those accepted wait less, and one client has connections for all of them.
 SETTINGS = {"TAGWERK_MAX_QUEUE_TOKENS": "4096"}
 CONNECTIONS = 2048
-STEPS = (0.25, 0.5, 0.75, 0.9, 1.0)  # of saturation as clients see it who wait for their answers
-RISE = 1.25  # from then on, to find what it is for those who do not wait
+STEPS = (0.25, 0.5, 0.75, 0.9, 1.0)  # of the saturation of a closed loop
+RISE = 1.25  # of each further load, to find the saturation of an open loop
 SETTLING = 4.0  # seconds of a load before it counts: until then the queue fills, or what the one before left goes
 LOADS_PAST, PAST = 3, 1.1  # so many loads so far above what is answered at best
 MOST_STEPS = 16
@@ -28,7 +28,7 @@ CELLS = ("tagwerk_padding_cells_total", "tagwerk_batch_cells_total")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A load, and what came of it."""
+    """A load, and its outcome."""
 
     share: float  # of saturation
     rate: float  # requests a second that fell due
@@ -67,7 +67,7 @@ def measure(service: Server, plan: Plan) -> list[Figure]:
     rounds = [steps, *([_step(service, plan, saturation, s.share, s.burst) for s in steps] for _ in range(ROUNDS - 1))]
     middles = [middle(of_load) for of_load in zip(*rounds, strict=True)]
     steps, bursts = ([step for step in middles if (step.burst == 1) == poisson] for poisson in (True, False))
-    figures = judge(steps)
+    figures = check(steps)
     table = report.table(HEADS, [step.cells for step in [*steps, *bursts]])
     title = "Load that rises through saturation"
     say(f"see {report.write('ramp', title, HOW, figures, table, _drawing(steps, bursts))}")
@@ -80,7 +80,7 @@ def middle(rounds: Sequence[Step]) -> Step:
     return replace(sorted(rounds, key=lambda step: step.seen.requests_per_second)[len(rounds) // 2], others=others)
 
 
-def judge(steps: Sequence[Step]) -> list[Figure]:
+def check(steps: Sequence[Step]) -> list[Figure]:
     """Returns the figures of a ramp, whose loads are Poisson."""
     peak = max(step.seen.requests_per_second for step in steps)
     beyond = past(steps)

@@ -12,7 +12,7 @@ from loadtests.aims import Figure
 
 FOLDER = Path("build/loadtests")
 PANEL_INCHES = (7.0, 2.6)
-COLOURS = ("#1f6fb4", "#c8511b", "#4a8f3c", "#7a5ba6")  # told apart by the colour-blind, too
+COLOURS = ("#1f6fb4", "#c8511b", "#4a8f3c", "#7a5ba6")  # distinguishable with colour blindness, too
 
 
 def panels(names: Sequence[str], below: str) -> tuple[Drawing, Sequence[Axes]]:

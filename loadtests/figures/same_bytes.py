@@ -1,4 +1,4 @@
-"""Whether the same request gets the same answer, to the byte, alone and in a crowd."""
+"""Measures the share of answers that are the same to the byte alone and beside other clients."""
 
 import http.client
 import json
@@ -25,11 +25,11 @@ def measure(service: Server, plan: Plan) -> list[Figure]:
     figures = []
     for endpoint in ("tag", "classify"):
         alone = answers(service.address, endpoint, texts)
-        with crowd(service, endpoint), ThreadPoolExecutor(CONNECTIONS) as pool:
+        with other_clients(service, endpoint), ThreadPoolExecutor(CONNECTIONS) as pool:
             size = -(-len(texts) // CONNECTIONS)
             parts = [texts[first : first + size] for first in range(0, len(texts), size)]
-            crowded = [each for part in pool.map(partial(answers, service.address, endpoint), parts) for each in part]
-        differing = [text for text, one, other in zip(texts, alone, crowded, strict=True) if one != other]
+            beside = [each for part in pool.map(partial(answers, service.address, endpoint), parts) for each in part]
+        differing = [text for text, one, other in zip(texts, alone, beside, strict=True) if one != other]
         for text in differing[:3]:
             say(f"/{endpoint} answers differently: {text!r}")
         share = 100 * (1 - len(differing) / len(texts))
@@ -53,7 +53,7 @@ def answers(address: str, endpoint: str, texts: Sequence[str]) -> list[bytes]:
 
 
 @contextmanager
-def crowd(service: Server, endpoint: str) -> Iterator[None]:
+def other_clients(service: Server, endpoint: str) -> Iterator[None]:
     """Keeps the service busy with other requests throughout the block."""
     client = command(f"{service.address}/{endpoint}", SATURATION, MOST_SECONDS)
     with subprocess.Popen(client, stdout=subprocess.DEVNULL) as process:

@@ -1,4 +1,4 @@
-"""Whether anything grows while traffic goes on and on: memory, file descriptors, threads."""
+"""Measures whether memory, file descriptors or threads grow under lasting traffic."""
 
 import time
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from loadtests.rounds import figure, load, say
 from loadtests.servers import Server
 
 CLIENTS = 16
-ROUNDS = 20  # the last half of which is held against the second fifth: the first is for caches to fill
+ROUNDS = 20  # the last half of which is compared with the second fifth: in the first, caches fill
 SAMPLES_A_ROUND = 6
 
 HEADS = ["minute", "answered /s", "p50 ms", "p99 ms", "memory MB", "files MB", "descriptors", "threads"]
 HOW = f"""{CLIENTS} clients send requests of all kinds (`mixed` in `loadtests/traffic.py`), each its next when it has
 its answer. All processes of the service are counted together; files that are mapped, which the kernel drops and reads
-again as it likes, are told apart."""
+again at any time, are counted apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Sample:
     """What all processes of the service hold at a moment."""
 
     seconds: float  # since the beginning
-    files: int  # bytes of mapped files, which the kernel drops and reads again as it likes
+    files: int  # bytes of mapped files, which the kernel drops and reads again at any time
     memory: int  # other bytes
     descriptors: int
     threads: int
 
 
 def sample(pids: Sequence[int], began: float) -> Sample:
-    """Looks at the processes."""
+    """Measures the processes."""
     shares = [memory(pid) for pid in pids]
     return Sample(
         time.monotonic() - began,
@@ -55,7 +55,7 @@ def measure(service: Server, plan: Plan) -> list[Figure]:
     began, pids = time.monotonic(), processes(service.process.pid)
     rounds = [_round(service, plan.minutes * 60 / ROUNDS, pids, began) for _ in range(ROUNDS)]
     gone = len(set(pids) - set(processes(service.process.pid)))
-    figures = judge(rounds, gone)
+    figures = check(rounds, gone)
     table = report.table(HEADS, [_cells(*round_) for round_ in rounds])
     title = f"{plan.minutes:g} minutes of the same load"
     say(f"see {report.write('soak', title, HOW, figures, table, _drawing(rounds))}")
@@ -65,7 +65,7 @@ def measure(service: Server, plan: Plan) -> list[Figure]:
 Round = tuple[Measurement, Sequence[Sample]]
 
 
-def judge(rounds: Sequence[Round], gone: int) -> list[Figure]:
+def check(rounds: Sequence[Round], gone: int) -> list[Figure]:
     """Returns the figures of so many rounds, in which so many processes went."""
     early = [sample for _, samples in rounds[len(rounds) // 5 : 2 * len(rounds) // 5] for sample in samples]
     late = [sample for _, samples in rounds[len(rounds) // 2 :] for sample in samples]
@@ -85,7 +85,7 @@ def judge(rounds: Sequence[Round], gone: int) -> list[Figure]:
 
 
 def _round(service: Server, seconds: float, pids: Sequence[int], began: float) -> Round:
-    """Loads the service for that long, and looks at it meanwhile, never as connections come and go."""
+    """Loads the service for that long, and measures it meanwhile, but not while connections are opened or closed."""
     with ThreadPoolExecutor(1) as beside:
         loading = beside.submit(load, f"{service.address}/mixed", CLIENTS, seconds)
         samples = []

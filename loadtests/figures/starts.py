@@ -1,4 +1,4 @@
-"""How soon the service is ready, and what it has compiled and holds then."""
+"""Measures the time until the service is ready, and its executables and memory then."""
 
 import os
 import signal

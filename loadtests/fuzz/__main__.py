@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
-from loadtests.chaos.victim import Victim
+from loadtests.chaos.service_under_test import ServiceUnderTest
 from loadtests.fuzz.cases import make
 from loadtests.fuzz.play import Outcome, outcome, play
 from loadtests.fuzz.report import MOST_SECONDS, Tally, fault_of, stalls
@@ -41,12 +41,12 @@ GRID = {"TAGWERK_BATCH_SIZES": "1,4,16"}  # a small one, so that the service sta
 
 
 @contextmanager
-def started(log: Path | None) -> Iterator[Victim]:
+def started(log: Path | None) -> Iterator[ServiceUnderTest]:
     """Starts the service, and stops it at the end of the block; keeps its log in a file where one is named."""
     with tempfile.TemporaryDirectory(prefix="tagwerk-fuzz-") as folder, stopped_by_signals():
         environment = {name: os.environ.get(name, value) for name, value in GRID.items()}
         say("starting the service")
-        service = Victim(Path(folder), environment)
+        service = ServiceUnderTest(Path(folder), environment)
         try:
             service.server.wait_until_ready()
             yield service

@@ -1,4 +1,4 @@
-"""Sends cases to a running service, several at a time, and notes what came of each."""
+"""Sends cases to a running service, several at a time, and returns the outcome of each."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ AT_A_TIME = 4
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a case. Moments are those of the monotonic clock."""
+    """The outcome of a case. Moments are those of the monotonic clock."""
 
     case: Case
     exchange: Exchange

@@ -1,4 +1,4 @@
-"""What the outcomes of the fuzz say: which of them are faults, and the table."""
+"""Finds the faults among the outcomes of the fuzz, and counts these in a table."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence

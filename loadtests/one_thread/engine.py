@@ -20,7 +20,7 @@ Waiting = list[tuple[Inference, asyncio.Future[Outcome]]]
 
 
 class OneThreadEngine:
-    """Runs sequence models from the event loop, which stands still meanwhile.
+    """Runs sequence models from the event loop, which is blocked meanwhile.
 
     It is as small as such an engine can be: no deadlines, no admission, no generation, no plan of what to fill a batch
     with but the order in which they came. So what it gains over the split is the most that there is to gain.
@@ -34,7 +34,7 @@ class OneThreadEngine:
         self._state = State.STARTING
 
     def state(self) -> State:
-        """Says whether the engine takes requests."""
+        """Returns whether the engine takes requests."""
         return self._state
 
     def models(self) -> list[ModelState]:

@@ -23,7 +23,7 @@ from service.telemetry.metrics import Metrics
 
 
 def main() -> int:
-    """Serves until told to stop; returns the exit status."""
+    """Serves until it is stopped by a signal; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.one_thread.server")
     parser.add_argument("--core", type=int, help="the only core that it runs on")
     core = parser.parse_args().core

@@ -1,4 +1,4 @@
-"""The whole way from texts to answers, for the peers, which batch requests and leave the rest to a function."""
+"""From texts to answers, for the peers, which batch requests and call one function."""
 
 import os
 import tempfile
@@ -17,7 +17,7 @@ MOST = load_settings().batch_sizes[-1]  # requests in a batch
 
 
 class Answers:
-    """Tags batches of texts, or judges them."""
+    """Tags or classifies batches of texts."""
 
     def __init__(self) -> None:
         """Loads and warms up the model, and waits for the other workers."""
@@ -34,7 +34,7 @@ class Answers:
 
 def wait_for_others() -> None:
     """Returns when all workers have come here: the peers answer as soon as one worker is warm, at half their speed."""
-    folder = Path(tempfile.gettempdir())  # a new one for each server, see `loadtests.opponents`
+    folder = Path(tempfile.gettempdir())  # a new one for each server, see `loadtests.peer_servers`
     (folder / f"warm-{os.getpid()}").touch()
     while sum(1 for _ in folder.glob("warm-*")) < WORKERS:
         time.sleep(0.1)

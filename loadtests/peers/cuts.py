@@ -1,4 +1,4 @@
-"""Cuts the sequences that a peer's batcher gives, which knows nothing of lengths, into the batches that cost least."""
+"""Cuts the sequences of a peer's batcher, which ignores lengths, into the batches that take the least time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -11,7 +11,7 @@ Cost = tuple[float, tuple[Shape, ...]]  # seconds, and the batches that take the
 
 
 class Cuts:
-    """The cheapest way through a closed grid of shapes by their measured step times."""
+    """Chooses batches of a grid of shapes by their measured step times."""
 
     def __init__(self, grid: Grid, seconds: Mapping[Shape, float]) -> None:
         self._grid = grid

@@ -62,7 +62,7 @@ app = FastAPI()
 
 
 class TextBody(BaseModel):
-    """A text to tag or judge."""
+    """A text to tag or classify."""
 
     text: str
 
@@ -97,11 +97,11 @@ def tag(body: TextBody) -> JSONResponse:
 
 @app.post("/def/classify")
 def classify(body: TextBody) -> JSONResponse:
-    """Judges a text."""
+    """Classifies a text."""
     pieces = sentiment.encode(finish(tokenizer.words(body.text)))
     probabilities = np.stack([classifier({"word_ids": piece})["probabilities"] for piece in pieces])
-    judgement = sentiment.decode(probabilities, list(map(len, pieces)))
-    return answer(sentiment.version, {"label": judgement.label, "scores": judgement.scores})
+    classification = sentiment.decode(probabilities, list(map(len, pieces)))
+    return answer(sentiment.version, {"label": classification.label, "scores": classification.scores})
 
 
 @app.post("/def/generate")
@@ -137,7 +137,7 @@ async def tag_on_the_loop(body: TextBody) -> JSONResponse:
 
 @app.post("/async/classify")
 async def classify_on_the_loop(body: TextBody) -> JSONResponse:
-    """Judges a text, on the event loop."""
+    """Classifies a text, on the event loop."""
     return classify(body)
 
 

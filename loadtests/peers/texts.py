@@ -1,4 +1,4 @@
-"""What all peers share around the model, without TensorFlow: a text to arrays, and outputs to an answer.
+"""The code of all peers around the model, without TensorFlow: from a text to arrays, and from outputs to an answer.
 
 The tokenizer, the encoding, the decoding and the shape of the answer are the service's.
 """
@@ -78,7 +78,7 @@ class Text(NamedTuple):
 
 
 class Texts(Protocol):
-    """Reads texts for a model and puts its outputs into words."""
+    """Encodes texts for a model, and decodes its outputs."""
 
     def read(self, text: str) -> Text:
         """Tokenizes and encodes a text."""
@@ -108,7 +108,7 @@ class TaggedTexts:
         return tagged_answer(self._tagging, text.text, text.sentences, tags)
 
 
-class JudgedTexts:
+class ClassifiedTexts:
     """Texts for the classifier."""
 
     def __init__(self) -> None:
@@ -124,10 +124,10 @@ class JudgedTexts:
     def answer(self, text: Text, outputs: Sequence[Tensors]) -> dict[str, Any]:
         """Returns the answer to a request from the outputs of the text's pieces."""
         probabilities = np.stack([output["probabilities"] for output in outputs])
-        judgement = self._sentiment.decode(probabilities, [len(piece["word_ids"]) for piece in text.pieces])
+        classification = self._sentiment.decode(probabilities, [len(piece["word_ids"]) for piece in text.pieces])
         manifest = self._sentiment.version.manifest
-        result = {"label": judgement.label, "scores": judgement.scores}
+        result = {"label": classification.label, "scores": classification.scores}
         return {"model": manifest.name, "version": manifest.version, "results": [result]}
 
 
-TEXTS: Mapping[str, Callable[[], Texts]] = {"tag": TaggedTexts, "classify": JudgedTexts}
+TEXTS: Mapping[str, Callable[[], Texts]] = {"tag": TaggedTexts, "classify": ClassifiedTexts}

@@ -29,8 +29,8 @@ class Answer(msgspec.Struct, Generic[Result], frozen=True):
 class AsyncClient:
     """Calls a tagwerk service. A context manager; for use in one event loop.
 
-    A request that the service has no capacity for, or that a connection has lost, is sent again until its timeout; the
-    service is told how much time is left. Methods raise Refused, Unavailable and DeadlineExceeded, which are
+    A request that the service has no capacity for, or that a connection has lost, is sent again until its timeout, with
+    the remaining time in a header. Methods raise Refused, Unavailable and DeadlineExceeded, which are
     ClientErrors.
 
     Args:
@@ -157,7 +157,7 @@ class AsyncClient:
         options: Mapping[str, Any],
         result: type[Result],
     ) -> list[Result]:
-        """Sends items in as many requests as the limits of the service ask for; returns their results in order."""
+        """Sends items in as many requests as the limits of the service need; returns their results in order."""
         groups = [items] if len(items) == 1 else list(cut(items, characters, await self._known_limits()))
         under_way = asyncio.Semaphore(REQUESTS_OF_A_LIST)
 

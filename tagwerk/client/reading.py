@@ -18,7 +18,7 @@ async def read_in_thread(items: Iterable[Item]) -> AsyncGenerator[Item, None]:
     closed = threading.Event()
 
     def put(item: Item | None, error: BaseException | None) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody reads
+        with suppress(RuntimeError):  # the loop is closed: there is no reader
             loop.call_soon_threadsafe(read.put_nowait, (item, error))
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw: each is answered, and the state stays true."""
+"""Unexpected errors: each is answered, and the state stays consistent."""
 
 import asyncio
 import logging

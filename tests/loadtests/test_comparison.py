@@ -31,11 +31,11 @@ def test_a_ratio_has_its_aim_at_saturation_beside_a_peer_as_it_is():
     assert [figure.met for figure in row([50.0] * 4, p99=21.0).figures()] == [True, False]
     assert row([100.0], clients=16).figures() == []
     assert row([100.0], words=True).figures() == []
-    assert row([100.0], opponent="litserve").figures() == []
+    assert row([100.0], peer="litserve").figures() == []
 
 
 def test_processor_time_is_that_of_a_request_over_all_rows():
-    figures = processor_figures([row([50.0] * 4), row([10.0] * 4, opponent="litserve")])
+    figures = processor_figures([row([50.0] * 4), row([10.0] * 4, peer="litserve")])
     assert [round(figure.value, 3) for figure in figures] == [0.1, 0.2]
     assert [figure.met for figure in figures] == [True, False]
     assert "in 8 rounds" in str(figures[0])

@@ -1,4 +1,4 @@
-"""What a peer's batcher gives is cut into the cheapest batches: a peer that computes more than it must flatters us."""
+"""The batches of a peer are cut so that they take the least time, for a fair comparison."""
 
 from itertools import groupby, product
 

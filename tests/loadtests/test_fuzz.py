@@ -1,4 +1,4 @@
-"""The fuzz: its cases come again by seed and number, and its report finds what is wrong."""
+"""The fuzz: its cases are the same by seed and number, and its report finds what is wrong."""
 
 from collections import Counter
 

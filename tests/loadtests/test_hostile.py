@@ -1,4 +1,4 @@
-"""What the report on hostile clients says: it must find what is wrong."""
+"""The report on hostile clients finds what is wrong."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the kernel says of processes, while they come and go."""
+"""Memory and names of processes, while some start and end."""
 
 import os
 import subprocess

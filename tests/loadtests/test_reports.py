@@ -1,12 +1,12 @@
-"""What the ramp and the soak make of their measurements."""
+"""The figures of the ramp and of the soak."""
 
 from dataclasses import replace
 
 from loadtests.client import Measurement
 from loadtests.figures.ramp import Step, middle
-from loadtests.figures.ramp import judge as judge_ramp
+from loadtests.figures.ramp import check as check_ramp
 from loadtests.figures.soak import Sample
-from loadtests.figures.soak import judge as judge_soak
+from loadtests.figures.soak import check as check_soak
 
 
 def step(share: float, answered: float, refused: int, others: int = 0) -> Step:
@@ -19,13 +19,13 @@ def met(figures) -> list[bool]:
 
 
 def test_a_ramp_is_met_where_goodput_stays_and_the_rest_is_refused():
-    assert met(judge_ramp([step(0.5, 50, 0), step(1, 100, 0), step(1.5, 95, 250)])) == [True, True, True]
+    assert met(check_ramp([step(0.5, 50, 0), step(1, 100, 0), step(1.5, 95, 250)])) == [True, True, True]
 
 
 def test_a_ramp_finds_what_is_wrong():
-    assert met(judge_ramp([step(1, 100, 0), step(1.5, 80, 250)])) == [False, True, True]
-    assert met(judge_ramp([step(1, 100, 0), step(1.5, 95, 250, others=1)])) == [True, False, True]
-    assert met(judge_ramp([step(1, 100, 0), step(1.5, 95, 0)])) == [True, True, False]
+    assert met(check_ramp([step(1, 100, 0), step(1.5, 80, 250)])) == [False, True, True]
+    assert met(check_ramp([step(1, 100, 0), step(1.5, 95, 250, others=1)])) == [True, False, True]
+    assert met(check_ramp([step(1, 100, 0), step(1.5, 95, 0)])) == [True, True, False]
 
 
 def test_of_the_rounds_of_a_load_the_middle_one_counts_and_the_errors_of_all():
@@ -42,12 +42,12 @@ def soak(memory=1.0, descriptors=0, threads=0, errors=0):
 
 
 def test_a_soak_is_met_where_nothing_grows():
-    assert met(judge_soak(soak(), 0)) == [True] * 5
+    assert met(check_soak(soak(), 0)) == [True] * 5
 
 
 def test_a_soak_finds_what_grows():
-    assert met(judge_soak(soak(memory=1.03), 0)) == [False, True, True, True, True]
-    assert met(judge_soak(soak(descriptors=1), 0)) == [True, False, True, True, True]
-    assert met(judge_soak(soak(threads=1), 0)) == [True, True, False, True, True]
-    assert met(judge_soak(soak(errors=1), 0)) == [True, True, True, False, True]
-    assert met(judge_soak(soak(), 1)) == [True, True, True, True, False]
+    assert met(check_soak(soak(memory=1.03), 0)) == [False, True, True, True, True]
+    assert met(check_soak(soak(descriptors=1), 0)) == [True, False, True, True, True]
+    assert met(check_soak(soak(threads=1), 0)) == [True, True, False, True, True]
+    assert met(check_soak(soak(errors=1), 0)) == [True, True, True, False, True]
+    assert met(check_soak(soak(), 1)) == [True, True, True, True, False]

@@ -1,4 +1,4 @@
-"""What the figures' loads ask."""
+"""The requests of the loads."""
 
 import json
 import random

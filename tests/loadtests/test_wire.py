@@ -1,4 +1,4 @@
-"""The connection that sends bytes as they are, against a server that answers as it is told."""
+"""The connection that sends bytes as they are, against a server with given answers."""
 
 import asyncio
 from collections.abc import Iterable

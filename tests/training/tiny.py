@@ -1,4 +1,4 @@
-"""Tasks small enough to learn by heart: twenty sentences, opinions, words, translations or scenes, and a verse."""
+"""Tasks small enough to overfit in seconds: sentences, labelled texts, words, translations or scenes, and a verse."""
 
 from collections.abc import Iterable
 from functools import cache

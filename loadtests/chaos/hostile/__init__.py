@@ -1,3 +1,3 @@
-"""Hostile clients: each attack runs beside a well-behaved client, which must not notice it."""
+"""Hostile clients: each attack runs beside a well-behaved client, whose answers must not be late."""
 
 NAME = "hostile"

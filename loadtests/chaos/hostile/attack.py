@@ -1,4 +1,4 @@
-"""What an attack is, and the ways to send requests."""
+"""The definition of an attack, and the ways to send requests."""
 
 import asyncio
 import gzip
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.chaos.victim import Victim
+from loadtests.chaos.service_under_test import ServiceUnderTest
 from loadtests.neighbour import Neighbour
 from loadtests.wire import Exchange, exchange
 
@@ -26,7 +26,7 @@ Statuses = Counter[int]
 class Target:
     """The service under attack, and the well-behaved client beside the attack."""
 
-    service: Victim
+    service: ServiceUnderTest
     neighbour: Neighbour
 
     @property
@@ -38,7 +38,7 @@ class Target:
 async def one_by_one(target: Target, requests: Sequence[bytes]) -> Statuses:
     """Sends each request on a connection of its own when the one before is answered; returns the statuses.
 
-    It ends where none comes: a service that answers nobody would keep it waiting for each.
+    It ends where no answer comes: otherwise it would wait for each of them.
     """
     seen: list[Exchange] = []
     for content in requests:
@@ -65,12 +65,12 @@ class Attack:
 
     name: str
     requests: Callable[[], Sequence[bytes]]
-    # Raises AssertionError where the service does not stand it; returns the statuses of the answers.
+    # Raises AssertionError where the service fails its check; returns the statuses of the answers.
     send: Callable[[Target, Sequence[bytes]], Awaitable[Statuses]] = one_by_one
     most_seconds: float = MOST_SECONDS
     neighbour_may_get: frozenset[int] = frozenset({200})
-    may_lack_answers: bool = False  # its requests are not whole, or it leaves before the answers
-    with_keys: bool = False  # against the service that asks for keys and lets pages of other origins in
+    may_lack_answers: bool = False  # its requests are not whole, or it disconnects before the answers
+    with_keys: bool = False  # against the service that requires keys and allows pages of another origin
     ends_processes: bool = False
 
 

@@ -27,7 +27,7 @@ NDJSON = "application/x-ndjson"
 EARLY = 400  # connections whose answer comes before their body
 HEAD_SECONDS = 0.5  # for an answer that may come before the body
 BODY_SECONDS = 1.0  # that their bodies take
-POLITE_SECONDS = 0.5
+SINGLE_CLIENT_SECONDS = 0.5
 GENERATING_SECONDS = 0.5
 SLOTS = 16  # texts that the service generates at the same time
 TRAILER_ID = b"from-a-trailer"
@@ -41,7 +41,7 @@ JSON = b'{"text": "Dogs bark."}'
 async def answers_first(target: Target, requests: Sequence[bytes]) -> Statuses:
     """Sends heads, reads the answers, then sends the bodies, and keeps the connections open.
 
-    A single polite client must not be refused then: nothing is under way.
+    A single well-behaved client must not be refused then: no request is under way.
     """
     async with AsyncExitStack() as stack:
         wires = [await stack.enter_async_context(Wire(target.port)) for _ in requests]
@@ -58,9 +58,9 @@ async def answers_first(target: Target, requests: Sequence[bytes]) -> Statuses:
 
         seen = await asyncio.gather(*map(send, wires, requests))
         moment = time.monotonic()
-        await asyncio.sleep(POLITE_SECONDS)
+        await asyncio.sleep(SINGLE_CLIENT_SECONDS)
         later = Counter(sample.status for sample in target.neighbour.samples(moment))
-    check(set(later) == {200}, f"with nobody else there, a single client was answered {dict(later)}")
+    check(set(later) == {200}, f"with no other request, a single client was answered {dict(later)}")
     return statuses(seen)
 
 
@@ -159,7 +159,7 @@ async def limited_stream(target: Target, requests: Sequence[bytes]) -> Statuses:
 
 
 def upgrades() -> list[bytes]:
-    """Returns requests that ask for another protocol."""
+    """Returns requests to upgrade to another protocol."""
     websocket = (
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -173,8 +173,8 @@ def upgrades() -> list[bytes]:
 
 
 async def cancelled_generations(target: Target, requests: Sequence[bytes]) -> Statuses:
-    """Has generations wait while others take all slots, and leaves; then a polite one must be taken."""
-    async with AsyncExitStack() as running, Wire(target.port) as polite:
+    """Cancels generations that wait while others take all slots; then a further one must be accepted."""
+    async with AsyncExitStack() as running, Wire(target.port) as further:
         for content in requests[:SLOTS]:
             await (await running.enter_async_context(Wire(target.port))).send(content)
         await asyncio.sleep(GENERATING_SECONDS)
@@ -183,12 +183,12 @@ async def cancelled_generations(target: Target, requests: Sequence[bytes]) -> St
                 await (await waiting.enter_async_context(Wire(target.port))).send(content)
             await asyncio.sleep(GENERATING_SECONDS)
         await asyncio.sleep(GENERATING_SECONDS)
-        await polite.send(requests[-1])
-        seen = await polite.receive(1, GENERATING_SECONDS)
+        await further.send(requests[-1])
+        seen = await further.receive(1, GENERATING_SECONDS)
         check(seen.statuses in ([], [200]), f"after the others had left, one was answered {seen.statuses}")
         await running.aclose()
-        seen = await polite.receive(1, ANSWER_SECONDS)
-    check(seen.statuses == [200], f"with nobody else there, one was answered {seen.statuses}")
+        seen = await further.receive(1, ANSWER_SECONDS)
+    check(seen.statuses == [200], f"with no other generation, one was answered {seen.statuses}")
     return statuses([seen])
 
 

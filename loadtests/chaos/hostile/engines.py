@@ -1,4 +1,4 @@
-"""The engine is killed or frozen while clients ask, who do not honour Retry-After."""
+"""Kills or stops the engine while clients send requests and ignore Retry-After."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from loadtests.chaos.hostile.attack import Attack, Statuses, Target
 from loadtests.chaos.scenario import check
-from loadtests.chaos.victim import within
+from loadtests.chaos.service_under_test import within
 from loadtests.rounds import command
 
 CLIENTS = 24
@@ -22,7 +22,7 @@ GIVE_UP_SECONDS = 90.0
 
 
 async def killed(target: Target, requests: Sequence[bytes]) -> Statuses:
-    """Kills the engine while clients ask again at once, whatever they are answered."""
+    """Kills the engine while clients send the next request at once, whatever the answer."""
     check(
         await asyncio.to_thread(within, STANDBY_SECONDS, target.service.has_standby) is not None,
         f"no engine in standby after {STANDBY_SECONDS:g} s",
@@ -46,7 +46,7 @@ async def killed(target: Target, requests: Sequence[bytes]) -> Statuses:
 
 
 async def frozen(target: Target, requests: Sequence[bytes]) -> Statuses:
-    """Stops the engine, and lets it go on later."""
+    """Stops the engine, and continues it later."""
     moment = time.monotonic()
     target.service.send(signal.SIGSTOP, "engine")
     try:

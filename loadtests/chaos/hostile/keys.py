@@ -1,4 +1,4 @@
-"""The API keys of the service that asks for them."""
+"""The API keys of the service that requires them."""
 
 import hashlib
 import json

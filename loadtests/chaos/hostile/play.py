@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loadtests.chaos.connections import forget_peak, memory
+from loadtests.chaos.connections import memory, reset_peak
 from loadtests.chaos.hostile import NAME, bodies, compressed, connections, engines, texts
 from loadtests.chaos.hostile.attack import Attack, Target
 from loadtests.chaos.hostile.keys import KEY, ORIGIN, write_keys
 from loadtests.chaos.hostile.report import HEAD, MOST_GROWTH, UNITS, WIDTH, Memory, Row, memory_line
-from loadtests.chaos.victim import Victim, within
+from loadtests.chaos.service_under_test import ServiceUnderTest, within
 from loadtests.neighbour import Neighbour, summarize
 from loadtests.rounds import say
 
@@ -32,7 +32,7 @@ def chosen(words: Sequence[str]) -> list[Attack]:
 
 
 def run(
-    service: Victim, environment: Mapping[str, str], folder: Path, attacks: Sequence[Attack]
+    service: ServiceUnderTest, environment: Mapping[str, str], folder: Path, attacks: Sequence[Attack]
 ) -> tuple[list[Row], bool]:
     """Runs attacks against a service, and those that need one with API keys against another; prints the rows.
 
@@ -47,7 +47,7 @@ def run(
         write_keys(folder / NAME / "keys.json")
         settings = {"TAGWERK_API_KEYS_FILE": str(folder / NAME / "keys.json"), "TAGWERK_CORS_ORIGINS": ORIGIN}
         say("starting a service with API keys")
-        with_keys = Victim(folder / NAME, {**environment, **settings})
+        with_keys = ServiceUnderTest(folder / NAME, {**environment, **settings})
         try:
             with_keys.server.wait_until_ready()
             further, also_well = against(with_keys, keyed, KEY)
@@ -57,7 +57,7 @@ def run(
     return rows, well
 
 
-def against(service: Victim, attacks: Sequence[Attack], key: str | None = None) -> tuple[list[Row], bool]:
+def against(service: ServiceUnderTest, attacks: Sequence[Attack], key: str | None = None) -> tuple[list[Row], bool]:
     """Runs attacks against one service; returns the rows, and whether nothing was wrong."""
     rows = []
     for attack in attacks:
@@ -73,13 +73,13 @@ def against(service: Victim, attacks: Sequence[Attack], key: str | None = None) 
     return rows, low and not any(row.faults() for row in rows)
 
 
-def resident(service: Victim) -> float:
+def resident(service: ServiceUnderTest) -> float:
     """Returns the memory that the worker has, in MB."""
     (worker,) = service.pids("api")
     return memory(worker, "VmRSS") / MEGABYTE
 
 
-async def play(service: Victim, attack: Attack, key: str | None) -> Row:
+async def play(service: ServiceUnderTest, attack: Attack, key: str | None) -> Row:
     """Runs one attack."""
     requests = attack.requests()
     failures, statuses = [], Counter[int]()
@@ -87,7 +87,7 @@ async def play(service: Victim, attack: Attack, key: str | None) -> Row:
     (worker,) = service.pids("api")
     with Neighbour(f"127.0.0.1:{service.port}", key) as neighbour:
         await neighbour.settle(time.monotonic() + SETTLE_SECONDS, GIVE_UP_SECONDS)
-        before = forget_peak(worker)
+        before = reset_peak(worker)
         began = time.monotonic()
         try:
             statuses = await attack.send(Target(service, neighbour), requests)
@@ -95,7 +95,7 @@ async def play(service: Victim, attack: Attack, key: str | None) -> Row:
             failures.append(str(error))
         ended = time.monotonic()
         if not await neighbour.settle(ended + SETTLE_SECONDS, GIVE_UP_SECONDS):
-            failures.append(f"nobody was answered for {GIVE_UP_SECONDS:g} s; the worker was killed")
+            failures.append(f"no request was answered for {GIVE_UP_SECONDS:g} s; the worker was killed")
             service.send(signal.SIGKILL, "api")
         waits = summarize(neighbour.samples(began))
     if await asyncio.to_thread(within, IDLE_SECONDS, lambda: service.ready() and not service.held()) is None:

@@ -27,7 +27,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What came of an attack."""
+    """The outcome of an attack."""
 
     attack: Attack
     seconds: float

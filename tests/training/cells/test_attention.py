@@ -1,4 +1,4 @@
-"""The attention cell against plain NumPy and finite differences, in double precision; and what it may not look at."""
+"""The attention cell against plain NumPy and finite differences, in double precision; and the mask of its memory."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How far an error travels back in each kind of truncated back-propagation."""
+"""How far a gradient goes back in each kind of truncated back-propagation."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Scenes of digits: who is in which split, what a caption says of where its digits are, and that a number repeats."""
+"""Scenes of digits: the digits of each split, the places that a caption states, and that a number repeats a scene."""
 
 import re
 from itertools import combinations

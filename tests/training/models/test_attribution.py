@@ -1,4 +1,4 @@
-"""What words contribute to a judgement: it sums to the log-odds, and the words that it names are those that count."""
+"""Contributions of words to a classification: they sum to the log-odds, and the words with the largest matter most."""
 
 import io
 
@@ -101,14 +101,14 @@ def opinions(count: int, seed: int) -> list[list[Phrase]]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_removing_the_words_that_contribute_most_moves_the_judgement_more_than_others(
+def test_removing_the_words_that_contribute_most_changes_the_probabilities_more_than_others(
     count: int, opinionated: tuple[Predict, list[Example]]
 ) -> None:
     predict, unseen = opinionated
     rng = np.random.default_rng(count)
     named, drawn = [], []
     for example in unseen:
-        ((probabilities, contributions),) = judged(predict, [example])
+        ((probabilities, contributions),) = classified(predict, [example])
         label = int(probabilities.argmax())
         before = log_odds(probabilities)[label]
         most = np.argsort(-contributions[:, label])[:count]
@@ -129,7 +129,7 @@ def opinionated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Predict, list
         return make_predict(task, load_best(task)), task._splits["test"]
 
 
-def judged(predict: Predict, examples: list[Example]) -> list[tuple[Array, Array]]:
+def classified(predict: Predict, examples: list[Example]) -> list[tuple[Array, Array]]:
     """Returns the probabilities  # [K], and the contributions  # [T, K], of each example."""
     outputs = predict(collate(examples).inputs)
     rows = zip(outputs["probabilities"], outputs["contributions"], examples, strict=True)
@@ -140,7 +140,7 @@ def after_removal(predict: Predict, example: Example, removed: list[Array]) -> A
     """Returns the log-odds of each label without the words at some places  # [len(removed), K]."""
     rest = [np.delete(example.inputs["word_ids"], places) for places in removed]
     examples = [Example(example.source, {"word_ids": ids}, example.targets) for ids in rest]
-    return np.stack([log_odds(probabilities) for probabilities, _ in judged(predict, examples)])
+    return np.stack([log_odds(probabilities) for probabilities, _ in classified(predict, examples)])
 
 
 def test_ladder_rungs_that_read_states_alone_have_no_contributions() -> None:

@@ -1,4 +1,4 @@
-"""How much a word tells by its counts alone, and what a classifier makes of it."""
+"""Log-count ratios of words, and their use in a classifier."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Tokens, multiword tokens and sentences learned from a treebank whose habits the rules do not know."""
+"""Tokens, multiword tokens and sentences learned from a treebank whose conventions differ from the rules."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The translator: what it generates is what it deems most probable, and its attention is a distribution."""
+"""The translator: it generates the most probable subwords, and its attention is a distribution."""
 
 from typing import Any
 

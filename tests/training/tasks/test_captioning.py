@@ -1,4 +1,4 @@
-"""The captioner: that it learns, that it says step by step what it scores at once, and what it looks at."""
+"""The captioner: that it learns, that it generates what it scores as most probable, and its attention weights."""
 
 import io
 from collections.abc import Callable, Mapping

@@ -37,7 +37,7 @@ def test_the_probabilities_of_a_label_are_those_of_its_grades() -> None:
     np.testing.assert_allclose(probabilities, expected, atol=1e-6)
 
 
-def test_a_text_is_judged_alike_whatever_it_is_batched_with() -> None:
+def test_a_text_is_classified_alike_whatever_it_is_batched_with() -> None:
     task = sentiment()
     model = task.network()
     examples = task.goldens()

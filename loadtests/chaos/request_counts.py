@@ -1,4 +1,4 @@
-"""What became of every request that was sent while something was broken."""
+"""Counts the outcomes of the requests that are sent during a scenario."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -7,19 +7,21 @@ Outcome = tuple[str, int]  # path and status
 
 
 @dataclass(slots=True)
-class Ledger:
+class RequestCounts:
     """Each request that is sent ends in one of `answers`, `lost`, `dropped` or `hung`."""
 
     sent: int = 0
     answers: Counter[Outcome] = field(default_factory=Counter)
     lost: int = 0  # the service closed the connection without an answer
-    dropped: int = 0  # the client went away, or never sent all of it: the service may count it or not
-    hung: int = 0  # nothing came in the time that there was
+    dropped: int = 0  # the client disconnected, or never sent all of it: the service may count it or not
+    hung: int = 0  # no answer came before the timeout
     slowest: float = 0.0  # seconds, of the answers and those lost
-    unanswerable: Counter[int] = field(default_factory=Counter)  # statuses of what is no HTTP: of which path, who knows
+    unanswerable: Counter[int] = field(
+        default_factory=Counter
+    )  # statuses of what is no HTTP, the path of which is unknown
 
     def answered(self, path: str, status: int, seconds: float) -> None:
-        """Notes an answer."""
+        """Counts an answer."""
         self.answers[path, status] += 1
         self.slowest = max(self.slowest, seconds)
 
@@ -31,7 +33,7 @@ class Ledger:
         return found
 
     def faults(self, allowed: set[int], may_lose: int, bound_seconds: float) -> list[str]:
-        """Returns what was not as it must be."""
+        """Returns what differs from what is required."""
         found = []
         accounted = self.statuses().total() + self.lost + self.dropped + self.hung
         if accounted != self.sent:

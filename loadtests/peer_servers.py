@@ -1,4 +1,4 @@
-"""What is measured beside this service, and how each is started."""
+"""The servers that are compared with this service, and how each is started."""
 
 import json
 import sys
@@ -10,11 +10,11 @@ from loadtests.servers import Server, free_port
 from loadtests.traffic import bodies
 
 ROOT = Path(__file__).parents[1]
-PEERS = ROOT / ".venv-peers" / "bin"  # made by `make peers`
+ENVIRONMENT = ROOT / ".venv-peers" / "bin"  # made by `make peers`
 
 
 @dataclass(frozen=True, slots=True)
-class Opponent:
+class Peer:
     """A server that gives this service's answers to requests to some of its endpoints.
 
     `kinds` are ways to the same answer, of which the faster counts: what each is called, and how its paths begin.
@@ -53,22 +53,22 @@ def plain(port: str, processes: int) -> list[str]:
 
 def module(name: str) -> Callable[[str, int], list[str]]:
     """Returns the command of a peer that is a program of its own."""
-    return lambda port, _: [str(PEERS / "python"), "-m", f"loadtests.peers.{name}", "--port", port]
+    return lambda port, _: [str(ENVIRONMENT / "python"), "-m", f"loadtests.peers.{name}", "--port", port]
 
 
 def bentoml(port: str, _: int) -> list[str]:
     """Returns BentoML's own command."""
     service = "loadtests.peers.bentoml_service:Batches"
-    return [str(PEERS / "bentoml"), "serve", service, "--host", "127.0.0.1", "--port", port]
+    return [str(ENVIRONMENT / "bentoml"), "serve", service, "--host", "127.0.0.1", "--port", port]
 
 
-OPPONENTS = {
-    "plain": Opponent(plain, ("tag", "classify", "generate"), (), {"def": "def/", "async": "async/"}),
-    "mosec": Opponent(module("mosec_server")),
-    "litserve": Opponent(module("litserve_server")),
-    "bentoml": Opponent(bentoml),
+PEERS = {
+    "plain": Peer(plain, ("tag", "classify", "generate"), (), {"def": "def/", "async": "async/"}),
+    "mosec": Peer(module("mosec_server")),
+    "litserve": Peer(module("litserve_server")),
+    "bentoml": Peer(bentoml),
     # What its documentation advises for high throughput.
-    "ray": Opponent(
+    "ray": Peer(
         module("ray_server"),
         environment={"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"},
     ),

@@ -1,4 +1,4 @@
-"""The service that is broken: its processes, its metrics, its readiness."""
+"""The service of a scenario: its processes, its metrics, its readiness."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtests.chaos.ledger import Outcome
+from loadtests.chaos.request_counts import Outcome
 from loadtests.figures.memory import name_of, name_of_thread
 from loadtests.servers import Server, free_port, service_command
 
@@ -21,7 +21,7 @@ PROBES = ("/readyz", "/metrics", "/livez")
 GAUGES = ("tagwerk_queue_entries", "tagwerk_queue_tokens", "tagwerk_slots_in_use")
 
 
-class Victim:
+class ServiceUnderTest:
     """A running service."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
@@ -40,7 +40,7 @@ class Victim:
                 marked = f"{MARK}={self._mark}".encode() in (folder / "environ").read_bytes().split(b"\0")
                 if marked and (folder / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
                     found[int(folder.name)] = name_of(int(folder.name))
-            except OSError:  # it has ended, or is somebody else's
+            except OSError:  # it has ended, or belongs to another user
                 continue
         return found
 
@@ -64,7 +64,7 @@ class Victim:
         return len(pids)
 
     def ready(self) -> bool:
-        """Says whether /readyz says so."""
+        """Returns whether /readyz answers 200."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=10):
                 return True
@@ -109,7 +109,7 @@ def within(seconds: float, holds: Callable[[], bool]) -> float | None:
         try:
             if holds():
                 return time.monotonic() - began
-        except (URLError, OSError):  # nobody answers yet
+        except (URLError, OSError):  # it does not answer yet
             pass
         time.sleep(0.1)
     return None
