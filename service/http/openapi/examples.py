@@ -73,7 +73,7 @@ ANSWERS: dict[str, Any] = {
         "choices": [{"text": _CONTINUATION, "index": 0, "logprobs": None, "finish_reason": "length"}],
         "usage": {"prompt_tokens": 6, "completion_tokens": 40, "total_tokens": 46},
     },
-    "ServerMetadata": {"name": "tagwerk", "version": "0.1.0", "extensions": ["binary_tensor_data"]},
+    "ServerMetadata": {"name": "tagwerk", "version": "0.2.0", "extensions": ["binary_tensor_data"]},
     "Live": {"live": True},
     "Ready": {"ready": True},
     "ModelReady": {"name": "sentiment-en", "ready": True},

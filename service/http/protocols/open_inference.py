@@ -45,7 +45,7 @@ class ServerMetadata(BaseModel):
     """The server."""
 
     name: str = Field(description="Its name.", examples=["tagwerk"])
-    version: str = Field(description="Its version.", examples=["0.1.0"])
+    version: str = Field(description="Its version.", examples=["0.2.0"])
     extensions: list[str] = Field(description="The supported extensions.", examples=[["binary_tensor_data"]])
 
 

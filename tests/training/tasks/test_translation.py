@@ -85,7 +85,7 @@ def test_the_recipe_is_trained_measured_and_drawn_but_not_exported(
     assert "reading 1 of the test split" in printed
     assert run("attention", "translation", "small library", "free font", "--out", "drawn.png") == 0
     assert run("attention", "translation") == 1
-    assert "what is translation to read?" in capsys.readouterr().err
+    assert "translation needs a text" in capsys.readouterr().err
     assert (tmp_path / "drawn.png").stat().st_size > 5_000
     assert run("export", "translation") == 1
     assert "translation is measured and not exported: the service has no such task" in capsys.readouterr().err
