@@ -70,7 +70,7 @@ def tagged_answer(
 
 
 class Text(NamedTuple):
-    """A text as the model takes it: the pieces of all its sentences, which a classifier does not tell apart."""
+    """A text as the model takes it: the pieces of all its sentences, which a classifier does not separate."""
 
     text: str
     sentences: Sequence[Sentence]

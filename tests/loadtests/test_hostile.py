@@ -26,7 +26,7 @@ def row(
     return Row(attack, 1.0, answers, waits, Memory(100.0, 150.0, after), list(failures))
 
 
-def test_an_attack_that_nobody_notices_has_no_fault():
+def test_an_attack_without_effect_has_no_fault():
     assert row(s200=1, s413=2, s503=3, s504=4).faults() == []
 
 

@@ -88,7 +88,7 @@ def tagging(**changes: Any) -> Tagging:
 
 
 def sentences() -> list[list[Phrase]]:
-    """Returns twenty sentences, half of them turned round by "not": the words alone do not tell."""
+    """Returns twenty sentences, half of them negated by "not": the words alone do not separate the labels."""
     trees = []
     for word, worth in WORDS.items():
         for noun in ("film", "plot"):

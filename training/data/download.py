@@ -5,8 +5,8 @@ import hashlib
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import httpx
 from rich.console import Console
@@ -44,9 +44,9 @@ class File:
     by_hand: str = ""
 
 
-def open_bytes(path: Path) -> BinaryIO:
+def open_bytes(path: Path) -> gzip.GzipFile | BufferedReader:
     """Opens a file for reading, without gzip if its name ends in `.gz`."""
-    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def checksum_of(path: Path) -> str | None:

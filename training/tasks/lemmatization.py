@@ -180,7 +180,7 @@ class Lemmatization(Task):
         examples = [example for example in examples if len(example) <= self.recipe.longest]
         for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
             word = Inflected(*examples[i].source)
-            known[word] = lemmas.decode(word.form, outputs["edit"], outputs["lemma_ids"], self._symbols)
+            known[word] = lemmas.decode(word.form, int(outputs["edit"]), outputs["lemma_ids"], self._symbols)
         return [known[word] or word.form for word in words]
 
     def attend(self, model: keras.Model, text: str) -> AttentionWeights:

@@ -26,7 +26,7 @@ def test_a_classifier_is_compared_in_what_is_not_neutral(runs: Path) -> None:
     values = {metric.name: metric.value for metric in metrics}
     assert {metric.split for metric in metrics} == {"test"}
     assert values["SST-2 accuracy, most frequent label"] == 50
-    assert values["SST-2 accuracy, linear model"] == 50, "no weights of words and pairs tell what is turned round"
+    assert values["SST-2 accuracy, linear model"] == 50, "no weights of words and pairs separate what is negated"
     assert "reading 1 of the test split" in said.getvalue()
     assert (runs / "sentiment-tiny" / READINGS).exists()
 

@@ -24,7 +24,7 @@ from training.tasks.captioning import Captioning, CaptioningRecipe
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Captioning, Any]:
-    """A captioner that knows its twenty scenes by heart."""
+    """A captioner that is overfitted on its twenty scenes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAGWERK_RUNS_DIR", str(tmp_path_factory.mktemp("captions")))
         task = tiny.captioning()

@@ -31,7 +31,7 @@ SPELLED = EDITS.index("spelled")
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lemmatization, Any, Path]:
-    """A lemmatizer that knows its twenty words by heart, without a dictionary; and where it is exported."""
+    """A lemmatizer that is overfitted on its twenty words, without a dictionary; and where it is exported."""
     folder = tmp_path_factory.mktemp("lemmas")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAGWERK_RUNS_DIR", str(folder / "runs"))

@@ -24,7 +24,7 @@ from training.tasks.translation import Translation
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Translation, Any]:
-    """A translator that knows its twenty pairs by heart."""
+    """A translator that is overfitted on its twenty pairs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAGWERK_RUNS_DIR", str(tmp_path_factory.mktemp("translation")))
         task = tiny.translation()
