@@ -52,7 +52,7 @@ def test_what_comes_while_the_service_settles_does_not_count():
 
 
 def test_bursts_fall_due_at_once_and_leave_the_rate_as_it_is():
-    """Ten at once over ten connections that take 20 ms each do not wait for each other; over one, the last waits for nine."""
+    """Ten at once over ten connections that take 20 ms each do not wait; over one, the last waits for nine others."""
     wide, got = run(lambda: OpenLoop(cycle([REQUEST]), 0.5, 200, burst=10), clients=100)
     assert len(got) % 10 == 0
     assert wide.errors == 0
