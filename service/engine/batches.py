@@ -8,7 +8,7 @@ import numpy as np
 from service.artifact.manifest import TensorSpec
 from service.backend.base import SequenceModel
 from service.engine.padding import pad, unpad
-from service.engine.queue import Entry, Job, Place
+from service.engine.queue import EngineRequest, Place, QueuedSequence
 from service.engine.scheduler import Batch
 from service.errors import DeviceFailed, InternalError, TagwerkError
 from service.types import Array, Ragged, Tensors
@@ -18,46 +18,46 @@ log = logging.getLogger("tagwerk.engine")
 Outputs = tuple[dict[str, Array], dict[str, Array]]  # with a time axis, and without; see `padding.unpad`
 
 
-def gather(entries: Sequence[Entry]) -> Ragged:
+def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
     """Concatenates the sequences of a batch. Adjacent sequences of one request are copied together."""
     runs: list[tuple[Tensors, int, int]] = []  # values, start, end
-    for _, _, job, index in entries:
-        values, start = job.requests.sequences.values, job.starts[index]
-        end = start + job.lengths[index]
+    for _, _, request, position in sequences:
+        values, start = request.columns.sequences.values, request.starts[position]
+        end = start + request.lengths[position]
         if runs and runs[-1][0] is values and runs[-1][2] == start:
             start = runs.pop()[1]
         runs.append((values, start, end))
-    lengths = np.array([entry.length for entry in entries], np.int32)
-    values = {name: together([array[name][start:end] for array, start, end in runs]) for name in runs[0][0]}
+    lengths = np.array([sequence.length for sequence in sequences], np.int32)
+    values = {name: concatenated([array[name][start:end] for array, start, end in runs]) for name in runs[0][0]}
     return Ragged(lengths, values)
 
 
 def run_batch(model: SequenceModel, specs: Mapping[str, TensorSpec], batch: Batch) -> Outputs:
     """Runs a batch; returns its outputs without padding. Raises DeviceFailed."""
-    padded = pad(gather(batch.entries), specs, batch.shape)
-    further = frozenset[str]().union(*{entry.job.further for entry in batch.entries})
+    padded = pad(gather(batch.sequences), specs, batch.shape)
+    further = frozenset[str]().union(*{sequence.request.further for sequence in batch.sequences})
     return unpad(model.run(padded.inputs, further), padded, model.timed_outputs)
 
 
-def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[Job]:
-    """Assigns the outputs of a batch to its jobs; returns the jobs that are complete."""
+def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[EngineRequest]:
+    """Assigns the outputs of a batch to its requests; returns the requests that are complete."""
     selected = select_outputs(batch, outputs)
-    done: list[Job] = []
-    cell, size = 0, len(batch.entries)
-    for row, (_, _, job, index) in enumerate(batch.entries):
-        job.places[index] = Place(*selected[job.further], row, cell)
-        cell += job.lengths[index]
-        job.inference_seconds = max(job.inference_seconds, seconds)
-        job.batch_size = max(job.batch_size, size)
-        job.remaining -= 1
-        if job.remaining == 0:
-            done.append(job)
+    done: list[EngineRequest] = []
+    cell, size = 0, len(batch.sequences)
+    for row, (_, _, request, position) in enumerate(batch.sequences):
+        request.places[position] = Place(*selected[request.further], row, cell)
+        cell += request.lengths[position]
+        request.inference_seconds = max(request.inference_seconds, seconds)
+        request.batch_size = max(request.batch_size, size)
+        request.remaining -= 1
+        if request.remaining == 0:
+            done.append(request)
     return done
 
 
 def select_outputs(batch: Batch, outputs: Outputs) -> dict[frozenset[str], Outputs]:
-    """Returns the outputs for each `further` that jobs of a batch have, without those that only other jobs request."""
-    kinds = {entry.job.further for entry in batch.entries}
+    """Returns the outputs for each `further` of a batch's requests, without those that only others have requested."""
+    kinds = {sequence.request.further for sequence in batch.sequences}
     further = frozenset[str]().union(*kinds)
     timed, others = outputs
     return {
@@ -69,30 +69,32 @@ def select_outputs(batch: Batch, outputs: Outputs) -> dict[frozenset[str], Outpu
     }
 
 
-def outputs_of(jobs: Sequence[Job]) -> Outputs:
-    """Returns the outputs of all sequences, in order, of complete jobs with the same model and `further` outputs.
+def outputs_of(requests: Sequence[EngineRequest]) -> Outputs:
+    """Returns the outputs of all sequences, in order, of complete requests with the same model and `further` outputs.
 
     Outputs that are adjacent in a batch's arrays are copied together, or not at all.
     """
     runs: list[tuple[Place, int, int]] = []  # the first place, the end of its rows, the end of its cells
-    for job in jobs:
-        for place, length in zip(job.places, job.lengths, strict=True):
-            assert place is not None  # noqa: S101 (the job is complete)
+    for request in requests:
+        for place, length in zip(request.places, request.lengths, strict=True):
+            assert place is not None  # noqa: S101 (the request is complete)
             begun = runs[-1] if runs else None
             if begun and begun[0].timed is place.timed and begun[1:] == (place.row, place.cell):
                 runs[-1] = begun[0], place.row + 1, place.cell + length
             else:
                 runs.append((place, place.row + 1, place.cell + length))
     timed = {
-        name: together([first.timed[name][first.cell : cell] for first, _, cell in runs]) for name in runs[0][0].timed
+        name: concatenated([first.timed[name][first.cell : cell] for first, _, cell in runs])
+        for name in runs[0][0].timed
     }
     others = {
-        name: together([first.others[name][first.row : row] for first, row, _ in runs]) for name in runs[0][0].others
+        name: concatenated([first.others[name][first.row : row] for first, row, _ in runs])
+        for name in runs[0][0].others
     }
     return timed, others
 
 
-def together(parts: Sequence[Array]) -> Array:
+def concatenated(parts: Sequence[Array]) -> Array:
     """Concatenates arrays; returns a single one as it is."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

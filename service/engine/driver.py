@@ -14,7 +14,7 @@ from service.engine.listener import Listener
 from service.engine.loader import Generator, Loader, LoadProgress, Sequences, resident_megabytes
 from service.engine.priority import Call, call_directly
 from service.engine.protocol import Generation, Requests
-from service.engine.queue import Job
+from service.engine.queue import EngineRequest
 from service.engine.scheduler import Batch, Scheduler
 from service.engine.slots import SlotStep, Stream
 from service.errors import ArtifactError, ConfigurationError, InternalError, ModelNotFound, TagwerkError
@@ -67,8 +67,8 @@ class Driver:
 
     # Called from any thread.
 
-    def admit(self, requests: Requests) -> list[Job | TagwerkError]:
-        """Queues requests; returns for each a job, or the reason for its rejection.
+    def admit(self, requests: Requests) -> list[EngineRequest | TagwerkError]:
+        """Queues requests; returns each as an `EngineRequest`, or the reason for its rejection.
 
         That is Overloaded, ModelNotFound, or InternalError for sequences that the model cannot read.
         """
@@ -86,17 +86,17 @@ class Driver:
             self._work.notify()
         return admitted
 
-    def abandon(self, job: Job) -> None:
-        """Removes the waiting sequences of a cancelled job from the queue."""
+    def abandon(self, request: EngineRequest) -> None:
+        """Removes the waiting sequences of a cancelled request from the queue."""
         with self._lock:
-            self._scheduler.abandon(job)
+            self._scheduler.abandon(request)
             self._update_queue_gauges()
 
-    def time_spent(self, job: Job) -> dict[str, float]:
-        """Returns the time of an unfinished job in seconds: all of it in the queue while any sequence waits."""
+    def time_spent(self, request: EngineRequest) -> dict[str, float]:
+        """Returns the time of an unfinished request in seconds: all of it in the queue while any sequence waits."""
         with self._lock:
-            total = self._clock() - job.arrived
-            queued = job.queue_seconds if job.taken >= len(job.lengths) else total
+            total = self._clock() - request.arrived
+            queued = request.queue_seconds if request.taken >= len(request.lengths) else total
         return {"queue": queued, "inference": total - queued}
 
     def admit_stream(self, request: Generation) -> Stream:
@@ -227,7 +227,7 @@ class Driver:
 
     def _update_queue_gauges(self) -> None:
         self._shown = self._clock()
-        if (waiting := (self._scheduler.queued_entries, self._scheduler.queued_tokens)) != self._queue_shown:
+        if (waiting := (self._scheduler.queued_sequences, self._scheduler.queued_tokens)) != self._queue_shown:
             self._queue_shown = waiting
             self._metrics.queue_entries.set(waiting[0])
             self._metrics.queue_tokens.set(waiting[1])
@@ -253,22 +253,22 @@ class Driver:
         except Exception as error:
             self._fail(batch, log_failure(error, f"a batch of {batch.model} in shape {batch.shape}"))
             return
-        self._listener.on_jobs(finished)
+        self._listener.on_finished_requests(finished)
         with self._lock:
             self._scheduler.measured(batch, seconds)
         self._observe(batch, started, seconds)
 
     def _fail(self, batch: Batch, error: TagwerkError) -> None:
-        jobs = list(dict.fromkeys(entry.job for entry in batch.entries))
+        requests = list(dict.fromkeys(sequence.request for sequence in batch.sequences))
         with self._lock:
-            for job in jobs:
-                job.error = error
-                self._scheduler.abandon(job)
-        self._listener.on_jobs(jobs)
+            for request in requests:
+                request.error = error
+                self._scheduler.abandon(request)
+        self._listener.on_finished_requests(requests)
 
     def _observe(self, batch: Batch, started: float, seconds: float) -> None:
         rows, length = batch.shape
-        waits = [max(started - entry.job.arrived, 0.0) for entry in batch.entries]
+        waits = [max(started - sequence.request.arrived, 0.0) for sequence in batch.sequences]
         padding = rows * length - batch.tokens
         self._metrics.ran(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from service.engine.queue import Job
+from service.engine.queue import EngineRequest
 from service.engine.slots import Stream
 from service.types import Sampled
 
@@ -14,8 +14,8 @@ class Listener(Protocol):
     def on_models(self) -> None:
         """Receives a change of the models' states. Called in the loading thread."""
 
-    def on_jobs(self, jobs: Sequence[Job]) -> None:
-        """Receives jobs that are over: with outputs, or an error."""
+    def on_finished_requests(self, requests: Sequence[EngineRequest]) -> None:
+        """Receives requests that are over: with outputs, or an error."""
 
     def on_tokens(self, tokens: Sequence[tuple[Stream, Sequence[Sampled]]]) -> None:
         """Receives generated tokens."""

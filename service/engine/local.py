@@ -18,7 +18,7 @@ from service.engine.driver import Driver
 from service.engine.loader import LoadProgress
 from service.engine.priority import Call, call_directly
 from service.engine.protocol import Generation, Inference, OnChange, Outcome, Requests
-from service.engine.queue import Job
+from service.engine.queue import EngineRequest
 from service.engine.slots import Stream
 from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
 from service.settings import Settings
@@ -27,13 +27,13 @@ from service.types import ModelKey, ModelState, Sampled, State
 
 log = logging.getLogger("tagwerk.engine")
 
-EXPIRY_SECONDS = 0.002  # least time between two checks for expired jobs
-OnDone = Callable[[int, Job | None, TagwerkError | None], None]  # the position of the request, its job, its error
-OnEnd = Callable[[Job, TagwerkError | None], None]
+EXPIRY_SECONDS = 0.002  # least time between two checks for expired requests
+OnDone = Callable[[int, EngineRequest | None, TagwerkError | None], None]  # its position, the request, its error
+OnEnd = Callable[[EngineRequest, TagwerkError | None], None]
 
 
 class LocalEngine:
-    """An engine whose device thread runs beside the event loop; results cross over in one call per batch.
+    """An engine whose device thread runs beside the event loop, and passes on results in one call per batch.
 
     A model serves as soon as it is loaded, while another thread loads the rest.
     """
@@ -44,7 +44,6 @@ class LocalEngine:
         versions: Sequence[ModelVersion],
         make_backend: Callable[[], Backend],
         metrics: Metrics,
-        clock: Callable[[], float] = time.monotonic,
         loading: Callable[[Callable[[], bool]], AbstractContextManager[None]] = lambda stopped: nullcontext(),
         call: Call = call_directly,
         on_progress: Callable[[LoadProgress], None] = lambda progress: None,
@@ -54,13 +53,14 @@ class LocalEngine:
         `call` sets the priority of each load; for `on_progress` see `Driver.load`.
         """
         self._loading = loading
-        self._driver = Driver(settings, versions, make_backend, metrics, self, clock, call, on_progress)
+        self._driver = Driver(
+            settings, versions, make_backend, metrics, listener=self, call=call, on_progress=on_progress
+        )
         self._shares: Mapping[ModelKey, float] | None = None
         self._others: Sequence[ModelState] = ()
         self._defaults: Collection[str] | None = None
-        self._clock = clock
-        self._waiting: dict[Job, OnEnd] = {}  # of each unfinished job
-        self._expiry_timer: asyncio.TimerHandle | None = None  # the next check for expired jobs
+        self._waiting: dict[EngineRequest, OnEnd] = {}  # of each unfinished request
+        self._expiry_timer: asyncio.TimerHandle | None = None  # the next check for expired requests
         self._next_expiry = math.inf  # its time, by the event loop's clock
         self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
         self._loop: asyncio.AbstractEventLoop
@@ -132,55 +132,55 @@ class LocalEngine:
         """Fails all requests in progress after the device thread has ended."""
         error = EngineUnavailable("the engine failed while it processed the request")
         waiting, self._waiting = self._waiting, {}
-        for job, done in waiting.items():
-            done(job, error)
+        for request, done in waiting.items():
+            done(request, error)
         for text in self._texts.values():
             text.put_nowait(error)
         self.failed.set()
         self._changes.notify()
 
-    def submit(self, requests: Requests, done: OnDone) -> list[Job | None]:
-        """Queues requests. Calls `done` for each when it is over; at once for a rejected one, which has no job.
+    def submit(self, requests: Requests, done: OnDone) -> list[EngineRequest | None]:
+        """Queues requests. Calls `done` for each when it is over; at once for a rejected one.
 
-        Calls it in the event loop. Raises EngineUnavailable.
+        Calls it in the event loop; a rejected request has no `EngineRequest`. Raises EngineUnavailable.
         """
         self._check_ready(requests.model)
-        jobs: list[Job | None] = []
+        submitted: list[EngineRequest | None] = []
         for position, admitted in enumerate(self._driver.admit(requests)):
             if isinstance(admitted, TagwerkError):
-                jobs.append(None)
+                submitted.append(None)
                 done(position, None, admitted)
             else:
-                jobs.append(admitted)
+                submitted.append(admitted)
                 self._waiting[admitted] = partial(done, position)
         self._schedule_expiry(self._loop_time(min(requests.deadlines)))
-        return jobs
+        return submitted
 
-    def abandon(self, job: Job) -> None:
-        """Cancels a job, unless it is over. Does not call its `done`."""
-        if self._waiting.pop(job, None) is not None:
-            self._driver.abandon(job)
+    def abandon(self, request: EngineRequest) -> None:
+        """Cancels a request, unless it is over. Does not call its `done`."""
+        if self._waiting.pop(request, None) is not None:
+            self._driver.abandon(request)
 
     async def infer(self, request: Inference) -> Outcome:
         """Runs all sequences of a request; see `Engine.infer`."""
         waiter: asyncio.Future[None] = self._loop.create_future()
 
-        def done(position: int, job: Job | None, error: TagwerkError | None) -> None:
+        def done(position: int, ended: EngineRequest | None, error: TagwerkError | None) -> None:
             if not waiter.done():
                 waiter.set_exception(error) if error is not None else waiter.set_result(None)
 
-        (job,) = self.submit(Requests.of(request), done)
+        (submitted,) = self.submit(Requests.of(request), done)
         try:
             await waiter
         finally:
-            if job is not None:
-                self.abandon(job)
-        assert job is not None  # noqa: S101 (otherwise the future has raised)
-        timed, others = outputs_of([job])
-        return Outcome(timed | others, job.queue_seconds, job.inference_seconds, job.batch_size)
+            if submitted is not None:
+                self.abandon(submitted)
+        assert submitted is not None  # noqa: S101 (otherwise the future has raised)
+        timed, others = outputs_of([submitted])
+        return Outcome(timed | others, submitted.queue_seconds, submitted.inference_seconds, submitted.batch_size)
 
     def _schedule_expiry(self, moment: float) -> None:
-        """Schedules the check for expired jobs at a time of the event loop's clock, or earlier."""
+        """Schedules the check for expired requests at a time of the event loop's clock, or earlier."""
         if moment < self._next_expiry:
             if self._expiry_timer is not None:
                 self._expiry_timer.cancel()
@@ -188,17 +188,17 @@ class LocalEngine:
             self._expiry_timer = self._loop.call_at(moment, self._expire)
 
     def _expire(self) -> None:
-        """Fails the jobs whose deadline has passed. One timer for all costs less than one per job."""
+        """Fails the requests whose deadline has passed. One timer for all costs less than one per request."""
         self._expiry_timer, self._next_expiry = None, math.inf
         now = self._loop.time()
-        deadlines = {job: self._loop_time(job.deadline) for job in self._waiting}
-        for job, deadline in deadlines.items():
+        deadlines = {request: self._loop_time(request.deadline) for request in self._waiting}
+        for request, deadline in deadlines.items():
             if deadline <= now:
-                done = self._waiting.pop(job)
-                spent = self._driver.time_spent(job)
+                done = self._waiting.pop(request)
+                spent = self._driver.time_spent(request)
                 error = DeadlineExceeded("the deadline passed before the answer was ready", spent)
-                self._driver.abandon(job)
-                done(job, error)
+                self._driver.abandon(request)
+                done(request, error)
         if left := [deadline for deadline in deadlines.values() if deadline > now]:
             self._schedule_expiry(max(min(left), now + EXPIRY_SECONDS))
 
@@ -215,7 +215,7 @@ class LocalEngine:
                 if item is None:
                     return
                 if isinstance(item, DeadlineExceeded):
-                    raise DeadlineExceeded(str(item), stream.time_spent(self._clock()))
+                    raise DeadlineExceeded(str(item), stream.time_spent(time.monotonic()))
                 if isinstance(item, TagwerkError):
                     raise item
                 yield item
@@ -248,8 +248,8 @@ class LocalEngine:
             raise EngineUnavailable(f"the model {key} is still being loaded")
 
     def _loop_time(self, deadline: float) -> float:
-        """Converts a time of this engine's clock to one of the event loop's."""
-        return self._loop.time() + deadline - self._clock()
+        """Converts a time of the monotonic clock to one of the event loop's."""
+        return self._loop.time() + deadline - time.monotonic()
 
     # The driver's listener, called in its threads.
 
@@ -257,10 +257,10 @@ class LocalEngine:
         """Notifies the caller of the state of a model, in the event loop."""
         self._loop.call_soon_threadsafe(self._changes.notify)
 
-    def on_jobs(self, jobs: Sequence[Job]) -> None:
-        """Resolves the jobs in the event loop."""
-        if jobs:
-            self._loop.call_soon_threadsafe(self._resolve_jobs, jobs)
+    def on_finished_requests(self, requests: Sequence[EngineRequest]) -> None:
+        """Resolves the requests in the event loop."""
+        if requests:
+            self._loop.call_soon_threadsafe(self._resolve_requests, requests)
 
     def on_tokens(self, tokens: Sequence[tuple[Stream, Sequence[Sampled]]]) -> None:
         """Passes generated tokens to their callers in the event loop."""
@@ -271,10 +271,10 @@ class LocalEngine:
         failed = [(stream, [stream.error]) for stream in streams if stream.error is not None]
         self._loop.call_soon_threadsafe(self._pass_on, failed)
 
-    def _resolve_jobs(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            if (done := self._waiting.pop(job, None)) is not None:
-                done(job, job.error)
+    def _resolve_requests(self, requests: Sequence[EngineRequest]) -> None:
+        for request in requests:
+            if (done := self._waiting.pop(request, None)) is not None:
+                done(request, request.error)
 
     def _pass_on(self, items: Sequence[tuple[Stream, Sequence[Sampled | TagwerkError]]]) -> None:
         for stream, some in items:

@@ -27,9 +27,9 @@ class Grid:
             raise ValueError(f"a sequence of {length} tokens does not fit the largest bucket, {self.lengths[-1]}")
         return self.lengths[bisect_left(self.lengths, length)]
 
-    def rows(self, entries: int) -> int:
+    def rows(self, sequences: int) -> int:
         """Returns the smallest B that holds that many sequences, or the largest B."""
-        return self.batch_sizes[min(bisect_left(self.batch_sizes, entries), len(self.batch_sizes) - 1)]
+        return self.batch_sizes[min(bisect_left(self.batch_sizes, sequences), len(self.batch_sizes) - 1)]
 
     @property
     def capacity(self) -> int:
@@ -51,12 +51,10 @@ class PaddedBatch:
     Attributes:
         inputs: each [B, T, ...], and `lengths`  # [B] int32, 1 in filler rows.
         real: True for the cells of sequences, which are the first rows  # [N, T] bool.
-        shape: (B, T).
     """
 
     inputs: dict[str, Array]
     real: Array
-    shape: tuple[int, int]
 
 
 def pad(sequences: Ragged, specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> PaddedBatch:
@@ -74,7 +72,7 @@ def pad(sequences: Ragged, specs: Mapping[str, TensorSpec], shape: tuple[int, in
             inputs[name][:rows][real] = sequences.values[name]
     inputs["lengths"] = np.ones(b, np.int32)
     inputs["lengths"][:rows] = sequences.lengths
-    return PaddedBatch(inputs, real, shape)
+    return PaddedBatch(inputs, real)
 
 
 def unpad(outputs: Tensors, batch: PaddedBatch, timed: frozenset[str]) -> tuple[dict[str, Array], dict[str, Array]]:

@@ -64,14 +64,14 @@ class Plan:
             if shorter < bucket and waiting.get(shorter):
                 self._promote(shorter, waiting[shorter])
 
-    def _split_or_pad(self, entries: int) -> int:
+    def _split_or_pad(self, sequences: int) -> int:
         """Returns B for a number of sequences: one step that holds all, or the first of two that cost less."""
-        rows = self._grid.rows(entries)
-        fitting = [size for size in self._grid.batch_sizes if size < entries]
-        if rows == entries or not fitting:
+        rows = self._grid.rows(sequences)
+        fitting = [size for size in self._grid.batch_sizes if size < sequences]
+        if rows == sequences or not fitting:
             return rows
         split = fitting[-1]
-        rest = self._grid.rows(entries - split)
+        rest = self._grid.rows(sequences - split)
         two_steps = self._seconds[split, self._bucket] + self._seconds[rest, self._bucket]
         return split if two_steps < self._seconds[rows, self._bucket] else rows
 
@@ -84,13 +84,13 @@ class Plan:
         taken = sum(self.takes.values())
         best_gain, best_rows = 0.0, self.rows
         for rows in self._grid.batch_sizes:
-            entries = min(waiting, rows - taken)
-            if rows >= self.rows and entries > 0:
-                saved = self._weight * self._seconds[self._grid.rows(entries), shorter]
+            sequences = min(waiting, rows - taken)
+            if rows >= self.rows and sequences > 0:
+                saved = self._weight * self._seconds[self._grid.rows(sequences), shorter]
                 added = self._seconds[rows, self._bucket] - self._seconds[self.rows, self._bucket]
                 if saved - added > best_gain:
                     best_gain, best_rows = saved - added, rows
-        entries = min(waiting, best_rows - taken)
+        sequences = min(waiting, best_rows - taken)
         if best_gain > 0:
             self.rows = best_rows
-            self.takes[shorter] = entries
+            self.takes[shorter] = sequences

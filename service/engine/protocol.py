@@ -15,7 +15,7 @@ class Inference:
 
     `deadline` is a time of the monotonic clock, in seconds. `further` names outputs to return besides the default ones,
     where the model has them. `begun` marks a later step of a request: it is admitted even if the queue is full.
-    `client` is the number of who sent it: the device's time is divided fairly between clients.
+    `client` is the number of the API key's owner: the device's time is divided fairly between clients.
     """
 
     model: ModelKey

@@ -11,11 +11,11 @@ from service.engine.protocol import ANONYMOUS, Requests
 from service.errors import Overloaded, TagwerkError
 from service.types import Array, ModelKey
 
-SPREAD = 8  # how far a job's sequences are spread: this many long requests leave time for a short one
+SPREAD = 8  # how far a request's sequences are spread: this many long requests leave time for a short one
 MAX_RETRY_SECONDS = 60.0  # upper bound of Retry-After
 
 
-Order = tuple[int, float, int]  # of waiting entries: tokens served to the client, turn, number
+Order = tuple[int, float, int]  # of waiting sequences: tokens served to the client, turn, number
 
 
 class Place(NamedTuple):
@@ -33,15 +33,15 @@ class Place(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Job:
-    """A request in the engine: done when each of its sequences has outputs, or at its first error.
+class EngineRequest:
+    """A request in the engine. It ends when each of its sequences has outputs, or at its first error.
 
     Attributes:
-        requests: the columns that the request came in.
-        starts: start of each of its sequences in the values of `requests`.
+        columns: the requests that arrived in one message, this one among them.
+        starts: start of each of its sequences in the values of `columns`.
     """
 
-    requests: Requests
+    columns: Requests
     client: int
     arrived: float
     deadline: float
@@ -65,75 +65,70 @@ class Job:
     @property
     def model(self) -> ModelKey:
         """The requested model version."""
-        return self.requests.model
+        return self.columns.model
 
     @property
     def further(self) -> frozenset[str]:
         """The outputs requested besides the default ones."""
-        return self.requests.further
-
-    @property
-    def done(self) -> bool:
-        """True once the job has ended."""
-        return self.remaining == 0 or self.error is not None
+        return self.columns.further
 
 
-class Entry(NamedTuple):
-    """A sequence in the queue. Entries are ordered by `turn`, then by admission."""
+class QueuedSequence(NamedTuple):
+    """A sequence in the queue. Sequences are ordered by `turn`, then by admission."""
 
     turn: float
     number: int  # of the admission
-    job: Job
-    sequence: int  # which of the job's
+    request: EngineRequest
+    position: int  # among the sequences of the request
 
     @property
     def length(self) -> int:
         """Tokens of the sequence."""
-        return self.job.lengths[self.sequence]
+        return self.request.lengths[self.position]
 
 
 @dataclass(slots=True)
 class Client:
-    """What a client has waiting, and the tokens of its sequences that were taken.
+    """A client's waiting sequences and their tokens, and the tokens of its sequences that were taken.
 
-    `served` is on a scale shared by all clients: one that had nothing waiting begins where the client of the last batch
-    was before that batch.
+    `served` is on a scale shared by all clients: for a client that had nothing waiting, it starts at the value that the
+    client of the last batch had before that batch.
     """
 
     served: int
-    entries: int = 0
+    sequences: int = 0
     tokens: int = 0
 
 
 class Queue:
     """Bounded priority queues, one per lane (model, bucket) and client. Not thread-safe: the owner holds the lock.
 
-    Of a lane, the client with the least tokens served is next, so that nobody waits behind another's backlog
-    (start-time fair queueing, Goyal et al. 1996). Nor does a backlog fill the queue: an API key that has something
-    waiting may add as much as there is room left (dynamic thresholds, Choudhury and Hahne 1998), so that alone it
-    fills half of the queue, and leaves room for others.
+    Of a lane, the client with the least tokens served is next, so that no client's sequences wait for another client's
+    backlog (start-time fair queueing, Goyal et al. 1996). Nor does a backlog fill the queue: an API key that has
+    something waiting may add at most the remaining capacity (dynamic thresholds, Choudhury and Hahne 1998), so that
+    one key alone fills half of the queue, and the rest remains for others.
 
-    A job's first entry has its arrival time as its turn. Each further one is later by `SPREAD` times the device time of
-    the entries before it, so that a short request behind a long one does not wait for all of it. No entry starves:
-    later arrivals get later turns.
+    A request's first sequence has its arrival time as its turn. Each further one is later by `SPREAD` times the device
+    time of the sequences before it, so that a short request behind a long one does not wait for all of it. No sequence
+    starves: later arrivals get later turns.
 
-    Cancelled entries free their capacity at once, and are removed from their lane when they reach its head. So are
+    Cancelled sequences free their capacity at once, and are removed from their lane when they reach its head. So are
     expired ones; their callers watch the deadline themselves.
     """
 
-    def __init__(self, max_entries: int, max_tokens: int) -> None:
-        self.max_entries = max_entries
+    def __init__(self, max_sequences: int, max_tokens: int) -> None:
+        self.max_sequences = max_sequences
         self.max_tokens = max_tokens
-        self.entries = 0
+        self.sequences = 0
         self.tokens = 0
         self._admitted = 0
-        self._lanes: dict[tuple[ModelKey, int], dict[int, list[Entry]]] = {}  # by client; heaps
+        self._lanes: dict[tuple[ModelKey, int], dict[int, list[QueuedSequence]]] = {}  # by client; heaps
         self._waiting: Counter[tuple[ModelKey, int]] = Counter()
         self._clients: dict[int, Client] = {}  # those with something waiting
         self._virtual_time = 0  # tokens served to the client of the last batch, before that
 
-    def put(self, job: Job, tokens_per_second: float, seconds: Callable[[int], float]) -> None:
-        """Admits all entries of a job, or none: raises Overloaded if they do not fit.
+    def put(self, request: EngineRequest, tokens_per_second: float, seconds: Callable[[int], float]) -> None:
+        """Admits all sequences of a request, or none: raises Overloaded if they do not fit.
 
         Args:
             tokens_per_second: the device's throughput.
@@ -142,98 +137,99 @@ class Queue:
         An empty queue admits any request: one above the token bound could never be served otherwise. A request that is
         `begun` is always admitted, since the work done for it would be lost.
         """
-        tokens, client = sum(job.lengths), self._clients.get(job.client)
-        if self.entries and not job.requests.begun:
-            if full := self._exceeded(len(job.lengths), tokens):
-                waiting, problem = self.entries, f"the queue is full: {full}"
-            elif client is not None and (full := self._share_exceeded(job.client, client, len(job.lengths), tokens)):
-                waiting, problem = client.entries, f"the client's share of the queue is full: {full}"
+        tokens, client = sum(request.lengths), self._clients.get(request.client)
+        if self.sequences and not request.columns.begun:
+            if full := self._exceeded(len(request.lengths), tokens):
+                waiting, problem = self.sequences, f"the queue is full: {full}"
+            elif client is not None and (
+                full := self._share_exceeded(request.client, client, len(request.lengths), tokens)
+            ):
+                waiting, problem = client.sequences, f"the client's share of the queue is full: {full}"
             if full:
                 retry_after_seconds = min(self.tokens / tokens_per_second, MAX_RETRY_SECONDS)
                 raise Overloaded(problem, retry_after_seconds, waiting)
         if client is None:
-            client = self._clients[job.client] = Client(self._virtual_time)
-        client.entries += len(job.lengths)
+            client = self._clients[request.client] = Client(self._virtual_time)
+        client.sequences += len(request.lengths)
         client.tokens += tokens
-        turn, model = job.arrived, job.model
-        for index, bucket in enumerate(job.buckets):
+        turn, model = request.arrived, request.model
+        for position, bucket in enumerate(request.buckets):
             lane = model, bucket
-            entries = self._lanes.setdefault(lane, {}).setdefault(job.client, [])
-            heapq.heappush(entries, Entry(turn, self._admitted, job, index))
+            heap = self._lanes.setdefault(lane, {}).setdefault(request.client, [])
+            heapq.heappush(heap, QueuedSequence(turn, self._admitted, request, position))
             self._waiting[lane] += 1
             self._admitted += 1
             turn += SPREAD * seconds(bucket)
-        self.entries += len(job.lengths)
+        self.sequences += len(request.lengths)
         self.tokens += tokens
 
-    def _exceeded(self, entries: int, tokens: int) -> str:
-        """Says which limit further entries with this many tokens in all exceed; "" if none."""
-        if self.entries + entries > self.max_entries:
-            return f"{self.entries} of at most {self.max_entries} sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
+    def _exceeded(self, sequences: int, tokens: int) -> str:
+        """Says which limit further sequences with this many tokens in all exceed; "" if none."""
+        if self.sequences + sequences > self.max_sequences:
+            return f"{self.sequences} of at most {self.max_sequences} sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
         if self.tokens + tokens > self.max_tokens:
             return f"{self.tokens} of at most {self.max_tokens} tokens (TAGWERK_MAX_QUEUE_TOKENS)"
         return ""
 
-    def _share_exceeded(self, number: int, client: Client, entries: int, tokens: int) -> str:
-        """Says of which limit further entries exceed the room that is left for a client; "" if of none."""
+    def _share_exceeded(self, number: int, client: Client, sequences: int, tokens: int) -> str:
+        """Says which limit's remaining capacity further sequences of a client exceed; "" if none."""
         if number == ANONYMOUS:
             return ""
-        if client.entries + entries > self.max_entries - self.entries:
-            return f"it has {client.entries} of {self.entries} waiting sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
+        if client.sequences + sequences > self.max_sequences - self.sequences:
+            return f"it has {client.sequences} of {self.sequences} waiting sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
         if client.tokens + tokens > self.max_tokens - self.tokens:
             return f"it has {client.tokens} of {self.tokens} waiting tokens (TAGWERK_MAX_QUEUE_TOKENS)"
         return ""
 
-    def discard(self, job: Job) -> int:
-        """Frees the capacity of a job's waiting entries; returns how many there were."""
-        waiting = [index for index, waits in enumerate(job.waiting) if waits]
-        for index in waiting:
-            self._release(job, index)
-        return len(waiting)
+    def discard(self, request: EngineRequest) -> None:
+        """Frees the capacity of a request's waiting sequences."""
+        for position, waits in enumerate(request.waiting):
+            if waits:
+                self._release(request, position)
 
     def waiting(self, model: ModelKey, bucket: int) -> int:
-        """Returns the number of waiting entries in a lane."""
+        """Returns the number of waiting sequences in a lane."""
         return self._waiting[model, bucket]
 
-    def heads(self, now: float) -> Iterator[tuple[int, Entry]]:
-        """Yields the bucket and the first entry of each lane, skipping cancelled and expired ones."""
+    def heads(self, now: float) -> Iterator[tuple[int, QueuedSequence]]:
+        """Yields the bucket and the first sequence of each lane, skipping cancelled and expired ones."""
         for lane in list(self._lanes):
-            if (entry := self._head(lane, now)) is not None:
-                yield lane[1], entry
+            if (sequence := self._head(lane, now)) is not None:
+                yield lane[1], sequence
 
-    def pop(self, model: ModelKey, bucket: int, now: float) -> Entry | None:
-        """Removes and returns the first entry of a lane, skipping cancelled and expired ones."""
-        entry = self._head((model, bucket), now)
-        if entry is not None:
-            self._clients[entry.job.client].served += entry.length
-            self._release(entry.job, entry.sequence)
-        return entry
+    def pop(self, model: ModelKey, bucket: int, now: float) -> QueuedSequence | None:
+        """Removes and returns the first sequence of a lane, skipping cancelled and expired ones."""
+        sequence = self._head((model, bucket), now)
+        if sequence is not None:
+            self._clients[sequence.request.client].served += sequence.length
+            self._release(sequence.request, sequence.position)
+        return sequence
 
-    def beside_backlog(self, model: ModelKey, client: int, grid: Grid) -> dict[int, int]:
-        """Returns how many entries of clients without a backlog each length bucket of a model has, if `client` is one.
+    def waiting_without_backlog(self, model: ModelKey, client: int, grid: Grid) -> dict[int, int]:
+        """Returns the sequences per length bucket of a model whose clients have no backlog, if `client` has none.
 
-        A backlog is as many entries, of all models, as fill a batch. Empty if `client` has one, or nobody. Cancelled
-        entries may be counted.
+        A backlog is as many sequences, of all models, as fill a batch. Empty if `client` has one, or no client has one.
+        Cancelled sequences may be counted.
         """
         rows = grid.batch_sizes[-1]
-        without = {number for number, waiting in self._clients.items() if waiting.entries < rows}
+        without = {number for number, waiting in self._clients.items() if waiting.sequences < rows}
         if client not in without or len(without) == len(self._clients):
             return {}
         lanes = {length: self._lanes.get((model, length), {}) for length in grid.lengths}
         return {
-            length: sum(len(entries) for number, entries in lane.items() if number in without)
+            length: sum(len(heap) for number, heap in lane.items() if number in without)
             for length, lane in lanes.items()
         }
 
     def begin_batch(self, served: int) -> None:
-        """Notes that a batch is taken whose first client had so many tokens served before."""
+        """Records that a batch is taken whose first client had so many tokens served before."""
         self._virtual_time = served
 
-    def order(self, entry: Entry) -> Order:
-        """Returns the key by which waiting entries are ordered."""
-        return self._clients[entry.job.client].served, entry.turn, entry.number
+    def order(self, sequence: QueuedSequence) -> Order:
+        """Returns the key by which waiting sequences are ordered."""
+        return self._clients[sequence.request.client].served, sequence.turn, sequence.number
 
-    def _head(self, lane: tuple[ModelKey, int], now: float) -> Entry | None:
+    def _head(self, lane: tuple[ModelKey, int], now: float) -> QueuedSequence | None:
         if (clients := self._lanes.get(lane)) is None:
             return None
         heads = [head for client in list(clients) if (head := self._head_of(clients, client, now)) is not None]
@@ -242,28 +238,28 @@ class Queue:
             return None
         return heads[0] if len(heads) == 1 else min(heads, key=self.order)
 
-    def _head_of(self, clients: dict[int, list[Entry]], client: int, now: float) -> Entry | None:
-        """Returns a client's first entry of a lane."""
-        entries = clients[client]
-        while entries:
-            entry = entries[0]
-            job = entry.job
-            if job.waiting[entry.sequence] and job.deadline <= now:
-                self.discard(job)
-            if job.waiting[entry.sequence]:
-                return entry
-            heapq.heappop(entries)
+    def _head_of(self, clients: dict[int, list[QueuedSequence]], client: int, now: float) -> QueuedSequence | None:
+        """Returns a client's first sequence of a lane."""
+        heap = clients[client]
+        while heap:
+            sequence = heap[0]
+            request = sequence.request
+            if request.waiting[sequence.position] and request.deadline <= now:
+                self.discard(request)
+            if request.waiting[sequence.position]:
+                return sequence
+            heapq.heappop(heap)
         del clients[client]
         return None
 
-    def _release(self, job: Job, index: int) -> None:
-        job.waiting[index] = False
-        self._waiting[job.model, job.buckets[index]] -= 1
-        length = job.lengths[index]
-        self.entries -= 1
+    def _release(self, request: EngineRequest, position: int) -> None:
+        request.waiting[position] = False
+        self._waiting[request.model, request.buckets[position]] -= 1
+        length = request.lengths[position]
+        self.sequences -= 1
         self.tokens -= length
-        client = self._clients[job.client]
-        client.entries -= 1
+        client = self._clients[request.client]
+        client.sequences -= 1
         client.tokens -= length
-        if not client.entries:
-            del self._clients[job.client]
+        if not client.sequences:
+            del self._clients[request.client]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service.engine.padding import Grid, starts_of
 from service.engine.plan import Plan, StepTimes
 from service.engine.protocol import Requests
-from service.engine.queue import Entry, Job, Order, Queue
+from service.engine.queue import EngineRequest, Order, Queue, QueuedSequence
 from service.errors import ModelNotFound, Overloaded, TagwerkError
 from service.types import ModelKey
 
@@ -23,7 +23,7 @@ class Batch:
     """
 
     model: ModelKey
-    entries: Sequence[Entry]
+    sequences: Sequence[QueuedSequence]
     shape: tuple[int, int]
     bucket: int
     tokens: int
@@ -49,15 +49,15 @@ class Model:
 class Scheduler:
     """Queues sequences by (model, length bucket) and selects batches.
 
-    The client that was served least is next, see `Queue`; among its models the one with the least device time, so that
-    none waits behind another's backlog; within it, the bucket whose first entry is next. `Plan` fills the batch. For a
-    client without a backlog, it does so as if nobody had one: those who have one get the rows that are left over, and
-    as many more as `SHARED_STEP` says.
+    The client with the least tokens served is next, see `Queue`; among its models the one with the least device time,
+    so that no model waits for another's backlog; within it, the bucket whose first sequence is next. `Plan` fills the
+    batch. For a client without a backlog, it does so as if no client had a backlog; clients with one get the remaining
+    rows, and as many more as `SHARED_STEP` allows.
     """
 
-    def __init__(self, clock: Callable[[], float], max_entries: int, max_tokens: int) -> None:
+    def __init__(self, clock: Callable[[], float], max_sequences: int, max_tokens: int) -> None:
         self._clock = clock
-        self._queue = Queue(max_entries, max_tokens)
+        self._queue = Queue(max_sequences, max_tokens)
         self._models: dict[ModelKey, Model] = {}
         self._tokens_per_second = 10_000.0  # a slow processor's, until batches are measured
 
@@ -66,17 +66,17 @@ class Scheduler:
         self._models[key] = Model(grid, step_times)
 
     @property
-    def queued_entries(self) -> int:
-        """Number of waiting entries."""
-        return self._queue.entries
+    def queued_sequences(self) -> int:
+        """Number of waiting sequences."""
+        return self._queue.sequences
 
     @property
     def queued_tokens(self) -> int:
         """Number of waiting tokens."""
         return self._queue.tokens
 
-    def admit(self, requests: Requests) -> list[Job | TagwerkError]:
-        """Queues all sequences of each request, or none; returns for each a job, or the reason for its rejection.
+    def admit(self, requests: Requests) -> list[EngineRequest | TagwerkError]:
+        """Queues all sequences of each request, or none; returns its `EngineRequest`, or the reason for its rejection.
 
         That is Overloaded or ModelNotFound.
         """
@@ -86,30 +86,30 @@ class Scheduler:
         now, bucket = self._clock(), model.grid.bucket
         lengths = requests.sequences.lengths.tolist()
         starts = starts_of(lengths)
-        admitted: list[Job | TagwerkError] = []
+        admitted: list[EngineRequest | TagwerkError] = []
         first = 0
         for count, deadline, client in zip(requests.counts, requests.deadlines, requests.clients, strict=True):
             own, first = slice(first, first + count), first + count
             buckets = list(map(bucket, lengths[own]))
-            job = Job(requests, client, now, deadline, lengths[own], starts[own], buckets)
+            request = EngineRequest(requests, client, now, deadline, lengths[own], starts[own], buckets)
             try:
-                self._queue.put(job, self._tokens_per_second, model.sequence_seconds)
+                self._queue.put(request, self._tokens_per_second, model.sequence_seconds)
             except Overloaded as rejection:
                 admitted.append(rejection)
             else:
-                admitted.append(job)
+                admitted.append(request)
         return admitted
 
-    def abandon(self, job: Job) -> int:
-        """Removes the waiting entries of a job; returns how many there were."""
-        return self._queue.discard(job)
+    def abandon(self, request: EngineRequest) -> None:
+        """Removes the waiting sequences of a request."""
+        self._queue.discard(request)
 
     def take(self) -> Batch | None:
         """Returns the next batch; None if nothing waits."""
         now = self._clock()
-        first: dict[ModelKey, tuple[Order, int, int]] = {}  # of the next entry, its bucket and its client
+        first: dict[ModelKey, tuple[Order, int, int]] = {}  # of the next sequence, its bucket and its client
         for bucket, head in self._queue.heads(now):
-            key, candidate = head.job.model, (self._queue.order(head), bucket, head.job.client)
+            key, candidate = head.request.model, (self._queue.order(head), bucket, head.request.client)
             if key not in first or candidate < first[key]:
                 first[key] = candidate
         if not first:
@@ -123,25 +123,27 @@ class Scheduler:
         self._skip_idle_time(first.keys())
         model, ((served, _, _), bucket, client) = self._models[key], first[key]
         self._queue.begin_batch(served)
-        beside = self._queue.beside_backlog(key, client, model.grid)
-        waiting = beside or {length: self._queue.waiting(key, length) for length in model.grid.lengths}
+        without_backlog = self._queue.waiting_without_backlog(key, client, model.grid)
+        waiting = without_backlog or {length: self._queue.waiting(key, length) for length in model.grid.lengths}
         plan = Plan(model.grid, model.step_times, bucket, waiting)
         rows = plan.rows
-        entries = [entry for length, count in plan.takes.items() for entry in self._pop(key, length, count, now)]
-        if beside:
+        sequences = [
+            sequence for length, count in plan.takes.items() for sequence in self._pop(key, length, count, now)
+        ]
+        if without_backlog:
             rows = self._shared_rows(model, rows, bucket)
             for length in reversed(model.grid.lengths):
                 if length <= bucket:
-                    entries += self._pop(key, length, rows - len(entries), now)
-            rows = min(rows, model.grid.rows(len(entries)))
-        lengths = [entry.length for entry in entries]
-        for entry in entries:
-            job = entry.job
-            job.taken += 1
-            job.queue_seconds = max(job.queue_seconds, now - job.arrived)
+                    sequences += self._pop(key, length, rows - len(sequences), now)
+            rows = min(rows, model.grid.rows(len(sequences)))
+        lengths = [sequence.length for sequence in sequences]
+        for sequence in sequences:
+            request = sequence.request
+            request.taken += 1
+            request.queue_seconds = max(request.queue_seconds, now - request.arrived)
         shape = rows, max(lengths)
         model.served_seconds += model.step_times[shape]
-        return Batch(key, entries, shape, bucket, sum(lengths))
+        return Batch(key, sequences, shape, bucket, sum(lengths))
 
     def measured(self, batch: Batch, seconds: float) -> None:
         """Updates the step times, and the throughput for Retry-After."""
@@ -150,15 +152,15 @@ class Scheduler:
         self._tokens_per_second += 0.05 * (rate - self._tokens_per_second)
 
     def _shared_rows(self, model: Model, rows: int, bucket: int) -> int:
-        """Returns the largest B whose step is hardly longer than with so many rows."""
+        """Returns the largest B whose step takes at most `SHARED_STEP` times as long as with so many rows."""
         longest = SHARED_STEP * model.step_times[rows, bucket]
         fitting = [size for size in model.grid.batch_sizes if model.step_times[size, bucket] <= longest]
         return max([rows, *fitting])
 
-    def _pop(self, model: ModelKey, bucket: int, count: int, now: float) -> Iterator[Entry]:
+    def _pop(self, model: ModelKey, bucket: int, count: int, now: float) -> Iterator[QueuedSequence]:
         for _ in range(count):
-            if (entry := self._queue.pop(model, bucket, now)) is not None:
-                yield entry
+            if (sequence := self._queue.pop(model, bucket, now)) is not None:
+                yield sequence
 
     def _skip_idle_time(self, active: Collection[ModelKey]) -> None:
         """Raises `served_seconds` of idle models to the least of the others, so that they do not accumulate credit."""

@@ -78,14 +78,14 @@ class Slots:
         return [(size, length) for length in sorted({1, self._prefill}) for size in self._sizes]
 
     @property
-    def in_use(self) -> int:
-        """Number of slots that hold a stream."""
-        return sum(stream is not None for stream in self._slots)
-
-    @property
     def waiting(self) -> int:
         """Number of streams without a slot."""
         return len(self._waiting)
+
+    @property
+    def in_use(self) -> int:
+        """Number of slots that hold a stream."""
+        return sum(stream is not None for stream in self._slots)
 
     def admit(self, stream: Stream) -> None:
         """Queues a stream for a slot. Raises Overloaded. An empty queue admits a prompt of any length."""
@@ -117,9 +117,9 @@ class Slots:
 
     def _retry_after_seconds(self) -> float:
         """Returns the time that all streams, waiting and running, need to finish."""
-        there = [stream for stream in (*self._slots, *self._waiting) if stream is not None and not stream.done]
-        pieces = sum(-(-len(stream.pending) // self._prefill) for stream in there)
-        tokens = sum(stream.request.max_tokens - stream.generated for stream in there)
+        unfinished = [stream for stream in (*self._slots, *self._waiting) if stream is not None and not stream.done]
+        pieces = sum(-(-len(stream.pending) // self._prefill) for stream in unfinished)
+        tokens = sum(stream.request.max_tokens - stream.generated for stream in unfinished)
         return min((pieces + tokens) / self._tokens_per_second, MAX_RETRY_SECONDS)
 
     def assemble(self, now: float) -> list[SlotStep]:

@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def flush(self) -> None:
-        """Sends now what was said in this turn of the event loop."""
+        """Sends the messages buffered in this iteration of the event loop."""
         outbox, self._outbox = self._outbox, []
         if outbox and self._transport is not None:
             for frame in frames(outbox):

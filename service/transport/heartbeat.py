@@ -10,7 +10,8 @@ SILENT_BEATS = 4  # unanswered beats after a ping before the peer counts as sile
 class Heartbeat:
     """Pings a peer while work is in progress there, and reports silence.
 
-    Counts beats instead of seconds: when this process stalls, it misses beats too, and does not blame the peer.
+    Counts beats instead of seconds: when this process stalls, it misses beats too, and does not report the peer as
+    silent.
     """
 
     def __init__(

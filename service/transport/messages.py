@@ -4,7 +4,8 @@ A frame is its length in four bytes, then a MessagePack list of messages: those 
 are sent as their bytes. Decoding cannot execute code.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ MAX_ARRAY_BYTES = MAX_FRAME_BYTES // 2  # per message
 MESSAGE_TOKENS = 8192  # above this, requests go into separate messages
 FULL_FRAME_BYTES = 2**20  # above this, messages go into separate frames
 
-
+T = TypeVar("T")
 Column = bytes  # of an array [R] or [N]: seconds are float64, sequence lengths int32, other whole numbers int64
 
 
@@ -159,6 +160,21 @@ class Unframer:
             content = bytes(self._buffer[4:end])
             del self._buffer[:end]
             yield from _decoder.decode(content)
+
+
+def split_by_tokens(items: Sequence[T], tokens: Callable[[T], int]) -> Iterator[list[T]]:
+    """Yields groups of consecutive items, each of at most MESSAGE_TOKENS tokens or of one item."""
+    group: list[T] = []
+    total = 0
+    for item in items:
+        more = tokens(item)
+        if group and total + more > MESSAGE_TOKENS:
+            yield group
+            group, total = [], 0
+        group.append(item)
+        total += more
+    if group:
+        yield group
 
 
 def report(state: State, models: Iterable[ModelState]) -> Report:

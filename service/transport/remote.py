@@ -148,7 +148,7 @@ class RemoteEngine:
 
 
 async def _disconnect_old(clients: Sequence[EngineClient], handled: asyncio.Future[None] | None) -> None:
-    """Disconnects from old engines once the caller knows the new versions, and its earlier requests are sent."""
+    """Disconnects from old engines after the caller has received the new versions and sent its earlier requests."""
     if handled is not None:
         await asyncio.wait({handled})
     await asyncio.sleep(LINGER_SECONDS)

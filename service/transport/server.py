@@ -14,11 +14,10 @@ import numpy as np
 from service.engine.batches import outputs_of
 from service.engine.local import LocalEngine
 from service.engine.protocol import Generation, Requests
-from service.engine.queue import Job
+from service.engine.queue import EngineRequest
 from service.errors import InternalError, TagwerkError
 from service.transport.connection import Connection
 from service.transport.messages import (
-    MESSAGE_TOKENS,
     AnyMessage,
     Cancel,
     Done,
@@ -33,6 +32,7 @@ from service.transport.messages import (
     pack,
     report,
     seconds,
+    split_by_tokens,
     unpack,
     whole_numbers,
 )
@@ -45,9 +45,11 @@ log = logging.getLogger("tagwerk.engine")
 class Peer:
     """A connected worker, and its requests in progress by the worker's ids."""
 
-    jobs: dict[int, Job] = field(default_factory=dict)
+    requests: dict[int, EngineRequest] = field(default_factory=dict)
     texts: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    finished: list[tuple[int, Job]] = field(default_factory=list)  # to be sent at the end of this loop iteration
+    finished: list[tuple[int, EngineRequest]] = field(
+        default_factory=list
+    )  # to be sent at the end of this loop iteration
 
 
 class EngineServer:
@@ -92,8 +94,8 @@ class EngineServer:
 
     def _on_close(self, connection: Connection) -> None:
         peer = self._peers.pop(connection)
-        for job in peer.jobs.values():
-            self._engine.abandon(job)
+        for request in peer.requests.values():
+            self._engine.abandon(request)
         for task in peer.texts.values():
             task.cancel()
 
@@ -105,8 +107,8 @@ class EngineServer:
             task = peer.texts[message.id] = asyncio.create_task(self._generate(connection, message))
             task.add_done_callback(lambda _: peer.texts.pop(message.id, None))
         elif isinstance(message, Cancel):
-            if (job := peer.jobs.pop(message.id, None)) is not None:
-                self._engine.abandon(job)
+            if (request := peer.requests.pop(message.id, None)) is not None:
+                self._engine.abandon(request)
             elif message.id in peer.texts:
                 peer.texts[message.id].cancel()
         elif isinstance(message, Ping):
@@ -115,17 +117,17 @@ class EngineServer:
     def _submit(self, connection: Connection, peer: Peer, message: Infer) -> None:
         ids = whole_numbers(message.ids)
 
-        def done(position: int, job: Job | None, error: TagwerkError | None) -> None:
-            peer.jobs.pop(ids[position], None)
+        def done(position: int, request: EngineRequest | None, error: TagwerkError | None) -> None:
+            peer.requests.pop(ids[position], None)
             if error is not None:
                 connection.send(failed(ids[position], error))
-            elif job is not None:
+            elif request is not None:
                 if not peer.finished:
                     asyncio.get_running_loop().call_soon(self._send_finished, connection)
-                peer.finished.append((ids[position], job))
+                peer.finished.append((ids[position], request))
 
         try:
-            jobs = self._engine.submit(requests_of(message, len(ids)), done)
+            submitted = self._engine.submit(requests_of(message, len(ids)), done)
         except Exception as error:
             if not isinstance(error, TagwerkError):
                 log.exception("requests for %s/%s failed", message.name, message.version)
@@ -133,7 +135,7 @@ class EngineServer:
             for id in ids:
                 connection.send(failed(id, error))
         else:
-            peer.jobs |= {id: job for id, job in zip(ids, jobs, strict=True) if job is not None}
+            peer.requests |= {id: request for id, request in zip(ids, submitted, strict=True) if request is not None}
 
     def _send_finished(self, connection: Connection) -> None:
         """Sends the outputs of finished requests, unless the connection's write buffer is full."""
@@ -165,37 +167,28 @@ class EngineServer:
         return report(self._announced or self._engine.state(), self._engine.models())
 
 
-def group_by_outputs(finished: Sequence[tuple[int, Job]]) -> Iterator[list[tuple[int, Job]]]:
+def group_by_outputs(finished: Sequence[tuple[int, EngineRequest]]) -> Iterator[list[tuple[int, EngineRequest]]]:
     """Yields groups of requests with the same model and outputs, bounded in tokens."""
-    kinds: dict[tuple[ModelKey, frozenset[str]], list[tuple[int, Job]]] = {}
-    for id, job in finished:
-        kinds.setdefault((job.model, job.further), []).append((id, job))
+    kinds: dict[tuple[ModelKey, frozenset[str]], list[tuple[int, EngineRequest]]] = {}
+    for id, request in finished:
+        kinds.setdefault((request.model, request.further), []).append((id, request))
     for kind in kinds.values():
-        some: list[tuple[int, Job]] = []
-        tokens = 0
-        for id, job in kind:
-            some.append((id, job))
-            tokens += sum(job.lengths)
-            if tokens > MESSAGE_TOKENS:
-                yield some
-                some, tokens = [], 0
-        if some:
-            yield some
+        yield from split_by_tokens(kind, lambda item: sum(item[1].lengths))
 
 
-def done_message(finished: Sequence[tuple[int, Job]]) -> Done:
+def done_message(finished: Sequence[tuple[int, EngineRequest]]) -> Done:
     """Encodes the outputs of requests with the same model and outputs. Raises InternalError if they are too large."""
-    jobs = [job for _, job in finished]
-    timed, others = outputs_of(jobs)
+    requests = [request for _, request in finished]
+    timed, others = outputs_of(requests)
     return Done(
         ids=column([id for id, _ in finished], np.int64),
-        counts=column([len(job.lengths) for job in jobs], np.int64),
-        tokens=column([sum(job.lengths) for job in jobs], np.int64),
+        counts=column([len(request.lengths) for request in requests], np.int64),
+        tokens=column([sum(request.lengths) for request in requests], np.int64),
         timed=pack(timed),
         others=pack(others),
-        queue_seconds=column([job.queue_seconds for job in jobs], np.float64),
-        inference_seconds=column([job.inference_seconds for job in jobs], np.float64),
-        batch_sizes=column([job.batch_size for job in jobs], np.int64),
+        queue_seconds=column([request.queue_seconds for request in requests], np.float64),
+        inference_seconds=column([request.inference_seconds for request in requests], np.float64),
+        batch_sizes=column([request.batch_size for request in requests], np.int64),
     )
 
 

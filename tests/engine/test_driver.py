@@ -12,7 +12,7 @@ from service.engine import driver
 from service.engine.driver import Driver
 from service.engine.loader import LoadProgress
 from service.engine.protocol import Requests
-from service.engine.queue import Job
+from service.engine.queue import EngineRequest
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots, Stream
 from service.errors import ConfigurationError, ModelNotFound
@@ -78,7 +78,7 @@ class Bench(Device):
         self.metrics = Metrics()
         self.progress: list[LoadProgress] = []
         self.changes: list[dict[ModelKey, State]] = []
-        self.jobs: list[Job] = []
+        self.requests: list[EngineRequest] = []
         self.tokens: list[tuple[float, list[int]]] = []
         self.look: Callable[[], object] = lambda: None
         self.seen: list[object] = []  # by `look`, when a step is almost over
@@ -95,8 +95,8 @@ class Bench(Device):
     def on_models(self) -> None:
         self.changes.append({key: model.state for key, model in self.driver.models.items()})
 
-    def on_jobs(self, jobs: Sequence[Job]) -> None:
-        self.jobs += jobs
+    def on_finished_requests(self, requests: Sequence[EngineRequest]) -> None:
+        self.requests += requests
 
     def on_tokens(self, tokens: Sequence[tuple[Stream, Sequence[Sampled]]]) -> None:
         self.tokens += [(self.clock.now, [token.id for token in of_stream]) for _, of_stream in tokens]
@@ -104,10 +104,10 @@ class Bench(Device):
     def on_failed_streams(self, streams: Sequence[Stream]) -> None:
         raise NotImplementedError
 
-    def admit(self, *rows: list[int]) -> Job:
-        (job,) = self.driver.admit(Requests.of(request(*rows, seconds=NO_DEADLINE)))
-        assert isinstance(job, Job)
-        return job
+    def admit(self, *rows: list[int]) -> EngineRequest:
+        (admitted,) = self.driver.admit(Requests.of(request(*rows, seconds=NO_DEADLINE)))
+        assert isinstance(admitted, EngineRequest)
+        return admitted
 
     def admit_stream(self, *ids: int, max_tokens: int = 3, model: ModelKey = LM) -> Stream:
         return self.driver.admit_stream(replace(prompt(*ids, max_tokens=max_tokens, seconds=NO_DEADLINE), model=model))
@@ -251,8 +251,8 @@ def test_a_failed_batch_ends_each_of_its_requests_once(bench):
     requests = [bench.admit([1], [2]), bench.admit([3])]
     bench.run()
     assert bench.seen == [None], "all in one batch"
-    assert bench.jobs == requests
-    assert [job.error for job in bench.jobs] == [bench.failure] * 2
+    assert bench.requests == requests
+    assert [request.error for request in bench.requests] == [bench.failure] * 2
 
 
 def test_a_batch_is_measured_from_its_start_to_its_outputs(bench):
@@ -260,20 +260,20 @@ def test_a_batch_is_measured_from_its_start_to_its_outputs(bench):
     bench.admit([5])
     bench.clock.now += 0.5
     bench.run()
-    assert len(bench.jobs) == 2
+    assert len(bench.requests) == 2
     assert bench.metric("queue_duration_seconds_sum", model="tagger") == 1.0, "half a second each"
     assert bench.metric("inference_duration_seconds_sum", model="tagger", bucket="4") == 2.0
     assert bench.metric("batch_size_sum", model="tagger") == 2
     assert bench.metric("batch_cells_total", model="tagger") == 6
     assert bench.metric("padding_cells_total", model="tagger") == 2
-    assert [job.inference_seconds for job in bench.jobs] == [2.0, 2.0]
+    assert [request.inference_seconds for request in bench.requests] == [2.0, 2.0]
 
 
-def test_the_time_of_a_job_is_spent_in_the_queue_until_all_of_it_runs(bench):
-    job = bench.admit([1, 2, 3])
+def test_the_time_of_a_request_is_spent_in_the_queue_until_all_of_it_runs(bench):
+    request = bench.admit([1, 2, 3])
     bench.clock.now += 3.0
-    assert bench.driver.time_spent(job) == {"queue": 3.0, "inference": 0.0}
-    bench.look = lambda: bench.driver.time_spent(job)
+    assert bench.driver.time_spent(request) == {"queue": 3.0, "inference": 0.0}
+    bench.look = lambda: bench.driver.time_spent(request)
     bench.run()
     assert bench.seen == [{"queue": 3.0, "inference": 2.0}]
     long = bench.admit([1] * 8, *[[1]] * 7)

@@ -574,7 +574,7 @@ def test_a_worker_that_goes_away_takes_its_requests_with_it():
                 held = await hold(device, stays)
                 lost = asyncio.create_task(goes.infer(request([2], [3])))
                 kept = asyncio.create_task(stays.infer(request([4])))
-                await until(lambda: sum(len(peer.jobs) for peer in server._peers.values()) == 3)
+                await until(lambda: sum(len(peer.requests) for peer in server._peers.values()) == 3)
                 await goes.close()
                 await until(lambda: len(server._peers) == 1)
                 await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.engine.padding import Grid
 from service.engine.plan import StepTimes
 from service.engine.protocol import ANONYMOUS, Generation, Inference, Requests
-from service.engine.queue import Job
+from service.engine.queue import EngineRequest
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots, Stream
 from service.errors import Overloaded, TagwerkError
@@ -30,15 +30,15 @@ GRID = Grid((1, 2, 4), (4, 8, 16))
 class Waiting:
     """A scheduler, and what was asked of it."""
 
-    def __init__(self, max_entries: int = 10_000, max_tokens: int = 10**6, row_seconds: float = 0.0) -> None:
+    def __init__(self, max_sequences: int = 10_000, max_tokens: int = 10**6, row_seconds: float = 0.0) -> None:
         self.clock = Clock()
-        self.scheduler = Scheduler(self.clock, max_entries, max_tokens)
+        self.scheduler = Scheduler(self.clock, max_sequences, max_tokens)
         times = StepTimes()
         for rows in GRID.batch_sizes:
             times.fit(rows, {length: 1.0 + (row_seconds + 0.001 * length) * rows for length in GRID.lengths})
         self.scheduler.add_model(MODEL, GRID, times)
 
-    def admit(self, client: int, *lengths: int, begun: bool = False, deadline: float = 1e9) -> Job:
+    def admit(self, client: int, *lengths: int, begun: bool = False, deadline: float = 1e9) -> EngineRequest:
         """Queues a request a moment after the last one. Raises its rejection."""
         self.clock.now += 0.001
         sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
@@ -61,7 +61,7 @@ class Waiting:
     def take(self) -> list[tuple[int, int]]:
         """Takes a batch; returns client and length of each of its sequences."""
         batch = self.scheduler.take()
-        return [(entry.job.client, entry.length) for entry in batch.entries] if batch is not None else []
+        return [(sequence.request.client, sequence.length) for sequence in batch.sequences] if batch is not None else []
 
 
 def flooded(row_seconds: float) -> Waiting:
@@ -184,7 +184,7 @@ def test_within_a_client_a_short_request_passes_the_rest_of_a_long_one():
 
 
 def test_a_key_alone_fills_half_of_the_queue_and_further_ones_always_find_room():
-    waiting = Waiting(max_entries=1000)
+    waiting = Waiting(max_sequences=1000)
     assert waiting.fill(FLOODS, 4) == 500
     assert "share of the queue is full: it has 500 of 500 waiting sequences" in str(waiting.rejection)
     assert waiting.rejection.waiting == 500, "of its own, for the load shedder"
@@ -199,7 +199,7 @@ def test_the_tokens_of_a_key_are_limited_as_its_sequences_are():
 
 
 def test_who_has_nothing_waiting_may_take_all_the_room_there_is():
-    waiting = Waiting(max_entries=1000)
+    waiting = Waiting(max_sequences=1000)
     waiting.fill(FLOODS, 4)
     waiting.admit(OTHER, *[4] * 500)
     with pytest.raises(Overloaded, match="the queue is full"):
@@ -207,20 +207,20 @@ def test_who_has_nothing_waiting_may_take_all_the_room_there_is():
 
 
 def test_a_request_that_has_begun_needs_no_room_of_its_client():
-    waiting = Waiting(max_entries=1000)
+    waiting = Waiting(max_sequences=1000)
     waiting.fill(FLOODS, 4)
     waiting.admit(FLOODS, *[4] * 200, begun=True)
 
 
 def test_without_a_key_the_whole_queue_can_be_filled():
-    assert Waiting(max_entries=1000).fill(ANONYMOUS, 4) == 1000
+    assert Waiting(max_sequences=1000).fill(ANONYMOUS, 4) == 1000
 
 
 def test_what_is_abandoned_or_expires_leaves_no_client_behind():
     waiting = Waiting()
-    job = waiting.admit(FLOODS, 4, 4)
+    request = waiting.admit(FLOODS, 4, 4)
     waiting.admit(OTHER, 4, deadline=0.5)
-    waiting.scheduler.abandon(job)
+    waiting.scheduler.abandon(request)
     waiting.clock.now = 1.0
     assert waiting.take() == []
     assert waiting.scheduler._queue._clients == {}

@@ -23,7 +23,7 @@ def plan(seconds: StepTimes, bucket: int, **waiting: int) -> tuple[int, dict[int
     return made.rows, made.takes
 
 
-def test_entries_that_fit_the_grid_are_run_as_they_are():
+def test_sequences_that_fit_the_grid_are_run_as_they_are():
     assert plan(times(), 16, t16=4) == (4, {16: 4})
     assert plan(times(), 16, t16=40) == (16, {16: 16})
 
@@ -33,17 +33,17 @@ def test_where_cells_cost_a_batch_is_split_and_where_steps_cost_it_is_padded_up(
     assert plan(times(fixed=1000), 16, t16=5) == (16, {16: 5})
 
 
-def test_rows_that_are_left_over_take_shorter_entries_the_longest_first():
+def test_rows_that_are_left_over_take_shorter_sequences_the_longest_first():
     seconds = times(fixed=1000)
     assert plan(seconds, 32, t32=3, t16=1, t8=9) == (16, {32: 3, 16: 1, 8: 9})
     assert plan(times(fixed=10), 32, t32=3, t8=1) == (4, {32: 3, 8: 1})
 
 
-def test_shorter_entries_are_left_where_padding_them_costs_more_than_a_step_of_their_own():
+def test_shorter_sequences_are_left_where_padding_them_costs_more_than_a_step_of_their_own():
     assert plan(times(cell=1), 32, t32=4, t8=4) == (4, {32: 4})
 
 
-def test_in_a_crowd_shorter_entries_take_rows_that_are_left_and_no_others():
+def test_in_a_crowd_shorter_sequences_take_rows_that_are_left_and_no_others():
     seconds = times(fixed=400)
     assert plan(seconds, 32, t32=4, t16=4) == (16, {32: 4, 16: 4})
     assert plan(seconds, 32, t32=4, t16=4, t8=20) == (4, {32: 4})
@@ -77,7 +77,7 @@ def test_a_sequence_runs_in_the_smallest_batch_even_where_that_has_more_rows():
     assert (made.rows, made.takes) == (4, {8: 1})
 
 
-def test_longer_entries_are_never_taken_in():
+def test_longer_sequences_are_never_taken_in():
     assert plan(times(fixed=1000), 8, t8=1, t32=9) == (1, {8: 1})
 
 

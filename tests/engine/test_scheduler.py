@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from service.engine.padding import Grid
 from service.engine.plan import StepTimes
 from service.engine.protocol import Inference, Requests
-from service.engine.queue import Job
+from service.engine.queue import EngineRequest
 from service.engine.scheduler import Batch, Model, Scheduler
 from service.errors import ModelNotFound, Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
@@ -18,8 +18,8 @@ TAGGER, JUDGE = ModelKey("tagger", "1"), ModelKey("judge", "1")
 GRID = Grid((1, 2, 4), (4, 8, 16))
 
 
-def scheduler(clock: Clock, max_entries: int = 100, max_tokens: int = 1000) -> Scheduler:
-    made = Scheduler(clock, max_entries, max_tokens)
+def scheduler(clock: Clock, max_sequences: int = 100, max_tokens: int = 1000) -> Scheduler:
+    made = Scheduler(clock, max_sequences, max_tokens)
     for model in (TAGGER, JUDGE):
         step_times = StepTimes()
         for rows in GRID.batch_sizes:
@@ -28,7 +28,7 @@ def scheduler(clock: Clock, max_entries: int = 100, max_tokens: int = 1000) -> S
     return made
 
 
-def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, deadline: float = 1e9) -> Job:
+def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, deadline: float = 1e9) -> EngineRequest:
     sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
     (admitted,) = to.admit(Requests.of(Inference(model, sequences, deadline)))
     if isinstance(admitted, TagwerkError):
@@ -43,7 +43,7 @@ def taken(from_: Scheduler) -> Batch:
 
 
 def lengths(batch: Batch) -> list[int]:
-    return [entry.length for entry in batch.entries]
+    return [sequence.length for sequence in batch.sequences]
 
 
 def test_nothing_waits_nothing_is_taken():
@@ -97,16 +97,16 @@ def test_no_lane_starves_behind_one_that_is_always_full():
 
 def test_a_short_request_does_not_wait_for_all_of_the_long_ones_before_it():
     clock = Clock()
-    queue = scheduler(clock, max_entries=1000, max_tokens=100_000)
+    queue = scheduler(clock, max_sequences=1000, max_tokens=100_000)
     long = [admit(queue, *[16] * 100) for _ in range(4)]
     for _ in range(3):
         clock.now += 0.01
         taken(queue)
     clock.now += 0.01
     short = admit(queue, 15)
-    ran = [entry.job for _ in range(4) for entry in taken(queue).entries]
+    ran = [sequence.request for _ in range(4) for sequence in taken(queue).sequences]
     assert short in ran
-    assert {entry.job for batch in iter(queue.take, None) for entry in batch.entries} <= set(long)
+    assert {sequence.request for batch in iter(queue.take, None) for sequence in batch.sequences} <= set(long)
 
 
 def test_a_short_request_does_not_wait_for_all_of_a_thousand_short_sentences():
@@ -119,13 +119,13 @@ def test_a_short_request_does_not_wait_for_all_of_a_thousand_short_sentences():
     admit(made, *[1] * 90)
     clock.now += 5.0  # seconds: the time of five steps
     short = admit(made, 1)
-    steps = next(n for n in range(90) if any(entry.job is short for entry in taken(made).entries))
+    steps = next(n for n in range(90) if any(sequence.request is short for sequence in taken(made).sequences))
     assert steps <= 2
 
 
 def test_a_long_request_does_not_starve_behind_short_ones_that_keep_coming():
     clock = Clock()
-    queue = scheduler(clock, max_entries=10_000, max_tokens=100_000)
+    queue = scheduler(clock, max_sequences=10_000, max_tokens=100_000)
     long = admit(queue, *[16] * 20)
     for _ in range(200):
         clock.now += 1.0  # a step
@@ -137,10 +137,10 @@ def test_a_long_request_does_not_starve_behind_short_ones_that_keep_coming():
 @given(st.lists(st.integers(1, 16), min_size=2, max_size=30))
 def test_the_sequences_of_a_request_of_one_length_run_in_their_order(lengths_given):
     queue = scheduler(Clock())
-    job = admit(queue, *[lengths_given[0]] * len(lengths_given))
-    ran = [entry.sequence for batch in iter(queue.take, None) for entry in batch.entries]
+    request = admit(queue, *[lengths_given[0]] * len(lengths_given))
+    ran = [sequence.position for batch in iter(queue.take, None) for sequence in batch.sequences]
     assert ran == list(range(len(lengths_given)))
-    assert job.taken == len(lengths_given)
+    assert request.taken == len(lengths_given)
 
 
 def test_a_model_does_not_wait_behind_the_crowd_of_another():
@@ -176,24 +176,24 @@ def test_models_never_share_a_batch():
     queue = scheduler(Clock())
     admit(queue, 9, 9, 9)
     admit(queue, 3, model=JUDGE)
-    assert [entry.job.model for entry in taken(queue).entries] == [TAGGER] * 3
+    assert [sequence.request.model for sequence in taken(queue).sequences] == [TAGGER] * 3
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_again():
-    queue = scheduler(Clock(), max_entries=2)
+    queue = scheduler(Clock(), max_sequences=2)
     admit(queue, 4, 4)
     full = r"^the queue is full: 2 of at most 2 sequences \(TAGWERK_MAX_QUEUE_ENTRIES\)$"
     with pytest.raises(Overloaded, match=full) as error:
         admit(queue, 1)
     assert error.value.retry_after_seconds > 0
-    assert queue.queued_entries == 2
+    assert queue.queued_sequences == 2
     taken(queue)
     admit(queue, 1)
 
 
 def foretold(measurements: int, tokens: int, seconds: float) -> float:
     """Returns after how long a client is to come again while 15 tokens wait, after that many equal batches."""
-    made = scheduler(Clock(), max_entries=1)
+    made = scheduler(Clock(), max_sequences=1)
     admit(made, 15)
     for _ in range(measurements):
         made.measured(Batch(TAGGER, [], (1, 16), 16, tokens), seconds)
@@ -219,8 +219,12 @@ def test_a_sequence_takes_its_share_of_the_time_of_a_full_batch():
 
 def test_of_requests_that_come_together_each_has_its_own_sequences_and_deadline():
     sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in (3, 4, 7, 2, 5, 1)])
-    jobs = scheduler(Clock()).admit(Requests(TAGGER, sequences, [2, 1, 3], [1e9, 2e9, 3e9], [0, 0, 0]))
-    found = [(job.lengths, job.starts, job.buckets, job.deadline) for job in jobs if isinstance(job, Job)]
+    requests = scheduler(Clock()).admit(Requests(TAGGER, sequences, [2, 1, 3], [1e9, 2e9, 3e9], [0, 0, 0]))
+    found = [
+        (request.lengths, request.starts, request.buckets, request.deadline)
+        for request in requests
+        if isinstance(request, EngineRequest)
+    ]
     assert found == [
         ([3, 4], [0, 3], [4, 4], 1e9),
         ([7], [7], [8], 2e9),
@@ -237,34 +241,35 @@ def test_the_bound_on_tokens_counts_too_but_an_empty_queue_takes_any_request():
 
 
 def test_a_request_is_admitted_whole_or_not_at_all():
-    queue = scheduler(Clock(), max_entries=3)
+    queue = scheduler(Clock(), max_sequences=3)
     admit(queue, 4)
     with pytest.raises(Overloaded):
         admit(queue, 4, 4, 4)
-    assert (queue.queued_entries, queue.queued_tokens) == (1, 4)
+    assert (queue.queued_sequences, queue.queued_tokens) == (1, 4)
 
 
 def test_an_abandoned_request_gives_its_places_back_at_once_and_never_runs():
-    queue = scheduler(Clock(), max_entries=3)
+    queue = scheduler(Clock(), max_sequences=3)
     gone, stays = admit(queue, 4, 4), admit(queue, 3)
-    assert queue.abandon(gone) == 2
-    assert queue.queued_entries == 1
+    queue.abandon(gone)
+    assert queue.queued_sequences == 1
     admit(queue, 2, 2)
     batch = taken(queue)
     assert lengths(batch) == [3, 2, 2]
-    assert batch.entries[0].job is stays
-    assert queue.abandon(stays) == 0, "what runs already cannot be taken out"
+    assert batch.sequences[0].request is stays
+    queue.abandon(stays)
+    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0), "what runs already cannot be taken out"
 
 
-def test_an_entry_whose_deadline_has_passed_costs_no_device_time_and_its_neighbours_run():
+def test_a_sequence_whose_deadline_has_passed_costs_no_device_time_and_its_neighbours_run():
     clock = Clock()
     queue = scheduler(clock)
     admit(queue, 4, deadline=clock.now + 1)
     admit(queue, 4, deadline=clock.now + 9)
     admit(queue, 4, deadline=clock.now + 1)
     clock.now += 2
-    assert len(taken(queue).entries) == 1
-    assert (queue.queued_entries, queue.queued_tokens) == (0, 0)
+    assert len(taken(queue).sequences) == 1
+    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
     assert queue.take() is None
 
 
@@ -276,10 +281,10 @@ def test_a_model_that_is_not_loaded_is_not_admitted():
 def test_the_time_in_the_queue_is_noted():
     clock = Clock()
     queue = scheduler(clock)
-    job = admit(queue, 4)
+    request = admit(queue, 4)
     clock.now += 0.25
     taken(queue)
-    assert job.queue_seconds == 0.25
+    assert request.queue_seconds == 0.25
 
 
 @given(
@@ -292,10 +297,10 @@ def test_the_time_in_the_queue_is_noted():
         max_size=60,
     )
 )
-def test_each_admitted_entry_runs_once_or_is_abandoned_and_the_bounds_hold(actions):
+def test_each_admitted_sequence_runs_once_or_is_abandoned_and_the_bounds_hold(actions):
     clock = Clock()
-    queue = scheduler(clock, max_entries=12, max_tokens=60)
-    jobs: list[Job] = []
+    queue = scheduler(clock, max_sequences=12, max_tokens=60)
+    requests: list[EngineRequest] = []
     ran: list[tuple[int, int]] = []
     abandoned: set[int] = set()
 
@@ -303,9 +308,9 @@ def test_each_admitted_entry_runs_once_or_is_abandoned_and_the_bounds_hold(actio
         rows, length = batch.shape
         assert rows in GRID.batch_sizes
         assert batch.bucket == GRID.bucket(length)
-        assert 0 < len(batch.entries) <= rows
-        assert max(entry.length for entry in batch.entries) == length
-        ran.extend((id(entry.job), entry.sequence) for entry in batch.entries)
+        assert 0 < len(batch.sequences) <= rows
+        assert max(sequence.length for sequence in batch.sequences) == length
+        ran.extend((id(sequence.request), sequence.position) for sequence in batch.sequences)
 
     for action in actions:
         clock.now += 1
@@ -313,20 +318,20 @@ def test_each_admitted_entry_runs_once_or_is_abandoned_and_the_bounds_hold(actio
             if (batch := queue.take()) is not None:
                 run(batch)
             else:
-                assert queue.queued_entries == 0, "the device idles while an entry waits"
+                assert queue.queued_sequences == 0, "the device idles while an sequence waits"
         elif action == "abandon":
-            if jobs:
-                queue.abandon(jobs[len(jobs) // 2])
-                abandoned.add(id(jobs[len(jobs) // 2]))
+            if requests:
+                queue.abandon(requests[len(requests) // 2])
+                abandoned.add(id(requests[len(requests) // 2]))
         else:
             try:
-                jobs.append(admit(queue, *action))
+                requests.append(admit(queue, *action))
             except Overloaded:
-                assert queue.queued_entries > 0
-            assert queue.queued_tokens <= 60 or queue.queued_entries <= 6
+                assert queue.queued_sequences > 0
+            assert queue.queued_tokens <= 60 or queue.queued_sequences <= 6
     while (batch := queue.take()) is not None:
         run(batch)
-    assert len(ran) == len(set(ran)), "an entry ran twice"
-    wanted = {(id(job), i) for job in jobs for i in range(len(job.lengths))}
-    assert {entry for entry in wanted if entry[0] not in abandoned} <= set(ran) <= wanted
-    assert (queue.queued_entries, queue.queued_tokens) == (0, 0)
+    assert len(ran) == len(set(ran)), "an sequence ran twice"
+    wanted = {(id(request), i) for request in requests for i in range(len(request.lengths))}
+    assert {sequence for sequence in wanted if sequence[0] not in abandoned} <= set(ran) <= wanted
+    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
