@@ -118,7 +118,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     from service.security.rate_limiter import RateLimiter
 
     if parsed.lifeline is not None:
-        workers.end_with(parsed.lifeline)
+        workers.terminate_with(parsed.lifeline)
     inherited = None if parsed.socket is None else socket.socket(fileno=parsed.socket)
     listening = inherited or open_socket(settings.host, settings.port)
     if inherited is None:

@@ -1,16 +1,25 @@
-"""Writes files atomically, and describes what is invalid in files that were read."""
+"""Writes files atomically, locks them, and describes what is invalid in files that were read."""
 
+import fcntl
 import os
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from service.errors import shortened
 
 # names of Pydantic's facts about a violated limit -> words before the limit
 ALLOWED = {"expected": "", "pattern": "what matches ", "gt": "above ", "ge": "at least ", "le": "at most "}
+
+
+class FileModel(BaseModel):
+    """Base of the objects in JSON files: immutable, without further members."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
@@ -25,6 +34,31 @@ def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
         with suppress(OSError):
             Path(scratch).unlink()
         raise
+
+
+def lock_file(
+    file: int,
+    wait_seconds: float,
+    *,
+    shared: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+    pause_seconds: float = 0.01,
+) -> bool:
+    """Locks an open file by its descriptor; returns False if other processes hold the lock for `wait_seconds`.
+
+    Returns False also once `stopped` returns True. The lock ends when the file is closed or the process ends, however
+    it ends.
+    """
+    end = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if stopped() or time.monotonic() >= end:
+                return False
+            time.sleep(pause_seconds)
+        else:
+            return True
 
 
 def first_fault(error: ValidationError) -> str:

@@ -1,7 +1,7 @@
 """The service as an application of Ray Serve: `serve run service.ray_app:build`. Needs the extra `ray`.
 
-Each replica is the service in one process: it answers HTTP, and its own engine batches by length, so `@serve.batch` has
-no part in it. Options are those of the environment; arguments such as `model_store=/models` take their place.
+Each replica is the service in one process: it answers HTTP, and its own engine batches by length, so it does not
+use `@serve.batch`. Options are those of the environment; arguments such as `model_store=/models` override them.
 """
 
 import os
@@ -79,11 +79,11 @@ def build(options: dict[str, str]) -> Application:
     os.environ.update({variable(name): str(value) for name, value in options.items()})
     settings = load_settings()
 
-    def made_in_the_replica() -> ASGIApp:
+    def make_application() -> ASGIApp:
         return application(settings)
 
     deployment = serve.deployment(
-        serve.ingress(made_in_the_replica)(Replica),
+        serve.ingress(make_application)(Replica),
         name="tagwerk",
         max_ongoing_requests=MOST_ONGOING,
         autoscaling_config=AutoscalingConfig(min_replicas=1, max_replicas=4, target_ongoing_requests=ONGOING),

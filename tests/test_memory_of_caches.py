@@ -61,23 +61,23 @@ def bytes_of(roots: Iterable[Any]) -> int:
 def tokenizer(count: int) -> Any:
     made = SpacyTokenizer()
     for number in range(count):
-        made.tokens(distinct(number, spacy_tokenizer.LONGEST_REMEMBERED))
-        made.tokens(distinct(number, spacy_tokenizer.LONGEST_REMEMBERED + 1))
-    return made._remembered
+        made.tokens(distinct(number, spacy_tokenizer.LONGEST_CACHED))
+        made.tokens(distinct(number, spacy_tokenizer.LONGEST_CACHED + 1))
+    return made._cached_pieces
 
 
 def learned_tokenizer(count: int) -> Any:
     made = LearnedTokenizer(SpacyTokenizer(), Segmenter(boundaries=Classifier(1.0, {})))  # a token for each character
     for number in range(count):
-        made.tokens(distinct(number, learned_tokenizer_module.LONGEST_REMEMBERED))
-    return made._remembered
+        made.tokens(distinct(number, learned_tokenizer_module.LONGEST_CACHED))
+    return made._cached_pieces
 
 
 def shapes(count: int) -> Any:
-    segmenter._remembered_word.cache_clear()
+    segmenter._cached_word.cache_clear()
     for number in range(count):
-        segmenter._word_of(wide(number, segmenter.LONGEST_REMEMBERED))
-    return segmenter._remembered_word
+        segmenter._word_of(wide(number, segmenter.LONGEST_CACHED))
+    return segmenter._cached_word
 
 
 def tagger(count: int) -> Any:
@@ -91,9 +91,9 @@ def tagger(count: int) -> Any:
     )
     task = Tagging(version, 128)
     for number in range(count):
-        finish(task.encode([[wide(number, tagging.LONGEST_REMEMBERED), wide(number, 200)]]))
+        finish(task.encode([[wide(number, tagging.LONGEST_CACHED), wide(number, 200)]]))
     finish(task.encode([["x" * 200_000]]))
-    return task._remembered
+    return task._cached_encode
 
 
 def lemmatizer(count: int) -> Any:
@@ -105,16 +105,16 @@ def lemmatizer(count: int) -> Any:
     for number in range(count):
         word = task.known(wide(number, SYMBOLS), Tag("VERB", "VBD", features, 1.0))
         assert isinstance(word, Inflected)
-        task.remember(word, wide(number, SYMBOLS))
-    return task._remembered
+        task.cache(word, wide(number, SYMBOLS))
+    return task._cache
 
 
 CACHES = {
-    "tokenizer": (tokenizer, spacy_tokenizer.REMEMBERED_CHUNKS),
-    "learned tokenizer": (learned_tokenizer, learned_tokenizer_module.REMEMBERED_CHUNKS),
-    "shapes of words": (shapes, segmenter.REMEMBERED_WORDS),
-    "tagger": (tagger, tagging.REMEMBERED_TOKENS),
-    "lemmatizer": (lemmatizer, lemmatization.REMEMBERED_WORDS),
+    "tokenizer": (tokenizer, spacy_tokenizer.CACHED_CHUNKS),
+    "learned tokenizer": (learned_tokenizer, learned_tokenizer_module.CACHED_CHUNKS),
+    "shapes of words": (shapes, segmenter.CACHED_WORDS),
+    "tagger": (tagger, tagging.CACHED_TOKENS),
+    "lemmatizer": (lemmatizer, lemmatization.CACHED_WORDS),
 }
 
 
@@ -129,15 +129,15 @@ def test_a_cache_that_is_full_of_the_worst_takes_no_more_than_is_documented(name
 
 def test_the_caches_keep_no_more_entries_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, constant in (
-        (spacy_tokenizer, "REMEMBERED_CHUNKS"),
-        (learned_tokenizer_module, "REMEMBERED_CHUNKS"),
-        (tagging, "REMEMBERED_TOKENS"),
-        (lemmatization, "REMEMBERED_WORDS"),
+        (spacy_tokenizer, "CACHED_CHUNKS"),
+        (learned_tokenizer_module, "CACHED_CHUNKS"),
+        (tagging, "CACHED_TOKENS"),
+        (lemmatization, "CACHED_WORDS"),
     ):
         monkeypatch.setattr(module, constant, 8)
     assert [made(50).cache_info().currsize for made in (tokenizer, learned_tokenizer, tagger)] == [8, 8, 8]
     assert len(lemmatizer(50)) == 8
-    assert segmenter._remembered_word.cache_info().maxsize == segmenter.REMEMBERED_WORDS
+    assert segmenter._cached_word.cache_info().maxsize == segmenter.CACHED_WORDS
 
 
 def test_the_figures_stand_in_the_documentation() -> None:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from loadtests.one_thread.engine import OneThreadEngine
-from service.backend.cache import keep_executables
+from service.backend.cache import cache_executables
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.process import garbage_collection
@@ -31,7 +31,7 @@ def main() -> int:
         os.sched_setaffinity(0, {core})
     settings = load_settings()
     if settings.xla_cache:
-        keep_executables(Path(settings.xla_cache))
+        cache_executables(Path(settings.xla_cache))
     engine = OneThreadEngine(settings, newest(settings.model_store))
     catalog = Catalog(settings.model_store, read=load_version)
     garbage_collection.tune()

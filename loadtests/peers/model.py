@@ -19,7 +19,7 @@ import numpy as np
 from loadtests.peers.cuts import Cuts, Shape
 from loadtests.peers.texts import grid_for, version_for
 from service.artifact.version import ModelVersion
-from service.backend.cache import compiling_alone, keep_executables
+from service.backend.cache import cache_executables, compilation_lock
 from service.engine.padding import Grid, pad, sizes_of, unpad
 from service.settings import load_settings
 from service.types import Array, Ragged, Tensors
@@ -37,7 +37,7 @@ class Model:
         settings, version = load_settings(), version_for(task)
         cache = Path(settings.xla_cache) if settings.xla_cache else None
         if cache:
-            keep_executables(cache)
+            cache_executables(cache)
         from service.backend.saved_model import TensorFlowBackend  # TensorFlow reads the cache's place as it is loaded
 
         self._inputs = version.manifest.endpoint.inputs
@@ -45,7 +45,7 @@ class Model:
         backend = TensorFlowBackend(settings.device, settings.device_threads)
         model = backend.load_sequence_model(version.folder, version.manifest)
         self._timed = model.timed_outputs
-        with compiling_alone(cache, lambda: False) if cache else nullcontext():
+        with compilation_lock(cache, lambda: False) if cache else nullcontext():
             if task == "tag" and not os.environ.get("PEER_WORDS"):
                 self._step = Reading(version, grid).run
             else:

@@ -23,11 +23,11 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from service.artifact.files import check_sum, list_files, read_file, reading, sha256_of
 from service.errors import ArtifactError
-from service.files import first_fault
+from service.files import FileModel, first_fault
 from service.text.lemmas import LemmaDictionary
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
@@ -42,31 +42,28 @@ DICTIONARY = "lemmas.json"
 SEGMENTER = "tokenizer.json"
 MAX_BUCKET = 65_536  # tokens
 MAX_BUCKETS = 256
+NAMES_SHOWN = 5  # file names in an error
 MAX_MANIFEST_BYTES = 2**20  # 1 MiB: /models/{name} returns it
 CANDIDATES = 5  # labels per head and token that are returned on request, the most probable first
 
 Task = Literal["tag", "classify", "generate", "lemmatize"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TensorSpec(_Record):
+class TensorSpec(FileModel):
     """A tensor: its type and axes. An axis is a name ("B" batch, "T" time) or a fixed size."""
 
     dtype: Literal["int32", "float32"]
     axes: tuple[str | int, ...]
 
 
-class Endpoint(_Record):
+class Endpoint(FileModel):
     """A signature of the SavedModel: its named inputs and outputs."""
 
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
 
 
-class DataSource(_Record):
+class DataSource(FileModel):
     """A corpus that the model was trained or evaluated on."""
 
     name: str
@@ -75,7 +72,7 @@ class DataSource(_Record):
     licence: str
 
 
-class Metric(_Record):
+class Metric(FileModel):
     """A metric's value, and the split and corpus that it was measured on."""
 
     name: str
@@ -84,7 +81,7 @@ class Metric(_Record):
     split: str
 
 
-class Manifest(_Record):
+class Manifest(FileModel):
     """The description of a model version.
 
     `lengths` counts the training sequences by length in tokens; `length_buckets` are the best lengths to pad them to.
@@ -158,7 +155,7 @@ class Manifest(_Record):
         return self
 
 
-class Golden(_Record):
+class Golden(FileModel):
     """An example without a batch axis: input, tensors, and the outputs that training computed."""
 
     source: str | tuple[str, ...]
@@ -279,7 +276,8 @@ def _read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
     return content
 
 
-def _names(names: Iterable[str], most: int = 5) -> str:
+def _names(names: Iterable[str]) -> str:
     ordered = sorted(names)
-    shown = ", ".join(ordered[:most]) + (f" and {len(ordered) - most} more" if len(ordered) > most else "")
+    more = len(ordered) - NAMES_SHOWN
+    shown = ", ".join(ordered[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
     return shown + (" is" if len(ordered) == 1 else " are")

@@ -1,19 +1,19 @@
 """Caches XLA's executables on disk."""
 
-import fcntl
 import hashlib
 import os
 import platform
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 
+from service.files import lock_file
 from service.telemetry.process_metrics import tensorflow_version
 
 
-def keep_executables(folder: Path) -> None:
-    """Makes TensorFlow, which must not be imported yet, read and write executables in a folder.
+def cache_executables(folder: Path) -> None:
+    """Configures TensorFlow, which must not be imported yet, to read and write executables in a folder.
 
     Executables are machine code: each processor type and TensorFlow release has a subfolder.
     """
@@ -35,17 +35,12 @@ def _processor() -> str:
 
 
 @contextmanager
-def compiling_alone(folder: Path, stopped: Callable[[], bool]) -> Iterator[None]:
+def compilation_lock(folder: Path, stopped: Callable[[], bool]) -> Iterator[None]:
     """Locks the folder during the block: of engines that start together, one compiles and the others read its cache.
 
     Continues without the lock once `stopped` returns True.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        while not stopped():
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when this process ends, however it ends
-                break
-            except BlockingIOError:
-                time.sleep(0.1)
+        lock_file(lock.fileno(), inf, stopped=stopped, pause_seconds=0.1)
         yield

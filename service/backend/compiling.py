@@ -29,7 +29,7 @@ def on_all_cores(work: Iterable[Callable[[], None]]) -> Iterator[int]:
 
 
 @contextmanager
-def running(device: str) -> Iterator[None]:
+def on_device(device: str) -> Iterator[None]:
     """Runs the block on a device. Converts any error to DeviceFailed."""
     try:
         with tf.device(device):

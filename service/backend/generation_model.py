@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from service.artifact.manifest import Manifest
-from service.backend.compiling import compiled, on_all_cores, running
-from service.backend.names import names_of
+from service.backend.compiling import compiled, on_all_cores, on_device
+from service.backend.names import reproducible_names
 from service.backend.packing import Axes, Packing
 from service.backend.sampling import sample
 from service.backend.steps import make_step
@@ -58,7 +58,7 @@ class TensorFlowGenerationModel:
             state = tf.tensor_scatter_nd_update(state, slots[:, None], outputs["state"])
             return state, sample(outputs["logits"], **inputs)
 
-        with tf.device(self._device), names_of(f"{self._name}, warmed up"):
+        with tf.device(self._device), reproducible_names(f"{self._name}, warmed up"):
             self._state = tf.zeros([slots + 1, self._state_size])
             cells = tf.TensorSpec([None, packing.width], tf.int32)
             self._run = compiled(run, tf.TensorSpec(self._state.shape, tf.float32), cells)
@@ -66,14 +66,14 @@ class TensorFlowGenerationModel:
         self._shapes = shapes
 
     def _compile(self, rows: int) -> None:
-        with running(self._device):
+        with on_device(self._device):
             self._run(self._state, tf.zeros([rows, self._packing.width], tf.int32))
 
     def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
         """Reads tokens into slots' states and samples one token per row; see `service.backend.base`."""
         if inputs["ids"].shape not in self._shapes:
             raise DeviceFailed(f"the shape {inputs['ids'].shape} is not one that was compiled")
-        with running(self._device):
+        with on_device(self._device):
             state, outputs = self._run(self._state, tf.constant(self._packing.pack(inputs)))
             sampled = {name: outputs[name].numpy() for name in (SAMPLED if logprobs else SAMPLED[:1])}
         self._state = state

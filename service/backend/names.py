@@ -16,7 +16,7 @@ _loaded: Counter[str] = Counter()
 
 
 @contextmanager
-def names_of(model: str) -> Iterator[None]:
+def reproducible_names(model: str) -> Iterator[None]:
     """Numbers names created in the block by the model's name and their count for that name."""
     numbers = itertools.count(zlib.crc32(f"{model} {_loaded[model]}".encode()) << 20)
     _loaded[model] += 1

@@ -33,9 +33,9 @@ def sample(
     """
     reserved = tf.range(tf.shape(logits)[1]) < len(RESERVED)
     logits = tf.where(reserved[None], -1e9, logits)
-    warmth = tf.where(temperature > 0, temperature, 1.0)[:, None]
+    divisor = tf.where(temperature > 0, temperature, 1.0)[:, None]
     order = tf.argsort(logits, axis=-1, direction="DESCENDING", stable=True)  # [S, V]
-    probabilities = tf.nn.softmax(tf.gather(logits, order, batch_dims=1) / warmth)
+    probabilities = tf.nn.softmax(tf.gather(logits, order, batch_dims=1) / divisor)
     rank = tf.range(tf.shape(logits)[1])[None]
     before = tf.cumsum(probabilities, axis=-1, exclusive=True)
     kept = ((rank < top_k[:, None]) | (top_k[:, None] == 0)) & (before < top_p[:, None])

@@ -10,7 +10,7 @@ from service.artifact.files import verified_copy
 from service.artifact.manifest import GOLDENS, SAVED_MODEL, Endpoint, Golden, Manifest, read_goldens
 from service.backend.device import choose_device
 from service.backend.generation_model import TensorFlowGenerationModel
-from service.backend.names import names_of
+from service.backend.names import reproducible_names
 from service.backend.sequence_model import TensorFlowSequenceModel
 from service.backend.steps import Signature
 from service.errors import ArtifactError
@@ -41,12 +41,12 @@ class TensorFlowBackend:
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> TensorFlowSequenceModel:
         """Loads a tagger or classifier, and checks its goldens. Raises ArtifactError."""
-        with names_of(manifest.name):
+        with reproducible_names(manifest.name):
             return TensorFlowSequenceModel(self._device, manifest, self._load(folder, manifest))
 
     def load_generation_model(self, folder: Path, manifest: Manifest) -> TensorFlowGenerationModel:
         """Loads a language model, and checks its goldens. Raises ArtifactError."""
-        with names_of(manifest.name):
+        with reproducible_names(manifest.name):
             return TensorFlowGenerationModel(self._device, manifest, self._load(folder, manifest))
 
     def _load(self, folder: Path, manifest: Manifest) -> Any:

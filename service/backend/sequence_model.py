@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from service.artifact.manifest import CANDIDATES, PROBABILITIES, Manifest
-from service.backend.compiling import compiled, on_all_cores, running
-from service.backend.names import names_of
+from service.backend.compiling import compiled, on_all_cores, on_device
+from service.backend.names import reproducible_names
 from service.backend.packing import Packing
 from service.backend.steps import make_step
 from service.errors import DeviceFailed
@@ -57,7 +57,7 @@ class TensorFlowSequenceModel:
         self._step.check_batch(max(batch_sizes) * capacity)
         self._capacity = capacity
         self._packing = Packing({name: (spec.dtype, spec.axes) for name, spec in self._step.inputs.items()}, capacity)
-        with tf.device(self._device), names_of(f"{self._name}, warmed up"):
+        with tf.device(self._device), reproducible_names(f"{self._name}, warmed up"):
             self._trace()
         work: list[Callable[[], None]] = [partial(self._compile, b) for b in batch_sizes]
         if self._step.explain:
@@ -91,12 +91,12 @@ class TensorFlowSequenceModel:
         self._explain = compiled(explained, tf.TensorSpec([1, self._packing.width], tf.int32), read)
 
     def _compile(self, b: int) -> None:
-        with running(self._device):
+        with on_device(self._device):
             self._run(tf.ones([b, self._packing.width], tf.int32))
         self._batch_sizes.add(b)
 
     def _compile_explanation(self) -> None:
-        with running(self._device):
+        with on_device(self._device):
             shapes = {name: self._sizes(1, self._step.outputs[name].axes) for name in self._step.read}
             self._explain(
                 tf.ones([1, self._packing.width], tf.int32), {name: tf.zeros(shape) for name, shape in shapes.items()}
@@ -111,7 +111,7 @@ class TensorFlowSequenceModel:
         b, t = next(values.shape[:2] for name, values in inputs.items() if name != "lengths")
         if b not in self._batch_sizes or t > self._capacity:
             raise DeviceFailed(f"no step was compiled that takes the shape ({b}, {t})")
-        with running(self._device):
+        with on_device(self._device):
             cells = self._packing.pack(self._step.prepare(inputs))
             best, outputs = self._run(tf.constant(cells))
             found: dict[str, Array] = {}

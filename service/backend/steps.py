@@ -5,7 +5,7 @@ position. A model exported in two parts, `project` and the rest, keeps these pro
 the step looks them up:
 
 - if `project` has no inputs, the table holds the rows of a whole vocabulary, computed once;
-- if it reads words, such as a tagger's characters, the table caches the words seen so far, see `WordMemory`.
+- if it reads words, such as a tagger's characters, the table caches the words seen so far, see `WordCache`.
 
 The rest, such as `tag_from_table`, looks up within its loop, which ends at the longest sequence of the batch: one
 executable of the shape [B, capacity] serves every length. A model exported in one part takes the same time for any.
@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from service.artifact.manifest import Manifest, TensorSpec
-from service.backend.words import WordMemory
+from service.backend.words import WordCache
 from service.types import Tensors
 
 Signature = Callable[..., dict[str, Any]]
@@ -64,12 +64,12 @@ def _step_from_table(manifest: Manifest, signatures: Mapping[str, Signature]) ->
     project, endpoint, run = manifest.endpoints["project"], manifest.endpoints[name], signatures[name]
     inputs = {key: spec for key, spec in endpoint.inputs.items() if key != "table"}
     if project.inputs:
-        memory = WordMemory(signatures["project"], project)
+        cache = WordCache(signatures["project"], project)
 
         def compute(**given: Any) -> dict[str, Any]:
-            return run(table=tf.convert_to_tensor(memory.table), **given)
+            return run(table=tf.convert_to_tensor(cache.table), **given)
 
-        return Step(inputs, endpoint.outputs, compute, memory.prepare, memory.warm_up, memory.check_batch)
+        return Step(inputs, endpoint.outputs, compute, cache.prepare, cache.warm_up, cache.check_batch)
     rows = signatures["project"]()["projected"]
     step = Step(inputs, endpoint.outputs, lambda **given: run(table=rows, **given))
     if (explanation := manifest.endpoints.get(EXPLAIN)) is None:

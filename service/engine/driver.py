@@ -270,7 +270,7 @@ class Driver:
         rows, length = batch.shape
         waits = [max(started - sequence.request.arrived, 0.0) for sequence in batch.sequences]
         padding = rows * length - batch.tokens
-        self._metrics.ran(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)
+        self._metrics.observe_batch(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)
 
     def _run_step(self, key: ModelKey, generator: Generator, step: SlotStep) -> None:
         started = self._clock()

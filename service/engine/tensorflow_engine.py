@@ -11,7 +11,7 @@ from types import ModuleType
 
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend
-from service.backend.cache import compiling_alone, keep_executables
+from service.backend.cache import cache_executables, compilation_lock
 from service.engine.loader import LoadProgress
 from service.engine.local import LocalEngine
 from service.engine.priority import Call, call_directly
@@ -28,7 +28,7 @@ def import_tensorflow(settings: Settings) -> ModuleType:
         return imported
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if settings.xla_cache:
-        keep_executables(Path(settings.xla_cache))
+        cache_executables(Path(settings.xla_cache))
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # unused by XLA, and logged at every start
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # not installed: keeps TensorFlow from importing Keras, 1 s
     try:
@@ -59,6 +59,6 @@ def make_engine(
         return made
 
     def loading(stopped: Callable[[], bool]) -> AbstractContextManager[None]:
-        return compiling_alone(Path(settings.xla_cache), stopped) if settings.xla_cache else nullcontext()
+        return compilation_lock(Path(settings.xla_cache), stopped) if settings.xla_cache else nullcontext()
 
     return LocalEngine(settings, versions, make_backend, metrics, loading=loading, call=call, on_progress=on_progress)

@@ -14,7 +14,7 @@ from service.http.request_schemas import Strict
 from service.http.route import JsonRoute
 from service.settings import Settings
 from service.store.serving import ServingController
-from service.store.serving_config import Choice
+from service.store.serving_config import ModelServing
 
 router = APIRouter(prefix="/admin", route_class=JsonRoute, responses=responses(409, *SEND), tags=["Admin"])
 
@@ -44,7 +44,7 @@ class Change(Strict):
     "/models/{name}",
     operation_id="change_serving",
     status_code=202,
-    response_model=Choice,
+    response_model=ModelServing,
     summary="Say which version serves",
 )
 async def change(name: str, body: Change, request: Request) -> Response:
@@ -53,7 +53,7 @@ async def change(name: str, body: Change, request: Request) -> Response:
     return JSONResponse(choice.model_dump(), 202)
 
 
-def write(settings: Settings, name: str, body: Change) -> Choice:
+def write(settings: Settings, name: str, body: Change) -> ModelServing:
     """Writes a choice; returns it. Reads the store, and blocks while another change is written."""
     controller = ServingController(settings)
     match body.action:

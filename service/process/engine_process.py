@@ -49,7 +49,7 @@ STEP_POLL_SECONDS = 1.0
 def run_engine(settings: Settings, channel: socket.socket, standby: bool) -> int:
     """Runs an engine until the supervisor or a signal stops it.
 
-    `channel` is its end of the control channel. In standby, it imports TensorFlow before it is told what to load.
+    `channel` is its end of the control channel. In standby, it imports TensorFlow before it receives `Load`.
     Returns the exit status. Raises ConfigurationError.
     """
     allocator.limit_arenas()
@@ -89,7 +89,7 @@ async def _run_engine(settings: Settings, channel: socket.socket) -> int:
     tasks = [
         asyncio.create_task(end_if_the_device_hangs(local)),
         asyncio.create_task(end_if_the_engine_fails(local, stop)),
-        asyncio.create_task(process.follow_supervisor(reader)),
+        asyncio.create_task(process.handle_messages(reader)),
     ]
     if not load.beside_another:
         await process.open()
@@ -142,7 +142,7 @@ class EngineProcess:
         if self._accepting is None:
             self._accepting = await self._server.listen(self._listening)
 
-    async def follow_supervisor(self, reader: asyncio.StreamReader) -> None:
+    async def handle_messages(self, reader: asyncio.StreamReader) -> None:
         """Executes messages from the supervisor. Stops the engine when the channel closes or a message fails."""
         try:
             while line := await reader.readline():

@@ -1,9 +1,10 @@
 """Garbage collection settings. Collections are rare, since requests leave few reference cycles."""
 
-import ctypes
 import gc
 import sys
 import time
+
+from service.process import allocator
 
 GENERATION_0_OBJECTS = 10_000  # allocations per collection; the default of 700 is reached again and again under load
 GENERATION_0_PER_1 = 4  # collections of generation 0 per collection of generation 1
@@ -27,7 +28,6 @@ class FullCollections:
 
     def __init__(self) -> None:
         gc.set_threshold(GENERATION_0_OBJECTS, GENERATION_0_PER_1, NEVER)
-        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda padding: 0)  # glibc only
         self._last = time.monotonic()
 
     def run_if_due(self, idle: bool) -> None:
@@ -36,5 +36,5 @@ class FullCollections:
             # CPython's type attribute cache pins names that C code looked up, all over the heap (4096 entries).
             sys._clear_type_cache()
             gc.collect()
-            self._trim(0)
+            allocator.return_free_memory()
             self._last = time.monotonic()

@@ -1,4 +1,4 @@
-"""Shows how far the models are loaded: a bar on a terminal, otherwise a line of the log now and then."""
+"""Shows how far the models are loaded: a bar on a terminal, otherwise a log line every ten seconds."""
 
 import logging
 import sys

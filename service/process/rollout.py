@@ -15,7 +15,6 @@ from functools import partial
 from service.process.child import Child
 from service.process.control_channel import SetShares
 from service.process.engine_launcher import EngineLauncher
-from service.process.rollbacks import RollbackCounter
 from service.process.store_watch import StoreWatch
 from service.process.supervised_engine import SupervisedEngine
 from service.settings import Settings
@@ -43,7 +42,6 @@ class Rollout:
         """`make_child` creates the engine process of a number; `clean_up` removes what an ended process left behind.
 
         Raises ConfigurationError if the store is missing or empty.
-
         """
         self._settings = settings
         self._sockets = sockets
@@ -53,9 +51,9 @@ class Rollout:
         self._metrics = metrics
         self._shares: dict[ModelKey, float] = {}
         self._reasons: Mapping[ModelKey, str | None] = {}
-        self._rollbacks = RollbackCounter(metrics)
+        self._served: dict[str, int] = {}  # by model: the version with the largest share
         self._new: list[SupervisedEngine] = []
-        self._leaving: list[SupervisedEngine] = []
+        self._ending: list[SupervisedEngine] = []
         self._failures: Counter[ModelKey] = Counter()
         self._store = StoreWatch(settings)
         self._wanted = self._store.found
@@ -64,7 +62,7 @@ class Rollout:
     @property
     def children(self) -> list[Child]:
         """All engine processes."""
-        engines = [engine.child for engine in (*self._serving, *self._new, *self._leaving)]
+        engines = [engine.child for engine in (*self._serving, *self._new, *self._ending)]
         return engines if (standby := self._launcher.standby) is None else [*engines, standby]
 
     def start(self) -> None:
@@ -81,7 +79,7 @@ class Rollout:
                 self._record_results(engine)
                 self._apply(self._wanted)
         self._remove_ended()
-        self._watch_new_engines()
+        self._check_new_engines()
         if not self._new and all(engine.loaded is not None for engine in self._serving):
             self._launcher.keep_standby()
         if (found := self._store.poll()) is not None:
@@ -182,11 +180,12 @@ class Rollout:
         for engine in self._serving:
             engine.set_shares(message)
         if all(engine.loaded is not None for engine in self._serving):
-            self._rollbacks.note({key: share for key, share in self._shares.items() if key in ready})
+            shares = {key: share for key, share in self._shares.items() if key in ready}
+            count_rollbacks(shares, self._served, self._metrics)
 
     # New engines
 
-    def _watch_new_engines(self) -> None:
+    def _check_new_engines(self) -> None:
         if not self._new:
             return
         if ended := [engine for engine in self._new if engine.child.status is not None]:
@@ -203,7 +202,8 @@ class Rollout:
     def _handle_death(self, ended: SupervisedEngine) -> None:
         """Ends the new engines after one has died; the next poll of the store starts others.
 
-        Blames the version that was being loaded. If that version already serves elsewhere, blames each new version.
+        Counts the failure against the version that was being loaded. If that version already serves elsewhere, counts
+        it against each new version.
         """
         ended.receive()
         known = frozenset().union(*(engine.ready for engine in self._serving))
@@ -224,7 +224,7 @@ class Rollout:
         log.info("the new engine takes over: %s", ", ".join(names))
         for engine in self._serving:
             engine.retire()
-        self._leaving += self._serving
+        self._ending += self._serving
         self._serving, self._new = self._new, []
         self._metrics.swaps.labels("done").inc()
         self._shares = {}
@@ -236,15 +236,15 @@ class Rollout:
         for engine in self._new:
             engine.child.kill()
             engine.retired = time.monotonic()
-        self._leaving += self._new
+        self._ending += self._new
         self._new = []
 
     def _remove_ended(self) -> None:
         limit = self._settings.drain_timeout_seconds + GRACE_SECONDS
-        for engine in list(self._leaving):
+        for engine in list(self._ending):
             engine.receive()  # also sends what is buffered
             if engine.child.status is not None:
-                self._leaving.remove(engine)
+                self._ending.remove(engine)
                 engine.close()
                 self._clean_up(engine.child)
             elif time.monotonic() - engine.retired > limit:
@@ -257,6 +257,20 @@ class Rollout:
         self._launcher.close()
         for listening in self._sockets:
             listening.close()
+
+
+def count_rollbacks(shares: Mapping[ModelKey, float], served: dict[str, int], metrics: Metrics) -> None:
+    """Counts a rollback for each model whose version with the largest share is older than that in `served`.
+
+    Of equal shares, the older version counts. `shares` are those of loaded versions, 0 to 1. Updates `served`.
+    """
+    for name in {key.name for key in shares}:
+        of_model = {int(key.version): share for key, share in shares.items() if key.name == name}
+        version = min(of_model, key=lambda version: (-of_model[version], version))
+        rollbacks = metrics.rollbacks.labels(name)  # exports the metric before the first rollback
+        if version < served.get(name, version):
+            rollbacks.inc()
+        served[name] = version
 
 
 def _shares_message(shares: Mapping[ModelKey, float], wanted: Serving) -> SetShares:

@@ -10,7 +10,7 @@ from service.artifact.manifest import Task
 from service.errors import ConfigurationError, NotPossible
 from service.settings import Settings
 from service.store.registry import Registry
-from service.store.serving import Serving, keep_defaults, resolve
+from service.store.serving import Serving, resolve, write_defaults
 from service.store.serving_config import read_serving, serving_path
 from service.types import ModelKey
 
@@ -38,31 +38,31 @@ class StoreWatch:
         except OSError as error:
             raise ConfigurationError(f"the model store {place} cannot be read: {error}") from error
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._look: Future[Serving] | None = None
-        self._looked = time.monotonic()
-        self._written = _moment(serving_path(settings))
-        self._soon = False  # something changed that a poll already running does not know
+        self._polling: Future[Serving] | None = None
+        self._polled = time.monotonic()
+        self._written = _modified(serving_path(settings))
+        self._again = False  # something changed during a running poll, whose result is therefore ignored
 
     def poll(self) -> Serving | None:
         """Starts a poll when one is due; returns the result of the last one, once."""
         path, interval = serving_path(self._settings), self._settings.store_interval_seconds
-        if self._look is None:
-            written = _moment(path)
-            due = written != self._written or time.monotonic() - self._looked >= interval
-            if self._soon or (interval and due):
-                self._soon, self._written = False, written
-                self._look = self._thread.submit(self._resolve)
+        if self._polling is None:
+            written = _modified(path)
+            due = written != self._written or time.monotonic() - self._polled >= interval
+            if self._again or (interval and due):
+                self._again, self._written = False, written
+                self._polling = self._thread.submit(self._resolve)
             return None
-        if not self._look.done():
+        if not self._polling.done():
             return None
-        look, self._look = self._look, None
-        self._looked = time.monotonic()
-        if self._soon:
+        polling, self._polling = self._polling, None
+        self._polled = time.monotonic()
+        if self._again:
             return None
         try:
-            self.found = look.result()
+            self.found = polling.result()
         except Exception as error:  # whatever it is, the current versions keep serving
-            self._log_once("store", f"cannot look at the model store: {error}")
+            self._log_once("store", f"cannot read the model store: {error}")
             return None
         self._log_once("store", None)
         return self.found
@@ -70,12 +70,12 @@ class StoreWatch:
     def refuse(self, key: ModelKey, reason: str) -> None:
         """Marks a version as refused, until its files change."""
         self._registry.refuse(key, reason)
-        self._soon = True
+        self._again = True
 
     def verify_again(self, key: ModelKey) -> None:
         """Makes the next poll verify the files of a version again."""
         self._registry.verify_again(key)
-        self._soon = True
+        self._again = True
 
     def close(self) -> None:
         """Stops polling."""
@@ -88,7 +88,7 @@ class StoreWatch:
         except ConfigurationError as error:
             self._log_once("serving config", f"{error}; the previous serving config stays in effect")
         found = resolve(self._registry, self._config, self._settings, self._defaults)
-        self._keep_defaults(found)
+        self._update_defaults(found)
         return found
 
     def _log_once(self, what: str, failure: str | None) -> None:
@@ -97,20 +97,20 @@ class StoreWatch:
             log.error("%s", failure)
         self._failures[what] = failure
 
-    def _keep_defaults(self, found: Serving) -> None:
-        """Remembers the default models, and writes those that were chosen here to `serving.json` where possible."""
+    def _update_defaults(self, found: Serving) -> None:
+        """Stores the default models, and writes those that were determined here to `serving.json` where possible."""
         for task, name in found.defaults.items():
             if self._defaults.get(task) != name:
                 log.info("the default model for %s is %s", task, name)
         self._defaults = found.defaults
         try:
-            keep_defaults(self._settings, found, self._config)
+            write_defaults(self._settings, found, self._config)
             self._log_once("defaults", None)
         except (NotPossible, ConfigurationError) as error:
             self._log_once("defaults", f"the default models hold as long as this process runs: {error}")
 
 
-def _moment(path: Path) -> int | None:
+def _modified(path: Path) -> int | None:
     """Returns a file's modification time; None if there is no such file."""
     try:
         return path.stat().st_mtime_ns

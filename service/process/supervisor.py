@@ -96,7 +96,7 @@ class Supervisor:
                 self._engines.tick(self._keep_alive)
                 for worker in self._workers:
                     self._keep_alive(worker, partial(self._start_worker, worker))
-                self._ended.add_up()
+                self._ended.merge()
                 time.sleep(TICK_SECONDS)
             return self._stop()
         finally:

@@ -1,4 +1,4 @@
-"""Runs an api worker, or worker and engine in one process."""
+"""Runs an API worker: HTTP here, the models in engine processes."""
 
 import contextlib
 import logging
@@ -9,7 +9,6 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from service.engine.protocol import Engine
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.process import garbage_collection
@@ -30,21 +29,15 @@ def run_worker(settings: Settings, listening: socket.socket, rate_limiter: RateL
     """Serves HTTP with the engines at the addresses in the settings; returns the exit status."""
     engines = [RemoteEngine(address) for address in settings.engine_address]
     engine = EnginePool(engines) if len(engines) > 1 else engines[0]
-    return _serve(settings, listening, engine, Metrics("worker"), rate_limiter)
-
-
-def _serve(
-    settings: Settings, listening: socket.socket, engine: Engine, metrics: Metrics, rate_limiter: RateLimiter
-) -> int:
     authenticator = Authenticator(Path(settings.api_keys_file), rate_limiter) if settings.api_keys_file else None
     read = partial(load_version, signers=settings.model_signers, whole=False)
     catalog = Catalog(settings.model_store, read=read)
-    named_tokenizer(ENGLISH)  # which most models share: made before the collector is tuned
+    named_tokenizer(ENGLISH)  # most models share it; created before the garbage collector is tuned
     garbage_collection.tune()
-    return Server(Context(settings, metrics, engine, catalog, authenticator)).serve_until_stopped(listening)
+    return Server(Context(settings, Metrics("worker"), engine, catalog, authenticator)).serve_until_stopped(listening)
 
 
-def end_with(lifeline: int) -> None:
+def terminate_with(lifeline: int) -> None:
     """Sends this process SIGTERM when the other end of a pipe closes, that is, when the supervisor has died."""
 
     def watch() -> None:

@@ -10,21 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import Field, RootModel, ValidationError
 
 from service.engine.protocol import ANONYMOUS
 from service.errors import ConfigurationError
-from service.files import first_fault, write_whole
+from service.files import FileModel, first_fault, write_whole
 
 PREFIX = "tagwerk_"
 CLIENT_DIGITS = 15  # hexadecimal ones of a key's hash: the number fits 64 bits
 Scope = Literal["infer", "admin"]
 
 
-class Key(BaseModel):
+class Key(FileModel):
     """An API key. Limits apply to all api workers of a service together; None is no limit."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Its name, which is logged.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key.")
@@ -35,7 +33,7 @@ class Key(BaseModel):
 
 
 def client_of(key: Key | None) -> int:
-    """Returns the number by which the engine knows the owner of a key; ANONYMOUS without one."""
+    """Returns the client number of a key's owner; ANONYMOUS without a key."""
     return ANONYMOUS if key is None else int(key.sha256[:CLIENT_DIGITS], 16)
 
 

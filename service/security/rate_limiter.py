@@ -41,7 +41,7 @@ class RateLimiter:
 
         `worker` is this worker's number. Resets the requests in progress of an earlier worker of that number.
         """
-        self._file = os.dup(file) if file is not None else _nameless_file()
+        self._file = os.dup(file) if file is not None else make_file()
         self._map = mmap.mmap(self._file, RECORDS * RECORD_BYTES)
         self._worker = worker % WORKERS
         self._clock = clock  # system-wide, since workers compare its times
@@ -150,10 +150,6 @@ class RateLimiter:
 
 def make_file() -> int:
     """Creates an anonymous file for a RateLimiter; returns its descriptor."""
-    return _nameless_file()
-
-
-def _nameless_file() -> int:
     with tempfile.TemporaryFile() as file:
         file.truncate(RECORDS * RECORD_BYTES)
         return os.dup(file.fileno())

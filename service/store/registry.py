@@ -16,9 +16,9 @@ from service.types import ModelKey
 log = logging.getLogger("tagwerk")
 
 VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
-NOT_THERE = "it is not in the store"
+NOT_FOUND = "it is not in the store"
 
-Traces = tuple[tuple[str, int, int, int], ...]  # of each file: path, size, times of its last changes
+Fingerprint = tuple[tuple[str, int, int, int], ...]  # of each file: path, size, times of its last changes
 
 
 def newest(store: Path) -> list[ModelVersion]:
@@ -30,9 +30,9 @@ def newest(store: Path) -> list[ModelVersion]:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of verifying a version, and the file traces for which it holds."""
+    """The result of verifying a version, and the fingerprint of the files for which it holds."""
 
-    traces: Traces
+    fingerprint: Fingerprint
     fault: str | None
     task: Task | None
 
@@ -50,8 +50,8 @@ class Registry:
         self._store = store
         self._signers = signers
         self._checks: dict[ModelKey, Check] = {}
-        self._doubted: set[ModelKey] = set()  # to be verified again
-        self._refusals: dict[ModelKey, tuple[Traces, str]] = {}
+        self._recheck: set[ModelKey] = set()  # to be verified again
+        self._refusals: dict[ModelKey, tuple[Fingerprint, str]] = {}
         self._unlisted: dict[str, str] = {}  # model folders that cannot be listed: the reason
 
     def keys(self) -> dict[str, list[ModelKey]]:
@@ -91,7 +91,7 @@ class Registry:
         """Returns why a version is invalid; None if it is valid."""
         check = self._check(key)
         refusal = self._refusals.get(key)
-        if check.fault is None and refusal is not None and refusal[0] == check.traces:
+        if check.fault is None and refusal is not None and refusal[0] == check.fingerprint:
             return refusal[1]
         return check.fault
 
@@ -102,29 +102,29 @@ class Registry:
     def refuse(self, key: ModelKey, reason: str) -> None:
         """Marks a version as refused by an engine, until one of its files changes."""
         check = self._checks.get(key)
-        self._refusals[key] = (check.traces if check is not None else traces_of(self.folder(key)), reason)
+        self._refusals[key] = (check.fingerprint if check is not None else fingerprint(self.folder(key)), reason)
 
     def verify_again(self, key: ModelKey) -> None:
         """Verifies a version again at the next poll even if its files seem unchanged."""
-        self._doubted.add(key)
+        self._recheck.add(key)
 
     def _check(self, key: ModelKey) -> Check:
-        traces = traces_of(self.folder(key))
+        found = fingerprint(self.folder(key))
         known = self._checks.get(key)
-        if known is not None and known.traces == traces and key not in self._doubted:
+        if known is not None and known.fingerprint == found and key not in self._recheck:
             return known
-        self._doubted.discard(key)
+        self._recheck.discard(key)
         try:
-            check = Check(traces, None, self.read(key).manifest.task)
+            check = Check(found, None, self.read(key).manifest.task)
         except ArtifactError as error:
-            check = Check(traces, str(error), None)
+            check = Check(found, str(error), None)
             if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
                 return check  # not cached: the next poll may be able to read it
         self._checks[key] = check
         return check
 
 
-def traces_of(folder: Path) -> Traces:
+def fingerprint(folder: Path) -> Fingerprint:
     """Returns the paths, sizes and times of a folder's files, to detect changes; nothing if it cannot be listed."""
     try:
         found = list_files(folder)

@@ -16,8 +16,8 @@ from service.artifact.manifest import Task
 from service.artifact.version import ModelVersion
 from service.errors import ModelNotFound, NotPossible
 from service.settings import Settings
-from service.store.registry import NOT_THERE, Registry
-from service.store.serving_config import Canary, Choice, ServingConfig, change_serving, read_serving
+from service.store.registry import NOT_FOUND, Registry
+from service.store.serving_config import Canary, ModelServing, ServingConfig, change_serving, read_serving
 from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk")
@@ -45,7 +45,7 @@ def resolve(
     shares: dict[ModelKey, float] = {}
     refused: dict[ModelKey, str] = {}
     for name, keys in registry.keys().items():
-        shares |= _resolve_model(registry, keys, config.choice(name), settings.keep_versions, refused)
+        shares |= _resolve_model(registry, keys, config.of_model(name), settings.keep_versions, refused)
     states = (ModelState(key, State.REFUSED, reason, 0.0, default=False) for key, reason in refused.items())
     first: dict[Task, str] = {}
     for key in sorted(shares, key=lambda key: key.name):
@@ -56,18 +56,18 @@ def resolve(
 
 
 def _resolve_model(
-    registry: Registry, keys: list[ModelKey], choice: Choice, keep: int, refused: dict[ModelKey, str]
+    registry: Registry, keys: list[ModelKey], config: ModelServing, keep: int, refused: dict[ModelKey, str]
 ) -> dict[ModelKey, float]:
     def valid(version: str) -> bool:
         key = ModelKey(keys[0].name, version)
-        fault = registry.fault(key) if key in keys else NOT_THERE
+        fault = registry.fault(key) if key in keys else NOT_FOUND
         if fault is not None:
             refused[key] = fault
         return fault is None
 
-    canary = choice.canary
+    canary = config.canary
     versions = [key.version for key in keys if canary is None or key.version != canary.version]
-    serving = next(filter(valid, in_order(versions, choice.version)), None)
+    serving = next(filter(valid, in_order(versions, config.version)), None)
     loaded = [serving] if serving is not None else []
     loaded += islice(filter(valid, (v for v in versions if v not in loaded)), keep - 1) if loaded else []
     shares = dict.fromkeys(loaded, 0.0)
@@ -78,7 +78,7 @@ def _resolve_model(
     return {ModelKey(keys[0].name, version): share for version, share in shares.items()}
 
 
-def keep_defaults(settings: Settings, serving: Serving, config: ServingConfig) -> None:
+def write_defaults(settings: Settings, serving: Serving, config: ServingConfig) -> None:
     """Writes new default models to `serving.json`, unless another process has set them first.
 
     Raises NotPossible if it cannot be written, ConfigurationError if it cannot be read.
@@ -122,41 +122,41 @@ class ServingController:
         self._settings = settings
         self._registry = Registry(settings.model_store, settings.model_signers)
 
-    def use(self, name: str, version: str | None) -> Choice:
+    def use(self, name: str, version: str | None) -> ModelServing:
         """Makes a version serve; None means the newest valid one, also in the future."""
         self.check(name, version)
-        return self._write(name, lambda _: Choice(version=version))
+        return self._write(name, lambda _: ModelServing(version=version))
 
-    def roll_back(self, name: str) -> Choice:
+    def roll_back(self, name: str) -> ModelServing:
         """Makes the valid version before the current one serve."""
         self.check(name)
 
-        def before(choice: Choice) -> Choice:
-            serving = self._serving(name, choice)
+        def before(config: ModelServing) -> ModelServing:
+            serving = self._serving(name, config)
             for key in self._registry.keys()[name]:
                 if serving is not None and int(key.version) < int(serving) and self._registry.fault(key) is None:
-                    return Choice(version=key.version)
+                    return ModelServing(version=key.version)
             raise ModelNotFound(f"there is no valid version of {name} before {serving}")
 
         return self._write(name, before)
 
-    def canary(self, name: str, version: str, share: float) -> Choice:
+    def canary(self, name: str, version: str, share: float) -> ModelServing:
         """Gives a version a share of the requests, and the current version the rest; 0 ends the canary.
 
         The version need not be in the store yet.
         """
         self.check(name, version if share and self.has(name, version) else None)
 
-        def begin(choice: Choice) -> Choice:
-            serving = self._serving(name, choice, but=version)
-            return Choice(version=serving, canary=Canary(version=version, share=share) if share else None)
+        def begin(config: ModelServing) -> ModelServing:
+            serving = self._serving(name, config, excluded=version)
+            return ModelServing(version=serving, canary=Canary(version=version, share=share) if share else None)
 
         return self._write(name, begin)
 
-    def make_default(self, name: str) -> tuple[Task, Choice]:
+    def make_default(self, name: str) -> tuple[Task, ModelServing]:
         """Makes a model the default of its task; returns the task, and what the model serves."""
         self.check(name)
-        serving = self._serving(name, read_serving(self._settings).choice(name))
+        serving = self._serving(name, read_serving(self._settings).of_model(name))
         task = self._registry.task(ModelKey(name, serving)) if serving is not None else None
         if task is None:
             raise NotPossible(f"no version of {name} in the store is valid, so its task is not known")
@@ -164,7 +164,7 @@ class ServingController:
         def change(config: ServingConfig) -> ServingConfig:
             return config.model_copy(update={"defaults": dict(config.defaults) | {task: name}})
 
-        return task, change_serving(self._settings, change).choice(name)
+        return task, change_serving(self._settings, change).of_model(name)
 
     def has(self, name: str, version: str) -> bool:
         """Returns whether a version is in the store, valid or not."""
@@ -172,11 +172,11 @@ class ServingController:
 
     def serving(self, name: str) -> str | None:
         """Returns the version that serves besides a canary; None if the model has no valid version."""
-        return self._serving(name, read_serving(self._settings).choice(name))
+        return self._serving(name, read_serving(self._settings).of_model(name))
 
-    def _serving(self, name: str, choice: Choice, but: str | None = None) -> str | None:
-        keys = [key for key in self._registry.keys()[name] if key.version != but]
-        shares = _resolve_model(self._registry, keys, Choice(version=choice.version), 1, {}) if keys else {}
+    def _serving(self, name: str, config: ModelServing, excluded: str | None = None) -> str | None:
+        keys = [key for key in self._registry.keys()[name] if key.version != excluded]
+        shares = _resolve_model(self._registry, keys, ModelServing(version=config.version), 1, {}) if keys else {}
         return next((key.version for key in shares), None)
 
     def check(self, name: str, version: str | None = None) -> None:
@@ -195,8 +195,10 @@ class ServingController:
         elif fault := self._registry.fault(ModelKey(name, version)):
             raise NotPossible(f"{name}/{version} cannot serve: {fault}")
 
-    def _write(self, name: str, decide: Callable[[Choice], Choice]) -> Choice:
+    def _write(self, name: str, change_model: Callable[[ModelServing], ModelServing]) -> ModelServing:
         def change(config: ServingConfig) -> ServingConfig:
-            return config.model_copy(update={"models": dict(config.models) | {name: decide(config.choice(name))}})
+            return config.model_copy(
+                update={"models": dict(config.models) | {name: change_model(config.of_model(name))}}
+            )
 
-        return change_serving(self._settings, change).choice(name)
+        return change_serving(self._settings, change).of_model(name)

@@ -13,39 +13,32 @@ It is in the model store, or where TAGWERK_SERVING_FILE says. As long as there i
 store applies; the first change writes one there.
 """
 
-import fcntl
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from service.artifact.manifest import Task
 from service.errors import ConfigurationError, NotPossible
-from service.files import first_fault, write_whole
+from service.files import FileModel, first_fault, lock_file, write_whole
 from service.settings import Settings
 
 SERVING = "serving.json"
 MAX_BYTES = 1_048_576
 LOCK_SECONDS = 5.0  # longest wait for another process's change
-LOCK_POLL_SECONDS = 0.01
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Canary(_Record):
+class Canary(FileModel):
     """A version that serves a share of the requests on trial."""
 
     version: str = Field(pattern=r"^[0-9]+$", description="Its number.", examples=["3"])
     share: float = Field(gt=0, le=1, description="Part of the requests that it answers, 0 to 1.", examples=[0.1])
 
 
-class Choice(_Record):
+class ModelServing(FileModel):
     """The serving config of one model."""
 
     version: str | None = Field(
@@ -54,18 +47,18 @@ class Choice(_Record):
     canary: Canary | None = Field(None, description="A version that answers a part of the requests.", examples=[None])
 
 
-class ServingConfig(_Record):
-    """The contents of `serving.json`: the choices by model name, and the default model of each task."""
+class ServingConfig(FileModel):
+    """The contents of `serving.json`: the serving config of each model, and the default model of each task."""
 
-    models: Mapping[str, Choice] = {}
+    models: Mapping[str, ModelServing] = {}
     defaults: Mapping[Task, str] = {}
 
-    def choice(self, name: str) -> Choice:
-        """Returns a model's choice."""
-        return self.models.get(name, Choice())
+    def of_model(self, name: str) -> ModelServing:
+        """Returns the serving config of a model."""
+        return self.models.get(name, ModelServing())
 
 
-_choices_alone = TypeAdapter(dict[str, Choice])
+_models_alone = TypeAdapter(dict[str, ModelServing])
 
 
 def serving_path(settings: Settings) -> Path:
@@ -104,7 +97,7 @@ def read_config(path: Path, initial: Path | None = None) -> ServingConfig:
         return ServingConfig.model_validate_json(content)
     except ValidationError as error:
         try:
-            return ServingConfig(models=_choices_alone.validate_json(content))
+            return ServingConfig(models=_models_alone.validate_json(content))
         except ValidationError:
             raise ConfigurationError(f"{path} cannot be read: {first_fault(error)}") from None
 
@@ -124,7 +117,7 @@ def change_config(
             before = read_config(path, initial)
             after = change(before)
             after = ServingConfig(
-                models={name: choice for name, choice in after.models.items() if choice != Choice()},
+                models={name: model for name, model in after.models.items() if model != ModelServing()},
                 defaults=after.defaults,
             )
             if after != before:
@@ -149,20 +142,14 @@ def _read(path: Path) -> bytes:
 @contextmanager
 def _locked(path: Path, seconds: float) -> Iterator[None]:
     """Holds a lock file next to `path` during the block. Raises OSError, or NotPossible on a timeout."""
-    place, end = path.with_name(f".{path.name}.lock"), time.monotonic() + seconds
+    place = path.with_name(f".{path.name}.lock")
     try:
         lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except PermissionError:  # another user's file: on a local file system, a read descriptor can be locked too
         lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise NotPossible(f"another process is changing {path}: try again") from None
-                time.sleep(LOCK_POLL_SECONDS)
+        if not lock_file(lock, seconds):
+            raise NotPossible(f"another process is changing {path}: try again")
         yield
     finally:
         os.close(lock)  # releases the lock

@@ -14,7 +14,7 @@ from service.text.lemmas import Inflected, LemmaDictionary
 from service.types import Ragged, Tensors
 
 OUTPUTS = frozenset({"edit", "lemma_ids"})
-REMEMBERED_WORDS = 16_384  # at most 10 MB if the model reads 40 symbols of each
+CACHED_WORDS = 16_384  # at most 10 MB if the model reads 40 symbols of each
 
 
 class Lemmatization:
@@ -29,7 +29,7 @@ class Lemmatization:
         self.longest = version.manifest.length_buckets[-1]
         self._find = (version.dictionary or LemmaDictionary({})).find
         self._symbols = version.vocabularies["symbols"]
-        self._remembered: dict[Inflected, str] = {}  # in order of last use
+        self._cache: dict[Inflected, str] = {}  # in order of last use
 
     def suits(self, tagger: ModelVersion) -> bool:
         """Returns whether this lemmatizer was trained with a tagger's tags: same language, same corpus."""
@@ -43,9 +43,9 @@ class Lemmatization:
             return lemma
         # Strings are shared between cached words: there are only as many features as the tagger has labels.
         word = Inflected(form, tag.upos, tag.xpos, sys.intern(write_features(tag.feats)))
-        if (lemma := self._remembered.pop(word, None)) is None:
+        if (lemma := self._cache.pop(word, None)) is None:
             return word
-        self._remembered[word] = lemma
+        self._cache[word] = lemma
         return lemma
 
     def encode(self, words: Iterable[Inflected]) -> Ragged:
@@ -53,7 +53,7 @@ class Lemmatization:
         return Ragged.of([{"symbol_ids": lemmas.encode(word, self._symbols)} for word in words])
 
     def decode(self, words: Sequence[Inflected], lengths: Sequence[int], outputs: Tensors) -> list[str]:
-        """Returns the lemmas of words from the outputs for them, and remembers them.
+        """Returns the lemmas of words from the outputs for them, and caches them.
 
         lengths: how many symbols were read of each word; outputs: edit [N], lemma_ids [sum of lengths].
         """
@@ -62,12 +62,12 @@ class Lemmatization:
         start = 0
         for word, length, edit in zip(words, lengths, outputs["edit"].tolist(), strict=True):
             found.append(lemmas.decode(word.form, edit, ids[start : start + length], self._symbols))
-            self.remember(word, found[-1])
+            self.cache(word, found[-1])
             start += length
         return found
 
-    def remember(self, word: Inflected, lemma: str) -> None:
+    def cache(self, word: Inflected, lemma: str) -> None:
         """Caches a lemma, evicting the least recently used one."""
-        if len(self._remembered) >= REMEMBERED_WORDS:
-            del self._remembered[next(iter(self._remembered))]
-        self._remembered[word] = lemma
+        if len(self._cache) >= CACHED_WORDS:
+            del self._cache[next(iter(self._cache))]
+        self._cache[word] = lemma

@@ -15,8 +15,8 @@ from service.types import Array, Ragged, Tensors
 
 OVERLAP = 32
 TOKENS_AT_ONCE = 64  # encoded per slice
-REMEMBERED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
-LONGEST_REMEMBERED = 32  # characters
+CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
+LONGEST_CACHED = 32  # characters
 
 
 class Window(NamedTuple):
@@ -96,12 +96,12 @@ class Tagging:
 
         self._encode = encode
         self._cells = 1 + width  # int32 values per token
-        self._remembered = lru_cache(REMEMBERED_TOKENS)(encode)
+        self._cached_encode = lru_cache(CACHED_TOKENS)(encode)
         self.candidate_outputs = frozenset(chain.from_iterable(version.manifest.candidate_outputs.values()))
 
     def encode(self, sentences: Iterable[Sequence[str]]) -> Sliced[Ragged]:
         """Returns the inputs of sentences: word_ids [T], char_ids [T, C]; long sentences in windows."""
-        short, any_length, longest = self._remembered, self._encode, self.longest
+        cached, uncached, longest = self._cached_encode, self._encode, self.longest
         rows: list[bytes] = []
         lengths: list[int] = []
         done = 0  # tokens in the current slice
@@ -112,7 +112,7 @@ class Tagging:
                     yield
                     done = 0
                 some = tokens[start : start + TOKENS_AT_ONCE]
-                rows += [short(token) if len(token) <= LONGEST_REMEMBERED else any_length(token) for token in some]
+                rows += [cached(token) if len(token) <= LONGEST_CACHED else uncached(token) for token in some]
                 done += len(some)
             if len(tokens) <= longest:
                 lengths.append(len(tokens))

@@ -5,9 +5,7 @@ of them. The counts of ended processes still belong to the sums: their files are
 an exposition does not grow with the number of restarts.
 """
 
-import fcntl
 import struct
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,11 +16,11 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from service.files import lock_file
 from service.telemetry.process_metrics import ProcessMetrics
 
 SUMMED = ("counter", "histogram")
-PAUSE_SECONDS = 0.001
-TRIES = 500  # pauses that an exposition, never in an event loop, waits for the lock; merging takes a few
+LOCK_SECONDS = 0.5  # longest wait of an exposition, never in an event loop, for the lock; merging takes milliseconds
 
 
 class SharedMetrics(Collector):
@@ -45,7 +43,7 @@ class SharedMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yields each metric, aggregated over all processes."""
-        with _locked(self._folder, fcntl.LOCK_SH, TRIES):
+        with _locked(self._folder, LOCK_SECONDS, shared=True):
             metrics: list[Metric] = list(MultiProcessCollector(None, str(self._folder)).collect())  # type: ignore[no-untyped-call]
         for metric in metrics:
             if metric.name in self._conditions:
@@ -63,23 +61,23 @@ class EndedProcesses:
         self._pids: list[int] = []  # processes whose counts are not merged yet
 
     def add(self, pid: int) -> None:
-        """Removes the gauges of an ended process, and merges its counts now or at the next `add_up`."""
+        """Removes the gauges of an ended process, and merges its counts, now or at the next `merge`."""
         mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
         self._pids.append(pid)
-        self.add_up()
+        self.merge()
 
-    def add_up(self) -> None:
+    def merge(self) -> None:
         """Merges the counts of ended processes, unless an exposition is reading them."""
         if not self._pids:
             return
-        with _locked(self._folder, fcntl.LOCK_EX) as locked:
+        with _locked(self._folder, 0.0, shared=False) as locked:
             if not locked:
                 return
             for kind in SUMMED:
-                self._add_up(kind)
+                self._merge(kind)
             self._pids.clear()
 
-    def _add_up(self, kind: str) -> None:
+    def _merge(self, kind: str) -> None:
         sums: defaultdict[str, float] = defaultdict(float)
         everything, scratch = self._folder / f"{kind}_ended.db", self._folder / f"{kind}_ended.new"
         ended = [self._folder / f"{kind}_{pid}.db" for pid in self._pids]
@@ -106,19 +104,11 @@ def _values(file: Path) -> Iterator[tuple[str, float]]:
 
 
 @contextmanager
-def _locked(folder: Path, how: int, tries: int = 1) -> Iterator[bool]:
-    """Locks the files against the other kind of use; yields whether that succeeded.
+def _locked(folder: Path, seconds: float, shared: bool) -> Iterator[bool]:
+    """Locks the files, shared to read and exclusively to merge; yields whether that succeeded.
 
     Bounds the wait, since the process with the lock may be stopped. An exposition then continues without the lock, and
     may count a process that has just ended twice or not at all.
     """
     with (folder / "lock").open("ab") as file:
-        for tried in range(tries):
-            try:
-                fcntl.flock(file, how | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(PAUSE_SECONDS if tried + 1 < tries else 0)
-            else:
-                yield True
-                return
-        yield False
+        yield lock_file(file.fileno(), seconds, shared=shared, pause_seconds=0.001)

@@ -24,7 +24,7 @@ FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 UNMATCHED = "unmatched"  # the route label of requests that match no route
-Together = Literal["livesum", "livemax", "liveall"]  # aggregations over live processes; the last is none
+MultiprocessMode = Literal["livesum", "livemax", "liveall"]  # aggregations over live processes; the last is none
 SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -33,7 +33,7 @@ if SHARED_FOLDER in os.environ:
     values.ValueClass = values.MultiProcessValue(partial(int, os.getpid()))  # type: ignore[no-untyped-call]
 
 
-class OfBatches(NamedTuple):
+class BatchMetrics(NamedTuple):
     """The metrics of one model's batches in one bucket."""
 
     duration: Histogram
@@ -58,7 +58,7 @@ class Metrics:
         self._lock = threading.Lock()  # expositions run in a thread
         self._durations: defaultdict[tuple[str, int], list[float]] = defaultdict(list)  # seconds, by route and status
         self._tokenize_durations: defaultdict[str, list[float]] = defaultdict(list)
-        self._ran: dict[tuple[str, int], OfBatches] = {}
+        self._batches: dict[tuple[str, int], BatchMetrics] = {}
         self.request_duration = self._histogram("request_duration_seconds", "From receipt to answer.", FINE, "route")
         self.tokenize_duration = self._histogram(
             "tokenize_duration_seconds", "Tokenizing and encoding of a request.", FINE, "model"
@@ -78,13 +78,13 @@ class Metrics:
         self.queue_tokens = self._gauge("queue_tokens", "Tokens that wait.", "livesum")
         self.rejected = self._counter("rejected", "Requests not admitted.", "reason")
         self.expired = self._counter("expired", "Requests whose deadline passed.")
-        self.cancelled = self._counter("cancelled", "Requests whose client went away.")
+        self.cancelled = self._counter("cancelled", "Requests whose client disconnected.")
         self.compilations = self._counter("compilations", "Executables compiled.", "model")
         self.compilation_duration = self._histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
         self.generated_tokens = self._counter("generated_tokens", "Tokens generated.", "model")
         self.key_tokens = self._counter("key_tokens", "Tokens of the requests of a key, read and generated.", "key")
         self.slots_in_use = self._gauge("slots_in_use", "Generation slots that hold a text.", "livesum", "model")
-        self.ready_workers = self._gauge("ready_workers", "Processes that speak HTTP and take requests.", "livesum")
+        self.ready_workers = self._gauge("ready_workers", "Workers that accept requests.", "livesum")
         self.restarts = self._counter("restarts", "Processes that died and were started again.", "process")
         self.model_info = self._gauge(
             "model_info", "1 for each model version that is loaded.", "livemax", "model", "version"
@@ -119,10 +119,12 @@ class Metrics:
         for model, seconds in tokenize_durations.items():
             observe_all(self.tokenize_duration.labels(model), seconds)
 
-    def ran(self, model: str, bucket: int, seconds: float, cells: int, padding: int, waits: Sequence[float]) -> None:
+    def observe_batch(
+        self, model: str, bucket: int, seconds: float, cells: int, padding: int, waits: Sequence[float]
+    ) -> None:
         """Records a completed batch. cells: padding included; waits: queue time of each sequence, in seconds."""
-        if (found := self._ran.get((model, bucket))) is None:
-            found = self._ran[model, bucket] = OfBatches(
+        if (found := self._batches.get((model, bucket))) is None:
+            found = self._batches[model, bucket] = BatchMetrics(
                 self.inference_duration.labels(model, str(bucket)),
                 self.batch_size.labels(model),
                 self.batch_cells.labels(model),
@@ -138,17 +140,17 @@ class Metrics:
     def exposition(self) -> bytes:
         """Returns the metrics of all processes that share the folder, in Prometheus' text format."""
         self.flush()
-        return generate_latest(self._everywhere())
+        return generate_latest(self._all_processes())
 
     def listen(self, host: str, port: int) -> None:
         """Exports the metrics over HTTP from a thread, for processes without an API. Raises ConfigurationError."""
         try:
-            start_http_server(port, host, self._everywhere())
+            start_http_server(port, host, self._all_processes())
         except OSError as error:
             where = f"TAGWERK_HOST={host} TAGWERK_ENGINE_METRICS_PORT={port}"
             raise ConfigurationError(f"cannot export metrics at {where}: {error.strerror}") from None
 
-    def _everywhere(self) -> CollectorRegistry:
+    def _all_processes(self) -> CollectorRegistry:
         if not self._shared_folder:
             return self.registry
         folder, conditions = Path(self._shared_folder), ["tagwerk_model_refused"]
@@ -157,9 +159,9 @@ class Metrics:
     def _counter(self, name: str, help: str, *labels: str) -> Counter:
         return Counter(name, help, labels, namespace="tagwerk", registry=self.registry)
 
-    def _gauge(self, name: str, help: str, together: Together, *labels: str) -> Gauge:
-        """`together` aggregates the values of several processes."""
-        return Gauge(name, help, labels, namespace="tagwerk", registry=self.registry, multiprocess_mode=together)
+    def _gauge(self, name: str, help: str, mode: MultiprocessMode, *labels: str) -> Gauge:
+        """`mode` is how the values of several processes are aggregated."""
+        return Gauge(name, help, labels, namespace="tagwerk", registry=self.registry, multiprocess_mode=mode)
 
     def _histogram(self, name: str, help: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, help, labels, namespace="tagwerk", registry=self.registry, buckets=buckets)

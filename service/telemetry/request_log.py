@@ -19,7 +19,8 @@ from service.telemetry.timing import Timing
 
 WRITE_SECONDS = 0.1  # between writes; a killed process loses the lines since the last one
 PIECE_BYTES = 4096  # written atomically to a pipe (PIPE_BUF), so that lines of several processes do not mix
-QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"})
+STANDARD_ERROR = 2  # file descriptor
+NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 
 
 class Line(msgspec.Struct, omit_defaults=True):
@@ -55,16 +56,14 @@ class Line(msgspec.Struct, omit_defaults=True):
 class RequestLog:
     """Writes the lines to standard error."""
 
-    def __init__(self, settings: Settings, file: int = 2) -> None:
-        """`file` is a file descriptor."""
+    def __init__(self, settings: Settings) -> None:
         self._json = settings.log_format == "json"
         self._encoder = msgspec.json.Encoder()
-        self._file = file
         self._lines: list[bytes] = []
 
     def note(self, ids: RequestIds, method: str, route: str, status: int, timing: Timing) -> None:
         """Adds a completed request, unless it is a probe."""
-        if route in QUIET and status in (200, 503):
+        if route in NOT_LOGGED and status in (200, 503):
             return
         notes: dict[str, Any] = timing.notes
         line = Line(
@@ -100,4 +99,4 @@ class RequestLog:
     def _put(self, piece: bytes | bytearray) -> None:
         with suppress(OSError):  # the reader is gone
             while piece:
-                piece = piece[os.write(self._file, piece) :]
+                piece = piece[os.write(STANDARD_ERROR, piece) :]

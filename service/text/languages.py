@@ -1,4 +1,4 @@
-"""Tokenizers by the names that manifests have: "spacy-" and the language, such as "spacy-fr"."""
+"""Makes tokenizers by their names in manifests: "spacy-" and the language, such as "spacy-fr"."""
 
 from functools import lru_cache
 
@@ -21,14 +21,14 @@ def tokenizer_name(language: str) -> str:
 
 @lru_cache
 def named_tokenizer(name: str) -> SpacyTokenizer:
-    """Returns the tokenizer of a name, the same one each time. Raises ValueError for a name that is none."""
+    """Returns the tokenizer of a name, the same one each time. Raises ValueError for an invalid name."""
     if not (named := TOKENIZER_NAME.fullmatch(name)):
         raise ValueError(f"{name!r} is not the name of a tokenizer, as {ENGLISH} is")
     return SpacyTokenizer(rules_of(named[1]))
 
 
 def make_tokenizer(name: str | None, segmenter: Segmenter | None = None) -> Tokenizer:
-    """Returns the tokenizer of a model: that of the name, English by default, with what the model's has learned."""
+    """Returns the tokenizer of a model: the named one, English by default, with the model's segmenter if any."""
     rules = named_tokenizer(name or ENGLISH)
     return LearnedTokenizer(rules, segmenter) if segmenter else rules
 

@@ -1,4 +1,4 @@
-"""A tokenizer that a treebank has corrected: the rules of its language, and what a segmenter has learned."""
+"""Splits text by the rules of a language, corrected by a segmenter that was trained on a treebank."""
 
 import re
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ _SLICE_TOKENS = 32
 _SLICE_CHARACTERS = 256
 
 # The cache takes 12 MB at most, with a token for each character.
-REMEMBERED_CHUNKS = 4096
-LONGEST_REMEMBERED = 16  # characters
+CACHED_CHUNKS = 4096
+LONGEST_CACHED = 16  # characters
 
 Pieces = tuple[tuple[str, bool], ...]  # each with whether it continues the one before it
 
 
 class LearnedTokenizer:
-    """Splits text as the rules of a language and a segmenter do. Thread-safe.
+    """Splits text by the rules of a language and a segmenter. Thread-safe.
 
     The words of a multiword token that are not parts of it, "de" and "le" of "du", have its offsets.
     """
@@ -32,7 +32,7 @@ class LearnedTokenizer:
     def __init__(self, rules: SpacyTokenizer, segmenter: Segmenter) -> None:
         self._rules = rules
         self._segmenter = segmenter
-        self._remembered = lru_cache(REMEMBERED_CHUNKS)(lambda chunk: finish(self._pieces(chunk)))
+        self._cached_pieces = lru_cache(CACHED_CHUNKS)(lambda chunk: finish(self._pieces(chunk)))
 
     def sentences(self, text: str) -> list[Sentence]:
         """Splits a text into sentences of tokens, in one go."""
@@ -80,8 +80,8 @@ class LearnedTokenizer:
             if start > pause:
                 pause = start + _SLICE_CHARACTERS
                 yield
-            if len(chunk) <= LONGEST_REMEMBERED:
-                pieces = self._remembered(chunk)
+            if len(chunk) <= LONGEST_CACHED:
+                pieces = self._cached_pieces(chunk)
             else:
                 pieces = yield from self._pieces(chunk)
             for piece, continues in pieces:

@@ -89,11 +89,6 @@ class LemmaDictionary:
         path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Reads a dictionary file. Raises OSError, ValueError."""
-        return cls.parse(path.read_bytes())
-
-    @classmethod
     def parse(cls, content: bytes) -> Self:
         """Parses the content of a dictionary file. Raises ValueError."""
         found = json.loads(content)

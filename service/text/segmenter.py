@@ -1,8 +1,8 @@
-"""What a treebank shows about tokens, multiword tokens and sentences: linear classifiers and a dictionary.
+"""Decides about tokens, multiword tokens and sentences by classifiers and a dictionary, learned from a treebank.
 
-Each decision is a logistic regression over features that are present or absent, strings such as "before=Dr.". One of
-them is what the rules of a tokenizer decide, so where a treebank shows nothing, the rules hold. The features are
-computed by the same code in training and service, which prevents skew.
+Each classifier is a logistic regression over features that are present or absent, strings such as "before=Dr.". One
+feature is the decision of the tokenizer's rules, so where the treebank has no evidence, the rules decide. The features
+are computed by the same code in training and service, which prevents skew.
 """
 
 import json
@@ -13,15 +13,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from service.text.tokenizer import Token
+from service.text.tokenizer import BLANK_LINE, Token
 
 _WINDOW = 4  # characters on each side of a boundary
 _PADDING = "\0" * _WINDOW
 _AFFIX = 8  # characters of the longest whole start or end of a chunk that is a feature
 _RUN = re.compile(r"(.)\1+")
-_BLANK_LINE = re.compile(r"\n[^\S\n]*\n|[\v\f\x1c-\x1e\u2029]|\r[^\S\n]*\r")
-LONGEST_REMEMBERED = 24  # characters
-REMEMBERED_WORDS = 8192  # which take 5 MB at most
+LONGEST_CACHED = 24  # characters
+CACHED_WORDS = 8192  # which take 5 MB at most
 _FAR = 12  # tokens since the start of the sentence, and more
 
 
@@ -214,17 +213,17 @@ def choice_features(tokens: Sequence[Token], i: int) -> list[str]:
 
 def _word_of(text: str) -> Word:
     """Returns the word of a token."""
-    return _remembered_word(text) if len(text) <= LONGEST_REMEMBERED else (text[:LONGEST_REMEMBERED], _shape(text))
+    return _cached_word(text) if len(text) <= LONGEST_CACHED else (text[:LONGEST_CACHED], _shape(text))
 
 
-@lru_cache(REMEMBERED_WORDS)
-def _remembered_word(text: str) -> Word:
+@lru_cache(CACHED_WORDS)
+def _cached_word(text: str) -> Word:
     return text.lower(), _shape(text)
 
 
 def _shape(text: str) -> str:
     """Returns the kinds of a text's first characters, each run of a kind once: "Aa9" for "Angle90"."""
-    return _RUN.sub(r"\1", "".join(map(_kind, text[:LONGEST_REMEMBERED])))
+    return _RUN.sub(r"\1", "".join(map(_kind, text[:LONGEST_CACHED])))
 
 
 def _kind(character: str) -> str:
@@ -240,4 +239,4 @@ def _gap(text: str, start: int, end: int) -> str:
     """Returns what is between two tokens: nothing, a space, a blank line, or more."""
     if end - start <= 1:
         return str(end - start)
-    return "blank" if _BLANK_LINE.search(text, start, end) else "more"
+    return "blank" if BLANK_LINE.search(text, start, end) else "more"

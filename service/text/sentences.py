@@ -7,7 +7,7 @@ from itertools import pairwise
 from spacy.pipeline import Sentencizer
 
 from service.slices import Sliced
-from service.text.tokenizer import Sentence, Token
+from service.text.tokenizer import BLANK_LINE, Sentence, Token
 
 _AT_ONCE = 256  # tokens or sentences per slice
 # The terminators of all scripts that spaCy knows, alone or in runs: ".", "?!", "。".
@@ -17,7 +17,6 @@ _CLOSING = frozenset("\"'”’»)]}") | {"''", "’’"}
 _EMOJI = "[\U0001f300-\U0001faff][\U0001f300-\U0001faff\u2190-\u2bff\u200d\ufe0e\ufe0f\U000e0020-\U000e007f]*"
 _EMOTICON = re.compile(rf"[:;=]['’]?[-o^]?[)(\]\[DPp]+|\([:;=]|{_EMOJI}")
 _RULE = re.compile(r"[-=_*~#]{5,}")  # a horizontal rule of characters
-_BLANK_LINE = re.compile(r"\n[^\S\n]*\n|[\v\f\x1c-\x1e\u2029]|\r[^\S\n]*\r")
 # "1.", "a." or "iv." at the start of a sentence are list numbers.
 _NUMBER = re.compile(r"\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}")
 
@@ -51,7 +50,7 @@ def rule_ends(text: str, tokens: Sequence[Token]) -> Sliced[list[int]]:
             yield
         if _terminates(tokens, first, i - 1):
             terminator = before.text
-        if gap > 1 and _BLANK_LINE.search(text, before.end, token.start):
+        if gap > 1 and BLANK_LINE.search(text, before.end, token.start):
             ended = True
         elif terminator is None:
             ended = _RULE.fullmatch(before.text) is not None

@@ -1,4 +1,4 @@
-"""A tokenizer with spaCy's rules for English, adapted to the treebank, without spaCy's vocabulary.
+"""Splits text by spaCy's rules for a language, without spaCy's vocabulary.
 
 spaCy's own loop stores every new word in its vocabulary, and its memory zones leak, so memory would grow with traffic;
 and it is not thread-safe. Here chunks between spaces, whose tokens do not depend on the context, are split once and
@@ -22,8 +22,8 @@ _SLICE_CHARACTERS = 256
 _SLICE_PIECES = 64  # pieces per slice of an unnatural chunk
 
 # The cache takes 50 MB at most, with one token per character.
-REMEMBERED_CHUNKS = 16_384
-LONGEST_REMEMBERED = 16  # characters
+CACHED_CHUNKS = 16_384
+LONGEST_CACHED = 16  # characters
 
 _CLITIC = re.compile(r"n['’]t|['’](?:s|m|d|ll|re|ve)|`s", re.IGNORECASE)
 # Clitics only where an exception splits them off: "can|not", "wan|na", "do|nt".
@@ -38,11 +38,11 @@ Piece = tuple[str, bool]
 
 
 class SpacyTokenizer:
-    """Splits English text. Thread-safe."""
+    """Splits text by the rules of a language, by default those for English. Thread-safe."""
 
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or treebank_rules()
-        self._remembered = lru_cache(REMEMBERED_CHUNKS)(self._pieces)
+        self._cached_pieces = lru_cache(CACHED_CHUNKS)(self._pieces)
 
     def sentences(self, text: str) -> list[Sentence]:
         """Splits a text into sentences of tokens, in one go."""
@@ -57,8 +57,8 @@ class SpacyTokenizer:
         words: list[str] = []
         size, pause = 0, _SLICE_CHARACTERS
         for chunk in text.split():  # as `_CHUNK` does
-            if len(chunk) <= LONGEST_REMEMBERED:
-                words += [piece for piece, _ in self._remembered(chunk)] or (chunk,)
+            if len(chunk) <= LONGEST_CACHED:
+                words += [piece for piece, _ in self._cached_pieces(chunk)] or (chunk,)
             elif len(chunk) <= _LONGEST_CHUNK:
                 words += [piece for piece, _ in self._pieces(chunk)] or (chunk,)
             else:
@@ -87,8 +87,8 @@ class SpacyTokenizer:
             if start > pause:
                 pause = start + _SLICE_CHARACTERS
                 yield
-            if len(chunk) <= LONGEST_REMEMBERED:
-                pieces = self._remembered(chunk)
+            if len(chunk) <= LONGEST_CACHED:
+                pieces = self._cached_pieces(chunk)
             elif len(chunk) <= _LONGEST_CHUNK:
                 pieces = self._pieces(chunk)
             else:

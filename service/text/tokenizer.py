@@ -8,6 +8,8 @@ from service.slices import Sliced
 
 TOKENIZER_NAME = re.compile(r"spacy-([a-z]{2,8})")  # by the rules of a language, as a manifest names it
 
+BLANK_LINE = re.compile(r"\n[^\S\n]*\n|[\v\f\x1c-\x1e\u2029]|\r[^\S\n]*\r")
+
 
 class Token(NamedTuple):
     """A token and its offsets in the text: code points `start` to `end`, exclusive.

@@ -61,11 +61,6 @@ class Vocabulary:
         path.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Reads a vocabulary file. Raises OSError, ValueError."""
-        return cls.parse(path.read_bytes())
-
-    @classmethod
     def parse(cls, content: bytes) -> Self:
         """Parses the content of a vocabulary file. Raises ValueError."""
         found = json.loads(content)

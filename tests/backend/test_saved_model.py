@@ -14,7 +14,7 @@ from service.artifact.version import ModelVersion
 from service.backend.base import GenerationModel
 from service.backend.device import choose_device
 from service.backend.saved_model import TensorFlowBackend, run_golden
-from service.backend.words import WordMemory
+from service.backend.words import WordCache
 from service.engine.padding import full_rows
 from service.engine.protocol import Generation
 from service.engine.slots import Slots, Stream
@@ -95,17 +95,17 @@ def test_an_answer_is_the_same_to_the_bit_in_any_row_beside_any_others_and_for_a
                     np.testing.assert_array_equal(together[key], values, err_msg=f"{key}, {length}, {rows} rows")
 
 
-def test_what_is_remembered_of_a_word_is_the_same_to_the_bit_whatever_else_was_new():
+def test_what_is_cached_of_a_word_is_the_same_to_the_bit_whatever_else_was_new():
     version, rng = newest("tagger-en"), np.random.default_rng(9)
     loaded = tf.saved_model.load(str(version.folder / "saved_model"))  # owns the weights
     project = loaded.signatures["project"]
     crowd = padded([example(version, 40, rng) for _ in range(8)], version.manifest.endpoint.inputs, (8, 40)).inputs
-    memories = [WordMemory(project, version.manifest.endpoints["project"]) for _ in range(2)]
+    caches = [WordCache(project, version.manifest.endpoints["project"]) for _ in range(2)]
     for row in (3, 0, 7):  # the first memory meets them in small groups, the other all at once
         alone = {name: values[row : row + 1] for name, values in crowd.items()}
-        read = [memory.prepare(inputs)["rows"] for memory, inputs in zip(memories, (alone, crowd), strict=True)]
+        read = [memory.prepare(inputs)["rows"] for memory, inputs in zip(caches, (alone, crowd), strict=True)]
         rows = read[0][0], read[1][row]
-        known = [memory.table.numpy()[places] for memory, places in zip(memories, rows, strict=True)]
+        known = [memory.table.numpy()[places] for memory, places in zip(caches, rows, strict=True)]
         np.testing.assert_array_equal(known[0], known[1])
         assert known[0].any()
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from service.artifact.manifest import Endpoint, TensorSpec
 from service.backend import words
-from service.backend.words import AT_ONCE, WordMemory
+from service.backend.words import WORDS_PER_CALL, WordCache
 from service.errors import ConfigurationError
 
 ENDPOINT = Endpoint(
@@ -20,31 +20,31 @@ class Projection:
     """Reads words of an id and three characters: their sum, and ten times their id. Notes what it reads."""
 
     def __init__(self) -> None:
-        self.memory = WordMemory(self.project, ENDPOINT)
-        read = self.memory._read
+        self.cache = WordCache(self.project, ENDPOINT)
+        read = self.cache._read
         self.sizes: list[int] = []
 
         def counted(cells):
             self.sizes.append(len(cells))
             return read(cells)
 
-        self.memory._read = counted
+        self.cache._read = counted
 
     def project(self, word_ids, char_ids):
         rows = [word_ids + tf.reduce_sum(char_ids, 1), 10 * word_ids]
         return {"projected": tf.cast(tf.stack(rows, axis=1), tf.float32)}
 
     def check(self, word_ids: np.ndarray, char_ids: np.ndarray) -> None:
-        prepared = self.memory.prepare({"word_ids": word_ids, "char_ids": char_ids, "lengths": np.ones(1, np.int32)})
+        prepared = self.cache.prepare({"word_ids": word_ids, "char_ids": char_ids, "lengths": np.ones(1, np.int32)})
         assert prepared.keys() == {"rows", "lengths"}
-        known = self.memory.table.numpy()[prepared["rows"]]
+        known = self.cache.table.numpy()[prepared["rows"]]
         np.testing.assert_array_equal(known[..., 0], word_ids + char_ids.sum(-1))
         np.testing.assert_array_equal(known[..., 1], 10 * word_ids)
 
 
 @pytest.fixture
 def projection(monkeypatch):
-    monkeypatch.setattr(words, "REMEMBERED_WORDS", 2000)
+    monkeypatch.setattr(words, "CACHED_WORDS", 2000)
     return Projection()
 
 
@@ -53,7 +53,7 @@ def test_each_word_is_read_once_however_often_it_comes(projection):
     char_ids = np.array([[[1, 2, 3], [4, 0, 0], [1, 2, 3]], [[4, 0, 0], [0, 0, 0], [1, 2, 3]]], np.int32)
     for _ in range(3):
         projection.check(word_ids, char_ids)
-    assert projection.sizes == [AT_ONCE]
+    assert projection.sizes == [WORDS_PER_CALL]
 
 
 def test_words_that_differ_in_one_input_alone_are_two(projection):
@@ -64,22 +64,22 @@ def test_words_that_differ_in_one_input_alone_are_two(projection):
 def test_many_new_words_are_read_in_the_size_that_is_compiled(projection):
     char_ids = np.arange(3 * 60, dtype=np.int32).reshape(1, 60, 3)
     projection.check(np.ones((1, 60), np.int32), char_ids)
-    projection.memory.warm_up()
-    assert projection.sizes == [AT_ONCE] * 5
+    projection.cache.warm_up()
+    assert projection.sizes == [WORDS_PER_CALL] * 5
 
 
 def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
-    monkeypatch.setattr(words, "REMEMBERED_WORDS", 10)
+    monkeypatch.setattr(words, "CACHED_WORDS", 10)
     projection = Projection()
     rng = np.random.default_rng(1)
     for _ in range(50):
         projection.check(rng.integers(0, 3, (2, 4), dtype=np.int32), rng.integers(0, 9, (2, 4, 3), dtype=np.int32))
-        assert len(projection.memory._places) <= 10
-        assert projection.memory.table.shape[0] == 10
+        assert len(projection.cache._rows) <= 10
+        assert projection.cache.table.shape[0] == 10
 
 
-def test_a_batch_of_more_words_than_are_remembered_fails_and_the_next_is_right(monkeypatch):
-    monkeypatch.setattr(words, "REMEMBERED_WORDS", 20)
+def test_a_batch_of_more_words_than_are_cached_fails_and_the_next_is_right(monkeypatch):
+    monkeypatch.setattr(words, "CACHED_WORDS", 20)
     projection = Projection()
 
     def check(count: int) -> None:
@@ -93,7 +93,7 @@ def test_a_batch_of_more_words_than_are_remembered_fails_and_the_next_is_right(m
 
 
 def test_a_batch_that_may_have_more_words_than_the_table_is_refused_at_the_start(monkeypatch):
-    monkeypatch.setattr(words, "REMEMBERED_WORDS", 2000)
+    monkeypatch.setattr(words, "CACHED_WORDS", 2000)
     memory = Projection().memory
     memory.check_batch(2000)
     with pytest.raises(ConfigurationError, match=r"up to 2001 words do not fit the 2000 .* lower TAGWERK_BATCH_SIZES"):

@@ -145,7 +145,7 @@ class Scene:
 
     @property
     def engines(self) -> list[SupervisedEngine]:
-        return [*self.rollout._serving, *self.rollout._new, *self.rollout._leaving]
+        return [*self.rollout._serving, *self.rollout._new, *self.rollout._ending]
 
     def tick(self) -> None:
         def keep_alive(child: Child, start: Callable[[], None]) -> None:
@@ -188,8 +188,8 @@ class Scene:
     def look(self) -> None:
         """Lets a look at the store that begins from now on come to its end."""
         for _ in range(2):
-            self.until(lambda: self.rollout._store._look is not None)
-            self.until(lambda: self.rollout._store._look is None)
+            self.until(lambda: self.rollout._store._polling is not None)
+            self.until(lambda: self.rollout._store._polling is None)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from service.transport.server import EngineServer
 from tests.fakes import Device
 
 
-async def follow_supervisor(said: bytes, local: LocalEngine | None = None) -> asyncio.Event:
+async def handle_messages(said: bytes, local: LocalEngine | None = None) -> asyncio.Event:
     """Lets an engine hear something before its supervisor dies; returns what is set once it is to end."""
     local, stop = local or LocalEngine(Settings(), [], Device, Metrics()), asyncio.Event()
     ours, theirs = socket.socketpair()
@@ -29,7 +29,7 @@ async def follow_supervisor(said: bytes, local: LocalEngine | None = None) -> as
         await writer.drain()
         theirs.setblocking(False)
         await asyncio.get_running_loop().sock_sendall(theirs, said)
-        following = asyncio.create_task(process.follow_supervisor(reader))
+        following = asyncio.create_task(process.handle_messages(reader))
         for _ in range(10):
             await asyncio.sleep(0)
         theirs.close()  # what was not read makes it a reset
@@ -44,13 +44,13 @@ async def follow_supervisor(said: bytes, local: LocalEngine | None = None) -> as
     ids=["nothing", "something", "retiring", "nonsense", "half a line", "a long line of nonsense"],
 )
 def test_it_ends_when_the_supervisor_has_died_or_cannot_be_followed(said):
-    assert asyncio.run(follow_supervisor(said)).is_set()
+    assert asyncio.run(handle_messages(said)).is_set()
 
 
 def test_ends_when_a_message_fails(monkeypatch, caplog):
     monkeypatch.setattr(LocalEngine, "set_shares", lambda *_: 1 / 0)
     with caplog.at_level(logging.ERROR):
-        assert asyncio.run(follow_supervisor(encode(SetShares((), ())))).is_set()
+        assert asyncio.run(handle_messages(encode(SetShares((), ())))).is_set()
     assert "cannot follow its supervisor" in caplog.text
 
 
@@ -79,7 +79,7 @@ def test_it_notices_the_death_while_it_waits_for_its_callers_to_leave():
             process = EngineProcess(local, Crowded(local), listening, stop)
             theirs.sendall(encode(Retire()))
             theirs.close()
-            await asyncio.wait_for(process.follow_supervisor(reader), 10)
+            await asyncio.wait_for(process.handle_messages(reader), 10)
         writer.close()
         return stop
 

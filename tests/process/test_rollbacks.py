@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.process.rollbacks import RollbackCounter
+from service.process.rollout import count_rollbacks
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey
 
@@ -22,9 +22,10 @@ from service.types import ModelKey
 )
 def test_a_change_to_an_older_version_is_counted(steps, counted):
     metrics = Metrics()
-    counter = RollbackCounter(metrics)
+    served: dict[str, int] = {}
     for step in steps:
-        counter.note({ModelKey("tagger", version): share for version, share in step.items()} | {ModelKey("b", "1"): 1})
+        shares = {ModelKey("tagger", version): share for version, share in step.items()} | {ModelKey("b", "1"): 1.0}
+        count_rollbacks(shares, served, metrics)
     exposed = metrics.exposition().decode()
     assert f'tagwerk_rollbacks_total{{model="tagger"}} {counted}.0' in exposed
     assert 'tagwerk_rollbacks_total{model="b"} 0.0' in exposed, "exported before the first one"

@@ -62,7 +62,7 @@ def test_an_engine_that_does_not_leave_in_time_is_killed(store, monkeypatch, cap
         here.start_new_engine()
         here.processes[1].load(here.loads(1))
         here.until(lambda: not here.rollout._new)
-        (leaving,) = here.rollout._leaving
+        (leaving,) = here.rollout._ending
         with monkeypatch.context() as patch:
             patch.setattr(time, "monotonic", lambda: leaving.retired + 34.5)
             here.tick()

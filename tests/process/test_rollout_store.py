@@ -71,7 +71,7 @@ def test_a_store_that_is_away_for_a_while_changes_nothing(store, away, monkeypat
             here.look()
             here.look()
         if away != "empty":
-            assert caplog.text.count("cannot look at the model store") == 1
+            assert caplog.text.count("cannot read the model store") == 1
         if away == "empty":
             shutil.rmtree(store)
         if aside.exists():

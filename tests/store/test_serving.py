@@ -18,11 +18,11 @@ from service.settings import Settings
 from service.store import registry
 from service.store.loading import load_version
 from service.store.registry import Registry
-from service.store.serving import ServingController, keep_defaults, resolve
+from service.store.serving import ServingController, resolve, write_defaults
 from service.store.serving import served as chosen_to_serve
 from service.store.serving_config import (
     Canary,
-    Choice,
+    ModelServing,
     ServingConfig,
     change_config,
     read_config,
@@ -32,7 +32,7 @@ from service.store.serving_config import (
 from service.types import ModelKey
 from tests.artifact.test_manifest import write_version
 
-PINNED = Choice(version="1")
+PINNED = ModelServing(version="1")
 
 
 @pytest.fixture
@@ -141,9 +141,9 @@ def test_a_file_of_choices_that_is_wrong_is_named(store, content, reason):
 
 
 def test_what_was_chosen_is_read_as_it_was_written(tmp_path):
-    chosen = {"a": Choice(version="2", canary=Canary(version="3", share=0.5)), "b": Choice(version="1")}
+    chosen = {"a": ModelServing(version="2", canary=Canary(version="3", share=0.5)), "b": ModelServing(version="1")}
     config = ServingConfig(models=chosen, defaults={"tag": "a"})
-    written = config.model_copy(update={"models": chosen | {"c": Choice()}})
+    written = config.model_copy(update={"models": chosen | {"c": ModelServing()}})
     assert change_config(tmp_path / "serving.json", lambda before: written) == config
     assert read_config(tmp_path / "serving.json") == config
     assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == ["serving.json"]
@@ -152,10 +152,10 @@ def test_what_was_chosen_is_read_as_it_was_written(tmp_path):
 def test_a_file_that_holds_choices_alone_is_read(store):
     path = store / "serving.json"
     path.write_text('{"tagger-en": {"version": "2", "canary": {"version": "3", "share": 0.1}}, "models": {}}')
-    before = {"tagger-en": Choice(version="2", canary=Canary(version="3", share=0.1)), "models": Choice()}
+    before = {"tagger-en": ModelServing(version="2", canary=Canary(version="3", share=0.1)), "models": ModelServing()}
     assert read_config(path) == ServingConfig(models=before)
     ServingController(Settings(model_store=store)).use("tagger-en", "1")
-    assert read_config(path) == ServingConfig(models={"tagger-en": Choice(version="1")})
+    assert read_config(path) == ServingConfig(models={"tagger-en": ModelServing(version="1")})
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
@@ -232,7 +232,7 @@ def test_processes_at_the_same_time_lose_no_change(store):
     code = (
         "import sys; from pathlib import Path; from service.store.serving_config import *\n"
         "for n in range(40): change_config(Path(sys.argv[1]), lambda c: "
-        "c.model_copy(update={'models': {**c.models, f'{sys.argv[2]}-{n}': Choice(version='1')}}))"
+        "c.model_copy(update={'models': {**c.models, f'{sys.argv[2]}-{n}': ModelServing(version='1')}}))"
     )
     path = store / "serving.json"
     command = [sys.executable, "-c", code, str(path)]
@@ -341,7 +341,7 @@ def test_defaults_that_were_decided_are_written_once_and_hold(store):
     def start(known: dict[Task, str] | None = None) -> dict[Task, str]:
         config = read_config(serving_path(settings))
         serving = resolve(Registry(store), config, settings, known)
-        keep_defaults(settings, serving, config)
+        write_defaults(settings, serving, config)
         return dict(serving.defaults)
 
     assert start() == {"tag": "tagger-en"}

@@ -73,7 +73,7 @@ def test_each_word_gets_the_ids_of_its_own_length():
 
 
 def test_the_words_that_were_not_used_for_the_longest_time_are_forgotten(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lemmatization, "REMEMBERED_WORDS", 3)
+    monkeypatch.setattr(lemmatization, "CACHED_WORDS", 3)
     task = Lemmatization(lemmatizer())
     forms = ("as", "bs", "cs", "ds")
     words = {form: word for form in forms if isinstance(word := task.known(form, NOUN), Inflected)}

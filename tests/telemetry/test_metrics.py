@@ -29,7 +29,7 @@ for line in sys.stdin:
     print(flush=True)
 """
 LOADED = "m.model_info.labels('tagger', '1').set(1); m.model_load_duration.labels('tagger', '1').set({seconds})"
-RAN = "m.ran('tagger', 8, 0.2, 64, 16, [0.1, 0.3]); m.compilations.labels('tagger').inc(5)"
+RAN = "m.observe_batch('tagger', 8, 0.2, 64, 16, [0.1, 0.3]); m.compilations.labels('tagger').inc(5)"
 
 
 class Process:
@@ -197,7 +197,7 @@ def test_a_count_never_falls_while_processes_end(start, folder):
     for number in range(100):
         ended.add(10_000_000 + number)
     while ended._pids:
-        ended.add_up()
+        ended.merge()
     over.set()
     reader.join()
     assert set(seen) == {101 * 5}
@@ -210,7 +210,7 @@ def test_counts_are_added_up_later_where_an_exposition_is_reading(start, told, f
         fcntl.flock(reading, fcntl.LOCK_SH)
         ended.add(pid)
         assert (folder / f"counter_{pid}.db").exists()
-    ended.add_up()
+    ended.merge()
     assert not (folder / f"counter_{pid}.db").exists()
     assert told() == before
 

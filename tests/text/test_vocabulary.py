@@ -33,7 +33,7 @@ def test_lists_an_entry_once() -> None:
 def test_reads_what_it_wrote(tmp_path: Path, lowercase: bool) -> None:
     vocabulary = Vocabulary(["\n", " ", "é", "\u2028", '"'], lowercase=lowercase)
     vocabulary.write(tmp_path / "characters.json")
-    read = Vocabulary.read(tmp_path / "characters.json")
+    read = Vocabulary.parse((tmp_path / "characters.json").read_bytes())
     assert (read.entries, read.lowercase) == (vocabulary.entries, lowercase)
 
 

@@ -10,7 +10,6 @@ Bad rows are written to `<output>.rejected.jsonl`, which is resumed in the same 
 A lock on the partial file, released when its process ends, keeps a second run from writing it too.
 """
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ from service.commands.annotate.records import (
 )
 from service.commands.annotate.remote import upload, url_of
 from service.commands.annotate.rows import Position, Rejected
+from service.files import lock_file
 from service.formats.pieces import to_json
 
 
@@ -192,11 +192,9 @@ class Output:
             raise UnusableOutput(f"{self._partial} cannot be written: {error.strerror}") from None
 
     def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock_file(self._file.fileno(), 0.0):
             reason = "another run is writing it: wait until that ends, or choose another output"
-            raise UnusableOutput(f"{self._partial} cannot be written: {reason}") from None
+            raise UnusableOutput(f"{self._partial} cannot be written: {reason}")
         mine = os.fstat(self._file.fileno())
         is_in_place = self._partial.exists() and os.path.samestat(self._partial.stat(), mine)
         if self.path.exists() or not is_in_place:  # renamed by the run that held the lock

@@ -96,7 +96,7 @@ ANSWERS: dict[str, Any] = {
             {"name": "probabilities", "datatype": "FP32", "shape": [1, 3], "data": [*_SCORES.values()]},
         ],
     },
-    "Choice": {"version": "5", "canary": {"version": "6", "share": 0.1}},
+    "ModelServing": {"version": "5", "canary": {"version": "6", "share": 0.1}},
 }
 
 _NO_TEXT = problem.document(InvalidInput("/text", "got 7", "a string or a list of strings"))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from service.artifact.manifest import PROBABILITIES
 from service.artifact.version import ModelVersion
+from service.engine.checks import vocabulary_size
 from service.errors import EngineUnavailable, InvalidInput, ModelNotFound, TooLarge
 from service.formats.tagging import write_result
 from service.http import request_schemas
@@ -32,7 +33,6 @@ from service.types import Array, Ragged, State
 
 IDS = ".ids"
 DATATYPES = {"int32": "INT32", "float32": "FP32"}
-VOCABULARIES = {"word_ids": "words", "char_ids": "characters"}  # by input
 Parameters = dict[str, Any]
 
 
@@ -184,7 +184,7 @@ def check_ids(version: ModelVersion, arrays: Mapping[str, Array], lengths: Array
     if lengths.min() < 1 or lengths.max() > most:
         raise InvalidInput("/inputs", f"lengths from {lengths.min()} to {lengths.max()}", f"lengths from 1 to {most}")
     for name, array in arrays.items():
-        size = len(version.vocabularies[VOCABULARIES[name]])
+        size = vocabulary_size(version, name)
         if array.min() < 0 or array.max() >= size:
             raise InvalidInput("/inputs", f"{name} from {array.min()} to {array.max()}", f"ids from 0 to {size - 1}")
 

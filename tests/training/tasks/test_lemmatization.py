@@ -147,7 +147,7 @@ def test_a_version_holds_its_dictionary(
     assert manifest.task == "lemmatize"
     assert manifest.labels == {"edit": EDITS}
     assert artifact.DICTIONARY in manifest.files
-    dictionary = LemmaDictionary.read(folder / artifact.DICTIONARY)
+    dictionary = LemmaDictionary.parse((folder / artifact.DICTIONARY).read_bytes())
     assert dictionary.find("went", "VERB", "VBD") == "go"
     assert dictionary.find("went", "VERB", "VBN") is None
     exported = versions.load_endpoint(learnt[2], "lemmatize", jit_compile=True)
