@@ -94,7 +94,7 @@ def test_a_batch_of_more_words_than_are_cached_fails_and_the_next_is_right(monke
 
 def test_a_batch_that_may_have_more_words_than_the_table_is_refused_at_the_start(monkeypatch):
     monkeypatch.setattr(words, "CACHED_WORDS", 2000)
-    memory = Projection().memory
-    memory.check_batch(2000)
+    cache = Projection().cache
+    cache.check_batch(2000)
     with pytest.raises(ConfigurationError, match=r"up to 2001 words do not fit the 2000 .* lower TAGWERK_BATCH_SIZES"):
-        memory.check_batch(2001)
+        cache.check_batch(2001)
