@@ -12,7 +12,7 @@ from service.pipelines import in_process
 from service.process import garbage_collection
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from tests.http.scene import Court, judge, repeater, tagger
+from tests.http.scene import SequenceModelDevice, classifier, repeater, tagger
 
 
 def use_test_device(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -23,13 +23,13 @@ def use_test_device(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     loaded: list[str] = []
 
     def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
-        versions = [judge(), tagger(), repeater()]
+        versions = [classifier(), tagger(), repeater()]
         folders = [settings.model_store / version.key.name / version.key.version for version in versions]
         return [replace(version, folder=folder) for version, folder in zip(versions, folders, strict=True)], {}
 
     def make_engine(settings: Settings, versions: Sequence[ModelVersion], metrics: Metrics) -> LocalEngine:
         loaded.extend(str(version.key) for version in versions)
-        return LocalEngine(settings, versions, Court, metrics)
+        return LocalEngine(settings, versions, SequenceModelDevice, metrics)
 
     monkeypatch.setattr(command, "served", served)
     monkeypatch.setattr(in_process, "served", served)

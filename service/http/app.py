@@ -13,11 +13,11 @@ from starlette.types import ASGIApp
 from service.http import admin, infer, problem, status
 from service.http.context import Context
 from service.http.cors import cors_middleware
-from service.http.middleware import Checks, Envelope
+from service.http.dispatch import TaskDispatcher
+from service.http.middleware import AuthenticationMiddleware, RequestContextMiddleware
 from service.http.openapi import document
 from service.http.page import routes as page
 from service.http.protocols import open_inference, openai
-from service.http.shortcut import Shortcut
 
 log = logging.getLogger("tagwerk.api")
 
@@ -35,10 +35,10 @@ def create_app(context: Context, ready_seconds: float = READY_SECONDS) -> ASGIAp
         ready_seconds: how long its start waits for the engine, before connections are accepted all the same.
     """
     app: ASGIApp = create_routes(context, ready_seconds)
-    app = Checks(Shortcut(app, infer.router.routes), context)
+    app = AuthenticationMiddleware(TaskDispatcher(app, infer.router.routes), context)
     if context.settings.cors_origins:  # outermost: a preflight has no key, and a page must be able to read a 401
         app = cors_middleware(app, context.settings.cors_origins)
-    return Envelope(app, context)
+    return RequestContextMiddleware(app, context)
 
 
 def create_routes(context: Context, ready_seconds: float = READY_SECONDS) -> FastAPI:

@@ -21,7 +21,7 @@ from service.telemetry.metrics import Metrics
 from service.types import State
 
 LIMIT_STEP = 0.1  # requests that an answer adds to the limit
-MOST_LIMITS = 64  # clients, until the limits of those that are idle are forgotten
+MOST_LIMITS = 64  # clients, above which the limits of idle clients are removed
 LOWEST_LIMIT = 8  # requests; the queue may be full of other workers' requests
 SMALL_SHARE = 0.05  # of the queue: a rejected request smaller than this shows that the queue is full
 QUEUED_ROUTES = frozenset({"/tag", "/classify"})  # routes whose sequences use that queue
@@ -107,7 +107,7 @@ class Limit:
             self._rejections += 1
             self._most = max(min(snapshot.under_way, rejection.waiting), LOWEST_LIMIT)
             # A new object: the raised error holds the frames of the rejected request.
-            refused = f"{rejection}; until it has room, further requests are refused unread"
+            refused = f"{rejection}; further requests are rejected before their bodies are read until capacity is free"
             self.rejection = Overloaded(refused, rejection.retry_after_seconds)
 
 
@@ -152,7 +152,7 @@ class LoadShedder:
         self._unavailable = {state: EngineUnavailable(f"the engine is {state}") for state in State}
 
     def limit_of(self, client: int) -> Limit:
-        """Returns the limit of a client. Forgets those of idle clients when there are many."""
+        """Returns the limit of a client. Removes those of idle clients when there are many."""
         if (limit := self._limits.get(client)) is None:
             if len(self._limits) >= MOST_LIMITS:
                 self._limits = {other: limit for other, limit in self._limits.items() if not limit.idle}

@@ -21,7 +21,7 @@ from service.telemetry.timing import Timing
 log = logging.getLogger("tagwerk.api")
 
 
-class Envelope:
+class RequestContextMiddleware:
     """Adds ids, timing and the limited body to each request, common headers to each response, and records requests.
 
     The wrapped application finds in the scope's `state`: context, timing, headers, body, and status, which is the
@@ -49,7 +49,7 @@ class Envelope:
         state["context"], state["timing"], state["headers"], state["body"] = self._context, timing, headers, body
         state["status"] = 0
 
-        async def send_enveloped(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 status = state["status"] = message["status"]
                 added = [
@@ -64,7 +64,7 @@ class Envelope:
             await send(message)
 
         try:
-            await self._app(scope, body.receive if held is None else held.receive, send_enveloped)
+            await self._app(scope, body.receive if held is None else held.receive, send_with_headers)
         finally:
             del state["body"]  # breaks a reference cycle
             if held is not None:
@@ -76,7 +76,7 @@ class Envelope:
             self._context.recorder.note(ids, headers, scope["method"], route, status, timing)
 
 
-class Checks:
+class AuthenticationMiddleware:
     """Authenticates requests, and answers for errors that the application does not handle.
 
     Sets `key` in the scope's `state` to the request's API key, if it has one.

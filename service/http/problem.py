@@ -23,13 +23,13 @@ TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
     (errors.TooLarge, 413, "too-large", "The request is over a limit"),
     (errors.InvalidInput, 422, "invalid-input", "The request is not valid"),
     (errors.ModelNotFound, 404, "model-not-found", "There is no such model"),
-    (errors.Unauthorized, 401, "unauthorized", "The request has no key that is known"),
-    (errors.Forbidden, 403, "forbidden", "The key is not for this"),
+    (errors.Unauthorized, 401, "unauthorized", "Missing or unknown API key"),
+    (errors.Forbidden, 403, "forbidden", "Missing scope"),
     (errors.NotPossible, 409, "not-possible", "The service is not set up for this"),
     (errors.RateLimited, 429, "rate-limited", "The key is over its limits"),
-    (errors.Overloaded, 429, "overloaded", "The service has more work than it takes"),
-    (errors.ClientGone, 499, "client-gone", "The client has gone"),
-    (errors.DeadlineExceeded, 504, "deadline-exceeded", "The answer was not there in time"),
+    (errors.Overloaded, 429, "overloaded", "The queue is full"),
+    (errors.ClientGone, 499, "client-gone", "Client disconnected"),
+    (errors.DeadlineExceeded, 504, "deadline-exceeded", "Deadline exceeded"),
     (errors.EngineUnavailable, 503, "engine-unavailable", "The service is not ready"),
     (errors.DeviceFailed, 500, "device-failed", "The device failed"),
     (errors.TagwerkError, 500, "internal", "The service failed"),
@@ -38,13 +38,13 @@ TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
 HTTP = {
     400: ("invalid-json", "The body is not valid JSON"),
     404: ("not-found", "There is nothing at this path"),
-    405: ("method-not-allowed", "The method is not for this path"),
-    406: ("not-acceptable", "The answer has no form that the client accepts"),
+    405: ("method-not-allowed", "The method is not allowed for this path"),
+    406: ("not-acceptable", "No acceptable media type"),
     408: ("request-timeout", "The request did not arrive in time"),
-    415: ("unsupported-media-type", "The body is in a form that is not read here"),
+    415: ("unsupported-media-type", "Unsupported media type"),
     431: ("headers-too-large", "The headers are over the limit"),
 }
-NO_WEBSOCKET = ("no-websocket", "The service does not speak WebSocket")
+NO_WEBSOCKET = ("no-websocket", "WebSocket is not supported")
 INVALID_HTTP = ("invalid-http", "The request is not valid HTTP")
 STAGES = {
     "tokenize": "tokenizing",
@@ -195,7 +195,7 @@ def headers_of(error: errors.TagwerkError) -> dict[str, str]:
 
 
 def install(app: FastAPI) -> None:
-    """Registers the handlers that answer errors with problem documents; `Checks` answers unexpected ones."""
+    """Registers the handlers of expected errors; `AuthenticationMiddleware` answers unexpected ones."""
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
 
@@ -233,7 +233,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def allowed(methods: str) -> str:
-    """Returns the value of an Allow header, with HEAD for GET, which `Shortcut` answers."""
+    """Returns the value of an Allow header, with HEAD for GET, which `TaskDispatcher` answers."""
     names = {name.strip() for name in methods.split(",")}
     return ", ".join(sorted(names | {"HEAD"} if "GET" in names else names))
 

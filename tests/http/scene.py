@@ -28,12 +28,12 @@ LABELS = ("bad", "good")
 HEADS = {"upos": ("NOUN", "VERB"), "xpos": ("NN", "VB"), "feats": ("_", "Number=Sing")}
 
 
-class Judge:
-    """Says of each text the same."""
+class FakeClassifier:
+    """Gives each text the same probabilities."""
 
     timed_outputs: frozenset[str] = frozenset()
 
-    def __init__(self, device: "Court") -> None:
+    def __init__(self, device: "SequenceModelDevice") -> None:
         self._device = device
 
     def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
@@ -45,7 +45,7 @@ class Judge:
         return {"probabilities": np.tile(np.array([0.25, 0.75], np.float32), (len(inputs["lengths"]), 1))}
 
 
-class Tagger(Judge):
+class Tagger(FakeClassifier):
     """Gives each token the tag of its heads' first label."""
 
     timed_outputs = frozenset(
@@ -61,19 +61,19 @@ class Tagger(Judge):
         return outputs | {name: np.tile(best[name.rpartition("_")[2]], (*shape, 1)) for name in further}
 
 
-class Court(Device):
-    """A device whose classifiers are judges."""
+class SequenceModelDevice(Device):
+    """A device that loads fake classifiers and taggers."""
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> Any:
-        return Tagger(self) if manifest.task == "tag" else Judge(self)
+        return Tagger(self) if manifest.task == "tag" else FakeClassifier(self)
 
 
-def judge() -> ModelVersion:
+def classifier() -> ModelVersion:
     ids = TensorSpec(dtype="int32", axes=("B", "T"))
     lengths = TensorSpec(dtype="int32", axes=("B",))
     scores = TensorSpec(dtype="float32", axes=("B", 2))
     endpoint = Endpoint(inputs={"word_ids": ids, "lengths": lengths}, outputs={"probabilities": scores})
-    version = version_of("judge", "classify", endpoints={"classify": endpoint}, labels={"sentiment": LABELS})
+    version = version_of("classifier", "classify", endpoints={"classify": endpoint}, labels={"sentiment": LABELS})
     return replace(version, vocabularies={"words": Vocabulary(["fine"])})
 
 
@@ -92,11 +92,13 @@ def repeater() -> ModelVersion:
     return replace(version_of("lm", "generate"), vocabularies={"characters": letters})
 
 
-def made_context(device: Court | None = None, authenticator: Authenticator | None = None, **settings: Any) -> Context:
+def made_context(
+    device: SequenceModelDevice | None = None, authenticator: Authenticator | None = None, **settings: Any
+) -> Context:
     """Returns a service whose engine is in this process, not started."""
     made = Settings(slots=2, batch_sizes=(1, 2), **settings)
-    versions = {version.key.name: version for version in (judge(), repeater(), tagger())}
-    metrics, device = Metrics(), device or Court()
+    versions = {version.key.name: version for version in (classifier(), repeater(), tagger())}
+    metrics, device = Metrics(), device or SequenceModelDevice()
     engine = LocalEngine(made, list(versions.values()), lambda: device, metrics)
     catalog = Catalog(Path("nowhere"), read=lambda folder: versions[folder.parent.name])
     return Context(made, metrics, engine, catalog, authenticator)
@@ -104,7 +106,7 @@ def made_context(device: Court | None = None, authenticator: Authenticator | Non
 
 @asynccontextmanager
 async def scene(
-    device: Court | None = None, authenticator: Authenticator | None = None, **settings: Any
+    device: SequenceModelDevice | None = None, authenticator: Authenticator | None = None, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Yields a client of an application that is started, and stops it in order at the end of the block."""
     async with (
@@ -116,7 +118,7 @@ async def scene(
 
 @asynccontextmanager
 async def started(
-    device: Court | None = None, authenticator: Authenticator | None = None, **settings: Any
+    device: SequenceModelDevice | None = None, authenticator: Authenticator | None = None, **settings: Any
 ) -> AsyncIterator[httpx.ASGITransport]:
     """Yields the transport to an application that is started, and stops it in order at the end of the block."""
     context = made_context(device, authenticator, **settings)

@@ -17,7 +17,7 @@ from service.types import State
 from tests.artifact.test_manifest import write_version
 from tests.engine.test_engines import until
 from tests.fakes import failing
-from tests.http.scene import Court, lifespan, made_context
+from tests.http.scene import SequenceModelDevice, lifespan, made_context
 from tests.http.test_refusing import away, full
 from tests.http.wire import GET, connect, post, turns
 
@@ -79,7 +79,7 @@ def test_every_kind_of_answer_has_the_headers_that_all_have(keys, tmp_path, monk
     async def test() -> None:
         authenticator, key = keys
         write_version(tmp_path / "store")
-        device = Court()
+        device = SequenceModelDevice()
         context = made_context(
             device,
             authenticator,

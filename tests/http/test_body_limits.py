@@ -72,7 +72,7 @@ def test_other_protocols_count_the_errors_too():
     assert (found.error_count, len(found.errors)) == (30, 20)
     assert found.error["message"].endswith("; 27 more")
     inputs = [{"name": "text", "shape": ["a"], "datatype": 7, "colour": n} for n in range(20)]
-    found = check(post("/v2/models/judge/infer", json.dumps({"inputs": inputs}).encode()), 422)
+    found = check(post("/v2/models/classifier/infer", json.dumps({"inputs": inputs}).encode()), 422)
     assert (found.error_count, len(found.errors)) == (60, 20)
     assert found.error.endswith("; 57 more")
 
@@ -85,7 +85,7 @@ HUGE = {
 }
 
 
-@pytest.mark.parametrize("path", ["/tag", "/classify", "/generate", "/v1/completions", "/v2/models/judge/infer"])
+@pytest.mark.parametrize("path", ["/tag", "/classify", "/generate", "/v1/completions", "/v2/models/classifier/infer"])
 @pytest.mark.parametrize("content", HUGE.values(), ids=HUGE)
 def test_more_json_than_any_valid_request_has_is_refused_before_it_is_parsed(monkeypatch, path, content):
     def parsed(*_: object, **__: object) -> None:

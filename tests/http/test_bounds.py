@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from service.engine.protocol import ANONYMOUS
 from service.http.app import create_app
 from service.http.connection.bounded_protocol import PIECE_BYTES
-from service.http.middleware import Envelope
+from service.http.middleware import RequestContextMiddleware
 from tests.engine.test_engines import until
 from tests.http.scene import lifespan, made_context
 from tests.http.wire import GET, connect, post, turns
@@ -298,14 +298,14 @@ def test_only_the_end_of_the_lifespan_closes_the_record_of_requests(monkeypatch)
         websocket = {"type": "websocket", "path": "/tag", "headers": [], "scheme": "ws", "query_string": b""}
         await create_app(context)(websocket, receive, send)
         assert (closed, [message["type"] for message in sent]) == ([], ["websocket.close"])
-        await Envelope(app, context)({"type": "lifespan"}, receive, send)
+        await RequestContextMiddleware(app, context)({"type": "lifespan"}, receive, send)
         assert closed == [True]
 
     run(test)
 
 
 def test_the_authenticated_key_is_in_the_state_of_its_request(tmp_path):
-    from service.http.middleware import Checks
+    from service.http.middleware import AuthenticationMiddleware
     from service.security.authenticator import Authenticator
     from service.security.keys import add_key
     from service.security.rate_limiter import RateLimiter
@@ -319,7 +319,7 @@ def test_the_authenticated_key_is_in_the_state_of_its_request(tmp_path):
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
 
-        connection, wire = connect(context, Envelope(Checks(app, context), context))
+        connection, wire = connect(context, RequestContextMiddleware(AuthenticationMiddleware(app, context), context))
         connection.data_received(b"GET /models HTTP/1.1\r\nAuthorization: Bearer %b\r\n\r\n" % secret.encode() + GET)
         while len(wire.statuses()) < 2:
             await turns()
@@ -335,9 +335,9 @@ def test_the_drained_service_says_so_to_a_request_that_it_gives_up():
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await asyncio.Event().wait()
 
-        from service.http.middleware import Checks
+        from service.http.middleware import AuthenticationMiddleware
 
-        connection, wire = connect(context, Envelope(Checks(app, context), context))
+        connection, wire = connect(context, RequestContextMiddleware(AuthenticationMiddleware(app, context), context))
         connection.data_received(post("/nothing"))
         await turns()
         for task in connection.tasks:
@@ -371,7 +371,7 @@ def test_what_is_no_http_behind_an_answer_that_has_begun_is_not_answered_in_the_
     run(test)
 
 
-@pytest.mark.parametrize("path", ["/classify", "/v1/completions", "/v2/models/judge/infer"])
+@pytest.mark.parametrize("path", ["/classify", "/v1/completions", "/v2/models/classifier/infer"])
 def test_a_client_that_goes_before_its_request_is_whole_is_no_error_of_the_service(path, caplog):
     async def test() -> None:
         context = made_context()

@@ -58,7 +58,7 @@ def test_other_protocols_refuse_the_request_too():
     assert response.status_code == 413
     assert response.json()["error"]["param"] == "prompt"
     tensor = {"name": "text", "datatype": "BYTES", "shape": [2], "data": ["Go!", LONG]}
-    for model in ("tagger", "judge", "lm"):
+    for model in ("tagger", "classifier", "lm"):
         assert ask(f"/v2/models/{model}/infer", {"inputs": [tensor]}).status_code == 413
 
 

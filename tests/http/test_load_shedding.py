@@ -15,7 +15,7 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import State
 from tests.engine.test_engines import until
-from tests.http.scene import Court, lifespan, made_context
+from tests.http.scene import SequenceModelDevice, lifespan, made_context
 from tests.http.test_problems import check
 
 MANY = 400  # wait in the engine when it is full
@@ -216,7 +216,7 @@ def test_a_large_request_without_room_says_nothing_of_small_ones(sequences, toke
 
 def test_who_came_in_though_there_is_no_room_is_refused_unread_and_counted():
     async def test():
-        device = Court()
+        device = SequenceModelDevice()
         context = made_context(device, max_queue_entries=20, max_items=20, max_queue_tokens=20)
         context.shedder = LoadShedder(context.settings, context.metrics, context.engine.state)
         context.shedder.limit_of(ANONYMOUS).admitted = 22
@@ -233,17 +233,17 @@ def test_who_came_in_though_there_is_no_room_is_refused_unread_and_counted():
             first = asyncio.create_task(client.post("/classify", json={"text": "fine"}))
             await until(device.busy.is_set)
             waiting = [asyncio.create_task(client.post("/classify", json={"text": "fine"})) for _ in range(20)]
-            await until(lambda: metrics("tagwerk_tokenize_duration_seconds_count", {"model": "judge"}) == 21)
+            await until(lambda: metrics("tagwerk_tokenize_duration_seconds_count", {"model": "classifier"}) == 21)
             for refused in range(1, 4):
                 response = await client.post("/classify", json={"text": "fine"})
                 detail = check(response, 429).detail
                 assert detail.startswith("the queue is full: 20 of at most 20 sequences (TAGWERK_MAX_QUEUE_ENTRIES)")
-                assert detail.endswith("requests are refused unread") == (refused > 1)
+                assert detail.endswith("until capacity is free") == (refused > 1)
                 assert int(response.headers["retry-after"]) >= 1
                 assert response.headers["x-request-id"]
                 assert metrics("tagwerk_rejected_total", {"reason": "overloaded"}) == refused
                 assert metrics("tagwerk_requests_total", {"route": "/classify", "status": "429"}) == refused
-            tokenized = metrics("tagwerk_tokenize_duration_seconds_count", {"model": "judge"})
+            tokenized = metrics("tagwerk_tokenize_duration_seconds_count", {"model": "classifier"})
             assert tokenized == 22, "of those refused, the engine was asked for the first alone"
             device.go.set()
             assert {(await task).status_code for task in (first, *waiting)} == {200}

@@ -24,7 +24,7 @@ def post(path: str, content: bytes, **headers: str) -> httpx.Response:
     return asyncio.run(test())
 
 
-def infer(tensor: dict[str, Any], model: str = "judge", **members: Any) -> httpx.Response:
+def infer(tensor: dict[str, Any], model: str = "classifier", **members: Any) -> httpx.Response:
     given = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["fine"], **tensor}
     return post(f"/v2/models/{model}/infer", json.dumps({"inputs": [given], **members}).encode())
 
@@ -102,7 +102,7 @@ def test_a_parameter_of_generation_beyond_bounds_is_named(name, value):
 
 @pytest.mark.parametrize("inputs", [[], [1] * 100_000, [{}], {"a": 1}, "a", None])
 def test_inputs_that_are_none_are_refused(inputs):
-    assert check(post("/v2/models/judge/infer", json.dumps({"inputs": inputs}).encode()), 422).errors
+    assert check(post("/v2/models/classifier/infer", json.dumps({"inputs": inputs}).encode()), 422).errors
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_inputs_that_are_none_are_refused(inputs):
 def test_strings_of_no_length_are_counted_like_others(data, shape, status):
     given = {"name": "text", "shape": shape, "datatype": "BYTES", "parameters": {"binary_data_size": len(data)}}
     header = json.dumps({"inputs": [given]}).encode()
-    assert post("/v2/models/judge/infer", header + data, **{HEADER: str(len(header))}).status_code == status
+    assert post("/v2/models/classifier/infer", header + data, **{HEADER: str(len(header))}).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_length_of_the_json_beyond_bounds_is_named(length):
     async def test() -> httpx.Response:
         async with scene() as client:
             headers = [(b"content-type", b"application/json"), (HEADER.encode(), length.encode("latin-1"))]
-            return await client.post("/v2/models/judge/infer", content=content, headers=headers)
+            return await client.post("/v2/models/classifier/infer", content=content, headers=headers)
 
     assert check(asyncio.run(test()), 422).errors[0].pointer == f"/headers/{HEADER}"
 
@@ -146,7 +146,7 @@ def test_ids_as_bytes_are_checked_without_a_step_for_each():
         ]
         header = json.dumps({"inputs": inputs}).encode()
         content = b"".join([header, *(b for _, _, b in tensors)])
-        response = post("/v2/models/judge.ids/infer", content, **{HEADER: str(len(header))})
+        response = post("/v2/models/classifier.ids/infer", content, **{HEADER: str(len(header))})
         assert check(response, response.status_code).status in (413, 422)
 
 

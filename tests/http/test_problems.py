@@ -206,7 +206,7 @@ def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_wit
         def words(self, text: str) -> Sliced[list[str]]:
             raise RuntimeError("nobody thought of this")
 
-    version = version_of("judge", "classify")
+    version = version_of("classifier", "classify")
     version = replace(version, manifest=version.manifest.model_copy(update={"labels": {"sentiment": ("a", "b")}}))
     version = replace(version, vocabularies={"words": Vocabulary(["a"])})
     catalog = Catalog(Path("nowhere"), read=lambda folder: version)

@@ -16,7 +16,7 @@ from service.errors import Overloaded
 from service.http import infer, pacing
 from service.http.context import Context
 from service.http.load_shedding import QUEUED_ROUTES, LoadShedder, engine_route
-from service.http.middleware import Envelope
+from service.http.middleware import RequestContextMiddleware
 from service.http.pacing import LATEST_SLICES, SLICE_REFUSALS, PacedRefusals
 from service.http.protocols import open_inference, openai
 from service.security.authenticator import Authenticator
@@ -71,7 +71,7 @@ def test_a_request_is_counted_in_once_and_out_once_whatever_the_order(events, lo
             await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
 
-        connection, wire = connect(context, Envelope(app, context))
+        connection, wire = connect(context, RequestContextMiddleware(app, context))
         heads = bodies = 0
         for event in events:
             match event:
@@ -109,7 +109,7 @@ def test_a_request_that_has_arrived_and_is_not_answered_counts():
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await go.wait()
 
-        connections = [connect(context, Envelope(app, context))[0] for _ in range(3)]
+        connections = [connect(context, RequestContextMiddleware(app, context))[0] for _ in range(3)]
         for connection in connections:
             connection.data_received(post("/classify"))
         assert context.shedder.limit_of(ANONYMOUS).admitted == 3

@@ -49,7 +49,7 @@ def test_a_text_that_is_too_long_is_refused_with_the_limit(page):
 
 def test_an_error_midway_leaves_what_is_written(page):
     start(page, "generate", "ROMEO:", max_tokens=4096, seed=7)
-    message(page, "generate", "The answer was not there in time. The deadline passed")
+    message(page, "generate", "Deadline exceeded. The deadline passed")
     text = page.locator("#generate .written").evaluate("e => e.lastChild.data")
     assert 0 < len(text) < 4096
     assert ", interrupted" in page.locator("#generate .facts").inner_text()

@@ -11,7 +11,7 @@ from service.engine.local import LocalEngine
 from service.errors import ArtifactError, InvalidInput, ModelNotFound
 from service.pipelines import open_async_pipelines, open_pipelines
 from tests.conftest import ROOT
-from tests.http.scene import Court
+from tests.http.scene import SequenceModelDevice
 from tests.in_process import use_test_device
 
 
@@ -60,7 +60,7 @@ def test_more_texts_than_a_request_may_have_and_longer_ones(monkeypatch):
 def test_only_the_models_for_the_tasks_are_loaded(loaded):
     with open_pipelines("elsewhere", tasks=["classify"]) as pipelines, pytest.raises(ModelNotFound):
         pipelines.tag("Go.")
-    assert loaded == ["judge/1"]
+    assert loaded == ["classifier/1"]
 
 
 def test_errors_reach_the_caller_and_the_pipelines_go_on():
@@ -89,7 +89,7 @@ def test_in_an_event_loop():
 
 
 def test_a_model_that_is_refused_is_an_error_and_the_engine_is_closed(monkeypatch):
-    class Broken(Court):
+    class Broken(SequenceModelDevice):
         def __init__(self) -> None:
             super().__init__()
             self.broken = {"tagger"}

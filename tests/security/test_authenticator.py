@@ -14,7 +14,7 @@ from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
 from tests.artifact.test_manifest import write_version
 from tests.engine.test_engines import until
-from tests.http.scene import Court, scene
+from tests.http.scene import SequenceModelDevice, scene
 from tests.http.test_problems import check
 
 
@@ -48,11 +48,11 @@ def test_without_a_key_nothing_but_probes_and_documentation_is_answered(lock):
         async with scene(authenticator=lock.authenticator) as client:
             for path in ("/livez", "/readyz", "/healthz", "/metrics", "/docs", "/openapi.json", "/v2/health/live"):
                 assert (await client.get(path)).status_code == 200, path
-            for path in ("/models", "/models/judge", "/v1/models", "/v2", "/v2/models/judge", "/nothing"):
+            for path in ("/models", "/models/classifier", "/v1/models", "/v2", "/v2/models/classifier", "/nothing"):
                 refused = await client.get(path)
                 assert check(refused, 401).type.endswith(":unauthorized"), path
                 assert refused.headers["www-authenticate"] == "Bearer"
-            for path in ("/classify", "/tag", "/generate", "/v1/completions", "/admin/models/judge"):
+            for path in ("/classify", "/tag", "/generate", "/v1/completions", "/admin/models/classifier"):
                 check(await client.post(path, json=FINE), 401)
             wrong = [
                 "",
@@ -72,7 +72,7 @@ def test_a_key_is_for_its_scopes(lock):
         async with scene(authenticator=lock.authenticator) as client:
             assert (await client.post("/classify", json=FINE, headers=lock.web)).status_code == 200
             assert (await client.get("/models", headers=lock.web)).status_code == 200
-            forbidden = check(await client.post("/admin/models/judge", json={}, headers=lock.web), 403)
+            forbidden = check(await client.post("/admin/models/classifier", json={}, headers=lock.web), 403)
             assert forbidden.type.endswith(":forbidden")
             assert "this needs admin" in forbidden.detail
             check(await client.post("/classify", json=FINE, headers=lock.boss), 403)
@@ -117,7 +117,7 @@ def test_a_key_over_its_tokens_is_told_when_to_come_again_and_what_it_used_is_co
 
 def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_ends_however_it_does(lock):
     async def test() -> None:
-        device = Court()
+        device = SequenceModelDevice()
         async with scene(device, authenticator=lock.authenticator) as client:
 
             async def ask() -> httpx.Response:
@@ -216,7 +216,7 @@ def test_a_store_that_cannot_be_written_is_said(lock, tmp_path):
 def test_without_keys_there_is_no_admin_route():
     async def test() -> None:
         async with scene() as client:
-            check(await client.post("/admin/models/judge", json={"action": "rollback"}), 404)
+            check(await client.post("/admin/models/classifier", json={"action": "rollback"}), 404)
             assert "/admin" not in (await client.get("/openapi.json")).text
 
     asyncio.run(test())

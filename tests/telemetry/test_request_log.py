@@ -47,7 +47,7 @@ def test_json_has_a_line_for_each_request_with_its_ids_and_times_and_without_its
         "method": "POST",
         "route": "/classify",
         "status": 200,
-        "model": "judge/1",
+        "model": "classifier/1",
         "sequences": 2,
         "tokens": 4,
         "batch": 2,
@@ -59,7 +59,7 @@ def test_json_has_a_line_for_each_request_with_its_ids_and_times_and_without_its
 def test_for_people_it_is_a_line_too(capfd):
     judged, generated, unknown = logged(capfd)
     assert re.match(r"[\d:.TZ-]+ INFO tagwerk.request: POST /classify 200 [\d.e-]+ ms; tokenize ", judged)
-    assert judged.endswith(f"judge/1, 2 sequences, 4 tokens; request mine-7, trace {TRACE}")
+    assert judged.endswith(f"classifier/1, 2 sequences, 4 tokens; request mine-7, trace {TRACE}")
     assert "POST /generate 200" in generated
     assert "GET unmatched 404" in unknown
 

@@ -98,7 +98,7 @@ def test_spans_reach_a_collector_that_the_environment_names(collector, monkeypat
     spans = {span.name: span for span in sent if span.trace_id.hex() == TRACE}
     assert set(spans) == {"POST /classify", "tokenize", "queue", "inference"}
     assert spans["tokenize"].parent_span_id == spans["POST /classify"].span_id
-    assert "judge/1" in str(spans["POST /classify"].attributes)
+    assert "classifier/1" in str(spans["POST /classify"].attributes)
 
 
 def test_without_a_collector_there_are_no_spans(monkeypatch):

@@ -13,11 +13,11 @@ from typing import NamedTuple, Self
 from rich.console import Console
 
 from service.artifact.version import ModelVersion
-from service.commands.annotate.facts import difference, facts, is_made
+from service.commands.annotate.facts import difference, facts, has_finished_copy
 from service.commands.annotate.forms import FORMS, Annotate, OutputOptions
 from service.commands.annotate.job import Job
 from service.commands.annotate.output import Output, is_complete, upload_output
-from service.commands.annotate.progress import Show
+from service.commands.annotate.progress import ProgressDisplay
 from service.commands.annotate.records import UnusableOutput
 from service.commands.annotate.remote import is_remote, url_of, working_copy
 from service.commands.annotate.rows import Chunk, UnreadableInput
@@ -28,7 +28,7 @@ from service.process import garbage_collection
 from service.settings import Settings
 
 WINDOW = 8  # chunks in progress: enough to fill batches of every length
-KEEP_SECONDS = 1.0  # between checkpoints: the work that an interrupt may cost
+CHECKPOINT_SECONDS = 1.0  # between checkpoints: the work that an interrupt may cost
 
 
 class Done(NamedTuple):
@@ -74,7 +74,7 @@ class Annotator:
                 return await self._write(source, Output(target, made_from, self._finisher), which, target)
         place = working_copy(target)
         done = Done()
-        if is_made(place, made_from):
+        if has_finished_copy(place, made_from):
             self._say(f"{source}: the complete output of an earlier run is copied to {url_of(target)}")
         else:
             with folders_of(place):
@@ -90,14 +90,14 @@ class Annotator:
             before = output.rows, output.rejected
             left = None if job.limit is None else job.limit - sum(before)
             chunks = source.chunks(output.position, self._settings.max_text_characters, left)
-            with Show(self._console, source, output, which, url_of(target)) as show:
+            with ProgressDisplay(self._console, source, output, which, url_of(target)) as show:
                 async with aclosing(annotated(pipelines, form, options, chunks)) as annotations:
                     async for content, chunk in annotations:
                         output.write(content, chunk.end, len(chunk.rows), chunk.rejected)
-                        if time.monotonic() - kept > KEEP_SECONDS:
-                            output.keep()
+                        if time.monotonic() - kept > CHECKPOINT_SECONDS:
+                            output.checkpoint()
                             kept = time.monotonic()
-                        show.reached()
+                        show.update()
                 if output.rejected and not output.rows:
                     raise UnreadableInput(f"{source}: all {output.rejected} rows are bad{output.where_rejected}")
                 output.finish(str(source))

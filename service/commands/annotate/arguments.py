@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
     """Exits with a message if the arguments do not go together."""
     if (parsed.task, parsed.format) == ("classify", "conllu"):
-        parser.error("CoNLL-U has no place for judgements: --format jsonl or csv")
+        parser.error("CoNLL-U cannot hold classifications: use --format jsonl or csv")
     if parsed.task != "tag" and parsed.tokenized:
         parser.error("--tokenized is for --task tag")
     if parsed.format == "parquet" and (parsed.output == "-" or (parsed.output is None and not parsed.files)):

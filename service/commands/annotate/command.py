@@ -39,7 +39,7 @@ def annotate(settings: Settings, job: Job, cluster: "Cluster | None" = None) -> 
     labels = [label for labels in versions[0].manifest.labels.values() for label in labels]
     pairs = plan(job, labels)
     if job.dry_run:
-        tell(Console(soft_wrap=True, highlight=False, markup=False), pairs, versions)
+        print_plan(Console(soft_wrap=True, highlight=False, markup=False), pairs, versions)
         return 0
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -82,7 +82,7 @@ def interrupted_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def tell(console: Console, pairs: Sequence[tuple[Source, Path]], versions: Sequence[ModelVersion]) -> None:
+def print_plan(console: Console, pairs: Sequence[tuple[Source, Path]], versions: Sequence[ModelVersion]) -> None:
     """Prints what a run would do."""
     console.print(f"with {', '.join(str(version.key) for version in versions)}")
     for source, target in pairs:

@@ -45,7 +45,7 @@ def facts_of_run(versions: Sequence[ModelVersion], job: Job) -> dict[str, str]:
     }
 
 
-def is_made(place: Path, made_from: Mapping[str, str] | None) -> bool:
+def has_finished_copy(place: Path, made_from: Mapping[str, str] | None) -> bool:
     """Says whether an earlier run has made an output of the same facts and not copied it; removes one of others."""
     if not place.exists():
         return False

@@ -18,7 +18,9 @@ from service.commands.annotate.standard_output import STDOUT
 from service.errors import ModelNotFound
 from service.tasks.lemmatization import Lemmatization
 
-LOOKED_AT = 100  # inputs whose beginnings are read before anything is annotated; of more, each when its turn comes
+MAX_PREVIEWED_INPUTS = (
+    100  # inputs whose beginnings are read before anything is annotated; of more, each when its turn comes
+)
 OUTPUT_FORMATS = frozenset(form for _, form in FORMS)
 
 
@@ -65,7 +67,7 @@ def plan(job: Job, labels: Sequence[str] = ()) -> list[tuple[Source, Path]]:
     index, number = job.shard
     found = (path for argument in job.files or [STDIN] for path in _found(argument))
     sources = [Source(path, options, name) for path, name in found if crc32(str(name).encode()) % number == index]
-    for source in sources if len(sources) <= LOOKED_AT else ():
+    for source in sources if len(sources) <= MAX_PREVIEWED_INPUTS else ():
         with nullcontext() if job.strict or len(sources) == 1 else suppress(UnreadableInput):
             source.look()
     try:

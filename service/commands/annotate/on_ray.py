@@ -141,7 +141,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _follow(rows: Any, pairs: Sequence[tuple[Source, Path]], job: Job, say: Callable[[str], None]) -> int:
-    """Tells of each file as it is done."""
+    """Prints one line per finished file; returns how many cannot be read."""
     began, failed = time.monotonic(), 0
     for number, row in enumerate(rows, 1):
         source, target = pairs[row["number"]]

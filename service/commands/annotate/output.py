@@ -96,7 +96,7 @@ class Output:
                     self._remove()
             elif not isinstance(error, UnusableOutput):
                 with suppress(UnusableOutput):
-                    self.keep()
+                    self.checkpoint()
 
     @property
     def where_rejected(self) -> str:
@@ -118,7 +118,7 @@ class Output:
         self.rows += rows
         self.rejected += len(rejected)
 
-    def keep(self) -> None:
+    def checkpoint(self) -> None:
         """Writes a durable checkpoint, from which a later run resumes. Raises UnusableOutput."""
         if self._facts is None:
             return

@@ -15,7 +15,7 @@ from service.commands.annotate.standard_output import StandardOutput
 PLAIN_SECONDS = 10.0  # between lines
 
 
-class Show:
+class ProgressDisplay:
     """Shows one file's progress. A context manager."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Show:
     ) -> None:
         self._bar.stop()
 
-    def reached(self) -> None:
+    def update(self) -> None:
         """Shows up to where annotations are written."""
         now = self._output.position
         self._bar.update(self._line, completed=now.bytes, rate=self._rate())

@@ -1,4 +1,4 @@
-"""Reads rows from plain text, tables, JSON Lines and CoNLL-U, which are told apart by name and content.
+"""Reads rows from plain text, tables, JSON Lines and CoNLL-U, whose format is detected by name and content.
 
 Each reader consumes exactly the lines of the rows that it has returned, so that the position of the lines is always
 one from which reading can continue.

@@ -1,7 +1,7 @@
-"""Files that are not on this machine, such as s3://bucket/texts.csv: whatever fsspec knows. Needs the extra `files`.
+"""Reads and writes files that are not on this machine, in any file system of fsspec. Needs the extra `files`.
 
-`universal-pathlib` gives them the interface of `pathlib.Path`. An output is made on this machine, and copied when it is
-complete.
+Such a file has an address, s3://bucket/texts.csv for instance. `universal-pathlib` gives it the interface of
+`pathlib.Path`. An output is made on this machine, and copied when it is complete.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from service.commands.annotate.rows import UnreadableInput
 if TYPE_CHECKING:
     from upath import UPath
 
-WHOLE_OR_NOT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}  # an upload appears when it is complete
+ATOMIC_UPLOADS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}  # an upload appears when it is complete
 TEMPORARY = ".uploading"
 BUFFER_BYTES = 2**20  # that are read at a time
 ACCESS_TIMES = {"access_time", "atime"}  # what file systems call the time of the last reading
@@ -88,7 +88,7 @@ def working_copy(target: Path) -> Path:
     folder = Path(tempfile.gettempdir()) / f"tagwerk-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid():
-        raise UnreadableInput(f"{folder} belongs to somebody else: set TMPDIR to another folder")
+        raise UnreadableInput(f"{folder} belongs to another user: set TMPDIR to another folder")
     name = hashlib.sha256(url_of(target).encode()).hexdigest()[:16]
     return folder / name / target.name
 
@@ -96,7 +96,7 @@ def working_copy(target: Path) -> Path:
 def upload(file: Path, target: Path) -> None:
     """Copies a file, so that it appears whole or not at all. Raises OSError."""
     remote = _remote(target)
-    if remote.protocol in WHOLE_OR_NOT:
+    if remote.protocol in ATOMIC_UPLOADS:
         remote.fs.put_file(str(file), remote.path)
         return
     remote.fs.makedirs(remote.fs._parent(remote.path), exist_ok=True)

@@ -50,10 +50,10 @@ class Opened(NamedTuple):
 class Source:
     """A file of texts in UTF-8, or standard input.
 
-    What its beginning shows is known after `look`, which whatever reads it calls.
+    `look` detects the format; every reading method calls it first.
 
     Attributes:
-        name: of the file, below the folder that was asked for.
+        name: of the file, below the folder that the argument names.
         can_reread: whether it is a regular file, as far as is known.
         size: of the content in bytes; None unless it is a regular file that is not compressed.
         format: None until it is known.

@@ -50,7 +50,7 @@ class StandardOutput:
             silence_standard_output()
             raise UnusableOutput(f"standard output cannot be written: {error.strerror}") from None
 
-    def keep(self) -> None:
+    def checkpoint(self) -> None:
         """Does nothing."""
 
     def finish(self, source: str = "") -> None:

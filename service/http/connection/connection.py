@@ -53,7 +53,7 @@ class Connection(BoundedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
-        for cycle, _ in self.pipeline:  # requests that have begun end with their tasks, see `Envelope`
+        for cycle, _ in self.pipeline:  # the others end with their tasks, see `RequestContextMiddleware`
             _end_admission(cycle)
         self.pipeline.clear()
         super().connection_lost(exc)

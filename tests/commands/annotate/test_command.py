@@ -159,7 +159,7 @@ def test_a_task_or_form_that_is_none_is_refused(capsys):
         with pytest.raises(SystemExit):
             main(["annotate", *arguments])
     for arguments, message in (
-        (["--task", "classify", "--format", "conllu"], "CoNLL-U has no place for judgements"),
+        (["--task", "classify", "--format", "conllu"], "CoNLL-U cannot hold classifications"),
         (["--task", "classify", "--tokenized"], "--tokenized is for --task tag"),
         (["--task", "classify", "--n-best", "2"], "--n-best is for --task tag --format jsonl"),
         (["--task", "tag", "--format", "csv", "--n-best", "2"], "--n-best is for --task tag --format jsonl"),

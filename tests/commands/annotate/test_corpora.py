@@ -47,7 +47,7 @@ BAD = {
 @pytest.fixture(autouse=True)
 def engine(monkeypatch) -> list[str]:
     """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    monkeypatch.setattr(annotator, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(annotator, "CHECKPOINT_SECONDS", 0.0)
     return use_test_device(monkeypatch)
 
 
@@ -110,7 +110,7 @@ def test_of_many_files_each_is_opened_when_its_turn_comes(tmp_path, monkeypatch,
     folder.mkdir()
     for i in range(5):
         (folder / f"{i}.csv").write_text("id,text\n1,Fine.\n" if i else "a,b\n1,2\n")
-    monkeypatch.setattr("service.commands.annotate.job.LOOKED_AT", 4)
+    monkeypatch.setattr("service.commands.annotate.job.MAX_PREVIEWED_INPUTS", 4)
     assert {source.format for source, _ in plan(job(folder))} == {None}
     assert annotate(SETTINGS, job(folder)) == 1
     assert "1 of 5 files are left out" in capsys.readouterr().err
@@ -196,7 +196,7 @@ def test_a_manifest_says_what_was_made_of_what(tmp_path):
     assert made.output_sha256 == hashlib.sha256(output.read_bytes()).hexdigest()
     assert (made.input, made.rows, made.rejected) == (str(path), 2, 0)
     assert made.facts["input content"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert made.facts["model"].startswith("judge/")
+    assert made.facts["model"].startswith("classifier/")
 
 
 def test_an_output_that_was_made_otherwise_stays_and_is_told(tmp_path, capsys, engine):

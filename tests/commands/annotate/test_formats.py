@@ -50,7 +50,7 @@ CONLLU = """# newdoc id = letters
 
 @pytest.fixture(autouse=True)
 def loaded(monkeypatch) -> list[str]:
-    monkeypatch.setattr(annotator, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(annotator, "CHECKPOINT_SECONDS", 0.0)
     return use_test_device(monkeypatch)
 
 

@@ -30,7 +30,7 @@ def interrupted(path: Path, *, tail: bytes = b"") -> None:
     with Output(path, FACTS) as output:
         output.write(b"one\n", Position(1, 5))
         output.write(b"two\n", Position(2, 10))
-        output.keep()
+        output.checkpoint()
         output.write(b"three\n", Position(3, 15))
         output.write(tail, Position(4, 20))
         left = {file: file.read_bytes() for file in path.parent.iterdir()}
@@ -46,7 +46,7 @@ def annotate(path: Path, facts: dict[str, str] | None = FACTS) -> None:
     with Output(path, facts) as output:
         for number in range(output.position.lines, len(LINES)):
             output.write(LINES[number], Position(number + 1, 10 * number))
-            output.keep()
+            output.checkpoint()
         output.finish()
 
 

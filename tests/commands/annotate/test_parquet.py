@@ -29,7 +29,7 @@ SCORES = {"bad": 0.25, "good": 0.75}
 @pytest.fixture(autouse=True)
 def engine(monkeypatch) -> list[str]:
     """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    monkeypatch.setattr(annotator, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(annotator, "CHECKPOINT_SECONDS", 0.0)
     return use_test_device(monkeypatch)
 
 

@@ -35,7 +35,7 @@ LINES = "".join(f"Text {i}.\n" for i in range(1000))
 @pytest.fixture(autouse=True)
 def engine(monkeypatch, tmp_path) -> list[str]:
     """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    monkeypatch.setattr(annotator, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(annotator, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return use_test_device(monkeypatch)
 
@@ -282,5 +282,5 @@ def test_a_password_is_not_shown():
 def test_a_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
     (tmp_path / f"tagwerk-{os.getuid() + 1}").mkdir()
     monkeypatch.setattr("os.getuid", lambda: Path(tmp_path).stat().st_uid + 1)
-    with pytest.raises(UnreadableInput, match="belongs to somebody else: set TMPDIR"):
+    with pytest.raises(UnreadableInput, match="belongs to another user: set TMPDIR"):
         working_copy(Path("/a"))

@@ -1,4 +1,4 @@
-"""Whole runs of `tagwerk annotate` in this process, on a device that judges every text alike."""
+"""Whole runs of `tagwerk annotate` in this process, on a device that gives each text the same label."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def texts(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def engine(monkeypatch) -> list[str]:
     """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    monkeypatch.setattr(annotator, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(annotator, "CHECKPOINT_SECONDS", 0.0)
     return use_test_device(monkeypatch)
 
 
@@ -79,8 +79,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "strict": {"job": Job([], "classify", "jsonl", strict=True)},
     "limit": {"job": Job([], "classify", "jsonl", limit=2)},
     "format": {"job": Job([], "classify", "csv")},
-    "model": {"versions": [version_of("judge", "classify", version="2")]},
-    "model content": {"versions": [version_of("judge", "classify", description="another")]},
+    "model": {"versions": [version_of("classifier", "classify", version="2")]},
+    "model content": {"versions": [version_of("classifier", "classify", description="another")]},
 }
 
 
@@ -88,7 +88,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 def test_each_thing_that_decides_the_bytes_is_a_fact(texts, name):
     """And nothing that does not: no setting of the service, such as threads or the place of the model store."""
     usual: dict[str, Any] = {
-        "versions": [version_of("judge", "classify")],
+        "versions": [version_of("classifier", "classify")],
         "job": Job([], "classify", "jsonl"),
     }
     source = Source(texts)

@@ -36,12 +36,12 @@ CALLS: dict[str, tuple[dict[str, str], dict[str, Any] | None]] = {  # by operati
     "server_metadata": ({}, None),
     "server_live": ({}, None),
     "server_ready": ({}, None),
-    "model_metadata": ({"name": "judge"}, None),
-    "model_version_metadata": ({"name": "judge", "version": "1"}, None),
-    "model_ready": ({"name": "judge"}, None),
-    "model_version_ready": ({"name": "judge", "version": "1"}, None),
-    "model_infer": ({"name": "judge"}, {"inputs": [TEXTS]}),
-    "model_version_infer": ({"name": "judge", "version": "1"}, {"id": "7", "inputs": [TEXTS]}),
+    "model_metadata": ({"name": "classifier"}, None),
+    "model_version_metadata": ({"name": "classifier", "version": "1"}, None),
+    "model_ready": ({"name": "classifier"}, None),
+    "model_version_ready": ({"name": "classifier", "version": "1"}, None),
+    "model_infer": ({"name": "classifier"}, {"inputs": [TEXTS]}),
+    "model_version_infer": ({"name": "classifier", "version": "1"}, {"id": "7", "inputs": [TEXTS]}),
     "change_serving": ({"name": "tagger-en"}, {"action": "use", "version": "1"}),
 }
 

@@ -20,7 +20,7 @@ from service.security.keys import client_of
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-class Shortcut:
+class TaskDispatcher:
     """Wraps the application, and handles POST requests to those of `routes` that accept only POST.
 
     Passes HEAD on as GET, since FastAPI's routes do not answer it. The server sends no body with the response.

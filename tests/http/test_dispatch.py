@@ -7,8 +7,8 @@ import pytest
 from starlette.types import Message
 
 from service.http import infer
-from service.http.middleware import Envelope
-from service.http.shortcut import Shortcut
+from service.http.dispatch import TaskDispatcher
+from service.http.middleware import RequestContextMiddleware
 from tests.http.scene import made_context, scene
 from tests.http.test_problems import check
 from tests.http.wire import connect, turns
@@ -62,7 +62,7 @@ def test_fastapi_is_not_asked_whatever_the_body_is(media_type, content):
     statuses: list[int] = []
 
     async def test() -> None:
-        app = Envelope(Shortcut(fastapi, infer.router.routes), made_context())
+        app = RequestContextMiddleware(TaskDispatcher(fastapi, infer.router.routes), made_context())
         headers = [(b"content-type", media_type.encode())]
         scope = {"type": "http", "method": "POST", "path": "/classify", "headers": headers, "query_string": b""}
 
@@ -135,7 +135,7 @@ def test_a_method_that_is_not_allowed_is_told_those_that_are():
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("path", ["/tag/", "/healthz/", "/v2/", "/v1/models/", "/v2/models/judge/infer//"])
+@pytest.mark.parametrize("path", ["/tag/", "/healthz/", "/v2/", "/v1/models/", "/v2/models/classifier/infer//"])
 def test_a_path_with_a_slash_at_its_end_is_refused_with_the_one_without(path, method):
     async def test() -> None:
         async with scene() as client:
@@ -147,7 +147,7 @@ def test_a_path_with_a_slash_at_its_end_is_refused_with_the_one_without(path, me
     asyncio.run(test())
 
 
-@pytest.mark.parametrize("path", ["/tag", "/v1/completions", "/v2/models/judge/infer"])
+@pytest.mark.parametrize("path", ["/tag", "/v1/completions", "/v2/models/classifier/infer"])
 @pytest.mark.parametrize("content", [b"", b" \r\n"])
 def test_an_empty_body_is_said_to_be_empty(path, content):
     async def test() -> None:
