@@ -67,10 +67,10 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         return show_model(parsed.model, settings)
     if parsed.action == "sign":
         return sign_version(parsed.model, parsed.key, settings)
-    return choose(parsed, ServingController(settings))
+    return change_serving(parsed, ServingController(settings))
 
 
-def choose(parsed: argparse.Namespace, controller: ServingController) -> int:
+def change_serving(parsed: argparse.Namespace, controller: ServingController) -> int:
     """Writes a change of the serving config and prints its effect. Raises ModelNotFound, NotPossible."""
     name, _, version = parsed.model.partition("/")
     if parsed.action == "default":
@@ -78,16 +78,16 @@ def choose(parsed: argparse.Namespace, controller: ServingController) -> int:
         print(f"{name} answers requests for {task} that name no model; {FOLLOWS}")
         return 0
     if parsed.action == "use":
-        choice = controller.use(name, version or None)
+        config = controller.use(name, version or None)
     elif parsed.action == "rollback":
-        choice = controller.roll_back(name)
+        config = controller.roll_back(name)
     else:
-        choice = controller.canary(name, version, parsed.share)
+        config = controller.canary(name, version, parsed.share)
     serving = controller.serving(name)
     print(f"{name}: {f'version {serving}' if serving else 'no version, since none is valid,'} serves; {FOLLOWS}")
-    if choice.canary is not None:
-        there = controller.has(name, choice.canary.version)
-        print(f"{choice.canary.share:.0%} of the requests go to {choice.canary.version}{'' if there else MISSING}")
+    if config.canary is not None:
+        there = controller.has(name, config.canary.version)
+        print(f"{config.canary.share:.0%} of the requests go to {config.canary.version}{'' if there else MISSING}")
     if serving is not None:
         print(CHECKED)
     return 0

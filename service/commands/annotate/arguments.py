@@ -12,7 +12,7 @@ _RESOURCES = r"cpu=\d+(\.\d+)?(,gpu=\d+(\.\d+)?)?"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments to a parser."""
-    parser.epilog = "A run that is interrupted goes on where it stopped when the same command is given again."
+    parser.epilog = "An interrupted run resumes where it stopped when the same command is given again."
     parser.add_argument(
         "files",
         nargs="*",
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="cpu=N[,gpu=N]",
         help="with --ray, what an actor takes; cpu=1 by default",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be done")
     parser.add_argument(
         "--prefix", default="", help="what the names of results begin with, beside columns of the input"
     )

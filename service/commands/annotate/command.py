@@ -54,7 +54,7 @@ def annotate(settings: Settings, job: Job, cluster: "Cluster | None" = None) -> 
                 failed = run(settings, versions, job, labels, pairs, cluster, say)
     except KeyboardInterrupt:
         resumable = all(source.can_reread and target != STDOUT for source, target in pairs)
-        how = ": the same command goes on from here" if resumable else ""
+        how = ": the same command resumes from here" if resumable else ""
         console.print(f"stopped{how}", highlight=False, soft_wrap=True)
         return 130
     except BrokenPipeError:

@@ -46,7 +46,7 @@ def facts_of_run(versions: Sequence[ModelVersion], job: Job) -> dict[str, str]:
 
 
 def has_finished_copy(place: Path, made_from: Mapping[str, str] | None) -> bool:
-    """Says whether an earlier run has made an output of the same facts and not copied it; removes one of others."""
+    """Returns whether a complete output of the same facts waits to be copied; removes one of other facts."""
     if not place.exists():
         return False
     made = read_manifest(place)
@@ -57,7 +57,7 @@ def has_finished_copy(place: Path, made_from: Mapping[str, str] | None) -> bool:
 
 
 def difference(target: Path, versions: Sequence[ModelVersion], job: Job) -> str:
-    """Says how a complete output was made otherwise than this run would make it; "" if it was not.
+    """Describes how a complete output was made otherwise than this run would make it; "" if it was not.
 
     The input's content is not read for that.
     """

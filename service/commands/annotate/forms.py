@@ -19,12 +19,21 @@ from service.tasks.sentiment import Classification, Sentiment
 from service.text.conllu import Columns, write_features
 
 OutputFormat = Literal["conllu", "jsonl", "csv", "parquet"]
-TOKEN_COLUMNS = ("text", "start", "end", "lemma", "upos", "xpos", "feats", "confidence")
+TOKEN_COLUMNS = {  # of a token, with their types in Arrow
+    "text": "string",
+    "start": "int32",
+    "end": "int32",
+    "lemma": "string",
+    "upos": "string",
+    "xpos": "string",
+    "feats": "string",
+    "confidence": "float32",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """What results have.
+    """Options of the results.
 
     Attributes:
         prefix: what the names of results begin with.
@@ -71,11 +80,7 @@ async def tag_csv(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> byt
     _, texts = await _tag(run, chunk.rows)
     rows: list[Sequence[Any]] = []
     for line, text in zip((row.line for row in chunk.rows), texts, strict=True):
-        lemmas = text.lemmas or repeat(repeat(""))
-        for number, (sentence, tags, row) in enumerate(zip(text.sentences, text.tags, lemmas, strict=False), 1):
-            for place, (token, tag_, lemma) in enumerate(zip(sentence.tokens, tags, row, strict=False), 1):
-                known = (tag_.upos, tag_.xpos, write_features(tag_.feats), tag_.confidence)
-                rows.append((line, number, place, token.text, token.start, token.end, lemma, *known))
+        rows += [(line, *cells) for cells in _tokens(text, "_")]
     return _csv(["line", "sentence", "token", *TOKEN_COLUMNS], rows, chunk)
 
 
@@ -108,11 +113,11 @@ async def classify_csv(run: PipelineRun, chunk: Chunk, options: OutputOptions) -
 
 async def tag_parquet(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
     """Encodes rows with a column of their tokens, for Parquet."""
-    from service.commands.annotate.parquet import TOKENS
+    from service.commands.annotate.parquet import tokens_of
 
     _, texts = await _tag(run, chunk.rows)
-    results = {f"{options.prefix}tokens": (TOKENS, [list(_tokens(text)) for text in texts])}
-    return _typed(chunk, results)
+    values = [[(number, *cells) for number, _, *cells in _tokens(text, None)] for text in texts]
+    return _typed(chunk, {f"{options.prefix}tokens": (tokens_of({"sentence": "int32", **TOKEN_COLUMNS}), values)})
 
 
 async def classify_parquet(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
@@ -171,17 +176,14 @@ async def _classify(run: PipelineRun, rows: Sequence[Row]) -> list[Classificatio
     return [next(results).classification if row.text and not row.text.isspace() else None for row in rows]
 
 
-def _tokens(text: TaggedText) -> Iterator[dict[str, Any]]:
-    """Yields the tokens of a text, with the numbers of their sentences from 1."""
+def _tokens(text: TaggedText, no_features: str | None) -> Iterator[tuple[Any, ...]]:
+    """Yields for each token the numbers of its sentence and of itself, each from 1, and the values of TOKEN_COLUMNS."""
     lemmas = text.lemmas or repeat(repeat(None))
     for number, (sentence, tags, row) in enumerate(zip(text.sentences, text.tags, lemmas, strict=False), 1):
-        for token, tag_, lemma in zip(sentence.tokens, tags, row, strict=False):
-            feats = write_features(tag_.feats)
-            known = (lemma, tag_.upos, tag_.xpos, None if feats == "_" else feats, tag_.confidence)
-            yield {
-                "sentence": number,
-                **dict(zip(TOKEN_COLUMNS, (token.text, token.start, token.end, *known), strict=True)),
-            }
+        for place, (token, tag_, lemma) in enumerate(zip(sentence.tokens, tags, row, strict=False), 1):
+            feats = write_features(tag_.feats) if tag_.feats else no_features
+            tags_of_token = (lemma, tag_.upos, tag_.xpos, feats, tag_.confidence)
+            yield number, place, token.text, token.start, token.end, *tags_of_token
 
 
 def _typed(chunk: Chunk, results: Mapping[str, tuple[Any, Sequence[Any]]]) -> bytes:

@@ -38,7 +38,7 @@ class Job:
         strict: see `InputOptions`.
         limit: rows of each file, at most.
         shard: index and number of the shares of the files, of which this run has one; by a checksum of their names.
-        dry_run: whether only to say what would be done.
+        dry_run: whether only to print what would be done.
     """
 
     files: Sequence[Path]
@@ -137,7 +137,7 @@ def _is_hidden(name: PurePath) -> bool:
 
 
 def _is_written(name: PurePath) -> bool:
-    """Says whether a file is named like an output, or what is beside it."""
+    """Returns whether a file is named like an output, or what is beside it."""
     outputs = [f".{task}.{form}" for task, form in FORMS]
     return name.name.endswith((*COMPANIONS, *outputs)) or FINISHED in name.suffixes
 

@@ -36,12 +36,12 @@ Files = dict[str, bytes]  # of a version's folder, by their names
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where and with how much a run is done.
+    """The cluster of a run, and the resources of each actor.
 
     Attributes:
         address: of the cluster; "" starts one on this machine.
         actors: the least and the largest number of actors, each of which annotates a file at a time.
-        cpus, gpus: what an actor takes.
+        cpus, gpus: those of each actor.
     """
 
     address: str

@@ -100,7 +100,7 @@ class Output:
 
     @property
     def where_rejected(self) -> str:
-        """Says where the bad rows are."""
+        """The end of a message, with the file of the bad rows; empty if there are none."""
         return f", see {self._rejected}" if self.rejected else ""
 
     def write(self, content: bytes, position: Position, rows: int = 0, rejected: Sequence[Rejected] = ()) -> None:
@@ -172,7 +172,7 @@ class Output:
         )
 
     def _put(self, record: BaseModel, path: Path) -> None:
-        """Writes a record, whole or not at all."""
+        """Writes a record atomically."""
         with self._scratch.open("wb", buffering=0) as file:
             _write(file, record.model_dump_json(indent=2).encode() + b"\n")
             os.fsync(file.fileno())
@@ -253,7 +253,7 @@ def _write(file: FileIO, content: bytes) -> None:
 
 
 def is_complete(path: Path) -> bool:
-    """Says whether an output is there, and removes what a run that was killed may have left beside it."""
+    """Returns whether an output exists, and removes what a run that was killed may have left beside it."""
     if not path.exists():
         return False
     remove_leftovers(path)

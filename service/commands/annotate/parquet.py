@@ -31,24 +31,12 @@ from service.formats.pieces import to_json
 BATCH_ROWS = 256
 ROW_GROUP_ROWS = 65_536
 OTHER_MEMBERS = "other_members"  # of a JSON object, which have no column or another type, as JSON
-TOKENS = pa.list_(
-    pa.struct(
-        {
-            "sentence": pa.int32(),
-            "text": pa.string(),
-            "start": pa.int32(),
-            "end": pa.int32(),
-            "lemma": pa.string(),
-            "upos": pa.string(),
-            "xpos": pa.string(),
-            "feats": pa.string(),
-            "confidence": pa.float32(),
-        }
-    )
-)
-
-
 LABEL = pa.string()
+
+
+def tokens_of(columns: Mapping[str, str]) -> pa.DataType:
+    """Returns the type of a text's tokens. `columns` are the names of their types, by the names of their values."""
+    return pa.list_(pa.struct([(name, pa.type_for_alias(kind)) for name, kind in columns.items()]))
 
 
 def scores_of(labels: Sequence[str]) -> pa.DataType:

@@ -1,4 +1,4 @@
-"""Shows progress on stderr: a bar on a terminal, otherwise a line now and then."""
+"""Shows progress on stderr: a bar on a terminal, otherwise a line every 10 seconds."""
 
 import time
 from types import TracebackType
@@ -43,7 +43,7 @@ class ProgressDisplay:
 
     def __enter__(self) -> Self:
         if self._start.lines:
-            self.say(f"{self._name}: goes on after line {self._start.lines}")
+            self.say(f"{self._name}: resumes after line {self._start.lines}")
         self._bar.start()
         return self
 
@@ -53,7 +53,7 @@ class ProgressDisplay:
         self._bar.stop()
 
     def update(self) -> None:
-        """Shows up to where annotations are written."""
+        """Shows the position up to which annotations are written."""
         now = self._output.position
         self._bar.update(self._line, completed=now.bytes, rate=self._rate())
         if not self._console.is_terminal and time.monotonic() - self._said > PLAIN_SECONDS:

@@ -59,7 +59,7 @@ class Manifest(BaseModel):
 
 
 def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    """Says which facts differ, and how."""
+    """Describes each fact that differs."""
     pairs = [(name, before.get(name), now.get(name)) for name in dict.fromkeys((*before, *now))]
     return [f"{name} {_brief(one)}, not {_brief(other)}" for name, one, other in pairs if one != other]
 

@@ -40,7 +40,7 @@ def path_of(text: str) -> Path:
 
 
 def is_remote(path: PurePath) -> bool:
-    """Says whether a path is not on this machine."""
+    """Returns whether a path is not on this machine."""
     return not isinstance(path, PurePath)
 
 
@@ -94,7 +94,7 @@ def working_copy(target: Path) -> Path:
 
 
 def upload(file: Path, target: Path) -> None:
-    """Copies a file, so that it appears whole or not at all. Raises OSError."""
+    """Copies a file, so that no part of it is visible before it is complete. Raises OSError."""
     remote = _remote(target)
     if remote.protocol in ATOMIC_UPLOADS:
         remote.fs.put_file(str(file), remote.path)

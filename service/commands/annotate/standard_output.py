@@ -17,7 +17,7 @@ class StandardOutput:
     """Standard output with the interface of `Output`; it cannot be resumed."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        """`say` is told of bad rows."""
+        """`say` prints a line for each bad row."""
         self.position = Position()
         self.rows = 0
         self.rejected = 0
@@ -35,7 +35,7 @@ class StandardOutput:
         return
 
     def write(self, content: bytes, position: Position, rows: int = 0, rejected: Sequence[Rejected] = ()) -> None:
-        """Writes annotations. Raises BrokenPipeError if the reader is gone, and UnusableOutput."""
+        """Writes annotations. Raises BrokenPipeError if nothing reads it any more, and UnusableOutput."""
         for row in rejected:
             self._say(f"line {row.line}: {row.reason}")
         self.position = position

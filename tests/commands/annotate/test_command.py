@@ -124,12 +124,12 @@ def test_a_run_that_is_interrupted_again_and_again_goes_on_and_no_line_is_lost_o
         process.send_signal(how)
         _, said = process.communicate(timeout=240)
         assert process.returncode == (-signal.SIGKILL if how is signal.SIGKILL else 130)
-        assert (b"the same command goes on" in said) == (how is not signal.SIGKILL)
-        assert (b"goes on after line" in said) == (before != b"")
+        assert (b"the same command resumes" in said) == (how is not signal.SIGKILL)
+        assert (b"resumes after line" in said) == (before != b"")
         assert not output.exists()
         before = progress.read_bytes()
     _, said_then = annotate(str(path), "--task", "tag", store=tagger_store)
-    assert "goes on after line" in said_then
+    assert "resumes after line" in said_then
     with output.open(encoding="utf-8") as results:
         for number, (line, result) in enumerate(zip(lines, map(json.loads, results), strict=True), 1):
             tokens = [token["text"] for sentence in result["sentences"] for token in sentence["tokens"]]

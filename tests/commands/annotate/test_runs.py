@@ -115,7 +115,7 @@ def test_an_input_that_is_the_same_at_another_moment_is_gone_on_with(texts, monk
         run(texts)
     os.utime(texts, ns=(0, 0))
     assert run(texts) == 0
-    assert "goes on after line 256" in capsys.readouterr().err
+    assert "resumes after line 256" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("how", ["grows", "is replaced"])
