@@ -1,18 +1,11 @@
 """Encodes generated texts as JSON."""
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
-from service.artifact.version import ModelVersion
-from service.formats.pieces import to_json, write_answer, write_list, write_object
+from service.formats.pieces import to_json, write_list, write_object
 from service.pipelines.generation import GeneratedText
 from service.slices import Sliced
 from service.tasks.generation import Choice
-
-
-def write_json(model: ModelVersion, results: Iterable[Sequence[bytes]]) -> list[bytes]:
-    """Encodes a /generate response as JSON, in pieces, from its texts' encoded results."""
-    return write_answer(model, results)
 
 
 def write_result(index: int, generated: GeneratedText, *, logprobs: bool) -> Sliced[list[bytes]]:

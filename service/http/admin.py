@@ -45,16 +45,16 @@ class Change(Strict):
     operation_id="change_serving",
     status_code=202,
     response_model=ModelServing,
-    summary="Say which version serves",
+    summary="Select the version that serves",
 )
 async def change(name: str, body: Change, request: Request) -> Response:
-    """Writes the choice; the engines apply it at their next poll of the store, after which /models shows it."""
-    choice = await asyncio.to_thread(write, context_of(request).settings, name, body)
-    return JSONResponse(choice.model_dump(), 202)
+    """Writes the serving config; the engines apply it at their next poll of the store, after which /models shows it."""
+    config = await asyncio.to_thread(write, context_of(request).settings, name, body)
+    return JSONResponse(config.model_dump(), 202)
 
 
 def write(settings: Settings, name: str, body: Change) -> ModelServing:
-    """Writes a choice; returns it. Reads the store, and blocks while another change is written."""
+    """Writes the serving config of a model; returns it. Reads the store, and blocks while another change is written."""
     controller = ServingController(settings)
     match body.action:
         case "use":

@@ -68,12 +68,12 @@ class Body:
         except zlib.error as error:
             raise _not_gzip(str(error)) from None
         if unzip.unused_data:  # its tail stays: no later call would consume it
-            raise _not_gzip("it goes on after its end")
+            raise _not_gzip("data follows its end")
         more = message.get("more_body", False)
         unfinished = not unzip.eof and (unzip.unconsumed_tail or len(piece) == PIECE_BYTES)
         self._last = {"type": "http.request", "more_body": more} if unfinished else None
         if not more and self._last is None and not unzip.eof:
-            raise _not_gzip("it is cut off")
+            raise _not_gzip("it ends too early")
         return {"type": "http.request", "body": piece, "more_body": more or self._last is not None}
 
 

@@ -96,7 +96,7 @@ class HeldBody:
         self.refused = True
         return Overloaded(
             f"the request bodies that arrive are more than {self._budget.total} bytes together "
-            f"({BODIES} times TAGWERK_MAX_BODY_BYTES); this one came slowest: send it again later, or faster",
+            f"({BODIES} times TAGWERK_MAX_BODY_BYTES); this one arrived slowest: send it again later, or faster",
             RETRY_AFTER_SECONDS,
         )
 

@@ -1,6 +1,6 @@
 """Server-sent events (html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -8,8 +8,12 @@ from fastapi import Request
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.types import Send
 
+from service.errors import TagwerkError
 from service.formats.pieces import to_json
+from service.http import problem
 from service.http.disconnect import while_client_waits
+from service.pipelines.generation import Finish, GenerationOptions, Next, stream
+from service.pipelines.run import PipelineRun
 
 MEDIA_TYPE = "text/event-stream"
 SCHEMA = {  # of one event: OpenAPI 3.1 has no schema for streams
@@ -50,6 +54,31 @@ async def streamed(request: Request, events: AsyncGenerator[bytes, None]) -> Eve
                 yield event
 
     return EventStream(all_events())
+
+
+async def generation_events(
+    run: PipelineRun,
+    options: GenerationOptions,
+    write: Callable[[Next | Finish], bytes],
+    write_error: Callable[[dict[str, Any]], bytes],
+    write_end: Callable[[], Iterable[bytes]] = tuple,
+) -> AsyncGenerator[bytes, None]:
+    """Yields the events of a generation: of each piece and end of a text, heartbeats when idle, and those of its end.
+
+    After the first event, `write_error` encodes the problem document of an error, which ends the stream.
+    """
+    begun = False
+    try:
+        async with aclosing(stream(run, options)) as texts:
+            async for part in texts:
+                yield HEARTBEAT if part is None else write(part)
+                begun = True
+        for last in write_end():
+            yield last
+    except TagwerkError as error:
+        if not begun:
+            raise
+        yield write_error(problem.document(error, run.timing))
 
 
 def event(data: dict[str, Any], kind: str | None = None) -> bytes:

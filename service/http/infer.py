@@ -1,7 +1,6 @@
 """The routes POST /tag, /classify and /generate, in all their formats."""
 
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any
 
@@ -9,9 +8,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service.artifact.version import ModelVersion
-from service.errors import InvalidInput, TagwerkError
+from service.errors import InvalidInput
 from service.formats import classification, generation, tagging
-from service.http import answer_schemas, events, line_schemas, problem, request_schemas
+from service.formats.pieces import write_answer
+from service.http import answer_schemas, events, line_schemas, request_schemas
 from service.http.compression import respond
 from service.http.context import pipeline_run
 from service.http.disconnect import while_client_waits
@@ -20,10 +20,9 @@ from service.http.openapi import examples
 from service.http.openapi.problems import INFER, responses
 from service.http.route import JsonRoute, Lines
 from service.pipelines.classification import classify
-from service.pipelines.generation import Finish, Next, generate_and_write, stream
+from service.pipelines.generation import Finish, Next, generate_and_write
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import TaggedText, tag
-from service.tasks.generation import Choice
 from service.text import conllu
 
 
@@ -51,7 +50,7 @@ async def run_classify(run: PipelineRun, body: request_schemas.ClassifyRequest) 
 async def run_generate(run: PipelineRun, body: request_schemas.GenerateRequest) -> list[bytes]:
     """Runs the generation pipeline on a /generate body; returns the JSON in pieces."""
     write = partial(generation.write_result, logprobs=body.logprobs is not None)
-    return generation.write_json(*await generate_and_write(run, body.options(), write))
+    return write_answer(*await generate_and_write(run, body.options(), write))
 
 
 async def tag_line(run: PipelineRun, body: request_schemas.TagRequest) -> list[bytes]:
@@ -160,29 +159,16 @@ async def generate_(body: request_schemas.GenerateRequest, request: Request) -> 
     return await respond(request, content)
 
 
-async def generated(run: PipelineRun, body: request_schemas.GenerateRequest) -> AsyncGenerator[bytes, None]:
-    """Yields the events of a stream: a message for each piece of text, `finish` at the end of each text.
+def generated(run: PipelineRun, body: request_schemas.GenerateRequest) -> AsyncGenerator[bytes, None]:
+    """Yields the events of a stream: a message for each piece of text, `finish` at the end of each text, `error`."""
 
-    After the first event, an error is sent as an event.
-    """
-    begun = False
-    try:
-        async with aclosing(stream(run, body.options())) as texts:
-            async for event in texts:
-                match event:
-                    case Next(index, piece):
-                        yield events.event({"index": index, "text": piece.text, **_logprobs(body, piece.choices)})
-                    case Finish(index, end, seed):
-                        facts = {"finish_reason": end.finish_reason, "tokens": end.tokens, "seed": seed}
-                        yield events.event({"index": index, **facts}, "finish")
-                    case None:
-                        yield events.HEARTBEAT
-                begun = True
-    except TagwerkError as error:
-        if not begun:
-            raise
-        yield events.event(problem.document(error, run.timing), "error")
+    def write(part: Next | Finish) -> bytes:
+        if isinstance(part, Finish):
+            facts = {"finish_reason": part.end.finish_reason, "tokens": part.end.tokens, "seed": part.seed}
+            return events.event({"index": part.index, **facts}, "finish")
+        message: dict[str, Any] = {"index": part.index, "text": part.piece.text}
+        if body.logprobs is not None:
+            message["logprobs"] = list(map(generation.as_dict, part.piece.choices))
+        return events.event(message)
 
-
-def _logprobs(body: request_schemas.GenerateRequest, choices: Iterable[Choice]) -> dict[str, Any]:
-    return {} if body.logprobs is None else {"logprobs": list(map(generation.as_dict, choices))}
+    return events.generation_events(run, body.options(), write, partial(events.event, kind="error"))

@@ -24,11 +24,11 @@ LIMIT_STEP = 0.1  # requests that an answer adds to the limit
 MOST_LIMITS = 64  # clients, above which the limits of idle clients are removed
 LOWEST_LIMIT = 8  # requests; the queue may be full of other workers' requests
 SMALL_SHARE = 0.05  # of the queue: a rejected request smaller than this shows that the queue is full
-QUEUED_ROUTES = frozenset({"/tag", "/classify"})  # routes whose sequences use that queue
+QUEUED_ROUTES = frozenset({"/tag", "/classify"})  # routes whose sequences wait in the engine's queue
 TASKS = {"/tag": "tag", "/classify": "classify", "/generate": "generate", "/v1/completions": "generate"}
-ENGINE_ROUTES = TASKS.keys()  # routes whose POST needs the engine, as do
+ENGINE_ROUTES = TASKS.keys()  # Their POST needs the engine, and so does that of paths that _INFER matches.
 LOADING = EngineUnavailable("the models for this are still being loaded")
-_INFER = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer")  # these
+_INFER = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer")
 
 
 def engine_route(path: str) -> str | None:
@@ -134,7 +134,10 @@ class Admission:
 
 
 class LoadShedder:
-    """Decides which requests are refused unread. Each client has its own limit, as it has its share of the queue."""
+    """Decides which requests are refused before their bodies are read.
+
+    Each client has its own limit, as it has its share of the queue.
+    """
 
     def __init__(
         self,

@@ -77,7 +77,7 @@ class RequestContextMiddleware:
 
 
 class AuthenticationMiddleware:
-    """Authenticates requests, and answers for errors that the application does not handle.
+    """Authenticates requests, and answers errors that the application does not handle.
 
     Sets `key` in the scope's `state` to the request's API key, if it has one.
     """

@@ -51,12 +51,12 @@ def parse(content: bytes, schema: type[M], settings: Settings) -> M:
     return validate(parse_json(content, settings, lone_surrogates=True), schema, settings)
 
 
-def validate(value: object, schema: type[M], settings: Settings) -> M:
-    """Validates parsed JSON. Raises TooLarge, and Refused for a schema violation."""
+def validate(value: object, schema: type[M], settings: Settings, place: str = "") -> M:
+    """Validates parsed JSON. Raises TooLarge, and Refused for a schema violation. `place`: its pointer in the body."""
     try:
         return schema.model_validate(value, context=settings)
     except ValidationError as error:
-        raise not_valid(error, value, schema) from None
+        raise not_valid(error, value, schema, place) from None
 
 
 def parse_json(content: bytes, settings: Settings, *, lone_surrogates: bool = False) -> Any:

@@ -138,7 +138,7 @@ def not_json(detail: str) -> dict[str, Any]:
 
 def late(seconds: float) -> dict[str, Any]:
     """Builds the document for a request that did not arrive in time."""
-    return make(408, *HTTP[408], f"it was not whole within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
+    return make(408, *HTTP[408], f"the request was not complete within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
 
 
 def invalid(detail: str, places: list[dict[str, str]], count: int) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
-from service.errors import ModelNotFound
 from service.http.context import Context, context_of
 from service.http.openapi.examples import LIMITS, METRICS
 from service.http.openapi.problems import ANY, READ, responses
 from service.http.problem import RETRY_AFTER
+from service.pipelines.catalog import not_found
 from service.types import ModelState, State
 
 router = APIRouter()
@@ -61,7 +61,7 @@ class ModelDetail(ModelSummary):
     )
     characters: str | None = Field(
         None,
-        description="Of a language model, the characters that it knows; it reads all others as one unknown character.",
+        description="Of a language model, the characters of its vocabulary; all others are one unknown character.",
         examples=[None],
     )
 
@@ -115,9 +115,9 @@ def detail(context: Context, name: str, version: str | None = None) -> ModelDeta
     keys = [state.key for state in context.catalog.states]
     found = [s for s in context.catalog.states if s.key.name == name and version in (None, s.key.version)]
     if not found:
-        names = ", ".join(dict.fromkeys(key.name if version is None else str(key) for key in keys))
         requested = name if version is None else f"{name}/{version}"
-        raise ModelNotFound(f"no model {requested[:100]!r} is known; there is: {names or 'none'}")
+        names = (key.name if version is None else str(key) for key in keys)
+        raise not_found(f"model {requested[:100]!r} is known", names)
     best = max(found, key=lambda state: (state.state is State.READY, state.share))
     described = context.catalog.version(best)
     manifest = described.manifest.model_dump(mode="json") if described else None

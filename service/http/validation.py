@@ -54,10 +54,8 @@ class Faults:
         raise ValidationError.from_exception_data("", self._listed)
 
 
-def not_valid(
-    error: ValidationError, body: object, schema: type[BaseModel], within: tuple[str, ...] = ()
-) -> problem.Refused:
-    """Returns the refusal of a body that violates its schema; `within` is the schema's location in the body."""
+def not_valid(error: ValidationError, value: object, schema: type[BaseModel], place: str = "") -> problem.Refused:
+    """Returns the refusal of a value that violates its schema; `place` is the value's pointer in the body."""
     count = 0
     listed: list[dict[str, str]] = []
     for fault in error.errors(include_url=False):
@@ -66,7 +64,7 @@ def not_valid(
             continue
         count += 1
         if len(listed) < MOST_ERRORS:
-            listed.append(_place(fault, within, body, schema))
+            listed.append(_place(fault, place, value, schema))
     detail = "; ".join(f"{p['pointer'] or 'the body'}: {p['problem']}; allowed: {p['allowed']}" for p in listed[:3])
     if count > 3:
         detail += f"; {count - 3} more"
@@ -92,8 +90,8 @@ def describe(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def _place(fault: Mapping[str, Any], within: tuple[str, ...], body: object, schema: type[BaseModel]) -> dict[str, str]:
-    pointer = _pointer((*within, *fault["loc"]), body)
+def _place(fault: Mapping[str, Any], above: str, value: object, schema: type[BaseModel]) -> dict[str, str]:
+    pointer = above + _pointer(fault["loc"], value)
     if fault["type"] == "extra_forbidden":
         *location, name = fault["loc"]
         fields = _fields(schema, location)

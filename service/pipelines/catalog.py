@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -134,17 +134,22 @@ class Catalog:
             candidates = [task for task in candidates if task.version.key in keys]
         if candidates:
             return self._share(candidates)
+        self.check_loaded()
+        if language is not None:
+            offered = sorted(task.version.manifest.language for task in self.all(kind))
+            raise not_found(f"model of the language {language!r} is loaded for this", offered)
+        there = [task.version.key for task in self.all(kind)]
+        names = [str(key) if name and "/" in name else key.name for key in there]
+        if name is None and there:
+            known = ", ".join(dict.fromkeys(names))
+            raise ModelNotFound(f"the default model for this is not loaded; name one that is: {known}")
+        wanted = "such model" if name is None else f"model {name[:100]!r}"
+        raise not_found(f"{wanted} is loaded for this", names)
+
+    def check_loaded(self) -> None:
+        """Raises EngineUnavailable while models are being loaded."""
         if not self._states or any(state.state is State.STARTING for state in self._states.values()):
             raise EngineUnavailable("the models are still being loaded")
-        if language is not None:
-            offered = ", ".join(sorted({task.version.manifest.language for task in self.all(kind)})) or "none"
-            raise ModelNotFound(f"no model of the language {language!r} is loaded for this; there is: {offered}")
-        there = [task.version.key for task in self.all(kind)]
-        names = ", ".join(dict.fromkeys(str(key) if name and "/" in name else key.name for key in there))
-        if name is None and there:
-            raise ModelNotFound(f"the default model for this is not loaded; name one that is: {names}")
-        wanted = "such model" if name is None else f"model {name[:100]!r}"
-        raise ModelNotFound(f"no {wanted} is loaded for this; there is: {names or 'none'}")
 
     def _of_language(self, tasks: Sequence[T], language: str) -> list[T]:
         """Returns the tasks of a primary language: first those of the whole tag, among them first the default."""
@@ -206,6 +211,11 @@ class Catalog:
         """Returns the version of a state; None if its folder could not be read."""
         task = self._tasks.get(state.key)
         return task.version if task is not None else None
+
+
+def not_found(wanted: str, names: Iterable[str]) -> ModelNotFound:
+    """Returns the error that there is no model as wanted, with the names of those that there are."""
+    return ModelNotFound(f"no {wanted}; there is: {', '.join(dict.fromkeys(names)) or 'none'}")
 
 
 def _order(state: ModelState) -> tuple[str, int]:

@@ -21,21 +21,20 @@ class RequestIds(NamedTuple):
 
 
 def ids_from(headers: Mapping[bytes, bytes]) -> RequestIds:
-    """Returns the request's ids; generates a request id if the request has none."""
-    return ids_of(_clean(headers.get(b"x-request-id", b"")) or os.urandom(16).hex(), headers.get(b"traceparent"))
+    """Returns the request's ids, and those of its `traceparent` (W3C Trace Context) unless it is malformed.
 
-
-current: ContextVar[RequestIds] = ContextVar("tagwerk_request_ids")
-
-
-def ids_of(request: str, traceparent: bytes | None) -> RequestIds:
-    """Parses a `traceparent` (W3C Trace Context); ignores a malformed one."""
-    if traceparent is None:
+    Generates a request id if the request has none.
+    """
+    request = _clean(headers.get(b"x-request-id", b"")) or os.urandom(16).hex()
+    if (traceparent := headers.get(b"traceparent")) is None:
         return RequestIds(request)
     found = _TRACEPARENT.fullmatch(traceparent.decode("latin-1").strip())
     if found is None or (traceparent.startswith(b"00") and found[3]):
         return RequestIds(request)
     return RequestIds(request, found[1], found[2])
+
+
+current: ContextVar[RequestIds] = ContextVar("tagwerk_request_ids")
 
 
 def _clean(id: bytes) -> str:

@@ -31,7 +31,7 @@ def test_what_follows_the_end_of_a_gzip_stream_ends_the_reading(chunks, limit):
                 return number
         raise AssertionError("it never ends")
 
-    with pytest.raises(InvalidInput, match="goes on after its end"):
+    with pytest.raises(InvalidInput, match="data follows its end"):
         asyncio.run(read())
 
 

@@ -18,7 +18,7 @@ from service.pipelines.catalog import Catalog
 from service.settings import Settings
 from service.slices import Sliced
 from service.telemetry.metrics import Metrics
-from service.telemetry.request_ids import ids_of
+from service.telemetry.request_ids import ids_from
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import Vocabulary
 from service.types import ModelState, State
@@ -244,7 +244,7 @@ def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_wit
     ],
 )
 def test_a_traceparent_is_read_as_w3c_has_it(header, trace):
-    assert ids_of("x", header.encode()).trace == trace
+    assert ids_from({b"traceparent": header.encode()}).trace == trace
 
 
 def test_the_documentation_lists_every_kind_of_problem_and_no_other():

@@ -212,7 +212,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_timer()
         elif self._arriving and not self._is_answered():
             seconds = self._settings.receive_timeout_seconds
-            self._refuse(408, f"it was not whole within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
+            self._refuse(408, f"the request was not complete within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
         else:
             self.transport.close()
 

@@ -72,7 +72,8 @@ class Connection(BoundedProtocol):
         super().on_headers_complete()
         is_refused = self._refused is not None and self._refused.cycle is self.cycle
         if self.scope["path"] in QUEUED_ROUTES and not is_refused:
-            self.scope["state"]["admission"] = self._context.shedder.admission(self._client(self.scope))
+            client, _ = self._client(self.scope["path"], dict(self.scope["headers"]))
+            self.scope["state"]["admission"] = self._context.shedder.admission(client)
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
@@ -103,25 +104,23 @@ class Connection(BoundedProtocol):
         """Returns the refusal if the load shedder refuses the request. An invalid key takes precedence."""
         scope = cycle.scope
         route = engine_route(scope["path"]) if scope["method"] == "POST" else None
-        error = self._context.shedder.refusal(route, self._client(scope)) if route is not None else None
-        if route is None or error is None or scope["state"].get("head_too_large"):
+        if route is None or scope["state"].get("head_too_large"):
             return None
         headers = dict(scope["headers"])
-        try:
-            if self._context.authenticator is not None:
-                self._context.authenticator.authenticate(scope["path"], headers)
-        except problem.REFUSALS as unauthorized:
-            error = unauthorized.with_traceback(None)
-        return Refused(cycle, error, route, headers, Timing(time.monotonic()))
+        client, unauthorized = self._client(scope["path"], headers)
+        error = self._context.shedder.refusal(route, client)
+        if error is None:
+            return None
+        return Refused(cycle, unauthorized or error, route, headers, Timing(time.monotonic()))
 
-    def _client(self, scope: Any) -> int:
-        """Returns the client of a request whose head has arrived; ANONYMOUS if its key is not valid."""
+    def _client(self, path: str, headers: dict[bytes, bytes]) -> tuple[int, TagwerkError | None]:
+        """Returns the client of a request; ANONYMOUS and the error if its key is not valid."""
         if (authenticator := self._context.authenticator) is None:
-            return ANONYMOUS
+            return ANONYMOUS, None
         try:
-            return client_of(authenticator.authenticate(scope["path"], dict(scope["headers"])))
-        except problem.REFUSALS:
-            return ANONYMOUS
+            return client_of(authenticator.authenticate(path, headers)), None
+        except problem.REFUSALS as unauthorized:
+            return ANONYMOUS, unauthorized.with_traceback(None)
 
     def _send_refusal(self) -> None:
         """Sends the pending refusal, then continues with the next request; drops the rest of the body."""

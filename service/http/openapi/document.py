@@ -1,6 +1,6 @@
 """Completes the OpenAPI document that FastAPI writes from the routes.
 
-Added is what FastAPI does not know of the service: problem documents, headers, API keys, schemas that no route of
+Added is what FastAPI cannot derive from the routes: problem documents, headers, API keys, schemas that no route of
 FastAPI has, and examples of answers. Its own validation errors, which the service does not send, are removed.
 """
 

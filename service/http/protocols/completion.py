@@ -2,15 +2,13 @@
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Any
 
 from service.artifact.version import ModelVersion
-from service.errors import TagwerkError
 from service.formats.pieces import join_list, to_json, write_list, write_object
 from service.http import events, problem
-from service.pipelines.generation import Finish, GeneratedText, GenerationOptions, Next, stream
+from service.pipelines.generation import Finish, GeneratedText, GenerationOptions, Next
 from service.pipelines.run import PipelineRun
 from service.slices import Sliced
 from service.tasks.generation import START, Choice
@@ -72,29 +70,24 @@ class Answer:
         total = self._read + self.tokens
         return {"prompt_tokens": self._read, "completion_tokens": self.tokens, "total_tokens": total}
 
-    async def pieces(self, run: PipelineRun, with_usage: bool) -> AsyncGenerator[bytes, None]:
-        """Yields the events of a stream. After the first event, an error is sent as an event."""
-        begun = False
-        try:
-            async with aclosing(stream(run, self._options)) as texts:
-                async for event in texts:
-                    begun = True
-                    if event is None:
-                        yield events.HEARTBEAT
-                        continue
-                    match event:
-                        case Next(index, piece):
-                            yield events.event(self.piece(index, piece.text, None, piece.choices))
-                        case Finish(index, end, _):
-                            self.tokens += end.tokens
-                            yield events.event(self.piece(index, "", end.finish_reason))
+    def pieces(self, run: PipelineRun, with_usage: bool) -> AsyncGenerator[bytes, None]:
+        """Yields the events of a stream: the pieces of texts, the usage on request, and DONE; or an error."""
+
+        def write(part: Next | Finish) -> bytes:
+            if isinstance(part, Next):
+                return events.event(self.piece(part.index, part.piece.text, None, part.piece.choices))
+            self.tokens += part.end.tokens
+            return events.event(self.piece(part.index, "", part.end.finish_reason))
+
+        def write_end() -> Iterator[bytes]:
             if with_usage:
                 yield events.event({**self._head, "choices": [], "usage": self.usage()})
             yield DONE
-        except TagwerkError as error:
-            if not begun:
-                raise
-            yield events.event(problem.with_protocol_error("/v1/", problem.document(error, run.timing)))
+
+        def write_error(document: dict[str, Any]) -> bytes:
+            return events.event(problem.with_protocol_error("/v1/", document))
+
+        return events.generation_events(run, self._options, write, write_error, write_end)
 
 
 def _logprobs(choices: Sequence[Choice], start: int) -> dict[str, Iterable[Any]]:

@@ -98,7 +98,7 @@ METADATA: dict[str, Any] = {"responses": responses(404, 503, *READ)}
 
 @router.get("/models/{name}", operation_id="model_metadata", summary="A model", **METADATA)
 async def model_metadata(request: Request, name: str) -> ModelMetadata:
-    """Describes what a model reads and gives."""
+    """Describes the inputs and outputs of a model."""
     return metadata(context_of(request), name)
 
 
@@ -109,7 +109,7 @@ async def model_metadata(request: Request, name: str) -> ModelMetadata:
     **METADATA,
 )
 async def model_version_metadata(request: Request, name: str, version: str) -> ModelMetadata:
-    """Describes what a version of a model reads and gives."""
+    """Describes the inputs and outputs of a version of a model."""
     return metadata(context_of(request), name, version)
 
 

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from service.artifact.manifest import PROBABILITIES
 from service.artifact.version import ModelVersion
 from service.engine.checks import vocabulary_size
-from service.errors import EngineUnavailable, InvalidInput, ModelNotFound, TooLarge
+from service.errors import InvalidInput, TooLarge
 from service.formats.tagging import write_result
 from service.http import request_schemas
 from service.http.context import Context
+from service.http.parsing import validate
 from service.http.protocols.tensors import Tensor
-from service.http.validation import not_valid
+from service.pipelines.catalog import not_found
 from service.pipelines.classification import classify
 from service.pipelines.generation import generate
 from service.pipelines.run import PipelineRun
@@ -29,7 +30,7 @@ from service.store.loading import AnyTask
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
-from service.types import Array, Ragged, State
+from service.types import Array, Ragged
 
 IDS = ".ids"
 DATATYPES = {"int32": "INT32", "float32": "FP32"}
@@ -71,11 +72,9 @@ def find(context: Context, name: str, version: str | None) -> Served:
         return classifier(sentiment) if name == base else id_model(sentiment)
     if TextGeneration in kinds and name == base:
         return generator(catalog.find(TextGeneration, requested))
-    if not catalog.states or any(state.state is State.STARTING for state in catalog.states):
-        raise EngineUnavailable("the models are still being loaded")
+    catalog.check_loaded()
     kept = ((task.version.key.name, "" if isinstance(task, TextGeneration) else IDS) for task in tasks)
-    names = dict.fromkeys(name + ids for name, suffix in kept for ids in dict.fromkeys(("", suffix)))
-    raise ModelNotFound(f"no model {name[:100]!r} is loaded; there is: {', '.join(names) or 'none'}")
+    raise not_found(f"model {name[:100]!r} is loaded", (base + ids for base, suffix in kept for ids in ("", suffix)))
 
 
 def described(name: str, datatype: str, *shape: int) -> TensorMetadata:
@@ -127,11 +126,8 @@ def generator(task: TextGeneration) -> Served:
         fields = {"model": str(task.version.key), "prompt": given["text"].array.tolist()}
         if mine := parameters.keys() & {*fields, "stream", "logprobs"}:
             raise InvalidInput(f"/parameters/{min(mine)}", "not for this protocol", "the other fields of /generate")
-        try:
-            body = request_schemas.GenerateRequest.model_validate(parameters | fields)
-        except ValidationError as error:
-            whole, schema = {"parameters": parameters}, request_schemas.GenerateRequest
-            raise not_valid(error, whole, schema, within=("parameters",)) from None
+        settings = run.resources.settings
+        body = validate(parameters | fields, request_schemas.GenerateRequest, settings, "/parameters")
         _, results = await generate(run, body.options())
         return [
             strings("text", [result.text.text for result in results]),

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from service.errors import InvalidInput, TooLarge, shortened
 from service.formats.pieces import join_list, to_json, write_object
-from service.http.parsing import parse_json
+from service.http.parsing import parse_json, validate
 from service.http.request_schemas import Strict
 from service.http.texts import at_most
-from service.http.validation import describe, not_valid
+from service.http.validation import describe
 from service.settings import Settings
 from service.slices import Sliced
 from service.types import Array
@@ -122,11 +122,7 @@ def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[In
                 f"/headers/{HEADER}", f"got {header_length[:40]!r}", f"0 to {len(body)}, the body's length"
             )
         end = int(header_length)
-    content = parse_json(body[:end], settings)
-    try:
-        request = InferenceRequest.model_validate(content)
-    except ValidationError as error:
-        raise not_valid(error, content, InferenceRequest) from None
+    request = validate(parse_json(body[:end], settings), InferenceRequest, settings)
     tensors = {}
     for number, given in enumerate(request.inputs):
         size = given.parameters.get("binary_data_size")
