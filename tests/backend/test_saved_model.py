@@ -158,13 +158,10 @@ def lemmas_in(version, model, examples, rows: int) -> list[dict[str, list[int]]]
     return [{name: values.tolist() for name, values in output.items()} for output in outputs]
 
 
-@pytest.mark.parametrize("name", SEQUENCE_MODELS)
-def test_goldens_come_out_of_a_model_as_it_is_served(backend, name):
+def test_goldens_come_out_of_a_model_as_it_is_served(served):
     """The service looks up what does not depend on a word's place; the answers are those of the whole model."""
-    version = newest(name)
+    version, model = served
     assert "project" in version.manifest.endpoints
-    model = backend.load_sequence_model(version.folder, version.manifest)
-    list(model.warm_up([1], 64))
     for golden in read_goldens(version.folder):
         example = {name: np.asarray(value, np.int32) for name, value in golden.inputs.items()}
         for _ in range(2):  # words that are new, and words that are remembered
@@ -178,17 +175,15 @@ def test_goldens_come_out_of_a_model_as_it_is_served(backend, name):
                 np.testing.assert_array_equal(output[f"{head}_probability"], output[head].max(-1))
 
 
-@pytest.mark.parametrize(
-    ("name", "usual"),
-    [
-        ("tagger-en", {f"{head}_{part}" for head in ("upos", "xpos", "feats") for part in ("id", "probability")}),
-        ("sentiment-en", {"probabilities"}),
-    ],
-)
-def test_what_nobody_asks_for_stays_on_the_device(backend, name, usual):
-    version = newest(name)
-    model = backend.load_sequence_model(version.folder, version.manifest)
-    list(model.warm_up([1], 8))
+USUAL_OUTPUTS = {
+    "tagger-en": {f"{head}_{part}" for head in ("upos", "xpos", "feats") for part in ("id", "probability")},
+    "sentiment-en": {"probabilities"},
+}
+
+
+def test_what_nobody_asks_for_stays_on_the_device(served):
+    version, model = served
+    usual = USUAL_OUTPUTS[version.key.name]
     inputs = full_rows(version.manifest.endpoint.inputs, (1, 8))
     assert model.run(inputs).keys() == usual
     further = version.manifest.endpoint.outputs.keys() - usual
@@ -212,14 +207,14 @@ def test_a_model_that_is_exported_whole_serves_as_well(backend):
         np.testing.assert_allclose(values[:, :length], outputs[1][key][:, :length], atol=1e-5, err_msg=key)
 
 
-@pytest.mark.parametrize("shape", [(2, 8), (1, 9)])
-def test_a_shape_that_no_step_takes_is_never_compiled_for_a_request(backend, shape):
+def test_a_shape_that_no_step_takes_is_never_compiled_for_a_request(backend):
     version = newest("sentiment-en")
     model = backend.load_sequence_model(version.folder, version.manifest)
     list(model.warm_up([1], 8))
     endpoint = version.manifest.endpoint
-    with pytest.raises(DeviceFailed, match=r"no step was compiled that takes the shape"):
-        model.run(padded([{"word_ids": np.ones(3, np.int32)}], endpoint.inputs, shape).inputs)
+    for shape in ((2, 8), (1, 9)):
+        with pytest.raises(DeviceFailed, match=r"no step was compiled that takes the shape"):
+            model.run(padded([{"word_ids": np.ones(3, np.int32)}], endpoint.inputs, shape).inputs)
 
 
 def texts(model: GenerationModel, wishes: list[Generation]) -> list[list[int]]:
