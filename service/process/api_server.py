@@ -9,6 +9,7 @@ import socket
 import time
 from functools import partial
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
@@ -21,7 +22,9 @@ from service.types import State
 log = logging.getLogger("tagwerk.api")
 
 ACCEPTS = 16  # connections in a turn of the event loop
-LINGER_SECONDS = 0.2  # for requests that are on their way on open connections
+LINGER_SECONDS = 0.2  # for connections that are being made, and requests that are on their way
+FIRST_REQUEST_CHECKS = 100  # how often the shutdown looks whether each open connection has sent a request
+CHECK_SECONDS = 0.02
 CUT_SECONDS = 1.0  # to send the ends of generated texts that are cut
 
 
@@ -87,8 +90,8 @@ class Server(uvicorn.Server):
         """Stops accepting connections, then drains.
 
         The base class closes connections without a request in progress, also those just accepted whose request is on
-        its way. So: shrink the kernel's backlog, accept what is in it, close the sockets, and wait briefly for
-        requests. Each response closes its connection.
+        its way. So: shrink the kernel's backlog, accept what is in it, close the sockets, and wait for the first
+        requests of connections. Each response closes its connection.
         """
         timeout = self._context.settings.drain_timeout_seconds
         log.info("stopped accepting connections; requests in flight: %d, for at most %g s", self._in_flight, timeout)
@@ -103,7 +106,20 @@ class Server(uvicorn.Server):
         for connection in late:
             await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, connection)
         await asyncio.sleep(LINGER_SECONDS)
+        await self._wait_for_first_requests()
         await super().shutdown(sockets)
+
+    async def _wait_for_first_requests(self) -> None:
+        """Waits until each open connection has sent a request, for about two seconds at most.
+
+        It counts its own checks, not seconds: while a busy machine runs neither clients nor this process, no time
+        passes.
+        """
+        connections = cast(set[Connection], self.server_state.connections)
+        for _ in range(FIRST_REQUEST_CHECKS):
+            if all(connection.cycle is not None for connection in connections):
+                return
+            await asyncio.sleep(CHECK_SECONDS)
 
     @property
     def _in_flight(self) -> int:
