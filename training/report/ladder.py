@@ -195,6 +195,8 @@ def write(summaries: Sequence[Summary], folder: Path, name: str) -> list[Path]:
     names = [summary.rung.name for summary in measured]
     plots.save(plots.ladder(names, [summary.values(metric.name) for summary in measured], measure), picture)
     trained = {summary.rung.name: summary.runs[0] for summary in summaries if summary.runs[0].losses}
+    if not trained:
+        return [text, picture]
     lines = {name: (run.losses, run.dev_losses, run.curve) for name, run in trained.items()}
     plots.save(plots.epochs(lines, measure), curves)
     return [text, picture, curves]

@@ -310,6 +310,14 @@ def test_a_run_that_diverged_is_the_last_choice_and_is_shown_as_that(tmp_path: P
     assert [run.learning_rate for run in results.summaries(other)[0].runs] == [2e-3]
 
 
+def test_rungs_that_were_not_trained_have_no_plot_of_their_epochs(tmp_path: Path) -> None:
+    ladder = LADDERS["depth"]
+    run = run_of(ladder.rungs[0], ladder, epochs=0, losses=(), curve=(), **measured(75.0, [5, 4, 3, 3]))
+    results = Results(tmp_path / "depth.jsonl")
+    results.add(run)
+    assert [path.name for path in write(results.summaries(ladder), tmp_path, "depth")] == ["depth.md", "depth.svg"]
+
+
 def test_a_ladder_that_diverged_as_a_whole_is_a_table_alone(tmp_path: Path) -> None:
     ladder = LADDERS["clipping"]
     results = Results(tmp_path / "clipping.jsonl")
