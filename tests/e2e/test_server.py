@@ -20,7 +20,8 @@ SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
 
 
 def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tmp_path):
-    with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(tagger_store)) as server:
+    settings = {"TAGWERK_MODEL_STORE": str(tagger_store), "TAGWERK_XLA_CACHE": str(tmp_path / "cache")}
+    with start_server(tmp_path / "log", **settings) as server:
         assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
         ready = httpx.get(f"{server.url}/readyz")
         assert (ready.status_code, ready.json()["status"]) == (503, "starting")
