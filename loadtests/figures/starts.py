@@ -23,7 +23,7 @@ from loadtests.servers import Server, running, start_service
 
 COMPILATIONS = "tagwerk_compilations_total"
 LATER_STARTS = 3
-SETTLE_SECONDS = 25.0  # until the standby has imported TensorFlow
+SETTLE_SECONDS = 45.0  # until the standby has imported TensorFlow
 
 
 def measure(service: Server, plan: Plan) -> list[Figure]:

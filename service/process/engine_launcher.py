@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from service.process.child import Child
 from service.process.control_channel import Channel, Prepared
 
-STANDBY_DELAY_SECONDS = 10.0  # without a start before the standby is started, so that it delays none
+STANDBY_DELAY_SECONDS = 30.0  # without a start before the standby is started, so that it delays none
 
 
 class EngineLauncher:

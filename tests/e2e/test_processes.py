@@ -93,95 +93,6 @@ async def call_until(recovered: asyncio.Event, server: Server) -> None:
         await calling
 
 
-def test_an_engine_that_is_killed_comes_back_and_nobody_hangs(running):
-    async def load(server: Server) -> Counter[int]:
-        statuses: Counter[int] = Counter()
-        recovered = asyncio.Event()
-
-        async def talk() -> None:
-            async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-                while not recovered.is_set():
-                    response = await client.post("/tag", json=SENTENCE)
-                    statuses[response.status_code] += 1
-                    assert response.status_code in (200, 503), response.text
-                    if response.status_code == 503:
-                        assert response.headers["retry-after"]
-                        assert (await client.get("/readyz")).status_code in (200, 503)
-                        await asyncio.sleep(0.2)
-
-        async def kill() -> None:
-            while statuses[200] < ENOUGH:
-                await asyncio.sleep(0.01)
-            os.kill(children(server.process.pid)["engine"], signal.SIGKILL)
-            async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-                while (await client.get("/readyz")).status_code == 200:
-                    await asyncio.sleep(0.01)
-                refused = await client.post("/tag", json=SENTENCE)
-                assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-                assert (await client.get("/livez")).status_code == 200
-                while (await client.get("/readyz")).status_code != 200:
-                    await asyncio.sleep(0.1)
-                assert (await client.post("/tag", json=SENTENCE)).status_code == 200
-            enough = statuses[200] + ENOUGH
-            while statuses[200] < enough:
-                await asyncio.sleep(0.01)
-            recovered.set()
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(8):
-                group.create_task(talk())
-            group.create_task(kill())
-            group.create_task(call_until(recovered, server))
-        return statuses
-
-    before = restarts(running)
-    wait_until(lambda: "standby" in children(running.process.pid))
-    standby = children(running.process.pid)["standby"]
-    statuses = asyncio.run(load(running))
-    assert statuses[503] > 8
-    assert "the engine ended with status -9; starting it again" in running.log.read_text()
-    assert restarts(running) - before == Counter(engine=1)
-    assert children(running.process.pid)["engine"] == standby
-
-
-def test_one_of_two_engines_is_killed_and_no_request_fails(settings, tmp_path):
-    answered = 0
-
-    async def load(server: Server) -> None:
-        nonlocal answered
-        over = asyncio.Event()
-
-        async def talk() -> None:
-            nonlocal answered
-            async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-                while not over.is_set():
-                    assert (await client.post("/tag", json=SENTENCE)).status_code == 200
-                    answered += 1
-
-        async def kill() -> None:
-            while answered < ENOUGH:
-                await asyncio.sleep(0.01)
-            os.kill(children(server.process.pid)["engine"], signal.SIGKILL)
-            while "starting it again" not in server.log.read_text():
-                await asyncio.sleep(0.01)
-            enough = answered + ENOUGH
-            while answered < enough:
-                await asyncio.sleep(0.01)
-            over.set()
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(8):
-                group.create_task(talk())
-            group.create_task(kill())
-
-    with start_server(tmp_path / "log", **settings, TAGWERK_WORKERS="1", TAGWERK_ENGINES="2") as server:
-        server.wait_until_ready()
-        wait_until(lambda: server.log.read_text().count("ready on") == 2, seconds=120)
-        assert metric(server.url, 'tagwerk_model_info{model="tagger-en"') == 1
-        asyncio.run(load(server))
-        assert server.stop() == 0
-
-
 def test_a_worker_that_is_killed_loses_its_own_requests_alone_and_comes_back(running):
     lost: Counter[int] = Counter()
     answered = 0
@@ -255,6 +166,95 @@ def settled(url: str, name: str) -> float:
             return value
         value = later
     pytest.fail(f"{name} still changes although nobody asks: {value}")
+
+
+def test_one_of_two_engines_is_killed_and_no_request_fails(settings, tmp_path):
+    answered = 0
+
+    async def load(server: Server) -> None:
+        nonlocal answered
+        over = asyncio.Event()
+
+        async def talk() -> None:
+            nonlocal answered
+            async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+                while not over.is_set():
+                    assert (await client.post("/tag", json=SENTENCE)).status_code == 200
+                    answered += 1
+
+        async def kill() -> None:
+            while answered < ENOUGH:
+                await asyncio.sleep(0.01)
+            os.kill(children(server.process.pid)["engine"], signal.SIGKILL)
+            while "starting it again" not in server.log.read_text():
+                await asyncio.sleep(0.01)
+            enough = answered + ENOUGH
+            while answered < enough:
+                await asyncio.sleep(0.01)
+            over.set()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(8):
+                group.create_task(talk())
+            group.create_task(kill())
+
+    with start_server(tmp_path / "log", **settings, TAGWERK_WORKERS="1", TAGWERK_ENGINES="2") as server:
+        server.wait_until_ready()
+        wait_until(lambda: server.log.read_text().count("ready on") == 2, seconds=120)
+        assert metric(server.url, 'tagwerk_model_info{model="tagger-en"') == 1
+        asyncio.run(load(server))
+        assert server.stop() == 0
+
+
+def test_an_engine_that_is_killed_comes_back_and_nobody_hangs(running):
+    async def load(server: Server) -> Counter[int]:
+        statuses: Counter[int] = Counter()
+        recovered = asyncio.Event()
+
+        async def talk() -> None:
+            async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+                while not recovered.is_set():
+                    response = await client.post("/tag", json=SENTENCE)
+                    statuses[response.status_code] += 1
+                    assert response.status_code in (200, 503), response.text
+                    if response.status_code == 503:
+                        assert response.headers["retry-after"]
+                        assert (await client.get("/readyz")).status_code in (200, 503)
+                        await asyncio.sleep(0.2)
+
+        async def kill() -> None:
+            while statuses[200] < ENOUGH:
+                await asyncio.sleep(0.01)
+            os.kill(children(server.process.pid)["engine"], signal.SIGKILL)
+            async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+                while (await client.get("/readyz")).status_code == 200:
+                    await asyncio.sleep(0.01)
+                refused = await client.post("/tag", json=SENTENCE)
+                assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+                assert (await client.get("/livez")).status_code == 200
+                while (await client.get("/readyz")).status_code != 200:
+                    await asyncio.sleep(0.1)
+                assert (await client.post("/tag", json=SENTENCE)).status_code == 200
+            enough = statuses[200] + ENOUGH
+            while statuses[200] < enough:
+                await asyncio.sleep(0.01)
+            recovered.set()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(8):
+                group.create_task(talk())
+            group.create_task(kill())
+            group.create_task(call_until(recovered, server))
+        return statuses
+
+    before = restarts(running)
+    wait_until(lambda: "standby" in children(running.process.pid))  # started during the tests above
+    standby = children(running.process.pid)["standby"]
+    statuses = asyncio.run(load(running))
+    assert statuses[503] > 8
+    assert "the engine ended with status -9; starting it again" in running.log.read_text()
+    assert restarts(running) - before == Counter(engine=1)
+    assert children(running.process.pid)["engine"] == standby
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed(running):

@@ -14,7 +14,7 @@ from loadtests.rounds import command
 
 CLIENTS = 24
 WARM_UP_SECONDS = 1.0
-STANDBY_SECONDS = 60.0  # within which there is an engine in standby
+STANDBY_SECONDS = 90.0  # within which there is an engine in standby
 BACK_SECONDS = 10.0  # from the kill to the first answer 200
 FROZEN_SECONDS = 6.0
 NOTICED_SECONDS = 3.0  # from the stop to the first answer 503
