@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import english_store, start_server
+from tests.conftest import SMALL, english_store, start_server
 from tests.telemetry.test_logs import TIME
 
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
@@ -236,16 +236,16 @@ def metric(url: str, name: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
 
 
-def test_a_client_that_goes_away_frees_its_slot(server):
+def test_a_client_that_goes_away_frees_its_slots(server):
     before = metric(server.url, "tagwerk_cancelled_total")
     address = server.url.removeprefix("http://").split(":")
-    body = json.dumps({"prompt": "ROMEO:", "max_tokens": 4096}).encode()
+    body = json.dumps({"prompt": "ROMEO:", "max_tokens": 4096, "n": 32}).encode()  # more than there are slots
     head = (
         f"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     with socket.create_connection((address[0], int(address[1]))) as connection:
         connection.sendall(head.encode() + body)
-        wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 1)
+        wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == int(SMALL["TAGWERK_SLOTS"]))
     wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 0)
     assert metric(server.url, "tagwerk_cancelled_total") == before + 1
     assert metric(server.url, 'tagwerk_requests_total{route="/generate",status="499"}') >= 1

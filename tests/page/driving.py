@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import Page, Response
 
 FIELDS = {"tag": "#tag-text", "classify": "#classify-text", "generate": "#generate-prompt"}
+# Many more texts than the service writes at a time: they last until they are stopped, also where the browser is slow.
+LONG: dict[str, Any] = {"max_tokens": 4096, "n": 32}
 LENGTH = "document.querySelector('#generate .written')?.lastChild.data.length"
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import start_server
 from tests.e2e.test_processes import children
 from tests.page.conftest import opened
-from tests.page.driving import run, start
+from tests.page.driving import LONG, run, start
 
 SETTINGS = {
     "TAGWERK_WORKERS": "1",
@@ -48,11 +48,11 @@ def test_a_text_that_is_too_long_is_refused_with_the_limit(page):
 
 
 def test_an_error_midway_leaves_what_is_written(page):
-    start(page, "generate", "ROMEO:", max_tokens=4096, seed=7)
+    start(page, "generate", "ROMEO:", seed=7, **LONG)
     message(page, "generate", "Deadline exceeded. The deadline passed")
-    text = page.locator("#generate .written").evaluate("e => e.lastChild.data")
-    assert 0 < len(text) < 4096
-    assert ", interrupted" in page.locator("#generate .facts").inner_text()
+    texts = page.locator("#generate .written").evaluate_all("all => all.map(e => e.lastChild.data)")
+    assert 0 < sum(map(len, texts)) < LONG["n"] * LONG["max_tokens"]
+    assert ", interrupted" in page.locator("#generate .facts").last.inner_text()
     assert page.locator("#generate .stop").is_hidden()
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.page.driving import LENGTH, run, start, until
+from tests.page.driving import LENGTH, LONG, run, start, until
 
 SHORT = {"max_tokens": 60, "seed": 7, "temperature": 0.7}
 
@@ -72,11 +72,11 @@ def test_stop_stops_the_work_and_keeps_what_is_written(page, client):
         return next(float(line.split()[1]) for line in lines if line.startswith("tagwerk_cancelled_total"))
 
     before = cancelled()
-    start(page, "generate", "ROMEO:", max_tokens=4096, seed=7)
+    start(page, "generate", "ROMEO:", seed=7, **LONG)
     until(page, f"{LENGTH} > 20")
     page.get_by_role("button", name="Stop", exact=True).click()
-    page.locator("#generate .facts", has_text="stopped").wait_for()
-    assert 20 < len(written(page)[0]) < 4096
+    page.locator("#generate .facts", has_text="stopped").last.wait_for()
+    assert 20 < sum(map(len, written(page))) < LONG["n"] * LONG["max_tokens"]
     assert page.locator("#generate .message").is_hidden()
     assert page.get_by_role("button", name="Stop", exact=True).is_hidden()
     for _ in range(100):
@@ -87,9 +87,9 @@ def test_stop_stops_the_work_and_keeps_what_is_written(page, client):
 
 
 def test_starting_again_leaves_one_text(page):
-    start(page, "generate", "ROMEO:", max_tokens=4096, seed=7)
+    start(page, "generate", "ROMEO:", seed=7, **LONG)
     until(page, f"{LENGTH} > 20")
-    run(page, "generate", "JULIET:", max_tokens=30, seed=1)
+    run(page, "generate", "JULIET:", max_tokens=30, n=1, seed=1)
     assert len(written(page)) == 1
     assert page.locator("#generate .prompt").inner_text() == "JULIET:"
     assert page.get_by_role("button", name="Stop", exact=True).is_hidden()

@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from service.http.page import routes as served
 from tests.page.conftest import opened
-from tests.page.driving import run, start
+from tests.page.driving import LONG, run, start
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -90,13 +90,15 @@ def test_everything_can_be_done_by_keyboard(open_page):
     page.locator("#tab-classify").focus()
     page.keyboard.press("End")
     tab_to("#generate [name=max_tokens]")
-    page.keyboard.type("4096")
+    page.keyboard.type(str(LONG["max_tokens"]))
+    tab_to("#generate [name=n]")
+    page.keyboard.type(str(LONG["n"]))
     tab_to("#generate .primary")
     page.keyboard.press("Enter")
     page.locator("#generate .summary", has_text="writing").wait_for()
     tab_to("#generate .stop")
     page.keyboard.press("Enter")
-    page.locator("#generate .facts", has_text="stopped").wait_for()
+    page.locator("#generate .facts", has_text="stopped").last.wait_for()
     assert page.evaluate("document.activeElement.matches('.primary')"), "the focus is not lost with the button"
 
 
@@ -123,8 +125,8 @@ def test_who_cannot_see_hears_what_happens(open_page):
 @pytest.mark.parametrize(("wish", "moves"), [("reduce", False), ("no-preference", True)])
 def test_nothing_moves_for_those_who_do_not_want_it(open_page, wish, moves):
     page = open_page(reduced_motion=wish)
-    start(page, "generate", "ROMEO:", max_tokens=4096)
-    page.locator(".writing").wait_for()
+    start(page, "generate", "ROMEO:", **LONG)
+    page.locator(".writing").first.wait_for()
     name = page.evaluate("getComputedStyle(document.querySelector('.writing .written'), '::after').animationName")
     assert (name != "none") == moves
     assert page.evaluate("getComputedStyle(document.querySelector('.primary')).transitionDuration !== '0s'") == moves
