@@ -10,10 +10,10 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
-from itertools import count
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,8 +41,10 @@ LONGEST = ("e2e", "training", "page", "http", "commands")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
-# Below those that the system gives to clients. Test runs beside each other begin at different ones.
-PORTS = count(20_000 + os.getpid() % 10_000)
+# Below those that the system gives to clients. Each has a file, locked by who has the port: two services that start at
+# once, for two workers or two test runs, would both find it free.
+PORTS = iter(range(20_000 + os.getpid() % 10_000, 32_768))
+RESERVED = Path(tempfile.gettempdir()) / f"tagwerk-test-ports-{os.getuid()}"
 
 # httpx reads all certificate authorities for each client, 20 ms of processor time; no test speaks TLS.
 ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
@@ -90,11 +92,19 @@ def required(report: Report) -> Report:
 
 
 def free_port() -> int:
-    """Returns a port at which nothing listens."""
+    """Returns a port at which nothing listens, and which nobody else is given until this process ends."""
+    RESERVED.mkdir(exist_ok=True)
     for port in PORTS:
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
+        reserved = None
+        try:
+            reserved = os.open(RESERVED / str(port), os.O_WRONLY | os.O_CREAT)
+            fcntl.flock(reserved, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
             return port
+        except OSError:
+            if reserved is not None:
+                os.close(reserved)
     raise OSError("no port is free")
 
 
