@@ -18,8 +18,9 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def mistreated(tmp_path_factory):
-    with start_server(tmp_path_factory.mktemp("mistreated") / "log", **SETTINGS) as running:
+def mistreated(small_store, tmp_path_factory):
+    settings = SETTINGS | {"TAGWERK_MODEL_STORE": str(small_store)}
+    with start_server(tmp_path_factory.mktemp("mistreated") / "log", **settings) as running:
         running.wait_until_ready()
         yield running
 
