@@ -80,12 +80,13 @@ def test_no_part_of_a_stop_string_is_shown(client):
 
 
 def test_n_texts_for_each_prompt_come_side_by_side_and_are_those_of_their_seeds(client):
-    found = stream(client, prompt=["A", "B"], n=2, seed=2**53 - 1)
+    wish: dict[str, Any] = {"n": 2, "seed": 2**53 - 1, "max_tokens": 1000}  # longer than it takes all four to begin
+    found = stream(client, prompt=["A", "B"], **wish)
     ends = {data["index"]: data["seed"] for kind, data in found if kind == "finish"}
     assert ends == {0: 2**53 - 1, 1: 0, 2: 2**53 - 1, 3: 0}
-    together = generate(client, ["A", "B"], n=2, seed=2**53 - 1)
+    together = generate(client, ["A", "B"], **wish)
     assert texts(found) == {i: result["text"] for i, result in enumerate(together)}
-    assert together[3] == generate(client, "B", seed=0)[0]
+    assert together[3] == generate(client, "B", seed=0, max_tokens=1000)[0]
     first_end = next(i for i, (kind, _) in enumerate(found) if kind == "finish")
     assert {data["index"] for _, data in found[:first_end]} == {0, 1, 2, 3}
 
