@@ -41,9 +41,10 @@ LONGEST = ("e2e", "training", "page", "http", "commands")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
-# Below those that the system gives to clients. Each has a file, locked by who has the port: two services that start at
-# once, for two workers or two test runs, would both find it free.
+# Ports below the range from which the system chooses those of clients.
 PORTS = iter(range(20_000 + os.getpid() % 10_000, 32_768))
+# A process that takes a port locks the file of its number here. Otherwise two pytest processes could choose the same
+# port, since it is free until the service that is to listen there has started.
 RESERVED = Path(tempfile.gettempdir()) / f"tagwerk-test-ports-{os.getuid()}"
 
 # httpx reads all certificate authorities for each client, 20 ms of processor time; no test speaks TLS.
@@ -92,7 +93,7 @@ def required(report: Report) -> Report:
 
 
 def free_port() -> int:
-    """Returns a port at which nothing listens, and which nobody else is given until this process ends."""
+    """Returns a port at which nothing listens. No other pytest process gets it until this one ends."""
     RESERVED.mkdir(exist_ok=True)
     for port in PORTS:
         reserved = None
