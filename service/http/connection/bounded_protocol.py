@@ -198,12 +198,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_timer(self) -> None:
         if self._timer is None and not self._timeout_disabled:
-            self._timer = self.loop.call_later(self._settings.receive_timeout_seconds, self._late)
+            self._timer = self.loop.call_later(self._settings.receive_timeout_seconds, self._expired)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _expired(self) -> None:
+        """Called by the event loop, perhaps late: waits once more, so that a request that has arrived is read first."""
+        self._timer = self.loop.call_later(CLOSE_DELAY_SECONDS, self._late)
 
     def _late(self) -> None:
         self._timer = None
