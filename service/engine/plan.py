@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from service.engine.padding import Grid
 
 SMOOTHING = 0.1  # weight of a new measurement in a step time
+LONGEST_STEP_SECONDS = 0.05  # of a batch, for which other models wait; projecting its new words comes before it
 BACKLOG_WEIGHT = 0.1  # value of a saved later step while more sequences wait than a batch holds
 
 
@@ -56,13 +57,19 @@ class Plan:
         self._grid = grid
         self._seconds = seconds
         self._bucket = bucket
-        self._weight = BACKLOG_WEIGHT if sum(waiting.values()) > grid.batch_sizes[-1] else 1.0
-        own = min(waiting[bucket], grid.batch_sizes[-1])
+        self._batch_sizes = self._quick_batch_sizes()
+        self._weight = BACKLOG_WEIGHT if sum(waiting.values()) > self._batch_sizes[-1] else 1.0
+        own = min(waiting[bucket], self._batch_sizes[-1])
         self.rows = self._split_or_pad(own)
         self.takes = {bucket: min(own, self.rows)}
         for shorter in reversed(grid.lengths):
             if shorter < bucket and waiting.get(shorter):
                 self._promote(shorter, waiting[shorter])
+
+    def _quick_batch_sizes(self) -> list[int]:
+        """Returns each B whose step takes at most `LONGEST_STEP_SECONDS`, or the smallest B."""
+        sizes = self._grid.batch_sizes
+        return [b for b in sizes if self._seconds[b, self._bucket] <= LONGEST_STEP_SECONDS] or [sizes[0]]
 
     def _split_or_pad(self, sequences: int) -> int:
         """Returns B for a number of sequences: one step that holds all, or the first of two that cost less."""
@@ -83,7 +90,7 @@ class Plan:
         """
         taken = sum(self.takes.values())
         best_gain, best_rows = 0.0, self.rows
-        for rows in self._grid.batch_sizes:
+        for rows in self._batch_sizes:
             sequences = min(waiting, rows - taken)
             if rows >= self.rows and sequences > 0:
                 saved = self._weight * self._seconds[self._grid.rows(sequences), shorter]

@@ -23,6 +23,7 @@ from tests.fakes import Clock, Device, failing, version_of
 
 # Deadlines of requests are by the real clock, which is at 0 when a machine starts; a bench has a clock of its own.
 NO_DEADLINE = 1e9
+STEP_SECONDS = 1 / 32  # exact in binary
 
 
 class Diary(Device):
@@ -70,7 +71,7 @@ def test_the_device_thread_tells_the_scheduler_what_each_batch_took(monkeypatch)
 
 
 class Bench(Device):
-    """A driver without its thread, and its device: whatever it runs takes two seconds by the clock."""
+    """A driver without its thread, and its device: whatever it runs takes `STEP_SECONDS` by the clock."""
 
     def __init__(self, *more: ModelVersion) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ class Bench(Device):
         )
 
     def wait(self) -> None:
-        self.clock.now += 2.0
+        self.clock.now += STEP_SECONDS
         self.seen.append(self.look())
         super().wait()
 
@@ -216,14 +217,14 @@ def test_what_loading_costs_is_measured_and_logged(monkeypatch, caplog):
     with caplog.at_level(logging.INFO, logger="tagwerk"):
         bench.driver.load()
     steps = 3 * 2 * 3  # each of three batch sizes with two lengths, three times
-    assert bench.metric("model_load_duration_seconds", model="tagger", version="1") == 2 * steps
+    assert bench.metric("model_load_duration_seconds", model="tagger", version="1") == steps * STEP_SECONDS
     assert bench.metric("model_load_duration_seconds", model="lm", version="1") == 0
     assert caplog.messages == [
         "loads and compiles tagger/1 (1 of 2)",
-        "tagger/1: 3 executables, at most 0% padding, 36.0 s, 250 MB",
+        "tagger/1: 3 executables, at most 0% padding, 0.6 s, 250 MB",
         "loads and compiles lm/1 (2 of 2)",
         "lm/1: 2 executables, 0.0 s, 40 MB",
-        "ready on test device: tagger/1, lm/1; 36.0 s, 410 MB in all",
+        "ready on test device: tagger/1, lm/1; 0.6 s, 410 MB in all",
     ]
 
 
@@ -262,11 +263,11 @@ def test_a_batch_is_measured_from_its_start_to_its_outputs(bench):
     bench.run()
     assert len(bench.requests) == 2
     assert bench.metric("queue_duration_seconds_sum", model="tagger") == 1.0, "half a second each"
-    assert bench.metric("inference_duration_seconds_sum", model="tagger", bucket="4") == 2.0
+    assert bench.metric("inference_duration_seconds_sum", model="tagger", bucket="4") == STEP_SECONDS
     assert bench.metric("batch_size_sum", model="tagger") == 2
     assert bench.metric("batch_cells_total", model="tagger") == 6
     assert bench.metric("padding_cells_total", model="tagger") == 2
-    assert [request.inference_seconds for request in bench.requests] == [2.0, 2.0]
+    assert [request.inference_seconds for request in bench.requests] == [STEP_SECONDS] * 2
 
 
 def test_the_time_of_a_request_is_spent_in_the_queue_until_all_of_it_runs(bench):
@@ -275,13 +276,13 @@ def test_the_time_of_a_request_is_spent_in_the_queue_until_all_of_it_runs(bench)
     assert bench.driver.time_spent(request) == {"queue": 3.0, "inference": 0.0}
     bench.look = lambda: bench.driver.time_spent(request)
     bench.run()
-    assert bench.seen == [{"queue": 3.0, "inference": 2.0}]
+    assert bench.seen == [{"queue": 3.0, "inference": STEP_SECONDS}]
     long = bench.admit([1] * 8, *[[1]] * 7)
     bench.clock.now += 1.0
     bench.look = lambda: bench.driver.time_spent(long)["inference"]
     bench.run()
     assert bench.seen[0] == 0.0
-    assert bench.seen[-1] == 2.0
+    assert bench.seen[-1] == STEP_SECONDS
 
 
 def test_a_step_says_how_long_it_has_run(bench):
@@ -289,7 +290,7 @@ def test_a_step_says_how_long_it_has_run(bench):
     bench.admit_stream(1, max_tokens=2)
     bench.look = bench.driver.step_seconds
     bench.run()
-    assert bench.seen == [2.0] * 3
+    assert bench.seen == [STEP_SECONDS] * 3
     assert bench.driver.step_seconds() == 0.0
 
 
@@ -300,12 +301,12 @@ def test_a_generation_step_is_measured_and_its_tokens_are_counted(bench, monkeyp
     stream = bench.admit_stream(1, max_tokens=2)
     bench.look = lambda: bench.metric("slots_in_use", model="lm")
     bench.run()
-    assert took == [2.0, 2.0]
+    assert took == [STEP_SECONDS] * 2
     assert bench.seen == [1, 1]
     assert bench.metric("slots_in_use", model="lm") == 0
     assert bench.metric("generated_tokens_total", model="lm") == 2
-    assert bench.tokens == [(began + 2.0, [2]), (began + 4.0, [3])]
-    assert (stream.arrived, stream.handed) == (began, began + 4.0)
+    assert bench.tokens == [(began + STEP_SECONDS, [2]), (began + 2 * STEP_SECONDS, [3])]
+    assert (stream.arrived, stream.handed) == (began, began + 2 * STEP_SECONDS)
 
 
 def test_the_queue_gauges_follow_but_not_each_of_many_admissions(bench):

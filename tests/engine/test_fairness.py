@@ -30,12 +30,14 @@ GRID = Grid((1, 2, 4), (4, 8, 16))
 class Waiting:
     """A scheduler, and what was asked of it."""
 
-    def __init__(self, max_sequences: int = 10_000, max_tokens: int = 10**6, row_seconds: float = 0.0) -> None:
+    def __init__(self, max_sequences: int = 10_000, max_tokens: int = 10**6, row_milliseconds: float = 0.0) -> None:
         self.clock = Clock()
         self.scheduler = Scheduler(self.clock, max_sequences, max_tokens)
         times = StepTimes()
         for rows in GRID.batch_sizes:
-            times.fit(rows, {length: 1.0 + (row_seconds + 0.001 * length) * rows for length in GRID.lengths})
+            times.fit(
+                rows, {length: 1e-3 * (1 + (row_milliseconds + 0.001 * length) * rows) for length in GRID.lengths}
+            )
         self.scheduler.add_model(MODEL, GRID, times)
 
     def admit(self, client: int, *lengths: int, begun: bool = False, deadline: float = 1e9) -> EngineRequest:
@@ -64,9 +66,9 @@ class Waiting:
         return [(sequence.request.client, sequence.length) for sequence in batch.sequences] if batch is not None else []
 
 
-def flooded(row_seconds: float) -> Waiting:
+def flooded(row_milliseconds: float) -> Waiting:
     """Returns a scheduler with a backlog of sequences of each length, of which a batch has been taken."""
-    waiting = Waiting(row_seconds=row_seconds)
+    waiting = Waiting(row_milliseconds=row_milliseconds)
     for length in (15, 7, 3):
         for _ in range(300):
             waiting.admit(FLOODS, length)
@@ -85,7 +87,7 @@ def test_who_asks_beside_a_flood_is_in_the_first_or_second_batch(length):
 
 
 def test_who_asks_beside_a_flood_does_not_wait_for_a_full_batch_of_it():
-    waiting = Waiting(row_seconds=1.0)
+    waiting = Waiting(row_milliseconds=1.0)
     for _ in range(1000):
         waiting.admit(FLOODS, 3)
     assert len(waiting.take()) == 4
@@ -95,21 +97,21 @@ def test_who_asks_beside_a_flood_does_not_wait_for_a_full_batch_of_it():
 
 
 def test_a_row_that_is_left_over_beside_a_flood_is_filled_from_it():
-    waiting = flooded(row_seconds=0.2)
+    waiting = flooded(row_milliseconds=0.2)
     for _ in range(3):  # four rows have room for them
         waiting.admit(OTHER, 7)
     assert waiting.take() == [*[(OTHER, 7)] * 3, (FLOODS, 7)]
 
 
 def test_what_a_client_asks_of_several_lengths_beside_a_flood_runs_together():
-    waiting = flooded(row_seconds=0.01)
+    waiting = flooded(row_milliseconds=0.01)
     for length in (15, 7, 3):
         waiting.admit(OTHER, length)
     assert sorted(waiting.take(), reverse=True)[:3] == [(OTHER, 15), (OTHER, 7), (OTHER, 3)]
 
 
 def test_clients_without_a_backlog_share_a_batch_beside_a_flood():
-    waiting = Waiting(row_seconds=1.0)
+    waiting = Waiting(row_milliseconds=1.0)
     for _ in range(1000):
         waiting.admit(FLOODS, 3)
     waiting.take()
@@ -128,7 +130,7 @@ def test_a_batch_that_costs_no_more_is_full_beside_a_flood():
 
 
 def test_two_backlogs_have_full_batches():
-    waiting = Waiting(row_seconds=1.0)
+    waiting = Waiting(row_milliseconds=1.0)
     for client in (FLOODS, OTHER):
         for _ in range(12):
             waiting.admit(client, 3)

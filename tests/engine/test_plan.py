@@ -5,16 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.padding import Grid
-from service.engine.plan import Plan, StepTimes
+from service.engine.plan import LONGEST_STEP_SECONDS, Plan, StepTimes
 
 GRID = Grid((1, 4, 16), (8, 16, 32))
 
 
 def times(fixed: float = 0.0, cell: float = 1.0) -> StepTimes:
-    """A device whose step costs something fixed, and something for each cell."""
+    """A device whose step costs something fixed, and something for each cell, in microseconds."""
     made = StepTimes()
     for rows in GRID.batch_sizes:
-        made.fit(rows, {length: fixed + cell * rows * length for length in GRID.lengths})
+        made.fit(rows, {length: 1e-6 * (fixed + cell * rows * length) for length in GRID.lengths})
     return made
 
 
@@ -61,14 +61,22 @@ def test_without_a_crowd_a_saved_step_counts_once():
 
 
 def test_a_plan_follows_from_the_ratios_of_the_costs():
-    seconds = times(fixed=400e-6, cell=1e-6)
+    seconds = times(fixed=0.4, cell=1e-3)
     assert plan(seconds, 32, t32=4, t16=4) == (16, {32: 4, 16: 4})
+
+
+def test_a_step_for_which_other_models_would_wait_too_long_has_fewer_rows():
+    unit = 1e6 * LONGEST_STEP_SECONDS / 512  # that of sixteen rows of 32 tokens takes as long as is allowed
+    assert plan(times(cell=unit), 32, t32=40, t8=40) == (16, {32: 16})
+    assert plan(times(cell=1.01 * unit), 32, t32=40, t8=40) == (4, {32: 4})
+    assert plan(times(fixed=380 * unit, cell=unit), 32, t32=4, t8=12) == (4, {32: 4}), "not with shorter ones either"
+    assert plan(times(fixed=513 * unit), 32, t32=3, t8=40) == (1, {32: 1}), "no step is short enough"
 
 
 def test_where_one_row_is_slower_than_four_a_sequence_takes_as_many_shorter_ones_along_as_pay():
     seconds = StepTimes()
     for rows, cost in {1: 12.5, 4: 5.0, 16: 20.0}.items():
-        seconds.fit(rows, {length: cost * length for length in GRID.lengths})
+        seconds.fit(rows, {length: 1e-6 * cost * length for length in GRID.lengths})
     assert plan(seconds, 32, t32=1, t8=15) == (4, {32: 1, 8: 3})
 
 

@@ -23,7 +23,7 @@ def scheduler(clock: Clock, max_sequences: int = 100, max_tokens: int = 1000) ->
     for model in (TAGGER, JUDGE):
         step_times = StepTimes()
         for rows in GRID.batch_sizes:
-            step_times.fit(rows, {length: 1.0 + 0.001 * rows * length for length in GRID.lengths})
+            step_times.fit(rows, {length: 1e-3 + 1e-6 * rows * length for length in GRID.lengths})
         made.add_model(model, GRID, step_times)
     return made
 
@@ -100,9 +100,9 @@ def test_a_short_request_does_not_wait_for_all_of_the_long_ones_before_it():
     queue = scheduler(clock, max_sequences=1000, max_tokens=100_000)
     long = [admit(queue, *[16] * 100) for _ in range(4)]
     for _ in range(3):
-        clock.now += 0.01
+        clock.now += 0.00001
         taken(queue)
-    clock.now += 0.01
+    clock.now += 0.00001
     short = admit(queue, 15)
     ran = [sequence.request for _ in range(4) for sequence in taken(queue).sequences]
     assert short in ran
@@ -115,9 +115,9 @@ def test_a_short_request_does_not_wait_for_all_of_a_thousand_short_sentences():
     admit(made, 1)
     first = taken(made)
     for _ in range(100):
-        made.measured(replace(first, tokens=1_000_000), 1.0)  # most of what a step costs is not in its tokens
+        made.measured(replace(first, tokens=1_000_000), 0.001)  # most of what a step costs is not in its tokens
     admit(made, *[1] * 90)
-    clock.now += 5.0  # seconds: the time of five steps
+    clock.now += 0.005  # the time of five steps
     short = admit(made, 1)
     steps = next(n for n in range(90) if any(sequence.request is short for sequence in taken(made).sequences))
     assert steps <= 2
@@ -128,7 +128,7 @@ def test_a_long_request_does_not_starve_behind_short_ones_that_keep_coming():
     queue = scheduler(clock, max_sequences=10_000, max_tokens=100_000)
     long = admit(queue, *[16] * 20)
     for _ in range(200):
-        clock.now += 1.0  # a step
+        clock.now += 0.001  # a step
         admit_each(queue, *[15] * 5)  # more than the device does
         taken(queue)
     assert long.taken == 20
