@@ -6,10 +6,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from service.errors import TooLarge
 from service.http import problem
+from service.http.connection.bounded_protocol import CLOSE_DELAY_SECONDS
 
 MOST_SIZES = 4  # bytes allowed without a complete line, as a multiple of the line limit
 _LINE = re.compile(rb"\S[^\n]*")
@@ -93,16 +94,25 @@ class LineInput:
         """Returns the next bytes, and whether more may follow."""
         while True:
             began = time.monotonic()
-            try:
-                async with asyncio.timeout(self._left_seconds):
-                    message = await self._receive()
-            except TimeoutError:
+            message = await self._received_within(self._left_seconds)
+            if message is None and self._left_seconds > 0:
+                # The event loop may have been late: waits once more, so that what has arrived is read first.
+                message = await self._received_within(CLOSE_DELAY_SECONDS)
+            if message is None:
                 idle_seconds = self._idle_seconds()
                 if self._splitter.begun or idle_seconds >= self._timeout_seconds:
-                    raise problem.Refused(problem.late(self._timeout_seconds)) from None
+                    raise problem.Refused(problem.late(self._timeout_seconds))
                 self._left_seconds = self._timeout_seconds - idle_seconds
                 continue
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
             self._left_seconds -= time.monotonic() - began
             return message.get("body", b""), message.get("more_body", False)
+
+    async def _received_within(self, seconds: float) -> Message | None:
+        """Returns the next message; None after a timeout."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._receive()
+        except TimeoutError:
+            return None

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import chain, count, repeat
 from pathlib import Path
@@ -230,6 +231,34 @@ def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line():
     with pytest.raises(Refused):
         asyncio.run(read(half_a_line))
     assert len(looks) == 1
+
+
+@pytest.mark.parametrize("chunk", [LINE, b"\n", b"{"], ids=["a line", "a blank line", "a part"])
+def test_what_arrives_while_the_event_loop_stands_still_is_read_before_a_timeout(chunk):
+    timeout_seconds = 0.2
+    messages = [request(LINE, more=True)]
+    changed = asyncio.Event()
+
+    def arrive() -> None:
+        messages.append(request(chunk, more=chunk != LINE))
+        changed.set()
+
+    async def receive() -> Any:
+        if not messages and not changed.is_set():
+            loop = asyncio.get_running_loop()
+            loop.call_later(timeout_seconds / 2, arrive)
+            loop.call_soon(time.sleep, 2 * timeout_seconds)
+            await changed.wait()
+        return messages.pop() if messages else await never()
+
+    async def read() -> list[bytes]:
+        return [line async for line in LineInput(receive, 100, timeout_seconds, lambda: 1.0).lines()]
+
+    if chunk == LINE:
+        assert asyncio.run(read()) == [LINE[:-1]] * 2
+    else:
+        with pytest.raises(Refused):
+            asyncio.run(read())
 
 
 def test_chunks_that_unzip_to_nothing_give_a_stream_no_more_time():
