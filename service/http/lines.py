@@ -132,7 +132,7 @@ class LinesResponse(Response):
             await reader  # raises its error; one before the first line has its own status
             await send_piece(self._zip.flush() if self._zip else b"", False)
             if self._broken and self._connection is not None:
-                self._connection.transport.close()  # the rest of the body is not read
+                self._connection.enable_receive_timeout()  # drops the rest of the body
         except ClientDisconnect:
             self._context.metrics.cancelled.inc()
         except TimeoutError:

@@ -196,6 +196,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timeout_disabled = True
         self._stop_timer()
 
+    def enable_receive_timeout(self) -> None:
+        """Enables the receive timeout again, for what is left of the body of a request that is answered."""
+        self._timeout_disabled = False
+        if self._arriving:
+            self._start_timer()
+
     def _start_timer(self) -> None:
         if self._timer is None and not self._timeout_disabled:
             self._timer = self.loop.call_later(self._settings.receive_timeout_seconds, self._expired)

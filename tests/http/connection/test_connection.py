@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import gzip
 import itertools
 import json
 import socket
@@ -442,3 +443,19 @@ def test_a_stream_of_lines_on_which_nothing_comes_is_answered_and_closed(address
     assert answer.count(b"urn:tagwerk:problem:request-timeout") == 1
     assert answer.endswith(b"\r\n0\r\n\r\n")
     refused(talk(address, LINES), 408, "request-timeout")
+
+
+def test_the_connection_goes_on_after_a_stream_of_lines_that_ended_with_an_error(address):
+    """Its client may send the next request as soon as it has read the response, which announces no close."""
+    body = gzip.compress(b'{"text": "fine"}\n' + b"\n" * 200_000)[:-8]  # more than one piece
+    asked = LINES.removesuffix(b"\r\n") + b"Content-Encoding: gzip\r\n\r\n"
+    with socket.create_connection(address, timeout=20) as connection, connection.makefile("rb") as answers:
+        for rest in (b"0\r\n\r\n", b"5\r\ntail!\r\n0\r\n\r\n"):
+            connection.sendall(asked + b"%x\r\n%s\r\n" % (len(body), body) + rest)
+            assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+            while (line := answers.readline()) != b"0\r\n":
+                assert line
+            assert answers.readline() == b"\r\n"
+            time.sleep(0.05)
+            connection.sendall(LIVEZ)
+            assert read(answers)[0] == 200
