@@ -44,7 +44,7 @@ help:
 	@sed -n 's/^# make /make /p' Makefile
 
 serve: $(SERVE)/installed
-	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(SERVE)/bin/tagwerk serve
+	TAGWERK_XLA_CACHE=$(EXECUTABLES) exec $(SERVE)/bin/tagwerk serve
 
 dev: $(DEV)/installed
 
