@@ -1,7 +1,10 @@
-"""The Makefile's installations: quiet, and with the versions of the lock file."""
+"""The Makefile: quiet installations with the versions of the lock file, and a service that SIGTERM reaches."""
 
+import contextlib
+import os
 import re
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 
@@ -33,3 +36,25 @@ def test_every_version_of_the_lock_file_has_a_hash():
     pinned = re.findall(r"^[^ #].*$(?:\n +--hash=.*$)*", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     assert len(pinned) > 100
     assert [one for one in pinned if "--hash=sha256:" not in one] == []
+
+
+def test_sigterm_to_make_serve_reaches_the_service(tmp_path):
+    for name in ("pyproject.toml", "requirements.lock"):
+        (tmp_path / name).touch()
+    service = tmp_path / ".venv" / "bin" / "tagwerk"
+    service.parent.mkdir(parents=True)
+    service.write_text("#!/bin/sh\ntrap 'echo stopped; exit 0' TERM\necho started\nwhile :; do sleep 0.1; done\n")
+    service.chmod(0o755)
+    (tmp_path / ".venv" / "installed").touch()
+    command = ["make", "--silent", "--file", str(ROOT / "Makefile"), "serve"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as make:
+        try:
+            assert make.stdout is not None
+            assert make.stdout.readline() == "started\n"
+            make.send_signal(signal.SIGTERM)
+            make.wait(timeout=30)
+            os.set_blocking(make.stdout.fileno(), False)
+            assert make.stdout.readline() == "stopped\n"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(make.pid, signal.SIGKILL)
