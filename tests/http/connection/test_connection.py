@@ -41,6 +41,11 @@ LIMITS: dict[str, Any] = {"receive_timeout_seconds": 0.3, "keep_alive_seconds": 
 
 @pytest.fixture(scope="module")
 def context() -> Context:
+    return made_context()
+
+
+@pytest.fixture(scope="module")
+def strict_context() -> Context:
     return made_context(**LIMITS)
 
 
@@ -69,15 +74,22 @@ def serving(context: Context) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def served(context: Context) -> Iterator[Served]:
-    """Serves an application with tight limits; yields its address and its event loop."""
-    with serving(context) as made:
+def address(context: Context) -> Iterator[tuple[str, int]]:
+    """Serves an application; yields its address."""
+    with serving(context) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def strict(strict_context: Context) -> Iterator[Served]:
+    """Serves an application with short timeouts; yields its address and its event loop."""
+    with serving(strict_context) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def address(served: Served) -> tuple[str, int]:
-    return served[0]
+def strict_address(strict: Served) -> tuple[str, int]:
+    return strict[0]
 
 
 def talk(address: tuple[str, int], *pieces: bytes) -> bytes:
@@ -135,10 +147,10 @@ COMPLETE = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: applicati
         (COMPLETE + b"Content-Length: 9\r\n\r\n{", "/v1/completions"),
     ],
 )
-def test_a_request_that_does_not_arrive_is_not_waited_for(context, address, beginning, route):
-    before = answered(context)
-    refused(talk(address, beginning), 408, "request-timeout")
-    wait_until(lambda: answered(context) - before == {(route, "408"): 1})
+def test_a_request_that_does_not_arrive_is_not_waited_for(strict_context, strict_address, beginning, route):
+    before = answered(strict_context)
+    refused(talk(strict_address, beginning), 408, "request-timeout")
+    wait_until(lambda: answered(strict_context) - before == {(route, "408"): 1})
 
 
 @pytest.mark.parametrize(
@@ -163,8 +175,10 @@ def full(context: Context) -> Iterator[None]:
     shedder.limit_of(ANONYMOUS).admitted += 1000
     with shedder.limit_of(ANONYMOUS).sending() as snapshot:
         shedder.limit_of(ANONYMOUS).note_rejection(Overloaded("the queue is full", 2.5), 1, 1, snapshot)
-    yield
-    shedder.limit_of(ANONYMOUS).admitted -= 1000
+    try:
+        yield
+    finally:
+        shedder.limit_of(ANONYMOUS).admitted -= 1000
 
 
 def test_a_request_over_the_limit_is_refused_unread_and_the_connection_goes_on(context, address):
@@ -199,7 +213,7 @@ def test_a_request_over_the_limit_is_logged_and_a_span_too(context, address, mon
     monkeypatch.setattr(context.recorder._log, "note", lambda ids, *rest: lines.append((ids.trace, *rest[:3])))
     with full(context):
         parent = f"traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\n".encode()
-        assert b" 429 " in talk(address, CLASSIFY + parent + b"Content-Length: 1\r\n\r\n")
+        assert b" 429 " in talk(address, CLASSIFY + parent + b"Connection: close\r\nContent-Length: 1\r\n\r\n{")
     (span,) = exporter.get_finished_spans()
     assert (span.name, span.attributes["http.response.status_code"]) == ("POST /classify", 429)
     assert format(span.context.trace_id, "032x") == TRACE
@@ -217,9 +231,9 @@ def test_a_request_that_has_not_arrived_does_not_count(context, address):
         assert read(answers)[0] == 200
 
 
-def test_one_that_was_refused_and_never_arrives_is_not_waited_for(context, address):
-    with full(context):
-        answer = talk(address, CLASSIFY + b"Content-Length: 9\r\n\r\n{")
+def test_one_that_was_refused_and_never_arrives_is_not_waited_for(strict_context, strict_address):
+    with full(strict_context):
+        answer = talk(strict_address, CLASSIFY + b"Content-Length: 9\r\n\r\n{")
     assert answer.count(b"HTTP/1.1 ") == 1
     refused(answer, 429, "overloaded")
 
@@ -286,21 +300,24 @@ def test_what_a_request_leaves_behind_needs_no_search_for_garbage(address, monke
     assert len(bodies) == 3
 
 
-def test_a_connection_on_which_nothing_comes_is_closed(address):
-    assert talk(address) == b""
+def test_a_connection_on_which_nothing_comes_is_closed(strict_address):
+    assert talk(strict_address) == b""
 
 
-def test_a_connection_without_a_request_is_closed_after_a_while(address):
-    assert talk(address, LIVEZ).startswith(b"HTTP/1.1 200 ")
+def test_a_connection_without_a_request_is_closed_after_a_while(strict_address):
+    assert talk(strict_address, LIVEZ).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("earlier_requests", [0, 1])
-def test_a_request_that_came_while_the_service_was_too_busy_to_read_is_answered(served, earlier_requests):
-    address, loop = served
+def test_a_request_that_came_while_the_service_was_too_busy_to_read_is_answered(strict, earlier_requests):
+    address, loop = strict
     bell, button = socket.socketpair()
+    busy, sent = threading.Event(), threading.Event()
 
     def be_busy() -> None:
         loop.remove_reader(bell)
+        busy.set()
+        sent.wait()
         time.sleep(1.5)  # beyond the time for which an idle connection is kept, and that for a request to arrive
 
     with (
@@ -314,8 +331,9 @@ def test_a_request_that_came_while_the_service_was_too_busy_to_read_is_answered(
             assert read(answers)[0] == 200
         loop.call_soon_threadsafe(loop.add_reader, bell, be_busy)  # among other connections that are read
         button.send(b".")
-        time.sleep(0.1)
+        busy.wait()
         connection.sendall(LIVEZ)
+        sent.set()
         assert read(answers)[0] == 200
 
 
@@ -323,20 +341,27 @@ def test_lines_may_take_their_time():
     """The whole body takes longer than the limit, each of its lines much less."""
     seconds, line = 1.5, b'{"text": "fine"}\n'
 
-    async def test(address: tuple[str, int]) -> bytes:
+    async def test(address: tuple[str, int]) -> tuple[bytes, float]:
+        """Returns the answers, and the longest pause between two lines: longer than meant where the machine stalls."""
         reader, writer = await asyncio.open_connection(*address)
         writer.write(b"POST /classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
         writer.write(b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+        times = [time.monotonic()]
         for _ in range(5):
             await asyncio.sleep(seconds / 4)
             writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+            times.append(time.monotonic())
         writer.write(b"0\r\n\r\n")
         received = await reader.read()
         writer.close()
-        return received
+        return received, max(later - earlier for earlier, later in itertools.pairwise(times))
 
     with serving(made_context(receive_timeout_seconds=seconds)) as (address, _):
-        assert asyncio.run(test(address)).count(b'"label":"good"') == 5
+        for _ in range(5):
+            received, longest_pause_seconds = asyncio.run(test(address))
+            if longest_pause_seconds < seconds / 2:
+                break
+        assert received.count(b'"label":"good"') == 5
 
 
 class Wire(asyncio.Transport):
@@ -436,13 +461,13 @@ LINES = (
 
 
 @pytest.mark.parametrize("rest", [b"", b'5\r\n{"tex\r\n', b"2\r\n\n\n\r\n"], ids=["nothing", "a part", "blank lines"])
-def test_a_stream_of_lines_on_which_nothing_comes_is_answered_and_closed(address, rest):
-    answer = talk(address, LINES, b'11\r\n{"text": "fine"}\n\r\n', rest)
+def test_a_stream_of_lines_on_which_nothing_comes_is_answered_and_closed(strict_address, rest):
+    answer = talk(strict_address, LINES, b'11\r\n{"text": "fine"}\n\r\n', rest)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.count(b'"label"') == 1
     assert answer.count(b"urn:tagwerk:problem:request-timeout") == 1
     assert answer.endswith(b"\r\n0\r\n\r\n")
-    refused(talk(address, LINES), 408, "request-timeout")
+    refused(talk(strict_address, LINES), 408, "request-timeout")
 
 
 def test_the_connection_goes_on_after_a_stream_of_lines_that_ended_with_an_error(address):
