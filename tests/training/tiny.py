@@ -6,6 +6,7 @@ from typing import Any
 
 from service.artifact.manifest import DataSource
 from training.data.digit_scenes import Scenes
+from training.data.lexicon import Lexicon
 from training.data.sst import Phrase
 from training.data.translations import Pair
 from training.data.treebank import Tree, Word
@@ -27,6 +28,7 @@ NOUNS = ["dog", "cat", "bird", "Child", "teacher"]
 VERBS = ["sees", "feeds", "likes", "finds"]
 WORDS = {"awful": -2, "weak": -1, "fine": 1, "lovely": 2, "long": 0}
 VERSE = "What immortal hand or eye,\nCould frame thy fearful symmetry?\n"
+LEXICON = Lexicon({"dog": ("noun",), "sees": ("verb",), "feeds": ("noun", "verb"), "heron": ("noun",)}, SOURCE)
 LEMMAS = {"houses": "house", "boxes": "box", "mice": "mouse", "cities": "city", "Dogs": "dog"}  # plural nouns
 THINGS = {"library": "bibliothèque", "server": "serveur", "tool": "outil", "game": "jeu", "font": "police"}
 QUALITIES = {"small": "petit", "free": "libre", "fast": "rapide", "simple": "simple"}
@@ -64,7 +66,7 @@ def treebank() -> dict[str, list[Tree]]:
     return {"train": sentences, "dev": sentences, "test": [*sentences[:4], unseen]}
 
 
-def tagging(**changes: Any) -> Tagging:
+def tagging(lexicon: Lexicon | None = None, **changes: Any) -> Tagging:
     """Returns a tagger; arguments change its recipe."""
     settings: dict[str, Any] = {
         "name": "tagger-tiny",
@@ -84,7 +86,7 @@ def tagging(**changes: Any) -> Tagging:
             output_dropout=0.1,
         ),
     }
-    return Tagging(TaggingRecipe(**(COMMON | settings | changes)), treebank(), (SOURCE,))
+    return Tagging(TaggingRecipe(**(COMMON | settings | changes)), treebank(), (SOURCE,), lexicon=lexicon)
 
 
 def sentences() -> list[list[Phrase]]:

@@ -59,6 +59,10 @@ def add_commands(kinds: Any) -> None:
         if name == "tagger":
             what = "train a lemmatizer on the column of lemmas, too, as a model of this name"
             kind.add_argument("--lemmatizer", metavar="NAME", help=what)
+            what = (
+                "what words may be: spacy for the package spacy-lookups-data, or a file: a word, a tab and, say, noun"
+            )
+            kind.add_argument("--lexicon", metavar="FILE", default="", help=what)
         if name != "language-model":
             for split in ("dev", "test"):
                 kind.add_argument(f"--{split}", type=Path, metavar="FILE", help="a tenth of the data by default")
@@ -92,6 +96,7 @@ def train(arguments: argparse.Namespace) -> None:
         licence=arguments.licence,
         seed=arguments.seed,
         quick=arguments.quick,
+        lexicon=getattr(arguments, "lexicon", ""),
         changes=arguments.set,
         command=shlex.join(["tagwerk-train", *sys.argv[1:]]),
     )

@@ -38,6 +38,7 @@ class Options:
         licence: of the data and of the model.
         seed: of the run and of the splits.
         quick: whether a first model within three minutes is wanted.
+        lexicon: SPACY, or the name of a file; "" for none.
         changes: settings of the recipe as text, `sizes.units` for those of the network.
         command: the command line with these options.
     """
@@ -48,6 +49,7 @@ class Options:
     licence: str = "not stated"
     seed: int = 1
     quick: bool = False
+    lexicon: str = ""
     changes: Sequence[tuple[str, str]] = ()
     command: str = ""
 

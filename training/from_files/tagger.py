@@ -1,12 +1,16 @@
 """A tagger of one's own treebank."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
+from service.artifact.manifest import DataSource
+from service.errors import ConfigurationError
 from service.text.languages import tokenizer_name
-from training.data import treebank
+from training.data import lexicon, treebank
 from training.data.files import DataFileError, read_text, source
+from training.data.lexicon import Lexicon
 from training.data.splits import by_document, complete, sample, without_overlap
 from training.data.treebank import Tree
 from training.from_files.budget import training_budget
@@ -53,9 +57,11 @@ def read_splits(options: Options, console: Console) -> dict[str, list[Tree]]:
 
 def tagging(options: Options, splits: dict[str, list[Tree]], console: Console) -> Tagging:
     """Returns the task of tagging as a treebank does."""
-    recipe = _recipe(options, splits["train"], console)
+    words = _lexicon(options, splits["train"], console)
+    sources = [source(path, options.licence) for path in options.files.values()] + ([words.source] if words else [])
+    recipe = _recipe(options, splits["train"], sources, console)
     splits = splits | {"train": sample(splits["train"], recipe.limit, options.seed)}
-    return Tagging(recipe, splits, tuple(source(path, options.licence) for path in options.files.values()))
+    return Tagging(recipe, splits, tuple(sources), lexicon=words)
 
 
 def _read(options: Options) -> dict[str, list[Tree]]:
@@ -73,7 +79,22 @@ def _read(options: Options) -> dict[str, list[Tree]]:
     return found
 
 
-def _recipe(options: Options, train: Sequence[Tree], console: Console) -> TaggingRecipe:
+def _lexicon(options: Options, train: Sequence[Tree], console: Console) -> Lexicon | None:
+    """Reads the lexicon of `options`, and prints the share of the words of train that it has."""
+    if not options.lexicon:
+        return None
+    by_name = options.lexicon == lexicon.SPACY
+    found = lexicon.of_spacy(options.language) if by_name else lexicon.read(Path(options.lexicon), options.licence)
+    words = {form.lower() for tree in train for form in tree.forms}
+    share = len(words & found.kinds.keys()) / len(words)
+    if not share:
+        fault = f"has no word of {options.files['train']}"
+        raise ConfigurationError(f"--lexicon {options.lexicon}: {fault}; right: a lexicon of its language")
+    console.print(f"lexicon: {len(found.kinds):,} words, {share:.0%} of the different words of train", highlight=False)
+    return found
+
+
+def _recipe(options: Options, train: Sequence[Tree], sources: Sequence[DataSource], console: Console) -> TaggingRecipe:
     """Returns the settings for a treebank of this size."""
     sizes = QUICK_SIZES if options.quick else SIZES
     words = sum(len(tree.words) for tree in train)
@@ -84,7 +105,7 @@ def _recipe(options: Options, train: Sequence[Tree], console: Console) -> Taggin
         language=options.language,
         licence=options.licence,
         limits="Measured on the treebank that it was made of alone. Texts of another kind are tagged less well.",
-        corpus=", ".join(source(path, "").sha256[:12] for path in options.files.values()),
+        corpus=", ".join(data.sha256[:12] for data in sources),
         tokenizer=tokenizer_name(options.language),
         segmentation=(TOKENS, SENTENCES),
         seed=options.seed,

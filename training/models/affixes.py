@@ -56,9 +56,13 @@ class Affixes(keras.layers.Layer):  # type: ignore[misc]
         affixes = [self.table(rows) for rows in self.rows(char_ids)]
         return ops.concatenate([*affixes, self.shapes(self.shape(char_ids))], axis=-1)
 
+    def in_lower_case(self, char_ids: Tensor) -> Tensor:
+        """Returns the ids of the same characters in lower case: [...] -> [...]."""
+        return ops.take(self.lower, char_ids, axis=0)
+
     def rows(self, char_ids: Tensor) -> list[Tensor]:
         """Returns the rows of each affix of words in the table: [..., C] -> each [...]."""
-        lower = ops.take(self.lower, char_ids, axis=0)
+        lower = self.in_lower_case(char_ids)
         ends = ops.sum(ops.cast(char_ids != 0, "int32"), axis=-1, keepdims=True)  # [..., 1]
         places = ops.maximum(ends - 1 - np.arange(SUFFIXES, dtype=np.int32), 0)
         backwards = ops.where(ends > np.arange(SUFFIXES), ops.take_along_axis(lower, places, axis=-1), 0)

@@ -20,14 +20,16 @@ class LinearScores(keras.layers.Layer):  # type: ignore[misc]
     Args:
         words: number of ids of the vocabulary.
         labels: K.
+        classes: number of the classes of words by a lexicon; 0 without one.
     """
 
-    def __init__(self, words: int, labels: int) -> None:
+    def __init__(self, words: int, labels: int, classes: int = 0) -> None:
         super().__init__()
         self.size = PLACES * labels  # of the scores that a word adds
         self.words, self.shapes = (keras.layers.Embedding(rows, self.size, "zeros") for rows in (words, SHAPES))
         self.affixes = keras.layers.Embedding(ROWS, labels, "zeros")
         self.neighbours = keras.layers.Embedding(ROWS, (PLACES - 1) * labels, "zeros")
+        self.classes = keras.layers.Embedding(classes, self.size, "zeros") if classes else None
         self.scale = self.add_weight(shape=(labels,), initializer="ones", trainable=False, name="scale")
         for table in self.tables:
             table.build()
@@ -36,18 +38,21 @@ class LinearScores(keras.layers.Layer):  # type: ignore[misc]
     @property
     def tables(self) -> list[keras.layers.Embedding]:
         """The tables of weights."""
-        return [self.words, self.shapes, self.affixes, self.neighbours]
+        tables = [self.words, self.shapes, self.affixes, self.neighbours]
+        return [*tables, self.classes] if self.classes else tables
 
-    def of_spelling(self, affixes: list[Tensor], shapes: Tensor) -> Tensor:
+    def of_spelling(self, affixes: list[Tensor], shapes: Tensor, classes: Tensor | None = None) -> Tensor:
         """Returns the scores that words add by their spelling: [..., 3 * K].
 
         Args:
             affixes: their rows, as `Affixes.rows` gives them, each [...].
             shapes: as `Affixes.shape` gives them, [...].
+            classes: as `WordClasses.of_characters` gives them, [...].
         """
         own = sum(self.affixes(rows) for rows in affixes)
         before, behind = ops.split(sum(self.neighbours(rows) for rows in affixes[NEIGHBOURS]), 2, axis=-1)
-        return ops.concatenate([before, own, behind], axis=-1) + self.shapes(shapes)
+        scores = ops.concatenate([before, own, behind], axis=-1) + self.shapes(shapes)
+        return scores + self.classes(classes) if self.classes else scores
 
     def call(self, word_ids: Tensor, of_spelling: Tensor) -> Tensor:
         """Returns the scores that words add: ids, [...], and those of their spelling, [..., 3 * K] -> [..., 3 * K]."""

@@ -1,4 +1,4 @@
-"""A tagger: a BiLSTM over words, each an embedding, the output of a BiLSTM over its characters, and its affixes."""
+"""A tagger: a BiLSTM over words, each an embedding, a BiLSTM over its characters, its affixes, and its class."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from training.cells.unroll import project, unroll
 from training.models.affixes import Affixes
 from training.models.layers import read_characters, valid_positions
 from training.models.linear_scores import LinearScores
+from training.models.word_classes import WordClasses
 
 FLOATS_AT_A_TIME = 16
 MOST_SCORED = 64  # labels of a head that a linear model scores: its tables grow with them
@@ -46,9 +47,17 @@ class Tagger(keras.Model):  # type: ignore[misc]
     Args:
         words, characters: numbers of ids of the vocabularies.
         labels: number of labels of each head.
+        classes: of words by a lexicon. Needs embeddings of affixes.
     """
 
-    def __init__(self, words: int, characters: int, labels: Mapping[str, int], sizes: TaggerSizes) -> None:
+    def __init__(
+        self,
+        words: int,
+        characters: int,
+        labels: Mapping[str, int],
+        sizes: TaggerSizes,
+        classes: WordClasses | None = None,
+    ) -> None:
         super().__init__()
         self.word_embedding = keras.layers.Embedding(words, sizes.word_embedding)
         self.character_embedding = self.add_weight(
@@ -56,9 +65,13 @@ class Tagger(keras.Model):  # type: ignore[misc]
         )
         self.character_lstm = LSTM(sizes.character_embedding, sizes.character_units, directions=2)
         self.affixes = Affixes(characters, sizes.affix_embedding) if sizes.affix_embedding else None
+        self.classes = classes
         self.scored = {name: size for name, size in labels.items() if sizes.linear and 1 < size <= MOST_SCORED}
-        self.linear = LinearScores(words, sum(self.scored.values())) if self.scored else None
-        width = sizes.word_embedding + 2 * sizes.character_units + (self.affixes.width if self.affixes else 0)
+        self.linear = (
+            LinearScores(words, sum(self.scored.values()), classes.size if classes else 0) if self.scored else None
+        )
+        width = sizes.word_embedding + 2 * sizes.character_units
+        width += sum(part.width for part in (self.affixes, classes) if part)
         self.word_lstm = LSTM(width, sizes.units, directions=2)
         self.input_dropout = keras.layers.SpatialDropout1D(sizes.input_dropout)
         self.output_dropout = keras.layers.SpatialDropout1D(sizes.output_dropout)
@@ -170,9 +183,14 @@ class Tagger(keras.Model):  # type: ignore[misc]
         spelled = read_characters(self.character_lstm, self.character_embedding, char_ids)
         read = [spelled]
         if self.affixes:
-            read = [ops.concatenate([spelled, self.affixes(char_ids)], axis=-1)]
-        if self.affixes and self.linear:
-            read.append(self.linear.of_spelling(self.affixes.rows(char_ids), self.affixes.shape(char_ids)))
+            classes, embedded = None, [spelled, self.affixes(char_ids)]
+            if self.classes:
+                classes = self.classes.of_characters(self.affixes.in_lower_case(char_ids))
+                embedded.append(self.classes(classes))
+            read = [ops.concatenate(embedded, axis=-1)]
+            if self.linear:
+                rows, shape = self.affixes.rows(char_ids), self.affixes.shape(char_ids)
+                read.append(self.linear.of_spelling(rows, shape, classes))
         return tuple(part if forms is None else ops.take(part, forms, axis=0) for part in read)
 
     def _embedding(self, word_ids: Tensor, spelling: Sequence[Tensor]) -> Tensor:

@@ -20,6 +20,7 @@ from training.data import corpora, treebank
 from training.data.buckets import best_buckets
 from training.data.dataset import Array, Batch, Batches, Example, Examples, bucketed, of_lengths
 from training.data.distillation import DistillationSet
+from training.data.lexicon import Lexicon
 from training.metrics import raw_text
 from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
@@ -27,6 +28,7 @@ from training.metrics.scores import ALL_TAGS, tagging_accuracy
 from training.models.counted import MostFrequentTag, MostFrequentTagSizes
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
+from training.models.word_classes import WordClasses
 from training.models.word_tagger import WordTagger, WordTaggerSizes
 from training.tasks.base import LoadModel, Part, Predict, State, Task, Tensors, predict_all
 from training.tasks.losses import label_cross_entropy
@@ -85,10 +87,11 @@ class Tagging(Task):
 
     Args:
         splits: the sentences of train, dev and test, in the order of their text.
+        lexicon: what words may be.
 
     Raises:
         ConfigurationError: if the recipe's `chosen_by` is no metric of these columns, or its sizes have a linear model
-            without affixes.
+            without affixes, or there is a lexicon without them.
     """
 
     kind = "tag"
@@ -100,6 +103,7 @@ class Tagging(Task):
         splits: dict[str, list[treebank.Tree]],
         data: tuple[DataSource, ...],
         vocabularies: Mapping[str, Vocabulary] | None = None,
+        lexicon: Lexicon | None = None,
     ) -> None:
         self.recipe: TaggingRecipe = recipe
         self._trees = splits
@@ -108,6 +112,7 @@ class Tagging(Task):
         train = splits["train"][: recipe.limit]
         forms = [form for tree in train for form in tree.forms]
         counts = Counter(form.lower() for form in forms)
+        self._lexicon = lexicon
         self._distillation = DistillationSet.read(recipe.teacher) if recipe.teacher and not vocabularies else None
         if self._distillation:
             self.data += self._distillation.sources
@@ -123,8 +128,9 @@ class Tagging(Task):
         if self.chosen_by not in (metrics := [*(HEADS[head] for head in self._measured), ALL_TAGS]):
             raise ConfigurationError(f"chosen_by={self.chosen_by}; right: one of {', '.join(metrics)}")
         sizes = recipe.sizes
-        if isinstance(sizes, TaggerSizes) and sizes.linear and not sizes.affix_embedding:
-            raise ConfigurationError("sizes.affix_embedding=0; right: at least 1, or sizes.linear=false")
+        if isinstance(sizes, TaggerSizes) and (sizes.linear or lexicon) and not sizes.affix_embedding:
+            right = "at least 1, or no lexicon" if lexicon else "at least 1, or sizes.linear=false"
+            raise ConfigurationError(f"sizes.affix_embedding=0; right: {right}")
         self._label_ids = {head: {label: i for i, label in enumerate(labels)} for head, labels in self.labels.items()}
         self.lengths = dict(Counter(len(tree.words) for tree in train))
         self.length_buckets = best_buckets(self.lengths, BUCKETS)
@@ -146,7 +152,8 @@ class Tagging(Task):
         sizes = {head: len(labels) for head, labels in self.labels.items()}
         words, characters = self.vocabularies["words"], self.vocabularies["characters"]
         kind = NETWORKS[type(self.recipe.sizes)]
-        model = kind(len(words), len(characters), sizes, self.recipe.sizes)
+        classes = WordClasses(self._lexicon, characters, self.recipe.characters) if self._lexicon else None
+        model = kind(len(words), len(characters), sizes, self.recipe.sizes, *([classes] if classes else []))
         if isinstance(model, MostFrequentTag):
             model.count(self._splits["train"])
         if isinstance(model, Tagger) and model.affixes:
@@ -224,6 +231,7 @@ class Tagging(Task):
     def compact(self, model: keras.Model) -> None:
         if isinstance(model, Tagger):
             tables = [model.word_embedding, *([model.affixes.table] if model.affixes else [])]
+            tables += [model.classes.table] if model.classes else []
             tables += model.linear.tables if model.linear else []
             for table in tables:
                 table.quantize("int8")

@@ -32,6 +32,8 @@ UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
         ("tagger", UNTAGGED, "", "same UPOS"),
         ("tagger", TREEBANK, "--set chosen_by=best", "chosen_by=best; right: one of UPOS, UFeats, AllTags"),
         ("tagger", TREEBANK, "--set sizes.affix_embedding=0", "=0; right: at least 1, or sizes.linear=false"),
+        ("tagger", TREEBANK, "--lexicon none.tsv", "none.tsv: cannot be read: No such file or directory; right: "),
+        ("tagger", TREEBANK, "--lexicon other.csv", "other.csv, line 1: 'text,label'; right: a word, a tab, and"),
         ("language-model", "To be, or not to be.", "", "data.txt: 20 characters; right: 10,000 at least"),
     ],
 )  # fmt: skip
@@ -52,6 +54,17 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     assert message in error
     assert error.count("\n") == 1
     assert {path.name for path in Path().iterdir()} == {file, "other.csv"}
+
+
+def test_a_lexicon_of_another_language_is_refused(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("data.conllu").write_text(TREEBANK)
+    Path("words.tsv").write_text("cane\tnoun\n")
+    assert run("train", "tagger", "--name", "model", "--data", "data.conllu", "--lexicon", "words.tsv") == 1
+    assert "words.tsv: has no word of data.conllu; right: a lexicon of its language" in capsys.readouterr().err
+    right = ("--data", "data.conllu", "--lexicon", "right.tsv", "--set", "sizes.linear=false")
+    Path("right.tsv").write_text("dog\tnoun\n")
+    assert run("train", "tagger", "--name", "model", *right, "--set", "sizes.affix_embedding=0") == 1
+    assert "sizes.affix_embedding=0; right: at least 1, or no lexicon" in capsys.readouterr().err
 
 
 def test_a_name_must_be_one_of_a_folder(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.tiny import tagging
+from tests.training.tiny import LEXICON, tagging
 from training.data.dataset import collate
+from training.data.lexicon import Lexicon
 from training.models import tagger
 from training.models.affixes import PREFIXES, ROWS, SHAPES, SUFFIXES
 from training.models.linear_scores import LinearScores
@@ -35,8 +36,8 @@ def randomized(linear: LinearScores) -> LinearScores:
     return linear
 
 
-def with_linear_model() -> tuple[Tagging, Tagger]:
-    task = tagging(sizes=SIZES)
+def with_linear_model(lexicon: Lexicon | None = None) -> tuple[Tagging, Tagger]:
+    task = tagging(lexicon, sizes=SIZES)
     model = task.network()
     assert isinstance(model, Tagger)
     assert model.linear
@@ -63,8 +64,9 @@ def test_a_word_is_scored_by_itself_its_affixes_its_shape_and_its_neighbours() -
         np.testing.assert_allclose(found[0, t], expected, atol=1e-5)
 
 
-def test_the_parts_that_are_served_add_what_the_whole_adds() -> None:
-    task, model = with_linear_model()
+@pytest.mark.parametrize("lexicon", [None, LEXICON], ids=["no lexicon", "a lexicon"])
+def test_the_parts_that_are_served_add_what_the_whole_adds(lexicon: Lexicon | None) -> None:
+    task, model = with_linear_model(lexicon)
     inputs = collate(task.goldens()).inputs
     whole = model(**inputs, training=False)
     b, t = inputs["word_ids"].shape
@@ -79,8 +81,37 @@ def test_the_parts_that_are_served_add_what_the_whole_adds() -> None:
         np.testing.assert_allclose(found[row, :length, : expected.shape[-1]], expected[row, :length], atol=1e-4)
 
 
-def test_in_training_the_network_and_the_linear_model_learn_apart() -> None:
-    task, model = with_linear_model()
+def test_a_word_is_scored_by_its_class_in_a_lexicon() -> None:
+    plain, linear = (randomized(LinearScores(WORDS, LABELS, classes)) for classes in (0, 3))
+    for table, other in zip(plain.tables, linear.tables, strict=False):
+        other.embeddings.assign(table.embeddings)
+    assert linear.classes
+    words, shapes, classes = np.array([[1, 2, 4]]), np.array([[3, 0, 7]]), np.array([[2, 0, 1]])
+    affixes = list(np.random.default_rng(2).integers(0, ROWS, (PREFIXES + SUFFIXES, 1, 3)))
+    found = linear(words, linear.of_spelling(affixes, shapes, classes))
+    expected = plain(words, plain.of_spelling(affixes, shapes)) + np.asarray(linear.classes.embeddings)[classes]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_class_of_a_word_reaches_the_network_and_the_linear_model() -> None:
+    task, model = with_linear_model(LEXICON)
+    assert model.classes
+    assert model.linear
+    assert model.linear.classes
+    word = task.inputs(["heron"])  # of no sentence of train
+    before = np.asarray(model.project(**word))
+    for table in (model.classes.table, model.linear.classes):
+        table.embeddings.assign_add(np.ones(table.embeddings.shape))
+        after = np.asarray(model.project(**word))
+        assert not np.allclose(before, after, atol=1e-3)
+        before = after
+    model.classes.of_keys.assign(np.zeros(model.classes.of_keys.shape))
+    assert not np.allclose(before, np.asarray(model.project(**word)), atol=1e-3)
+
+
+@pytest.mark.parametrize("lexicon", [None, LEXICON], ids=["no lexicon", "a lexicon"])
+def test_in_training_the_network_and_the_linear_model_learn_apart(lexicon: Lexicon | None) -> None:
+    task, model = with_linear_model(lexicon)
     inputs = collate(task.goldens()).inputs
     apart = model(**inputs, training=True)
     assert set(apart) == {"upos", "xpos", "feats", "upos_linear", "xpos_linear", "feats_linear"}

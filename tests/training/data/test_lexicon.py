@@ -1,0 +1,84 @@
+"""Lexicons: a file of one's own, and the tables of spacy-lookups-data."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from spacy.util import registry
+
+from service.errors import ConfigurationError
+from training.data import lexicon
+from training.data.files import DataFileError
+
+TABLES: dict[str, Any] = {
+    "lemma_index": {"noun": ["maison", "marche", "Paris"], "verb": ["marcher"], "adj": ["beau"]},
+    "lemma_exc": {"adj": {"belle": ["beau"]}, "verb": {"marche": ["marcher"]}},
+    "lemma_lookup": {"maisons": "maison", "marchons": ["marcher", "marche"], "belle": "beau", "xyz": "unlisted"},
+    "lemma_rules": {"noun": [["s", ""]]},
+}
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installs tables of the language fr, and of one without parts of speech."""
+    languages: dict[str, dict[str, Any]] = {"fr": TABLES, "de": {"lemma_lookup": {"Häuser": "Haus"}}}
+    for language, found in languages.items():
+        for name, table in found.items():
+            (tmp_path / f"{language}_{name}.json").write_text(json.dumps(table))
+    paths = {code: {name: tmp_path / f"{code}_{name}.json" for name in found} for code, found in languages.items()}
+    monkeypatch.setattr(type(registry.lookups), "get_all", lambda _: paths)
+    monkeypatch.setattr(lexicon, "version", lambda _: "1.0.5")
+
+
+def test_a_file_has_a_line_for_each_thing_that_a_word_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "words.tsv.gz"
+    path.write_bytes(gzip.compress("﻿run\tverb\r\nRun\tnoun\r\nice cream\tnoun, mass\r\n".encode()))
+    found = lexicon.read(path, "CC0")
+    assert found.kinds == {"run": ("noun", "verb"), "ice cream": ("noun, mass",)}
+    assert (found.source.name, found.source.licence, len(found.source.sha256)) == ("words.tsv.gz", "CC0", 64)
+
+
+@pytest.mark.parametrize("line", ["run", "run\t", "\tnoun", "run\tnoun\tverb", ""])
+def test_a_line_without_two_columns_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "words.tsv"
+    path.write_text(f"dog\tnoun\n{line}\ncat\tnoun\n")
+    with pytest.raises(DataFileError, match=r"words.tsv, line 2: .*; right: a word, a tab, and what the word may be"):
+        lexicon.read(path, "")
+
+
+def test_a_column_of_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lexicon, "MOST_CLASSES", 1)
+    path = tmp_path / "lemmas.tsv"
+    path.write_text("ran\trun\ndogs\tdog\n")
+    with pytest.raises(DataFileError, match=r"2 different combinations of what a word may be; right: 1 at most"):
+        lexicon.read(path, "")
+
+
+@pytest.mark.usefixtures("tables")
+def test_words_of_spacy_have_their_parts_of_speech_or_those_of_their_lemmas() -> None:
+    found = lexicon.of_spacy("fr-CA")
+    assert found.kinds == {
+        "maison": ("noun",),
+        "marche": ("noun", "verb"),
+        "paris": ("noun",),
+        "marcher": ("verb",),
+        "beau": ("adj",),
+        "belle": ("adj",),
+        "maisons": ("noun, inflected",),
+        "marchons": ("noun, inflected", "verb, inflected"),
+    }
+    assert found.source.address == "pkg:pypi/spacy-lookups-data@1.0.5"
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_language_without_parts_of_speech_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no parts of speech of the language 'de'; right: one of fr, or"):
+        lexicon.of_spacy("de")
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(registry.lookups), "get_all", lambda _: {})
+    with pytest.raises(ConfigurationError, match="is not installed; right: pip install spacy-lookups-data"):
+        lexicon.of_spacy("fr")
