@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 from service.text.encoding import Ids, encode_tokens
 from service.text.vocabulary import PAD, RESERVED, Vocabulary
 
+ANY = "*"  # stands for every XPOS
 EDITS = ("spelled", "form", "lower case")
 
 
@@ -61,10 +62,10 @@ def decode(form: str, edit: int, ids: Iterable[int], vocabulary: Vocabulary) -> 
 
 
 class LemmaDictionary:
-    """The lemmas of words seen in training, by form, UPOS and XPOS."""
+    """The lemmas of words seen in training, by form, UPOS and XPOS; of others by UPOS and the form in lower case."""
 
     def __init__(self, entries: Mapping[str, Mapping[str, str]]) -> None:
-        """entries: "UPOS XPOS" -> form -> lemma."""
+        """entries: "UPOS XPOS", or "UPOS *" for any XPOS -> form -> lemma."""
         self._entries = {tuple(tags.split(" ")): dict(lemmas) for tags, lemmas in entries.items()}
 
     @classmethod
@@ -80,8 +81,13 @@ class LemmaDictionary:
 
     def find(self, form: str, upos: str, xpos: str) -> str | None:
         """Returns the lemma of a form with its tags, or None."""
-        lemmas = self._entries.get((upos, xpos))
-        return None if lemmas is None else lemmas.get(form)
+        lemma = self._entries.get((upos, xpos), {}).get(form)
+        return lemma or self._entries.get((upos, ANY), {}).get(form.lower())
+
+    def with_others(self, others: Mapping[str, Mapping[str, str]]) -> "LemmaDictionary":
+        """Returns the dictionary with lemmas of words with any XPOS. others: UPOS -> form in lower case -> lemma."""
+        entries = {" ".join(tags): lemmas for tags, lemmas in self._entries.items()}
+        return LemmaDictionary(entries | {f"{upos} {ANY}": lemmas for upos, lemmas in others.items()})
 
     def write(self, path: Path) -> None:
         """Writes the dictionary as JSON, one line per pair of tags."""

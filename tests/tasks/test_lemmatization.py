@@ -25,7 +25,7 @@ TAGGER_LABELS = {"upos": ("NOUN",), "xpos": ("NNS",), "feats": ("_",)}
 
 def lemmatizer(name: str = "lemmas", **changes: object) -> ModelVersion:
     manifest = version_of(name, "lemmatize", **{"data": (CORPUS,), "length_buckets": (8, 16)} | changes).manifest
-    dictionary = LemmaDictionary({"NOUN NNS": {"mice": "mouse"}})
+    dictionary = LemmaDictionary({"NOUN NNS": {"mice": "mouse"}, "NOUN *": {"geese": "goose", "mice": "rodent"}})
     return ModelVersion(version_of(name).folder, manifest, {"symbols": SYMBOLS}, dictionary)
 
 
@@ -45,8 +45,18 @@ def spelled(lemma: str) -> dict[str, np.ndarray]:
 def test_the_dictionary_knows_a_word_with_its_tags():
     task = Lemmatization(lemmatizer())
     assert task.known("mice", NOUN) == "mouse"
-    asked = task.known("mice", NOUN._replace(xpos="NN"))
-    assert asked == Inflected("mice", "NOUN", "NN", "Number=Plur")
+    asked = task.known("Mice", NOUN._replace(upos="VERB"))
+    assert asked == Inflected("Mice", "VERB", "NNS", "Number=Plur")
+
+
+def test_the_dictionary_knows_a_word_with_any_xpos_in_any_case():
+    task = Lemmatization(lemmatizer())
+    assert [task.known(form, NOUN._replace(xpos="NN")) for form in ("geese", "Geese", "mice")] == [
+        "goose",
+        "goose",
+        "rodent",
+    ]
+    assert isinstance(task.known("geese", NOUN._replace(upos="VERB")), Inflected)
 
 
 def test_a_word_is_asked_for_once_and_read_with_its_tags():

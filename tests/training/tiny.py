@@ -28,7 +28,11 @@ NOUNS = ["dog", "cat", "bird", "Child", "teacher"]
 VERBS = ["sees", "feeds", "likes", "finds"]
 WORDS = {"awful": -2, "weak": -1, "fine": 1, "lovely": 2, "long": 0}
 VERSE = "What immortal hand or eye,\nCould frame thy fearful symmetry?\n"
-LEXICON = Lexicon({"dog": ("noun",), "sees": ("verb",), "feeds": ("noun", "verb"), "heron": ("noun",)}, SOURCE)
+LEXICON = Lexicon(
+    {"dog": ("noun",), "sees": ("verb",), "feeds": ("noun", "verb"), "heron": ("noun",)},
+    SOURCE,
+    {("geese", "noun"): "goose", ("sheep", "noun"): "sheep", ("mice", "noun"): "mousse", ("the", "det"): "the"},
+)
 LEMMAS = {"houses": "house", "boxes": "box", "mice": "mouse", "cities": "city", "Dogs": "dog"}  # plural nouns
 THINGS = {"library": "bibliothèque", "server": "serveur", "tool": "outil", "game": "jeu", "font": "police"}
 QUALITIES = {"small": "petit", "free": "libre", "fast": "rapide", "simple": "simple"}
@@ -142,7 +146,7 @@ def inflected_words() -> list[Tree]:
     return [Tree((word,)) for word in words]
 
 
-def lemmatization(**changes: Any) -> Lemmatization:
+def lemmatization(lexicon: Lexicon | None = None, **changes: Any) -> Lemmatization:
     """Returns a lemmatizer; arguments change its recipe."""
     settings: dict[str, Any] = {
         "name": "lemmas-tiny",
@@ -157,10 +161,8 @@ def lemmatization(**changes: Any) -> Lemmatization:
         "schedule": "constant",
         "sizes": EncoderDecoderSizes(embedding=12, units=32, dropout=0.0),
     }
-    words = inflected_words()
-    return Lemmatization(
-        LemmatizationRecipe(**(COMMON | settings | changes)), {"train": words, "dev": words, "test": words}, (SOURCE,)
-    )
+    recipe = LemmatizationRecipe(**(COMMON | settings | changes))
+    return Lemmatization(recipe, dict.fromkeys(("train", "dev", "test"), inflected_words()), (SOURCE,), lexicon=lexicon)
 
 
 def captioning(attention: bool = True, **changes: Any) -> Captioning:

@@ -1,12 +1,12 @@
-"""A lexicon: words, and what each of them may be."""
+"""A lexicon: words, what each of them may be, and its lemmas."""
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spacy.util import load_language_data, registry
 
@@ -17,42 +17,53 @@ from training.data.files import DataFileError, read_text, source
 SPACY = "spacy"  # names the lexicons of this package:
 PACKAGE = "spacy-lookups-data"
 MOST_CLASSES = 10_000
+INFLECTED = ", inflected"  # behind a part of speech that is that of the lemma
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Words, and what each of them may be.
+    """Words, what each of them may be, and its lemma as that.
 
     Attributes:
         kinds: of a word in lower case, sorted.
+        lemmas: by the word and what it is.
         source: for the model card.
     """
 
     kinds: Mapping[str, tuple[str, ...]]
     source: DataSource
+    lemmas: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+class Entry(NamedTuple):
+    """A word, what it may be, and its lemma as that; "" where that is not said."""
+
+    word: str
+    kind: str
+    lemma: str = ""
 
 
 def read(path: Path, licence: str) -> Lexicon:
-    """Reads a lexicon: in each line a word, a tab, and what the word may be, such as "runs" and "verb".
+    """Reads a lexicon: in each line a word, what it may be, and, if that is known, its lemma, with tabs between them.
 
     A word that may be several things has a line for each. Raises DataFileError.
     """
-    pairs = []
+    entries = []
     for number, line in enumerate(read_text(path).removesuffix("\n").split("\n"), start=1):
-        word, _, kind = (part.strip() for part in line.partition("\t"))
-        if not (word and kind) or "\t" in kind:
-            right = "a word, a tab, and what the word may be, such as noun"
+        columns = [column.strip() for column in line.split("\t")]
+        if len(columns) not in (2, 3) or not all(columns):
+            right = "a word, a tab, and what the word may be, such as noun; and a tab and its lemma, if you have it"
             raise DataFileError(path, number, repr(line[:80]), right)
-        pairs.append((word, kind))
-    kinds = _by_word(pairs)
+        entries.append(Entry(*columns))
+    kinds, lemmas = _by_word(entries)
     if (classes := len(set(kinds.values()))) > MOST_CLASSES:
         fault = f"{classes:,} different combinations of what a word may be"
         raise DataFileError(path, None, fault, f"{MOST_CLASSES:,} at most, such as of parts of speech")
-    return Lexicon(kinds, source(path, licence))
+    return Lexicon(kinds, source(path, licence), lemmas)
 
 
 def of_spacy(language: str) -> Lexicon:
-    """Returns the words of spacy-lookups-data with their parts of speech.
+    """Returns the words of spacy-lookups-data with their parts of speech and lemmas.
 
     Raises ConfigurationError where it is not installed or lacks the language.
     """
@@ -65,7 +76,9 @@ def of_spacy(language: str) -> Lexicon:
         fault = f"{PACKAGE} has no parts of speech of the language {language!r}"
         right = f"one of {', '.join(languages)}, or --lexicon FILE"
         raise ConfigurationError(f"--lexicon {SPACY}: {fault}; right: {right}")
-    kinds = _by_word(_pairs({name: load_language_data(path) for name, path in tables[code].items() if "lemma" in name}))
+    names = ("lemma_index", "lemma_exc", "lemma_lookup")
+    found = {name: load_language_data(tables[code][name]) for name in names if name in tables[code]}
+    kinds, lemmas = _by_word(_entries(found))
     content = "".join(f"{word}\t{kind}\n" for word in sorted(kinds) for kind in kinds[word])
     origin = DataSource(
         name=f"{PACKAGE}, {code}",
@@ -73,33 +86,39 @@ def of_spacy(language: str) -> Lexicon:
         sha256=hashlib.sha256(content.encode()).hexdigest(),
         licence="MIT; of its tables, see the package",
     )
-    return Lexicon(kinds, origin)
+    return Lexicon(kinds, origin, lemmas)
 
 
-def _pairs(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yields words and parts of speech of spaCy's tables for lemmatizers.
+def _entries(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[Entry]:
+    """Yields words, parts of speech and lemmas of spaCy's tables for lemmatizers.
 
-    They list lemmas, and irregular forms, by part of speech. Of other forms they have the lemmas alone: such a form is
+    They list irregular forms, and lemmas, by part of speech. Of other forms they have the lemmas alone: such a form is
     of its lemma's part of speech, marked "inflected".
     """
     listed = set()
     of_lemma: defaultdict[str, list[str]] = defaultdict(list)
-    for name in ("lemma_index", "lemma_exc"):
-        for kind, words in tables.get(name, {}).items():
-            for word in words:
-                yield word, kind
-                listed.add(word.lower())
-                if name == "lemma_index":
-                    of_lemma[word].append(kind)
+    for kind, words in tables["lemma_index"].items():
+        for word in words:
+            yield Entry(word, kind, word)
+            listed.add(word.lower())
+            of_lemma[word].append(kind)
+    for kind, forms in tables.get("lemma_exc", {}).items():
+        for form, lemmas in forms.items():
+            yield Entry(form, kind, lemmas[0])
+            listed.add(form.lower())
     for form, lemmas in tables.get("lemma_lookup", {}).items():
         if form.lower() not in listed:
             for lemma in [lemmas] if isinstance(lemmas, str) else lemmas:
                 for kind in of_lemma[lemma]:
-                    yield form, f"{kind}, inflected"
+                    yield Entry(form, f"{kind}{INFLECTED}", lemma)
 
 
-def _by_word(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+def _by_word(entries: Iterable[Entry]) -> tuple[dict[str, tuple[str, ...]], dict[tuple[str, str], str]]:
+    """Returns the kinds and the lemmas of a lexicon. Of several lemmas of a word as the same, the last counts."""
     kinds: defaultdict[str, set[str]] = defaultdict(set)
-    for word, kind in pairs:
+    lemmas: dict[tuple[str, str], str] = {}
+    for word, kind, lemma in entries:
         kinds[word.lower()].add(kind)
-    return {word: tuple(sorted(of_word)) for word, of_word in kinds.items()}
+        if lemma:
+            lemmas[word.lower(), kind.removesuffix(INFLECTED)] = lemma
+    return {word: tuple(sorted(of_word)) for word, of_word in kinds.items()}, lemmas

@@ -19,11 +19,12 @@ if TYPE_CHECKING:  # Keras and TensorFlow take seconds to import, and --help nee
 def tagger(arguments: argparse.Namespace, options: "Options", console: "Console") -> "list[Task]":
     """Trains a tagger, and on request a lemmatizer, on a treebank in CoNLL-U."""
     from training.from_files.lemmatizer import lemmatization
-    from training.from_files.tagger import read_splits, tagging
+    from training.from_files.tagger import read_lexicon, read_splits, tagging
 
     splits = read_splits(options, console)
-    lemmatizer = arguments.lemmatizer and lemmatization(options, arguments.lemmatizer, splits, console)
-    return [tagging(options, splits, console), *([lemmatizer] if lemmatizer else [])]
+    lexicon = read_lexicon(options, splits["train"], console)
+    lemmatizer = arguments.lemmatizer and lemmatization(options, arguments.lemmatizer, splits, lexicon, console)
+    return [tagging(options, splits, lexicon, console), *([lemmatizer] if lemmatizer else [])]
 
 
 def classifier(arguments: argparse.Namespace, options: "Options", console: "Console") -> "list[Task]":

@@ -55,9 +55,8 @@ def read_splits(options: Options, console: Console) -> dict[str, list[Tree]]:
     return found
 
 
-def tagging(options: Options, splits: dict[str, list[Tree]], console: Console) -> Tagging:
-    """Returns the task of tagging as a treebank does."""
-    words = _lexicon(options, splits["train"], console)
+def tagging(options: Options, splits: dict[str, list[Tree]], words: Lexicon | None, console: Console) -> Tagging:
+    """Returns the task of tagging as a treebank does. words: a lexicon."""
     sources = [source(path, options.licence) for path in options.files.values()] + ([words.source] if words else [])
     recipe = _recipe(options, splits["train"], sources, console)
     splits = splits | {"train": sample(splits["train"], recipe.limit, options.seed)}
@@ -79,8 +78,11 @@ def _read(options: Options) -> dict[str, list[Tree]]:
     return found
 
 
-def _lexicon(options: Options, train: Sequence[Tree], console: Console) -> Lexicon | None:
-    """Reads the lexicon of `options`, and prints the share of the words of train that it has."""
+def read_lexicon(options: Options, train: Sequence[Tree], console: Console) -> Lexicon | None:
+    """Reads the lexicon of `options`, if any; prints the share of the words of train that it has.
+
+    Raises DataFileError, or ConfigurationError where it has none.
+    """
     if not options.lexicon:
         return None
     by_name = options.lexicon == lexicon.SPACY

@@ -131,6 +131,7 @@ def load_final(task: Task) -> tuple[keras.Model, Predict]:
     task.compact(model)
     predict = make_predict(task, model)
     task.calibrate(model, predict)
+    task.learn_exceptions(predict)
     return model, predict
 
 

@@ -214,6 +214,10 @@ class Task(ABC):
         """Scales the logits of a trained model so that probabilities match accuracy on dev. Does nothing by default."""
         return
 
+    def learn_exceptions(self, predict: Predict) -> None:
+        """Keeps what a trained network gets wrong in a lexicon. Does nothing by default."""
+        return
+
     def goldens(self) -> list[Example]:
         """Returns a few short, varied examples of dev, which are exported with their outputs; none by default."""
         return []

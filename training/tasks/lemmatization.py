@@ -1,6 +1,6 @@
 """Lemmas of words with their tags, learned from a treebank of Universal Dependencies."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +17,7 @@ from training.cells import Tensor
 from training.data import corpora, treebank
 from training.data.buckets import best_buckets
 from training.data.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, collate
+from training.data.lexicon import Lexicon
 from training.data.treebank import NOTHING
 from training.metrics import raw_text
 from training.metrics.scores import LEMMAS, word_accuracy
@@ -73,6 +74,8 @@ class Lemmatization(Task):
 
     Args:
         splits: the sentences of train, dev and test, in the order of their text.
+        lexicon: more words, which are learned from as well, as many in an epoch as there are in the train split. Those
+            that the network gets wrong nevertheless go into the dictionary.
     """
 
     kind = "lemmatize"
@@ -86,6 +89,7 @@ class Lemmatization(Task):
         splits: dict[str, list[treebank.Tree]],
         data: tuple[DataSource, ...],
         vocabularies: Mapping[str, Vocabulary] | None = None,
+        lexicon: Lexicon | None = None,
     ) -> None:
         self.recipe: LemmatizationRecipe = recipe
         self.data = data
@@ -104,6 +108,7 @@ class Lemmatization(Task):
         self.vocabularies = dict(vocabularies or {"symbols": symbols})
         self._symbols = self.vocabularies["symbols"]
         self._examples = [self._example(word, lemma) for word, lemma in best.items()]
+        self._listed = self._of_lexicon(lexicon, best) if lexicon else {}
         self._is_tag = np.array([False, False, *(len(entry) > 1 for entry in self._symbols.entries)])
         self.lengths = dict(Counter(map(len, self._examples)))
         self.length_buckets = best_buckets({n: self.lengths[n] for n in self.lengths if n <= recipe.longest}, BUCKETS)
@@ -125,7 +130,13 @@ class Lemmatization(Task):
         def changed(batch: Batch) -> Batch:
             return batch.with_input("symbol_ids", self._with_dropped_tags(batch.inputs["symbol_ids"], rng))
 
-        return bucketed(Examples.of(self._examples), self.recipe.batch_tokens, rng).map(changed)
+        examples = Examples.of(self._examples)
+        if self._listed:
+            listed = list(self._listed.items())
+            lengths = np.array([len(lemmas.symbols(word)) for word, _ in listed])
+            more = Examples(lengths, lambda i: self._example(*listed[i]))
+            examples += more.sample(int(examples.lengths.sum()), rng)
+        return bucketed(examples, self.recipe.batch_tokens, rng).map(changed)
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         wanted = targets["lemma_ids"]  # [B, L]
@@ -147,6 +158,14 @@ class Lemmatization(Task):
         table = TensorSpec(dtype="float32", axes=("W", rows[1]))
         step = Endpoint(inputs={"table": table} | self.endpoint.inputs, outputs=self.endpoint.outputs)
         return {"project": projection(model.project, {}, rows), "lemmatize_from_table": Part(step, run)}
+
+    def learn_exceptions(self, predict: Predict) -> None:
+        exceptions: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        found = zip(self._listed.items(), self.lemmatize(predict, self._listed), strict=True)
+        for (word, lemma), given in found:
+            if given != lemma:
+                exceptions[word.upos][word.form] = lemma
+        self.dictionary = self.dictionary.with_others(exceptions)
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         words = [word for tree in self._splits[split] for word in tree.words]
@@ -214,6 +233,21 @@ class Lemmatization(Task):
             "edit": np.array(lemmas.edit_of(word.form, lemma), np.int32),
         }
         return Example(word, {"symbol_ids": lemmas.encode(word, self._symbols)}, targets)
+
+    def _of_lexicon(self, lexicon: Lexicon, seen: Iterable[Inflected]) -> dict[Inflected, str]:
+        """Returns the words of a lexicon that the treebank does not have, and their lemmas.
+
+        Their kinds are parts of speech in any case, "verb" for VERB. XPOS and features are not known.
+        """
+        forms = {(word.form.lower(), word.upos) for word in seen}
+        tags = {upos for _, upos in forms}
+        return {
+            Inflected(form, upos, lemmas.ANY, "_"): lemma
+            for (form, kind), lemma in lexicon.lemmas.items()
+            if (upos := kind.upper()) in tags
+            and (form, upos) not in forms
+            and all(character in self._symbols for character in form + lemma)
+        }
 
     def _with_dropped_tags(self, symbol_ids: Array, rng: np.random.Generator) -> Array:
         """Replaces random tags by UNK, so that a wrong tag does less harm."""

@@ -34,14 +34,15 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_file_has_a_line_for_each_thing_that_a_word_may_be(tmp_path: Path) -> None:
     path = tmp_path / "words.tsv.gz"
-    path.write_bytes(gzip.compress("﻿run\tverb\r\nRun\tnoun\r\nice cream\tnoun, mass\r\n".encode()))
+    path.write_bytes(gzip.compress("﻿run\tverb\r\nRun\tnoun\r\nice cream\tnoun, mass\r\nRuns\tverb\trun\r\n".encode()))
     found = lexicon.read(path, "CC0")
-    assert found.kinds == {"run": ("noun", "verb"), "ice cream": ("noun, mass",)}
+    assert found.kinds == {"run": ("noun", "verb"), "ice cream": ("noun, mass",), "runs": ("verb",)}
+    assert found.lemmas == {("runs", "verb"): "run"}
     assert (found.source.name, found.source.licence, len(found.source.sha256)) == ("words.tsv.gz", "CC0", 64)
 
 
-@pytest.mark.parametrize("line", ["run", "run\t", "\tnoun", "run\tnoun\tverb", ""])
-def test_a_line_without_two_columns_is_named(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize("line", ["run", "run\t", "\tnoun", "run\tnoun\t", "run\tnoun\trun\tx", ""])
+def test_a_line_without_two_or_three_columns_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "words.tsv"
     path.write_text(f"dog\tnoun\n{line}\ncat\tnoun\n")
     with pytest.raises(DataFileError, match=r"words.tsv, line 2: .*; right: a word, a tab, and what the word may be"):
@@ -68,6 +69,18 @@ def test_words_of_spacy_have_their_parts_of_speech_or_those_of_their_lemmas() ->
         "belle": ("adj",),
         "maisons": ("noun, inflected",),
         "marchons": ("noun, inflected", "verb, inflected"),
+    }
+    assert found.lemmas == {
+        ("maison", "noun"): "maison",
+        ("marche", "noun"): "marche",
+        ("marche", "verb"): "marcher",
+        ("paris", "noun"): "Paris",
+        ("marcher", "verb"): "marcher",
+        ("beau", "adj"): "beau",
+        ("belle", "adj"): "beau",
+        ("maisons", "noun"): "maison",
+        ("marchons", "noun"): "marche",
+        ("marchons", "verb"): "marcher",
     }
     assert found.source.address == "pkg:pypi/spacy-lookups-data@1.0.5"
 

@@ -26,9 +26,9 @@ def test_models_of_files_are_served_and_compared(
     texts = [(f"{text}, number {i}", topic) for i in range(30) for topic, text in TOPICS.items()]
     Path("topics.jsonl").write_text("".join(json.dumps({"text": t, "label": topic}) + "\n" for t, topic in texts))
     tagger = ("--name", "tagger-xx", "--language", "nl", "--data", "bank.conllu", "--lemmatizer", "lemmas-xx")
-    Path("words.tsv").write_text("dog\tnoun\nsees\tverb\nfeeds\tnoun\nfeeds\tverb\n")
+    Path("words.tsv").write_text("dog\tnoun\nsees\tverb\nfeeds\tnoun\nfeeds\tverb\ncats\tnoun\tkitten\n")
     assert run("train", "tagger", *tagger, "--lexicon", "words.tsv", *TINY) == 0
-    assert "lexicon: 3 words, 7% of the different words of train" in capsys.readouterr().out
+    assert "lexicon: 4 words, 7% of the different words of train" in capsys.readouterr().out
     assert run("train", "classifier", "--name", "topics", "--data", "topics.jsonl", *TINY) == 0
 
     rows = said(run, capsys, "evaluate", "tagger-xx", "tagger-xx/1", "--data", "bank.conllu")

@@ -1,6 +1,7 @@
 """The lemmatizer: that it learns, when it stops, and what it is measured by."""
 
 import io
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from service.artifact import manifest as artifact
 from service.errors import ArtifactError, ConfigurationError
 from service.text import lemmas
 from service.text.lemmas import EDITS, Inflected, LemmaDictionary
-from service.text.vocabulary import PAD, Vocabulary
+from service.text.vocabulary import PAD, UNK, Vocabulary
 from tests.training import tiny
 from training.data.dataset import collate
+from training.data.lexicon import Lexicon
 from training.data.treebank import Tree, Word
 from training.report import attention
 from training.run import export, versions
@@ -165,6 +167,38 @@ def test_the_parts_of_a_lemmatizer_make_up_the_whole(learnt: tuple[Lemmatization
     outputs = spell({**inputs, "table": project({})["projected"]})
     for name, values in whole(inputs).items():
         np.testing.assert_array_equal(outputs[name], values)
+
+
+def test_what_the_network_gets_wrong_of_a_lexicon_is_in_the_dictionary() -> None:
+    task = tiny.lemmatization(tiny.LEXICON)
+    task.learn_exceptions(as_they_are)
+    dictionary = task.dictionary
+    assert dictionary.find("geese", "NOUN", "NNS") == dictionary.find("Geese", "NOUN", "NN") == "goose"
+    assert dictionary.find("geese", "VERB", "VB") is None
+    assert dictionary.find("sheep", "NOUN", "NN") is None, "which the network gets right"
+    assert dictionary.find("mice", "NOUN", "NNS") == "mouse", "as the treebank has it"
+    assert dictionary.find("mice", "NOUN", "NN") is None, "as before: the lexicon says nothing of words of the treebank"
+    assert dictionary.find("the", "DET", "DT") is None, "a part of speech that the treebank has not"
+
+
+def test_an_epoch_has_as_much_of_a_lexicon_as_of_the_treebank() -> None:
+    lexicon = Lexicon({}, tiny.SOURCE, {(f"{a}{b}{c}", "noun"): "house" for a in "house" for b in "mic" for c in "dog"})
+
+    def words(task: Lemmatization, epoch: int) -> Counter[str]:
+        batches = task.train_batches(np.random.default_rng(epoch))
+        rows = [(row, n) for b in batches for row, n in zip(b.inputs["symbol_ids"], b.inputs["lengths"], strict=True)]
+        symbols = task.vocabularies["symbols"]
+        return Counter(
+            "".join(symbols.string(i) for i in row[:n] if i > UNK and len(symbols.string(i)) == 1) for row, n in rows
+        )
+
+    plain, task = tiny.lemmatization(), tiny.lemmatization(lexicon)
+    assert plain.vocabularies["symbols"].entries == task.vocabularies["symbols"].entries
+    own = words(plain, 1)
+    first, second = words(task, 1) - own, words(task, 2) - own
+    assert first.total() >= own.total() / 2
+    assert first != second
+    assert (words(task, 1) & own) == own
 
 
 def test_the_most_frequent_lemma_counts() -> None:
