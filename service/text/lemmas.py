@@ -81,8 +81,8 @@ class LemmaDictionary:
 
     def find(self, form: str, upos: str, xpos: str) -> str | None:
         """Returns the lemma of a form with its tags, or None."""
-        lemma = self._entries.get((upos, xpos), {}).get(form)
-        return lemma or self._entries.get((upos, ANY), {}).get(form.lower())
+        seen = self._entries.get((upos, xpos), {})
+        return seen[form] if form in seen else self._entries.get((upos, ANY), {}).get(form.lower())
 
     def with_others(self, others: Mapping[str, Mapping[str, str]]) -> "LemmaDictionary":
         """Returns the dictionary with lemmas of words with any XPOS. others: UPOS -> form in lower case -> lemma."""
