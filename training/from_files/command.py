@@ -60,9 +60,7 @@ def add_commands(kinds: Any) -> None:
         if name == "tagger":
             what = "train a lemmatizer on the column of lemmas, too, as a model of this name"
             kind.add_argument("--lemmatizer", metavar="NAME", help=what)
-            what = (
-                "what words may be: spacy for the package spacy-lookups-data, or a file: a word, a tab and, say, noun"
-            )
+            what = "words, what they may be, and lemmas: spacy for the package spacy-lookups-data, or a file with tabs"
             kind.add_argument("--lexicon", metavar="FILE", default="", help=what)
         if name != "language-model":
             for split in ("dev", "test"):

@@ -8,10 +8,10 @@ from service.text.encoding import encode_characters
 from service.text.vocabulary import Vocabulary
 from training.cells import Tensor
 from training.data.lexicon import Lexicon
+from training.models.affixes import PRIME
 
 WIDTH = 24  # of the embedding
 NONE = 0  # the class of a word that the lexicon lacks
-PRIME = 1_000_003  # of the hash of a word
 
 
 class WordClasses(keras.layers.Layer):  # type: ignore[misc]
@@ -39,12 +39,12 @@ class WordClasses(keras.layers.Layer):  # type: ignore[misc]
         hashes = ops.convert_to_numpy(self._hash(encode_characters(words, characters, longest)))
         keys, first = np.unique(hashes, return_index=True)
         self.size = len(numbers)
-        self.keys, self.of_keys = (
+        self.keys, self.class_of_key = (
             self.add_weight(shape=(len(keys),), dtype=dtype, initializer="zeros", trainable=False, name=name)
-            for name, dtype in (("keys", "int32"), ("of_keys", "uint16"))  # 6 bytes a word in the model's file
+            for name, dtype in (("keys", "int32"), ("class_of_key", "uint16"))  # 6 bytes a word in the model's file
         )
         self.keys.assign(keys)
-        self.of_keys.assign(np.array(classes, np.uint16)[first])
+        self.class_of_key.assign(np.array(classes, np.uint16)[first])
         self.table = keras.layers.Embedding(self.size, WIDTH)
         self.table.build()
         self.built = True
@@ -66,7 +66,7 @@ class WordClasses(keras.layers.Layer):  # type: ignore[misc]
         steps = last.bit_length()
         place, _ = ops.fori_loop(0, steps, search, (ops.zeros_like(wanted), ops.cast(2**steps // 2, "int32")))
         found = ops.take(self.keys, place, axis=0) == wanted
-        return ops.where(found, ops.cast(ops.take(self.of_keys, place, axis=0), "int32"), NONE)
+        return ops.where(found, ops.cast(ops.take(self.class_of_key, place, axis=0), "int32"), NONE)
 
     def _hash(self, letters: Tensor) -> Tensor:
         return ops.sum(letters * self._powers, axis=-1)  # overflows, which a hash may

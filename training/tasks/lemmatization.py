@@ -108,7 +108,9 @@ class Lemmatization(Task):
         self.vocabularies = dict(vocabularies or {"symbols": symbols})
         self._symbols = self.vocabularies["symbols"]
         self._examples = [self._example(word, lemma) for word, lemma in best.items()]
-        self._listed = self._of_lexicon(lexicon, best) if lexicon else {}
+        self._listed = list(self._of_lexicon(lexicon, best).items()) if lexicon else []
+        lengths = np.array([len(lemmas.symbols(word)) for word, _ in self._listed], np.int64)
+        self._more = Examples(lengths, lambda i: self._example(*self._listed[i]))
         self._is_tag = np.array([False, False, *(len(entry) > 1 for entry in self._symbols.entries)])
         self.lengths = dict(Counter(map(len, self._examples)))
         self.length_buckets = best_buckets({n: self.lengths[n] for n in self.lengths if n <= recipe.longest}, BUCKETS)
@@ -131,11 +133,7 @@ class Lemmatization(Task):
             return batch.with_input("symbol_ids", self._with_dropped_tags(batch.inputs["symbol_ids"], rng))
 
         examples = Examples.of(self._examples)
-        if self._listed:
-            listed = list(self._listed.items())
-            lengths = np.array([len(lemmas.symbols(word)) for word, _ in listed])
-            more = Examples(lengths, lambda i: self._example(*listed[i]))
-            examples += more.sample(int(examples.lengths.sum()), rng)
+        examples += self._more.sample(int(examples.lengths.sum()), rng)
         return bucketed(examples, self.recipe.batch_tokens, rng).map(changed)
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
@@ -161,8 +159,8 @@ class Lemmatization(Task):
 
     def learn_exceptions(self, predict: Predict) -> None:
         exceptions: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        found = zip(self._listed.items(), self.lemmatize(predict, self._listed), strict=True)
-        for (word, lemma), given in found:
+        found = self.lemmatize(predict, (word for word, _ in self._listed))
+        for (word, lemma), given in zip(self._listed, found, strict=True):
             if given != lemma:
                 exceptions[word.upos][word.form] = lemma
         self.dictionary = self.dictionary.with_others(exceptions)

@@ -105,7 +105,7 @@ def test_the_class_of_a_word_reaches_the_network_and_the_linear_model() -> None:
         after = np.asarray(model.project(**word))
         assert not np.allclose(before, after, atol=1e-3)
         before = after
-    model.classes.of_keys.assign(np.zeros(model.classes.of_keys.shape))
+    model.classes.class_of_key.assign(np.zeros(model.classes.class_of_key.shape))
     assert not np.allclose(before, np.asarray(model.project(**word)), atol=1e-3)
 
 
