@@ -98,8 +98,8 @@ def sentences() -> list[list[Phrase]]:
     trees = []
     for word, worth in WORDS.items():
         for noun in ("film", "plot"):
-            trees.append([Phrase((word,), 2 + worth), Phrase(("A", word, noun), 2 + worth)])
-            trees.append([Phrase((word,), 2 + worth), Phrase(("Not", "a", word, noun, "."), 2 - worth)])
+            trees.append([Phrase((word,), 2 + worth, start=1), Phrase(("A", word, noun), 2 + worth)])
+            trees.append([Phrase((word,), 2 + worth, start=2), Phrase(("Not", "a", word, noun, "."), 2 - worth)])
     return trees
 
 

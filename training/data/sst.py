@@ -18,10 +18,11 @@ _ESCAPED = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "``": '"', "
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words, and how positive they are together."""
+    """Words, how positive they are together, and the index of the first among the words of the sentence."""
 
     tokens: tuple[str, ...]
     grade: int
+    start: int = 0
 
 
 def read(text: str, tokenize: Callable[[str], tuple[str, ...]]) -> Iterator[list[Phrase]]:
@@ -41,7 +42,7 @@ def _phrases(line: str, tokenize: Callable[[str], tuple[str, ...]]) -> Iterator[
     for piece in _PIECE.findall(line):
         if piece == ")":
             grade, first = open_phrases.pop()
-            yield Phrase(tuple(tokens[first:]), grade)
+            yield Phrase(tuple(tokens[first:]), grade, first)
         elif opened:  # what follows a bracket is the grade
             open_phrases.append((int(piece), len(tokens)))
         elif piece != "(":

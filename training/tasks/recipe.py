@@ -27,6 +27,8 @@ class TeacherSettings:
         encoder_rate: the highest learning rate of the pretrained weights.
         head_rate: the highest learning rate of all other weights.
         unlabelled_tokens: tokens of unlabelled text that the teachers label.
+        recombined_tokens: tokens of new sentences from the phrases of the train split, which they label as well: of
+            classifiers that learn from trees (training.data.recombination).
     """
 
     encoder: str = "all-mpnet-base-v2"
@@ -36,6 +38,7 @@ class TeacherSettings:
     encoder_rate: float = 5e-5
     head_rate: float = 1e-3
     unlabelled_tokens: int = 2_400_000
+    recombined_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,9 @@ class Sentiment(Classification):
 
     Args:
         splits: the phrases of each tree of train, dev and test, the whole sentence last.
+
+    Attributes:
+        train_trees: those of the train split.
     """
 
     recipe: SentimentRecipe
@@ -81,6 +84,7 @@ class Sentiment(Classification):
         self.polarity = SST2 if recipe.corpus not in CHOSEN_BY else POLARITY
         # The treebank is sorted: the first half of its sentences is praise. All seeds have the same sample.
         splits = splits | {"train": sample(splits["train"], recipe.limit, seed=0)}
+        self.train_trees = splits["train"]
         sentences = {split: [tree[-1] for tree in trees] for split, trees in splits.items()}
         self._sentence_lengths = dict(Counter(len(sentence.tokens) for sentence in sentences["train"]))
         counts = Counter(token.lower() for sentence in sentences["train"] for token in sentence.tokens)

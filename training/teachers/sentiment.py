@@ -13,6 +13,7 @@ from service.artifact.manifest import Metric
 from training.data import sst
 from training.data.dataset import Array, Example, length_sorted
 from training.data.distillation import DistillationSet
+from training.data.recombination import recombined
 from training.metrics.scores import sentiment_accuracy
 from training.tasks.recipe import TeacherSettings
 from training.tasks.sentiment import Sentiment
@@ -53,13 +54,15 @@ class SentimentTeacher(nn.Module):  # type: ignore[misc]
 
 
 def teach(task: Sentiment, settings: TeacherSettings, console: Console) -> DistillationSet:
-    """Fine-tunes the teachers on the phrases of the train split and runs them on these and on unlabelled sentences."""
+    """Fine-tunes the teachers on the phrases of the train split and runs them on these, on unlabelled sentences and
+    on sentences recombined from the phrases."""
     recipe = task.recipe
     encoder = pretrained.find(settings.encoder)
     train = _informative(task.examples("train"), recipe.seed)
     teachers = [_tuned(task, train, encoder.folder, settings, recipe.seed + i, console) for i in range(settings.count)]
     texts = unlabelled.sentences(settings.unlabelled_tokens, recipe.seed)
-    everything = [*(tuple(example.source) for example in train), *texts]
+    new = recombined(task.train_trees, settings.recombined_tokens, recipe.seed)
+    everything = [*(tuple(example.source) for example in train), *texts, *new]
     with torch.inference_mode():
         outputs, vectors = label(
             everything, lambda part, own: _label(teachers, part, own), teachers_folder(recipe), console

@@ -15,11 +15,11 @@ def test_yields_every_phrase_and_the_sentence_last() -> None:
     assert sentence == sst.Phrase(("It", "'s", *well_made, ")"), 3)
     assert phrases == [
         sst.Phrase(("It",), 2),
-        sst.Phrase(("'s",), 2),
-        sst.Phrase(well_made, 4),
-        sst.Phrase((")",), 2),
-        sst.Phrase((*well_made, ")"), 4),
-        sst.Phrase(("'s", *well_made, ")"), 4),
+        sst.Phrase(("'s",), 2, start=1),
+        sst.Phrase(well_made, 4, start=2),
+        sst.Phrase((")",), 2, start=5),
+        sst.Phrase((*well_made, ")"), 4, start=2),
+        sst.Phrase(("'s", *well_made, ")"), 4, start=1),
     ]
 
 

@@ -127,6 +127,17 @@ def test_classifiers_learn_their_phrases(settings: TeacherSettings) -> None:
     assert made.outputs["logits"].shape[1] == 5
 
 
+def test_classifiers_label_what_is_recombined_from_their_phrases(settings: TeacherSettings) -> None:
+    teaching = replace(settings, batch_pieces=200, epochs=1, recombined_tokens=8)
+    task = sentiment(teaching=teaching, limit=10)  # all twenty leave nothing new
+    made = teach(task, console())
+    sentences = [made.sentences[i] for i in range(len(made.sentences))]
+    new = sentences[sentences.index(TEXTS[-1]) + 1 :]
+    assert sum(map(len, new)) >= 8
+    assert not set(new) & {tree[-1].tokens for tree in task.train_trees}
+    assert len(made.outputs["logits"]) == len(sentences)
+
+
 def test_an_interrupted_run_ends_as_a_whole_one(settings: TeacherSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once between two epochs, once between two parts of the text."""
     settings = replace(settings, epochs=3)
