@@ -14,12 +14,14 @@ recipe = SentimentRecipe(
     corpus="sst",
     epochs=4,
     teacher="sentiment-en",
-    teaching=TeacherSettings(epochs=1, unlabelled_tokens=2_000_000),  # an epoch has each sentence in ten phrases
-    distillation_tokens=1_200_000,
-    word_count=4,
+    teaching=TeacherSettings(  # an epoch has each sentence in ten phrases
+        epochs=1, unlabelled_tokens=1_700_000, recombined_tokens=1_400_000
+    ),
+    distillation_tokens=4_000_000,
+    word_count=3,
     batch_tokens=600,
     learning_rate=1e-3,
     clip_norm=1.0,
     averaging=0.9995,
-    sizes=SentimentSizes(embedding=200, units=128, input_dropout=0.4, output_dropout=0.4),
+    sizes=SentimentSizes(embedding=300, units=128, input_dropout=0.25, output_dropout=0.25),
 )

@@ -28,8 +28,8 @@ _SENTENCE = {
     "multiword_tokens": [{"text": "didn't", "start": 4, "end": 10, "first": 1, "last": 2}],
 }
 _TAGGED = {"model": "tagger-en", "version": "8", "results": [{"sentences": [_SENTENCE]}]}
-_SCORES = {"negative": 0.002223, "neutral": 0.004684, "positive": 0.993093}
-_CLASSIFIED = {"model": "sentiment-en", "version": "5", "results": [{"label": "positive", "scores": _SCORES}]}
+_SCORES = {"negative": 0.003994, "neutral": 0.006962, "positive": 0.989044}
+_CLASSIFIED = {"model": "sentiment-en", "version": "6", "results": [{"label": "positive", "scores": _SCORES}]}
 _CONTINUATION = "\nTherefore not with the clouds to thee t"
 _TEXT = {"text": _CONTINUATION, "finish_reason": "length", "tokens": 40, "seed": 7}
 _GENERATED = {"model": "lm-shakespeare", "version": "3", "results": [_TEXT]}
@@ -46,7 +46,7 @@ _TAGGER = {
 LIMITS = {"items": 1024, "text_characters": 200_000, "body_bytes": 4_194_304, "generated_tokens": 4096}
 _CLASSIFIER = _TAGGER | {
     "name": "sentiment-en",
-    "version": "5",
+    "version": "6",
     "task": "classify",
     "description": "Tells whether an English text is negative, neutral or positive",
 }
