@@ -54,8 +54,7 @@ class SentimentTeacher(nn.Module):  # type: ignore[misc]
 
 
 def teach(task: Sentiment, settings: TeacherSettings, console: Console) -> DistillationSet:
-    """Fine-tunes the teachers on the phrases of the train split and runs them on these, on unlabelled sentences and
-    on sentences recombined from the phrases."""
+    """Fine-tunes the teachers on the train split's phrases; labels these, unlabelled and recombined sentences."""
     recipe = task.recipe
     encoder = pretrained.find(settings.encoder)
     train = _informative(task.examples("train"), recipe.seed)
