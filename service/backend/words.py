@@ -14,7 +14,7 @@ from service.backend.compiling import compiled
 from service.errors import ConfigurationError
 from service.types import Tensors
 
-WORDS_PER_CALL = 16  # words projected per call: a fixed number, so that a word's row is always the same to the bit
+WORDS_PER_CALL = 8  # words projected per call: a fixed number, so that a word's row is always the same to the bit
 CACHED_WORDS = 16_384  # 8 kB each in a tagger of 256 units per direction
 
 
@@ -31,7 +31,7 @@ class WordCache:
         self._rows: dict[bytes, int] = {}
         size = endpoint.outputs["projected"].axes[1]
         # Memory of rows that are not used yet is not allocated by the system.
-        empty = tf.raw_ops.Empty(shape=[CACHED_WORDS, size], dtype=tf.float32, init=False)
+        empty = tf.raw_ops.Empty(shape=[CACHED_WORDS + WORDS_PER_CALL, size], dtype=tf.float32, init=False)
         self.table = tf.Variable(empty, trainable=False)
 
         def read(cells: Any) -> Any:
@@ -75,7 +75,8 @@ class WordCache:
             cells = np.zeros(self._cells.shape, np.int32)
             cells[: len(some)] = np.frombuffer(b"".join(some), np.int32).reshape(len(some), -1)
             first = len(self._rows)
-            rows = self._read(tf.constant(cells))[: len(some)]
+            # Also writes the filler's rows, which the next words overwrite: cutting them off takes another operation.
+            places = np.arange(first, first + WORDS_PER_CALL, dtype=np.int32)
             # Assigning to a slice would copy the table, which takes a hundred times as long.
-            self.table.scatter_update(tf.IndexedSlices(rows, tf.range(first, first + len(some))))
+            self.table.scatter_update(tf.IndexedSlices(self._read(tf.constant(cells)), tf.constant(places)))
             self._rows.update((word, first + i) for i, word in enumerate(some))
