@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -65,7 +67,7 @@ def test_many_new_words_are_read_in_the_size_that_is_compiled(projection):
     char_ids = np.arange(3 * 60, dtype=np.int32).reshape(1, 60, 3)
     projection.check(np.ones((1, 60), np.int32), char_ids)
     projection.cache.warm_up()
-    assert projection.sizes == [WORDS_PER_CALL] * 5
+    assert projection.sizes == [WORDS_PER_CALL] * (math.ceil(60 / WORDS_PER_CALL) + 1)
 
 
 def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
@@ -75,10 +77,10 @@ def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
     for _ in range(50):
         projection.check(rng.integers(0, 3, (2, 4), dtype=np.int32), rng.integers(0, 9, (2, 4, 3), dtype=np.int32))
         assert len(projection.cache._rows) <= 10
-        assert projection.cache.table.shape[0] == 10
+        assert projection.cache.table.shape[0] == 10 + WORDS_PER_CALL
 
 
-def test_a_batch_of_more_words_than_are_cached_fails_and_the_next_is_right(monkeypatch):
+def test_a_batch_of_more_words_than_the_table_has_rows_fails_and_the_next_is_right(monkeypatch):
     monkeypatch.setattr(words, "CACHED_WORDS", 20)
     projection = Projection()
 
@@ -88,7 +90,7 @@ def test_a_batch_of_more_words_than_are_cached_fails_and_the_next_is_right(monke
 
     check(20)
     with pytest.raises(tf.errors.InvalidArgumentError, match="is not in"):
-        check(21)
+        check(20 + WORDS_PER_CALL + 1)
     check(20)
 
 
