@@ -26,10 +26,12 @@ class TensorFlowBackend:
     def __init__(self, device: str, threads: int) -> None:
         """Configures the device, see `choose_device`. Raises ConfigurationError."""
         self._device = choose_device(device, threads)
-        # Starts TensorFlow's threads now: they inherit the priority of the thread that starts them, and models may be
-        # loaded at a low one.
+        # Threads inherit the priority of the thread that starts them, and models may be loaded at a low one. Lowering a
+        # function to XLA's operations starts the threads that run steps now; the first compilation, when a model is
+        # loaded, starts those that compile.
         with tf.device(self._device):
-            tf.function(lambda x: x + 1.0, jit_compile=True, autograph=False)(tf.zeros([2]))
+            lower = tf.function(lambda x: x + 1.0, jit_compile=True, autograph=False).experimental_get_compiler_ir
+            lower(tf.zeros([2]))(stage="hlo")
 
     @property
     def device(self) -> str:

@@ -23,9 +23,11 @@ class Child:
     def start(self, files: Sequence[int], *arguments: str) -> None:
         """Starts the process with further arguments; it inherits `files`."""
         self._started = time.monotonic()
-        # A new session: otherwise Ctrl-C in a terminal reaches the child directly, besides the supervisor's own signal.
+        # A new process group: otherwise Ctrl-C in a terminal reaches the child directly, besides the supervisor's own
+        # signal. Not a new session: Linux may share processors equally between sessions (sched_autogroup_enabled),
+        # whatever the niceness of their threads, see `service.engine.priority`.
         self._process = subprocess.Popen(
-            [*self._command, *arguments], env=dict(self._environment), pass_fds=files, start_new_session=True
+            [*self._command, *arguments], env=dict(self._environment), pass_fds=files, process_group=0
         )
 
     def take_over(self, other: "Child") -> None:

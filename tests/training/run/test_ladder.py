@@ -377,7 +377,7 @@ def test_a_rung_whose_teacher_was_not_asked_is_left_out(monkeypatch: pytest.Monk
     train_rungs(LADDERS["tagging"], [taught], results, Console(file=said, width=200))
     assert results.summaries(LADDERS["tagging"]) == []
     assert "left out: " in said.getvalue()
-    assert "run `tagwerk-train teach tagger-en` first" in said.getvalue()
+    assert "run `tagwerk-train teach sentiment-en` first" in said.getvalue()
 
 
 def test_a_shortened_ladder_has_folders_of_its_own() -> None:

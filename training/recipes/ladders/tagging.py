@@ -43,7 +43,7 @@ bidirectional = lstm.then("bidirectional", "The sentence to the right, too", siz
 characters = bidirectional.then("characters", "The characters of each word", sizes={"spelling": 48})
 stacked = characters.then("stacked", "A second layer", sizes={"layers": 2})
 dropout = characters.then("dropout", "Dropout of the layer's inputs and outputs", sizes={"dropout": 0.3})
-vectors = dropout.then("vectors", "Words begin as a pretrained transformer's vectors", teacher="tagger-en")
+vectors = dropout.then("vectors", "Words begin as a pretrained transformer's vectors", teacher="sentiment-en")
 shipped = dropout.shipped(tagger_en.recipe)
 
 LADDER = Ladder(
