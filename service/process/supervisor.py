@@ -38,6 +38,9 @@ class Supervisor:
         self._listening = listening
         self._signals = 0
         before = {name: signal.signal(name, self._on_signal) for name in (signal.SIGTERM, signal.SIGINT)}
+        # The children inherit this. Otherwise a terminal with `stty tostop` stops them at their first log line, since
+        # each has a process group of its own.
+        before[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         self._folder = Path(tempfile.mkdtemp(prefix="tagwerk-"))  # readable by the service's user only
         try:
             self._prepare()
