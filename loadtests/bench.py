@@ -16,12 +16,14 @@ from functools import partial
 from statistics import median
 
 from loadtests.agreement import check_agreement
-from loadtests.comparison import SERVICE, Row, compare, processor_figures, rate_of, table
+from loadtests.comparison import SERVICE, Row, compare, name_of, processor_figures, rate_of, table
 from loadtests.figures.base import SATURATION
 from loadtests.peer_servers import PEERS
 from loadtests.rounds import figure, say
 from loadtests.servers import Server, running, start_service
 from loadtests.text import described
+from service.store.registry import newest
+from service.settings import load_settings
 
 ENDPOINTS = ("tag", "classify", "generate")
 CALIBRATION_SECONDS = 2.0
@@ -41,7 +43,10 @@ def best_processes(name: str, endpoint: str, candidates: Sequence[int]) -> int:
 
 
 def compared_with(service: Server, name: str, options: argparse.Namespace) -> Iterator[Row]:
-    """Yields what is measured beside one peer: each endpoint that it has, without and with a memory of words."""
+    """Yields what is measured beside one peer: each endpoint that it has, without and with a memory of words.
+
+    Beside peers with one, requests without lemmas are measured, too: these peers do the same work then.
+    """
     peer = PEERS[name]
     processes = 0
     for endpoint in options.endpoints:
@@ -52,15 +57,37 @@ def compared_with(service: Server, name: str, options: argparse.Namespace) -> It
             memory = ", with a memory of words" if words else ""
             say(f"starting {name} for /{endpoint}, processes: {processes}{memory}")
             with running(partial(peer.start, endpoint, processes, words)) as other:
-                targets = {SERVICE: f"{service.address}/{endpoint}"}
-                targets |= {kind: f"{other.address}/{path}{endpoint}" for kind, path in peer.kinds.items()}
-                url, *others = (f"http://{target}" for target in targets.values())
-                say(f"it answers {check_agreement(endpoint, url, others)} requests like the service")
-                for clients in options.clients:
-                    own, kinds, errors = compare(service, targets, clients, options.rounds, options.seconds)
-                    rates = {kind: median(m.requests_per_second for m in side) for kind, side in kinds.items()}
-                    kind = max(rates, key=lambda each: rates[each])
-                    yield Row(endpoint, clients, name, kind, processes, words, own, kinds[kind], errors)
+                if peer.accuracy is None:
+                    others = [f"http://{other.address}/{path}{endpoint}" for path in peer.kinds.values()]
+                    agreed = check_agreement(endpoint, f"http://{service.address}/{endpoint}", others)
+                    say(f"it answers {agreed} requests like the service")
+                for traffic in ("tag", "no-lemmas") if words else (endpoint,):
+                    targets = {SERVICE: f"{service.address}/{traffic}"}
+                    targets |= {kind: f"{other.address}/{path}{traffic}" for kind, path in peer.kinds.items()}
+                    for clients in options.clients:
+                        own, kinds, errors = compare(service, targets, clients, options.rounds, options.seconds)
+                        rates = {kind: median(m.requests_per_second for m in side) for kind, side in kinds.items()}
+                        kind = max(rates, key=lambda each: rates[each])
+                        yield Row(traffic, clients, name, kind, processes, words, own, kinds[kind], errors)
+
+
+def accuracies(rows: Sequence[Row]) -> list[str]:
+    """Returns a line for each peer that has another model: its rate and the service's, each with its accuracy."""
+    measured = {version.manifest.task: version.manifest for version in newest(load_settings().model_store)}
+    own = ", ".join(
+        f"{name} {metric.value:g} %"
+        for task, name, key in (("tag", "UPOS", "UPOS"), ("lemmatize", "lemmas", "Lemmas"))
+        for metric in measured[task].metrics
+        if (metric.name, metric.split) == (key, "test")
+    )
+    lines = []
+    for row in rows:
+        if (accuracy := PEERS[row.peer].accuracy) is not None:
+            rates = [median(m.requests_per_second for m in side) for side in (row.other, [o.seen for o in row.service])]
+            theirs, ours = map(figure, rates)
+            what = f"{name_of(row.traffic)}, {row.clients} clients"
+            lines.append(f"{what}: {row.peer} {theirs}/s ({accuracy()}), the service {ours}/s ({own}).")
+    return lines
 
 
 def main() -> int:
@@ -93,7 +120,7 @@ def main() -> int:
     figures = [*(each for row in rows for each in row.figures()), *processor_figures(rows)]
     print(f"The load: {described()}; closed loop; default requests, to which the service gives lemmas and others none.")
     print(f"Medians of {options.rounds} rounds of {options.seconds:g} s each. Requests that failed: {errors}.\n")
-    print(table(rows), "", *figures, sep="\n")
+    print(table(rows), "", *accuracies(rows), *figures, sep="\n")
     return 1 if failed or errors or not all(each.met for each in figures) else 0
 
 

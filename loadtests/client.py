@@ -70,7 +70,7 @@ class Answers:
         if request.timed:
             self._latencies.append(seconds)
 
-    def lost(self) -> None:
+    def lost(self, connection: Connection) -> None:
         """Counts a connection that was lost."""
         self._errors += 1
 
@@ -161,8 +161,9 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 async def measure(host: str, port: int, clients: int, make_load: Callable[[], ClosedLoop | OpenLoop]) -> Measurement:
     """Connects the clients, then loads the server."""
-    loop = asyncio.get_running_loop()
-    connections = [(await loop.create_connection(Connection, host, port))[1] for _ in range(clients)]
+    connections = [Connection(host, port) for _ in range(clients)]
+    for connection in connections:
+        await connection.open()
     load = make_load()
     for connection in connections:
         connection.start(load)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from loadtests.aims import CPU_PER_REQUEST, P99_OVER_MOSEC, RATIOS, Figure
+from loadtests.aims import P99_RATIOS, RATIOS, Figure
 from loadtests.client import Measurement
 from loadtests.figures.base import SATURATION
 from loadtests.processor import Round, processor_seconds
@@ -14,10 +14,10 @@ from loadtests.servers import Server
 
 SERVICE = "service"
 WARM_UP_SECONDS = 1.0
-KINDS_OF_PROCESS = {"api": "worker", "engine": "engine"}
+NAMES = {"no-lemmas": "/tag, no lemmas"}  # of requests
 
 HEADS = (
-    *("endpoint", "clients", "beside", "processes", "word memory", "requests/s", "other", "ratio", "its range"),
+    *("requests", "clients", "beside", "processes", "word memory", "requests/s", "other", "ratio", "its range"),
     *("p50 ms", "other", "p99 ms", "other"),
 )
 
@@ -26,7 +26,7 @@ HEADS = (
 class Row:
     """One line of the table: the rounds of both servers, pair by pair."""
 
-    endpoint: str
+    traffic: str  # a kind of requests, see `loadtests.traffic`
     clients: int
     peer: str
     kind: str  # of the other's endpoints, the faster one
@@ -52,22 +52,30 @@ class Row:
         ]
         span = f"{figure(min(self.ratios))}–{figure(max(self.ratios))}"
         name = f"{self.peer} {self.kind}".strip()
-        words = ("yes" if self.words else "no") if self.endpoint == "tag" else "–"  # no other model needs one
-        head = [f"/{self.endpoint}", str(self.clients), name, str(self.processes), words]
+        words = ("yes" if self.words else "no") if self.traffic in ("tag", "no-lemmas") else "–"
+        head = [name_of(self.traffic), str(self.clients), name, str(self.processes), words]
         return [*head, *numbers[:2], figure(median(self.ratios)), span, *numbers[2:]]
 
     def figures(self) -> list[Figure]:
-        """Returns the figures that have an aim: ratios at saturation, beside peers as their frameworks are."""
-        found = []
-        at_saturation = self.clients == SATURATION and not self.words
-        what = f"/{self.endpoint}, {self.clients} clients, over {self.peer}"
-        if at_saturation and (aim := RATIOS.get((self.endpoint, self.peer))):
-            found.append(Figure(f"requests/s of {what}", median(self.ratios), aim, f"{len(self.ratios)} rounds"))
-        if at_saturation and (self.endpoint, self.peer) == ("classify", "mosec"):
+        """Returns the figures that have an aim: ratios at saturation."""
+        found: list[Figure] = []
+        if self.clients != SATURATION:
+            return found
+        which = self.traffic, self.peer, self.words
+        memory = " with a memory of words" if self.words else ""
+        what, details = f"{name_of(self.traffic)}, over {self.peer}{memory}", f"{len(self.ratios)} rounds"
+        if aim := RATIOS.get(which):
+            found.append(Figure(f"requests/s of {what}", median(self.ratios), aim, details))
+        if aim := P99_RATIOS.get(which):
             pairs = zip(self.service, self.other, strict=True)
             ratio = median(own.seen.p99_ms / other.p99_ms for own, other in pairs)
-            found.append(Figure(f"p99 of {what}", ratio, P99_OVER_MOSEC, f"{len(self.ratios)} rounds"))
+            found.append(Figure(f"p99 of {what}", ratio, aim, details))
         return found
+
+
+def name_of(traffic: str) -> str:
+    """Returns how a kind of requests is shown."""
+    return NAMES.get(traffic, f"/{traffic}")
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -79,13 +87,12 @@ def table(rows: Sequence[Row]) -> str:
 def processor_figures(rows: Sequence[Row]) -> list[Figure]:
     """Returns the processor time of a request at saturation, the median of all rounds of the service."""
     figures = []
-    for (endpoint, kind), aim in CPU_PER_REQUEST.items():
-        rounds = [one for row in rows if (row.endpoint, row.clients) == (endpoint, SATURATION) for one in row.service]
-        spent = [one.milliseconds(kind) for one in rounds]
-        if spent:
-            what = f"processor time of the {KINDS_OF_PROCESS[kind]} for one /{endpoint}, {SATURATION} clients"
-            span = f"{figure(min(spent))} to {figure(max(spent))} ms in {len(spent)} rounds"
-            figures.append(Figure(what, median(spent), aim, span))
+    at_saturation = [row for row in rows if row.clients == SATURATION]
+    for traffic in dict.fromkeys(row.traffic for row in at_saturation):
+        spent = [one.cpu_milliseconds for row in at_saturation if row.traffic == traffic for one in row.service]
+        what = f"processor time of a request to {name_of(traffic)}, {SATURATION} clients"
+        span = f"{figure(min(spent))} to {figure(max(spent))} ms in {len(spent)} rounds"
+        figures.append(Figure(what, median(spent), None, span, "ms"))
     return figures
 
 

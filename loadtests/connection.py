@@ -1,4 +1,4 @@
-"""A connection of the load client that is kept: one request at a time, whose latency is reported to the load."""
+"""A connection of the load client: one request at a time, whose latency is reported to the load."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ class Load(Protocol):
     def answered(self, request: Encoded, status: int, seconds: float, now: float) -> None:
         """Called with an answer, and its seconds since the moment at which its request was due."""
 
-    def lost(self) -> None:
+    def lost(self, connection: "Connection") -> None:
         """Called when a connection was lost, and its request with it."""
 
     def left(self, connection: "Connection") -> None:
@@ -73,14 +73,30 @@ class Load(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """A connection. `finished` is set when it is closed."""
+    """A connection to a server, which is opened again where the server closes it.
 
-    def __init__(self) -> None:
+    `finished` is set when the load closes it, or when the server no longer accepts connections.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
         self.finished = asyncio.get_running_loop().create_future()
+        self._address = host, port
         self._load: Load | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser
         self._transport: asyncio.Transport
         self._sent: tuple[Encoded, float] | None = None
+        self._answered_last = False  # the server closes the connection after its last answer
+        self._opening: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connects. Raises OSError."""
+        await asyncio.get_running_loop().create_connection(lambda: self, *self._address)
+
+    @property
+    def local_port(self) -> int:
+        """The client's port."""
+        port: int = self._transport.get_extra_info("sockname")[1]
+        return port
 
     def start(self, load: Load) -> None:
         """Attaches the connection to a load, which gives it its requests."""
@@ -100,6 +116,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # as connections over TCP are
+        self._parser = httptools.HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -114,13 +131,33 @@ class Connection(asyncio.Protocol):
         assert self._sent is not None  # noqa: S101
         (request, due), self._sent = self._sent, None
         self._load.answered(request, self._parser.get_status_code(), now - due, now)
-        self._load.free(self)
+        if self._parser.should_keep_alive():
+            self._load.free(self)
+        else:
+            self._answered_last = True
+            self._transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self.finished.done():
-            if self._load is not None:
-                if self._sent is None:
-                    self._load.left(self)
-                else:
-                    self._load.lost()
+        if self.finished.done():
+            return
+        if self._load is None:
             self.finished.set_result(None)
+            return
+        if self._sent is not None:
+            self._sent = None
+            self._load.lost(self)
+        elif not self._answered_last:
+            self._load.left(self)
+        self._answered_last = False
+        self._opening = asyncio.get_running_loop().create_task(self._open_again(self._load))
+
+    async def _open_again(self, load: Load) -> None:
+        try:
+            await self.open()
+        except OSError:
+            self.close()
+            return
+        if self.finished.done():
+            self._transport.close()
+        else:
+            load.free(self)

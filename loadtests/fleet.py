@@ -12,7 +12,6 @@ import asyncio
 import random
 import sys
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +22,7 @@ from multiprocessing import get_context
 from statistics import median, quantiles
 
 from loadtests.aims import FLEET_GOODPUT, LOST_CALLS, Figure
+from loadtests.metrics import counted
 from loadtests.rounds import figure, say
 from loadtests.servers import Server, running, start_service
 from loadtests.text import described, endless_text
@@ -80,9 +80,9 @@ async def _work(url: str, calls: int, seconds: float, seed: int) -> tuple[int, l
 
 def measure(service: Server, pool: ProcessPoolExecutor, calls: int, seconds: float) -> Round:
     """Loads the service for a round."""
-    url = f"http://{service.address}"
-    before = refused(url)
-    return replace(load_by_clients(url, pool, calls, seconds), refused=refused(url) - before)
+    with counted(service.address, REFUSED) as grown:
+        done = load_by_clients(f"http://{service.address}", pool, calls, seconds)
+    return replace(done, refused=grown[REFUSED])
 
 
 def load_by_clients(url: str, pool: ProcessPoolExecutor, calls: int, seconds: float) -> Round:
@@ -92,13 +92,6 @@ def load_by_clients(url: str, pool: ProcessPoolExecutor, calls: int, seconds: fl
     took = [each for _, taken, _ in done for each in taken]
     lost = sum((missing for _, _, missing in done), Counter[str]())
     return Round(sum(count for count, _, _ in done) / seconds, took, lost)
-
-
-def refused(url: str) -> float:
-    """Returns how many requests the service has refused for lack of capacity."""
-    with urllib.request.urlopen(f"{url}/metrics") as exposition:
-        lines = exposition.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(REFUSED))
 
 
 def table(rounds: dict[str, list[Round]]) -> str:

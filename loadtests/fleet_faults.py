@@ -24,10 +24,10 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from loadtests.aims import LOST_CALLS, Figure
-from loadtests.figures.memory import processes
 from loadtests.fleet import PROCESSES, SENTENCES, Round, load_by_clients
+from loadtests.processes import processes
 from loadtests.rounds import figure, say
-from loadtests.servers import Server, free_port, running, service_command
+from loadtests.servers import Server, Service, free_port, running, start_service
 from loadtests.swaps import MODEL, add_version
 from loadtests.text import described
 from service.settings import load_settings
@@ -41,7 +41,7 @@ FROZEN_SECONDS = 8.0
 
 
 class Replica:
-    """A service with a store of its own, which can be started again at its address."""
+    """A service of one process with a store of its own, which can be started again at its address."""
 
     def __init__(self, folder: Path) -> None:
         self.store = folder / "store"
@@ -51,13 +51,14 @@ class Replica:
         self._port = str(free_port())
         self.server = self._start()
 
-    def _start(self) -> Server:
-        settings = {
-            "TAGWERK_MODEL_STORE": str(self.store),
-            "TAGWERK_PORT": self._port,
-            "TAGWERK_MAX_QUEUE_TOKENS": "4096",
-        }
-        return Server(service_command(), self.address, "/readyz", None, settings, self._folder / "log")
+    def _start(self) -> Service:
+        return start_service(
+            self._folder,
+            TAGWERK_MODEL_STORE=str(self.store),
+            TAGWERK_PORT=self._port,
+            TAGWERK_PROCESSES="1",
+            TAGWERK_MAX_QUEUE_TOKENS="4096",
+        )
 
     @property
     def address(self) -> str:

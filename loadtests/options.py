@@ -3,23 +3,22 @@
     python -m loadtests.options TAGWERK_BATCH_SIZES=1,4,16
     python -m loadtests.options TAGWERK_SLOTS=4 --traffic generate --clients 16
 
-The settings of the environment are those of both. The processor time of a request is that of the api workers and that
-of the engines; a core does a thousand milliseconds a second.
+The settings of the environment are those of both. The processor time of a request is that of all processes; a core does
+a thousand milliseconds a second.
 """
 
 import argparse
-import time
 from contextlib import ExitStack
 from functools import partial
 from statistics import median
 
-from loadtests.figures.memory import MEGABYTE, memory, processes
+from loadtests.processes import memory_of, processes
 from loadtests.processor import Round, processor_seconds
 from loadtests.rounds import figure, load, say
-from loadtests.servers import Server, running, start_service
+from loadtests.servers import Service, running, start_service
 from loadtests.traffic import KINDS
 
-HEADS = ("", "requests/s", "p50 ms", "p99 ms", "refused", "worker ms", "engine ms", "ready after s", "MB")
+HEADS = ("", "requests/s", "p50 ms", "p99 ms", "refused", "CPU ms", "ready after s", "MB")
 
 
 def main() -> None:
@@ -34,12 +33,10 @@ def main() -> None:
     options = parser.parse_args()
     settings = dict(setting.split("=", 1) for setting in options.settings)
     with ExitStack() as stack:
-        services, seconds = {}, {}
+        services = {}
         for name, own in (("as it is", {}), (" ".join(options.settings), settings)):
-            began = time.monotonic()
             services[name] = stack.enter_context(running(partial(start_service, **own)))
-            seconds[name] = time.monotonic() - began
-            say(f"{name}: ready after {seconds[name]:.1f} s")
+            say(f"{name}: ready after {services[name].ready_after:.1f} s")
         rate = ("--rate", str(options.rate)) if options.rate else ()
         rounds: dict[str, list[Round]] = {name: [] for name in services}
         for number in range(options.rounds + 1):  # the first does not count
@@ -51,17 +48,17 @@ def main() -> None:
                 say(f"{name}: {figure(measured.requests_per_second)}/s, p99 {figure(measured.p99_ms)} ms")
         print(f"| {' | '.join(HEADS)} |", f"|{' --- |' * len(HEADS)}", sep="\n")
         for name, service in services.items():
-            print(f"| {' | '.join([name, *cells(rounds[name], service, seconds[name])])} |")
+            print(f"| {' | '.join([name, *cells(rounds[name], service)])} |")
 
 
-def cells(rounds: list[Round], service: Server, seconds: float) -> list[str]:
+def cells(rounds: list[Round], service: Service) -> list[str]:
     """Returns the row of a service: medians over the rounds, the time of its start, and its memory."""
     seen = ("requests_per_second", "p50_ms", "p99_ms")
     middle = [median(getattr(one.seen, what) for one in rounds) for what in seen]
-    spent = [median(one.milliseconds(kind) for one in rounds) for kind in ("api", "engine")]
-    megabytes = sum(each.files + each.others for each in map(memory, processes(service.process.pid))) / MEGABYTE
+    spent = median(one.cpu_milliseconds for one in rounds)
+    megabytes = memory_of(processes(service.process.pid)).megabytes
     refused = sum(one.seen.refused for one in rounds)
-    return [*map(figure, middle), str(refused), *map(figure, spent), figure(seconds), figure(megabytes)]
+    return [*map(figure, middle), str(refused), *map(figure, (spent, service.ready_after, megabytes))]
 
 
 if __name__ == "__main__":

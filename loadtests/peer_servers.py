@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loadtests.peers import spacy_model
 from loadtests.servers import Server, free_port
 from loadtests.traffic import bodies
 
@@ -17,7 +18,8 @@ ENVIRONMENT = ROOT / ".venv-peers" / "bin"  # made by `make peers`
 class Peer:
     """A server that gives this service's answers to requests to some of its endpoints.
 
-    `kinds` are ways to the same answer, of which the faster counts: what each is called, and how its paths begin.
+    `kinds` are ways to the same answer, of which the faster counts: what each is called, and how its paths begin. One
+    that has another model has `accuracy`, which says how accurate that is; its answers are not compared.
     """
 
     command: Callable[[str, int], Sequence[str]]  # from the port and the number of processes
@@ -25,6 +27,7 @@ class Peer:
     word_memory: Sequence[str] = ("tag",)  # endpoints at which `PEER_WORDS` makes a difference
     kinds: Mapping[str, str] = field(default_factory=lambda: {"": ""})
     environment: Mapping[str, str] = field(default_factory=dict)
+    accuracy: Callable[[], str] | None = None  # raises RuntimeError where the model has not been trained
 
     def start(self, endpoint: str, processes: int, words: bool, folder: Path) -> Server:
         """Starts it for one of its endpoints, with its log and its temporary files in that folder.
@@ -44,11 +47,10 @@ class Peer:
         return Server(command, f"127.0.0.1:{port}", ready, body, environment, folder / "log")
 
 
-def plain(port: str, processes: int) -> list[str]:
-    """Returns the command of the plain app."""
-    app = "loadtests.peers.plain_fastapi:app"
-    quiet = ["--no-access-log", "--log-level", "warning"]
-    return [sys.executable, "-m", "uvicorn", app, "--port", port, "--workers", str(processes), *quiet]
+def uvicorn(name: str) -> Callable[[str, int], list[str]]:
+    """Returns the command of a peer that is an app of FastAPI."""
+    program = [sys.executable, "-m", "uvicorn", f"loadtests.peers.{name}:app", "--no-access-log"]
+    return lambda port, workers: [*program, "--log-level", "warning", "--port", port, "--workers", str(workers)]
 
 
 def module(name: str) -> Callable[[str, int], list[str]]:
@@ -63,7 +65,7 @@ def bentoml(port: str, _: int) -> list[str]:
 
 
 PEERS = {
-    "plain": Peer(plain, ("tag", "classify", "generate"), (), {"def": "def/", "async": "async/"}),
+    "plain": Peer(uvicorn("plain_fastapi"), ("tag", "classify", "generate"), (), {"def": "def/", "async": "async/"}),
     "mosec": Peer(module("mosec_server")),
     "litserve": Peer(module("litserve_server")),
     "bentoml": Peer(bentoml),
@@ -72,4 +74,5 @@ PEERS = {
         module("ray_server"),
         environment={"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"},
     ),
+    "spacy": Peer(uvicorn("spacy_fastapi"), ("tag",), (), accuracy=spacy_model.accuracy),
 }

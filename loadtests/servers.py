@@ -13,6 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
+
+from loadtests.metrics import READY_PROCESSES, total
+from loadtests.processes import server_processes
 
 START_SECONDS = 600  # the service compiles for a minute, more on a slow machine
 STOP_SECONDS = 15
@@ -36,6 +40,8 @@ class Server:
         self._command = " ".join(command)
         self._ready = urllib.request.Request(f"http://{address}{ready}", body, {"Content-Type": "application/json"})
         self._log = log
+        self._began = time.monotonic()
+        self.ready_after = 0.0  # seconds from its start
         with log.open("wb") as file:
             self.process = subprocess.Popen(
                 command,
@@ -51,6 +57,7 @@ class Server:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until and self.process.poll() is None:
             if self.ready():
+                self.ready_after = time.monotonic() - self._began
                 return
             time.sleep(0.1)
         log = self._log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
@@ -82,8 +89,41 @@ class Server:
             self.process.wait()
 
 
+class Service(Server):
+    """This service: a supervisor and its server processes."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        """Starts it on the port that `TAGWERK_PORT` names in the environment, or on a free one."""
+        port = environment.get("TAGWERK_PORT") or str(free_port())
+        own = {"TAGWERK_HOST": "127.0.0.1", **environment, "TAGWERK_PORT": port}
+        super().__init__(service_command(), f"127.0.0.1:{port}", "/readyz", None, own, log)
+
+    def wait_until_ready(self) -> None:
+        """Waits for all of its processes; `ready_after` is when the first of them was ready.
+
+        Raises RuntimeError where they are not ready in time.
+        """
+        super().wait_until_ready()
+        until = time.monotonic() + START_SECONDS
+        while not self.all_ready():
+            if time.monotonic() > until:
+                raise RuntimeError(f"not all of its processes are ready in time: {self._command}")
+            time.sleep(0.1)
+
+    def all_ready(self, count: int | None = None) -> bool:
+        """Returns whether all of its server processes are ready, and as many as `count`, where that is given."""
+        there = len(server_processes(self.process.pid))
+        try:
+            return there == (count or there) > 0 and total(self.address, READY_PROCESSES) == there
+        except OSError:
+            return False
+
+
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+
 @contextmanager
-def running(start: Callable[[Path], Server]) -> Iterator[Server]:
+def running(start: Callable[[Path], AnyServer]) -> Iterator[AnyServer]:
     """Starts a server, given a folder for its files; yields it when it is ready; stops it at the end of the block."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, stopped_by_signals():
         server = start(Path(folder))
@@ -94,14 +134,12 @@ def running(start: Callable[[Path], Server]) -> Iterator[Server]:
             server.stop()
 
 
-def start_service(folder: Path, **settings: str) -> Server:
+def start_service(folder: Path, **settings: str) -> Service:
     """Starts this service, with the settings of the environment, by default its defaults, but for some."""
-    port = free_port()
-    environment = {"TAGWERK_HOST": "127.0.0.1", "TAGWERK_PORT": str(port), **settings}
-    return Server(service_command(), f"127.0.0.1:{port}", "/readyz", None, environment, folder / "log")
+    return Service(settings, folder / "log")
 
 
-def start_service_apart(folder: Path, **settings: str) -> Server:
+def start_service_apart(folder: Path, **settings: str) -> Service:
     """Starts this service on one half of the processor's cores; this process and its clients go to the other half."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     half = len(cores) // 2

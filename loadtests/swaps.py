@@ -1,11 +1,11 @@
-"""Measures latencies while a new version takes over, and whether memory grows with such changes.
+"""Measures latencies during rollouts of new versions, and whether memory grows with them.
 
     python -m loadtests.swaps --swaps 20
 
 The service runs on a copy of the model store, in which new versions of the tagger appear. Their weights are the same;
-the length buckets of each are one more or less than those before, so the first change compiles all shapes anew.
-Requests fall due at random moments, at a share of what a closed loop of 64 clients reaches, measured anew before each
-of the changes under load. The worst round is usually that in which the new version takes over.
+the length buckets of each are one more or less than those before, so the first rollout compiles all shapes
+anew. Requests fall due at random moments, at a share of what a closed loop of 64 clients reaches, measured anew before
+each of the rollouts under load. Rounds follow each other until the rollout is done; a request that fails ends all.
 """
 
 import argparse
@@ -21,18 +21,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from loadtests.aims import CHANGE_P99, CHANGE_WORST_P99, CHANGES_GROWTH, Figure
+from loadtests.aims import ROLLOUT_P99, ROLLOUT_SECONDS, ROLLOUT_WORST_P99, ROLLOUTS_GROWTH, Figure
 from loadtests.client import Measurement
 from loadtests.figures.base import SATURATION
-from loadtests.figures.memory import memory, name_of, processes
+from loadtests.processes import memory_of, processes, server_processes
 from loadtests.rounds import figure, load, say
-from loadtests.servers import Server, running, start_service
+from loadtests.servers import Server, Service, running, start_service
 from loadtests.text import described
 from service.settings import load_settings
 from service.store.registry import newest
 
 MODEL = "tagger-en"
-MEGABYTE = 1e6
 ROUND_SECONDS = 5.0
 ROUNDS_BEFORE = 4
 SHARE = 0.7  # of saturation
@@ -41,9 +40,9 @@ CONNECTIONS = 256
 
 def main() -> int:
     """Prints the figures; returns 1 where one is missed."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.swaps", description="Changes versions under load.")
-    parser.add_argument("--swaps", type=int, default=20, help="changes in all")
-    parser.add_argument("--loaded", type=int, default=3, help="of these, changes under load")
+    parser = argparse.ArgumentParser(prog="python -m loadtests.swaps", description="Rolls out versions under load.")
+    parser.add_argument("--swaps", type=int, default=20, help="rollouts in all")
+    parser.add_argument("--loaded", type=int, default=3, help="of these, rollouts under load")
     parser.add_argument("--seconds", type=float, default=ROUND_SECONDS, help="length of a round")
     options = parser.parse_args()
     with own_store() as (store, version), running(start_service) as service:
@@ -77,12 +76,14 @@ def add_version(store: Path, number: int) -> None:
     scratch.rename(store / MODEL / str(number))
 
 
-def wait_until_it_serves(service: Server, number: int) -> None:
-    """Returns when a version serves and the engine of the one before it is gone."""
-    while share(service, number) != 1.0 or sum(name_of(pid) == "engine" for pid in processes(service.process.pid)) > 1:
+def wait_until_it_serves(service: Service, number: int, count: int) -> float:
+    """Waits until so many processes serve a version, and those of the one before it are gone; returns the seconds."""
+    began = time.monotonic()
+    while share(service, number) != 1.0 or not service.all_ready(count):
         if service.process.poll() is not None:
             raise RuntimeError("the service has ended")
         time.sleep(0.2)
+    return time.monotonic() - began
 
 
 def share(service: Server, number: int) -> float:
@@ -92,32 +93,30 @@ def share(service: Server, number: int) -> float:
     return sum(float(m["share"]) for m in models if (m["name"], m["version"]) == (MODEL, str(number)))
 
 
-def latencies(service: Server, store: Path, version: int, changes: int, seconds: float) -> list[Figure]:
-    """Returns how the p99 of rounds during some changes is to the median of those before each."""
+def latencies(service: Service, store: Path, version: int, rollouts: int, seconds: float) -> list[Figure]:
+    """Returns how the p99 during some rollouts is to that before each, in rounds, and how long they take."""
     usual, during, took = [], [], []
-    for number in range(1, changes + 1):
+    count = len(server_processes(service.process.pid))
+    for number in range(1, rollouts + 1):
         target = f"{service.address}/tag"
         rate = SHARE * load(target, SATURATION, seconds).requests_per_second
-        say(f"change {number}: {figure(rate)} requests a second, before it")
+        say(f"rollout {number}: {figure(rate)} requests a second, before it")
         round_(service, rate, seconds)  # does not count: what the closed loop left goes
         usual.append(median(round_(service, rate, seconds).p99_ms for _ in range(ROUNDS_BEFORE)))
         say("during")
-        began = time.monotonic()
         with ThreadPoolExecutor(1) as waiting:
             add_version(store, version + number)
-            change = waiting.submit(wait_until_it_serves, service, version + number)
-            while not change.done():
+            rollout = waiting.submit(wait_until_it_serves, service, version + number, count)
+            while not rollout.done():
                 during.append(round_(service, rate, seconds).p99_ms / usual[-1])
-            change.result()
-        took.append(time.monotonic() - began)
+            took.append(rollout.result())
     load_ = f"at {SHARE:.0%} of saturation"
-    spans = (
-        f"{len(during)} rounds of {seconds:g} s in {changes} changes of {max(took):.0f} s at most, no request failed"
-    )
-    details = f"p99 {figure(median(usual))} ms before; {spans}"
+    details = f"p99 {figure(median(usual))} ms before; {len(during)} rounds of {seconds:g} s, no request failed"
+    what = f"p99 of /tag during a rollout {load_}, over that before"
     return [
-        Figure(f"p99 of /tag during a change {load_}, over that before, median", median(during), CHANGE_P99, details),
-        Figure(f"p99 of /tag during a change {load_}, over that before, worst", max(during), CHANGE_WORST_P99, details),
+        Figure(f"{what}, median", median(during), ROLLOUT_P99, details),
+        Figure(f"{what}, worst", max(during), ROLLOUT_WORST_P99, details),
+        Figure(f"a rollout {load_}", max(took), ROLLOUT_SECONDS, f"the longest of {rollouts}"),
     ]
 
 
@@ -130,19 +129,19 @@ def round_(service: Server, rate: float, seconds: float) -> Measurement:
     return measured
 
 
-def growth(service: Server, store: Path, first: int, made: int, swaps: int) -> Figure:
-    """Returns by how much the memory after all changes is more than after the first of these; some were made before."""
+def growth(service: Service, store: Path, first: int, made: int, swaps: int) -> Figure:
+    """Returns by how much memory after all rollouts is more than after the first of these; some were made before."""
     read = []
+    count = len(server_processes(service.process.pid))
     for number in range(made + 1, swaps + 1):
         add_version(store, first + number)
-        wait_until_it_serves(service, first + number)
+        wait_until_it_serves(service, first + number, count)
         load(f"{service.address}/tag", 8, 1.0)
-        total = sum(each.files + each.others for each in map(memory, processes(service.process.pid))) / MEGABYTE
-        read.append(total)
-        say(f"after {number} changes: {figure(total)} MB")
+        read.append(memory_of(processes(service.process.pid)).megabytes)
+        say(f"after {number} rollouts: {figure(read[-1])} MB")
     grown = 100 * (read[-1] / read[0] - 1)
     details = f"{figure(read[0])} MB, then {figure(read[-1])} MB"
-    return Figure(f"memory after {swaps} changes, beyond that after {made + 1}", grown, CHANGES_GROWTH, details)
+    return Figure(f"memory after {swaps} rollouts, beyond that after {made + 1}", grown, ROLLOUTS_GROWTH, details)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ PROMPT_CHARACTERS = 20
 GENERATED_CHARACTERS = 40
 ENDLESS_CHARACTERS = 1000  # sent again at once, it never ends
 LONG_WORDS, LONG_EVERY = 200, 50
-KINDS = ("tag", "classify", "generate", "long", "endless", "mixed")
+KINDS = ("tag", "no-lemmas", "classify", "generate", "long", "endless", "mixed")
 
 Body = Mapping[str, Any]
 
@@ -31,13 +31,18 @@ class Request:
 
 def requests(traffic: str) -> Iterable[Request]:
     """Returns the requests of one of `KINDS`: so many, to be repeated, or an iterator that never ends."""
-    special = {"generate": prompts, "long": long, "endless": endless, "mixed": mixed}
+    special = {"no-lemmas": no_lemmas, "generate": prompts, "long": long, "endless": endless, "mixed": mixed}
     return special[traffic]() if traffic in special else texts(traffic)
 
 
 def texts(endpoint: str) -> list[Request]:
     """Returns the sentences of running text, one a request, without options."""
     return [Request(endpoint, {"text": sentence.text}) for sentence in running_text()]
+
+
+def no_lemmas() -> list[Request]:
+    """Returns the sentences to tag without lemmas."""
+    return [Request("tag", {**request.body, "lemmas": False}) for request in texts("tag")]
 
 
 def prompts() -> list[Request]:

@@ -5,7 +5,6 @@ use `@serve.batch`. Options are those of the environment; arguments such as `mod
 """
 
 import os
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,16 +14,17 @@ from ray.serve.config import AutoscalingConfig
 from ray.util.metrics import Gauge
 from starlette.types import ASGIApp
 
-from service.engine.local import LocalEngine
+from service.engine.engine import Engine
+from service.engine.loader import loading_order
 from service.engine.tensorflow_engine import make_engine
 from service.http.app import create_app
 from service.http.context import Context
+from service.http.process_group import SingleProcess
 from service.pipelines.catalog import Catalog
 from service.process import garbage_collection
 from service.security.authenticator import Authenticator
 from service.security.rate_limiter import RateLimiter
 from service.settings import Settings, load_settings, variable
-from service.store.loading import load_version
 from service.store.serving import served
 from service.telemetry.metrics import Metrics
 
@@ -38,7 +38,7 @@ class Replica:
     """One replica. Its application is made by `application`."""
 
     context: ClassVar[Context]
-    engine: ClassVar[LocalEngine]
+    engine: ClassVar[Engine]
     queue: ClassVar[Gauge]
 
     async def check_health(self) -> None:
@@ -56,16 +56,14 @@ class Replica:
 
 def application(settings: Settings) -> ASGIApp:
     """Returns the service with an engine in this process."""
-    metrics = Metrics()
+    metrics, catalog = Metrics(), Catalog()
     versions, defaults = served(settings)
-    engine = make_engine(settings, versions, metrics)
-    engine.set_shares({version.key: 1.0 for version in versions}, (), set(defaults.values()))
-    read = partial(load_version, signers=settings.model_signers, whole=False)
-    catalog = Catalog(settings.model_store, read=read)
+    names = tuple(sorted(set(defaults.values())))
+    engine = make_engine(settings, loading_order(versions, names), metrics, prepare=catalog.prepare)
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter()) if keys is not None else None
     garbage_collection.tune()
-    context = Context(settings, metrics, engine, catalog, authenticator)
+    context = Context(settings, metrics, engine, catalog, authenticator, SingleProcess(names))
     Replica.context, Replica.engine = context, engine
     Replica.queue = Gauge("tagwerk_queue_entries", "Sequences that wait in a replica.")
     return create_app(context, LOADING_SECONDS)

@@ -12,7 +12,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.errors import ConfigurationError, shortened
 
 PREFIX = "TAGWERK_"
+MOST_PROCESSES = 60
+DIVIDED = ("slots", "max_queue_entries", "max_queue_tokens")  # among the processes of a service
 LONGEST_SHOWN = 100  # characters of an invalid value in a message
+# Options of other arrangements of processes -> the option to set instead.
+REPLACED = dict.fromkeys(("workers", "engines", "engine_address", "engine_metrics_port"), "processes")
 # Variables that are no options of the service: of training, of the compose file, of the load tests.
 OTHER_VARIABLES = frozenset(
     {
@@ -30,7 +34,6 @@ def _parts(value: object) -> object:
 
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_parts)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parts)]
-Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
 Origins = Annotated[
     tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...], NoDecode, BeforeValidator(_parts)
 ]
@@ -43,19 +46,12 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 selects a free one.")
-    workers: int = Field(1, ge=1, description="Processes that serve HTTP, besides the engines.")
-    engines: int = Field(1, ge=1, description="Processes that run the models, each with a copy of them.")
-    engine_address: Addresses = Field(
-        (),
-        description="Where tagwerk engine listens and tagwerk api connects: the path of a Unix socket, or host:port; "
-        "tagwerk api accepts several, comma-separated.",
-    )
-    engine_metrics_port: int = Field(
+    processes: int = Field(
         0,
         ge=0,
-        le=65535,
-        description="Port at which a standalone tagwerk engine exports its metrics; 0 disables this. "
-        "tagwerk serve exports all at /metrics.",
+        le=MOST_PROCESSES,
+        description="Processes that serve, each with a copy of the models; 0 is the number of cores, or fewer if "
+        "memory is short, and 2 with a GPU.",
     )
     model_store: Path = Field(Path("model_store"), description="Folder of the models.")
     store_interval_seconds: float = Field(
@@ -85,9 +81,15 @@ class Settings(BaseSettings):
         "", description="Folder for compiled executables, which shortens the next start; empty keeps none."
     )
     batch_sizes: Sizes = Field((1, 2, 4, 8, 16), min_length=1, description="Compiled batch sizes, comma-separated.")
-    slots: int = Field(16, ge=1, description="Texts generated at the same time; further ones wait.")
-    max_queue_entries: int = Field(4096, ge=1, description="Queued sequences; above it, requests get 429.")
-    max_queue_tokens: int = Field(262_144, ge=1, description="Queued tokens; above it, requests get 429.")
+    slots: int = Field(
+        16, ge=1, description="Texts generated at the same time, in all processes together; further ones wait."
+    )
+    max_queue_entries: int = Field(
+        4096, ge=1, description="Queued sequences, in all processes together; above it, requests get 429."
+    )
+    max_queue_tokens: int = Field(
+        262_144, ge=1, description="Queued tokens, in all processes together; above it, requests get 429."
+    )
     request_timeout_seconds: float = Field(
         30.0,
         gt=0,
@@ -130,10 +132,10 @@ class Settings(BaseSettings):
             )
         return self
 
-    def require_engine_address(self) -> None:
-        """Raises ConfigurationError if the engine address is not set."""
-        if not self.engine_address:
-            raise ConfigurationError("set TAGWERK_ENGINE_ADDRESS to the path of a Unix socket, or to host:port")
+    def of_process(self, processes: int) -> "Settings":
+        """Returns the settings of one of several processes, which divide what holds for the whole service."""
+        divided = {name: -(-getattr(self, name) // processes) for name in DIVIDED}
+        return self.model_copy(update=divided)
 
 
 def variable(name: str) -> str:
@@ -198,5 +200,7 @@ def unknown_variables(names: Iterable[str]) -> dict[str, str | None]:
 
 
 def _nearest(name: str) -> str | None:
+    if name in REPLACED:
+        return variable(REPLACED[name])
     found = difflib.get_close_matches(name, Settings.model_fields, 1)
     return variable(found[0]) if found else None

@@ -24,12 +24,10 @@ class ModelKey:
 
 
 class State(StrEnum):
-    """The state of an engine, or of a model in it."""
+    """The state of a process, its engine, or a model in it."""
 
     STARTING = "starting"
     READY = "ready"
-    AWAY = "away"  # does not answer, and may come back
-    SUPERSEDED = "superseded"  # replaced; serves until its workers have connected to its successor
     DRAINING = "draining"
     REFUSED = "refused"
     STOPPED = "stopped"
@@ -41,6 +39,10 @@ class ModelState:
 
     `share` is its fraction, 0 to 1, of the requests for the model that name no version. A `default` model serves
     requests for its task that name no model; if none is configured, the first by name does.
+
+    Attributes:
+        named: whether requests may name the version: once all processes of the service have it.
+        task, description: of its manifest, if known.
     """
 
     key: ModelKey
@@ -48,6 +50,9 @@ class ModelState:
     reason: str | None = None
     share: float = 1.0
     default: bool = True
+    named: bool = True
+    task: str | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

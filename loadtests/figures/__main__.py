@@ -29,10 +29,11 @@ from loadtests.figures import (
     soak,
     starts,
 )
-from loadtests.figures.base import Plan, counted
+from loadtests.figures.base import Plan
 from loadtests.figures.starts import COMPILATIONS
+from loadtests.metrics import counted
 from loadtests.rounds import say
-from loadtests.servers import Server, running, start_service, start_service_apart
+from loadtests.servers import Service, running, start_service, start_service_apart
 from loadtests.text import described
 
 FIGURES = {
@@ -67,7 +68,7 @@ def main() -> int:
         parser.error(f"no such figure: {', '.join(sorted(unknown))}; there is {', '.join(modules)}")
     plan = Plan(options.rounds, options.seconds, options.requests, options.words, options.minutes)
 
-    def start(folder: Path) -> Server:
+    def start(folder: Path) -> Service:
         return start_service_apart(folder, **ramp.SETTINGS) if "ramp" in options.figures else start_service(folder)
 
     found: list[Figure] = []
@@ -75,7 +76,7 @@ def main() -> int:
         say("starting the service, which compiles for half a minute")
         with running(start) as service:
             print(f"The load: {described()}; default requests. {plan.rounds} rounds of {plan.seconds:g} s, medians.")
-            with counted(service, COMPILATIONS) as grown:
+            with counted(service.address, COMPILATIONS) as grown:
                 for name in options.figures or FIGURES:
                     began = time.monotonic()
                     figures = modules[name].measure(service, plan)

@@ -88,14 +88,14 @@ def main() -> None:
             pass
         batches = full_batches(version, settings, grid)
         for batch in batches:
-            model.run(batch.inputs)
+            model.start(batch.inputs)()
         runner.run(annotation_rate(pipelines, 1.0))
         print("ready", flush=True)
         for line in sys.stdin:
             whole = runner.run(annotation_rate(pipelines, float(line)))
             tokens, began = 0, time.perf_counter()
             for batch in cycle(batches):
-                model.run(batch.inputs)
+                model.start(batch.inputs)()
                 tokens += int(batch.real.sum())
                 if time.perf_counter() - began > float(line):
                     break

@@ -1,16 +1,11 @@
 """Functions of several of the modules that measure figures."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from urllib.request import urlopen
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.client import Measurement
 from loadtests.rounds import figure, load
-from loadtests.servers import Server
 
 SATURATION = 64  # clients
 
@@ -32,23 +27,6 @@ def answered(target: str, clients: int, seconds: float, *options: str) -> Measur
     if measured.errors:
         raise RuntimeError(f"{measured.errors} requests to {target} failed")
     return measured
-
-
-def counter(service: Server, name: str) -> float:
-    """Returns the sum of a metric of the service over all its labels, 0 where it has no value yet."""
-    with urlopen(f"http://{service.address}/metrics", timeout=30) as response:
-        text = response.read().decode()
-    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
-    return sum(sample.value for sample in samples if sample.name == name)
-
-
-@contextmanager
-def counted(service: Server, *names: str) -> Iterator[dict[str, float]]:
-    """Yields a dictionary which has, after the block, by how much each metric has grown in it."""
-    before = {name: counter(service, name) for name in names}
-    grown: dict[str, float] = {}
-    yield grown
-    grown |= {name: counter(service, name) - before[name] for name in names}
 
 
 def growth_of_p99(without: Sequence[Measurement], beside: Sequence[Measurement]) -> tuple[float, str]:

@@ -15,6 +15,7 @@ import spacy
 
 from loadtests.aims import Figure
 from loadtests.figures.base import Plan
+from loadtests.peers.spacy_model import TAGGER, TOK2VEC
 from loadtests.rounds import figure, say
 from loadtests.servers import Server, service_command
 from loadtests.text import endless_text
@@ -23,23 +24,6 @@ from service.store.registry import newest
 
 FEW_WORDS = 2000  # a run of so many, taken off, leaves what a start costs out
 SPACY_LABELS = 50  # about as many as the Penn tags
-SPACY_TOK2VEC = {  # as in the pipelines for English that spaCy publishes for processors, en_core_web_sm
-    "@architectures": "spacy.Tok2Vec.v2",
-    "embed": {
-        "@architectures": "spacy.MultiHashEmbed.v2",
-        "width": 96,
-        "attrs": ["NORM", "PREFIX", "SUFFIX", "SHAPE", "SPACY", "IS_SPACE"],
-        "rows": [5000, 1000, 2500, 2500, 50, 50],
-        "include_static_vectors": False,
-    },
-    "encode": {
-        "@architectures": "spacy.MaxoutWindowEncoder.v2",
-        "width": 96,
-        "depth": 4,
-        "window_size": 1,
-        "maxout_pieces": 3,
-    },
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +96,8 @@ def _run(path: Path, store: Path, scratch: Path) -> Run:
 def _run_spacy(path: Path) -> Run:
     """Tags a file with a tagger of spaCy; its weights are random, which takes as long as any others."""
     nlp = spacy.blank("en")
-    nlp.add_pipe("tok2vec", config={"model": SPACY_TOK2VEC})
-    listener = {"@architectures": "spacy.Tok2VecListener.v1", "width": 96}
-    tagger = nlp.add_pipe("tagger", config={"model": {"@architectures": "spacy.Tagger.v2", "tok2vec": listener}})
+    nlp.add_pipe("tok2vec", config={"model": TOK2VEC})
+    tagger = nlp.add_pipe("tagger", config={"model": TAGGER})
     for label in range(SPACY_LABELS):
         tagger.add_label(str(label))
     nlp.initialize()

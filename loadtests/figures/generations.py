@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from loadtests.aims import GENERATIONS as AIM
 from loadtests.aims import Figure
-from loadtests.figures.base import Plan, answered, counter, growth_of_p99
+from loadtests.figures.base import Plan, answered, growth_of_p99
+from loadtests.metrics import total
 from loadtests.rounds import SPARE_SECONDS, command, figure, say
 from loadtests.servers import Server
 
@@ -40,7 +41,7 @@ def generations(service: Server, seconds: float) -> Iterator[None]:
     with subprocess.Popen(client, stdout=subprocess.PIPE) as process:
         try:
             until = time.monotonic() + SPARE_SECONDS
-            while counter(service, "tagwerk_slots_in_use") < GENERATIONS:
+            while total(service.address, "tagwerk_slots_in_use") < GENERATIONS:
                 if process.poll() is not None or time.monotonic() > until:
                     raise RuntimeError("the generations do not run")
                 time.sleep(0.1)

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure as Drawing
 
-from loadtests.aims import GOODPUT_LOSS, OTHER_ANSWERS, WITHOUT_REFUSAL, Figure
+from loadtests.aims import GOODPUT, OTHER_ANSWERS, WITHOUT_REFUSAL, Figure
 from loadtests.client import Measurement
 from loadtests.figures import report
-from loadtests.figures.base import SATURATION, Plan, answered, counted
+from loadtests.figures.base import SATURATION, Plan, answered
+from loadtests.metrics import counted
 from loadtests.rounds import figure, load, say
 from loadtests.servers import Server
 
@@ -57,7 +58,7 @@ take turns, three times, and the middle one of the three counts."""
 
 
 def measure(service: Server, plan: Plan) -> list[Figure]:
-    """Returns how far goodput falls past saturation, and what else is answered there but 200 and 429."""
+    """Returns how much of its goodput is left past saturation, and what else is answered there but 200 and 429."""
     saturation = answered(f"{service.address}/tag", SATURATION, plan.seconds).requests_per_second
     say(f"saturation: {figure(saturation)}/s")
     steps = [_step(service, plan, saturation, share, 1) for share in STEPS]
@@ -87,12 +88,12 @@ def check(steps: Sequence[Step]) -> list[Figure]:
     if not beyond:
         raise RuntimeError(f"no saturation was found up to {figure(steps[-1].rate)} requests a second")
     least = min(beyond, key=lambda step: step.seen.requests_per_second)
-    fall = 100 * (1 - least.seen.requests_per_second / peak)
+    share = least.seen.requests_per_second / peak
     details = f"peak {figure(peak)}/s, {figure(least.seen.requests_per_second)}/s where {figure(least.rate)}/s fall due"
     others = sum(step.others for step in steps)
     unrefused = sum(step.seen.refused == 0 for step in beyond)
     return [
-        Figure("goodput past saturation, below its peak", fall, GOODPUT_LOSS, details),
+        Figure("goodput past saturation, over its peak", share, GOODPUT, details),
         Figure("answers other than 200 and 429", others, OTHER_ANSWERS, f"over {len(steps)} loads"),
         Figure("loads past saturation without a 429", unrefused, WITHOUT_REFUSAL, f"of {len(beyond)}"),
     ]
@@ -106,7 +107,7 @@ def past(steps: Sequence[Step]) -> list[Step]:
 
 def _step(service: Server, plan: Plan, saturation: float, share: float, burst: int) -> Step:
     rate = share * saturation
-    with counted(service, *CELLS) as grown:
+    with counted(service.address, *CELLS) as grown:
         options = ("--rate", str(rate), "--burst", str(burst), "--settling", str(SETTLING))
         seen = load(f"{service.address}/tag", CONNECTIONS, plan.seconds, *options)
     padding = grown[CELLS[0]] / max(1.0, grown[CELLS[1]])

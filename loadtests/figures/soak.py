@@ -13,7 +13,7 @@ from loadtests.aims import FAILED_REQUESTS, NEW_PROCESSES, SOAK_DESCRIPTORS, SOA
 from loadtests.client import Measurement
 from loadtests.figures import report
 from loadtests.figures.base import Plan
-from loadtests.figures.memory import MEGABYTE, memory, processes
+from loadtests.processes import MEGABYTE, memory_of, processes
 from loadtests.rounds import figure, load, say
 from loadtests.servers import Server
 
@@ -40,11 +40,11 @@ class Sample:
 
 def sample(pids: Sequence[int], began: float) -> Sample:
     """Measures the processes."""
-    shares = [memory(pid) for pid in pids]
+    held = memory_of(pids)
     return Sample(
         time.monotonic() - began,
-        sum(share.files for share in shares),
-        sum(share.others for share in shares),
+        held.files,
+        held.others,
         sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids),
         sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in pids),
     )

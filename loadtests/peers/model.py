@@ -51,7 +51,7 @@ class Model:
             else:
                 for _ in model.warm_up(grid.batch_sizes, grid.capacity):
                     pass
-                self._step = model.run
+                self._step = lambda inputs: model.start(inputs)()
         self._cut = Cuts(grid, self._seconds(grid))
 
     def __call__(self, examples: Sequence[Tensors]) -> list[Tensors]:

@@ -1,11 +1,13 @@
 """The interface of a runtime. Without TensorFlow, so that the engine and its tests do not depend on it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from service.artifact.manifest import Manifest
 from service.types import Array, Tensors
+
+Fetch = Callable[[], dict[str, Array]]  # waits for a step that has been started, and returns its outputs
 
 
 class SequenceModel(Protocol):
@@ -21,12 +23,12 @@ class SequenceModel(Protocol):
         Yields the number of executables after each.
         """
 
-    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
-        """Runs a batch [B, T], T up to the capacity; returns the default outputs and the requested `further` ones.
+    def start(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
+        """Starts a batch [B, T], T up to the capacity. Returns what fetches the default outputs, and `further` ones.
 
         `further` may include, for each head, the `candidate_outputs` of the manifest: each token's most probable
-        labels, N = 5 or all, the lower id first of equals. Outputs with a time axis have T or capacity in it. Raises
-        DeviceFailed, also for a B that is not compiled.
+        labels, N = 5 or all, the lower id first of equals. Outputs with a time axis have T or capacity in it. Both
+        raise DeviceFailed, also for a B that is not compiled.
         """
 
 
@@ -42,14 +44,14 @@ class GenerationModel(Protocol):
         Yields the number of executables after each.
         """
 
-    def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
-        """Reads tokens into slots' states and samples one token per row.
+    def start(self, inputs: Tensors, logprobs: bool = False) -> Fetch:
+        """Starts to read tokens into slots' states, and to sample one token per row.
 
         Inputs: slots [B] int32 (filler rows have the number of slots), ids [B, T] int32, lengths [B] int32, fresh [B]
         bool (the slot starts from a zero state), temperature [B] float32, top_k [B] int32, top_p [B] float32, seed [B]
-        int64, position [B] int64. Returns the sampled ids [B] int32; with `logprobs`, also their logprobs [B] float32,
+        int64, position [B] int64. Fetches the sampled ids [B] int32; with `logprobs`, also their logprobs [B] float32,
         and the most probable tokens, N = 5 or all: top_ids [B, N] int32, top_logprobs [B, N] float32, best first.
-        Raises DeviceFailed.
+        Both raise DeviceFailed.
         """
 
 
@@ -59,6 +61,10 @@ class Backend(Protocol):
     @property
     def device(self) -> str:
         """The device's name for logs."""
+
+    @property
+    def overlaps(self) -> bool:
+        """True if the device runs a step that has been started while the processor does other work."""
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> SequenceModel:
         """Loads a tagger or classifier, and checks its goldens. Raises ArtifactError."""

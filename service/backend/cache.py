@@ -1,24 +1,38 @@
 """Caches XLA's executables on disk."""
 
 import hashlib
+import logging
 import os
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from math import inf
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from service.files import lock_file
 from service.telemetry.process_metrics import tensorflow_version
+from service.types import ModelKey
+
+log = logging.getLogger("tagwerk.engine")
+
+PAUSE_SECONDS = 0.05  # between attempts to lock a model
 
 
 def cache_executables(folder: Path) -> None:
     """Configures TensorFlow, which must not be imported yet, to read and write executables in a folder.
 
-    Executables are machine code: each processor type and TensorFlow release has a subfolder.
+    Executables are machine code: each processor type and TensorFlow release has a subfolder. A folder that cannot be
+    written is a warning, and nothing is cached.
     """
     place = folder.absolute() / hashlib.sha256(f"{_processor()} {tensorflow_version()}".encode()).hexdigest()[:16]
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        log.warning("executables are not cached, so that each start compiles them: %s (TAGWERK_XLA_CACHE)", error)
+        return
     flags = os.environ.get("TF_XLA_FLAGS", "")
     os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={place}".strip()
     # XLA warns for each cached executable that two tuning flags are not among the processor's features, which they are
@@ -34,13 +48,41 @@ def _processor() -> str:
     return " ".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
 
 
-@contextmanager
-def compilation_lock(folder: Path, stopped: Callable[[], bool]) -> Iterator[None]:
-    """Locks the folder during the block: of engines that start together, one compiles and the others read its cache.
+class CompilationLocks:
+    """Locks models that are being compiled, among the processes that share a cache of executables.
 
-    Continues without the lock once `stopped` returns True.
+    Each process takes the first of its models that no other compiles, so that all cores compile side by side, and
+    reads from the cache what others have compiled.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        lock_file(lock.fileno(), inf, stopped=stopped, pause_seconds=0.1)
-        yield
+
+    def __init__(self, folder: Path | None) -> None:
+        """`folder` is that of the cache; without one, nothing is locked."""
+        self._folder = folder
+
+    @contextmanager
+    def first_free(self, keys: Sequence[ModelKey], stopped: Callable[[], bool]) -> Iterator[ModelKey]:
+        """Locks the first of some models that no other process has locked during the block; yields it.
+
+        Waits while all are locked. Continues without a lock once `stopped` returns True, or if files cannot be locked.
+        """
+        with ExitStack() as opened:
+            try:
+                files = [(key, opened.enter_context(self._lock(key).open("w"))) for key in keys] if self._folder else []
+            except OSError as error:
+                log.warning("models are compiled without a lock: %s", error)
+                files = []
+            while files and not stopped():
+                for key, file in files:
+                    if lock_file(file.fileno(), 0.0):
+                        yield key
+                        return
+                time.sleep(PAUSE_SECONDS)
+            yield keys[0]
+
+    def _lock(self, key: ModelKey) -> Path:
+        assert self._folder is not None  # noqa: S101 (checked by the caller)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder / f"{key.name}-{key.version}.lock"
+
+
+NO_LOCKS = CompilationLocks(None)

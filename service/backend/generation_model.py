@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from service.artifact.manifest import Manifest
+from service.backend.base import Fetch
 from service.backend.compiling import compiled, on_all_cores, on_device
 from service.backend.names import reproducible_names
 from service.backend.packing import Axes, Packing
@@ -69,12 +70,15 @@ class TensorFlowGenerationModel:
         with on_device(self._device):
             self._run(self._state, tf.zeros([rows, self._packing.width], tf.int32))
 
-    def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
-        """Reads tokens into slots' states and samples one token per row; see `service.backend.base`."""
+    def start(self, inputs: Tensors, logprobs: bool = False) -> Fetch:
+        """Starts to read tokens into slots' states, and to sample one per row; see `service.backend.base`."""
         if inputs["ids"].shape not in self._shapes:
             raise DeviceFailed(f"the shape {inputs['ids'].shape} is not one that was compiled")
         with on_device(self._device):
-            state, outputs = self._run(self._state, tf.constant(self._packing.pack(inputs)))
-            sampled = {name: outputs[name].numpy() for name in (SAMPLED if logprobs else SAMPLED[:1])}
-        self._state = state
-        return sampled
+            self._state, outputs = self._run(self._state, tf.constant(self._packing.pack(inputs)))
+
+        def fetch() -> dict[str, Array]:
+            with on_device(self._device):
+                return {name: outputs[name].numpy() for name in (SAMPLED if logprobs else SAMPLED[:1])}
+
+        return fetch

@@ -36,10 +36,15 @@ class TensorFlowBackend:
     @property
     def device(self) -> str:
         """The device's name for logs."""
-        if self._device.startswith("/GPU"):
+        if self.overlaps:
             details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
             return str(details.get("device_name", "GPU"))
         return "CPU"
+
+    @property
+    def overlaps(self) -> bool:
+        """True on a GPU, whose steps run beside the processor's work."""
+        return self._device.startswith("/GPU")
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> TensorFlowSequenceModel:
         """Loads a tagger or classifier, and checks its goldens. Raises ArtifactError."""

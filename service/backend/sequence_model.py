@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from service.artifact.manifest import CANDIDATES, PROBABILITIES, Manifest
+from service.backend.base import Fetch
 from service.backend.compiling import compiled, on_all_cores, on_device
 from service.backend.names import reproducible_names
 from service.backend.packing import Packing
@@ -106,23 +107,34 @@ class TensorFlowSequenceModel:
         sizes = {"B": b, "T": self._capacity}
         return tuple(axis if isinstance(axis, int) else sizes[axis] for axis in axes)
 
-    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
-        """Runs a batch of a compiled size; see `service.backend.base`."""
+    def start(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
+        """Starts a batch of a compiled size; see `service.backend.base`."""
         b, t = next(values.shape[:2] for name, values in inputs.items() if name != "lengths")
         if b not in self._batch_sizes or t > self._capacity:
             raise DeviceFailed(f"no step was compiled that takes the shape ({b}, {t})")
         with on_device(self._device):
             cells = self._packing.pack(self._step.prepare(inputs))
             best, outputs = self._run(tf.constant(cells))
-            found: dict[str, Array] = {}
-            for name, values in zip(self._best, best.numpy(), strict=True) if self._best else ():
-                found[name] = values.view(np.float32) if name.endswith(PARTS[1]) else values  # [B, T]
-            wanted = self._usual | further
-            if further & self._step.explained:
-                found |= self._explanations(cells, outputs, further)
-            if further:
-                found |= self._of_all_labels(outputs, found, further, t)
-            return found | {name: values.numpy() for name, values in outputs.items() if name in wanted - found.keys()}
+
+        def fetch() -> dict[str, Array]:
+            with on_device(self._device):
+                return self._fetched(cells, best, outputs, further, t)
+
+        return fetch
+
+    def _fetched(
+        self, cells: Array, best: Any, outputs: dict[str, Any], further: frozenset[str], t: int
+    ) -> dict[str, Array]:
+        """Returns the outputs of a batch that has been started; t: the length of its longest sequence."""
+        found: dict[str, Array] = {}
+        for name, values in zip(self._best, best.numpy(), strict=True) if self._best else ():
+            found[name] = values.view(np.float32) if name.endswith(PARTS[1]) else values  # [B, T]
+        wanted = self._usual | further
+        if further & self._step.explained:
+            found |= self._explanations(cells, outputs, further)
+        if further:
+            found |= self._of_all_labels(outputs, found, further, t)
+        return found | {name: values.numpy() for name, values in outputs.items() if name in wanted - found.keys()}
 
     def _of_all_labels(
         self, outputs: dict[str, Any], best: dict[str, Array], further: frozenset[str], t: int

@@ -1,11 +1,9 @@
-"""Checks whether a running service, or a standalone engine, is ready: a health check without curl."""
+"""Checks whether a running service is ready: a health check without curl."""
 
-import asyncio
 import http.client
 import json
 
 from service.settings import Settings
-from service.transport.remote import RemoteEngine
 from service.types import State
 
 TIMEOUT_SECONDS = 5.0
@@ -29,24 +27,3 @@ def of_service(settings: Settings) -> str:
         return f"no answer from {host}:{settings.port}: {error}"
     finally:
         connection.close()
-
-
-def of_engine(settings: Settings) -> str:
-    """Returns the state of the engine at the address of the settings, or that it does not answer.
-
-    Raises ConfigurationError if no address is set.
-    """
-    settings.require_engine_address()
-    return asyncio.run(_state_of(settings.engine_address[0]))
-
-
-async def _state_of(address: str) -> str:
-    engine, reported = RemoteEngine(address), asyncio.Event()
-    await engine.start(reported.set)
-    try:
-        await asyncio.wait_for(reported.wait(), TIMEOUT_SECONDS)
-        return str(engine.state())
-    except TimeoutError:
-        return f"no answer from {address}"
-    finally:
-        await engine.close()

@@ -1,7 +1,7 @@
 """Runs a batch on a model, and assigns the outputs or the error to its sequences."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -32,11 +32,12 @@ def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
     return Ragged(lengths, values)
 
 
-def run_batch(model: SequenceModel, specs: Mapping[str, TensorSpec], batch: Batch) -> Outputs:
-    """Runs a batch; returns its outputs without padding. Raises DeviceFailed."""
+def start_batch(model: SequenceModel, specs: Mapping[str, TensorSpec], batch: Batch) -> Callable[[], Outputs]:
+    """Starts a batch; returns a function that returns its outputs, without padding. Both raise DeviceFailed."""
     padded = pad(gather(batch.sequences), specs, batch.shape)
     further = frozenset[str]().union(*{sequence.request.further for sequence in batch.sequences})
-    return unpad(model.run(padded.inputs, further), padded, model.timed_outputs)
+    fetch = model.start(padded.inputs, further)
+    return lambda: unpad(fetch(), padded, model.timed_outputs)
 
 
 def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[EngineRequest]:

@@ -1,11 +1,11 @@
-"""Validates requests from workers, so that an invalid one can neither fail its batch nor end the engine."""
+"""Validates requests, so that an invalid one can neither fail its batch nor end the engine."""
 
 import math
 
 import numpy as np
 
 from service.artifact.version import ModelVersion
-from service.engine.protocol import Generation, Requests
+from service.engine.requests import Generation, Requests
 from service.errors import InternalError
 from service.types import Array
 
@@ -18,7 +18,7 @@ INT32, INT64 = np.iinfo(np.int32), np.iinfo(np.int64)
 class InputCheck:
     """Checks sequences against the inputs that a model version declares.
 
-    Workers validate what clients send, so a violation here is a bug, and raises InternalError.
+    What clients send has been validated before, so a violation here is a bug, and raises InternalError.
     """
 
     def __init__(self, version: ModelVersion) -> None:

@@ -1,19 +1,29 @@
-"""Loads a model version: verifies it, then compiles and times a step of every batch size."""
+"""Loads model versions: verifies each, then compiles and times a step of every batch size."""
 
+import logging
 import os
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend, GenerationModel, SequenceModel
+from service.backend.cache import NO_LOCKS, CompilationLocks
 from service.engine.padding import Grid, full_rows
 from service.engine.plan import StepTimes
+from service.engine.priority import Call, call_directly
 from service.engine.slots import Slots
+from service.errors import ArtifactError, ConfigurationError, TagwerkError
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey
 
+log = logging.getLogger("tagwerk.engine")
+
+TASKS = ("tag", "classify", "generate")  # in the order in which their default models are loaded
 MAX_WAITING_STREAMS = 256
 # Of a prompt, per generation step. More read long prompts in fewer steps, and delay the texts that are being written.
 PREFILL_TOKENS = 32
@@ -65,17 +75,93 @@ class LoadProgress:
     executables: int = 0
 
 
-class Loader:
-    """Loads the versions of one process, one after another."""
+class OnLoaded(Protocol):
+    """Called in the loading thread with a model that has been loaded."""
+
+    def __call__(self, key: ModelKey, model: Sequences | Generator, overlaps: bool, /) -> object:
+        """`overlaps`: see `Backend`."""
+
+
+class ModelLoading:
+    """Loads the versions of a process, one after another."""
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, clock: Callable[[], float], stopped: Callable[[], bool]
+        self,
+        settings: Settings,
+        versions: Sequence[ModelVersion],
+        make_backend: Callable[[], Backend],
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        prepare: Callable[[ModelVersion], object] = lambda version: None,
+        call: Call = call_directly,
+        on_progress: Callable[[LoadProgress], None] = lambda progress: None,
+        locks: CompilationLocks = NO_LOCKS,
     ) -> None:
-        """Skips the rest of a warm-up once `stopped` returns True."""
+        """`versions` are in the order in which to load them, see `loading_order`.
+
+        Args:
+            prepare: called with each version before it is offered; an error refuses the version.
+            call: sets the priority of each load.
+            on_progress: called before each version, and after each of its executables.
+            locks: of several processes that share a cache of executables, one compiles a model, and the others read it.
+        """
         self._settings = settings
+        self._versions = {version.key: version for version in versions}
+        self._make_backend = make_backend
         self._metrics = metrics
         self._clock = clock
-        self._stopped = stopped
+        self._prepare = prepare
+        self._call = call
+        self._on_progress = on_progress
+        self._locks = locks
+        self._stopped: Callable[[], bool] = lambda: False
+
+    def run(
+        self, stopped: Callable[[], bool], on_loaded: OnLoaded, on_refused: Callable[[ModelKey, str], object]
+    ) -> None:
+        """Loads and compiles every version, until `stopped` returns True. A broken one is refused.
+
+        Raises ConfigurationError.
+        """
+        self._stopped, started = stopped, self._clock()
+        backend = self._make_backend()
+        waiting = list(self._versions)
+        served: list[str] = []
+        while waiting and not stopped():
+            with self._locks.first_free(waiting, stopped) as key:
+                waiting.remove(key)
+                number = len(self._versions) - len(waiting)
+                try:
+                    on_loaded(key, self._load_version(backend, key, number), backend.overlaps)
+                    served.append(str(key))
+                except ConfigurationError:
+                    raise
+                except Exception as error:  # one broken version does not keep the others from serving
+                    known = error if isinstance(error, TagwerkError) else f"{type(error).__name__}: {error}"
+                    reason = str(ArtifactError(str(known)))
+                    log.error("refused %s: %s", key, reason)
+                    on_refused(key, reason)
+        if not stopped():
+            cost = f"{self._clock() - started:.1f} s, {resident_megabytes():.0f} MB in all"
+            log.info("ready on %s: %s; %s", backend.device, ", ".join(served) or "no model", cost)
+
+    def _load_version(self, backend: Backend, key: ModelKey, number: int) -> Sequences | Generator:
+        version, count = self._versions[key], len(self._versions)
+        log.info("loads and compiles %s (%d of %d)", key, number, count)
+        self._on_progress(LoadProgress(key, number, count))
+
+        def on_compiled(compiled: int, executables: int) -> None:
+            self._on_progress(LoadProgress(key, number, count, compiled, executables))
+
+        begun, before = self._clock(), resident_megabytes()
+        model = self._call(partial(self.load, backend, version, on_compiled))
+        self._prepare(version)
+        seconds, megabytes = self._clock() - begun, resident_megabytes() - before
+        self._metrics.model_info.labels(key.name, key.version).set(1)
+        self._metrics.model_load_duration.labels(key.name, key.version).set(seconds)
+        log.info("%s: %s, %.1f s, %.0f MB", key, model, seconds, megabytes)
+        return model
 
     def load(
         self, backend: Backend, version: ModelVersion, on_compiled: Callable[[int, int], None]
@@ -120,9 +206,30 @@ class Loader:
         seconds = []
         for _ in range(TIMINGS):
             started = self._clock()
-            model.run(inputs)
+            model.start(inputs)()
             seconds.append(self._clock() - started)
         return min(seconds)
+
+
+def loading_order(versions: Collection[ModelVersion], defaults: Collection[str]) -> list[ModelVersion]:
+    """Returns versions in the order to load them: first the default models of /tag, /classify and /generate.
+
+    A lemmatizer comes before the taggers of its language, which would serve without lemmas otherwise.
+    """
+    urgent = {
+        version.manifest.language
+        for version in versions
+        if version.manifest.task == "tag" and version.manifest.name in defaults
+    }
+
+    def order(version: ModelVersion) -> tuple[bool, int, str, bool, str]:
+        manifest = version.manifest
+        lemmatizer = manifest.task == "lemmatize"
+        default = manifest.language in urgent if lemmatizer else manifest.name in defaults
+        task = TASKS.index("tag" if lemmatizer else manifest.task)
+        return not default, task, manifest.language, not lemmatizer, manifest.name
+
+    return sorted(versions, key=order)
 
 
 def resident_megabytes() -> float:

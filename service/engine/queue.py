@@ -2,12 +2,12 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from service.engine.padding import Grid
-from service.engine.protocol import ANONYMOUS, Requests
+from service.engine.requests import ANONYMOUS, Requests
 from service.errors import Overloaded, TagwerkError
 from service.types import Array, ModelKey
 
@@ -32,13 +32,18 @@ class Place(NamedTuple):
     cell: int
 
 
+OnDone = Callable[[Sequence["EngineRequest"]], None]  # called with requests that are over
+
+
 @dataclass(slots=True, eq=False)
 class EngineRequest:
     """A request in the engine. It ends when each of its sequences has outputs, or at its first error.
 
     Attributes:
-        columns: the requests that arrived in one message, this one among them.
+        columns: the requests that were submitted together, this one among them.
         starts: start of each of its sequences in the values of `columns`.
+        on_done: called when it is over, unless it is abandoned.
+        owner: of the caller's choice; what the request belongs to.
     """
 
     columns: Requests
@@ -48,6 +53,8 @@ class EngineRequest:
     lengths: list[int]
     starts: list[int]
     buckets: list[int]
+    on_done: OnDone
+    owner: Any = None
     waiting: list[bool] = field(init=False)  # of each sequence
     places: list[Place | None] = field(init=False)
     remaining: int = field(init=False)  # sequences without outputs
@@ -101,7 +108,7 @@ class Client:
 
 
 class Queue:
-    """Bounded priority queues, one per lane (model, bucket) and client. Not thread-safe: the owner holds the lock.
+    """Bounded priority queues, one per lane (model, bucket) and client.
 
     Of a lane, the client with the least tokens served is next, so that no client's sequences wait for another client's
     backlog (start-time fair queueing, Goyal et al. 1996). Nor does a backlog fill the queue: an API key that has
@@ -127,6 +134,20 @@ class Queue:
         self._clients: dict[int, Client] = {}  # those with something waiting
         self._virtual_time = 0  # tokens served to the client of the last batch, before that
 
+    def check(self, client: int, tokens_per_second: float) -> Overloaded | None:
+        """Returns the error with which any request of a client would be rejected, or None."""
+        if not self.sequences:
+            return None
+        full, waiting = self._exceeded(1, 1), self.sequences
+        if not full and (known := self._clients.get(client)) is not None:
+            full, waiting = self._share_exceeded(client, known, 1, 1), known.sequences
+        return (
+            Overloaded(f"the queue is full: {full}", self._retry_seconds(tokens_per_second), waiting) if full else None
+        )
+
+    def _retry_seconds(self, tokens_per_second: float) -> float:
+        return min(self.tokens / tokens_per_second, MAX_RETRY_SECONDS)
+
     def put(self, request: EngineRequest, tokens_per_second: float, seconds: Callable[[int], float]) -> None:
         """Admits all sequences of a request, or none: raises Overloaded if they do not fit.
 
@@ -146,8 +167,7 @@ class Queue:
             ):
                 waiting, problem = client.sequences, f"the client's share of the queue is full: {full}"
             if full:
-                retry_after_seconds = min(self.tokens / tokens_per_second, MAX_RETRY_SECONDS)
-                raise Overloaded(problem, retry_after_seconds, waiting)
+                raise Overloaded(problem, self._retry_seconds(tokens_per_second), waiting)
         if client is None:
             client = self._clients[request.client] = Client(self._virtual_time)
         client.sequences += len(request.lengths)

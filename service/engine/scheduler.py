@@ -1,12 +1,12 @@
-"""Selects the batches for the device. The owner supplies the clock, the lock and the device."""
+"""Selects the batches for the device. The owner supplies the clock and the device."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from service.engine.padding import Grid, starts_of
 from service.engine.plan import Plan, StepTimes
-from service.engine.protocol import Requests
-from service.engine.queue import EngineRequest, Order, Queue, QueuedSequence
+from service.engine.queue import EngineRequest, OnDone, Order, Queue, QueuedSequence
+from service.engine.requests import Requests
 from service.errors import ModelNotFound, Overloaded, TagwerkError
 from service.types import ModelKey
 
@@ -75,7 +75,7 @@ class Scheduler:
         """Number of waiting tokens."""
         return self._queue.tokens
 
-    def admit(self, requests: Requests) -> list[EngineRequest | TagwerkError]:
+    def admit(self, requests: Requests, on_done: OnDone) -> list[EngineRequest | TagwerkError]:
         """Queues all sequences of each request, or none; returns its `EngineRequest`, or the reason for its rejection.
 
         That is Overloaded or ModelNotFound.
@@ -91,7 +91,7 @@ class Scheduler:
         for count, deadline, client in zip(requests.counts, requests.deadlines, requests.clients, strict=True):
             own, first = slice(first, first + count), first + count
             buckets = list(map(bucket, lengths[own]))
-            request = EngineRequest(requests, client, now, deadline, lengths[own], starts[own], buckets)
+            request = EngineRequest(requests, client, now, deadline, lengths[own], starts[own], buckets, on_done)
             try:
                 self._queue.put(request, self._tokens_per_second, model.sequence_seconds)
             except Overloaded as rejection:
@@ -99,6 +99,10 @@ class Scheduler:
             else:
                 admitted.append(request)
         return admitted
+
+    def full(self, client: int) -> Overloaded | None:
+        """Returns the error with which any request of a client would be rejected, or None."""
+        return self._queue.check(client, self._tokens_per_second)
 
     def abandon(self, request: EngineRequest) -> None:
         """Removes the waiting sequences of a request."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from service.engine.protocol import ANONYMOUS, Generation
 from service.engine.queue import MAX_RETRY_SECONDS
+from service.engine.requests import ANONYMOUS, Generation
 from service.errors import Overloaded, TagwerkError
 from service.types import Array, Sampled, Tensors
 
@@ -56,7 +56,7 @@ class SlotStep:
 
 
 class Slots:
-    """The slots of one language model, and the streams that wait for one. Not thread-safe: the owner holds the lock.
+    """The slots of one language model, and the streams that wait for one.
 
     A free slot goes to the client that has the fewest. For an API key's share of the waiting streams see `Queue`.
     """
@@ -86,6 +86,11 @@ class Slots:
     def in_use(self) -> int:
         """Number of slots that hold a stream."""
         return sum(stream is not None for stream in self._slots)
+
+    @property
+    def busy(self) -> bool:
+        """True while a stream waits or holds a slot."""
+        return bool(self._waiting) or any(stream is not None for stream in self._slots)
 
     def admit(self, stream: Stream) -> None:
         """Queues a stream for a slot. Raises Overloaded. An empty queue admits a prompt of any length."""

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -11,9 +10,9 @@ from types import ModuleType
 
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend
-from service.backend.cache import cache_executables, compilation_lock
-from service.engine.loader import LoadProgress
-from service.engine.local import LocalEngine
+from service.backend.cache import CompilationLocks, cache_executables
+from service.engine.engine import Engine
+from service.engine.loader import LoadProgress, ModelLoading
 from service.engine.priority import Call, call_directly
 from service.errors import ConfigurationError
 from service.settings import Settings
@@ -44,13 +43,15 @@ def make_engine(
     settings: Settings,
     versions: Sequence[ModelVersion],
     metrics: Metrics,
+    *,
+    prepare: Callable[[ModelVersion], object] = lambda version: None,
     call: Call = call_directly,
     on_progress: Callable[[LoadProgress], None] = lambda progress: None,
-) -> LocalEngine:
+) -> Engine:
     """Returns a TensorFlow engine, not started.
 
-    `call` sets the priority of loading; for `on_progress` see `Driver.load`. The start raises ConfigurationError if
-    TensorFlow is not installed.
+    For `prepare`, `call` and `on_progress` see `ModelLoading`. The start raises ConfigurationError if TensorFlow is not
+    installed.
     """
 
     def make_backend() -> Backend:
@@ -58,7 +59,8 @@ def make_engine(
         made: Backend = backend.TensorFlowBackend(settings.device, settings.device_threads)
         return made
 
-    def loading(stopped: Callable[[], bool]) -> AbstractContextManager[None]:
-        return compilation_lock(Path(settings.xla_cache), stopped) if settings.xla_cache else nullcontext()
-
-    return LocalEngine(settings, versions, make_backend, metrics, loading=loading, call=call, on_progress=on_progress)
+    locks = CompilationLocks(Path(settings.xla_cache) if settings.xla_cache else None)
+    loading = ModelLoading(
+        settings, versions, make_backend, metrics, prepare=prepare, call=call, on_progress=on_progress, locks=locks
+    )
+    return Engine(settings, versions, make_backend, metrics, loading=loading)

@@ -1,7 +1,6 @@
 """Builds the web application, and starts and stops the engine with it."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
@@ -19,20 +18,16 @@ from service.http.openapi import document
 from service.http.page import routes as page
 from service.http.protocols import open_inference, openai
 
-log = logging.getLogger("tagwerk.api")
-
-READY_SECONDS = 2.0
-RETRY_SECONDS = 5.0  # interval between attempts to read a version that the engine serves and this process could not
 DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."
 
 
-def create_app(context: Context, ready_seconds: float = READY_SECONDS) -> ASGIApp:
+def create_app(context: Context, ready_seconds: float = 0.0) -> ASGIApp:
     """Builds the application. Until its engine is ready, /readyz and the tasks answer 503.
 
     The middleware wraps FastAPI's application, so that most requests can bypass that.
 
     Args:
-        ready_seconds: how long its start waits for the engine, before connections are accepted all the same.
+        ready_seconds: how long its start waits for the models, before connections are accepted all the same.
     """
     app: ASGIApp = create_routes(context, ready_seconds)
     app = AuthenticationMiddleware(TaskDispatcher(app, infer.router.routes), context)
@@ -41,7 +36,7 @@ def create_app(context: Context, ready_seconds: float = READY_SECONDS) -> ASGIAp
     return RequestContextMiddleware(app, context)
 
 
-def create_routes(context: Context, ready_seconds: float = READY_SECONDS) -> FastAPI:
+def create_routes(context: Context, ready_seconds: float = 0.0) -> FastAPI:
     """Builds FastAPI's application: every route, the documentation, and the lifespan. See `create_app`."""
 
     @asynccontextmanager
@@ -50,8 +45,9 @@ def create_routes(context: Context, ready_seconds: float = READY_SECONDS) -> Fas
         starting = asyncio.create_task(start(context, ready))
         # In a thread: it takes 0.3 s, for which the first request for it would block all others.
         documented = asyncio.create_task(asyncio.to_thread(app.openapi))
-        with suppress(TimeoutError):  # earlier, it would refuse requests that other workers can answer
-            await asyncio.wait_for(ready.wait(), ready_seconds)
+        if ready_seconds:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ready.wait(), ready_seconds)
         yield
         await context.engine.close()
         starting.cancel()
@@ -80,28 +76,13 @@ def create_routes(context: Context, ready_seconds: float = READY_SECONDS) -> Fas
 
 
 async def start(context: Context, ready: asyncio.Event) -> None:
-    """Starts the engine and follows its models. An error of the engine's start ends the process.
+    """Starts the engine, and offers its models as they are loaded. An error of its start ends the process.
 
-    Sets `ready` when requests are accepted for the first time, or the start has failed.
+    Sets `ready` when all are loaded, or the start has failed.
     """
-    was_ready = False
-
-    async def on_change() -> None:
-        nonlocal was_ready
-        await context.catalog.follow(context.engine.models())
-        context.note_readiness()
-        before, was_ready = was_ready, context.ready()
-        if was_ready and not before:
-            ready.set()
-            log.info("ready: http://%s:%d, documentation at /docs", context.settings.host, context.settings.port)
-
     try:
-        await context.engine.start(on_change)
+        await context.engine.start(context.update_models)
     except Exception as error:
         context.failure = error
-        ready.set()
-        return
-    while True:
-        await asyncio.sleep(RETRY_SECONDS)
-        if context.catalog.unread:  # the store may have been unavailable
-            await on_change()
+    context.loaded = True
+    ready.set()

@@ -1,4 +1,4 @@
-"""Bounds the bytes of large request bodies that a worker holds at the same time.
+"""Bounds the bytes of large request bodies that a process holds at the same time.
 
 The limit of each body does not bound their sum. Above the total, the body that arrives slowest is refused, so that
 stalling senders cannot use it up.
@@ -13,15 +13,16 @@ from service.errors import Overloaded
 from service.http.body import Body
 
 SMALL_BYTES = 65_536  # uncompressed bodies announced to be no larger are not counted
-BODIES = 16  # bodies of the maximum size that fit the total
 RETRY_AFTER_SECONDS = 1.0
 
 
 class BodyBudget:
     """Counts the decompressed bytes of the bodies that are held."""
 
-    def __init__(self, max_body_bytes: int) -> None:
-        self.total = BODIES * max_body_bytes
+    def __init__(self, max_body_bytes: int, bodies: int) -> None:
+        """`bodies` of the maximum size fit the total."""
+        self.bodies = bodies
+        self.total = bodies * max_body_bytes
         self.held = 0
         self._arriving: dict[HeldBody, None] = {}
 
@@ -96,7 +97,8 @@ class HeldBody:
         self.refused = True
         return Overloaded(
             f"the request bodies that arrive are more than {self._budget.total} bytes together "
-            f"({BODIES} times TAGWERK_MAX_BODY_BYTES); this one arrived slowest: send it again later, or faster",
+            f"({self._budget.bodies} times TAGWERK_MAX_BODY_BYTES); this one arrived slowest: "
+            "send it again later, or faster",
             RETRY_AFTER_SECONDS,
         )
 

@@ -27,9 +27,7 @@ class ResponseInPieces(Response):
         super().__init__(None, headers={**headers, "Content-Length": length}, media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the response, and ends the request's admission first: the work for it is done."""
-        if (admission := scope["state"].get("admission")) is not None:
-            admission.end()
+        """Sends the response."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         for piece in joined(self._taken()):
             await send({"type": "http.response.body", "body": piece, "more_body": bool(self._pieces)})

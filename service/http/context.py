@@ -4,21 +4,21 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
-from service.engine.protocol import Inference, Outcome
-from service.errors import InvalidInput, Overloaded
+from service.errors import EngineUnavailable, InvalidInput
 from service.http.body_budget import BodyBudget
-from service.http.load_shedding import LoadShedder
-from service.http.pacing import PacedRefusals
-from service.pipelines.parts import infer_in_parts
+from service.http.process_group import ProcessGroup, SingleProcess
 from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
 from service.security.keys import Key, client_of
 from service.settings import Settings
 from service.telemetry.request_record import RequestRecorder
 from service.telemetry.timing import Timing
-from service.types import State
+from service.types import ModelState, State
 
+QUEUED_ROUTES = frozenset({"/tag", "/classify"})  # routes whose sequences wait in the engine's queue
+TASKS = {"/tag": "tag", "/classify": "classify", "/generate": "generate", "/v1/completions": "generate"}
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+HELD_BODIES = 16
 _TIMEOUT = TIMEOUT_HEADER.lower().encode()
 
 
@@ -27,30 +27,34 @@ class Context(Resources):
     """The state shared by all requests: one per app."""
 
     authenticator: Authenticator | None = None  # None where no API keys are required
+    group: ProcessGroup = field(default_factory=SingleProcess)
     draining: bool = False  # after SIGTERM: not ready, and each response closes its connection
     failure: Exception | None = None  # the error that kept the engine from starting
-    shedder: LoadShedder = field(init=False)
-    refusals: PacedRefusals = field(init=False)
+    loaded: bool = False  # each version is loaded or refused
+    held_bodies: int = HELD_BODIES  # of the maximum size, held at the same time
     body_budget: BodyBudget = field(init=False)
     recorder: RequestRecorder = field(init=False)
 
     def __post_init__(self) -> None:
-        self.shedder = LoadShedder(self.settings, self.metrics, self.engine.state, lambda: self.catalog.loading)
-        self.refusals = PacedRefusals()
-        self.body_budget = BodyBudget(self.settings.max_body_bytes)
+        self.body_budget = BodyBudget(self.settings.max_body_bytes, self.held_bodies)
         self.recorder = RequestRecorder(self.settings, self.metrics)
 
-    async def infer(self, request: Inference) -> Outcome:
-        """Runs the sequences of a request, and updates the load shedder with the outcome."""
-        limit = self.shedder.limit_of(request.client)
-        with limit.sending() as snapshot:
-            try:
-                outcome = await infer_in_parts(self.engine, request)
-            except Overloaded as rejection:
-                limit.note_rejection(rejection, len(request.sequences), request.sequences.tokens, snapshot)
-                raise
-            limit.note_answer(outcome.queue_seconds + outcome.inference_seconds, snapshot)
-            return outcome
+    def update_models(self) -> None:
+        """Offers the versions that are loaded. Called when one has been loaded or refused, or the shares change."""
+        own = self.engine.models()
+        self.catalog.update(self.group.offered(own))
+        self.group.note(own)
+        self.note_readiness()
+
+    def check_available(self, route: str, client: int) -> None:
+        """Raises EngineUnavailable or Overloaded for a request that would be rejected after reading its body."""
+        if self.engine.state is not State.READY:
+            raise EngineUnavailable(f"the engine is {self.engine.state}")
+        if TASKS.get(route) in self.catalog.loading:
+            raise EngineUnavailable("the models for this are still being loaded")
+        if route in QUEUED_ROUTES and (full := self.engine.full(client)) is not None:
+            self.metrics.rejected.labels("overloaded").inc()
+            raise full
 
     def note_tokenized(self, model: str, seconds: float) -> None:
         """Records the duration of tokenizing and encoding."""
@@ -62,15 +66,28 @@ class Context(Resources):
             self.authenticator.charge(key, tokens)
             self.metrics.key_tokens.labels(key.id).inc(tokens)
 
-    def ready(self) -> bool:
-        """Returns whether requests for every valid model are accepted."""
-        states = {model.state for model in self.catalog.states}
+    def closes_connection(self) -> bool:
+        """Returns whether an answer should close its connection."""
+        return self.draining or self.group.surplus() > 0
+
+    def own_ready(self) -> bool:
+        """Returns whether this process accepts requests for every valid model."""
+        states = {model.state for model in self.engine.models()}
         loaded = State.READY in states and State.STARTING not in states
-        return loaded and self.engine.state() is State.READY and not self.draining
+        return loaded and self.engine.state is State.READY and not self.draining
+
+    def ready(self) -> bool:
+        """Returns whether a process of the service accepts requests for every valid model."""
+        return not self.draining and self.group.ready(self.own_ready())
+
+    def model_states(self) -> list[ModelState]:
+        """Returns the states of all versions of the service, by name, each model's newest first."""
+        states = self.group.states(self.group.offered(self.engine.models()))
+        return sorted(states, key=lambda state: (state.key.name, -int(state.key.version)))
 
     def note_readiness(self) -> None:
         """Updates the readiness metric. Called after every change of readiness."""
-        self.metrics.ready_workers.set(self.ready())
+        self.metrics.ready_processes.set(self.own_ready())
 
 
 def context_of(request: Request) -> Context:

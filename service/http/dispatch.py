@@ -47,7 +47,7 @@ class TaskDispatcher:
         request = Request(scope, receive, send)
         context: Context = scope["state"]["context"]
         try:
-            context.shedder.check(scope["path"], client_of(scope["state"].get("key")))
+            context.check_available(scope["path"], client_of(scope["state"].get("key")))
             response = await handle(request)
             await response(scope, receive, send)
         except problem.EXPECTED as error:  # raised before the response has begun

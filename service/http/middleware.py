@@ -58,7 +58,7 @@ class RequestContextMiddleware:
                     (b"x-content-type-options", b"nosniff"),
                 ]
                 # The rest of the body will not be read.
-                if self._context.draining or status in (408, 413) or (held is not None and held.refused):
+                if self._context.closes_connection() or status in (408, 413) or (held is not None and held.refused):
                     added.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *added]
             await send(message)
@@ -69,8 +69,6 @@ class RequestContextMiddleware:
             del state["body"]  # breaks a reference cycle
             if held is not None:
                 self._context.body_budget.remove(held)
-            if (admission := state.get("admission")) is not None:
-                admission.end()
             route = getattr(scope.get("route"), "path", UNMATCHED)
             status = state.get("refused", state["status"])  # set by the connection for an incomplete request
             self._context.recorder.note(ids, headers, scope["method"], route, status, timing)

@@ -25,7 +25,7 @@ class ModelSummary(BaseModel):
 
     name: str = Field(description="Name of the model.", examples=["tagger-en"])
     version: str = Field(description="Its version, an ascending number.", examples=["1"])
-    state: str = Field(description="starting, ready, refused, draining or stopped.", examples=["ready"])
+    state: str = Field(description="starting, ready or refused.", examples=["ready"])
     reason: str | None = Field(description="Why it is refused.", examples=[None])
     task: str | None = Field(description="Its task: tag, classify, generate or lemmatize.", examples=["tag"])
     description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])
@@ -69,7 +69,7 @@ class ModelDetail(ModelSummary):
 class Readiness(BaseModel):
     """Whether the service accepts requests, and the state of each model."""
 
-    status: str = Field(description="ready, starting, away, draining, stopped, or no model.", examples=["ready"])
+    status: str = Field(description="ready, starting, draining, or no model.", examples=["ready"])
     models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
 
 
@@ -90,7 +90,7 @@ async def models(request: Request) -> ModelList:
         body_bytes=settings.max_body_bytes,
         generated_tokens=settings.max_generated_tokens,
     )
-    return ModelList(models=summaries(context), limits=limits)
+    return ModelList(models=list(map(summary, context.model_states())), limits=limits)
 
 
 @router.get("/models/{name}", operation_id="get_model", summary="One model", responses=responses(404, *READ))
@@ -112,19 +112,20 @@ async def model_version(name: str, version: str, request: Request) -> ModelDetai
 
 def detail(context: Context, name: str, version: str | None = None) -> ModelDetail:
     """Describes a version of a model, by default the one that serves. Raises ModelNotFound."""
-    keys = [state.key for state in context.catalog.states]
-    found = [s for s in context.catalog.states if s.key.name == name and version in (None, s.key.version)]
+    states = context.model_states()
+    keys = [state.key for state in states]
+    found = [s for s in states if s.key.name == name and version in (None, s.key.version)]
     if not found:
         requested = name if version is None else f"{name}/{version}"
         names = (key.name if version is None else str(key) for key in keys)
         raise not_found(f"model {requested[:100]!r} is known", names)
     best = max(found, key=lambda state: (state.state is State.READY, state.share))
-    described = context.catalog.version(best)
+    described = context.catalog.version(best.key)
     manifest = described.manifest.model_dump(mode="json") if described else None
     characters = None
     if described and described.manifest.task == "generate":
         characters = "".join(described.vocabularies["characters"].entries)
-    return ModelDetail(**summary(context, best).model_dump(), manifest=manifest, characters=characters)
+    return ModelDetail(**summary(best).model_dump(), manifest=manifest, characters=characters)
 
 
 @router.get("/livez", operation_id="liveness", summary="Is the process alive?", responses=responses(*ANY))
@@ -145,11 +146,12 @@ async def readyz(request: Request) -> Response:
     """Returns 200 once every valid model is compiled; lists the states of all models."""
     context = context_of(request)
     ready = context.ready()
-    status = str(State.DRAINING if context.draining else context.engine.state())
-    if status == State.READY and not ready:
-        loading = any(model.state is State.STARTING for model in context.catalog.states)
-        status = str(State.STARTING) if loading else "no model"
-    content = Readiness(status=status, models=summaries(context))
+    states = context.model_states()
+    loading = any(model.state is State.STARTING for model in states) or not states
+    status = str(State.READY if ready else State.STARTING if loading else "no model")
+    if context.draining:
+        status = str(State.DRAINING)
+    content = Readiness(status=status, models=list(map(summary, states)))
     return JSONResponse(content.model_dump(), 200 if ready else 503, None if ready else RETRY_AFTER)
 
 
@@ -169,21 +171,16 @@ async def metrics(request: Request) -> Response:
     return Response(exposition, media_type=CONTENT_TYPE_LATEST)
 
 
-def summaries(context: Context) -> list[ModelSummary]:
-    """Describes all versions."""
-    return [summary(context, state) for state in context.catalog.states]
-
-
-def summary(context: Context, state: ModelState) -> ModelSummary:
+def summary(state: ModelState) -> ModelSummary:
     """Describes one version."""
-    version = context.catalog.version(state)
+    share = state.share if state.state is State.READY else 0.0
     return ModelSummary(
         name=state.key.name,
         version=state.key.version,
         state=state.state,
         reason=state.reason,
-        task=version.manifest.task if version else None,
-        description=version.manifest.description if version else None,
-        share=state.share if state.state is State.READY else 0.0,
-        default=version is not None and context.catalog.is_default(version),
+        task=state.task,
+        description=state.description,
+        share=share,
+        default=state.default and share > 0,
     )

@@ -1,17 +1,12 @@
 """Finds the model version and its task for a request."""
 
-import asyncio
-import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from service.artifact.version import ModelVersion
-from service.errors import ArtifactError, EngineUnavailable, ModelNotFound
-from service.store.loading import AnyTask, load_version, make_task
+from service.errors import EngineUnavailable, ModelNotFound
+from service.store.loading import AnyTask, make_task
 from service.tasks.generation import TextGeneration
 from service.tasks.lemmatization import Lemmatization
 from service.tasks.sentiment import Sentiment
@@ -20,99 +15,36 @@ from service.text.languages import make_tokenizer
 from service.text.tokenizer import Tokenizer
 from service.types import ModelKey, ModelState, State
 
-log = logging.getLogger("tagwerk.api")
-
 T = TypeVar("T", Tagging, Sentiment, TextGeneration, Lemmatization)
-Built = tuple[AnyTask, Tokenizer] | ArtifactError  # the error if the task cannot be built
 
 
 class Catalog:
-    """The versions of the engine: their states, and the tasks of those that are ready.
+    """The versions that this process has loaded: their states, tasks and tokenizers.
 
     Attributes:
         loading: the tasks of which models are being loaded and none is ready.
-        unread: the reasons, of versions that only the engine can read.
     """
 
-    def __init__(
-        self,
-        store: Path,
-        draw: Callable[[], float] = random.random,
-        read: Callable[[Path], ModelVersion] = partial(load_version, whole=False),  # noqa: B008 (stateless)
-    ) -> None:
-        """`draw` returns numbers from 0 to 1, which distribute requests over versions; `read` reads a version."""
-        self._store = store
+    def __init__(self, draw: Callable[[], float] = random.random) -> None:
+        """`draw` returns numbers from 0 to 1, which distribute requests over versions."""
         self._draw = draw
-        self._read = read
         self._states: dict[ModelKey, ModelState] = {}
-        self._tasks: dict[ModelKey, AnyTask] = {}
+        self._built: dict[ModelKey, tuple[AnyTask, Tokenizer]] = {}
         self._ready: list[AnyTask] = []  # by name, the newest version first
         self._of_kind: dict[type, list[Any]] = {}  # cache by type
         self._lemmatizers: dict[ModelKey, Lemmatization | None] = {}  # cache by tagger
-        self._tokenizers: dict[ModelKey, Tokenizer] = {}
         self.loading: frozenset[str] = frozenset()
-        self.unread: dict[ModelKey, str] = {}
-        self._builds: dict[ModelKey, asyncio.Future[Built]] = {}  # in progress, in threads
-        self._newest: object = None  # identifies the latest report
 
-    def update(self, states: Sequence[ModelState]) -> None:
-        """Applies the engine's report: builds the tasks of new versions, then offers those that are ready."""
-        self._newest = None
-        self._switch(states, {key: self._build(key) for key in self._new(states)})
+    def prepare(self, version: ModelVersion) -> None:
+        """Builds a version's task and tokenizer. May be called from any thread. Raises ArtifactError, among others."""
+        self._built[version.key] = make_task(version), make_tokenizer(version.manifest.tokenizer, version.segmenter)
 
-    async def follow(self, states: Sequence[ModelState]) -> None:
-        """Applies the engine's report like `update`, but reads new versions in a thread; changes nothing until then.
-
-        A later report supersedes one whose versions are still being read.
-        """
-        self._newest = report = object()
-        loop = asyncio.get_running_loop()
-        for key in self._new(states):
-            if key not in self._builds:
-                self._builds[key] = loop.run_in_executor(None, self._build, key)
-        builds = {key: self._builds[key] for key in self._new(states)}
-        if builds:
-            await asyncio.wait(builds.values())
-        for key, build in builds.items():
-            if self._builds.get(key) is build:
-                del self._builds[key]
-        if self._newest is report:
-            self._switch(states, {key: build.result() for key, build in builds.items()})
-
-    def _new(self, states: Sequence[ModelState]) -> list[ModelKey]:
-        """Returns the versions whose tasks have to be built."""
-        return [s.key for s in states if s.state is not State.REFUSED and s.key not in self._tasks]
-
-    def _build(self, key: ModelKey) -> Built:
-        """Reads a version and builds its task and tokenizer; returns the error if that fails for any reason."""
-        try:
-            version = self._read(self._store / key.name / key.version)
-            return make_task(version), make_tokenizer(version.manifest.tokenizer, version.segmenter)
-        except ArtifactError as error:
-            return error
-        except Exception as error:
-            return ArtifactError(f"it cannot be built: {type(error).__name__}: {error}")
-
-    def _switch(self, states: Sequence[ModelState], builds: Mapping[ModelKey, Built]) -> None:
-        """Replaces all states, tasks and tokenizers at once; `builds` are the new ones."""
-        found = {state.key: state for state in sorted(states, key=_order)}
-        tasks: dict[ModelKey, AnyTask] = {}
-        tokenizers: dict[ModelKey, Tokenizer] = {}
-        unread: dict[ModelKey, str] = {}
-        for key, state in found.items():
-            if state.state is State.REFUSED:
-                continue
-            built = (self._tasks[key], self._tokenizers[key]) if key in self._tasks else builds[key]
-            if isinstance(built, ArtifactError):
-                unread[key] = str(built)
-                found[key] = replace(state, state=State.REFUSED, reason=str(built), share=0.0)
-                if self.unread.get(key) != unread[key]:
-                    log.error("refused %s here, though the engine serves it: %s", key, built)
-            else:
-                tasks[key], tokenizers[key] = built
-        self._states, self._tasks, self._tokenizers, self.unread = found, tasks, tokenizers, unread
-        self._ready = [task for key, task in tasks.items() if found[key].state is State.READY]
-        starting = {t.version.manifest.task for key, t in tasks.items() if found[key].state is State.STARTING}
+    def update(self, states: Iterable[ModelState]) -> None:
+        """Sets the states of all versions; those that are ready have been prepared."""
+        self._states = {state.key: state for state in sorted(states, key=_order)}
+        ready = [key for key, state in self._states.items() if state.state is State.READY]
+        self._ready = [self._built[key][0] for key in ready]
+        starting = {state.task for state in self._states.values() if state.state is State.STARTING and state.task}
         self.loading = frozenset(starting - {task.version.manifest.task for task in self._ready})
         self._of_kind, self._lemmatizers = {}, {}
 
@@ -132,6 +64,8 @@ class Catalog:
             requested, _, version = name.partition("/")
             keys = {ModelKey(requested, version)} if version else {k for k in self._states if k.name == requested}
             candidates = [task for task in candidates if task.version.key in keys]
+            if version:
+                candidates = [task for task in candidates if self._states[task.version.key].named]
         if candidates:
             return self._share(candidates)
         self.check_loaded()
@@ -193,7 +127,7 @@ class Catalog:
 
     def tokenizer(self, version: ModelVersion) -> Tokenizer:
         """Returns the tokenizer that a version has learned with."""
-        return self._tokenizers[version.key]
+        return self._built[version.key][1]
 
     def is_default(self, version: ModelVersion) -> bool:
         """Returns whether a version serves requests of its task that name no model."""
@@ -207,10 +141,10 @@ class Catalog:
         """The states of all versions, by name, each model's newest first."""
         return list(self._states.values())
 
-    def version(self, state: ModelState) -> ModelVersion | None:
-        """Returns the version of a state; None if its folder could not be read."""
-        task = self._tasks.get(state.key)
-        return task.version if task is not None else None
+    def version(self, key: ModelKey) -> ModelVersion | None:
+        """Returns a version that has been prepared here; None for others."""
+        built = self._built.get(key)
+        return built[0].version if built is not None else None
 
 
 def not_found(wanted: str, names: Iterable[str]) -> ModelNotFound:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from service.artifact.version import ModelVersion
-from service.engine.protocol import Generation
+from service.engine.requests import Generation
 from service.errors import TooLarge, shortened
 from service.pipelines.run import PipelineRun
 from service.slices import Sliced
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationOptions:
-    """The options of a generation; see `service.engine.protocol.Generation`.
+    """The options of a generation; see `service.engine.requests.Generation`.
 
     Attributes:
         n: texts for each prompt.

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from service.artifact.version import ModelVersion
+from service.engine.loader import loading_order
 from service.errors import ArtifactError
 from service.pipelines.catalog import Catalog
 from service.pipelines.classification import ClassifiedText, classify
@@ -154,16 +156,17 @@ async def start_pipelines(
     `defaults` has the default model of each task; a task without one uses the first of its models. Raises
     ConfigurationError, and ArtifactError if a version is refused.
     """
-    from service.engine.tensorflow_engine import make_engine  # here, since api workers import this package
+    from service.engine.tensorflow_engine import make_engine
 
     settings = settings.model_copy(update=dict.fromkeys(UNBOUNDED, sys.maxsize))
-    metrics = Metrics()
-    found = {version.folder: version for version in versions}
-    catalog = Catalog(settings.model_store, read=found.__getitem__)
-    engine = make_engine(settings, versions, metrics)
-    if defaults:
-        engine.set_shares({version.key: 1.0 for version in versions}, (), set(defaults.values()))
-    await engine.start(lambda: catalog.update(engine.models()))
+    metrics, catalog = Metrics(), Catalog()
+    names = set((defaults or {}).values())
+    engine = make_engine(settings, loading_order(versions, names), metrics, prepare=catalog.prepare)
+
+    def update() -> None:
+        catalog.update(replace(state, default=not names or state.key.name in names) for state in engine.models())
+
+    await engine.start(update)
     try:
         for state in engine.models():
             if state.state is not State.READY:

@@ -1,7 +1,7 @@
 """Sends large requests to an engine in parts.
 
-A request may have tens of thousands of sequences. In one message, packing and unpacking it would block the event
-loops of worker and engine, and other requests would wait behind all of it.
+A request may have tens of thousands of sequences. Admitting all of them, and joining their outputs, in one go would
+block the event loop, and other requests would wait behind all of it.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from service.engine.protocol import Engine, Inference, Outcome
+from service.engine.engine import Engine
+from service.engine.requests import Inference, Outcome
 from service.errors import DeadlineExceeded
 
 PART_SEQUENCES = 512

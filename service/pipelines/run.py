@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from service.artifact.version import ModelVersion
-from service.engine.protocol import ANONYMOUS, Engine, Generation, Inference, Outcome
+from service.engine.engine import Engine
+from service.engine.requests import ANONYMOUS, Generation, Inference, Outcome
 from service.errors import DeadlineExceeded, Overloaded, TooLarge
 from service.pipelines.catalog import Catalog
 from service.pipelines.parts import infer_in_parts

@@ -1,10 +1,7 @@
-"""Listening sockets for clients and workers. The supervisor opens them; its processes inherit them."""
+"""The listening socket. The supervisor opens it; its processes inherit it."""
 
 import logging
-import os
 import socket
-from contextlib import suppress
-from pathlib import Path
 
 from service.errors import ConfigurationError
 
@@ -30,35 +27,3 @@ def log_address(listening: socket.socket) -> None:
     """Logs the address of a listening socket, once a signal would end the process in order."""
     host, port = listening.getsockname()[:2]
     logging.getLogger("tagwerk").info("listening at http://%s:%d, not ready yet", host, port)
-
-
-def open_engine_socket(address: str) -> socket.socket:
-    """Opens the socket on which an engine accepts workers: a Unix socket path, or host:port.
-
-    Only the service's own user may connect to a Unix socket. Raises ConfigurationError.
-    """
-    try:
-        if "/" in address:
-            return _open_unix_socket(address)
-        host, _, port = address.rpartition(":")
-        if int(port) > 65535:
-            raise ValueError("a port is at most 65535")
-        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"cannot listen at TAGWERK_ENGINE_ADDRESS={address}: {error}") from None
-
-
-def _open_unix_socket(path: str) -> socket.socket:
-    with suppress(FileNotFoundError):
-        Path(path).unlink()
-    listening = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)  # restricts access from the moment of creation
-    try:
-        listening.bind(path)
-    except OSError:
-        listening.close()
-        raise
-    finally:
-        os.umask(before)
-    listening.listen(BACKLOG)
-    return listening

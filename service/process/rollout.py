@@ -1,121 +1,227 @@
-"""Rolls out new model versions: warms up new engines beside those that serve, then replaces them.
+"""Keeps as many server processes running as there should be, and the versions that they serve in step with the store.
 
-Separate processes keep compilation from disturbing requests, keep a version that fails to load from ever receiving a
-request, and free the memory of the old versions when the old engines exit.
+A new set of versions is loaded by a new process, beside those that serve. Once that is ready, an old one drains; one
+after the other. Compilation disturbs no requests, a version that cannot be loaded never gets a request, and the memory
+of old versions is freed when the old processes end.
 """
 
 import logging
-import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 
+from service.errors import ConfigurationError
+from service.process.board import Board, ServiceStatus
 from service.process.child import Child
-from service.process.control_channel import SetShares
-from service.process.engine_launcher import EngineLauncher
 from service.process.store_watch import StoreWatch
-from service.process.supervised_engine import SupervisedEngine
+from service.process.supervised import SupervisedProcess
 from service.settings import Settings
-from service.store.serving import Serving
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk.supervisor")
 
-GRACE_SECONDS = 5.0  # beyond the drain timeout, before a replaced engine is killed
-MOST_FAILURES = 3  # consecutive engine deaths or read errors at a version before it is refused
+TICK_SECONDS = 0.05
+STALLED_TICKS = 5.0 / TICK_SECONDS  # without a heartbeat, after which a process is killed
+NO_PROGRESS_TICKS = 120.0 / TICK_SECONDS  # of a start, after which the process is killed
+MOST_FAILURES = 3  # deaths or read errors in a row at a version, before it is refused
+SHORTEST_LIFE_SECONDS = 1.0  # from the start of a process to that of another in its place
+FIRST_PAUSE_SECONDS = 0.5  # before a start, doubled with each death in a row before any process is ready
+LONGEST_PAUSE_SECONDS = 30.0
+GRACE_SECONDS = 15.0  # beyond the drain timeout, before a process that was told to end is killed
 
 
 class Rollout:
-    """Keeps the engines running, and the served versions in step with the store."""
+    """Starts, replaces and retires server processes.
+
+    Attributes:
+        processes: those that are to serve.
+        ending: those that have been told to end.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        sockets: Sequence[socket.socket],
-        make_child: Callable[[int], Child],
+        board: Board,
+        start: Callable[[int], Child],
         clean_up: Callable[[Child], None],
         metrics: Metrics,
     ) -> None:
-        """`make_child` creates the engine process of a number; `clean_up` removes what an ended process left behind.
+        """`start` starts the process of a slot; `clean_up` removes what an ended process left behind.
 
         Raises ConfigurationError if the store is missing or empty.
         """
         self._settings = settings
-        self._sockets = sockets
-        self._make_child = make_child
-        self._launcher = EngineLauncher(partial(make_child, 0), sockets)
+        self._board = board
+        self._start = start
         self._clean_up = clean_up
         self._metrics = metrics
+        self._store = StoreWatch(settings)
+        self._wanted = self._store.found
         self._shares: dict[ModelKey, float] = {}
         self._reasons: Mapping[ModelKey, str | None] = {}
         self._served: dict[str, int] = {}  # by model: the version with the largest share
-        self._new: list[SupervisedEngine] = []
-        self._ending: list[SupervisedEngine] = []
         self._failures: Counter[ModelKey] = Counter()
-        self._store = StoreWatch(settings)
-        self._wanted = self._store.found
-        self._serving = self._make(self._wanted.shares)
+        self._deaths = 0  # in a row, without any process that became ready meanwhile
+        self._start_at = 0.0  # not before this time
+        self._rolling_out = False
+        self.processes: list[SupervisedProcess] = []
+        self.ending: list[SupervisedProcess] = []
+        self._report()
+        self._publish()
 
     @property
-    def children(self) -> list[Child]:
-        """All engine processes."""
-        engines = [engine.child for engine in (*self._serving, *self._new, *self._ending)]
-        return engines if (standby := self._launcher.standby) is None else [*engines, standby]
+    def ready(self) -> bool:
+        """True if a process has loaded all of its versions, and serves one."""
+        return any(process.loaded and process.serves for process in self.processes)
 
-    def start(self) -> None:
-        """Starts the engines."""
-        self._apply(self._wanted)
-        for engine in self._serving:
-            engine.start(beside_another=False)
-
-    def tick(self, keep_alive: Callable[[Child, Callable[[], None]], None]) -> None:
-        """Handles messages, deaths and store changes; `keep_alive` restarts an ended process by the given function."""
-        for engine in self._serving:
-            keep_alive(engine.child, partial(self._restart, engine))
-            if engine.receive():
-                self._record_results(engine)
-                self._apply(self._wanted)
+    def tick(self) -> None:
+        """Handles deaths, stalls, results of loading and changes of the store. Raises ConfigurationError."""
         self._remove_ended()
-        self._check_new_engines()
-        if not self._new and all(engine.loaded is not None for engine in self._serving):
-            self._launcher.keep_standby()
+        for process in list(self.processes):
+            self._check(process)
         if (found := self._store.poll()) is not None:
-            self._apply(found)
+            self._wanted = found
+            self._report()
+        self._reconcile()
+        self._publish()
 
-    def _make(self, versions: Collection[ModelKey]) -> list[SupervisedEngine]:
-        return [
-            SupervisedEngine(self._make_child(number), self._launcher, listening, versions)
-            for number, listening in enumerate(self._sockets)
-        ]
+    def close(self) -> None:
+        """Stops polling the store."""
+        self._store.close()
 
-    def _restart(self, engine: SupervisedEngine) -> None:
-        """Restarts a dead engine with the versions that it served, or with all wanted.
+    # Processes
 
-        A version that is not wanted any more is left out if the engine served a wanted one of the same model.
-        """
-        engine.receive()
-        if engine.loading is not None:
-            self._record_failure(engine.loading, _exit_reason(engine))
-        wanted = list(self._wanted.shares)
-        if engine.loaded is not None:
-            names = {key.name for key in engine.ready.intersection(wanted)}
-            wanted = [key for key in engine.ready if key in wanted or key.name not in names] or wanted
-        engine.start(beside_another=False, versions=wanted)
+    def _reconcile(self) -> None:
+        """Starts or retires a process if there are too few or too many, or the wrong versions are loaded."""
+        wanted = self._wanted.shares.keys()
+        if self.ready:  # otherwise, what is being loaded is better than nothing
+            for process in [p for p in self.processes if not p.loaded and not wanted <= p.versions]:
+                self._kill(process, "the store has changed again")
+        outdated = [process for process in self.processes if not wanted <= process.serves]
+        all_loaded = all(process.loaded for process in self.processes)
+        usual = self._settings.processes
+        if len(self.processes) < usual:
+            self._start_processes(usual - len(self.processes))
+        elif outdated and all_loaded and len(self.processes) == usual and not self.ending:
+            if not self._rolling_out:
+                known = frozenset().union(*(process.serves for process in self.processes))
+                new = ", ".join(sorted(map(str, wanted - known))) or "the versions that all are to serve"
+                log.info("%s: a process loads beside those that serve", new)
+            self._rolling_out = True
+            self._start_processes(1)
+        elif len(self.processes) > usual and all_loaded:
+            self._retire(outdated[0] if outdated else self.processes[-1])
+        elif self._rolling_out and not outdated and all_loaded and not self.ending:
+            self._rolling_out = False
+            self._metrics.swaps.labels("done").inc()
+            log.info("all processes serve %s", ", ".join(sorted(map(str, wanted))))
 
-    # Failures of versions
+    def _start_processes(self, count: int) -> None:
+        if time.monotonic() < self._start_at:
+            return
+        self._publish()
+        used = {process.number for process in (*self.processes, *self.ending)}
+        free = [number for number in range(len(self._board.slots)) if number not in used]
+        for number in free[:count]:
+            slot = self._board.slots[number]
+            slot.reset()
+            slot.state = State.STARTING
+            try:
+                child = self._start(number)
+            except OSError as error:  # no memory, no process ids, no descriptors: tries again
+                slot.reset()
+                self._pause()
+                log.error("a process cannot be started: %s", error)
+                return
+            slot.pid = child.pid or 0
+            self.processes.append(SupervisedProcess(child, slot, number, self._wanted.shares))
 
-    def _record_results(self, engine: SupervisedEngine) -> bool:
-        """Records which versions an engine loaded and which failed; returns whether any failed."""
-        for key in engine.ready:
+    def _pause(self) -> None:
+        """Puts off the next start."""
+        self._deaths += 1
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self._deaths - 1, 16), LONGEST_PAUSE_SECONDS)
+        self._start_at = time.monotonic() + pause
+
+    def _check(self, process: SupervisedProcess) -> None:
+        status = process.child.status
+        just_loaded = process.tick()
+        if status is not None:
+            self._handle_death(process, status)
+        elif process.ticks_without_beat >= STALLED_TICKS:
+            log.error("the event loop of %s has stood still for 5 s: it is killed", process.child.name)
+            process.child.kill()
+        elif process.ticks_without_progress >= NO_PROGRESS_TICKS:
+            log.error("%s has made no progress for 120 s while it loads: it is killed", process.child.name)
+            process.child.kill()
+        elif just_loaded:
+            self._deaths = 0
+            self._record_results(process)
+
+    def _handle_death(self, process: SupervisedProcess, status: int) -> None:
+        """Removes a process that has ended by itself. A death while it loads counts against what it was loading."""
+        if status == ConfigurationError.EXIT_STATUS and not self.ready:
+            raise ConfigurationError(f"{process.child.name} cannot start; its reason is above")
+        log.error("%s ended with status %d; starting it again", process.child.name, status)
+        self._metrics.restarts.labels("server").inc()
+        self._remove(process)
+        if not process.loaded:
+            known = frozenset().union(*(other.serves for other in self.processes if other.loaded))
+            loading, new = process.status.loading, process.versions - known
+            refused = len(self._reasons)
+            for key in [loading] if loading is not None and (loading in new or not known) else new if known else []:
+                self._record_failure(key, f"a process ended with status {status} while it loaded this version")
+            if len(self._reasons) > refused and self._rolling_out:
+                self._metrics.swaps.labels("refused").inc()
+            self._pause()
+        self._start_at = max(self._start_at, process.started + SHORTEST_LIFE_SECONDS)
+        process.slot.reset()
+
+    def _remove(self, process: SupervisedProcess) -> None:
+        self.processes.remove(process)
+        self._clean_up(process.child)
+
+    def _kill(self, process: SupervisedProcess, reason: str) -> None:
+        log.info("%s, which was loading, is ended: %s", process.child.name, reason)
+        process.child.kill()
+        process.retired = time.monotonic()
+        self.processes.remove(process)
+        self.ending.append(process)
+
+    def _retire(self, process: SupervisedProcess) -> None:
+        """Has a process drain and end; others have taken its place."""
+        log.info("%s is replaced, and drains", process.child.name)
+        process.slot.retire()
+        process.retired = time.monotonic()
+        self.processes.remove(process)
+        self.ending.append(process)
+        process.child.terminate()
+
+    def _remove_ended(self) -> None:
+        limit = self._settings.drain_timeout_seconds + GRACE_SECONDS
+        for process in list(self.ending):
+            if process.child.status is not None:
+                self.ending.remove(process)
+                self._clean_up(process.child)
+                process.slot.reset()
+            elif time.monotonic() - (process.retired or 0.0) > limit:
+                log.error("killed %s, which did not end", process.child.name)
+                process.child.kill()
+
+    # Versions
+
+    def _record_results(self, process: SupervisedProcess) -> None:
+        """Records which versions a process has loaded and which failed."""
+        status, refused = process.status, len(self._reasons)
+        for key in status.ready:
             self._failures.pop(key, None)
-        for key, reason in engine.refused.items():
+        for key, reason in status.refused:
             self._refuse(key, reason)
-        for key, reason in engine.unread.items():
+        for key, reason in status.unread:
             self._record_failure(key, reason)
-        return bool(engine.refused or engine.unread)
+        if self._rolling_out and len(self._reasons) > refused:
+            self._metrics.swaps.labels("refused").inc()
 
     def _record_failure(self, key: ModelKey, reason: str) -> None:
         """Records a failure at a version, which may have another cause: refuses the version after several in a row."""
@@ -134,129 +240,51 @@ class Rollout:
         state = ModelState(key, State.REFUSED, reason, 0.0, default=False)
         others = (other for other in self._wanted.refused if other.key != key)
         self._wanted = replace(self._wanted, shares=shares, refused=(*others, state))
-        self._report(self._wanted)
+        self._report()
 
-    def _report(self, wanted: Serving) -> None:
-        reasons = {state.key: state.reason for state in wanted.refused}
+    def _report(self) -> None:
+        """Logs versions that are refused for a new reason."""
+        reasons = {state.key: state.reason for state in self._wanted.refused}
         for key in reasons.keys() | self._reasons.keys():
             if reasons.get(key) != self._reasons.get(key) and key in reasons:
                 log.error("refused %s: %s", key, reasons[key])
             self._metrics.model_refused.labels(key.name, key.version).set(key in reasons)
         self._reasons = reasons
 
-    # Changes of the wanted versions
-
-    def _apply(self, wanted: Serving) -> None:
-        """Serves the wanted versions: at once if they are loaded, otherwise by new engines that load them.
-
-        Starts no new engines before the current ones have loaded their versions.
-        """
-        self._wanted = wanted
-        self._report(wanted)
-        ready = frozenset.intersection(*(engine.ready for engine in self._serving))
-        self._send_shares(wanted, ready)
-        if wanted.shares.keys() <= ready:
-            self._end_new_engines("its versions are not wanted any more")
-        elif not self._new or set(self._new[0].versions) != wanted.shares.keys():
-            self._end_new_engines("the store has changed again")
-            if all(engine.loaded is not None for engine in self._serving):
-                self._start_new_engines(wanted, ready)
-
-    def _start_new_engines(self, wanted: Serving, ready: Collection[ModelKey]) -> None:
-        new = sorted(map(str, wanted.shares.keys() - set(ready)))
-        log.info("%s: an engine warms up beside the one that serves", ", ".join(new))
-        self._new = self._make(wanted.shares)
-        for engine in self._new:
-            engine.set_shares(_shares_message(wanted.shares, wanted))
-            engine.start(beside_another=True)
-
-    def _send_shares(self, wanted: Serving, ready: frozenset[ModelKey]) -> None:
-        """Sends the engines the shares. A model keeps its shares until all its wanted versions are loaded."""
+    def _publish(self) -> None:
+        """Writes what the service serves. A model keeps its shares until all processes have its wanted versions."""
+        wanted = self._wanted
+        serving = [process for process in self.processes if process.loaded]
+        if serving:
+            everywhere = frozenset.intersection(*(process.serves for process in serving))
+        else:
+            everywhere = frozenset(wanted.shares)
         for name in sorted({key.name for key in wanted.shares}):
             shares = {key: share for key, share in wanted.shares.items() if key.name == name}
-            if {key for key, share in shares.items() if share} <= ready:
-                self._shares = {key: share for key, share in self._shares.items() if key.name != name} | shares
-        message = _shares_message(self._shares, wanted)
-        for engine in self._serving:
-            engine.set_shares(message)
-        if all(engine.loaded is not None for engine in self._serving):
-            shares = {key: share for key, share in self._shares.items() if key in ready}
-            count_rollbacks(shares, self._served, self._metrics)
-
-    # New engines
-
-    def _check_new_engines(self) -> None:
-        if not self._new:
-            return
-        if ended := [engine for engine in self._new if engine.child.status is not None]:
-            self._handle_death(ended[0])
-            return
-        refused = len(self._reasons)
-        failed = [engine for engine in self._new if engine.receive() and self._record_results(engine)]
-        if failed:
-            self._count_refusal(refused)
-            self._end_new_engines("a version could not be loaded")
-        elif all(engine.loaded is not None for engine in self._new):
-            self._switch_to_new_engines()
-
-    def _handle_death(self, ended: SupervisedEngine) -> None:
-        """Ends the new engines after one has died; the next poll of the store starts others.
-
-        Counts the failure against the version that was being loaded. If that version already serves elsewhere, counts
-        it against each new version.
-        """
-        ended.receive()
-        known = frozenset().union(*(engine.ready for engine in self._serving))
-        new = [key for key in ended.versions if key not in known]
-        refused = len(self._reasons)
-        for key in [ended.loading] if ended.loading in new else new:
-            self._record_failure(key, _exit_reason(ended))
-        self._count_refusal(refused)
-        self._end_new_engines(_exit_reason(ended))
-
-    def _count_refusal(self, refused_before: int) -> None:
-        """Counts a rollout that ended because a version was refused, rather than being tried again."""
-        if len(self._reasons) > refused_before:
-            self._metrics.swaps.labels("refused").inc()
-
-    def _switch_to_new_engines(self) -> None:
-        names = sorted(map(str, self._wanted.shares))
-        log.info("the new engine takes over: %s", ", ".join(names))
-        for engine in self._serving:
-            engine.retire()
-        self._ending += self._serving
-        self._serving, self._new = self._new, []
-        self._metrics.swaps.labels("done").inc()
-        self._shares = {}
-        self._send_shares(self._wanted, self._serving[0].ready)
-
-    def _end_new_engines(self, reason: str) -> None:
-        if self._new:
-            log.info("the engine that was warming up ends: %s", reason)
-        for engine in self._new:
-            engine.child.kill()
-            engine.retired = time.monotonic()
-        self._ending += self._new
-        self._new = []
-
-    def _remove_ended(self) -> None:
-        limit = self._settings.drain_timeout_seconds + GRACE_SECONDS
-        for engine in list(self._ending):
-            engine.receive()  # also sends what is buffered
-            if engine.child.status is not None:
-                self._ending.remove(engine)
-                engine.close()
-                self._clean_up(engine.child)
-            elif time.monotonic() - engine.retired > limit:
-                log.error("killed the %s, which did not end", engine.child.name)
-                engine.child.kill()
-
-    def close(self) -> None:
-        """Stops polling the store, ends the standby, closes the listening sockets; the engines still hold theirs."""
-        self._store.close()
-        self._launcher.close()
-        for listening in self._sockets:
-            listening.close()
+            if {key for key, share in shares.items() if share} <= everywhere:
+                others = {key: share for key, share in self._shares.items() if key.name != name}
+                self._shares = others | {key: share for key, share in shares.items() if key in everywhere}
+        names = {key.name for key in wanted.shares}
+        self._shares = {key: share for key, share in self._shares.items() if key.name in names}
+        if serving:
+            count_rollbacks(self._shares, self._served, self._metrics)
+        status = ServiceStatus(
+            load=tuple(wanted.shares.items()),
+            shares=tuple(self._shares.items()),
+            refused=tuple((state.key, state.reason or "") for state in wanted.refused),
+            defaults=tuple(sorted(set(wanted.defaults.values()))),
+            about={str(key): about for key, about in wanted.about.items()},
+        )
+        before = self._board.service.read()
+        if status != before:
+            try:
+                self._board.service.write(status)
+            except ValueError as error:
+                log.error("%s: the reasons why versions are refused are left out", error)
+                self._board.service.write(ServiceStatus(status.load, status.shares, (), status.defaults))
+            if serving and status.shares != before.shares:
+                shown = ", ".join(f"{key} {share:.0%}" for key, share in sorted(status.shares, key=lambda s: str(s[0])))
+                log.info("serves %s", shown)
 
 
 def count_rollbacks(shares: Mapping[ModelKey, float], served: dict[str, int], metrics: Metrics) -> None:
@@ -271,11 +299,3 @@ def count_rollbacks(shares: Mapping[ModelKey, float], served: dict[str, int], me
         if version < served.get(name, version):
             rollbacks.inc()
         served[name] = version
-
-
-def _shares_message(shares: Mapping[ModelKey, float], wanted: Serving) -> SetShares:
-    return SetShares(tuple(shares.items()), wanted.refused, tuple(sorted(set(wanted.defaults.values()))))
-
-
-def _exit_reason(engine: SupervisedEngine) -> str:
-    return f"the engine ended with status {engine.child.status} while it loaded this version"

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field, RootModel, ValidationError
 
-from service.engine.protocol import ANONYMOUS
+from service.engine.requests import ANONYMOUS
 from service.errors import ConfigurationError
 from service.files import FileModel, first_fault, write_whole
 
@@ -22,7 +22,7 @@ Scope = Literal["infer", "admin"]
 
 
 class Key(FileModel):
-    """An API key. Limits apply to all api workers of a service together; None is no limit."""
+    """An API key. Limits apply to all processes of a service together; None is no limit."""
 
     id: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Its name, which is logged.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key.")

@@ -1,7 +1,7 @@
-"""Enforces the limits of API keys, across all api workers of a service.
+"""Enforces the limits of API keys, across all processes of a service.
 
-The counts are in a memory-mapped file shared by the workers: one fixed record per key, found by the key's hash. A file
-lock makes each change atomic; it takes two microseconds.
+The counts are in a memory-mapped file shared by the processes: one fixed record per key, found by the key's hash. A
+file lock makes each change atomic; it takes two microseconds.
 """
 
 import fcntl
@@ -17,15 +17,15 @@ from service.errors import RateLimited
 from service.security.keys import Key
 
 RECORDS = 1024
-WORKERS = 62
+PROCESSES = 62
 CREDIT = struct.Struct("<dd")  # credit, and the time at which it was that
 COUNT = struct.Struct("<i")
 HASH_BYTES = 32
-# A record: the key's hash; its credit in requests, and in tokens; its requests in progress in each worker.
+# A record: the key's hash; its credit in requests, and in tokens; its requests in progress in each process.
 REQUESTS = HASH_BYTES
 TOKENS = REQUESTS + CREDIT.size
 COUNTS = TOKENS + CREDIT.size
-RECORD_BYTES = COUNTS + WORKERS * COUNT.size
+RECORD_BYTES = COUNTS + PROCESSES * COUNT.size
 BURST_SECONDS = 1.0  # credit that an idle key accumulates, as a duration at its rate; one request at least
 
 
@@ -36,19 +36,19 @@ class RateLimiter:
     the key's further requests wait until the credit is back at zero.
     """
 
-    def __init__(self, file: int | None = None, worker: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        """`file` is the descriptor of a file shared by the workers; without one, counts this process only.
+    def __init__(self, file: int | None = None, process: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        """`file` is the descriptor of a file shared by the processes; without one, counts this process only.
 
-        `worker` is this worker's number. Resets the requests in progress of an earlier worker of that number.
+        `process` is this one's number. Resets the requests in progress of an earlier process of that number.
         """
         self._file = os.dup(file) if file is not None else make_file()
         self._map = mmap.mmap(self._file, RECORDS * RECORD_BYTES)
-        self._worker = worker % WORKERS
-        self._clock = clock  # system-wide, since workers compare its times
+        self._process = process % PROCESSES
+        self._clock = clock  # system-wide, since processes compare its times
         self._places: dict[str, int] = {}
         with self._locked():
             for place in range(0, len(self._map), RECORD_BYTES):
-                COUNT.pack_into(self._map, place + COUNTS + COUNT.size * self._worker, 0)
+                COUNT.pack_into(self._map, place + COUNTS + COUNT.size * self._process, 0)
 
     def acquire(self, key: Key) -> None:
         """Admits a request. Raises RateLimited, which names the limit that it exceeds."""
@@ -130,12 +130,12 @@ class RateLimiter:
         return place
 
     def _under_way(self, place: int) -> int:
-        """Returns the key's requests in progress in all workers."""
+        """Returns the key's requests in progress in all processes."""
         counts = self._map[place + COUNTS : place + RECORD_BYTES]
         return sum(count for (count,) in COUNT.iter_unpack(counts))
 
     def _add_under_way(self, place: int, more: int) -> None:
-        own = place + COUNTS + COUNT.size * self._worker
+        own = place + COUNTS + COUNT.size * self._process
         (count,) = COUNT.unpack_from(self._map, own)
         COUNT.pack_into(self._map, own, max(count + more, 0))
 

@@ -35,6 +35,7 @@ class Check:
     fingerprint: Fingerprint
     fault: str | None
     task: Task | None
+    description: str | None = None
 
 
 class Registry:
@@ -99,8 +100,12 @@ class Registry:
         """Returns the task of a version; None if it is invalid."""
         return self._check(key).task
 
+    def description(self, key: ModelKey) -> str | None:
+        """Returns the description of a version; None if it is invalid."""
+        return self._check(key).description
+
     def refuse(self, key: ModelKey, reason: str) -> None:
-        """Marks a version as refused by an engine, until one of its files changes."""
+        """Marks a version as refused by a process, until one of its files changes."""
         check = self._checks.get(key)
         self._refusals[key] = (check.fingerprint if check is not None else fingerprint(self.folder(key)), reason)
 
@@ -115,7 +120,8 @@ class Registry:
             return known
         self._recheck.discard(key)
         try:
-            check = Check(found, None, self.read(key).manifest.task)
+            manifest = self.read(key).manifest
+            check = Check(found, None, manifest.task, manifest.description)
         except ArtifactError as error:
             check = Check(found, str(error), None)
             if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):

@@ -1,7 +1,7 @@
 """Determines which versions of each model are loaded, their shares of requests, and the default models of tasks.
 
 By default a model's newest valid version serves. `serving.json`, written by `tagwerk models` and the admin route,
-overrides that per model; all engines that use the store follow it.
+overrides that per model; all services that use the store follow it.
 
 A task's default model serves requests that name none. If none is set, it becomes the first by name of the models that
 serve, and stays the default whatever is added to the store, until another is set.
@@ -9,7 +9,7 @@ serve, and stays the default whatever is added to the store, until another is se
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from service.artifact.manifest import Task
@@ -27,12 +27,14 @@ log = logging.getLogger("tagwerk")
 class Serving:
     """The versions to load, each version's share of its model's requests, and the refused versions.
 
-    `defaults` has the default model of each task, which may be one that is not loaded.
+    `defaults` has the default model of each task, which may be one that is not loaded; `about` the task and the
+    description of each version to load.
     """
 
     shares: Mapping[ModelKey, float]
     refused: tuple[ModelState, ...]
     defaults: Mapping[Task, str]
+    about: Mapping[ModelKey, tuple[Task | None, str | None]] = field(default_factory=dict)
 
 
 def resolve(
@@ -52,7 +54,8 @@ def resolve(
         if (task := registry.task(key)) is not None:
             first.setdefault(task, key.name)
     defaults = first | dict(known or {}) | dict(config.defaults)
-    return Serving(shares, tuple(sorted(states, key=lambda state: str(state.key))), defaults)
+    about = {key: (registry.task(key), registry.description(key)) for key in shares}
+    return Serving(shares, tuple(sorted(states, key=lambda state: str(state.key))), defaults, about)
 
 
 def _resolve_model(
@@ -112,7 +115,7 @@ def in_order(versions: Sequence[str], preferred: str | None) -> list[str]:
 
 
 class ServingController:
-    """Changes which versions serve. Writes each change at once; engines apply it at their next poll.
+    """Changes which versions serve. Writes each change at once; services apply it at their next poll.
 
     Raises ModelNotFound for what is not in the store, NotPossible for an invalid version or if the change cannot be
     written.

@@ -14,9 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 
-from service.errors import ConfigurationError
 from service.telemetry.metric_files import SharedMetrics
 from service.telemetry.process_metrics import ProcessMetrics, build_info
 
@@ -47,7 +46,7 @@ class Metrics:
     """The metrics, in a registry of their own, so that two services in one process do not share values."""
 
     def __init__(self, process: str = "service") -> None:
-        """`process` is the kind of this process: supervisor, engine or worker, or service if it is the only one."""
+        """`process` is the kind of this process: supervisor or server, or service if it is the only one."""
         self.registry = CollectorRegistry()
         self._shared_folder = os.environ.get(SHARED_FOLDER)
         self._gauge("process_info", "1 for each process.", "liveall", "process").labels(process).set(1)
@@ -84,7 +83,8 @@ class Metrics:
         self.generated_tokens = self._counter("generated_tokens", "Tokens generated.", "model")
         self.key_tokens = self._counter("key_tokens", "Tokens of the requests of a key, read and generated.", "key")
         self.slots_in_use = self._gauge("slots_in_use", "Generation slots that hold a text.", "livesum", "model")
-        self.ready_workers = self._gauge("ready_workers", "Workers that accept requests.", "livesum")
+        self.ready_processes = self._gauge("ready_processes", "Processes that accept requests.", "livesum")
+        self.connections = self._gauge("connections", "Open connections.", "livesum")
         self.restarts = self._counter("restarts", "Processes that died and were started again.", "process")
         self.model_info = self._gauge(
             "model_info", "1 for each model version that is loaded.", "livemax", "model", "version"
@@ -141,14 +141,6 @@ class Metrics:
         """Returns the metrics of all processes that share the folder, in Prometheus' text format."""
         self.flush()
         return generate_latest(self._all_processes())
-
-    def listen(self, host: str, port: int) -> None:
-        """Exports the metrics over HTTP from a thread, for processes without an API. Raises ConfigurationError."""
-        try:
-            start_http_server(port, host, self._all_processes())
-        except OSError as error:
-            where = f"TAGWERK_HOST={host} TAGWERK_ENGINE_METRICS_PORT={port}"
-            raise ConfigurationError(f"cannot export metrics at {where}: {error.strerror}") from None
 
     def _all_processes(self) -> CollectorRegistry:
         if not self._shared_folder:

@@ -27,11 +27,10 @@ DOCKERFILE = ROOT / "docker" / "Dockerfile"
 PROJECT = "tagwerk-test"
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
 SMALL = {"TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_SLOTS": "4"}
-KILL_THE_ENGINE = """
+KILL_A_SERVER_PROCESS = """
 import os, pathlib, signal
-commands = {int(p.parent.name): p.read_bytes().split(bytes(1)) for p in pathlib.Path("/proc").glob("[0-9]*/cmdline")}
-engine = min(pid for pid, words in commands.items() if b"engine" in words and b"--channel" in words)  # not the standby
-os.kill(engine, signal.SIGKILL)
+names = {int(path.parent.name): path.read_text().strip() for path in pathlib.Path("/proc").glob("[0-9]*/comm")}
+os.kill(min(pid for pid, name in names.items() if name == "tagwerk-server"), signal.SIGKILL)
 """
 
 
@@ -152,7 +151,7 @@ def wait_until(condition: Callable[[], object], seconds: float) -> None:
         time.sleep(1)
 
 
-def test_one_service_is_watched_and_an_engine_that_is_killed_is_told_of(tmp_path):
+def test_one_service_is_watched_and_a_process_that_is_killed_is_told_of(tmp_path):
     with brought_up("single,loadtest", tmp_path) as stack:
         assert stack.tag().status_code == 200
         inside = ("exec", "-T", "service")
@@ -175,11 +174,14 @@ def test_one_service_is_watched_and_an_engine_that_is_killed_is_told_of(tmp_path
         stack.compose("run", "--rm", "-T", "loadtest", "--headless", "--users", "4", "--run-time", "30s")
         wait_until(lambda: stack.asked("sum(model:tagwerk_padding_waste:ratio5m) > 0"), 120)
         check_dashboard(stack)
+        wait_until(lambda: stack.asked("tagwerk_ready_processes == 2"), 300)
+        assert stack.asked('sum(tagwerk_process_info{process="server"}) == 2')
         assert not stack.firing()
-        stack.compose(*inside, "python", "-c", KILL_THE_ENGINE)
+        stack.compose(*inside, "python", "-c", KILL_A_SERVER_PROCESS)
+        assert {stack.tag().status_code for _ in range(10)} == {200}  # of the process that is left
         wait_until(lambda: "TagwerkProcessDied" in stack.firing(), 120)
-        wait_until(lambda: stack.tag().status_code == 200, 300)
-        assert stack.asked('tagwerk_restarts_total{process="engine"} == 1')
+        wait_until(lambda: stack.asked("tagwerk_ready_processes == 2"), 300)
+        assert stack.asked('tagwerk_restarts_total{process="server"} == 1')
         stack.compose("stop", "service")
         assert stack.inspect("service", "{{.State.ExitCode}}") == ["0"]
 
@@ -191,24 +193,25 @@ def check_dashboard(stack: Stack) -> None:
     assert empty == []
 
 
-def test_replicas_that_are_full_not_ready_or_killed_are_left_out(tmp_path):
-    with brought_up("replicas", tmp_path, TAGWERK_MAX_QUEUE_TOKENS="400") as stack:
+def test_replicas_that_are_full_not_ready_or_killed_are_left_out_until_there_are_none(tmp_path):
+    settings = {"TAGWERK_PROCESSES": "1", "TAGWERK_MAX_QUEUE_TOKENS": "400"}
+    with brought_up("replicas", tmp_path, **settings) as stack:
         assert httpx.get(f"{stack.url}/metrics").status_code == 404
-        wait_until(lambda: stack.asked('count(tagwerk_ready_workers{job="tagwerk"} == 1) == 2'), 300)
+        wait_until(lambda: stack.asked("count(tagwerk_ready_processes == 1) == 2"), 300)
         # Full: another is asked, and where all are, the client learns when to come again.
         with stack.asked_by(24, {"text": [SENTENCE["text"]] * 12}) as answers:
             wait_until(lambda: min(answers["200"], answers.total() - answers["200"]) > 20, 120)
         refused = [answer for answer in answers.elements() if answer != "200"]
         assert {answer[:3] for answer in refused} == {"429"}
         wait_until(lambda: stack.asked(f"sum(tagwerk_rejected_total) >= {2 * len(refused)}"), 60)
-        # Not ready, while its engine is away.
+        # Not ready, while its only process starts again.
         with stack.asked_by(8, SENTENCE) as answers:
             wait_until(lambda: answers["200"] > 20, 120)
-            stack.compose("exec", "-T", "--index", "1", "replica", "python", "-c", KILL_THE_ENGINE)
-            wait_until(lambda: stack.asked('count(tagwerk_ready_workers{job="tagwerk"} == 1) == 1'), 60)
+            stack.compose("exec", "-T", "--index", "1", "replica", "python", "-c", KILL_A_SERVER_PROCESS)
+            wait_until(lambda: stack.asked("count(tagwerk_ready_processes == 1) == 1"), 60)
             before = answers["200"]
             wait_until(lambda: answers["200"] > before + 50, 120)
-            wait_until(lambda: stack.asked('count(tagwerk_ready_workers{job="tagwerk"} == 1) == 2'), 300)
+            wait_until(lambda: stack.asked("count(tagwerk_ready_processes == 1) == 2"), 300)
         assert answers.keys() == {"200"}, answers
         # Killed.
         with stack.asked_by(8, SENTENCE) as answers:
@@ -217,21 +220,16 @@ def test_replicas_that_are_full_not_ready_or_killed_are_left_out(tmp_path):
             before = answers["200"]
             wait_until(lambda: answers["200"] > before + 50, 120)
         assert answers.keys() == {"200"}, answers
-
-
-def test_workers_without_their_engine_say_when_to_come_back(tmp_path):
-    with brought_up("split", tmp_path) as stack:
-        assert stack.tag().status_code == 200
-        wait_until(lambda: stack.up() == {"tagwerk", "tagwerk-engine"}, 60)
-        wait_until(lambda: stack.asked("sum(tagwerk_ready_workers) == 2"), 60)
-        stack.kill(stack.inspect("engine", "{{.Id}}")[0])
+        # None is left.
+        (left,) = stack.compose("ps", "--quiet", "replica").split()
+        stack.kill(left)
         wait_until(lambda: stack.tag().status_code == 503, 30)
         assert stack.tag().headers["retry-after"] == "1"
         wait_until(lambda: "TagwerkUnavailable" in stack.firing(), 240)
-        stack.compose("up", "--wait", "--wait-timeout", "600", "engine")
+        stack.compose("up", "--wait", "--wait-timeout", "600", "replica")
         wait_until(lambda: stack.tag().status_code == 200, 60)
         stack.compose("stop")
-        assert {*stack.inspect("api", "{{.State.ExitCode}}"), *stack.inspect("engine", "{{.State.ExitCode}}")} == {"0"}
+        assert stack.inspect("replica", "{{.State.ExitCode}}") == ["0", "0"]
 
 
 def test_an_image_with_models_inside_serves_without_a_volume(tmp_path):

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from service.settings import Settings, unknown_variables
+
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
-COMPOSE = yaml.safe_load((DOCKER / "docker-compose.yml").read_text())
+TEXT = (DOCKER / "docker-compose.yml").read_text()
+COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
 BUILT = sorted(name for name, service in SERVICES.items() if "build" in service)
 DOCKERFILE = (DOCKER / "Dockerfile").read_text()
@@ -60,17 +63,42 @@ def test_each_way_to_run_answers_at_one_name_and_is_scraped_at_another():
         networks = {name: SERVICES[name].get("networks", {}) for name in up}
         return [n for n, nets in networks.items() if isinstance(nets, dict) and alias in nets["default"]["aliases"]]
 
-    asked = {profile: named("tagwerk", profile) for profile in ("single", "gpu", "split", "replicas")}
+    asked = {profile: named("tagwerk", profile) for profile in ("single", "gpu", "replicas")}
     scraped = {profile: named("backend", profile) for profile in asked}
-    assert asked == {"single": ["service"], "gpu": ["gpu"], "split": ["proxy"], "replicas": ["proxy"]}
-    assert scraped == {"single": ["service"], "gpu": ["gpu"], "split": ["api"], "replicas": ["replica"]}
+    assert asked == {"single": ["service"], "gpu": ["gpu"], "replicas": ["proxy"]}
+    assert scraped == {"single": ["service"], "gpu": ["gpu"], "replicas": ["replica"]}
     assert (DOCKER / ".env").read_text().endswith("COMPOSE_PROFILES=single\n")
 
 
-def test_the_engine_that_speaks_an_unprotected_protocol_is_on_the_inner_network_alone():
-    assert SERVICES["engine"]["networks"] == ["inside"]
-    assert "ports" not in SERVICES["engine"]
-    assert COMPOSE["networks"]["inside"] == {"internal": True}
+def test_what_is_scraped_is_what_answers_at_that_name():
+    (job,) = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    (targets,) = job["dns_sd_configs"]
+    assert targets["names"] == ["backend"]
+    assert targets["port"] == Settings.model_fields["port"].default
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_the_options_that_the_file_sets_are_options(name):
+    assert not unknown_variables(SERVICES[name]["environment"])
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_the_number_of_processes_is_set_and_can_be_chosen(name):
+    found = re.fullmatch(r"\$\{TAGWERK_PROCESSES:-(\d+)\}", SERVICES[name]["environment"]["TAGWERK_PROCESSES"])
+    assert found is not None
+    assert int(found[1]) >= 2, "one may be replaced while another serves"
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_the_processes_and_one_more_fit_into_the_memory(name):
+    comment = re.search(r"TAGWERK_PROCESSES:.*# up to (\d+) fit into mem_limit: ([\d.]+) GB each", TEXT)
+    assert comment is not None
+    most, gigabytes = int(comment[1]), float(comment[2])
+    limit = int(SERVICES[name]["mem_limit"].removesuffix("g")) * 2**30
+    (tmpfs,) = SERVICES[name]["tmpfs"]
+    size = re.match(r"/tmp:size=(\d+)m,", tmpfs)
+    assert size is not None
+    assert (most + 1) * gigabytes * 1e9 + int(size[1]) * 2**20 < limit
 
 
 def test_the_gpu_is_reserved():
@@ -83,8 +111,6 @@ def test_the_gpu_is_reserved():
 
 @pytest.mark.parametrize("name", BUILT)
 def test_a_container_may_drain_before_it_is_killed(name):
-    from service.settings import Settings
-
     fields = Settings.model_fields
     needed = fields["drain_delay_seconds"].default + fields["drain_timeout_seconds"].default
     assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > needed + 5

@@ -125,10 +125,10 @@ def test_a_pod_can_do_nothing_that_it_need_not(pod):
 
 
 def test_probes_ask_what_the_service_answers():
-    """A pod whose engine starts gets no requests, and is not killed for it."""
+    """A pod that loads its models gets no requests, and is not killed for it."""
 
     async def answers() -> dict[str, int]:
-        app = create_app(made_context())  # whose engine has not started
+        app = create_app(made_context())  # which has loaded no models
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
             return {kind: (await client.get(probe["path"])).status_code for kind, probe in probes.items()}
 
@@ -143,6 +143,19 @@ def test_a_pod_may_drain_before_it_is_killed():
     assert not unknown_variables(OPTIONS)
     drain = float(OPTIONS["TAGWERK_DRAIN_DELAY_SECONDS"]) + Settings.model_fields["drain_timeout_seconds"].default
     assert POD["terminationGracePeriodSeconds"] > drain + 5
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu", "keda"])
+def test_the_processes_and_one_more_fit_into_a_pod(variant):
+    """A process takes 0.7 GB with all models after long use; a rollout takes one process more."""
+    (container,) = pod_of(next(one for one in MANIFESTS[variant] if one["kind"] == "Deployment"))["containers"]
+    options = {entry["name"]: entry["value"] for entry in container["env"]}
+    processes = int(options["TAGWERK_PROCESSES"])
+    assert processes >= 2, "one may be replaced while another serves"
+    assert processes <= int(container["resources"]["requests"]["cpu"])
+    requested, limit = (memory(container["resources"][kind]["memory"]) for kind in ("requests", "limits"))
+    assert requested > processes * 0.7e9
+    assert limit > (processes + 1) * 0.7e9 + memory(mounts(POD)["/tmp"]["emptyDir"]["sizeLimit"])
 
 
 def test_it_scales_on_a_metric_that_exists_and_all_select_the_same_pods():
@@ -163,6 +176,11 @@ def test_a_late_answer_of_all_pods_does_not_empty_the_service():
 def test_variables_of_the_service_of_the_same_name_are_not_taken_for_options(pod):
     assert BY_KIND["Service"]["metadata"]["name"] == "tagwerk", "whose links set TAGWERK_PORT=tcp://..."
     assert pod["enableServiceLinks"] is False
+
+
+def memory(quantity: str) -> int:
+    """Returns the bytes of a quantity of memory."""
+    return int(quantity[:-2]) * {"Mi": 2**20, "Gi": 2**30}[quantity[-2:]]
 
 
 def mounts(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:

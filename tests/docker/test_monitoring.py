@@ -97,7 +97,7 @@ def test_the_dashboard_shows_what_one_looks_for():
 
 
 def test_the_table_of_models_is_tested_with_the_rules():
-    """It was empty once, with two engines: it asked for the value that one gives."""
+    """promtool runs its query: a table that is empty looks like a service without models."""
     (table,) = (panel for panel in PANELS if panel["type"] == "table")
     tests = yaml.safe_load((DOCKER / "prometheus" / "tests.yml").read_text())["tests"]
     queries = [query["expr"] for test in tests for query in test.get("promql_expr_test", ())]

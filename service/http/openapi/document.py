@@ -10,8 +10,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from service.http import line_schemas
-from service.http.context import TIMEOUT_HEADER
-from service.http.load_shedding import engine_route
+from service.http.context import TASKS, TIMEOUT_HEADER
 from service.http.negotiation import JSON
 from service.http.openapi import examples, problems
 from service.http.problem import Problem
@@ -105,7 +104,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _complete_operation(operation: dict[str, Any], path: str) -> None:
-    names = ["X-Request-ID", TIMEOUT_HEADER] if engine_route(path) is not None else ["X-Request-ID"]
+    names = ["X-Request-ID", TIMEOUT_HEADER] if path in TASKS or path.endswith("/infer") else ["X-Request-ID"]
     references = [{"$ref": f"#/components/parameters/{name}"} for name in names]
     operation["parameters"] = [*operation.get("parameters", []), *references]
     operation["responses"] = {

@@ -89,8 +89,7 @@ async def live() -> Live:
 async def ready(request: Request) -> Response:
     """Returns the readiness, like /readyz."""
     context = context_of(request)
-    some = any(state.state is State.READY for state in context.catalog.states)
-    return _readiness(Ready(ready=some and context.engine.state() is State.READY and not context.draining))
+    return _readiness(Ready(ready=context.ready()))
 
 
 METADATA: dict[str, Any] = {"responses": responses(404, 503, *READ)}
@@ -116,7 +115,7 @@ async def model_version_metadata(request: Request, name: str, version: str) -> M
 def metadata(context: Context, name: str, version: str | None = None) -> ModelMetadata:
     """Describes a version of a model, by default the one that serves. Raises what `find` raises."""
     model = find(context, name, version)
-    known = context.catalog.states
+    known = context.model_states()
     versions = [s.key.version for s in known if s.key.name == model.version.key.name and s.state is State.READY]
     inputs, outputs = list(model.inputs), list(model.outputs)
     return ModelMetadata(name=name, versions=versions, platform="tensorflow_savedmodel", inputs=inputs, outputs=outputs)

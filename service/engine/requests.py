@@ -1,10 +1,10 @@
-"""The interface of an engine, local or remote."""
+"""What an engine is asked to run, and what it returns."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
-from service.types import Array, ModelKey, ModelState, Ragged, Sampled, State
+from service.types import Array, ModelKey, Ragged
 
 ANONYMOUS = 0  # the client of requests without an API key
 
@@ -92,42 +92,3 @@ class Generation:
     logprobs: bool = False
     at_once: bool = True
     client: int = ANONYMOUS
-
-
-# Called in the event loop after each change of the state of an engine or one of its models. A returned awaitable
-# completes when the change has been handled.
-OnChange = Callable[[], Awaitable[None] | None]
-
-
-class Engine(Protocol):
-    """Batches and runs requests. Raises errors of `service.errors`."""
-
-    def state(self) -> State:
-        """Returns the state of the engine."""
-
-    def models(self) -> Sequence[ModelState]:
-        """Lists the model versions that are loaded or refused."""
-
-    async def start(self, on_change: OnChange) -> None:
-        """Starts the engine; calls `on_change` after each change of its state or its models' states.
-
-        Raises ConfigurationError. Logs errors of `on_change`.
-        """
-
-    async def infer(self, request: Inference) -> Outcome:
-        """Runs all sequences of a request. Cancelling the call removes waiting ones from the queue.
-
-        Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable.
-        """
-
-    def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
-        """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot at the next step.
-
-        Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable.
-        """
-
-    def cut_texts(self) -> None:
-        """Ends the texts being generated where they are: each iterator stops as if its text were complete."""
-
-    async def close(self) -> None:
-        """Finishes all admitted work, accepts no more, and releases the device."""

@@ -1,1 +1,0 @@
-"""Another arrangement of the service, to be measured: a process a core that does everything in one thread."""

@@ -1,0 +1,65 @@
+"""The processes of a running service, from /proc: which there are, what each is, how much memory it has."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+SUPERVISOR, SERVER = "supervisor", "server"
+COMMANDS = {"serve": SUPERVISOR, "server": SERVER}
+MEGABYTE = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes in memory: of files that are mapped, and others."""
+
+    files: int
+    others: int
+
+    def __str__(self) -> str:
+        return f"{self.others / MEGABYTE:.1f} MB and {self.files / MEGABYTE:.1f} MB of files"
+
+    @property
+    def megabytes(self) -> float:
+        """All of it."""
+        return (self.files + self.others) / MEGABYTE
+
+
+def memory(pid: int) -> Memory:
+    """Returns the memory of a process, its part of what it shares; none of one that has ended."""
+    lines = _read(pid, "smaps_rollup").splitlines()
+    sizes = {name: 1024 * int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines[1:])}
+    files = sizes.get("Pss_File", 0)
+    return Memory(files=files, others=sizes.get("Pss", 0) - files)
+
+
+def memory_of(pids: Iterable[int]) -> Memory:
+    """Returns the memory of some processes together."""
+    each = list(map(memory, pids))
+    return Memory(sum(one.files for one in each), sum(one.others for one in each))
+
+
+def processes(pid: int) -> list[int]:
+    """Returns a process and all that descend from it."""
+    children = _read(pid, f"task/{pid}/children").split()
+    return [pid, *(each for child in children for each in processes(int(child)))]
+
+
+def server_processes(pid: int) -> list[int]:
+    """Returns the server processes of the service whose supervisor that is."""
+    return [each for each in processes(pid) if name_of(each) == SERVER]
+
+
+def name_of(pid: int) -> str:
+    """Returns what a process of the service is; of another, its program, and nothing of one that has ended."""
+    words = _read(pid, "cmdline").split("\0")
+    command = words[words.index("service") + 1] if "service" in words[:-1] else words[0]
+    return COMMANDS.get(command, command)
+
+
+def _read(pid: int, name: str) -> str:
+    """Returns a file of /proc about a process, nothing where it has ended since it was listed."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

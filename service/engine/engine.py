@@ -1,0 +1,445 @@
+"""Queues, batches and runs the requests of a process, in its event loop."""
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from service.artifact.version import ModelVersion
+from service.backend.base import Backend, Fetch
+from service.engine.batches import assign_outputs, log_failure, outputs_of, start_batch
+from service.engine.checks import InputCheck
+from service.engine.loader import Generator, ModelLoading, Sequences
+from service.engine.queue import EngineRequest, OnDone
+from service.engine.requests import Generation, Inference, Outcome, Requests
+from service.engine.scheduler import Batch, Scheduler
+from service.engine.slots import SlotStep, Stream
+from service.errors import DeadlineExceeded, EngineUnavailable, InternalError, ModelNotFound, Overloaded, TagwerkError
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.types import ModelKey, ModelState, Sampled, State
+
+log = logging.getLogger("tagwerk.engine")
+
+EXPIRY_SECONDS = 0.002  # least time between two checks for expired requests
+
+
+class RunningBatch(NamedTuple):
+    """A batch that has been started."""
+
+    batch: Batch
+    started: float
+    fetch: Callable[[], tuple[dict[str, Any], dict[str, Any]]]  # see `batches.start_batch`
+
+
+class RunningStep(NamedTuple):
+    """A generation step that has been started."""
+
+    key: ModelKey
+    step: SlotStep
+    started: float
+    fetch: Fetch
+
+
+class Engine:
+    """The models of a process, the queue of their requests, and the steps that run them.
+
+    Everything but loading happens in one thread, the event loop's. While there is work, each iteration of the event
+    loop calls `before_step`, starts one batch and one step of each language model, and passes on the results. There is
+    no timer: what arrives during a step is in the next batch. On a device that runs beside the processor, outputs are
+    fetched in the next iteration, so that texts are read meanwhile.
+
+    Attributes:
+        state: STARTING until the first model is loaded.
+        before_step: called at the start of each iteration; returns whether it has more to do. See `wake`.
+        failed: set after an error that would repeat; the process must be restarted.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        versions: Sequence[ModelVersion],
+        make_backend: Callable[[], Backend],
+        metrics: Metrics,
+        *,
+        loading: ModelLoading | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        schedule: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
+        """`loading` says how the versions are loaded; `schedule` calls a function in the next event loop iteration."""
+        self._versions = {version.key: version for version in versions}
+        self._loading = loading or ModelLoading(settings, versions, make_backend, metrics, clock)
+        self._checks = {version.key: InputCheck(version) for version in versions}
+        self._metrics = metrics
+        self._clock = clock
+        self._schedule = schedule
+        self._scheduler = Scheduler(clock, settings.max_queue_entries, settings.max_queue_tokens)
+        self._sequences: dict[ModelKey, Sequences] = {}
+        self._generators: dict[ModelKey, Generator] = {}
+        self._states = {version.key: starting(version) for version in versions}
+        self._batch: RunningBatch | None = None
+        self._steps: list[RunningStep] = []
+        self._overlaps = False
+        self._scheduled = False
+        self._idle = asyncio.Event()
+        self._waiting: dict[EngineRequest, None] = {}  # unfinished requests
+        self._expiry_timer: asyncio.TimerHandle | None = None  # the next check for expired requests
+        self._next_expiry = math.inf  # its time, by the clock
+        self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
+        self._queue_shown = (-1, -1)
+        self._slots_shown: dict[ModelKey, int] = {}
+        self._loop: asyncio.AbstractEventLoop
+        self._thread: threading.Thread | None = None
+        self._on_change: Callable[[], None] = lambda: None
+        self.state = State.STARTING
+        self.before_step: Callable[[], bool] = lambda: False
+        self.failed = asyncio.Event()
+
+    # Models
+
+    def models(self) -> list[ModelState]:
+        """Lists the model versions that are being loaded, loaded or refused."""
+        return list(self._states.values())
+
+    async def start(self, on_change: Callable[[], None]) -> None:
+        """Loads and compiles all models in a thread; returns when all are loaded. Raises ConfigurationError.
+
+        Calls `on_change` after each change of a model's state or the engine's, in the event loop.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._schedule = self._schedule or self._loop.call_soon
+        self._on_change = on_change
+        loaded: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._load, args=(loaded,), name="loading", daemon=True)
+        self._thread.start()
+        await loaded
+        self._become_ready()
+
+    def _load(self, loaded: asyncio.Future[None]) -> None:
+        call = self._loop.call_soon_threadsafe
+        try:
+            self._loading.run(
+                stopped=self._ends,
+                on_loaded=lambda key, model, overlaps: call(self._add_model, key, model, overlaps),
+                on_refused=lambda key, reason: call(self._refuse_model, key, reason),
+            )
+        except BaseException as error:
+            call(loaded.set_exception, error)
+        else:
+            call(loaded.set_result, None)
+
+    def _ends(self) -> bool:
+        return self.state in (State.DRAINING, State.STOPPED)
+
+    def _add_model(self, key: ModelKey, loaded: Sequences | Generator, overlaps: bool) -> None:
+        self._overlaps = overlaps
+        if isinstance(loaded, Generator):
+            self._generators[key] = loaded
+        else:
+            self._sequences[key] = loaded
+            self._scheduler.add_model(key, loaded.grid, loaded.step_times)
+        self._states[key] = replace(self._states[key], state=State.READY)
+        self._become_ready()
+
+    def _refuse_model(self, key: ModelKey, reason: str) -> None:
+        self._states[key] = replace(self._states[key], state=State.REFUSED, reason=reason)
+        self._on_change()
+
+    def _become_ready(self) -> None:
+        if self.state is State.STARTING:
+            self.state = State.READY
+        self._on_change()
+
+    # Requests
+
+    def submit(self, requests: Requests, on_done: OnDone) -> list[EngineRequest | TagwerkError]:
+        """Queues requests; returns each as an `EngineRequest`, or the reason for its rejection.
+
+        That is Overloaded, ModelNotFound, or InternalError for sequences that the model cannot read. `on_done` is
+        called with requests that are over, those of a batch together. Raises EngineUnavailable.
+        """
+        self._check_ready(requests.model)
+        if (model := self._sequences.get(requests.model)) is not None:
+            try:
+                self._checks[requests.model].sequences(requests, model.grid.capacity)
+            except InternalError as error:
+                if len(requests.counts) == 1:
+                    return [error]
+                return [admitted for one in requests.each() for admitted in self.submit(one, on_done)]
+        admitted = self._scheduler.admit(requests, on_done)
+        self._waiting.update((one, None) for one in admitted if isinstance(one, EngineRequest))
+        self._expire_at(min(requests.deadlines))
+        self.wake()
+        return admitted
+
+    def full(self, client: int) -> Overloaded | None:
+        """Returns the error with which any request of a client would be rejected now, or None."""
+        return self._scheduler.full(client)
+
+    def abandon(self, request: EngineRequest) -> None:
+        """Cancels a request, unless it is over: removes its waiting sequences. Does not call its `on_done`."""
+        if request in self._waiting:
+            del self._waiting[request]
+            self._scheduler.abandon(request)
+
+    async def infer(self, request: Inference) -> Outcome:
+        """Runs all sequences of a request. Cancelling the call removes waiting ones from the queue.
+
+        Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable, ModelNotFound, InternalError.
+        """
+        waiter: asyncio.Future[None] = self._loop.create_future()
+
+        def done(ended: Sequence[EngineRequest]) -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        (submitted,) = self.submit(Requests.of(request), done)
+        if isinstance(submitted, TagwerkError):
+            raise submitted
+        try:
+            await waiter
+        finally:
+            self.abandon(submitted)
+        if submitted.error is not None:
+            raise submitted.error
+        timed, others = outputs_of([submitted])
+        return Outcome(timed | others, submitted.queue_seconds, submitted.inference_seconds, submitted.batch_size)
+
+    async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
+        """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot at the next step.
+
+        Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable, ModelNotFound, InternalError.
+        """
+        self._check_ready(request.model)
+        if (generator := self._generators.get(request.model)) is None:
+            raise ModelNotFound(f"model {request.model} is not loaded")
+        self._checks[request.model].generation(request)
+        stream = Stream(request, self._clock())
+        generator.slots.admit(stream)
+        text = self._texts[stream] = asyncio.Queue()
+        late = DeadlineExceeded("the deadline passed before the text was complete")
+        timer = self._loop.call_at(self._loop_time(request.deadline), text.put_nowait, late)
+        self.wake()
+        try:
+            for _ in range(request.max_tokens):
+                item = await text.get()
+                if item is None:
+                    return
+                if isinstance(item, DeadlineExceeded):
+                    raise DeadlineExceeded(str(item), stream.time_spent(self._clock()))
+                if isinstance(item, TagwerkError):
+                    raise item
+                yield item
+        finally:
+            timer.cancel()
+            del self._texts[stream]
+            generator.slots.cancel(stream)
+
+    def cut_texts(self) -> None:
+        """Ends the texts being generated where they are: each iterator stops as if its text were complete."""
+        for text in self._texts.values():
+            text.put_nowait(None)
+
+    def time_spent(self, request: EngineRequest) -> dict[str, float]:
+        """Returns the time of an unfinished request in seconds: all of it in the queue while any sequence waits."""
+        total = self._clock() - request.arrived
+        queued = request.queue_seconds if request.taken >= len(request.lengths) else total
+        return {"queue": queued, "inference": total - queued}
+
+    def _check_ready(self, key: ModelKey) -> None:
+        if self.state is not State.READY:
+            raise EngineUnavailable(f"the engine is {self.state}")
+        if (state := self._states.get(key)) is not None and state.state is State.STARTING:
+            raise EngineUnavailable(f"the model {key} is still being loaded")
+
+    def _expire_at(self, moment: float) -> None:
+        """Schedules the check for expired requests at a time of the clock, or earlier."""
+        if moment < self._next_expiry:
+            if self._expiry_timer is not None:
+                self._expiry_timer.cancel()
+            self._next_expiry = moment
+            self._expiry_timer = self._loop.call_at(self._loop_time(moment), self._expire)
+
+    def _expire(self) -> None:
+        """Fails the requests whose deadline has passed. One timer for all costs less than one per request."""
+        self._expiry_timer, self._next_expiry = None, math.inf
+        now = self._clock()
+        expired = [request for request in self._waiting if request.deadline <= now]
+        for request in expired:
+            spent = self.time_spent(request)
+            request.error = DeadlineExceeded("the deadline passed before the answer was ready", spent)
+            self._scheduler.abandon(request)
+        self._end(expired)
+        if self._waiting:
+            self._expire_at(max(min(request.deadline for request in self._waiting), now + EXPIRY_SECONDS))
+
+    def _loop_time(self, deadline: float) -> float:
+        """Converts a time of the clock to one of the event loop's."""
+        return self._loop.time() + deadline - self._clock()
+
+    # Iterations
+
+    def wake(self) -> None:
+        """Runs an iteration in the next iteration of the event loop, unless one is scheduled already."""
+        if not self._scheduled and self._schedule is not None:
+            self._scheduled = True
+            self._idle.clear()
+            self._schedule(self._iterate)
+
+    def _iterate(self) -> None:
+        self._scheduled = False
+        try:
+            more = self.before_step()
+            self._finish_steps()
+            self._start_steps()
+            if not self._overlaps:
+                self._finish_steps()
+        except Exception:  # of the scheduler, for instance: it would repeat
+            self._fail()
+            return
+        if more or self._has_work():
+            self.wake()
+        else:
+            self._update_gauges()
+            self._idle.set()
+
+    def _has_work(self) -> bool:
+        return bool(
+            self._scheduler.queued_sequences
+            or self._batch is not None
+            or self._steps
+            or any(generator.slots.busy for generator in self._generators.values())
+        )
+
+    def _start_steps(self) -> None:
+        """Starts a batch, and a step of each generator, so that neither waits for more than one of the other."""
+        if (batch := self._scheduler.take()) is not None:
+            model, started = self._sequences[batch.model].model, self._clock()
+            inputs = self._versions[batch.model].manifest.endpoint.inputs
+            try:
+                self._batch = RunningBatch(batch, started, start_batch(model, inputs, batch))
+            except Exception as error:
+                self._fail_batch(batch, error)
+        self._update_gauges()
+        for key, generator in self._generators.items():
+            for step in generator.slots.assemble(self._clock()):
+                started = self._clock()
+                try:
+                    logprobs = any(stream.request.logprobs for stream in step.streams)
+                    self._steps.append(RunningStep(key, step, started, generator.model.start(step.inputs, logprobs)))
+                except Exception as error:
+                    self._fail_step(key, step, error)
+
+    def _finish_steps(self) -> None:
+        """Fetches the outputs of what has been started, and passes them on."""
+        if (running := self._batch) is not None:
+            self._batch = None
+            self._finish_batch(running)
+        if self._steps:
+            steps, self._steps = self._steps, []
+            for step in steps:
+                self._finish_step(step)
+
+    def _finish_batch(self, running: RunningBatch) -> None:
+        batch = running.batch
+        try:
+            outputs = running.fetch()
+            seconds = self._clock() - running.started
+            finished = assign_outputs(batch, outputs, seconds)
+        except Exception as error:
+            self._fail_batch(batch, error)
+            return
+        self._scheduler.measured(batch, seconds)
+        rows, length = batch.shape
+        waits = [max(running.started - sequence.request.arrived, 0.0) for sequence in batch.sequences]
+        padding = rows * length - batch.tokens
+        self._metrics.observe_batch(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)
+        self._end(finished)
+
+    def _fail_batch(self, batch: Batch, error: Exception) -> None:
+        known = log_failure(error, f"a batch of {batch.model} in shape {batch.shape}")
+        requests = list(dict.fromkeys(sequence.request for sequence in batch.sequences))
+        for request in requests:
+            request.error = known
+            self._scheduler.abandon(request)
+        self._end(requests)
+
+    def _end(self, requests: Sequence[EngineRequest]) -> None:
+        """Passes on requests that are over, unless they are abandoned: those of each `on_done` together."""
+        ended: dict[OnDone, list[EngineRequest]] = {}
+        for request in requests:
+            if request in self._waiting:
+                del self._waiting[request]
+                ended.setdefault(request.on_done, []).append(request)
+        for on_done, some in ended.items():
+            on_done(some)
+
+    def _finish_step(self, running: RunningStep) -> None:
+        key, step, started, fetch = running
+        slots = self._generators[key].slots
+        try:
+            sampled, now = fetch(), self._clock()
+            slots.measured(step, now - started)
+            due = slots.advance(step, sampled, now)
+        except Exception as error:
+            self._fail_step(key, step, error)
+            return
+        if due:
+            self._metrics.generated_tokens.labels(key.name).inc(sum(len(tokens) for _, tokens in due))
+        for stream, tokens in due:
+            if (text := self._texts.get(stream)) is not None:
+                for token in tokens:
+                    text.put_nowait(token)
+
+    def _fail_step(self, key: ModelKey, step: SlotStep, error: Exception) -> None:
+        known = log_failure(error, f"a generation step of {key}")
+        for stream in step.streams:
+            stream.error = known
+            if (text := self._texts.get(stream)) is not None:
+                text.put_nowait(known)
+
+    def _update_gauges(self) -> None:
+        if (waiting := (self._scheduler.queued_sequences, self._scheduler.queued_tokens)) != self._queue_shown:
+            self._queue_shown = waiting
+            self._metrics.queue_entries.set(waiting[0])
+            self._metrics.queue_tokens.set(waiting[1])
+        for key, generator in self._generators.items():
+            if (in_use := generator.slots.in_use) != self._slots_shown.get(key):
+                self._slots_shown[key] = in_use
+                of_model = sum(shown for other, shown in self._slots_shown.items() if other.name == key.name)
+                self._metrics.slots_in_use.labels(key.name).set(of_model)
+
+    # The end
+
+    def _fail(self) -> None:
+        """Fails all requests in progress after an error that would repeat."""
+        log.critical("the engine failed", exc_info=True)
+        self.state = State.STOPPED
+        error = EngineUnavailable("the engine failed while it processed the request")
+        for request in self._waiting:
+            request.error = error
+        self._end(list(self._waiting))
+        for text in self._texts.values():
+            text.put_nowait(error)
+        self.failed.set()
+        self._idle.set()
+        self._on_change()
+
+    async def close(self) -> None:
+        """Finishes all admitted work, and accepts no more."""
+        if self.state is not State.STOPPED:
+            self.state = State.DRAINING
+        if self._thread is not None:
+            self.wake()
+            await self._idle.wait()
+            await asyncio.to_thread(self._thread.join)
+        self.state = State.STOPPED
+
+
+def starting(version: ModelVersion) -> ModelState:
+    """Returns the state of a version before it is loaded."""
+    return ModelState(version.key, State.STARTING, task=version.manifest.task, description=version.manifest.description)

@@ -1,0 +1,58 @@
+"""What a process knows of its service: the other processes, and the versions that all of them serve."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from service.types import ModelState, State
+
+
+class ProcessGroup(Protocol):
+    """The processes of a service, as one of them sees them."""
+
+    def offered(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
+        """Returns the states of this process's own versions, with their shares of requests."""
+
+    def states(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
+        """Returns the states of all versions of the service; `own` are those that this process offers."""
+
+    def ready(self, own: bool) -> bool:
+        """Returns whether a process of the service is ready; `own` says whether this one is."""
+
+    def surplus(self) -> int:
+        """Returns how many connections this process should give up to others, which have fewer."""
+
+    def note(self, own: Sequence[ModelState]) -> None:
+        """Tells the others which versions this process serves and refuses."""
+
+    def connection_lost(self) -> None:
+        """Called when a connection of this process has ended."""
+
+
+class SingleProcess:
+    """A service of one process, in which the given models are the defaults of their tasks; without any, all are."""
+
+    def __init__(self, defaults: Sequence[str] = ()) -> None:
+        self._defaults = frozenset(defaults)
+
+    def offered(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
+        """See `ProcessGroup`."""
+        return [replace(state, default=not self._defaults or state.key.name in self._defaults) for state in own]
+
+    def states(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
+        """See `ProcessGroup`."""
+        return [state if state.state is State.READY else replace(state, share=0.0) for state in own]
+
+    def ready(self, own: bool) -> bool:
+        """See `ProcessGroup`."""
+        return own
+
+    def surplus(self) -> int:
+        """See `ProcessGroup`."""
+        return 0
+
+    def note(self, own: Sequence[ModelState]) -> None:
+        """See `ProcessGroup`."""
+
+    def connection_lost(self) -> None:
+        """See `ProcessGroup`."""

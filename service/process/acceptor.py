@@ -1,0 +1,99 @@
+"""Accepts connections at the socket that the processes of a service share, so that each has as many as the others."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from service.process.board import Board, Slot
+
+LEAVE_SECONDS = 0.004  # for which a new connection is left to a process that has fewer
+MOST_AT_ONCE = 64  # connections that are accepted in an iteration of the event loop
+
+
+class Acceptor:
+    """Accepts connections in an event loop.
+
+    A process that has more connections than the ready one with the fewest leaves a new one to it for a few
+    milliseconds, and then takes it itself: no connection depends on another process being alive or awake. While
+    another process is ready and this one is not, it leaves all to that.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        board: Board,
+        slot: Slot,
+        make_protocol: Callable[[], asyncio.Protocol],
+    ) -> None:
+        self._listening = listening
+        self._board = board
+        self._slot = slot
+        self._make_protocol = make_protocol
+        self._loop = asyncio.get_running_loop()
+        self._accepting = False
+        self._reading = False
+        self._connecting: set[asyncio.Task[object]] = set()
+
+    def start(self) -> None:
+        """Starts accepting connections."""
+        self._accepting = True
+        self._read()
+
+    def stop(self) -> None:
+        """Stops accepting connections, without closing the socket."""
+        self._accepting = False
+        if self._reading:
+            self._loop.remove_reader(self._listening)
+            self._reading = False
+
+    def connect(self, connection: socket.socket) -> None:
+        """Serves a connection that has been accepted."""
+        connection.setblocking(False)
+        self._slot.connections += 1  # at once; the protocol counts it out
+        task = self._loop.create_task(self._loop.connect_accepted_socket(self._make_protocol, connection))
+        self._connecting.add(task)
+        task.add_done_callback(self._connected)
+
+    def _connected(self, task: asyncio.Task[object]) -> None:
+        self._connecting.discard(task)
+        if task.cancelled() or task.exception() is not None:
+            self._slot.connections -= 1
+
+    def _read(self) -> None:
+        if self._accepting and not self._reading:
+            self._reading = True
+            self._loop.add_reader(self._listening, self._readable)
+
+    def _readable(self) -> None:
+        """Called by the event loop while connections wait."""
+        for _ in range(MOST_AT_ONCE):
+            fewest = self._board.fewest_connections()
+            if fewest is not None and (not self._slot.accepts or self._slot.connections > fewest):
+                self._loop.remove_reader(self._listening)
+                self._reading = False
+                self._loop.call_later(LEAVE_SECONDS, self._take_then_read)
+                return
+            if not self._take():
+                return
+
+    def _take_then_read(self) -> None:
+        if not self._accepting:
+            return
+        # A process that is not ready takes none while another is.
+        if self._slot.accepts or self._board.fewest_connections() is None:
+            self._take()
+        self._read()
+
+    def _take(self) -> bool:
+        """Accepts a connection; returns False if none waits."""
+        try:
+            connection, _ = self._listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError:  # no descriptors are left: tries again once some have been closed
+            self._loop.remove_reader(self._listening)
+            self._reading = False
+            self._loop.call_later(LEAVE_SECONDS, self._read)
+            return False
+        self.connect(connection)
+        return True

@@ -1,0 +1,253 @@
+"""What the processes of a service share in memory: who is ready, with how many connections, loading or serving what.
+
+One anonymous file, which all processes map. Each of them has a slot: numbers that are read often, and a status record.
+The supervisor has a record of its own, with the versions to load and to serve. Each record is written by one process
+alone: a sequence number that is odd while it is written tells readers to try again (a seqlock).
+"""
+
+import mmap
+import os
+import struct
+import tempfile
+import time
+from typing import Generic, TypeVar
+
+import msgspec
+
+from service.types import ModelKey, ModelState, State
+
+RECORD_BYTES = 1_048_576  # of a process's record; memory that is not written is not allocated
+SUPERVISOR_BYTES = 16_777_216
+STALE_SECONDS = 0.1  # age of a heartbeat from which on a process does not count as accepting connections
+READS = 5  # attempts to read a record that is being written
+
+T = TypeVar("T", bound=msgspec.Struct)
+Refused = tuple[ModelKey, str]  # a version and the reason
+
+# Numbers of a slot, 8 bytes each.
+PID, STATE, CONNECTIONS, BEATS, HEARTBEAT, PROGRESS, RETIRING = range(7)
+SLOT_NUMBERS = 8
+STATES = (State.STOPPED, State.STARTING, State.READY, State.DRAINING)
+
+
+class ProcessStatus(msgspec.Struct, frozen=True):
+    """What a process loads and serves.
+
+    Attributes:
+        versions: those that it is to load.
+        loading: the one that it is loading; if the process dies, that one is the cause.
+        ready: those that it serves.
+        refused: those that it refuses.
+        unread: those whose files it could not read, though the supervisor could.
+    """
+
+    versions: tuple[ModelKey, ...] = ()
+    loading: ModelKey | None = None
+    ready: tuple[ModelKey, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    unread: tuple[Refused, ...] = ()
+
+
+class ServiceStatus(msgspec.Struct, frozen=True):
+    """What the service serves, as its supervisor has determined.
+
+    Attributes:
+        load: the versions that a new process loads, with their shares of requests.
+        shares: the versions that requests may name, with their shares; those that all processes have.
+        refused: the versions that are refused.
+        defaults: names of the models that serve requests for their task without a model name.
+        about: the task and the description of each version, by its name and version.
+    """
+
+    load: tuple[tuple[ModelKey, float], ...] = ()
+    shares: tuple[tuple[ModelKey, float], ...] = ()
+    refused: tuple[Refused, ...] = ()
+    defaults: tuple[str, ...] = ()
+    about: dict[str, tuple[str | None, str | None]] = {}
+
+
+class Record(Generic[T]):
+    """A value in shared memory, encoded as MessagePack: written by one process, read by all."""
+
+    _HEAD = struct.Struct("<QQ")  # sequence number, length
+
+    def __init__(self, memory: memoryview, kind: type[T]) -> None:
+        self._memory = memory
+        self._empty = kind()
+        self._decoder = msgspec.msgpack.Decoder(kind)
+        self._known: tuple[int, T] = (0, self._empty)
+
+    @property
+    def sequence(self) -> int:
+        """Changes whenever the value does."""
+        return int(self._HEAD.unpack_from(self._memory)[0])
+
+    def write(self, value: T) -> None:
+        """Replaces the value. Raises ValueError if it is too large."""
+        content = msgspec.msgpack.encode(value)
+        size = self._HEAD.size
+        if len(content) > len(self._memory) - size:
+            raise ValueError(f"a status record of {len(content)} bytes does not fit")
+        sequence = self.sequence | 1
+        self._HEAD.pack_into(self._memory, 0, sequence, len(content))
+        self._memory[size : size + len(content)] = content
+        self._HEAD.pack_into(self._memory, 0, sequence + 1, len(content))
+
+    def read(self) -> T:
+        """Returns the value; the last one that was read while another is being written."""
+        for _ in range(READS):
+            sequence, length = self._HEAD.unpack_from(self._memory)
+            if sequence == self._known[0]:
+                break
+            content = bytes(self._memory[self._HEAD.size : self._HEAD.size + length])
+            if not sequence & 1 and self.sequence == sequence:
+                try:
+                    self._known = sequence, self._decoder.decode(content) if content else self._empty
+                except msgspec.DecodeError:
+                    continue
+                break
+        return self._known[1]
+
+    def clear(self) -> None:
+        """Removes the value, also one that a process which has died was writing."""
+        self._HEAD.pack_into(self._memory, 0, (self.sequence | 1) + 1, 0)
+
+
+class Slot:
+    """The shared memory of one process."""
+
+    def __init__(self, numbers: memoryview, record: memoryview) -> None:
+        self._numbers = numbers  # int64
+        self.status = Record(record, ProcessStatus)
+
+    def reset(self) -> None:
+        """Prepares the slot for a new process."""
+        self._numbers[:] = memoryview(bytes(8 * SLOT_NUMBERS)).cast("q")
+        self.status.clear()
+
+    @property
+    def pid(self) -> int:
+        """Id of the process; 0 if there is none."""
+        return self._numbers[PID]
+
+    @pid.setter
+    def pid(self, pid: int) -> None:
+        self._numbers[PID] = pid
+
+    @property
+    def state(self) -> State:
+        """STARTING until all versions are loaded or refused; STOPPED if there is no process."""
+        return STATES[self._numbers[STATE]]
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._numbers[STATE] = STATES.index(state)
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return self._numbers[CONNECTIONS]
+
+    @connections.setter
+    def connections(self, count: int) -> None:
+        self._numbers[CONNECTIONS] = count
+
+    @property
+    def beats(self) -> int:
+        """Counts up while the event loop runs."""
+        return self._numbers[BEATS]
+
+    def beat(self) -> None:
+        """Shows that the event loop runs."""
+        self._numbers[BEATS] += 1
+        self._numbers[HEARTBEAT] = time.monotonic_ns()
+
+    @property
+    def accepts(self) -> bool:
+        """True if the process is ready and its event loop runs."""
+        numbers = self._numbers
+        ready = STATES[numbers[STATE]] is State.READY
+        return ready and time.monotonic_ns() - numbers[HEARTBEAT] < STALE_SECONDS * 1e9
+
+    @property
+    def progress(self) -> int:
+        """Counts up with each file, model and executable that is loaded."""
+        return self._numbers[PROGRESS]
+
+    def advance(self) -> None:
+        """Shows that loading makes progress."""
+        self._numbers[PROGRESS] += 1
+
+    @property
+    def retiring(self) -> bool:
+        """True if another process takes the place of this one."""
+        return bool(self._numbers[RETIRING])
+
+    def retire(self) -> None:
+        """Marks that another process takes the place of this one."""
+        self._numbers[RETIRING] = 1
+
+
+class Board:
+    """The shared memory of a service.
+
+    Attributes:
+        file: descriptor of the mapped file, for other processes to inherit.
+        slots: of each process.
+        service: what the service serves.
+    """
+
+    def __init__(self, slots: int, file: int | None = None) -> None:
+        """Maps an inherited file, or makes one, with so many slots."""
+        numbers = 8 * SLOT_NUMBERS
+        size = slots * (numbers + RECORD_BYTES) + SUPERVISOR_BYTES
+        self.file = file if file is not None else make_file(size)
+        memory = memoryview(mmap.mmap(self.file, size))
+        self.service = Record(memory[:SUPERVISOR_BYTES], ServiceStatus)
+        start = SUPERVISOR_BYTES
+        records = start + slots * numbers
+        self.slots = [
+            Slot(
+                memory[start + i * numbers : start + (i + 1) * numbers].cast("q"),
+                memory[records + i * RECORD_BYTES : records + (i + 1) * RECORD_BYTES],
+            )
+            for i in range(slots)
+        ]
+
+    def fewest_connections(self) -> int | None:
+        """Returns the connections of the ready process that has the fewest; None if no process is ready."""
+        return min((slot.connections for slot in self.slots if slot.accepts), default=None)
+
+    def ready(self) -> bool:
+        """Returns whether a process is ready, and serves a model."""
+        return any(slot.state is State.READY and slot.status.read().ready for slot in self.slots)
+
+    def model_states(self) -> list[ModelState]:
+        """Returns the state of each version: the same in every process."""
+        status = self.service.read()
+        served = dict(status.shares)
+        ready: set[ModelKey] = set()
+        for slot in self.slots:
+            if slot.state is not State.STOPPED:
+                ready.update(slot.status.read().ready)
+
+        def state(key: ModelKey, share: float, state: State, reason: str | None = None) -> ModelState:
+            task, description = status.about.get(str(key), (None, None))
+            default = key.name in status.defaults and state is not State.REFUSED
+            return ModelState(key, state, reason, share, default, task=task, description=description)
+
+        found = [state(key, share, State.READY if key in ready else State.STARTING) for key, share in served.items()]
+        found += [state(key, 0.0, State.STARTING) for key, _ in status.load if key not in served]
+        known = {one.key for one in found}
+        return found + [state(key, 0.0, State.REFUSED, why) for key, why in status.refused if key not in known]
+
+
+def make_file(size: int) -> int:
+    """Makes an anonymous file of some size; returns its descriptor. In memory where the system has such files."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("tagwerk", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as made:
+            file = os.dup(made.fileno())
+    os.ftruncate(file, size)
+    return file

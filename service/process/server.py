@@ -1,0 +1,206 @@
+"""The HTTP server of a process: accepts its share of the connections, shows that it is alive, and stops in order."""
+
+import asyncio
+import contextlib
+import logging
+import math
+import signal
+import socket
+import sys
+import time
+from functools import partial
+from types import FrameType
+from typing import cast
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+
+from service.http.app import create_app
+from service.http.connection.connection import Connection
+from service.http.context import Context
+from service.process import allocator, garbage_collection
+from service.process.acceptor import Acceptor
+from service.process.board import Board, Slot
+from service.process.garbage_collection import FullCollections
+from service.types import State
+
+log = logging.getLogger("tagwerk.server")
+
+EXIT_FAILED = 70  # EX_SOFTWARE of sysexits.h
+BEAT_SECONDS = 0.025  # between heartbeats
+LINGER_SECONDS = 0.2  # for connections that are being made, and requests that are on their way
+FIRST_REQUEST_CHECKS = 100  # how often the shutdown looks whether each open connection has sent a request
+CHECK_SECONDS = 0.02
+CUT_SECONDS = 1.0  # to send the ends of generated texts that are cut
+RETIRE_SECONDS = 5.0  # in which the answers of a process that is replaced close its connections
+ORPHAN_SECONDS = 2.0  # for requests in flight once the supervisor has died
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that shares its listening socket with other processes.
+
+    The first signal makes the process not ready. It still answers, and closes each connection with its response, so
+    that clients and proxies move away. Then it finishes requests in flight; generated texts that exceed the drain
+    timeout are cut, with a finish reason that says so. A second signal stops at once. A process that is replaced
+    leaves new connections to the others meanwhile; if the whole service stops, each still accepts those that wait.
+
+    Attributes:
+        orphaned: the supervisor has died.
+    """
+
+    def __init__(self, context: Context, board: Board, slot: Slot) -> None:
+        settings = context.settings
+        self._context = context
+        self._board = board
+        self._slot = slot
+        self._service_sequence = -1
+        self._loaded = False
+        self._stop_at = math.inf
+        self._unlogged_signal: signal.Signals | None = None
+        self._full_collections = FullCollections()
+        self._acceptor: Acceptor
+        self.orphaned = False
+        super().__init__(
+            uvicorn.Config(
+                create_app(context),
+                http=partial(Connection, context),  # type: ignore[arg-type]
+                ws="none",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=settings.keep_alive_seconds,
+                proxy_headers=False,  # client addresses and schemes are not used
+                timeout_graceful_shutdown=math.ceil(settings.drain_timeout_seconds + CUT_SECONDS),
+            )
+        )
+
+    def serve_until_stopped(self, listening: socket.socket) -> int:
+        """Returns the exit status. Raises the error that kept the engine from starting."""
+        # Processes share this flag. `dup` would clear it for a moment, in which another could block in `accept`.
+        listening.setblocking(False)
+        self.run([listening])
+        if self._context.failure is not None:
+            raise self._context.failure
+        log.info("stopped")
+        return EXIT_FAILED if self._context.engine.failed.is_set() else 0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Starts the shutdown. Unlike the base class, does not raise the signal again, so the exit status is 0."""
+        self.force_exit = self._context.draining
+        if not self._context.draining:
+            self._context.draining = True
+            self._unlogged_signal = signal.Signals(sig)
+            serves = self._context.engine.state is State.READY and self._slot.state is State.READY
+            self._slot.state = State.DRAINING
+            settings = self._context.settings
+            delay = RETIRE_SECONDS if self._slot.retiring else settings.drain_delay_seconds
+            if self.orphaned:
+                delay = min(delay, ORPHAN_SECONDS)
+            self._stop_at = time.monotonic() + (delay if serves else 0)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts the application, then accepts connections, whether the models are loaded or not."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        self.servers = []
+        (listening,) = sockets or []
+        self._acceptor = Acceptor(listening, self._board, self._slot, self._make_protocol)
+        self._acceptor.start()
+        self._beat()
+        self.started = True
+
+    def _beat(self) -> None:
+        self._slot.beat()
+        asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops accepting connections, then drains.
+
+        The base class closes connections without a request in progress, also those just accepted whose request is on
+        its way. So, if the whole service stops: shrink the kernel's backlog, accept what is in it, close the socket,
+        and wait for the first requests of connections. Each response closes its connection.
+        """
+        timeout = ORPHAN_SECONDS if self.orphaned else self._context.settings.drain_timeout_seconds
+        log.info("stopped accepting connections; requests in flight: %d, for at most %g s", self._in_flight, timeout)
+        self.config.timeout_graceful_shutdown = math.ceil(timeout + CUT_SECONDS)
+        asyncio.get_running_loop().call_later(timeout, self._context.engine.cut_texts)
+        self._acceptor.stop()
+        if not self._slot.retiring:
+            late = [listening.dup() for listening in sockets or []]
+            for listening in late:
+                listening.listen(0)
+            await asyncio.sleep(LINGER_SECONDS)
+            for connection in [connection for listening in late for connection in close_when_empty(listening)]:
+                self._acceptor.connect(connection)
+        await asyncio.sleep(LINGER_SECONDS)
+        await self._wait_for_first_requests()
+        await super().shutdown(sockets)
+
+    async def _wait_for_first_requests(self) -> None:
+        """Waits until each open connection has sent a request, for about two seconds at most.
+
+        It counts its own checks, not seconds: while a busy machine runs neither clients nor this process, no time
+        passes.
+        """
+        connections = cast(set[Connection], self.server_state.connections)
+        for _ in range(FIRST_REQUEST_CHECKS):
+            if all(connection.answered for connection in connections):
+                return
+            await asyncio.sleep(CHECK_SECONDS)
+
+    @property
+    def _in_flight(self) -> int:
+        return len(self.server_state.tasks)
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+    async def on_tick(self, counter: int) -> bool:
+        """Returns, ten times a second, whether to stop; does what is due."""
+        self._follow_service()
+        self._note_loaded()
+        self._context.metrics.connections.set(self._slot.connections)
+        self._full_collections.run_if_due(idle=not self._context.long_work.locked())
+        if self._context.draining:
+            # Neither in the signal handler: a metric's lock may be held there, or a line of the log be half written.
+            self._context.note_readiness()
+            if self._unlogged_signal is not None:
+                log.info("%s: draining; requests in flight: %d", self._unlogged_signal.name, self._in_flight)
+                self._unlogged_signal = None
+        failed = self._context.failure is not None or self._context.engine.failed.is_set()
+        retired = self._context.draining and self._slot.retiring and not self.server_state.connections
+        stop = time.monotonic() >= self._stop_at or self.force_exit or failed or retired
+        return stop or await super().on_tick(counter)
+
+    def _follow_service(self) -> None:
+        """Applies what the supervisor says that the service serves."""
+        if (sequence := self._board.service.sequence) != self._service_sequence:
+            self._service_sequence = sequence
+            self._context.update_models()
+
+    def _note_loaded(self) -> None:
+        """Shows that the process is ready, once all of its models are loaded."""
+        if self._context.loaded and not self._loaded and self._context.failure is None:
+            self._loaded = True
+            garbage_collection.tune()
+            allocator.return_free_memory()
+            self._context.update_models()
+            if not self._context.draining:
+                self._slot.state = State.READY
+            self._context.note_readiness()
+
+
+def close_when_empty(listening: socket.socket) -> list[socket.socket]:
+    """Accepts all connections in a listening socket's backlog, closes the socket, and returns them."""
+    listening.setblocking(False)
+    waiting = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            waiting.append(listening.accept()[0])
+    listening.close()
+    return waiting

@@ -1,0 +1,194 @@
+"""A server process: HTTP, texts, queue, batches and steps in one thread, with a copy of the models."""
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from service.artifact.version import ModelVersion
+from service.engine.loader import LoadProgress, loading_order
+from service.engine.priority import call_at_low_priority, call_directly
+from service.engine.tensorflow_engine import make_engine
+from service.errors import ArtifactError, ConfigurationError
+from service.http.context import HELD_BODIES, Context
+from service.pipelines.catalog import Catalog
+from service.process import allocator, garbage_collection
+from service.process.board import Board, ProcessStatus, Refused, Slot
+from service.process.load_display import LoadDisplay, shows_progress
+from service.process.server import Server
+from service.security.authenticator import Authenticator
+from service.security.rate_limiter import RateLimiter
+from service.settings import Settings
+from service.store.loading import load_version
+from service.telemetry.metrics import Metrics
+from service.types import ModelKey, ModelState, State
+
+log = logging.getLogger("tagwerk.server")
+
+SPARE_SLOTS = 2  # for a process that loads new versions, and one that has just died
+ORPHAN_EXIT_SECONDS = 4.0  # after the supervisor's death; its children end by then
+
+
+class BoardGroup:
+    """The processes of a service, as they are in shared memory; see `ProcessGroup`."""
+
+    def __init__(self, board: Board, slot: Slot, versions: Sequence[ModelKey], unread: Sequence[Refused]) -> None:
+        """`versions` are those that this process is to load, `unread` those whose files it could not read."""
+        self._board = board
+        self._slot = slot
+        self._lock = threading.Lock()  # the loading thread writes the status, too
+        self._status = ProcessStatus(versions=tuple(versions), unread=tuple(unread))
+        self._slot.status.write(self._status)
+
+    def offered(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
+        """Returns the states of this process's versions with their shares.
+
+        A model none of whose versions with a share is here has new versions that the others do not have yet: those
+        have the shares that they will have.
+        """
+        status = self._board.service.read()
+        shares, coming = dict(status.shares), dict(status.load)
+        here = {state.key for state in own if state.state is State.READY}
+        served = {key.name for key, share in shares.items() if share and key in here}
+        return [
+            replace(
+                state,
+                share=(shares if state.key.name in served else coming).get(state.key, 0.0),
+                default=state.key.name in status.defaults,
+                named=state.key in shares,
+            )
+            for state in own
+        ]
+
+    def states(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
+        """Returns the states of all versions of the service: the same in every process."""
+        return self._board.model_states()
+
+    def ready(self, own: bool) -> bool:
+        """Returns whether a process of the service is ready."""
+        return self._board.ready()
+
+    def surplus(self) -> int:
+        """Returns how many connections this process should give up to the ready process that has the fewest."""
+        if (fewest := self._board.fewest_connections()) is None:
+            return 0
+        connections = self._slot.connections
+        return (connections - fewest) // 2 if self._slot.accepts else connections
+
+    def note(self, own: Sequence[ModelState]) -> None:
+        """Writes which versions this process serves and refuses."""
+        ready = tuple(state.key for state in own if state.state is State.READY)
+        refused = tuple((state.key, state.reason or "") for state in own if state.state is State.REFUSED)
+        done = {*ready, *(key for key, _ in refused)}
+        with self._lock:
+            loading = self._status.loading if self._status.loading not in done else None
+            self._write(msgspec.structs.replace(self._status, ready=ready, refused=refused, loading=loading))
+
+    def note_loading(self, progress: LoadProgress) -> None:
+        """Writes which version is being loaded. Called in the loading thread: the load may kill this process."""
+        self._slot.advance()
+        if not progress.compiled:
+            with self._lock:
+                self._write(msgspec.structs.replace(self._status, loading=progress.key))
+
+    def connection_lost(self) -> None:
+        """Counts a connection that has ended."""
+        self._slot.connections -= 1
+
+    def _write(self, status: ProcessStatus) -> None:
+        if status != self._status:
+            self._status = status
+            self._slot.status.write(status)
+
+
+def run_server(
+    settings: Settings, board_file: int, number: int, listening: socket.socket, rate_limiter: int, lifeline: int
+) -> int:
+    """Runs the server process of a slot; returns its exit status. Raises ConfigurationError.
+
+    The supervisor passes the descriptors of what the processes share: the board, the listening socket, the counts of
+    API keys, and a pipe that closes when the supervisor has died.
+    """
+    allocator.limit_arenas()
+    set_process_name("tagwerk-server")
+    board = Board(settings.processes + SPARE_SLOTS, board_file)
+    slot = board.slots[number]
+    service = board.service.read()
+    versions, unread = read_versions(settings, [key for key, _ in service.load], slot)
+    versions = loading_order(versions, service.defaults)
+    group = BoardGroup(board, slot, [key for key, _ in service.load], unread)
+    beside_another = board.ready()
+    display = LoadDisplay(on_terminal=shows_progress(settings) and not number and not beside_another)
+
+    def on_progress(progress: LoadProgress) -> None:
+        group.note_loading(progress)
+        display.show(progress)
+
+    own = settings.of_process(settings.processes)
+    metrics, catalog = Metrics("server"), Catalog()
+    call = call_at_low_priority if beside_another else call_directly
+    engine = make_engine(own, versions, metrics, prepare=catalog.prepare, call=call, on_progress=on_progress)
+    keys = Path(settings.api_keys_file) if settings.api_keys_file else None
+    authenticator = Authenticator(keys, RateLimiter(rate_limiter, number)) if keys is not None else None
+    held = max(1, HELD_BODIES // settings.processes)
+    context = Context(own, metrics, engine, catalog, authenticator, group, held_bodies=held)
+    garbage_collection.tune()
+    server = Server(context, board, slot)
+    watch_lifeline(lifeline, server)
+    with display:
+        status = server.serve_until_stopped(listening)
+    if server.orphaned:
+        remove_folder()
+    return status
+
+
+def read_versions(settings: Settings, keys: Iterable[ModelKey], slot: Slot) -> tuple[list[ModelVersion], list[Refused]]:
+    """Reads the versions to load; returns them, and those that cannot be read, with the reason.
+
+    Verifies everything but the SavedModels, which are verified when they are loaded.
+    """
+    versions, unread = [], []
+    for key in keys:
+        folder = settings.model_store / key.name / key.version
+        try:
+            versions.append(load_version(folder, settings.model_signers, whole=False))
+        except (ArtifactError, ConfigurationError) as error:  # the latter: signers' keys removed since the start
+            unread.append((key, str(error)))
+        slot.advance()
+    return versions, unread
+
+
+def watch_lifeline(lifeline: int, server: Server) -> None:
+    """Ends this process when the supervisor has died: in order if that is quick, and removes the service's folder."""
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            os.read(lifeline, 1)
+        server.orphaned = True
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(ORPHAN_EXIT_SECONDS)
+        remove_folder()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def remove_folder() -> None:
+    """Removes the temporary folder that the supervisor has made for its children."""
+    if folder := os.environ.get("TMPDIR"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def set_process_name(name: str) -> None:
+    """Sets the name that `ps` and `top` show for this process; up to 15 characters, on Linux alone."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(name)

@@ -1,0 +1,62 @@
+"""A server process as the supervisor manages it."""
+
+import time
+from collections.abc import Collection
+
+from service.process.board import ProcessStatus, Slot
+from service.process.child import Child
+from service.types import ModelKey, State
+
+
+class SupervisedProcess:
+    """Holds one server process, its slot of the shared memory, and for how long it has made no progress.
+
+    Durations are counted in the supervisor's own ticks: a machine that was suspended kills no process.
+
+    Attributes:
+        loaded: whether it has loaded all of its versions, as of the last `tick`.
+        retired: when it was told to end; None before.
+    """
+
+    def __init__(self, child: Child, slot: Slot, number: int, versions: Collection[ModelKey]) -> None:
+        """`number` is that of the slot; `versions` are those that it is to load."""
+        self.child = child
+        self.slot = slot
+        self.number = number
+        self.versions = frozenset(versions)
+        self.started = time.monotonic()
+        self.loaded = False
+        self.retired: float | None = None
+        self._beats = (0, 0)  # the last count, and the ticks since it has changed
+        self._progress = (-1, 0)
+
+    def tick(self) -> bool:
+        """Reads the slot; returns True once, when all versions are loaded or refused."""
+        self._beats = _counted(self.slot.beats, self._beats)
+        self._progress = _counted(self.slot.progress, self._progress)
+        before, self.loaded = self.loaded, self.loaded or self.slot.state in (State.READY, State.DRAINING)
+        return self.loaded and not before
+
+    @property
+    def ticks_without_beat(self) -> int:
+        """Ticks for which its event loop has stood still; 0 before it runs."""
+        return self._beats[1] if self._beats[0] else 0
+
+    @property
+    def ticks_without_progress(self) -> int:
+        """Ticks for which its start has made no progress; 0 once it is loaded."""
+        return 0 if self.loaded else self._progress[1]
+
+    @property
+    def status(self) -> ProcessStatus:
+        """What it says that it loads and serves."""
+        return self.slot.status.read()
+
+    @property
+    def serves(self) -> frozenset[ModelKey]:
+        """The versions that it serves; before all are loaded, those that it is to load."""
+        return frozenset(self.status.ready) if self.loaded else self.versions
+
+
+def _counted(count: int, before: tuple[int, int]) -> tuple[int, int]:
+    return (count, before[1] + 1) if count == before[0] else (count, 0)
