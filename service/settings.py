@@ -133,8 +133,12 @@ class Settings(BaseSettings):
         return self
 
     def of_process(self, processes: int) -> "Settings":
-        """Returns the settings of one of several processes, which divide what holds for the whole service."""
+        """Returns the settings of one of several processes, which divide what holds for the whole service.
+
+        The queue of each has room for the largest request.
+        """
         divided = {name: -(-getattr(self, name) // processes) for name in DIVIDED}
+        divided["max_queue_entries"] = max(divided["max_queue_entries"], self.max_items)
         return self.model_copy(update=divided)
 
 

@@ -66,18 +66,19 @@ class CompilationLocks:
         Waits while all are locked. Continues without a lock once `stopped` returns True, or if files cannot be locked.
         """
         with ExitStack() as opened:
-            try:
-                files = [(key, opened.enter_context(self._lock(key).open("w"))) for key in keys] if self._folder else []
-            except OSError as error:
-                log.warning("models are compiled without a lock: %s", error)
-                files = []
+            yield self._lock_first(keys, stopped, opened)
+
+    def _lock_first(self, keys: Sequence[ModelKey], stopped: Callable[[], bool], opened: ExitStack) -> ModelKey:
+        try:
+            files = [(key, opened.enter_context(self._lock(key).open("w"))) for key in keys] if self._folder else []
             while files and not stopped():
                 for key, file in files:
                     if lock_file(file.fileno(), 0.0):
-                        yield key
-                        return
+                        return key
                 time.sleep(PAUSE_SECONDS)
-            yield keys[0]
+        except OSError as error:
+            log.warning("models are compiled without a lock: %s", error)
+        return keys[0]
 
     def _lock(self, key: ModelKey) -> Path:
         assert self._folder is not None  # noqa: S101 (checked by the caller)

@@ -273,7 +273,10 @@ class Engine:
             spent = self.time_spent(request)
             request.error = DeadlineExceeded("the deadline passed before the answer was ready", spent)
             self._scheduler.abandon(request)
-        self._end(expired)
+        try:
+            self._end(expired)
+        except Exception:  # of a caller's `on_done`: it would repeat
+            self._fail()
         if self._waiting:
             self._expire_at(max(min(request.deadline for request in self._waiting), now + EXPIRY_SECONDS))
 
@@ -369,14 +372,23 @@ class Engine:
         self._end(requests)
 
     def _end(self, requests: Sequence[EngineRequest]) -> None:
-        """Passes on requests that are over, unless they are abandoned: those of each `on_done` together."""
+        """Passes on requests that are over, unless they are abandoned: those of each `on_done` together.
+
+        Raises the first error of an `on_done`, after all have been called.
+        """
         ended: dict[OnDone, list[EngineRequest]] = {}
         for request in requests:
             if request in self._waiting:
                 del self._waiting[request]
                 ended.setdefault(request.on_done, []).append(request)
+        errors = []
         for on_done, some in ended.items():
-            on_done(some)
+            try:
+                on_done(some)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _finish_step(self, running: RunningStep) -> None:
         key, step, started, fetch = running
@@ -419,23 +431,27 @@ class Engine:
         """Fails all requests in progress after an error that would repeat."""
         log.critical("the engine failed", exc_info=True)
         self.state = State.STOPPED
-        error = EngineUnavailable("the engine failed while it processed the request")
-        for request in self._waiting:
-            request.error = error
-        self._end(list(self._waiting))
-        for text in self._texts.values():
-            text.put_nowait(error)
         self.failed.set()
         self._idle.set()
+        error = EngineUnavailable("the engine failed while it processed the request")
+        for text in self._texts.values():
+            text.put_nowait(error)
+        for request in self._waiting:
+            request.error = error
+        try:
+            self._end(list(self._waiting))
+        except Exception:
+            log.exception("failed requests could not be answered")
         self._on_change()
 
     async def close(self) -> None:
         """Finishes all admitted work, and accepts no more."""
         if self.state is not State.STOPPED:
             self.state = State.DRAINING
+            if self._thread is not None:
+                self.wake()
+                await self._idle.wait()
         if self._thread is not None:
-            self.wake()
-            await self._idle.wait()
             await asyncio.to_thread(self._thread.join)
         self.state = State.STOPPED
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from service.types import Array, ModelKey, Ragged
+from service.types import Array, ModelKey, Ragged, joined
 
 ANONYMOUS = 0  # the client of requests without an API key
 
@@ -49,6 +49,20 @@ class Requests:
         """Converts one request to columns."""
         counts, deadlines, clients = [len(request.sequences)], [request.deadline], [request.client]
         return cls(request.model, request.sequences, counts, deadlines, clients, request.further, request.begun)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Requests"]) -> "Requests":
+        """Joins requests that differ in sequences, deadlines and clients alone, at least one."""
+        first = parts[0]
+        return Requests(
+            first.model,
+            joined([part.sequences for part in parts]),
+            [count for part in parts for count in part.counts],
+            [deadline for part in parts for deadline in part.deadlines],
+            [client for part in parts for client in part.clients],
+            first.further,
+            first.begun,
+        )
 
     def each(self) -> Iterator["Requests"]:
         """Yields each request separately."""

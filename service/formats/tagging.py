@@ -9,7 +9,6 @@ from service.artifact.version import ModelVersion
 from service.formats.pieces import ITEMS_AT_ONCE, join_list, to_json, write_answer, write_list, write_object
 from service.pipelines.tagging import TaggedText
 from service.slices import SENTENCES_AT_ONCE, Sliced
-from service.tasks.tagging import Tag
 from service.text import conllu
 from service.text.offsets import Unit, positions
 from service.text.tokenizer import Token
@@ -58,7 +57,19 @@ def _tokens(
     tagged: TaggedText, sentence: int, some: slice, places: Sequence[int] | None, n_best: int
 ) -> list[dict[str, Any]]:
     """Returns some tokens of a sentence as JSON objects."""
-    tokens = list(map(_token, tagged.sentences[sentence].tokens[some], tagged.tags[sentence][some]))
+    parts = zip(tagged.sentences[sentence].tokens[some], tagged.tags[sentence][some], strict=True)
+    tokens: list[dict[str, Any]] = [
+        {
+            "text": text,
+            "start": start,
+            "end": end,
+            "upos": upos,
+            "xpos": xpos,
+            "feats": feats,
+            "confidence": confidence,
+        }
+        for (text, start, end, _), (upos, xpos, feats, confidence) in parts
+    ]
     if tagged.lemmas is not None:
         for token, lemma in zip(tokens, tagged.lemmas[sentence][some], strict=True):
             token["lemma"] = lemma
@@ -69,18 +80,6 @@ def _tokens(
         for token in tokens:
             _moved(token, places)
     return tokens
-
-
-def _token(token: Token, tag: Tag) -> dict[str, Any]:
-    return {
-        "text": token.text,
-        "start": token.start,
-        "end": token.end,
-        "upos": tag.upos,
-        "xpos": tag.xpos,
-        "feats": tag.feats,
-        "confidence": tag.confidence,
-    }
 
 
 def _multiwords(text: str, tokens: Sequence[Token], places: Sequence[int] | None) -> Iterator[dict[str, Any]]:

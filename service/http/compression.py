@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.http.negotiation import JSON, takes_gzip
+from service.slices import Sliced, finish
 
 WORTH_BYTES = 16_384  # below this, compression costs more time than it saves
 IN_A_THREAD_BYTES = 131_072  # above this, compression takes milliseconds and runs in a thread
@@ -45,8 +46,9 @@ async def respond(request: Request, pieces: list[bytes], media_type: str = JSON)
         return Response(b"".join(pieces), media_type=media_type)
     if not takes_gzip(request):
         return response_of(pieces, {"Vary": "Accept-Encoding"}, media_type)
-    zipped = await asyncio.to_thread(_zip, pieces) if size >= IN_A_THREAD_BYTES else _zip(pieces)
-    return response_of(zipped, HEADERS, media_type)
+    threaded = size >= IN_A_THREAD_BYTES
+    compressed = await asyncio.to_thread(finish, zipped(pieces)) if threaded else finish(zipped(pieces))
+    return response_of(compressed, HEADERS, media_type)
 
 
 def response_of(pieces: list[bytes], headers: Mapping[str, str], media_type: str) -> Response:
@@ -70,6 +72,10 @@ def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(some)
 
 
-def _zip(pieces: Iterable[bytes]) -> list[bytes]:
-    zip = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS)
-    return [zipped for piece in joined(pieces) if (zipped := zip.compress(piece))] + [zip.flush()]
+def zipped(pieces: Iterable[bytes]) -> Sliced[list[bytes]]:
+    """Compresses pieces, in slices."""
+    zip, found = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS), list[bytes]()
+    for piece in joined(pieces):
+        found.append(zip.compress(piece))
+        yield
+    return [*filter(None, found), zip.flush()]

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
-from service.errors import EngineUnavailable, InvalidInput
+from service.errors import InvalidInput
 from service.http.body_budget import BodyBudget
 from service.http.process_group import ProcessGroup, SingleProcess
+from service.loop.plain_requests import PlainRequests
 from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
 from service.security.keys import Key, client_of
@@ -15,7 +16,6 @@ from service.telemetry.request_record import RequestRecorder
 from service.telemetry.timing import Timing
 from service.types import ModelState, State
 
-QUEUED_ROUTES = frozenset({"/tag", "/classify"})  # routes whose sequences wait in the engine's queue
 TASKS = {"/tag": "tag", "/classify": "classify", "/generate": "generate", "/v1/completions": "generate"}
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 HELD_BODIES = 16
@@ -34,10 +34,12 @@ class Context(Resources):
     held_bodies: int = HELD_BODIES  # of the maximum size, held at the same time
     body_budget: BodyBudget = field(init=False)
     recorder: RequestRecorder = field(init=False)
+    plain: PlainRequests = field(init=False)
 
     def __post_init__(self) -> None:
         self.body_budget = BodyBudget(self.settings.max_body_bytes, self.held_bodies)
         self.recorder = RequestRecorder(self.settings, self.metrics)
+        self.plain = PlainRequests(self)
 
     def update_models(self) -> None:
         """Offers the versions that are loaded. Called when one has been loaded or refused, or the shares change."""
@@ -45,16 +47,6 @@ class Context(Resources):
         self.catalog.update(self.group.offered(own))
         self.group.note(own)
         self.note_readiness()
-
-    def check_available(self, route: str, client: int) -> None:
-        """Raises EngineUnavailable or Overloaded for a request that would be rejected after reading its body."""
-        if self.engine.state is not State.READY:
-            raise EngineUnavailable(f"the engine is {self.engine.state}")
-        if TASKS.get(route) in self.catalog.loading:
-            raise EngineUnavailable("the models for this are still being loaded")
-        if route in QUEUED_ROUTES and (full := self.engine.full(client)) is not None:
-            self.metrics.rejected.labels("overloaded").inc()
-            raise full
 
     def note_tokenized(self, model: str, seconds: float) -> None:
         """Records the duration of tokenizing and encoding."""
@@ -68,7 +60,7 @@ class Context(Resources):
 
     def closes_connection(self) -> bool:
         """Returns whether an answer should close its connection."""
-        return self.draining or self.group.surplus() > 0
+        return self.draining or self.group.gives_up_connection()
 
     def own_ready(self) -> bool:
         """Returns whether this process accepts requests for every valid model."""
@@ -115,7 +107,11 @@ def deadline(request: Request, settings: Settings) -> float:
 
 def timeout_seconds(request: Request, settings: Settings) -> float:
     """Returns the timeout of a request. Raises InvalidInput for an invalid timeout header."""
-    header = headers_of(request).get(_TIMEOUT)
+    return parse_timeout(headers_of(request).get(_TIMEOUT), settings)
+
+
+def parse_timeout(header: bytes | None, settings: Settings) -> float:
+    """Returns the timeout that a header names, in seconds. Raises InvalidInput for an invalid one."""
     if header is None:
         return settings.request_timeout_seconds
     if not (header.isdigit() and int(header[:12]) > 0 and len(header) <= 9):

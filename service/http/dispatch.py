@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http import problem
-from service.http.context import Context
+from service.http.context import TASKS, Context
 from service.security.keys import client_of
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -47,7 +47,8 @@ class TaskDispatcher:
         request = Request(scope, receive, send)
         context: Context = scope["state"]["context"]
         try:
-            context.check_available(scope["path"], client_of(scope["state"].get("key")))
+            if (task := TASKS.get(scope["path"])) is not None:
+                context.check_available(task, client_of(scope["state"].get("key")))
             response = await handle(request)
             await response(scope, receive, send)
         except problem.EXPECTED as error:  # raised before the response has begun

@@ -28,8 +28,13 @@ def wanted(request: Request, offers: Sequence[str]) -> str:
 
 
 def takes_gzip(request: Request) -> bool:
-    """Returns whether a client accepts gzip (RFC 9110, section 12.5.3)."""
-    codings = qualities(headers_of(request).get(b"accept-encoding", b"").decode("latin-1"))
+    """Returns whether the client of a request accepts gzip."""
+    return accepts_gzip(headers_of(request))
+
+
+def accepts_gzip(headers: Mapping[bytes, bytes]) -> bool:
+    """Returns whether a client with these headers accepts gzip (RFC 9110, section 12.5.3)."""
+    codings = qualities(headers.get(b"accept-encoding", b"").decode("latin-1"))
     return codings.get("gzip", codings.get("*", 0.0)) > 0
 
 

@@ -19,8 +19,8 @@ class ProcessGroup(Protocol):
     def ready(self, own: bool) -> bool:
         """Returns whether a process of the service is ready; `own` says whether this one is."""
 
-    def surplus(self) -> int:
-        """Returns how many connections this process should give up to others, which have fewer."""
+    def gives_up_connection(self) -> bool:
+        """Returns whether an answer should close its connection, since other processes have fewer. Counts it."""
 
     def note(self, own: Sequence[ModelState]) -> None:
         """Tells the others which versions this process serves and refuses."""
@@ -47,9 +47,9 @@ class SingleProcess:
         """See `ProcessGroup`."""
         return own
 
-    def surplus(self) -> int:
+    def gives_up_connection(self) -> bool:
         """See `ProcessGroup`."""
-        return 0
+        return False
 
     def note(self, own: Sequence[ModelState]) -> None:
         """See `ProcessGroup`."""

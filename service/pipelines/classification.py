@@ -1,7 +1,7 @@
 """Classifies texts: labels with their probabilities, and explanations on request."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +13,6 @@ from service.errors import InvalidInput
 from service.pipelines.run import PipelineRun
 from service.slices import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Sliced
 from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Classification, Explanation, Sentiment
-from service.text.encoding import Ids
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
 
@@ -34,15 +33,15 @@ class ClassifiedText:
 
 
 class EncodedText(NamedTuple):
-    """A text, its tokens and sentences if needed, and the word ids of the whole text and of each sentence.
+    """A text, its tokens and sentences if needed, and the windows of the whole text and of each sentence.
 
-    Word ids are in windows: one unless the sequence is long.
+    A window is given by its length; there is one unless the sequence is long.
     """
 
     text: str
     tokens: Sequence[Token]
     sentences: Sequence[Sentence]
-    inputs: Sequence[Sequence[Ids]]
+    windows: Sequence[Sequence[int]]
 
 
 async def classify(
@@ -59,46 +58,52 @@ async def classify(
     Raises ModelNotFound, TooLarge, InvalidInput if the model has no explanations, and what `Engine.infer` raises.
     """
     task = run.resources.catalog.find(Sentiment, model)
-    if contributions and not task.explains:
-        raise InvalidInput(
-            "/contributions", "got true", f"false: {task.version.key} does not say what words contribute"
-        )
+    check_explains(task, contributions)
     began = time.monotonic()
     run.check_size("text", texts, len)
-    encoded = await run.do(encode(task, run.resources.catalog.tokenizer(task.version), texts, contributions, sentences))
+    tokenizer = run.resources.catalog.tokenizer(task.version)
+    encoded, sequences = await run.do(encode(task, tokenizer, texts, contributions, sentences))
     run.tokenized(task.version, began)
-    pieces = [piece for text in encoded for ids in text.inputs for piece in ids]
     outputs: dict[str, Array] = {}
-    if pieces:
-        lengths = np.array([len(piece) for piece in pieces], np.int32)
-        sequences = Ragged(lengths, {"word_ids": np.concatenate(pieces)})
+    if len(sequences):
         outputs = await run.infer(task.version, sequences, EXPLANATION if contributions else frozenset())
     return task.version, await run.do(decode(task, encoded, Outputs(outputs), contributions, sentences))
 
 
+def check_explains(task: Sentiment, contributions: bool) -> None:
+    """Raises InvalidInput if contributions are requested and the model has none."""
+    if contributions and not task.explains:
+        allowed = f"false: {task.version.key} does not say what words contribute"
+        raise InvalidInput("/contributions", "got true", allowed)
+
+
 def encode(
-    task: Sentiment, tokenizer: Tokenizer, texts: Sequence[str], contributions: bool, by_sentence: bool
-) -> Sliced[list[EncodedText]]:
+    task: Sentiment, tokenizer: Tokenizer, texts: Iterable[str], contributions: bool, by_sentence: bool
+) -> Sliced[tuple[list[EncodedText], Ragged]]:
     """Splits texts as far as needed, and encodes them."""
     encoded: list[EncodedText] = []
+    ids: list[int] = []
+    lengths: list[int] = []
     for text in texts:
-        sentences: list[Sentence] = []
-        tokens: list[Token] = []
+        sentences: Sequence[Sentence] = ()
+        tokens: Sequence[Token] = ()
         if by_sentence:
             sentences = yield from tokenizer.split(text)
             tokens = [token for sentence in sentences for token in sentence.tokens]
         elif contributions:
             tokens = yield from tokenizer.tokenize(text)
         words = [token.text for token in tokens] if tokens else (yield from tokenizer.words(text))
-        inputs = [task.encode(words)]
+        windows = [task.encode(words, ids)]
         for sentence in sentences:
-            inputs.append(task.encode([token.text for token in sentence.tokens]))
-            if not len(inputs) % SENTENCES_AT_ONCE:
+            windows.append(task.encode([token.text for token in sentence.tokens], ids))
+            if not len(windows) % SENTENCES_AT_ONCE:
                 yield
-        encoded.append(EncodedText(text, tokens, sentences, inputs))
+        for some in windows:
+            lengths += some
+        encoded.append(EncodedText(text, tokens, sentences, windows))
         if not len(encoded) % TEXTS_AT_ONCE:
             yield
-    return encoded
+    return encoded, Ragged(np.array(lengths, np.int32), {"word_ids": np.array(ids, np.int32)})
 
 
 class Outputs:
@@ -108,13 +113,12 @@ class Outputs:
         self._outputs = outputs
         self._row = self._cell = 0
 
-    def take(self, pieces: Sequence[Ids]) -> tuple[list[int], Tensors]:
-        """Returns the lengths of the given windows, which are the next ones, and their outputs."""
-        lengths = [len(piece) for piece in pieces]
-        rows = slice(self._row, self._row + len(pieces))
-        cells = slice(self._cell, self._cell + sum(lengths))
+    def take(self, windows: Sequence[int]) -> Tensors:
+        """Returns the outputs of the next windows, whose lengths are given."""
+        rows = slice(self._row, self._row + len(windows))
+        cells = slice(self._cell, self._cell + sum(windows))
         self._row, self._cell = rows.stop, cells.stop
-        return lengths, {name: all_[cells if name == CONTRIBUTIONS else rows] for name, all_ in self._outputs.items()}
+        return {name: all_[cells if name == CONTRIBUTIONS else rows] for name, all_ in self._outputs.items()}
 
 
 def decode(
@@ -123,13 +127,12 @@ def decode(
     """Decodes the outputs of all windows into a result per text."""
     results: list[ClassifiedText] = []
     for text in texts:
-        lengths, of_whole = outputs.take(text.inputs[0])
-        whole = task.decode(of_whole[PROBABILITIES], lengths)
-        why = task.explain(of_whole, lengths, whole.label, len(text.tokens)) if contributions else None
+        of_whole = outputs.take(text.windows[0])
+        whole = task.decode(of_whole[PROBABILITIES], text.windows[0])
+        why = task.explain(of_whole, text.windows[0], whole.label, len(text.tokens)) if contributions else None
         sentences: list[tuple[Sentence, Classification]] = []
-        for sentence, pieces in zip(text.sentences, text.inputs[1:], strict=True):
-            lengths, of_sentence = outputs.take(pieces)
-            sentences.append((sentence, task.decode(of_sentence[PROBABILITIES], lengths)))
+        for sentence, windows in zip(text.sentences, text.windows[1:], strict=True):
+            sentences.append((sentence, task.decode(outputs.take(windows)[PROBABILITIES], windows)))
             if not len(sentences) % SENTENCES_AT_ONCE:
                 yield
         results.append(ClassifiedText(text.text, whole, text.tokens, why, sentences if by_sentence else None))

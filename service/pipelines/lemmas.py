@@ -1,11 +1,12 @@
 """Lemmatizes tagged words with the lemmatizer trained with the tagger's tags."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from service.pipelines.run import PipelineRun
 from service.slices import SENTENCES_AT_ONCE, Sliced
 from service.tasks.lemmatization import OUTPUTS, Lemmatization
-from service.tasks.tagging import TOKENS_AT_ONCE, Tag, Tagging
+from service.tasks.tagging import TOKENS_AT_ONCE, Tag
 from service.text.lemmas import Inflected, symbols
 from service.text.tokenizer import Sentence
 from service.types import Ragged, Tensors, joined
@@ -13,45 +14,45 @@ from service.types import Ragged, Tensors, joined
 WORDS_AT_ONCE = 1024  # words of a request in the queue at the same time, so that many new words do not fill it
 
 
-async def lemmas_of(
-    run: PipelineRun, tagger: Tagging, sentences: Sequence[Sentence], tags: Sequence[Sequence[Tag]]
-) -> list[list[str]] | None:
-    """Returns the lemmas of the sentences' tokens, or None if there is no lemmatizer for the tagger."""
-    task = run.resources.catalog.lemmatizer(tagger)
-    if task is None:
-        return None
-    found, unknown = await run.do(look_up(task, sentences, tags))
-    if not unknown:
-        return found  # type: ignore[return-value]  # only lemmas
-    return await run.do(fill_in(found, await predict(run, task, list(unknown))))
+class TaggedSentences(Protocol):
+    """A text whose tokens are tagged."""
+
+    @property
+    def sentences(self) -> Sequence[Sentence]:
+        """Its sentences."""
+
+    @property
+    def tags(self) -> Sequence[Sequence[Tag]]:
+        """The tags of their tokens."""
 
 
-def look_up(
-    task: Lemmatization, sentences: Sequence[Sentence], tags: Sequence[Sequence[Tag]]
-) -> Sliced[tuple[list[list[str | Inflected]], dict[Inflected, None]]]:
+Found = list[list[str | Inflected]]  # by sentence and token: its lemma, or the key to predict it by
+
+
+def look_up(task: Lemmatization, texts: Iterable[TaggedSentences]) -> Sliced[tuple[Found, dict[Inflected, None]]]:
     """Returns the known lemmas of tokens with placeholders for unknown words, and each unknown word once."""
-    lemma_of = task.known
-    found: list[list[str | Inflected]] = []
+    found: Found = []
     unknown: dict[Inflected, None] = {}
-    for sentence, row in zip(sentences, tags, strict=True):
-        lemmas: list[str | Inflected] = []
-        for start in range(0, len(row), TOKENS_AT_ONCE):
-            if start:
+    for text in texts:
+        for sentence, row in zip(text.sentences, text.tags, strict=True):
+            lemmas: list[str | Inflected] = []
+            for start in range(0, len(row), TOKENS_AT_ONCE):
+                if start:
+                    yield
+                some = slice(start, start + TOKENS_AT_ONCE)
+                lemmas += task.known(sentence.tokens[some], row[some])
+            unknown |= dict.fromkeys([lemma for lemma in lemmas if isinstance(lemma, Inflected)])
+            found.append(lemmas)
+            if not len(found) % SENTENCES_AT_ONCE:
                 yield
-            some = slice(start, start + TOKENS_AT_ONCE)
-            lemmas += [lemma_of(token.text, tag) for token, tag in zip(sentence.tokens[some], row[some], strict=True)]
-        unknown |= dict.fromkeys([lemma for lemma in lemmas if isinstance(lemma, Inflected)])
-        found.append(lemmas)
-        if not len(found) % SENTENCES_AT_ONCE:
-            yield
     return found, unknown
 
 
-def fill_in(found: list[list[str | Inflected]], answers: dict[Inflected, str]) -> Sliced[list[list[str]]]:
+def fill_in(found: Sequence[Sequence[str | Inflected]], predicted: Mapping[Inflected, str]) -> Sliced[list[list[str]]]:
     """Replaces the placeholders by the predicted lemmas."""
     rows: list[list[str]] = []
     for row in found:
-        rows.append([answers[lemma] if isinstance(lemma, Inflected) else lemma for lemma in row])
+        rows.append([predicted[lemma] if isinstance(lemma, Inflected) else lemma for lemma in row])
         if not len(rows) % SENTENCES_AT_ONCE:
             yield
     return rows

@@ -11,14 +11,14 @@ from typing import TypeVar
 from service.artifact.version import ModelVersion
 from service.engine.engine import Engine
 from service.engine.requests import ANONYMOUS, Generation, Inference, Outcome
-from service.errors import DeadlineExceeded, Overloaded, TooLarge
+from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, TooLarge
 from service.pipelines.catalog import Catalog
 from service.pipelines.parts import infer_in_parts
 from service.settings import Settings
 from service.slices import Sliced, advance
 from service.telemetry.metrics import Metrics
 from service.telemetry.timing import Timing
-from service.types import Array, Ragged, Sampled
+from service.types import Array, Ragged, Sampled, State
 
 FIRST_SLICE_SECONDS = 0.001  # enough for nearly all requests
 FIRST_SLICES = 4  # per event loop iteration, of a client's requests
@@ -63,6 +63,16 @@ class Resources:
     async def infer(self, request: Inference) -> Outcome:
         """Runs the sequences of a request; see `Engine.infer`."""
         return await infer_in_parts(self.engine, request)
+
+    def check_available(self, task: str, client: int) -> None:
+        """Raises EngineUnavailable or Overloaded for a request of a task that would be rejected when it is encoded."""
+        if self.engine.state is not State.READY:
+            raise EngineUnavailable(f"the engine is {self.engine.state}")
+        if task in self.catalog.loading:
+            raise EngineUnavailable("the models for this are still being loaded")
+        if task != "generate" and (full := self.engine.full(client)) is not None:
+            self.metrics.rejected.labels("overloaded").inc()
+            raise full
 
     def note_tokenized(self, model: str, seconds: float) -> None:
         """Called with the duration of tokenizing and encoding; does nothing here."""

@@ -1,17 +1,18 @@
 """Tags texts, or tokens: splits, encodes, infers, decodes, lemmatizes."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from service.artifact.version import ModelVersion
-from service.pipelines.lemmas import lemmas_of
+from service.pipelines.lemmas import fill_in, look_up, predict
 from service.pipelines.run import PipelineRun
 from service.slices import TEXTS_AT_ONCE, Sliced
 from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging
+from service.text.lemmas import Inflected
 from service.text.tokenizer import Sentence, Token, Tokenizer
-from service.types import Array
+from service.types import Array, Ragged, Tensors
 
 
 class SplitText(NamedTuple):
@@ -57,24 +58,25 @@ async def tag(
     else:
         run.check_size("tokens", tokens, lambda words: sum(map(len, words)) + len(words) - 1)
         split = await run.do(joined_tokens(tokens))
-    sentences = [sentence for text in split for sentence in text.sentences]
-    sequences = await run.do(task.encode([token.text for token in sentence.tokens] for sentence in sentences))
+    sequences = await run.do(encode(task, split))
     run.tokenized(task.version, began)
     outputs: dict[str, Array] = {}
-    if sentences:
+    if len(sequences):
         further = task.candidate_outputs if candidates else frozenset[str]()
         outputs = await run.infer(task.version, sequences, further)
-    lengths = [len(sentence.tokens) for sentence in sentences]
-    tags = await run.do(task.decode(lengths, outputs))
-    next_best = await run.do(task.candidates(lengths, outputs)) if candidates else None
-    found = await lemmas_of(run, task, sentences, tags) if lemmas else None
-    results: list[TaggedText] = []
-    end = 0  # of the text's sentences
-    for text in split:
-        start, end = end, end + len(text.sentences)
-        of_text = slice(start, end)
-        results.append(TaggedText(*text, tags[of_text], found and found[of_text], next_best and next_best[of_text]))
-    return task.version, results
+    tagged = await run.do(decode(task, split, outputs, candidates=candidates))
+    if lemmas:
+        tagged = await lemmatize(run, task, tagged)
+    return task.version, tagged
+
+
+async def lemmatize(run: PipelineRun, task: Tagging, tagged: list[TaggedText]) -> list[TaggedText]:
+    """Adds the lemmas of tagged texts, if there is a lemmatizer for the tagger."""
+    if (lemmatizer := run.resources.catalog.lemmatizer(task)) is None:
+        return tagged
+    found, unknown = await run.do(look_up(lemmatizer, tagged))
+    predicted = await predict(run, lemmatizer, list(unknown)) if unknown else {}
+    return await run.do(with_lemmas(tagged, found, predicted))
 
 
 def split_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> Sliced[list[SplitText]]:
@@ -100,3 +102,37 @@ def joined_tokens(sentences: Sequence[Sequence[str]]) -> Sliced[list[SplitText]]
                 yield
         split.append(SplitText(" ".join(tokens), [Sentence(0, start - 1, tuple(placed))]))
     return split
+
+
+def encode(task: Tagging, split: Sequence[SplitText]) -> Sliced[Ragged]:
+    """Encodes the sentences of texts, in order; long ones in windows. There may be none."""
+    return task.encode([token.text for token in sentence.tokens] for text in split for sentence in text.sentences)
+
+
+def decode(
+    task: Tagging, split: Sequence[SplitText], outputs: Tensors, *, candidates: bool
+) -> Sliced[list[TaggedText]]:
+    """Decodes the outputs for the sentences of texts, in order; with the next best tags on request."""
+    lengths = [len(sentence.tokens) for text in split for sentence in text.sentences]
+    tags = yield from task.decode(lengths, outputs)
+    next_best = (yield from task.candidates(lengths, outputs)) if candidates else None
+    results: list[TaggedText] = []
+    end = 0  # of the text's sentences
+    for text in split:
+        start, end = end, end + len(text.sentences)
+        of_text = slice(start, end)
+        results.append(TaggedText(*text, tags[of_text], None, next_best and next_best[of_text]))
+    return results
+
+
+def with_lemmas(
+    tagged: Sequence[TaggedText], found: Sequence[Sequence[str | Inflected]], predicted: Mapping[Inflected, str]
+) -> Sliced[list[TaggedText]]:
+    """Adds lemmas to texts: `found` for each sentence in order, in which words that were unknown are `predicted`."""
+    lemmas = (yield from fill_in(found, predicted)) if predicted else found
+    results: list[TaggedText] = []
+    end = 0
+    for text in tagged:
+        start, end = end, end + len(text.sentences)
+        results.append(TaggedText(text.text, text.sentences, text.tags, lemmas[start:end], text.candidates))  # type: ignore[arg-type]
+    return results

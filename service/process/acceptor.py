@@ -68,7 +68,7 @@ class Acceptor:
         """Called by the event loop while connections wait."""
         for _ in range(MOST_AT_ONCE):
             fewest = self._board.fewest_connections()
-            if fewest is not None and (not self._slot.accepts or self._slot.connections > fewest):
+            if fewest is not None and (not self._slot.ready or self._slot.connections > fewest):
                 self._loop.remove_reader(self._listening)
                 self._reading = False
                 self._loop.call_later(LEAVE_SECONDS, self._take_then_read)
@@ -80,7 +80,7 @@ class Acceptor:
         if not self._accepting:
             return
         # A process that is not ready takes none while another is.
-        if self._slot.accepts or self._board.fewest_connections() is None:
+        if self._slot.ready or self._board.fewest_connections() is None:
             self._take()
         self._read()
 

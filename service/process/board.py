@@ -16,6 +16,7 @@ import msgspec
 
 from service.types import ModelKey, ModelState, State
 
+SPARE_SLOTS = 2  # for a process that loads new versions, and one that has just died
 RECORD_BYTES = 1_048_576  # of a process's record; memory that is not written is not allocated
 SUPERVISOR_BYTES = 16_777_216
 STALE_SECONDS = 0.1  # age of a heartbeat from which on a process does not count as accepting connections
@@ -163,11 +164,14 @@ class Slot:
         self._numbers[HEARTBEAT] = time.monotonic_ns()
 
     @property
+    def ready(self) -> bool:
+        """True if the process has loaded its versions, and does not drain."""
+        return STATES[self._numbers[STATE]] is State.READY
+
+    @property
     def accepts(self) -> bool:
-        """True if the process is ready and its event loop runs."""
-        numbers = self._numbers
-        ready = STATES[numbers[STATE]] is State.READY
-        return ready and time.monotonic_ns() - numbers[HEARTBEAT] < STALE_SECONDS * 1e9
+        """True if the process is ready and its event loop runs, as others see it."""
+        return self.ready and time.monotonic_ns() - self._numbers[HEARTBEAT] < STALE_SECONDS * 1e9
 
     @property
     def progress(self) -> int:
@@ -220,7 +224,7 @@ class Board:
 
     def ready(self) -> bool:
         """Returns whether a process is ready, and serves a model."""
-        return any(slot.state is State.READY and slot.status.read().ready for slot in self.slots)
+        return any(slot.ready and slot.status.read().ready for slot in self.slots)
 
     def model_states(self) -> list[ModelState]:
         """Returns the state of each version: the same in every process."""

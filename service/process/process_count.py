@@ -29,7 +29,7 @@ def process_count(settings: Settings) -> ProcessCount:
         return ProcessCount(GPU_PROCESSES, "which share the GPU")
     cores, megabytes = usable_cores(), usable_megabytes()
     fitting = max(1, int(megabytes / PROCESS_MEGABYTES) - 1)  # one more is needed while new versions are loaded
-    if fitting < cores:
+    if fitting < min(cores, MOST_PROCESSES):
         return ProcessCount(
             fitting,
             f"as many as fit {megabytes:.0f} MB of memory, {PROCESS_MEGABYTES} MB each, with one more for a rollout",

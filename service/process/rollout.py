@@ -66,6 +66,7 @@ class Rollout:
         self._deaths = 0  # in a row, without any process that became ready meanwhile
         self._start_at = 0.0  # not before this time
         self._rolling_out = False
+        self._published = ServiceStatus()
         self.processes: list[SupervisedProcess] = []
         self.ending: list[SupervisedProcess] = []
         self._report()
@@ -104,6 +105,8 @@ class Rollout:
         usual = self._settings.processes
         if len(self.processes) < usual:
             self._start_processes(usual - len(self.processes))
+        elif self._store.polling:
+            return  # after a version has been refused, what is wanted instead is not known before
         elif outdated and all_loaded and len(self.processes) == usual and not self.ending:
             if not self._rolling_out:
                 known = frozenset().union(*(process.serves for process in self.processes))
@@ -112,7 +115,8 @@ class Rollout:
             self._rolling_out = True
             self._start_processes(1)
         elif len(self.processes) > usual and all_loaded:
-            self._retire(outdated[0] if outdated else self.processes[-1])
+            # First a process that could not load a version.
+            self._retire(min(outdated, key=lambda process: len(process.serves)) if outdated else self.processes[-1])
         elif self._rolling_out and not outdated and all_loaded and not self.ending:
             self._rolling_out = False
             self._metrics.swaps.labels("done").inc()
@@ -172,8 +176,7 @@ class Rollout:
             refused = len(self._reasons)
             for key in [loading] if loading is not None and (loading in new or not known) else new if known else []:
                 self._record_failure(key, f"a process ended with status {status} while it loaded this version")
-            if len(self._reasons) > refused and self._rolling_out:
-                self._metrics.swaps.labels("refused").inc()
+            self._count_refusal(refused)
             self._pause()
         self._start_at = max(self._start_at, process.started + SHORTEST_LIFE_SECONDS)
         process.slot.reset()
@@ -184,6 +187,7 @@ class Rollout:
 
     def _kill(self, process: SupervisedProcess, reason: str) -> None:
         log.info("%s, which was loading, is ended: %s", process.child.name, reason)
+        self._rolling_out = False
         process.child.kill()
         process.retired = time.monotonic()
         self.processes.remove(process)
@@ -220,7 +224,12 @@ class Rollout:
             self._refuse(key, reason)
         for key, reason in status.unread:
             self._record_failure(key, reason)
-        if self._rolling_out and len(self._reasons) > refused:
+        self._count_refusal(refused)
+
+    def _count_refusal(self, refused_before: int) -> None:
+        """Counts a rollout that ends because a version is refused, rather than being tried again."""
+        if self._rolling_out and len(self._reasons) > refused_before:
+            self._rolling_out = False
             self._metrics.swaps.labels("refused").inc()
 
     def _record_failure(self, key: ModelKey, reason: str) -> None:
@@ -252,7 +261,10 @@ class Rollout:
         self._reasons = reasons
 
     def _publish(self) -> None:
-        """Writes what the service serves. A model keeps its shares until all processes have its wanted versions."""
+        """Writes what the service serves. A model keeps its shares until all processes have its wanted versions.
+
+        One that is not in the store any more keeps them while all processes have them.
+        """
         wanted = self._wanted
         serving = [process for process in self.processes if process.loaded]
         if serving:
@@ -265,9 +277,11 @@ class Rollout:
                 others = {key: share for key, share in self._shares.items() if key.name != name}
                 self._shares = others | {key: share for key, share in shares.items() if key in everywhere}
         names = {key.name for key in wanted.shares}
-        self._shares = {key: share for key, share in self._shares.items() if key.name in names}
+        if not self._store.polling:
+            self._shares = {k: share for k, share in self._shares.items() if k.name in names or k in everywhere}
         if serving:
-            count_rollbacks(self._shares, self._served, self._metrics)
+            served = {key: share for key, share in self._shares.items() if key in everywhere}
+            count_rollbacks(served, self._served, self._metrics)
         status = ServiceStatus(
             load=tuple(wanted.shares.items()),
             shares=tuple(self._shares.items()),
@@ -275,8 +289,8 @@ class Rollout:
             defaults=tuple(sorted(set(wanted.defaults.values()))),
             about={str(key): about for key, about in wanted.about.items()},
         )
-        before = self._board.service.read()
-        if status != before:
+        if status != self._published:
+            before, self._published = self._published, status
             try:
                 self._board.service.write(status)
             except ValueError as error:

@@ -22,6 +22,7 @@ from service.process import allocator, garbage_collection
 from service.process.acceptor import Acceptor
 from service.process.board import Board, Slot
 from service.process.garbage_collection import FullCollections
+from service.process.listening import BACKLOG
 from service.types import State
 
 log = logging.getLogger("tagwerk.server")
@@ -79,6 +80,7 @@ class Server(uvicorn.Server):
         """Returns the exit status. Raises the error that kept the engine from starting."""
         # Processes share this flag. `dup` would clear it for a moment, in which another could block in `accept`.
         listening.setblocking(False)
+        listening.listen(BACKLOG)  # as before, if one that has stopped alone has shrunk it
         self.run([listening])
         if self._context.failure is not None:
             raise self._context.failure
@@ -119,15 +121,15 @@ class Server(uvicorn.Server):
         """Stops accepting connections, then drains.
 
         The base class closes connections without a request in progress, also those just accepted whose request is on
-        its way. So, if the whole service stops: shrink the kernel's backlog, accept what is in it, close the socket,
-        and wait for the first requests of connections. Each response closes its connection.
+        its way. So, if no other process accepts connections: shrink the kernel's backlog, accept what is in it, close
+        the socket, and wait for the first requests of connections. Each response closes its connection.
         """
         timeout = ORPHAN_SECONDS if self.orphaned else self._context.settings.drain_timeout_seconds
         log.info("stopped accepting connections; requests in flight: %d, for at most %g s", self._in_flight, timeout)
         self.config.timeout_graceful_shutdown = math.ceil(timeout + CUT_SECONDS)
         asyncio.get_running_loop().call_later(timeout, self._context.engine.cut_texts)
         self._acceptor.stop()
-        if not self._slot.retiring:
+        if not self._slot.retiring and self._board.fewest_connections() is None:
             late = [listening.dup() for listening in sockets or []]
             for listening in late:
                 listening.listen(0)
@@ -152,7 +154,8 @@ class Server(uvicorn.Server):
 
     @property
     def _in_flight(self) -> int:
-        return len(self.server_state.tasks)
+        connections = cast(set[Connection], self.server_state.connections)
+        return len(self.server_state.tasks) + sum(connection.in_exchange for connection in connections)
 
     def _make_protocol(self) -> asyncio.Protocol:
         protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]

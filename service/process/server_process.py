@@ -22,7 +22,7 @@ from service.errors import ArtifactError, ConfigurationError
 from service.http.context import HELD_BODIES, Context
 from service.pipelines.catalog import Catalog
 from service.process import allocator, garbage_collection
-from service.process.board import Board, ProcessStatus, Refused, Slot
+from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
 from service.process.load_display import LoadDisplay, shows_progress
 from service.process.server import Server
 from service.security.authenticator import Authenticator
@@ -34,7 +34,7 @@ from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk.server")
 
-SPARE_SLOTS = 2  # for a process that loads new versions, and one that has just died
+COUNT_SECONDS = 0.05  # between counts of surplus connections
 ORPHAN_EXIT_SECONDS = 4.0  # after the supervisor's death; its children end by then
 
 
@@ -45,6 +45,8 @@ class BoardGroup:
         """`versions` are those that this process is to load, `unread` those whose files it could not read."""
         self._board = board
         self._slot = slot
+        self._surplus = 0  # connections to give up
+        self._count_at = 0.0  # when to count them again
         self._lock = threading.Lock()  # the loading thread writes the status, too
         self._status = ProcessStatus(versions=tuple(versions), unread=tuple(unread))
         self._slot.status.write(self._status)
@@ -77,7 +79,18 @@ class BoardGroup:
         """Returns whether a process of the service is ready."""
         return self._board.ready()
 
-    def surplus(self) -> int:
+    def gives_up_connection(self) -> bool:
+        """Returns whether an answer should close its connection, since other processes have fewer. Counts it."""
+        now = time.monotonic()
+        if now >= self._count_at:
+            self._count_at = now + COUNT_SECONDS
+            self._surplus = self._count_surplus()
+        if self._surplus <= 0:
+            return False
+        self._surplus -= 1
+        return True
+
+    def _count_surplus(self) -> int:
         """Returns how many connections this process should give up to the ready process that has the fewest."""
         if (fewest := self._board.fewest_connections()) is None:
             return 0
@@ -174,6 +187,8 @@ def watch_lifeline(lifeline: int, server: Server) -> None:
         with contextlib.suppress(OSError):
             os.read(lifeline, 1)
         server.orphaned = True
+        if not server.started:  # then the signal may end it at once
+            remove_folder()
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(ORPHAN_EXIT_SECONDS)
         remove_folder()

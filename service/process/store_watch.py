@@ -43,6 +43,11 @@ class StoreWatch:
         self._written = _modified(serving_path(settings))
         self._again = False  # something changed during a running poll, whose result is therefore ignored
 
+    @property
+    def polling(self) -> bool:
+        """True while a poll runs, or is to follow at once, since a version has been refused for instance."""
+        return self._again or self._polling is not None
+
     def poll(self) -> Serving | None:
         """Starts a poll when one is due; returns the result of the last one, once."""
         path, interval = serving_path(self._settings), self._settings.store_interval_seconds

@@ -14,12 +14,11 @@ from types import FrameType
 from rich.console import Console
 
 from service.artifact.files import copies_of
-from service.process.board import Board
+from service.process.board import SPARE_SLOTS, Board
 from service.process.child import Child
 from service.process.listening import log_address
 from service.process.process_count import process_count
 from service.process.rollout import TICK_SECONDS, Rollout
-from service.process.server_process import SPARE_SLOTS
 from service.security.rate_limiter import make_file
 from service.settings import Settings, variable
 

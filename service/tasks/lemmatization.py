@@ -5,16 +5,20 @@ A word's lemma depends on its form and tags alone, so each is predicted once.
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from service.artifact.version import ModelVersion
 from service.tasks.tagging import Tag
 from service.text import lemmas
 from service.text.conllu import write_features
 from service.text.lemmas import Inflected, LemmaDictionary
+from service.text.tokenizer import Token
 from service.types import Ragged, Tensors
 
 OUTPUTS = frozenset({"edit", "lemma_ids"})
 CACHED_WORDS = 16_384  # at most 10 MB if the model reads 40 symbols of each
+SEEN_WORDS = 8192  # of the dictionary; 2 MB at most
+LONGEST_SEEN = 32  # characters
 
 
 class Lemmatization:
@@ -30,16 +34,30 @@ class Lemmatization:
         self._find = (version.dictionary or LemmaDictionary({})).find
         self._symbols = version.vocabularies["symbols"]
         self._cache: dict[Inflected, str] = {}  # in order of last use
+        self._seen: dict[tuple[str, str, str], str] = {}  # by form, UPOS and XPOS: lemmas that the dictionary has
 
     def suits(self, tagger: ModelVersion) -> bool:
         """Returns whether this lemmatizer was trained with a tagger's tags: same language, same corpus."""
         ours, theirs = self.version.manifest, tagger.manifest
         return ours.language == theirs.language and not set(ours.data).isdisjoint(theirs.data)
 
-    def known(self, form: str, tag: Tag) -> str | Inflected:
-        """Returns a word's lemma if it is known; otherwise the key to predict it by."""
+    def known(self, tokens: Sequence[Token], tags: Sequence[Tag]) -> list[str | Inflected]:
+        """Returns the lemma of each token if it is known; otherwise the key to predict it by."""
+        seen = self._seen.get
+        found: list[Any] = [seen((token[0], tag[0], tag[1])) for token, tag in zip(tokens, tags, strict=True)]
+        if None in found:
+            for i, lemma in enumerate(found):
+                if lemma is None:
+                    found[i] = self._look_up(tokens[i].text, tags[i])
+        return found
+
+    def _look_up(self, form: str, tag: Tag) -> str | Inflected:
         lemma = self._find(form, tag.upos, tag.xpos)
         if lemma is not None:
+            if len(form) <= LONGEST_SEEN:
+                if len(self._seen) >= SEEN_WORDS:
+                    self._seen.clear()
+                self._seen[form, tag.upos, tag.xpos] = lemma
             return lemma
         # Strings are shared between cached words: there are only as many features as the tagger has labels.
         word = Inflected(form, tag.upos, tag.xpos, sys.intern(write_features(tag.feats)))

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
 from service.artifact.version import ModelVersion
-from service.text.encoding import Ids, encode_tokens
 from service.text.vocabulary import UNK
 from service.types import Array, Tensors
 
 CONTRIBUTIONS = "contributions"  # an output with a time axis
 EXPLANATION = frozenset({CONTRIBUTIONS, "baseline"})  # optional outputs of a model
-NOTHING = np.array([UNK], np.int32)  # the input for a blank text
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,18 @@ class Sentiment:
         self._words = version.vocabularies["words"]
         self.explains = version.manifest.endpoint.outputs.keys() >= EXPLANATION
 
-    def encode(self, tokens: Sequence[str]) -> list[Ids]:
-        """Returns the word ids of a text  # [T] int32; of a long one, in windows of about equal length."""
-        ids = encode_tokens(tokens, self._words) if tokens else NOTHING
-        if len(ids) <= self.longest:
-            return [ids]
-        return np.array_split(ids, -(-len(ids) // self.longest))
+    def encode(self, tokens: Sequence[str], ids: list[int]) -> Sequence[int]:
+        """Appends the ids of a text's words to `ids`; returns the lengths of its windows.
+
+        A long text has several windows, of about equal length. A blank text is one unknown word.
+        """
+        ids += self._words.ids(tokens) if tokens else (UNK,)
+        count = len(tokens) or 1
+        if count <= self.longest:
+            return (count,)
+        windows = -(-count // self.longest)
+        shorter, longer = divmod(count, windows)
+        return [shorter + 1] * longer + [shorter] * (windows - longer)
 
     def decode(self, probabilities: Array, lengths: Sequence[int]) -> Classification:
         """Returns a text's classification: the mean over its windows, weighted by length.
@@ -65,8 +70,8 @@ class Sentiment:
         probabilities: of each window  # [N, K] float32.
         """
         whole = probabilities[0] if len(lengths) == 1 else np.average(probabilities, axis=0, weights=lengths)
-        scores = {label: round(p, 6) for label, p in zip(self.labels, whole.tolist(), strict=True)}
-        return Classification(max(scores, key=scores.__getitem__), scores)
+        scores = list(map(round, whole.tolist(), repeat(6)))
+        return Classification(self.labels[scores.index(max(scores))], dict(zip(self.labels, scores, strict=True)))
 
     def explain(self, outputs: Tensors, lengths: Sequence[int], label: str, tokens: int) -> Explanation:
         """Returns what each token of a text adds to a label. `outputs` of its windows include those of EXPLANATION."""

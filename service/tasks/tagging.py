@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain, pairwise, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,13 +137,14 @@ class Tagging:
             for some in kept:
                 if tags:
                     yield
-                tags += map(
-                    Tag,
+                columns = zip(
                     map(self._upos.__getitem__, outputs["upos_id"][some].tolist()),
                     map(self._xpos.__getitem__, outputs["xpos_id"][some].tolist()),
                     map(self._feats.__getitem__, outputs["feats_id"][some].tolist()),
                     outputs["upos_probability"][some].astype(float).round(6).tolist(),
+                    strict=True,
                 )
+                tags += map(tuple.__new__, repeat(Tag), columns)  # a tenth of the time of Tag()
             sentences.append(tags)
             if not number % SENTENCES_AT_ONCE:
                 yield

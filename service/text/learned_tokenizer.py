@@ -9,7 +9,7 @@ from service.slices import Sliced, finish
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
 from service.text.sentences import rule_ends
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import Sentence, Token
+from service.text.tokenizer import Sentence, Token, new_token
 
 CHUNK = re.compile(r"\S+")
 _SLICE_BOUNDARIES = 32
@@ -85,8 +85,9 @@ class LearnedTokenizer:
             else:
                 pieces = yield from self._pieces(chunk)
             for piece, continues in pieces:
-                tokens.append(Token(piece, start, start + len(piece), continues))
-                start += len(piece)
+                end = start + len(piece)
+                tokens.append(new_token(Token, (piece, start, end, continues)))
+                start = end
         return tokens
 
     def _pieces(self, chunk: str) -> Sliced[Pieces]:

@@ -12,7 +12,7 @@ from service.slices import Sliced, finish
 from service.text.emoji import EMOJI
 from service.text.english import Rules, treebank_rules
 from service.text.sentences import group
-from service.text.tokenizer import Sentence, Token
+from service.text.tokenizer import Sentence, Token, new_token
 
 _CHUNK = re.compile(r"\S+")
 _LONGEST_CHUNK = 256
@@ -43,6 +43,7 @@ class SpacyTokenizer:
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or treebank_rules()
         self._cached_pieces = lru_cache(CACHED_CHUNKS)(self._pieces)
+        self._cached_words = lru_cache(CACHED_CHUNKS)(self._words)
 
     def sentences(self, text: str) -> list[Sentence]:
         """Splits a text into sentences of tokens, in one go."""
@@ -58,9 +59,9 @@ class SpacyTokenizer:
         size, pause = 0, _SLICE_CHARACTERS
         for chunk in text.split():  # as `_CHUNK` does
             if len(chunk) <= LONGEST_CACHED:
-                words += [piece for piece, _ in self._cached_pieces(chunk)] or (chunk,)
+                words += self._cached_words(chunk)
             elif len(chunk) <= _LONGEST_CHUNK:
-                words += [piece for piece, _ in self._pieces(chunk)] or (chunk,)
+                words += self._words(chunk)
             else:
                 for number, mark in enumerate(_PIECE.finditer(chunk), start=1):
                     words.append(mark.group())
@@ -98,12 +99,16 @@ class SpacyTokenizer:
                         yield
                 continue
             if not pieces:
-                tokens.append(Token(chunk, start, match.end()))
+                tokens.append(new_token(Token, (chunk, start, match.end(), False)))
             for piece, continues in pieces:
                 end = start + len(piece)
-                tokens.append(Token(piece, start, end, continues))
+                tokens.append(new_token(Token, (piece, start, end, continues)))
                 start = end
         return tokens
+
+    def _words(self, chunk: str) -> tuple[str, ...]:
+        """Splits a chunk into the strings of its tokens."""
+        return tuple(piece for piece, _ in self._pieces(chunk)) or (chunk,)
 
     def _pieces(self, chunk: str) -> tuple[Piece, ...]:
         """Splits a chunk into the strings of its tokens, each with whether it continues the one before it.

@@ -52,6 +52,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._held = b""  # unparsed data, parsed once earlier requests are answered
         self._timeout_disabled = False
         self._timer: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0  # by the event loop's clock
+        self._idle_timer: asyncio.TimerHandle | None = None  # one for all requests, which costs less than one for each
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by asyncio."""
@@ -62,12 +64,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
         self._stop_timer()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         self._held = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
-        self._unset_keepalive_if_required()
         if self._held or self._must_wait():
             self._hold(self._held + data)
         else:
@@ -141,7 +144,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._arriving, self._in_head, self._head_bytes, self._timeout_disabled = True, True, 0, False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -154,6 +157,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""
+        self._make_scope()
         if self._head_bytes + self._read_bytes > problem.MAX_HEAD_BYTES:
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
             self.scope["state"]["head_too_large"] = size > problem.MAX_HEAD_BYTES
@@ -163,6 +167,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(400, detail, problem.INVALID_HTTP)
             raise httptools.HttpParserError("upgrade with a body")  # keeps the body from being parsed as a request
         super().on_headers_complete()
+
+    def _make_scope(self) -> None:
+        """Makes the scope of a request whose head has arrived. uvicorn makes it when a request begins."""
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers += headers
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
@@ -182,14 +193,44 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Called by the request's cycle."""
-        super().on_response_complete()  # starts the next pipelined request
+        """Called when a request has been answered: starts the next pipelined one, or the time of the keep-alive."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        else:
+            self._idle_since = self.loop.time()
+            if self._idle_timer is None:
+                self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
         if self._held:
             self.loop.call_soon(self._parse_held)
 
-    def timeout_keep_alive_handler(self) -> None:
+    def _unset_keepalive_if_required(self) -> None:
+        """Does nothing: the timer looks whether the connection is idle when it fires."""
+
+    def _check_idle(self) -> None:
         """Called by the event loop, perhaps late: delays the close, so that an arrived request is read first."""
-        self.timeout_keep_alive_task = self.loop.call_later(CLOSE_DELAY_SECONDS, super().timeout_keep_alive_handler)
+        left = self.timeout_keep_alive - (self.loop.time() - self._idle_since)
+        if self._is_busy():
+            left = self.timeout_keep_alive
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._check_idle)
+        else:
+            self._idle_timer = self.loop.call_later(CLOSE_DELAY_SECONDS, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self._is_busy():
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
+        else:
+            self.transport.close()
+
+    def _is_busy(self) -> bool:
+        """Returns whether a request is arriving or in progress."""
+        return self._arriving or bool(self._held) or self._in_progress()
 
     def disable_receive_timeout(self) -> None:
         """Disables the receive timeout for the body of this request, whose handler streams it."""
@@ -217,14 +258,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _late(self) -> None:
         self._timer = None
-        pipelined = self._in_head and self.cycle is not None and not self.cycle.response_complete
-        if pipelined or self.flow.read_paused:  # the client waits for this side, so it is not late
+        if (
+            self._in_head and self._in_progress()
+        ) or self.flow.read_paused:  # the client waits for this side, so it is not late
             self._start_timer()
         elif self._arriving and not self._is_answered():
             seconds = self._settings.receive_timeout_seconds
             self._refuse(408, f"the request was not complete within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
         else:
             self.transport.close()
+
+    def _in_progress(self) -> bool:
+        """Returns whether a request that has arrived is not answered yet."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _is_answered(self) -> bool:
         """Returns whether the response to the arriving request has begun."""

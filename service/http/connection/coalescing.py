@@ -31,6 +31,14 @@ class CoalescingTransport(asyncio.Transport):
         if self._size > FLUSH_BYTES:
             self.flush()
 
+    def send(self, data: bytes) -> None:
+        """Writes data, such as a whole response, without waiting for more."""
+        if self._pieces:
+            self.flush()
+        self._written += len(data)
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
     def flush(self) -> None:
         """Writes the buffered data."""
         self._written += self._size

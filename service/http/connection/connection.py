@@ -1,15 +1,45 @@
-"""A client's connection, and the responses that it sends without the application."""
+"""A client's connection. Makes plain requests to exchanges, and answers these without the application."""
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from service.errors import InvalidInput, TagwerkError
 from service.http import problem
+from service.http.compression import HEADERS, WORTH_BYTES, zipped
 from service.http.connection.bounded_protocol import BoundedProtocol
-from service.http.connection.raw_answers import raw_answer
-from service.http.context import Context
+from service.http.connection.raw_answers import encoded, raw_answer
+from service.http.context import Context, parse_timeout
 from service.http.cors import cors_headers
+from service.http.negotiation import JSON, accepts_gzip
+from service.loop.exchange import Exchange
+from service.loop.plain_requests import MOST_BYTES
+from service.security.keys import client_of
+from service.slices import Sliced
 from service.telemetry import request_ids
 from service.telemetry.metrics import UNMATCHED
+from service.telemetry.timing import Timing
+from service.text import conllu
+
+ROUTES = {b"/tag": "/tag", b"/classify": "/classify"}
+CONTENT_TYPE = JSON.encode()
+CONLLU = conllu.MEDIA_TYPE.encode()
+ACCEPTED = (None, b"*/*", CONTENT_TYPE)  # values of the Accept header of a plain request
+CODED = (b"transfer-encoding", b"content-encoding")
+CONTENT_TYPES = {JSON: CONTENT_TYPE, conllu.MEDIA_TYPE: CONLLU + b"; charset=utf-8"}
+CLIENT_GONE = 499
+VARY = {"Vary": "Accept-Encoding"}
+
+
+class Busy:
+    """Stands for the cycle of a request while an exchange is in progress: a pipelined request waits for it."""
+
+    response_complete = False
+    response_started = False
 
 
 class Connection(BoundedProtocol):
@@ -18,19 +48,20 @@ class Connection(BoundedProtocol):
     Attributes:
         gone: the connection is closed.
         when_gone: called when that happens; set by the request being answered.
+        answered: a request has arrived.
     """
 
     def __init__(self, context: Context, **kwargs: Any) -> None:
         super().__init__(context.settings, **kwargs)
         self._context = context
         self._discarded_bytes = 0  # body bytes of a request that is already answered
+        self._exchange: Exchange | None = None  # a plain request that is arriving or in progress
+        self._exchange_arrives = False
+        self._raw_headers: list[tuple[bytes, bytes]] = []  # of the exchange
+        self._keep_alive = True  # after the exchange
         self.gone = False
+        self.answered = False
         self.when_gone: Callable[[], None] | None = None
-
-    @property
-    def answered(self) -> bool:
-        """True once a request has arrived."""
-        return self.cycle is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
@@ -38,22 +69,205 @@ class Connection(BoundedProtocol):
         super().connection_lost(exc)
         self.gone = True
         self._context.group.connection_lost()
+        if (exchange := self._exchange) is not None:
+            self._exchange = None
+            self._context.plain.abandon(exchange)
+            self._record(exchange, CLIENT_GONE)
         if self.when_gone is not None:
             self.when_gone()
 
-    def on_message_begin(self) -> None:
+    @property
+    def in_exchange(self) -> bool:
+        """True while a plain request is arriving or in progress."""
+        return self._exchange is not None
+
+    def shutdown(self) -> None:
+        """Called by the server: closes the connection once nothing is in progress."""
+        if self._exchange is None:
+            super().shutdown()
+        else:
+            self._keep_alive = False
+
+    # The parser's callbacks
+
+    def on_headers_complete(self) -> None:
         """Called by the parser."""
-        super().on_message_begin()
+        self.answered = True
         self._discarded_bytes = 0
+        if (route := ROUTES.get(self.url)) is not None and self._begin_exchange(route):
+            self._in_head = False
+            return
+        if self._exchange is not None:
+            self.cycle = cast(RequestResponseCycle, Busy())
+        super().on_headers_complete()
+
+    def _make_scope(self) -> None:
+        super()._make_scope()
         self.scope["state"]["connection"] = self
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
         super().on_body(body)
-        if self.cycle.response_complete:
+        if not self._exchange_arrives and self.cycle.response_complete:
             self._discarded_bytes += len(body)
             if self._discarded_bytes > self._settings.max_body_bytes:
                 self.transport.close()
+
+    def _pass_body_on(self) -> None:
+        if self._exchange_arrives and self._exchange is not None:
+            body, self._body = self._body, []
+            self._exchange.body = b"".join([self._exchange.body, *body])
+        else:
+            super()._pass_body_on()
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        if not self._exchange_arrives or self._exchange is None:
+            super().on_message_complete()
+            return
+        self._arriving = False
+        if self._body:
+            self._pass_body_on()
+        self._exchange_arrives = False
+        self._context.plain.add(self._exchange)
+
+    def _must_wait(self) -> bool:
+        return (self._exchange is not None and not self._exchange_arrives) or super()._must_wait()
+
+    def _in_progress(self) -> bool:
+        return (self._exchange is not None and not self._exchange_arrives) or super()._in_progress()
+
+    def _is_answered(self) -> bool:
+        return not self._exchange_arrives and super()._is_answered()
+
+    # Exchanges
+
+    def _begin_exchange(self, route: str) -> bool:
+        """Makes a request whose head has arrived to an exchange, if it is plain; returns whether it is."""
+        if self._in_progress() or self.expect_100_continue or self._head_bytes + self._read_bytes > MOST_BYTES:
+            return False
+        headers, parser, settings = dict(self.headers), self.parser, self._settings
+        length, accept = headers.get(b"content-length", b""), headers.get(b"accept")
+        if (
+            parser.get_method() != b"POST"
+            or parser.get_http_version() != "1.1"
+            or parser.should_upgrade()
+            or headers.get(b"content-type") != CONTENT_TYPE
+            or len(headers) < len(self.headers)
+            or len(length) > 5
+            or not length.isdigit()
+            or int(length) > min(MOST_BYTES, settings.max_body_bytes)
+            or not headers.keys().isdisjoint(CODED)
+            or not (accept in ACCEPTED or (accept == CONLLU and route == "/tag"))
+            or (settings.cors_origins and b"origin" in headers)
+        ):
+            return False
+        try:
+            seconds = parse_timeout(headers.get(b"x-request-timeout-ms"), settings)
+        except InvalidInput:
+            return False
+        now = time.monotonic()
+        media_type = conllu.MEDIA_TYPE if accept == CONLLU else JSON
+        self._exchange = Exchange(self, route, headers, b"", Timing(now), deadline=now + seconds, media_type=media_type)
+        self._exchange_arrives, self._raw_headers = True, self.headers
+        self._keep_alive = parser.should_keep_alive()
+        return True
+
+    def authenticate(self, exchange: Exchange) -> None:
+        """Admits an exchange by its API key; see `Waiting`."""
+        if (authenticator := self._context.authenticator) is not None:
+            key = exchange.key = authenticator.admit(exchange.route, exchange.headers)
+            if key is not None:
+                exchange.client, exchange.timing.notes["key"] = client_of(key), key.id
+
+    def respond(self, exchange: Exchange, content: list[bytes]) -> Sliced[None]:
+        """Answers an exchange with status 200; see `Waiting`."""
+        headers: Mapping[str, str] = {}
+        if sum(map(len, content)) >= WORTH_BYTES:
+            headers = VARY
+            if accepts_gzip(exchange.headers):
+                headers, content = HEADERS, (yield from zipped(content))
+        self._send(exchange, 200, headers, CONTENT_TYPES[exchange.media_type], b"".join(content))
+
+    def fail(self, exchange: Exchange, error: TagwerkError | None) -> None:
+        """Answers an exchange with the problem document of an error; see `Waiting`."""
+        document = problem.UNEXPECTED if error is None else problem.document(error, exchange.timing)
+        headers = {} if error is None else problem.headers_of(error)
+        body = json.dumps(document).encode()
+        self._send(exchange, document["status"], headers, problem.MEDIA_TYPE.encode(), body)
+
+    def redirect(self, exchange: Exchange) -> None:
+        """Has the application handle an exchange; see `Waiting`."""
+        exchange.over, self._exchange = True, None
+        scope: Any = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "headers": self._raw_headers,
+            "state": {**self.app_state, "connection": self},
+            "method": "POST",
+            "path": exchange.route,
+            "raw_path": exchange.route.encode(),
+            "query_string": b"",
+        }
+        cycle = RequestResponseCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=self._keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cycle.body, cycle.more_body = bytearray(exchange.body), False
+        cycle.message_event.set()
+        if not self.pipeline:
+            self.cycle = cycle
+        self._start_asgi_task(cycle, self.app)
+
+    def _send(
+        self, exchange: Exchange, status: int, headers: Mapping[str, str], content_type: bytes, body: bytes
+    ) -> None:
+        if exchange.over:
+            return
+        exchange.over, self._exchange = True, None
+        ids = request_ids.ids_from(exchange.headers)
+        closes = not self._keep_alive or self._context.closes_connection()
+        head = b"%b%b%bcontent-length: %d\r\ncontent-type: %b\r\nx-request-id: %b\r\nserver-timing: %b\r\n%b" % (
+            STATUS_LINE[status],
+            encoded(self.server_state.default_headers),
+            b"".join([f"{name.lower()}: {value}\r\n".encode() for name, value in headers.items()]) if headers else b"",
+            len(body),
+            content_type,
+            ids.request.encode(),
+            exchange.timing.header().encode(),
+            LAST_CLOSES if closes else LAST,
+        )
+        self.transport.send(head + body)
+        self._record(exchange, status, ids)
+        if closes:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _record(self, exchange: Exchange, status: int, ids: request_ids.RequestIds | None = None) -> None:
+        """Records an exchange that is over, and releases its key."""
+        context = self._context
+        if exchange.key is not None and context.authenticator is not None:
+            if status == 200:
+                context.charge(exchange.key, exchange.timing)
+            context.authenticator.release(exchange.key)
+        ids = ids or request_ids.ids_from(exchange.headers)
+        context.recorder.note(ids, exchange.headers, "POST", exchange.route, status, exchange.timing)
+
+    # Answers to what is not valid HTTP, or late
 
     def _refuse(self, status: int, detail: str, kind: tuple[str, str] | None = None) -> None:
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
@@ -61,24 +275,29 @@ class Connection(BoundedProtocol):
             return
         slug, title = kind or problem.HTTP[status]
         headers = dict(self.headers or ())
-        own = self._own_headers(request_ids.ids_from(headers), headers, last=True)
+        own = self._own_headers(request_ids.ids_from(headers), headers)
         self.transport.write(raw_answer(problem.make(status, slug, title, detail), own))
         self._count(status)
         self.transport.close()
 
-    def _own_headers(
-        self, ids: request_ids.RequestIds, headers: dict[bytes, bytes], last: bool
-    ) -> list[tuple[bytes, bytes]]:
-        """Returns the headers specific to one response."""
-        closes = [(b"connection", b"close")] if last else []
-        request_id = (b"x-request-id", ids.request.encode())
-        allowed = cors_headers(self._settings.cors_origins, headers)
-        return [*self.server_state.default_headers, request_id, *closes, *allowed]
+    def _own_headers(self, ids: request_ids.RequestIds, headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """Returns the headers specific to a response that closes the connection."""
+        own = [(b"x-request-id", ids.request.encode()), (b"connection", b"close")]
+        return [*self.server_state.default_headers, *own, *cors_headers(self._settings.cors_origins, headers)]
 
     def _count(self, status: int) -> None:
         """Counts a response in the metrics, or passes its status to the handler, which counts it."""
+        if self._exchange_arrives and self._exchange is not None:
+            exchange, self._exchange = self._exchange, None
+            exchange.over = True
+            self._record(exchange, status)
+            return
         handled = not self._in_head and self.cycle is not None and not self.cycle.response_complete
         if not handled:
             self._context.metrics.requests.labels(UNMATCHED, str(status)).inc()
         elif not self.cycle.response_started:
             self.scope["state"]["refused"] = status
+
+
+LAST = b"x-content-type-options: nosniff\r\n\r\n"
+LAST_CLOSES = b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"

@@ -1,0 +1,61 @@
+"""A plain request, and the connection that waits for its answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from service.engine.queue import EngineRequest
+from service.engine.requests import ANONYMOUS
+from service.errors import TagwerkError
+from service.security.keys import Key
+from service.slices import Sliced
+from service.telemetry.timing import Timing
+
+Headers = Mapping[bytes, bytes]
+
+
+class Waiting(Protocol):
+    """The connection of an exchange."""
+
+    def authenticate(self, exchange: "Exchange") -> None:
+        """Admits the request by its API key, if keys are required. Raises Unauthorized, Forbidden, RateLimited."""
+
+    def respond(self, exchange: "Exchange", content: list[bytes]) -> Sliced[None]:
+        """Answers an exchange with status 200, and a body in pieces."""
+
+    def fail(self, exchange: "Exchange", error: TagwerkError | None) -> None:
+        """Answers an exchange with the problem document of an error; without one, of an unexpected error."""
+
+    def redirect(self, exchange: "Exchange") -> None:
+        """Has the application handle an exchange, which is not plain after all."""
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A plain request: POST, JSON, small, without coding. It has no ASGI scope, task or future.
+
+    Attributes:
+        headers: by name in lower case.
+        key: the API key that it was admitted with; to be released with the answer.
+        client: the number of the key's owner.
+        request: the parsed body.
+        deadline: a time of the monotonic clock.
+        media_type: of the answer.
+        running: what waits in the engine, or runs.
+        content: what the request's handler keeps between encoding and decoding.
+        over: answered, redirected, or its client has gone.
+    """
+
+    connection: Waiting
+    route: str
+    headers: Headers
+    body: bytes
+    timing: Timing
+    key: Key | None = None
+    client: int = ANONYMOUS
+    request: Any = None
+    deadline: float = 0.0
+    media_type: str = ""
+    running: EngineRequest | None = None
+    content: Any = field(default=None)
+    over: bool = False

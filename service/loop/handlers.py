@@ -1,0 +1,274 @@
+"""Encodes plain requests for one model, and answers them with the outputs of a batch."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from service.engine.batches import outputs_of
+from service.engine.queue import EngineRequest, OnDone
+from service.engine.requests import Requests
+from service.errors import TagwerkError
+from service.formats import classification as classification_format
+from service.formats import tagging as tagging_format
+from service.loop.exchange import Exchange
+from service.pipelines import classification, tagging
+from service.pipelines.lemmas import Found, decode_into, encoded, look_up
+from service.pipelines.run import Resources
+from service.slices import Sliced
+from service.tasks.lemmatization import OUTPUTS, Lemmatization
+from service.tasks.sentiment import EXPLANATION, Sentiment
+from service.tasks.tagging import Tagging, windows
+from service.text import conllu
+from service.text.lemmas import Inflected
+from service.types import Ragged
+
+Work = Sliced[None]
+
+
+class Handler(Protocol):
+    """Handles the plain requests of one kind for a model."""
+
+    def encode(self, exchanges: Sequence[Exchange]) -> Work:
+        """Encodes the requests of exchanges together, and submits them."""
+
+    def answer(self, ended: Sequence[EngineRequest]) -> None:
+        """Answers the exchanges of engine requests that are over."""
+
+
+class Plain(Protocol):
+    """What a handler needs of `PlainRequests`."""
+
+    def start(self, work: Work, exchanges: Sequence[Exchange]) -> None:
+        """Runs work on exchanges: at once if it is short, otherwise over several iterations."""
+
+    def submit(
+        self, handler: Handler, exchanges: Sequence[Exchange], requests: Requests, on_done: OnDone | None = None
+    ) -> None:
+        """Queues the requests of exchanges, one each."""
+
+    def fail(self, exchange: Exchange, error: TagwerkError) -> None:
+        """Answers an exchange with an error."""
+
+
+class ClassifyHandler:
+    """Handles plain requests of /classify with the same options."""
+
+    def __init__(
+        self, plain: Plain, resources: Resources, task: Sentiment, contributions: bool, sentences: bool
+    ) -> None:
+        """Raises InvalidInput if the model does not have what is requested."""
+        classification.check_explains(task, contributions)
+        self._plain = plain
+        self._resources = resources
+        self._task = task
+        self._options = contributions, sentences
+        self._further = EXPLANATION if contributions else frozenset[str]()
+        self._tokenizer = resources.catalog.tokenizer(task.version)
+
+    def encode(self, exchanges: Sequence[Exchange]) -> Work:
+        """Encodes the requests of exchanges together, and submits them."""
+        began, task = time.monotonic(), self._task
+        texts = [text for exchange in exchanges for text in exchange.request.text]
+        found, sequences = yield from classification.encode(task, self._tokenizer, texts, *self._options)
+        counts: list[int] = []
+        start = 0
+        for exchange in exchanges:
+            end = start + len(exchange.request.text)
+            exchange.content = own = found[start:end]
+            counts.append(sum([len(windows) for text in own for windows in text.windows]))
+            start = end
+        note_encoded(self._resources, task.version.key.name, str(task.version.key), exchanges, began, counts, sequences)
+        self._plain.submit(self, exchanges, requests_of(exchanges, task.version.key, sequences, counts, self._further))
+
+    def answer(self, ended: Sequence[EngineRequest]) -> None:
+        """Answers the exchanges of engine requests that are over."""
+        if good := successful(self._plain, ended):
+            self._plain.start(self._respond(good), [request.owner for request in good])
+
+    def _respond(self, ended: Sequence[EngineRequest]) -> Work:
+        timed, others = outputs_of(ended)
+        texts = [text for request in ended for text in request.owner.content]
+        outputs = classification.Outputs(timed | others)
+        results = yield from classification.decode(self._task, texts, outputs, *self._options)
+        start = 0
+        for request in ended:
+            exchange: Exchange = request.owner
+            end = start + len(exchange.content)
+            own, start = results[start:end], end
+            pieces = yield from classification_format.write_json(self._task.version, own, exchange.request.offsets)
+            yield from exchange.connection.respond(exchange, pieces)
+
+
+class LemmaStep(NamedTuple):
+    """What an exchange keeps while the lemmas of its unknown words are predicted.
+
+    Attributes:
+        texts: its tagged texts.
+        found: their known lemmas.
+        unknown: the words whose lemmas are not known, and `short` those that the lemmatizer reads.
+        sequences: the inputs of `short`.
+    """
+
+    texts: list[tagging.TaggedText]
+    found: Found
+    unknown: list[Inflected]
+    short: list[Inflected]
+    sequences: Ragged
+
+
+class TagHandler:
+    """Handles plain requests of /tag, all with or all without next best tags."""
+
+    def __init__(self, plain: Plain, resources: Resources, task: Tagging, candidates: bool) -> None:
+        self._plain = plain
+        self._resources = resources
+        self._task = task
+        self._candidates = candidates
+        self._further = task.candidate_outputs if candidates else frozenset[str]()
+        self._tokenizer = resources.catalog.tokenizer(task.version)
+
+    def encode(self, exchanges: Sequence[Exchange]) -> Work:
+        """Encodes the requests of exchanges together, and submits them."""
+        began, task = time.monotonic(), self._task
+        split: list[tagging.SplitText] = []
+        counts: list[int] = []
+        for exchange in exchanges:
+            request = exchange.request
+            if request.text is not None:
+                own = yield from tagging.split_texts(self._tokenizer, request.text)
+            else:
+                own = yield from tagging.joined_tokens(request.tokens)
+            exchange.content = own
+            split += own
+            counts.append(sum([self._count(len(s.tokens)) for text in own for s in text.sentences]))
+        sequences = yield from tagging.encode(task, split)
+        note_encoded(self._resources, task.version.key.name, str(task.version.key), exchanges, began, counts, sequences)
+        if 0 in counts:  # blank texts have no sentences
+            for exchange in [exchange for exchange, count in zip(exchanges, counts, strict=True) if not count]:
+                if not exchange.over:
+                    blank = yield from tagging.decode(task, exchange.content, {}, candidates=False)
+                    yield from self._write(exchange, blank)
+            exchanges = [exchange for exchange, count in zip(exchanges, counts, strict=True) if count]
+            counts = [count for count in counts if count]
+        if exchanges:
+            requests = requests_of(exchanges, task.version.key, sequences, counts, self._further)
+            self._plain.submit(self, exchanges, requests)
+
+    def _count(self, tokens: int) -> int:
+        """Returns the number of sequences of a sentence."""
+        return 1 if tokens <= self._task.longest else len(windows(tokens, self._task.longest))
+
+    def answer(self, ended: Sequence[EngineRequest]) -> None:
+        """Answers the exchanges of engine requests that are over, or has the lemmas of unknown words predicted."""
+        if good := successful(self._plain, ended):
+            self._plain.start(self._respond(good), [request.owner for request in good])
+
+    def _respond(self, ended: Sequence[EngineRequest]) -> Work:
+        timed, _ = outputs_of(ended)
+        split = [text for request in ended for text in request.owner.content]
+        tagged = yield from tagging.decode(self._task, split, timed, candidates=self._candidates)
+        lemmatizer = self._resources.catalog.lemmatizer(self._task)
+        unknown: list[Exchange] = []
+        start = 0
+        for request in ended:
+            exchange: Exchange = request.owner
+            end = start + len(exchange.content)
+            own, start = tagged[start:end], end
+            if lemmatizer is not None and exchange.request.lemmas:
+                found, words = yield from look_up(lemmatizer, own)
+                if words:
+                    short, sequences = yield from encoded(lemmatizer, list(words))
+                    if sequences is not None:
+                        exchange.content = LemmaStep(own, found, list(words), short, sequences)
+                        unknown.append(exchange)
+                        continue
+                own = yield from tagging.with_lemmas(own, found, {word: word.form for word in words})
+            yield from self._write(exchange, own)
+        if unknown and lemmatizer is not None:
+            parts = [exchange.content.sequences for exchange in unknown]
+            key = lemmatizer.version.key
+            requests = Requests.joined(
+                [
+                    requests_of([exchange], key, part, [len(part)], OUTPUTS, begun=True)
+                    for exchange, part in zip(unknown, parts, strict=True)
+                ]
+            )
+            self._plain.submit(self, unknown, requests, self._answer_with_lemmas)
+
+    def _answer_with_lemmas(self, ended: Sequence[EngineRequest]) -> None:
+        lemmatizer = self._resources.catalog.lemmatizer(self._task)
+        if lemmatizer is not None and (good := successful(self._plain, ended)):
+            self._plain.start(self._lemmatized(lemmatizer, good), [request.owner for request in good])
+
+    def _lemmatized(self, lemmatizer: Lemmatization, ended: Sequence[EngineRequest]) -> Work:
+        for request in ended:
+            exchange: Exchange = request.owner
+            step: LemmaStep = exchange.content
+            timed, others = outputs_of([request])
+            predicted = {word: word.form for word in step.unknown}
+            yield from decode_into(predicted, lemmatizer, step.short, step.sequences, timed | others)
+            texts = yield from tagging.with_lemmas(step.texts, step.found, predicted)
+            yield from self._write(exchange, texts)
+
+    def _write(self, exchange: Exchange, texts: list[tagging.TaggedText]) -> Work:
+        version, request = self._task.version, exchange.request
+        if exchange.media_type == conllu.MEDIA_TYPE:
+            pieces = yield from tagging_format.write_conllu(version, texts, request.offsets)
+        else:
+            pieces = yield from tagging_format.write_json(version, texts, request.offsets, request.n_best)
+        yield from exchange.connection.respond(exchange, pieces)
+
+
+def note_encoded(
+    resources: Resources,
+    name: str,
+    key: str,
+    exchanges: Sequence[Exchange],
+    began: float,
+    counts: Sequence[int],
+    sequences: Ragged,
+) -> None:
+    """Records what has been encoded, and how long that took, in the timing of each exchange."""
+    seconds = time.monotonic() - began
+    lengths = sequences.lengths.tolist()
+    start = 0
+    for exchange, count in zip(exchanges, counts, strict=True):
+        timing, end = exchange.timing, start + count
+        timing.began = began
+        timing.stages["tokenize"] = seconds
+        if count:
+            timing.notes |= {"model": key, "sequences": count, "tokens": sum(lengths[start:end])}
+        start = end
+        resources.note_tokenized(name, seconds)
+
+
+def requests_of(
+    exchanges: Sequence[Exchange],
+    key: Any,
+    sequences: Ragged,
+    counts: Sequence[int],
+    further: frozenset[str],
+    begun: bool = False,
+) -> Requests:
+    """Returns the engine requests of exchanges, whose sequences are concatenated."""
+    deadlines = [exchange.deadline for exchange in exchanges]
+    clients = [exchange.client for exchange in exchanges]
+    return Requests(key, sequences, counts, deadlines, clients, further, begun)
+
+
+def successful(plain: Plain, ended: Sequence[EngineRequest]) -> list[EngineRequest]:
+    """Returns the engine requests that have outputs and whose clients wait; fails the exchanges of the others."""
+    good: list[EngineRequest] = []
+    for request in ended:
+        exchange: Exchange = request.owner
+        exchange.running = None
+        timing = exchange.timing
+        timing.batch_size = max(timing.batch_size, request.batch_size)
+        if request.error is not None:
+            plain.fail(exchange, request.error)
+        elif not exchange.over:
+            stages = timing.stages
+            stages["queue"] = stages.get("queue", 0.0) + request.queue_seconds
+            stages["inference"] = stages.get("inference", 0.0) + request.inference_seconds
+            good.append(request)
+    return good
