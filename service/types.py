@@ -12,8 +12,7 @@ Array = NDArray[Any]
 Tensors = Mapping[str, Array]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelKey:
+class ModelKey(NamedTuple):
     """A model version."""
 
     name: str

@@ -21,7 +21,7 @@ Outputs = tuple[dict[str, Array], dict[str, Array]]  # with a time axis, and wit
 def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
     """Concatenates the sequences of a batch. Adjacent sequences of one request are copied together."""
     runs: list[tuple[Tensors, int, int]] = []  # values, start, end
-    for _, _, request, position in sequences:
+    for _, _, request, position, _ in sequences:
         values, start = request.columns.sequences.values, request.starts[position]
         end = start + request.lengths[position]
         if runs and runs[-1][0] is values and runs[-1][2] == start:
@@ -45,7 +45,7 @@ def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[Engin
     selected = select_outputs(batch, outputs)
     done: list[EngineRequest] = []
     cell, size = 0, len(batch.sequences)
-    for row, (_, _, request, position) in enumerate(batch.sequences):
+    for row, (_, _, request, position, _) in enumerate(batch.sequences):
         request.places[position] = Place(*selected[request.further], row, cell)
         cell += request.lengths[position]
         request.inference_seconds = max(request.inference_seconds, seconds)

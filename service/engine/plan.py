@@ -1,15 +1,9 @@
-"""Plans how to fill a batch: pad it, split it, or promote shorter sequences, whichever costs least device time.
+"""Cuts waiting sequences into batches so that they take the least device time, by step times measured here."""
 
-Costs are step times measured on this device.
-"""
-
-from collections.abc import Mapping
-
-from service.engine.padding import Grid
+from collections.abc import Mapping, Sequence
+from math import inf
 
 SMOOTHING = 0.1  # weight of a new measurement in a step time
-LONGEST_STEP_SECONDS = 0.05  # of a batch, for which other models wait; projecting its new words comes before it
-BACKLOG_WEIGHT = 0.1  # value of a saved later step while more sequences wait than a batch holds
 
 
 class StepTimes:
@@ -37,67 +31,40 @@ class StepTimes:
             fixed, per_step = self._lines[rows]
             self._lines[rows] = (fixed * level, per_step * level)
 
+    def line(self, rows: int) -> tuple[float, float]:
+        """Returns the fixed seconds of a step of B rows, and those per iteration."""
+        return self._lines.get(rows, (0.0, rows * 1e-6))
+
     def __getitem__(self, shape: tuple[int, int]) -> float:
         """Returns the seconds of a step; estimates them from the number of cells for a B that was not measured."""
         rows, length = shape
-        fixed, per_step = self._lines.get(rows, (0.0, rows * 1e-6))
+        fixed, per_step = self.line(rows)
         return fixed + per_step * length
 
 
-class Plan:
-    """The batch to run next for a (model, bucket) queue.
+def cut(lengths: Sequence[int], batch_sizes: Sequence[int], seconds: StepTimes) -> list[int]:
+    """Cuts sequences, whose lengths rise, into batches that take the least time; returns where each batch starts.
 
-    Attributes:
-        rows: B.
-        takes: how many sequences of each length bucket: first the queue's own, then shorter ones from the longest down.
+    Each batch is full, but for the first, whose last rows may be filler.
     """
-
-    def __init__(self, grid: Grid, seconds: StepTimes, bucket: int, waiting: Mapping[int, int]) -> None:
-        """`waiting` counts the sequences in each bucket of the model; `bucket` has at least one."""
-        self._grid = grid
-        self._seconds = seconds
-        self._bucket = bucket
-        self._batch_sizes = self._quick_batch_sizes()
-        self._weight = BACKLOG_WEIGHT if sum(waiting.values()) > self._batch_sizes[-1] else 1.0
-        own = min(waiting[bucket], self._batch_sizes[-1])
-        self.rows = self._split_or_pad(own)
-        self.takes = {bucket: min(own, self.rows)}
-        for shorter in reversed(grid.lengths):
-            if shorter < bucket and waiting.get(shorter):
-                self._promote(shorter, waiting[shorter])
-
-    def _quick_batch_sizes(self) -> list[int]:
-        """Returns each B whose step takes at most `LONGEST_STEP_SECONDS`, or the smallest B."""
-        sizes = self._grid.batch_sizes
-        return [b for b in sizes if self._seconds[b, self._bucket] <= LONGEST_STEP_SECONDS] or [sizes[0]]
-
-    def _split_or_pad(self, sequences: int) -> int:
-        """Returns B for a number of sequences: one step that holds all, or the first of two that cost less."""
-        rows = self._grid.rows(sequences)
-        fitting = [size for size in self._grid.batch_sizes if size < sequences]
-        if rows == sequences or not fitting:
-            return rows
-        split = fitting[-1]
-        rest = self._grid.rows(sequences - split)
-        two_steps = self._seconds[split, self._bucket] + self._seconds[rest, self._bucket]
-        return split if two_steps < self._seconds[rows, self._bucket] else rows
-
-    def _promote(self, shorter: int, waiting: int) -> None:
-        """Adds sequences of a shorter bucket: in filler rows, and beyond them where a larger B saves time.
-
-        A larger B saves time where it adds less to this step than the steps that the sequences would need later. Later
-        steps count less while there is a backlog: they will be fuller and have less padding.
-        """
-        taken = sum(self.takes.values())
-        best_gain, best_rows = 0.0, self.rows
-        for rows in self._batch_sizes:
-            sequences = min(waiting, rows - taken)
-            if rows >= self.rows and sequences > 0:
-                saved = self._weight * self._seconds[self._grid.rows(sequences), shorter]
-                added = self._seconds[rows, self._bucket] - self._seconds[self.rows, self._bucket]
-                if saved - added > best_gain:
-                    best_gain, best_rows = saved - added, rows
-        sequences = min(waiting, best_rows - taken)
-        if best_gain > 0:
-            self.rows = best_rows
-            self.takes[shorter] = sequences
+    lines = [(rows, *seconds.line(rows)) for rows in batch_sizes]
+    costs, starts = (
+        [0.0],
+        [0],
+    )  # of the first n sequences: their least seconds, and the start of their last batch
+    for n, length in enumerate(lengths, start=1):
+        least, first = inf, 0
+        for rows, fixed, per_step in lines:
+            start = max(n - rows, 0)
+            if (cost := costs[start] + fixed + per_step * length) < least:
+                least, first = cost, start
+            if not start:
+                break
+        costs.append(least)
+        starts.append(first)
+    batches: list[int] = []
+    end = len(lengths)
+    while end:
+        end = starts[end]
+        batches.append(end)
+    return batches[::-1]

@@ -1,16 +1,21 @@
 """Selects the batches for the device. The owner supplies the clock and the device."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
 
 from service.engine.padding import Grid, starts_of
-from service.engine.plan import Plan, StepTimes
-from service.engine.queue import EngineRequest, OnDone, Order, Queue, QueuedSequence
+from service.engine.plan import StepTimes, cut
+from service.engine.queue import EngineRequest, OnDone, Queue, QueuedSequence
 from service.engine.requests import Requests
 from service.errors import ModelNotFound, Overloaded, TagwerkError
 from service.types import ModelKey
 
-SHARED_STEP = 1.25  # the longest step of a client without a backlog, rows of others included, over that of its own rows
+# Full batches that are planned together, so that those of a batch have about the same length; one if several clients
+# wait, so that none waits for another's.
+PLANNED_BATCHES = 2
+LONGEST_SECONDS = 0.05  # of a step, for which other models wait, and of the batches that are planned together
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,7 @@ class Batch:
     """Sequences of one model that run together in the shape (B, T), T the length of the longest.
 
     Attributes:
-        bucket: the length bucket that was selected; the sequences are of it or shorter.
+        bucket: the length bucket of the longest sequence, for metrics.
         tokens: the sum of their lengths.
     """
 
@@ -31,7 +36,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Model:
-    """A model's grid, its step times, and the device time that it has used.
+    """A model's grid, its step times, the device time that it has used, and its batches that are planned.
 
     `served_seconds` is on a scale shared by all models: after an idle time a model continues where the others are.
     """
@@ -39,26 +44,29 @@ class Model:
     grid: Grid
     step_times: StepTimes
     served_seconds: float = 0.0
+    planned: deque[Sequence[QueuedSequence]] = field(default_factory=deque)
 
-    def sequence_seconds(self, bucket: int) -> float:
-        """Returns the device time of a sequence of a length bucket, in a full batch."""
+    @property
+    def token_seconds(self) -> float:
+        """The device time of a token, in a full batch."""
         rows = self.grid.batch_sizes[-1]
-        return self.step_times[rows, bucket] / rows
+        return self.step_times.line(rows)[1] / rows
 
 
 class Scheduler:
-    """Queues sequences by (model, length bucket) and selects batches.
+    """Queues sequences by model, and selects batches.
 
     The client with the least tokens served is next, see `Queue`; among its models the one with the least device time,
-    so that no model waits for another's backlog; within it, the bucket whose first sequence is next. `Plan` fills the
-    batch. For a client without a backlog, it does so as if no client had a backlog; clients with one get the remaining
-    rows, and as many more as `SHARED_STEP` allows.
+    so that no model waits for another's backlog. Its next sequences, up to two full batches, are sorted by length and
+    cut into the batches that take the least time, see `cut`; that with the first sequence runs first. What arrives
+    meanwhile waits for the next plan.
     """
 
     def __init__(self, clock: Callable[[], float], max_sequences: int, max_tokens: int) -> None:
         self._clock = clock
         self._queue = Queue(max_sequences, max_tokens)
         self._models: dict[ModelKey, Model] = {}
+        self._planned = 0
         self._tokens_per_second = 10_000.0  # a slow processor's, until batches are measured
 
     def add_model(self, key: ModelKey, grid: Grid, step_times: StepTimes) -> None:
@@ -68,7 +76,7 @@ class Scheduler:
     @property
     def queued_sequences(self) -> int:
         """Number of waiting sequences."""
-        return self._queue.sequences
+        return self._queue.sequences + self._planned
 
     @property
     def queued_tokens(self) -> int:
@@ -83,17 +91,25 @@ class Scheduler:
         model = self._models.get(requests.model)
         if model is None:
             return [ModelNotFound(f"model {requests.model} is not loaded") for _ in requests.counts]
-        now, bucket = self._clock(), model.grid.bucket
+        now, token_seconds = self._clock(), model.token_seconds
         lengths = requests.sequences.lengths.tolist()
         starts = starts_of(lengths)
         admitted: list[EngineRequest | TagwerkError] = []
         first = 0
         for count, deadline, client in zip(requests.counts, requests.deadlines, requests.clients, strict=True):
-            own, first = slice(first, first + count), first + count
-            buckets = list(map(bucket, lengths[own]))
-            request = EngineRequest(requests, client, now, deadline, lengths[own], starts[own], buckets, on_done)
+            end = first + count
+            request = EngineRequest(
+                requests,
+                client,
+                now,
+                deadline,
+                lengths[first:end],
+                starts[first:end],
+                on_done,
+            )
+            first = end
             try:
-                self._queue.put(request, self._tokens_per_second, model.sequence_seconds)
+                self._queue.put(request, self._tokens_per_second, token_seconds)
             except Overloaded as rejection:
                 admitted.append(rejection)
             else:
@@ -110,61 +126,76 @@ class Scheduler:
 
     def take(self) -> Batch | None:
         """Returns the next batch; None if nothing waits."""
-        now = self._clock()
-        first: dict[ModelKey, tuple[Order, int, int]] = {}  # of the next sequence, its bucket and its client
-        for bucket, head in self._queue.heads(now):
-            key, candidate = head.request.model, (self._queue.order(head), bucket, head.request.client)
-            if key not in first or candidate < first[key]:
-                first[key] = candidate
+        while (key := self._next_model(now := self._clock())) is not None:
+            model = self._models[key]
+            if not model.planned:
+                self._plan(key, model, now)
+            planned = model.planned.popleft()
+            self._planned -= len(planned)
+            sequences = [one for one in planned if not one.request.dropped and one.request.deadline > now]
+            if sequences:
+                return self._batch(key, model, sequences, now)
+        return None
+
+    def _next_model(self, now: float) -> ModelKey | None:
+        """Returns the model that runs next: of the client with the least tokens served, that with least device time."""
+        first = dict(self._queue.heads(now)) if self._queue.sequences else {}
+        least = min((served for served, _ in first.values()), default=0)
+        first |= {key: (least, 0) for key, model in self._models.items() if model.planned}
         if not first:
             return None
-
-        def order(key: ModelKey) -> tuple[int, float, int]:
-            served, _, number = first[key][0]
-            return served, self._models[key].served_seconds, number
-
-        key = min(first, key=order)
         self._skip_idle_time(first.keys())
-        model, ((served, _, _), bucket, client) = self._models[key], first[key]
-        self._queue.begin_batch(served)
-        without_backlog = self._queue.waiting_without_backlog(key, client, model.grid)
-        waiting = without_backlog or {length: self._queue.waiting(key, length) for length in model.grid.lengths}
-        plan = Plan(model.grid, model.step_times, bucket, waiting)
-        rows = plan.rows
-        sequences = [
-            sequence for length, count in plan.takes.items() for sequence in self._pop(key, length, count, now)
-        ]
-        if without_backlog:
-            rows = self._shared_rows(model, rows, bucket)
-            for length in reversed(model.grid.lengths):
-                if length <= bucket:
-                    sequences += self._pop(key, length, rows - len(sequences), now)
-            rows = min(rows, model.grid.rows(len(sequences)))
-        lengths = [sequence.length for sequence in sequences]
-        for sequence in sequences:
-            request = sequence.request
+        return min(
+            first,
+            key=lambda key: (
+                first[key][0],
+                self._models[key].served_seconds,
+                first[key][1],
+            ),
+        )
+
+    def _plan(self, key: ModelKey, model: Model, now: float) -> None:
+        """Takes the next sequences of a model, and cuts them into batches."""
+        sizes, step_times = model.grid.batch_sizes, model.step_times
+        most = sizes[-1] * (PLANNED_BATCHES if self._queue.clients == 1 else 1)
+        fixed, per_step = step_times.line(sizes[-1])
+        self._queue.begin_batch(key, now)
+        taken: list[QueuedSequence] = []
+        seconds = 0.0
+        while len(taken) < most and seconds < LONGEST_SECONDS and (one := self._queue.pop(key, now)) is not None:
+            taken.append(one)
+            seconds += (fixed + per_step * one.length) / sizes[-1]
+        first = taken[0]
+        taken.sort(key=attrgetter("length"))
+        lengths = [one.length for one in taken]
+        quick = [rows for rows in sizes if step_times[rows, lengths[-1]] <= LONGEST_SECONDS] or sizes[:1]
+        end = len(taken)
+        for start in reversed(cut(lengths, quick, step_times)):
+            some = taken[start:end]
+            model.planned.insert(0 if first in some else len(model.planned), some)
+            end = start
+        self._planned += len(taken)
+
+    def _batch(
+        self,
+        key: ModelKey,
+        model: Model,
+        sequences: Sequence[QueuedSequence],
+        now: float,
+    ) -> Batch:
+        for _, _, request, _, _ in sequences:
             request.taken += 1
             request.queue_seconds = max(request.queue_seconds, now - request.arrived)
-        shape = rows, max(lengths)
+        lengths = [one.length for one in sequences]
+        shape = model.grid.rows(len(sequences)), max(lengths)
         model.served_seconds += model.step_times[shape]
-        return Batch(key, sequences, shape, bucket, sum(lengths))
+        return Batch(key, sequences, shape, model.grid.bucket(shape[1]), sum(lengths))
 
     def measured(self, batch: Batch, seconds: float) -> None:
         """Updates the step times, and the throughput for Retry-After."""
         self._models[batch.model].step_times.measured(batch.shape, seconds)
         rate = batch.tokens / max(seconds, 1e-6)
         self._tokens_per_second += 0.05 * (rate - self._tokens_per_second)
-
-    def _shared_rows(self, model: Model, rows: int, bucket: int) -> int:
-        """Returns the largest B whose step takes at most `SHARED_STEP` times as long as with so many rows."""
-        longest = SHARED_STEP * model.step_times[rows, bucket]
-        fitting = [size for size in model.grid.batch_sizes if model.step_times[size, bucket] <= longest]
-        return max([rows, *fitting])
-
-    def _pop(self, model: ModelKey, bucket: int, count: int, now: float) -> Iterator[QueuedSequence]:
-        for _ in range(count):
-            if (sequence := self._queue.pop(model, bucket, now)) is not None:
-                yield sequence
 
     def _skip_idle_time(self, active: Collection[ModelKey]) -> None:
         """Raises `served_seconds` of idle models to the least of the others, so that they do not accumulate credit."""

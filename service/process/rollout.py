@@ -15,14 +15,13 @@ from service.errors import ConfigurationError
 from service.process.board import Board, ServiceStatus
 from service.process.child import Child
 from service.process.store_watch import StoreWatch
-from service.process.supervised import SupervisedProcess
+from service.process.supervised import TICK_SECONDS, SupervisedProcess
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk.supervisor")
 
-TICK_SECONDS = 0.05
 STALLED_TICKS = 5.0 / TICK_SECONDS  # without a heartbeat, after which a process is killed
 NO_PROGRESS_TICKS = 120.0 / TICK_SECONDS  # of a start, after which the process is killed
 MOST_FAILURES = 3  # deaths or read errors in a row at a version, before it is refused
@@ -153,12 +152,14 @@ class Rollout:
         just_loaded = process.tick()
         if status is not None:
             self._handle_death(process, status)
+        elif process.killed:
+            return
         elif process.ticks_without_beat >= STALLED_TICKS:
             log.error("the event loop of %s has stood still for 5 s: it is killed", process.child.name)
-            process.child.kill()
+            process.kill()
         elif process.ticks_without_progress >= NO_PROGRESS_TICKS:
             log.error("%s has made no progress for 120 s while it loads: it is killed", process.child.name)
-            process.child.kill()
+            process.kill()
         elif just_loaded:
             self._deaths = 0
             self._record_results(process)

@@ -129,12 +129,13 @@ class Server(uvicorn.Server):
         self.config.timeout_graceful_shutdown = math.ceil(timeout + CUT_SECONDS)
         asyncio.get_running_loop().call_later(timeout, self._context.engine.cut_texts)
         self._acceptor.stop()
-        if not self._slot.retiring and self._board.fewest_connections() is None:
-            late = [listening.dup() for listening in sockets or []]
-            for listening in late:
-                listening.listen(0)
+        (listening,) = sockets or []
+        if self._slot.retiring or self._board.fewest_connections() is not None:
+            listening.close()
+        else:
+            listening.listen(0)
             await asyncio.sleep(LINGER_SECONDS)
-            for connection in [connection for listening in late for connection in close_when_empty(listening)]:
+            for connection in close_when_empty(listening):
                 self._acceptor.connect(connection)
         await asyncio.sleep(LINGER_SECONDS)
         await self._wait_for_first_requests()

@@ -95,7 +95,7 @@ class BoardGroup:
         if (fewest := self._board.fewest_connections()) is None:
             return 0
         connections = self._slot.connections
-        return (connections - fewest) // 2 if self._slot.accepts else connections
+        return (connections - fewest) // 2 if self._slot.ready else connections  # its own heartbeat may be late
 
     def note(self, own: Sequence[ModelState]) -> None:
         """Writes which versions this process serves and refuses."""
@@ -148,7 +148,9 @@ def run_server(
 
     own = settings.of_process(settings.processes)
     metrics, catalog = Metrics("server"), Catalog()
-    call = call_at_low_priority if beside_another else call_directly
+    # A process that takes the place of a dead one is in a hurry; one that loads new versions is not.
+    complete = sum(slot.ready for slot in board.slots) >= settings.processes
+    call = call_at_low_priority if complete else call_directly
     engine = make_engine(own, versions, metrics, prepare=catalog.prepare, call=call, on_progress=on_progress)
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter(rate_limiter, number)) if keys is not None else None

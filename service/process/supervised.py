@@ -7,6 +7,8 @@ from service.process.board import ProcessStatus, Slot
 from service.process.child import Child
 from service.types import ModelKey, State
 
+TICK_SECONDS = 0.05  # of the supervisor
+
 
 class SupervisedProcess:
     """Holds one server process, its slot of the shared memory, and for how long it has made no progress.
@@ -15,6 +17,7 @@ class SupervisedProcess:
 
     Attributes:
         loaded: whether it has loaded all of its versions, as of the last `tick`.
+        killed: whether it was killed since it stood still.
         retired: when it was told to end; None before.
     """
 
@@ -26,6 +29,7 @@ class SupervisedProcess:
         self.versions = frozenset(versions)
         self.started = time.monotonic()
         self.loaded = False
+        self.killed = False
         self.retired: float | None = None
         self._beats = (0, 0)  # the last count, and the ticks since it has changed
         self._progress = (-1, 0)
@@ -36,6 +40,11 @@ class SupervisedProcess:
         self._progress = _counted(self.slot.progress, self._progress)
         before, self.loaded = self.loaded, self.loaded or self.slot.state in (State.READY, State.DRAINING)
         return self.loaded and not before
+
+    def kill(self) -> None:
+        """Kills the process, which may take a moment."""
+        self.killed = True
+        self.child.kill()
 
     @property
     def ticks_without_beat(self) -> int:

@@ -18,7 +18,7 @@ from service.process.board import SPARE_SLOTS, Board
 from service.process.child import Child
 from service.process.listening import log_address
 from service.process.process_count import process_count
-from service.process.rollout import TICK_SECONDS, Rollout
+from service.process.supervised import TICK_SECONDS
 from service.security.rate_limiter import make_file
 from service.settings import Settings, variable
 
@@ -60,7 +60,8 @@ class Supervisor:
         metrics_folder = self._folder / "metrics"
         metrics_folder.mkdir()
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_folder)
-        from service.telemetry.metric_files import EndedProcesses  # prometheus_client reads the folder at import
+        from service.process.rollout import Rollout  # prometheus_client reads the variable at import
+        from service.telemetry.metric_files import EndedProcesses
         from service.telemetry.metrics import Metrics
 
         metrics = Metrics("supervisor")

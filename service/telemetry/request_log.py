@@ -59,36 +59,45 @@ class RequestLog:
     def __init__(self, settings: Settings) -> None:
         self._json = settings.log_format == "json"
         self._encoder = msgspec.json.Encoder()
-        self._lines: list[bytes] = []
+        self._waiting: list[tuple[float, float, RequestIds, str, str, int, Timing]] = []
 
     def note(self, ids: RequestIds, method: str, route: str, status: int, timing: Timing) -> None:
         """Adds a completed request, unless it is a probe."""
         if route in NOT_LOGGED and status in (200, 503):
             return
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(WRITE_SECONDS, self.write)
+        self._waiting.append((time.time(), time.monotonic(), ids, method, route, status, timing))
+
+    def _line(
+        self, ended: float, monotonic: float, ids: RequestIds, method: str, route: str, status: int, timing: Timing
+    ) -> bytes:
         notes: dict[str, Any] = timing.notes
+        stages: dict[str, float] = {}
+        for name, seconds in timing.stages.items():
+            stages[name] = round(seconds * 1000, 3)
         line = Line(
-            time=moment(time.time()),
+            time=moment(ended),
             level="info",
             logger="tagwerk.request",
             request=ids.request,
             method=method,
             route=route,
             status=status,
-            ms=round((time.monotonic() - timing.started) * 1000, 3),
+            ms=round((monotonic - timing.started) * 1000, 3),
             trace=ids.trace,
             batch=timing.batch_size or None,
-            stages={name: round(seconds * 1000, 3) for name, seconds in timing.stages.items()} or None,
+            stages=stages or None,
             **notes,
         )
-        if not self._lines:
-            asyncio.get_running_loop().call_later(WRITE_SECONDS, self.write)
-        self._lines.append(self._encoder.encode(line) if self._json else str(line).encode(errors="replace"))
+        return self._encoder.encode(line) if self._json else str(line).encode(errors="replace")
 
     def write(self) -> None:
         """Writes the buffered lines."""
-        lines, self._lines = self._lines, []
+        waiting, self._waiting = self._waiting, []
         piece = bytearray()
-        for line in lines:
+        for one in waiting:
+            line = self._line(*one)
             if piece and len(piece) + len(line) >= PIECE_BYTES:
                 self._put(piece)
                 piece = bytearray()

@@ -17,6 +17,8 @@ class Timing:
 
     def header(self) -> str:
         """Returns the header's value, with durations in milliseconds."""
-        stages = self.stages | {"total": time.monotonic() - self.started}
-        durations = ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in stages.items())
-        return f'{durations}, batch;desc="batch of {self.batch_size}"' if self.batch_size else durations
+        found = ""
+        for name, seconds in self.stages.items():
+            found += f"{name};dur={seconds * 1000:.3f}, "
+        found += f"total;dur={(time.monotonic() - self.started) * 1000:.3f}"
+        return f'{found}, batch;desc="batch of {self.batch_size}"' if self.batch_size else found

@@ -43,7 +43,6 @@ class SpacyTokenizer:
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or treebank_rules()
         self._cached_pieces = lru_cache(CACHED_CHUNKS)(self._pieces)
-        self._cached_words = lru_cache(CACHED_CHUNKS)(self._words)
 
     def sentences(self, text: str) -> list[Sentence]:
         """Splits a text into sentences of tokens, in one go."""
@@ -59,9 +58,12 @@ class SpacyTokenizer:
         size, pause = 0, _SLICE_CHARACTERS
         for chunk in text.split():  # as `_CHUNK` does
             if len(chunk) <= LONGEST_CACHED:
-                words += self._cached_words(chunk)
+                if pieces := self._cached_pieces(chunk):
+                    words += [piece for piece, _ in pieces]
+                else:
+                    words.append(chunk)
             elif len(chunk) <= _LONGEST_CHUNK:
-                words += self._words(chunk)
+                words += [piece for piece, _ in self._pieces(chunk)] or (chunk,)
             else:
                 for number, mark in enumerate(_PIECE.finditer(chunk), start=1):
                     words.append(mark.group())
@@ -105,10 +107,6 @@ class SpacyTokenizer:
                 tokens.append(new_token(Token, (piece, start, end, continues)))
                 start = end
         return tokens
-
-    def _words(self, chunk: str) -> tuple[str, ...]:
-        """Splits a chunk into the strings of its tokens."""
-        return tuple(piece for piece, _ in self._pieces(chunk)) or (chunk,)
 
     def _pieces(self, chunk: str) -> tuple[Piece, ...]:
         """Splits a chunk into the strings of its tokens, each with whether it continues the one before it.
