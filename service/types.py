@@ -82,11 +82,6 @@ class Ragged:
         """The sum of the lengths."""
         return int(self.lengths.sum())
 
-    @property
-    def nbytes(self) -> int:
-        """The size of the values in bytes."""
-        return sum(array.nbytes for array in self.values.values())
-
     def split(self, counts: Sequence[int]) -> Iterator["Ragged"]:
         """Yields the next `count` sequences for each count; views, not copies."""
         first = start = 0

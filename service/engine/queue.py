@@ -198,7 +198,7 @@ class Queue:
                 self._release(request, position, request.lengths[position])
 
     def heads(self, now: float) -> Iterator[tuple[ModelKey, tuple[int, int]]]:
-        """Yields each model with something waiting, the tokens served to its next client, its next sequence's number."""
+        """Yields each model that has something waiting: the tokens served to its next client, its next number."""
         for model in list(self._models):
             if (head := self._head(model, now)) is not None:
                 yield model, (self._clients[head.request.client].served, head.number)

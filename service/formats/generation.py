@@ -4,8 +4,8 @@ from typing import Any
 
 from service.formats.pieces import to_json, write_list, write_object
 from service.pipelines.generation import GeneratedText
-from service.slices import Sliced
 from service.tasks.generation import Choice
+from service.text.slices import Sliced
 
 
 def write_result(index: int, generated: GeneratedText, *, logprobs: bool) -> Sliced[list[bytes]]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from service.artifact.version import ModelVersion
-from service.slices import Sliced
+from service.text.slices import Sliced
 
 ITEMS_AT_ONCE = 64  # list items per piece; an item has a few hundred bytes
 

@@ -8,9 +8,9 @@ from typing import Any
 from service.artifact.version import ModelVersion
 from service.formats.pieces import ITEMS_AT_ONCE, join_list, to_json, write_answer, write_list, write_object
 from service.pipelines.tagging import TaggedText
-from service.slices import SENTENCES_AT_ONCE, Sliced
 from service.text import conllu
 from service.text.offsets import Unit, positions
+from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.tokenizer import Token
 
 GENERATOR = f"tagwerk {version('tagwerk')}"

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.http.negotiation import JSON, takes_gzip
-from service.slices import Sliced, finish
+from service.text.slices import Sliced, finish
 
 WORTH_BYTES = 16_384  # below this, compression costs more time than it saves
 IN_A_THREAD_BYTES = 131_072  # above this, compression takes milliseconds and runs in a thread

@@ -126,11 +126,6 @@ def document(error: errors.TagwerkError, timing: Timing | None = None) -> dict[s
     return make(status, slug, title, detail)
 
 
-def status_of(error: errors.TagwerkError) -> int:
-    """Returns the status of one of the project's errors."""
-    return next(status for cls, status, _, _ in TABLE if isinstance(error, cls))
-
-
 def not_json(detail: str) -> dict[str, Any]:
     """Builds the document for a body that is not JSON."""
     return make(400, *HTTP[400], detail)

@@ -8,8 +8,8 @@ from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS
 from service.errors import TagwerkError
 from service.security.keys import Key
-from service.slices import Sliced
 from service.telemetry.timing import Timing
+from service.text.slices import Sliced
 
 Headers = Mapping[bytes, bytes]
 

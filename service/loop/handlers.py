@@ -14,12 +14,12 @@ from service.loop.exchange import Exchange
 from service.pipelines import classification, tagging
 from service.pipelines.lemmas import Found, decode_into, encoded, look_up
 from service.pipelines.run import Resources
-from service.slices import Sliced
 from service.tasks.lemmatization import OUTPUTS, Lemmatization
 from service.tasks.sentiment import EXPLANATION, Sentiment
 from service.tasks.tagging import Tagging, windows
 from service.text import conllu
 from service.text.lemmas import Inflected
+from service.text.slices import Sliced
 from service.types import Ragged
 
 Work = Sliced[None]

@@ -18,10 +18,10 @@ from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, Tagw
 from service.loop.exchange import Exchange
 from service.loop.handlers import ClassifyHandler, Handler, TagHandler, Work
 from service.pipelines.run import NOTHING, Resources
-from service.slices import advance
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.text import conllu
+from service.text.slices import advance
 
 log = logging.getLogger("tagwerk.server")
 

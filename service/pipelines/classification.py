@@ -11,8 +11,8 @@ from service.artifact.manifest import PROBABILITIES
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
 from service.pipelines.run import PipelineRun
-from service.slices import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Sliced
 from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Classification, Explanation, Sentiment
+from service.text.slices import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
 

@@ -12,9 +12,9 @@ from service.artifact.version import ModelVersion
 from service.engine.requests import Generation
 from service.errors import TooLarge, shortened
 from service.pipelines.run import PipelineRun
-from service.slices import Sliced
 from service.tasks.generation import End, Piece, Text, TextGeneration
 from service.tasks.stops import StopStrings
+from service.text.slices import Sliced
 
 HEARTBEAT_SECONDS = 10.0
 MAX_SEED = 2**53 - 1  # the largest integer that every JSON implementation represents

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from service.pipelines.run import PipelineRun
-from service.slices import SENTENCES_AT_ONCE, Sliced
 from service.tasks.lemmatization import OUTPUTS, Lemmatization
 from service.tasks.tagging import TOKENS_AT_ONCE, Tag
 from service.text.lemmas import Inflected, symbols
+from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.tokenizer import Sentence
 from service.types import Ragged, Tensors, joined
 

@@ -15,9 +15,9 @@ from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, TooL
 from service.pipelines.catalog import Catalog
 from service.pipelines.parts import infer_in_parts
 from service.settings import Settings
-from service.slices import Sliced, advance
 from service.telemetry.metrics import Metrics
 from service.telemetry.timing import Timing
+from service.text.slices import Sliced, advance
 from service.types import Array, Ragged, Sampled, State
 
 FIRST_SLICE_SECONDS = 0.001  # enough for nearly all requests

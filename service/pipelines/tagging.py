@@ -8,9 +8,9 @@ from typing import NamedTuple
 from service.artifact.version import ModelVersion
 from service.pipelines.lemmas import fill_in, look_up, predict
 from service.pipelines.run import PipelineRun
-from service.slices import TEXTS_AT_ONCE, Sliced
 from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging
 from service.text.lemmas import Inflected
+from service.text.slices import TEXTS_AT_ONCE, Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from service.artifact.version import ModelVersion
-from service.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.encoding import encode_characters
+from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.types import Array, Ragged, Tensors
 
 OVERLAP = 32

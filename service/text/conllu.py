@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from service.slices import Sliced
+from service.text.slices import Sliced
 from service.text.tokenizer import Token
 
 MEDIA_TYPE = "text/x-conllu"

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from spacy.pipeline import Sentencizer
 
-from service.slices import Sliced
+from service.text.slices import Sliced
 from service.text.tokenizer import BLANK_LINE, Sentence, Token
 
 _AT_ONCE = 256  # tokens or sentences per slice

@@ -8,10 +8,10 @@ cached in a bounded cache.
 import re
 from functools import lru_cache
 
-from service.slices import Sliced, finish
 from service.text.emoji import EMOJI
 from service.text.english import Rules, treebank_rules
 from service.text.sentences import group
+from service.text.slices import Sliced, finish
 from service.text.tokenizer import Sentence, Token, new_token
 
 _CHUNK = re.compile(r"\S+")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from service.slices import Sliced
+from service.text.slices import Sliced
 
 TOKENIZER_NAME = re.compile(r"spacy-([a-z]{2,8})")  # by the rules of a language, as a manifest names it
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from service.artifact.manifest import Metric
-from service.slices import finish
+from service.text.slices import finish
 from service.text.tokenizer import Sentence, Tokenizer
 from training.data.treebank import NOTHING, Tree, raw_text
 from training.metrics.segmentation import Word, score, word_key

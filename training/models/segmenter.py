@@ -15,10 +15,10 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from service.slices import finish
 from service.text.learned_tokenizer import CHUNK, learned_ends
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
 from service.text.sentences import rule_ends
+from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Sentence, Token
 from training.data.treebank import Tree, raw_text

@@ -19,11 +19,11 @@ from service.http.negotiation import JSON, accepts_gzip
 from service.loop.exchange import Exchange
 from service.loop.plain_requests import MOST_BYTES
 from service.security.keys import client_of
-from service.slices import Sliced
 from service.telemetry import request_ids
 from service.telemetry.metrics import UNMATCHED
 from service.telemetry.timing import Timing
 from service.text import conllu
+from service.text.slices import Sliced
 
 ROUTES = {b"/tag": "/tag", b"/classify": "/classify"}
 CONTENT_TYPE = JSON.encode()

@@ -10,8 +10,8 @@ from service.formats.pieces import join_list, to_json, write_list, write_object
 from service.http import events, problem
 from service.pipelines.generation import Finish, GeneratedText, GenerationOptions, Next
 from service.pipelines.run import PipelineRun
-from service.slices import Sliced
 from service.tasks.generation import START, Choice
+from service.text.slices import Sliced
 
 DONE = b"data: [DONE]\n\n"
 

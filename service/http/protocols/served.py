@@ -25,11 +25,11 @@ from service.pipelines.classification import classify
 from service.pipelines.generation import generate
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import TaggedText, tag
-from service.slices import Sliced
 from service.store.loading import AnyTask
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
+from service.text.slices import Sliced
 from service.types import Array, Ragged
 
 IDS = ".ids"

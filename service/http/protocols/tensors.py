@@ -20,7 +20,7 @@ from service.http.request_schemas import Strict
 from service.http.texts import at_most
 from service.http.validation import describe
 from service.settings import Settings
-from service.slices import Sliced
+from service.text.slices import Sliced
 from service.types import Array
 
 HEADER = "Inference-Header-Content-Length"
