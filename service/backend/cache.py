@@ -4,10 +4,11 @@ import hashlib
 import logging
 import os
 import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from service.files import lock_file
@@ -16,6 +17,7 @@ from service.types import ModelKey
 
 log = logging.getLogger("tagwerk.engine")
 
+LEAST_BYTES = 64 * 2**20  # of room for executables
 PAUSE_SECONDS = 0.05  # between attempts to lock a model
 
 
@@ -23,13 +25,15 @@ def cache_executables(folder: Path) -> None:
     """Configures TensorFlow, which must not be imported yet, to read and write executables in a folder.
 
     Executables are machine code: each processor type and TensorFlow release has a subfolder. A folder that cannot be
-    written is a warning, and nothing is cached.
+    written, or has no room, is a warning, and nothing is cached.
     """
-    place = folder.absolute() / hashlib.sha256(f"{_processor()} {tensorflow_version()}".encode()).hexdigest()[:16]
+    place = _place(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
             pass
+        if (left := shutil.disk_usage(place).free) < LEAST_BYTES:
+            raise OSError(f"{left} bytes are left at {place}, and {LEAST_BYTES} are needed")
     except OSError as error:
         log.warning("executables are not cached, so that each start compiles them: %s (TAGWERK_XLA_CACHE)", error)
         return
@@ -38,6 +42,11 @@ def cache_executables(folder: Path) -> None:
     # XLA warns for each cached executable that two tuning flags are not among the processor's features, which they are
     # not meant to be.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+
+def _place(folder: Path) -> Path:
+    """Returns the subfolder of the executables for this processor and TensorFlow."""
+    return folder.absolute() / hashlib.sha256(f"{_processor()} {tensorflow_version()}".encode()).hexdigest()[:16]
 
 
 def _processor() -> str:
@@ -67,6 +76,19 @@ class CompilationLocks:
         """
         with ExitStack() as opened:
             yield self._lock_first(keys, stopped, opened)
+
+    def discard_executables(self) -> bool:
+        """Removes the cached executables, one of which cannot be read; returns False if none are cached.
+
+        Which one it is does not show: TensorFlow names them by hashes, and some are of no use to this process.
+        """
+        found = (
+            list(_place(self._folder).iterdir()) if self._folder is not None and _place(self._folder).is_dir() else []
+        )
+        for path in found:
+            with suppress(OSError):  # another process has removed it
+                path.unlink()
+        return bool(found)
 
     def _lock_first(self, keys: Sequence[ModelKey], stopped: Callable[[], bool], opened: ExitStack) -> ModelKey:
         try:

@@ -16,7 +16,7 @@ from service.engine.padding import Grid, full_rows
 from service.engine.plan import StepTimes
 from service.engine.priority import Call, call_directly
 from service.engine.slots import Slots
-from service.errors import ArtifactError, ConfigurationError, TagwerkError
+from service.errors import ArtifactError, ConfigurationError, DeviceFailed, TagwerkError
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey
@@ -155,7 +155,14 @@ class ModelLoading:
             self._on_progress(LoadProgress(key, number, count, compiled, executables))
 
         begun, before = self._clock(), resident_megabytes()
-        model = self._call(partial(self.load, backend, version, on_compiled))
+        load = partial(self.load, backend, version, on_compiled)
+        try:
+            model = self._call(load)
+        except DeviceFailed as error:  # an executable in the cache may be damaged
+            if not self._locks.discard_executables():
+                raise
+            log.warning("%s is compiled again, without the cached executables: %s", key, error)
+            model = self._call(load)
         self._prepare(version)
         seconds, megabytes = self._clock() - begun, resident_megabytes() - before
         self._metrics.model_info.labels(key.name, key.version).set(1)
