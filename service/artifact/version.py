@@ -1,7 +1,7 @@
 """A loaded model version: its manifest, vocabularies, dictionary and segmenter."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.artifact.manifest import Manifest
@@ -13,15 +13,14 @@ from service.types import ModelKey
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A model version whose files match its manifest."""
+    """A model version whose files match its manifest. `key` is its name and version."""
 
     folder: Path
     manifest: Manifest
     vocabularies: Mapping[str, Vocabulary]
     dictionary: LemmaDictionary | None = None  # of a lemmatizer
     segmenter: Segmenter | None = None  # what the tokenizer has learned
+    key: ModelKey = field(init=False)
 
-    @property
-    def key(self) -> ModelKey:
-        """Its name and version."""
-        return ModelKey(self.manifest.name, self.manifest.version)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", ModelKey(self.manifest.name, self.manifest.version))

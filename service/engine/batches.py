@@ -35,7 +35,7 @@ def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
 def start_batch(model: SequenceModel, specs: Mapping[str, TensorSpec], batch: Batch) -> Callable[[], Outputs]:
     """Starts a batch; returns a function that returns its outputs, without padding. Both raise DeviceFailed."""
     padded = pad(gather(batch.sequences), specs, batch.shape)
-    further = frozenset[str]().union(*{sequence.request.further for sequence in batch.sequences})
+    further = frozenset[str]().union(*{sequence.request.columns.further for sequence in batch.sequences})
     fetch = model.start(padded.inputs, further)
     return lambda: unpad(fetch(), padded, model.timed_outputs)
 
@@ -46,7 +46,7 @@ def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[Engin
     done: list[EngineRequest] = []
     cell, size = 0, len(batch.sequences)
     for row, (_, _, request, position, _) in enumerate(batch.sequences):
-        request.places[position] = Place(*selected[request.further], row, cell)
+        request.places[position] = Place(*selected[request.columns.further], row, cell)
         cell += request.lengths[position]
         request.inference_seconds = max(request.inference_seconds, seconds)
         request.batch_size = max(request.batch_size, size)
@@ -58,7 +58,9 @@ def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[Engin
 
 def select_outputs(batch: Batch, outputs: Outputs) -> dict[frozenset[str], Outputs]:
     """Returns the outputs for each `further` of a batch's requests, without those that only others have requested."""
-    kinds = {sequence.request.further for sequence in batch.sequences}
+    kinds = {sequence.request.columns.further for sequence in batch.sequences}
+    if len(kinds) == 1:
+        return {kinds.pop(): outputs}
     further = frozenset[str]().union(*kinds)
     timed, others = outputs
     return {

@@ -171,7 +171,9 @@ class Engine:
                     return [error]
                 return [admitted for one in requests.each() for admitted in self.submit(one, on_done)]
         admitted = self._scheduler.admit(requests, on_done)
-        self._waiting.update((one, None) for one in admitted if isinstance(one, EngineRequest))
+        for one in admitted:
+            if isinstance(one, EngineRequest):
+                self._waiting[one] = None
         self._expire_at(min(requests.deadlines))
         self.wake()
         return admitted

@@ -38,10 +38,9 @@ class Sequences:
     grid: Grid
     step_times: StepTimes
     executables: int
-    expected_padding: float  # upper bound of the share of padding, for texts like the training data
 
     def __str__(self) -> str:
-        return f"{self.executables} executables, at most {self.expected_padding:.0%} padding"
+        return f"{self.executables} executables"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +191,7 @@ class ModelLoading:
             if not self._stopped():
                 lengths = grid.lengths[0], grid.lengths[len(grid.lengths) // 2]
                 step_times.fit(rows, {t: self._seconds_of_step(version, model, (rows, t)) for t in lengths})
-        return Sequences(model, grid, step_times, executables, grid.expected_padding(manifest.lengths))
+        return Sequences(model, grid, step_times, executables)
 
     def _count(self, version: ModelVersion, compiling: Iterable[int], on_compiled: Callable[[int, int], None]) -> int:
         """Consumes what compiles; counts and times each executable in the metrics."""

@@ -36,13 +36,6 @@ class Grid:
         """The length of the longest sequence."""
         return self.lengths[-1]
 
-    def expected_padding(self, counts: Mapping[int, int]) -> float:
-        """Returns an upper bound of the share of padding for `counts` sequences of each length."""
-        cut = {length: min(length, self.lengths[-1]) for length in counts}
-        tokens = sum(count * cut[length] for length, count in counts.items())
-        cells = sum(count * self.bucket(cut[length]) for length, count in counts.items())
-        return 1 - tokens / cells if cells else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class PaddedBatch:

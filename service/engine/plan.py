@@ -48,10 +48,7 @@ def cut(lengths: Sequence[int], batch_sizes: Sequence[int], seconds: StepTimes) 
     Each batch is full, but for the first, whose last rows may be filler.
     """
     lines = [(rows, *seconds.line(rows)) for rows in batch_sizes]
-    costs, starts = (
-        [0.0],
-        [0],
-    )  # of the first n sequences: their least seconds, and the start of their last batch
+    costs, starts = [0.0], [0]  # of the first n sequences: their least seconds, and the start of their last batch
     for n, length in enumerate(lengths, start=1):
         least, first = inf, 0
         for rows, fixed, per_step in lines:

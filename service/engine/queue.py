@@ -53,7 +53,6 @@ class EngineRequest:
     places: list[Place | None] = field(init=False)
     remaining: int = field(init=False)  # sequences without outputs
     taken: int = 0  # sequences taken into a batch
-    dropped: bool = False  # cancelled or expired: what is left of it is not run
     error: TagwerkError | None = None
     queue_seconds: float = 0.0
     inference_seconds: float = 0.0
@@ -90,7 +89,7 @@ class Client:
     """A client's waiting sequences and their tokens, and the tokens of its sequences that were taken.
 
     `served` is on a scale shared by all clients: for a client that had nothing waiting, it starts at the value that the
-    client of the last batch had before that batch.
+    client of the last plan had before that plan.
     """
 
     served: int
@@ -110,8 +109,9 @@ class Queue:
     time of the sequences before it, so that a short request behind a long one does not wait for all of it. No sequence
     starves: later arrivals get later turns.
 
-    Cancelled sequences free their capacity at once, and are removed from their heap when they reach its head. So are
-    expired ones; their callers watch the deadline themselves.
+    A sequence waits until it is taken into a batch, also while that is planned. Cancelled sequences free their capacity
+    at once, and are removed when they reach the head of their heap or are taken. So are expired ones; their callers
+    watch the deadline themselves.
     """
 
     def __init__(self, max_sequences: int, max_tokens: int) -> None:
@@ -122,18 +122,18 @@ class Queue:
         self._admitted = 0
         self._models: dict[ModelKey, dict[int, list[QueuedSequence]]] = {}  # by client; heaps
         self._clients: dict[int, Client] = {}  # those with something waiting
-        self._virtual_time = 0  # tokens served to the client of the last batch, before that
+        self._virtual_time = 0  # tokens served to the client of the last plan, before that
 
     def check(self, client: int, tokens_per_second: float) -> Overloaded | None:
         """Returns the error with which any request of a client would be rejected, or None."""
         return self._rejection(client, 1, 1, tokens_per_second) if self.sequences else None
 
-    def put(self, request: EngineRequest, tokens_per_second: float, seconds_per_token: float) -> None:
+    def put(self, request: EngineRequest, tokens_per_second: float, sequence_seconds: tuple[float, float]) -> None:
         """Admits all sequences of a request, or none: raises Overloaded if they do not fit.
 
         Args:
             tokens_per_second: the device's throughput.
-            seconds_per_token: the device time of a token of the model.
+            sequence_seconds: the device time of a sequence of the model: fixed, and per token.
 
         An empty queue admits any request: one above the token bound could never be served otherwise. A request that is
         `begun` is always admitted, since the work done for it would be lost.
@@ -152,26 +152,22 @@ class Queue:
         self.tokens += tokens
         heap = self._models.setdefault(request.columns.model, {}).setdefault(request.client, [])
         turn, number = request.arrived, self._admitted
+        fixed, per_token = sequence_seconds
         for position, length in enumerate(request.lengths):
             heapq.heappush(heap, QueuedSequence(turn, number, request, position, length))
             number += 1
-            turn += SPREAD * seconds_per_token * length
+            turn += SPREAD * (fixed + per_token * length)
         self._admitted = number
 
     def _rejection(self, number: int, sequences: int, tokens: int, tokens_per_second: float) -> Overloaded | None:
         """Returns the error for further sequences of a client that do not fit, with this many tokens in all."""
-        problem, waiting = (
-            f"the queue is full: {self._exceeded(sequences, tokens)}",
-            self.sequences,
-        )
-        if not self._exceeded(sequences, tokens):
+        if full := self._exceeded(sequences, tokens):
+            problem, waiting = f"the queue is full: {full}", self.sequences
+        else:
             client = self._clients.get(number)
             if number == ANONYMOUS or client is None or not (full := self._share_exceeded(client, sequences, tokens)):
                 return None
-            problem, waiting = (
-                f"the client's share of the queue is full: {full}",
-                client.sequences,
-            )
+            problem, waiting = f"the client's share of the queue is full: {full}", client.sequences
         return Overloaded(problem, min(self.tokens / tokens_per_second, MAX_RETRY_SECONDS), waiting)
 
     def _exceeded(self, sequences: int, tokens: int) -> str:
@@ -192,7 +188,6 @@ class Queue:
 
     def discard(self, request: EngineRequest) -> None:
         """Drops a request: frees the capacity of its waiting sequences."""
-        request.dropped = True
         for position, waits in enumerate(request.waiting):
             if waits:
                 self._release(request, position, request.lengths[position])
@@ -203,19 +198,25 @@ class Queue:
             if (head := self._head(model, now)) is not None:
                 yield model, (self._clients[head.request.client].served, head.number)
 
-    def begin_batch(self, model: ModelKey, now: float) -> None:
-        """Records that a batch of a model is taken, whose first sequence is the model's first."""
+    def begin_plan(self, model: ModelKey, now: float) -> None:
+        """Records that the next sequences of a model are popped, its first one among them."""
         if (head := self._head(model, now)) is not None:
             self._virtual_time = self._clients[head.request.client].served
 
     def pop(self, model: ModelKey, now: float) -> QueuedSequence | None:
-        """Removes and returns the first sequence of a model, skipping cancelled and expired ones."""
+        """Returns the first sequence of a model and removes it from its heap; it waits until it is taken."""
         sequence = self._head(model, now)
         if sequence is not None:
             heapq.heappop(self._models[model][sequence.request.client])
             self._clients[sequence.request.client].served += sequence.length
-            self._release(sequence.request, sequence.position, sequence.length)
         return sequence
+
+    def take(self, popped: Sequence[QueuedSequence], now: float) -> list[QueuedSequence]:
+        """Removes popped sequences from the queue, and returns those that are neither cancelled nor expired."""
+        taken = [sequence for sequence in popped if self._waits(sequence, now)]
+        for _, _, request, position, length in taken:
+            self._release(request, position, length)
+        return taken
 
     @property
     def clients(self) -> int:
@@ -223,24 +224,15 @@ class Queue:
         return len(self._clients)
 
     def _order(self, sequence: QueuedSequence) -> tuple[int, float, int]:
-        return (
-            self._clients[sequence.request.client].served,
-            sequence.turn,
-            sequence.number,
-        )
+        return self._clients[sequence.request.client].served, sequence.turn, sequence.number
 
     def _head(self, model: ModelKey, now: float) -> QueuedSequence | None:
         if (clients := self._models.get(model)) is None:
             return None
         best: QueuedSequence | None = None
-        for client in list(clients) if len(clients) > 1 else tuple(clients):
+        for client in list(clients):
             heap = clients[client]
-            while heap:
-                _, _, request, position, _ = heap[0]
-                if request.waiting[position]:
-                    if request.deadline > now:
-                        break
-                    self.discard(request)
+            while heap and not self._waits(heap[0], now):
                 heapq.heappop(heap)
             if not heap:
                 del clients[client]
@@ -249,6 +241,13 @@ class Queue:
         if best is None:
             del self._models[model]
         return best
+
+    def _waits(self, sequence: QueuedSequence, now: float) -> bool:
+        """Returns whether a sequence is neither cancelled nor expired; discards an expired request."""
+        _, _, request, position, _ = sequence
+        if request.waiting[position] and request.deadline <= now:
+            self.discard(request)
+        return request.waiting[position]
 
     def _release(self, request: EngineRequest, position: int, length: int) -> None:
         request.waiting[position] = False

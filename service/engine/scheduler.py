@@ -47,10 +47,11 @@ class Model:
     planned: deque[Sequence[QueuedSequence]] = field(default_factory=deque)
 
     @property
-    def token_seconds(self) -> float:
-        """The device time of a token, in a full batch."""
+    def sequence_seconds(self) -> tuple[float, float]:
+        """The device time of a sequence in a full batch: fixed, and per token."""
         rows = self.grid.batch_sizes[-1]
-        return self.step_times.line(rows)[1] / rows
+        fixed, per_step = self.step_times.line(rows)
+        return fixed / rows, per_step / rows
 
 
 class Scheduler:
@@ -66,7 +67,6 @@ class Scheduler:
         self._clock = clock
         self._queue = Queue(max_sequences, max_tokens)
         self._models: dict[ModelKey, Model] = {}
-        self._planned = 0
         self._tokens_per_second = 10_000.0  # a slow processor's, until batches are measured
 
     def add_model(self, key: ModelKey, grid: Grid, step_times: StepTimes) -> None:
@@ -76,7 +76,7 @@ class Scheduler:
     @property
     def queued_sequences(self) -> int:
         """Number of waiting sequences."""
-        return self._queue.sequences + self._planned
+        return self._queue.sequences
 
     @property
     def queued_tokens(self) -> int:
@@ -91,25 +91,17 @@ class Scheduler:
         model = self._models.get(requests.model)
         if model is None:
             return [ModelNotFound(f"model {requests.model} is not loaded") for _ in requests.counts]
-        now, token_seconds = self._clock(), model.token_seconds
+        now, sequence_seconds = self._clock(), model.sequence_seconds
         lengths = requests.sequences.lengths.tolist()
         starts = starts_of(lengths)
         admitted: list[EngineRequest | TagwerkError] = []
         first = 0
         for count, deadline, client in zip(requests.counts, requests.deadlines, requests.clients, strict=True):
             end = first + count
-            request = EngineRequest(
-                requests,
-                client,
-                now,
-                deadline,
-                lengths[first:end],
-                starts[first:end],
-                on_done,
-            )
+            request = EngineRequest(requests, client, now, deadline, lengths[first:end], starts[first:end], on_done)
             first = end
             try:
-                self._queue.put(request, self._tokens_per_second, token_seconds)
+                self._queue.put(request, self._tokens_per_second, sequence_seconds)
             except Overloaded as rejection:
                 admitted.append(rejection)
             else:
@@ -130,41 +122,35 @@ class Scheduler:
             model = self._models[key]
             if not model.planned:
                 self._plan(key, model, now)
-            planned = model.planned.popleft()
-            self._planned -= len(planned)
-            sequences = [one for one in planned if not one.request.dropped and one.request.deadline > now]
-            if sequences:
+            if sequences := self._queue.take(model.planned.popleft(), now):
                 return self._batch(key, model, sequences, now)
         return None
 
     def _next_model(self, now: float) -> ModelKey | None:
-        """Returns the model that runs next: of the client with the least tokens served, that with least device time."""
-        first = dict(self._queue.heads(now)) if self._queue.sequences else {}
-        least = min((served for served, _ in first.values()), default=0)
-        first |= {key: (least, 0) for key, model in self._models.items() if model.planned}
+        """Returns the model that runs next: of the client with the least tokens served, that with least device time.
+
+        A model that has batches planned takes part, whosever they are: their turn had come.
+        """
+        heads = dict(self._queue.heads(now))
+        least = min((served for served, _ in heads.values()), default=0)
+        first = {key: number for key, (served, number) in heads.items() if served == least}
+        first |= {key: 0 for key, model in self._models.items() if model.planned}
         if not first:
             return None
         self._skip_idle_time(first.keys())
-        return min(
-            first,
-            key=lambda key: (
-                first[key][0],
-                self._models[key].served_seconds,
-                first[key][1],
-            ),
-        )
+        return min(first, key=lambda key: (self._models[key].served_seconds, first[key]))
 
     def _plan(self, key: ModelKey, model: Model, now: float) -> None:
         """Takes the next sequences of a model, and cuts them into batches."""
         sizes, step_times = model.grid.batch_sizes, model.step_times
         most = sizes[-1] * (PLANNED_BATCHES if self._queue.clients == 1 else 1)
-        fixed, per_step = step_times.line(sizes[-1])
-        self._queue.begin_batch(key, now)
+        fixed, per_token = model.sequence_seconds
+        self._queue.begin_plan(key, now)
         taken: list[QueuedSequence] = []
         seconds = 0.0
         while len(taken) < most and seconds < LONGEST_SECONDS and (one := self._queue.pop(key, now)) is not None:
             taken.append(one)
-            seconds += (fixed + per_step * one.length) / sizes[-1]
+            seconds += fixed + per_token * one.length
         first = taken[0]
         taken.sort(key=attrgetter("length"))
         lengths = [one.length for one in taken]
@@ -174,15 +160,8 @@ class Scheduler:
             some = taken[start:end]
             model.planned.insert(0 if first in some else len(model.planned), some)
             end = start
-        self._planned += len(taken)
 
-    def _batch(
-        self,
-        key: ModelKey,
-        model: Model,
-        sequences: Sequence[QueuedSequence],
-        now: float,
-    ) -> Batch:
+    def _batch(self, key: ModelKey, model: Model, sequences: Sequence[QueuedSequence], now: float) -> Batch:
         for _, _, request, _, _ in sequences:
             request.taken += 1
             request.queue_seconds = max(request.queue_seconds, now - request.arrived)
@@ -198,7 +177,7 @@ class Scheduler:
         self._tokens_per_second += 0.05 * (rate - self._tokens_per_second)
 
     def _skip_idle_time(self, active: Collection[ModelKey]) -> None:
-        """Raises `served_seconds` of idle models to the least of the others, so that they do not accumulate credit."""
+        """Raises `served_seconds` of the other models to the least of the active ones: they accumulate no credit."""
         least = min(self._models[key].served_seconds for key in active)
         for key, model in self._models.items():
             if key not in active:

@@ -48,9 +48,9 @@ class Context(Resources):
         self.group.note(own)
         self.note_readiness()
 
-    def note_tokenized(self, model: str, seconds: float) -> None:
-        """Records the duration of tokenizing and encoding."""
-        self.recorder.note_tokenized(model, seconds)
+    def note_tokenized(self, model: str, seconds: float, requests: int = 1) -> None:
+        """Records the duration of tokenizing and encoding requests together."""
+        self.recorder.note_tokenized(model, seconds, requests)
 
     def charge(self, key: Key, timing: Timing) -> None:
         """Counts the tokens of a request, or of a line, that was answered."""

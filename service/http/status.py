@@ -167,6 +167,7 @@ EXPOSITION: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "str
 )
 async def metrics(request: Request) -> Response:
     """Exposes all metrics in Prometheus' text format."""
+    context_of(request).metrics.flush()
     exposition = await asyncio.get_running_loop().run_in_executor(_expositions, context_of(request).metrics.exposition)
     return Response(exposition, media_type=CONTENT_TYPE_LATEST)
 

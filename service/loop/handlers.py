@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from service.engine.batches import outputs_of
 from service.engine.queue import EngineRequest, OnDone
@@ -12,7 +13,7 @@ from service.formats import classification as classification_format
 from service.formats import tagging as tagging_format
 from service.loop.exchange import Exchange
 from service.pipelines import classification, tagging
-from service.pipelines.lemmas import Found, decode_into, encoded, look_up
+from service.pipelines.lemmas import WORDS_AT_ONCE, Found, decode_into, encoded, look_up
 from service.pipelines.run import Resources
 from service.tasks.lemmatization import OUTPUTS, Lemmatization
 from service.tasks.sentiment import EXPLANATION, Sentiment
@@ -20,7 +21,7 @@ from service.tasks.tagging import Tagging, windows
 from service.text import conllu
 from service.text.lemmas import Inflected
 from service.text.slices import Sliced
-from service.types import Ragged
+from service.types import Ragged, Tensors
 
 Work = Sliced[None]
 
@@ -99,21 +100,38 @@ class ClassifyHandler:
             yield from exchange.connection.respond(exchange, pieces)
 
 
-class LemmaStep(NamedTuple):
+@dataclass(slots=True)
+class LemmaStep:
     """What an exchange keeps while the lemmas of its unknown words are predicted.
 
     Attributes:
         texts: its tagged texts.
         found: their known lemmas.
-        unknown: the words whose lemmas are not known, and `short` those that the lemmatizer reads.
-        sequences: the inputs of `short`.
+        lemmas: of the unknown words; a word is its own lemma until another is predicted.
+        left: the unknown words that have not been encoded yet.
+        words: those that are in the engine, and `sequences` their inputs.
     """
 
+    lemmatizer: Lemmatization
     texts: list[tagging.TaggedText]
     found: Found
-    unknown: list[Inflected]
-    short: list[Inflected]
-    sequences: Ragged
+    lemmas: dict[Inflected, str]
+    left: list[Inflected]
+    words: list[Inflected] = field(default_factory=list)
+    sequences: Ragged | None = None
+
+    def encode_next(self) -> Sliced[Ragged | None]:
+        """Encodes the next words that the lemmatizer can read; returns their inputs, or None if none are left."""
+        self.sequences = None
+        while self.left and self.sequences is None:
+            some, self.left = self.left[:WORDS_AT_ONCE], self.left[WORDS_AT_ONCE:]
+            self.words, self.sequences = yield from encoded(self.lemmatizer, some)
+        return self.sequences
+
+    def decode(self, outputs: Tensors) -> Sliced[None]:
+        """Decodes the outputs of `sequences`."""
+        if self.sequences is not None:
+            yield from decode_into(self.lemmas, self.lemmatizer, self.words, self.sequences, outputs)
 
 
 class TagHandler:
@@ -176,39 +194,41 @@ class TagHandler:
             own, start = tagged[start:end], end
             if lemmatizer is not None and exchange.request.lemmas:
                 found, words = yield from look_up(lemmatizer, own)
-                if words:
-                    short, sequences = yield from encoded(lemmatizer, list(words))
-                    if sequences is not None:
-                        exchange.content = LemmaStep(own, found, list(words), short, sequences)
-                        unknown.append(exchange)
-                        continue
-                own = yield from tagging.with_lemmas(own, found, {word: word.form for word in words})
+                step = LemmaStep(lemmatizer, own, found, {word: word.form for word in words}, list(words))
+                if (yield from step.encode_next()) is not None:
+                    exchange.content = step
+                    unknown.append(exchange)
+                    continue
+                own = yield from tagging.with_lemmas(own, found, step.lemmas)
             yield from self._write(exchange, own)
-        if unknown and lemmatizer is not None:
-            parts = [exchange.content.sequences for exchange in unknown]
-            key = lemmatizer.version.key
-            requests = Requests.joined(
-                [
-                    requests_of([exchange], key, part, [len(part)], OUTPUTS, begun=True)
-                    for exchange, part in zip(unknown, parts, strict=True)
-                ]
-            )
-            self._plain.submit(self, unknown, requests, self._answer_with_lemmas)
+        self._predict_lemmas(unknown)
+
+    def _predict_lemmas(self, exchanges: Sequence[Exchange]) -> None:
+        """Submits the words of exchanges, all for one lemmatizer."""
+        if not exchanges:
+            return
+        key = exchanges[0].content.lemmatizer.version.key
+        parts = [(exchange, exchange.content.sequences) for exchange in exchanges]
+        requests = [requests_of([exchange], key, part, [len(part)], OUTPUTS, begun=True) for exchange, part in parts]
+        self._plain.submit(self, exchanges, Requests.joined(requests), self._answer_with_lemmas)
 
     def _answer_with_lemmas(self, ended: Sequence[EngineRequest]) -> None:
-        lemmatizer = self._resources.catalog.lemmatizer(self._task)
-        if lemmatizer is not None and (good := successful(self._plain, ended)):
-            self._plain.start(self._lemmatized(lemmatizer, good), [request.owner for request in good])
+        if good := successful(self._plain, ended):
+            self._plain.start(self._lemmatized(good), [request.owner for request in good])
 
-    def _lemmatized(self, lemmatizer: Lemmatization, ended: Sequence[EngineRequest]) -> Work:
+    def _lemmatized(self, ended: Sequence[EngineRequest]) -> Work:
+        unknown: list[Exchange] = []
         for request in ended:
             exchange: Exchange = request.owner
             step: LemmaStep = exchange.content
             timed, others = outputs_of([request])
-            predicted = {word: word.form for word in step.unknown}
-            yield from decode_into(predicted, lemmatizer, step.short, step.sequences, timed | others)
-            texts = yield from tagging.with_lemmas(step.texts, step.found, predicted)
+            yield from step.decode(timed | others)
+            if (yield from step.encode_next()) is not None:
+                unknown.append(exchange)
+                continue
+            texts = yield from tagging.with_lemmas(step.texts, step.found, step.lemmas)
             yield from self._write(exchange, texts)
+        self._predict_lemmas(unknown)
 
     def _write(self, exchange: Exchange, texts: list[tagging.TaggedText]) -> Work:
         version, request = self._task.version, exchange.request
@@ -262,11 +282,11 @@ def successful(plain: Plain, ended: Sequence[EngineRequest]) -> list[EngineReque
     for request in ended:
         exchange: Exchange = request.owner
         exchange.running = None
-        timing = exchange.timing
-        timing.batch_size = max(timing.batch_size, request.batch_size)
         if request.error is not None:
             plain.fail(exchange, request.error)
         elif not exchange.over:
+            timing = exchange.timing
+            timing.batch_size = max(timing.batch_size, request.batch_size)
             stages = timing.stages
             stages["queue"] = stages.get("queue", 0.0) + request.queue_seconds
             stages["inference"] = stages.get("inference", 0.0) + request.inference_seconds

@@ -30,6 +30,7 @@ SMALL_BYTES = 2048  # of one that is handled together with others
 GROUP_BYTES = 16_384  # of the requests that are handled together
 FIRST_SECONDS = 0.004  # for which work runs at once
 SLICE_SECONDS = 0.002  # for which it goes on in a later iteration
+MOST_SECONDS = 0.01  # of an iteration, after which work on further requests begins in a later one
 MOST_HANDLERS = 64
 JSON = "application/json"
 
@@ -91,18 +92,24 @@ class PlainRequests:
         if self._arrived:
             arrived, self._arrived = self._arrived, []
             groups: dict[Handler, list[Exchange]] = {}
+            large: list[tuple[Handler, list[Exchange]]] = []
             for exchange in arrived:
-                if (handler := self._admit(exchange)) is not None:
+                if (handler := self._admit(exchange)) is None:
+                    continue
+                if len(exchange.body) > SMALL_BYTES:
+                    large.append((handler, [exchange]))
+                else:
                     groups.setdefault(handler, []).append(exchange)
-            for handler, exchanges in groups.items():
-                for some in in_groups(exchanges):
-                    self.start(handler.encode(some), some)
+            small = [(handler, some) for handler, exchanges in groups.items() for some in in_groups(exchanges)]
+            end = time.monotonic() + MOST_SECONDS
+            for handler, some in small + large:
+                self.start(handler.encode(some), some, at_once=time.monotonic() < end)
         return bool(self._works)
 
-    def start(self, work: Work, exchanges: Sequence[Exchange]) -> None:
+    def start(self, work: Work, exchanges: Sequence[Exchange], at_once: bool = True) -> None:
         """Runs work on exchanges: at once if it is short, otherwise over several iterations."""
         guarded = guard(work, exchanges)
-        if advance(guarded, FIRST_SECONDS) is None:
+        if not at_once or advance(guarded, FIRST_SECONDS) is None:
             self._works.append(guarded)
             self._resources.engine.wake()
 
@@ -133,15 +140,19 @@ class PlainRequests:
             self._resources.metrics.rejected.labels("overloaded").inc()
         elif isinstance(error, DeadlineExceeded):
             self._resources.metrics.expired.inc()
-            exchange.timing.stages |= error.stages
+            stages = exchange.timing.stages
+            for stage, seconds in error.stages.items():
+                stages[stage] = stages.get(stage, 0.0) + seconds  # of an earlier step
         exchange.connection.fail(exchange, error)
 
     def abandon(self, exchange: Exchange) -> None:
-        """Drops an exchange whose client has gone."""
+        """Drops an exchange whose client has gone, and counts it if it has been admitted."""
         exchange.over = True
-        self._resources.metrics.cancelled.inc()
-        if exchange.running is not None:
-            self._resources.engine.abandon(exchange.running)
+        if exchange.request is not None:
+            self._resources.metrics.cancelled.inc()
+        if (running := exchange.running) is not None:
+            exchange.running = running.owner = None  # the queue may still hold the request
+            self._resources.engine.abandon(running)
 
     def _without_late(
         self, exchanges: Sequence[Exchange], requests: Requests, now: float
@@ -181,7 +192,10 @@ class PlainRequests:
             return self._handler(request, is_tag)
         except TagwerkError as error:
             exchange.connection.fail(exchange, error)
-            return None
+        except Exception:
+            log.exception("failed at a plain request")
+            exchange.connection.fail(exchange, None)
+        return None
 
     def _is_valid(self, request: Any, is_tag: bool) -> bool:
         """Returns whether a parsed request is valid at first sight."""
@@ -224,14 +238,11 @@ def guard(work: Work, exchanges: Sequence[Exchange]) -> Work:
 
 
 def in_groups(exchanges: Sequence[Exchange]) -> Iterator[list[Exchange]]:
-    """Yields exchanges that are handled together: small ones up to some bytes, a larger one alone."""
+    """Yields small exchanges that are handled together, up to some bytes."""
     some: list[Exchange] = []
     size = 0
     for exchange in exchanges:
-        if (more := len(exchange.body)) > SMALL_BYTES:
-            yield [exchange]
-            continue
-        if size + more > GROUP_BYTES:
+        if size + (more := len(exchange.body)) > GROUP_BYTES:
             yield some
             some, size = [], 0
         some.append(exchange)

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from service.artifact.version import ModelVersion
 from service.errors import EngineUnavailable, ModelNotFound
@@ -32,6 +32,7 @@ class Catalog:
         self._built: dict[ModelKey, tuple[AnyTask, Tokenizer]] = {}
         self._ready: list[AnyTask] = []  # by name, the newest version first
         self._of_kind: dict[type, list[Any]] = {}  # cache by type
+        self._found: dict[tuple[type, str | None], Any] = {}  # cache of what `find` returns every time
         self._lemmatizers: dict[ModelKey, Lemmatization | None] = {}  # cache by tagger
         self.loading: frozenset[str] = frozenset()
 
@@ -46,7 +47,7 @@ class Catalog:
         self._ready = [self._built[key][0] for key in ready]
         starting = {state.task for state in self._states.values() if state.state is State.STARTING and state.task}
         self.loading = frozenset(starting - {task.version.manifest.task for task in self._ready})
-        self._of_kind, self._lemmatizers = {}, {}
+        self._of_kind, self._found, self._lemmatizers = {}, {}, {}
 
     def find(self, kind: type[T], name: str | None, language: str | None = None) -> T:
         """Returns the task of a type and model: `name` or `name/version`; by default, the default model.
@@ -55,6 +56,8 @@ class Catalog:
         first by name. Among several versions with shares, draws one. Raises ModelNotFound, or EngineUnavailable while
         models are being loaded.
         """
+        if language is None and (found := self._found.get((kind, name))) is not None:
+            return cast(T, found)
         candidates = self.all(kind)
         if name is None and language is not None:
             candidates = self._of_language(candidates, language.lower())
@@ -66,6 +69,8 @@ class Catalog:
             candidates = [task for task in candidates if task.version.key in keys]
             if version:
                 candidates = [task for task in candidates if self._states[task.version.key].named]
+        if len(candidates) == 1 and language is None:
+            self._found[kind, name] = candidates[0]
         if candidates:
             return self._share(candidates)
         self.check_loaded()

@@ -118,7 +118,10 @@ class Outputs:
         rows = slice(self._row, self._row + len(windows))
         cells = slice(self._cell, self._cell + sum(windows))
         self._row, self._cell = rows.stop, cells.stop
-        return {name: all_[cells if name == CONTRIBUTIONS else rows] for name, all_ in self._outputs.items()}
+        found: dict[str, Array] = {}
+        for name, values in self._outputs.items():
+            found[name] = values[cells if name == CONTRIBUTIONS else rows]
+        return found
 
 
 def decode(

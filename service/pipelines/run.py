@@ -74,8 +74,8 @@ class Resources:
             self.metrics.rejected.labels("overloaded").inc()
             raise full
 
-    def note_tokenized(self, model: str, seconds: float) -> None:
-        """Called with the duration of tokenizing and encoding; does nothing here."""
+    def note_tokenized(self, model: str, seconds: float, requests: int = 1) -> None:
+        """Called with the duration of tokenizing and encoding requests together; does nothing here."""
 
 
 @dataclass(slots=True)

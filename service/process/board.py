@@ -231,17 +231,26 @@ class Board:
         status = self.service.read()
         served = dict(status.shares)
         ready: set[ModelKey] = set()
+        refused: dict[ModelKey, str] = {}  # also what the supervisor has not read yet
         for slot in self.slots:
             if slot.state is not State.STOPPED:
-                ready.update(slot.status.read().ready)
+                of_process = slot.status.read()
+                ready.update(of_process.ready)
+                refused.update(of_process.refused)
 
         def state(key: ModelKey, share: float, state: State, reason: str | None = None) -> ModelState:
             task, description = status.about.get(str(key), (None, None))
             default = key.name in status.defaults and state is not State.REFUSED
             return ModelState(key, state, reason, share, default, task=task, description=description)
 
-        found = [state(key, share, State.READY if key in ready else State.STARTING) for key, share in served.items()]
-        found += [state(key, 0.0, State.STARTING) for key, _ in status.load if key not in served]
+        found = []
+        for key in dict.fromkeys((*served, *(key for key, _ in status.load))):
+            if key in ready and key in served:
+                found.append(state(key, served[key], State.READY))
+            elif key in refused and key not in ready:
+                found.append(state(key, 0.0, State.REFUSED, refused[key]))
+            else:
+                found.append(state(key, served.get(key, 0.0), State.STARTING))
         known = {one.key for one in found}
         return found + [state(key, 0.0, State.REFUSED, why) for key, why in status.refused if key not in known]
 

@@ -5,12 +5,12 @@ before that package is imported.
 """
 
 import os
-import threading
 from bisect import bisect_left
 from collections import Counter as Counts
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -54,7 +54,6 @@ class Metrics:
         if not self._shared_folder:
             self.registry.register(ProcessMetrics({str(os.getpid()): process}))
         self.requests = self._counter("requests", "Requests answered, by route and status.", "route", "status")
-        self._lock = threading.Lock()  # expositions run in a thread
         self._durations: defaultdict[tuple[str, int], list[float]] = defaultdict(list)  # seconds, by route and status
         self._tokenize_durations: defaultdict[str, list[float]] = defaultdict(list)
         self._batches: dict[tuple[str, int], BatchMetrics] = {}
@@ -100,19 +99,16 @@ class Metrics:
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Counts a completed request, at the next `flush`: batched counts cost a tenth."""
-        with self._lock:
-            self._durations[route, status].append(seconds)
+        self._durations[route, status].append(seconds)
 
-    def tokenized(self, model: str, seconds: float) -> None:
-        """Records the duration of tokenizing and encoding, at the next `flush`."""
-        with self._lock:
-            self._tokenize_durations[model].append(seconds)
+    def tokenized(self, model: str, seconds: float, requests: int = 1) -> None:
+        """Records the duration of tokenizing and encoding of requests, together, at the next `flush`."""
+        self._tokenize_durations[model] += [seconds] * requests
 
     def flush(self) -> None:
-        """Applies the values recorded since the last call."""
-        with self._lock:
-            durations, self._durations = self._durations, defaultdict(list)
-            tokenize_durations, self._tokenize_durations = self._tokenize_durations, defaultdict(list)
+        """Applies the values recorded since the last call. Called in the event loop, as what records them is."""
+        durations, self._durations = self._durations, defaultdict(list)
+        tokenize_durations, self._tokenize_durations = self._tokenize_durations, defaultdict(list)
         for (route, status), seconds in durations.items():
             self.requests.labels(route, str(status)).inc(len(seconds))
             observe_all(self.request_duration.labels(route), seconds)
@@ -138,8 +134,7 @@ class Metrics:
         observe_all(found.wait, waits)
 
     def exposition(self) -> bytes:
-        """Returns the metrics of all processes that share the folder, in Prometheus' text format."""
-        self.flush()
+        """Returns the metrics of all processes that share the folder, in Prometheus' text format: those flushed."""
         return generate_latest(self._all_processes())
 
     def _all_processes(self) -> CollectorRegistry:
@@ -163,5 +158,5 @@ def observe_all(histogram: Histogram, values: Sequence[float]) -> None:
     """Observes values at the cost of one observation per distinct bucket."""
     bounds = histogram._upper_bounds
     histogram._sum.inc(sum(values))
-    for bucket, count in Counts(bisect_left(bounds, value) for value in values).items():
+    for bucket, count in Counts(map(bisect_left, repeat(bounds), values)).items():
         histogram._buckets[bucket].inc(count)

@@ -23,6 +23,10 @@ STANDARD_ERROR = 2  # file descriptor
 NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 
 
+LOGGER = "tagwerk.request"
+Entry = tuple[float, float, RequestIds, str, str, int, Timing]  # Unix time of its end, its seconds, and so on
+
+
 class Line(msgspec.Struct, omit_defaults=True):
     """The fields of a line. Times are in milliseconds."""
 
@@ -42,16 +46,6 @@ class Line(msgspec.Struct, omit_defaults=True):
     batch: int | None = None
     stages: dict[str, float] | None = None
 
-    def __str__(self) -> str:
-        words = [f"{self.time} INFO {self.logger}: {self.method} {self.route} {self.status} {self.ms:g} ms"]
-        words += [f"{name} {ms:g}" for name, ms in (self.stages or {}).items()]
-        if self.model is not None:
-            words.append(f"{self.model}, {self.sequences} sequences, {self.tokens} tokens")
-        if self.key is not None:
-            words.append(f"key {self.key}")
-        words.append(f"request {self.request}" + (f", trace {self.trace}" if self.trace else ""))
-        return "; ".join(words)
-
 
 class RequestLog:
     """Writes the lines to standard error."""
@@ -59,7 +53,7 @@ class RequestLog:
     def __init__(self, settings: Settings) -> None:
         self._json = settings.log_format == "json"
         self._encoder = msgspec.json.Encoder()
-        self._waiting: list[tuple[float, float, RequestIds, str, str, int, Timing]] = []
+        self._waiting: list[Entry] = []
 
     def note(self, ids: RequestIds, method: str, route: str, status: int, timing: Timing) -> None:
         """Adds a completed request, unless it is a probe."""
@@ -67,37 +61,44 @@ class RequestLog:
             return
         if not self._waiting:
             asyncio.get_running_loop().call_later(WRITE_SECONDS, self.write)
-        self._waiting.append((time.time(), time.monotonic(), ids, method, route, status, timing))
+        self._waiting.append((time.time(), time.monotonic() - timing.started, ids, method, route, status, timing))
 
-    def _line(
-        self, ended: float, monotonic: float, ids: RequestIds, method: str, route: str, status: int, timing: Timing
-    ) -> bytes:
+    def _line(self, entry: Entry) -> bytes:
+        """Returns the line of a request, without its end."""
+        ended, seconds, ids, method, route, status, timing = entry
         notes: dict[str, Any] = timing.notes
-        stages: dict[str, float] = {}
-        for name, seconds in timing.stages.items():
-            stages[name] = round(seconds * 1000, 3)
-        line = Line(
-            time=moment(ended),
-            level="info",
-            logger="tagwerk.request",
-            request=ids.request,
-            method=method,
-            route=route,
-            status=status,
-            ms=round((monotonic - timing.started) * 1000, 3),
-            trace=ids.trace,
-            batch=timing.batch_size or None,
-            stages=stages or None,
-            **notes,
-        )
-        return self._encoder.encode(line) if self._json else str(line).encode(errors="replace")
+        if self._json:
+            stages = {name: round(stage * 1000, 3) for name, stage in timing.stages.items()}
+            line = Line(
+                time=moment(ended),
+                level="info",
+                logger=LOGGER,
+                request=ids.request,
+                method=method,
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 3),
+                trace=ids.trace,
+                batch=timing.batch_size or None,
+                stages=stages or None,
+                **notes,
+            )
+            return self._encoder.encode(line)
+        words = f"{moment(ended)} INFO {LOGGER}: {method} {route} {status} {round(seconds * 1000, 3):g} ms; "
+        for name, stage in timing.stages.items():
+            words += f"{name} {round(stage * 1000, 3):g}; "
+        if "model" in notes:
+            words += f"{notes['model']}, {notes.get('sequences')} sequences, {notes.get('tokens')} tokens; "
+        if "key" in notes:
+            words += f"key {notes['key']}; "
+        return f"{words}{ids}".encode(errors="replace")
 
     def write(self) -> None:
         """Writes the buffered lines."""
         waiting, self._waiting = self._waiting, []
         piece = bytearray()
         for one in waiting:
-            line = self._line(*one)
+            line = self._line(one)
             if piece and len(piece) + len(line) >= PIECE_BYTES:
                 self._put(piece)
                 piece = bytearray()

@@ -28,22 +28,23 @@ class RequestRecorder:
         self, ids: RequestIds, headers: Mapping[bytes, bytes], method: str, route: str, status: int, timing: Timing
     ) -> None:
         """Records a completed request."""
-        self._count_soon()
+        if not self._counts_soon:
+            self._count_soon()
         self._metrics.answered(route, status, time.monotonic() - timing.started)
         if self._spans is not None:
             ids = self._spans.record(ids, headers, method, route, status, timing)
         if self._log is not None:
             self._log.note(ids, method, route, status, timing)
 
-    def note_tokenized(self, model: str, seconds: float) -> None:
-        """Records the duration of tokenizing and encoding a request for a model."""
-        self._count_soon()
-        self._metrics.tokenized(model, seconds)
+    def note_tokenized(self, model: str, seconds: float, requests: int) -> None:
+        """Records the duration of tokenizing and encoding requests for a model, together."""
+        if not self._counts_soon:
+            self._count_soon()
+        self._metrics.tokenized(model, seconds, requests)
 
     def _count_soon(self) -> None:
-        if not self._counts_soon:
-            self._counts_soon = True
-            asyncio.get_running_loop().call_later(COUNT_SECONDS, self._count)
+        self._counts_soon = True
+        asyncio.get_running_loop().call_later(COUNT_SECONDS, self._count)
 
     def _count(self) -> None:
         self._counts_soon = False

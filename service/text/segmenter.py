@@ -150,7 +150,9 @@ class PossibleEnds:
         self.indices = _possible_ends(tokens)
         self._text = text
         self._tokens = tokens
-        self._words = [*_EDGES, *[_word_of(token.text) for token in tokens], *_EDGES]
+        texts = [token.text for token in tokens]
+        words = [_cached_word(text) if len(text) <= LONGEST_CACHED else _word_of(text) for text in texts]
+        self._words = [*_EDGES, *words, *_EDGES]
         self._ruled = ruled
 
     def features(self, i: int, first: int) -> list[str]:

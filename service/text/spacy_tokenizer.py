@@ -7,6 +7,7 @@ cached in a bounded cache.
 
 import re
 from functools import lru_cache
+from operator import itemgetter
 
 from service.text.emoji import EMOJI
 from service.text.english import Rules, treebank_rules
@@ -59,7 +60,7 @@ class SpacyTokenizer:
         for chunk in text.split():  # as `_CHUNK` does
             if len(chunk) <= LONGEST_CACHED:
                 if pieces := self._cached_pieces(chunk):
-                    words += [piece for piece, _ in pieces]
+                    words += map(itemgetter(0), pieces)
                 else:
                     words.append(chunk)
             elif len(chunk) <= _LONGEST_CHUNK:

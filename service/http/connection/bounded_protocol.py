@@ -62,12 +62,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio."""
+        """Called by asyncio. Stops all timers and breaks all reference cycles, so that nothing of it stays."""
+        super().connection_lost(exc)
+        self._arriving = self._in_head = False
         self._stop_timer()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
-        self._held = b""
-        super().connection_lost(exc)
+        self.transport.stop()
+        self.pipeline.clear()
+        self._held, self._body, self.headers = b"", [], []
+        self.cycle = self.scope = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""

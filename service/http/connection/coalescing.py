@@ -14,7 +14,8 @@ class CoalescingTransport(asyncio.Transport):
         self._transport = transport
         self._stall_seconds = stall_seconds
         self._written = 0  # total bytes
-        self._sent: int | None = None  # bytes sent at the last check; None while no check is scheduled
+        self._sent = 0  # bytes, at the last check
+        self._check: asyncio.TimerHandle | None = None  # the next one, while one is scheduled
         self._pieces: list[bytes] = []
         self._size = 0
         self._loop = asyncio.get_running_loop()
@@ -58,14 +59,21 @@ class CoalescingTransport(asyncio.Transport):
 
     def watch_sending(self) -> None:
         """Checks periodically, until all data is sent, that the client reads some; otherwise aborts."""
-        if self._sent is None and self._transport.get_write_buffer_size():
+        if self._check is None and self._transport.get_write_buffer_size():
             self._sent = self._written - self._transport.get_write_buffer_size()
-            self._loop.call_later(self._stall_seconds, self._check_progress)
+            self._check = self._loop.call_later(self._stall_seconds, self._check_progress)
+
+    def stop(self) -> None:
+        """Called when the connection is closed: drops unsent data, and stops watching."""
+        self._pieces, self._size = [], 0
+        if self._check is not None:
+            self._check.cancel()
+            self._check = None
 
     def _check_progress(self) -> None:
-        before, self._sent = self._sent, None
+        self._check = None
         unsent = self._transport.get_write_buffer_size()
-        if unsent and self._written - unsent == before:
+        if unsent and self._written - unsent == self._sent:
             self._transport.abort()
         else:
             self.watch_sending()

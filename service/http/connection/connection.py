@@ -29,7 +29,7 @@ ROUTES = {b"/tag": "/tag", b"/classify": "/classify"}
 CONTENT_TYPE = JSON.encode()
 CONLLU = conllu.MEDIA_TYPE.encode()
 ACCEPTED = (None, b"*/*", CONTENT_TYPE)  # values of the Accept header of a plain request
-CODED = (b"transfer-encoding", b"content-encoding")
+NOT_PLAIN = (b"transfer-encoding", b"content-encoding", b"upgrade")  # headers that no plain request has
 CONTENT_TYPES = {JSON: CONTENT_TYPE, conllu.MEDIA_TYPE: CONLLU + b"; charset=utf-8"}
 CLIENT_GONE = 499
 VARY = {"Vary": "Accept-Encoding"}
@@ -40,6 +40,10 @@ class Busy:
 
     response_complete = False
     response_started = False
+    disconnected = False
+
+    def __init__(self) -> None:
+        self.message_event = asyncio.Event()
 
 
 class Connection(BoundedProtocol):
@@ -65,7 +69,6 @@ class Connection(BoundedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
-        self.pipeline.clear()
         super().connection_lost(exc)
         self.gone = True
         self._context.group.connection_lost()
@@ -73,6 +76,7 @@ class Connection(BoundedProtocol):
             self._exchange = None
             self._context.plain.abandon(exchange)
             self._record(exchange, CLIENT_GONE)
+        self._raw_headers = []
         if self.when_gone is not None:
             self.when_gone()
 
@@ -157,7 +161,7 @@ class Connection(BoundedProtocol):
             or len(length) > 5
             or not length.isdigit()
             or int(length) > min(MOST_BYTES, settings.max_body_bytes)
-            or not headers.keys().isdisjoint(CODED)
+            or not headers.keys().isdisjoint(NOT_PLAIN)
             or not (accept in ACCEPTED or (accept == CONLLU and route == "/tag"))
             or (settings.cors_origins and b"origin" in headers)
         ):
