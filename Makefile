@@ -7,9 +7,10 @@
 # make page-test     those of the page alone, which need Chromium
 # make screenshot    docs/page.png, the picture of the page
 # make bench         this service and a plain FastAPI app, on the same models (5 minutes)
-# make bench-peers   this service and mosec, LitServe, BentoML and Ray Serve (15 minutes)
+# make bench-peers   this service and mosec, LitServe, BentoML, Ray Serve and spaCy (25 minutes)
 # make bench-runtimes  the tagger's step in TensorFlow, ONNX Runtime, OpenVINO and PyTorch
 # make figures       its starts, latencies under several loads, padding, memory, each beside its bound (15 minutes)
+# make calls         the Python calls that a request causes in the service (2 minutes)
 # make loadtest      half a minute of Locust with limits; HOST=http://... for a service that runs, USERS=64, SECONDS=300
 # make ramp          a load that rises through saturation, with a report (7 minutes)
 # make soak          MINUTES=30 of the same load, with a report: memory, file descriptors and threads stay
@@ -17,7 +18,7 @@
 # make fuzz          10 000 mutated requests to every endpoint, and bytes that are no HTTP; CASES=500, SEED=2 (5 minutes)
 # make containers-lint  Dockerfile, compose file and Prometheus' rules, with what runs them (needs Docker)
 # make containers-test  builds the images, brings each way to run up, breaks it, takes it down (needs Docker; 10 minutes)
-# make swaps         what a change of model versions costs: latency meanwhile, memory
+# make swaps         what rollouts of new model versions cost: latency meanwhile, time, memory (20 minutes)
 # make ray-test      tagwerk annotate and the service on clusters of Ray's, a node of which is killed (3 minutes)
 # make audit         known flaws in the dependencies
 # make sbom          the dependencies, in CycloneDX's form
@@ -37,7 +38,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 CONSTRAINTS := sed -e '/^ *--hash/d' -e 's/ *\\$$//' requirements.lock
 EXECUTABLES = $${TAGWERK_XLA_CACHE-.cache/xla}
 
-.PHONY: help serve dev format check test coverage page-test screenshot bench bench-peers bench-runtimes figures swaps loadtest ramp soak chaos fuzz ray-test audit sbom peers containers-lint \
+.PHONY: help serve dev format check test coverage page-test screenshot bench bench-peers bench-runtimes figures calls swaps loadtest ramp soak chaos fuzz ray-test audit sbom peers containers-lint \
 	containers-test lock clean
 
 help:
@@ -78,14 +79,17 @@ chromium: $(DEV)/installed
 bench: $(DEV)/installed
 	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(DEV)/bin/python -m loadtests.bench
 
-bench-peers: $(DEV)/installed peers
-	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(DEV)/bin/python -m loadtests.bench --peers mosec litserve bentoml ray --endpoints tag classify
+bench-peers: $(DEV)/installed peers spacy
+	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(DEV)/bin/python -m loadtests.bench --peers mosec litserve bentoml ray spacy --endpoints tag classify
 
 bench-runtimes: $(RUNTIMES)/installed
 	$(RUNTIMES)/bin/python -m loadtests.runtimes
 
 figures: $(DEV)/installed
 	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(DEV)/bin/python -m loadtests.figures
+
+calls: $(DEV)/installed
+	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(DEV)/bin/python -m loadtests.calls
 
 loadtest: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.load $(if $(HOST),--host $(HOST)) --users $(or $(USERS),16) --seconds $(or $(SECONDS),30)
@@ -116,6 +120,9 @@ sbom: $(DEV)/installed
 
 peers: $(PEERS)/installed
 
+.PHONY: spacy
+spacy: .cache/spacy-ewt/meta.json
+
 PROMETHEUS_IMAGE = $$(docker compose --file docker/docker-compose.yml config --images | grep prom/prometheus)
 PROMTOOL = docker run --rm --network none --entrypoint promtool --volume $(CURDIR)/docker/prometheus:/rules:ro $(PROMETHEUS_IMAGE)
 
@@ -145,6 +152,9 @@ $(PEERS)/installed: loadtests/peers/requirements.txt | $(DEV)/installed
 	@$(DEV)/bin/uv pip install --quiet --python $(PEERS)/bin/python --requirement loadtests/peers/requirements.txt
 	@$(DEV)/bin/uv pip install --quiet --python $(PEERS)/bin/python --no-deps --editable .
 	@touch $@
+.cache/spacy-ewt/meta.json: | $(DEV)/installed
+	@echo "Training spaCy's tagger and lemmatizer on EWT (once; five minutes)"
+	$(DEV)/bin/python -m loadtests.peers.spacy_training
 $(RUNTIMES)/installed: loadtests/runtimes/requirements.txt requirements.lock
 	@echo "Making the environment $(RUNTIMES) (once; four runtimes)"
 	@$(PYTHON) -m venv --clear $(RUNTIMES)

@@ -19,11 +19,10 @@ from loadtests.agreement import check_agreement
 from loadtests.comparison import SERVICE, Row, compare, name_of, processor_figures, rate_of, table
 from loadtests.figures.base import SATURATION
 from loadtests.peer_servers import PEERS
+from loadtests.peers.texts import version_for
 from loadtests.rounds import figure, say
 from loadtests.servers import Server, running, start_service
 from loadtests.text import described
-from service.store.registry import newest
-from service.settings import load_settings
 
 ENDPOINTS = ("tag", "classify", "generate")
 CALIBRATION_SECONDS = 2.0
@@ -71,23 +70,22 @@ def compared_with(service: Server, name: str, options: argparse.Namespace) -> It
                         yield Row(traffic, clients, name, kind, processes, words, own, kinds[kind], errors)
 
 
-def accuracies(rows: Sequence[Row]) -> list[str]:
-    """Returns a line for each peer that has another model: its rate and the service's, each with its accuracy."""
-    measured = {version.manifest.task: version.manifest for version in newest(load_settings().model_store)}
-    own = ", ".join(
-        f"{name} {metric.value:g} %"
-        for task, name, key in (("tag", "UPOS", "UPOS"), ("lemmatize", "lemmas", "Lemmas"))
-        for metric in measured[task].metrics
-        if (metric.name, metric.split) == (key, "test")
-    )
-    lines = []
+def accuracies(rows: Sequence[Row]) -> Iterator[str]:
+    """Yields a line for each row of a peer with another model: its rate and the service's, with their accuracies."""
     for row in rows:
         if (accuracy := PEERS[row.peer].accuracy) is not None:
-            rates = [median(m.requests_per_second for m in side) for side in (row.other, [o.seen for o in row.service])]
-            theirs, ours = map(figure, rates)
-            what = f"{name_of(row.traffic)}, {row.clients} clients"
-            lines.append(f"{what}: {row.peer} {theirs}/s ({accuracy()}), the service {ours}/s ({own}).")
-    return lines
+            theirs = figure(median(seen.requests_per_second for seen in row.other))
+            ours = figure(median(one.seen.requests_per_second for one in row.service))
+            both = f"{row.peer} {theirs}/s ({accuracy()}), {SERVICE} {ours}/s ({own_accuracy()})"
+            yield f"{name_of(row.traffic)}, {row.clients} clients, accuracies on EWT's test part: {both}."
+
+
+def own_accuracy() -> str:
+    """Returns the accuracies of the service's models on gold tokens by their manifests, of lemmas by predicted tags."""
+    metrics = [*version_for("tag").manifest.metrics, *version_for("lemmatize").manifest.metrics]
+    test = {metric.name: metric.value for metric in metrics if metric.split == "test"}
+    lemmas = next(value for name, value in test.items() if name.startswith("Lemmas, tags of "))
+    return f"UPOS {test['UPOS']:.2f} %, lemmas {lemmas:.2f} %"
 
 
 def main() -> int:

@@ -31,6 +31,7 @@ from loadtests.servers import free_port
 from service.settings import load_settings
 from service.types import State
 
+STANDARD_ERROR = 2  # file descriptor
 FOLDER = str(Path(service.__file__).parent)
 SWITCH = signal.SIGUSR1  # switches the counting on and off, in the thread of the event loop
 ROUNDS = {1: 1000, 64: 6400}  # clients: requests
@@ -44,10 +45,13 @@ def serve(port: int, folder: Path) -> None:
 
     It gets what the supervisor would give it. Its log and its metrics are in a folder.
     """
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # which the service's metrics read as they are imported
-    from service.process.board import Board, ServiceStatus
+    (folder / "metrics").mkdir()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(
+        folder / "metrics"
+    )  # which the service's metrics read as they are imported
+    from service.process.board import SPARE_SLOTS, Board, ServiceStatus
     from service.process.listening import open_socket
-    from service.process.server_process import SPARE_SLOTS, run_server
+    from service.process.server_process import run_server
     from service.process.store_watch import StoreWatch
     from service.security.rate_limiter import make_file
     from service.telemetry import logs
@@ -56,15 +60,32 @@ def serve(port: int, folder: Path) -> None:
     serving = StoreWatch(settings).found
     shares = tuple(serving.shares.items())
     board = Board(settings.processes + SPARE_SLOTS)
-    defaults, about = tuple(serving.defaults.values()), {str(key): task for key, task in serving.about.items()}
-    board.service.write(ServiceStatus(load=shares, shares=shares, defaults=defaults, about=about))
+    board.service.write(
+        ServiceStatus(
+            load=shares,
+            shares=shares,
+            defaults=tuple(serving.defaults.values()),
+            about={str(key): about for key, about in serving.about.items()},
+        )
+    )
     board.slots[0].reset()
     board.slots[0].state = State.STARTING
     lifeline, _ = os.pipe()  # which stays open until this process ends
-    with (folder / "log").open("w") as log:
-        with contextlib.redirect_stderr(log):
-            logs.set_up(settings)
+    logs.set_up(settings)
+    with standard_error_in(folder / "log"):
         run_server(settings, board.file, 0, open_socket("127.0.0.1", port), make_file(), lifeline)
+
+
+@contextlib.contextmanager
+def standard_error_in(path: Path) -> Iterator[None]:
+    """Writes what goes to the descriptor of standard error to a file throughout the block, but not progress."""
+    with path.open("w") as file, os.fdopen(os.dup(STANDARD_ERROR), "w", buffering=1) as terminal:
+        os.dup2(file.fileno(), STANDARD_ERROR)
+        try:
+            with contextlib.redirect_stderr(terminal):
+                yield
+        finally:
+            os.dup2(terminal.fileno(), STANDARD_ERROR)
 
 
 class Profile:

@@ -75,11 +75,14 @@ class Load(Protocol):
 class Connection(asyncio.Protocol):
     """A connection to a server, which is opened again where the server closes it.
 
-    `finished` is set when the load closes it, or when the server no longer accepts connections.
+    Attributes:
+        finished: done when the load closes it, or when the server no longer accepts connections.
+        local_port: the client's port.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.finished = asyncio.get_running_loop().create_future()
+        self.local_port = 0
         self._address = host, port
         self._load: Load | None = None
         self._parser: httptools.HttpResponseParser
@@ -91,12 +94,6 @@ class Connection(asyncio.Protocol):
     async def open(self) -> None:
         """Connects. Raises OSError."""
         await asyncio.get_running_loop().create_connection(lambda: self, *self._address)
-
-    @property
-    def local_port(self) -> int:
-        """The client's port."""
-        port: int = self._transport.get_extra_info("sockname")[1]
-        return port
 
     def start(self, load: Load) -> None:
         """Attaches the connection to a load, which gives it its requests."""
@@ -117,6 +114,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # as connections over TCP are
         self._parser = httptools.HttpResponseParser(self)
+        self.local_port = transport.get_extra_info("sockname", (None, 0))[1]
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -21,9 +21,9 @@ from service.formats.tagging import write_json
 from service.http import answer_schemas
 from service.pipelines.tagging import TaggedText
 from service.settings import load_settings
-from service.slices import finish
 from service.store.registry import newest
 from service.tasks.tagging import Tag, Tagging
+from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 
 WORDS = 5000

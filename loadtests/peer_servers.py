@@ -11,6 +11,7 @@ from loadtests.servers import Server, free_port
 from loadtests.traffic import bodies
 
 ROOT = Path(__file__).parents[1]
+DEF_OR_ASYNC = {"def": "def/", "async": "async/"}  # as FastAPI offers both
 ENVIRONMENT = ROOT / ".venv-peers" / "bin"  # made by `make peers`
 
 
@@ -65,7 +66,7 @@ def bentoml(port: str, _: int) -> list[str]:
 
 
 PEERS = {
-    "plain": Peer(uvicorn("plain_fastapi"), ("tag", "classify", "generate"), (), {"def": "def/", "async": "async/"}),
+    "plain": Peer(uvicorn("plain_fastapi"), ("tag", "classify", "generate"), (), DEF_OR_ASYNC),
     "mosec": Peer(module("mosec_server")),
     "litserve": Peer(module("litserve_server")),
     "bentoml": Peer(bentoml),
@@ -74,5 +75,5 @@ PEERS = {
         module("ray_server"),
         environment={"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"},
     ),
-    "spacy": Peer(uvicorn("spacy_fastapi"), ("tag",), (), accuracy=spacy_model.accuracy),
+    "spacy": Peer(uvicorn("spacy_fastapi"), ("tag",), (), DEF_OR_ASYNC, accuracy=spacy_model.accuracy),
 }

@@ -1,6 +1,7 @@
 """Starts the servers that are measured as real processes, and stops them whatever happens."""
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ from loadtests.processes import server_processes
 
 START_SECONDS = 600  # the service compiles for a minute, more on a slow machine
 STOP_SECONDS = 15
+CONFIRM_SECONDS = 0.5
 LOG_CHARACTERS = 4000
 
 
@@ -115,8 +117,25 @@ class Service(Server):
         there = len(server_processes(self.process.pid))
         try:
             return there == (count or there) > 0 and total(self.address, READY_PROCESSES) == there
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
+
+    def seconds_until_replaced(self, ended: Collection[int], count: int, most_seconds: float) -> float | None:
+        """Waits until so many processes are ready and some others are gone; returns the seconds; None after the most.
+
+        It looks twice: for a moment, the metrics are still those of a process that has ended.
+        """
+        began = time.monotonic()
+        while (seconds := time.monotonic() - began) < most_seconds:
+            if self._replaced(ended, count):
+                time.sleep(CONFIRM_SECONDS)
+                if self._replaced(ended, count):
+                    return seconds
+            time.sleep(0.02)
+        return None
+
+    def _replaced(self, ended: Collection[int], count: int) -> bool:
+        return not set(ended).intersection(server_processes(self.process.pid)) and self.all_ready(count)
 
 
 AnyServer = TypeVar("AnyServer", bound=Server)

@@ -25,14 +25,15 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 ROOT = Path(__file__).parents[1]
 STORE = Path(os.environ.get("TAGWERK_MODEL_STORE") or ROOT / "model_store")
 
-# A small grid starts sooner; the service is the same.
+# One process and a small grid start sooner; the service is the same.
 SMALL = {
+    "TAGWERK_PROCESSES": "1",
     "TAGWERK_BATCH_SIZES": "1,8",
     "TAGWERK_SLOTS": "4",
 }
 
-# All servers compile the same shapes, in this test run and the next. Each worker has a folder, since engines that share
-# one load one after the other.
+# All servers compile the same shapes, in this test run and the next. Each worker has a folder, since of
+# processes that share one only one compiles a model.
 CACHE = ROOT / ".cache" / "xla-tests" / WORKER
 
 # The folders whose tests take longest come first, so that no worker is left with one of them at the end. A worker runs

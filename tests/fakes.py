@@ -1,7 +1,8 @@
 """A clock, a device and an engine that tests control."""
 
+import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 
 from service.artifact.manifest import Endpoint, Manifest, Task, TensorSpec
 from service.artifact.version import ModelVersion
-from service.engine.protocol import Generation, Inference, OnChange, Outcome
+from service.backend.base import Fetch
+from service.engine.engine import Engine
+from service.engine.requests import Generation, Inference, Outcome
 from service.errors import ArtifactError, DeviceFailed
 from service.types import Array, ModelState, Sampled, State, Tensors
 
@@ -25,20 +28,48 @@ class Clock:
         return self.now
 
 
+class Gate(threading.Event):
+    """An event that calls a function when it is set."""
+
+    def __init__(self, on_set: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_set = on_set
+
+    def set(self) -> None:
+        super().set()
+        self._on_set()
+
+
 class Device:
-    """Runs what it is given when it is let: each row's output is its input, and each step's token the one read."""
+    """A device beside the processor: each row's output is its input, each step's token the one read, plus one.
+
+    Blocks nothing: a step that has been started ends when `go` is set, because `schedule`, which an engine under test
+    is given, keeps the engine's next iteration until then.
+
+    Attributes:
+        shapes, steps: the shape of each batch, and the inputs of each generation step, that has been started.
+        fetched: the further outputs with which each of them was fetched.
+        go: whether steps may end.
+        busy: set by the start of each step.
+        failure: the error of each step, raised when it is fetched, or with `fails_at_start` when it is started.
+        broken: names of the models that cannot be loaded.
+    """
 
     device = "test device"
+    overlaps = True
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, int]] = []
-        self.fetched: list[frozenset[str]] = []  # the further outputs that each batch was asked for
+        self.fetched: list[frozenset[str]] = []
         self.steps: list[Tensors] = []
-        self.go = threading.Event()
-        self.go.set()
         self.busy = threading.Event()
         self.failure: Exception | None = None
+        self.fails_at_start = False
         self.broken: set[str] = set()
+        self._running = 0  # steps that have been started, and not fetched
+        self._kept: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
+        self.go = Gate(self._continue)
+        self.go.set()
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> "Echo":
         return Echo(self._checked(manifest))
@@ -51,11 +82,35 @@ class Device:
             raise ArtifactError(f"{manifest.name} is broken")
         return self
 
-    def wait(self) -> None:
+    def start_step(self) -> None:
+        """Called when a step is started."""
+        if self.failure is not None and self.fails_at_start:
+            raise self.failure
+        self._running += 1
         self.busy.set()
-        assert self.go.wait(10), "the test never let the device go"
+
+    def finish_step(self) -> None:
+        """Called when the outputs of a step are fetched."""
+        assert self.go.is_set(), "a step was fetched that the device has not finished"
+        self._running -= 1
         if self.failure is not None:
             raise self.failure
+
+    def schedule(self, callback: Callable[[], None]) -> None:
+        """Calls a function in the next iteration of the event loop, but not before the steps that run may end."""
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._run, loop, callback)
+
+    def _run(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+        if self._running and not self.go.is_set():
+            self._kept.append((loop, callback))
+        else:
+            callback()
+
+    def _continue(self) -> None:
+        kept, self._kept = self._kept, []
+        for loop, callback in kept:
+            loop.call_soon_threadsafe(self._run, loop, callback)
 
 
 class Echo:
@@ -70,12 +125,17 @@ class Echo:
         sizes = list(batch_sizes)
         yield from [len(sizes)] * len(sizes)
 
-    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
+    def start(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
+        self._device.start_step()
         self._device.shapes.append(inputs["ids"].shape)
-        self._device.wait()
-        outputs = {"ids": inputs["ids"].copy(), "sum": inputs["ids"].sum(axis=1), "twice": 2 * inputs["ids"]}
-        self._device.fetched.append(further)
-        return {name: values for name, values in outputs.items() if name != "twice" or name in further}
+
+        def fetch() -> dict[str, Array]:
+            self._device.finish_step()
+            self._device.fetched.append(further)
+            outputs = {"ids": inputs["ids"].copy(), "sum": inputs["ids"].sum(axis=1), "twice": 2 * inputs["ids"]}
+            return {name: values for name, values in outputs.items() if name != "twice" or name in further}
+
+        return fetch
 
 
 class Repeater:
@@ -88,38 +148,36 @@ class Repeater:
         count = len(list(shapes))
         yield from [count] * count
 
-    def step(self, inputs: Tensors, logprobs: bool = False) -> dict[str, Array]:
+    def start(self, inputs: Tensors, logprobs: bool = False) -> Fetch:
+        self._device.start_step()
         self._device.steps.append(inputs)
-        self._device.wait()
-        last = inputs["ids"][np.arange(len(inputs["ids"])), inputs["lengths"] - 1]
-        self._device.fetched.append(frozenset({"logprobs"} if logprobs else ()))
-        top = last[:, None] + np.array([1, 0])
-        some = {"logprobs": -0.25 * last, "top_ids": top, "top_logprobs": -0.25 * top} if logprobs else {}
-        return {"ids": last + 1, **some}
+
+        def fetch() -> dict[str, Array]:
+            self._device.finish_step()
+            self._device.fetched.append(frozenset({"logprobs"} if logprobs else ()))
+            last = inputs["ids"][np.arange(len(inputs["ids"])), inputs["lengths"] - 1]
+            top = last[:, None] + np.array([1, 0])
+            some = {"logprobs": -0.25 * last, "top_ids": top, "top_logprobs": -0.25 * top} if logprobs else {}
+            return {"ids": last + 1, **some}
+
+        return fetch
 
 
-class ReadyEngine:
-    """An engine that is ready and takes nothing: tests define what theirs is to do."""
+class ReadyEngine(Engine):
+    """An engine that is ready and accepts nothing: tests define what theirs does."""
 
-    def state(self) -> State:
-        return State.READY
+    state = State.READY
 
-    def models(self) -> Sequence[ModelState]:
+    def __init__(self) -> None:
+        """Has no models, and needs no start."""
+
+    def models(self) -> list[ModelState]:
         return []
-
-    async def start(self, on_change: OnChange) -> None:
-        raise NotImplementedError
 
     async def infer(self, request: Inference) -> Outcome:
         raise NotImplementedError
 
     def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
-        raise NotImplementedError
-
-    def cut_texts(self) -> None:
-        raise NotImplementedError
-
-    async def close(self) -> None:
         raise NotImplementedError
 
 

@@ -1,13 +1,14 @@
 """Lets the pipelines with an engine in this process use models on a test device."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from service.artifact.version import ModelVersion
 from service.commands.annotate import command
-from service.engine.local import LocalEngine
+from service.engine.engine import Engine
+from service.engine.loader import ModelLoading
 from service.pipelines import in_process
 from service.process import garbage_collection
 from service.settings import Settings
@@ -27,12 +28,29 @@ def use_test_device(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         folders = [settings.model_store / version.key.name / version.key.version for version in versions]
         return [replace(version, folder=folder) for version, folder in zip(versions, folders, strict=True)], {}
 
-    def make_engine(settings: Settings, versions: Sequence[ModelVersion], metrics: Metrics) -> LocalEngine:
-        loaded.extend(str(version.key) for version in versions)
-        return LocalEngine(settings, versions, SequenceModelDevice, metrics)
-
     monkeypatch.setattr(command, "served", served)
     monkeypatch.setattr(in_process, "served", served)
-    monkeypatch.setattr("service.engine.tensorflow_engine.make_engine", make_engine)
+    use_device(monkeypatch, SequenceModelDevice, loaded)
     monkeypatch.setattr(garbage_collection, "tune", lambda: None)
     return loaded
+
+
+def use_device(
+    monkeypatch: pytest.MonkeyPatch, make_device: Callable[[], SequenceModelDevice], loaded: list[str] | None = None
+) -> None:
+    """Has each engine that is started use a device; `loaded` gets its models."""
+
+    def make_engine(
+        settings: Settings,
+        versions: Sequence[ModelVersion],
+        metrics: Metrics,
+        *,
+        prepare: Callable[[ModelVersion], object],
+    ) -> Engine:
+        if loaded is not None:
+            loaded.extend(str(version.key) for version in versions)
+        device = make_device()
+        loading = ModelLoading(settings, versions, lambda: device, metrics, prepare=prepare)
+        return Engine(settings, versions, lambda: device, metrics, loading=loading, schedule=device.schedule)
+
+    monkeypatch.setattr("service.engine.tensorflow_engine.make_engine", make_engine)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from service.artifact.manifest import Endpoint, TensorSpec
-from service.slices import finish
 from service.tasks import lemmatization, tagging
 from service.tasks.lemmatization import Lemmatization
 from service.tasks.tagging import Tag, Tagging
@@ -19,7 +18,9 @@ from service.text import segmenter, spacy_tokenizer
 from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.lemmas import Inflected
 from service.text.segmenter import Classifier, Segmenter
+from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Token
 from service.text.vocabulary import Vocabulary
 from tests.conftest import ROOT
 from tests.fakes import version_of
@@ -29,7 +30,7 @@ CODE = (type, FunctionType, MethodType, ModuleType)
 CHARACTERS = 12  # of a token, that the committed tagger reads
 SYMBOLS = 40  # of a word, that the committed lemmatizer reads
 # Megabytes in docs/security.md, of each model: at most, however many requests there were, and whatever they held.
-DOCUMENTED = {"tokenizer": 50, "learned tokenizer": 12, "shapes of words": 5, "tagger": 20, "lemmatizer": 10}
+DOCUMENTED = {"tokenizer": 50, "learned tokenizer": 12, "shapes of words": 5, "tagger": 20, "lemmatizer": 13}
 
 
 def wide(number: int, length: int) -> str:
@@ -58,29 +59,30 @@ def bytes_of(roots: Iterable[Any]) -> int:
     return size
 
 
-def tokenizer(count: int) -> Any:
+def tokenizer(count: int) -> list[Any]:
     made = SpacyTokenizer()
     for number in range(count):
         made.tokens(distinct(number, spacy_tokenizer.LONGEST_CACHED))
         made.tokens(distinct(number, spacy_tokenizer.LONGEST_CACHED + 1))
-    return made._cached_pieces
+        finish(made.words(distinct(number, spacy_tokenizer.LONGEST_CACHED)))  # has the same cache
+    return [made._cached_pieces]
 
 
-def learned_tokenizer(count: int) -> Any:
+def learned_tokenizer(count: int) -> list[Any]:
     made = LearnedTokenizer(SpacyTokenizer(), Segmenter(boundaries=Classifier(1.0, {})))  # a token for each character
     for number in range(count):
         made.tokens(distinct(number, learned_tokenizer_module.LONGEST_CACHED))
-    return made._cached_pieces
+    return [made._cached_pieces]
 
 
-def shapes(count: int) -> Any:
+def shapes(count: int) -> list[Any]:
     segmenter._cached_word.cache_clear()
     for number in range(count):
         segmenter._word_of(wide(number, segmenter.LONGEST_CACHED))
-    return segmenter._cached_word
+    return [segmenter._cached_word]
 
 
-def tagger(count: int) -> Any:
+def tagger(count: int) -> list[Any]:
     ids = TensorSpec(dtype="int32", axes=("B", "T"))
     letters = TensorSpec(dtype="int32", axes=("B", "T", CHARACTERS))
     endpoint = Endpoint(inputs={"word_ids": ids, "char_ids": letters}, outputs={})
@@ -93,20 +95,25 @@ def tagger(count: int) -> Any:
     for number in range(count):
         finish(task.encode([[wide(number, tagging.LONGEST_CACHED), wide(number, 200)]]))
     finish(task.encode([["x" * 200_000]]))
-    return task._cached_encode
+    return [task._cached_encode]
 
 
-def lemmatizer(count: int) -> Any:
+def lemmatizer(count: int) -> list[Any]:
     version = replace(
         version_of("lemmas", "lemmatize", length_buckets=(SYMBOLS,)), vocabularies={"symbols": Vocabulary(["a"])}
     )
     task = Lemmatization(version)
     features = {"Case": "Nom", "Gender": "Masc", "Number": "Sing", "Person": "3", "Tense": "Past", "VerbForm": "Fin"}
     for number in range(count):
-        word = task.known(wide(number, SYMBOLS), Tag("VERB", "VBD", features, 1.0))
+        token = Token(wide(number, SYMBOLS), 0, SYMBOLS)
+        (word,) = task.known([token], [Tag("VERB", "VBD", features, 1.0)])
         assert isinstance(word, Inflected)
         task.cache(word, wide(number, SYMBOLS))
-    return task._cache
+    task._find = lambda form, upos, xpos: "lemma"  # of the dictionary, which has it in any case
+    for number in range(min(count, lemmatization.SEEN_WORDS * count // lemmatization.CACHED_WORDS)):
+        form = wide(number, lemmatization.LONGEST_SEEN)
+        task.known([Token(form, 0, len(form))], [Tag("VERB", "VBD", features, 1.0)])
+    return [task._cache, task._seen]
 
 
 CACHES = {
@@ -122,8 +129,8 @@ CACHES = {
 def test_a_cache_that_is_full_of_the_worst_takes_no_more_than_is_documented(name: str) -> None:
     fill, entries = CACHES[name]
     part = 16  # of the entries are enough: each takes as much as the others
-    before = bytes_of([fill(0)])
-    size = (bytes_of([fill(entries // part)]) - before) * part
+    before = bytes_of(fill(0))
+    size = (bytes_of(fill(entries // part)) - before) * part
     assert DOCUMENTED[name] * MB / 2 < size <= DOCUMENTED[name] * MB
 
 
@@ -135,8 +142,11 @@ def test_the_caches_keep_no_more_entries_than_that(monkeypatch: pytest.MonkeyPat
         (lemmatization, "CACHED_WORDS"),
     ):
         monkeypatch.setattr(module, constant, 8)
-    assert [made(50).cache_info().currsize for made in (tokenizer, learned_tokenizer, tagger)] == [8, 8, 8]
-    assert len(lemmatizer(50)) == 8
+    lists = [made(50) for made in (tokenizer, learned_tokenizer, tagger)]
+    assert [[cache.cache_info().currsize for cache in caches] for caches in lists] == [[8], [8], [8]]
+    monkeypatch.setattr(lemmatization, "SEEN_WORDS", 8)
+    words, seen = lemmatizer(50)
+    assert (len(words), len(seen) <= 8) == (8, True)
     assert segmenter._cached_word.cache_info().maxsize == segmenter.CACHED_WORDS
 
 

@@ -22,7 +22,8 @@ def test_lists_are_read_from_the_environment(monkeypatch):
         ("PORT", "http", "a whole number from 0 to 65535"),
         ("PORT", "70000", "a whole number from 0 to 65535"),
         ("PORT", "", "a whole number from 0 to 65535"),
-        ("WORKERS", "0", "a whole number, 1 or more"),
+        ("PROCESSES", "61", "a whole number from 0 to 60"),
+        ("SLOTS", "0", "a whole number, 1 or more"),
         ("DEVICE", "tpu", "one of auto, cpu, gpu"),
         ("LOG_REQUESTS", "maybe", "true or false"),
         ("REQUEST_TIMEOUT_SECONDS", "0", "a number above 0"),
@@ -68,6 +69,22 @@ def test_unknown_variables_are_found_with_the_nearest_option():
         "TAGWERK_PROT": "TAGWERK_PORT",
         "TAGWERK_XYZZY": None,
     }
+
+
+@pytest.mark.parametrize("name", ["WORKERS", "ENGINES", "ENGINE_ADDRESS", "ENGINE_METRICS_PORT"])
+def test_an_option_of_another_arrangement_of_processes_is_replaced_by_their_number(name):
+    assert unknown_variables([f"TAGWERK_{name}"]) == {f"TAGWERK_{name}": "TAGWERK_PROCESSES"}
+
+
+@pytest.mark.parametrize(
+    ("processes", "slots", "entries", "tokens"),
+    [(1, 16, 4096, 262_144), (2, 8, 2048, 131_072), (3, 6, 1366, 87_382), (60, 1, 1024, 4370)],
+)
+def test_what_holds_for_the_whole_service_is_divided_among_its_processes(processes, slots, entries, tokens):
+    """Rounded up; the queue of each has room for the largest request, of 1024 texts."""
+    own = Settings().of_process(processes)
+    assert (own.slots, own.max_queue_entries, own.max_queue_tokens) == (slots, entries, tokens)
+    assert own.max_items == Settings().max_items
 
 
 def test_every_variable_that_the_repository_reads_is_known():

@@ -24,9 +24,9 @@ def make_versions(store: Path) -> None:
 
 
 def copy_version(source: Path, folder: Path) -> Path:
-    """Copies a version folder into its place in another store, under the version that the place says."""
+    """Copies a version folder into its place in another store, under the name and version that the place says."""
     scratch = folder.parent / f".{folder.name}.partial"
     shutil.copytree(source, scratch)
     manifest = json.loads((scratch / "manifest.json").read_text())
-    (scratch / "manifest.json").write_text(json.dumps(manifest | {"version": folder.name}))
+    (scratch / "manifest.json").write_text(json.dumps(manifest | {"name": folder.parent.name, "version": folder.name}))
     return scratch.rename(folder)

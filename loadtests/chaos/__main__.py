@@ -5,7 +5,8 @@
     python -m loadtests.chaos hostile             the attacks of hostile clients alone, which have a table of their own
     python -m loadtests.chaos trailers            those of them with this word in their names
 
-One service goes through all of it. Progress goes to stderr, the tables to stdout. The exit status is 1 on a violation.
+One service goes through all of it and ends by SIGTERM; the supervisor of another is killed. Progress goes to stderr,
+the tables to stdout. The exit status is 1 on a violation.
 """
 
 import argparse
@@ -18,11 +19,12 @@ import tempfile
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.chaos import connections, hostile, processes
+from loadtests.chaos import connections, endings, hostile, processes
 from loadtests.chaos.clients import BOUND_SECONDS, GRACE_SECONDS, neighbours
 from loadtests.chaos.clock import Clock
 from loadtests.chaos.hostile.play import chosen as chosen_attacks
@@ -32,13 +34,13 @@ from loadtests.chaos.request_counts import RequestCounts
 from loadtests.chaos.scenario import Impossible, Scenario
 from loadtests.chaos.service_under_test import ServiceUnderTest, within
 from loadtests.chaos.store import Store
+from loadtests.processes import SERVER
 from loadtests.rounds import say
 from loadtests.servers import stopped_by_signals
 
 WIDTH = 80
-SETTLE_SECONDS = 30.0  # for what a scenario leaves to end
-STOP_SECONDS = 60.0
-GRID = {"TAGWERK_BATCH_SIZES": "1,4,16"}  # a small one, so that an engine starts soon
+SETTLE_SECONDS = 90.0  # for what a scenario leaves to end, such as a rollout
+DEFAULTS = {"TAGWERK_BATCH_SIZES": "1,4,16", "TAGWERK_PROCESSES": "2"}  # a small grid, so that a process starts soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ def faults_after(
 
     checks: Sequence[tuple[str, Callable[[], bool], Callable[[], object]]] = [
         ("not ready again", service.ready, lambda: "/readyz"),
-        ("other processes than before", lambda: Counter(service.working().values()) == kinds, service.working),
+        ("other processes than before", lambda: Counter(service.processes().values()) == kinds, service.processes),
+        ("not all processes ready", lambda: service.server.all_ready(kinds[SERVER]), service.processes),
         ("places that were not given back", lambda: not service.held(), service.held),
         ("figures that do not agree", lambda: not counted(), counted),
     ]
@@ -113,23 +116,40 @@ def faults_after(
     return faults
 
 
-def stop(service: ServiceUnderTest) -> list[str]:
-    """Sends SIGTERM to the service; returns what is wrong with its end."""
-    before = service.processes()
-    service.server.process.send_signal(signal.SIGTERM)
-    ended = within(STOP_SECONDS, lambda: service.server.process.poll() is not None)
-    if ended is None:
-        return [f"still there {STOP_SECONDS:g} s after SIGTERM"]
-    status = service.server.process.returncode
-    left = within(SETTLE_SECONDS, lambda: not service.processes())
-    faults = [f"ended with status {status}"] if status else []
-    return faults + ([f"left behind: {service.processes()} of {before}"] if left is None else [])
+async def end(service: ServiceUnderTest, scenario: Scenario) -> Result:
+    """Plays a scenario that ends the service."""
+    counts, seen, faults = RequestCounts(), "", []
+    try:
+        seen = await scenario.run(service, counts)
+    except AssertionError as error:
+        faults.append(str(error))
+    faults += counts.faults(set(scenario.allowed), scenario.may_lose, BOUND_SECONDS)
+    return Result(scenario, counts, seen, faults)
+
+
+@contextmanager
+def started(folder: Path, environment: Mapping[str, str], log: Path | None) -> Iterator[ServiceUnderTest]:
+    """Starts a service; kills at the end of the block what is left of it, and adds its log to a file."""
+    service = ServiceUnderTest(folder, environment)
+    try:
+        service.server.wait_until_ready()
+        yield service
+    finally:
+        if log is not None:
+            with log.open("ab") as kept:
+                kept.write(service.log.read_bytes())
+        service.server.stop()
+        for pid in service.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def run(words: Sequence[str], log: Path | None, table: Path | None) -> bool:
     """Plays the scenarios; returns whether all was well."""
     with tempfile.TemporaryDirectory(prefix="tagwerk-chaos-") as name, stopped_by_signals():
         folder = Path(name)
+        if log is not None:
+            log.write_bytes(b"")
         clock, store = (
             Clock(folder),
             Store(Path(os.environ.get("TAGWERK_MODEL_STORE", "model_store")), folder / "store"),
@@ -139,40 +159,36 @@ def run(words: Sequence[str], log: Path | None, table: Path | None) -> bool:
         environment = {
             "TAGWERK_XLA_CACHE": os.environ.get("TAGWERK_XLA_CACHE") or str(folder / "xla"),
             "TAGWERK_RECEIVE_TIMEOUT_SECONDS": str(connections.RECEIVE_SECONDS),
-            **{name: os.environ.get(name, value) for name, value in GRID.items()},
+            **{name: os.environ.get(name, value) for name, value in DEFAULTS.items()},
             **clock.environment,
             "TAGWERK_MODEL_STORE": str(folder / "store"),
         }
-        say("starting the service, which compiles for a minute or two")
-        service = ServiceUnderTest(folder, environment)
-        try:
-            service.server.wait_until_ready()
-            kinds = Counter(service.working().values())
-            well = True
+        well = True
+
+        def report(result: Result) -> None:
+            nonlocal well
+            print(result, flush=True)
+            well &= not result.faults
+
+        say("starting the service, which compiles for half a minute")
+        with started(folder / "service", environment, log) as service:
+            kinds = Counter(service.processes().values())
             if chosen:
                 print(HEAD, "-" * WIDTH, sep="\n", flush=True)
             for scenario in chosen:
                 say(f"{time.strftime('%H:%M:%S')} {scenario.name}")
-                result = asyncio.run(play(service, scenario, kinds))
-                print(result, flush=True)
-                well &= not result.faults
+                report(asyncio.run(play(service, scenario, kinds)))
             if attacks := chosen_attacks(words):
                 rows, stood = run_attacks(service, environment, folder, attacks)
                 well &= stood
                 if table is not None:
                     table.write_text(markdown(rows) + "\n", encoding="utf-8")
-            faults = stop(service)
-            print(
-                f"{'SIGTERM':72} {'BROKEN' if faults else 'ok':>7}", "  required: status 0, no process left", sep="\n"
-            )
-            print(*(line for fault in faults for line in _folded("FAULT: ", fault)), sep="\n")
-            return well and not faults
-        finally:
-            if log is not None:
-                log.write_bytes(service.log.read_bytes())
-            service.server.stop()
-            for pid in service.processes():
-                os.kill(pid, signal.SIGKILL)
+            print(HEAD, "-" * WIDTH, sep="\n", flush=True)
+            report(asyncio.run(end(service, endings.TERMINATED)))
+        if not words or any(word in endings.ORPHANED.name for word in words):
+            with started(folder / "orphaned", environment, log) as service:
+                report(asyncio.run(end(service, endings.ORPHANED)))
+        return well
 
 
 def main() -> int:

@@ -115,11 +115,10 @@ class _Ignore:
     """A listener without callbacks: the parser alone has the status."""
 
 
-def post(path: str, content: bytes, length: int | None = None) -> bytes:
-    """Returns the bytes of a POST of JSON; `length` replaces its true Content-Length."""
-    stated = len(content) if length is None else length
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {stated}\r\n\r\n"
-    return head.encode() + content
+def post(path: str, content: bytes, headers: str = "") -> bytes:
+    """Returns the bytes of a POST of JSON; `headers` are further lines, each with its end."""
+    headers = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n{headers}"
+    return f"POST {path} HTTP/1.1\r\n{headers}\r\n".encode() + content
 
 
 _seeds = count()

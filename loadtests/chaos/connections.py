@@ -8,12 +8,14 @@ import socket
 import struct
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from loadtests.chaos.clients import BOUND_SECONDS, Wire, endless, post
+from loadtests.chaos.memory import grown_most, peaks, reset_peaks, wait_until_settled
 from loadtests.chaos.request_counts import RequestCounts
 from loadtests.chaos.scenario import Scenario, check
 from loadtests.chaos.service_under_test import ServiceUnderTest
+from loadtests.chaos.words import fill_word_tables
+from loadtests.processes import SERVER
 from loadtests.traffic import bodies, sentences
 from service.settings import Settings
 from service.telemetry.metrics import UNMATCHED
@@ -24,8 +26,6 @@ SLOW_SECONDS = 8.0
 DROPPED, AT_A_TIME = 1000, 50
 LARGE_BYTES = 100_000_000
 PIECE_BYTES = 1 << 16
-SETTLING_SECONDS = 30
-SETTLED_BYTES = 200_000  # more in a second
 MOST_GROWTH_BYTES = Settings.model_fields["max_body_bytes"].default + 2e6  # the largest body, and buffers
 NESTED = 100_000
 TEXT = json.dumps(bodies("tag")[0]).encode()
@@ -116,8 +116,9 @@ async def malformed(service: ServiceUnderTest, counts: RequestCounts) -> str:
 
 async def large(service: ServiceUnderTest, counts: RequestCounts) -> str:
     """Sends 100 MB: announced, in chunks without an end, and zipped."""
-    (worker,) = await asyncio.to_thread(service.pids, "api")
-    await asyncio.to_thread(wait_until_settled, worker)
+    pids = await asyncio.to_thread(service.pids, SERVER)
+    await fill_word_tables(service.port, counts)
+    await asyncio.to_thread(wait_until_settled, pids)
     growths = []
     head = "POST /tag HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     spaces = b" " * PIECE_BYTES
@@ -131,16 +132,17 @@ async def large(service: ServiceUnderTest, counts: RequestCounts) -> str:
     ]
     for start, pieces in ways:
         counts.sent += 1
-        began, before = time.monotonic(), reset_peak(worker)
+        began, before = time.monotonic(), reset_peaks(pids)
         status = await asyncio.to_thread(send_all, service.port, [start.encode(), *pieces])
-        growths.append(memory(worker, "VmHWM") - before)
+        start_bytes, peak = grown_most(before, peaks(pids))
+        growths.append(peak - start_bytes)
         if status is None:
             counts.lost += 1
         else:
             counts.answered("/tag", status, time.monotonic() - began)
         check(status == 413, f"{start.splitlines()[3]} was answered {status}")
-    check(max(growths) < MOST_GROWTH_BYTES, f"the worker's memory grew by {max(growths) / 1e6:.1f} MB")
-    return f"413 three times; the worker's memory peaked {max(growths) / 1e6:.1f} MB above that before"
+    check(max(growths) < MOST_GROWTH_BYTES, f"the memory of a process grew by {max(growths) / 1e6:.1f} MB")
+    return f"413 three times; a process's memory peaked {max(growths) / 1e6:.1f} MB above that before"
 
 
 def send_all(port: int, pieces: list[bytes]) -> int | None:
@@ -156,28 +158,6 @@ def send_all(port: int, pieces: list[bytes]) -> int | None:
             words = connection.recv(PIECE_BYTES).split(maxsplit=2)
             return int(words[1]) if len(words) > 2 else None
     return None
-
-
-def wait_until_settled(pid: int) -> None:
-    """Waits until the memory of a process no longer grows by the requests of the other clients."""
-    before = reset_peak(pid)
-    for _ in range(SETTLING_SECONDS):
-        time.sleep(1)
-        if memory(pid, "VmHWM") - before < SETTLED_BYTES:
-            break
-        before = reset_peak(pid)
-
-
-def reset_peak(pid: int) -> int:
-    """Resets the kernel's peak of a process's memory; returns the memory that it has."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-    return memory(pid, "VmRSS")
-
-
-def memory(pid: int, what: str) -> int:
-    """Returns the memory of a process in bytes: VmRSS is what it has, VmHWM the most that it had."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))
 
 
 async def nested(service: ServiceUnderTest, counts: RequestCounts) -> str:

@@ -5,31 +5,32 @@ import signal
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.chaos.request_counts import Outcome
-from loadtests.figures.memory import name_of, name_of_thread
-from loadtests.servers import Server, free_port, service_command
+from loadtests.metrics import samples
+from loadtests.processes import SERVER, name_of
+from loadtests.servers import free_port, start_service
 
 MARK = "TAGWERK_CHAOS_RUN"  # in the environment of all its processes, wherever they end up
 PROBES = ("/readyz", "/metrics", "/livez")
 GAUGES = ("tagwerk_queue_entries", "tagwerk_queue_tokens", "tagwerk_slots_in_use")
+ESTABLISHED = "01"  # of the states in /proc/net/tcp
 
 
 class ServiceUnderTest:
     """A running service."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._mark = uuid.uuid4().hex
         self.port = free_port()
-        own = {MARK: self._mark, "TAGWERK_HOST": "127.0.0.1", "TAGWERK_PORT": str(self.port)}
-        address = f"127.0.0.1:{self.port}"
-        self.server = Server(service_command(), address, "/readyz", None, environment | own, folder / "log")
+        self._scratch = folder / "scratch"
+        self._scratch.mkdir(parents=True)
+        own = {MARK: self._mark, "TAGWERK_PORT": str(self.port), "TMPDIR": str(self._scratch)}
+        self.server = start_service(folder, **environment, **own)
         self.log = folder / "log"
 
     def processes(self) -> dict[int, str]:
@@ -44,62 +45,61 @@ class ServiceUnderTest:
                 continue
         return found
 
-    def working(self) -> dict[int, str]:
-        """Returns its processes without the standby, which comes and goes."""
-        return {pid: kind for pid, kind in self.processes().items() if kind != "standby"}
+    def pids(self, kind: str) -> list[int]:
+        """Returns its processes of a kind, `SUPERVISOR` or `SERVER`."""
+        return [pid for pid, each in self.processes().items() if each == kind]
 
-    def has_standby(self) -> bool:
-        """Returns whether an engine has imported TensorFlow and waits to replace the one that serves."""
-        return "tagwerk-standby" in (name_of_thread(pid) for pid, kind in self.processes().items() if kind == "standby")
-
-    def pids(self, *kinds: str) -> list[int]:
-        """Returns its processes of these kinds: `serve`, `engine`, `api`."""
-        return [pid for pid, kind in self.processes().items() if kind in kinds]
-
-    def send(self, number: signal.Signals, *kinds: str) -> int:
-        """Sends a signal to all processes of these kinds; returns how many there were."""
-        pids = self.pids(*kinds)
-        for pid in pids:
+    def send(self, number: signal.Signals, kind: str) -> None:
+        """Sends a signal to all processes of a kind."""
+        for pid in self.pids(kind):
             os.kill(pid, number)
-        return len(pids)
+
+    def owners(self) -> dict[int, int]:
+        """Returns the server process of each connection, by the client's port."""
+        ports = {}  # of clients, by the link to the service's side of the connection
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, local, remote, state, *words = line.split()
+            if state == ESTABLISHED and int(local.rpartition(":")[2], 16) == self.port:
+                ports[f"socket:[{words[5]}]"] = int(remote.rpartition(":")[2], 16)
+        found = {}
+        for pid in self.pids(SERVER):
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):
+                    if (port := ports.get(str(descriptor.readlink()))) is not None:
+                        found[port] = pid
+        return found
+
+    def scratch_files(self) -> list[str]:
+        """Returns what it has in its folder for temporary files."""
+        return [path.name for path in self._scratch.iterdir()]
 
     def ready(self) -> bool:
         """Returns whether /readyz answers 200."""
-        try:
-            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=10):
-                return True
-        except OSError:
-            return False
+        return self.server.ready()
 
     def answered(self) -> Counter[Outcome]:
         """Returns how many requests it has answered, by /metrics, other than to the probes."""
         found: Counter[Outcome] = Counter()
-        for name, labels, value in self._samples():
-            if name == "tagwerk_requests_total" and labels["route"] not in PROBES:
-                found[labels["route"], int(labels["status"])] += int(value)
+        for sample in samples(self.server.address):
+            if sample.name == "tagwerk_requests_total" and sample.labels["route"] not in PROBES:
+                found[sample.labels["route"], int(sample.labels["status"])] += int(sample.value)
         return found
 
     def held(self) -> dict[str, float]:
         """Returns the places in the queue and the slots that are taken, where any are."""
         found = dict.fromkeys(GAUGES, 0.0)
-        for name, _, value in self._samples():
-            if name in GAUGES:
-                found[name] += value
+        for sample in samples(self.server.address):
+            if sample.name in GAUGES:
+                found[sample.name] += sample.value
         return {name: value for name, value in found.items() if value}
 
     def durations(self) -> dict[str, float]:
         """Returns the sum of all durations that it measured, in seconds, of each kind."""
         found: dict[str, float] = {}
-        for name, _, value in self._samples():
-            if name.endswith("duration_seconds_sum"):
-                found[name] = found.get(name, 0.0) + value
+        for sample in samples(self.server.address):
+            if sample.name.endswith("duration_seconds_sum"):
+                found[sample.name] = found.get(sample.name, 0.0) + sample.value
         return found
-
-    def _samples(self) -> list[tuple[str, dict[str, str], float]]:
-        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as response:
-            text = response.read().decode()
-        families = text_string_to_metric_families(text)
-        return [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> float | None:

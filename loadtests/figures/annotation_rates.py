@@ -24,10 +24,10 @@ from service.commands.annotate.source import CHUNK_ROWS
 from service.engine.padding import Grid, PaddedBatch, pad
 from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.settings import Settings, load_settings
-from service.slices import finish
 from service.store.registry import newest
 from service.tasks.tagging import Tagging
 from service.text.languages import ENGLISH, named_tokenizer
+from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.types import Ragged, joined
 

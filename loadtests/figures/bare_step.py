@@ -13,9 +13,9 @@ from loadtests.text import endless_text
 from service.backend.saved_model import TensorFlowBackend
 from service.engine.padding import Grid, pad
 from service.settings import load_settings
-from service.slices import finish
 from service.store.registry import newest
 from service.tasks.tagging import Tagging
+from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
@@ -45,13 +44,11 @@ def measure(service: Server, plan: Plan) -> list[Figure]:
 def _replaced_after(service: Service) -> float:
     """Kills a server process; returns the seconds until another has taken its place and all are ready."""
     before = server_processes(service.process.pid)
-    began = time.monotonic()
     os.kill(before[0], signal.SIGKILL)
-    while not service.all_ready(len(before)) or before[0] in server_processes(service.process.pid):
-        if time.monotonic() - began > MOST_SECONDS:
-            raise RuntimeError("no process took the place of the one that was killed")
-        time.sleep(0.02)
-    return time.monotonic() - began
+    seconds = service.seconds_until_replaced(before[:1], len(before), MOST_SECONDS)
+    if seconds is None:
+        raise RuntimeError("no process took the place of the one that was killed")
+    return seconds
 
 
 def _all(values: list[float], unit: str) -> str:

@@ -118,15 +118,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with contextlib.nullcontext() if options.port else started(options.log) as service:
         port = service.port if service is not None else options.port
-        before = service.working() if service else {}
+        before = service.processes() if service else {}
         sent = (
             replay(port, options.seed, options.case)
             if options.case is not None
             else run(port, options.seed, options.cases)
         )
         faults = asyncio.run(sent)
-        if service and service.working() != before:
-            faults.append(f"processes ended or were started: {before} became {service.working()}")
+        if service and service.processes() != before:
+            faults.append(f"processes ended or were started: {before} became {service.processes()}")
     for fault in faults[:MOST_SHOWN]:
         say(f"FAULT: {fault}")
     if faults:

@@ -8,7 +8,7 @@ from loadtests.neighbour import Sample
 
 MOST_SECONDS = 0.25  # that the neighbour may wait
 MOST_SUSPECTS = 8  # cases that are shown for a wait
-# 503: the engine is away or a model is not ready. 504: the deadline passed, which every well-formed case sets to 2 s.
+# 503: no process is ready, or a model is not. 504: the deadline passed, which every well-formed case sets to 2 s.
 ALLOWED = frozenset({503, 504})
 NONE = "none"  # in the place of a status: no answer came, which a request that is not HTTP or not whole may get
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import bentoml
 from pydantic import BeforeValidator
 
-from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
+from loadtests.peers.answers import ENDPOINT, MOST, Answers
+from loadtests.peers.workers import WORKERS
 
 OneText = Annotated[list[str], BeforeValidator(lambda text: [text])]
 

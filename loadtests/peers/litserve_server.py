@@ -12,7 +12,8 @@ from typing import Any
 import litserve
 from fastapi import Response
 
-from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
+from loadtests.peers.answers import ENDPOINT, MOST, Answers
+from loadtests.peers.workers import WORKERS
 from service.formats.pieces import to_json
 
 WAIT_SECONDS = 0.001

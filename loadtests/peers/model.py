@@ -8,7 +8,6 @@ classifier's words are rows of a table that is a part of the model, so there is 
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -19,7 +18,7 @@ import numpy as np
 from loadtests.peers.cuts import Cuts, Shape
 from loadtests.peers.texts import grid_for, version_for
 from service.artifact.version import ModelVersion
-from service.backend.cache import cache_executables, compilation_lock
+from service.backend.cache import CompilationLocks, cache_executables
 from service.engine.padding import Grid, pad, sizes_of, unpad
 from service.settings import load_settings
 from service.types import Array, Ragged, Tensors
@@ -45,7 +44,7 @@ class Model:
         backend = TensorFlowBackend(settings.device, settings.device_threads)
         model = backend.load_sequence_model(version.folder, version.manifest)
         self._timed = model.timed_outputs
-        with compilation_lock(cache, lambda: False) if cache else nullcontext():
+        with CompilationLocks(cache).first_free([version.key], lambda: False):
             if task == "tag" and not os.environ.get("PEER_WORDS"):
                 self._step = Reading(version, grid).run
             else:

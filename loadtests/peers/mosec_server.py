@@ -9,7 +9,8 @@ from typing import Any
 
 from mosec import Server, Worker
 
-from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
+from loadtests.peers.answers import ENDPOINT, MOST, Answers
+from loadtests.peers.workers import WORKERS
 from service.formats.pieces import to_json
 
 WAIT_MILLISECONDS = 1

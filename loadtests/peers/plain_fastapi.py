@@ -16,15 +16,15 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from loadtests.peers.answers import wait_for_others
-from loadtests.peers.texts import tagged_answer, version_for
+from loadtests.peers.texts import classified_pieces, tagged_answer, version_for
+from loadtests.peers.workers import wait_for_others
 from service.artifact.manifest import SAVED_MODEL
 from service.artifact.version import ModelVersion
 from service.settings import load_settings
-from service.slices import finish
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
+from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import RESERVED
 from service.types import Array, Tensors
@@ -98,7 +98,7 @@ def tag(body: TextBody) -> JSONResponse:
 @app.post("/def/classify")
 def classify(body: TextBody) -> JSONResponse:
     """Classifies a text."""
-    pieces = sentiment.encode(finish(tokenizer.words(body.text)))
+    pieces = classified_pieces(sentiment, finish(tokenizer.words(body.text)))
     probabilities = np.stack([classifier({"word_ids": piece})["probabilities"] for piece in pieces])
     classification = sentiment.decode(probabilities, list(map(len, pieces)))
     return answer(sentiment.version, {"label": classification.label, "scores": classification.scores})

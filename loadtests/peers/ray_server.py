@@ -14,7 +14,8 @@ from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
-from loadtests.peers.answers import ENDPOINT, MOST, WORKERS, Answers
+from loadtests.peers.answers import ENDPOINT, MOST, Answers
+from loadtests.peers.workers import WORKERS
 from service.formats import pieces  # Ray pickles what this module names itself, and an encoder cannot be
 
 WAIT_SECONDS = 0.001

@@ -3,7 +3,7 @@
     python -m loadtests.peers.spacy_training
 
 The corpus is taken from TAGWERK_DATA_DIR, or downloaded. The epoch counts that is best on the dev part. It takes some
-ten minutes of one core.
+five minutes of a core.
 """
 
 import random
@@ -20,7 +20,7 @@ from loadtests.peers.spacy_model import FOLDER, TAGGER, TOK2VEC
 from training.data import corpora
 from training.data.treebank import NOTHING, Tree, read
 
-EPOCHS = 12
+EPOCHS = 8
 BATCH = 64  # sentences
 DROPOUT = 0.1
 SEED = 1

@@ -11,14 +11,14 @@ import numpy as np
 from service.artifact.version import ModelVersion
 from service.engine.padding import Grid
 from service.settings import load_settings
-from service.slices import finish
 from service.store.registry import newest
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging
 from service.text import conllu
+from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Sentence
-from service.types import Tensors
+from service.types import Array, Tensors
 
 
 def version_for(task: str) -> ModelVersion:
@@ -67,6 +67,13 @@ def tagged_answer(
         for sentence, of_sentence in zip(sentences, tags, strict=True)
     ]
     return {"model": manifest.name, "version": manifest.version, "results": [{"sentences": results}]}
+
+
+def classified_pieces(sentiment: Sentiment, tokens: Sequence[str]) -> list[Array]:
+    """Returns the word ids of each window of a text, [T] int32."""
+    ids: list[int] = []
+    lengths = sentiment.encode(tokens, ids)
+    return np.split(np.array(ids, np.int32), np.cumsum(lengths)[:-1])
 
 
 class Text(NamedTuple):
@@ -118,7 +125,7 @@ class ClassifiedTexts:
 
     def read(self, text: str) -> Text:
         """Tokenizes and encodes a text."""
-        pieces = self._sentiment.encode(finish(self._tokenizer.words(text)))
+        pieces = classified_pieces(self._sentiment, finish(self._tokenizer.words(text)))
         return Text(text, (), [{"word_ids": piece} for piece in pieces])
 
     def answer(self, text: Text, outputs: Sequence[Tensors]) -> dict[str, Any]:

@@ -147,8 +147,8 @@ class ModelLoading:
 
     def _load_version(self, backend: Backend, key: ModelKey, number: int) -> Sequences | Generator:
         version, count = self._versions[key], len(self._versions)
-        log.info("loads and compiles %s (%d of %d)", key, number, count)
         self._on_progress(LoadProgress(key, number, count))
+        log.info("loads and compiles %s (%d of %d)", key, number, count)
 
         def on_compiled(compiled: int, executables: int) -> None:
             self._on_progress(LoadProgress(key, number, count, compiled, executables))

@@ -53,7 +53,7 @@ def cut(lengths: Sequence[int], batch_sizes: Sequence[int], seconds: StepTimes) 
         least, first = inf, 0
         for rows, fixed, per_step in lines:
             start = max(n - rows, 0)
-            if (cost := costs[start] + fixed + per_step * length) < least:
+            if (cost := costs[start] + fixed + per_step * length) <= least:  # if equal, more rows
                 least, first = cost, start
             if not start:
                 break

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
-NICENESS = 19  # added: a seventieth of the time of a thread of normal priority, if both are busy on one core
+NICENESS = 10  # added: a tenth of the time of a thread of normal priority, if both are busy on one core
 
 
 class Call(Protocol):

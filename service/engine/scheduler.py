@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
+from itertools import pairwise
 
 from service.engine.padding import Grid, starts_of
 from service.engine.plan import StepTimes, cut
@@ -59,8 +59,8 @@ class Scheduler:
 
     The client with the least tokens served is next, see `Queue`; among its models the one with the least device time,
     so that no model waits for another's backlog. Its next sequences, up to two full batches, are sorted by length and
-    cut into the batches that take the least time, see `cut`; that with the first sequence runs first. What arrives
-    meanwhile waits for the next plan.
+    cut into the batches that take the least time, see `cut`; these run in the order of their first sequences. What
+    arrives meanwhile waits for the next plan.
     """
 
     def __init__(self, clock: Callable[[], float], max_sequences: int, max_tokens: int) -> None:
@@ -141,7 +141,7 @@ class Scheduler:
         return min(first, key=lambda key: (self._models[key].served_seconds, first[key]))
 
     def _plan(self, key: ModelKey, model: Model, now: float) -> None:
-        """Takes the next sequences of a model, and cuts them into batches."""
+        """Cuts the next sequences of a model into batches."""
         sizes, step_times = model.grid.batch_sizes, model.step_times
         most = sizes[-1] * (PLANNED_BATCHES if self._queue.clients == 1 else 1)
         fixed, per_token = model.sequence_seconds
@@ -151,15 +151,12 @@ class Scheduler:
         while len(taken) < most and seconds < LONGEST_SECONDS and (one := self._queue.pop(key, now)) is not None:
             taken.append(one)
             seconds += fixed + per_token * one.length
-        first = taken[0]
-        taken.sort(key=attrgetter("length"))
-        lengths = [one.length for one in taken]
+        rising = sorted(range(len(taken)), key=lambda i: taken[i].length)
+        lengths = [taken[i].length for i in rising]
         quick = [rows for rows in sizes if step_times[rows, lengths[-1]] <= LONGEST_SECONDS] or sizes[:1]
-        end = len(taken)
-        for start in reversed(cut(lengths, quick, step_times)):
-            some = taken[start:end]
-            model.planned.insert(0 if first in some else len(model.planned), some)
-            end = start
+        starts = cut(lengths, quick, step_times)
+        batches = [rising[start:end] for start, end in pairwise([*starts, len(taken)])]
+        model.planned.extend([taken[i] for i in batch] for batch in sorted(batches, key=min))
 
     def _batch(self, key: ModelKey, model: Model, sequences: Sequence[QueuedSequence], now: float) -> Batch:
         for _, _, request, _, _ in sequences:

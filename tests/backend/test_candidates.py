@@ -21,7 +21,7 @@ def test_the_candidates_of_each_head_are_its_most_probable_labels_and_ties_go_to
     ]
     batch = padded(examples, manifest.endpoint.inputs, (2, 8))
     names = [name for pair in manifest.candidate_outputs.values() for name in pair]
-    outputs = rows_of(model.run(batch.inputs, frozenset([*names, *manifest.heads])), batch, model.timed_outputs)
+    outputs = rows_of(model.start(batch.inputs, frozenset([*names, *manifest.heads]))(), batch, model.timed_outputs)
     for output, length in zip(outputs, (8, 5), strict=True):
         for head, (ids, probabilities) in manifest.candidate_outputs.items():
             expected = np.argsort(-output[head], axis=-1, kind="stable")[:, :CANDIDATES]
@@ -32,6 +32,6 @@ def test_the_candidates_of_each_head_are_its_most_probable_labels_and_ties_go_to
             values = np.take_along_axis(output[head], expected, axis=-1)
             assert output[probabilities].tolist() == values.tolist()
 
-    asked_for_less = model.run(batch.inputs)
+    asked_for_less = model.start(batch.inputs)()
     assert not asked_for_less.keys() & {*names, *manifest.heads}
     assert tf.math.top_k(tf.zeros([3, 7]), 5).indices.numpy().tolist() == [[0, 1, 2, 3, 4]] * 3

@@ -6,9 +6,9 @@ import pytest
 from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
 from service.engine.padding import Grid, pad, unpad
-from service.slices import finish
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging, windows
+from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.types import Array, Ragged
 from tests.backend.test_saved_model import backend, newest  # noqa: F401 (a fixture)
@@ -31,7 +31,7 @@ def outputs_of(version: ModelVersion, model, grid: Grid, sequences: Ragged) -> d
     found: list[dict[str, Array]] = []
     for one in sequences.split([1] * len(sequences)):
         batch = pad(one, version.manifest.endpoint.inputs, (1, grid.bucket(one.tokens)))
-        timed, others = unpad(model.run(batch.inputs), batch, model.timed_outputs)
+        timed, others = unpad(model.start(batch.inputs)(), batch, model.timed_outputs)
         found.append(timed | others)
     return {name: np.concatenate([output[name] for output in found]) for name in found[0]}
 
@@ -69,11 +69,12 @@ def test_all_pieces_of_a_long_text_count(backend: TensorFlowBackend):  # noqa: F
     sentiment = Sentiment(version, longest)
 
     def positive(tokens: list[str]) -> float:
-        pieces = sentiment.encode(tokens)
-        assert len(pieces) == -(-len(tokens) // longest)
-        lengths = [len(piece) for piece in pieces]
-        assert sum(lengths) == len(tokens), "a word is left out"
-        outputs = outputs_of(version, model, grid, Ragged.of([{"word_ids": piece} for piece in pieces]))
+        ids: list[int] = []
+        lengths = sentiment.encode(tokens, ids)
+        assert len(lengths) == -(-len(tokens) // longest)
+        assert sum(lengths) == len(tokens) == len(ids), "a word is left out"
+        sequences = Ragged(np.array(lengths, np.int32), {"word_ids": np.array(ids, np.int32)})
+        outputs = outputs_of(version, model, grid, sequences)
         return sentiment.decode(outputs["probabilities"], lengths).scores["positive"]
 
     filler = "it runs for ninety minutes .".split() * 40

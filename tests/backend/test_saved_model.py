@@ -16,7 +16,7 @@ from service.backend.device import choose_device
 from service.backend.saved_model import TensorFlowBackend, run_golden
 from service.backend.words import WordCache
 from service.engine.padding import full_rows
-from service.engine.protocol import Generation
+from service.engine.requests import Generation
 from service.engine.slots import Slots, Stream
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed
 from service.store.loading import load_version
@@ -77,7 +77,7 @@ def example(version: ModelVersion, length: int, rng: np.random.Generator) -> dic
 def outputs_in(version, model, examples, rows: int) -> list[dict[str, np.ndarray]]:
     endpoint = version.manifest.endpoint
     batch = padded(examples, endpoint.inputs, (rows, max(len(one["word_ids"]) for one in examples)))
-    return rows_of(model.run(batch.inputs, frozenset(endpoint.outputs)), batch, model.timed_outputs)
+    return rows_of(model.start(batch.inputs, frozenset(endpoint.outputs))(), batch, model.timed_outputs)
 
 
 def test_an_answer_is_the_same_to_the_bit_in_any_row_beside_any_others_and_for_any_batch_size(served):
@@ -136,11 +136,11 @@ def test_a_lemma_does_not_depend_on_its_batch_and_is_its_golden(backend):
     goldens = read_goldens(version.folder)
     examples = [{"symbol_ids": np.asarray(golden.inputs["symbol_ids"], np.int32)} for golden in goldens]
     together = padded(examples, version.manifest.endpoint.inputs, (16, lengths[-1]))
-    outputs = rows_of(model.run(together.inputs, OUTPUTS), together, model.timed_outputs)
+    outputs = rows_of(model.start(together.inputs, OUTPUTS)(), together, model.timed_outputs)
     for golden, example, output in zip(goldens, examples, outputs, strict=True):
         shape = (1, len(example["symbol_ids"]))
         alone = padded([example], version.manifest.endpoint.inputs, shape)
-        (single,) = rows_of(model.run(alone.inputs, OUTPUTS), alone, model.timed_outputs)
+        (single,) = rows_of(model.start(alone.inputs, OUTPUTS)(), alone, model.timed_outputs)
         assert single.keys() == output.keys() == golden.outputs.keys()
         for name, expected in golden.outputs.items():
             assert single[name].tolist() == output[name].tolist() == expected
@@ -154,7 +154,7 @@ def test_a_lemma_does_not_depend_on_its_batch_and_is_its_golden(backend):
 
 def lemmas_in(version, model, examples, rows: int) -> list[dict[str, list[int]]]:
     batch = padded(examples, version.manifest.endpoint.inputs, (rows, max(len(one["symbol_ids"]) for one in examples)))
-    outputs = rows_of(model.run(batch.inputs, OUTPUTS), batch, model.timed_outputs)
+    outputs = rows_of(model.start(batch.inputs, OUTPUTS)(), batch, model.timed_outputs)
     return [{name: values.tolist() for name, values in output.items()} for output in outputs]
 
 
@@ -166,7 +166,7 @@ def test_goldens_come_out_of_a_model_as_it_is_served(served):
         example = {name: np.asarray(value, np.int32) for name, value in golden.inputs.items()}
         for _ in range(2):  # words that are new, and words that are remembered
             batch = padded([example], version.manifest.endpoint.inputs, (1, len(example["word_ids"])))
-            (output,) = rows_of(model.run(batch.inputs, frozenset(golden.outputs)), batch, model.timed_outputs)
+            (output,) = rows_of(model.start(batch.inputs, frozenset(golden.outputs))(), batch, model.timed_outputs)
             for key, expected in golden.outputs.items():
                 np.testing.assert_allclose(output[key], expected, rtol=1e-3, atol=1e-4, err_msg=key)
             for head in version.manifest.heads:
@@ -185,11 +185,11 @@ def test_what_nobody_asks_for_stays_on_the_device(served):
     version, model = served
     usual = USUAL_OUTPUTS[version.key.name]
     inputs = full_rows(version.manifest.endpoint.inputs, (1, 8))
-    assert model.run(inputs).keys() == usual
+    assert model.start(inputs)().keys() == usual
     further = version.manifest.endpoint.outputs.keys() - usual
     for output in further:
-        assert model.run(inputs, frozenset({output})).keys() == usual | {output}
-    assert model.run(inputs, frozenset({"nothing"})).keys() == usual
+        assert model.start(inputs, frozenset({output}))().keys() == usual | {output}
+    assert model.start(inputs, frozenset({"nothing"}))().keys() == usual
 
 
 def test_a_model_that_is_exported_whole_serves_as_well(backend):
@@ -201,7 +201,7 @@ def test_a_model_that_is_exported_whole_serves_as_well(backend):
     for manifest in (version.manifest, whole):
         model = backend.load_sequence_model(version.folder, manifest)
         list(model.warm_up([1], 64))
-        outputs.append(model.run(padded([example], manifest.endpoint.inputs, (1, 64)).inputs))
+        outputs.append(model.start(padded([example], manifest.endpoint.inputs, (1, 64)).inputs)())
     length = len(example["word_ids"])
     for key, values in outputs[0].items():
         np.testing.assert_allclose(values[:, :length], outputs[1][key][:, :length], atol=1e-5, err_msg=key)
@@ -214,7 +214,7 @@ def test_a_shape_that_no_step_takes_is_never_compiled_for_a_request(backend):
     endpoint = version.manifest.endpoint
     for shape in ((2, 8), (1, 9)):
         with pytest.raises(DeviceFailed, match=r"no step was compiled that takes the shape"):
-            model.run(padded([{"word_ids": np.ones(3, np.int32)}], endpoint.inputs, shape).inputs)
+            model.start(padded([{"word_ids": np.ones(3, np.int32)}], endpoint.inputs, shape).inputs)
 
 
 def texts(model: GenerationModel, wishes: list[Generation]) -> list[list[int]]:
@@ -230,7 +230,7 @@ def texts(model: GenerationModel, wishes: list[Generation]) -> list[list[int]]:
         if not steps:
             break
         for step in steps:
-            for stream, tokens in house.advance(step, model.step(step.inputs), 0.0):
+            for stream, tokens in house.advance(step, model.start(step.inputs)(), 0.0):
                 made[id(stream)] += [token.id for token in tokens]
     return list(made.values())
 
@@ -307,17 +307,32 @@ def test_asking_for_a_gpu_that_is_not_there_is_an_error():
         choose_device("gpu", 1)
 
 
-def test_the_model_runs_beside_other_threads(backend):
-    """The engine's thread is not the one that loaded TensorFlow."""
+def test_a_model_that_a_thread_has_loaded_runs_in_another(backend):
+    """Models are loaded beside the event loop, which runs them."""
     version = newest("sentiment-en")
-    results = []
+    models = []
 
-    def work():
-        model = backend.load_sequence_model(version.folder, version.manifest)
-        list(model.warm_up([1], 8))
-        results.append(model.run(full_rows(version.manifest.endpoint.inputs, (1, 8))).keys())
+    def load():
+        models.append(backend.load_sequence_model(version.folder, version.manifest))
+        list(models[0].warm_up([1], 8))
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=load)
     thread.start()
     thread.join()
-    assert results == [{"probabilities"}]
+    assert models[0].start(full_rows(version.manifest.endpoint.inputs, (1, 8)))().keys() == {"probabilities"}
+
+
+@pytest.mark.parametrize("name", ["sentiment-en", "tagger-en"])
+def test_steps_that_are_started_before_others_are_fetched_give_their_own_outputs(backend, name):
+    version = newest(name)
+    model = backend.load_sequence_model(version.folder, version.manifest)
+    list(model.warm_up([2], 16))
+    inputs, further = version.manifest.endpoint.inputs, frozenset(version.manifest.endpoint.outputs)
+    rng = np.random.default_rng(11)
+    batches = [padded([example(version, n, rng), example(version, 3, rng)], inputs, (2, 16)) for n in (16, 9, 1)]
+    alone = [model.start(batch.inputs, further)() for batch in batches]
+    started = [model.start(batch.inputs, further) for batch in batches]
+    for fetch, expected in zip(started, alone, strict=True):
+        outputs = fetch()
+        for key, values in expected.items():
+            np.testing.assert_array_equal(outputs[key], values, err_msg=key)

@@ -5,11 +5,14 @@ from importlib.metadata import version
 
 import pytest
 
-from service import __main__ as command
-from service.__main__ import main, parse
+from service import __main__ as main_module
+from service.__main__ import CHILD_ARGUMENTS, main, parse
 from service.commands.options import default_of
+from service.errors import ConfigurationError
 from service.settings import Settings
 from service.telemetry import logs
+
+CHILD = ["server", *(part for name in CHILD_ARGUMENTS for part in (f"--{name}", "0"))]
 
 
 @pytest.fixture
@@ -23,16 +26,15 @@ def started(monkeypatch):
         settings.append(made)
         return 0
 
-    monkeypatch.setattr(command, "run", run)
+    monkeypatch.setattr(main_module, "run", run)
     return settings
 
 
-@pytest.mark.parametrize("name", ["serve", "api", "engine"])
-def test_options_are_accepted_as_arguments_and_passed_to_child_processes(started, monkeypatch, name):
+def test_options_are_accepted_as_arguments_and_passed_to_child_processes(started, monkeypatch):
     os.environ["TAGWERK_PORT"] = "1"
     os.environ["TAGWERK_SLOTS"] = "7"
     arguments = ["--port", "9000", "--batch-sizes", "1,2", "--no-log-requests", "--model-store=x y"]
-    assert main([name, *arguments]) == 0
+    assert main(["serve", *arguments]) == 0
     (settings,) = started
     assert (settings.port, settings.batch_sizes, str(settings.model_store)) == (9000, (1, 2), "x y")
     assert (settings.log_requests, settings.slots) == (False, 7)
@@ -46,11 +48,10 @@ def test_a_wrong_argument_is_named_like_a_wrong_variable(started, capsys):
     assert capsys.readouterr().err == "tagwerk: TAGWERK_PORT is 'http'; allowed: a whole number from 0 to 65535\n"
 
 
-@pytest.mark.parametrize("name", ["serve", "api", "engine"])
-def test_the_help_lists_every_option_with_its_variable_and_default(name, monkeypatch, capsys):
+def test_the_help_lists_every_option_with_its_variable_and_default(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "1000")  # no line of the help is wrapped
     with pytest.raises(SystemExit, match="0"):
-        parse([name, "--help"])
+        parse(["serve", "--help"])
     text = capsys.readouterr().out
     for option, field in Settings.model_fields.items():
         assert f"  --{option.replace('_', '-')}" in text
@@ -72,6 +73,31 @@ def test_unknown_variables_are_warned_of_once_and_not_by_child_processes(started
     os.environ["TAGWERK_PROT"] = "9000"
     assert main(["serve"]) == 0
     assert caplog.messages == ["TAGWERK_PROT is not an option; the nearest is TAGWERK_PORT"]
-    assert main(["api", "--lifeline", "0"]) == 0
-    assert main(["engine", "--channel", "0"]) == 0
+    assert main(CHILD) == 0
     assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("name", ["api", "engine", "standby"])
+def test_there_are_no_other_kinds_of_processes(name, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse([name])
+    assert f"invalid choice: {name!r}" in capsys.readouterr().err
+
+
+def test_the_help_does_not_show_the_command_of_child_processes(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        parse(["--help"])
+    shown = capsys.readouterr().out
+    assert [name for name in ("serve", "health", "annotate", "models", "keys") if f"\n    {name} " in shown] == [
+        *("serve", "health", "annotate", "models", "keys")
+    ]
+    assert "\n    server" not in shown
+
+
+@pytest.mark.parametrize(("command", "status"), [(["serve"], 1), (CHILD, ConfigurationError.EXIT_STATUS)])
+def test_a_child_process_tells_the_supervisor_that_the_options_are_wrong(started, monkeypatch, command, status):
+    def run(parsed, made):
+        raise ConfigurationError("no GPU")
+
+    monkeypatch.setattr(main_module, "run", run)
+    assert main(command) == status

@@ -32,23 +32,22 @@ def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tm
         assert server.stop() == 0
         log = server.log.read_text()
         assert "Traceback" not in log
-        assert re.search(r"tagger-en/\d+: 3 executables, at most \d+% padding, [\d.]+ s, \d+ MB", log), "what it costs"
+        assert re.search(r"tagger-en/\d+: 3 executables, [\d.]+ s, \d+ MB", log), "what it costs"
         assert re.search(r"ready on CPU: .*tagger-en/\d+; [\d.]+ s, \d+ MB in all", log), "what it serves"
         assert "POST /tag 200" in log
-        stopping = log[log.index("SIGTERM: stopping; the workers drain first") :]
+        stopping = log[log.index("SIGTERM: stopping; the processes drain") :]
         for line in (
-            r"tagwerk\.api: SIGTERM: draining; requests in flight: 0",
-            r"tagwerk\.api: stopped accepting connections; requests in flight: 0, for at most 30 s",
-            r"tagwerk\.api: stopped",
-            r"tagwerk: draining; workers connected: \d",
-            r"tagwerk: the engine has stopped",
+            r"tagwerk\.server: SIGTERM: draining; requests in flight: 0",
+            r"tagwerk\.server: stopped accepting connections; requests in flight: 0, for at most 30 s",
+            r"tagwerk\.server: stopped",
             r"tagwerk\.supervisor: stopped, with status 0",
         ):
             assert re.search(rf"^{TIME} INFO {line}$", stopping, re.MULTILINE), line
         assert all(re.match(f"{TIME} ", line) for line in log.splitlines()), "one format in all processes"
 
 
-def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path):
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path, processes):
     """Clients send without a pause, each on a connection that is kept; SIGTERM comes in the midst of it."""
 
     async def scenario(url: str, stop) -> tuple[int, list[str]]:
@@ -94,8 +93,9 @@ def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path):
         return answered, lost
 
     settings = {"TAGWERK_DRAIN_DELAY_SECONDS": "1.0", "TAGWERK_MODEL_STORE": str(small_store)}
-    with start_server(tmp_path / "log", **settings) as server:
+    with start_server(tmp_path / "log", **settings, TAGWERK_PROCESSES=processes) as server:
         server.wait_until_ready()
+        wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == int(processes))
         answered, lost = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
         assert server.process.wait(60) == 0
         assert lost == []
@@ -152,8 +152,18 @@ def test_a_second_start_reads_the_executables_of_the_first(small_store, tmp_path
 
 
 def test_sigterm_while_it_compiles_ends_it(tmp_path):
-    with start_server(tmp_path / "log") as server:
+    with start_server(tmp_path / "log", TAGWERK_PROCESSES="2") as server:
         assert server.stop() == 0
+
+
+def test_options_of_other_arrangements_of_processes_are_warned_of_once(tagger_store, tmp_path):
+    old = {"TAGWERK_WORKERS": "4", "TAGWERK_ENGINE_ADDRESS": "127.0.0.1:1"}
+    with start_server(tmp_path / "log", **old, TAGWERK_MODEL_STORE=str(tagger_store)) as server:
+        wait_until(lambda: "loads and compiles" in server.log.read_text())
+        assert server.stop() == 0
+        log = server.log.read_text()
+    for name in old:
+        assert log.count(f"{name} is not an option; the nearest is TAGWERK_PROCESSES") == log.count(name) == 1
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,21 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import CACHE, ROOT, Server, free_port, start_server
-from tests.e2e.test_processes import answers, children, kinds
+from tests.conftest import CACHE, ROOT, Server, start_server
+from tests.e2e.processes import only, servers
 from tests.e2e.test_server import metric, rewrite_checksums, wait_until
 from tests.tiny_store import NAME, copy_version
 
 SETTINGS = {
     "TAGWERK_XLA_CACHE": str(CACHE),
     "TAGWERK_BATCH_SIZES": "1,8",
-    "TAGWERK_WORKERS": "1",
     "TAGWERK_STORE_INTERVAL_SECONDS": "0.1",
     "TAGWERK_KEEP_VERSIONS": "2",
 }
 BODY = {"text": ["The dog sees the cat. The bird feeds a child.", "A teacher likes the very very very long day today."]}
 SECONDS = 240.0
+FOLLOWS_SECONDS = 0.5  # until each process has read what the supervisor has written
+OTHER = "tagger-other"
 
 
 @pytest.fixture
@@ -49,8 +51,8 @@ def model_states(server: Server) -> dict[str, dict[str, Any]]:
 
 
 def serves(server: Server, version: str) -> bool:
-    """True once each worker serves a version."""
-    return all(model_states(server).get(version, {}).get("share") == 1.0 for _ in range(10))
+    """True once all processes serve a version."""
+    return model_states(server).get(version, {}).get("share") == 1.0
 
 
 def choose(store: Path, *arguments: str) -> None:
@@ -115,31 +117,57 @@ def check_unmixed(server: Server, answers: list[dict[str, Any]]) -> set[str]:
     return versions
 
 
-@pytest.mark.parametrize("engines", ["1", "2"])
-def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, tmp_path, engines):
-    settings = SETTINGS | {"TAGWERK_ENGINES": engines, "TAGWERK_WORKERS": "2"}
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, tmp_path, processes):
+    settings = SETTINGS | {"TAGWERK_PROCESSES": processes, "TAGWERK_KEEP_VERSIONS": "1"}
     with start_server(tmp_path / "log", **settings, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
-        before = children(server.process.pid)["engine"]
+        wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == int(processes))
+        before, most = servers(server), []
+
+        def named_where_all_have_it() -> bool:
+            """Names the new version, which is known once all processes have it, and counts the processes."""
+            most.append(len(servers(server)))
+            answer = httpx.post(f"{server.url}/tag", json=BODY | {"model": f"{NAME}/2"})
+            assert answer.status_code in (200, 404)
+            assert (answer.status_code == 200) <= before.isdisjoint(servers(server) - draining(server))
+            return answer.status_code == 200 and serves(server, "2")
+
         load = Load(server)
         asyncio.run(
             load.while_(
                 lambda: copy_version(made / "2", store / NAME / "2"),
-                lambda: wait_until(lambda: serves(server, "2"), SECONDS),
+                lambda: wait_until(named_where_all_have_it, SECONDS),
             )
         )
         assert set(load.statuses) == {200}, load.refusals
-        assert check_unmixed(server, load.answers) == {"1", "2"}
+        assert max(most) == int(processes) + 1, "one more than usual"
+        assert {answer["version"] for answer in load.answers} == {"1", "2"}
         first, second = confidences(load.answers[0]), confidences(load.answers[-1])
         assert first != pytest.approx(second, abs=1e-3), "the versions cannot be told apart"
-        wait_until(lambda: not Path(f"/proc/{before}").exists(), SECONDS)
-        after = threads(children(server.process.pid)["engine"])
-        assert after["tf_Compute"] == after["tf_XLAEigen"] == after["main"], "who serves does not give way"
+        check_unmixed(server, [answer for answer in load.answers if answer["version"] == "2"])
+        wait_until(lambda: before.isdisjoint(servers(server)), SECONDS)
+        wait_until(lambda: metric(server.url, 'tagwerk_swaps_total{result="done"}') == 1)
+        for pid in servers(server):
+            after = threads(pid)
+            assert after["tf_Compute"] == after["tf_XLAEigen"] == after["main"], "what serves does not give way"
         assert metric(server.url, 'tagwerk_model_info{model="tagger-tiny",version="2"}') == 1
-        assert metric(server.url, 'tagwerk_swaps_total{result="done"}') == 1
         assert metric(server.url, "tagwerk_restarts_total") == 0
+        assert httpx.post(f"{server.url}/tag", json=BODY | {"model": f"{NAME}/1"}).status_code == 404
         assert server.stop() == 0
         assert "Traceback" not in server.log.read_text()
+
+
+def draining(server: Server) -> set[int]:
+    """Returns the processes that have been replaced: those that the log says drain."""
+    log = server.log.read_text()
+    return {pid for pid in servers(server) if f"{number(pid)} is replaced, and drains" in log}
+
+
+def number(pid: int) -> str:
+    """Returns the name of a process in the supervisor's log."""
+    command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    return f"process {int(command[command.index('--number') + 1]) + 1}"
 
 
 def threads(pid: int) -> dict[str, set[str]]:
@@ -156,7 +184,7 @@ def threads(pid: int) -> dict[str, set[str]]:
 def test_a_broken_version_never_takes_over_and_is_tried_again_when_it_is_whole(store, made, tmp_path):
     with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
-        engine = children(server.process.pid)["engine"]
+        serving = servers(server)
         half = store / NAME / "2"
         half.mkdir()
         for name in ("manifest.json", "words.json"):
@@ -171,14 +199,14 @@ def test_a_broken_version_never_takes_over_and_is_tried_again_when_it_is_whole(s
         other.rename(store / NAME / "3")
         wait_until(lambda: model_states(server).get("3", {}).get("state") == "refused", SECONDS)
         assert "golden 1" in model_states(server)["3"]["reason"]
+        wait_until(lambda: metric(server.url, f'tagwerk_model_refused{{model="{NAME}",version="3"}}') == 1)
+        wait_until(lambda: metric(server.url, 'tagwerk_swaps_total{result="refused"}') == 1)
         assert f"refused {NAME}/3: " in server.log.read_text()
-        assert metric(server.url, f'tagwerk_model_refused{{model="{NAME}",version="3"}}') == 1
-        assert metric(server.url, 'tagwerk_swaps_total{result="refused"}') == 1
         assert httpx.post(f"{server.url}/tag", json=BODY).json()["version"] == "1"
-        assert children(server.process.pid)["engine"] == engine, "the engine that serves is the same"
+        assert serving <= servers(server), "what serves is the same"
         shutil.copytree(made / "2", half, dirs_exist_ok=True)
         wait_until(lambda: serves(server, "2"), SECONDS)
-        assert httpx.post(f"{server.url}/tag", json=BODY).json()["version"] == "2"
+        wait_until(lambda: httpx.post(f"{server.url}/tag", json=BODY).json()["version"] == "2")
         assert metric(server.url, f'tagwerk_model_refused{{model="{NAME}",version="2"}}') == 0
         assert server.stop() == 0
 
@@ -191,20 +219,18 @@ def spoil_goldens(folder: Path) -> None:
     rewrite_checksums(folder)
 
 
-def test_a_successor_that_is_killed_is_started_again(store, made, tmp_path):
-    def engines(server: Server) -> set[int]:
-        return {pid for pid, kind in kinds(server.process.pid).items() if kind == "engine"}
-
+def test_a_process_that_is_killed_while_it_loads_a_new_version_is_started_again(store, made, tmp_path):
     with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
-        (serving,) = engines(server)
+        serving = only(server)
         copy_version(made / "2", store / NAME / "2")
-        wait_until(lambda: len(engines(server)) == 2)
-        (successor,) = engines(server) - {serving}
-        os.kill(successor, signal.SIGKILL)
+        wait_until(lambda: len(servers(server)) == 2)
+        (loading,) = servers(server) - {serving}
+        os.kill(loading, signal.SIGKILL)
         assert httpx.post(f"{server.url}/tag", json=BODY).json()["version"] == "1"
         wait_until(lambda: serves(server, "2"), SECONDS)
-        assert metric(server.url, 'tagwerk_swaps_total{result="done"}') == 1
+        wait_until(lambda: metric(server.url, 'tagwerk_swaps_total{result="done"}') == 1)
+        assert metric(server.url, 'tagwerk_restarts_total{process="server"}') == 1
         assert server.stop() == 0
 
 
@@ -212,7 +238,7 @@ def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path
     copy_version(made / "2", store / NAME / "2")
     with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
-        engine = children(server.process.pid)["engine"]
+        serving = servers(server)
 
         def ask(model: str | None = None) -> httpx.Response:
             return httpx.post(f"{server.url}/tag", json=BODY | ({"model": model} if model else {}))
@@ -238,46 +264,50 @@ def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path
         assert ask().json()["version"] == "1"
 
         choose(store, "canary", f"{NAME}/2", "0.3")
-        wait_until(lambda: all(model_states(server)["2"]["share"] == 0.3 for _ in range(10)))
+        wait_until(lambda: model_states(server)["2"]["share"] == 0.3)
+        time.sleep(FOLLOWS_SECONDS)
         with httpx.Client(base_url=server.url) as client:
             versions = Counter(client.post("/tag", json={"text": "A dog."}).json()["version"] for _ in range(400))
         assert 60 < versions["2"] < 190, "0.3 of 400, more than six standard deviations either way"
-        assert children(server.process.pid)["engine"] == engine, "both versions were loaded"
+        assert servers(server) == serving, "both versions were loaded"
 
         choose(store, "use", NAME)
         wait_until(lambda: serves(server, "2"))
         shutil.rmtree(store / NAME / "2")
-        wait_until(lambda: serves(server, "1"))
-        assert ask().json()["version"] == "1"
+        wait_until(lambda: ask().json()["version"] == "1")
+        assert serves(server, "1")
         shutil.rmtree(store / NAME / "1")
         assert ask().status_code == 200, "what is loaded answers without its folder"
         assert server.stop() == 0
 
 
-def test_a_swap_reaches_workers_that_run_apart(store, made, tmp_path):
-    settings = os.environ | SETTINGS | {"TAGWERK_MODEL_STORE": str(store), "TAGWERK_PORT": str(free_port())}
-    settings |= {"TAGWERK_ENGINE_ADDRESS": f"127.0.0.1:{free_port()}"}
-    choose(store, "use", f"{NAME}/1")
+@pytest.fixture
+def two_taggers(store: Path, made: Path) -> Path:
+    """Returns a store with two taggers, of which the first is the default."""
+    (store / OTHER).mkdir()
+    copy_version(made / "2", store / OTHER / "1")
+    choose(store, "default", NAME)
+    return store
 
-    def start(part: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "service", part], env=settings, cwd=ROOT)
 
-    processes = [start("engine"), start("api")]
-    server = Server(processes[1], f"http://127.0.0.1:{settings['TAGWERK_PORT']}", tmp_path / "none")
-    try:
-        wait_until(lambda: answers(f"{server.url}/readyz"), SECONDS)
-        load = Load(server)
-        asyncio.run(
-            load.while_(
-                lambda: copy_version(made / "2", store / NAME / "2"),
-                lambda: wait_until(lambda: "2" in model_states(server), SECONDS),
-            )
-        )
-        assert set(load.statuses) == {200}, load.refusals
-        assert {answer["version"] for answer in load.answers} == {"1"}, "it was chosen"
-        pinned = httpx.post(f"{server.url}/tag", json=BODY | {"model": f"{NAME}/2"})
-        assert pinned.json()["version"] == "2"
-    finally:
-        for process in processes:
-            process.terminate()
-    assert [process.wait(30) for process in processes] == [0, 0]
+def test_another_default_needs_no_other_process(two_taggers, tmp_path):
+    settings = SETTINGS | {"TAGWERK_PROCESSES": "2"}
+    with start_server(tmp_path / "log", **settings, TAGWERK_MODEL_STORE=str(two_taggers)) as server:
+        server.wait_until_ready()
+        wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == 2)
+        serving = servers(server)
+
+        def answering() -> set[str]:
+            """Returns the models that answer on several connections, so that both processes are asked."""
+            answers = [httpx.post(f"{server.url}/tag", json=BODY) for _ in range(10)]
+            assert {answer.status_code for answer in answers} == {200}
+            return {answer.json()["model"] for answer in answers}
+
+        assert answering() == {NAME}
+        choose(two_taggers, "default", OTHER)
+        wait_until(lambda: answering() == {OTHER})
+        defaults = [m["name"] for m in httpx.get(f"{server.url}/models").json()["models"] if m["default"]]
+        assert defaults == [OTHER]
+        assert servers(server) == serving
+        assert metric(server.url, "tagwerk_swaps_total") == 0
+        assert server.stop() == 0

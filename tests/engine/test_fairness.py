@@ -1,4 +1,4 @@
-"""Clients share the device and the room to wait, whatever each of them asks for."""
+"""Clients share the device and the queue, whatever each of them sends."""
 
 import asyncio
 from collections import Counter
@@ -9,43 +9,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.padding import Grid
-from service.engine.plan import StepTimes
-from service.engine.protocol import ANONYMOUS, Generation, Inference, Requests
 from service.engine.queue import EngineRequest
+from service.engine.requests import ANONYMOUS, Generation, Inference, Requests
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots, Stream
 from service.errors import Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
-from tests.engine.test_engines import engine, hold, prompt, request, run
+from tests.engine.running import hold, prompt, request, run, running_engine, turns
+from tests.engine.test_scheduler import GRID, PLANNED, ignore, step_times
 from tests.fakes import Clock, Device
-
-assert engine  # the fixture: each kind of engine
 
 MODEL = ModelKey("tagger", "1")
 FLOODS, OTHER = 1, 2
-GRID = Grid((1, 2, 4), (4, 8, 16))
 
 
 class Waiting:
-    """A scheduler, and what was asked of it."""
+    """A scheduler, and what has been admitted to it.
 
-    def __init__(self, max_sequences: int = 10_000, max_tokens: int = 10**6, row_milliseconds: float = 0.0) -> None:
+    Its steps take `fixed` seconds, and `cell` seconds more for each cell.
+    """
+
+    def __init__(
+        self, max_sequences: int = 10_000, max_tokens: int = 10**6, fixed: float = 1e-3, cell: float = 1e-6
+    ) -> None:
         self.clock = Clock()
         self.scheduler = Scheduler(self.clock, max_sequences, max_tokens)
-        times = StepTimes()
-        for rows in GRID.batch_sizes:
-            times.fit(
-                rows, {length: 1e-3 * (1 + (row_milliseconds + 0.001 * length) * rows) for length in GRID.lengths}
-            )
-        self.scheduler.add_model(MODEL, GRID, times)
+        self.scheduler.add_model(MODEL, GRID, step_times(fixed, cell))
 
     def admit(self, client: int, *lengths: int, begun: bool = False, deadline: float = 1e9) -> EngineRequest:
         """Queues a request a moment after the last one. Raises its rejection."""
         self.clock.now += 0.001
         sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
         request = Inference(MODEL, sequences, deadline, begun=begun, client=client)
-        (admitted,) = self.scheduler.admit(Requests.of(request))
+        (admitted,) = self.scheduler.admit(Requests.of(request), ignore)
         if isinstance(admitted, TagwerkError):
             raise admitted
         return admitted
@@ -58,83 +54,82 @@ class Waiting:
             except Overloaded as full:
                 self.rejection = full
                 return count
-        raise AssertionError("there is room for any number")
+        raise AssertionError("the queue takes any number")
 
     def take(self) -> list[tuple[int, int]]:
         """Takes a batch; returns client and length of each of its sequences."""
         batch = self.scheduler.take()
         return [(sequence.request.client, sequence.length) for sequence in batch.sequences] if batch is not None else []
 
+    @property
+    def planned(self) -> int:
+        """Number of batches that are planned."""
+        return len(self.scheduler._models[MODEL].planned)
 
-def flooded(row_milliseconds: float) -> Waiting:
+
+def flooded(fixed: float = 1e-3, cell: float = 1e-6) -> Waiting:
     """Returns a scheduler with a backlog of sequences of each length, of which a batch has been taken."""
-    waiting = Waiting(row_milliseconds=row_milliseconds)
-    for length in (15, 7, 3):
-        for _ in range(300):
+    waiting = Waiting(fixed=fixed, cell=cell)
+    for _ in range(100):
+        for length in (15, 7, 3):
             waiting.admit(FLOODS, length)
     waiting.take()
     return waiting
 
 
-@pytest.mark.parametrize("length", [3, 15])
-def test_who_asks_beside_a_flood_is_in_the_first_or_second_batch(length):
-    waiting = Waiting()
-    for _ in range(1000):
-        waiting.admit(FLOODS, 3)
-    waiting.take()
+@given(
+    st.integers(1, 16),
+    st.lists(st.integers(1, 16), min_size=30, max_size=60),
+    st.integers(1, 4),
+    st.floats(0.0, 0.01),
+    st.floats(1e-6, 1e-3),
+)
+def test_a_sequence_beside_a_flooding_key_waits_for_what_is_planned_and_no_more(length, backlog, taken, fixed, cell):
+    waiting = Waiting(fixed=fixed, cell=cell)
+    for other in backlog:
+        waiting.admit(FLOODS, other)
+    for _ in range(taken):
+        waiting.take()
     waiting.admit(OTHER, length)
-    assert (OTHER, length) in waiting.take() + waiting.take()
+    for _ in range(waiting.planned):
+        assert {client for client, _ in waiting.take()} == {FLOODS}
+    assert (OTHER, length) in waiting.take()
 
 
-def test_who_asks_beside_a_flood_does_not_wait_for_a_full_batch_of_it():
-    waiting = Waiting(row_milliseconds=1.0)
-    for _ in range(1000):
-        waiting.admit(FLOODS, 3)
-    assert len(waiting.take()) == 4
+def test_a_sequence_beside_a_flooding_key_is_not_padded_to_longer_ones_of_that_where_it_costs_more():
+    waiting = flooded(fixed=0.0)
     waiting.admit(OTHER, 3)
-    assert waiting.take() == [(OTHER, 3)]
-    assert len(waiting.take()) == 4
+    for _ in range(waiting.planned):
+        waiting.take()
+    assert all(length <= 3 for _, length in waiting.take())
 
 
-def test_a_row_that_is_left_over_beside_a_flood_is_filled_from_it():
-    waiting = flooded(row_milliseconds=0.2)
-    for _ in range(3):  # four rows have room for them
+def test_the_rows_beside_those_of_a_light_key_are_filled_from_the_backlog_of_another():
+    waiting = flooded()
+    for _ in range(3):  # four rows cost little more than three
         waiting.admit(OTHER, 7)
-    assert waiting.take() == [*[(OTHER, 7)] * 3, (FLOODS, 7)]
+    for _ in range(waiting.planned):
+        waiting.take()
+    assert Counter(client for client, _ in waiting.take()) == {OTHER: 3, FLOODS: 1}
 
 
-def test_what_a_client_asks_of_several_lengths_beside_a_flood_runs_together():
-    waiting = flooded(row_milliseconds=0.01)
+def test_the_sequences_of_a_light_key_beside_a_flooding_one_run_together():
+    waiting = flooded()
     for length in (15, 7, 3):
         waiting.admit(OTHER, length)
-    assert sorted(waiting.take(), reverse=True)[:3] == [(OTHER, 15), (OTHER, 7), (OTHER, 3)]
+    for _ in range(waiting.planned):
+        waiting.take()
+    assert {(OTHER, 15), (OTHER, 7), (OTHER, 3)} <= set(waiting.take())
 
 
-def test_clients_without_a_backlog_share_a_batch_beside_a_flood():
-    waiting = Waiting(row_milliseconds=1.0)
-    for _ in range(1000):
-        waiting.admit(FLOODS, 3)
-    waiting.take()
-    for client in (OTHER, 3):
-        waiting.admit(client, 3)
-    assert waiting.take() == [(OTHER, 3), (3, 3)]
-
-
-def test_a_batch_that_costs_no_more_is_full_beside_a_flood():
+def test_while_several_keys_have_something_waiting_a_batch_is_planned_at_a_time():
     waiting = Waiting()
-    for _ in range(1000):
-        waiting.admit(FLOODS, 3)
-    waiting.take()
-    waiting.admit(OTHER, 3)
-    assert len(waiting.take()) == 4
-
-
-def test_two_backlogs_have_full_batches():
-    waiting = Waiting(row_milliseconds=1.0)
     for client in (FLOODS, OTHER):
         for _ in range(12):
             waiting.admit(client, 3)
-    assert [len(waiting.take()) for _ in range(5)] == [4] * 5
+    assert [(len(waiting.take()), waiting.planned) for _ in range(5)] == [(4, 0)] * 5
+    waiting.admit(3, 3)
+    assert (3, 3) in waiting.take()
 
 
 def test_without_keys_all_are_one_client_and_the_first_come_first():
@@ -146,9 +141,12 @@ def test_without_keys_all_are_one_client_and_the_first_come_first():
     assert waiting.take() == [(ANONYMOUS, 4)]
 
 
-@given(st.lists(st.integers(1, 16), min_size=20, max_size=60), st.lists(st.integers(1, 16), min_size=20, max_size=60))
-def test_of_two_backlogs_each_gets_half_of_the_tokens(some, others):
-    waiting = Waiting()
+backlogs = st.lists(st.integers(1, 16), min_size=20, max_size=60)
+
+
+@given(backlogs, backlogs, st.floats(0.0, 0.01), st.floats(1e-6, 1e-3))
+def test_of_two_backlogs_each_gets_half_of_the_tokens(some, others, fixed, cell):
+    waiting = Waiting(fixed=fixed, cell=cell)
     for length in some:
         waiting.admit(FLOODS, length)
     for length in others:
@@ -160,11 +158,29 @@ def test_of_two_backlogs_each_gets_half_of_the_tokens(some, others):
             served[client] += length
             left[client] -= 1
         if all(left.values()):
-            rows = GRID.batch_sizes[-1]
-            assert abs(served[FLOODS] - served[OTHER]) <= 2 * rows * GRID.lengths[-1], "two batches at most"
+            rows, longest = GRID.batch_sizes[-1], GRID.lengths[-1]
+            assert abs(served[FLOODS] - served[OTHER]) <= (rows + 1) * longest, "a batch and a sequence at most"
 
 
-def test_one_who_was_idle_has_saved_up_nothing():
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 16)), max_size=60), st.lists(st.booleans(), max_size=60))
+def test_no_sequence_starves_while_other_keys_keep_sending(arrivals, takes):
+    waiting = Waiting()
+    waiting.admit(OTHER, *[16] * 3)
+    for _ in range(10):
+        waiting.admit(FLOODS, 16)
+    ran: list[tuple[int, int]] = []
+    for (client, length), take in zip(arrivals, takes, strict=False):
+        waiting.admit(10 + client, length)
+        if take:
+            ran += waiting.take()
+    for _ in range(200):
+        waiting.admit(10, 16)
+        ran += waiting.take()
+    assert ran.count((OTHER, 16)) == 3
+    assert ran.count((FLOODS, 16)) == 10
+
+
+def test_a_key_has_no_credit_after_a_pause():
     waiting = Waiting()
     waiting.admit(OTHER, 16)
     waiting.take()
@@ -175,10 +191,20 @@ def test_one_who_was_idle_has_saved_up_nothing():
     for _ in range(40):
         waiting.admit(OTHER, 4)
     taken = Counter(client for _ in range(10) for client, _ in waiting.take())
-    assert abs(taken[FLOODS] - taken[OTHER]) <= GRID.batch_sizes[-1], "one batch at most"
+    assert abs(taken[FLOODS] - taken[OTHER]) <= PLANNED, "a plan at most"
 
 
-def test_within_a_client_a_short_request_passes_the_rest_of_a_long_one():
+def test_a_key_whose_sequences_are_all_planned_goes_on_where_it_was():
+    waiting = Waiting()
+    waiting.admit(FLOODS, *[16] * 8)
+    waiting.take()
+    waiting.admit(OTHER, *[16] * 20)
+    waiting.admit(FLOODS, 16, 16)
+    waiting.take()
+    assert [waiting.take() for _ in range(2)] == [[(OTHER, 16)] * 4] * 2, "as many as the other key had in its plan"
+
+
+def test_within_a_key_a_short_request_passes_the_rest_of_a_long_one():
     waiting = Waiting()
     waiting.admit(FLOODS, *[4] * 200)
     waiting.admit(FLOODS, 3)
@@ -189,7 +215,7 @@ def test_a_key_alone_fills_half_of_the_queue_and_further_ones_always_find_room()
     waiting = Waiting(max_sequences=1000)
     assert waiting.fill(FLOODS, 4) == 500
     assert "share of the queue is full: it has 500 of 500 waiting sequences" in str(waiting.rejection)
-    assert waiting.rejection.waiting == 500, "of its own, for the load shedder"
+    assert waiting.rejection.waiting == 500, "of its own"
     counts = [waiting.fill(client, 4) for client in range(OTHER, 8)]
     assert counts == [250, 125, 63, 31, 16, 8]
 
@@ -200,7 +226,7 @@ def test_the_tokens_of_a_key_are_limited_as_its_sequences_are():
     assert waiting.fill(OTHER, 10) == 25
 
 
-def test_who_has_nothing_waiting_may_take_all_the_room_there_is():
+def test_a_key_with_nothing_waiting_may_fill_the_rest_of_the_queue():
     waiting = Waiting(max_sequences=1000)
     waiting.fill(FLOODS, 4)
     waiting.admit(OTHER, *[4] * 500)
@@ -226,7 +252,7 @@ def test_what_is_abandoned_or_expires_leaves_no_client_behind():
     waiting.clock.now = 1.0
     assert waiting.take() == []
     assert waiting.scheduler._queue._clients == {}
-    assert waiting.scheduler._queue._lanes == {}
+    assert waiting.scheduler._queue._models == {}
 
 
 def text(client: int, max_tokens: int = 9) -> Stream:
@@ -257,10 +283,10 @@ def test_texts_that_wait_are_shared_as_sequences_are():
             slots.admit(text(client))
 
 
-def test_an_engine_knows_the_client_of_each_request_wherever_it_runs(engine):
+def test_an_engine_knows_the_client_of_each_request():
     async def test():
         device, order = Device(), []
-        async with engine(device) as made:
+        async with running_engine(device) as made:
             held = await hold(device, made)
 
             async def infer(client: int) -> None:
@@ -268,7 +294,7 @@ def test_an_engine_knows_the_client_of_each_request_wherever_it_runs(engine):
                 order.append(client)
 
             asked = [asyncio.create_task(infer(client)) for client in [FLOODS] * 4 + [OTHER] * 2]
-            await asyncio.sleep(0.05)
+            await turns()
             with pytest.raises(Overloaded, match="share of the queue is full"):
                 await made.infer(replace(request([1], [2]), client=FLOODS))
             device.go.set()
@@ -278,10 +304,10 @@ def test_an_engine_knows_the_client_of_each_request_wherever_it_runs(engine):
     run(test())
 
 
-def test_an_engine_knows_the_client_of_each_text_wherever_it_runs(engine):
+def test_an_engine_knows_the_client_of_each_text():
     async def test():
         device, order = Device(), []
-        async with engine(device) as made:
+        async with running_engine(device) as made:
             held = await hold(device, made)
 
             async def generate(client: int) -> None:
@@ -290,7 +316,7 @@ def test_an_engine_knows_the_client_of_each_text_wherever_it_runs(engine):
                 order.append(client)
 
             asked = [asyncio.create_task(generate(client)) for client in [FLOODS] * 4 + [OTHER]]
-            await asyncio.sleep(0.05)
+            await turns()
             device.go.set()
             await asyncio.gather(held, *asked)
         assert OTHER in order[:3], "it has one of the two slots first"

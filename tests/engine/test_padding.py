@@ -71,12 +71,3 @@ def test_what_is_split_and_joined_is_the_whole(lengths, data):
     assert sum(part.tokens for part in parts) == whole.tokens == sum(lengths)
     for name, values in joined(parts).values.items():
         np.testing.assert_array_equal(values, whole.values[name])
-
-
-def test_expected_padding_is_that_of_the_rows_of_a_corpus():
-    grid = Grid((1, 4), (4, 10))
-    assert grid.expected_padding({4: 5, 10: 2}) == 0
-    assert grid.expected_padding({2: 1}) == 0.5
-    assert grid.expected_padding({2: 2, 5: 1}) == 1 - 9 / 18
-    assert grid.expected_padding({25: 1, 5: 1}) == 1 - 15 / 20, "a longer one runs in windows"
-    assert grid.expected_padding({}) == 0

@@ -1,104 +1,141 @@
-from itertools import product
+"""Step times, and how waiting sequences are cut into batches."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.padding import Grid
-from service.engine.plan import LONGEST_STEP_SECONDS, Plan, StepTimes
+from service.engine.plan import StepTimes, cut
 
-GRID = Grid((1, 4, 16), (8, 16, 32))
+SIZES = (1, 4, 16)
+LENGTHS = (8, 16, 32)
 
 
-def times(fixed: float = 0.0, cell: float = 1.0) -> StepTimes:
+def times(fixed: float = 0.0, cell: float = 1.0, sizes: Sequence[int] = SIZES) -> StepTimes:
     """A device whose step costs something fixed, and something for each cell, in microseconds."""
     made = StepTimes()
-    for rows in GRID.batch_sizes:
-        made.fit(rows, {length: 1e-6 * (fixed + cell * rows * length) for length in GRID.lengths})
+    for rows in sizes:
+        made.fit(rows, {length: 1e-6 * (fixed + cell * rows * length) for length in LENGTHS})
     return made
 
 
-def plan(seconds: StepTimes, bucket: int, **waiting: int) -> tuple[int, dict[int, int]]:
-    made = Plan(GRID, seconds, bucket, {int(name[1:]): count for name, count in waiting.items()})
-    return made.rows, made.takes
+def batches(lengths: Sequence[int], sizes: Sequence[int], seconds: StepTimes) -> list[list[int]]:
+    """Returns the lengths of each batch."""
+    return [list(lengths[start:end]) for start, end in pairwise([*cut(lengths, sizes, seconds), len(lengths)])]
 
 
-def test_sequences_that_fit_the_grid_are_run_as_they_are():
-    assert plan(times(), 16, t16=4) == (4, {16: 4})
-    assert plan(times(), 16, t16=40) == (16, {16: 16})
+def cost(parts: Sequence[Sequence[int]], sizes: Sequence[int], seconds: StepTimes) -> float:
+    """Returns the time of batches, each of the smallest size that holds it."""
+    return sum(seconds[min(size for size in sizes if size >= len(part)), max(part)] for part in parts)
 
 
-def test_where_cells_cost_a_batch_is_split_and_where_steps_cost_it_is_padded_up():
-    assert plan(times(cell=1), 16, t16=5) == (4, {16: 4})
-    assert plan(times(fixed=1000), 16, t16=5) == (16, {16: 5})
+def partitions(lengths: Sequence[int]) -> Iterator[list[list[int]]]:
+    """Yields every way to divide sequences among batches."""
+    if not lengths:
+        yield []
+        return
+    for parts in partitions(lengths[1:]):
+        yield [[lengths[0]], *parts]
+        for i, part in enumerate(parts):
+            yield [*parts[:i], [lengths[0], *part], *parts[i + 1 :]]
 
 
-def test_rows_that_are_left_over_take_shorter_sequences_the_longest_first():
-    seconds = times(fixed=1000)
-    assert plan(seconds, 32, t32=3, t16=1, t8=9) == (16, {32: 3, 16: 1, 8: 9})
-    assert plan(times(fixed=10), 32, t32=3, t8=1) == (4, {32: 3, 8: 1})
+def test_nothing_is_cut_into_no_batch():
+    assert cut([], SIZES, times()) == []
 
 
-def test_shorter_sequences_are_left_where_padding_them_costs_more_than_a_step_of_their_own():
-    assert plan(times(cell=1), 32, t32=4, t8=4) == (4, {32: 4})
+def test_sequences_that_fill_a_batch_size_are_one_batch():
+    assert cut([16] * 4, SIZES, times()) == [0], "also where smaller ones take as long"
+    assert sorted(map(len, batches([16] * 40, SIZES, times(fixed=1)))) == [4, 4, 16, 16]
 
 
-def test_in_a_crowd_shorter_sequences_take_rows_that_are_left_and_no_others():
-    seconds = times(fixed=400)
-    assert plan(seconds, 32, t32=4, t16=4) == (16, {32: 4, 16: 4})
-    assert plan(seconds, 32, t32=4, t16=4, t8=20) == (4, {32: 4})
-    assert plan(seconds, 32, t32=3, t16=4, t8=20) == (4, {32: 3, 16: 1})
+def test_where_cells_cost_more_than_steps_no_row_is_filler():
+    assert cut([16] * 5, SIZES, times(cell=1)) == [0, 1]
+    assert cut([16] * 5, SIZES, times(fixed=1000)) == [0]
 
 
-def test_as_many_as_a_batch_holds_are_no_crowd():
-    seconds = times(fixed=400)
-    assert plan(seconds, 32, t32=4, t16=12) == (16, {32: 4, 16: 12})
-    assert plan(seconds, 32, t32=4, t16=13) == (4, {32: 4})
+def test_filler_rows_are_in_the_batch_of_the_shortest():
+    assert batches([1, 2, 3, 4, 5, 6], (4,), times()) == [[1, 2], [3, 4, 5, 6]]
 
 
-def test_without_a_crowd_a_saved_step_counts_once():
-    assert plan(times(fixed=250), 32, t32=4, t16=4) == (4, {32: 4}), "that step costs 314, the larger one 384 more"
+def test_with_a_single_batch_size_the_batches_are_as_few_as_can_be():
+    assert cut([8] * 10, (4,), times(sizes=(4,))) == [0, 2, 6]
+    assert cut([8, 16, 32], (1,), times(sizes=(1,))) == [0, 1, 2]
+    assert cut([8], (4,), times(sizes=(4,))) == [0]
 
 
-def test_a_plan_follows_from_the_ratios_of_the_costs():
-    seconds = times(fixed=0.4, cell=1e-3)
-    assert plan(seconds, 32, t32=4, t16=4) == (16, {32: 4, 16: 4})
+def test_without_measured_sizes_the_cells_count():
+    assert cut([16] * 5, SIZES, StepTimes()) == [0, 1]
+    assert batches([8, 8, 8, 8, 32], SIZES, StepTimes()) == [[8] * 4, [32]]
 
 
-def test_a_step_for_which_other_models_would_wait_too_long_has_fewer_rows():
-    unit = 1e6 * LONGEST_STEP_SECONDS / 512  # that of sixteen rows of 32 tokens takes as long as is allowed
-    assert plan(times(cell=unit), 32, t32=40, t8=40) == (16, {32: 16})
-    assert plan(times(cell=1.01 * unit), 32, t32=40, t8=40) == (4, {32: 4})
-    assert plan(times(fixed=380 * unit, cell=unit), 32, t32=4, t8=12) == (4, {32: 4}), "not with shorter ones either"
-    assert plan(times(fixed=513 * unit), 32, t32=3, t8=40) == (1, {32: 1}), "no step is short enough"
+def test_short_sequences_are_not_padded_to_a_long_one_where_that_costs_more_than_another_step():
+    lengths = [8, 8, 8, 32]  # padding adds 24 cells to each of three rows, another step as many as it has: 32
+    assert batches(lengths, SIZES, times(fixed=60)) == [[8, 8, 8], [32]]
+    assert batches(lengths, SIZES, times(fixed=70)) == [lengths]
 
 
 def test_where_one_row_is_slower_than_four_a_sequence_takes_as_many_shorter_ones_along_as_pay():
     seconds = StepTimes()
-    for rows, cost in {1: 12.5, 4: 5.0, 16: 20.0}.items():
-        seconds.fit(rows, {length: 1e-6 * cost * length for length in GRID.lengths})
-    assert plan(seconds, 32, t32=1, t8=15) == (4, {32: 1, 8: 3})
+    for rows, per_step in {1: 12.5, 4: 5.0, 16: 20.0}.items():
+        seconds.fit(rows, {length: 1e-6 * per_step * length for length in LENGTHS})
+    assert batches([8] * 15 + [32], SIZES, seconds) == [[8] * 4, [8] * 4, [8] * 4, [8] * 3 + [32]]
 
 
-def test_a_sequence_runs_in_the_smallest_batch_even_where_that_has_more_rows():
-    made = Plan(Grid((4, 16), (8,)), StepTimes(), 8, {8: 1})
-    assert (made.rows, made.takes) == (4, {8: 1})
+def test_the_batches_follow_from_the_ratios_of_the_costs():
+    lengths = [8] * 3 + [16] * 7 + [32] * 9
+    assert cut(lengths, SIZES, times(fixed=100, cell=1)) == cut(lengths, SIZES, times(fixed=1e-4, cell=1e-6))
 
 
-def test_longer_sequences_are_never_taken_in():
-    assert plan(times(fixed=1000), 8, t8=1, t32=9) == (1, {8: 1})
+rising_costs = st.lists(st.floats(0.0, 100.0), min_size=4, max_size=4).map(sorted)
+
+
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=7).map(sorted),
+    st.sets(st.integers(1, 8), min_size=1, max_size=4).map(sorted),
+    rising_costs,
+    rising_costs,
+)
+def test_no_other_batches_take_less_time(lengths, sizes, fixed, per_step):
+    seconds = StepTimes()
+    for rows, at_once, each in zip(sizes, fixed, per_step, strict=False):
+        seconds.fit(rows, {length: at_once + each * length for length in LENGTHS})
+    least = min(
+        cost(parts, sizes, seconds) for parts in partitions(lengths) if all(len(part) <= sizes[-1] for part in parts)
+    )
+    assert cost(batches(lengths, sizes, seconds), sizes, seconds) == pytest.approx(least, rel=1e-9, abs=1e-9)
+
+
+@given(
+    st.lists(st.integers(1, 64), max_size=80).map(sorted),
+    st.dictionaries(st.integers(1, 32), st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=5),
+)
+def test_each_sequence_is_in_one_batch_that_has_a_size_whatever_the_costs(lengths, lines):
+    sizes, seconds = sorted(lines), StepTimes()
+    for rows, (fixed, per_step) in lines.items():
+        seconds.fit(rows, {length: fixed + per_step * length for length in LENGTHS})
+    first, *others = batches(lengths, sizes, seconds) or [[]]
+    assert [length for batch in (first, *others) for length in batch] == lengths
+    assert len(first) <= sizes[-1]
+    assert all(len(batch) in sizes for batch in others), "filler in another batch than the first"
 
 
 def test_a_step_of_any_length_is_on_the_line_through_the_shortest_and_the_longest():
     seconds = StepTimes()
     seconds.fit(4, {8: 3.0, 32: 9.0})
     assert [seconds[4, length] for length in (1, 8, 20, 32)] == [1.25, 3.0, 6.0, 9.0]
+    assert seconds.line(4) == (1.0, 0.25)
     seconds.fit(1, {8: 2.0})
     assert [seconds[1, length] for length in (4, 8, 32)] == [1.0, 2.0, 8.0]
 
 
 def test_a_step_of_a_size_that_was_not_measured_is_estimated_from_its_cells():
-    assert StepTimes()[4, 10] == pytest.approx(40e-6)
+    seconds = StepTimes()
+    assert seconds[4, 10] == pytest.approx(40e-6)
+    seconds.measured((4, 10), 1.0)
+    assert seconds[4, 10] == pytest.approx(40e-6), "one measurement gives no line"
 
 
 @pytest.mark.parametrize("longest", [0.5, 1.0, 100.0])
@@ -110,22 +147,17 @@ def test_no_measurement_makes_a_step_cost_less_than_a_shorter_one_or_nothing(lon
     assert costs[0] > 0
 
 
-def test_what_a_batch_took_moves_the_steps_of_its_size_and_no_others():
+def test_the_time_of_a_batch_changes_the_steps_of_its_size_and_no_others():
     seconds = times(fixed=100)
-    before = {shape: seconds[shape] for shape in product(GRID.batch_sizes, GRID.lengths)}
+    before = {shape: seconds[shape] for shape in product(SIZES, LENGTHS)}
+    taken = 1.5 * seconds[4, 10]
     for _ in range(200):
-        seconds.measured((4, 10), 1.5 * seconds_of(before, 4, 10))
+        seconds.measured((4, 10), taken)
     for (rows, length), known in before.items():
         assert seconds[rows, length] == pytest.approx(1.5 * known if rows == 4 else known, rel=1e-3)
 
 
-def seconds_of(known: dict[tuple[int, int], float], rows: int, length: int) -> float:
-    """Returns what lies on the line between two lengths that are known."""
-    short, long = known[rows, 8], known[rows, 16]
-    return short + (long - short) * (length - 8) / 8
-
-
-def test_one_slow_step_does_not_upset_what_is_known():
+def test_one_slow_step_changes_little():
     seconds = times(cell=1)
     before = seconds[4, 16]
     seconds.measured((4, 16), 1e9)
@@ -135,7 +167,7 @@ def test_one_slow_step_does_not_upset_what_is_known():
     assert abs(seconds[4, 16] - 2 * before) < 0.01 * before
 
 
-def test_steps_of_milliseconds_follow_their_measurements_too():
+def test_steps_of_nanoseconds_follow_their_measurements_too():
     seconds = times(cell=1e-6)
     before = seconds[4, 16]
     for _ in range(200):
@@ -147,17 +179,3 @@ def test_a_step_that_took_no_time_by_the_clock_can_be_measured_again():
     seconds = times(cell=0.0)
     seconds.measured((4, 16), 1.0)
     assert seconds[4, 16] == 0.0
-
-
-@given(
-    st.dictionaries(st.sampled_from(GRID.lengths), st.integers(1, 50), min_size=1),
-    st.floats(0, 1000),
-    st.floats(0.01, 10),
-)
-def test_a_plan_fits_its_shape_and_serves_the_lane_whose_turn_it_is(waiting, fixed, cell):
-    bucket = max(waiting)
-    made = Plan(GRID, times(fixed, cell), bucket, waiting)
-    assert made.rows in GRID.batch_sizes
-    assert 1 <= sum(made.takes.values()) <= made.rows
-    assert made.takes[bucket] >= 1
-    assert all(0 < count <= waiting[length] for length, count in made.takes.items())

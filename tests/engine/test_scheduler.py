@@ -1,4 +1,7 @@
-from dataclasses import replace
+"""The batches that a scheduler selects, and the requests that it admits."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -7,33 +10,58 @@ from hypothesis import strategies as st
 
 from service.engine.padding import Grid
 from service.engine.plan import StepTimes
-from service.engine.protocol import Inference, Requests
 from service.engine.queue import EngineRequest
-from service.engine.scheduler import Batch, Model, Scheduler
+from service.engine.requests import ANONYMOUS, Inference, Requests
+from service.engine.scheduler import LONGEST_SECONDS, PLANNED_BATCHES, Batch, Model, Scheduler
 from service.errors import ModelNotFound, Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
 from tests.fakes import Clock
 
-TAGGER, JUDGE = ModelKey("tagger", "1"), ModelKey("judge", "1")
+TAGGER, CLASSIFIER = ModelKey("tagger", "1"), ModelKey("classifier", "1")
 GRID = Grid((1, 2, 4), (4, 8, 16))
+PLANNED = PLANNED_BATCHES * GRID.batch_sizes[-1]  # sequences that are planned together, at most
 
 
-def scheduler(clock: Clock, max_sequences: int = 100, max_tokens: int = 1000) -> Scheduler:
-    made = Scheduler(clock, max_sequences, max_tokens)
-    for model in (TAGGER, JUDGE):
-        step_times = StepTimes()
-        for rows in GRID.batch_sizes:
-            step_times.fit(rows, {length: 1e-3 + 1e-6 * rows * length for length in GRID.lengths})
-        made.add_model(model, GRID, step_times)
+def step_times(fixed: float = 1e-3, cell: float = 1e-6) -> StepTimes:
+    """A device whose step takes so many seconds, and more for each cell."""
+    made = StepTimes()
+    for rows in GRID.batch_sizes:
+        made.fit(rows, {length: fixed + cell * rows * length for length in GRID.lengths})
     return made
 
 
-def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, deadline: float = 1e9) -> EngineRequest:
+def scheduler(
+    clock: Clock | None = None,
+    max_sequences: int = 100,
+    max_tokens: int = 1000,
+    tagger: StepTimes | None = None,
+    classifier: StepTimes | None = None,
+) -> Scheduler:
+    """Returns a scheduler of two models with these step times."""
+    made = Scheduler(clock or Clock(), max_sequences, max_tokens)
+    made.add_model(TAGGER, GRID, tagger or step_times())
+    made.add_model(CLASSIFIER, GRID, classifier or step_times())
+    return made
+
+
+def ignore(requests: Sequence[EngineRequest]) -> None:
+    """Is passed no request: a scheduler ends none."""
+
+
+def admit(
+    to: Scheduler, *lengths: int, model: ModelKey = TAGGER, deadline: float = 1e9, client: int = ANONYMOUS
+) -> EngineRequest:
+    """Admits a request with sequences of these lengths."""
     sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
-    (admitted,) = to.admit(Requests.of(Inference(model, sequences, deadline)))
+    (admitted,) = to.admit(Requests.of(Inference(model, sequences, deadline, client=client)), ignore)
     if isinstance(admitted, TagwerkError):
         raise admitted
     return admitted
+
+
+def admit_each(to: Scheduler, *lengths: int) -> list[EngineRequest]:
+    """Admits a request for each length."""
+    return [admit(to, length) for length in lengths]
 
 
 def taken(from_: Scheduler) -> Batch:
@@ -46,53 +74,91 @@ def lengths(batch: Batch) -> list[int]:
     return [sequence.length for sequence in batch.sequences]
 
 
-def test_nothing_waits_nothing_is_taken():
-    assert scheduler(Clock()).take() is None
+def ran(from_: Scheduler) -> list[list[int]]:
+    """Takes all batches; returns the lengths of each."""
+    return [lengths(batch) for batch in iter(from_.take, None)]
 
 
-def test_sequences_of_a_bucket_share_a_batch_and_others_do_not():
-    queue = scheduler(Clock())
-    admit(queue, 3, 4, 2)
-    admit(queue, 7)
+def test_without_a_sequence_there_is_no_batch():
+    assert scheduler().take() is None
+
+
+# Plans
+
+
+def test_waiting_sequences_are_sorted_and_cut_into_the_batches_that_take_the_least_time():
+    queue = scheduler(tagger=step_times(fixed=1e-3, cell=1e-6))
+    admit_each(queue, 3, 16, 2, 7)
     batch = taken(queue)
-    assert (lengths(batch), batch.shape) == ([3, 4, 2], (4, 4))
-    batch = taken(queue)
-    assert (lengths(batch), batch.shape) == ([7], (1, 7))
-    assert queue.take() is None
+    assert (lengths(batch), batch.shape, batch.bucket, batch.tokens) == ([2, 3, 7, 16], (4, 16), 16, 28)
+    queue = scheduler(tagger=step_times(fixed=5e-6, cell=1e-6))
+    admit_each(queue, 3, 16, 2, 7)
+    found = [(lengths(batch), batch.shape, batch.bucket) for batch in iter(queue.take, None)]
+    assert found == [([2, 3], (2, 3), 4), ([16], (1, 16), 16), ([7], (1, 7), 8)]
 
 
-def admit_each(to: Scheduler, *lengths: int) -> None:
-    """Admits a request for each length."""
-    for length in lengths:
-        admit(to, length)
+def test_the_first_rows_of_a_batch_are_not_always_filled():
+    queue = scheduler()
+    admit(queue, 9, 10, 11)  # the grid has no batch of three
+    assert taken(queue).shape == (4, 11)
 
 
-def test_what_a_batch_took_counts_when_the_next_one_is_filled():
-    made = scheduler(Clock())
-    for _ in range(2):
-        admit(made, 4, 4, 4)
+def test_two_full_batches_are_planned_together_and_no_more():
+    queue = scheduler()
+    admit_each(queue, *[2, 16] * 4, *[3] * 4)
+    assert ran(queue) == [[2] * 4, [16] * 4, [3] * 4]
+
+
+def test_the_batches_of_a_plan_run_in_the_order_of_their_first_sequences():
+    queue = scheduler()
+    admit_each(queue, *[16, 2] * 4)
+    assert ran(queue) == [[16] * 4, [2] * 4]
+    queue = scheduler(tagger=step_times(fixed=3e-6))
+    admit_each(queue, 8, 2, 16, 9, 3, 15)
+    assert ran(queue) == [[8, 9], [2, 3], [15, 16]]
+
+
+def test_sequences_that_arrive_during_a_plan_wait_for_the_next_one():
+    queue = scheduler()
+    admit_each(queue, *[8, 2] * 4)
+    assert lengths(taken(queue)) == [8] * 4
+    admit_each(queue, 2, 2)
+    assert ran(queue) == [[2] * 4, [2] * 2]
+
+
+def test_a_plan_ends_with_the_sequence_that_makes_it_fifty_milliseconds():
+    for parts, planned in ((2, 2), (3.9, 4), (4.1, 5), (7.5, 8), (20, PLANNED)):
+        queue = scheduler(tagger=step_times(fixed=0.0, cell=LONGEST_SECONDS / parts / 16))  # of a sequence of 16
+        admit_each(queue, *[16] * 12)
+        first = taken(queue)
+        assert len(first.sequences) + sum(map(len, queue._models[TAGGER].planned)) == planned
+
+
+def test_a_step_for_which_other_models_would_wait_too_long_has_fewer_rows():
+    cell = LONGEST_SECONDS / (4 * 16)  # a step of four rows of 16 tokens takes as long as is allowed
+    queue = scheduler(tagger=step_times(0.0, cell))
+    admit(queue, *[16] * 8)
+    assert taken(queue).shape == (4, 16)
+    queue = scheduler(tagger=step_times(0.0, 1.01 * cell))
+    admit(queue, *[16] * 8)
+    assert taken(queue).shape == (2, 16)
+    queue = scheduler(tagger=step_times(1.01 * LONGEST_SECONDS, 0.0))
+    admit(queue, *[16] * 8)
+    assert taken(queue).shape == (1, 16), "no step is short enough"
+
+
+def test_the_time_of_a_batch_counts_when_the_next_ones_are_cut():
+    made = scheduler()
+    admit(made, 4, 4, 4)
     first = taken(made)
-    assert first.shape == (4, 4), "one step costs less than two"
-    for _ in range(100):
+    assert first.shape == (4, 4), "one step takes less time than two"
+    for _ in range(10):
         made.measured(first, 100.0)
-    admit(made, 4)
-    assert taken(made).shape == (2, 4), "two small steps cost less than one of four rows"
+    admit(made, 4, 4, 4)
+    assert [batch.shape for batch in iter(made.take, None)] == [(1, 4), (2, 4)], "two take less than one of four rows"
 
 
-def test_of_a_models_lanes_the_one_with_the_oldest_request_runs_next():
-    queue = scheduler(Clock())
-    admit_each(queue, *[2] * 4, *[16] * 4, *[2] * 40, *[8] * 4)
-    assert [batch.bucket for batch in iter(queue.take, None)] == [4, 16, *[4] * 10, 8]
-
-
-def test_no_lane_starves_behind_one_that_is_always_full():
-    queue = scheduler(Clock())
-    admit_each(queue, *[2] * 8, *[16] * 4)
-    buckets = []
-    for _ in range(4):
-        admit_each(queue, *[2] * 8)
-        buckets.append(taken(queue).bucket)
-    assert buckets == [4, 4, 16, 4], "it runs when what came before it has run"
+# Order
 
 
 def test_a_short_request_does_not_wait_for_all_of_the_long_ones_before_it():
@@ -104,23 +170,20 @@ def test_a_short_request_does_not_wait_for_all_of_the_long_ones_before_it():
         taken(queue)
     clock.now += 0.00001
     short = admit(queue, 15)
-    ran = [sequence.request for _ in range(4) for sequence in taken(queue).sequences]
-    assert short in ran
+    first = [sequence.request for _ in range(2 * PLANNED_BATCHES) for sequence in taken(queue).sequences]
+    assert short in first
     assert {sequence.request for batch in iter(queue.take, None) for sequence in batch.sequences} <= set(long)
 
 
-def test_a_short_request_does_not_wait_for_all_of_a_thousand_short_sentences():
+@pytest.mark.parametrize("times", [step_times(1e-3, 0.0), step_times(0.0, 1e-3)], ids=["a step", "its tokens"])
+def test_a_short_request_does_not_wait_for_all_of_a_hundred_short_sentences_whatever_costs(times):
     clock = Clock()
-    made = scheduler(clock)
-    admit(made, 1)
-    first = taken(made)
-    for _ in range(100):
-        made.measured(replace(first, tokens=1_000_000), 0.001)  # most of what a step costs is not in its tokens
+    made = scheduler(clock, tagger=times)
     admit(made, *[1] * 90)
     clock.now += 0.005  # the time of five steps
     short = admit(made, 1)
     steps = next(n for n in range(90) if any(sequence.request is short for sequence in taken(made).sequences))
-    assert steps <= 2
+    assert steps < PLANNED_BATCHES
 
 
 def test_a_long_request_does_not_starve_behind_short_ones_that_keep_coming():
@@ -134,53 +197,100 @@ def test_a_long_request_does_not_starve_behind_short_ones_that_keep_coming():
     assert long.taken == 20
 
 
-@given(st.lists(st.integers(1, 16), min_size=2, max_size=30))
-def test_the_sequences_of_a_request_of_one_length_run_in_their_order(lengths_given):
-    queue = scheduler(Clock())
-    request = admit(queue, *[lengths_given[0]] * len(lengths_given))
-    ran = [sequence.position for batch in iter(queue.take, None) for sequence in batch.sequences]
-    assert ran == list(range(len(lengths_given)))
-    assert request.taken == len(lengths_given)
+@given(st.integers(1, 16), st.integers(1, 40))
+def test_the_sequences_of_a_request_of_one_length_run_in_their_order(length, count):
+    queue = scheduler()
+    request = admit(queue, *[length] * count)
+    order = [sequence.position for batch in iter(queue.take, None) for sequence in batch.sequences]
+    assert order == list(range(count))
+    assert request.taken == count
 
 
-def test_a_model_does_not_wait_behind_the_crowd_of_another():
-    queue = scheduler(Clock())
-    admit(queue, *[2] * 80)
-    for _ in range(5):
-        taken(queue)
-    admit(queue, 3, model=JUDGE)
-    assert [taken(queue).model for _ in range(2)].count(JUDGE) == 1
+costs = st.builds(step_times, st.floats(0.0, 0.01), st.floats(1e-6, 1e-3))
+actions = st.lists(st.one_of(st.integers(1, 16), st.just("take")), max_size=80)
 
 
-def test_a_model_that_paused_has_saved_nothing_up():
-    queue = scheduler(Clock())
-    admit(queue, *[2] * 80)
-    for _ in range(10):
-        taken(queue)
-    admit(queue, *[2] * 40, model=JUDGE)
-    order = [taken(queue).model for _ in range(8)]
-    assert order.count(JUDGE) == 4, "two crowds share the device evenly from now on"
+@given(actions, costs, st.sampled_from([ANONYMOUS, 1]))
+def test_a_request_is_overtaken_by_less_than_a_plan_of_later_ones(actions, times, client):
+    clock = Clock()
+    queue = scheduler(clock, max_tokens=10_000, tagger=times)
+    ranks: dict[EngineRequest, int] = {}
+    order: list[int] = []
+    for action in [*actions, *["take"] * len(actions)]:
+        clock.now += 0.001
+        if isinstance(action, int):
+            ranks[admit(queue, action, client=client)] = len(ranks)
+        elif (batch := queue.take()) is not None:
+            order += [ranks[sequence.request] for sequence in batch.sequences]
+    assert sorted(order) == list(range(len(ranks)))
+    for place, rank in enumerate(order):
+        assert sum(later > rank for later in order[:place]) < PLANNED
+        assert abs(place - rank) < PLANNED
 
 
-def test_rows_that_would_be_filler_go_to_shorter_entries():
-    queue = scheduler(Clock())
-    admit(queue, 9, 10, 11)  # the grid has no batch of three: one row is left over
-    admit(queue, 1)
-    admit(queue, 5)
-    batch = taken(queue)
-    assert (lengths(batch), batch.shape) == ([9, 10, 11, 5], (4, 11))
-    assert lengths(taken(queue)) == [1]
+# Models
 
 
 def test_models_never_share_a_batch():
-    queue = scheduler(Clock())
+    queue = scheduler()
     admit(queue, 9, 9, 9)
-    admit(queue, 3, model=JUDGE)
+    admit(queue, 3, model=CLASSIFIER)
     assert [sequence.request.model for sequence in taken(queue).sequences] == [TAGGER] * 3
 
 
-def test_a_full_queue_refuses_and_says_when_to_come_again():
-    queue = scheduler(Clock(), max_sequences=2)
+@pytest.mark.parametrize("batches_before", range(4))
+def test_a_model_does_not_wait_for_the_backlog_of_another_nor_for_what_is_planned_of_it(batches_before):
+    queue = scheduler()
+    admit(queue, *[2] * 80)
+    for _ in range(batches_before):
+        taken(queue)
+    admit(queue, 3, model=CLASSIFIER)
+    assert CLASSIFIER in [taken(queue).model for _ in range(2)]
+
+
+def test_models_share_the_device_by_its_time():
+    queue = scheduler(tagger=step_times(fixed=3e-3, cell=0.0), classifier=step_times(fixed=1e-3, cell=0.0))
+    for model in (TAGGER, CLASSIFIER):
+        admit(queue, *[2] * 48, model=model)
+    order = [taken(queue).model for _ in range(12)]
+    assert Counter(order) == {TAGGER: 3, CLASSIFIER: 9}
+    assert all(TAGGER in order[i : i + 4] for i in range(9)), "one runs while the other has batches planned"
+
+
+def test_a_model_has_no_credit_after_a_pause():
+    queue = scheduler()
+    admit(queue, *[2] * 80)
+    for _ in range(10):
+        taken(queue)
+    admit(queue, *[2] * 40, model=CLASSIFIER)
+    order = [taken(queue).model for _ in range(8)]
+    assert order.count(CLASSIFIER) == 4, "two backlogs share the device evenly from now on"
+
+
+def test_a_planned_batch_waits_for_another_clients_batches_of_a_cheaper_model_as_long_as_a_step_took():
+    slow, quick = step_times(1e-5, 1e-4), step_times(1e-5, 1e-7)
+    queue = scheduler(max_sequences=10_000, max_tokens=100_000, tagger=slow, classifier=quick)
+    request = admit(queue, *[4] * 96, 1, 1, 16, 16, client=1)  # the last plan has two batches
+    admit(queue, *[4] * 2000, client=2, model=CLASSIFIER)
+    while request.taken < 98:  # both clients get as many tokens, in unequal time
+        taken(queue)
+    assert len(queue._models[TAGGER].planned) == 1
+    waited = 0.0
+    while (batch := taken(queue)).model is CLASSIFIER:
+        waited += quick[batch.shape]
+    assert waited == pytest.approx(slow[2, 1], rel=0.1)
+
+
+def test_a_model_that_is_not_loaded_is_not_admitted():
+    with pytest.raises(ModelNotFound, match="none/1"):
+        admit(scheduler(), 1, model=ModelKey("none", "1"))
+
+
+# Admission
+
+
+def test_a_full_queue_rejects_requests_and_says_when_to_come_again():
+    queue = scheduler(max_sequences=2)
     admit(queue, 4, 4)
     full = r"^the queue is full: 2 of at most 2 sequences \(TAGWERK_MAX_QUEUE_ENTRIES\)$"
     with pytest.raises(Overloaded, match=full) as error:
@@ -191,49 +301,67 @@ def test_a_full_queue_refuses_and_says_when_to_come_again():
     admit(queue, 1)
 
 
-def foretold(measurements: int, tokens: int, seconds: float) -> float:
-    """Returns after how long a client is to come again while 15 tokens wait, after that many equal batches."""
-    made = scheduler(Clock(), max_sequences=1)
+def test_sequences_that_are_planned_take_up_the_queue_until_they_run():
+    queue = scheduler(max_sequences=8)
+    admit(queue, *[4] * 8)
+    taken(queue)
+    assert (queue.queued_sequences, queue.queued_tokens) == (4, 16)
+    with pytest.raises(Overloaded, match="4 of at most 8 sequences"):
+        admit(queue, *[4] * 5)
+    taken(queue)
+    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
+
+
+def retry_after(measurements: int, tokens: int, seconds: float) -> float:
+    """Returns Retry-After while 15 tokens wait, after that many equal batches."""
+    made = scheduler(max_sequences=1)
     admit(made, 15)
     for _ in range(measurements):
         made.measured(Batch(TAGGER, [], (1, 16), 16, tokens), seconds)
-    with pytest.raises(Overloaded) as refusal:
+    with pytest.raises(Overloaded) as rejection:
         admit(made, 1)
-    return refusal.value.retry_after_seconds
+    return rejection.value.retry_after_seconds
 
 
-def test_when_to_come_again_follows_the_throughput_of_the_batches():
-    assert foretold(0, 0, 0.0) == pytest.approx(15 / 10_000)
-    assert foretold(1, 200, 0.01) == pytest.approx(15 / 10_500), "a twentieth of the way to 20,000"
-    assert foretold(1, 200, 0.04) == pytest.approx(15 / 9_750)
-    assert foretold(200, 200, 0.01) == pytest.approx(15 / 20_000, rel=1e-3)
-    assert foretold(200, 200, 4.0) == pytest.approx(15 / 50, rel=0.01)
+def test_retry_after_follows_the_throughput_of_the_batches():
+    assert retry_after(0, 0, 0.0) == pytest.approx(15 / 10_000)
+    assert retry_after(1, 200, 0.01) == pytest.approx(15 / 10_500), "a twentieth of the way to 20,000"
+    assert retry_after(1, 200, 0.04) == pytest.approx(15 / 9_750)
+    assert retry_after(200, 200, 0.01) == pytest.approx(15 / 20_000, rel=1e-3)
+    assert retry_after(200, 200, 4.0) == pytest.approx(15 / 50, rel=0.01)
+    assert retry_after(500, 1, 100.0) == 60.0, "a minute at most"
 
 
-def test_a_sequence_takes_its_share_of_the_time_of_a_full_batch():
-    step_times = StepTimes()
+def test_retry_after_counts_what_is_planned():
+    queue = scheduler(max_sequences=8)
+    admit(queue, *[4] * 8)
+    taken(queue)
+    with pytest.raises(Overloaded) as rejection:
+        admit(queue, *[4] * 5)
+    assert rejection.value.retry_after_seconds == pytest.approx(16 / 10_000)
+
+
+def test_a_sequence_has_its_share_of_the_time_of_a_full_batch():
+    times = StepTimes()
     for rows, seconds in {1: 1.0, 2: 5.0, 4: 8.0}.items():
-        step_times.fit(rows, dict.fromkeys(GRID.lengths, seconds))
-    assert Model(GRID, step_times).sequence_seconds(8) == 2.0
+        times.fit(rows, {4: seconds, 16: 2 * seconds})
+    fixed, per_token = Model(GRID, times).sequence_seconds
+    assert [fixed + per_token * length for length in (4, 16)] == pytest.approx([2.0, 4.0])
 
 
 def test_of_requests_that_come_together_each_has_its_own_sequences_and_deadline():
     sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in (3, 4, 7, 2, 5, 1)])
-    requests = scheduler(Clock()).admit(Requests(TAGGER, sequences, [2, 1, 3], [1e9, 2e9, 3e9], [0, 0, 0]))
+    requests = scheduler().admit(Requests(TAGGER, sequences, [2, 1, 3], [1e9, 2e9, 3e9], [0, 0, 0]), ignore)
     found = [
-        (request.lengths, request.starts, request.buckets, request.deadline)
+        (request.lengths, request.starts, request.deadline)
         for request in requests
         if isinstance(request, EngineRequest)
     ]
-    assert found == [
-        ([3, 4], [0, 3], [4, 4], 1e9),
-        ([7], [7], [8], 2e9),
-        ([2, 5, 1], [14, 16, 21], [4, 8, 4], 3e9),
-    ]
+    assert found == [([3, 4], [0, 3], 1e9), ([7], [7], 2e9), ([2, 5, 1], [14, 16, 21], 3e9)]
 
 
-def test_the_bound_on_tokens_counts_too_but_an_empty_queue_takes_any_request():
-    queue = scheduler(Clock(), max_tokens=10)
+def test_the_bound_on_tokens_counts_too_but_an_empty_queue_admits_any_request():
+    queue = scheduler(max_tokens=10)
     admit(queue, 16)
     full = r"^the queue is full: 16 of at most 10 tokens \(TAGWERK_MAX_QUEUE_TOKENS\)$"
     with pytest.raises(Overloaded, match=full):
@@ -241,27 +369,81 @@ def test_the_bound_on_tokens_counts_too_but_an_empty_queue_takes_any_request():
 
 
 def test_a_request_is_admitted_whole_or_not_at_all():
-    queue = scheduler(Clock(), max_sequences=3)
+    queue = scheduler(max_sequences=3)
     admit(queue, 4)
     with pytest.raises(Overloaded):
         admit(queue, 4, 4, 4)
     assert (queue.queued_sequences, queue.queued_tokens) == (1, 4)
 
 
-def test_an_abandoned_request_gives_its_places_back_at_once_and_never_runs():
-    queue = scheduler(Clock(), max_sequences=3)
+# The end of requests
+
+
+def test_an_abandoned_request_frees_the_queue_at_once_and_never_runs():
+    queue = scheduler(max_sequences=3)
     gone, stays = admit(queue, 4, 4), admit(queue, 3)
     queue.abandon(gone)
     assert queue.queued_sequences == 1
     admit(queue, 2, 2)
     batch = taken(queue)
-    assert lengths(batch) == [3, 2, 2]
-    assert batch.sequences[0].request is stays
+    assert lengths(batch) == [2, 2, 3]
+    assert batch.sequences[-1].request is stays
     queue.abandon(stays)
-    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0), "what runs already cannot be taken out"
+    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0), "a sequence that runs is not in the queue"
 
 
-def test_a_sequence_whose_deadline_has_passed_costs_no_device_time_and_its_neighbours_run():
+def end_by_abandoning(queue: Scheduler, clock: Clock, request: EngineRequest) -> None:
+    queue.abandon(request)
+
+
+def end_by_deadline(queue: Scheduler, clock: Clock, request: EngineRequest) -> None:
+    clock.now = request.deadline
+
+
+@pytest.mark.parametrize("end", [end_by_abandoning, end_by_deadline])
+def test_a_sequence_that_is_planned_never_runs_once_its_request_has_ended(
+    end: Callable[[Scheduler, Clock, EngineRequest], None],
+):
+    clock = Clock()
+    queue = scheduler(clock)
+    admit_each(queue, 16, 16, 16, 16)
+    ends, stays = admit(queue, 2, 2, *[16] * 8, deadline=clock.now + 1), admit(queue, 2, 2)
+    assert lengths(taken(queue)) == [16] * 4
+    assert sum(map(len, queue._models[TAGGER].planned)) == 4
+    end(queue, clock, ends)
+    batch = taken(queue)
+    assert ([sequence.request for sequence in batch.sequences], batch.shape) == ([stays, stays], (2, 2))
+    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
+    assert queue.take() is None
+    assert ends.taken == 0
+
+
+@pytest.mark.parametrize("end", [end_by_abandoning, end_by_deadline])
+def test_a_planned_batch_whose_requests_have_ended_is_left_out(
+    end: Callable[[Scheduler, Clock, EngineRequest], None],
+):
+    clock = Clock()
+    queue = scheduler(clock)
+    admit(queue, *[16] * 4)
+    ends = admit(queue, *[2] * 4, deadline=clock.now + 1)
+    taken(queue)
+    last = admit(queue, 9)
+    end(queue, clock, ends)
+    assert [sequence.request for sequence in taken(queue).sequences] == [last]
+    assert queue.take() is None
+
+
+def test_a_failed_request_frees_what_is_planned_and_waits_of_it():
+    queue = scheduler()
+    request = admit(queue, *[4] * 20)
+    taken(queue)
+    assert queue.queued_sequences == 16
+    queue.abandon(request)
+    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
+    assert queue.take() is None
+
+
+def test_a_sequence_whose_deadline_has_passed_takes_no_device_time_and_the_others_run():
     clock = Clock()
     queue = scheduler(clock)
     admit(queue, 4, deadline=clock.now + 1)
@@ -273,65 +455,77 @@ def test_a_sequence_whose_deadline_has_passed_costs_no_device_time_and_its_neigh
     assert queue.take() is None
 
 
-def test_a_model_that_is_not_loaded_is_not_admitted():
-    with pytest.raises(ModelNotFound, match="none/1"):
-        admit(scheduler(Clock()), 1, model=ModelKey("none", "1"))
-
-
-def test_the_time_in_the_queue_is_noted():
+def test_the_time_in_the_queue_is_recorded_and_that_in_a_plan_is_part_of_it():
     clock = Clock()
     queue = scheduler(clock)
-    request = admit(queue, 4)
+    first, second = admit(queue, *[16] * 4), admit(queue, *[4] * 4)
     clock.now += 0.25
     taken(queue)
-    assert request.queue_seconds == 0.25
+    clock.now += 0.5
+    taken(queue)
+    assert (first.queue_seconds, second.queue_seconds) == (0.25, 0.75)
 
 
-@given(
-    st.lists(
-        st.one_of(
-            st.lists(st.integers(1, 16), min_size=1, max_size=6),  # a request, by its lengths
-            st.just("take"),
-            st.just("abandon"),
-        ),
-        max_size=60,
-    )
+requests = st.tuples(
+    st.lists(st.integers(1, 16), min_size=1, max_size=6),  # its lengths
+    st.sampled_from([TAGGER, CLASSIFIER]),
+    st.integers(0, 2),  # its client
+    st.sampled_from([3.0, 1e9]),  # seconds until its deadline
 )
-def test_each_admitted_sequence_runs_once_or_is_abandoned_and_the_bounds_hold(actions):
+
+
+@given(st.lists(st.one_of(requests, st.sampled_from(["take", "take", "abandon"])), max_size=60), costs)
+def test_each_admitted_sequence_runs_once_or_its_request_has_ended_and_the_bounds_hold(actions, times):
     clock = Clock()
-    queue = scheduler(clock, max_sequences=12, max_tokens=60)
-    requests: list[EngineRequest] = []
-    ran: list[tuple[int, int]] = []
-    abandoned: set[int] = set()
+    queue = scheduler(clock, max_sequences=12, max_tokens=60, tagger=times)
+    admitted: list[EngineRequest] = []
+    ran: Counter[tuple[EngineRequest, int]] = Counter()
+    abandoned: set[EngineRequest] = set()
 
     def run(batch: Batch) -> None:
         rows, length = batch.shape
         assert rows in GRID.batch_sizes
         assert batch.bucket == GRID.bucket(length)
         assert 0 < len(batch.sequences) <= rows
-        assert max(sequence.length for sequence in batch.sequences) == length
-        ran.extend((id(sequence.request), sequence.position) for sequence in batch.sequences)
+        assert batch.tokens == sum(lengths(batch))
+        assert max(lengths(batch)) == length
+        assert {sequence.request.model for sequence in batch.sequences} == {batch.model}
+        for sequence in batch.sequences:
+            assert sequence.request not in abandoned
+            assert sequence.request.deadline > clock.now
+        ran.update((sequence.request, sequence.position) for sequence in batch.sequences)
 
-    for action in actions:
-        clock.now += 1
+    def waiting() -> list[int]:
+        """Returns the lengths of the sequences that wait."""
+        return [
+            length
+            for request in admitted
+            for i, length in enumerate(request.lengths)
+            if request not in abandoned and request.deadline > clock.now and (request, i) not in ran
+        ]
+
+    for action in [*actions, *["take"] * 60]:
+        clock.now += 0.5
         if action == "take":
             if (batch := queue.take()) is not None:
                 run(batch)
             else:
-                assert queue.queued_sequences == 0, "the device idles while an sequence waits"
+                assert not waiting(), "the device idles while a sequence waits"
+                assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
         elif action == "abandon":
-            if requests:
-                queue.abandon(requests[len(requests) // 2])
-                abandoned.add(id(requests[len(requests) // 2]))
+            if admitted:
+                queue.abandon(admitted[len(admitted) // 2])
+                abandoned.add(admitted[len(admitted) // 2])
         else:
+            sizes, model, client, seconds = action
             try:
-                requests.append(admit(queue, *action))
+                admitted.append(admit(queue, *sizes, model=model, client=client, deadline=clock.now + seconds))
             except Overloaded:
                 assert queue.queued_sequences > 0
-            assert queue.queued_tokens <= 60 or queue.queued_sequences <= 6
-    while (batch := queue.take()) is not None:
-        run(batch)
-    assert len(ran) == len(set(ran)), "an sequence ran twice"
-    wanted = {(id(request), i) for request in requests for i in range(len(request.lengths))}
-    assert {sequence for sequence in wanted if sequence[0] not in abandoned} <= set(ran) <= wanted
+        assert queue.queued_sequences <= 12
+        assert queue.queued_tokens <= 60 or queue.queued_sequences <= 6
+        if not any(request.deadline <= clock.now and any(request.waiting) for request in admitted):
+            assert (queue.queued_sequences, queue.queued_tokens) == (len(waiting()), sum(waiting()))
+    assert set(ran.values()) <= {1}, "a sequence ran twice"
+    assert not waiting()
     assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.engine.protocol import Generation
+from service.engine.requests import Generation
 from service.engine.slots import Slots, SlotStep, Stream
 from service.errors import InternalError, Overloaded
 from service.types import ModelKey, Sampled

@@ -2,57 +2,52 @@
 
 import asyncio
 import logging
-import threading
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from service.engine.loader import Loader
-from service.engine.local import LocalEngine
+from service.backend.base import Fetch
+from service.engine.loader import ModelLoading
 from service.engine.plan import StepTimes
+from service.engine.queue import EngineRequest
+from service.engine.requests import Requests
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
 from service.errors import EngineUnavailable, InternalError
-from service.process import engine_process
-from service.types import State
-from tests.engine.test_engines import (
-    engine,
-    hold,
-    local_engine,
-    prompt,
-    remote_engine,
-    request,
-    run,
-    until,
-)
+from service.types import State, Tensors
+from tests.engine.running import hold, prompt, request, run, running_engine, turns
+from tests.engine.test_engine import Ended
 from tests.fakes import Device, Echo
 
-assert engine  # the fixture: each kind of engine
+MOMENTS = pytest.mark.parametrize("at_start", [True, False], ids=["at its start", "when it is fetched"])
 
 
+@MOMENTS
 @pytest.mark.parametrize("error", [ValueError("broadcast"), MemoryError(), KeyError("ids")], ids=repr)
-def test_any_error_of_a_batch_fails_its_requests_and_no_others(engine, error, caplog):
+def test_any_error_of_a_batch_fails_its_requests_and_no_others(error, at_start, caplog):
     async def test():
         device = Device()
-        async with engine(device) as made:
-            device.failure = error
-            said = rf"a batch of tagger/1 in shape \(1, 1\) failed: {type(error).__name__}"
+        async with running_engine(device) as made:
+            device.failure, device.fails_at_start = error, at_start
+            said = rf"a batch of tagger/1 in shape \(2, 8\) failed: {type(error).__name__}"
             with pytest.raises(InternalError, match=said):
                 await made.infer(request([1], [2] * 8))
             device.failure = None
             assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
-            assert made.state() is State.READY
+            assert made.state is State.READY
 
     run(test())
     assert any(record.exc_info for record in caplog.records)
 
 
+@MOMENTS
 @pytest.mark.parametrize("error", [ValueError("broadcast"), MemoryError()], ids=repr)
-def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(engine, error):
+def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(error, at_start):
     async def test():
         device = Device()
-        async with engine(device) as made:
-            device.failure = error
+        async with running_engine(device) as made:
+            device.failure, device.fails_at_start = error, at_start
             with pytest.raises(InternalError, match=f"a generation step of lm/1 failed: {type(error).__name__}"):
                 await anext(made.generate(prompt(1)))
             device.failure = None
@@ -62,15 +57,17 @@ def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(engine, er
 
 
 def test_outputs_that_are_not_what_they_should_be_fail_their_batch(monkeypatch):
-    monkeypatch.setattr(Echo, "run", lambda self, inputs, further=frozenset(): {"ids": np.zeros((0, 0))})
+    def start(self: Echo, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
+        return lambda: {"ids": np.zeros((0, 0))}
 
     async def test():
-        async with local_engine(Device()) as made:
+        async with running_engine(Device()) as made:
             for _ in range(2):
                 with pytest.raises(InternalError, match="IndexError"):
                     await made.infer(request([1]))
 
-    monkeypatch.setattr(Loader, "_seconds_of_step", lambda *_: 1.0)
+    monkeypatch.setattr(Echo, "start", start)
+    monkeypatch.setattr(ModelLoading, "_seconds_of_step", lambda *_: 1.0)
     run(test())
 
 
@@ -79,7 +76,7 @@ def test_an_error_after_a_step_fails_its_texts(monkeypatch):
         raise ValueError("advance")
 
     async def test():
-        async with local_engine(Device()) as made:
+        async with running_engine(Device()) as made:
             with monkeypatch.context() as patch:
                 patch.setattr(Slots, "advance", fail)
                 with pytest.raises(InternalError, match="advance"):
@@ -89,55 +86,117 @@ def test_an_error_after_a_step_fails_its_texts(monkeypatch):
     run(test())
 
 
-@pytest.mark.parametrize("kind", [local_engine, remote_engine])
-def test_an_error_in_choosing_work_ends_the_engine_with_everything_answered(kind, monkeypatch, caplog):
+@pytest.mark.parametrize("where", ["before the step", "in the scheduler", "in the slots"])
+def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered(where, monkeypatch, caplog):
     async def test():
-        device, others = Device(), set(threading.enumerate())
-        async with kind(device) as made:
+        device, changes = Device(), list[State]()
+        async with running_engine(device) as made:
+            made._on_change = lambda: changes.append(made.state)
             held = await hold(device, made)
             waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(3)]
             text = asyncio.create_task(anext(made.generate(prompt(1))))
-            await asyncio.sleep(0.01)
+            await turns()
+            match where:
+                case "before the step":
+                    made.before_step = lambda: bool(1 / 0)
+                case "in the scheduler":
+                    monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
+                case _:
+                    monkeypatch.setattr(Slots, "assemble", lambda self, now: 1 / 0)
+            device.go.set()
+            if where == "before the step":
+                waiting.append(held)
+            else:
+                assert int((await held).outputs["sum"][0]) == 99
+            for task in (*waiting, text):
+                with pytest.raises(EngineUnavailable, match="the engine failed"):
+                    await task
+            with pytest.raises(EngineUnavailable, match="the engine is stopped"):
+                await made.infer(request([4]))
+            assert made.failed.is_set()
+            assert (made.state, changes) == (State.STOPPED, [State.STOPPED])
+
+    run(test())
+    critical = [record for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert [record.getMessage() for record in critical] == ["the engine failed"], "once, and closing it is no error"
+    assert critical[0].exc_info
+
+
+def test_an_engine_that_runs_has_not_failed():
+    async def test():
+        async with running_engine(Device()) as made:
+            await made.infer(request([1]))
+            assert not made.failed.is_set()
+        assert not made.failed.is_set()
+
+    run(test())
+
+
+def test_an_error_while_a_batch_is_counted_ends_the_engine_with_its_requests_answered(monkeypatch):
+    """It would come again."""
+
+    async def test():
+        async with running_engine(Device()) as made:
+            monkeypatch.setattr(StepTimes, "measured", lambda *_: 1 / 0)
+            with pytest.raises(EngineUnavailable):
+                await made.infer(request([5]))
+            assert made.failed.is_set()
+            assert made.state is State.STOPPED
+
+    run(test())
+
+
+def test_an_error_of_one_who_is_passed_requests_ends_the_engine():
+    def fail(requests: Sequence[EngineRequest]) -> None:
+        raise ValueError("decode")
+
+    async def test():
+        device = Device()
+        async with running_engine(device) as made:
+            held = await hold(device, made)
+            made.submit(Requests.of(request([1])), fail)
+            device.go.set()
+            await held
+            await asyncio.wait_for(made.failed.wait(), 10)
+            assert made.state is State.STOPPED
+
+    run(test())
+
+
+def test_an_error_of_one_who_is_passed_failed_requests_does_not_keep_the_others_waiting(monkeypatch):
+    def fail(requests: Sequence[EngineRequest]) -> None:
+        raise ValueError("answer")
+
+    async def test():
+        device, ended = Device(), Ended()
+        async with running_engine(device) as made:
+            held = await hold(device, made)
+            for on_done in (fail, ended):
+                made.submit(Requests.of(request([1])), on_done)
+            text = asyncio.create_task(anext(made.generate(prompt(1))))
+            await turns()
             monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
             device.go.set()
-            assert int((await held).outputs["sum"][0]) == 99
-            for task in (*waiting, text):
-                with pytest.raises(EngineUnavailable):
-                    await task
+            await held
             with pytest.raises(EngineUnavailable):
-                await made.infer(request([4]))
-            if isinstance(made, LocalEngine):
-                assert made.state() is State.STOPPED
-            own = [thread for thread in threading.enumerate() if thread.name == "device" and thread not in others]
-            await until(lambda: not any(thread.is_alive() for thread in own))
-
-    run(test())
-    assert any(record.levelno == logging.CRITICAL and record.exc_info for record in caplog.records)
-
-
-def test_a_process_whose_engine_has_failed_ends(monkeypatch):
-    async def test():
-        stop = asyncio.Event()
-        async with local_engine(Device()) as made:
-            watching = asyncio.create_task(engine_process.end_if_the_engine_fails(made, stop))
-            await asyncio.sleep(0)
-            assert not watching.done()
-            monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
-            with pytest.raises(EngineUnavailable):
-                await made.infer(request([1]))
-            await stop.wait()
+                await text
+            assert made.failed.is_set()
+            assert [[type(one.error) for one in group] for group in ended.groups] == [[EngineUnavailable]]
 
     run(test())
 
 
-def test_an_error_while_a_batch_is_counted_harms_no_request(monkeypatch, caplog):
-    """It comes after the answers, and would come again."""
+def test_an_error_of_one_who_is_passed_expired_requests_ends_the_engine():
+    def fail(requests: Sequence[EngineRequest]) -> None:
+        raise ValueError("answer")
 
     async def test():
-        async with local_engine(Device()) as made:
-            monkeypatch.setattr(StepTimes, "measured", lambda *_: 1 / 0)
-            assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
-            await made.failed.wait()
-            assert made.state() is State.STOPPED
+        device = Device()
+        async with running_engine(device) as made:
+            held = await hold(device, made)
+            made.submit(Requests.of(request([1], seconds=0.01)), fail)
+            with pytest.raises(EngineUnavailable):
+                await held
+            assert made.failed.is_set()
 
     run(test())

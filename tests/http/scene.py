@@ -1,7 +1,7 @@
 """The application in the process of its test, on a device that gives all texts one label and all tokens one tag."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,9 @@ import numpy as np
 
 from service.artifact.manifest import Endpoint, Manifest, TensorSpec
 from service.artifact.version import ModelVersion
-from service.engine.local import LocalEngine
+from service.backend.base import Fetch
+from service.engine.engine import Engine
+from service.engine.loader import ModelLoading
 from service.http.app import create_app
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
@@ -21,7 +23,7 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.text.vocabulary import Vocabulary
 from service.types import Array, Tensors
-from tests.engine.test_engines import until
+from tests.engine.running import until
 from tests.fakes import Device, version_of
 
 LABELS = ("bad", "good")
@@ -40,8 +42,16 @@ class FakeClassifier:
         sizes = list(batch_sizes)
         yield from [len(sizes)] * len(sizes)
 
-    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
-        self._device.wait()
+    def start(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
+        self._device.start_step()
+
+        def fetch() -> dict[str, Array]:
+            self._device.finish_step()
+            return self.outputs(inputs, further)
+
+        return fetch
+
+    def outputs(self, inputs: Tensors, further: frozenset[str]) -> dict[str, Array]:
         return {"probabilities": np.tile(np.array([0.25, 0.75], np.float32), (len(inputs["lengths"]), 1))}
 
 
@@ -52,8 +62,7 @@ class Tagger(FakeClassifier):
         f"{head}_{kind}" for head in HEADS for kind in ("id", "probability", "top_ids", "top_probabilities")
     )
 
-    def run(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> dict[str, Array]:
-        self._device.wait()
+    def outputs(self, inputs: Tensors, further: frozenset[str]) -> dict[str, Array]:
         shape = inputs["word_ids"].shape  # (B, T)
         outputs = {f"{head}_id": np.zeros(shape, np.int32) for head in HEADS}
         outputs |= {f"{head}_probability": np.full(shape, 0.75, np.float32) for head in HEADS}
@@ -97,11 +106,17 @@ def made_context(
 ) -> Context:
     """Returns a service whose engine is in this process, not started."""
     made = Settings(slots=2, batch_sizes=(1, 2), **settings)
-    versions = {version.key.name: version for version in (classifier(), repeater(), tagger())}
-    metrics, device = Metrics(), device or SequenceModelDevice()
-    engine = LocalEngine(made, list(versions.values()), lambda: device, metrics)
-    catalog = Catalog(Path("nowhere"), read=lambda folder: versions[folder.parent.name])
+    metrics, catalog, device = Metrics(), Catalog(), device or SequenceModelDevice()
+    engine = device_engine(made, [classifier(), repeater(), tagger()], device, metrics, catalog)
     return Context(made, metrics, engine, catalog, authenticator)
+
+
+def device_engine(
+    settings: Settings, versions: Sequence[ModelVersion], device: Device, metrics: Metrics, catalog: Catalog
+) -> Engine:
+    """Returns an engine on a test device, not started, whose versions a catalog offers."""
+    loading = ModelLoading(settings, versions, lambda: device, metrics, prepare=catalog.prepare)
+    return Engine(settings, versions, lambda: device, metrics, loading=loading, schedule=device.schedule)
 
 
 @asynccontextmanager

@@ -8,18 +8,17 @@ from starlette.types import ASGIApp
 
 from service.http.app import create_app
 from service.http.context import Context
-from service.http.load_shedding import LoadShedder
 from service.http.problem import HTTP, MAX_HEAD_BYTES, TABLE
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key
 from service.security.rate_limiter import RateLimiter
 from service.types import State
 from tests.artifact.test_manifest import write_version
-from tests.engine.test_engines import until
+from tests.engine.running import until
 from tests.fakes import failing
 from tests.http.scene import SequenceModelDevice, lifespan, made_context
 from tests.http.test_refusing import away, full
-from tests.http.wire import GET, connect, post, turns
+from tests.http.wire import GET, application, connect, post, turns
 
 ORIGIN = "Origin: https://example.org"
 STATUSES = {status for _, status, _, _ in TABLE} | set(HTTP) | {200}
@@ -49,7 +48,6 @@ class Walk:
         if late:
             await turns()
             connection._late()
-        self.context.refusals.send_due()
         await until(lambda: b"\r\n\r\n" in b"".join(wire.written))
         first, *lines = b"".join(wire.written).partition(b"\r\n\r\n")[0].decode().split("\r\n")
         status = int(first.split()[1])
@@ -129,21 +127,20 @@ def test_every_kind_of_answer_has_the_headers_that_all_have(keys, tmp_path, monk
             device.failure = failing()
             await fine(500)
             device.failure = None
-            monkeypatch.setattr("service.http.infer.pipeline_run", lambda request: 1 / 0)
+            monkeypatch.setattr("service.pipelines.classification.encode", lambda *arguments: 1 / 0)
             await fine(500)
+            await ask(application(post("/classify", b'{"text": "fine"}', web)), 500)
             monkeypatch.undo()
             device.go.clear()
             await fine(504, "X-Request-Timeout-Ms: 1")
             device.go.set()
-            shedder: LoadShedder = context.shedder
-            full(context)
-            await fine(429)
             away(context)
             await fine(503)
-            context.shedder = shedder
+            full(context)
+            await fine(429)
             context.draining = True
             await ask(get("/readyz"), 503)
-        assert context.engine.state() is State.STOPPED
+        assert context.engine.state is State.STOPPED
         assert walk.found >= STATUSES - {NEVER_SENT}
 
     asyncio.run(test())

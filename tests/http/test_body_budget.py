@@ -1,4 +1,4 @@
-"""The bytes of large bodies that a worker holds are bounded; the slowest of those that arrive are refused."""
+"""The bytes of large bodies that a process holds are bounded; the slowest of those that arrive are refused."""
 
 import asyncio
 import gzip
@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from service.http.body_budget import BODIES, SMALL_BYTES, HeldBody, may_be_large
-from service.http.context import Context
+from service.http.body_budget import SMALL_BYTES, HeldBody, may_be_large
+from service.http.context import HELD_BODIES, Context
 from service.types import State
 from tests.http.scene import made_context
 from tests.http.wire import GET, connect, post, turns
@@ -17,7 +17,7 @@ MOST = 100_000  # bytes of a body
 
 def made() -> Context:
     context = made_context(max_body_bytes=MOST, cors_origins=("*",))
-    context.shedder._engine_state = lambda: State.READY
+    context.engine.state = State.READY
     return context
 
 
@@ -34,24 +34,24 @@ def test_above_the_total_the_slowest_body_is_refused_and_the_others_go_on(monkey
         monkeypatch.setattr("service.http.body_budget.time.monotonic", lambda: now[0])
         context = made()
         budget = context.body_budget
-        assert budget.total == BODIES * MOST
+        assert budget.total == HELD_BODIES * MOST
         stalled = begun(context, MOST - 1)
         await turns()
         now[0] += 10
-        others = [begun(context, MOST - 1) for _ in range(BODIES - 1)]
+        others = [begun(context, MOST - 1) for _ in range(HELD_BODIES - 1)]
         await turns()
         now[0] += 1
-        assert budget.held == BODIES * (MOST - 1)
+        assert budget.held == HELD_BODIES * (MOST - 1)
         late = begun(context, MOST - 1)
         await turns()
         ((status, headers, document),) = stalled[1].answers()
         assert (status, headers["retry-after"], headers["connection"]) == (429, "1", "close")
         assert document["type"] == "urn:tagwerk:problem:overloaded"
-        assert f"{BODIES} times TAGWERK_MAX_BODY_BYTES" in document["detail"]
+        assert f"{HELD_BODIES} times TAGWERK_MAX_BODY_BYTES" in document["detail"]
         assert headers["access-control-allow-origin"] == "*"
         assert stalled[1].closed
         assert all(not wire.written for _, wire in (*others, late))
-        assert budget.held == BODIES * (MOST - 1)
+        assert budget.held == HELD_BODIES * (MOST - 1)
         for connection, wire in (*others, late):
             connection.data_received(b"x")
             await turns(50)

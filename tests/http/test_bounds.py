@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
-from service.engine.protocol import ANONYMOUS
 from service.http.app import create_app
 from service.http.connection.bounded_protocol import PIECE_BYTES
 from service.http.middleware import RequestContextMiddleware
-from tests.engine.test_engines import until
+from tests.engine.running import until
 from tests.http.scene import lifespan, made_context
 from tests.http.wire import GET, connect, post, turns
 
@@ -240,12 +239,11 @@ def test_answers_do_not_depend_on_how_the_bytes_come(requests, sizes):
             elif not waiting or wire.closed:
                 further -= 1
             await turns(3)
-            context.refusals.send_due()
         assert not errors
         assert not wire.closed or not connection.tasks
         connection.connection_lost(None)
         await turns()
-        assert context.shedder.limit_of(ANONYMOUS).admitted == 0
+        assert not connection.in_exchange
         return [int(line.split()[1]) for line in b"".join(wire.written).split(b"\r\n") if line[:9] == b"HTTP/1.1 "]
 
     async def test() -> None:

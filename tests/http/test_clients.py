@@ -1,4 +1,4 @@
-"""Whose a request is: the engine and the load shedder know it by the number of its API key."""
+"""Whose a request is: the engine knows it by the number of its API key."""
 
 import asyncio
 import json
@@ -7,12 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.engine.protocol import ANONYMOUS, Generation, Inference
+from service.engine.requests import ANONYMOUS, Generation, Inference
 from service.http.app import create_app
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key, client_of, read_keys
 from service.security.rate_limiter import RateLimiter
-from tests.engine.test_engines import until
+from tests.engine.running import until
 from tests.http.scene import lifespan, made_context
 
 REQUESTS = {

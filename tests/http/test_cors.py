@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from service.engine.local import LocalEngine
+from service.engine.engine import Engine
 from service.errors import ConfigurationError
 from service.http.app import create_app
 from service.http.context import Context
@@ -19,8 +19,8 @@ PAGE = "https://example.org"
 
 def ask(origins: tuple[str, ...], method: str, **headers: str) -> httpx.Response:
     settings, metrics = Settings(cors_origins=origins), Metrics()
-    engine = LocalEngine(settings, [], Device, metrics)
-    app = create_app(Context(settings, metrics, engine, Catalog(settings.model_store)))
+    engine = Engine(settings, [], Device, metrics)
+    app = create_app(Context(settings, metrics, engine, Catalog()))
 
     async def send() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:

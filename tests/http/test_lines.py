@@ -128,7 +128,7 @@ def test_an_answer_comes_before_the_next_line_is_sent(server):
 def test_a_client_that_reads_nothing_is_made_to_wait_and_memory_stays_flat(server):
     line = b'{"text": 7' + b" " * 1012 + b"}\n"
     block, count = chunk(line * 64), 1500
-    worker = memory_of_children(server)
+    before = memory_of_children(server)
     sent = 0
     with connect(server) as connection:
         connection.setblocking(False)
@@ -138,7 +138,7 @@ def test_a_client_that_reads_nothing_is_made_to_wait_and_memory_stays_flat(serve
             stalled_at = sent
             sent += send_while_possible(connection, memoryview(data)[sent:])
         assert sent < len(data), "the service has read everything though none of its answers was taken"
-        assert memory_of_children(server) - worker < 20_000, "kB"
+        assert memory_of_children(server) - before < 20_000, "kB"
         connection.setblocking(True)
         rest = threading.Thread(target=connection.sendall, args=(data[sent:] + chunk(b""),))
         rest.start()
@@ -148,7 +148,7 @@ def test_a_client_that_reads_nothing_is_made_to_wait_and_memory_stays_flat(serve
                 errors += answer.count(b'"error"')
         rest.join()
     assert errors == 64 * count
-    assert memory_of_children(server) - worker < 20_000, "kB"
+    assert memory_of_children(server) - before < 20_000, "kB"
 
 
 def send_while_possible(connection: socket.socket, data: memoryview) -> int:
@@ -160,14 +160,14 @@ def send_while_possible(connection: socket.socket, data: memoryview) -> int:
 
 
 def memory_of_children(server: Server) -> int:
-    """Returns the resident kB of the api workers."""
+    """Returns the resident kB of the server processes."""
     kilobytes = 0
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             text, command = status.read_text(), (status.parent / "cmdline").read_bytes()
         except OSError:
             continue
-        if f"PPid:\t{server.process.pid}\n" in text and b"\0api\0" in command:
+        if f"PPid:\t{server.process.pid}\n" in text and b"\0server\0" in command:
             kilobytes += int(text.split("VmRSS:")[1].split()[0])
     assert kilobytes
     return kilobytes

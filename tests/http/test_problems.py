@@ -4,26 +4,25 @@ import asyncio
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import pytest
 
 from service import errors
-from service.engine.local import LocalEngine
 from service.http.app import create_app
 from service.http.context import Context
 from service.http.problem import HTTP, INVALID_HTTP, NO_WEBSOCKET, TABLE, Problem
 from service.pipelines.catalog import Catalog
 from service.settings import Settings
-from service.slices import Sliced
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_ids import ids_from
+from service.text.slices import Sliced
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import Vocabulary
 from service.types import ModelState, State
 from tests.conftest import ROOT
 from tests.fakes import Device, version_of
+from tests.http.scene import device_engine
 
 ERRORS = ROOT / "docs" / "errors.md"
 DEEP = "[" * 100_000
@@ -209,11 +208,13 @@ def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_wit
     version = version_of("classifier", "classify")
     version = replace(version, manifest=version.manifest.model_copy(update={"labels": {"sentiment": ("a", "b")}}))
     version = replace(version, vocabularies={"words": Vocabulary(["a"])})
-    catalog = Catalog(Path("nowhere"), read=lambda folder: version)
+    metrics, catalog = Metrics(), Catalog()
+    engine = device_engine(Settings(), [version], Device(), metrics, catalog)
+    engine.state = State.READY
+    catalog.prepare(version)
     catalog.update([ModelState(version.key, State.READY)])
     monkeypatch.setattr(catalog, "tokenizer", lambda version: Broken())
-    metrics = Metrics()
-    app = create_app(Context(Settings(), metrics, LocalEngine(Settings(), [], Device, metrics), catalog))
+    app = create_app(Context(Settings(), metrics, engine, catalog))
     trace = "0af7651916cd43dd8448eb211c80319c"
     headers = {"X-Request-ID": "mine-7", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
 

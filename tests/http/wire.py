@@ -90,4 +90,10 @@ def post(path: str, body: bytes = b'{"text": "fine"}', *headers: str, length: in
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+def application(request: bytes) -> bytes:
+    """Returns a request with the same meaning that is not plain, so that the application handles it."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    return head.replace(b"application/json", b"application/json; charset=utf-8", 1) + end + body
+
+
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"

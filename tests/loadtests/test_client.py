@@ -4,7 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from itertools import cycle, islice
 
-from loadtests.client import ClosedLoop, OpenLoop, measure
+from loadtests.client import ClosedLoop, Measurement, OpenLoop, measure
 from loadtests.connection import Connection, Encoded, encode
 from loadtests.traffic import Request
 
@@ -65,18 +65,48 @@ def test_a_connection_that_is_closed_while_idle_is_no_error():
         def write(self, data):
             pass
 
+        def close(self):
+            pass
+
     async def scenario() -> list[int]:
-        load, busy, idle = OpenLoop(cycle([REQUEST]), 1e9, 0.001), Connection(), Connection()
-        errors = []
+        load, errors = OpenLoop(cycle([REQUEST]), 1e9, 0.001), []
+        busy, idle = (Connection("127.0.0.1", 1) for _ in range(2))  # where nothing listens
         for connection in (busy, idle):  # one request is due at the beginning, for the first of them
             connection.connection_made(Wire())
             connection.start(load)
         for connection in (idle, busy):
             connection.connection_lost(None)
             errors.append(load.measurement().errors)
+            await connection.finished
         return errors
 
     assert asyncio.run(scenario()) == [0, 1]
+
+
+def test_a_connection_that_the_server_closes_is_opened_again():
+    """Every second answer says that it is the last one; every tenth request is answered by closing the connection."""
+    connected = requests = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connected, requests
+        connected += 1
+        while await reader.read(len(REQUEST.content)):
+            requests += 1
+            if requests % 10 == 0:
+                break
+            last = requests % 2 == 0
+            writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n" + b"Connection: close\r\n" * last + b"\r\n{}")
+            if last:
+                break
+        writer.close()
+
+    async def scenario() -> Measurement:
+        async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            return await measure("127.0.0.1", port, 1, lambda: ClosedLoop(islice(cycle([REQUEST]), 20), 60))
+
+    measured = asyncio.run(scenario())
+    assert (requests, connected, measured.errors) == (20, 11, 2)
 
 
 def test_closed_loop_sends_as_many_requests_as_there_are():

@@ -1,6 +1,5 @@
 """The rows of the bench's tables."""
 
-from collections import Counter
 from dataclasses import replace
 
 from loadtests.client import Measurement
@@ -13,8 +12,7 @@ def seen(rate: float, p99: float = 20.0) -> Measurement:
 
 
 def row(rates: list[float], p99: float = 20.0, **changes) -> Row:
-    busy: Counter[str] = Counter(api=0.05, engine=0.1)  # type: ignore[call-overload]  # seconds
-    own = [Round(seen(100.0, p99), 5.0, busy) for _ in rates]
+    own = [Round(seen(100.0, p99), 5.0, 0.05) for _ in rates]
     made = Row("classify", 64, "mosec", "", 2, False, own, [seen(rate) for rate in rates], 0)
     return replace(made, **changes)
 
@@ -25,17 +23,24 @@ def test_the_ratio_is_the_median_of_rounds_beside_each_other():
     assert table([row([50.0])]).count("\n") == 2
 
 
-def test_a_ratio_has_its_aim_at_saturation_beside_a_peer_as_it_is():
+def test_a_ratio_has_its_aim_at_saturation_by_the_requests_the_peer_and_its_memory_of_words():
     assert [figure.met for figure in row([50.0] * 4).figures()] == [True, True]
     assert [figure.met for figure in row([100.0] * 4).figures()] == [False, True]
     assert [figure.met for figure in row([50.0] * 4, p99=21.0).figures()] == [True, False]
     assert row([100.0], clients=16).figures() == []
     assert row([100.0], words=True).figures() == []
-    assert row([100.0], peer="litserve").figures() == []
+    assert row([100.0], peer="spacy").figures() == []
+    (with_words,) = row([110.0] * 4, traffic="tag", words=True).figures()
+    (no_lemmas,) = row([110.0] * 4, traffic="no-lemmas", words=True).figures()
+    assert (with_words.met, no_lemmas.met) == (True, False)
+
+
+def test_requests_are_named_by_their_endpoint():
+    assert row([50.0]).cells()[0] == "/classify"
+    assert row([50.0], traffic="no-lemmas").cells()[0] == "/tag, no lemmas"
 
 
 def test_processor_time_is_that_of_a_request_over_all_rows():
-    figures = processor_figures([row([50.0] * 4), row([10.0] * 4, peer="litserve")])
-    assert [round(figure.value, 3) for figure in figures] == [0.1, 0.2]
-    assert [figure.met for figure in figures] == [True, False]
-    assert "in 8 rounds" in str(figures[0])
+    (figure,) = processor_figures([row([50.0] * 4), row([10.0] * 4, peer="litserve"), row([10.0], clients=16)])
+    assert round(figure.value, 3) == 0.1
+    assert "in 8 rounds" in str(figure)

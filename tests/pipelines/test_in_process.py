@@ -7,12 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.engine.local import LocalEngine
 from service.errors import ArtifactError, InvalidInput, ModelNotFound
 from service.pipelines import open_async_pipelines, open_pipelines
 from tests.conftest import ROOT
 from tests.http.scene import SequenceModelDevice
-from tests.in_process import use_test_device
+from tests.in_process import use_device, use_test_device
 
 
 @pytest.fixture(autouse=True)
@@ -98,10 +97,7 @@ def test_a_model_that_is_refused_is_an_error_and_the_engine_is_closed(monkeypatc
             self._checked(manifest)
             return super().load_sequence_model(folder, manifest)
 
-    monkeypatch.setattr(
-        "service.engine.tensorflow_engine.make_engine",
-        lambda settings, versions, metrics: LocalEngine(settings, versions, Broken, metrics),
-    )
+    use_device(monkeypatch, Broken)
     before = threading.active_count()
     with pytest.raises(ArtifactError, match="tagger/1 is refused: tagger is broken"), open_pipelines():
         pass

@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.protocol import Inference, Outcome
+from service.engine.requests import Inference, Outcome
 from service.errors import DeadlineExceeded, Overloaded
 from service.pipelines import parts
 from service.pipelines.parts import PARTS_AT_ONCE, cut, infer_in_parts
 from service.types import Ragged, joined
-from tests.engine.test_engines import TAGGER, engine, hold, request, rows_of, run
+from tests.engine.running import TAGGER, hold, request, rows_of, run, running_engine, turns
 from tests.fakes import Device, ReadyEngine
-
-assert engine  # the fixture: each kind of engine
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +26,7 @@ class Recorder(ReadyEngine):
     """An engine that notes the parts, and answers when it is let."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.asked: list[Inference] = []
         self.under_way = self.most = 0
         self.failures: dict[int, Exception] = {}
@@ -128,16 +127,16 @@ def test_a_client_that_goes_takes_all_parts_with_it():
     run(test())
 
 
-def test_each_engine_answers_in_order_and_others_come_in_between(engine):
+def test_an_engine_answers_in_order_and_others_come_in_between():
     async def test():
         device = Device()
-        async with engine(device) as made:
+        async with running_engine(device) as made:
             held = await hold(device, made)
             wanted = [[i, i] for i in range(20)]
             large = asyncio.create_task(infer_in_parts(made, request(*wanted)))
-            await asyncio.sleep(0.01)
+            await turns()
             neighbour = asyncio.create_task(made.infer(request([7], model=TAGGER)))
-            await asyncio.sleep(0.01)
+            await turns()
             device.go.set()
             assert int((await neighbour).outputs["sum"][0]) == 7
             assert not large.done(), "the neighbour waited for all of it"

@@ -1,99 +1,80 @@
-"""The supervisor's engines, in the place of whose processes a test speaks at the other end of the channel."""
+"""A rollout whose processes do what a test says, in shared memory, with a clock that the test sets."""
 
-import os
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
+import pytest
+
+from service.process import rollout as rollout_module
+from service.process import supervised
+from service.process.board import SPARE_SLOTS, Board, ProcessStatus, ServiceStatus
 from service.process.child import Child
-from service.process.control_channel import Load, Loaded, Loading, Message, SetShares, decode, encode
 from service.process.rollout import Rollout
-from service.process.supervised_engine import SupervisedEngine
+from service.process.supervised import TICK_SECONDS
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, ModelState, State
-from tests.artifact.test_manifest import write_version
+from service.types import ModelKey, State
+from tests.fakes import Clock
 
 T = TypeVar("T")
 CRASHED = -11
 
 
 class Process:
-    """An engine process that does what the test says. It is a `Child` to the supervisor."""
+    """A server process that does what the test says. It is a `Child` to the supervisor."""
 
-    name = kind = "engine"
-    pid = None
-
-    def __init__(self, number: int) -> None:
+    def __init__(self, board: Board, number: int) -> None:
+        self.name = f"process {number + 1}"
         self.number = number
+        self.pid = 1000 + number
         self.status: int | None = None
-        self.starts = 0
-        self.taken_over = 0
-        self.arguments: tuple[str, ...] = ()
-        self._channel: socket.socket | None = None
+        self.terminated = False
+        self.stands_still = False
+        self.obeys = True  # ends when it is killed
+        self.slot = board.slots[number]
+        self.beside_another = board.ready()
+        self.to_load = tuple(key for key, _ in board.service.read().load)
+        self._status = ProcessStatus(versions=self.to_load)
+        self.slot.status.write(self._status)
 
-    def start(self, files: Sequence[int], *arguments: str) -> None:
-        self.close()
-        assert arguments[:2] == ("--channel", str(files[0]))
-        self._channel = socket.socket(fileno=os.dup(files[0]))
-        self._channel.setblocking(False)
-        self.arguments = arguments[2:]
-        self.status = None
-        self.starts += 1
-
-    def take_over(self, other: "Process") -> None:
-        self.close()
-        self._channel, other._channel = other._channel, None
-        self.status, self.arguments = other.status, other.arguments
-        self.taken_over += 1
+    def terminate(self) -> None:
+        self.terminated = True
+        self.slot.state = State.DRAINING
 
     def send(self, sig: int) -> None:
         self.kill()
 
     def kill(self) -> None:
-        if self.status is None:
+        if self.status is None and self.obeys:
             self.status = -9
 
-    def close(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-
-    @property
-    def channel(self) -> socket.socket:
-        assert self._channel is not None
-        return self._channel
-
-    # Messages of the engine, and those that it has received.
-
-    def send_to_supervisor(self, *messages: Message) -> None:
-        for one in messages:
-            self.channel.send(encode(one))
-
-    def die(self, loading: ModelKey | None = None) -> None:
+    def die(self, loading: ModelKey | None = None, status: int = CRASHED) -> None:
         if loading is not None:
-            self.send_to_supervisor(Loading(loading))
-        self.status = CRASHED
+            self.slot.status.write(ProcessStatus(versions=self.to_load, loading=loading))
+        self.status = status
 
-    def load(self, load: Load, **refused: str) -> None:
-        """Reports everything as loaded except `refused`, by model name."""
-        states = [
-            ModelState(key, State.REFUSED, refused[key.name]) if key.name in refused else ModelState(key, State.READY)
-            for key in load.versions
-        ]
-        self.send_to_supervisor(Loaded(tuple(states)))
+    def end(self) -> None:
+        """Ends after it has drained."""
+        assert self.terminated
+        self.status = 0
 
-    def received(self) -> list[Message]:
-        try:
-            return [decode(one) for one in self.channel.recv(1_000_000).splitlines()]
-        except BlockingIOError:
-            return []
+    def load(self, unread: str = "", **refused: str) -> None:
+        """Loads everything except what is `refused`, by model name, or `unread`: the name of one."""
+        given = {key: refused[key.name] for key in self.to_load if key.name in refused}
+        missing = tuple((key, "manifest.json is missing") for key in self.to_load if key.name == unread)
+        ready = tuple(key for key in self.to_load if key not in given and key.name != unread)
+        self.slot.status.write(
+            ProcessStatus(versions=self.to_load, ready=ready, refused=tuple(given.items()), unread=missing)
+        )
+        self.slot.state = State.READY
 
 
 class AtOnce:
-    """A pool whose threads have done everything before anybody looks."""
+    """A pool whose threads have done everything at once."""
 
     def __init__(self, *arguments: object, **more: object) -> None:
         pass
@@ -111,98 +92,146 @@ class AtOnce:
 
 
 class Scene:
-    """A rollout and its processes."""
+    """A rollout and its processes.
 
-    def __init__(self, store: Path, engines: int = 1, **settings: Any) -> None:
-        self.settings = Settings(model_store=store, store_interval_seconds=1e-9, **settings)
-        self.processes: list[Process] = []
-        self._metrics = Metrics()
-        self.listening = [socket.socket() for _ in range(engines)]
+    Attributes:
+        started: every process that was started, in order.
+        failures: errors of the next starts.
+    """
+
+    def __init__(self, store: Path, processes: int, clock: Clock, **settings: Any) -> None:
+        self.settings = Settings(
+            model_store=store, store_interval_seconds=1e-9, processes=processes, drain_timeout_seconds=30.0, **settings
+        )
+        self.clock = clock
+        self.board = Board(processes + SPARE_SLOTS)
+        self.started: list[Process] = []
+        self.failures: list[OSError] = []
         self.cleaned_up: list[object] = []
-        self.rollout = Rollout(self.settings, self.listening, self._make, self.cleaned_up.append, self._metrics)
-        self.rollout.start()
+        self._metrics = Metrics()
+        self.rollout = Rollout(
+            self.settings, self.board, self._start, cast(Callable[[Child], None], self.cleaned_up.append), self._metrics
+        )
 
-    def rollbacks(self, name: str) -> float:
-        """Returns how many rollbacks of a model are counted."""
-        return self._metrics.registry.get_sample_value("tagwerk_rollbacks_total", {"model": name}) or 0
+    def _start(self, number: int) -> Child:
+        if self.failures:
+            raise self.failures.pop(0)
+        assert number not in {process.number for process in self.running}, "one process a slot"
+        self.started.append(Process(self.board, number))
+        assert len(self.running) <= self.settings.processes + SPARE_SLOTS
+        return cast(Child, self.started[-1])
 
-    def swaps(self, result: str) -> float:
-        """Returns how many changes of the loaded versions have ended so."""
-        return self._metrics.registry.get_sample_value("tagwerk_swaps_total", {"result": result}) or 0
-
-    def refused(self, name: str, version: str) -> float | None:
-        """Returns the gauge of a refused version."""
-        labels = {"model": name, "version": version}
-        return self._metrics.registry.get_sample_value("tagwerk_model_refused", labels)
-
-    def _make(self, number: int) -> Child:
-        self.processes.append(Process(number))
-        return cast(Child, self.processes[-1])
+    # Of the processes
 
     @property
-    def children(self) -> set[object]:
-        return set(self.rollout.children)
+    def running(self) -> list[Process]:
+        return [process for process in self.started if process.status is None]
 
     @property
-    def engines(self) -> list[SupervisedEngine]:
-        return [*self.rollout._serving, *self.rollout._new, *self.rollout._ending]
+    def serving(self) -> list[Process]:
+        """Those that neither load nor drain."""
+        return [process for process in self.running if process.slot.state is State.READY]
 
-    def tick(self) -> None:
-        def keep_alive(child: Child, start: Callable[[], None]) -> None:
-            if child.status is not None:
-                start()
+    @property
+    def loading(self) -> list[Process]:
+        return [process for process in self.running if process.slot.state is State.STARTING]
 
-        self.rollout.tick(keep_alive)
+    @property
+    def draining(self) -> list[Process]:
+        return [process for process in self.running if process.terminated]
 
-    def until(self, condition: Callable[[], T | None]) -> T:
-        for _ in range(5000):
+    # Of time
+
+    def tick(self, ticks: int = 1) -> None:
+        """Passes time; the event loops of the processes run."""
+        for _ in range(ticks):
+            self.clock.now += TICK_SECONDS
+            for process in self.running:
+                if not process.stands_still:
+                    process.slot.beat()
+            self.rollout.tick()
+
+    def until(self, condition: Callable[[], T | None], ticks: int = 5000) -> T:
+        for _ in range(ticks):
             if found := condition():
                 return found
             self.tick()
         raise AssertionError("it never came")
 
-    def loads(self, number: int) -> Load:
-        """Returns what a process was last told to load."""
-
-        def said() -> Load | None:
-            return next((one for one in self.processes[number].received() if isinstance(one, Load)), None)
-
-        return self.until(said)
-
-    def shares_sent(self, number: int, fits: Callable[[SetShares], object]) -> SetShares:
-        """Returns the next shares that a process is told and that fit."""
-
-        def said() -> SetShares | None:
-            heard = [one for one in self.processes[number].received() if isinstance(one, SetShares)]
-            return next((one for one in reversed(heard) if fits(one)), None)
-
-        return self.until(said)
-
-    def start_new_engine(self) -> None:
-        """Lets the first engine load its versions, and a second one start for a new version of `victim`."""
-        self.processes[0].load(self.loads(0))
-        self.tick()
-        write_version(self.settings.model_store, "victim")
-        self.until(lambda: len(self.processes) == 2)
-
     def look(self) -> None:
-        """Lets a look at the store that begins from now on come to its end."""
-        for _ in range(2):
-            self.until(lambda: self.rollout._store._polling is not None)
-            self.until(lambda: self.rollout._store._polling is None)
+        """Waits until polls of the store have begun and ended, and a process could have been started."""
+        self.tick(50)
+
+    def load_all(self, **refused: str) -> None:
+        """Starts, and loads all that processes are to load."""
+        self.until(lambda: len(self.started) == self.settings.processes)
+        for process in self.loading:
+            process.load(**refused)
+        self.tick()
+
+    def start_one(self) -> Process:
+        """Waits for the next process to start."""
+        before = len(self.started)
+        self.until(lambda: len(self.started) > before)
+        return self.started[-1]
+
+    def leaving(self) -> Process:
+        """Waits until a process drains, and only one; returns it."""
+        (process,) = self.until(lambda: self.draining)
+        return process
+
+    def finish(self) -> None:
+        """Lets all processes load, drain and end, until nothing changes any more."""
+        quiet = 0
+        while quiet < 50:
+            quiet += 1
+            for process in self.loading:
+                process.load()
+                quiet = 0
+            for process in self.draining:
+                process.end()
+                quiet = 0
+            self.tick()
+
+    # Of what is published and counted
+
+    @property
+    def service(self) -> ServiceStatus:
+        return self.board.service.read()
+
+    @property
+    def shares(self) -> dict[str, float]:
+        return {str(key): share for key, share in self.service.shares}
+
+    @property
+    def refusals(self) -> dict[str, str]:
+        return {str(key): reason for key, reason in self.service.refused}
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self._metrics.registry.get_sample_value(f"tagwerk_{name}", labels)
+
+    def swaps(self, result: str) -> float:
+        return self.value("swaps_total", result=result) or 0
+
+    def rollbacks(self, name: str) -> float:
+        return self.value("rollbacks_total", model=name) or 0
+
+    def restarts(self) -> float:
+        return self.value("restarts_total", process="server") or 0
+
+    def refused(self, name: str, version: str) -> float | None:
+        return self.value("model_refused", model=name, version=version)
 
 
 @contextmanager
-def scene(store: Path, engines: int = 1, **settings: object) -> Iterator[Scene]:
-    made = Scene(store, engines, **settings)
-    try:
+def scene(store: Path, processes: int = 1, **settings: object) -> Iterator[Scene]:
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (rollout_module, supervised):
+            patch.setattr(module, "time", SimpleNamespace(monotonic=clock))
+        made = Scene(store, processes, clock, **settings)
         yield made
-    finally:
         made.rollout.close()
-        for engine in made.engines:
-            engine.close()
-        for process in made.processes:
-            process.close()
 
 
 def keys(*names: str) -> set[ModelKey]:

@@ -5,7 +5,7 @@ from service.process.child import Child
 
 
 def test_a_child_is_not_reached_by_the_terminals_signals_and_shares_the_supervisors_session():
-    child = Child("engine", "engine", ["--help"], os.environ)
+    child = Child("process 1", ["serve", "--help"], os.environ)
     child.start(())
     assert child.pid is not None
     try:

@@ -1,146 +1,343 @@
-"""New versions in new engines that replace those that serve, and engines that leave."""
+"""Processes start, are replaced when they die or stand still, and load new versions one after the other."""
 
-import shutil
-import time
+import errno
+import logging
+import os
 
 import pytest
 
-from service.process.control_channel import Load, Retire, SetShares
+from service.errors import ConfigurationError
+from service.process.rollout import NO_PROGRESS_TICKS, STALLED_TICKS
 from service.store.serving import ServingController
-from service.types import ModelKey
+from service.types import ModelKey, State
 from tests.artifact.test_manifest import write_version
 from tests.process.rollout_scene import keys, scene
 
+SECOND = 20  # ticks
 
-def test_an_engine_that_starts_again_loads_what_is_wanted_by_then(store):
-    write_version(store, "victim")
-    with scene(store) as here:
-        assert set(here.loads(0).versions) == keys("healthy/1", "victim/2")
-        ServingController(here.settings).use("victim", "1")
-        here.look()
-        here.processes[0].die(loading=ModelKey("victim", "2"))
+
+def test_as_many_processes_start_as_there_are_to_be_and_the_first_that_is_loaded_makes_the_service_ready(store):
+    with scene(store, 3) as here:
         here.tick()
-        assert set(here.loads(0).versions) == keys("healthy/1", "victim/1")
+        assert [process.number for process in here.started] == [0, 1, 2]
+        assert [process.slot.pid for process in here.started] == [1000, 1001, 1002]
+        assert all(set(process.to_load) == keys("healthy/1", "victim/1") for process in here.started)
+        assert not here.rollout.ready
+        here.started[1].load()
+        here.tick()
+        assert here.rollout.ready
+        here.load_all()
+        here.look()
+        assert len(here.started) == 3
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
+        assert here.swaps("done") == 0, "the first versions are no change"
 
 
-def test_a_rollback_is_counted_once_the_older_version_serves(store):
-    write_version(store, "victim")
+def test_a_process_that_dies_is_replaced_by_another_with_the_same_versions(store, caplog):
+    with scene(store, 2) as here:
+        here.load_all()
+        here.look()
+        here.started[0].die()
+        here.tick()
+        assert here.cleaned_up == [here.started[0]]
+        again = here.started[2]
+        assert again.number == 0
+        assert again.to_load == here.started[1].to_load
+        assert again.beside_another
+        assert "process 1 ended with status -11; starting it again" in caplog.text
+        again.load()
+        here.look()
+        assert (here.restarts(), len(here.started), here.refusals) == (1, 3, {})
+
+
+def test_a_process_that_dies_at_once_is_started_a_second_after_its_start_at_the_earliest(store):
     with scene(store) as here:
-        here.processes[0].load(here.loads(0))
+        here.load_all()
+        here.started[0].die()
+        here.tick()
+        assert len(here.started) == 1
+        here.tick(SECOND)
+        assert len(here.started) == 2
+
+
+def test_the_pause_before_a_start_doubles_with_each_death_until_a_process_is_loaded(store):
+    def pause() -> float:
+        here.started[-1].die()
+        before = here.clock.now
+        here.start_one()
+        return round(here.clock.now - before, 1)
+
+    with scene(store) as here:
+        here.tick()
+        pauses = [pause() for _ in range(8)]
+        assert pauses == pytest.approx([1, 1, 2, 4, 8, 16, 30, 30], abs=0.2)
+        here.started[-1].load()
+        here.tick(2 * SECOND)
+        here.started[-1].die()
+        here.start_one()
+        assert pause() == pytest.approx(1, abs=0.2), "as after the first death"
+
+
+def test_a_process_that_cannot_be_started_is_logged_and_tried_again(store, caplog):
+    with scene(store, 2) as here:
+        here.failures = [OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))] * 3
+        here.tick()
+        assert caplog.messages[-1] == f"a process cannot be started: {here.failures[0]}"
+        assert here.board.slots[0].state is State.STOPPED
+        here.until(lambda: len(here.started) == 2)
+        assert caplog.text.count("cannot be started") == 3
+        assert here.restarts() == 0
+
+
+def test_a_configuration_error_ends_the_service_unless_a_process_serves(store):
+    with scene(store, 2) as here:
+        here.tick()
+        here.started[0].die(status=ConfigurationError.EXIT_STATUS)
+        with pytest.raises(ConfigurationError, match="process 1 cannot start; its reason is above"):
+            here.tick()
+    with scene(store, 2) as here:
+        here.load_all()
+        here.started[0].die(status=ConfigurationError.EXIT_STATUS)
+        here.until(lambda: len(here.started) == 3)
+
+
+def test_a_process_whose_event_loop_stands_still_for_five_seconds_of_the_supervisor_is_killed(store, caplog):
+    with scene(store, 2) as here:
+        here.load_all()
+        here.tick(SECOND)
+        here.started[0].stands_still = True
+        here.tick(int(STALLED_TICKS) - 1)
+        assert here.started[0].status is None
+        here.tick(2)
+        assert here.started[0].status == -9
+        assert caplog.text.count("the event loop of process 1 has stood still for 5 s") == 1
+        here.until(lambda: len(here.started) == 3)
+        assert here.started[1].status is None
+
+
+def test_a_process_that_takes_a_moment_to_die_is_killed_and_logged_once(store, caplog):
+    with scene(store) as here:
+        here.load_all()
+        here.tick(SECOND)
+        here.started[0].stands_still, here.started[0].obeys = True, False
+        here.tick(int(STALLED_TICKS) + SECOND)
+        assert caplog.text.count("has stood still for 5 s") == 1
+        assert len(here.started) == 1
+        here.started[0].die(status=-9)
+        here.tick(SECOND)
+        assert len(here.started) == 2
+
+
+def test_a_machine_that_was_suspended_kills_no_process(store):
+    with scene(store, 2) as here:
+        here.load_all()
+        for _ in range(10):
+            here.clock.now += 3600
+            here.tick()
+        assert len(here.running) == 2
+
+
+def test_a_process_whose_event_loop_does_not_run_yet_has_the_time_of_a_start(store):
+    with scene(store) as here:
+        here.tick()
+        here.started[0].slot.reset()
+        here.started[0].slot.state = State.STARTING
+        here.started[0].stands_still = True
+        here.tick(10 * int(STALLED_TICKS))
+        assert here.started[0].status is None
+
+
+def test_a_process_that_makes_no_progress_while_it_loads_is_killed(store, caplog):
+    with scene(store) as here:
+        here.tick()
+        for _ in range(3):
+            here.tick(int(NO_PROGRESS_TICKS) - 1)
+            assert here.started[0].status is None
+            here.started[0].slot.advance()
+        here.tick(int(NO_PROGRESS_TICKS) + 2)
+        assert here.started[0].status == -9
+        assert "process 1 has made no progress for 120 s while it loads" in caplog.text
+        again = here.start_one()
+        again.load()
+        here.tick(2 * int(NO_PROGRESS_TICKS))
+        assert again.status is None, "one that is loaded has nothing to load"
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_a_new_version_is_loaded_by_one_process_after_the_other_and_then_switched_to(store, processes, caplog):
+    caplog.set_level(logging.INFO)
+    new, both = {"healthy/1": 1.0, "victim/2": 1.0}, {"healthy/1": 1.0, "victim/1": 1.0}
+    with scene(store, processes) as here:
+        here.load_all()
+        old = here.serving
+        write_version(store, "victim")
+        for number in range(processes):
+            coming = here.start_one()
+            assert set(coming.to_load) == keys("healthy/1", "victim/2")
+            assert coming.beside_another
+            here.look()
+            assert here.loading == [coming], "one more than usual"
+            assert not here.draining
+            coming.load()
+            leaving = here.leaving()
+            assert leaving is old[number]
+            assert leaving.slot.retiring
+            assert here.shares == (new if number == processes - 1 else both)
+            here.look()
+            assert here.loading == [], "the one that drains has not ended yet"
+            leaving.end()
+            here.tick()
+            assert leaving in here.cleaned_up
+            assert leaving.slot.state in (State.STOPPED, State.STARTING)
+        here.look()
+        assert len(here.serving) == processes
+        assert (here.swaps("done"), here.swaps("refused"), here.restarts()) == (1, 0, 0)
+        assert caplog.text.count("victim/2: a process loads beside those that serve") == 1
+        assert caplog.text.count("all processes serve healthy/1, victim/2") == 1
+
+
+def test_versions_may_be_named_once_all_processes_have_them(store):
+    with scene(store, 2, keep_versions=2) as here:
+        here.load_all()
+        write_version(store, "victim")
+        for expected in ({"victim/1": 1.0}, {"victim/1": 0.0, "victim/2": 1.0}):
+            here.start_one().load()
+            leaving = here.leaving()
+            assert here.shares == {"healthy/1": 1.0} | expected
+            leaving.end()
+        here.finish()
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 0.0, "victim/2": 1.0}
+
+
+def test_a_change_among_loaded_versions_needs_no_new_process(store):
+    write_version(store, "victim")
+    with scene(store, 2, keep_versions=2) as here:
+        here.load_all()
+        assert here.service.defaults == ("healthy",)
+        controller = ServingController(here.settings)
+        controller.make_default("victim")
+        here.look()
+        assert here.service.defaults == ("victim",)
+        controller.canary("victim", "1", 0.25)
+        here.look()
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 0.25, "victim/2": 0.75}
+        controller.use("victim", "1")
+        here.look()
+        assert here.shares["victim/1"] == 1.0
+        assert here.rollbacks("victim") == 1
+        assert len(here.started) == 2
+        assert here.swaps("done") == 0
+
+
+def test_a_rollback_to_a_version_that_is_not_loaded_is_counted_once_it_serves(store):
+    write_version(store, "victim")
+    with scene(store, 2) as here:
+        here.load_all()
         here.tick()
         ServingController(here.settings).roll_back("victim")
-        here.until(lambda: len(here.processes) == 2)
-        assert here.rollbacks("victim") == 0
-        here.processes[1].load(here.loads(1))
-        here.until(lambda: here.rollbacks("victim"))
-        here.look()
-        assert (here.rollbacks("victim"), here.rollbacks("healthy")) == (1, 0)
+        for count in (0, 1):
+            here.start_one().load()
+            leaving = here.leaving()
+            assert here.rollbacks("victim") == count
+            leaving.end()
+        here.finish()
+        assert (here.rollbacks("victim"), here.rollbacks("healthy"), here.swaps("done")) == (1, 0, 1)
 
 
-def test_engines_that_leave_are_the_supervisors_until_all_have_ended(store):
-    with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
-        for number in (1, 2):
-            write_version(store, "victim")
-            here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
-            assert len(here.rollout.children) == number + 1
-            here.processes[number].load(here.loads(number))
-            here.until(lambda: not here.rollout._new)
-            assert here.swaps("done") == number
-        assert here.children == set(here.processes)
-        assert any(isinstance(said, Retire) for said in here.processes[0].received())
-        assert here.cleaned_up == []
-        here.processes[0].status = 0
-        here.tick()
-        assert here.cleaned_up == [here.processes[0]]
-        assert here.children == set(here.processes[1:])
-
-
-def test_an_engine_that_does_not_leave_in_time_is_killed(store, monkeypatch, caplog):
-    with scene(store, drain_timeout_seconds=30.0) as here:
-        here.start_new_engine()
-        here.processes[1].load(here.loads(1))
-        here.until(lambda: not here.rollout._new)
-        (leaving,) = here.rollout._ending
-        with monkeypatch.context() as patch:
-            patch.setattr(time, "monotonic", lambda: leaving.retired + 34.5)
-            here.tick()
-            assert here.processes[0].status is None
-            patch.setattr(time, "monotonic", lambda: leaving.retired + 35.5)
-            here.tick()
-        assert here.processes[0].status == -9
-        assert here.processes[1].status is None
-        assert "killed the engine, which did not end" in caplog.text
-        here.tick()
-        assert here.cleaned_up == [here.processes[0]]
-
-
-def test_an_engine_whose_versions_are_not_wanted_any_more_has_time_to_end(store, monkeypatch, caplog):
-    with scene(store) as here:
-        here.start_new_engine()
-        monkeypatch.setattr(here.processes[1], "kill", lambda: None)
-        ServingController(here.settings).use("victim", "1")
-        here.until(lambda: not here.rollout._new)
-        here.tick()
-        assert "did not end" not in caplog.text
-        assert here.children == set(here.processes)
-
-
-def test_a_rollout_that_closes_stops_to_listen(store):
-    with scene(store) as here:
-        here.rollout.close()
-        assert [listening.fileno() for listening in here.listening] == [-1]
-
-
-def test_new_engines_take_over_when_the_last_of_them_is_ready(store):
-    with scene(store, engines=2) as here:
-        for number in (0, 1):
-            here.processes[number].load(here.loads(number))
-        here.tick()
+def test_a_store_that_changes_again_ends_what_loads_and_what_is_loaded_is_replaced(store, caplog):
+    caplog.set_level(logging.INFO)
+    with scene(store, 2) as here:
+        here.load_all()
         write_version(store, "victim")
-        here.until(lambda: len(here.processes) == 4)
-        assert [process.number for process in here.processes] == [0, 1, 0, 1]
-        here.processes[2].load(here.loads(2))
-        here.look()
-        assert here.swaps("done") == 0
-        here.processes[3].load(here.loads(3))
-        here.until(lambda: here.swaps("done"))
-        assert {engine.child for engine in here.rollout._serving} == here.children - set(here.processes[:2])
-
-
-def test_engines_that_warm_up_go_on_until_the_store_changes_again(store):
-    with scene(store) as here:
-        here.start_new_engine()
-        here.look()
-        assert (len(here.processes), here.processes[1].status) == (2, None)
+        first = here.start_one()
         write_version(store, "victim")
-        here.until(lambda: len(here.processes) == 3)
-        assert here.processes[1].status == -9
-        assert set(here.loads(2).versions) == keys("healthy/1", "victim/3")
+        second = here.start_one()
+        assert first.status == -9
+        assert set(second.to_load) == keys("healthy/1", "victim/3")
+        assert f"{first.name}, which was loading, is ended: the store has changed again" in caplog.text
+        second.load()
+        assert here.leaving() is here.started[0]
+        write_version(store, "victim")
+        here.finish()
+        assert all(set(process.to_load) == keys("healthy/1", "victim/4") for process in here.serving)
+        assert len(here.serving) == 2
+        assert (here.swaps("done"), here.swaps("refused"), here.restarts()) == (1, 0, 0)
+        assert here.shares == {"healthy/1": 1.0, "victim/4": 1.0}
+
+
+def test_a_version_that_is_not_wanted_any_more_ends_the_process_that_loads_it_and_counts_no_change(store):
+    with scene(store) as here:
+        here.load_all()
+        write_version(store, "victim")
+        loading = here.start_one()
         ServingController(here.settings).use("victim", "1")
-        here.until(lambda: not here.rollout._new)
-        assert here.processes[2].status == -9
+        here.until(lambda: loading.status == -9)
+        here.look()
+        assert here.serving == [here.started[0]]
+        assert len(here.started) == 2
         assert here.swaps("done") == 0
 
 
-@pytest.mark.parametrize("others", [(), ("healthy",)], ids=str)
-def test_a_model_keeps_its_shares_until_its_new_version_is_loaded(store, others):
-    if not others:
-        shutil.rmtree(store / "healthy")
-    same = {ModelKey(name, "1"): 1.0 for name in others}
-    with scene(store) as here:
-        old = here.shares_sent(0, lambda said: said.shares)
-        assert dict(old.shares) == same | {ModelKey("victim", "1"): 1.0}
-        here.processes[0].load(Load(tuple(dict(old.shares)), False, 0))
+def test_before_any_process_is_ready_what_loads_goes_on_although_the_store_has_changed(store):
+    with scene(store, 2) as here:
         here.tick()
         write_version(store, "victim")
-        here.until(lambda: len(here.processes) == 2)
-        new = here.shares_sent(1, lambda said: said.shares)
-        assert dict(new.shares) == same | {ModelKey("victim", "2"): 1.0}
         here.look()
-        said = [said for said in here.processes[0].received() if isinstance(said, SetShares)]
-        assert all(dict(one.shares) == dict(old.shares) for one in said)
-        here.processes[1].load(Load(tuple(dict(new.shares)), True, 0))
-        here.until(lambda: here.swaps("done"))
-        assert dict(here.rollout._shares) == dict(new.shares)
+        assert here.loading == here.started[:2]
+        here.started[0].load()
+        here.until(lambda: here.started[1].status == -9)
+        assert set(here.start_one().to_load) == keys("healthy/1", "victim/2")
+        here.finish()
+        assert all(set(process.to_load) == keys("healthy/1", "victim/2") for process in here.serving)
+
+
+def test_a_process_that_dies_during_a_rollout_is_replaced_by_one_with_the_new_versions(store):
+    with scene(store, 2) as here:
+        here.load_all()
+        write_version(store, "victim")
+        first = here.start_one()
+        here.started[0].die()
+        here.look()
+        assert len(here.running) == 2, "the one that loads takes its place"
+        first.load()
+        here.finish()
+        assert len(here.serving) == 2
+        assert all(set(process.to_load) == keys("healthy/1", "victim/2") for process in here.serving)
+        assert here.swaps("done") == 1
+
+
+def test_a_process_that_does_not_end_in_time_is_killed(store, caplog):
+    with scene(store) as here:
+        here.load_all()
+        write_version(store, "victim")
+        here.start_one().load()
+        leaving = here.leaving()
+        here.tick(44 * SECOND)
+        assert leaving.status is None
+        here.tick(2 * SECOND)
+        assert leaving.status == -9
+        assert f"killed {leaving.name}, which did not end" in caplog.text
+        here.look()
+        assert leaving in here.cleaned_up
+        assert here.restarts() == 0
+
+
+def test_the_versions_to_load_are_published_before_the_process_starts(store):
+    with scene(store) as here:
+        assert set(dict(here.service.load)) == keys("healthy/1", "victim/1")
+        assert here.service.about["victim/1"] == ("tag", "for tests")
+        here.load_all()
+        write_version(store, "victim")
+        assert ModelKey("victim", "2") in here.start_one().to_load
+
+
+def test_reasons_that_do_not_fit_are_left_out_and_said_once(store, monkeypatch, caplog):
+    with scene(store) as here:
+        here.load_all()
+        monkeypatch.setattr(here.board.service, "_memory", here.board.service._memory[:300])
+        write_version(store, "victim")
+        here.start_one().load(victim="x" * 300)
+        here.look()
+        assert here.refusals == {}
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
+        assert caplog.text.count("the reasons why versions are refused are left out") <= 2

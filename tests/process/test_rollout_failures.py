@@ -1,208 +1,265 @@
-"""Versions at which engines die, that they refuse or cannot read."""
-
-from collections.abc import Iterator
-from typing import cast
+"""Versions at which processes die, that they refuse or cannot read."""
 
 import pytest
 
-from service.process.child import Child
-from service.process.control_channel import Load, Loaded, SetShares
-from service.types import ModelKey, ModelState, State
+from service.types import ModelKey
 from tests.artifact.test_manifest import write_version
-from tests.process.rollout_scene import CRASHED, Scene, keys, scene
+from tests.process.rollout_scene import CRASHED, Process, Scene, keys, scene
+
+REASON = f"a process ended with status {CRASHED} while it loaded this version, 3 times"
 
 
-def test_a_version_whose_loading_kills_the_engine_three_times_is_refused_and_the_others_serve(store, caplog):
+def die_three_times(here: Scene, *versions: str, at: str | None) -> list[Process]:
+    """Lets three processes begin with these versions, and die at one of them."""
+    died = []
+    for _ in range(3):
+        here.until(lambda: here.loading)
+        (process,) = here.loading
+        assert set(process.to_load) == keys(*versions)
+        process.die(ModelKey(*at.split("/")) if at else None)
+        here.tick()
+        died.append(process)
+    return died
+
+
+def test_a_version_that_kills_its_process_three_times_is_refused_and_the_others_serve(store, caplog):
     with scene(store) as here:
-        for _ in range(3):
-            assert set(here.loads(0).versions) == keys("healthy/1", "victim/1")
-            here.processes[0].die(loading=ModelKey("victim", "1"))
-            here.tick()
-        load = here.loads(0)
-        assert set(load.versions) == keys("healthy/1")
-        here.processes[0].load(load)
-        shares = here.shares_sent(0, lambda said: said.refused)
-        assert [(str(state.key), state.reason) for state in shares.refused] == [
-            ("victim/1", f"the engine ended with status {CRASHED} while it loaded this version, 3 times")
-        ]
-        assert caplog.text.count("refused victim/1: the engine ended") == 1
+        die_three_times(here, "healthy/1", "victim/1", at="victim/1")
+        process = here.start_one()
+        assert set(process.to_load) == keys("healthy/1")
+        process.load()
         here.look()
-        assert len(here.processes) == 1, "nothing else is to be loaded"
+        assert here.refusals == {"victim/1": REASON}
+        assert caplog.text.count(f"refused victim/1: {REASON}") == 1
+        assert here.refused("victim", "1") == 1
+        assert here.shares == {"healthy/1": 1.0}
+        assert len(here.started) == 4, "nothing else is to be loaded"
+        assert here.swaps("refused") == 0, "it is no change"
+
+
+def test_the_first_processes_of_a_service_count_deaths_at_a_version_together(store):
+    with scene(store, 2) as here:
+        here.tick()
+        for _ in range(3):
+            here.until(lambda: here.loading)
+            here.loading[0].die(ModelKey("victim", "1"))
+            here.tick()
+        assert here.refusals == {"victim/1": REASON}
+        here.finish()
+        assert [set(process.to_load) for process in here.serving][-1] == keys("healthy/1")
+        assert len(here.serving) == 2
 
 
 def test_deaths_at_different_versions_or_after_all_are_loaded_refuse_none(store):
     with scene(store) as here:
-        for name in ("victim", "healthy", "victim", "healthy"):
-            here.loads(0)
-            here.processes[0].die(loading=ModelKey(name, "1"))
-            here.tick()
-        here.processes[0].load(here.loads(0))
         here.tick()
+        for name in ("victim", "healthy", "victim", "healthy"):
+            here.started[-1].die(ModelKey(name, "1"))
+            here.start_one()
         for _ in range(4):
-            here.processes[0].die()
-            load = here.loads(0)
-            assert set(load.versions) == keys("healthy/1", "victim/1")
-            here.processes[0].load(load)
+            assert set(here.started[-1].to_load) == keys("healthy/1", "victim/1")
+            here.started[-1].load()
             here.tick()
+            here.started[-1].die()
+            here.start_one()
+        assert here.refusals == {}
 
 
-def test_an_older_version_takes_the_place_of_one_that_kills_the_engine(store):
+def test_deaths_before_anything_is_loaded_are_no_version_s(store):
+    with scene(store) as here:
+        die_three_times(here, "healthy/1", "victim/1", at=None)
+        here.until(lambda: here.loading)
+        assert here.refusals == {}
+
+
+def test_an_older_version_takes_the_place_of_one_that_kills_its_process(store):
     write_version(store, "victim")
     with scene(store) as here:
-        for _ in range(3):
-            here.loads(0)
-            here.processes[0].die(loading=ModelKey("victim", "2"))
-            here.tick()
-        here.processes[0].load(here.loads(0))
-        here.until(lambda: len(here.processes) == 2)
-        here.processes[1].load(here.loads(1))
-        here.until(lambda: not here.rollout._new)
-        assert here.rollout._serving[0].ready == keys("healthy/1", "victim/1")
+        die_three_times(here, "healthy/1", "victim/2", at="victim/2")
+        here.finish()
+        assert [set(process.to_load) for process in here.serving] == [keys("healthy/1", "victim/1")]
+        assert here.refusals == {"victim/2": REASON}
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
 
 
-def test_a_version_that_the_engine_refuses_gives_way_to_the_one_before(store):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_version_that_is_refused_gives_way_to_the_one_before(store, processes):
     write_version(store, "victim")
-    with scene(store) as here:
-        here.processes[0].load(here.loads(0), victim="golden 1 is not what training computed")
-        here.until(lambda: len(here.processes) == 2)
-        load = here.loads(1)
-        assert set(load.versions) == keys("healthy/1", "victim/1")
-        shares = here.shares_sent(0, lambda said: said.refused)
-        assert {state.key: state.reason for state in shares.refused} == {
-            ModelKey("victim", "2"): "golden 1 is not what training computed"
-        }
-        here.processes[1].load(load)
-        here.until(lambda: here.rollout._serving[0].child is cast(Child, here.processes[1]))
+    with scene(store, processes) as here:
+        here.load_all(victim="golden 1 is not what training computed")
+        here.finish()
+        assert len(here.serving) == processes
+        assert all(set(process.to_load) == keys("healthy/1", "victim/1") for process in here.serving)
+        assert here.refusals == {"victim/2": "golden 1 is not what training computed"}
         assert here.rollbacks("victim") == 0, "the version that is refused has never served"
 
 
-def three_new_engines_die(here: Scene, *versions: str) -> Iterator[int]:
-    """Lets three engines begin with these versions and die at the last of them; yields the number of each."""
-    for number in (1, 2, 3):
-        here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
-        assert set(here.loads(number).versions) == keys(*versions)
-        here.processes[number].die(loading=ModelKey(*versions[-1].split("/")))
-        here.tick()
-        yield number
-
-
-def test_a_version_that_kills_three_new_engines_is_refused_and_what_serves_goes_on(store):
-    with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_new_version_that_kills_its_process_three_times_is_refused_and_what_serves_goes_on(store, processes):
+    with scene(store, processes) as here:
+        here.load_all()
+        serving = here.serving
         write_version(store, "victim")
-        for _ in three_new_engines_die(here, "healthy/1", "victim/2"):
-            pass
-        shares = here.shares_sent(0, lambda said: said.refused)
-        assert {str(state.key): state.reason for state in shares.refused} == {
-            "victim/2": f"the engine ended with status {CRASHED} while it loaded this version, 3 times"
-        }
+        die_three_times(here, "healthy/1", "victim/2", at="victim/2")
         here.look()
-        assert len(here.processes) == 4, "there is no fourth"
-        assert here.processes[0].starts == 1
-        assert here.rollout._serving[0].ready == keys("healthy/1", "victim/1")
+        assert here.running == serving, "there is no fourth"
+        assert here.refusals == {"victim/2": REASON}
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
+        assert (here.swaps("refused"), here.swaps("done")) == (1, 0)
 
 
-def test_of_the_new_versions_the_one_at_whose_loading_engines_die_is_refused_alone(store):
+def test_of_the_new_versions_the_one_at_which_processes_die_is_refused_alone(store):
     with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
+        here.load_all()
         write_version(store, "healthy")
         write_version(store, "victim")
-        for number in three_new_engines_die(here, "healthy/2", "victim/2"):
-            assert here.swaps("refused") == (number == 3)
-        here.until(lambda: len(here.processes) == 5)
-        assert set(here.loads(4).versions) == keys("healthy/2", "victim/1")
+        die_three_times(here, "healthy/2", "victim/2", at="victim/2")
+        assert here.swaps("refused") == 1
+        assert set(here.start_one().to_load) == keys("healthy/2", "victim/1")
+        here.finish()
         assert (here.refused("victim", "2"), here.refused("healthy", "2")) == (1, None)
+        assert here.swaps("done") == 1
 
 
-@pytest.mark.parametrize("loading", [ModelKey("healthy", "1"), None], ids=str)
-def test_an_engine_that_dies_at_no_new_version_has_all_new_versions_refused(store, loading):
+@pytest.mark.parametrize("loading", ["healthy/1", None], ids=str)
+def test_a_process_that_dies_at_no_new_version_has_all_new_versions_refused(store, loading):
     with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
+        here.load_all()
         write_version(store, "victim")
-        for number in (1, 2, 3):
-            here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
-            here.loads(number)
-            here.processes[number].die(loading)
-            here.tick()
+        die_three_times(here, "healthy/1", "victim/2", at=loading)
+        here.look()
         assert here.refused("victim", "2") == 1
         assert here.refused("healthy", "1") is None
 
 
-def test_an_engine_that_dies_while_a_new_version_warms_up_serves_the_old_one_again(store):
-    with scene(store) as here:
-        assert not here.loads(0).beside_another
-        here.processes[0].load(Load(tuple(keys("healthy/1", "victim/1")), False, 0))
-        here.tick()
+def test_a_process_that_takes_the_place_of_a_dead_one_and_dies_too_refuses_no_version_that_others_serve(store):
+    with scene(store, 2) as here:
+        here.load_all()
+        here.started[0].die()
+        die_three_times(here, "healthy/1", "victim/1", at="victim/1")
+        here.until(lambda: here.loading)
+        assert here.refusals == {}
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_a_new_version_that_is_refused_ends_the_process_that_tried_it_and_no_other(store, processes):
+    with scene(store, processes) as here:
+        here.load_all()
+        serving = here.serving
         write_version(store, "victim")
-        here.until(lambda: len(here.processes) == 2)
-        new = here.loads(1)
-        assert (set(new.versions), new.beside_another) == (keys("healthy/1", "victim/2"), True)
-        here.processes[0].die()
+        trying = here.start_one()
+        trying.load(victim="no head")
         here.tick()
-        again = here.loads(0)
-        assert (set(again.versions), again.beside_another) == (keys("healthy/1", "victim/1"), False)
+        assert here.draining == [] or here.draining == [trying]
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
+        here.finish()
+        assert here.running == serving
+        assert len(here.started) == processes + 1
+        assert here.refusals == {"victim/2": "no head"}
+        assert (here.swaps("refused"), here.swaps("done")) == (1, 0)
 
 
-def test_what_an_engine_refuses_is_told_at_once_all_of_it(store):
+def test_of_two_new_versions_one_is_refused_and_no_process_without_a_model_serves(store):
+    with scene(store, 2) as here:
+        here.load_all()
+        write_version(store, "healthy")
+        write_version(store, "victim")
+        trying = here.start_one()
+        trying.load(victim="no head")
+        assert here.leaving() is trying, "it has no version of the one model"
+        here.finish()
+        assert all(set(process.to_load) == keys("healthy/2", "victim/1") for process in here.serving)
+        assert here.shares == {"healthy/2": 1.0, "victim/1": 1.0}
+
+
+def test_a_later_process_that_cannot_load_a_version_makes_those_that_have_it_go_back(store):
+    before = {"healthy/1": 1.0, "victim/1": 1.0}
+    with scene(store, 2) as here:
+        here.load_all()
+        write_version(store, "victim")
+        first = here.start_one()
+        first.load()
+        here.leaving().end()
+        second = here.start_one()
+        second.load(victim="no memory")
+        here.until(lambda: second.terminated)
+        assert here.shares == before, "as during the whole rollout"
+        second.end()
+        back = here.start_one()
+        assert set(back.to_load) == keys("healthy/1", "victim/1")
+        here.finish()
+        assert first not in here.running
+        assert here.serving == [here.started[1], back]
+        assert here.shares == before
+        assert here.refusals == {"victim/2": "no memory"}
+        assert here.swaps("refused") == 1
+        assert here.rollbacks("victim") == 0, "the version has never served"
+
+
+def test_shares_of_a_model_stay_while_the_store_is_polled_for_what_follows_a_refusal(store):
+    with scene(store, 2) as here:
+        here.load_all()
+        write_version(store, "victim")
+        here.start_one().load()
+        here.leaving().end()
+        second = here.start_one()
+        second.load(victim="no memory")
+        for _ in range(10):
+            here.tick()
+            assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
+
+
+def test_what_a_process_refuses_is_published_all_of_it(store):
     write_version(store, "third")
     with scene(store) as here:
-        here.processes[0].load(here.loads(0), healthy="no labels", victim="no head")
-        here.tick()
-        shares = [said for said in here.processes[0].received() if isinstance(said, SetShares)][-1]
-        assert set(shares.refused) == {
-            ModelState(ModelKey("healthy", "1"), State.REFUSED, "no labels", 0.0, default=False),
-            ModelState(ModelKey("victim", "1"), State.REFUSED, "no head", 0.0, default=False),
-        }
+        here.load_all(healthy="no labels", victim="no head")
+        here.look()
+        assert here.refusals == {"healthy/1": "no labels", "victim/1": "no head"}
         assert (here.refused("healthy", "1"), here.refused("victim", "1")) == (1, 1)
+        assert here.shares == {"third/1": 1.0}
+        assert len(here.started) == 1
 
 
 def test_failures_before_a_version_was_loaded_do_not_count_after_it(store):
     with scene(store) as here:
+        here.tick()
         for _ in range(2):
             for _ in range(2):
-                here.loads(0)
-                here.processes[0].die(loading=ModelKey("victim", "1"))
-                here.tick()
-            load = here.loads(0)
-            assert set(load.versions) == keys("healthy/1", "victim/1")
-            here.processes[0].load(load)
+                here.started[-1].die(ModelKey("victim", "1"))
+                here.start_one()
+            assert set(here.started[-1].to_load) == keys("healthy/1", "victim/1")
+            here.started[-1].load()
             here.tick()
-            here.processes[0].die()
-            here.tick()
+            here.started[-1].die()
+            here.start_one()
+        assert here.refusals == {}
 
 
-def test_a_new_version_that_engines_cannot_read_three_times_is_refused(store):
-    with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_new_version_that_processes_cannot_read_three_times_is_refused(store, processes):
+    with scene(store, processes) as here:
+        here.load_all()
+        serving = here.serving
         write_version(store, "victim")
-        healthy = ModelState(ModelKey("healthy", "1"), State.READY)
-        unread = ModelState(ModelKey("victim", "2"), State.REFUSED, "manifest.json is missing")
-        for number in (1, 2, 3):
-            here.until(lambda: len(here.processes) == number + 1)  # noqa: B023 (it ends in the loop)
-            assert set(here.loads(number).versions) == keys("healthy/1", "victim/2")
-            here.processes[number].send_to_supervisor(Loaded((healthy,), (unread,)))
-            here.tick()
-            assert here.processes[number].status == -9
-            assert here.swaps("refused") == (number == 3), "it is tried again before"
-        shares = here.shares_sent(0, lambda said: said.refused)
-        assert [(str(state.key), state.reason) for state in shares.refused] == [
-            ("victim/2", "manifest.json is missing, 3 times")
-        ]
+        for attempt in (1, 2, 3):
+            trying = here.start_one()
+            assert set(trying.to_load) == keys("healthy/1", "victim/2")
+            trying.load(unread="victim")
+            assert here.leaving() is trying, "not one that serves the model"
+            assert here.swaps("refused") == (attempt == 3), "it is tried again before"
+            trying.end()
         here.look()
-        assert len(here.processes) == 4, "there is no fourth"
+        assert here.refusals == {"victim/2": "manifest.json is missing, 3 times"}
+        assert here.running == serving, "there is no fourth"
 
 
-def test_a_new_version_that_an_engine_refuses_ends_that_engine_and_is_counted(store):
-    with scene(store) as here:
-        here.start_new_engine()
-        here.processes[1].load(here.loads(1), victim="no head")
+def test_what_a_process_could_not_read_is_tried_again_by_another(store):
+    with scene(store, 2) as here:
         here.tick()
-        assert here.processes[1].status == -9
-        assert (here.swaps("refused"), here.swaps("done")) == (1, 0)
-        here.look()
-        assert len(here.processes) == 2
-        assert here.processes[0].starts == 1
+        here.started[0].load(unread="victim")
+        here.started[1].load()
+        here.finish()
+        assert len(here.serving) == 2
+        assert here.started[1] in here.serving
+        assert all(set(process.slot.status.read().ready) == keys("healthy/1", "victim/1") for process in here.serving)
+        assert here.refusals == {}

@@ -1,4 +1,4 @@
-"""The model store while engines run: unreadable, repaired, and its default models."""
+"""The model store while processes run: unreadable, repaired, and its default models."""
 
 import errno
 import os
@@ -6,59 +6,47 @@ import shutil
 
 import pytest
 
+from service.errors import ConfigurationError
 from service.process import store_watch
-from service.process.control_channel import Load, Loaded, SetShares
+from service.process.store_watch import StoreWatch
+from service.settings import Settings
 from service.store.registry import Registry
 from service.store.serving import ServingController
 from service.store.serving_config import read_config
-from service.types import ModelKey, ModelState, State
+from service.types import ModelKey
 from tests import faults
 from tests.artifact.test_manifest import write_version
 from tests.process.rollout_scene import keys, scene
 
 
-def test_a_store_that_cannot_be_read_while_a_new_engine_loads_does_not_keep_it_from_serving(store, monkeypatch):
-    def fail(*arguments: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+def fail(*arguments: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
+
+def test_a_store_that_cannot_be_read_while_a_new_process_loads_does_not_keep_it_from_serving(store, monkeypatch):
     with scene(store) as here:
-        here.start_new_engine()
-        load = here.loads(1)
+        here.load_all()
+        write_version(store, "victim")
+        loading = here.start_one()
         with monkeypatch.context() as patch:
             patch.setattr(Registry, "keys", fail)
             here.look()
-            assert here.processes[1].status is None, "it goes on loading"
-            here.processes[1].load(load)
-            here.until(lambda: not here.rollout._new)
-            assert here.rollout._serving[0].ready == keys("healthy/1", "victim/2")
+            assert loading.status is None, "it goes on loading"
+            loading.load()
+            here.leaving().end()
             here.look()
+            assert here.shares == {"healthy/1": 1.0, "victim/2": 1.0}
         here.look()
-        assert len(here.processes) == 2
-
-
-def test_what_the_engine_could_not_read_is_tried_again(store):
-    with scene(store) as here:
-        victim = ModelState(ModelKey("victim", "1"), State.REFUSED, "manifest.json is missing")
-        healthy = ModelState(ModelKey("healthy", "1"), State.READY)
-        here.loads(0)
-        here.processes[0].send_to_supervisor(Loaded((healthy,), (victim,)))
-        here.until(lambda: len(here.processes) == 2)
-        load = here.loads(1)
-        assert set(load.versions) == keys("healthy/1", "victim/1")
-        here.processes[1].load(load)
-        here.until(lambda: not here.rollout._new)
-        assert here.rollout._serving[0].ready == keys("healthy/1", "victim/1")
+        assert here.serving == [loading]
+        assert len(here.started) == 2
 
 
 @pytest.mark.parametrize("away", ["removed", "empty", "not listed", "not read"])
 def test_a_store_that_is_away_for_a_while_changes_nothing(store, away, monkeypatch, caplog):
-    def fail(*arguments: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
-        aside = store.parent / f"{store.name}-aside"
+    with scene(store, 2) as here:
+        here.load_all()
+        here.look()
+        served, aside = here.shares, store.parent / f"{store.name}-aside"
         with monkeypatch.context() as patch:
             if away in ("removed", "empty"):
                 store.rename(aside)
@@ -69,7 +57,7 @@ def test_a_store_that_is_away_for_a_while_changes_nothing(store, away, monkeypat
             if away == "not read":
                 patch.setattr(store_watch, "resolve", fail)
             here.look()
-            here.look()
+            assert here.shares == served
         if away != "empty":
             assert caplog.text.count("cannot read the model store") == 1
         if away == "empty":
@@ -77,63 +65,110 @@ def test_a_store_that_is_away_for_a_while_changes_nothing(store, away, monkeypat
         if aside.exists():
             aside.rename(store)
         here.look()
-        assert len(here.processes) == 1, "what serves was not touched"
-        assert not [said for said in here.processes[0].received() if isinstance(said, SetShares) and said.refused]
+        assert here.serving == here.started[:2], "what serves was not touched"
+        assert here.refusals == {}
         write_version(store, "victim")
-        here.until(lambda: len(here.processes) == 2)
+        assert set(here.start_one().to_load) == keys("healthy/1", "victim/2")
+
+
+def test_a_model_that_is_deleted_serves_until_a_process_starts_without_it(store):
+    with scene(store, 2) as here:
+        here.load_all()
+        shutil.rmtree(store / "victim")
+        here.look()
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
+        here.started[0].die()
+        assert set(here.start_one().to_load) == keys("healthy/1")
+        here.finish()
+        assert here.shares == {"healthy/1": 1.0}
 
 
 def test_the_first_default_is_kept_whatever_comes_and_goes(store):
     with scene(store) as here:
-        shares = here.shares_sent(0, lambda said: True)
-        assert shares.defaults == ("healthy",)
+        assert here.service.defaults == ("healthy",)
         assert read_config(store / "serving.json").defaults == {"tag": "healthy"}
         write_version(store, "a-first-by-name")
-        here.processes[0].load(Load(tuple(keys("healthy/1", "victim/1")), False, 0))
-        here.until(lambda: len(here.processes) == 2)
-        assert here.shares_sent(1, lambda said: True).defaults == ("healthy",)
+        here.load_all()
+        here.start_one()
+        assert here.service.defaults == ("healthy",)
         shutil.rmtree(store / "healthy")
         here.look()
-        assert here.rollout._wanted.defaults == {"tag": "healthy"}
+        assert here.service.defaults == ("healthy",)
         ServingController(here.settings).make_default("a-first-by-name")
-        here.until(lambda: here.rollout._wanted.defaults == {"tag": "a-first-by-name"})
+        here.until(lambda: here.service.defaults == ("a-first-by-name",))
     with scene(store) as again:
-        assert again.shares_sent(0, lambda said: True).defaults == ("a-first-by-name",)
+        assert again.service.defaults == ("a-first-by-name",)
 
 
 def test_a_default_that_cannot_be_written_holds_while_the_process_runs(store, caplog):
     with scene(store, serving_file=str(store / "missing" / "serving.json")) as here:
         write_version(store, "a-first-by-name")
         here.look()
-        assert here.rollout._wanted.defaults == {"tag": "healthy"}
+        assert here.service.defaults == ("healthy",)
         assert caplog.text.count("the default models hold as long as this process runs") == 1
 
 
-def test_a_broken_version_beside_those_that_serve_starts_no_engine(store, caplog):
+def test_a_broken_version_beside_those_that_serve_starts_no_process(store, caplog):
     with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
+        here.load_all()
         faults.drop_head(write_version(store, "victim"), "xpos")
         here.until(lambda: "refused victim/2: a tagger gives upos, xpos and feats; this one has no xpos" in caplog.text)
         here.look()
-        assert len(here.processes) == 1
+        assert len(here.started) == 1
+        assert here.swaps("refused") == 0
 
 
-def test_the_files_of_a_version_at_which_an_engine_died_are_verified_again(store, monkeypatch):
+def test_the_files_of_a_version_at_which_a_process_died_are_verified_again(store, monkeypatch):
     verified: list[ModelKey] = []
     monkeypatch.setattr(Registry, "verify_again", lambda self, key: verified.append(key))
     with scene(store) as here:
-        here.loads(0)
-        here.processes[0].die(loading=ModelKey("victim", "1"))
+        here.tick()
+        here.started[0].die(ModelKey("victim", "1"))
         here.tick()
         assert verified == [ModelKey("victim", "1")]
 
 
 def test_a_version_that_is_repaired_is_not_counted_as_refused_any_more(store):
     with scene(store) as here:
-        here.processes[0].load(here.loads(0))
-        here.tick()
+        here.load_all()
         faults.drop_head(write_version(store, "victim"), "xpos")
         here.until(lambda: here.refused("victim", "2") == 1)
         shutil.rmtree(store / "victim" / "2")
         here.until(lambda: here.refused("victim", "2") == 0)
+        assert here.refusals == {}
+
+
+def test_a_version_that_a_process_refused_is_tried_again_once_its_files_have_changed(store):
+    with scene(store) as here:
+        here.load_all()
+        folder = write_version(store, "victim")
+        here.start_one().load(victim="no head")
+        here.leaving().end()
+        here.look()
+        assert len(here.started) == 2
+        os.utime(folder / "words.json", ns=(1, 1))
+        assert set(here.start_one().to_load) == keys("healthy/1", "victim/2")
+
+
+@pytest.mark.parametrize("interval", [0.0, 3600.0])
+def test_a_refusal_is_followed_by_a_poll_at_once(store, interval):
+    watch = StoreWatch(Settings(model_store=store, store_interval_seconds=interval))
+    assert watch.poll() is None
+    assert not watch.polling
+    watch.refuse(ModelKey("victim", "1"), "no head")
+    assert watch.polling
+    assert watch.poll() is None
+    assert watch.polling
+    found = watch.poll()
+    assert found is not None
+    assert set(found.shares) == keys("healthy/1")
+    assert not watch.polling
+
+
+@pytest.mark.parametrize("missing", ["folder", "versions"])
+def test_a_store_that_is_missing_or_empty_at_the_start_is_an_error(tmp_path, missing):
+    place = tmp_path / "none"
+    if missing == "versions":
+        place.mkdir()
+    with pytest.raises(ConfigurationError, match="model store"):
+        StoreWatch(Settings(model_store=place))

@@ -1,22 +1,39 @@
-"""How the supervisor ends its processes."""
+"""What the supervisor prepares for its processes, and how it ends them."""
 
+import errno
+import logging
+import os
 import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from service.artifact.files import copies_of
+from service.errors import ConfigurationError
 from service.process import supervisor
+from service.process.board import SPARE_SLOTS, Board, ProcessStatus
 from service.process.child import Child
 from service.process.supervisor import Supervisor
+from service.settings import Settings
+from service.types import State
 from tests.fakes import Clock
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGTTOU)
 
 
 class Process:
     """A process that ends when it is killed, or so many seconds after SIGTERM."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
-        self.name = "worker"
+        self.name = "process 1"
         self._clock = clock
         self._seconds = seconds
         self._ends = float("inf")
@@ -39,7 +56,7 @@ class Process:
 @pytest.mark.parametrize(
     ("needs", "second_signal", "took", "status"), [(3, None, 3, 0), (10**6, None, 100, 1), (10**6, 5, 5, 1)]
 )
-def test_processes_are_waited_for_until_they_end_or_patience_does_or_a_second_signal_comes(
+def test_processes_are_waited_for_until_they_end_or_their_time_does_or_a_second_signal_comes(
     monkeypatch, needs, second_signal, took, status
 ):
     clock = Clock()
@@ -56,3 +73,178 @@ def test_processes_are_waited_for_until_they_end_or_patience_does_or_a_second_si
     assert made._end([cast(Child, process)], 100) == status
     assert clock.now - began == took
     assert process.status is not None
+
+
+class Started:
+    """A child that notes with what it was started; it loads at once, and ends when it is told to."""
+
+    all: list["Started"] = []  # noqa: RUF012 (emptied by each test)
+    failure: OSError | None = None
+
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.name, self.arguments, self.environment = name, arguments, environment
+        self.pid: int | None = None
+        self.status: int | None = None
+        self.files: Sequence[int] = ()
+
+    def start(self, files: Sequence[int]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.files, self.pid = files, 10_000_000 + len(self.all)
+        self.all.append(self)
+        slots = int(self.environment["TAGWERK_PROCESSES"]) + SPARE_SLOTS
+        board = Board(slots, int(self.arguments[self.arguments.index("--board") + 1]))
+        slot = board.slots[int(self.arguments[2])]
+        slot.status.write(ProcessStatus(ready=tuple(key for key, _ in board.service.read().load)))
+        slot.state = State.READY
+        self.slot = slot
+
+    def send(self, sig: int) -> None:
+        if self.status is None:
+            self.status = 0
+
+    def kill(self) -> None:
+        if self.status is None:
+            self.status = -9
+
+    def terminate(self) -> None:
+        self.send(signal.SIGTERM)
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+@pytest.fixture
+def settings(store, monkeypatch, tmp_path) -> Iterator[Settings]:
+    """Returns settings for a service whose processes are all `Started`; restores what a supervisor changes."""
+    before = {name: signal.getsignal(name) for name in SIGNALS}
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "restored at the end")
+    monkeypatch.setattr(supervisor, "Child", Started)
+    Started.all, Started.failure = [], None
+    yield Settings(model_store=store, processes=2, store_interval_seconds=0)
+    for name, handler in before.items():
+        signal.signal(name, handler)
+
+
+def folders(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "temporary").iterdir())
+
+
+def run(made: Supervisor, monkeypatch: pytest.MonkeyPatch, ticks: int = 3) -> int:
+    """Runs a supervisor for some ticks, and stops it with SIGTERM."""
+    left = [ticks]
+
+    def sleep(seconds: float) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    return made.run()
+
+
+def test_each_process_inherits_what_all_share(settings, listening, monkeypatch, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "tagwerk")
+    fileno, port = listening.fileno(), listening.getsockname()[1]
+    made = Supervisor(settings, listening)
+    (folder,) = folders(tmp_path)
+    assert os.environ["PROMETHEUS_MULTIPROC_DIR"] == str(folder / "metrics")
+    assert run(made, monkeypatch) == 0
+    assert [child.name for child in Started.all] == ["process 1", "process 2"]
+    for number, child in enumerate(Started.all):
+        assert child.arguments[:3] == ["server", "--number", str(number)]
+        assert dict(zip(child.arguments[3::2], map(int, child.arguments[4::2]), strict=True)) == {
+            "--board": child.files[0],
+            "--socket": fileno,
+            "--rate-limiter": child.files[2],
+            "--lifeline": child.files[3],
+        }
+        assert child.files[1] == fileno
+        assert child.environment["TAGWERK_PROCESSES"] == "2"
+        assert child.environment["TMPDIR"] == str(folder)
+        assert child.environment["TAGWERK_XLA_CACHE"] == str(folder / "xla")
+        assert child.slot.pid == child.pid
+    messages = [
+        "processes: 2, TAGWERK_PROCESSES",
+        f"listening at http://127.0.0.1:{port}, not ready yet",
+        f"ready: http://127.0.0.1:{port}, documentation at /docs",
+        "SIGTERM: stopping; the processes drain",
+        "stopped, with status 0",
+    ]
+    assert [message for message in caplog.messages if message in messages] == messages
+    assert folders(tmp_path) == []
+
+
+def test_a_configured_cache_of_executables_outlasts_the_service(settings, listening, monkeypatch):
+    run(Supervisor(settings.model_copy(update={"xla_cache": "/some/cache"}), listening), monkeypatch)
+    assert {child.environment["TAGWERK_XLA_CACHE"] for child in Started.all} == {"/some/cache"}
+
+
+def test_what_an_ended_process_leaves_is_removed_and_its_counts_are_kept(settings, listening, monkeypatch, tmp_path):
+    made = Supervisor(settings, listening)
+    ended: list[int] = []
+    made._rollout.tick()
+    (folder,) = folders(tmp_path)
+    first, second = Started.all
+    assert first.pid is not None
+    assert second.pid is not None
+    for pid in (first.pid, second.pid):
+        (folder / f"{copies_of(pid)}copy").mkdir()
+    monkeypatch.setattr(made._ended, "add", ended.append)
+    first.status = -11
+    made._rollout.tick()
+    assert ended == [first.pid]
+    assert [copy.name for copy in folder.glob("*copy")] == [f"{copies_of(second.pid)}copy"]
+    run(made, monkeypatch)
+
+
+def test_a_process_that_ends_with_an_error_while_the_service_stops_is_its_status(settings, listening, monkeypatch):
+    made = Supervisor(settings, listening)
+    made._rollout.tick()
+    monkeypatch.setattr(Started.all[1], "send", lambda sig: setattr(Started.all[1], "status", 70))
+    assert run(made, monkeypatch) == 1
+    assert [child.status for child in Started.all] == [0, 70]
+
+
+def test_a_start_that_fails_is_undone(settings, listening, tmp_path):
+    before = {name: signal.getsignal(name) for name in SIGNALS}
+    missing = settings.model_copy(update={"model_store": tmp_path / "none"})
+    with pytest.raises(ConfigurationError, match="there is no model store"):
+        Supervisor(missing, listening)
+    assert folders(tmp_path) == []
+    assert {name: signal.getsignal(name) for name in SIGNALS} == before
+    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+
+
+def test_a_process_that_finds_the_options_wrong_ends_the_service_and_all_processes(settings, listening, tmp_path):
+    made = Supervisor(settings, listening)
+    started = Started.start
+
+    def start(self: Started, files: Sequence[int]) -> None:
+        started(self, files)
+        self.slot.state, self.status = State.STARTING, ConfigurationError.EXIT_STATUS
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Started, "start", start)
+        with pytest.raises(ConfigurationError, match="process 1 cannot start"):
+            made.run()
+    assert all(child.status is not None for child in Started.all)
+    assert folders(tmp_path) == []
+
+
+def test_processes_that_cannot_be_started_do_not_end_the_service(settings, listening, monkeypatch, caplog):
+    Started.failure = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    assert run(Supervisor(settings, listening), monkeypatch) == 0
+    assert "a process cannot be started: [Errno 12]" in caplog.text
+
+
+def test_the_folder_of_metrics_is_known_before_the_package_that_reads_it_is_imported():
+    """Otherwise nobody reads what the supervisor counts."""
+    program = "import service.__main__, service.process.supervisor, sys; print('prometheus_client' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"

@@ -13,7 +13,7 @@ from service.security.keys import add_key, remove_key
 from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
 from tests.artifact.test_manifest import write_version
-from tests.engine.test_engines import until
+from tests.engine.running import until
 from tests.http.scene import SequenceModelDevice, scene
 from tests.http.test_problems import check
 

@@ -1,4 +1,4 @@
-"""Keys: kept as hashes, found by the whole of them, counted by all workers together."""
+"""Keys: kept as hashes, found by the whole of them, counted by all processes together."""
 
 import json
 import os
@@ -115,7 +115,7 @@ def test_tokens_are_taken_when_a_request_is_done_and_what_is_owed_holds_the_next
     assert wait(rate_limiter, limited) == pytest.approx(0.1), "no more than a second's worth is saved"
 
 
-def test_tokens_and_requests_are_counted_apart_and_by_all_workers():
+def test_tokens_and_requests_are_counted_apart_and_by_all_processes():
     file, clock = make_file(), Clock()
     first, second = RateLimiter(file, 1, clock), RateLimiter(file, 2, clock)
     both = key(tokens_per_second=10, requests_per_second=2)
@@ -129,7 +129,7 @@ def test_tokens_and_requests_are_counted_apart_and_by_all_workers():
     os.close(file)
 
 
-def test_workers_count_together_and_one_that_died_holds_no_place():
+def test_processes_count_together_and_one_that_died_holds_no_place():
     file = make_file()
     first, second = RateLimiter(file, 1), RateLimiter(file, 2)
     limited = key(concurrent=2)
@@ -139,7 +139,7 @@ def test_workers_count_together_and_one_that_died_holds_no_place():
     first.release(limited)
     assert wait(second, limited) == 0.0
     assert wait(first, limited) > 0
-    again = RateLimiter(file, 2)  # the second worker has died with two requests, and is started again
+    again = RateLimiter(file, 2)  # the second process has died with two requests, and is started again
     assert [wait(again, limited), wait(first, limited)] == [0.0, 0.0]
     assert wait(again, limited) > 0
     os.close(file)

@@ -5,15 +5,14 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.artifact.manifest import read_manifest
-from service.engine.loader import LoadProgress
-from service.engine.local import LocalEngine
+from service.engine.engine import Engine
+from service.engine.loader import LoadProgress, ModelLoading
 from service.errors import ArtifactError, ConfigurationError
 from service.pipelines.catalog import Catalog
 from service.settings import Settings
@@ -31,7 +30,7 @@ from tests.conftest import STORE
 from tests.fakes import Device, version_of
 
 FILES = ("manifest.json", "words.json", "characters.json", "goldens.jsonl", "saved_model/saved_model.pb")
-READ_BY_WORKERS = ("manifest.json", "words.json", "characters.json")
+PARSED = ("manifest.json", "words.json", "characters.json")
 VICTIM, HEALTHY = ModelKey("victim", "1"), ModelKey("healthy", "1")
 FAULTS = [
     *(fault for name in FILES for fault in faults.of_file(name)),
@@ -65,15 +64,21 @@ def test_a_version_with_a_fault_is_refused_with_its_reason_and_nothing_else_is(s
     assert refused.reason.isprintable()
     assert len(refused.reason) <= ArtifactError.MAX_CHARACTERS + 1
 
-    catalog = Catalog(store)
-    asyncio.run(catalog.follow([ModelState(key, State.READY) for key in (VICTIM, HEALTHY)]))
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_version_with_a_fault_in_what_a_server_process_parses_is_refused_there(store, fault):
+    fault.harm(store / "victim/1")
+    catalog = Catalog()
+    catalog.prepare(load_version(store / "healthy/1", whole=False))
+    catalog.update([ModelState(HEALTHY, State.READY), ModelState(VICTIM, State.REFUSED)])
     assert catalog.find(Tagging, "healthy").version.key == HEALTHY
-    states = {state.key: state for state in catalog.states}
-    if states[VICTIM].state is State.READY:
-        assert not any(name in fault.reason for name in READ_BY_WORKERS), "a worker reads only what it needs"
-    else:
-        assert states[VICTIM].state is State.REFUSED
-        assert states[VICTIM].reason
+    refused = False
+    try:
+        catalog.prepare(load_version(store / "victim/1", whole=False))
+    except ArtifactError:
+        refused = True
+    parsed = any(name in fault.reason for name in PARSED)
+    assert refused or not parsed, "all but the SavedModel is verified before it is loaded"
 
 
 def fails_at(name: str) -> Callable[..., int]:
@@ -164,10 +169,12 @@ def test_whatever_an_engine_meets_while_it_builds_a_version_refuses_that_one(err
     async def test() -> None:
         loaded: list[LoadProgress] = []
         versions = [version_of("victim"), version_of("healthy")]
-        engine = LocalEngine(Settings(), versions, Failing, Metrics(), on_progress=loaded.append)
+        metrics = Metrics()
+        loading = ModelLoading(Settings(), versions, Failing, metrics, on_progress=loaded.append)
+        engine = Engine(Settings(), versions, Failing, metrics, loading=loading)
         await engine.start(lambda: None)
         victim, healthy = engine.models()
-        assert (victim.state, healthy.state, engine.state()) == (State.REFUSED, State.READY, State.READY)
+        assert (victim.state, healthy.state, engine.state) == (State.REFUSED, State.READY, State.READY)
         assert type(error).__name__ in str(victim.reason)
         sizes = len(Settings().batch_sizes)
         compiled = [LoadProgress(HEALTHY, 2, 2, number, sizes) for number in range(1, sizes + 1)]
@@ -176,21 +183,6 @@ def test_whatever_an_engine_meets_while_it_builds_a_version_refuses_that_one(err
         await engine.close()
 
     asyncio.run(test())
-
-
-def test_a_worker_that_cannot_read_a_version_goes_on_with_an_older_one(tmp_path):
-    write_version(tmp_path, "victim")
-    faults.drop_head(write_version(tmp_path, "victim"), "xpos")
-    catalog = Catalog(tmp_path, read=partial(load_version, whole=False))
-    asyncio.run(
-        catalog.follow(
-            [ModelState(ModelKey("victim", "2"), State.READY), ModelState(VICTIM, State.READY, None, share=0.0)]
-        )
-    )
-    assert catalog.find(Tagging, None).version.key == VICTIM
-    assert catalog.find(Tagging, "victim").version.key == VICTIM
-    (broken,) = catalog.unread
-    assert broken == ModelKey("victim", "2")
 
 
 @pytest.mark.parametrize("folder", sorted(STORE.glob("*/*/")), ids=lambda folder: folder.parent.name)

@@ -1,6 +1,5 @@
 """Lemmas: what is known, what is asked for, what is remembered; and which lemmatizer suits which tagger."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from service.tasks import lemmatization
 from service.tasks.lemmatization import Lemmatization
 from service.tasks.tagging import Tag, Tagging
 from service.text.lemmas import EDITS, Inflected, LemmaDictionary
+from service.text.tokenizer import Token
 from service.text.vocabulary import Vocabulary
 from service.types import ModelState, State
 from tests.fakes import version_of
@@ -42,37 +42,70 @@ def spelled(lemma: str) -> dict[str, np.ndarray]:
     return {"edit": np.array([EDITS.index("spelled")], np.int32), "lemma_ids": np.array([*ids, 0, 0], np.int32)}
 
 
+def known(task: Lemmatization, form: str, tag: Tag = NOUN) -> str | Inflected:
+    (found,) = task.known([Token(form, 0, len(form))], [tag])
+    return found
+
+
 def test_the_dictionary_knows_a_word_with_its_tags():
     task = Lemmatization(lemmatizer())
-    assert task.known("mice", NOUN) == "mouse"
-    asked = task.known("Mice", NOUN._replace(upos="VERB"))
+    assert known(task, "mice") == "mouse"
+    asked = known(task, "Mice", NOUN._replace(upos="VERB"))
     assert asked == Inflected("Mice", "VERB", "NNS", "Number=Plur")
 
 
 def test_the_dictionary_knows_a_word_with_any_xpos_in_any_case():
     task = Lemmatization(lemmatizer())
-    assert [task.known(form, NOUN._replace(xpos="NN")) for form in ("geese", "Geese", "mice")] == [
+    assert [known(task, form, NOUN._replace(xpos="NN")) for form in ("geese", "Geese", "mice")] == [
         "goose",
         "goose",
         "rodent",
     ]
-    assert isinstance(task.known("geese", NOUN._replace(upos="VERB")), Inflected)
+    assert isinstance(known(task, "geese", NOUN._replace(upos="VERB")), Inflected)
+
+
+def test_the_words_of_a_sentence_are_known_or_predicted_each_with_its_own_tags():
+    task = Lemmatization(lemmatizer())
+    tokens = [Token(form, 0, len(form)) for form in ("mice", "cats", "mice", "geese")]
+    tags = [NOUN, NOUN, NOUN._replace(xpos="NN"), NOUN]
+    for _ in range(2):
+        assert task.known(tokens, tags) == ["mouse", Inflected("cats", "NOUN", "NNS", "Number=Plur"), "rodent", "goose"]
+    assert task.known([], []) == []
+
+
+def test_a_word_of_the_dictionary_is_found_again_without_it_and_few_are_remembered(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lemmatization, "SEEN_WORDS", 2)
+    task = Lemmatization(lemmatizer())
+    asked: list[str] = []
+
+    def find(form: str, upos: str, xpos: str) -> str:
+        asked.append(form)
+        return form.upper()
+
+    monkeypatch.setattr(task, "_find", find)
+    long = "x" * (lemmatization.LONGEST_SEEN + 1)
+    for form in ("a", "a", "b", "a", long, long, "c", "c"):
+        assert known(task, form) == form.upper()
+        assert len(task._seen) <= 2
+    assert asked == ["a", "b", long, long, "c"]
+    assert known(task, "a") == "A"
+    assert asked[-1] == "a", "it has been forgotten"
 
 
 def test_a_word_is_asked_for_once_and_read_with_its_tags():
     task = Lemmatization(lemmatizer())
-    word = task.known("cats", NOUN)
+    word = known(task, "cats")
     assert isinstance(word, Inflected)
     inputs = task.encode([word]).values["symbol_ids"]
     assert [SYMBOLS.string(id) for id in inputs.tolist()] == ["UPOS=NOUN", "XPOS=NNS", "Number=Plur", *"cats"]
     assert task.decode([word], [5], spelled("cat")) == ["cat"]
-    assert task.known("cats", NOUN) == "cat"
-    assert task.known("cats", NOUN._replace(feats={})) != "cat", "with other tags it is another word"
+    assert known(task, "cats") == "cat"
+    assert known(task, "cats", NOUN._replace(feats={})) != "cat", "with other tags it is another word"
 
 
 def test_each_word_gets_the_ids_of_its_own_length():
     task = Lemmatization(lemmatizer())
-    words = [word for form in ("cats", "ds") if isinstance(word := task.known(form, NOUN), Inflected)]
+    words = [word for form in ("cats", "ds") if isinstance(word := known(task, form), Inflected)]
     sequences = task.encode(words)
     lengths = sequences.lengths.tolist()
     ids = np.zeros(sequences.tokens, np.int32)
@@ -86,18 +119,19 @@ def test_the_words_that_were_not_used_for_the_longest_time_are_forgotten(monkeyp
     monkeypatch.setattr(lemmatization, "CACHED_WORDS", 3)
     task = Lemmatization(lemmatizer())
     forms = ("as", "bs", "cs", "ds")
-    words = {form: word for form in forms if isinstance(word := task.known(form, NOUN), Inflected)}
+    words = {form: word for form in forms if isinstance(word := known(task, form), Inflected)}
     for form in ("as", "bs", "cs"):
         task.decode([words[form]], [3], spelled(form[0]))
-    assert task.known("as", NOUN) == "a"  # used again
+    assert known(task, "as") == "a"  # used again
     task.decode([words["ds"]], [3], spelled("d"))
-    known = {form: isinstance(task.known(form, NOUN), str) for form in words}
-    assert known == {"as": True, "bs": False, "cs": True, "ds": True}
+    remembered = {form: isinstance(known(task, form), str) for form in words}
+    assert remembered == {"as": True, "bs": False, "cs": True, "ds": True}
 
 
 def catalog(*versions: ModelVersion) -> Catalog:
-    by_name = {version.key.name: version for version in versions}
-    made = Catalog(Path("nowhere"), read=lambda folder: by_name[folder.parent.name])
+    made = Catalog()
+    for version in versions:
+        made.prepare(version)
     made.update([ModelState(version.key, State.READY) for version in versions])
     return made
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from service.artifact.manifest import Endpoint, TensorSpec
 from service.artifact.version import ModelVersion
-from service.slices import finish
 from service.tasks.tagging import Tagging, parse_features, windows
+from service.text.slices import finish
 from service.text.vocabulary import Vocabulary
 from tests.fakes import version_of
 

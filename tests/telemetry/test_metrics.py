@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 DOES = """
 import sys
 from service.telemetry.metrics import Metrics
-m = Metrics("engine")
+m = Metrics("server")
 for line in sys.stdin:
     exec(line)
     print(flush=True)
@@ -82,10 +82,10 @@ def start(folder) -> Iterator[Callable[..., Process]]:
 
 @pytest.fixture
 def told_of_all(folder, monkeypatch):
-    """Returns the samples that a worker tells, by name and labels."""
+    """Returns the samples that a process exposes of all, by name and labels."""
     monkeypatch.setenv(SHARED_FOLDER, str(folder))
-    worker = Metrics()
-    return lambda: samples(worker.exposition())
+    metrics = Metrics()
+    return lambda: samples(metrics.exposition())
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def samples(exposition: bytes) -> dict[str, float]:
     }
 
 
-def test_each_gauge_of_two_engines_is_what_its_help_says(start, told):
+def test_each_gauge_of_two_processes_is_what_its_help_says(start, told):
     """What waits adds up. That a model is loaded does not: it is so, or it is not so."""
     for seconds, waiting in ((3.0, 1), (2.0, 4)):
         start(
@@ -116,7 +116,7 @@ def test_each_gauge_of_two_engines_is_what_its_help_says(start, told):
         )
     start("m.model_refused.labels('tagger', '2').set(True)")
     for ready in (1, 1, 0):
-        start(f"m.ready_workers.set({ready})")
+        start(f"m.ready_processes.set({ready}); m.connections.set({ready + 2})")
     expected = {
         "model_info tagger 1": 1,
         "model_load_duration_seconds tagger 1": 3,
@@ -124,13 +124,14 @@ def test_each_gauge_of_two_engines_is_what_its_help_says(start, told):
         "queue_tokens": 50,
         "slots_in_use lm": 5,
         "model_refused tagger 2": 1,
-        "ready_workers": 2,
+        "ready_processes": 2,
+        "connections": 8,
     }
     found = told()
     assert {name: found.get(name) for name in expected} == expected
 
 
-def test_an_engine_that_is_replaced_leaves_its_counts_alone(start, told, folder):
+def test_a_process_that_is_replaced_leaves_its_counts_alone(start, told, folder):
     first, ended = start(LOADED.format(seconds=9), RAN, "m.queue_entries.set(3)"), EndedProcesses(folder)
     start(LOADED.format(seconds=3).replace("'1'", "'2'"), RAN, "m.queue_entries.set(1)")
     before = told()
@@ -156,9 +157,8 @@ def test_a_version_that_is_not_refused_any_more_has_no_series(start, told):
 
 def counts(told: dict[str, float]) -> dict[str, float]:
     """Returns the samples of counters and histograms."""
-    return {
-        name: value for name, value in told.items() if not name.startswith(("queue_entries", "queue_tokens", "ready"))
-    }
+    gauges = ("queue_entries", "queue_tokens", "ready", "connections")
+    return {name: value for name, value in told.items() if not name.startswith(gauges)}
 
 
 def ended_process(folder: Path, pid: int, of: int) -> None:
@@ -246,23 +246,23 @@ def test_a_single_process_tells_its_own(monkeypatch):
 
 
 def test_each_process_has_its_own_memory_processor_time_and_files(start, told_of_all, folder):
-    engines, ended = (start("pass"), start("pass")), EndedProcesses(folder)
+    servers, ended = (start("pass"), start("pass")), EndedProcesses(folder)
     found = told_of_all()
-    for pid in (engine.process.pid for engine in engines):
-        assert found[f"process_info {pid} engine"] == 1
+    for pid in (server.process.pid for server in servers):
+        assert found[f"process_info {pid} server"] == 1
         for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds", "max_fds", "start_time_seconds"):
-            assert found[f"process_{name} {pid} engine"] > 0
-    pid = engines[0].kill()
+            assert found[f"process_{name} {pid} server"] > 0
+    pid = servers[0].kill()
     ended.add(pid)
     after = told_of_all()
     assert not [name for name in after if f" {pid} " in name]
-    assert after[f"process_info {engines[1].process.pid} engine"] == 1
+    assert after[f"process_info {servers[1].process.pid} server"] == 1
 
 
 def test_a_single_process_tells_its_memory_too(monkeypatch):
     monkeypatch.delenv(SHARED_FOLDER, raising=False)
-    found = samples(Metrics("worker").exposition())
-    assert found[f"process_resident_memory_bytes {os.getpid()} worker"] > 1e6
+    found = samples(Metrics("server").exposition())
+    assert found[f"process_resident_memory_bytes {os.getpid()} server"] > 1e6
 
 
 def test_versions_are_told_once_whatever_the_number_of_processes(start, told_of_all):

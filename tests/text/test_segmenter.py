@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.slices import finish
 from service.text.languages import make_tokenizer, named_tokenizer
 from service.text.learned_tokenizer import LearnedTokenizer, in_case_of
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features
+from service.text.slices import finish
 from service.text.tokenizer import Token
 
 # Splits before "-" and ".", and nowhere else; ends a sentence after "Fin" alone.

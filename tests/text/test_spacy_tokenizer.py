@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from spacy.lang.en import English
 from spacy.util import compile_suffix_regex
 
-from service.slices import finish
 from service.text.english import _SUFFIXES, spacy_rules, suffix_search, treebank_rules
 from service.text.languages import named_tokenizer
+from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer, cut
 from service.text.tokenizer import Token
 

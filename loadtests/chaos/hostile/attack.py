@@ -67,11 +67,9 @@ class Attack:
     requests: Callable[[], Sequence[bytes]]
     # Raises AssertionError where the service fails its check; returns the statuses of the answers.
     send: Callable[[Target, Sequence[bytes]], Awaitable[Statuses]] = one_by_one
-    most_seconds: float = MOST_SECONDS
     neighbour_may_get: frozenset[int] = frozenset({200})
     may_lack_answers: bool = False  # its requests are not whole, or it disconnects before the answers
     with_keys: bool = False  # against the service that requires keys and allows pages of another origin
-    ends_processes: bool = False
 
 
 def request(

@@ -7,20 +7,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loadtests.chaos.connections import memory, reset_peak
-from loadtests.chaos.hostile import NAME, bodies, compressed, connections, engines, texts
+from loadtests.chaos.hostile import NAME, bodies, compressed, connections, texts
 from loadtests.chaos.hostile.attack import Attack, Target
 from loadtests.chaos.hostile.keys import KEY, ORIGIN, write_keys
 from loadtests.chaos.hostile.report import HEAD, MOST_GROWTH, UNITS, WIDTH, Memory, Row, memory_line
+from loadtests.chaos.memory import grown_most, peaks, reset_peaks, resident
+from loadtests.chaos.request_counts import RequestCounts
 from loadtests.chaos.service_under_test import ServiceUnderTest, within
+from loadtests.chaos.words import fill_word_tables
 from loadtests.neighbour import Neighbour, summarize
+from loadtests.processes import MEGABYTE, SERVER
 from loadtests.rounds import say
 
-# Those that end the engine come last: the worker is the same through all of them.
-ATTACKS = [*bodies.ATTACKS, *compressed.ATTACKS, *texts.ATTACKS, *connections.ATTACKS, *engines.ATTACKS]
-MEGABYTE = 1e6
+ATTACKS = [*bodies.ATTACKS, *compressed.ATTACKS, *texts.ATTACKS, *connections.ATTACKS]
 SETTLE_SECONDS = 0.5  # after an attack, in which its effects still count
-MEMORY_SECONDS = 20.0  # after all attacks, for the worker to give back what it does not use
+MEMORY_SECONDS = 20.0  # after all attacks, for a process to give back what it does not use
 IDLE_SECONDS = 20.0  # for the service to be done with what an attack left
 GIVE_UP_SECONDS = 60.0  # without an answer to the neighbour
 
@@ -59,35 +60,34 @@ def run(
 
 def against(service: ServiceUnderTest, attacks: Sequence[Attack], key: str | None = None) -> tuple[list[Row], bool]:
     """Runs attacks against one service; returns the rows, and whether nothing was wrong."""
-    rows = []
+    if not attacks:
+        return [], True
+    authorization = f"Authorization: Bearer {key}\r\n" if key else ""
+    asyncio.run(fill_word_tables(service.port, RequestCounts(), authorization))
+    before, rows = resident(service.pids(SERVER)), []
+
+    def grown() -> tuple[float, float]:
+        start, end = grown_most(before, resident(service.pids(SERVER)))
+        return start / MEGABYTE, end / MEGABYTE
+
     for attack in attacks:
         say(f"{time.strftime('%H:%M:%S')} {attack.name}")
         rows.append(asyncio.run(play(service, attack, key)))
         print(rows[-1], flush=True)
-    if not rows:
-        return [], True
-    before = rows[0].memory.before
-    # The worker gives memory back to the system at intervals of some seconds.
-    low = within(MEMORY_SECONDS, lambda: resident(service) - before <= MOST_GROWTH) is not None
-    print(memory_line(before, resident(service)), flush=True)
+    # A process gives memory back to the system at intervals of some seconds.
+    low = within(MEMORY_SECONDS, lambda: grown()[1] - grown()[0] <= MOST_GROWTH) is not None
+    print(memory_line(*grown()), flush=True)
     return rows, low and not any(row.faults() for row in rows)
-
-
-def resident(service: ServiceUnderTest) -> float:
-    """Returns the memory that the worker has, in MB."""
-    (worker,) = service.pids("api")
-    return memory(worker, "VmRSS") / MEGABYTE
 
 
 async def play(service: ServiceUnderTest, attack: Attack, key: str | None) -> Row:
     """Runs one attack."""
     requests = attack.requests()
     failures, statuses = [], Counter[int]()
-    processes = service.working()
-    (worker,) = service.pids("api")
+    processes, pids = service.processes(), service.pids(SERVER)
     with Neighbour(f"127.0.0.1:{service.port}", key) as neighbour:
         await neighbour.settle(time.monotonic() + SETTLE_SECONDS, GIVE_UP_SECONDS)
-        before = reset_peak(worker)
+        before = reset_peaks(pids)
         began = time.monotonic()
         try:
             statuses = await attack.send(Target(service, neighbour), requests)
@@ -95,13 +95,15 @@ async def play(service: ServiceUnderTest, attack: Attack, key: str | None) -> Ro
             failures.append(str(error))
         ended = time.monotonic()
         if not await neighbour.settle(ended + SETTLE_SECONDS, GIVE_UP_SECONDS):
-            failures.append(f"no request was answered for {GIVE_UP_SECONDS:g} s; the worker was killed")
-            service.send(signal.SIGKILL, "api")
+            failures.append(f"no request was answered for {GIVE_UP_SECONDS:g} s; the processes were killed")
+            service.send(signal.SIGKILL, SERVER)
         waits = summarize(neighbour.samples(began))
+    highest = peaks(pids)
     if await asyncio.to_thread(within, IDLE_SECONDS, lambda: service.ready() and not service.held()) is None:
         failures.append("not ready again, or places in the queue were not given back")
-    if not attack.ends_processes and service.working() != processes:
-        failures.append(f"processes ended: {processes} became {service.working()}")
-    (worker,) = service.pids("api")
-    sizes = Memory(before / MEGABYTE, memory(worker, "VmHWM") / MEGABYTE, resident(service))
+    if service.processes() != processes:
+        failures.append(f"processes ended: {processes} became {service.processes()}")
+    start, peak = grown_most(before, highest)
+    _, after = grown_most(before, resident(pids))
+    sizes = Memory(start / MEGABYTE, peak / MEGABYTE, after / MEGABYTE)
     return Row(attack, ended - began, statuses, waits, sizes, failures)

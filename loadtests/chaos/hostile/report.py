@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from loadtests.chaos.hostile.attack import NO_ANSWER, Attack, Statuses
+from loadtests.chaos.hostile.attack import MOST_SECONDS, NO_ANSWER, Attack, Statuses
 from loadtests.neighbour import Waits
 
 WIDTH = 80
-MOST_GROWTH = 30.0  # MB, of a worker's memory over all attacks
+MOST_GROWTH = 30.0  # MB, of a process's memory over all attacks
 ALLOWED = frozenset({503, 504})  # of the statuses of 5xx
 HEAD = f"{'attack':41} {'worst':>5} {'own':>4} {'p99':>4} {'first':>5} {'peak':>5} {'after':>5} {'':>4}"
 UNITS = f"{'':41} {'ms':>5} {'ms':>4} {'ms':>4} {'MB':>5} {'MB':>5} {'MB':>5}"
@@ -18,7 +18,7 @@ UNITS = f"{'':41} {'ms':>5} {'ms':>4} {'ms':>4} {'MB':>5} {'MB':>5} {'MB':>5}"
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Of the worker, in MB."""
+    """Of the server process whose memory has grown most, in MB."""
 
     before: float
     peak: float
@@ -40,10 +40,10 @@ class Row:
         """Returns what is wrong."""
         found, waits = list(self.failures), self.waits
         # NaN, where there was no answer, is too much.
-        if not waits.worst_undisturbed_seconds <= self.attack.most_seconds:
+        if not waits.worst_undisturbed_seconds <= MOST_SECONDS:
             found.append(
                 f"the neighbour waited {figure(waits.worst_undisturbed_seconds)} ms without what the host stole,"
-                f" more than {figure(self.attack.most_seconds)}"
+                f" more than {figure(MOST_SECONDS)}"
             )
         if strange := set(waits.statuses) - self.attack.neighbour_may_get:
             found.append(f"the neighbour was answered {shown(Counter({s: waits.statuses[s] for s in strange}))}")
@@ -67,14 +67,14 @@ def memory_line(before: float, after: float) -> str:
     """Returns the last line of the table."""
     grown = after - before
     verdict = "FAIL" if grown > MOST_GROWTH else "ok"
-    what = f"memory of the worker: {before:.0f} MB before, {after:.0f} after, at most {MOST_GROWTH:g} more"
+    what = f"memory of a process: {before:.0f} MB before, {after:.0f} after, at most {MOST_GROWTH:g} more"
     return f"{what:75} {verdict:>4}"
 
 
 def markdown(rows: Iterable[Row]) -> str:
     """Returns the table as docs/results.md has it."""
     lines = [
-        "| attack | answers | worst, ms | without stolen time | p99, ms | worker's memory before, peak, after, MB |",
+        "| attack | answers | worst, ms | without stolen time | p99, ms | a process's memory before, peak, after, MB |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:

@@ -245,12 +245,19 @@ class Connection(BoundedProtocol):
         exchange.over, self._exchange = True, None
         ids = request_ids.ids_from(exchange.headers)
         closes = not self._keep_alive or self._context.closes_connection()
-        head = b"%b%b%bcontent-length: %d\r\ncontent-type: %b\r\nx-request-id: %b\r\nserver-timing: %b\r\n%b" % (
+        origin = b""
+        if self._settings.cors_origins:  # an answer for another origin has further headers
+            if "Vary" in headers:
+                headers = {**headers, "Vary": f"{headers['Vary']}, Origin"}
+            else:
+                origin = b"vary: Origin\r\n"
+        head = b"%b%b%bcontent-length: %d\r\ncontent-type: %b\r\n%bx-request-id: %b\r\nserver-timing: %b\r\n%b" % (
             STATUS_LINE[status],
             encoded(self.server_state.default_headers),
             b"".join([f"{name.lower()}: {value}\r\n".encode() for name, value in headers.items()]) if headers else b"",
             len(body),
             content_type,
+            origin,
             ids.request.encode(),
             exchange.timing.header().encode(),
             LAST_CLOSES if closes else LAST,

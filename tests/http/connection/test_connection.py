@@ -22,17 +22,18 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.engine.protocol import ANONYMOUS
-from service.errors import ClientGone, Overloaded
+from service.errors import ClientGone
 from service.http.body import Body
 from service.http.connection.coalescing import FLUSH_BYTES, CoalescingTransport
 from service.http.connection.connection import Connection
 from service.http.context import Context
 from service.http.disconnect import while_client_waits
 from service.http.problem import MAX_HEAD_BYTES
-from service.process.api_server import Server
+from service.process.board import Board
+from service.process.server import Server
 from service.telemetry.spans import Spans
 from tests.e2e.test_server import wait_until
+from tests.http import test_refusing
 from tests.http.scene import made_context
 from tests.telemetry.test_request_log import TRACE
 
@@ -57,7 +58,8 @@ Served = tuple[tuple[str, int], asyncio.AbstractEventLoop]
 def serving(context: Context) -> Iterator[Served]:
     """Serves an application from a thread; yields its address and its event loop."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = Server(context)
+    board = Board(1)
+    server = Server(context, board, board.slots[0])
     loops = []
 
     async def serve() -> None:
@@ -134,6 +136,7 @@ def test_headers_within_the_limit_before_a_large_body_are_not(address):
 
 
 CLASSIFY = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+CHARSET = CLASSIFY.replace(b"json", b"json; charset=utf-8")  # is not plain: the application handles it
 COMPLETE = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
@@ -170,18 +173,15 @@ def test_what_is_no_http_is_refused(context, address, nonsense, route):
 
 @contextmanager
 def full(context: Context) -> Iterator[None]:
-    """Has the engine reject a small request while many are admitted, so that the worker is over its limit."""
-    shedder = context.shedder
-    shedder.limit_of(ANONYMOUS).admitted += 1000
-    with shedder.limit_of(ANONYMOUS).sending() as snapshot:
-        shedder.limit_of(ANONYMOUS).note_rejection(Overloaded("the queue is full", 2.5), 1, 1, snapshot)
+    """Has the engine reject each request."""
+    test_refusing.full(context)
     try:
         yield
     finally:
-        shedder.limit_of(ANONYMOUS).admitted -= 1000
+        del context.engine.full
 
 
-def test_a_request_over_the_limit_is_refused_unread_and_the_connection_goes_on(context, address):
+def test_a_request_over_the_limit_is_refused_and_the_connection_goes_on(context, address):
     body = b'{"text": "fine"}'
     asked = CLASSIFY + b"X-Request-ID: mine\r\nContent-Length: %d\r\n\r\n" % len(body)
     before = answered(context)
@@ -199,7 +199,6 @@ def test_a_request_over_the_limit_is_refused_unread_and_the_connection_goes_on(c
             assert read(answers)[0] == 200
         connection.sendall(asked + body + asked + body)
         assert [read(answers)[0] for _ in range(2)] == [200, 200]
-        assert context.shedder.limit_of(ANONYMOUS).admitted == 0
     wait_until(
         lambda: answered(context) - before == {("/classify", "429"): 4, ("/classify", "200"): 2, ("/livez", "200"): 1}
     )
@@ -213,11 +212,16 @@ def test_a_request_over_the_limit_is_logged_and_a_span_too(context, address, mon
     monkeypatch.setattr(context.recorder._log, "note", lambda ids, *rest: lines.append((ids.trace, *rest[:3])))
     with full(context):
         parent = f"traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\n".encode()
-        assert b" 429 " in talk(address, CLASSIFY + parent + b"Connection: close\r\nContent-Length: 1\r\n\r\n{")
-    (span,) = exporter.get_finished_spans()
-    assert (span.name, span.attributes["http.response.status_code"]) == ("POST /classify", 429)
-    assert format(span.context.trace_id, "032x") == TRACE
-    assert lines == [(TRACE, "POST", "/classify", 429)]
+        for head in (CLASSIFY, CHARSET):
+            body = b'{"text": "fine"}'
+            head += parent + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+            assert b" 429 " in talk(address, head + body)
+    spans = exporter.get_finished_spans()
+    assert len(spans) == len(lines) == 2
+    for span in spans:
+        assert (span.name, span.attributes["http.response.status_code"]) == ("POST /classify", 429)
+        assert format(span.context.trace_id, "032x") == TRACE
+    assert lines == [(TRACE, "POST", "/classify", 429)] * 2
 
 
 def test_a_request_that_has_not_arrived_does_not_count(context, address):
@@ -226,14 +230,14 @@ def test_a_request_that_has_not_arrived_does_not_count(context, address):
         connection.sendall(CLASSIFY + b"Content-Length: %d\r\n\r\n" % len(body))
         connection.sendall(body[:5])
         assert b" 200 " in talk(address, b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert context.shedder.limit_of(ANONYMOUS).admitted == 0
+        assert not context.engine._waiting
         connection.sendall(body[5:])
         assert read(answers)[0] == 200
 
 
 def test_one_that_was_refused_and_never_arrives_is_not_waited_for(strict_context, strict_address):
     with full(strict_context):
-        answer = talk(strict_address, CLASSIFY + b"Content-Length: 9\r\n\r\n{")
+        answer = talk(strict_address, CHARSET + b"Content-Length: 9\r\n\r\n{")
     assert answer.count(b"HTTP/1.1 ") == 1
     refused(answer, 429, "overloaded")
 
@@ -292,7 +296,7 @@ def test_what_a_request_leaves_behind_needs_no_search_for_garbage(address, monke
         gc.disable()
         try:
             for _ in range(3):
-                connection.sendall(CLASSIFY + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+                connection.sendall(CHARSET + b"Content-Length: %d\r\n\r\n" % len(body) + body)
                 assert read(answers)[0] == 200
             wait_until(lambda: not any(made() for made in bodies[:-1]))
         finally:

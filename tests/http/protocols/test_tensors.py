@@ -8,7 +8,7 @@ from service.errors import InvalidInput
 from service.http.problem import Refused
 from service.http.protocols.tensors import Tensor, read, write
 from service.settings import Settings
-from service.slices import finish
+from service.text.slices import finish
 
 STRINGS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=5)
 VALUES = st.recursive(

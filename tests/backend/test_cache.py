@@ -1,0 +1,157 @@
+"""The cache of executables: which process compiles which model, and a folder that cannot be used."""
+
+import errno
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from service.backend import cache
+from service.backend.cache import NO_LOCKS, CompilationLocks, cache_executables
+from service.types import ModelKey
+
+FIRST, SECOND = KEYS = [ModelKey("tagger", "1"), ModelKey("lm", "1")]
+
+
+def never() -> bool:
+    return False
+
+
+def wait_with(monkeypatch: pytest.MonkeyPatch, call: Callable[[], object]) -> list[float]:
+    """Calls a function in place of each pause; returns the list of the pauses."""
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        call()
+
+    monkeypatch.setattr(cache, "time", SimpleNamespace(sleep=sleep))
+    return pauses
+
+
+def test_each_process_takes_the_first_model_that_no_other_compiles(tmp_path):
+    folder = tmp_path / "executables"  # is made
+    one, other = CompilationLocks(folder), CompilationLocks(folder)
+    with one.first_free(KEYS, never) as first:
+        assert first == FIRST
+        with other.first_free(KEYS, never) as second:
+            assert second == SECOND
+    with other.first_free(KEYS, never) as again:
+        assert again == FIRST
+
+
+def test_a_model_is_free_again_when_its_compilation_fails(tmp_path):
+    locks = CompilationLocks(tmp_path)
+    with pytest.raises(ValueError, match="shape"), locks.first_free(KEYS, never):
+        raise ValueError("shape")
+    with CompilationLocks(tmp_path).first_free(KEYS, never) as key:
+        assert key == FIRST
+
+
+def test_a_process_waits_while_all_of_its_models_are_compiled_by_others(tmp_path, monkeypatch):
+    other = CompilationLocks(tmp_path).first_free([SECOND], never)
+    other.__enter__()
+
+    def release() -> None:
+        if len(pauses) == 3:
+            other.__exit__(None, None, None)
+
+    pauses = wait_with(monkeypatch, release)
+    with CompilationLocks(tmp_path).first_free([SECOND], never) as key:
+        assert key == SECOND
+        assert pauses == [cache.PAUSE_SECONDS] * 3
+
+
+def test_a_process_that_stops_waits_no_longer(tmp_path, monkeypatch):
+    pauses = wait_with(monkeypatch, lambda: None)
+    with (
+        CompilationLocks(tmp_path).first_free([FIRST], never),
+        CompilationLocks(tmp_path).first_free([FIRST], lambda: len(pauses) == 2) as key,
+    ):
+        assert key == FIRST
+        assert len(pauses) == 2
+
+
+def test_versions_and_models_have_locks_of_their_own(tmp_path):
+    keys = [FIRST, ModelKey("tagger", "2"), SECOND]
+    first, second, third = (CompilationLocks(tmp_path).first_free(keys, never) for _ in keys)
+    with first as one, second as other, third as last:
+        assert [one, other, last] == keys
+
+
+def test_without_a_cache_nothing_is_locked():
+    with NO_LOCKS.first_free(KEYS, never) as one, NO_LOCKS.first_free(KEYS, never) as other:
+        assert one == other == FIRST
+
+
+def read_only(path: Path, mode: str = "r") -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+
+def cannot_lock(file: int, operation: int) -> None:
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "fail", "reason"),
+    [(Path, "open", read_only, "Read-only file system"), (fcntl, "flock", cannot_lock, "No locks available")],
+    ids=["read-only", "without locks"],
+)
+def test_where_files_cannot_be_locked_models_are_compiled_without(
+    owner, name, fail, reason, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(owner, name, fail)
+    with CompilationLocks(tmp_path).first_free(KEYS, never) as key:
+        assert key == FIRST
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("models are compiled without a lock: ")
+    assert reason in record.getMessage()
+
+
+def test_an_error_in_the_block_is_not_one_of_the_locks(tmp_path, caplog):
+    with pytest.raises(OSError, match="of the block"), CompilationLocks(tmp_path).first_free(KEYS, never):
+        raise OSError("of the block")
+    assert not caplog.records
+
+
+@pytest.fixture
+def flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restores the variables that a cache sets."""
+    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=0")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.mark.usefixtures("flags")
+def test_executables_are_cached_in_a_folder_for_this_processor(tmp_path, monkeypatch):
+    places = []
+    for processor in ("one", "another", "one"):
+        monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=0")
+        monkeypatch.setattr(cache, "_processor", lambda name=processor: name)
+        cache_executables(tmp_path)
+        given, directory = os.environ["TF_XLA_FLAGS"].split()
+        assert given == "--tf_xla_auto_jit=0"
+        places.append(Path(directory.removeprefix("--tf_xla_persistent_cache_directory=")))
+    assert {place.parent for place in places} == {tmp_path}
+    assert places[0] == places[2] != places[1]
+    assert all(place.is_dir() and not list(place.iterdir()) for place in places)
+
+
+@pytest.mark.usefixtures("flags")
+@pytest.mark.parametrize("fault", ["a file", "read-only"])
+def test_a_folder_that_cannot_be_used_is_a_warning_and_nothing_is_cached(fault, tmp_path, monkeypatch, caplog):
+    folder = tmp_path / "executables"
+    if fault == "a file":
+        folder.touch()
+    else:
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: read_only(dir))
+    cache_executables(folder)
+    assert os.environ["TF_XLA_FLAGS"] == "--tf_xla_auto_jit=0"
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "each start compiles them" in record.getMessage()
+    assert "TAGWERK_XLA_CACHE" in record.getMessage()

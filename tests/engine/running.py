@@ -1,0 +1,94 @@
+"""An engine that runs on a test device, and requests for it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.artifact.version import ModelVersion
+from service.backend.base import SequenceModel
+from service.engine.engine import Engine
+from service.engine.loader import ModelLoading
+from service.engine.requests import Generation, Inference, Outcome
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.types import ModelKey, Ragged
+from tests.fakes import Device, version_of
+
+SETTINGS = Settings(batch_sizes=(1, 2, 4), slots=2, max_queue_entries=8, max_items=8)
+TAGGER, LM = ModelKey("tagger", "1"), ModelKey("lm", "1")
+STEP_SECONDS = 1 / 32
+
+
+class EqualSteps(ModelLoading):
+    """Loads versions as if each of their steps took `STEP_SECONDS`, so that full batches take the least time."""
+
+    def _seconds_of_step(self, version: ModelVersion, model: SequenceModel, shape: tuple[int, int]) -> float:
+        return STEP_SECONDS
+
+
+def make_engine(device: Device, settings: Settings = SETTINGS, loading: ModelLoading | None = None) -> Engine:
+    """Returns an engine with a tagger and a language model, not started."""
+    versions, metrics = [version_of("tagger"), version_of("lm", "generate")], Metrics()
+    loading = loading or EqualSteps(settings, versions, lambda: device, metrics)
+    return Engine(settings, versions, lambda: device, metrics, loading=loading, schedule=device.schedule)
+
+
+@asynccontextmanager
+async def running_engine(device: Device, settings: Settings = SETTINGS) -> AsyncIterator[Engine]:
+    """Yields an engine that has loaded its models, and closes it at the end of the block."""
+    made = make_engine(device, settings)
+    await made.start(lambda: None)
+    try:
+        yield made
+    finally:
+        device.go.set()
+        await made.close()
+
+
+def request(
+    *rows: Sequence[int], seconds: float = 60.0, model: ModelKey = TAGGER, further: frozenset[str] = frozenset()
+) -> Inference:
+    sequences = Ragged.of([{"ids": np.array(row, np.int32)} for row in rows])
+    return Inference(model, sequences, time.monotonic() + seconds, further)
+
+
+def rows_of(request: Inference, outcome: Outcome, name: str = "ids") -> list[list[int]]:
+    """Returns an output with a time axis, of each sequence of a request."""
+    ends = np.cumsum(request.sequences.lengths)[:-1]
+    return [row.tolist() for row in np.split(outcome.outputs[name], ends)]
+
+
+def prompt(*ids: int, max_tokens: int = 3, seconds: float = 60.0, logprobs: bool = False) -> Generation:
+    return Generation(LM, np.array(ids, np.int32), max_tokens, 1.0, 0, 1.0, 1, time.monotonic() + seconds, logprobs)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.002)
+    pytest.fail("never came true")
+
+
+async def turns(count: int = 5) -> None:
+    """Runs some iterations of the event loop."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def hold(device: Device, made: Engine) -> asyncio.Task[Outcome]:
+    """Sends a request whose step does not end until the test sets `device.go`."""
+    device.go.clear()
+    device.busy.clear()
+    task = asyncio.create_task(made.infer(request([99])))
+    await until(device.busy.is_set)
+    return task
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, 30))

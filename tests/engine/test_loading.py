@@ -1,0 +1,337 @@
+"""How the versions of a process are loaded: the order, the progress, what is refused, and what serves meanwhile."""
+
+import asyncio
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.artifact.manifest import Manifest
+from service.artifact.version import ModelVersion
+from service.backend.cache import CompilationLocks
+from service.engine import loader
+from service.engine.engine import Engine
+from service.engine.loader import Generator, LoadProgress, ModelLoading, Sequences, loading_order
+from service.errors import ArtifactError, ConfigurationError, EngineUnavailable, ModelNotFound
+from service.telemetry.metrics import Metrics
+from service.types import ModelKey, State
+from tests.engine.running import (
+    LM,
+    SETTINGS,
+    TAGGER,
+    make_engine,
+    prompt,
+    request,
+    rows_of,
+    run,
+    running_engine,
+    turns,
+    until,
+)
+from tests.fakes import Clock, Device, Repeater, version_of
+
+STEP_SECONDS = 1 / 32  # exact in binary
+VERSIONS = {
+    "tagger-en": version_of("tagger-en"),
+    "a-tagger-en": version_of("a-tagger-en"),
+    "lemmas-en": version_of("lemmas-en", "lemmatize"),
+    "tagger-fr": version_of("tagger-fr", language="fr"),
+    "lemmas-fr": version_of("lemmas-fr", "lemmatize", language="fr"),
+    "sentiment": version_of("sentiment", "classify"),
+    "a-sentiment": version_of("a-sentiment", "classify"),
+    "lm": version_of("lm", "generate"),
+    "a-lm": version_of("a-lm", "generate"),
+}
+
+
+def ordered(*defaults: str) -> list[str]:
+    return [version.key.name for version in loading_order(list(VERSIONS.values()), defaults)]
+
+
+def test_the_default_models_of_each_task_are_loaded_first_and_the_tagger_with_its_lemmatizer():
+    urgent = ["lemmas-en", "tagger-en", "sentiment", "lm"]
+    others = ["a-tagger-en", "lemmas-fr", "tagger-fr", "a-sentiment", "a-lm"]
+    assert ordered("tagger-en", "sentiment", "lm") == urgent + others
+
+
+def test_of_the_other_models_taggers_come_first_and_a_lemmatizer_before_the_taggers_of_its_language():
+    assert ordered("tagger-fr")[:2] == ["lemmas-fr", "tagger-fr"]
+    assert ordered() == [
+        *("lemmas-en", "a-tagger-en", "tagger-en", "lemmas-fr", "tagger-fr"),
+        *("a-sentiment", "sentiment", "a-lm", "lm"),
+    ]
+
+
+class Bench(Device):
+    """The loading of some versions, and its device: each step takes `STEP_SECONDS` by the clock.
+
+    Attributes:
+        progress: all that was reported.
+        loaded, refused: what was passed on.
+    """
+
+    def __init__(self, *versions: ModelVersion, **options: Any) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.metrics = Metrics()
+        self.progress: list[LoadProgress] = []
+        self.loaded: dict[ModelKey, Sequences | Generator] = {}
+        self.refused: dict[ModelKey, str] = {}
+        some = versions or (version_of("tagger"), version_of("lm", "generate"))
+        self.loading = ModelLoading(
+            SETTINGS, some, lambda: self, self.metrics, self.clock, on_progress=self.on_progress, **options
+        )
+        self.stopped = False
+
+    def on_progress(self, progress: LoadProgress) -> None:
+        self.progress.append(progress)
+
+    def finish_step(self) -> None:
+        self.clock.now += STEP_SECONDS
+        super().finish_step()
+
+    def run(self) -> None:
+        def on_loaded(key: ModelKey, model: Sequences | Generator, overlaps: bool) -> None:
+            assert overlaps
+            self.loaded[key] = model
+
+        self.loading.run(lambda: self.stopped, on_loaded, self.refused.__setitem__)
+
+    def begun(self) -> list[str]:
+        """Returns the names of the versions in the order in which their loading began."""
+        return [one.key.name for one in self.progress if not one.executables]
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"tagwerk_{name}", labels)
+
+
+def test_what_is_loaded_is_passed_on_and_the_progress_is_reported():
+    bench = Bench()
+    bench.run()
+    assert isinstance(bench.loaded[TAGGER], Sequences)
+    assert isinstance(bench.loaded[LM], Generator)
+    assert bench.refused == {}
+    assert bench.metric("model_info", model="tagger", version="1") == 1
+    assert bench.metric("model_load_duration_seconds", model="lm", version="1") == 0
+    tagger = [one for one in bench.progress if one.key == TAGGER]
+    lm = [one for one in bench.progress if one.key == LM]
+    assert bench.progress == [*tagger, *lm]
+    for number, (key, reports) in enumerate([(TAGGER, tagger), (LM, lm)], start=1):
+        count = reports[-1].executables
+        assert count > 0
+        assert reports == [
+            LoadProgress(key, number, 2),
+            *(LoadProgress(key, number, 2, compiled, count) for compiled in range(1, count + 1)),
+        ]
+
+
+def test_versions_are_loaded_in_the_order_given():
+    bench = Bench(version_of("lm", "generate"), version_of("verbs", "lemmatize"), version_of("tagger"))
+    bench.run()
+    assert bench.begun() == ["lm", "verbs", "tagger"]
+
+
+def test_a_version_that_fails_to_load_is_refused_at_once_and_the_next_one_is_loaded(monkeypatch, caplog):
+    bench = Bench()
+    monkeypatch.setattr(bench, "load_sequence_model", lambda folder, manifest: [][0])
+    with caplog.at_level(logging.INFO, logger="tagwerk"):
+        bench.run()
+    reason = "IndexError: list index out of range"
+    assert (bench.refused, list(bench.loaded)) == ({TAGGER: reason}, [LM])
+    assert bench.metric("model_info", model="tagger", version="1") is None
+    refused, ready = [record for record in caplog.records if record.message.startswith(("refused", "ready"))]
+    assert (refused.levelname, refused.message) == ("ERROR", f"refused tagger/1: {reason}")
+    assert ready.message.startswith("ready on test device: lm/1; 0.0 s, ")
+
+
+def test_a_version_whose_task_cannot_be_built_is_refused_and_not_passed_on():
+    def prepare(version: ModelVersion) -> None:
+        prepared.append(version.key)
+        if version.key == TAGGER:
+            raise ArtifactError("it has no words")
+
+    prepared: list[ModelKey] = []
+    bench = Bench(prepare=prepare)
+    bench.run()
+    assert prepared == [TAGGER, LM]
+    assert (bench.refused, list(bench.loaded)) == ({TAGGER: "it has no words"}, [LM])
+    assert bench.metric("model_info", model="tagger", version="1") is None
+
+
+def test_without_a_model_that_loads_the_log_says_so(caplog):
+    bench = Bench()
+    bench.broken = {"tagger", "lm"}
+    with caplog.at_level(logging.INFO, logger="tagwerk"):
+        bench.run()
+    assert bench.refused == {TAGGER: "tagger is broken", LM: "lm is broken"}
+    assert "ready on test device: no model; " in caplog.text
+
+
+def test_a_wrong_setting_that_shows_while_a_model_loads_ends_the_loading(monkeypatch):
+    def fail(folder: object, manifest: object) -> None:
+        raise ConfigurationError("the device has too little memory")
+
+    bench = Bench()
+    monkeypatch.setattr(bench, "load_sequence_model", fail)
+    with pytest.raises(ConfigurationError, match="too little memory"):
+        bench.run()
+    assert (bench.loaded, bench.refused) == ({}, {})
+
+
+def test_models_are_loaded_by_the_function_that_sets_their_priority():
+    within = list[LoadProgress]()
+
+    def call(work):
+        known = len(bench.progress)
+        loaded = work()
+        within.extend(bench.progress[known:])
+        return loaded
+
+    bench = Bench(call=call)
+    bench.run()
+    assert {one.key for one in within} == {TAGGER, LM}
+    assert within == [one for one in bench.progress if one.compiled]
+
+
+def test_what_loading_costs_is_measured_and_logged(monkeypatch, caplog):
+    resident = iter([100.0, 350.0, 360.0, 400.0, 410.0])  # before and after each model, and after all
+    monkeypatch.setattr(loader, "resident_megabytes", lambda: next(resident))
+    bench = Bench()
+    with caplog.at_level(logging.INFO, logger="tagwerk"):
+        bench.run()
+    steps = 3 * 2 * 3  # each of three batch sizes with two lengths, three times
+    assert bench.metric("model_load_duration_seconds", model="tagger", version="1") == steps * STEP_SECONDS
+    assert bench.metric("model_load_duration_seconds", model="lm", version="1") == 0
+    assert caplog.messages == [
+        "loads and compiles tagger/1 (1 of 2)",
+        "tagger/1: 3 executables, 0.6 s, 250 MB",
+        "loads and compiles lm/1 (2 of 2)",
+        "lm/1: 2 executables, 0.0 s, 40 MB",
+        "ready on test device: tagger/1, lm/1; 0.6 s, 410 MB in all",
+    ]
+
+
+@pytest.mark.parametrize("during", [TAGGER, LM], ids=["the first", "the last"])
+def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, caplog):
+    def on_progress(progress: LoadProgress) -> None:
+        bench.progress.append(progress)
+        bench.stopped = bench.stopped or (progress.key == during and progress.compiled == 1)
+
+    bench = Bench()
+    bench.loading._on_progress = on_progress
+    with caplog.at_level(logging.INFO, logger="tagwerk"):
+        bench.run()
+    assert (bench.progress[-1].key, bench.progress[-1].compiled) == (during, 1)
+    assert "ready on" not in caplog.text
+
+
+def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_does(tmp_path):
+    names = ["a", "b", "c"]
+    bench = Bench(*map(version_of, names), locks=CompilationLocks(tmp_path))
+    other, keys = CompilationLocks(tmp_path), [ModelKey(name, "1") for name in names]
+    with other.first_free(keys, lambda: False) as locked:
+        assert locked.name == "a"
+        released = threading.Event()
+
+        def on_progress(progress: LoadProgress) -> None:
+            bench.progress.append(progress)
+            if progress.key.name == "c" and progress.compiled == progress.executables:
+                released.set()
+
+        bench.loading._on_progress = on_progress
+        loading = threading.Thread(target=bench.run)
+        loading.start()
+        assert released.wait(10)
+        assert bench.begun() == ["b", "c"]
+    loading.join(10)
+    assert bench.begun() == ["b", "c", "a"]
+    assert [one.number for one in bench.progress if not one.executables] == [1, 2, 3]
+
+
+class SlowDevice(Device):
+    """Loads no language model until it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_load = threading.Event()
+
+    def load_generation_model(self, folder: Path, manifest: Manifest) -> Repeater:
+        assert self.may_load.wait(10), "the test never let it load"
+        return super().load_generation_model(folder, manifest)
+
+
+def test_a_model_serves_while_another_is_still_loaded():
+    async def test():
+        device, changes = SlowDevice(), list[dict[str, State]]()
+        made = make_engine(device)
+
+        def on_change() -> None:
+            changes.append({state.key.name: state.state for state in made.models()})
+
+        assert (made.state, [state.task for state in made.models()]) == (State.STARTING, ["tag", "generate"])
+        starting = asyncio.create_task(made.start(on_change))
+        await until(lambda: made.state is State.READY)
+        sent = request([1, 2], [3])
+        assert rows_of(sent, await made.infer(sent)) == [[1, 2], [3]]
+        with pytest.raises(EngineUnavailable, match="lm/1 is still being loaded"):
+            await anext(made.generate(prompt(1)))
+        assert not starting.done()
+        device.may_load.set()
+        await starting
+        assert len([token async for token in made.generate(prompt(1))]) == 3
+        assert changes[0] == {"tagger": State.READY, "lm": State.STARTING}
+        assert changes[-1] == {"tagger": State.READY, "lm": State.READY}
+        await made.close()
+
+    run(test())
+
+
+def test_an_engine_that_is_closed_while_it_loads_finishes_what_it_has_and_serves_no_more():
+    async def test():
+        device = SlowDevice()
+        made = make_engine(device)
+        starting = asyncio.create_task(made.start(lambda: None))
+        await until(lambda: made.state is State.READY)
+        admitted = asyncio.create_task(made.infer(request([1])))
+        await turns(1)
+        closing = asyncio.create_task(made.close())
+        assert int((await admitted).outputs["sum"][0]) == 1
+        with pytest.raises(EngineUnavailable, match="the engine is draining"):
+            await made.infer(request([2]))
+        assert not closing.done()
+        device.may_load.set()
+        await asyncio.gather(starting, closing)
+        assert made.state is State.STOPPED
+
+    run(test())
+
+
+def test_a_broken_model_is_refused_with_the_reason_and_the_others_serve():
+    async def test():
+        device = Device()
+        device.broken = {"tagger"}
+        async with running_engine(device) as made:
+            states = {state.key.name: (state.state, state.reason) for state in made.models()}
+            assert states == {"tagger": (State.REFUSED, "tagger is broken"), "lm": (State.READY, None)}
+            with pytest.raises(ModelNotFound):
+                await made.infer(request([1]))
+            assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
+
+    run(test())
+
+
+def test_an_engine_without_its_device_does_not_start():
+    def make_backend():
+        raise ConfigurationError("there is no GPU")
+
+    async def test():
+        made = Engine(SETTINGS, [version_of("tagger")], make_backend, Metrics())
+        with pytest.raises(ConfigurationError, match="no GPU"):
+            await made.start(lambda: None)
+        with pytest.raises(EngineUnavailable):
+            await made.infer(request([1]))
+        await made.close()
+
+    run(test())

@@ -1,0 +1,287 @@
+"""A request has the same answer on both ways: as a plain request in the event loop, and through the application."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from service.security.authenticator import Authenticator
+from service.security.keys import add_key
+from service.security.rate_limiter import RateLimiter
+from tests.conftest import Server
+from tests.http.plain import Answer, Service, comparable, first_answer, kept
+from tests.http.wire import post
+
+NAMES: dict[str, list[object]] = {
+    "tag": ["tagger", "tagger/1", "tagger/9"],
+    "classify": ["classifier", "classifier/1", "classifier/2"],
+}
+REAL: dict[str, list[object]] = {"tag": ["tagger-en", "tagger-fr"], "classify": ["sentiment-en", "sentiment-en/999"]}
+OFFSETS = ["code_points", "utf16", "utf8", "bytes", "", None, 7]
+FLAGS = [True, False, None, 0, "true"]
+WRONG: list[Any] = [None, True, 7, 1.5, {}, {"a": "b"}, [], [[]], [7], ["fine", None], [[["fine"]]], float("nan")]
+TEXTS = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "\t\n",
+            "fine",
+            "A cat isn't 1 dog! Fine.",
+            "\ud800",
+            "a\udfff b",
+            "\0",
+            "\x7f",
+            "\u2028",
+            "😀 é e\u0301",
+        ]
+    ),
+)
+LONG = st.sampled_from(["a " * 90, "fine! " * 30, "a" * 201, "it is\n\n" * 20])
+HEADERS = {
+    "Accept": ["*/*", "application/json", "text/x-conllu", "text/html", "text/x-conllu, */*;q=0.1", "*/*;q=0", ""],
+    "Accept-Encoding": ["gzip", "gzip;q=0", "*", "identity, gzip;q=0.5", "br"],
+    "X-Request-Timeout-Ms": ["60000", "999999999", "0", "-1", "1e3", "soon", "0000000001", "9999999999", ""],
+    "X-Request-ID": ["mine", "a b", "\xe9", "x" * 200],
+    "Connection": ["close", "keep-alive", "Close", "x"],
+    "Origin": ["https://example.org"],
+    "Upgrade": ["websocket", "h2c"],
+    "Content-Encoding": ["identity", "gzip", "br"],
+    "traceparent": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "x"],
+}
+RAW = [
+    b"", b" ", b"{", b"{}", b"[]", b"null", b'"fine"', b"7", b"NaN", b"\xff", b'\xef\xbb\xbf{"text":"a"}',
+    b'{"text":"a","text":7}', b'{"text":7,"text":"a"}', b'{"text":"a","text":["b","c"]}', b'{"text":"a"} x',
+    b'{"text":"a"}\n', b'{"text":"a",}', b'{"text":"a"}{"text":"b"}', b'{"te\\u0078t":"a"}',
+    b'{"text":"\\ud83d\\ude00"}', b'{"text":"\\ud83d"}', b'{"text":"a\tb"}', b'{"text":"a\nb"}', b'{"text":"a\x00b"}',
+    b'{"text":"\\x41"}', b'{"text":"\\u00e9\\/"}', b'{"text":"a","n_best":1.0}', b'{"text":"a","n_best":2e0}',
+    b'{"text":"a","n_best":20e-1}', b'{"text":"a","n_best":01}', b'{"text":"a","n_best":-0}',
+    b'{"text":"a","n_best":1' + b"0" * 400 + b"}", b'{"text":"a","lemmas":truE}', b'{"text":"a","\\ud800":1}',
+    b'{"text":"a","model":"\\ud800"}', b'{"text":"a","":1}', b"[" * 2000, b'{"text":' * 300, b'{"tokens":[["a",""]]}',
+    b'{"tokens":[["a","\xc2\xa0"]]}', b'{"tokens":[["a","\\u001f"]]}', b'{"tokens":[["a"],"b"]}', b"{'text': 'a'}",
+    b'/* */{"text":"a"}', b'{"text":"a"/**/}', b'{"text":Infinity}', b'{"text":"\xed\xa0\x80"}',
+    b'{"text":["a", "b", "c", "d"]}', b'{"text":["a","b","c","d","e"]}', b'{"text":"\xc0\xaf"}', b'{"text":"a',
+    b'{"text"}',
+]  # fmt: skip
+
+
+class Sent(NamedTuple):
+    """A request: its path, its headers besides those of the body, and its body."""
+
+    path: str
+    headers: list[str]
+    body: bytes
+
+    def plain(self) -> bytes:
+        """Returns it as it is handled in the event loop, if it is valid at first sight."""
+        return post(self.path, self.body, *self.headers)
+
+    def charset(self) -> bytes:
+        """Returns it as it is handled by the application."""
+        return self.plain().replace(b"application/json", b"application/json; charset=utf-8", 1)
+
+    def chunked(self) -> bytes:
+        """Returns it as it is handled by the application."""
+        head = post(self.path, b"", *self.headers).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked", 1)
+        chunk = b"%x\r\n%b\r\n" % (len(self.body), self.body) if self.body else b""
+        return head + chunk + b"0\r\n\r\n"
+
+
+def one_of(*right: Any) -> st.SearchStrategy[Any]:
+    """Returns a strategy for a right value, or less often a wrong one."""
+    return st.one_of(*[st.sampled_from(values) if isinstance(values, list) else values for values in right])
+
+
+def bodies(path: str, names: dict[str, list[object]]) -> st.SearchStrategy[bytes]:
+    """Returns a strategy for bodies of a path, right and wrong ones."""
+    text = one_of(TEXTS, st.lists(TEXTS, max_size=5), LONG, WRONG)
+    tokens = one_of(st.lists(st.lists(TEXTS, max_size=4), max_size=5), WRONG, st.just([["a"] * 90]))
+    models = st.sampled_from([*names["tag"], *names["classify"], "nobody", "", "/", None, 7, "lm"])
+    own = st.sampled_from(names[path.strip("/")])
+    fields: dict[str, st.SearchStrategy[Any]] = {"model": st.one_of(own, models), "offsets": st.sampled_from(OFFSETS)}
+    if path == "/tag":
+        fields |= {
+            "language": st.sampled_from([None, "en", "EN-us", "fr", "x", 7]),
+            "n_best": st.sampled_from([1, 2, 5, 0, 6, -1, True, 1.0, "1", None]),
+            "lemmas": st.sampled_from(FLAGS),
+            "format": st.sampled_from(["json", "conllu", None, "xml", 1]),
+        }
+    else:
+        fields |= {"contributions": st.sampled_from(FLAGS), "sentences": st.sampled_from(FLAGS)}
+    fields["further"] = st.sampled_from(WRONG)
+    right: dict[str, list[Any]] = {"offsets": OFFSETS[:3], "lemmas": FLAGS[:2], "n_best": [1, 2, 5]}
+    right |= {"contributions": FLAGS[:2], "sentences": FLAGS[:2], "format": ["json", "conllu", None]}
+    valid: dict[str, st.SearchStrategy[Any]] = {
+        name: st.sampled_from(right[name]) if name in right else own for name in fields if name in (*right, "model")
+    }
+    inputs: list[st.SearchStrategy[dict[str, Any]]] = [st.fixed_dictionaries({"text": text})]
+    if path == "/tag":
+        inputs += [
+            st.fixed_dictionaries({"tokens": tokens}),
+            st.fixed_dictionaries({}, optional={"text": text, "tokens": tokens}),
+        ]
+    options = st.one_of(st.fixed_dictionaries({}, optional=valid), st.fixed_dictionaries({}, optional=fields))
+    values = st.builds(lambda some, more: some | more, st.one_of(inputs), options)
+    made = st.builds(written, values, st.booleans())
+    cut = st.builds(lambda body, end: body[:end], made, st.integers(0, 30))
+    return st.one_of(made, made, made, st.sampled_from(RAW), cut)
+
+
+def written(value: object, escaped: bool) -> bytes:
+    return json.dumps(value, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
+
+
+def requests(names: dict[str, list[object]], keys: list[str]) -> st.SearchStrategy[Sent]:
+    """Returns a strategy for requests, with one of the keys if there are any."""
+    headers = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in HEADERS.items()})
+    lines = st.builds(
+        lambda pairs, key: [f"{name}: {value}" for name, value in pairs.items()] + ([key] if key else []),
+        st.one_of(st.just({}), headers),
+        st.sampled_from(keys or [""]),
+    )
+    return st.sampled_from(["/tag", "/classify"]).flatmap(
+        lambda path: st.builds(Sent, st.just(path), lines, bodies(path, names))
+    )
+
+
+BOUNDS: dict[str, Any] = {"max_items": 4, "max_text_characters": 200, "cors_origins": ("https://example.org",)}
+EVENTS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+@pytest.fixture(scope="module")
+def open_service() -> Iterator[tuple[Any, Service]]:
+    """Starts a service without keys."""
+    with kept(log_requests=False, **BOUNDS) as made:
+        yield made
+
+
+KEYS = {"web": ("infer", None), "boss": ("admin", None), "rare": ("infer", 0.001)}
+SECRETS = [f"Authorization: Bearer {{{name}}}" for name in KEYS]
+AUTHORIZATIONS = ["", *SECRETS, SECRETS[0], SECRETS[0], "Authorization: Bearer x", "Authorization: Basic x"]
+
+
+@pytest.fixture(scope="module")
+def keyed_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Service, dict[str, str]]]:
+    """Starts a service with keys, of which `boss` lacks the scope and `rare` is over its rate."""
+    path: Path = tmp_path_factory.mktemp("keys") / "keys.json"
+    secrets = {name: add_key(path, name, [scope], rate, None) for name, (scope, rate) in KEYS.items()}
+    limiter = RateLimiter(clock=lambda: 1000.0)
+    with kept(Authenticator(path, limiter), log_requests=False, **BOUNDS) as (runner, service):
+        first = post("/classify", b"{}", f"Authorization: Bearer {secrets['rare']}")
+        assert runner.run(service.answer(first)).status == 422
+        yield runner, service, secrets
+
+
+def check_same(runner: Any, service: Service, sent: Sent, chunked: bool) -> Answer:
+    """Sends a request on both ways; returns the answer."""
+    plain = runner.run(service.answer(sent.plain()))
+    before = service.through_application
+    other = runner.run(service.answer(sent.chunked() if chunked else sent.charset()))
+    assert service.through_application == before + 1
+    assert plain == other
+    assert plain.status < 500
+    return plain
+
+
+@settings(max_examples=400, suppress_health_check=EVENTS)
+@given(sent=requests(NAMES, []), chunked=st.booleans())
+def test_a_request_has_the_same_answer_on_both_ways(open_service, sent, chunked):
+    check_same(*open_service, sent, chunked)
+
+
+@pytest.mark.parametrize("path", ["/tag", "/classify"])
+@pytest.mark.parametrize("number", range(len(RAW)))
+def test_an_odd_body_has_the_same_answer_on_both_ways(open_service, path, number):
+    for chunked in (False, True):
+        check_same(*open_service, Sent(path, [], RAW[number]), chunked)
+
+
+@settings(max_examples=200, suppress_health_check=EVENTS)
+@given(sent=requests(NAMES, AUTHORIZATIONS), chunked=st.booleans())
+def test_a_request_with_a_key_has_the_same_answer_on_both_ways(keyed_service, sent, chunked):
+    runner, service, secrets = keyed_service
+    headers = [header.format(**secrets) if header in SECRETS else header for header in sent.headers]
+    answer = check_same(runner, service, sent._replace(headers=headers), chunked)
+    assert answer.status != 200 or SECRETS[0].format(**secrets) in headers
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_large_answer_is_the_same_and_compressed_where_the_client_accepts_that(open_service, coding, closes):
+    headers = [f"Accept-Encoding: {coding}", *(["Connection: close"] if closes else [])]
+    for form in ("json", "conllu"):
+        body = json.dumps({"text": "a " * 100, "n_best": 5, "format": form}).encode()
+        answer = check_same(*open_service, Sent("/tag", headers, body), chunked=False)
+        large = answer.header("vary") == "Accept-Encoding, Origin"
+        assert large == (form == "json")
+        assert answer.header("content-encoding") == ("gzip" if large and coding == "gzip" else None)
+        assert answer.closes == closes == (answer.header("connection") == "close")
+
+
+def over(connection: socket.socket, request: bytes) -> Answer:
+    """Returns the answer to a request that is sent over a socket; without batch sizes, which depend on step times."""
+    connection.sendall(request)
+    data = b""
+    while (found := first_answer(data)) is None:
+        more = connection.recv(1_000_000)
+        assert more, data
+        data += more
+    status, headers, body, rest = found
+    assert not rest
+    same = [(name, re.sub("batch of [0-9]+", "batch", value)) for name, value in comparable(headers)]
+    return Answer(status, same, body, closes=dict(headers).get("connection") == "close")
+
+
+SOME_TEXTS = [
+    "Dogs bark. The quick brown fox isn't jumping over 3 lazy dogs!",
+    "Blorgs snorkled frimly, and the wugs were glipping.",
+    "A warm, funny, engaging film. It is too long.",
+    "Le chat n'aime pas les chiens.",
+]
+
+
+@settings(max_examples=100, suppress_health_check=EVENTS)
+@given(
+    sent=requests(REAL, []),
+    chunked=st.booleans(),
+    texts=st.none() | st.lists(st.sampled_from(SOME_TEXTS), min_size=1),
+)
+@example(sent=Sent("/tag", [], b"{}"), chunked=False, texts=[" ".join(f"w{n}s" for n in range(2000))])
+def test_with_real_models_it_has_the_same_answer_on_both_ways(server: Server, sent, chunked, texts):
+    """Those predict lemmas of new words, in a second step, and explain labels."""
+    url = httpx.URL(server.url)
+    if texts is not None:
+        sent = sent._replace(body=written({**options_of(sent.body), "text": texts}, escaped=True))
+    found: list[Answer] = []
+    for request in (sent.plain(), sent.chunked() if chunked else sent.charset()):
+        with socket.create_connection((url.host, url.port or 0), timeout=60) as connection:
+            found.append(over(connection, request))
+    plain, other = found
+    assert plain == other
+    assert plain.status < 500
+
+
+def options_of(body: bytes) -> dict[str, Any]:
+    """Returns the fields of a body besides its texts."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return {name: value[name] for name in value if name not in ("text", "tokens")} if isinstance(value, dict) else {}
+
+
+def test_the_requests_of_these_tests_are_plain(open_service):
+    runner, service = open_service
+    for path in ("/tag", "/classify"):
+        before = service.through_application
+        for headers in ([], ["Accept: */*"], ["Connection: close"], ["Accept-Encoding: gzip", "X-Request-ID: mine"]):
+            assert runner.run(service.answer(post(path, b'{"text": "fine"}', *headers))).status == 200
+        assert service.through_application == before

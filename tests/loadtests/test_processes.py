@@ -1,0 +1,40 @@
+"""Memory and names of processes, while some start and end."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from loadtests.processes import Memory, memory, memory_of, name_of, processes, server_processes
+
+SLEEPING = [sys.executable, "-c", "input()"]
+
+
+def test_a_process_has_memory_and_descendants_until_it_ends() -> None:
+    with subprocess.Popen(SLEEPING, stdin=subprocess.PIPE) as child:
+        until = time.monotonic() + 10
+        while memory(child.pid).others < 1_000_000 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert memory_of([child.pid]).others > 1_000_000
+        assert processes(os.getpid()).count(child.pid) == 1
+        assert name_of(child.pid) == sys.executable
+        child.kill()
+        child.wait()
+        ended = memory(child.pid)
+        assert (ended.files, ended.others, name_of(child.pid)) == (0, 0, "")
+
+
+@pytest.mark.parametrize(("command", "name"), [("serve", "supervisor"), ("server", "server"), ("annotate", "annotate")])
+def test_a_process_of_the_service_is_named_by_its_command(command, name):
+    with subprocess.Popen([*SLEEPING, "service", command, "--port", "1"], stdin=subprocess.PIPE) as child:
+        while not name_of(child.pid):  # it has not become another program yet
+            time.sleep(0.01)
+        assert name_of(child.pid) == name
+        assert (child.pid in server_processes(os.getpid())) == (name == "server")
+        child.kill()
+
+
+def test_memory_of_files_counts():
+    assert Memory(files=1_000_000, others=2_000_000).megabytes == 3

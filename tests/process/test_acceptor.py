@@ -1,0 +1,287 @@
+"""Several acceptors at one socket, each with the slot of a process, in an event loop: real connections."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+
+from service.process import acceptor as module
+from service.process.acceptor import LEAVE_SECONDS, Acceptor
+from service.process.board import STALE_SECONDS, Board, Slot
+from service.process.server import BEAT_SECONDS
+from service.types import State
+
+
+class Connection(asyncio.Protocol):
+    """A connection that counts itself out."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._slot.connections -= 1
+
+
+class Scene:
+    """Acceptors, and the connections to them."""
+
+    def __init__(self, listening: socket.socket, processes: int) -> None:
+        self.board = Board(processes)
+        self.listening = listening
+        self.acceptors: list[Acceptor] = []
+        self.clients: list[socket.socket] = []
+        self._beating: set[int] = set()
+        for slot in self.board.slots:
+            slot.state = State.READY
+            slot.beat()
+
+    def start(self, beating: Sequence[int] | None = None, running: Sequence[int] | None = None) -> None:
+        """Starts the acceptors of the given processes, by default all, and their heartbeats."""
+        numbers = range(len(self.board.slots))
+        self._beating = set(numbers if beating is None else beating)
+        self._beat()
+        for number in numbers if running is None else running:
+            slot = self.board.slots[number]
+            accepts = Acceptor(self.listening.dup(), self.board, slot, partial(Connection, slot))
+            self.acceptors.append(accepts)
+            accepts.start()
+
+    def _beat(self) -> None:
+        for number in self._beating:
+            self.board.slots[number].beat()
+        asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
+
+    @property
+    def counts(self) -> list[int]:
+        return [slot.connections for slot in self.board.slots]
+
+    async def connect(self, count: int, at_once: bool = True) -> None:
+        """Connects, and waits until all are accepted."""
+        for _ in range(count):
+            before = sum(self.counts)
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(self.listening.getsockname())
+            self.clients.append(client)
+            if not at_once:
+                await until(lambda: sum(self.counts) > before)  # noqa: B023 (it ends in the loop)
+        await until(lambda: sum(self.counts) == len(self.clients))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def scene(processes: int = 2) -> AsyncIterator[Scene]:
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as listening:
+        listening.setblocking(False)
+        made = Scene(listening, processes)
+        try:
+            yield made
+        finally:
+            for accepts in made.acceptors:
+                accepts.stop()
+                accepts._listening.close()
+            for client in made.clients:
+                client.close()
+            await until(lambda: sum(made.counts) == 0)
+
+
+@pytest.fixture
+def leaves(monkeypatch) -> list[Acceptor]:
+    """Returns the acceptors that have left a connection to others, once for each time."""
+    found: list[Acceptor] = []
+    take = Acceptor._take_then_read
+
+    def noted(self: Acceptor) -> None:
+        found.append(self)
+        take(self)
+
+    monkeypatch.setattr(Acceptor, "_take_then_read", noted)
+    return found
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "one by one"])
+@pytest.mark.parametrize(("processes", "expected"), [(1, [64]), (2, [32, 32]), (3, [21, 21, 22])])
+def test_connections_are_spread_evenly(processes, expected, at_once):
+    async def scenario() -> list[int]:
+        async with scene(processes) as here:
+            here.start()
+            await here.connect(64, at_once)
+            return here.counts
+
+    assert sorted(asyncio.run(scenario())) == expected
+
+
+def test_a_process_that_starts_later_gets_the_next_connections():
+    async def scenario() -> tuple[list[int], list[int]]:
+        async with scene() as here:
+            here.board.slots[1].state = State.STARTING
+            here.start()
+            await here.connect(16)
+            before = here.counts
+            await until(lambda: here.acceptors[1]._reading)  # it has left all to the other until now
+            here.board.slots[1].state = State.READY
+            await here.connect(16, at_once=False)
+            return before, here.counts
+
+    assert asyncio.run(scenario()) == ([16, 0], [16, 16])
+
+
+@pytest.mark.parametrize("state", [State.STARTING, State.DRAINING])
+def test_a_process_that_is_not_ready_takes_none_while_another_is(state):
+    async def scenario() -> list[int]:
+        async with scene() as here:
+            here.board.slots[0].state = state
+            here.start()
+            await here.connect(100)
+            return here.counts
+
+    assert asyncio.run(scenario()) == [0, 100]
+
+
+def test_while_none_is_ready_any_takes_all(leaves):
+    async def scenario() -> int:
+        async with scene() as here:
+            for slot in here.board.slots:
+                slot.state = State.STARTING
+            here.start()
+            await here.connect(100)
+            return sum(here.counts)
+
+    assert asyncio.run(scenario()) == 100
+    assert leaves == []
+
+
+def test_a_process_that_is_stopped_delays_connections_until_its_heartbeat_is_stale_and_no_longer(leaves):
+    async def scenario() -> list[int]:
+        async with scene() as here:
+            here.board.slots[1].beat()
+            here.start(beating=[0], running=[0])
+            await here.connect(500)
+            return here.counts
+
+    assert asyncio.run(scenario()) == [500, 0]
+    assert len(leaves) <= STALE_SECONDS / LEAVE_SECONDS + 1
+
+
+def test_a_connection_is_left_once_to_a_process_that_does_not_take_it(leaves):
+    """Its event loop runs, and takes long."""
+
+    async def scenario() -> list[int]:
+        async with scene() as here:
+            here.start(running=[0])
+            await here.connect(20, at_once=False)
+            return here.counts
+
+    assert asyncio.run(scenario()) == [20, 0]
+    assert len(leaves) == 19, "the first one was nobody's turn"
+
+
+def test_a_process_whose_own_heartbeat_is_late_takes_connections_all_the_same():
+    async def scenario() -> list[int]:
+        async with scene() as here:
+            here.board.slots[0].beat()
+            await asyncio.sleep(STALE_SECONDS)
+            here.start(beating=[1], running=[0])
+            await here.connect(5, at_once=False)
+            return here.counts
+
+    assert asyncio.run(scenario()) == [5, 0]
+
+
+def test_one_that_has_stopped_takes_none_and_leaves_the_socket_open():
+    async def scenario() -> None:
+        async with scene(1) as here:
+            here.start()
+            await here.connect(3)
+            here.acceptors[0].stop()
+            waiting = socket.create_connection(here.listening.getsockname())
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert here.counts == [3]
+            here.listening.accept()[0].close()
+            waiting.close()
+
+    asyncio.run(scenario())
+
+
+def test_one_that_stops_while_it_leaves_a_connection_does_not_take_it(leaves):
+    async def scenario() -> None:
+        async with scene() as here:
+            here.board.slots[0].connections = 1
+            here.start(running=[0])
+            with socket.create_connection(here.listening.getsockname()):
+                await until(lambda: not here.acceptors[0]._reading)
+                here.acceptors[0].stop()
+                await until(lambda: leaves)
+                assert here.counts == [1, 0]
+                here.listening.accept()[0].close()
+            here.board.slots[0].connections = 0
+
+    asyncio.run(scenario())
+
+
+def test_connections_wait_while_no_descriptor_is_left(monkeypatch):
+    class Listening(socket.socket):
+        failures = 3
+
+        def accept(self) -> tuple[socket.socket, object]:
+            if self.failures:
+                self.failures -= 1
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return super().accept()
+
+    async def scenario() -> list[int]:
+        async with scene(1) as here:
+            slot = here.board.slots[0]
+            listening = Listening(fileno=here.listening.dup().detach())
+            here.acceptors.append(Acceptor(listening, here.board, slot, lambda: Connection(slot)))
+            here.acceptors[0].start()
+            await here.connect(2)
+            assert listening.failures == 0
+            return here.counts
+
+    assert asyncio.run(scenario()) == [2]
+
+
+def test_a_connection_that_cannot_be_served_is_not_counted():
+    def fail() -> asyncio.Protocol:
+        raise MemoryError
+
+    async def scenario() -> None:
+        async with scene(1) as here:
+            slot = here.board.slots[0]
+            accepts = Acceptor(here.listening.dup(), here.board, slot, fail)
+            here.acceptors.append(accepts)
+            first, second = socket.socketpair()
+            accepts.connect(first)
+            assert here.counts == [1]
+            await until(lambda: here.counts == [0])
+            second.close()
+            first.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_iteration_of_the_event_loop_accepts_a_bounded_number(monkeypatch):
+    monkeypatch.setattr(module, "MOST_AT_ONCE", 4)
+
+    async def scenario() -> None:
+        async with scene(1) as here:
+            slot, listening = here.board.slots[0], here.listening.dup()
+            here.acceptors.append(Acceptor(listening, here.board, slot, lambda: Connection(slot)))
+            here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(10)]
+            for expected in (4, 8, 10):
+                here.acceptors[0]._readable()
+                assert here.counts == [expected]
+            await asyncio.sleep(0)
+
+    asyncio.run(scenario())

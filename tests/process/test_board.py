@@ -1,0 +1,235 @@
+"""The memory that processes share: records, also of a writer that was killed, slots, and what is derived from them."""
+
+import os
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from service.process import board as board_module
+from service.process.board import Board, ProcessStatus, Record, ServiceStatus
+from service.types import ModelKey, ModelState, State
+from tests.fakes import Clock
+
+TAGGER, OTHER = ModelKey("tagger", "1"), ModelKey("other", "2")
+HEAD = Record._HEAD
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(3)
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    """Returns the clock of heartbeats."""
+    clock = Clock()
+    monkeypatch.setattr(board_module, "time", SimpleNamespace(monotonic_ns=lambda: int(clock.now * 1e9)))
+    return clock
+
+
+def record(content: bytes = bytes(1000)) -> tuple[memoryview, Record[ProcessStatus]]:
+    memory = memoryview(bytearray(content))
+    return memory, Record(memory, ProcessStatus)
+
+
+def test_a_record_is_empty_until_it_is_written_and_changes_its_sequence_number():
+    memory, written = record()
+    read = Record(memory, ProcessStatus)
+    assert read.read() == ProcessStatus()
+    for status in (ProcessStatus(ready=(TAGGER,)), ProcessStatus(loading=OTHER, refused=((TAGGER, "no"),))):
+        before = read.sequence
+        written.write(status)
+        assert read.sequence > before
+        assert read.read() == status
+    written.clear()
+    assert read.read() == ProcessStatus()
+
+
+def test_a_reader_returns_the_last_value_while_another_is_written():
+    memory, written = record()
+    read = Record(memory, ProcessStatus)
+    written.write(ProcessStatus(ready=(TAGGER,)))
+    assert read.read().ready == (TAGGER,)
+    HEAD.pack_into(memory, 0, written.sequence + 1, 7)  # as `write` begins
+    memory[HEAD.size : HEAD.size + 7] = b"\xc1" * 7
+    assert read.read().ready == (TAGGER,)
+    assert Record(memory, ProcessStatus).read() == ProcessStatus(), "one that has read nothing before"
+
+
+@pytest.mark.parametrize("again", ["write", "clear"])
+def test_a_record_whose_writer_was_killed_in_the_middle_is_whole_again_after_the_next(again):
+    memory, written = record()
+    written.write(ProcessStatus(ready=(TAGGER,)))
+    HEAD.pack_into(memory, 0, written.sequence + 1, 900)
+    memory[HEAD.size : HEAD.size + 3] = b"\xff\xff\xff"
+    later, read = Record(memory, ProcessStatus), Record(memory, ProcessStatus)
+    if again == "write":
+        later.write(ProcessStatus(ready=(OTHER,)))
+    else:
+        later.clear()
+    assert later.sequence % 2 == 0
+    assert read.read() == (ProcessStatus(ready=(OTHER,)) if again == "write" else ProcessStatus())
+
+
+def test_a_value_that_cannot_be_decoded_is_not_taken():
+    memory, written = record()
+    read = Record(memory, ProcessStatus)
+    written.write(ProcessStatus(ready=(TAGGER,)))
+    assert read.read().ready
+    HEAD.pack_into(memory, 0, written.sequence + 2, 3)
+    memory[HEAD.size : HEAD.size + 3] = b"\xc1\xc1\xc1"
+    assert read.read().ready == (TAGGER,)
+
+
+def test_a_value_that_is_too_large_is_an_error_and_the_one_before_stays():
+    memory, written = record(bytes(100))
+    written.write(ProcessStatus(ready=(TAGGER,)))
+    with pytest.raises(ValueError, match="does not fit"):
+        written.write(ProcessStatus(refused=((TAGGER, "x" * 100),)))
+    assert Record(memory, ProcessStatus).read().ready == (TAGGER,)
+
+
+def test_what_is_read_beside_a_writer_is_never_mixed():
+    memory, written = record()
+    read = Record(memory, ProcessStatus)
+    over = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            key = ModelKey("x" * (number % 40), str(number))
+            written.write(ProcessStatus(versions=(key,), ready=(key,), loading=key))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen: set[ProcessStatus] = set()
+    try:
+        while len(seen) < 50:
+            seen.add(read.read())
+    finally:
+        over.set()
+        writer.join()
+    assert all(one.versions == one.ready == ((one.loading,) if one.loading else ()) for one in seen)
+
+
+def test_numbers_of_a_slot_are_kept_and_reset(board):
+    slot, other = board.slots[:2]
+    slot.pid, slot.connections, slot.state = 17, 3, State.READY
+    slot.advance()
+    slot.beat()
+    slot.retire()
+    slot.status.write(ProcessStatus(ready=(TAGGER,)))
+    assert (slot.pid, slot.connections, slot.state, slot.progress, slot.beats) == (17, 3, State.READY, 1, 1)
+    assert slot.retiring
+    assert (other.pid, other.state, other.retiring, other.beats) == (0, State.STOPPED, False, 0)
+    slot.reset()
+    assert (slot.pid, slot.connections, slot.state, slot.progress, slot.beats) == (0, 0, State.STOPPED, 0, 0)
+    assert not slot.retiring
+    assert slot.status.read() == ProcessStatus()
+
+
+def test_another_process_that_inherits_the_file_sees_and_changes_the_same(board):
+    board.service.write(ServiceStatus(shares=((TAGGER, 1.0),)))
+    program = f"""
+from service.process.board import Board, ProcessStatus
+board = Board(3, {board.file})
+(served, share), = board.service.read().shares
+board.slots[2].status.write(ProcessStatus(ready=(served,)))
+board.slots[2].connections = 5
+"""
+    subprocess.run([sys.executable, "-c", program], pass_fds=[board.file], check=True)
+    assert board.slots[2].status.read().ready == (TAGGER,)
+    assert [slot.connections for slot in board.slots] == [0, 0, 5]
+
+
+def test_memory_that_is_not_written_is_not_allocated(board):
+    board.slots[2].status.write(ProcessStatus(ready=(TAGGER,)))
+    board.service.write(ServiceStatus())
+    assert os.fstat(board.file).st_blocks * 512 < 100_000 < os.fstat(board.file).st_size
+
+
+def test_a_system_without_anonymous_memory_files_has_a_temporary_one(monkeypatch):
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    board = Board(1)
+    board.slots[0].connections = 2
+    assert Board(1, board.file).slots[0].connections == 2
+
+
+def test_only_a_ready_process_with_a_fresh_heartbeat_counts_as_the_one_with_the_fewest(board, clock):
+    assert board.fewest_connections() is None
+    for slot, connections in zip(board.slots, (4, 1, 2), strict=True):
+        slot.connections = connections
+        slot.state = State.READY
+        slot.beat()
+    assert board.fewest_connections() == 1
+    board.slots[1].state = State.DRAINING
+    assert board.fewest_connections() == 2
+    clock.now += 0.06
+    board.slots[0].beat()
+    clock.now += 0.06
+    assert board.fewest_connections() == 4, "the third stands still"
+    clock.now += 0.2
+    assert board.fewest_connections() is None
+    assert board.slots[0].ready
+    assert not board.slots[0].accepts
+
+
+def test_the_service_is_ready_once_a_process_that_is_ready_serves_a_model(board):
+    assert not board.ready()
+    slot = board.slots[1]
+    slot.status.write(ProcessStatus(ready=(TAGGER,)))
+    assert not board.ready()
+    slot.state = State.READY
+    assert board.ready()
+    slot.status.write(ProcessStatus(refused=((TAGGER, "no"),)))
+    assert not board.ready(), "it has no model"
+    slot.status.write(ProcessStatus(ready=(TAGGER,)))
+    slot.state = State.DRAINING
+    assert not board.ready()
+
+
+def test_models_are_ready_loading_or_refused_whatever_process_reads_it(board):
+    served, coming, broken, back = (ModelKey("tagger", version) for version in "1234")
+    board.service.write(
+        ServiceStatus(
+            load=((coming, 0.3), (served, 0.7)),
+            shares=((served, 0.7), (back, 0.3)),
+            refused=((broken, "golden 1"), (served, "its files have changed since")),
+            defaults=("tagger",),
+            about={"tagger/1": ("tag", "fast"), "tagger/2": ("tag", None)},
+        )
+    )
+    board.slots[0].state = State.READY
+    board.slots[0].status.write(ProcessStatus(ready=(served,)))
+    board.slots[1].status.write(ProcessStatus(ready=(back,)))  # of a process that has ended
+    expected = [
+        ModelState(served, State.READY, None, 0.7, True, task="tag", description="fast"),
+        ModelState(back, State.STARTING, None, 0.3, True),
+        ModelState(coming, State.STARTING, None, 0.0, True, task="tag"),
+        ModelState(broken, State.REFUSED, "golden 1", 0.0, False),
+    ]
+    assert board.model_states() == expected
+    assert Board(3, board.file).model_states() == expected
+
+
+@pytest.mark.parametrize("shares", [((TAGGER, 1.0),), ()], ids=["at the start", "of a new version"])
+def test_a_version_that_a_process_has_refused_is_refused_before_the_supervisor_has_read_it(board, shares):
+    board.service.write(ServiceStatus(load=((TAGGER, 1.0),), shares=shares, defaults=("tagger",)))
+    slot = board.slots[1]
+    slot.state = State.READY
+    slot.status.write(ProcessStatus(refused=((TAGGER, "golden 1"),)))
+    assert board.model_states() == [ModelState(TAGGER, State.REFUSED, "golden 1", 0.0, False)]
+    board.slots[0].state = State.READY
+    board.slots[0].status.write(ProcessStatus(ready=(TAGGER,)))
+    (found,) = board.model_states()
+    assert found.state is (State.READY if shares else State.STARTING), "another process has it"
+
+
+def test_a_status_is_encoded_as_it_is_decoded():
+    status = ServiceStatus(load=((TAGGER, 1.0),), about={"tagger/1": ("tag", None)})
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(status), type=ServiceStatus) == status

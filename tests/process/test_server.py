@@ -1,0 +1,321 @@
+"""The server of a process: when it is ready, how it stops alone and with all others, and what it logs then."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from service.backend.base import Backend
+from service.engine.engine import Engine
+from service.errors import ConfigurationError
+from service.http.context import Context
+from service.pipelines.catalog import Catalog
+from service.process import server as module
+from service.process.board import HEARTBEAT, Board, ServiceStatus
+from service.process.listening import BACKLOG
+from service.process.server import EXIT_FAILED, Server
+from service.process.server_process import BoardGroup
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.types import ModelKey, State
+
+REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+BACKEND = SimpleNamespace(device="no device", overlaps=False)
+
+
+class Scene:
+    """A server without models, the first of two processes of a service."""
+
+    def __init__(self, backend: Callable[[], object] = lambda: BACKEND, **options: Any) -> None:
+        settings = Settings(processes=2, **options)
+        self.board = Board(2)
+        self.slot, self.other = self.board.slots
+        self.slot.state = State.STARTING
+        self.group = BoardGroup(self.board, self.slot, (), ())
+        metrics = Metrics()
+        engine = Engine(settings, [], cast(Callable[[], Backend], backend), metrics)
+        self.context = Context(settings, metrics, engine, Catalog(), None, self.group)
+        self.server = Server(self.context, self.board, self.slot)
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.address = self.listening.getsockname()
+
+    def other_is_ready(self) -> None:
+        """Lets the other process be ready, and its event loop run, for some time."""
+        self.other.state = State.READY
+        self.other.beat()
+        self.other._numbers[HEARTBEAT] += 3_600_000_000_000
+
+    def listens(self) -> bool:
+        """Returns whether a connection to the socket is accepted by the system."""
+        try:
+            socket.create_connection(self.address, timeout=5).close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    def run(self, scenario: Callable[[asyncio.Task[None]], Awaitable[object]]) -> None:
+        """Runs the server until the scenario has ended and it has stopped."""
+
+        async def serve() -> None:
+            serving = asyncio.create_task(self.server.serve([self.listening]))
+            await until(lambda: self.server.started)
+            await scenario(serving)
+            await asyncio.wait_for(serving, 60)
+
+        self.listening.setblocking(False)
+        asyncio.run(serve())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch) -> None:
+    """Lets no shutdown wait for what could be on its way."""
+    monkeypatch.setattr(module, "LINGER_SECONDS", 0.0)
+
+
+@pytest.fixture
+def here() -> Iterator[Scene]:
+    made = Scene(drain_delay_seconds=0)
+    yield made
+    made.listening.close()
+
+
+def test_it_is_ready_once_all_is_loaded_and_shows_that_its_event_loop_runs(here):
+    async def scenario(serving: object) -> None:
+        await until(lambda: here.slot.state is State.READY)
+        beats = here.slot.beats
+        await until(lambda: here.slot.beats > beats)
+        assert here.slot.accepts
+        here.server.handle_exit(signal.SIGTERM, None)
+        assert here.slot.state is State.DRAINING
+
+    here.run(scenario)
+
+
+def test_it_follows_what_the_supervisor_writes(here, monkeypatch):
+    seen: list[tuple[ModelKey, ...]] = []
+
+    def note(self: Context) -> None:
+        seen.append(tuple(key for key, _ in here.board.service.read().shares))
+
+    monkeypatch.setattr(Context, "update_models", note)
+
+    async def ticks() -> None:
+        for name in ("first", "first", "second"):
+            status = ServiceStatus(shares=((ModelKey(name, "1"), 1.0),))
+            if status != here.board.service.read():
+                here.board.service.write(status)
+            await here.server.on_tick(1)
+
+    asyncio.run(ticks())
+    assert seen == [(ModelKey("first", "1"),), (ModelKey("second", "1"),)]
+
+
+def test_an_error_of_the_start_ends_it_and_is_raised():
+    def fail() -> object:
+        raise ConfigurationError("no GPU")
+
+    here = Scene(fail)
+    with here.listening, pytest.raises(ConfigurationError, match="no GPU"):
+        here.server.serve_until_stopped(here.listening)
+    assert here.slot.state is State.STARTING
+
+
+def test_an_engine_that_fails_ends_the_process_with_a_status_of_its_own(here):
+    async def fail() -> None:
+        await until(lambda: here.slot.state is State.READY)
+        here.context.engine._fail()
+
+    start = here.server.startup
+
+    async def startup(sockets: list[socket.socket] | None = None) -> None:
+        await start(sockets)
+        here.server.failing = asyncio.create_task(fail())
+
+    here.server.startup = startup
+    assert here.server.serve_until_stopped(here.listening) == EXIT_FAILED
+
+
+def test_the_socket_that_processes_share_never_blocks_and_has_its_whole_backlog(monkeypatch):
+    here = Scene()
+    listens: list[int] = []
+
+    class Listening(socket.socket):
+        def listen(self, backlog: int = -1) -> None:
+            listens.append(backlog)
+
+    async def startup(self: Server, sockets: list[socket.socket] | None = None) -> None:
+        (listening,) = sockets or []
+        assert not os.get_blocking(listening.fileno()), "another process would block in `accept`"
+        self.should_exit = True
+
+    monkeypatch.setattr(Server, "startup", startup)
+    with Listening(fileno=here.listening.detach()) as listening:
+        here.server.serve_until_stopped(listening)
+    assert listens == [BACKLOG]
+
+
+def test_a_signal_is_logged_once_with_the_requests_in_flight(caplog):
+    async def ticks() -> None:
+        here = Scene(drain_delay_seconds=60)
+        here.server.server_state.tasks = {1, 2, 3}  # type: ignore[arg-type]
+        await here.server.on_tick(1)
+        here.server.handle_exit(signal.SIGTERM, None)
+        assert caplog.messages == [], "a signal handler may have interrupted the log"
+        await here.server.on_tick(1)
+        await here.server.on_tick(1)
+        here.listening.close()
+
+    with caplog.at_level(logging.INFO, "tagwerk.server"):
+        asyncio.run(ticks())
+    assert caplog.messages == ["SIGTERM: draining; requests in flight: 3"]
+
+
+@pytest.mark.parametrize(
+    ("retiring", "orphaned", "ready", "seconds"),
+    [
+        (False, False, True, 7.0),
+        (False, False, False, 0.0),
+        (True, False, True, module.RETIRE_SECONDS),
+        (False, True, True, module.ORPHAN_SECONDS),
+        (True, True, True, module.ORPHAN_SECONDS),
+    ],
+)
+def test_how_long_a_process_that_was_told_to_stop_still_accepts_requests(
+    monkeypatch, retiring, orphaned, ready, seconds
+):
+    here = Scene(drain_delay_seconds=7.0)
+    here.listening.close()
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    here.context.engine.state = State.READY if ready else State.STARTING
+    here.slot.state = here.context.engine.state
+    if retiring:
+        here.slot.retire()
+    here.server.orphaned = orphaned
+    here.server.handle_exit(signal.SIGTERM, None)
+    assert here.server._stop_at == 1000.0 + seconds
+    assert not here.server.force_exit
+    here.server.handle_exit(signal.SIGTERM, None)
+    assert here.server.force_exit, "a second signal stops at once"
+
+
+async def stopped_with_an_open_connection(here: Scene) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connects to a server and stops it; returns the connection once its socket has closed."""
+    reader, writer = await asyncio.open_connection(*here.address)
+    await until(lambda: here.server.server_state.connections)
+    here.server.handle_exit(signal.SIGTERM, None)
+    while True:
+        try:
+            _, further = await asyncio.open_connection(*here.address)
+        except ConnectionRefusedError:
+            return reader, writer
+        further.close()
+        await asyncio.sleep(0)
+
+
+def test_a_connection_whose_first_request_is_late_is_answered_after_the_socket_has_closed(here, monkeypatch):
+    answers: list[bytes] = []
+
+    async def scenario(serving: object) -> None:
+        reader, writer = await stopped_with_an_open_connection(here)
+        writer.write(REQUEST)
+        answers.append(await reader.read())
+        writer.close()
+
+    monkeypatch.setattr(module, "FIRST_REQUEST_CHECKS", 100_000)
+    here.run(scenario)
+    assert answers[0].startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answers[0].lower()
+    assert here.slot.connections == 0
+
+
+@pytest.mark.parametrize("checks", [0, 3])
+def test_a_connection_that_sends_nothing_does_not_keep_a_process_from_stopping(here, monkeypatch, checks):
+    answers: list[bytes] = []
+
+    async def scenario(serving: asyncio.Task[None]) -> None:
+        reader, writer = await stopped_with_an_open_connection(here)
+        await serving
+        answers.append(await reader.read())
+        writer.close()
+
+    monkeypatch.setattr(module, "FIRST_REQUEST_CHECKS", checks)
+    here.run(scenario)
+    assert answers == [b""]
+
+
+@pytest.mark.parametrize("retiring", [True, False], ids=["replaced", "told to stop alone"])
+def test_a_process_that_stops_while_another_is_ready_leaves_the_socket_and_what_waits_to_that(here, retiring):
+    """The test holds the socket as another process does."""
+    others = here.listening.dup()
+
+    async def scenario(serving: asyncio.Task[None]) -> None:
+        await until(lambda: here.slot.state is State.READY)
+        here.other_is_ready()
+        if retiring:
+            here.slot.retire()
+        here.server.handle_exit(signal.SIGTERM, None)
+        waiting = socket.create_connection(here.address)
+        await serving
+        assert here.listens()
+        others.accept()[0].close()
+        waiting.close()
+        clients = [socket.create_connection(here.address, timeout=5) for _ in range(20)]
+        assert len(clients) == 20, "the backlog is as long as before"
+        for client in clients:
+            client.close()
+
+    with others:
+        here.run(scenario)
+
+
+def test_a_process_that_is_replaced_answers_its_connections_and_stops_once_the_last_is_closed(here):
+    answers: list[bytes] = []
+
+    async def scenario(serving: asyncio.Task[None]) -> None:
+        await until(lambda: here.slot.state is State.READY)
+        reader, writer = await asyncio.open_connection(*here.address)
+        await until(lambda: here.slot.connections)
+        here.other_is_ready()
+        here.slot.retire()
+        here.server.handle_exit(signal.SIGTERM, None)
+        await asyncio.sleep(0.3)
+        assert not serving.done()
+        writer.write(REQUEST)
+        answers.append(await reader.read())
+        writer.close()
+        await serving
+
+    others = here.listening.dup()
+    with others:
+        here.run(scenario)
+    assert answers[0].startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answers[0].lower()
+
+
+def test_connections_that_wait_in_the_backlog_when_all_processes_stop_are_answered(here, monkeypatch):
+    answers: list[bytes] = []
+
+    async def scenario(serving: asyncio.Task[None]) -> None:
+        await until(lambda: here.slot.state is State.READY)
+        here.server._acceptor.stop()  # as if it had no time to accept it
+        reader, writer = await asyncio.open_connection(*here.address)
+        writer.write(REQUEST)
+        here.server.handle_exit(signal.SIGTERM, None)
+        answers.append(await reader.read())
+        writer.close()
+        await serving
+        assert not here.listens()
+
+    here.run(scenario)
+    assert answers[0].startswith(b"HTTP/1.1 200 ")

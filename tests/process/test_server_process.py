@@ -1,0 +1,245 @@
+"""What a server process knows of the others, the versions that it reads, and how it ends with its supervisor."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from service.engine.loader import LoadProgress
+from service.process import server_process
+from service.process.board import Board, ProcessStatus, ServiceStatus
+from service.process.server import Server
+from service.process.server_process import COUNT_SECONDS, BoardGroup, read_versions, set_process_name, watch_lifeline
+from service.settings import Settings
+from service.types import ModelKey, ModelState, State
+from tests.artifact.test_manifest import write_version
+from tests.fakes import Clock
+
+OLD, NEW, OTHER = ModelKey("tagger", "1"), ModelKey("tagger", "2"), ModelKey("other", "1")
+
+
+@pytest.fixture
+def board() -> Board:
+    made = Board(3)
+    made.service.write(
+        ServiceStatus(
+            load=((NEW, 0.9), (OLD, 0.1), (OTHER, 1.0)),
+            shares=((OLD, 1.0), (OTHER, 1.0)),
+            defaults=("tagger",),
+        )
+    )
+    return made
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    """Returns the clock by which connections are counted."""
+    clock = Clock()
+    monkeypatch.setattr(server_process, "time", SimpleNamespace(monotonic=clock))
+    return clock
+
+
+def group(board: Board, number: int = 0, *versions: ModelKey, unread: Any = ()) -> BoardGroup:
+    return BoardGroup(board, board.slots[number], versions, unread)
+
+
+def states(*keys: ModelKey, state: State = State.READY) -> list[ModelState]:
+    return [ModelState(key, state) for key in keys]
+
+
+def offered(board: Board, own: list[ModelState]) -> dict[str, tuple[float, bool, bool]]:
+    """Returns the share of each version, whether it is a default, and whether requests may name it."""
+    found = group(board).offered(own)
+    return {str(state.key): (state.share, state.default, state.named) for state in found}
+
+
+def test_versions_have_the_shares_that_all_processes_serve(board):
+    assert offered(board, states(OLD, OTHER)) == {"tagger/1": (1.0, True, True), "other/1": (1.0, False, True)}
+
+
+def test_a_process_that_has_new_versions_beside_the_old_ones_serves_the_old_ones_until_all_have_them(board):
+    assert offered(board, states(NEW, OLD)) == {"tagger/2": (0.0, True, False), "tagger/1": (1.0, True, True)}
+
+
+def test_a_process_that_has_only_new_versions_of_a_model_serves_those_and_they_may_not_be_named(board):
+    assert offered(board, states(NEW, OTHER)) == {"tagger/2": (0.9, True, False), "other/1": (1.0, False, True)}
+
+
+def test_a_version_that_a_process_refuses_does_not_keep_others_of_the_model_from_their_shares(board):
+    own = states(NEW) + states(OLD, state=State.REFUSED)
+    assert offered(board, own)["tagger/2"] == (0.9, True, False)
+
+
+def test_a_version_that_the_service_does_not_know_any_more_has_no_share(board):
+    assert offered(board, states(ModelKey("gone", "1"))) == {"gone/1": (0.0, False, False)}
+
+
+def test_the_states_of_the_service_are_those_of_all_processes(board):
+    first, second = group(board, 0), group(board, 1)
+    for number in (0, 1):
+        board.slots[number].state = State.READY
+    first.note(states(OLD))
+    second.note(states(NEW))
+    of_each = [{str(state.key): state.state for state in one.states(states(OTHER))} for one in (first, second)]
+    assert of_each == [{"tagger/1": State.READY, "other/1": State.STARTING, "tagger/2": State.STARTING}] * 2
+    assert first.ready(own=False)
+    assert second.ready(own=False)
+
+
+def test_what_it_serves_refuses_and_could_not_read_is_noted(board):
+    unread = [(ModelKey("lost", "1"), "it is missing")]
+    made, status = group(board, 0, OLD, NEW, unread=unread), board.slots[0].status
+    assert status.read() == ProcessStatus(versions=(OLD, NEW), unread=tuple(unread))
+    own = [*states(OLD), ModelState(NEW, State.REFUSED, "golden 1"), *states(OTHER, state=State.STARTING)]
+    made.note(own)
+    expected = ProcessStatus((OLD, NEW), None, (OLD,), ((NEW, "golden 1"),), tuple(unread))
+    assert status.read() == expected
+    sequence = status.sequence
+    made.note(own)
+    assert status.sequence == sequence, "nothing is written if nothing has changed"
+
+
+def test_what_it_loads_is_noted_before_it_begins_until_it_is_done(board):
+    made, slot = group(board, 0, OLD, NEW), board.slots[0]
+    made.note_loading(LoadProgress(OLD, 1, 2))
+    assert (slot.status.read().loading, slot.progress) == (OLD, 1)
+    made.note_loading(LoadProgress(OLD, 1, 2, 1, 3))
+    assert (slot.status.read().loading, slot.progress) == (OLD, 2)
+    made.note_loading(LoadProgress(NEW, 2, 2))  # in another thread, before the event loop notes the first
+    made.note(states(OLD))
+    assert slot.status.read().loading == NEW
+    made.note(states(OLD, NEW))
+    assert slot.status.read().loading is None
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "surplus"),
+    [(5, [5, 9], 0), (5, [4, 9], 0), (5, [3, 9], 1), (9, [3, 9], 3), (1, [8, 8], 0), (64, [0, 9], 32)],
+)
+def test_a_process_gives_up_connections_until_counts_differ_by_one(board, own, others, surplus):
+    for slot, connections in zip(board.slots, [own, *others], strict=True):
+        slot.connections, slot.state = connections, State.READY
+        slot.beat()
+    made = group(board)
+    assert [made.gives_up_connection() for _ in range(40)] == [True] * surplus + [False] * (40 - surplus)
+
+
+def test_a_process_that_is_not_ready_gives_up_all_once_another_is(board, clock):
+    made = group(board)
+    board.slots[0].connections, board.slots[0].state = 7, State.STARTING
+    assert not made.gives_up_connection()
+    board.slots[1].state = State.READY
+    board.slots[1].beat()
+    assert not made.gives_up_connection(), "they are counted now and then"
+    clock.now += COUNT_SECONDS
+    assert [made.gives_up_connection() for _ in range(9)] == [True] * 7 + [False] * 2
+    clock.now += COUNT_SECONDS
+    board.slots[0].connections = 1
+    assert [made.gives_up_connection() for _ in range(9)] == [True] + [False] * 8
+
+
+def test_a_process_whose_heartbeat_is_late_keeps_its_connections(board):
+    """Its heartbeat is late after each long iteration of its event loop."""
+    board.slots[0].connections, board.slots[0].state = 7, State.READY
+    board.slots[1].connections, board.slots[1].state = 7, State.READY
+    board.slots[1].beat()
+    assert not group(board).gives_up_connection()
+
+
+def test_a_connection_that_ends_is_counted_out(board):
+    board.slots[0].connections = 2
+    group(board).connection_lost()
+    assert board.slots[0].connections == 1
+
+
+def test_versions_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):
+    slot = Board(1).slots[0]
+    for name in ("healthy", "victim"):
+        write_version(tmp_path, name)
+    (tmp_path / "victim" / "1" / "manifest.json").unlink()
+    keys = [ModelKey(name, "1") for name in ("healthy", "victim", "lost")]
+    versions, unread = read_versions(Settings(model_store=tmp_path), keys, slot)
+    assert [version.key for version in versions] == keys[:1]
+    assert [key for key, _ in unread] == keys[1:]
+    assert all(reason for _, reason in unread)
+    assert slot.progress == 3
+
+
+def test_signers_whose_keys_are_gone_leave_all_versions_out(tmp_path):
+    write_version(tmp_path, "healthy")
+    settings = Settings(model_store=tmp_path, model_signers=(tmp_path / "none.pem",))
+    versions, unread = read_versions(settings, [ModelKey("healthy", "1")], Board(1).slots[0])
+    assert versions == []
+    assert "none.pem" in unread[0][1]
+
+
+class Orphan:
+    """Notes how a process whose supervisor has died ends."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, folder: Path, started: bool) -> None:
+        self.orphaned = False
+        self.started = started
+        self.events: list[str] = []
+        self.ended = threading.Event()
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(os, "kill", lambda pid, sig: self._note(f"{signal.Signals(sig).name} {pid == os.getpid()}"))
+        patch.setattr(os, "_exit", self._exit)
+        patch.setattr(server_process, "ORPHAN_EXIT_SECONDS", 0.0)
+
+    def _note(self, event: str) -> None:
+        folder = "there" if Path(os.environ["TMPDIR"]).exists() else "removed"
+        self.events.append(f"{event}, folder {folder}, orphaned {self.orphaned}")
+
+    def _exit(self, status: int) -> None:
+        self._note(f"exit {status}")
+        self.ended.set()
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_process_whose_supervisor_has_died_ends_in_order_or_at_last_at_once(monkeypatch, tmp_path, started):
+    folder = tmp_path / "tagwerk-1"
+    (folder / "metrics").mkdir(parents=True)
+    orphan = Orphan(monkeypatch, folder, started)
+    lifeline, held = os.pipe()
+    watch_lifeline(lifeline, cast(Server, orphan))
+    assert not orphan.ended.wait(0.05)
+    os.close(held)
+    assert orphan.ended.wait(30)
+    before = "there" if started else "removed"  # a signal to one that has not started ends it at once
+    assert orphan.events == [
+        f"SIGTERM True, folder {before}, orphaned True",
+        "exit 1, folder removed, orphaned True",
+    ]
+    os.close(lifeline)
+
+
+def test_processes_are_named_for_ps():
+    program = (
+        "from pathlib import Path; from service.process.server_process import set_process_name;"
+        "set_process_name('tagwerk-server'); print(Path('/proc/self/comm').read_text())"
+    )
+    named = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert named.stdout.strip() == "tagwerk-server"
+
+
+def test_a_system_without_proc_has_no_names(monkeypatch):
+    def fail(self: Path, content: str) -> int:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    set_process_name("tagwerk-server")
+
+
+def test_a_child_s_arguments_are_descriptors():
+    """As the hidden command takes them."""
+    from service.__main__ import CHILD_ARGUMENTS, parse
+
+    values = [part for number, name in enumerate(CHILD_ARGUMENTS) for part in (f"--{name}", str(number))]
+    parsed = parse(["server", *values])
+    assert [getattr(parsed, name.replace("-", "_")) for name in CHILD_ARGUMENTS] == [*range(len(CHILD_ARGUMENTS))]
