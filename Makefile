@@ -128,7 +128,7 @@ PROMTOOL = docker run --rm --network none --entrypoint promtool --volume $(CURDI
 
 containers-lint: $(DEV)/installed
 	$(DEV)/bin/hadolint docker/Dockerfile .devcontainer/Dockerfile
-	for profile in single gpu split replicas; do \
+	for profile in single gpu replicas; do \
 		docker compose --file docker/docker-compose.yml --profile $$profile --profile loadtest config --quiet || exit 1; done
 	$(PROMTOOL) check config /rules/prometheus.yml
 	$(PROMTOOL) test rules /rules/tests.yml

@@ -196,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with tempfile.TemporaryDirectory() as folder:
-        controlling = threading.Thread(target=control)
+        controlling = threading.Thread(target=control, daemon=True)
         controlling.start()
         serve(port, Path(folder))
         controlling.join()

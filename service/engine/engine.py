@@ -87,6 +87,7 @@ class Engine:
         self._scheduled = False
         self._idle = asyncio.Event()
         self._waiting: dict[EngineRequest, None] = {}  # unfinished requests
+        self._ended: list[EngineRequest] = []  # in this iteration
         self._expiry_timer: asyncio.TimerHandle | None = None  # the next check for expired requests
         self._next_expiry = math.inf  # its time, by the clock
         self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
@@ -298,11 +299,15 @@ class Engine:
     def _iterate(self) -> None:
         self._scheduled = False
         try:
-            more = self.before_step()
-            self._finish_steps()
-            self._start_steps()
-            if not self._overlaps:
+            try:
+                more = self.before_step()
                 self._finish_steps()
+                self._start_steps()
+                if not self._overlaps:
+                    self._finish_steps()
+            finally:  # last: answers are written while a device that runs beside the processor is at its next step
+                ended, self._ended = self._ended, []
+                self._end(ended)
         except Exception:  # of the scheduler, for instance: it would repeat
             self._fail()
             return
@@ -340,7 +345,7 @@ class Engine:
                     self._fail_step(key, step, error)
 
     def _finish_steps(self) -> None:
-        """Fetches the outputs of what has been started, and passes them on."""
+        """Fetches the outputs of what has been started."""
         if (running := self._batch) is not None:
             self._batch = None
             self._finish_batch(running)
@@ -363,7 +368,7 @@ class Engine:
         waits = [max(running.started - sequence.request.arrived, 0.0) for sequence in batch.sequences]
         padding = rows * length - batch.tokens
         self._metrics.observe_batch(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)
-        self._end(finished)
+        self._ended += finished
 
     def _fail_batch(self, batch: Batch, error: Exception) -> None:
         known = log_failure(error, f"a batch of {batch.model} in shape {batch.shape}")
@@ -371,7 +376,7 @@ class Engine:
         for request in requests:
             request.error = known
             self._scheduler.abandon(request)
-        self._end(requests)
+        self._ended += requests
 
     def _end(self, requests: Sequence[EngineRequest]) -> None:
         """Passes on requests that are over, unless they are abandoned: those of each `on_done` together.

@@ -39,7 +39,7 @@ LONGEST_PAUSE_SECONDS = 1.0  # between checks whether the client is still connec
 TURN_BYTES = 4096  # of the lines that start in one turn of the event loop, or one longer line
 LEAST_BYTES = 512  # counted for a shorter line, which bounds a window to 128 lines
 
-log = logging.getLogger("tagwerk.api")
+log = logging.getLogger("tagwerk.server")
 Work = Callable[[PipelineRun, Any], Awaitable[list[bytes]]]  # from a run and a line's body to its answer in pieces
 
 

@@ -18,7 +18,7 @@ from service.telemetry import request_ids
 from service.telemetry.metrics import UNMATCHED
 from service.telemetry.timing import Timing
 
-log = logging.getLogger("tagwerk.api")
+log = logging.getLogger("tagwerk.server")
 
 
 class RequestContextMiddleware:

@@ -68,7 +68,7 @@ class Acceptor:
         """Called by the event loop while connections wait."""
         for _ in range(MOST_AT_ONCE):
             fewest = self._board.fewest_connections()
-            if fewest is not None and (not self._slot.ready or self._slot.connections > fewest):
+            if self._must_leave() or (fewest is not None and self._slot.connections > fewest):
                 self._loop.remove_reader(self._listening)
                 self._reading = False
                 self._loop.call_later(LEAVE_SECONDS, self._take_then_read)
@@ -79,10 +79,13 @@ class Acceptor:
     def _take_then_read(self) -> None:
         if not self._accepting:
             return
-        # A process that is not ready takes none while another is.
-        if self._slot.ready or self._board.fewest_connections() is None:
+        if not self._must_leave():
             self._take()
         self._read()
+
+    def _must_leave(self) -> bool:
+        """Returns whether connections are others' alone: while this process is not ready, and another is."""
+        return not self._slot.ready and any(slot.ready for slot in self._board.slots)
 
     def _take(self) -> bool:
         """Accepts a connection; returns False if none waits."""

@@ -15,7 +15,7 @@ from service.errors import ConfigurationError
 from service.process.board import Board, ServiceStatus
 from service.process.child import Child
 from service.process.store_watch import StoreWatch
-from service.process.supervised import TICK_SECONDS, SupervisedProcess
+from service.process.supervised import EXIT_UNREADABLE, TICK_SECONDS, SupervisedProcess
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
@@ -171,7 +171,9 @@ class Rollout:
         log.error("%s ended with status %d; starting it again", process.child.name, status)
         self._metrics.restarts.labels("server").inc()
         self._remove(process)
-        if not process.loaded:
+        if status == EXIT_UNREADABLE:
+            self._pause()
+        elif not process.loaded:
             known = frozenset().union(*(other.serves for other in self.processes if other.loaded))
             loading, new = process.status.loading, process.versions - known
             refused = len(self._reasons)

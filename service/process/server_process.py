@@ -25,6 +25,7 @@ from service.process import allocator, garbage_collection
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
 from service.process.load_display import LoadDisplay, shows_progress
 from service.process.server import Server
+from service.process.supervised import EXIT_UNREADABLE
 from service.security.authenticator import Authenticator
 from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
@@ -137,6 +138,9 @@ def run_server(
     slot = board.slots[number]
     service = board.service.read()
     versions, unread = read_versions(settings, [key for key, _ in service.load], slot)
+    if unread and not versions:
+        log.error("the model store cannot be read: %s", unread[0][1])
+        return EXIT_UNREADABLE
     versions = loading_order(versions, service.defaults)
     group = BoardGroup(board, slot, [key for key, _ in service.load], unread)
     beside_another = board.ready()

@@ -10,6 +10,9 @@ from service.types import ModelKey, State
 TICK_SECONDS = 0.05  # of the supervisor
 
 
+EXIT_UNREADABLE = 74  # EX_IOERR of sysexits.h: no version could be read, for which none is to blame
+
+
 class SupervisedProcess:
     """Holds one server process, its slot of the shared memory, and for how long it has made no progress.
 

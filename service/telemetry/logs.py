@@ -9,16 +9,17 @@ import msgspec
 
 from service.settings import Settings
 
-CONSOLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+CONSOLE = "%(asctime)s %(levelname)s %(name)s{number}: %(message)s"
 ERASE_LINE = "\r\x1b[K"  # for a terminal: to the start of the line, and removes what is there
 
 
 class ConsoleFormatter(logging.Formatter):
     """Formats a record as plain text. Its times are those of the request log, in UTC."""
 
-    def __init__(self, terminal: bool) -> None:
+    def __init__(self, terminal: bool, process: int | None) -> None:
         """On a terminal, a line replaces the status that another process may show there."""
-        super().__init__((ERASE_LINE if terminal else "") + CONSOLE)
+        number = "" if process is None else f"[{process}]"
+        super().__init__((ERASE_LINE if terminal else "") + CONSOLE.format(number=number))
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 (of logging)
         """Returns the time of a record as RFC 3339."""
@@ -28,12 +29,17 @@ class ConsoleFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """Formats a record as a line of JSON."""
 
+    def __init__(self, process: int | None) -> None:
+        super().__init__()
+        self._process: dict[str, Any] = {} if process is None else {"process": process}
+
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line, without a newline."""
         content: dict[str, Any] = {
             "time": moment(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
+            **self._process,
             "message": record.getMessage(),
         }
         if record.exc_info:
@@ -52,11 +58,12 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
-def set_up(settings: Settings) -> None:
-    """Configures the process's logging by the settings."""
+def set_up(settings: Settings, process: int | None = None) -> None:
+    """Configures the process's logging by the settings; `process` is the number of a server process, from 1."""
     handler = logging.StreamHandler()
     plain = settings.log_format == "console"
-    handler.setFormatter(ConsoleFormatter(handler.stream.isatty()) if plain else JsonFormatter())
+    terminal = handler.stream.isatty()
+    handler.setFormatter(ConsoleFormatter(terminal, process) if plain else JsonFormatter(process))
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])  # libraries report each file they open
     logging.getLogger("tagwerk").setLevel(level)

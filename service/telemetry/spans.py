@@ -16,7 +16,7 @@ from service.telemetry.timing import Timing
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-log = logging.getLogger("tagwerk.api")
+log = logging.getLogger("tagwerk.server")
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 

@@ -162,6 +162,15 @@ def test_of_two_backlogs_each_gets_half_of_the_tokens(some, others, fixed, cell)
             assert abs(served[FLOODS] - served[OTHER]) <= (rows + 1) * longest, "a batch and a sequence at most"
 
 
+def test_a_key_with_short_sequences_has_more_of_them_run_than_one_with_long_ones():
+    waiting = Waiting()
+    waiting.admit(FLOODS, *[16] * 100)
+    waiting.admit(OTHER, *[2] * 400)
+    ran = Counter(client for _ in range(45) for client, _ in waiting.take())
+    assert ran[FLOODS] == pytest.approx(20, abs=1)
+    assert ran[OTHER] == pytest.approx(160, abs=8)
+
+
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 16)), max_size=60), st.lists(st.booleans(), max_size=60))
 def test_no_sequence_starves_while_other_keys_keep_sending(arrivals, takes):
     waiting = Waiting()

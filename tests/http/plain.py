@@ -14,7 +14,7 @@ from service.http.context import Context
 from service.security.authenticator import Authenticator
 from tests.engine.running import until
 from tests.http.scene import SequenceModelDevice, lifespan, made_context
-from tests.http.wire import Wire, connect
+from tests.http.wire import Wire, application, configuration, connect, post
 
 Header = tuple[str, str]
 DURATION = re.compile(r"dur=[\d.]+")
@@ -79,12 +79,14 @@ class Service:
 
     Attributes:
         through_application: requests that the application handled.
+        sent: the connections over which requests were sent.
     """
 
     def __init__(self, context: Context, device: SequenceModelDevice) -> None:
         self.context = context
         self.device = device
         self.through_application = 0
+        self.sent: list[Connection] = []
         app = create_app(context)
 
         async def counted(scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,10 +94,12 @@ class Service:
             await app(scope, receive, send)
 
         self.app: ASGIApp = counted
+        self.configuration = configuration(counted)
 
     def send(self, *pieces: bytes) -> tuple[Connection, Wire]:
         """Sends pieces over a new connection; returns it and its wire."""
-        connection, wire = connect(self.context, self.app)
+        connection, wire = connect(self.context, config=self.configuration)
+        self.sent.append(connection)
         for piece in pieces:
             connection.data_received(piece)
         return connection, wire
@@ -110,6 +114,7 @@ class Service:
         await until(lambda: answers(wire))
         (answer,) = answers(wire)
         connection.connection_lost(None)
+        self.sent.remove(connection)
         return answer
 
     def metric(self, name: str, **labels: str) -> float:
@@ -122,21 +127,28 @@ class Service:
         """Sequences in the queue."""
         return self.context.engine._scheduler.queued_sequences
 
-    async def hold(self) -> None:
+    async def hold(self, *headers: str) -> None:
         """Has the device run a step that does not end until `device.go` is set."""
         self.device.go.clear()
         self.device.busy.clear()
-        self.send(b"POST /classify HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n" + HELD)
+        self.send(application(post("/classify", b'{"text": "fine"}', *headers)))
         await until(self.device.busy.is_set)
 
-
-HELD = b'{"text":"a"}'
+    async def wait(self, request: bytes) -> tuple[Connection, Wire]:
+        """Sends a request that waits in the queue while the device is held; returns its connection and wire."""
+        queued = self.queued
+        connection, wire = self.send(request)
+        self.context.plain.run()  # the engine, whose steps are held, does not call it
+        await until(lambda: self.queued > queued)
+        return connection, wire
 
 
 @asynccontextmanager
-async def running(authenticator: Authenticator | None = None, **settings: Any) -> AsyncIterator[Service]:
+async def running(
+    authenticator: Authenticator | None = None, device: SequenceModelDevice | None = None, **settings: Any
+) -> AsyncIterator[Service]:
     """Yields a service on a test device, and stops it at the end of the block."""
-    device = SequenceModelDevice()
+    device = device or SequenceModelDevice()
     service = Service(made_context(device, authenticator, **settings), device)
     async with lifespan(service.app):
         await until(service.context.ready)

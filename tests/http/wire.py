@@ -68,10 +68,18 @@ class Wire(asyncio.Transport):
         return found
 
 
-def connect(context: Context, app: ASGIApp | None = None) -> tuple[Connection, Wire]:
-    """Returns a connection to an application, by default that of the service, and its wire."""
-    config = uvicorn.Config(app or create_app(context), log_config=None, server_header=False, ws="none", lifespan="off")
+def configuration(app: ASGIApp) -> uvicorn.Config:
+    """Returns the configuration of connections to an application."""
+    config = uvicorn.Config(app, log_config=None, server_header=False, ws="none", lifespan="off")
     config.load()
+    return config
+
+
+def connect(
+    context: Context, app: ASGIApp | None = None, config: uvicorn.Config | None = None
+) -> tuple[Connection, Wire]:
+    """Returns a connection to an application, by default that of the service, and its wire."""
+    config = config or configuration(app or create_app(context))
     connection, wire = Connection(context, config=config, server_state=ServerState(), app_state={}), Wire()
     connection.connection_made(wire)
     return connection, wire

@@ -11,7 +11,6 @@ from tests.page.conftest import opened
 from tests.page.driving import LONG, run, start
 
 SETTINGS = {
-    "TAGWERK_WORKERS": "1",
     "TAGWERK_REQUEST_TIMEOUT_SECONDS": "1",
     "TAGWERK_MAX_TEXT_CHARACTERS": "5000",
 }

@@ -195,6 +195,8 @@ class Connection(BoundedProtocol):
 
     def fail(self, exchange: Exchange, error: TagwerkError | None) -> None:
         """Answers an exchange with the problem document of an error; see `Waiting`."""
+        if isinstance(error, problem.REFUSALS):
+            exchange.route = UNMATCHED  # as the application records what it refuses before it looks for the route
         document = problem.UNEXPECTED if error is None else problem.document(error, exchange.timing)
         headers = {} if error is None else problem.headers_of(error)
         body = json.dumps(document).encode()
