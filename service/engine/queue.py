@@ -139,11 +139,13 @@ class Queue:
         `begun` is always admitted, since the work done for it would be lost.
         """
         count, tokens = len(request.lengths), sum(request.lengths)
-        if self.sequences and not request.columns.begun:
-            rejection = self._rejection(request.client, count, tokens, tokens_per_second)
-            if rejection is not None:
-                raise rejection
         client = self._clients.get(request.client)
+        if self.sequences and not request.columns.begun:
+            fits = self.sequences + count <= self.max_sequences and self.tokens + tokens <= self.max_tokens
+            if not fits or (client is not None and request.client != ANONYMOUS):
+                rejection = self._rejection(request.client, count, tokens, tokens_per_second)
+                if rejection is not None:
+                    raise rejection
         if client is None:
             client = self._clients[request.client] = Client(self._virtual_time)
         client.sequences += count
@@ -161,22 +163,20 @@ class Queue:
 
     def _rejection(self, number: int, sequences: int, tokens: int, tokens_per_second: float) -> Overloaded | None:
         """Returns the error for further sequences of a client that do not fit, with this many tokens in all."""
-        if full := self._exceeded(sequences, tokens):
-            problem, waiting = f"the queue is full: {full}", self.sequences
-        else:
+        if self.sequences + sequences <= self.max_sequences and self.tokens + tokens <= self.max_tokens:
             client = self._clients.get(number)
             if number == ANONYMOUS or client is None or not (full := self._share_exceeded(client, sequences, tokens)):
                 return None
             problem, waiting = f"the client's share of the queue is full: {full}", client.sequences
+        else:
+            problem, waiting = f"the queue is full: {self._exceeded(sequences)}", self.sequences
         return Overloaded(problem, min(self.tokens / tokens_per_second, MAX_RETRY_SECONDS), waiting)
 
-    def _exceeded(self, sequences: int, tokens: int) -> str:
-        """Says which limit further sequences with this many tokens in all exceed; "" if none."""
+    def _exceeded(self, sequences: int) -> str:
+        """Says which limit further sequences exceed; that of tokens, if not that of sequences."""
         if self.sequences + sequences > self.max_sequences:
             return f"{self.sequences} of at most {self.max_sequences} sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
-        if self.tokens + tokens > self.max_tokens:
-            return f"{self.tokens} of at most {self.max_tokens} tokens (TAGWERK_MAX_QUEUE_TOKENS)"
-        return ""
+        return f"{self.tokens} of at most {self.max_tokens} tokens (TAGWERK_MAX_QUEUE_TOKENS)"
 
     def _share_exceeded(self, client: Client, sequences: int, tokens: int) -> str:
         """Says which limit's remaining capacity further sequences of a client exceed; "" if none."""
@@ -203,19 +203,49 @@ class Queue:
         if (head := self._head(model, now)) is not None:
             self._virtual_time = self._clients[head.request.client].served
 
-    def pop(self, model: ModelKey, now: float) -> QueuedSequence | None:
-        """Returns the first sequence of a model and removes it from its heap; it waits until it is taken."""
-        sequence = self._head(model, now)
-        if sequence is not None:
-            heapq.heappop(self._models[model][sequence.request.client])
-            self._clients[sequence.request.client].served += sequence.length
-        return sequence
+    def pop(
+        self, model: ModelKey, now: float, most: int, most_seconds: float, sequence_seconds: tuple[float, float]
+    ) -> list[QueuedSequence]:
+        """Returns the next sequences of a model and removes them from their heaps; they wait until they are taken.
+
+        There are at most `most`, and at most one more than take `most_seconds`. For `sequence_seconds` see `put`.
+        """
+        popped: list[QueuedSequence] = []
+        seconds = 0.0
+        fixed, per_token = sequence_seconds
+        while len(popped) < most and seconds < most_seconds and (head := self._head(model, now)) is not None:
+            clients = self._models[model]
+            heap, client = clients[head.request.client], self._clients[head.request.client]
+            while heap and len(popped) < most and seconds < most_seconds:
+                sequence = heapq.heappop(heap)
+                _, _, request, position, length = sequence
+                if request.waiting[position] and request.deadline > now:
+                    popped.append(sequence)
+                    seconds += fixed + per_token * length
+                    client.served += length
+                    if len(clients) > 1:  # another client may be next
+                        break
+                elif request.waiting[position]:
+                    self.discard(request)
+        return popped
 
     def take(self, popped: Sequence[QueuedSequence], now: float) -> list[QueuedSequence]:
         """Removes popped sequences from the queue, and returns those that are neither cancelled nor expired."""
-        taken = [sequence for sequence in popped if self._waits(sequence, now)]
-        for _, _, request, position, length in taken:
-            self._release(request, position, length)
+        taken: list[QueuedSequence] = []
+        for sequence in popped:
+            _, _, request, position, length = sequence
+            if request.waiting[position] and request.deadline > now:
+                request.waiting[position] = False
+                self.sequences -= 1
+                self.tokens -= length
+                client = self._clients[request.client]
+                client.sequences -= 1
+                client.tokens -= length
+                if not client.sequences:
+                    del self._clients[request.client]
+                taken.append(sequence)
+            elif request.waiting[position]:
+                self.discard(request)
         return taken
 
     @property

@@ -144,15 +144,14 @@ class Scheduler:
         """Cuts the next sequences of a model into batches."""
         sizes, step_times = model.grid.batch_sizes, model.step_times
         most = sizes[-1] * (PLANNED_BATCHES if self._queue.clients == 1 else 1)
-        fixed, per_token = model.sequence_seconds
         self._queue.begin_plan(key, now)
-        taken: list[QueuedSequence] = []
-        seconds = 0.0
-        while len(taken) < most and seconds < LONGEST_SECONDS and (one := self._queue.pop(key, now)) is not None:
-            taken.append(one)
-            seconds += fixed + per_token * one.length
-        rising = sorted(range(len(taken)), key=lambda i: taken[i].length)
-        lengths = [taken[i].length for i in rising]
+        taken = self._queue.pop(key, now, most, LONGEST_SECONDS, model.sequence_seconds)
+        if len(taken) == 1:  # the usual case of a client alone
+            model.planned.append(taken)
+            return
+        of_each = [one.length for one in taken]
+        rising = sorted(range(len(taken)), key=of_each.__getitem__)
+        lengths = [of_each[i] for i in rising]
         quick = [rows for rows in sizes if step_times[rows, lengths[-1]] <= LONGEST_SECONDS] or sizes[:1]
         starts = cut(lengths, quick, step_times)
         batches = [rising[start:end] for start, end in pairwise([*starts, len(taken)])]

@@ -16,7 +16,10 @@ def write_json(model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit 
     """Encodes a /classify response as JSON, in pieces. `unit` is that of the offsets."""
     results: list[list[bytes]] = []
     for text in texts:
-        results.append((yield from write_result(text, unit)))
+        if text.explanation is None and text.sentences is None:
+            results.append([to_json({"label": text.classification.label, "scores": text.classification.scores})])
+        else:
+            results.append((yield from write_result(text, unit)))
         if not len(results) % SENTENCES_AT_ONCE:
             yield
     return write_answer(model, results)

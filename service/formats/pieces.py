@@ -5,6 +5,7 @@ for the whole response, which would block the event loop and take several times 
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 
 from service.artifact.version import ModelVersion
 from service.text.slices import Sliced
+from service.types import ModelKey
 
 ITEMS_AT_ONCE = 64  # list items per piece; an item has a few hundred bytes
 
@@ -58,5 +60,15 @@ def prepend(members: dict[str, Any], pieces: list[bytes]) -> list[bytes]:
 
 def write_answer(version: ModelVersion, results: Iterable[Sequence[bytes]]) -> list[bytes]:
     """Encodes a response in pieces from its encoded results. Its schema is checked by tests only."""
-    names = {"model": version.manifest.name, "version": version.manifest.version}
-    return write_object(names, results=join_list(results))
+    pieces = [_beginning(version.key)]
+    for result in results:
+        if len(pieces) > 1:
+            pieces.append(b",")
+        pieces += result
+    pieces.append(b"]}")
+    return pieces
+
+
+@lru_cache
+def _beginning(key: ModelKey) -> bytes:
+    return to_json({"model": key.name, "version": key.version})[:-1] + b',"results":['

@@ -39,7 +39,7 @@ class Context(Resources):
     def __post_init__(self) -> None:
         self.body_budget = BodyBudget(self.settings.max_body_bytes, self.held_bodies)
         self.recorder = RequestRecorder(self.settings, self.metrics)
-        self.plain = PlainRequests(self)
+        self.plain = PlainRequests(self, self.authenticator is not None)
 
     def update_models(self) -> None:
         """Offers the versions that are loaded. Called when one has been loaded or refused, or the shares change."""

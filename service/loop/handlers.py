@@ -259,7 +259,7 @@ def note_encoded(
         if count:
             timing.notes |= {"model": key, "sequences": count, "tokens": sum(lengths[start:end])}
         start = end
-        resources.note_tokenized(name, seconds)
+    resources.note_tokenized(name, seconds, len(exchanges))
 
 
 def requests_of(

@@ -70,8 +70,10 @@ class PlainRequests:
     several iterations.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, needs_keys: bool) -> None:
+        """`needs_keys`: whether requests are admitted by their API keys."""
         self._resources = resources
+        self._needs_keys = needs_keys
         self._settings = resources.settings
         self._arrived: list[Exchange] = []
         self._works: deque[Work] = deque()
@@ -80,8 +82,9 @@ class PlainRequests:
 
     def add(self, exchange: Exchange) -> None:
         """Takes an exchange whose request has arrived."""
+        if not self._arrived:
+            self._resources.engine.wake()
         self._arrived.append(exchange)
-        self._resources.engine.wake()
 
     def run(self) -> bool:
         """Admits what has arrived, and goes on with long work; returns whether there is more of it."""
@@ -93,8 +96,9 @@ class PlainRequests:
             arrived, self._arrived = self._arrived, []
             groups: dict[Handler, list[Exchange]] = {}
             large: list[tuple[Handler, list[Exchange]]] = []
+            available: set[tuple[str, int]] = set()
             for exchange in arrived:
-                if (handler := self._admit(exchange)) is None:
+                if (handler := self._admit(exchange, available)) is None:
                     continue
                 if len(exchange.body) > SMALL_BYTES:
                     large.append((handler, [exchange]))
@@ -118,10 +122,12 @@ class PlainRequests:
     ) -> None:
         """Queues the requests of exchanges, one each; fails those that are rejected or late."""
         now = time.monotonic()
-        if any(exchange.over or exchange.deadline <= now for exchange in exchanges):
-            exchanges, requests = self._without_late(exchanges, requests, now)
-            if not exchanges:
-                return
+        for exchange in exchanges:
+            if exchange.over or exchange.deadline <= now:
+                exchanges, requests = self._without_late(exchanges, requests, now)
+                break
+        if not exchanges:
+            return
         try:
             admitted = self._resources.engine.submit(requests, on_done or handler.answer)
         except EngineUnavailable as error:
@@ -168,8 +174,11 @@ class PlainRequests:
                 parts.append(part)
         return kept, Requests.joined(parts) if parts else requests
 
-    def _admit(self, exchange: Exchange) -> Handler | None:
-        """Checks a request, and returns its handler; answers or redirects it otherwise."""
+    def _admit(self, exchange: Exchange, available: set[tuple[str, int]]) -> Handler | None:
+        """Checks a request, and returns its handler; answers or redirects it otherwise.
+
+        `available` has the tasks that are known to be available to a client in this iteration.
+        """
         if exchange.over:
             return None
         is_tag = exchange.route == "/tag"
@@ -178,17 +187,23 @@ class PlainRequests:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             exchange.connection.redirect(exchange)
             return None
-        if request.text.__class__ is str:
-            request.text = [request.text]
-        if not self._is_valid(request, is_tag):
+        if (text := request.text).__class__ is str:
+            request.text = [text]
+            valid = len(text) <= self._settings.max_text_characters and not (is_tag and request.tokens is not None)
+        else:
+            valid = self._is_valid(request, is_tag)
+        if not valid:
             exchange.connection.redirect(exchange)
             return None
         exchange.request = request
         if is_tag and request.format is not None:
             exchange.media_type = conllu.MEDIA_TYPE if request.format == "conllu" else JSON
         try:
-            exchange.connection.authenticate(exchange)
-            self._resources.check_available("tag" if is_tag else "classify", exchange.client)
+            if self._needs_keys:
+                exchange.connection.authenticate(exchange)
+            if (place := ("tag" if is_tag else "classify", exchange.client)) not in available:
+                self._resources.check_available(*place)
+                available.add(place)
             return self._handler(request, is_tag)
         except TagwerkError as error:
             exchange.connection.fail(exchange, error)

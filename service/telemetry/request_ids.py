@@ -25,7 +25,8 @@ def ids_from(headers: Mapping[bytes, bytes]) -> RequestIds:
 
     Generates a request id if the request has none.
     """
-    request = _clean(headers.get(b"x-request-id", b"")) or os.urandom(16).hex()
+    given = headers.get(b"x-request-id")
+    request = (given and _clean(given)) or os.urandom(16).hex()
     if (traceparent := headers.get(b"traceparent")) is None:
         return RequestIds(request)
     found = _TRACEPARENT.fullmatch(traceparent.decode("latin-1").strip())

@@ -91,7 +91,8 @@ class RequestLog:
             words += f"{notes['model']}, {notes.get('sequences')} sequences, {notes.get('tokens')} tokens; "
         if "key" in notes:
             words += f"key {notes['key']}; "
-        return f"{words}{ids}".encode(errors="replace")
+        trace = f", trace {ids.trace}" if ids.trace else ""
+        return f"{words}request {ids.request}{trace}".encode(errors="replace")
 
     def write(self) -> None:
         """Writes the buffered lines."""

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -157,7 +156,8 @@ def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
 
     monkeypatch.setattr(generation, "HEARTBEAT_SECONDS", 0.01)
     version = replace(version_of("lm", "generate"), vocabularies={"characters": Vocabulary(list("ab"))})
-    catalog = Catalog(Path("nowhere"), read=lambda folder: version)
+    catalog = Catalog()
+    catalog.prepare(version)
     catalog.update([ModelState(version.key, State.READY)])
     engine = Slow()
     here = Context(Settings(), Metrics(), engine, catalog)

@@ -1,5 +1,6 @@
 """A request has the same answer on both ways: as a plain request in the event loop, and through the application."""
 
+import asyncio
 import json
 import re
 import socket
@@ -157,7 +158,7 @@ EVENTS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 @pytest.fixture(scope="module")
-def open_service() -> Iterator[tuple[Any, Service]]:
+def open_service() -> Iterator[tuple[asyncio.Runner, Service]]:
     """Starts a service without keys."""
     with kept(log_requests=False, **BOUNDS) as made:
         yield made
@@ -169,7 +170,7 @@ AUTHORIZATIONS = ["", *SECRETS, SECRETS[0], SECRETS[0], "Authorization: Bearer x
 
 
 @pytest.fixture(scope="module")
-def keyed_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Service, dict[str, str]]]:
+def keyed_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, Service, dict[str, str]]]:
     """Starts a service with keys, of which `boss` lacks the scope and `rare` is over its rate."""
     path: Path = tmp_path_factory.mktemp("keys") / "keys.json"
     secrets = {name: add_key(path, name, [scope], rate, None) for name, (scope, rate) in KEYS.items()}
@@ -180,9 +181,10 @@ def keyed_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[An
         yield runner, service, secrets
 
 
-def check_same(runner: Any, service: Service, sent: Sent, chunked: bool) -> Answer:
+def check_same(running: tuple[asyncio.Runner, Service], sent: Sent, chunked: bool) -> Answer:
     """Sends a request on both ways; returns the answer."""
-    plain = runner.run(service.answer(sent.plain()))
+    runner, service = running
+    plain: Answer = runner.run(service.answer(sent.plain()))
     before = service.through_application
     other = runner.run(service.answer(sent.chunked() if chunked else sent.charset()))
     assert service.through_application == before + 1
@@ -194,14 +196,14 @@ def check_same(runner: Any, service: Service, sent: Sent, chunked: bool) -> Answ
 @settings(max_examples=400, suppress_health_check=EVENTS)
 @given(sent=requests(NAMES, []), chunked=st.booleans())
 def test_a_request_has_the_same_answer_on_both_ways(open_service, sent, chunked):
-    check_same(*open_service, sent, chunked)
+    check_same(open_service, sent, chunked)
 
 
 @pytest.mark.parametrize("path", ["/tag", "/classify"])
 @pytest.mark.parametrize("number", range(len(RAW)))
 def test_an_odd_body_has_the_same_answer_on_both_ways(open_service, path, number):
     for chunked in (False, True):
-        check_same(*open_service, Sent(path, [], RAW[number]), chunked)
+        check_same(open_service, Sent(path, [], RAW[number]), chunked)
 
 
 @settings(max_examples=200, suppress_health_check=EVENTS)
@@ -209,7 +211,7 @@ def test_an_odd_body_has_the_same_answer_on_both_ways(open_service, path, number
 def test_a_request_with_a_key_has_the_same_answer_on_both_ways(keyed_service, sent, chunked):
     runner, service, secrets = keyed_service
     headers = [header.format(**secrets) if header in SECRETS else header for header in sent.headers]
-    answer = check_same(runner, service, sent._replace(headers=headers), chunked)
+    answer = check_same((runner, service), sent._replace(headers=headers), chunked)
     assert answer.status != 200 or SECRETS[0].format(**secrets) in headers
 
 
@@ -219,7 +221,7 @@ def test_a_large_answer_is_the_same_and_compressed_where_the_client_accepts_that
     headers = [f"Accept-Encoding: {coding}", *(["Connection: close"] if closes else [])]
     for form in ("json", "conllu"):
         body = json.dumps({"text": "a " * 100, "n_best": 5, "format": form}).encode()
-        answer = check_same(*open_service, Sent("/tag", headers, body), chunked=False)
+        answer = check_same(open_service, Sent("/tag", headers, body), chunked=False)
         large = answer.header("vary") == "Accept-Encoding, Origin"
         assert large == (form == "json")
         assert answer.header("content-encoding") == ("gzip" if large and coding == "gzip" else None)

@@ -126,7 +126,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(431, f"at most {problem.MAX_HEAD_BYTES} bytes in all")
         elif self._arriving:
             self._start_timer()
-        else:
+        elif self._timer is not None:
             self._stop_timer()
 
     def _parse_piece(self, piece: bytes) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -32,6 +33,7 @@ ACCEPTED = (None, b"*/*", CONTENT_TYPE)  # values of the Accept header of a plai
 NOT_PLAIN = (b"transfer-encoding", b"content-encoding", b"upgrade")  # headers that no plain request has
 CONTENT_TYPES = {JSON: CONTENT_TYPE, conllu.MEDIA_TYPE: CONLLU + b"; charset=utf-8"}
 CLIENT_GONE = 499
+encoded_once = lru_cache(2)(encoded)  # the default headers change once a second
 VARY = {"Vary": "Accept-Encoding"}
 
 
@@ -111,7 +113,8 @@ class Connection(BoundedProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
-        super().on_body(body)
+        self._got_body = True
+        self._body.append(body)
         if not self._exchange_arrives and self.cycle.response_complete:
             self._discarded_bytes += len(body)
             if self._discarded_bytes > self._settings.max_body_bytes:
@@ -129,14 +132,15 @@ class Connection(BoundedProtocol):
         if not self._exchange_arrives or self._exchange is None:
             super().on_message_complete()
             return
-        self._arriving = False
-        if self._body:
-            self._pass_body_on()
-        self._exchange_arrives = False
+        self._arriving = self._exchange_arrives = False
+        body, self._body = self._body, []
+        self._exchange.body = b"".join([self._exchange.body, *body])
         self._context.plain.add(self._exchange)
 
     def _must_wait(self) -> bool:
-        return (self._exchange is not None and not self._exchange_arrives) or super()._must_wait()
+        if self._exchange is not None and not self._exchange_arrives:
+            return True
+        return bool(self.pipeline) or (self.flow.write_paused and super()._must_wait())
 
     def _in_progress(self) -> bool:
         return (self._exchange is not None and not self._exchange_arrives) or super()._in_progress()
@@ -148,7 +152,9 @@ class Connection(BoundedProtocol):
 
     def _begin_exchange(self, route: str) -> bool:
         """Makes a request whose head has arrived to an exchange, if it is plain; returns whether it is."""
-        if self._in_progress() or self.expect_100_continue or self._head_bytes + self._read_bytes > MOST_BYTES:
+        if self._exchange is not None or (self.cycle is not None and not self.cycle.response_complete):
+            return False
+        if self.expect_100_continue or self._head_bytes + self._read_bytes > MOST_BYTES:
             return False
         headers, parser, settings = dict(self.headers), self.parser, self._settings
         length, accept = headers.get(b"content-length", b""), headers.get(b"accept")
@@ -166,10 +172,12 @@ class Connection(BoundedProtocol):
             or (settings.cors_origins and b"origin" in headers)
         ):
             return False
-        try:
-            seconds = parse_timeout(headers.get(b"x-request-timeout-ms"), settings)
-        except InvalidInput:
-            return False
+        seconds = settings.request_timeout_seconds
+        if (timeout := headers.get(b"x-request-timeout-ms")) is not None:
+            try:
+                seconds = parse_timeout(timeout, settings)
+            except InvalidInput:
+                return False
         now = time.monotonic()
         media_type = conllu.MEDIA_TYPE if accept == CONLLU else JSON
         self._exchange = Exchange(self, route, headers, b"", Timing(now), deadline=now + seconds, media_type=media_type)
@@ -245,8 +253,8 @@ class Connection(BoundedProtocol):
         if exchange.over:
             return
         exchange.over, self._exchange = True, None
-        ids = request_ids.ids_from(exchange.headers)
-        closes = not self._keep_alive or self._context.closes_connection()
+        ids, context = request_ids.ids_from(exchange.headers), self._context
+        closes = not self._keep_alive or context.draining or context.group.gives_up_connection()
         origin = b""
         if self._settings.cors_origins:  # an answer for another origin has further headers
             if "Vary" in headers:
@@ -255,7 +263,7 @@ class Connection(BoundedProtocol):
                 origin = b"vary: Origin\r\n"
         head = b"%b%b%bcontent-length: %d\r\ncontent-type: %b\r\n%bx-request-id: %b\r\nserver-timing: %b\r\n%b" % (
             STATUS_LINE[status],
-            encoded(self.server_state.default_headers),
+            encoded_once(tuple(self.server_state.default_headers)),
             b"".join([f"{name.lower()}: {value}\r\n".encode() for name, value in headers.items()]) if headers else b"",
             len(body),
             content_type,

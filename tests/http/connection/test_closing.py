@@ -1,0 +1,348 @@
+"""Timers of a connection, and what is left of it once it is closed, in whatever state it was."""
+
+import asyncio
+import gc
+import json
+import socket
+import struct
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+
+import pytest
+import uvloop
+
+from service.http.connection.connection import Connection
+from service.loop import plain_requests
+from service.text.slices import Sliced, advance
+from tests.engine.running import until
+from tests.http.plain import Service, answers, running
+from tests.http.wire import GET, Wire, application, connect, post, turns
+
+FINE = post("/classify", b'{"text": "fine"}')
+KEEP_ALIVE_SECONDS = 5  # uvicorn's default
+RECEIVE_TIMEOUT_SECONDS = 30
+LINES = b"POST /tag HTTP/1.1\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop whose clock tests put forward."""
+
+    offset = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.offset
+
+    async def pass_seconds(self, seconds: float) -> None:
+        """Lets seconds pass, in steps in which timers that have been delayed by others fire."""
+        for _ in range(20):
+            self.offset += seconds / 20
+            await turns(2)
+
+    def timers(self, owner: object) -> list[asyncio.TimerHandle]:
+        """Returns the timers that call methods of an object."""
+        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        return [
+            timer
+            for timer in scheduled
+            if not timer.cancelled() and getattr(timer._callback, "__self__", None) is owner  # type: ignore[attr-defined]
+        ]
+
+
+def run(test: Callable[[Loop], Coroutine[None, None, None]]) -> None:
+    loop = Loop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(test(loop))
+
+
+@pytest.mark.parametrize("request_", [FINE, application(FINE), GET], ids=["plain", "application", "get"])
+def test_a_connection_has_one_timer_for_all_its_requests_and_is_closed_when_idle(request_):
+    async def test(loop: Loop) -> None:
+        async with running() as service:
+            connection, wire = service.send()
+            for number in range(1, 6):
+                connection.data_received(request_)
+                await until(lambda: len(answers(wire)) == number)  # noqa: B023 (called in the same turn)
+                assert len(loop.timers(connection)) == 1
+                await loop.pass_seconds(KEEP_ALIVE_SECONDS - 1)
+                assert not wire.closed, "it was idle for less than the keep-alive"
+                assert len(loop.timers(connection)) == 1
+            await loop.pass_seconds(3)
+            assert wire.closed
+            connection.connection_lost(None)
+            assert not loop.timers(connection)
+
+    run(test)
+
+
+def test_a_connection_whose_request_waits_or_arrives_is_not_idle():
+    async def test(loop: Loop) -> None:
+        async with running() as service:
+            connection, wire = service.send(FINE)
+            await until(lambda: answers(wire))
+            await service.hold()
+            connection.data_received(FINE)
+            service.context.plain.run()
+            await loop.pass_seconds(4 * KEEP_ALIVE_SECONDS)
+            assert connection.in_exchange
+            assert not wire.closed
+            service.device.go.set()
+            await until(lambda: len(answers(wire)) == 2)
+            connection.data_received(FINE[:-1])
+            await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS - 1)
+            assert not wire.closed
+            connection.data_received(FINE[-1:])
+            await until(lambda: len(answers(wire)) == 3)
+            await loop.pass_seconds(2 * KEEP_ALIVE_SECONDS + 1)
+            assert wire.closed
+            assert [answer.status for answer in answers(wire)] == [200, 200, 200]
+
+    run(test)
+
+
+async def nothing(service: Service) -> Connection:
+    return service.send()[0]
+
+
+async def part_of_a_head(service: Service) -> Connection:
+    return service.send(FINE[:30])[0]
+
+
+async def part_of_a_body(service: Service) -> Connection:
+    return service.send(FINE[:-5])[0]
+
+
+async def part_of_another_body(service: Service) -> Connection:
+    connection, _ = service.send(application(FINE)[:-5])
+    await turns()
+    return connection
+
+
+async def lines(service: Service) -> Connection:
+    connection, _ = service.send(LINES)
+    await turns()
+    return connection
+
+
+async def answered(service: Service) -> Connection:
+    connection, wire = service.send(FINE)
+    await until(lambda: answers(wire))
+    return connection
+
+
+async def answered_by_the_application(service: Service) -> Connection:
+    connection, wire = service.send(application(FINE))
+    await until(lambda: answers(wire))
+    return connection
+
+
+async def answered_and_closing(service: Service) -> Connection:
+    connection, wire = service.send(post("/tag", b'{"text": "fine"}', "Connection: close"))
+    await until(lambda: wire.closed)
+    return connection
+
+
+async def refused(service: Service) -> Connection:
+    connection, wire = service.send(b"nonsense\r\n\r\n")
+    assert wire.closed
+    return connection
+
+
+async def arrived(service: Service) -> Connection:
+    return service.send(FINE)[0]
+
+
+async def waits(service: Service) -> Connection:
+    await service.hold()
+    return (await service.wait(FINE))[0]
+
+
+async def waits_in_the_application(service: Service) -> Connection:
+    await service.hold()
+    return (await service.wait(application(FINE)))[0]
+
+
+async def runs(service: Service) -> Connection:
+    service.device.go.clear()
+    connection, _ = service.send(FINE)
+    await until(service.device.busy.is_set)
+    return connection
+
+
+async def others_behind_it(service: Service) -> Connection:
+    await service.hold()
+    connection, _ = service.send(FINE * 3 + application(FINE) + GET)
+    service.context.plain.run()
+    return connection
+
+
+async def others_behind_one_of_the_application(service: Service) -> Connection:
+    await service.hold()
+    connection, _ = service.send(application(FINE) + FINE * 3)
+    await turns()
+    return connection
+
+
+async def unparsed(service: Service) -> Connection:
+    await service.hold()
+    connection, _ = service.send(FINE, FINE, FINE[:30])
+    service.context.plain.run()
+    assert connection._held
+    return connection
+
+
+async def invalid_behind_it(service: Service) -> Connection:
+    await service.hold()
+    connection, wire = service.send(FINE + b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n")
+    service.context.plain.run()
+    assert wire.closed
+    return connection
+
+
+async def long_work(service: Service) -> Connection:
+    connection, _ = service.send(post("/tag", json.dumps({"text": "a cat isn't 1 dog! " * 800}).encode()))
+    await turns(10)
+    assert service.context.plain._works
+    return connection
+
+
+async def unread(service: Service) -> Connection:
+    connection, wire = service.send(FINE)
+    await until(lambda: answers(wire))
+    wire.unsent = 10
+    connection.pause_writing()
+    connection.data_received(FINE)
+    return connection
+
+
+STATES: list[Callable[[Service], Awaitable[Connection]]] = [
+    nothing,
+    part_of_a_head,
+    part_of_a_body,
+    part_of_another_body,
+    lines,
+    answered,
+    answered_by_the_application,
+    answered_and_closing,
+    refused,
+    arrived,
+    waits,
+    waits_in_the_application,
+    runs,
+    others_behind_it,
+    others_behind_one_of_the_application,
+    unparsed,
+    invalid_behind_it,
+    long_work,
+    unread,
+]
+
+
+@pytest.fixture
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes each slice as short as the work can be cut."""
+
+    def shortest(work: Sliced[None], seconds: float) -> tuple[None] | None:
+        return advance(work, 0.0)
+
+    monkeypatch.setattr(plain_requests, "advance", shortest)
+
+
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("error", [None, ConnectionResetError()], ids=["closed", "reset"])
+@pytest.mark.usefixtures("short_slices", "no_garbage_collection")
+def test_nothing_stays_of_a_connection_that_is_closed(state, error):
+    async def test(loop: Loop) -> None:
+        async with running() as service:
+            connection = await state(service)
+            service.sent.remove(connection)
+            transport = connection.transport
+            wire = transport._transport
+            assert isinstance(wire, Wire)
+            wire.closed = True  # as a transport does before it says so
+            connection.connection_lost(error)
+            assert not loop.timers(connection)
+            assert not loop.timers(transport)
+            left = weakref.ref(connection), weakref.ref(transport)
+            del connection, transport
+            for _ in range(1000):
+                if not any(ref() for ref in left):
+                    break
+                await asyncio.sleep(0)
+            if state is runs:
+                service.device.go.set()
+                await turns()
+            if state is lines:
+                gc.collect()  # an exception that refers to its frame
+            assert [ref() for ref in left] == [None, None]
+            service.device.go.set()
+            assert (await service.answer(FINE)).status == 200
+            await until(lambda: not service.context.engine._waiting)
+            assert service.queued == 0
+
+    run(test)
+
+
+def test_a_body_of_lines_whose_client_has_gone_is_not_waited_for():
+    async def test(loop: Loop) -> None:
+        async with running() as service:
+            connection, wire = service.send(LINES)
+            await turns()
+            connection.connection_lost(None)
+            connection.enable_receive_timeout()
+            await loop.pass_seconds(2 * RECEIVE_TIMEOUT_SECONDS)
+            assert not wire.written
+            assert not loop.timers(connection)
+
+    run(test)
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    "request_", [b"", FINE, application(FINE), LINES], ids=["none", "plain", "application", "lines"]
+)
+@pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
+@pytest.mark.usefixtures("no_garbage_collection")
+def test_nothing_stays_of_a_real_connection_whose_client_closes_it(loop_factory, request_, resets):
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        made: list[weakref.ref[Connection]] = []
+        lost = 0
+
+        async with running() as service:
+
+            def note_lost() -> None:
+                nonlocal lost
+                lost += 1
+
+            service.context.group.connection_lost = note_lost  # type: ignore[method-assign]
+            service.device.go.clear()
+
+            def protocol() -> Connection:
+                connection = connect(service.context, config=service.configuration)[0]
+                made.append(weakref.ref(connection))
+                return connection
+
+            server = await loop.create_server(protocol, "127.0.0.1", 0)
+            client = socket.create_connection(server.sockets[0].getsockname())
+            client.sendall(request_)
+            await until(lambda: made)
+            if request_ in (FINE, application(FINE)):
+                await until(service.device.busy.is_set)
+            if resets:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            await until(lambda: lost)
+            service.device.go.set()
+            server.close()
+            await until(lambda: (request_ == LINES and gc.collect(), made[0]() is None)[1])
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(test())
