@@ -260,9 +260,10 @@ class Ended:
         self.groups.append(list(requests))
 
 
-def submitted(made: Engine, on_done: Ended, *rows: list[int], seconds: float = 60.0) -> EngineRequest:
+def submitted(made: Engine, on_done: Ended, *rows: list[int], deadline: float | None = None) -> EngineRequest:
     """Submits a request, which is admitted."""
-    (admitted,) = made.submit(Requests.of(request(*rows, seconds=seconds)), on_done)
+    inference = request(*rows)
+    (admitted,) = made.submit(Requests.of(replace(inference, deadline=deadline or inference.deadline)), on_done)
     assert isinstance(admitted, EngineRequest)
     return admitted
 
@@ -288,7 +289,8 @@ def test_requests_that_fail_or_expire_are_passed_on_together():
         device, ended = Device(), Ended()
         async with running_engine(device) as made:
             held = await hold(device, made)
-            late = [submitted(made, ended, [1], [2], seconds=0.01) for _ in range(3)]
+            deadline = time.monotonic() + 0.01
+            late = [submitted(made, ended, [1], [2], deadline=deadline) for _ in range(3)]
             await until(lambda: ended.groups)
             assert ended.groups == [late]
             assert [type(one.error) for one in late] == [DeadlineExceeded] * 3

@@ -381,6 +381,7 @@ def test_a_client_that_goes_before_its_request_is_whole_is_no_error_of_the_servi
             await turns()
             connection.connection_lost(None)
             await turns(100)
+            context.metrics.flush()
             counted = context.metrics.exposition().decode()
             assert 'status="499"' in counted
             assert 'status="500"' not in counted

@@ -359,6 +359,7 @@ def test_what_a_request_leaves_behind_needs_no_search_for_garbage(narrow):
 
 def counts(service: Service) -> dict[str, float]:
     """Returns the metrics that count something."""
+    service.context.metrics.flush()
     families = text_string_to_metric_families(service.context.metrics.exposition().decode())
     return {
         f"{sample.name} {sorted(sample.labels.items())}": sample.value

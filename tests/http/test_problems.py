@@ -228,6 +228,7 @@ def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_wit
     (record,) = (r for r in caplog.records if r.name == "tagwerk.server")
     assert record.getMessage() == f"failed: request mine-7, trace {trace}"
     assert "nobody thought of this" in caplog.text
+    metrics.flush()
     assert b'tagwerk_requests_total{route="/classify",status="500"} 1.0' in metrics.exposition()
 
 

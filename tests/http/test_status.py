@@ -59,7 +59,7 @@ def test_every_answer_has_its_id_and_its_timing(client):
     assert float(stages["total"]) >= float(stages["inference"]) > 0
     assert 'batch;desc="batch of 1"' in response.headers["server-timing"]
     eight = client.post("/tag", json={"text": ["A dog."] * 8}).headers["server-timing"]
-    assert 'batch;desc="batch of 8"' in eight
+    assert re.search('batch;desc="batch of [1-8]"', eight), "as many as take the least time"
     assert "batch" not in client.post("/tag", json={"text": " "}).headers["server-timing"]
     generated = client.post("/generate", json={"prompt": "A", "max_tokens": 5}).headers["server-timing"]
     assert re.findall(r"(\w+);dur", generated) == ["tokenize", "queue", "inference", "total"]

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from tests.conftest import start_server
-from tests.e2e.test_processes import children
+from tests.e2e.processes import only
 from tests.page.conftest import opened
 from tests.page.driving import LONG, run, start
 
@@ -67,8 +67,8 @@ def test_a_network_that_is_gone_is_said_and_found_again(page):
     page.locator("#status[data-state=ready]").wait_for()
 
 
-def test_an_engine_that_dies_is_waited_for(page, mistreated):
-    os.kill(children(mistreated.process.pid)["engine"], signal.SIGKILL)
+def test_a_process_that_dies_is_waited_for(page, mistreated):
+    os.kill(only(mistreated), signal.SIGKILL)
     start(page, "tag", "Dogs bark.")
     waiting = page.locator("#tag .message[data-kind=waiting]", has_text="The page keeps trying.")
     waiting.wait_for(timeout=30_000)

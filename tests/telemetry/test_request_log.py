@@ -87,6 +87,7 @@ def test_what_is_logged_otherwise_is_json_with_its_exception():
         raise ValueError("broken")
     except ValueError:
         record = logging.LogRecord("tagwerk.x", logging.ERROR, "", 1, 'says "%s"', ("so",), sys.exc_info())
-    written = json.loads(JsonFormatter().format(record))
+    written = json.loads(JsonFormatter(2).format(record))
     assert (written["level"], written["logger"], written["message"]) == ("error", "tagwerk.x", 'says "so"')
+    assert written["process"] == 2
     assert written["exception"].endswith("ValueError: broken")

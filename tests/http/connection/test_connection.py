@@ -30,7 +30,9 @@ from service.http.context import Context
 from service.http.disconnect import while_client_waits
 from service.http.problem import MAX_HEAD_BYTES
 from service.process.board import Board
+from service.process.listening import BACKLOG
 from service.process.server import Server
+from service.telemetry.request_record import COUNT_SECONDS
 from service.telemetry.spans import Spans
 from tests.e2e.test_server import wait_until
 from tests.http import test_refusing
@@ -57,7 +59,7 @@ Served = tuple[tuple[str, int], asyncio.AbstractEventLoop]
 @contextmanager
 def serving(context: Context) -> Iterator[Served]:
     """Serves an application from a thread; yields its address and its event loop."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     board = Board(1)
     server = Server(context, board, board.slots[0])
     loops = []
@@ -254,6 +256,7 @@ def read(answers: BinaryIO) -> tuple[int, dict[str, str], bytes]:
 
 def answered(context: Context) -> Counter[tuple[str, str]]:
     """Returns how many requests the metrics count, by route and status."""
+    time.sleep(2 * COUNT_SECONDS)  # until those that have been answered are counted
     metrics = text_string_to_metric_families(context.metrics.exposition().decode())
     samples = [sample for family in metrics for sample in family.samples if sample.name == "tagwerk_requests_total"]
     return Counter({(s.labels["route"], s.labels["status"]): int(s.value) for s in samples})
