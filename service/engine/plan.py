@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from math import inf
 
 SMOOTHING = 0.1  # weight of a new measurement in a step time
+FORGETTING = (
+    0.0005  # by which each measurement lowers the times of other sizes: one that was overestimated is tried again
+)
 
 
 class StepTimes:
     """Models the seconds of a step (B, T), T its longest sequence: for each B, a line over T.
 
     The loop of a step takes T iterations, whose cost depends on B alone. The line is fitted at warm-up; every batch
-    adjusts its level.
+    adjusts its level, and lowers that of the others slightly.
     """
 
     def __init__(self) -> None:
@@ -28,8 +31,9 @@ class StepTimes:
         rows, _ = shape
         if rows in self._lines and (known := self[shape]) > 0:
             level = 1 + SMOOTHING * (min(seconds / known, 2) - 1)
-            fixed, per_step = self._lines[rows]
-            self._lines[rows] = (fixed * level, per_step * level)
+            for size, (fixed, per_step) in self._lines.items():
+                factor = level if size == rows else 1 - FORGETTING
+                self._lines[size] = (fixed * factor, per_step * factor)
 
     def line(self, rows: int) -> tuple[float, float]:
         """Returns the fixed seconds of a step of B rows, and those per iteration."""

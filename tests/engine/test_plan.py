@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.plan import StepTimes, cut
+from service.engine.plan import FORGETTING, StepTimes, cut
 
 SIZES = (1, 4, 16)
 LENGTHS = (8, 16, 32)
@@ -154,7 +154,9 @@ def test_the_time_of_a_batch_changes_the_steps_of_its_size_and_no_others():
     for _ in range(200):
         seconds.measured((4, 10), taken)
     for (rows, length), known in before.items():
-        assert seconds[rows, length] == pytest.approx(1.5 * known if rows == 4 else known, rel=1e-3)
+        assert seconds[rows, length] == pytest.approx(
+            1.5 * known if rows == 4 else known * (1 - FORGETTING) ** 200, rel=1e-3
+        )
 
 
 def test_one_slow_step_changes_little():
