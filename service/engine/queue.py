@@ -235,14 +235,7 @@ class Queue:
         for sequence in popped:
             _, _, request, position, length = sequence
             if request.waiting[position] and request.deadline > now:
-                request.waiting[position] = False
-                self.sequences -= 1
-                self.tokens -= length
-                client = self._clients[request.client]
-                client.sequences -= 1
-                client.tokens -= length
-                if not client.sequences:
-                    del self._clients[request.client]
+                self._release(request, position, length)
                 taken.append(sequence)
             elif request.waiting[position]:
                 self.discard(request)
