@@ -10,11 +10,12 @@ import pytest
 
 from service.artifact.manifest import Manifest
 from service.artifact.version import ModelVersion
+from service.backend import cache
 from service.backend.cache import CompilationLocks
 from service.engine import loader
 from service.engine.engine import Engine
 from service.engine.loader import Generator, LoadProgress, ModelLoading, Sequences, loading_order
-from service.errors import ArtifactError, ConfigurationError, EngineUnavailable, ModelNotFound
+from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable, ModelNotFound
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State
 from tests.engine.running import (
@@ -248,6 +249,38 @@ def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_d
     loading.join(10)
     assert bench.begun() == ["b", "c", "a"]
     assert [one.number for one in bench.progress if not one.executables] == [1, 2, 3]
+
+
+class DeviceOfCachedExecutables(Bench):
+    """Cannot load the tagger while a damaged executable is cached."""
+
+    def __init__(self, cached: Path, **options: Any) -> None:
+        super().__init__(**options)
+        self.cached = cached
+        self.attempts = 0
+
+    def load_sequence_model(self, folder: Path, manifest: Manifest) -> Any:
+        self.attempts += 1
+        if self.cached.exists():
+            raise DeviceFailed("the executable is truncated")
+        return super().load_sequence_model(folder, manifest)
+
+
+def test_a_version_whose_cached_executables_are_damaged_is_compiled_again(tmp_path, caplog):
+    cached = cache._place(tmp_path) / "executable"
+    cached.parent.mkdir()
+    cached.write_bytes(b"damaged")
+    bench = DeviceOfCachedExecutables(cached, locks=CompilationLocks(tmp_path))
+    bench.run()
+    assert (list(bench.loaded), bench.refused, bench.attempts) == ([TAGGER, LM], {}, 2)
+    assert "tagger/1 is compiled again, without the cached executables: the executable is truncated" in caplog.text
+
+
+def test_a_version_whose_step_fails_without_a_cached_executable_is_refused_after_one_attempt(tmp_path):
+    bench = DeviceOfCachedExecutables(tmp_path, locks=CompilationLocks(tmp_path / "executables"))
+    bench.run()
+    assert (list(bench.loaded), bench.refused) == ([LM], {TAGGER: "the executable is truncated"})
+    assert bench.attempts == 1
 
 
 class SlowDevice(Device):
