@@ -134,13 +134,6 @@ class Catalog:
         """Returns the tokenizer that a version has learned with."""
         return self._built[version.key][1]
 
-    def is_default(self, version: ModelVersion) -> bool:
-        """Returns whether a version serves requests of its task that name no model."""
-        same = [t.version.key for t in self._ready if t.version.manifest.task == version.manifest.task]
-        same = [key for key in same if self._states[key].default]
-        key = version.key
-        return key in same and key.name == same[0].name and (len(same) == 1 or self._states[key].share > 0)
-
     @property
     def states(self) -> list[ModelState]:
         """The states of all versions, by name, each model's newest first."""
