@@ -1,12 +1,13 @@
 """Server-sent events (html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
 from fastapi import Request
 from fastapi.sse import EventSourceResponse, format_sse_event
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from service.errors import TagwerkError
 from service.formats.pieces import to_json
@@ -32,14 +33,31 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 class EventStream(EventSourceResponse):
     """Sends server-sent events; closes their source when the client disconnects."""
 
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        self._events = events
+        super().__init__(events, headers=HEADERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the response. Its task is cancelled directly.
+
+        Starlette's cancel scope, from AnyIO, waits for an event loop iteration in which the task has nothing to do:
+        while a text is written in this event loop, there may be none.
+        """
+        sending = asyncio.create_task(self.stream_response(send))
+        listening = asyncio.create_task(self.listen_for_disconnect(receive))
+        try:
+            await asyncio.wait([sending, listening], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sending, listening):
+                task.cancel()
+            await asyncio.wait([sending, listening])
+        if not sending.cancelled():
+            sending.result()
+
     async def stream_response(self, send: Send) -> None:
         """Sends the response's start and the events."""
         async with aclosing(self._events):
             await super().stream_response(send)
-
-    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
-        self._events = events
-        super().__init__(events, headers=HEADERS)
 
 
 async def streamed(request: Request, events: AsyncGenerator[bytes, None]) -> EventStream:
