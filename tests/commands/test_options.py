@@ -19,7 +19,7 @@ CHILD = ["server", *(part for name in CHILD_ARGUMENTS for part in (f"--{name}", 
 def started(monkeypatch):
     """Returns the settings of each command that is run, which runs nothing else."""
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    monkeypatch.setattr(logs, "set_up", lambda settings: None)
+    monkeypatch.setattr(logs, "set_up", lambda settings, process=None: None)
     settings = []
 
     def run(parsed, made):

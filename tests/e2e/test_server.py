@@ -37,9 +37,9 @@ def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tm
         assert "POST /tag 200" in log
         stopping = log[log.index("SIGTERM: stopping; the processes drain") :]
         for line in (
-            r"tagwerk\.server: SIGTERM: draining; requests in flight: 0",
-            r"tagwerk\.server: stopped accepting connections; requests in flight: 0, for at most 30 s",
-            r"tagwerk\.server: stopped",
+            r"tagwerk\.server\[1\]: SIGTERM: draining; requests in flight: 0",
+            r"tagwerk\.server\[1\]: stopped accepting connections; requests in flight: 0, for at most 30 s",
+            r"tagwerk\.server\[1\]: stopped",
             r"tagwerk\.supervisor: stopped, with status 0",
         ):
             assert re.search(rf"^{TIME} INFO {line}$", stopping, re.MULTILINE), line

@@ -389,7 +389,7 @@ def test_missing_folders_of_the_output_are_created(tmp_path):
 
 
 def test_an_engine_that_does_not_start_leaves_nothing(tmp_path, monkeypatch):
-    def failing(*arguments: object) -> None:
+    def failing(*arguments: object, **options: object) -> None:
         raise ArtifactError("broken")
 
     path = write(tmp_path, "a.txt", "Fine.")
