@@ -207,8 +207,12 @@ class Engine:
             await waiter
         finally:
             self.abandon(submitted)
-        if submitted.error is not None:
-            raise submitted.error
+        if (error := submitted.error) is not None:
+            submitted.error = None
+            try:
+                raise error
+            finally:
+                del error  # it refers to this frame: a reference cycle would keep the request, and its connection
         timed, others = outputs_of([submitted])
         return Outcome(timed | others, submitted.queue_seconds, submitted.inference_seconds, submitted.batch_size)
 

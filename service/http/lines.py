@@ -140,6 +140,7 @@ class LinesResponse(Response):
         finally:
             for task in (reader, *self._tasks):
                 task.cancel()
+            del reader, task  # the reader's error refers to this frame: a reference cycle would keep the connection
 
     async def _read(self, under_way: "asyncio.Queue[Answer | None]") -> None:
         """Starts the work on each line when the window has capacity. Puts None at the end, also after an error."""
