@@ -275,7 +275,7 @@ def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path
         wait_until(lambda: serves(server, "2"))
         shutil.rmtree(store / NAME / "2")
         wait_until(lambda: ask().json()["version"] == "1")
-        assert serves(server, "1")
+        wait_until(lambda: serves(server, "1"))
         shutil.rmtree(store / NAME / "1")
         assert ask().status_code == 200, "what is loaded answers without its folder"
         assert server.stop() == 0
