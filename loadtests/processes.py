@@ -1,11 +1,13 @@
 """The processes of a running service, from /proc: which there are, what each is, how much memory it has."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-SUPERVISOR, SERVER = "supervisor", "server"
-COMMANDS = {"serve": SUPERVISOR, "server": SERVER}
+SUPERVISOR, FORK_SERVER, SERVER = "supervisor", "fork server", "server"
+COMMANDS = {"serve": SUPERVISOR, "fork-server": FORK_SERVER}
+SERVER_NAME = re.compile(r"tagwerk-\d+\n")  # that a server process gives itself; its command line is the fork server's
 MEGABYTE = 1e6
 
 
@@ -41,7 +43,7 @@ def memory_of(pids: Iterable[int]) -> Memory:
 
 def processes(pid: int) -> list[int]:
     """Returns a process and all that descend from it."""
-    children = _read(pid, f"task/{pid}/children").split()
+    children = [child for thread in _threads(pid) for child in _read(pid, f"task/{thread}/children").split()]
     return [pid, *(each for child in children for each in processes(int(child)))]
 
 
@@ -52,9 +54,19 @@ def server_processes(pid: int) -> list[int]:
 
 def name_of(pid: int) -> str:
     """Returns what a process of the service is; of another, its program, and nothing of one that has ended."""
+    if SERVER_NAME.fullmatch(_read(pid, "comm")):
+        return SERVER
     words = _read(pid, "cmdline").split("\0")
     command = words[words.index("service") + 1] if "service" in words[:-1] else words[0]
     return COMMANDS.get(command, command)
+
+
+def _threads(pid: int) -> list[str]:
+    """Returns the threads of a process, each of which has children of its own."""
+    try:
+        return [task.name for task in Path(f"/proc/{pid}/task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _read(pid: int, name: str) -> str:

@@ -18,8 +18,8 @@ from service.telemetry import logs
 
 log = logging.getLogger("tagwerk")
 
-# Of a server process: its number, and descriptors that it inherits.
-CHILD_ARGUMENTS = ("number", "board", "socket", "rate-limiter", "lifeline")
+# Descriptors that the fork server inherits.
+FORK_SERVER_FILES = ("board", "socket", "rate-limiter", "lifeline", "requests")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,14 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         export_options(parsed)
         settings = load_settings()
-        logs.set_up(settings, parsed.number + 1 if parsed.command == "server" else None)
-        if parsed.command != "server":
+        logs.set_up(settings)
+        if parsed.command != "fork-server":
             warn_of_unknown_variables()
         return run(parsed, settings)
     except TagwerkError as error:
         for line in str(error).splitlines():
             print(f"tagwerk: {line}", file=sys.stderr)
-        permanent = isinstance(error, ConfigurationError) and parsed.command == "server"
+        permanent = isinstance(error, ConfigurationError) and parsed.command == "fork-server"
         return ConfigurationError.EXIT_STATUS if permanent else 1
 
 
@@ -63,9 +63,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     arguments_of_annotate.add_arguments(annotate)
     models.add_parser(commands)
     keys.add_parser(commands)
-    server = commands.add_parser("server")  # started by the supervisor alone
-    for name in CHILD_ARGUMENTS:
-        server.add_argument(f"--{name}", type=int, required=True)
+    fork_server = commands.add_parser("fork-server")  # started by the supervisor alone
+    for name in FORK_SERVER_FILES:
+        fork_server.add_argument(f"--{name}", type=int, required=True)
     parsed = parser.parse_args(arguments)
     if parsed.command == "annotate":
         arguments_of_annotate.check(annotate, parsed)
@@ -95,10 +95,10 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
 
         return supervise(settings, open_socket(settings.host, settings.port))
 
-    from service.process.server_process import run_server
+    from service.process.server_process import run_fork_server
 
-    files = parsed.board, parsed.number, socket.socket(fileno=parsed.socket), parsed.rate_limiter, parsed.lifeline
-    return run_server(settings, *files)
+    listening, requests = socket.socket(fileno=parsed.socket), socket.socket(fileno=parsed.requests)
+    return run_fork_server(settings, requests, parsed.board, listening, parsed.rate_limiter, parsed.lifeline)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ PAUSE_SECONDS = 0.05  # between attempts to lock a model
 
 
 def cache_executables(folder: Path) -> None:
-    """Configures TensorFlow, which must not be imported yet, to read and write executables in a folder.
+    """Configures TensorFlow, which must not have compiled anything yet, to read and write executables in a folder.
 
     Executables are machine code: each processor type and TensorFlow release has a subfolder. A folder that cannot be
     written, or has no room, is a warning, and nothing is cached.
@@ -39,9 +39,6 @@ def cache_executables(folder: Path) -> None:
         return
     flags = os.environ.get("TF_XLA_FLAGS", "")
     os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={place}".strip()
-    # XLA warns for each cached executable that two tuning flags are not among the processor's features, which they are
-    # not meant to be.
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 
 def _place(folder: Path) -> Path:

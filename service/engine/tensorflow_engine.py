@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -21,13 +20,13 @@ from service.telemetry.metrics import Metrics
 BACKEND = "service.backend.saved_model"
 
 
-def import_tensorflow(settings: Settings) -> ModuleType:
+def import_tensorflow() -> ModuleType:
     """Imports TensorFlow, which takes seconds; returns the module of its backend. Raises ConfigurationError."""
     if (imported := sys.modules.get(BACKEND)) is not None:
         return imported
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if settings.xla_cache:
-        cache_executables(Path(settings.xla_cache))
+    # XLA warns for each cached executable that two tuning flags are not among the processor's features, which they are
+    # not meant to be.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # unused by XLA, and logged at every start
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # not installed: keeps TensorFlow from importing Keras, 1 s
     try:
@@ -55,7 +54,9 @@ def make_engine(
     """
 
     def make_backend() -> Backend:
-        backend = call(partial(import_tensorflow, settings))
+        backend = call(import_tensorflow)
+        if settings.xla_cache:
+            cache_executables(Path(settings.xla_cache))
         made: Backend = backend.TensorFlowBackend(settings.device, settings.device_threads)
         return made
 

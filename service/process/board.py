@@ -26,7 +26,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 Refused = tuple[ModelKey, str]  # a version and the reason
 
 # Numbers of a slot, 8 bytes each.
-PID, STATE, CONNECTIONS, BEATS, HEARTBEAT, PROGRESS, RETIRING = range(7)
+STATE, CONNECTIONS, BEATS, HEARTBEAT, PROGRESS, RETIRING = range(6)
 SLOT_NUMBERS = 8
 STATES = (State.STOPPED, State.STARTING, State.READY, State.DRAINING)
 
@@ -125,15 +125,6 @@ class Slot:
         """Prepares the slot for a new process."""
         self._numbers[:] = memoryview(bytes(8 * SLOT_NUMBERS)).cast("q")
         self.status.clear()
-
-    @property
-    def pid(self) -> int:
-        """Id of the process; 0 if there is none."""
-        return self._numbers[PID]
-
-    @pid.setter
-    def pid(self, pid: int) -> None:
-        self._numbers[PID] = pid
 
     @property
     def state(self) -> State:

@@ -1,48 +1,58 @@
-"""A child process of the supervisor."""
+"""A server process, as a child of the supervisor."""
 
+import os
 import signal
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
 
 
 class Child:
-    """A process that runs a `tagwerk` command."""
+    """A process that has been, or is being, forked by the fork server."""
 
-    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self._command = [sys.executable, "-m", "service", *arguments]
-        self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
+        self.pid: int | None = None  # None until it is forked
+        self._status: int | None = None
+        self._signal: signal.Signals | None = None  # to send once it is forked
 
-    def start(self, files: Sequence[int], *arguments: str) -> None:
-        """Starts the process with further arguments; it inherits `files`."""
-        # A new process group: otherwise Ctrl-C in a terminal reaches the child directly, besides the supervisor's own
-        # signal. Not a new session: Linux may share processors equally between sessions (sched_autogroup_enabled),
-        # whatever the niceness of their threads, see `service.engine.priority`.
-        self._process = subprocess.Popen(
-            [*self._command, *arguments], env=dict(self._environment), pass_fds=files, process_group=0
-        )
-
-    @property
-    def pid(self) -> int | None:
-        """The process id; None before the first start."""
-        return self._process.pid if self._process is not None else None
+    def forked(self, pid: int | None, status: int) -> None:
+        """Sets the process id; without one, the exit status of what could not be forked."""
+        self.pid = pid
+        if pid is None:
+            self._status = status
+        elif self._signal is not None:
+            self.send(self._signal)
 
     @property
     def status(self) -> int | None:
-        """The exit status; None while the process runs."""
-        return self._process.poll() if self._process is not None else 0
+        """The exit status, the negative number of a signal that ended it; None while the process runs."""
+        if self._status is None and self.pid is not None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self._status = os.waitstatus_to_exitcode(status)
+            except ChildProcessError:  # where a process cannot adopt orphans
+                if not _exists(self.pid):
+                    self._status = -signal.SIGKILL
+        return self._status
 
     def terminate(self) -> None:
         """Sends SIGTERM if the process runs."""
         self.send(signal.SIGTERM)
 
-    def send(self, sig: int) -> None:
-        """Sends a signal if the process runs."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(sig)
+    def send(self, sig: signal.Signals) -> None:
+        """Sends a signal if the process runs, or as soon as it does."""
+        if self.pid is None:
+            self._signal = sig
+        elif self.status is None:
+            os.kill(self.pid, sig)
 
     def kill(self) -> None:
         """Sends SIGKILL if the process runs."""
         self.send(signal.SIGKILL)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

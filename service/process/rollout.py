@@ -138,7 +138,6 @@ class Rollout:
                 self._pause()
                 log.error("a process cannot be started: %s", error)
                 return
-            slot.pid = child.pid or 0
             self.processes.append(SupervisedProcess(child, slot, number, self._wanted.shares))
 
     def _pause(self) -> None:

@@ -17,12 +17,13 @@ import msgspec
 from service.artifact.version import ModelVersion
 from service.engine.loader import LoadProgress, loading_order
 from service.engine.priority import call_at_low_priority, call_directly
-from service.engine.tensorflow_engine import make_engine
+from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
 from service.http.context import HELD_BODIES, Context
 from service.pipelines.catalog import Catalog
 from service.process import allocator, garbage_collection
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
+from service.process.fork_server import fork_on_request
 from service.process.load_display import LoadDisplay, shows_progress
 from service.process.server import Server
 from service.process.supervised import EXIT_UNREADABLE
@@ -30,6 +31,7 @@ from service.security.authenticator import Authenticator
 from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
 from service.store.loading import load_version
+from service.telemetry import logs
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
 
@@ -124,6 +126,24 @@ class BoardGroup:
             self._slot.status.write(status)
 
 
+def run_fork_server(
+    settings: Settings,
+    requests: socket.socket,
+    board_file: int,
+    listening: socket.socket,
+    rate_limiter: int,
+    lifeline: int,
+) -> int:
+    """Runs the fork server; returns the exit status of a server process, in that. Raises ConfigurationError."""
+    allocator.limit_arenas()
+    set_process_name("tagwerk-fork")
+    import_tensorflow()
+    number = fork_on_request(requests)
+    logging.root.handlers.clear()
+    logs.set_up(settings, number + 1)
+    return run_server(settings, board_file, number, listening, rate_limiter, lifeline)
+
+
 def run_server(
     settings: Settings, board_file: int, number: int, listening: socket.socket, rate_limiter: int, lifeline: int
 ) -> int:
@@ -132,8 +152,7 @@ def run_server(
     The supervisor passes the descriptors of what the processes share: the board, the listening socket, the counts of
     API keys, and a pipe that closes when the supervisor has died.
     """
-    allocator.limit_arenas()
-    set_process_name("tagwerk-server")
+    set_process_name(f"tagwerk-{number + 1}")
     board = Board(settings.processes + SPARE_SLOTS, board_file)
     slot = board.slots[number]
     service = board.service.read()

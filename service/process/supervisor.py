@@ -16,6 +16,7 @@ from rich.console import Console
 from service.artifact.files import copies_of
 from service.process.board import SPARE_SLOTS, Board
 from service.process.child import Child
+from service.process.fork_server import ForkServer
 from service.process.listening import log_address
 from service.process.process_count import process_count
 from service.process.supervised import TICK_SECONDS
@@ -68,37 +69,34 @@ class Supervisor:
         metrics.restarts.labels("server").inc(0)  # exports the metric before the first restart
         self._ended = EndedProcesses(metrics_folder)
         # Processes share their compiled executables, also after a restart. The folder has temporary copies of models.
-        self._environment = os.environ | {
+        environment = os.environ | {
             variable("xla_cache"): settings.xla_cache or str(self._folder / "xla"),
             variable("processes"): str(settings.processes),
             "TMPDIR": str(self._folder),
         }
-        self._rollout = Rollout(settings, self._board, self._start, self._clean_up, metrics)
+        files = (self._board.file, self._listening.fileno(), self._rate_limiter, self._lifeline)
+        names = ("--board", "--socket", "--rate-limiter", "--lifeline")
+        arguments = [argument for pair in zip(names, map(str, files), strict=True) for argument in pair]
+        self._fork_server = ForkServer(["fork-server", *arguments], files, environment)
+        self._rollout = Rollout(settings, self._board, self._fork_server.fork, self._clean_up, metrics)
 
     def run(self) -> int:
         """Runs until SIGTERM or SIGINT; returns the exit status. Raises ConfigurationError."""
         try:
             log_address(self._listening)
             while not self._signals:
+                self._fork_server.poll()
                 self._rollout.tick()
                 self._ended.merge()
                 self._log_ready()
                 time.sleep(TICK_SECONDS)
             return self._stop()
         finally:
+            self._fork_server.close()
             for child in self._children():
                 child.kill()
             shutil.rmtree(self._folder, ignore_errors=True)
             Console(stderr=True).show_cursor()  # a process that is killed while it shows its progress has hidden it
-
-    def _start(self, number: int) -> Child:
-        """Starts the server process of a slot. Raises OSError."""
-        files = (self._board.file, self._listening.fileno(), self._rate_limiter, self._lifeline)
-        names = ("--board", "--socket", "--rate-limiter", "--lifeline")
-        arguments = [argument for pair in zip(names, map(str, files), strict=True) for argument in pair]
-        child = Child(f"process {number + 1}", ["server", "--number", str(number), *arguments], self._environment)
-        child.start(files)
-        return child
 
     def _children(self) -> list[Child]:
         return [process.child for process in (*self._rollout.processes, *self._rollout.ending)]
@@ -125,6 +123,7 @@ class Supervisor:
         log.info("%s: stopping; the processes drain", self._signal.name)
         self._listening.close()  # the processes hold duplicates; the last of them closes it
         self._rollout.close()
+        self._fork_server.close()
         timeout = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + STOP_SECONDS
         status = self._end(self._children(), timeout)
         log.info("stopped, with status %d", status)

@@ -27,9 +27,15 @@ MultiprocessMode = Literal["livesum", "livemax", "liveall"]  # aggregations over
 SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-if SHARED_FOLDER in os.environ:
-    # The process id is looked up once, not at every count: these processes never fork.
+def _write_to_own_files() -> None:
+    """Has the metrics that are made from now on write to files of this process."""
+    # The process id is looked up once, not at every count.
     values.ValueClass = values.MultiProcessValue(partial(int, os.getpid()))  # type: ignore[no-untyped-call]
+
+
+if SHARED_FOLDER in os.environ:
+    _write_to_own_files()
+    os.register_at_fork(after_in_child=_write_to_own_files)
 
 
 class BatchMetrics(NamedTuple):

@@ -6,13 +6,13 @@ from importlib.metadata import version
 import pytest
 
 from service import __main__ as main_module
-from service.__main__ import CHILD_ARGUMENTS, main, parse
+from service.__main__ import FORK_SERVER_FILES, main, parse
 from service.commands.options import default_of
 from service.errors import ConfigurationError
 from service.settings import Settings
 from service.telemetry import logs
 
-CHILD = ["server", *(part for name in CHILD_ARGUMENTS for part in (f"--{name}", "0"))]
+FORK_SERVER = ["fork-server", *(part for name in FORK_SERVER_FILES for part in (f"--{name}", "0"))]
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_unknown_variables_are_warned_of_once_and_not_by_child_processes(started
     os.environ["TAGWERK_PROT"] = "9000"
     assert main(["serve"]) == 0
     assert caplog.messages == ["TAGWERK_PROT is not an option; the nearest is TAGWERK_PORT"]
-    assert main(CHILD) == 0
+    assert main(FORK_SERVER) == 0
     assert len(caplog.messages) == 1
 
 
@@ -94,7 +94,7 @@ def test_the_help_does_not_show_the_command_of_child_processes(capsys):
     assert "\n    server" not in shown
 
 
-@pytest.mark.parametrize(("command", "status"), [(["serve"], 1), (CHILD, ConfigurationError.EXIT_STATUS)])
+@pytest.mark.parametrize(("command", "status"), [(["serve"], 1), (FORK_SERVER, ConfigurationError.EXIT_STATUS)])
 def test_a_child_process_tells_the_supervisor_that_the_options_are_wrong(started, monkeypatch, command, status):
     def run(parsed, made):
         raise ConfigurationError("no GPU")

@@ -28,9 +28,9 @@ PROJECT = "tagwerk-test"
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
 SMALL = {"TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_SLOTS": "4"}
 KILL_A_SERVER_PROCESS = """
-import os, pathlib, signal
+import os, pathlib, re, signal
 names = {int(path.parent.name): path.read_text().strip() for path in pathlib.Path("/proc").glob("[0-9]*/comm")}
-os.kill(min(pid for pid, name in names.items() if name == "tagwerk-server"), signal.SIGKILL)
+os.kill(min(pid for pid, name in names.items() if re.fullmatch(r"tagwerk-\\d+", name)), signal.SIGKILL)
 """
 
 

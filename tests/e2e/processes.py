@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+from loadtests.processes import server_processes
 from tests.conftest import Server
 
 ESTABLISHED = "01"  # in /proc/net/tcp
@@ -10,16 +11,7 @@ ESTABLISHED = "01"  # in /proc/net/tcp
 
 def servers(server: Server) -> set[int]:
     """Returns the ids of a service's server processes, those that load and those that drain among them."""
-    found = set()
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            parent = next(line for line in status.read_text().splitlines() if line.startswith("PPid:"))
-            command = (status.parent / "cmdline").read_bytes().decode().split("\0")
-        except (OSError, StopIteration):
-            continue
-        if int(parent.split()[1]) == server.process.pid and "server" in command:
-            found.add(int(status.parent.name))
-    return found
+    return set(server_processes(server.process.pid))
 
 
 def only(server: Server) -> int:

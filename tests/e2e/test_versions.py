@@ -166,8 +166,7 @@ def draining(server: Server) -> set[int]:
 
 def number(pid: int) -> str:
     """Returns the name of a process in the supervisor's log."""
-    command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-    return f"process {int(command[command.index('--number') + 1]) + 1}"
+    return Path(f"/proc/{pid}/comm").read_text().strip().replace("tagwerk-", "process ")
 
 
 def threads(pid: int) -> dict[str, set[str]]:

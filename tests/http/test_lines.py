@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from loadtests.processes import server_processes
 from service.http.line_schemas import MEDIA_TYPE
 from service.http.problem import Problem
 from tests.conftest import Server
@@ -161,16 +162,9 @@ def send_while_possible(connection: socket.socket, data: memoryview) -> int:
 
 def memory_of_children(server: Server) -> int:
     """Returns the resident kB of the server processes."""
-    kilobytes = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            text, command = status.read_text(), (status.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if f"PPid:\t{server.process.pid}\n" in text and b"\0server\0" in command:
-            kilobytes += int(text.split("VmRSS:")[1].split()[0])
-    assert kilobytes
-    return kilobytes
+    status = [Path(f"/proc/{pid}/status").read_text() for pid in server_processes(server.process.pid)]
+    assert status
+    return sum(int(text.split("VmRSS:")[1].split()[0]) for text in status)
 
 
 def test_a_client_that_goes_away_midway_leaves_no_work_behind(server):

@@ -26,13 +26,27 @@ def test_a_process_has_memory_and_descendants_until_it_ends() -> None:
         assert (ended.files, ended.others, name_of(child.pid)) == (0, 0, "")
 
 
-@pytest.mark.parametrize(("command", "name"), [("serve", "supervisor"), ("server", "server"), ("annotate", "annotate")])
+COMMANDS = [("serve", "supervisor"), ("fork-server", "fork server"), ("annotate", "annotate")]
+
+
+@pytest.mark.parametrize(("command", "name"), COMMANDS)
 def test_a_process_of_the_service_is_named_by_its_command(command, name):
     with subprocess.Popen([*SLEEPING, "service", command, "--port", "1"], stdin=subprocess.PIPE) as child:
         while not name_of(child.pid):  # it has not become another program yet
             time.sleep(0.01)
         assert name_of(child.pid) == name
-        assert (child.pid in server_processes(os.getpid())) == (name == "server")
+        assert child.pid not in server_processes(os.getpid())
+        child.kill()
+
+
+def test_a_server_process_is_named_by_itself():
+    naming = "open('/proc/self/comm', 'w').write('tagwerk-2'); print(flush=True); input()"
+    command = [sys.executable, "-c", naming, "service", "fork-server"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert name_of(child.pid) == "server"
+        assert child.pid in server_processes(os.getpid())
         child.kill()
 
 

@@ -119,16 +119,16 @@ def test_what_is_read_beside_a_writer_is_never_mixed():
 
 def test_numbers_of_a_slot_are_kept_and_reset(board):
     slot, other = board.slots[:2]
-    slot.pid, slot.connections, slot.state = 17, 3, State.READY
+    slot.connections, slot.state = 3, State.READY
     slot.advance()
     slot.beat()
     slot.retire()
     slot.status.write(ProcessStatus(ready=(TAGGER,)))
-    assert (slot.pid, slot.connections, slot.state, slot.progress, slot.beats) == (17, 3, State.READY, 1, 1)
+    assert (slot.connections, slot.state, slot.progress, slot.beats) == (3, State.READY, 1, 1)
     assert slot.retiring
-    assert (other.pid, other.state, other.retiring, other.beats) == (0, State.STOPPED, False, 0)
+    assert (other.state, other.retiring, other.beats) == (State.STOPPED, False, 0)
     slot.reset()
-    assert (slot.pid, slot.connections, slot.state, slot.progress, slot.beats) == (0, 0, State.STOPPED, 0, 0)
+    assert (slot.connections, slot.state, slot.progress, slot.beats) == (0, State.STOPPED, 0, 0)
     assert not slot.retiring
     assert slot.status.read() == ProcessStatus()
 

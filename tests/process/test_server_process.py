@@ -236,10 +236,10 @@ def test_a_system_without_proc_has_no_names(monkeypatch):
     set_process_name("tagwerk-server")
 
 
-def test_a_child_s_arguments_are_descriptors():
+def test_the_arguments_of_the_fork_server_are_descriptors():
     """As the hidden command takes them."""
-    from service.__main__ import CHILD_ARGUMENTS, parse
+    from service.__main__ import FORK_SERVER_FILES, parse
 
-    values = [part for number, name in enumerate(CHILD_ARGUMENTS) for part in (f"--{name}", str(number))]
-    parsed = parse(["server", *values])
-    assert [getattr(parsed, name.replace("-", "_")) for name in CHILD_ARGUMENTS] == [*range(len(CHILD_ARGUMENTS))]
+    values = [part for number, name in enumerate(FORK_SERVER_FILES) for part in (f"--{name}", str(number))]
+    parsed = parse(["fork-server", *values])
+    assert [getattr(parsed, name.replace("-", "_")) for name in FORK_SERVER_FILES] == [*range(len(FORK_SERVER_FILES))]

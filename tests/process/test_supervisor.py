@@ -76,28 +76,21 @@ def test_processes_are_waited_for_until_they_end_or_their_time_does_or_a_second_
 
 
 class Started:
-    """A child that notes with what it was started; it loads at once, and ends when it is told to."""
+    """A child that loads at once, and ends when it is told to."""
 
     all: list["Started"] = []  # noqa: RUF012 (emptied by each test)
-    failure: OSError | None = None
 
-    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        self.name, self.arguments, self.environment = name, arguments, environment
-        self.pid: int | None = None
+    def __init__(self, number: int, board: Board) -> None:
+        self.name = f"process {number + 1}"
+        self.pid = 10_000_000 + len(self.all)
         self.status: int | None = None
-        self.files: Sequence[int] = ()
-
-    def start(self, files: Sequence[int]) -> None:
-        if self.failure is not None:
-            raise self.failure
-        self.files, self.pid = files, 10_000_000 + len(self.all)
+        self.slot = board.slots[number]
         self.all.append(self)
-        slots = int(self.environment["TAGWERK_PROCESSES"]) + SPARE_SLOTS
-        board = Board(slots, int(self.arguments[self.arguments.index("--board") + 1]))
-        slot = board.slots[int(self.arguments[2])]
-        slot.status.write(ProcessStatus(ready=tuple(key for key, _ in board.service.read().load)))
-        slot.state = State.READY
-        self.slot = slot
+        self.load(board)
+
+    def load(self, board: Board) -> None:
+        self.slot.status.write(ProcessStatus(ready=tuple(key for key, _ in board.service.read().load)))
+        self.slot.state = State.READY
 
     def send(self, sig: int) -> None:
         if self.status is None:
@@ -109,6 +102,31 @@ class Started:
 
     def terminate(self) -> None:
         self.send(signal.SIGTERM)
+
+
+class Forking:
+    """A fork server that notes with what it was made; its children are `Started`."""
+
+    made: "Forking"
+    failure: OSError | None = None
+
+    def __init__(self, arguments: Sequence[str], files: Sequence[int], environment: Mapping[str, str]) -> None:
+        self.arguments, self.files, self.environment = arguments, files, environment
+        self.closed = False
+        slots = int(environment["TAGWERK_PROCESSES"]) + SPARE_SLOTS
+        self._board = Board(slots, int(arguments[arguments.index("--board") + 1]))
+        Forking.made = self
+
+    def fork(self, number: int) -> Started:
+        if self.failure is not None:
+            raise self.failure
+        return Started(number, self._board)
+
+    def poll(self) -> None:
+        assert not self.closed
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @pytest.fixture
@@ -124,8 +142,9 @@ def settings(store, monkeypatch, tmp_path) -> Iterator[Settings]:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "restored at the end")
-    monkeypatch.setattr(supervisor, "Child", Started)
-    Started.all, Started.failure = [], None
+    monkeypatch.setattr(supervisor, "ForkServer", Forking)
+    monkeypatch.setattr(Forking, "failure", None)
+    Started.all = []
     yield Settings(model_store=store, processes=2, store_interval_seconds=0)
     for name, handler in before.items():
         signal.signal(name, handler)
@@ -156,19 +175,19 @@ def test_each_process_inherits_what_all_share(settings, listening, monkeypatch, 
     assert os.environ["PROMETHEUS_MULTIPROC_DIR"] == str(folder / "metrics")
     assert run(made, monkeypatch) == 0
     assert [child.name for child in Started.all] == ["process 1", "process 2"]
-    for number, child in enumerate(Started.all):
-        assert child.arguments[:3] == ["server", "--number", str(number)]
-        assert dict(zip(child.arguments[3::2], map(int, child.arguments[4::2]), strict=True)) == {
-            "--board": child.files[0],
-            "--socket": fileno,
-            "--rate-limiter": child.files[2],
-            "--lifeline": child.files[3],
-        }
-        assert child.files[1] == fileno
-        assert child.environment["TAGWERK_PROCESSES"] == "2"
-        assert child.environment["TMPDIR"] == str(folder)
-        assert child.environment["TAGWERK_XLA_CACHE"] == str(folder / "xla")
-        assert child.slot.pid == child.pid
+    fork_server = Forking.made
+    assert fork_server.arguments[0] == "fork-server"
+    assert dict(zip(fork_server.arguments[1::2], map(int, fork_server.arguments[2::2]), strict=True)) == {
+        "--board": fork_server.files[0],
+        "--socket": fileno,
+        "--rate-limiter": fork_server.files[2],
+        "--lifeline": fork_server.files[3],
+    }
+    assert fork_server.files[1] == fileno
+    assert fork_server.environment["TAGWERK_PROCESSES"] == "2"
+    assert fork_server.environment["TMPDIR"] == str(folder)
+    assert fork_server.environment["TAGWERK_XLA_CACHE"] == str(folder / "xla")
+    assert fork_server.closed
     messages = [
         "processes: 2, TAGWERK_PROCESSES",
         f"listening at http://127.0.0.1:{port}, not ready yet",
@@ -182,7 +201,7 @@ def test_each_process_inherits_what_all_share(settings, listening, monkeypatch, 
 
 def test_a_configured_cache_of_executables_outlasts_the_service(settings, listening, monkeypatch):
     run(Supervisor(settings.model_copy(update={"xla_cache": "/some/cache"}), listening), monkeypatch)
-    assert {child.environment["TAGWERK_XLA_CACHE"] for child in Started.all} == {"/some/cache"}
+    assert Forking.made.environment["TAGWERK_XLA_CACHE"] == "/some/cache"
 
 
 def test_what_an_ended_process_leaves_is_removed_and_its_counts_are_kept(settings, listening, monkeypatch, tmp_path):
@@ -191,8 +210,6 @@ def test_what_an_ended_process_leaves_is_removed_and_its_counts_are_kept(setting
     made._rollout.tick()
     (folder,) = folders(tmp_path)
     first, second = Started.all
-    assert first.pid is not None
-    assert second.pid is not None
     for pid in (first.pid, second.pid):
         (folder / f"{copies_of(pid)}copy").mkdir()
     monkeypatch.setattr(made._ended, "add", ended.append)
@@ -223,14 +240,12 @@ def test_a_start_that_fails_is_undone(settings, listening, tmp_path):
 
 def test_a_process_that_finds_the_options_wrong_ends_the_service_and_all_processes(settings, listening, tmp_path):
     made = Supervisor(settings, listening)
-    started = Started.start
 
-    def start(self: Started, files: Sequence[int]) -> None:
-        started(self, files)
+    def load(self: Started, board: Board) -> None:
         self.slot.state, self.status = State.STARTING, ConfigurationError.EXIT_STATUS
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Started, "start", start)
+        patch.setattr(Started, "load", load)
         with pytest.raises(ConfigurationError, match="process 1 cannot start"):
             made.run()
     assert all(child.status is not None for child in Started.all)
@@ -238,7 +253,7 @@ def test_a_process_that_finds_the_options_wrong_ends_the_service_and_all_process
 
 
 def test_processes_that_cannot_be_started_do_not_end_the_service(settings, listening, monkeypatch, caplog):
-    Started.failure = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    monkeypatch.setattr(Forking, "failure", OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
     assert run(Supervisor(settings, listening), monkeypatch) == 0
     assert "a process cannot be started: [Errno 12]" in caplog.text
 

@@ -1,7 +1,10 @@
 """The tokenizer of each language: spaCy's rules for it, found by the name in a manifest."""
 
+import re
+
 import pytest
 import spacy
+from spacy.lang import char_classes
 
 from service.text.languages import named_tokenizer, tokenizer_name
 
@@ -34,3 +37,10 @@ def test_a_language_without_rules_gets_those_of_none() -> None:
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is not the name of a tokenizer"):
         named_tokenizer(name)
+
+
+def test_french_words_with_hyphens_and_apostrophes_are_tokens():
+    """By patterns that are compiled without the letters of other scripts, which spaCy keeps for other languages."""
+    words = ["saut-de-ski", "faux-vampire", "entr'ouvrir", "Saint-Étienne-du-Rouvray", "pet-en-l'air", "zig-zaguer"]
+    assert [token.text for token in named_tokenizer("spacy-fr").tokens(" ".join(words))] == words
+    assert all(re.fullmatch(f"[{letters}]", "一") for letters in (char_classes.ALPHA, char_classes.ALPHA_LOWER))

@@ -1,0 +1,192 @@
+"""The fork server with real processes; its program is small, and imports nothing of the service's models."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.process.child import Child
+from service.process.fork_server import EXIT_NOT_FORKED, ForkServer, fork_orphan
+from tests.e2e.test_server import wait_until
+
+PROGRAM = """
+import os, socket, sys, time
+from service.process.fork_server import fork_on_request
+
+number = fork_on_request(socket.socket(fileno=int(sys.argv[-1])))
+with open(os.path.join(os.environ["FOLDER"], str(number)), "a") as file:
+    print(os.getpid(), os.environ["OPENBLAS_NUM_THREADS"], file=file)
+time.sleep(0.0 if number == 7 else 100.0)
+sys.exit(number)
+"""
+
+
+@pytest.fixture
+def make(tmp_path) -> Iterator[Callable[..., ForkServer]]:
+    made: list[ForkServer] = []
+
+    def make(program: str = PROGRAM) -> ForkServer:
+        server = ForkServer(["unused"], (), os.environ | {"FOLDER": str(tmp_path), "PYTHONPATH": str(Path.cwd())})
+        server._command = [sys.executable, "-c", program]
+        made.append(server)
+        return server
+
+    yield make
+    for server in made:
+        server.close()
+
+
+def forked(server: ForkServer, child: Child) -> int:
+    wait_for(server, lambda: child.pid is not None)
+    assert child.pid is not None
+    return child.pid
+
+
+def wait_for(server: ForkServer, met: Callable[[], bool]) -> None:
+    def polled() -> bool:
+        server.poll()
+        return met()
+
+    wait_until(polled)
+
+
+def end(child: Child) -> None:
+    child.kill()
+    wait_until(lambda: child.status is not None)
+
+
+def test_processes_are_forked_by_one_and_are_children_of_the_one_who_asks(make, tmp_path):
+    server = make()
+    children = [server.fork(number) for number in (0, 1)]
+    assert [child.pid for child in children] == [None, None]
+    assert [child.status for child in children] == [None, None]
+    pids = [forked(server, child) for child in children]
+    parent = Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1]
+    assert int(parent) == os.getpid()
+    for number, pid in enumerate(pids):
+        wait_until(lambda number=number: (tmp_path / str(number)).exists())
+        wait_until(lambda number=number, pid=pid: (tmp_path / str(number)).read_text() == f"{pid} 1\n")
+        # In another session its niceness may mean nothing; in this process group a terminal's signals would reach it.
+        assert os.getsid(pid) == os.getsid(0)
+        assert os.getpgid(pid) != os.getpgrp()
+    children[0].terminate()
+    wait_until(lambda: children[0].status == -signal.SIGTERM)
+    assert children[1].status is None
+    end(children[1])
+
+
+def test_the_exit_status_is_that_of_the_process(make):
+    server = make()
+    child = server.fork(7)
+    forked(server, child)
+    wait_until(lambda: child.status == 7)
+    child.kill()  # which has no effect
+    assert child.status == 7
+
+
+def test_a_signal_before_the_process_is_forked_reaches_it(make):
+    server = make()
+    child = server.fork(0)
+    child.kill()
+    assert child.status is None
+    forked(server, child)
+    wait_until(lambda: child.status == -signal.SIGKILL)
+
+
+def test_processes_outlive_a_fork_server_that_is_killed_and_another_takes_its_place(make):
+    server = make()
+    first = server.fork(0)
+    forked(server, first)
+    assert server._process is not None
+    server._process.kill()
+    server._process.wait()
+    second = server.fork(1)
+    forked(server, second)
+    assert (first.status, second.status) == (None, None)
+    end(first)
+    assert first.status == -signal.SIGKILL
+    end(second)
+
+
+def test_the_status_of_a_fork_server_that_ends_is_that_of_what_it_was_to_fork(make):
+    server = make("raise SystemExit(78)")
+    child = server.fork(0)
+    wait_for(server, lambda: child.status is not None)
+    assert (child.pid, child.status) == (None, 78)
+
+
+def test_closing_ends_the_fork_server_alone(make):
+    server = make()
+    child = server.fork(0)
+    forked(server, child)
+    process = server._process
+    server.close()
+    server.close()
+    assert process is not None
+    assert process.poll() == -signal.SIGTERM
+    assert child.status is None
+    end(child)
+
+
+def test_the_fork_server_ends_with_the_supervisor(make):
+    server = make()
+    child = server.fork(0)
+    forked(server, child)
+    process = server._process
+    assert process is not None
+    server._requests.close()
+    assert process.wait(10) == 0
+    server._process = None
+    end(child)
+
+
+def test_a_process_that_cannot_be_forked_has_a_status(make):
+    server = make("import os, errno\ndef fail(): raise OSError(errno.EAGAIN, 'no')\nos.fork = fail\n" + PROGRAM)
+    child = server.fork(0)
+    wait_for(server, lambda: child.status is not None)
+    assert (child.pid, child.status) == (None, EXIT_NOT_FORKED)
+
+
+def test_a_second_fork_that_fails_is_an_error_of_the_first(monkeypatch):
+    fork, parent = os.fork, os.getpid()
+
+    def fail_in_child() -> int:
+        if os.getpid() == parent:
+            return fork()
+        raise OSError(errno.EAGAIN, "no")
+
+    monkeypatch.setattr(os, "fork", fail_in_child)
+    with pytest.raises(OSError, match="temporarily unavailable") as error:
+        fork_orphan()
+    assert error.value.errno == errno.EAGAIN
+
+
+def test_a_fork_server_that_cannot_be_started_is_an_error_and_is_tried_again(make, monkeypatch):
+    server = make()
+    monkeypatch.setattr(server, "_command", ["/no/such/program"])
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            server.fork(0)
+    server.poll()
+    assert not server._children
+
+
+def test_where_orphans_are_not_adopted_the_status_of_a_process_that_is_gone_is_that_of_a_kill():
+    starting = "import subprocess; print(subprocess.Popen(['sleep', '100'], stdout=subprocess.DEVNULL).pid)"
+    adopted_by_another = "import ctypes; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); " + (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {starting!r}]); input()"
+    )
+    command = [sys.executable, "-c", adopted_by_another]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as adopter:
+        assert adopter.stdout is not None
+        child = Child("process 1")
+        child.forked(int(adopter.stdout.readline()), 0)
+        assert child.status is None
+        child.kill()
+        adopter.communicate(b"\n")  # its end has the process, which has ended, removed
+    wait_until(lambda: child.status == -signal.SIGKILL)
