@@ -156,19 +156,27 @@ def export_again(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from training.run import readings
+    from training.run.evaluate import calibration
     from training.run.export import export_again
-    from training.run.versions import load_endpoint, newest_models, newest_version, read_version
+    from training.run.loop import make_predict, round_weights
+    from training.run.versions import newest_models, newest_version, read_version, restore
 
     folder = newest_version(model_store(), arguments.name)
     _, task = read_version(folder)
     task.learn_segmenter()
-    predict = load_endpoint(folder, task.endpoint_name)
+    model = restore(task, folder)
+    round_weights(task, model)
+    predict = make_predict(task, model)
     measured = [
         metric
         for split in ("test", "dev")
-        for metric in task.evaluate_text(predict, split, newest_models(model_store()))
+        for metric in (
+            *task.evaluate(predict, split),
+            *task.evaluate_text(predict, split, newest_models(model_store())),
+            *calibration(task.predictions(predict, split), split),
+        )
     ]
-    print(f"written: {export_again(task, folder, measured)}")
+    print(f"written: {export_again(task, model, folder, measured)}")
     readings.record(arguments.name, measured, Console())
 
 

@@ -12,25 +12,33 @@ from service.artifact.manifest import SAVED_MODEL
 from service.types import Array, Tensors
 from training.cells import LSTM
 from training.cells.unroll import unroll
+from training.models.tagger import Tagger, TaggerSizes
 
 Run = Callable[[Tensors], dict[str, Array]]
 
 
 def make(weights: Weights, folder: Any) -> dict[str, Run]:
-    """Returns the step by XLA with the input product looked up, by XLA with the product, and as TensorFlow's graph."""
+    """Returns the step that is served, in integers: with the input product looked up, with the product, uncompiled.
+
+    And the first of them in floats.
+    """
     loaded = tf.saved_model.load(str(folder / SAVED_MODEL))
     tag = loaded.signatures["tag_from_table"]
     kernel = tf.constant(weights.kernel.transpose(1, 0, 2).reshape(weights.kernel.shape[1], -1))  # [I, D * 4 H]
     bias = tf.constant(weights.bias.reshape(-1))
     table = tf.Variable(tf.zeros([16_384, bias.shape[0]]))
 
+    floats = in_floats(weights)
+
     def best(products: Any, places: Any, lengths: Any) -> dict[str, Any]:
         _ = loaded  # it owns the variables
-        outputs = tag(table=products, rows=places, lengths=lengths)
-        return {name: values for name, values in outputs.items() if name != "logits"}
+        return without_logits(tag(table=products, rows=places, lengths=lengths))
 
     def looked_up(places: Any, lengths: Any) -> dict[str, Any]:
         return best(tf.convert_to_tensor(table), places, lengths)
+
+    def looked_up_in_floats(places: Any, lengths: Any) -> dict[str, Any]:
+        return without_logits(floats(tf.convert_to_tensor(table), places, lengths))
 
     def whole(inputs: Any, lengths: Any) -> dict[str, Any]:
         b, t = tf.unstack(tf.shape(inputs)[:2])
@@ -39,24 +47,54 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
 
     places_spec, lengths_spec = (tf.TensorSpec([None] * rank, tf.int32) for rank in (2, 1))
     inputs_spec = tf.TensorSpec([None, None, kernel.shape[0]], tf.float32)
-    xla_looked_up = tf.function(looked_up, jit_compile=True).get_concrete_function(places_spec, lengths_spec)
+    xla_looked_up, xla_in_floats = (
+        tf.function(step, jit_compile=True).get_concrete_function(places_spec, lengths_spec)
+        for step in (looked_up, looked_up_in_floats)
+    )
     xla_whole = tf.function(whole, jit_compile=True).get_concrete_function(inputs_spec, lengths_spec)
     graph = tf.function(whole).get_concrete_function(inputs_spec, lengths_spec)
     places: dict[int, Array] = {}  # of the batch that the table holds the products of
 
-    def run_looked_up(batch: Tensors) -> dict[str, Array]:
-        if id(batch) not in places:
-            b, t, _ = batch["inputs"].shape
-            rows = tf.tensordot(tf.constant(batch["inputs"]), kernel, 1) + bias
-            table[: b * t].assign(tf.reshape(rows, [b * t, -1]))
-            places.clear()
-            places[id(batch)] = np.arange(b * t, dtype=np.int32).reshape(b, t)
-        return as_arrays(xla_looked_up(tf.constant(places[id(batch)]), tf.constant(batch["lengths"])))
+    def on_places(step: Callable[..., Any]) -> Run:
+        def run(batch: Tensors) -> dict[str, Array]:
+            if id(batch) not in places:
+                b, t, _ = batch["inputs"].shape
+                rows = tf.tensordot(tf.constant(batch["inputs"]), kernel, 1) + bias
+                table[: b * t].assign(tf.reshape(rows, [b * t, -1]))
+                places.clear()
+                places[id(batch)] = np.arange(b * t, dtype=np.int32).reshape(b, t)
+            return as_arrays(step(tf.constant(places[id(batch)]), tf.constant(batch["lengths"])))
+
+        return run
 
     def on_arrays(step: Callable[..., Any]) -> Run:
         return lambda batch: as_arrays(step(tf.constant(batch["inputs"]), tf.constant(batch["lengths"])))
 
-    return {"XLA, as served": run_looked_up, "XLA": on_arrays(xla_whole), "TensorFlow graph": on_arrays(graph)}
+    return {
+        "XLA, as served": on_places(xla_looked_up),
+        "XLA": on_arrays(xla_whole),
+        "TensorFlow graph": on_arrays(graph),
+        "XLA, float32": on_places(xla_in_floats),
+    }
+
+
+def in_floats(weights: Weights) -> Callable[..., dict[str, Any]]:
+    """Returns the step with the input product looked up, in floats: table, rows, lengths -> outputs."""
+    sizes = TaggerSizes(units=weights.units)
+    tagger = Tagger(1, 1, dict(zip(HEADS, weights.labels, strict=True)), sizes)
+    tagger.word_lstm.recurrent_kernel.assign(weights.recurrent_kernel)
+    ends = np.cumsum(weights.labels)[:-1]
+    kernels, biases = np.split(weights.head_kernel, ends, axis=1), np.split(weights.head_bias, ends)
+    for head, kernel, bias in zip(tagger.heads.values(), kernels, biases, strict=True):
+        head.kernel.assign(kernel)
+        head.bias.assign(bias)
+    joined = tagger.joined_head()
+    return lambda table, rows, lengths: tagger.tag_from_table(table, rows, lengths, joined)
+
+
+def without_logits(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Returns the outputs that are compared: the best label of each head, and its probability."""
+    return {name: values for name, values in outputs.items() if name != "logits"}
 
 
 def reference(weights: Weights) -> Run:

@@ -16,7 +16,7 @@ HEADS = ("upos", "xpos", "feats")
 
 @dataclass(frozen=True)
 class Weights:
-    """A tagger after its words are read: an LSTM in both directions, and its heads side by side.
+    """A tagger after its words are read, in floats: an LSTM in both directions, and its heads side by side.
 
     The gates are i, f, g, o in this order. D = 2 directions, H units, I wide inputs.
     """
@@ -40,8 +40,13 @@ def read_weights() -> tuple[Weights, Path]:
     version = next(version for version in versions if version.manifest.task == "tag")
     loaded = tf.saved_model.load(str(version.folder / SAVED_MODEL))
     found = {variable.name.removesuffix(":0"): variable.numpy() for variable in loaded.weights}
+    for name, scale in [
+        (name.removesuffix("_scale"), scale) for name, scale in found.items() if "kernel_scale" in name
+    ]:
+        found[name] = found[name] * scale  # integers, see `training.cells.integers`
     words = max(
-        (name.split("/")[0] for name in found if "recurrent_kernel" in name), key=lambda n: found[f"{n}/kernel"].size
+        (name.split("/")[0] for name in found if name.endswith("recurrent_kernel")),
+        key=lambda n: found[f"{n}/kernel"].size,
     )
     heads = {head: (found[f"{head}/kernel"], found[f"{head}/bias"]) for head in HEADS}
     weights = Weights(

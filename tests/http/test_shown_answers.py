@@ -17,7 +17,7 @@ LINES = {"/tag": examples.TAG_LINES, "/classify": examples.CLASSIFY_LINES, "/gen
 
 
 def assert_same(given: Any, shown: Any) -> None:
-    """Compares parsed JSON; the last digit of a figure may be that of another processor."""
+    """Compares parsed JSON; a figure may be that of another processor, on which a state is rounded otherwise."""
     if isinstance(shown, dict):
         assert given.keys() == shown.keys()
         for name, value in shown.items():
@@ -27,7 +27,7 @@ def assert_same(given: Any, shown: Any) -> None:
         for one, other in zip(given, shown, strict=True):
             assert_same(one, other)
     else:
-        assert given == (pytest.approx(shown, abs=2e-6) if isinstance(shown, float) else shown)
+        assert given == (pytest.approx(shown, abs=0.01) if isinstance(shown, float) else shown)
 
 
 def test_the_readme_shows_four_answers():

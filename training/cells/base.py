@@ -12,6 +12,8 @@ from typing import Any, ClassVar, TypeAlias
 import keras
 from keras import ops
 
+from training.cells.integers import product, restore_weight, round_weight
+
 Tensor: TypeAlias = Any  # a tensor of whichever backend Keras runs on
 State: TypeAlias = tuple[Tensor, ...]  # each [D, B, size] float32, sizes as Cell.state_sizes
 
@@ -23,9 +25,11 @@ class Cell(keras.layers.Layer):  # type: ignore[misc]
 
     Attributes:
         directions: D, 1 or 2.
+        output_limit: the largest magnitude of an output; None where there is none.
     """
 
     directions: int
+    output_limit: float | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,6 +48,21 @@ class Cell(keras.layers.Layer):  # type: ignore[misc]
         """Returns the state after one step. x: projected input, shape [D, B, G]."""
         raise NotImplementedError
 
+    def round_weights(self, input_limit: float | None = None) -> list[str]:
+        """Turns weights that are multiplied by what has a limit into integers, see `training.cells.integers`.
+
+        Args:
+            input_limit: the largest magnitude of an input; None where there is none.
+
+        Returns:
+            The recurrent weights that stay floats, since the states that they are multiplied by have no limit.
+        """
+        return []
+
+    def restore_weights(self) -> None:
+        """Turns integers into floats again."""
+        return
+
 
 class ReadingCell(Cell):
     """Base of cells with input weights: `kernel` W, shape [D, I, G], and `bias` b, shape [D, G].
@@ -61,6 +80,8 @@ class ReadingCell(Cell):
         self.units = units
         self.directions = directions
         self.kernel = self._weight("kernel", (input_size, self.gates * units), keras.initializers.GlorotUniform)
+        self.kernel_scale: Any = None  # of integers
+        self._input_limit: float | None = None
         self.bias = self._weight("bias", (self.gates * units,), keras.initializers.Zeros)
 
     @property
@@ -68,7 +89,8 @@ class ReadingCell(Cell):
         return (self.units,)
 
     def project(self, inputs: Tensor, direction: int) -> Tensor:
-        return ops.matmul(inputs, self.kernel[direction]) + self.bias[direction]
+        scale = None if self.kernel_scale is None else self.kernel_scale[direction]
+        return product(inputs, self.kernel[direction], scale, self._input_limit or 1.0) + self.bias[direction]
 
     def _weight(self, name: str, shape: tuple[int, ...], initializer: Callable[[], Any]) -> Any:
         """Adds a weight of shape [D, *shape], with an initializer per direction: one would repeat its values."""
@@ -90,6 +112,27 @@ class BasicCell(ReadingCell):
         super().__init__(input_size, units, directions)
         shape = (recurrent_size or units, self.gates * units)
         self.recurrent_kernel = self._weight("recurrent_kernel", shape, keras.initializers.Orthogonal)
+        self.recurrent_kernel_scale: Any = None  # of integers
+
+    def recur(self, h: Tensor, columns: slice = slice(None)) -> Tensor:
+        """Returns the product of outputs with columns of U: [D, B, H] -> [D, B, columns]."""
+        scale = self.recurrent_kernel_scale
+        scale = None if scale is None else scale[..., columns]
+        return product(h, self.recurrent_kernel[..., columns], scale, self.output_limit or 1.0)
+
+    def round_weights(self, input_limit: float | None = None) -> list[str]:
+        if input_limit is not None:
+            self._input_limit = input_limit
+            round_weight(self, "kernel")
+        if self.output_limit is None:
+            return [self.recurrent_kernel.path]
+        round_weight(self, "recurrent_kernel")
+        return []
+
+    def restore_weights(self) -> None:
+        for name in ("kernel", "recurrent_kernel"):
+            if getattr(self, f"{name}_scale") is not None:
+                restore_weight(self, name)
 
     def step(self, x: Tensor, state: State, seen: Tensor | None = None) -> State:
         """Computes a step. seen: replaces the output h in the product with U, for dropout."""

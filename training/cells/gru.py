@@ -18,6 +18,7 @@ class GRU(BasicCell):
     """
 
     gates = 3  # r, z, n
+    output_limit = 1.0
 
     def __init__(self, input_size: int, units: int, directions: int = 1, *, reset_after: bool = True) -> None:
         super().__init__(input_size, units, directions)
@@ -31,11 +32,10 @@ class GRU(BasicCell):
         gates = 2 * self.units
         x_gates, x_candidate = ops.split(x, [gates], axis=-1)
         if self.reset_after:
-            h_gates, h_candidate = ops.split(ops.matmul(seen, self.recurrent_kernel), [gates], axis=-1)
+            h_gates, h_candidate = ops.split(self.recur(seen), [gates], axis=-1)
             r, z = ops.split(ops.sigmoid(x_gates + h_gates), 2, axis=-1)
             recalled = r * (h_candidate + self.candidate_bias)
         else:
-            to_gates, to_candidate = ops.split(self.recurrent_kernel, [gates], axis=-1)
-            r, z = ops.split(ops.sigmoid(x_gates + ops.matmul(seen, to_gates)), 2, axis=-1)
-            recalled = ops.matmul(r * seen, to_candidate)
+            r, z = ops.split(ops.sigmoid(x_gates + self.recur(seen, slice(gates))), 2, axis=-1)
+            recalled = self.recur(r * seen, slice(gates, None))
         return (z * h + (1 - z) * ops.tanh(x_candidate + recalled),)

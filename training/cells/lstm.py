@@ -1,9 +1,12 @@
 """Long short-term memory and its extensions."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from training.cells.base import BasicCell, State, Tensor
+from training.cells.integers import product, restore_weight, round_weight
 
 
 class LSTM(BasicCell):
@@ -43,10 +46,12 @@ class LSTM(BasicCell):
         self.bias.assign(ops.broadcast_to(forget, self.bias.shape))
         self.cell_clip = cell_clip
         self.projection_clip = projection_clip
+        self.output_limit = projection_clip if projection else 1.0
         self.peepholes = self._weight("peepholes", (1, 3 * units), keras.initializers.Zeros) if peepholes else None
         self.projection = (
             self._weight("projection", (units, projection), keras.initializers.GlorotUniform) if projection else None
         )
+        self.projection_scale: Any = None  # of integers
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
@@ -55,7 +60,7 @@ class LSTM(BasicCell):
     def step(self, x: Tensor, state: State, seen: Tensor | None = None) -> State:
         h, c = state
         units = self.units
-        gates = x + ops.matmul(h if seen is None else seen, self.recurrent_kernel)
+        gates = x + self.recur(h if seen is None else seen)
         i_f, g, o = ops.split(gates, [2 * units, 3 * units], axis=-1)
         if self.peepholes is not None:
             i_f = i_f + self.peepholes[..., : 2 * units] * ops.concatenate([c, c], axis=-1)
@@ -65,8 +70,18 @@ class LSTM(BasicCell):
             o = o + self.peepholes[..., 2 * units :] * c
         h = ops.sigmoid(o) * ops.tanh(c)
         if self.projection is not None:
-            h = _clip(ops.matmul(h, self.projection), self.projection_clip)
+            h = _clip(product(h, self.projection, self.projection_scale), self.projection_clip)
         return h, c
+
+    def round_weights(self, input_limit: float | None = None) -> list[str]:
+        if self.projection is not None:
+            round_weight(self, "projection")  # of what has the limit 1
+        return super().round_weights(input_limit)
+
+    def restore_weights(self) -> None:
+        if self.projection_scale is not None:
+            restore_weight(self, "projection")
+        super().restore_weights()
 
 
 def _clip(x: Tensor, limit: float | None) -> Tensor:

@@ -7,24 +7,32 @@ from these loops: networks are trained with `training.cells.unroll`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from keras import ops
 
-from training.cells import Cell, State, Tensor
+from training.cells import Cell, State, Tensor, integers
 
 LEAST_ROWS = 2  # of a product: XLA takes the sums of a single row in another order
 TILE = 16  # positions that are read at a time where a position depends on no other
 
 
 def unroll_rows(
-    cell: Cell, table: Tensor, rows: Tensor, lengths: Tensor, state: State | None = None, passed: int = 0
-) -> tuple[Tensor, State]:
+    cell: Cell,
+    table: Tensor,
+    rows: Tensor,
+    lengths: Tensor,
+    state: State | None = None,
+    *,
+    passed: int = 0,
+    rounded: bool = False,
+) -> tuple[Tensor, State, Tensor | None]:
     """Does what `unroll_projected(cell, table[rows], lengths, state)` does, each input product looked up at its step.
 
     Args:
         table: input products, as `unroll.project` makes them, shape [W, D * G].
-        passed: columns behind the product of each direction that are passed on, behind the output of that direction:
-            the table is [W, D * (G + passed)], and outputs are [B, T, D * (H + passed)].
+        passed: columns behind the product of each direction that are passed on: the table is [W, D * (G + passed)].
+        rounded: whether outputs are returned as `training.cells.integers.rounded` rounds them.
         rows: of the table, int32, shape [B, T].
         lengths: valid positions of each row, from the left, int32, shape [B].
         state: what to start from, zeros by default.
@@ -32,10 +40,12 @@ def unroll_rows(
     Returns:
         outputs: [B, T, D * H], zero at padding; the forward direction's first.
         state: after the last valid position; of the second direction, after the first.
+        added: what is passed on, [B, T, D * passed], zero at padding; None if it is nothing.
     """
-    directions, width = cell.directions, cell.state_sizes[0] + passed
+    directions = cell.directions
     batch, time = ops.shape(rows)
-    products = ops.reshape(table, (-1, table.shape[-1] // directions))  # [W * D, G]
+    products = ops.reshape(table, (-1, table.shape[-1] // directions))  # [W * D, G + passed]
+    gates = products.shape[-1] - passed
     filled = ops.minimum(ops.arange(ops.maximum(batch, LEAST_ROWS)), batch - 1)  # a row alone is read twice
     steps = directions * ops.transpose(ops.take(rows, filled, axis=0))  # [T, B]
     of_direction = ops.reshape(ops.arange(directions), (-1, 1))
@@ -47,28 +57,32 @@ def unroll_rows(
     else:
         state = tuple(ops.take(part, filled, axis=1) for part in state)
 
-    def step(t: Tensor, outputs: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+    def step(t: Tensor, collected: list[Tensor], *state: Tensor) -> tuple[Any, ...]:
         at = ops.stack([t, longest - 1 - t][:directions])  # [D]
         x = ops.take(products, ops.take(steps, at, axis=0) + of_direction, axis=0)  # [D, B, G]
         valid = ops.reshape(at, (-1, 1, 1)) < ends  # [D, B, 1]
-        if passed:
-            after = cell.step(x[..., :-passed], state)
-            shown = ops.where(valid, ops.concatenate([after[0], x[..., -passed:]], axis=-1), 0.0)
-        else:
-            after = cell.step(x, state)
-            shown = ops.where(valid, after[0], 0.0)
+        after = cell.step(x[..., :gates], state)
+        shown = ops.where(valid, after[0], 0.0)
+        if rounded:
+            shown = integers.rounded(shown, cell.output_limit or 1.0)
+        parts = [shown, ops.where(valid, x[..., gates:], 0.0)] if passed else [shown]
         for direction in range(directions):
-            place = (0, at[direction], direction * width)
-            outputs = ops.slice_update(outputs, place, ops.expand_dims(shown[direction, : ops.shape(outputs)[0]], 1))
-        return (t + 1, outputs, *(ops.where(valid, new, old) for new, old in zip(after, state, strict=True)))
+            for i, part in enumerate(parts):
+                place = (0, at[direction], direction * part.shape[-1])
+                here = ops.expand_dims(part[direction, : ops.shape(collected[i])[0]], 1)
+                collected[i] = ops.slice_update(collected[i], place, here)
+        return (t + 1, collected, *(ops.where(valid, new, old) for new, old in zip(after, state, strict=True)))
 
-    start = (ops.zeros((), "int32"), ops.zeros((batch, time, directions * width), products.dtype), *state)
-    _, outputs, *state = ops.while_loop(lambda t, *_: t < longest, step, start)
-    return outputs, tuple(part[:, :batch] for part in state)
+    collected = [ops.zeros((batch, time, directions * cell.state_sizes[0]), "int8" if rounded else products.dtype)]
+    if passed:
+        collected.append(ops.zeros((batch, time, directions * passed), products.dtype))
+    start = (ops.zeros((), "int32"), collected, *state)
+    _, collected, *state = ops.while_loop(lambda t, *_: t < longest, step, start)
+    return collected[0], tuple(part[:, :batch] for part in state), collected[1] if passed else None
 
 
 def per_position(
-    compute: Callable[..., dict[str, Tensor]], inputs: Sequence[Tensor], lengths: Tensor
+    compute: Callable[..., dict[str, Tensor]], inputs: Sequence[Tensor], lengths: Tensor, *, exact: bool = False
 ) -> dict[str, Tensor]:
     """Computes what depends on a position alone, for those up to the end of each sequence.
 
@@ -76,12 +90,17 @@ def per_position(
         compute: tiles of the inputs, each [N, I] -> arrays by name, each [N, ...].
         inputs: each [B, T, I].
         lengths: valid positions of each row, from the left, int32, shape [B].
+        exact: whether sums of `compute` are the same for any N. Then a tile has positions of all rows, which takes
+            less time; otherwise those of one row, always as many.
 
     Returns:
         The arrays by name; each of shape [B, T, ...], zero at padding that no tile reaches.
     """
     batch, time, _ = ops.shape(inputs[0])
     like = compute(*[x[0, :TILE] for x in inputs])  # for its names and shapes alone
+    empty = [ops.zeros((batch, time, *values.shape[1:]), values.dtype) for values in like.values()]
+    if exact:
+        return dict(zip(like, _over_columns(compute, inputs, ops.max(lengths), empty), strict=True))
 
     def update(b: Tensor, places: Tensor, new: Tensor, tiles: Sequence[Tensor], outputs: list[Tensor]) -> list[Tensor]:
         return [
@@ -89,8 +108,31 @@ def per_position(
             for output, values in zip(outputs, compute(*tiles).values(), strict=True)
         ]
 
-    empty = [ops.zeros((batch, time, *values.shape[1:]), values.dtype) for values in like.values()]
     return dict(zip(like, _over_tiles(update, inputs, lengths, empty), strict=True))
+
+
+def _over_columns(
+    compute: Callable[..., dict[str, Tensor]], inputs: Sequence[Tensor], longest: Tensor, results: list[Tensor]
+) -> list[Tensor]:
+    """Computes results for TILE positions of all rows at a time, up to the end of the longest row."""
+
+    def step(t: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
+        batch, time, _ = ops.shape(inputs[0])  # XLA uses only shapes that are set inside the loop
+        tile = ops.minimum(TILE, time)
+        first = ops.minimum(t, time - tile)
+        tiles = [
+            ops.reshape(ops.slice(x, (0, first, 0), (batch, tile, x.shape[-1])), (-1, x.shape[-1])) for x in inputs
+        ]
+        updated = [
+            ops.slice_update(
+                result, (0, first, *[0] * len(values.shape[1:])), ops.reshape(values, (batch, tile, *values.shape[1:]))
+            )
+            for result, values in zip(results, compute(*tiles).values(), strict=True)
+        ]
+        return (t + tile, *updated)
+
+    _, *results = ops.while_loop(lambda t, *_: t < longest, step, (ops.zeros((), "int32"), *results))
+    return results
 
 
 def over_positions(

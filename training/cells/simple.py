@@ -23,10 +23,11 @@ class SimpleRNN(BasicCell):
     ) -> None:
         super().__init__(input_size, units, directions)
         self.activation = activation
+        self.output_limit = 1.0 if activation is ops.tanh else None
 
     def step(self, x: Tensor, state: State, seen: Tensor | None = None) -> State:
         h = state[0] if seen is None else seen
-        return (self.activation(x + ops.matmul(h, self.recurrent_kernel)),)
+        return (self.activation(x + self.recur(h)),)
 
 
 class IdentityRNN(SimpleRNN):

@@ -24,6 +24,7 @@ class Stacked(Cell):
         super().__init__()
         self.cells = list(cells)
         self.directions = cells[0].directions
+        self.output_limit = cells[-1].output_limit
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
@@ -40,6 +41,14 @@ class Stacked(Cell):
             end = len(state) - len(after)  # the states of the lower cells lie behind
             after = (*cell.step(x, state[end - len(cell.state_sizes) : end]), *after)
         return after
+
+    def round_weights(self, input_limit: float | None = None) -> list[str]:
+        limits = [input_limit, *(cell.output_limit for cell in self.cells)]
+        return [name for cell, limit in zip(self.cells, limits, strict=False) for name in cell.round_weights(limit)]
+
+    def restore_weights(self) -> None:
+        for cell in self.cells:
+            cell.restore_weights()
 
 
 class Residual(Cell):
@@ -68,6 +77,12 @@ class Residual(Cell):
         split = x.shape[-1] - self.cell.state_sizes[0]
         after = self.cell.step(x[..., :split], state[1:])
         return (x[..., split:] + after[0], *after)
+
+    def round_weights(self, input_limit: float | None = None) -> list[str]:
+        return self.cell.round_weights(input_limit)
+
+    def restore_weights(self) -> None:
+        self.cell.restore_weights()
 
 
 class Dropout(Cell):
@@ -100,6 +115,7 @@ class Dropout(Cell):
         self.inputs, self.outputs, self.state = (
             keras.layers.Dropout(rate, noise_shape=shape) if rate else None for rate in (inputs, outputs, state)
         )
+        self.output_limit = cell.output_limit  # once it is trained, and drops nothing
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
@@ -128,6 +144,12 @@ class Dropout(Cell):
         else:
             after = self.cell.step(x, inner)
         return (dropped * after[0], *after) if self.outputs else after
+
+    def round_weights(self, input_limit: float | None = None) -> list[str]:
+        return self.cell.round_weights(input_limit)
+
+    def restore_weights(self) -> None:
+        self.cell.restore_weights()
 
 
 class LearnedState(keras.layers.Layer):  # type: ignore[misc]

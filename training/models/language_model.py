@@ -10,6 +10,7 @@ from keras import ops
 from training.cells import KINDS, Cell, Residual, State, Tensor
 from training.cells.served_loops import unroll_rows
 from training.cells.unroll import project, unroll, unroll_projected
+from training.models.layers import Head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
         self.cells = [first, *(map(Residual, above) if sizes.residual else above)]
         self.inner_dropout = keras.layers.SpatialDropout1D(sizes.inner_dropout)
         self.output_dropout = keras.layers.SpatialDropout1D(sizes.output_dropout)
-        self.head = keras.layers.Dense(characters, dtype="float32")
-        self.head.build((None, width))
+        self.head = Head(width, characters)
         self.state_size = sum(sum(cell.state_sizes) for cell in self.cells)
         self.projected_size = first.gates * sizes.units
         self.built = True
@@ -87,8 +87,20 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
         """Does what `next` does from what `project` made of the characters, shape [V, G]."""
         first, *others = zip(self.cells, self._layered(state), strict=True)
         cell, before = first
-        _, states = self._read_on(unroll_rows(cell, table, ids, lengths, before), others, lengths, training=False)
+        outputs, after, _ = unroll_rows(cell, table, ids, lengths, before)
+        _, states = self._read_on((outputs, after), others, lengths, training=False)
         return self._scores(states), _flat(states)
+
+    def round_weights(self) -> list[str]:
+        """Turns the weights of the step into integers; returns the names of those that stay floats."""
+        limits = [None, *(cell.output_limit for cell in self.cells)]
+        kept = [name for cell, limit in zip(self.cells, limits, strict=False) for name in cell.round_weights(limit)]
+        return kept + self.head.round_weights(limits[-1])
+
+    def restore_weights(self) -> None:
+        """Turns integers into floats again."""
+        for part in (*self.cells, self.head):
+            part.restore_weights()
 
     def _scores(self, states: list[State]) -> Tensor:
         """Returns the logits of the next character, shape [B, V]."""

@@ -1,10 +1,53 @@
 """Functions that several networks share."""
 
+from typing import Any
+
+import keras
 from keras import ops
 
 from service.text.vocabulary import PAD
 from training.cells import Cell, Tensor
+from training.cells.integers import product, restore_weight, round_weight
 from training.cells.unroll import unroll_embedded
+
+
+class Head(keras.layers.Layer):  # type: ignore[misc]
+    """Logits of the outputs of a cell: x U + b, in floats, or in integers once its weights are rounded.
+
+    Args:
+        width: I, of the inputs.
+        units: K.
+    """
+
+    def __init__(self, width: int, units: int, name: str | None = None) -> None:
+        super().__init__(name=name, dtype="float32")
+        self.units = units
+        self.kernel = self.add_weight(shape=(width, units), initializer="glorot_uniform", name="kernel")
+        self.kernel_scale: Any = None  # of integers, shape [1, K]
+        self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")
+        self._input_limit = 1.0
+        self.built = True
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Returns logits: [..., I] -> [..., K]."""
+        return product(inputs, self.kernel, self.kernel_scale, self._input_limit) + self.bias
+
+    def round_weights(self, input_limit: float | None) -> list[str]:
+        """Turns the kernel into integers if the inputs have a limit; otherwise returns its name."""
+        if input_limit is None:
+            return [self.kernel.path]
+        self._input_limit = input_limit
+        round_weight(self, "kernel")
+        return []
+
+    def restored_kernel(self) -> Tensor:
+        """Returns the kernel in floats, which would be rounded to the same integers."""
+        return self.kernel if self.kernel_scale is None else ops.cast(self.kernel, "float32") * self.kernel_scale
+
+    def restore_weights(self) -> None:
+        """Turns integers into floats again."""
+        if self.kernel_scale is not None:
+            restore_weight(self, "kernel")
 
 
 def valid_positions(ids: Tensor, lengths: Tensor) -> Tensor:

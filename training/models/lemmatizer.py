@@ -56,7 +56,7 @@ class Lemmatizer(EncoderDecoder):
     def lemmatize_from_table(self, table: Tensor, symbol_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Does what `lemmatize` does from what `project` made of the symbols, shape [V, G]."""
         encoded, decoded = ops.split(table, [2 * LSTM.gates * self.encoder.units], axis=-1)
-        outputs, state = unroll_rows(self.encoder, encoded, symbol_ids, lengths)
+        outputs, state, _ = unroll_rows(self.encoder, encoded, symbol_ids, lengths)
         memory, state, last = self._bridge(outputs, state, symbol_ids, training=False)
         keys = per_position(lambda part: {"keys": ops.matmul(part, self.decoder.key)}, [memory], lengths)["keys"]
         return self._lemmas(self.decoder.over(memory, lengths, keys), decoded, symbol_ids, lengths, state, last)

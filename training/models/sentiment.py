@@ -84,7 +84,7 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
             logits: [M, B, K].
             outputs: of the GRU, from which `shares_of` goes on  # [B, T, D * H].
         """
-        outputs, _ = unroll_rows(self.reader.gru, table, word_ids, lengths)
+        outputs, *_ = unroll_rows(self.reader.gru, table, word_ids, lengths)
         pairs = pair_ids(word_ids, self.word_pairs.rows)
 
         def reduce(outputs: Tensor, words: Tensor, pairs: Tensor, valid: Tensor) -> dict[str, Tensor]:
@@ -101,6 +101,14 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         pooled = ops.concatenate([found["highest"], found["total"] / counts], axis=-1)  # [B, 2 D H]
         read = narrow_product(pooled, self.reader.head.kernel) + self.reader.head.bias
         return ops.stack([read, SCALE / ops.sqrt(counts) * found["pairs"] + self.word_pairs.bias]), outputs
+
+    def round_weights(self) -> list[str]:
+        """Turns the recurrent weights into integers; returns the names of those that stay floats."""
+        return self.reader.gru.round_weights()
+
+    def restore_weights(self) -> None:
+        """Turns integers into floats again."""
+        self.reader.gru.restore_weights()
 
     def shares_of(self, outputs: Tensor, word_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Does what `shares` does from the outputs of the GRU, shape [B, T, D * H]."""

@@ -12,11 +12,11 @@ from training.cells import LSTM, Tensor
 from training.cells.served_loops import per_position, unroll_rows
 from training.cells.unroll import project, unroll
 from training.models.affixes import Affixes
-from training.models.layers import read_characters, valid_positions
+from training.models.layers import Head, read_characters, valid_positions
 from training.models.linear_scores import LinearScores
 from training.models.word_classes import WordClasses
 
-FLOATS_AT_A_TIME = 16
+NUMBERS_AT_A_TIME = 64
 MOST_SCORED = 64  # labels of a head that a linear model scores: its tables grow with them
 
 
@@ -75,10 +75,8 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.word_lstm = LSTM(width, sizes.units, directions=2)
         self.input_dropout = keras.layers.SpatialDropout1D(sizes.input_dropout)
         self.output_dropout = keras.layers.SpatialDropout1D(sizes.output_dropout)
-        self.heads = {name: keras.layers.Dense(size, name=name, dtype="float32") for name, size in labels.items()}
+        self.heads = {name: Head(2 * sizes.units, size, name) for name, size in labels.items()}
         self.word_embedding.build()
-        for head in self.heads.values():
-            head.build((None, 2 * sizes.units))
         self.passed = -(-self.linear.size // 2) if self.linear else 0  # scores of a linear model, behind each direction
         self.projected_size = 2 * (LSTM.gates * sizes.units + self.passed)
         self.built = True
@@ -126,30 +124,38 @@ class Tagger(keras.Model):  # type: ignore[misc]
         halves = zip(ops.split(projected, 2, axis=-1), ops.split(added, 2, axis=-1), strict=True)
         return ops.concatenate([part for half in halves for part in half], axis=-1)
 
-    def joined_heads(self) -> tuple[Tensor, Tensor]:
-        """Returns the heads as one: kernel, shape [D * H, S], and bias, shape [S], padded to a multiple for SIMD.
+    def round_weights(self) -> list[str]:
+        """Turns the weights of the step into integers; returns the names of those that stay floats."""
+        kept = self.word_lstm.round_weights()
+        return kept + [name for head in self.heads.values() for name in head.round_weights(self.word_lstm.output_limit)]
 
-        One product of such a width takes less time than several. Rows of zeros stand for what is passed on.
-        """
+    def restore_weights(self) -> None:
+        """Turns integers into floats again."""
+        self.word_lstm.restore_weights()
+        for head in self.heads.values():
+            head.restore_weights()
+
+    def joined_head(self) -> Head:
+        """Returns the heads as one, padded to a multiple for SIMD: one product of S columns takes less than several."""
         heads = self.heads.values()
         width = sum(head.units for head in heads)
-        kernel = ops.concatenate([head.kernel for head in heads], axis=-1)
-        bias = ops.concatenate([head.bias for head in heads])
-        filler = -width % FLOATS_AT_A_TIME
-        by_direction = ops.reshape(ops.pad(kernel, ((0, 0), (0, filler))), (2, -1, width + filler))
-        kernel = ops.reshape(ops.pad(by_direction, ((0, 0), (0, self.passed), (0, 0))), (-1, width + filler))
-        return kernel, ops.pad(bias, ((0, filler),))
+        filler = -width % NUMBERS_AT_A_TIME
+        joined = Head(2 * self.word_lstm.units, width + filler)
+        kernels = ops.concatenate([head.restored_kernel() for head in heads], axis=-1)
+        joined.kernel.assign(ops.pad(kernels, ((0, 0), (0, filler))))
+        joined.bias.assign(ops.pad(ops.concatenate([head.bias for head in heads]), ((0, filler),)))
+        if any(head.kernel_scale is not None for head in heads):
+            joined.round_weights(self.word_lstm.output_limit)
+        return joined
 
-    def tag_from_table(
-        self, table: Tensor, rows: Tensor, lengths: Tensor, kernel: Tensor, bias: Tensor
-    ) -> dict[str, Tensor]:
+    def tag_from_table(self, table: Tensor, rows: Tensor, lengths: Tensor, head: Head) -> dict[str, Tensor]:
         """Returns the logits of all heads side by side, and the best label of each with its probability.
 
         Args:
             table: what `project` made of words, shape [W, G].
             rows: of the table, int32, shape [B, T].
             lengths: words of each row, int32, shape [B].
-            kernel, bias: of the joined heads.
+            head: the heads as one.
 
         Returns:
             logits: [B, T, S].
@@ -158,7 +164,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         ends = np.cumsum([head.units for head in self.heads.values()]).tolist()
 
         def score(outputs: Tensor, *linear: Tensor) -> dict[str, Tensor]:
-            logits = ops.matmul(outputs, kernel) + bias
+            logits = head(outputs)
             if linear:
                 logits = logits + self._beside_others(linear[0], logits.shape[-1])
             found = {"logits": logits}
@@ -168,12 +174,12 @@ class Tagger(keras.Model):  # type: ignore[misc]
                 found[f"{name}_probability"] = 1 / ops.sum(odds, axis=-1)
             return found
 
-        outputs, _ = unroll_rows(self.word_lstm, table, rows, lengths, passed=self.passed)
-        if self.linear is None:
-            return per_position(score, [outputs], lengths)
-        halves = ops.split(outputs, 2, axis=-1)
-        added = ops.concatenate([half[..., -self.passed :] for half in halves], axis=-1)[..., : self.linear.size]
-        return per_position(score, [outputs, self.linear.total(added)], lengths)
+        rounded = head.kernel_scale is not None
+        outputs, _, added = unroll_rows(self.word_lstm, table, rows, lengths, passed=self.passed, rounded=rounded)
+        if self.linear is None or added is None:
+            return per_position(score, [outputs], lengths, exact=rounded)
+        linear = self.linear.total(added[..., : self.linear.size])
+        return per_position(score, [outputs, linear], lengths, exact=rounded)
 
     def _spelling(self, char_ids: Tensor, forms: Tensor | None = None) -> tuple[Tensor, ...]:
         """Returns what is read of the characters of words: for the network, and for a linear model.

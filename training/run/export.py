@@ -17,11 +17,15 @@ from service.artifact import manifest as artifact
 from service.artifact.manifest import Golden, Manifest, Metric
 from service.errors import ArtifactError, ConfigurationError
 from training.data.dataset import Example, collate
-from training.run.versions import load_endpoint, restore
+from training.run.loop import make_predict
+from training.run.versions import load_endpoint
 from training.tasks.base import Part, Predict, Task
 from training.tasks.recipe import Recipe
 
-TOLERANCE = 1e-5  # between a golden and the exported model, absolute and relative
+TOLERANCES: dict[artifact.Precision, float] = {  # between a golden and the exported model, absolute and relative
+    "float32": 1e-5,
+    "int8": 0.01,  # where tanh differs in its last digit, a state may be rounded to another integer
+}
 
 
 def served_kind(task: Task) -> artifact.Task:
@@ -51,6 +55,7 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
         if task.segmenter is not None:
             task.segmenter.write(folder / artifact.SEGMENTER)
         artifact.write_goldens(folder, (_golden(task, model, example) for example in task.goldens()))
+        artifact.write_reference(folder, task.reference(make_predict(task, model)))
         manifest = Manifest(
             name=recipe.name,
             version=version,
@@ -70,6 +75,7 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
             tokenizer=task.tokenizer,
             lengths=dict(sorted(task.lengths.items())),
             length_buckets=task.length_buckets,
+            precision=_precision(model),
             frameworks={
                 "python": platform.python_version(),
                 "tensorflow": tf.__version__,
@@ -83,21 +89,28 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
     return store / recipe.name / version
 
 
-def export_again(task: Task, folder: Path, measured: Iterable[Metric] = ()) -> Path:
-    """Exports a version again, as the next one, with the same weights and the signatures of the present exporter.
+def export_again(task: Task, model: keras.Model, folder: Path, measured: Iterable[Metric] = ()) -> Path:
+    """Exports a version again, as the next one, with the signatures of the present exporter.
 
-    Goldens, vocabularies and metrics are those of the old version, except the metrics that are `measured`. The
-    segmenter is the task's. Raises ArtifactError if the new one does not compute the goldens.
+    Vocabularies and metrics are those of the old version, except the metrics that are `measured`; so are the goldens if
+    both are of the same precision. The segmenter is the task's. Raises ArtifactError if the new one does not compute
+    the goldens.
+
+    Args:
+        model: of the old version, as it is to be exported.
 
     Returns:
         The folder of the new version.
     """
-    manifest, model, store = artifact.read_manifest(folder), restore(task, folder), folder.parent.parent
+    manifest, store, precision = artifact.read_manifest(folder), folder.parent.parent, _precision(model)
     with artifact.new_version(store, manifest.name) as (new, version):
         _write_saved_model(task, model, new / artifact.SAVED_MODEL)
         for name in (*manifest.vocabularies.values(), artifact.DICTIONARY, artifact.GOLDENS):
             if (folder / name).exists():
                 shutil.copy(folder / name, new / name)
+        artifact.write_reference(new, task.reference(make_predict(task, model)))
+        if precision != manifest.precision:
+            artifact.write_goldens(new, (_golden(task, model, example) for example in task.goldens()))
         if task.segmenter is not None:
             task.segmenter.write(new / artifact.SEGMENTER)
         found = {(metric.split, metric.name): metric for metric in (*manifest.metrics, *measured)}
@@ -106,6 +119,7 @@ def export_again(task: Task, folder: Path, measured: Iterable[Metric] = ()) -> P
                 "version": version,
                 "created": datetime.now(UTC).replace(microsecond=0),
                 "endpoints": _endpoints(task, model),
+                "precision": precision,
                 "metrics": tuple(found.values()),
             }
         )
@@ -113,6 +127,10 @@ def export_again(task: Task, folder: Path, measured: Iterable[Metric] = ()) -> P
         artifact.write_manifest(new, manifest.model_copy(update={"files": artifact.checksums(new)}))
         _check(new)
     return store / manifest.name / version
+
+
+def _precision(model: keras.Model) -> artifact.Precision:
+    return "int8" if any(weight.name.endswith("kernel_scale") for weight in model.weights) else "float32"
 
 
 def _endpoints(task: Task, model: keras.Model) -> dict[str, artifact.Endpoint]:
@@ -161,21 +179,22 @@ def _check(folder: Path) -> None:
     manifest = artifact.read_manifest(folder)
     artifact.verify_files(folder, manifest)
     artifact.read_vocabularies(folder, manifest)
-    name, endpoint = manifest.endpoint_name, manifest.endpoint
+    name = manifest.endpoint_name
     goldens = list(artifact.read_goldens(folder))
     loaded = load_endpoint(folder, name)
     for golden in goldens:
-        _compare([golden], loaded, endpoint, f"{manifest.name}, loaded back,")
+        _compare([golden], loaded, manifest, "loaded back")
     compiled = load_endpoint(folder, name, jit_compile=True)  # for each shape again: seconds
-    _compare(goldens, compiled, endpoint, f"{manifest.name}, compiled by XLA,")
+    _compare(goldens, compiled, manifest, "compiled by XLA")
 
 
-def _compare(goldens: Sequence[Golden], predict: Predict, endpoint: artifact.Endpoint, what: str) -> None:
+def _compare(goldens: Sequence[Golden], predict: Predict, manifest: Manifest, what: str) -> None:
     """Runs goldens as one batch. Raises ArtifactError if an output is not what training computed."""
+    inputs, tolerance = manifest.endpoint.inputs, TOLERANCES[manifest.precision]
     examples = [
         Example(
             golden.source,
-            {n: np.array(golden.inputs[n], spec.dtype) for n, spec in endpoint.inputs.items() if n in golden.inputs},
+            {n: np.array(golden.inputs[n], spec.dtype) for n, spec in inputs.items() if n in golden.inputs},
         )
         for golden in goldens
     ]
@@ -185,8 +204,8 @@ def _compare(goldens: Sequence[Golden], predict: Predict, endpoint: artifact.End
             expected, computed = np.asarray(values), outputs[output][row]
             if expected.ndim:
                 computed = computed[: len(expected)]  # without padding
-            if not np.allclose(computed, expected, rtol=TOLERANCE, atol=TOLERANCE):
-                raise ArtifactError(f"{what} gives another {output} for {golden.source!r}")
+            if not np.allclose(computed, expected, rtol=tolerance, atol=tolerance):
+                raise ArtifactError(f"{manifest.name}, {what}, gives another {output} for {golden.source!r}")
 
 
 def _model_card(task: Task, manifest: Manifest) -> str:
@@ -201,7 +220,8 @@ def _model_card(task: Task, manifest: Manifest) -> str:
     also_read = " and what the teacher has read" if task.recipe.teacher else " alone"
     return f"""# {manifest.name}, version {manifest.version}
 
-{manifest.description}. Language: {manifest.language}. Licence: {manifest.licence}.
+{manifest.description}. Language: {manifest.language}. Licence: {manifest.licence}. Products of states: \
+{manifest.precision}.
 
 ## Figures
 

@@ -1,5 +1,6 @@
 """The training loop: from a recipe to the checkpoint of the best epoch."""
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from training.run.step import Step
 from training.run.workers import workers
 from training.tasks.base import Predict, Task
 from training.tasks.recipe import Recipe
+
+log = logging.getLogger("tagwerk.training")
 
 DEV_LOSS = "loss on dev"
 
@@ -129,10 +132,17 @@ def load_final(task: Task) -> tuple[keras.Model, Predict]:
     """Loads the best epoch as it is exported, quantized and calibrated; returns the network and its main endpoint."""
     model = load_best(task)
     task.compact(model)
+    task.calibrate(model, make_predict(task, model))
+    round_weights(task, model)
     predict = make_predict(task, model)
-    task.calibrate(model, predict)
     task.learn_exceptions(predict)
     return model, predict
+
+
+def round_weights(task: Task, model: keras.Model) -> None:
+    """Turns the weights of the served step into integers, if the recipe says so; logs which must stay floats."""
+    if task.recipe.served_precision == "int8" and (kept := task.round_weights(model)):
+        log.warning("float32, since what they are multiplied by has no limit: %s", ", ".join(kept))
 
 
 def set_threads(threads: int) -> None:

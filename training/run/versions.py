@@ -68,20 +68,24 @@ def load_endpoint(folder: Path, name: str, *, jit_compile: bool = False) -> Pred
 
 
 def restore(task: Task, folder: Path) -> keras.Model:
-    """Restores the network of a version.
+    """Restores the network of a version, its weights as floats.
 
     Each weight takes the next exported one of its shape and dtype, since the order of a layer's weights has changed
     between versions of this code. Raises ArtifactError if one is missing.
     """
     model = task.network()
     left = list(tf.saved_model.load(str(folder / artifact.SAVED_MODEL)).weights)
-    if any(value.dtype == tf.int8 for value in left):
+    integers = {"kernel" in value.name for value in left if value.dtype == tf.int8}
+    if False in integers:
         task.compact(model)
+    if True in integers:
+        task.round_weights(model)
     for weight in model.weights:
         fits = (i for i, v in enumerate(left) if v.shape == weight.shape and v.dtype == weight.value.dtype)
         if (place := next(fits, None)) is None:
             raise ArtifactError(f"{folder} has no weight of the shape {weight.shape}, which {weight.path} needs")
         weight.assign(left.pop(place))
+    task.restore_weights(model)
     return model
 
 

@@ -12,7 +12,7 @@ from service.artifact import manifest as artifact
 from service.errors import ConfigurationError
 from service.text.lemmas import LemmaDictionary
 from service.text.segmenter import Segmenter
-from service.text.vocabulary import PAD, Vocabulary
+from service.text.vocabulary import PAD, UNK, Vocabulary
 from training.cells import Tensor
 from training.data.dataset import Array, Batch, Batches, Example, collate, length_sorted
 from training.metrics.predictions import Predictions, by_group
@@ -188,6 +188,28 @@ class Task(ABC):
         """Returns the predictions for a split by kind of label; {} where there are no labels."""
         return {}
 
+    def encoded(self, split: str) -> dict[str, Array]:
+        """Returns the ids of everything in a split, by vocabulary: int32, shape [N]; PAD counts as nothing."""
+        return {}
+
+    def reference(self, predict: Predict) -> artifact.Reference:
+        """Returns what the main endpoint makes of dev."""
+        encoded, predictions = self.encoded("dev"), self.predictions(predict, "dev")
+        counts = [len(given.gold) for given in predictions.values()] or [len(ids) for ids in encoded.values()]
+        ends = np.linspace(0, 1, artifact.CONFIDENCE_BINS + 1)
+        return artifact.Reference(
+            items=max(counts, default=0),
+            unknown={name: round(float(np.mean(ids[ids != PAD] == UNK)), 6) for name, ids in encoded.items()},
+            labels={
+                kind: {self.labels[kind][i]: int(n) for i, n in enumerate(np.bincount(given.labels)) if n}
+                for kind, given in predictions.items()
+            },
+            confidence={
+                kind: tuple(np.histogram(given.probabilities.max(axis=-1), ends)[0].tolist())
+                for kind, given in predictions.items()
+            },
+        )
+
     def scores(self, predict: Predict, split: str) -> tuple[Array, Array]:
         """Returns sums and sizes by sentence or text, shape [N], whose ratio is the first metric of `evaluate`."""
         predictions = next(iter(self.predictions(predict, split).values()))
@@ -208,6 +230,17 @@ class Task(ABC):
 
     def compact(self, model: keras.Model) -> None:
         """Quantizes the largest tables of a trained model to 8 bits, in place. Does nothing by default."""
+        return
+
+    def round_weights(self, model: keras.Model) -> list[str]:
+        """Turns the weights of the served step into integers, in place; returns those that must stay floats.
+
+        Does nothing by default.
+        """
+        return []
+
+    def restore_weights(self, model: keras.Model) -> None:
+        """Turns integers into floats again, in place. Does nothing by default."""
         return
 
     def calibrate(self, model: keras.Model, predict: Predict) -> None:

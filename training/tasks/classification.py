@@ -190,6 +190,13 @@ class Classification(Task):
         if isinstance(model, SentimentClassifier):
             model.reader.embedding.quantize("int8")
 
+    def round_weights(self, model: keras.Model) -> list[str]:
+        return model.round_weights() if isinstance(model, SentimentClassifier) else []
+
+    def restore_weights(self, model: keras.Model) -> None:
+        if isinstance(model, SentimentClassifier):
+            model.restore_weights()
+
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
         """Divides the logits of all members by the temperature at which the labels of dev are most probable."""
         if not isinstance(model, SentimentClassifier):
@@ -221,6 +228,9 @@ class Classification(Task):
             found[i] = outputs["probabilities"]
         gold = self._label_of_class.argmax(-1)[[int(example.targets["class_id"]) for example in examples]]
         return {self._kind: Predictions(gold, found, np.arange(len(gold)))}
+
+    def encoded(self, split: str) -> dict[str, Array]:
+        return {"words": np.concatenate([example.inputs["word_ids"] for example in self._splits[split]])}
 
     def goldens(self) -> list[Example]:
         return of_lengths(self._splits["dev"], GOLDEN_LENGTHS)

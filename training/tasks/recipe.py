@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from service.artifact import manifest as artifact
 from service.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Recipe(ABC):
         weight_decay: of Adam, times the learning rate, decoupled from the gradient (Loshchilov and Hutter 2019).
         clip_norm: global norm that gradients are clipped to.
         averaging: decay per step of the moving average of the weights, which is exported; 0 is none.
+        served_precision: of the products of states in the exported model: "int8", see training.cells.integers, which
+            takes less time and is the same in any batch, or "float32".
         precision: a dtype policy of Keras. "mixed_bfloat16" stores weights in 32 bits and computes in 16, which is
             for GPUs: a CPU may emulate it.
         teacher: the recipe whose distillation set, written by `tagwerk-train teach`, is learned from as well.
@@ -90,6 +93,7 @@ class Recipe(ABC):
     clip_norm: float = 5.0
     averaging: float = 0.0
     precision: str = "float32"
+    served_precision: artifact.Precision = "int8"
     teacher: str | None = None
     teaching: TeacherSettings | None = None
     shipped: bool = True

@@ -207,6 +207,11 @@ class Tagging(Task):
             if head in self._measured
         }
 
+    def encoded(self, split: str) -> dict[str, Array]:
+        inputs = [example.inputs for example in self._splits[split]]
+        names = {"words": "word_ids", "characters": "char_ids"}
+        return {name: np.concatenate([ids[key].ravel() for ids in inputs]) for name, key in names.items()}
+
     def evaluate_text(self, predict: Predict, split: str, load: LoadModel) -> tuple[Metric, ...]:
         return raw_text.evaluate(
             self._trees[split], self.text_tokenizer(), lambda sentences: self.tag(predict, sentences), split
@@ -235,6 +240,13 @@ class Tagging(Task):
             tables += model.linear.tables if model.linear else []
             for table in tables:
                 table.quantize("int8")
+
+    def round_weights(self, model: keras.Model) -> list[str]:
+        return model.round_weights() if isinstance(model, Tagger) else []
+
+    def restore_weights(self, model: keras.Model) -> None:
+        if isinstance(model, Tagger):
+            model.restore_weights()
 
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
         """Divides the weights of each head, and with them its logits, by its best temperature on dev."""

@@ -1,7 +1,5 @@
 """The tensors that a tagger reads and writes as the service calls it: whole, and in two parts."""
 
-import keras
-
 from service.artifact.manifest import Endpoint, TensorSpec
 from training.cells import Tensor
 from training.models.tagger import Tagger
@@ -27,8 +25,8 @@ def tagging_endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
 
 def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str, Part]:
     """Returns the two parts that the service runs: the projection of words, and the step over projected words."""
-    kernel, bias = (keras.Variable(part, trainable=False) for part in model.joined_heads())
-    logits = {"logits": TensorSpec(dtype="float32", axes=("B", "T", bias.shape[0]))}
+    head = model.joined_head()
+    logits = {"logits": TensorSpec(dtype="float32", axes=("B", "T", head.units))}
     best = {f"{head}_id": TensorSpec(dtype="int32", axes=("B", "T")) for head in endpoint.outputs}
     confidence = {f"{head}_probability": TensorSpec(dtype="float32", axes=("B", "T")) for head in endpoint.outputs}
     inputs = {
@@ -38,9 +36,9 @@ def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str
     }
 
     def run(**tensors: Tensor) -> Tensors:
-        return model.tag_from_table(**tensors, kernel=kernel, bias=bias)
+        return model.tag_from_table(**tensors, head=head)
 
-    step = Part(Endpoint(inputs=inputs, outputs=logits | best | confidence), run, (kernel, bias))
+    step = Part(Endpoint(inputs=inputs, outputs=logits | best | confidence), run, tuple(head.weights))
     words = {
         "word_ids": TensorSpec(dtype="int32", axes=("W",)),
         "char_ids": TensorSpec(dtype="int32", axes=("W", characters)),

@@ -18,24 +18,24 @@ _SENTENCE = {
     "start": 0,
     "end": 18,
     "tokens": [
-        _token("She", 0, "PRON", "PRP", {"Case": "Nom", "Gender": "Fem", **_PERSONAL}, 0.99535, "she"),
-        _token("did", 4, "AUX", "VBD", _PAST, 0.990746, "do"),
-        _token("n't", 7, "PART", "RB", {"Polarity": "Neg"}, 0.998013, "not"),
-        _token("see", 11, "VERB", "VB", {"VerbForm": "Inf"}, 0.996075, "see"),
-        _token("it", 15, "PRON", "PRP", {"Case": "Acc", "Gender": "Neut", **_PERSONAL}, 0.996555, "it"),
-        _token(".", 17, "PUNCT", ".", {}, 0.9955, "."),
+        _token("She", 0, "PRON", "PRP", {"Case": "Nom", "Gender": "Fem", **_PERSONAL}, 0.995351, "she"),
+        _token("did", 4, "AUX", "VBD", _PAST, 0.990901, "do"),
+        _token("n't", 7, "PART", "RB", {"Polarity": "Neg"}, 0.998007, "not"),
+        _token("see", 11, "VERB", "VB", {"VerbForm": "Inf"}, 0.996025, "see"),
+        _token("it", 15, "PRON", "PRP", {"Case": "Acc", "Gender": "Neut", **_PERSONAL}, 0.996541, "it"),
+        _token(".", 17, "PUNCT", ".", {}, 0.995454, "."),
     ],
     "multiword_tokens": [{"text": "didn't", "start": 4, "end": 10, "first": 1, "last": 2}],
 }
-_TAGGED = {"model": "tagger-en", "version": "8", "results": [{"sentences": [_SENTENCE]}]}
-_SCORES = {"negative": 0.003994, "neutral": 0.006962, "positive": 0.989044}
-_CLASSIFIED = {"model": "sentiment-en", "version": "6", "results": [{"label": "positive", "scores": _SCORES}]}
-_CONTINUATION = "\nTherefore not with the clouds to thee t"
+_TAGGED = {"model": "tagger-en", "version": "9", "results": [{"sentences": [_SENTENCE]}]}
+_SCORES = {"negative": 0.003992, "neutral": 0.006958, "positive": 0.98905}
+_CLASSIFIED = {"model": "sentiment-en", "version": "7", "results": [{"label": "positive", "scores": _SCORES}]}
+_CONTINUATION = "\nTherefore comes that young sir, though "
 _TEXT = {"text": _CONTINUATION, "finish_reason": "length", "tokens": 40, "seed": 7}
-_GENERATED = {"model": "lm-shakespeare", "version": "3", "results": [_TEXT]}
+_GENERATED = {"model": "lm-shakespeare", "version": "4", "results": [_TEXT]}
 _TAGGER = {
     "name": "tagger-en",
-    "version": "8",
+    "version": "9",
     "state": "ready",
     "reason": None,
     "task": "tag",
@@ -46,11 +46,11 @@ _TAGGER = {
 LIMITS = {"items": 1024, "text_characters": 200_000, "body_bytes": 4_194_304, "generated_tokens": 4096}
 _CLASSIFIER = _TAGGER | {
     "name": "sentiment-en",
-    "version": "6",
+    "version": "7",
     "task": "classify",
     "description": "Tells whether an English text is negative, neutral or positive",
 }
-_MANIFEST = {"name": "tagger-en", "version": "8", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
+_MANIFEST = {"name": "tagger-en", "version": "9", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
 _COMPLETION_MODEL = {"id": "lm-shakespeare", "object": "model", "created": 1795302293, "owned_by": "tagwerk"}
 _TEXT_INPUT = {"name": "text", "datatype": "BYTES", "shape": [-1]}
 
@@ -69,7 +69,7 @@ ANSWERS: dict[str, Any] = {
         "object": "text_completion",
         "created": 1795328662,
         "model": "lm-shakespeare",
-        "system_fingerprint": "lm-shakespeare/3",
+        "system_fingerprint": "lm-shakespeare/4",
         "choices": [{"text": _CONTINUATION, "index": 0, "logprobs": None, "finish_reason": "length"}],
         "usage": {"prompt_tokens": 6, "completion_tokens": 40, "total_tokens": 46},
     },
@@ -96,7 +96,7 @@ ANSWERS: dict[str, Any] = {
             {"name": "probabilities", "datatype": "FP32", "shape": [1, 3], "data": [*_SCORES.values()]},
         ],
     },
-    "ModelServing": {"version": "5", "canary": {"version": "6", "share": 0.1}},
+    "ModelServing": {"version": "6", "canary": {"version": "7", "share": 0.1}},
 }
 
 _NO_TEXT = problem.document(InvalidInput("/text", "got 7", "a string or a list of strings"))

@@ -173,7 +173,7 @@ async def model(name: str, request: Request) -> Model:
 
 
 EVENTS_EXAMPLE = """data: {"id":"cmpl-6f1c","object":"text_completion","created":1767225600,"model":"lm-shakespeare",\
-"system_fingerprint":"lm-shakespeare/3","choices":[{"text":"W","index":0,"logprobs":null,"finish_reason":null}],\
+"system_fingerprint":"lm-shakespeare/4","choices":[{"text":"W","index":0,"logprobs":null,"finish_reason":null}],\
 "usage":null}
 
 data: [DONE]

@@ -133,9 +133,9 @@ def test_an_error_is_raised_with_its_message(triton_client):
     with pytest.raises(InferenceServerException, match=r"no model 'nothing' is loaded; there is: tagger-en, .*\.ids"):
         triton_client.infer("nothing", [strings(["a"])])
     with pytest.raises(
-        InferenceServerException, match="no model 'tagger-en/9' is loaded for this; there is: tagger-en/"
+        InferenceServerException, match="no model 'tagger-en/1' is loaded for this; there is: tagger-en/"
     ):
-        triton_client.get_model_metadata("tagger-en", "9")
+        triton_client.get_model_metadata("tagger-en", "1")
     with pytest.raises(InferenceServerException, match="unknown parameter"):
         triton_client.infer("tagger-en", [strings(["a"])], parameters={"colour": "red"})
     with pytest.raises(InferenceServerException, match="deadline") as caught:

@@ -75,7 +75,7 @@ def test_the_parts_that_are_served_add_what_the_whole_adds(lexicon: Lexicon | No
     )
     assert table.shape == (b * t, model.projected_size)
     rows = np.arange(b * t, dtype=np.int32).reshape(b, t)
-    found = model.tag_from_table(table, rows, inputs["lengths"], *model.joined_heads())["logits"]
+    found = model.tag_from_table(table, rows, inputs["lengths"], model.joined_head())["logits"]
     expected = np.concatenate([whole[head] for head in model.heads], axis=-1)
     for row, length in enumerate(inputs["lengths"]):
         np.testing.assert_allclose(found[row, :length, : expected.shape[-1]], expected[row, :length], atol=1e-4)

@@ -1,5 +1,6 @@
 """What is exported: complete, checked, and the same figures as before."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -10,18 +11,20 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from rich.console import Console
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Metric
+from service.backend.saved_model import check_goldens
 from service.errors import ArtifactError
 from service.text.segmenter import Segmenter
-from service.text.vocabulary import Vocabulary
+from service.text.vocabulary import UNK, Vocabulary
 from tests.training.tiny import treebank
 from training.data.dataset import collate
 from training.data.treebank import Tree
 from training.run import evaluate, export, versions
-from training.run.loop import make_predict
+from training.run.loop import make_predict, round_weights
 from training.run.readings import READINGS
 from training.tasks.tagging import Tagging
 
@@ -105,7 +108,7 @@ def test_a_version_that_is_exported_again_gives_what_it_gave(
     task = tagging()
     task.segmenter = Segmenter(multiwords={"du": ("de", "le")})
     measured = Metric(name="UPOS", value=1.5, unit="%", split="test")
-    again = export.export_again(task, folder, [measured])
+    again = export.export_again(task, versions.restore(task, folder), folder, [measured])
     assert again == folder.parent / "8"
     renewed = artifact.read_manifest(again)
     artifact.verify_files(again, renewed)
@@ -115,6 +118,109 @@ def test_a_version_that_is_exported_again_gives_what_it_gave(
     assert renewed.model_dump(include=told) == manifest.model_dump(include=told)
     assert (again / artifact.GOLDENS).read_bytes() == (source / artifact.GOLDENS).read_bytes()
     assert (again / artifact.MODEL_CARD).read_text().startswith("# tagger-tiny, version ")
+
+
+@pytest.fixture(scope="module")
+def in_integers(tagging: MakeTagging, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tagging, Any, Path]:
+    """Exports a network whose states are multiplied in integers."""
+    task = tagging()
+    model = task.network()
+    round_weights(task, model)
+    return task, model, export.export(task, model, [], tmp_path_factory.mktemp("store"))
+
+
+def test_a_version_in_integers_says_so_and_is_restored_in_floats(in_integers: tuple[Tagging, Any, Path]) -> None:
+    task, model, folder = in_integers
+    manifest = artifact.read_manifest(folder)
+    assert manifest.precision == "int8"
+    assert "Products of states: int8." in (folder / artifact.MODEL_CARD).read_text(encoding="utf-8")
+    restored = versions.restore(task, folder)
+    assert {weight.dtype for weight in restored.weights} == {"float32"}
+    assert restored.count_params() == task.network().count_params()
+    round_weights(task, restored)
+    integers = [np.asarray(weight.value) for weight in model.weights if weight.dtype == "int8"]
+    again = [np.asarray(weight.value) for weight in restored.weights if weight.dtype == "int8"]
+    for one, other in zip(integers, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_parts_of_a_version_in_integers_make_up_the_whole(in_integers: tuple[Tagging, Any, Path]) -> None:
+    task, _, folder = in_integers
+    whole, project, tag = (versions.load_endpoint(folder, name) for name in ("tag", "project", "tag_from_table"))
+    inputs = dict(collate(task.goldens()).inputs)
+    expected = whole(inputs)
+    words = {name: inputs.pop(name) for name in ("word_ids", "char_ids")}
+    b, t = words["word_ids"].shape
+    table = project({name: ids.reshape(b * t, *ids.shape[2:]) for name, ids in words.items()})["projected"]
+    outputs = tag({**inputs, "table": table, "rows": np.arange(b * t, dtype=np.int32).reshape(b, t)})
+    for name in task.endpoint.outputs:
+        for row, length in enumerate(inputs["lengths"]):
+            highest = expected[name][row, :length].max(-1)
+            np.testing.assert_allclose(outputs[f"{name}_probability"][row, :length], highest, atol=0.01)
+
+
+def test_the_service_accepts_goldens_within_the_tolerance_of_the_precision(
+    in_integers: tuple[Tagging, Any, Path], tmp_path: Path
+) -> None:
+    folder = in_integers[2]
+    manifest = artifact.read_manifest(folder)
+    signature = tf.saved_model.load(str(folder / artifact.SAVED_MODEL)).signatures["tag"]
+    goldens = artifact.read_goldens(folder)
+    for moved, refused in ((0.008, False), (0.03, True)):
+        for golden in goldens:
+            golden.outputs["upos"] = (np.array(golden.outputs["upos"]) + moved).tolist()
+        artifact.write_goldens(tmp_path, goldens)
+        for precision in ("int8", "float32"):
+            of_precision = manifest.model_copy(update={"precision": precision})
+            if refused or precision == "float32":
+                with pytest.raises(ArtifactError, match="upos is not what training computed"):
+                    check_goldens(tmp_path, of_precision, signature)
+            else:
+                check_goldens(tmp_path, of_precision, signature)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_an_old_version_is_exported_again_in_integers_with_goldens_of_its_own(
+    exported: tuple[Tagging, Any, Path], tagging: MakeTagging, tmp_path: Path
+) -> None:
+    source = exported[2]
+    folder = tmp_path / source.parent.name / source.name
+    shutil.copytree(source, folder)
+    task = tagging()
+    model = versions.restore(task, folder)
+    round_weights(task, model)
+    again = export.export_again(task, model, folder)
+    assert artifact.read_manifest(again).precision == "int8"
+    old, new = (artifact.read_goldens(version) for version in (folder, again))
+    assert [golden.source for golden in old] == [golden.source for golden in new]
+    assert old != new
+    model = versions.restore(task, again)
+    round_weights(task, model)
+    third = export.export_again(task, model, again)
+    assert (third / artifact.GOLDENS).read_bytes() == (again / artifact.GOLDENS).read_bytes()
+
+
+def test_a_recipe_may_keep_floats(tagging: MakeTagging) -> None:
+    task = tagging()
+    task.recipe = dataclasses.replace(task.recipe, served_precision="float32")
+    model = task.network()
+    round_weights(task, model)
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+
+
+def test_a_version_says_what_the_model_makes_of_its_dev_split(exported: tuple[Tagging, Any, Path]) -> None:
+    task, _, folder = exported
+    found = artifact.Reference.model_validate_json((folder / artifact.REFERENCE).read_text(encoding="utf-8"))
+    words = [form for example in task.examples("dev") for form in example.source]
+    assert found.items == len(words)
+    known = task.vocabularies["words"]
+    assert found.unknown["words"] == pytest.approx(np.mean([known.id(word) == UNK for word in words]), abs=1e-6)
+    assert set(found.unknown) == {"words", "characters"}
+    assert set(found.labels) == set(found.confidence) == {"upos", "xpos", "feats"}
+    for head, counts in found.labels.items():
+        assert counts.keys() <= set(task.labels[head])
+        assert sum(counts.values()) == sum(found.confidence[head]) == len(words)
+        assert len(found.confidence[head]) == artifact.CONFIDENCE_BINS
 
 
 def test_the_model_card_says_what_it_was_made_of(exported: tuple[Tagging, Any, Path]) -> None:

@@ -1,0 +1,149 @@
+"""Products in integers: close to those in floats, exact, and restored to the same floats."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from service.errors import ConfigurationError
+from tests.training.cells.test_served_loops import as_served, random
+from training.cells import GRU, LSTM, IdentityRNN, Residual, SimpleRNN, Stacked
+from training.cells.integers import LARGEST, MOST_TERMS, integers_of, product, rounded
+from training.cells.served_loops import per_position, unroll_rows
+from training.cells.unroll import unroll, unroll_projected
+from training.models.layers import Head
+
+UNITS, WORDS = 24, 30
+MAKE = {
+    "LSTM": lambda: LSTM(5, UNITS, 2),
+    "one direction": lambda: LSTM(5, UNITS),
+    "projected": lambda: LSTM(5, UNITS, 2, projection=8, projection_clip=0.5),
+    "GRU": lambda: GRU(5, UNITS, 2),
+    "GRU, reset before": lambda: GRU(5, UNITS, 2, reset_after=False),
+    "simple": lambda: SimpleRNN(5, UNITS, 2),
+}
+every_cell = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
+
+
+def test_the_largest_sum_is_below_what_float32_counts_to() -> None:
+    assert LARGEST * LARGEST * MOST_TERMS < 2**24 <= LARGEST * LARGEST * (MOST_TERMS + 1)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(1, 20),
+    terms=st.sampled_from([1, 7, 64, MOST_TERMS]),
+    extreme=st.booleans(),
+)
+def test_products_in_integers_and_in_floats_of_the_same_integers_are_the_same_to_the_bit(
+    seed: int, rows: int, terms: int, extreme: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    low = LARGEST if extreme else -LARGEST
+    q, v = rng.integers(low, LARGEST + 1, (rows, terms)), rng.integers(low, LARGEST + 1, (terms, 5))
+    x, scale = (q / LARGEST).astype("float32"), np.float32(rng.uniform(0.001, 1, (1, 5)))
+    found = product(tf.constant(x), tf.constant(v.astype("int8")), tf.constant(scale))
+    floats = np.matmul(q.astype("float32"), v.astype("float32"))
+    np.testing.assert_array_equal(floats, (q @ v).astype("float32"))
+    np.testing.assert_array_equal(found, floats * (scale * np.float32(1 / LARGEST)))
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 2**32 - 1), size=st.floats(1e-6, 1e6))
+def test_weights_that_are_restored_are_rounded_to_the_same_integers(seed: int, size: float) -> None:
+    weights = (size * np.random.default_rng(seed).normal(size=(2, 9, 4))).astype("float32")
+    weights[:, :, 0] = 0.0
+    integers, scale = integers_of(weights)
+    assert np.abs(integers).max() == LARGEST
+    np.testing.assert_allclose(integers * scale, weights, atol=np.abs(weights).max() / LARGEST * 0.51)
+    again, same = integers_of(integers * scale)
+    np.testing.assert_array_equal(again, integers)
+    np.testing.assert_array_equal(same, scale)
+
+
+@every_cell
+def test_a_cell_in_integers_computes_nearly_what_it_did_and_is_restored(make: Any) -> None:
+    cell, inputs, lengths = make(), random(3, 9, 5), np.array([9, 4, 1], np.int32)
+    before, _ = unroll(cell, inputs, lengths)
+    shapes = [tuple(weight.shape) for weight in cell.weights]
+    assert cell.round_weights() == []
+    after, _ = unroll(cell, inputs, lengths)
+    np.testing.assert_allclose(after, before, atol=0.05)
+    assert not np.array_equal(after, before)
+    assert {weight.dtype for weight in cell.weights} == {"int8", "float32"}
+    cell.restore_weights()
+    assert sorted(tuple(weight.shape) for weight in cell.weights) == sorted(shapes)
+    assert {weight.dtype for weight in cell.weights} == {"float32"}
+    restored, _ = unroll(cell, inputs, lengths)
+    np.testing.assert_allclose(restored, before, atol=0.05)
+    cell.round_weights()
+    again, _ = unroll(cell, inputs, lengths)
+    np.testing.assert_array_equal(again, after)
+
+
+@every_cell
+def test_a_served_step_gives_a_sequence_the_same_bytes_in_any_batch_order_and_size(make: Any) -> None:
+    cell = make()
+    cell.round_weights()
+    head = Head(cell.directions * cell.state_sizes[0], 9)
+    head.round_weights(cell.output_limit)
+    table = random(WORDS, cell.directions * cell.gates * UNITS)
+    rng = np.random.default_rng(1)
+
+    def read(table: Any, rows: Any, lengths: Any) -> Any:
+        outputs, state, _ = unroll_rows(cell, table, rows, lengths, rounded=True)
+        logits = per_position(lambda part: {"logits": head(part)}, [outputs], lengths, exact=True)["logits"]
+        return logits, state
+
+    rows, lengths = rng.integers(0, WORDS, (6, 40)).astype("int32"), rng.integers(1, 41, 6).astype("int32")
+    alone = [as_served(read, table, rows[i : i + 1], lengths[i : i + 1]) for i in range(6)]
+    for order in ([0, 1, 2, 3, 4, 5], [5, 3, 1], [4, 4, 2, 0, 0, 0, 0], [2, 1]):
+        logits, state = as_served(read, table, rows[order], lengths[order])
+        for place, i in enumerate(order):
+            np.testing.assert_array_equal(logits[place, : lengths[i]], alone[i][0][0, : lengths[i]])
+            for part, wanted in zip(state, alone[i][1], strict=True):
+                np.testing.assert_array_equal(part[:, place], wanted[:, 0])
+
+
+def test_what_is_served_in_integers_is_what_the_network_computes() -> None:
+    cell, lengths = LSTM(5, UNITS, 2), np.array([7, 3], np.int32)
+    table, rows = random(WORDS, 8 * UNITS), np.random.default_rng(1).integers(0, WORDS, (2, 7)).astype("int32")
+    cell.round_weights()
+    wanted, _ = unroll_projected(cell, ops.take(table, rows, axis=0), lengths)
+    outputs, _, _ = unroll_rows(cell, tf.constant(table), rows, lengths, rounded=True)
+    np.testing.assert_array_equal(outputs, rounded(wanted))
+
+
+def test_weights_of_states_without_a_limit_stay_floats_and_are_named() -> None:
+    for cell in (IdentityRNN(5, 4), LSTM(5, 4, projection=2), SimpleRNN(5, 4, activation=ops.relu)):
+        (kept,) = cell.round_weights()
+        assert kept.endswith("/recurrent_kernel")
+        assert cell.recurrent_kernel.dtype == "float32"
+    head = Head(4, 2, "tags")
+    assert head.round_weights(None) == ["tags/kernel"]
+
+
+def test_layers_above_another_multiply_its_output_in_integers_too() -> None:
+    cell = Stacked([LSTM(5, 4), Residual(GRU(4, 4)), GRU(4, 4)])
+    inputs, lengths = random(2, 6, 5), np.array([6, 2], np.int32)
+    before, _ = unroll(cell, inputs, lengths)
+    assert cell.round_weights() == []
+    first, second, third = cell.cells
+    assert [first.kernel.dtype, second.cell.kernel.dtype, third.kernel.dtype] == ["float32", "int8", "float32"]
+    after, _ = unroll(cell, inputs, lengths)
+    np.testing.assert_allclose(after, before, atol=0.05)
+    cell.restore_weights()
+    assert {weight.dtype for weight in cell.weights} == {"float32"}
+
+
+def test_sums_that_may_not_be_exact_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r'1041 terms.* 1040 at most.*served_precision="float32"'):
+        Head(MOST_TERMS + 1, 2).round_weights(1.0)
+    head = Head(MOST_TERMS, 2)
+    head.round_weights(1.0)
+    assert head.kernel.dtype == "int8"
