@@ -102,7 +102,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from training.run.evaluate import evaluate
 
     for name in arguments.name:
-        evaluate(model_store(), name, arguments.split, Console(), runs_folder() / name / "evaluation")
+        out = runs_folder() / name / "evaluation"
+        evaluate(model_store(), name, arguments.split, Console(), out, arguments.bits)
 
 
 def baseline(arguments: argparse.Namespace) -> None:

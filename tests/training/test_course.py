@@ -15,7 +15,7 @@ from training.report.ladder import Results, markdown
 COURSE = ROOT / "docs" / "course"
 MAP = ROOT / "docs" / "training.md"
 PAGES = sorted(COURSE.glob("*.md"))
-CHAPTERS = [page for page in PAGES if page.stem not in ("9-translation", "10-captioning")]  # of ladders
+CHAPTERS = [page for page in PAGES if page.stem not in ("9-translation", "10-captioning", "11-integers")]  # of ladders
 DRAWN_BYTES = 8192  # of a drawing, at most
 
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=[chapter.stem for chapter in CHAPTERS])

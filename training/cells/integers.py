@@ -10,6 +10,9 @@ at most. So it stays below 2²⁴, and a product of the same integers in float32
 is the same to the bit.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import keras
@@ -24,6 +27,18 @@ MOST_TERMS = 1040  # 127 * 127 * 1040 < 2 ** 24
 SCALE_BITS = 16  # of a scale's mantissa: times 127 it has no more than float32 has, 24, so that rounding again is exact
 
 Tensor: TypeAlias = Any
+
+_largest_weight = ContextVar("largest weight", default=LARGEST)
+
+
+@contextmanager
+def weights_of_bits(bits: int) -> Iterator[None]:
+    """Rounds weights to so many bits inside the context, 2 to 8, to measure what they cost. Served weights have 8."""
+    token = _largest_weight.set(2 ** (bits - 1) - 1)
+    try:
+        yield
+    finally:
+        _largest_weight.reset(token)
 
 
 def product(x: Tensor, kernel: Tensor, scale: Tensor | None, limit: float = 1.0) -> Tensor:
@@ -48,13 +63,15 @@ def rounded(x: Tensor, limit: float = 1.0) -> Tensor:
 def round_weight(layer: keras.layers.Layer, name: str) -> None:
     """Replaces a weight of a layer, shape [..., I, O], by integers; their scales, [..., 1, O], are `<name>_scale`.
 
+    Integers are within ±LARGEST, or fewer inside `weights_of_bits`.
+
     Raises ConfigurationError if sums over I terms may not be exact.
     """
     weight = getattr(layer, name)
     if weight.shape[-2] > MOST_TERMS:
         fault = f"{weight.path} sums {weight.shape[-2]} terms, {MOST_TERMS} at most are exact in integers"
         raise ConfigurationError(f'{fault}; right: fewer units, or served_precision="float32"')
-    integers, scale = integers_of(weight.numpy())
+    integers, scale = integers_of(weight.numpy(), _largest_weight.get())
     delattr(layer, name)
     for key, values in ((name, integers), (f"{name}_scale", scale)):
         added = layer.add_weight(values.shape, dtype=str(values.dtype), trainable=False, name=key)
@@ -73,9 +90,9 @@ def restore_weight(layer: keras.layers.Layer, name: str) -> None:
     setattr(layer, name, weight)
 
 
-def integers_of(weights: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def integers_of(weights: NDArray[Any], largest: int = LARGEST) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Returns weights as integers, and the scale of each column: [..., I, O] -> [..., I, O], [..., 1, O]."""
-    fraction, exponent = np.frexp(np.abs(weights).max(axis=-2, keepdims=True) / LARGEST)
+    fraction, exponent = np.frexp(np.abs(weights).max(axis=-2, keepdims=True) / largest)
     scale = np.ldexp(np.ceil(fraction * 2**SCALE_BITS) / 2**SCALE_BITS, exponent)
     scale = np.where(scale > 0, scale, 1.0).astype(np.float32)
     return np.round(weights / scale).astype(np.int8), scale

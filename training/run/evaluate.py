@@ -9,23 +9,34 @@ from rich.console import Console
 from rich.table import Table
 
 from service.artifact.manifest import Metric
+from training.cells.integers import weights_of_bits
 from training.metrics.calibration import calibration_error, chance_calibration_error, reliability
 from training.metrics.predictions import Predictions, confusion, interval, label_scores
 from training.report import plots
 from training.run import readings
-from training.run.versions import load_endpoint, newest_models, newest_version, read_version
+from training.run.loop import make_predict
+from training.run.versions import load_endpoint, newest_models, newest_version, read_version, restore
 
 
-def evaluate(store: Path, name: str, split: str, console: Console, out: Path) -> tuple[Metric, ...]:
+def evaluate(
+    store: Path, name: str, split: str, console: Console, out: Path, bits: int | None = None
+) -> tuple[Metric, ...]:
     """Measures the newest version of a model through its SavedModel; prints tables, writes plots, records a test split.
 
     Args:
         split: "dev" or "test".
         out: folder of the plots.
+        bits: of the weights that states are multiplied by, see `training.cells.integers`; as exported by default.
     """
     folder = newest_version(store, name)
     manifest, task = read_version(folder)
-    predict = load_endpoint(folder, task.endpoint_name)
+    if bits is None:
+        predict = load_endpoint(folder, task.endpoint_name)
+    else:
+        model = restore(task, folder)
+        with weights_of_bits(bits):
+            task.round_weights(model)
+        predict = make_predict(task, model)
     predictions = task.predictions(predict, split)
     metrics = (
         *task.evaluate(predict, split),
