@@ -51,6 +51,6 @@ def use_device(
             loaded.extend(str(version.key) for version in versions)
         device = make_device()
         loading = ModelLoading(settings, versions, lambda: device, metrics, prepare=prepare)
-        return Engine(settings, versions, lambda: device, metrics, loading=loading, schedule=device.schedule)
+        return Engine(settings, loading, metrics, schedule=device.schedule)
 
     monkeypatch.setattr("service.engine.tensorflow_engine.make_engine", make_engine)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from service.artifact.version import ModelVersion
-from service.backend.base import Backend, Fetch
+from service.backend.base import Fetch
 from service.engine.batches import assign_outputs, log_failure, outputs_of, start_batch
 from service.engine.checks import InputCheck
 from service.engine.loader import Generator, ModelLoading, Sequences
@@ -62,25 +62,23 @@ class Engine:
     def __init__(
         self,
         settings: Settings,
-        versions: Sequence[ModelVersion],
-        make_backend: Callable[[], Backend],
+        loading: ModelLoading,
         metrics: Metrics,
         *,
-        loading: ModelLoading | None = None,
         clock: Callable[[], float] = time.monotonic,
         schedule: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
-        """`loading` says how the versions are loaded; `schedule` calls a function in the next event loop iteration."""
-        self._versions = {version.key: version for version in versions}
-        self._loading = loading or ModelLoading(settings, versions, make_backend, metrics, clock)
-        self._checks = {version.key: InputCheck(version) for version in versions}
+        """`loading` loads the versions; `schedule` calls a function in the next event loop iteration."""
+        self._loading = loading
+        self._versions = {version.key: version for version in loading.versions}
+        self._checks = {version.key: InputCheck(version) for version in loading.versions}
         self._metrics = metrics
         self._clock = clock
         self._schedule = schedule
         self._scheduler = Scheduler(clock, settings.max_queue_entries, settings.max_queue_tokens)
         self._sequences: dict[ModelKey, Sequences] = {}
         self._generators: dict[ModelKey, Generator] = {}
-        self._states = {version.key: starting(version) for version in versions}
+        self._states = {version.key: starting(version) for version in loading.versions}
         self._batch: RunningBatch | None = None
         self._steps: list[RunningStep] = []
         self._overlaps = False

@@ -116,6 +116,11 @@ class ModelLoading:
         self._locks = locks
         self._stopped: Callable[[], bool] = lambda: False
 
+    @property
+    def versions(self) -> Sequence[ModelVersion]:
+        """The versions to load."""
+        return list(self._versions.values())
+
     def run(
         self, stopped: Callable[[], bool], on_loaded: OnLoaded, on_refused: Callable[[ModelKey, str], object]
     ) -> None:

@@ -64,4 +64,4 @@ def make_engine(
     loading = ModelLoading(
         settings, versions, make_backend, metrics, prepare=prepare, call=call, on_progress=on_progress, locks=locks
     )
-    return Engine(settings, versions, make_backend, metrics, loading=loading)
+    return Engine(settings, loading, metrics)

@@ -35,7 +35,7 @@ def make_engine(device: Device, settings: Settings = SETTINGS, loading: ModelLoa
     """Returns an engine with a tagger and a language model, not started."""
     versions, metrics = [version_of("tagger"), version_of("lm", "generate")], Metrics()
     loading = loading or EqualSteps(settings, versions, lambda: device, metrics)
-    return Engine(settings, versions, lambda: device, metrics, loading=loading, schedule=device.schedule)
+    return Engine(settings, loading, metrics, schedule=device.schedule)
 
 
 @asynccontextmanager

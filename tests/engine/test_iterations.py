@@ -9,6 +9,7 @@ import pytest
 
 from service.artifact.version import ModelVersion
 from service.engine.engine import Engine
+from service.engine.loader import ModelLoading
 from service.engine.queue import EngineRequest
 from service.engine.requests import Requests
 from service.engine.scheduler import Scheduler
@@ -45,7 +46,8 @@ class Bench(Device):
         self._due: list[Callable[[], None]] = []
         self._closed = False
         versions = [version_of("tagger"), version_of("lm", "generate"), *more]
-        self.engine = Engine(settings, versions, lambda: self, self.metrics, clock=self.clock, schedule=self.schedule)
+        loading = ModelLoading(settings, versions, lambda: self, self.metrics, self.clock)
+        self.engine = Engine(settings, loading, self.metrics, clock=self.clock, schedule=self.schedule)
 
     def schedule(self, callback: Callable[[], None]) -> None:
         if self._closed:

@@ -360,7 +360,7 @@ def test_an_engine_without_its_device_does_not_start():
         raise ConfigurationError("there is no GPU")
 
     async def test():
-        made = Engine(SETTINGS, [version_of("tagger")], make_backend, Metrics())
+        made = Engine(SETTINGS, ModelLoading(SETTINGS, [version_of("tagger")], make_backend, Metrics()), Metrics())
         with pytest.raises(ConfigurationError, match="no GPU"):
             await made.start(lambda: None)
         with pytest.raises(EngineUnavailable):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from service.engine.engine import Engine
+from service.engine.loader import ModelLoading
 from service.engine.queue import EngineRequest
 from service.engine.requests import Generation, Inference, Requests
 from service.errors import InternalError, ModelNotFound
@@ -41,7 +42,7 @@ async def running() -> AsyncIterator[Engine]:
     """Yields an engine whose language model has eight letters."""
     letters = Vocabulary([chr(97 + i) for i in range(8)])
     texts = replace(version_of("lm", "generate"), vocabularies={"characters": letters})
-    made = Engine(SETTINGS, [version_of("tagger"), texts], Device, Metrics())
+    made = Engine(SETTINGS, ModelLoading(SETTINGS, [version_of("tagger"), texts], Device, Metrics()), Metrics())
     await made.start(lambda: None)
     yield made
     await made.close()

@@ -116,7 +116,7 @@ def device_engine(
 ) -> Engine:
     """Returns an engine on a test device, not started, whose versions a catalog offers."""
     loading = ModelLoading(settings, versions, lambda: device, metrics, prepare=catalog.prepare)
-    return Engine(settings, versions, lambda: device, metrics, loading=loading, schedule=device.schedule)
+    return Engine(settings, loading, metrics, schedule=device.schedule)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from service.engine.engine import Engine
+from service.engine.loader import ModelLoading
 from service.errors import ConfigurationError
 from service.http.app import create_app
 from service.http.context import Context
@@ -19,7 +20,7 @@ PAGE = "https://example.org"
 
 def ask(origins: tuple[str, ...], method: str, **headers: str) -> httpx.Response:
     settings, metrics = Settings(cors_origins=origins), Metrics()
-    engine = Engine(settings, [], Device, metrics)
+    engine = Engine(settings, ModelLoading(settings, [], Device, metrics), metrics)
     app = create_app(Context(settings, metrics, engine, Catalog()))
 
     async def send() -> httpx.Response:

@@ -13,6 +13,7 @@ import pytest
 
 from service.backend.base import Backend
 from service.engine.engine import Engine
+from service.engine.loader import ModelLoading
 from service.errors import ConfigurationError
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
@@ -39,7 +40,8 @@ class Scene:
         self.slot.state = State.STARTING
         self.group = BoardGroup(self.board, self.slot, (), ())
         metrics = Metrics()
-        engine = Engine(settings, [], cast(Callable[[], Backend], backend), metrics)
+        loading = ModelLoading(settings, [], cast(Callable[[], Backend], backend), metrics)
+        engine = Engine(settings, loading, metrics)
         self.context = Context(settings, metrics, engine, Catalog(), None, self.group)
         self.server = Server(self.context, self.board, self.slot)
         self.listening = socket.create_server(("127.0.0.1", 0))

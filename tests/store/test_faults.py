@@ -171,7 +171,7 @@ def test_whatever_an_engine_meets_while_it_builds_a_version_refuses_that_one(err
         versions = [version_of("victim"), version_of("healthy")]
         metrics = Metrics()
         loading = ModelLoading(Settings(), versions, Failing, metrics, on_progress=loaded.append)
-        engine = Engine(Settings(), versions, Failing, metrics, loading=loading)
+        engine = Engine(Settings(), loading, metrics)
         await engine.start(lambda: None)
         victim, healthy = engine.models()
         assert (victim.state, healthy.state, engine.state) == (State.REFUSED, State.READY, State.READY)
