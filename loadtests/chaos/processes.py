@@ -13,7 +13,7 @@ from loadtests.chaos.request_counts import RequestCounts
 from loadtests.chaos.retrying import CLIENTS, RetryingClients
 from loadtests.chaos.scenario import Scenario, check
 from loadtests.chaos.service_under_test import ServiceUnderTest
-from loadtests.processes import SERVER
+from loadtests.processes import FORK_SERVER, SERVER
 
 MODEL = "tagger-en"  # the default model of /tag
 SETTLE_SECONDS = 3.0  # in which the processes get equal numbers of connections
@@ -52,6 +52,19 @@ async def kill_all(service: ServiceUnderTest, counts: RequestCounts) -> str:
     seconds = await _replaced(service, pids, len(pids))
     await asyncio.sleep(1)
     return f"killed {len(pids)}, all ready again after {seconds:.1f} s"
+
+
+async def kill_fork_server(service: ServiceUnderTest, counts: RequestCounts) -> str:
+    """Kills the process that server processes are forked from, then one of those."""
+    (fork_server,) = await asyncio.to_thread(service.pids, FORK_SERVER)
+    os.kill(fork_server, signal.SIGKILL)
+    await asyncio.sleep(1)
+    pids = await asyncio.to_thread(service.pids, SERVER)
+    check(len(pids) > 1, f"a server process has ended with it: {pids}")
+    os.kill(pids[0], signal.SIGKILL)
+    seconds = await _replaced(service, pids[:1], len(pids))
+    await asyncio.sleep(1)
+    return f"{len(pids)} served on; the killed one was replaced and ready after {seconds:.1f} s"
 
 
 async def freeze_one(service: ServiceUnderTest, counts: RequestCounts) -> str:
@@ -119,6 +132,12 @@ SCENARIOS = [
         "nothing is lost but what they were answering; 503 until one is ready",
         kill_all,
         frozenset({200, 503}),
+        may_lose=NEIGHBOURS,
+    ),
+    Scenario(
+        "kill -9 of the fork server, then of a server process",
+        "server processes serve on; another fork server starts, and the killed one is replaced",
+        kill_fork_server,
         may_lose=NEIGHBOURS,
     ),
     Scenario(

@@ -46,7 +46,7 @@ class ServiceUnderTest:
         return found
 
     def pids(self, kind: str) -> list[int]:
-        """Returns its processes of a kind, `SUPERVISOR` or `SERVER`."""
+        """Returns its processes of a kind, such as `SERVER`."""
         return [pid for pid, each in self.processes().items() if each == kind]
 
     def send(self, number: signal.Signals, kind: str) -> None:

@@ -74,15 +74,20 @@ def test_a_version_is_complete(exported: tuple[Tagging, Any, Path]) -> None:
     assert not vocabularies["characters"].lowercase
 
 
-def test_the_parts_of_an_endpoint_make_up_the_whole(exported: tuple[Tagging, Any, Path]) -> None:
-    task, _, folder = exported
+def whole_and_in_parts(task: Tagging, folder: Path) -> tuple[Any, Any, Any]:
+    """Returns the inputs of the goldens, and what the whole endpoint and its parts make of them."""
     whole, project, tag = (versions.load_endpoint(folder, name) for name in ("tag", "project", "tag_from_table"))
     inputs = dict(collate(task.goldens()).inputs)
     expected = whole(inputs)
     words = {name: inputs.pop(name) for name in ("word_ids", "char_ids")}
     b, t = words["word_ids"].shape
     table = project({name: ids.reshape(b * t, *ids.shape[2:]) for name, ids in words.items()})["projected"]
-    outputs = tag({**inputs, "table": table, "rows": np.arange(b * t, dtype=np.int32).reshape(b, t)})
+    return inputs, expected, tag({**inputs, "table": table, "rows": np.arange(b * t, dtype=np.int32).reshape(b, t)})
+
+
+def test_the_parts_of_an_endpoint_make_up_the_whole(exported: tuple[Tagging, Any, Path]) -> None:
+    task, _, folder = exported
+    inputs, expected, outputs = whole_and_in_parts(task, folder)
     start = 0
     for name in task.endpoint.outputs:
         values = expected[name]
@@ -146,13 +151,7 @@ def test_a_version_in_integers_says_so_and_is_restored_in_floats(in_integers: tu
 
 def test_the_parts_of_a_version_in_integers_make_up_the_whole(in_integers: tuple[Tagging, Any, Path]) -> None:
     task, _, folder = in_integers
-    whole, project, tag = (versions.load_endpoint(folder, name) for name in ("tag", "project", "tag_from_table"))
-    inputs = dict(collate(task.goldens()).inputs)
-    expected = whole(inputs)
-    words = {name: inputs.pop(name) for name in ("word_ids", "char_ids")}
-    b, t = words["word_ids"].shape
-    table = project({name: ids.reshape(b * t, *ids.shape[2:]) for name, ids in words.items()})["projected"]
-    outputs = tag({**inputs, "table": table, "rows": np.arange(b * t, dtype=np.int32).reshape(b, t)})
+    inputs, expected, outputs = whole_and_in_parts(task, folder)
     for name in task.endpoint.outputs:
         for row, length in enumerate(inputs["lengths"]):
             highest = expected[name][row, :length].max(-1)
