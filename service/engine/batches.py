@@ -28,8 +28,11 @@ def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
             start = runs.pop()[1]
         runs.append((values, start, end))
     lengths = np.array([sequence.length for sequence in sequences], np.int32)
-    values = {name: concatenated([array[name][start:end] for array, start, end in runs]) for name in runs[0][0]}
-    return Ragged(lengths, values)
+    if len(runs) == 1:
+        values, start, end = runs[0]
+        return Ragged(lengths, {name: array[start:end] for name, array in values.items()})
+    names = runs[0][0]
+    return Ragged(lengths, {n: np.concatenate([array[n][start:end] for array, start, end in runs]) for n in names})
 
 
 def start_batch(model: SequenceModel, specs: Mapping[str, TensorSpec], batch: Batch) -> Callable[[], Outputs]:
@@ -86,20 +89,19 @@ def outputs_of(requests: Sequence[EngineRequest]) -> Outputs:
                 runs[-1] = begun[0], place.row + 1, place.cell + length
             else:
                 runs.append((place, place.row + 1, place.cell + length))
+    first, row, cell = runs[0]
+    if len(runs) == 1:
+        return (
+            {name: values[first.cell : cell] for name, values in first.timed.items()},
+            {name: values[first.row : row] for name, values in first.others.items()},
+        )
     timed = {
-        name: concatenated([first.timed[name][first.cell : cell] for first, _, cell in runs])
-        for name in runs[0][0].timed
+        name: np.concatenate([place.timed[name][place.cell : cell] for place, _, cell in runs]) for name in first.timed
     }
     others = {
-        name: concatenated([first.others[name][first.row : row] for first, row, _ in runs])
-        for name in runs[0][0].others
+        name: np.concatenate([place.others[name][place.row : row] for place, row, _ in runs]) for name in first.others
     }
     return timed, others
-
-
-def concatenated(parts: Sequence[Array]) -> Array:
-    """Concatenates arrays; returns a single one as it is."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def log_failure(error: Exception, what: str) -> TagwerkError:

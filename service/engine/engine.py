@@ -321,10 +321,10 @@ class Engine:
 
     def _has_work(self) -> bool:
         return bool(
-            self._scheduler.queued_sequences
+            self._scheduler.queue.sequences
             or self._batch is not None
             or self._steps
-            or any(generator.slots.busy for generator in self._generators.values())
+            or [generator for generator in self._generators.values() if generator.slots.busy]
         )
 
     def _start_steps(self) -> None:
@@ -424,7 +424,8 @@ class Engine:
                 text.put_nowait(known)
 
     def _update_gauges(self) -> None:
-        if (waiting := (self._scheduler.queued_sequences, self._scheduler.queued_tokens)) != self._queue_shown:
+        queue = self._scheduler.queue
+        if (waiting := (queue.sequences, queue.tokens)) != self._queue_shown:
             self._queue_shown = waiting
             self._metrics.queue_entries.set(waiting[0])
             self._metrics.queue_tokens.set(waiting[1])

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import inf
 
 from service.engine.padding import Grid, starts_of
 from service.engine.plan import StepTimes, cut
@@ -61,27 +62,20 @@ class Scheduler:
     so that no model waits for another's backlog. Its next sequences, up to two full batches, are sorted by length and
     cut into the batches that take the least time, see `cut`; these run in the order of their first sequences. What
     arrives meanwhile waits for the next plan.
+
+    Attributes:
+        queue: what waits.
     """
 
     def __init__(self, clock: Callable[[], float], max_sequences: int, max_tokens: int) -> None:
         self._clock = clock
-        self._queue = Queue(max_sequences, max_tokens)
+        self.queue = Queue(max_sequences, max_tokens)
         self._models: dict[ModelKey, Model] = {}
         self._tokens_per_second = 10_000.0  # a slow processor's, until batches are measured
 
     def add_model(self, key: ModelKey, grid: Grid, step_times: StepTimes) -> None:
         """Starts accepting requests for a model."""
         self._models[key] = Model(grid, step_times)
-
-    @property
-    def queued_sequences(self) -> int:
-        """Number of waiting sequences."""
-        return self._queue.sequences
-
-    @property
-    def queued_tokens(self) -> int:
-        """Number of waiting tokens."""
-        return self._queue.tokens
 
     def admit(self, requests: Requests, on_done: OnDone) -> list[EngineRequest | TagwerkError]:
         """Queues all sequences of each request, or none; returns its `EngineRequest`, or the reason for its rejection.
@@ -101,7 +95,7 @@ class Scheduler:
             request = EngineRequest(requests, client, now, deadline, lengths[first:end], starts[first:end], on_done)
             first = end
             try:
-                self._queue.put(request, self._tokens_per_second, sequence_seconds)
+                self.queue.put(request, self._tokens_per_second, sequence_seconds)
             except Overloaded as rejection:
                 admitted.append(rejection)
             else:
@@ -110,11 +104,11 @@ class Scheduler:
 
     def full(self, client: int) -> Overloaded | None:
         """Returns the error with which any request of a client would be rejected, or None."""
-        return self._queue.check(client, self._tokens_per_second)
+        return self.queue.check(client, self._tokens_per_second)
 
     def abandon(self, request: EngineRequest) -> None:
         """Removes the waiting sequences of a request."""
-        self._queue.discard(request)
+        self.queue.discard(request)
 
     def take(self) -> Batch | None:
         """Returns the next batch; None if nothing waits."""
@@ -122,7 +116,7 @@ class Scheduler:
             model = self._models[key]
             if not model.planned:
                 self._plan(key, model, now)
-            if sequences := self._queue.take(model.planned.popleft(), now):
+            if sequences := self.queue.take(model.planned.popleft(), now):
                 return self._batch(key, model, sequences, now)
         return None
 
@@ -131,21 +125,29 @@ class Scheduler:
 
         A model that has batches planned takes part, whosever they are: their turn had come.
         """
-        heads = dict(self._queue.heads(now))
-        least = min((served for served, _ in heads.values()), default=0)
-        first = {key: number for key, (served, number) in heads.items() if served == least}
-        first |= {key: 0 for key, model in self._models.items() if model.planned}
+        least = inf
+        first: dict[ModelKey, int] = {}
+        for key, (served, number) in self.queue.heads(now):
+            if served < least:
+                least, first = served, {}
+            if served == least:
+                first[key] = number
+        for key, model in self._models.items():
+            if model.planned:
+                first[key] = 0
         if not first:
             return None
         self._skip_idle_time(first.keys())
+        if len(first) == 1:
+            return next(iter(first))
         return min(first, key=lambda key: (self._models[key].served_seconds, first[key]))
 
     def _plan(self, key: ModelKey, model: Model, now: float) -> None:
         """Cuts the next sequences of a model into batches."""
         sizes, step_times = model.grid.batch_sizes, model.step_times
-        most = sizes[-1] * (PLANNED_BATCHES if self._queue.clients == 1 else 1)
-        self._queue.begin_plan(key, now)
-        taken = self._queue.pop(key, now, most, LONGEST_SECONDS, model.sequence_seconds)
+        most = sizes[-1] * (PLANNED_BATCHES if self.queue.clients == 1 else 1)
+        self.queue.begin_plan(key, now)
+        taken = self.queue.pop(key, now, most, LONGEST_SECONDS, model.sequence_seconds)
         if len(taken) == 1:  # the usual case of a client alone
             model.planned.append(taken)
             return
@@ -174,7 +176,7 @@ class Scheduler:
 
     def _skip_idle_time(self, active: Collection[ModelKey]) -> None:
         """Raises `served_seconds` of the other models to the least of the active ones: they accumulate no credit."""
-        least = min(self._models[key].served_seconds for key in active)
+        least = min([self._models[key].served_seconds for key in active])
         for key, model in self._models.items():
             if key not in active:
                 model.served_seconds = max(model.served_seconds, least)

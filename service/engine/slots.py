@@ -85,12 +85,12 @@ class Slots:
     @property
     def in_use(self) -> int:
         """Number of slots that hold a stream."""
-        return sum(stream is not None for stream in self._slots)
+        return len(self._slots) - self._slots.count(None)
 
     @property
     def busy(self) -> bool:
         """True while a stream waits or holds a slot."""
-        return bool(self._waiting) or any(stream is not None for stream in self._slots)
+        return bool(self._waiting) or any(self._slots)
 
     def admit(self, stream: Stream) -> None:
         """Queues a stream for a slot. Raises Overloaded. An empty queue admits a prompt of any length."""

@@ -79,7 +79,7 @@ def write_sentence(
 
 def write_features(feats: Mapping[str, str]) -> str:
     """Formats features as `Number=Sing|Person=3`, or `_` for none."""
-    return "|".join(f"{name}={value}" for name, value in feats.items()) or "_"
+    return "|".join(map("=".join, feats.items())) or "_"
 
 
 def surface(text: str, tokens: Sequence[Token]) -> Sliced[list[bytes]]:

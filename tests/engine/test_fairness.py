@@ -260,8 +260,8 @@ def test_what_is_abandoned_or_expires_leaves_no_client_behind():
     waiting.scheduler.abandon(request)
     waiting.clock.now = 1.0
     assert waiting.take() == []
-    assert waiting.scheduler._queue._clients == {}
-    assert waiting.scheduler._queue._models == {}
+    assert waiting.scheduler.queue._clients == {}
+    assert waiting.scheduler.queue._models == {}
 
 
 def text(client: int, max_tokens: int = 9) -> Stream:

@@ -296,7 +296,7 @@ def test_a_full_queue_rejects_requests_and_says_when_to_come_again():
     with pytest.raises(Overloaded, match=full) as error:
         admit(queue, 1)
     assert error.value.retry_after_seconds > 0
-    assert queue.queued_sequences == 2
+    assert queue.queue.sequences == 2
     taken(queue)
     admit(queue, 1)
 
@@ -305,11 +305,11 @@ def test_sequences_that_are_planned_take_up_the_queue_until_they_run():
     queue = scheduler(max_sequences=8)
     admit(queue, *[4] * 8)
     taken(queue)
-    assert (queue.queued_sequences, queue.queued_tokens) == (4, 16)
+    assert (queue.queue.sequences, queue.queue.tokens) == (4, 16)
     with pytest.raises(Overloaded, match="4 of at most 8 sequences"):
         admit(queue, *[4] * 5)
     taken(queue)
-    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
+    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
 
 
 def retry_after(measurements: int, tokens: int, seconds: float) -> float:
@@ -373,7 +373,7 @@ def test_a_request_is_admitted_whole_or_not_at_all():
     admit(queue, 4)
     with pytest.raises(Overloaded):
         admit(queue, 4, 4, 4)
-    assert (queue.queued_sequences, queue.queued_tokens) == (1, 4)
+    assert (queue.queue.sequences, queue.queue.tokens) == (1, 4)
 
 
 # The end of requests
@@ -383,13 +383,13 @@ def test_an_abandoned_request_frees_the_queue_at_once_and_never_runs():
     queue = scheduler(max_sequences=3)
     gone, stays = admit(queue, 4, 4), admit(queue, 3)
     queue.abandon(gone)
-    assert queue.queued_sequences == 1
+    assert queue.queue.sequences == 1
     admit(queue, 2, 2)
     batch = taken(queue)
     assert lengths(batch) == [2, 2, 3]
     assert batch.sequences[-1].request is stays
     queue.abandon(stays)
-    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0), "a sequence that runs is not in the queue"
+    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0), "a sequence that runs is not in the queue"
 
 
 def end_by_abandoning(queue: Scheduler, clock: Clock, request: EngineRequest) -> None:
@@ -413,7 +413,7 @@ def test_a_sequence_that_is_planned_never_runs_once_its_request_has_ended(
     end(queue, clock, ends)
     batch = taken(queue)
     assert ([sequence.request for sequence in batch.sequences], batch.shape) == ([stays, stays], (2, 2))
-    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
+    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
     assert queue.take() is None
     assert ends.taken == 0
 
@@ -437,9 +437,9 @@ def test_a_failed_request_frees_what_is_planned_and_waits_of_it():
     queue = scheduler()
     request = admit(queue, *[4] * 20)
     taken(queue)
-    assert queue.queued_sequences == 16
+    assert queue.queue.sequences == 16
     queue.abandon(request)
-    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
+    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
     assert queue.take() is None
 
 
@@ -451,7 +451,7 @@ def test_a_sequence_whose_deadline_has_passed_takes_no_device_time_and_the_other
     admit(queue, 4, deadline=clock.now + 1)
     clock.now += 2
     assert len(taken(queue).sequences) == 1
-    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
+    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
     assert queue.take() is None
 
 
@@ -511,7 +511,7 @@ def test_each_admitted_sequence_runs_once_or_its_request_has_ended_and_the_bound
                 run(batch)
             else:
                 assert not waiting(), "the device idles while a sequence waits"
-                assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
+                assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
         elif action == "abandon":
             if admitted:
                 queue.abandon(admitted[len(admitted) // 2])
@@ -521,11 +521,11 @@ def test_each_admitted_sequence_runs_once_or_its_request_has_ended_and_the_bound
             try:
                 admitted.append(admit(queue, *sizes, model=model, client=client, deadline=clock.now + seconds))
             except Overloaded:
-                assert queue.queued_sequences > 0
-        assert queue.queued_sequences <= 12
-        assert queue.queued_tokens <= 60 or queue.queued_sequences <= 6
+                assert queue.queue.sequences > 0
+        assert queue.queue.sequences <= 12
+        assert queue.queue.tokens <= 60 or queue.queue.sequences <= 6
         if not any(request.deadline <= clock.now and any(request.waiting) for request in admitted):
-            assert (queue.queued_sequences, queue.queued_tokens) == (len(waiting()), sum(waiting()))
+            assert (queue.queue.sequences, queue.queue.tokens) == (len(waiting()), sum(waiting()))
     assert set(ran.values()) <= {1}, "a sequence ran twice"
     assert not waiting()
-    assert (queue.queued_sequences, queue.queued_tokens) == (0, 0)
+    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)

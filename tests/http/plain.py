@@ -126,7 +126,7 @@ class Service:
     @property
     def queued(self) -> int:
         """Sequences in the queue."""
-        return self.context.engine._scheduler.queued_sequences
+        return self.context.engine._scheduler.queue.sequences
 
     async def hold(self, *headers: str) -> None:
         """Has the device run a step that does not end until `device.go` is set."""
