@@ -219,7 +219,7 @@ class GenerateAnswer(_Answer):
     )
 
 
-CONLLU_EXAMPLE = """# generator = tagwerk 0.2.0, tagger-en/9
+CONLLU_EXAMPLE = """# generator = tagwerk 0.2.0, tagger-en/10
 # newdoc id = 1
 # sent_id = 1-1
 # text = Don't!

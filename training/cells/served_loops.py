@@ -13,7 +13,9 @@ from keras import ops
 
 from training.cells import Cell, State, Tensor, integers
 
-LEAST_ROWS = 2  # of a product: XLA takes the sums of a single row in another order
+LEAST_ROWS = (
+    2  # of a product: XLA takes the sums of a single row in another order, and those of integers in a slow loop
+)
 TILE = 16  # positions that are read at a time where a position depends on no other
 
 
@@ -82,7 +84,7 @@ def unroll_rows(
 
 
 def per_position(
-    compute: Callable[..., dict[str, Tensor]], inputs: Sequence[Tensor], lengths: Tensor, *, exact: bool = False
+    compute: Callable[..., dict[str, Tensor]], inputs: Sequence[Tensor], lengths: Tensor
 ) -> dict[str, Tensor]:
     """Computes what depends on a position alone, for those up to the end of each sequence.
 
@@ -90,8 +92,6 @@ def per_position(
         compute: tiles of the inputs, each [N, I] -> arrays by name, each [N, ...].
         inputs: each [B, T, I].
         lengths: valid positions of each row, from the left, int32, shape [B].
-        exact: whether sums of `compute` are the same for any N. Then a tile has positions of all rows, which takes
-            less time; otherwise those of one row, always as many.
 
     Returns:
         The arrays by name; each of shape [B, T, ...], zero at padding that no tile reaches.
@@ -99,8 +99,6 @@ def per_position(
     batch, time, _ = ops.shape(inputs[0])
     like = compute(*[x[0, :TILE] for x in inputs])  # for its names and shapes alone
     empty = [ops.zeros((batch, time, *values.shape[1:]), values.dtype) for values in like.values()]
-    if exact:
-        return dict(zip(like, _over_columns(compute, inputs, ops.max(lengths), empty), strict=True))
 
     def update(b: Tensor, places: Tensor, new: Tensor, tiles: Sequence[Tensor], outputs: list[Tensor]) -> list[Tensor]:
         return [
@@ -109,30 +107,6 @@ def per_position(
         ]
 
     return dict(zip(like, _over_tiles(update, inputs, lengths, empty), strict=True))
-
-
-def _over_columns(
-    compute: Callable[..., dict[str, Tensor]], inputs: Sequence[Tensor], longest: Tensor, results: list[Tensor]
-) -> list[Tensor]:
-    """Computes results for TILE positions of all rows at a time, up to the end of the longest row."""
-
-    def step(t: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
-        batch, time, _ = ops.shape(inputs[0])  # XLA uses only shapes that are set inside the loop
-        tile = ops.minimum(TILE, time)
-        first = ops.minimum(t, time - tile)
-        tiles = [
-            ops.reshape(ops.slice(x, (0, first, 0), (batch, tile, x.shape[-1])), (-1, x.shape[-1])) for x in inputs
-        ]
-        updated = [
-            ops.slice_update(
-                result, (0, first, *[0] * len(values.shape[1:])), ops.reshape(values, (batch, tile, *values.shape[1:]))
-            )
-            for result, values in zip(results, compute(*tiles).values(), strict=True)
-        ]
-        return (t + tile, *updated)
-
-    _, *results = ops.while_loop(lambda t, *_: t < longest, step, (ops.zeros((), "int32"), *results))
-    return results
 
 
 def over_positions(

@@ -177,9 +177,9 @@ class Tagger(keras.Model):  # type: ignore[misc]
         rounded = head.kernel_scale is not None
         outputs, _, added = unroll_rows(self.word_lstm, table, rows, lengths, passed=self.passed, rounded=rounded)
         if self.linear is None or added is None:
-            return per_position(score, [outputs], lengths, exact=rounded)
+            return per_position(score, [outputs], lengths)
         linear = self.linear.total(added[..., : self.linear.size])
-        return per_position(score, [outputs, linear], lengths, exact=rounded)
+        return per_position(score, [outputs, linear], lengths)
 
     def _spelling(self, char_ids: Tensor, forms: Tensor | None = None) -> tuple[Tensor, ...]:
         """Returns what is read of the characters of words: for the network, and for a linear model.

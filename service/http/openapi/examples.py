@@ -27,7 +27,7 @@ _SENTENCE = {
     ],
     "multiword_tokens": [{"text": "didn't", "start": 4, "end": 10, "first": 1, "last": 2}],
 }
-_TAGGED = {"model": "tagger-en", "version": "9", "results": [{"sentences": [_SENTENCE]}]}
+_TAGGED = {"model": "tagger-en", "version": "10", "results": [{"sentences": [_SENTENCE]}]}
 _SCORES = {"negative": 0.003992, "neutral": 0.006958, "positive": 0.98905}
 _CLASSIFIED = {"model": "sentiment-en", "version": "7", "results": [{"label": "positive", "scores": _SCORES}]}
 _CONTINUATION = "\nTherefore comes that young sir, though "
@@ -35,7 +35,7 @@ _TEXT = {"text": _CONTINUATION, "finish_reason": "length", "tokens": 40, "seed":
 _GENERATED = {"model": "lm-shakespeare", "version": "4", "results": [_TEXT]}
 _TAGGER = {
     "name": "tagger-en",
-    "version": "9",
+    "version": "10",
     "state": "ready",
     "reason": None,
     "task": "tag",
@@ -50,7 +50,7 @@ _CLASSIFIER = _TAGGER | {
     "task": "classify",
     "description": "Tells whether an English text is negative, neutral or positive",
 }
-_MANIFEST = {"name": "tagger-en", "version": "9", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
+_MANIFEST = {"name": "tagger-en", "version": "10", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
 _COMPLETION_MODEL = {"id": "lm-shakespeare", "object": "model", "created": 1795302293, "owned_by": "tagwerk"}
 _TEXT_INPUT = {"name": "text", "datatype": "BYTES", "shape": [-1]}
 
