@@ -7,7 +7,7 @@ saved_model/         TensorFlow SavedModel, one signature per endpoint
 lemmas.json          of a lemmatizer, see service.text.lemmas
 tokenizer.json       what a tokenizer has learned, see service.text.segmenter
 goldens.jsonl        inputs with the outputs that training computed
-reference.json       what the model makes of its dev split, to compare other texts with
+reference.json       what the model makes of its dev split: see service.artifact.reference
 MODEL_CARD.md        documentation
 manifest.sig         if signed: see service.artifact.signing
 ```
@@ -37,14 +37,12 @@ MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 SAVED_MODEL = "saved_model"
 GOLDENS = "goldens.jsonl"
-REFERENCE = "reference.json"
 MODEL_CARD = "MODEL_CARD.md"
 PROBABILITIES = "probabilities"  # a classifier's output: of each label, for the whole text
 DICTIONARY = "lemmas.json"
 SEGMENTER = "tokenizer.json"
 MAX_BUCKET = 65_536  # tokens
 MAX_BUCKETS = 256
-CONFIDENCE_BINS = 20
 NAMES_SHOWN = 5  # file names in an error
 MAX_MANIFEST_BYTES = 2**20  # 1 MiB: /models/{name} returns it
 CANDIDATES = 5  # labels per head and token that are returned on request, the most probable first
@@ -168,23 +166,6 @@ class Golden(FileModel):
     outputs: dict[str, Any]
 
 
-class Reference(FileModel):
-    """What a model makes of its dev split. If other texts differ much from it, the model may be less good for them.
-
-    Attributes:
-        items: how many words, texts or characters the split has.
-        unknown: by vocabulary, the share of what it does not have.
-        labels: by kind of label, how often each is the most probable one.
-        confidence: by kind of label, how often the probability of that one lies in each of CONFIDENCE_BINS equal bins
-            between 0 and 1.
-    """
-
-    items: int
-    unknown: dict[str, float]
-    labels: dict[str, dict[str, int]]
-    confidence: dict[str, tuple[int, ...]]
-
-
 def read_manifest(folder: Path) -> Manifest:
     """Reads and validates the manifest of a version folder. Raises ArtifactError."""
     with reading(MANIFEST):
@@ -257,11 +238,6 @@ def write_goldens(folder: Path, goldens: Iterable[Golden]) -> None:
     """Writes goldens as JSON lines."""
     lines = [golden.model_dump_json() + "\n" for golden in goldens]
     (folder / GOLDENS).write_text("".join(lines), encoding="utf-8")
-
-
-def write_reference(folder: Path, reference: Reference) -> None:
-    """Writes what the model makes of its dev split."""
-    (folder / REFERENCE).write_text(reference.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def checksums(folder: Path) -> dict[str, str]:

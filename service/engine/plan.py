@@ -42,7 +42,7 @@ class StepTimes:
     def __getitem__(self, shape: tuple[int, int]) -> float:
         """Returns the seconds of a step; estimates them from the number of cells for a B that was not measured."""
         rows, length = shape
-        fixed, per_step = self._lines.get(rows) or self.line(rows)
+        fixed, per_step = self.line(rows)
         return fixed + per_step * length
 
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Golden, Manifest, Metric
+from service.artifact.reference import write_reference
 from service.errors import ArtifactError, ConfigurationError
 from training.data.dataset import Example, collate
 from training.run.loop import make_predict
@@ -55,7 +56,7 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
         if task.segmenter is not None:
             task.segmenter.write(folder / artifact.SEGMENTER)
         artifact.write_goldens(folder, (_golden(task, model, example) for example in task.goldens()))
-        artifact.write_reference(folder, task.reference(make_predict(task, model)))
+        write_reference(folder, task.reference(make_predict(task, model)))
         manifest = Manifest(
             name=recipe.name,
             version=version,
@@ -108,7 +109,7 @@ def export_again(task: Task, model: keras.Model, folder: Path, measured: Iterabl
         for name in (*manifest.vocabularies.values(), artifact.DICTIONARY, artifact.GOLDENS):
             if (folder / name).exists():
                 shutil.copy(folder / name, new / name)
-        artifact.write_reference(new, task.reference(make_predict(task, model)))
+        write_reference(new, task.reference(make_predict(task, model)))
         if precision != manifest.precision:
             artifact.write_goldens(new, (_golden(task, model, example) for example in task.goldens()))
         if task.segmenter is not None:

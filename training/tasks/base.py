@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, runtime_checkable
 
 import keras
 import numpy as np
 
 from service.artifact import manifest as artifact
+from service.artifact.reference import CONFIDENCE_BINS, Reference
 from service.errors import ConfigurationError
 from service.text.lemmas import LemmaDictionary
 from service.text.segmenter import Segmenter
@@ -38,6 +39,17 @@ def predict_all(
         outputs = predict(collate([examples[i] for i in rows]).inputs)
         for row, i in enumerate(rows):
             yield i, {name: output[row] for name, output in outputs.items()}
+
+
+@runtime_checkable
+class Rounded(Protocol):
+    """A network whose served step can multiply states in integers, see `training.cells.integers`."""
+
+    def round_weights(self) -> list[str]:
+        """Turns the weights of the step into integers; returns the names of those that stay floats."""
+
+    def restore_weights(self) -> None:
+        """Turns integers into floats again."""
 
 
 @dataclass(frozen=True)
@@ -192,12 +204,12 @@ class Task(ABC):
         """Returns the ids of everything in a split, by vocabulary: int32, shape [N]; PAD counts as nothing."""
         return {}
 
-    def reference(self, predict: Predict) -> artifact.Reference:
+    def reference(self, predict: Predict) -> Reference:
         """Returns what the main endpoint makes of dev."""
         encoded, predictions = self.encoded("dev"), self.predictions(predict, "dev")
         counts = [len(given.gold) for given in predictions.values()] or [len(ids) for ids in encoded.values()]
-        ends = np.linspace(0, 1, artifact.CONFIDENCE_BINS + 1)
-        return artifact.Reference(
+        ends = np.linspace(0, 1, CONFIDENCE_BINS + 1)
+        return Reference(
             items=max(counts, default=0),
             unknown={name: round(float(np.mean(ids[ids != PAD] == UNK)), 6) for name, ids in encoded.items()},
             labels={
@@ -235,13 +247,14 @@ class Task(ABC):
     def round_weights(self, model: keras.Model) -> list[str]:
         """Turns the weights of the served step into integers, in place; returns those that must stay floats.
 
-        Does nothing by default.
+        Does nothing for a network that has no such step.
         """
-        return []
+        return model.round_weights() if isinstance(model, Rounded) else []
 
     def restore_weights(self, model: keras.Model) -> None:
-        """Turns integers into floats again, in place. Does nothing by default."""
-        return
+        """Turns integers into floats again, in place."""
+        if isinstance(model, Rounded):
+            model.restore_weights()
 
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
         """Scales the logits of a trained model so that probabilities match accuracy on dev. Does nothing by default."""

@@ -190,13 +190,6 @@ class Classification(Task):
         if isinstance(model, SentimentClassifier):
             model.reader.embedding.quantize("int8")
 
-    def round_weights(self, model: keras.Model) -> list[str]:
-        return model.round_weights() if isinstance(model, SentimentClassifier) else []
-
-    def restore_weights(self, model: keras.Model) -> None:
-        if isinstance(model, SentimentClassifier):
-            model.restore_weights()
-
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
         """Divides the logits of all members by the temperature at which the labels of dev are most probable."""
         if not isinstance(model, SentimentClassifier):

@@ -175,13 +175,6 @@ class LanguageModelling(Task):
         rows = (len(self.vocabularies["characters"]), model.projected_size)
         return {"project": projection(model.project, {}, rows), "step_from_table": Part(step, run)}
 
-    def round_weights(self, model: keras.Model) -> list[str]:
-        return model.round_weights() if isinstance(model, LanguageModel) else []
-
-    def restore_weights(self, model: keras.Model) -> None:
-        if isinstance(model, LanguageModel):
-            model.restore_weights()
-
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         """Measures every character of the split but its first, carrying the state from one to the next."""
         sums, sizes = self.scores(predict, split)

@@ -241,13 +241,6 @@ class Tagging(Task):
             for table in tables:
                 table.quantize("int8")
 
-    def round_weights(self, model: keras.Model) -> list[str]:
-        return model.round_weights() if isinstance(model, Tagger) else []
-
-    def restore_weights(self, model: keras.Model) -> None:
-        if isinstance(model, Tagger):
-            model.restore_weights()
-
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
         """Divides the weights of each head, and with them its logits, by its best temperature on dev."""
         temperatures = {h: label_temperature(found) for h, found in self.predictions(predict, "dev").items()}

@@ -25,8 +25,8 @@ def tagging_endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
 
 def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str, Part]:
     """Returns the two parts that the service runs: the projection of words, and the step over projected words."""
-    head = model.joined_head()
-    logits = {"logits": TensorSpec(dtype="float32", axes=("B", "T", head.units))}
+    joined = model.joined_head()
+    logits = {"logits": TensorSpec(dtype="float32", axes=("B", "T", joined.units))}
     best = {f"{head}_id": TensorSpec(dtype="int32", axes=("B", "T")) for head in endpoint.outputs}
     confidence = {f"{head}_probability": TensorSpec(dtype="float32", axes=("B", "T")) for head in endpoint.outputs}
     inputs = {
@@ -36,9 +36,9 @@ def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str
     }
 
     def run(**tensors: Tensor) -> Tensors:
-        return model.tag_from_table(**tensors, head=head)
+        return model.tag_from_table(**tensors, head=joined)
 
-    step = Part(Endpoint(inputs=inputs, outputs=logits | best | confidence), run, tuple(head.weights))
+    step = Part(Endpoint(inputs=inputs, outputs=logits | best | confidence), run, tuple(joined.weights))
     words = {
         "word_ids": TensorSpec(dtype="int32", axes=("W",)),
         "char_ids": TensorSpec(dtype="int32", axes=("W", characters)),

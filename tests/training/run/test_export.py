@@ -16,6 +16,7 @@ from rich.console import Console
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Metric
+from service.artifact.reference import CONFIDENCE_BINS, REFERENCE, Reference
 from service.backend.saved_model import check_goldens
 from service.errors import ArtifactError
 from service.text.segmenter import Segmenter
@@ -209,7 +210,7 @@ def test_a_recipe_may_keep_floats(tagging: MakeTagging) -> None:
 
 def test_a_version_says_what_the_model_makes_of_its_dev_split(exported: tuple[Tagging, Any, Path]) -> None:
     task, _, folder = exported
-    found = artifact.Reference.model_validate_json((folder / artifact.REFERENCE).read_text(encoding="utf-8"))
+    found = Reference.model_validate_json((folder / REFERENCE).read_text(encoding="utf-8"))
     words = [form for example in task.examples("dev") for form in example.source]
     assert found.items == len(words)
     known = task.vocabularies["words"]
@@ -219,7 +220,7 @@ def test_a_version_says_what_the_model_makes_of_its_dev_split(exported: tuple[Ta
     for head, counts in found.labels.items():
         assert counts.keys() <= set(task.labels[head])
         assert sum(counts.values()) == sum(found.confidence[head]) == len(words)
-        assert len(found.confidence[head]) == artifact.CONFIDENCE_BINS
+        assert len(found.confidence[head]) == CONFIDENCE_BINS
 
 
 def test_the_model_card_says_what_it_was_made_of(exported: tuple[Tagging, Any, Path]) -> None:
