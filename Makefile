@@ -85,7 +85,7 @@ bench-peers: $(DEV)/installed peers spacy
 bench-runtimes: $(RUNTIMES)/installed
 	$(RUNTIMES)/bin/python -m loadtests.runtimes
 
-figures: $(DEV)/installed
+figures: $(DEV)/installed spacy
 	TAGWERK_XLA_CACHE=$(EXECUTABLES) $(DEV)/bin/python -m loadtests.figures
 
 calls: $(DEV)/installed

@@ -81,11 +81,9 @@ def accuracies(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def own_accuracy() -> str:
-    """Returns the accuracies of the service's models on gold tokens by their manifests, of lemmas by predicted tags."""
-    metrics = [*version_for("tag").manifest.metrics, *version_for("lemmatize").manifest.metrics]
-    test = {metric.name: metric.value for metric in metrics if metric.split == "test"}
-    lemmas = next(value for name, value in test.items() if name.startswith("Lemmas, tags of "))
-    return f"UPOS {test['UPOS']:.2f} %, lemmas {lemmas:.2f} %"
+    """Returns the accuracies of the service's tagger on gold tokens by its manifest."""
+    test = {metric.name: metric.value for metric in version_for("tag").manifest.metrics if metric.split == "test"}
+    return f"UPOS {test['UPOS']:.2f} %, lemmas {test['Lemmas']:.2f} %"
 
 
 def main() -> int:

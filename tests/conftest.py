@@ -219,7 +219,7 @@ def english_store() -> Path:
     folder = ROOT / ".cache" / "english-store" / WORKER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    return store_of(folder, "lemmas-en", "lm-shakespeare", "sentiment-en", "tagger-en")
+    return store_of(folder, "lm-shakespeare", "sentiment-en", "tagger-en")
 
 
 def store_of(folder: Path, *names: str) -> Path:

@@ -13,18 +13,18 @@ from service.pipelines import in_process
 from service.process import garbage_collection
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from tests.http.scene import SequenceModelDevice, classifier, repeater, tagger
+from tests.http.scene import SequenceModelDevice, classifier, repeater, tagger, without_lemmas
 
 
-def use_test_device(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def use_test_device(monkeypatch: pytest.MonkeyPatch, *, lemmas: bool = True) -> list[str]:
     """Has each engine that is started use a test device, for a store with a classifier, a tagger and a language model.
 
-    Returns a list that gets the models of each engine.
+    The tagger gives lemmas or does not. Returns a list that gets the models of each engine.
     """
     loaded: list[str] = []
 
     def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
-        versions = [classifier(), tagger(), repeater()]
+        versions = [classifier(), tagger() if lemmas else without_lemmas("tagger"), repeater()]
         folders = [settings.model_store / version.key.name / version.key.version for version in versions]
         return [replace(version, folder=folder) for version, folder in zip(versions, folders, strict=True)], {}
 

@@ -7,16 +7,17 @@ from dataclasses import replace
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.artifact.manifest import Endpoint, TensorSpec
-from service.tasks import lemmatization, tagging
-from service.tasks.lemmatization import Lemmatization
-from service.tasks.tagging import Tag, Tagging
+from service.artifact.version import ModelVersion
+from service.tasks import tagging
+from service.tasks.tagging import Tagging
 from service.text import learned_tokenizer as learned_tokenizer_module
 from service.text import segmenter, spacy_tokenizer
 from service.text.learned_tokenizer import LearnedTokenizer
-from service.text.lemmas import Inflected
+from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
 from service.text.segmenter import Classifier, Segmenter
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -28,9 +29,10 @@ from tests.fakes import version_of
 MB = 1_000_000
 CODE = (type, FunctionType, MethodType, ModuleType)
 CHARACTERS = 12  # of a token, that the committed tagger reads
-SYMBOLS = 40  # of a word, that the committed lemmatizer reads
+IDS = 2000  # labels of a head: most ids are numbers that Python has not already
+WIDER = "\u0390"  # its upper case is three characters
 # Megabytes in docs/security.md, of each model: at most, however many requests there were, and whatever they held.
-DOCUMENTED = {"tokenizer": 50, "learned tokenizer": 12, "shapes of words": 5, "tagger": 20, "lemmatizer": 13}
+DOCUMENTED = {"tokenizer": 50, "learned tokenizer": 12, "shapes of words": 5, "tagger": 20, "lemmas": 14}
 
 
 def wide(number: int, length: int) -> str:
@@ -82,38 +84,34 @@ def shapes(count: int) -> list[Any]:
     return [segmenter._cached_word]
 
 
-def tagger(count: int) -> list[Any]:
+def version_of_tagger(**changes: Any) -> ModelVersion:
     ids = TensorSpec(dtype="int32", axes=("B", "T"))
     letters = TensorSpec(dtype="int32", axes=("B", "T", CHARACTERS))
     endpoint = Endpoint(inputs={"word_ids": ids, "char_ids": letters}, outputs={})
-    labels = {"upos": ("X",), "xpos": ("X",), "feats": ("_",)}
-    version = replace(
-        version_of("tagger", endpoints={"tag": endpoint}, labels=labels),
-        vocabularies={"words": Vocabulary(["a"]), "characters": Vocabulary(["a"])},
-    )
-    task = Tagging(version, 128)
+    labels = {"upos": ("X",) * IDS, "xpos": ("X",), "feats": ("_",) * IDS}
+    version = version_of("tagger", endpoints={"tag": endpoint}, labels=labels)
+    return replace(version, vocabularies={"words": Vocabulary(["a"]), "characters": Vocabulary(["a"])}, **changes)
+
+
+def tagger(count: int) -> list[Any]:
+    task = Tagging(version_of_tagger(), 128)
     for number in range(count):
         finish(task.encode([[wide(number, tagging.LONGEST_CACHED), wide(number, 200)]]))
     finish(task.encode([["x" * 200_000]]))
     return [task._cached_encode]
 
 
-def lemmatizer(count: int) -> list[Any]:
-    version = replace(
-        version_of("lemmas", "lemmatize", length_buckets=(SYMBOLS,)), vocabularies={"symbols": Vocabulary(["a"])}
-    )
-    task = Lemmatization(version)
-    features = {"Case": "Nom", "Gender": "Masc", "Number": "Sing", "Person": "3", "Tense": "Past", "VerbForm": "Fin"}
+def lemmas(count: int) -> list[Any]:
+    """Fills the cache with the longest lemmas: in upper case, a character is three. Each id is a number of its own."""
+    task = Tagging(version_of_tagger(lemmatizer=Lemmatizer(["upper"] * IDS)), 128)
     for number in range(count):
-        token = Token(wide(number, SYMBOLS), 0, SYMBOLS)
-        (word,) = task.known([token], [Tag("VERB", "VBD", features, 1.0)])
-        assert isinstance(word, Inflected)
-        task.cache(word, wide(number, SYMBOLS))
-    task._find = lambda form, upos, xpos: "lemma"  # of the dictionary, which has it in any case
-    for number in range(min(count, lemmatization.SEEN_WORDS * count // lemmatization.CACHED_WORDS)):
-        form = wide(number, lemmatization.LONGEST_SEEN)
-        task.known([Token(form, 0, len(form))], [Tag("VERB", "VBD", features, 1.0)])
-    return [task._cache, task._seen]
+        forms = [wide(number, 4) + WIDER * (length - 4) for length in (tagging.LONGEST_CACHED, 200)]
+        ids = np.full(len(forms), 300 + number % (IDS - 300), np.int32)
+        outputs = {f"{name}_id": ids for name in ("upos", "feats", LEMMA)} | dict.fromkeys(NEXT_RULES, ids)
+        outputs |= {"xpos_id": np.zeros_like(ids), "upos_probability": np.ones(len(forms), np.float32)}
+        (tags,) = finish(task.decode([[Token(form, 0, 0) for form in forms]], outputs, lemmas=True))
+        assert tags[0].lemma == forms[0].upper()
+    return [task._lemma_cache]
 
 
 CACHES = {
@@ -121,7 +119,7 @@ CACHES = {
     "learned tokenizer": (learned_tokenizer, learned_tokenizer_module.CACHED_CHUNKS),
     "shapes of words": (shapes, segmenter.CACHED_WORDS),
     "tagger": (tagger, tagging.CACHED_TOKENS),
-    "lemmatizer": (lemmatizer, lemmatization.CACHED_WORDS),
+    "lemmas": (lemmas, tagging.CACHED_LEMMAS),
 }
 
 
@@ -139,14 +137,13 @@ def test_the_caches_keep_no_more_entries_than_that(monkeypatch: pytest.MonkeyPat
         (spacy_tokenizer, "CACHED_CHUNKS"),
         (learned_tokenizer_module, "CACHED_CHUNKS"),
         (tagging, "CACHED_TOKENS"),
-        (lemmatization, "CACHED_WORDS"),
+        (tagging, "CACHED_LEMMAS"),
     ):
         monkeypatch.setattr(module, constant, 8)
     lists = [made(50) for made in (tokenizer, learned_tokenizer, tagger)]
     assert [[cache.cache_info().currsize for cache in caches] for caches in lists] == [[8], [8], [8]]
-    monkeypatch.setattr(lemmatization, "SEEN_WORDS", 8)
-    words, seen = lemmatizer(50)
-    assert (len(words), len(seen) <= 8) == (8, True)
+    (found,) = lemmas(50)
+    assert 0 < len(found) <= 8
     assert segmenter._cached_word.cache_info().maxsize == segmenter.CACHED_WORDS
 
 

@@ -67,10 +67,8 @@ def parser() -> argparse.ArgumentParser:
             folder = runs_folder() / "ladders"
             command.add_argument("--out", type=Path, default=folder, help=f"folder of the results; {folder}")
         elif run is attention:
-            command.add_argument(
-                "name", metavar="NAME", help="of a lemmatizer in the store, translation, or captioning"
-            )
-            what = "a word with its tags, women/NOUN/NNS/Number=Plur, or a text to translate; none for captioning"
+            command.add_argument("name", metavar="NAME", help="translation, captioning, or another recipe of these")
+            what = "a text to translate; none for captioning"
             command.add_argument("text", nargs="*", metavar="TEXT", help=what)
             command.add_argument("--out", type=Path, default=Path("attention.png"), help="attention.png by default")
         elif run is train:

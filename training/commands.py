@@ -7,7 +7,7 @@ from dataclasses import replace
 from service.errors import ConfigurationError
 from training.folders import model_store, runs_folder
 from training.from_files import command as from_files
-from training.recipes import load_any_recipe, load_ladder, load_recipe, recipe_names
+from training.recipes import load_any_recipe, load_ladder, load_recipe
 
 # Keras and TensorFlow take seconds to import: each command imports what it needs, and --help needs nothing.
 
@@ -129,7 +129,6 @@ def export(arguments: argparse.Namespace) -> None:
     from training.run.evaluate import calibration, show
     from training.run.export import export, served_kind
     from training.run.loop import load_final
-    from training.run.versions import newest_models
 
     console = Console()
     task = recipe.task()
@@ -141,7 +140,7 @@ def export(arguments: argparse.Namespace) -> None:
         for split in ("test", "dev")
         for metric in (
             *task.evaluate(predict, split),
-            *task.evaluate_text(predict, split, newest_models(model_store())),
+            *task.evaluate_text(predict, split),
             *calibration(task.predictions(predict, split), split),
         )
     ]
@@ -160,7 +159,7 @@ def export_again(arguments: argparse.Namespace) -> None:
     from training.run.evaluate import calibration
     from training.run.export import export_again
     from training.run.loop import make_predict, round_weights
-    from training.run.versions import newest_models, newest_version, read_version, restore
+    from training.run.versions import newest_version, read_version, restore
 
     folder = newest_version(model_store(), arguments.name)
     _, task = read_version(folder)
@@ -173,7 +172,7 @@ def export_again(arguments: argparse.Namespace) -> None:
         for split in ("test", "dev")
         for metric in (
             *task.evaluate(predict, split),
-            *task.evaluate_text(predict, split, newest_models(model_store())),
+            *task.evaluate_text(predict, split),
             *calibration(task.predictions(predict, split), split),
         )
     ]
@@ -211,21 +210,15 @@ def ladder(arguments: argparse.Namespace) -> None:
 
 
 def attention(arguments: argparse.Namespace) -> None:
-    """Plots the attention weights of a lemmatizer, or of a translator or captioner that was trained here."""
+    """Plots the attention weights of a translator or captioner that was trained here."""
     import_tensorflow()
 
     from training.report import attention, captioning
     from training.run.loop import load_best
-    from training.run.versions import newest_version, read_version, restore
     from training.tasks.captioning import Captioning
 
-    if arguments.name in recipe_names() and not load_recipe(arguments.name).shipped:
-        task = load_recipe(arguments.name).task()
-        model = load_best(task)
-    else:
-        folder = newest_version(model_store(), arguments.name)
-        _, task = read_version(folder)
-        model = restore(task, folder)
+    task = load_recipe(arguments.name).task()
+    model = load_best(task)
     if isinstance(task, Captioning):
         path = captioning.draw(task, model, arguments.out)
     elif arguments.text:

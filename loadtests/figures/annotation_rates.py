@@ -74,7 +74,7 @@ def main() -> None:
     """Loads the model twice, for each way once; says `ready`, then measures."""
     settings = load_settings()
     sys.setswitchinterval(SWITCH_SECONDS)
-    versions = choose(newest(settings.model_store), Job([], "tag", "conllu"))
+    versions = [choose(newest(settings.model_store), Job([], "tag", "conllu"))]
     version = versions[0]
     with asyncio.Runner() as runner:
         whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})

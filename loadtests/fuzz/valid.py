@@ -14,7 +14,7 @@ TIMEOUT_MS = 2000
 # A generation or a queue that takes longer is answered 504, so the fuzz waits for no answer longer than this.
 TIMEOUT = (b"X-Request-Timeout-Ms", b"%d" % TIMEOUT_MS)
 
-NAMES = ["tagger-en", "sentiment-en", "lm-shakespeare", "lemmas-en", "tagger-en.ids", "nothing", "a%2Fb", "%00", "."]
+NAMES = ["tagger-en", "sentiment-en", "lm-shakespeare", "tagger-en.ids", "nothing", "a%2Fb", "%00", "."]
 VERSIONS = ["1", "2", "3", "4", "0", "-1", "one", "9" * 40]
 
 _infer = "/v2/models/{name}/infer"

@@ -119,7 +119,8 @@ class Reading:
         def compute(cells: Any, rows: Any, lengths: Any) -> dict[str, Any]:
             columns = zip(specs.items(), tf.split(cells, widths, axis=1), strict=True)
             words = {name: column if spec.axes[1:] else column[:, 0] for (name, spec), column in columns}
-            outputs = step(table=project(**words)["projected"], rows=rows, lengths=lengths)
+            tables = {"table" if name == "projected" else name: rows_ for name, rows_ in project(**words).items()}
+            outputs = step(**tables, rows=rows, lengths=lengths)
             return {name: value for name, value in outputs.items() if name != "logits"}
 
         self._width = sum(widths)

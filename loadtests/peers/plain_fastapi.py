@@ -91,7 +91,7 @@ def tag(body: TextBody) -> JSONResponse:
         outputs = tagger(finish(tagging.encode([tokens])).values)
         best = {f"{head}_id": p.argmax(-1) for head, p in outputs.items()}
         best["upos_probability"] = outputs["upos"].max(-1)
-        tags += finish(tagging.decode([len(tokens)], best))
+        tags += finish(tagging.decode([sentence.tokens], best, lemmas=False))
     return JSONResponse(tagged_answer(tagging, body.text, sentences, tags))
 
 

@@ -111,7 +111,7 @@ class TaggedTexts:
     def answer(self, text: Text, outputs: Sequence[Tensors]) -> dict[str, Any]:
         """Returns the answer to a request from the outputs of the text's pieces."""
         together = {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
-        tags = finish(self._tagging.decode([len(sentence.tokens) for sentence in text.sentences], together))
+        tags = finish(self._tagging.decode([sentence.tokens for sentence in text.sentences], together, lemmas=False))
         return tagged_answer(self._tagging, text.text, text.sentences, tags)
 
 

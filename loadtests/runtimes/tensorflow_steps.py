@@ -11,9 +11,12 @@ from loadtests.runtimes.weights import HEADS, Weights
 from service.artifact.manifest import SAVED_MODEL
 from service.types import Array, Tensors
 from training.cells import LSTM
+from training.cells.integers import round_rows
 from training.cells.unroll import unroll
 from training.models.tagger import Tagger, TaggerSizes
 
+WORDS = 16_384  # rows of the table
+DIRECTIONS = 2
 Run = Callable[[Tensors], dict[str, Array]]
 
 
@@ -26,16 +29,17 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
     tag = loaded.signatures["tag_from_table"]
     kernel = tf.constant(weights.kernel.transpose(1, 0, 2).reshape(weights.kernel.shape[1], -1))  # [I, D * 4 H]
     bias = tf.constant(weights.bias.reshape(-1))
-    table = tf.Variable(tf.zeros([16_384, bias.shape[0]]))
+    table = tf.Variable(tf.zeros([WORDS, bias.shape[0]]))
+    integers, scales = (tf.Variable(part) for part in round_rows(tf.zeros([WORDS, bias.shape[0]]), DIRECTIONS))
 
     floats = in_floats(weights)
 
-    def best(products: Any, places: Any, lengths: Any) -> dict[str, Any]:
+    def best(integers: Any, scales: Any, places: Any, lengths: Any) -> dict[str, Any]:
         _ = loaded  # it owns the variables
-        return without_logits(tag(table=products, rows=places, lengths=lengths))
+        return without_logits(tag(table=integers, scales=scales, rows=places, lengths=lengths))
 
     def looked_up(places: Any, lengths: Any) -> dict[str, Any]:
-        return best(tf.convert_to_tensor(table), places, lengths)
+        return best(tf.convert_to_tensor(integers), tf.convert_to_tensor(scales), places, lengths)
 
     def looked_up_in_floats(places: Any, lengths: Any) -> dict[str, Any]:
         return without_logits(floats(tf.convert_to_tensor(table), places, lengths))
@@ -43,7 +47,7 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
     def whole(inputs: Any, lengths: Any) -> dict[str, Any]:
         b, t = tf.unstack(tf.shape(inputs)[:2])
         products = tf.reshape(tf.tensordot(inputs, kernel, 1) + bias, [-1, bias.shape[0]])
-        return best(products, tf.reshape(tf.range(b * t), [b, t]), lengths)
+        return best(*round_rows(products, DIRECTIONS), tf.reshape(tf.range(b * t), [b, t]), lengths)
 
     places_spec, lengths_spec = (tf.TensorSpec([None] * rank, tf.int32) for rank in (2, 1))
     inputs_spec = tf.TensorSpec([None, None, kernel.shape[0]], tf.float32)
@@ -60,7 +64,11 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
             if id(batch) not in places:
                 b, t, _ = batch["inputs"].shape
                 rows = tf.tensordot(tf.constant(batch["inputs"]), kernel, 1) + bias
-                table[: b * t].assign(tf.reshape(rows, [b * t, -1]))
+                rows = tf.reshape(rows, [b * t, -1])
+                for variable, part in zip(
+                    (table, integers, scales), (rows, *round_rows(rows, DIRECTIONS)), strict=True
+                ):
+                    variable[: b * t].assign(part)
                 places.clear()
                 places[id(batch)] = np.arange(b * t, dtype=np.int32).reshape(b, t)
             return as_arrays(step(tf.constant(places[id(batch)]), tf.constant(batch["lengths"])))

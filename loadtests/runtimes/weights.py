@@ -11,7 +11,7 @@ from service.settings import load_settings
 from service.store.registry import newest
 from service.types import Array, Tensors
 
-HEADS = ("upos", "xpos", "feats")
+HEADS = ("upos", "xpos", "feats", "lemma")
 
 
 @dataclass(frozen=True)

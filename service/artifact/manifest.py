@@ -4,7 +4,7 @@
 manifest.json        model, inputs, outputs, training, and a checksum of every other file
 saved_model/         TensorFlow SavedModel, one signature per endpoint
 <vocabulary>.json    see service.text.vocabulary
-lemmas.json          of a lemmatizer, see service.text.lemmas
+lemmas.json          of a tagger with lemma rules, see service.text.lemmatizer
 tokenizer.json       what a tokenizer has learned, see service.text.segmenter
 goldens.jsonl        inputs with the outputs that training computed
 reference.json       what the model makes of its dev split: see service.artifact.reference
@@ -17,6 +17,7 @@ A version folder never changes. It is written under another name and renamed whe
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from pydantic import ValidationError, model_validator
 from service.artifact.files import check_sum, list_files, read_file, reading, sha256_of
 from service.errors import ArtifactError
 from service.files import FileModel, first_fault
-from service.text.lemmas import LemmaDictionary
+from service.text.lemmatizer import LEMMA, Lemmatizer
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
 
@@ -39,7 +40,7 @@ SAVED_MODEL = "saved_model"
 GOLDENS = "goldens.jsonl"
 MODEL_CARD = "MODEL_CARD.md"
 PROBABILITIES = "probabilities"  # a classifier's output: of each label, for the whole text
-DICTIONARY = "lemmas.json"
+LEMMAS = "lemmas.json"
 SEGMENTER = "tokenizer.json"
 MAX_BUCKET = 65_536  # tokens
 MAX_BUCKETS = 256
@@ -47,14 +48,14 @@ NAMES_SHOWN = 5  # file names in an error
 MAX_MANIFEST_BYTES = 2**20  # 1 MiB: /models/{name} returns it
 CANDIDATES = 5  # labels per head and token that are returned on request, the most probable first
 
-Task = Literal["tag", "classify", "generate", "lemmatize"]
+Task = Literal["tag", "classify", "generate"]
 Precision = Literal["float32", "int8"]
 
 
 class TensorSpec(FileModel):
     """A tensor: its type and axes. An axis is a name ("B" batch, "T" time) or a fixed size."""
 
-    dtype: Literal["int32", "float32"]
+    dtype: Literal["int32", "float32", "int8"]
     axes: tuple[str | int, ...]
 
 
@@ -123,6 +124,18 @@ class Manifest(FileModel):
         return self.endpoints[self.endpoint_name]
 
     @property
+    def lack(self) -> str | None:
+        """What a version lacks that its task's code can give, and the command that makes one with it; usually None."""
+        if self.task == "tag" and LEMMA not in self.labels:
+            return f"it gives no lemmas; made again of a treebank with lemmas, it does: {self.command}"
+        return None
+
+    @property
+    def about(self) -> str:
+        """The description, and what is lacking."""
+        return f"{self.description}; {self.lack}" if self.lack else self.description
+
+    @property
     def heads(self) -> tuple[str, ...]:
         """The outputs with label probabilities per token  # [B, T, K]."""
         outputs = self.endpoint.outputs.items()
@@ -174,6 +187,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 def parse_manifest(content: bytes, folder: Path) -> Manifest:
     """Parses and validates the content of a version folder's manifest. Raises ArtifactError."""
+    if re.search(rb'"task": *"lemmatize"', content):
+        raise ArtifactError("it is a lemmatizer, which is not needed: a tagger gives lemmas; remove the folder")
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
@@ -208,12 +223,14 @@ def read_vocabularies(folder: Path, manifest: Manifest) -> dict[str, Vocabulary]
     return found
 
 
-def read_dictionary(folder: Path, manifest: Manifest) -> LemmaDictionary | None:
-    """Reads a lemmatizer's dictionary, if there is one. Raises ArtifactError."""
-    if DICTIONARY not in manifest.files:
+def read_lemmatizer(folder: Path, manifest: Manifest) -> Lemmatizer | None:
+    """Reads the lemmatizer of a tagger with lemma rules. Raises ArtifactError."""
+    if LEMMA not in manifest.labels:
         return None
-    with reading(DICTIONARY):
-        return LemmaDictionary.parse(_read_verified(folder, manifest, DICTIONARY))
+    if LEMMAS not in manifest.files:
+        raise ArtifactError(f"there is no {LEMMAS}, which a tagger with lemma rules needs")
+    with reading(LEMMAS):
+        return Lemmatizer.parse(_read_verified(folder, manifest, LEMMAS), manifest.labels[LEMMA])
 
 
 def read_segmenter(folder: Path, manifest: Manifest) -> Segmenter | None:

@@ -1,11 +1,11 @@
-"""A loaded model version: its manifest, vocabularies, dictionary and segmenter."""
+"""A loaded model version: its manifest, vocabularies, lemmatizer and segmenter."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.artifact.manifest import Manifest
-from service.text.lemmas import LemmaDictionary
+from service.text.lemmatizer import Lemmatizer
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
 from service.types import ModelKey
@@ -18,7 +18,7 @@ class ModelVersion:
     folder: Path
     manifest: Manifest
     vocabularies: Mapping[str, Vocabulary]
-    dictionary: LemmaDictionary | None = None  # of a lemmatizer
+    lemmatizer: Lemmatizer | None = None  # of a tagger with lemma rules
     segmenter: Segmenter | None = None  # what the tokenizer has learned
     key: ModelKey = field(init=False)
 

@@ -1,4 +1,4 @@
-"""Taggers, classifiers and lemmatizers: one step per batch size, compiled by XLA."""
+"""Taggers and classifiers: one step per batch size, compiled by XLA."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -14,6 +14,7 @@ from service.backend.names import reproducible_names
 from service.backend.packing import Packing
 from service.backend.steps import make_step
 from service.errors import DeviceFailed
+from service.text.lemmatizer import LEMMA, NEXT_RULES, RULES_TRIED
 from service.types import Array, Tensors
 
 PARTS = ("_id", "_probability")  # default outputs of a head: its best label per token
@@ -35,6 +36,7 @@ class TensorFlowSequenceModel:
         self._heads = heads = manifest.heads
         timed = [name for name, spec in manifest.endpoint.outputs.items() if spec.axes[:2] == ("B", "T")]
         self._best = [f"{head}{part}" for head in heads for part in PARTS]
+        self._best += NEXT_RULES if LEMMA in heads else ()
         self._candidates = manifest.candidate_outputs
         self.timed_outputs = frozenset(self._best).union(timed, *self._candidates.values())
         self._usual = frozenset(self._best) | {PROBABILITIES}
@@ -77,6 +79,8 @@ class TensorFlowSequenceModel:
                 probabilities = outputs[head]  # [B, T, K]
                 outputs[f"{head}_id"] = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
                 outputs[f"{head}_probability"] = tf.reduce_max(probabilities, axis=-1)
+                if head == LEMMA:
+                    outputs |= next_rules(probabilities)
             best = [tf.bitcast(outputs.pop(name), tf.int32) for name in self._best]
             return tf.stack(best) if best else cells[:0], outputs
 
@@ -168,3 +172,10 @@ class TensorFlowSequenceModel:
             for i in range(len(cells))
         ]
         return {name: np.concatenate([row[name].numpy() for row in rows]) for name in self._step.explained & further}
+
+
+def next_rules(probabilities: Any) -> dict[str, Any]:
+    """Returns the lemma rules that follow the best one, as NEXT_RULES, each [B, T] int32. probabilities: [B, T, K]."""
+    tried = min(RULES_TRIED, probabilities.shape[-1])
+    ids = tf.math.top_k(probabilities, tried).indices
+    return {name: ids[..., min(i, tried - 1)] for i, name in enumerate(NEXT_RULES, start=1)}

@@ -62,16 +62,18 @@ def make_step(manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
 def _step_from_table(manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
     name = f"{manifest.endpoint_name}_from_table"
     project, endpoint, run = manifest.endpoints["project"], manifest.endpoints[name], signatures[name]
-    inputs = {key: spec for key, spec in endpoint.inputs.items() if key != "table"}
+    names = {"projected": "table"}  # of an output of the projection as an input of the step
+    inputs = {key: spec for key, spec in endpoint.inputs.items() if key not in ("table", *project.outputs)}
     if project.inputs:
         cache = WordCache(signatures["project"], project)
 
         def compute(**given: Any) -> dict[str, Any]:
-            return run(table=tf.convert_to_tensor(cache.table), **given)
+            tables = {names.get(name, name): tf.convert_to_tensor(table) for name, table in cache.tables.items()}
+            return run(**tables, **given)
 
         return Step(inputs, endpoint.outputs, compute, cache.prepare, cache.warm_up, cache.check_batch)
-    rows = signatures["project"]()["projected"]
-    step = Step(inputs, endpoint.outputs, lambda **given: run(table=rows, **given))
+    tables = {names.get(name, name): table for name, table in signatures["project"]().items()}
+    step = Step(inputs, endpoint.outputs, lambda **given: run(**tables, **given))
     if (explanation := manifest.endpoints.get(EXPLAIN)) is None:
         return step
     read = frozenset(explanation.inputs.keys() - inputs.keys())

@@ -15,29 +15,31 @@ from service.errors import ConfigurationError
 from service.types import Tensors
 
 WORDS_PER_CALL = 8  # words projected per call: a fixed number, so that a word's row is always the same to the bit
-CACHED_WORDS = 16_384  # 8 kB each in a tagger of 256 units per direction
+CACHED_WORDS = 16_384  # 2 kB each in a tagger of 256 units per direction whose products are integers
 
 
 class WordCache:
     """A bounded table on the device with a row per word.
 
     Attributes:
-        table: the rows  # [W, G] float32.
+        tables: the rows of each output of the projection, by its name  # [W, …].
     """
 
     def __init__(self, project: Callable[..., dict[str, Any]], endpoint: Endpoint) -> None:
-        """`project` computes `endpoint`: inputs [W] or [W, n] int32 -> projected  # [W, G] float32."""
+        """`project` computes `endpoint`: inputs [W] or [W, n] int32 -> outputs, each [W, n]."""
         self._widths = {name: spec.axes[1] if spec.axes[1:] else 1 for name, spec in endpoint.inputs.items()}
         self._rows: dict[bytes, int] = {}
-        size = endpoint.outputs["projected"].axes[1]
-        # Memory of rows that are not used yet is not allocated by the system.
-        empty = tf.raw_ops.Empty(shape=[CACHED_WORDS + WORDS_PER_CALL, size], dtype=tf.float32, init=False)
-        self.table = tf.Variable(empty, trainable=False)
+        self.tables: dict[str, Any] = {}
+        for name, spec in endpoint.outputs.items():
+            shape = [CACHED_WORDS + WORDS_PER_CALL, spec.axes[1]]
+            # Memory of rows that are not used yet is not allocated by the system.
+            empty = tf.raw_ops.Empty(shape=shape, dtype=spec.dtype, init=False)
+            self.tables[name] = tf.Variable(empty, trainable=False)
 
-        def read(cells: Any) -> Any:
+        def read(cells: Any) -> dict[str, Any]:
             columns = zip(endpoint.inputs.items(), tf.split(cells, list(self._widths.values()), axis=1), strict=True)
             inputs = {name: column if spec.axes[1:] else column[:, 0] for (name, spec), column in columns}
-            return project(**inputs)["projected"]
+            return project(**inputs)
 
         self._cells = tf.TensorSpec([WORDS_PER_CALL, sum(cast(list[int], list(self._widths.values())))], tf.int32)
         self._read = compiled(read, self._cells)
@@ -78,5 +80,6 @@ class WordCache:
             # Also writes the filler's rows, which the next words overwrite: cutting them off takes another operation.
             places = np.arange(first, first + WORDS_PER_CALL, dtype=np.int32)
             # Assigning to a slice would copy the table, which takes a hundred times as long.
-            self.table.scatter_update(tf.IndexedSlices(self._read(tf.constant(cells)), tf.constant(places)))
+            for name, new in self._read(tf.constant(cells)).items():
+                self.tables[name].scatter_update(tf.IndexedSlices(new, tf.constant(places)))
             self._rows.update((word, first + i) for i, word in enumerate(some))

@@ -172,6 +172,8 @@ class ModelLoading:
         self._metrics.model_info.labels(key.name, key.version).set(1)
         self._metrics.model_load_duration.labels(key.name, key.version).set(seconds)
         log.info("%s: %s, %.1f s, %.0f MB", key, model, seconds, megabytes)
+        if lack := version.manifest.lack:
+            log.warning("%s: %s", key, lack)
         return model
 
     def load(
@@ -223,22 +225,11 @@ class ModelLoading:
 
 
 def loading_order(versions: Collection[ModelVersion], defaults: Collection[str]) -> list[ModelVersion]:
-    """Returns versions in the order to load them: first the default models of /tag, /classify and /generate.
+    """Returns versions in the order to load them: first the default models of /tag, /classify and /generate."""
 
-    A lemmatizer comes before the taggers of its language, which would serve without lemmas otherwise.
-    """
-    urgent = {
-        version.manifest.language
-        for version in versions
-        if version.manifest.task == "tag" and version.manifest.name in defaults
-    }
-
-    def order(version: ModelVersion) -> tuple[bool, int, str, bool, str]:
+    def order(version: ModelVersion) -> tuple[bool, int, str]:
         manifest = version.manifest
-        lemmatizer = manifest.task == "lemmatize"
-        default = manifest.language in urgent if lemmatizer else manifest.name in defaults
-        task = TASKS.index("tag" if lemmatizer else manifest.task)
-        return not default, task, manifest.language, not lemmatizer, manifest.name
+        return manifest.name not in defaults, TASKS.index(manifest.task), manifest.name
 
     return sorted(versions, key=order)
 

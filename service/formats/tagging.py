@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
-from itertools import count, repeat
+from itertools import count
 from typing import Any
 
 from service.artifact.version import ModelVersion
@@ -68,11 +68,12 @@ def _tokens(
             "feats": feats,
             "confidence": confidence,
         }
-        for (text, start, end, _), (upos, xpos, feats, confidence) in parts
+        for (text, start, end, _), (upos, xpos, feats, confidence, _) in parts
     ]
-    if tagged.lemmas is not None:
-        for token, lemma in zip(tokens, tagged.lemmas[sentence][some], strict=True):
-            token["lemma"] = lemma
+    tags = tagged.tags[sentence][some]
+    if tags and tags[0].lemma is not None:
+        for token, tag in zip(tokens, tags, strict=True):
+            token["lemma"] = tag.lemma
     if tagged.candidates is not None:
         for token, heads in zip(tokens, tagged.candidates[sentence].of(some, n_best), strict=True):
             token["n_best"] = heads
@@ -111,12 +112,11 @@ def write_conllu(
     pieces: list[bytes] = []
     for number, tagged in zip(numbers or count(1), texts, strict=False):
         places = positions(tagged.text, unit)
-        lemmas = tagged.lemmas or repeat(repeat(None))
-        for i, (sentence, tags, row) in enumerate(zip(tagged.sentences, tagged.tags, lemmas, strict=False), start=1):
+        for i, (sentence, tags) in enumerate(zip(tagged.sentences, tagged.tags, strict=True), start=1):
             comments = {"generator": generator_of(model)} if not pieces and with_generator else {}
             comments |= {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"sent_id": f"{number}-{i}"}
-            columns = (conllu.Columns(t.upos, t.xpos, t.feats, lemma) for t, lemma in zip(tags, row, strict=False))
+            columns = (conllu.Columns(tag.upos, tag.xpos, tag.feats, tag.lemma) for tag in tags)
             pieces += yield from conllu.write_sentence(comments, tagged.text, sentence.tokens, columns, places)
     return pieces
 

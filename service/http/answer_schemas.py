@@ -40,7 +40,7 @@ class Token(BaseModel):
     confidence: float = Field(description="Probability of the UPOS tag, 0 to 1.", examples=[0.999948])
     lemma: str | None = Field(
         None,
-        description="Its dictionary form; omitted if there is no lemmatizer for the tagger.",
+        description="Its dictionary form; omitted if the model gives none.",
         examples=["not"],
     )
     n_best: NBest | None = Field(
@@ -219,7 +219,7 @@ class GenerateAnswer(_Answer):
     )
 
 
-CONLLU_EXAMPLE = """# generator = tagwerk 0.2.0, tagger-en/10
+CONLLU_EXAMPLE = """# generator = tagwerk 0.2.0, tagger-en/11
 # newdoc id = 1
 # sent_id = 1-1
 # text = Don't!

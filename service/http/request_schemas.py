@@ -76,7 +76,7 @@ class TagRequest(Request):
     )
     lemmas: bool = Field(
         True,
-        description="Whether to return lemmas, if there is a lemmatizer. A new word takes another step.",
+        description="Whether to return lemmas, if the model gives them.",
         examples=[True],
     )
     format: Literal["json", "conllu"] | None = Field(

@@ -27,7 +27,7 @@ class ModelSummary(BaseModel):
     version: str = Field(description="Its version, an ascending number.", examples=["1"])
     state: str = Field(description="starting, ready or refused.", examples=["ready"])
     reason: str | None = Field(description="Why it is refused.", examples=[None])
-    task: str | None = Field(description="Its task: tag, classify, generate or lemmatize.", examples=["tag"])
+    task: str | None = Field(description="Its task: tag, classify or generate.", examples=["tag"])
     description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])
     share: float = Field(
         description="Its share, 0 to 1, of the requests for the model that name no version.",

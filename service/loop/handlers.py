@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from service.engine.batches import outputs_of
@@ -13,15 +12,12 @@ from service.formats import classification as classification_format
 from service.formats import tagging as tagging_format
 from service.loop.exchange import Exchange
 from service.pipelines import classification, tagging
-from service.pipelines.lemmas import WORDS_AT_ONCE, Found, decode_into, encoded, look_up
 from service.pipelines.run import Resources
-from service.tasks.lemmatization import OUTPUTS, Lemmatization
 from service.tasks.sentiment import EXPLANATION, Sentiment
 from service.tasks.tagging import Tagging, windows
 from service.text import conllu
-from service.text.lemmas import Inflected
 from service.text.slices import Sliced
-from service.types import Ragged, Tensors
+from service.types import Ragged
 
 Work = Sliced[None]
 
@@ -100,48 +96,14 @@ class ClassifyHandler:
             yield from exchange.connection.respond(exchange, pieces)
 
 
-@dataclass(slots=True)
-class LemmaStep:
-    """What an exchange keeps while the lemmas of its unknown words are predicted.
-
-    Attributes:
-        texts: its tagged texts.
-        found: their known lemmas.
-        lemmas: of the unknown words; a word is its own lemma until another is predicted.
-        left: the unknown words that have not been encoded yet.
-        words: those that are in the engine, and `sequences` their inputs.
-    """
-
-    lemmatizer: Lemmatization
-    texts: list[tagging.TaggedText]
-    found: Found
-    lemmas: dict[Inflected, str]
-    left: list[Inflected]
-    words: list[Inflected] = field(default_factory=list)
-    sequences: Ragged | None = None
-
-    def encode_next(self) -> Sliced[Ragged | None]:
-        """Encodes the next words that the lemmatizer can read; returns their inputs, or None if none are left."""
-        self.sequences = None
-        while self.left and self.sequences is None:
-            some, self.left = self.left[:WORDS_AT_ONCE], self.left[WORDS_AT_ONCE:]
-            self.words, self.sequences = yield from encoded(self.lemmatizer, some)
-        return self.sequences
-
-    def decode(self, outputs: Tensors) -> Sliced[None]:
-        """Decodes the outputs of `sequences`."""
-        if self.sequences is not None:
-            yield from decode_into(self.lemmas, self.lemmatizer, self.words, self.sequences, outputs)
-
-
 class TagHandler:
-    """Handles plain requests of /tag, all with or all without next best tags."""
+    """Handles plain requests of /tag with the same options."""
 
-    def __init__(self, plain: Plain, resources: Resources, task: Tagging, candidates: bool) -> None:
+    def __init__(self, plain: Plain, resources: Resources, task: Tagging, lemmas: bool, candidates: bool) -> None:
         self._plain = plain
         self._resources = resources
         self._task = task
-        self._candidates = candidates
+        self._options = {"lemmas": lemmas, "candidates": candidates}
         self._further = task.candidate_outputs if candidates else frozenset[str]()
         self._tokenizer = resources.catalog.tokenizer(task.version)
 
@@ -164,7 +126,7 @@ class TagHandler:
         if 0 in counts:  # blank texts have no sentences
             for exchange in [exchange for exchange, count in zip(exchanges, counts, strict=True) if not count]:
                 if not exchange.over:
-                    blank = yield from tagging.decode(task, exchange.content, {}, candidates=False)
+                    blank = yield from tagging.decode(task, exchange.content, {}, lemmas=False, candidates=False)
                     yield from self._write(exchange, blank)
             exchanges = [exchange for exchange, count in zip(exchanges, counts, strict=True) if count]
             counts = [count for count in counts if count]
@@ -177,58 +139,20 @@ class TagHandler:
         return 1 if tokens <= self._task.longest else len(windows(tokens, self._task.longest))
 
     def answer(self, ended: Sequence[EngineRequest]) -> None:
-        """Answers the exchanges of engine requests that are over, or has the lemmas of unknown words predicted."""
+        """Answers the exchanges of engine requests that are over."""
         if good := successful(self._plain, ended):
             self._plain.start(self._respond(good), [request.owner for request in good])
 
     def _respond(self, ended: Sequence[EngineRequest]) -> Work:
         timed, _ = outputs_of(ended)
         split = [text for request in ended for text in request.owner.content]
-        tagged = yield from tagging.decode(self._task, split, timed, candidates=self._candidates)
-        lemmatizer = self._resources.catalog.lemmatizer(self._task)
-        unknown: list[Exchange] = []
+        tagged = yield from tagging.decode(self._task, split, timed, **self._options)
         start = 0
         for request in ended:
             exchange: Exchange = request.owner
             end = start + len(exchange.content)
             own, start = tagged[start:end], end
-            if lemmatizer is not None and exchange.request.lemmas:
-                found, words = yield from look_up(lemmatizer, own)
-                step = LemmaStep(lemmatizer, own, found, {word: word.form for word in words}, list(words))
-                if (yield from step.encode_next()) is not None:
-                    exchange.content = step
-                    unknown.append(exchange)
-                    continue
-                own = yield from tagging.with_lemmas(own, found, step.lemmas)
             yield from self._write(exchange, own)
-        self._predict_lemmas(unknown)
-
-    def _predict_lemmas(self, exchanges: Sequence[Exchange]) -> None:
-        """Submits the words of exchanges, all for one lemmatizer."""
-        if not exchanges:
-            return
-        key = exchanges[0].content.lemmatizer.version.key
-        parts = [(exchange, exchange.content.sequences) for exchange in exchanges]
-        requests = [requests_of([exchange], key, part, [len(part)], OUTPUTS, begun=True) for exchange, part in parts]
-        self._plain.submit(self, exchanges, Requests.joined(requests), self._answer_with_lemmas)
-
-    def _answer_with_lemmas(self, ended: Sequence[EngineRequest]) -> None:
-        if good := successful(self._plain, ended):
-            self._plain.start(self._lemmatized(good), [request.owner for request in good])
-
-    def _lemmatized(self, ended: Sequence[EngineRequest]) -> Work:
-        unknown: list[Exchange] = []
-        for request in ended:
-            exchange: Exchange = request.owner
-            step: LemmaStep = exchange.content
-            timed, others = outputs_of([request])
-            yield from step.decode(timed | others)
-            if (yield from step.encode_next()) is not None:
-                unknown.append(exchange)
-                continue
-            texts = yield from tagging.with_lemmas(step.texts, step.found, step.lemmas)
-            yield from self._write(exchange, texts)
-        self._predict_lemmas(unknown)
 
     def _write(self, exchange: Exchange, texts: list[tagging.TaggedText]) -> Work:
         version, request = self._task.version, exchange.request

@@ -230,7 +230,7 @@ class PlainRequests:
         """Returns what handles a request. Raises ModelNotFound, EngineUnavailable, InvalidInput."""
         catalog = self._resources.catalog
         if is_tag:
-            kind: tuple[object, ...] = (catalog.find(Tagging, request.model), request.n_best > 1)
+            kind: tuple[object, ...] = (catalog.find(Tagging, request.model), request.lemmas, request.n_best > 1)
         else:
             kind = (catalog.find(Sentiment, request.model), request.contributions, request.sentences)
         if (handler := self._handlers.get(kind)) is None:

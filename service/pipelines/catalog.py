@@ -8,14 +8,13 @@ from service.artifact.version import ModelVersion
 from service.errors import EngineUnavailable, ModelNotFound
 from service.store.loading import AnyTask, make_task
 from service.tasks.generation import TextGeneration
-from service.tasks.lemmatization import Lemmatization
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.text.languages import make_tokenizer
 from service.text.tokenizer import Tokenizer
 from service.types import ModelKey, ModelState, State
 
-T = TypeVar("T", Tagging, Sentiment, TextGeneration, Lemmatization)
+T = TypeVar("T", Tagging, Sentiment, TextGeneration)
 
 
 class Catalog:
@@ -33,7 +32,6 @@ class Catalog:
         self._ready: list[AnyTask] = []  # by name, the newest version first
         self._of_kind: dict[type, list[Any]] = {}  # cache by type
         self._found: dict[tuple[type, str | None], Any] = {}  # cache of what `find` returns every time
-        self._lemmatizers: dict[ModelKey, Lemmatization | None] = {}  # cache by tagger
         self.loading: frozenset[str] = frozenset()
 
     def prepare(self, version: ModelVersion) -> None:
@@ -47,7 +45,7 @@ class Catalog:
         self._ready = [self._built[key][0] for key in ready]
         starting = {state.task for state in self._states.values() if state.state is State.STARTING and state.task}
         self.loading = frozenset(starting - {task.version.manifest.task for task in self._ready})
-        self._of_kind, self._found, self._lemmatizers = {}, {}, {}
+        self._of_kind, self._found = {}, {}
 
     def find(self, kind: type[T], name: str | None, language: str | None = None) -> T:
         """Returns the task of a type and model: `name` or `name/version`; by default, the default model.
@@ -118,17 +116,6 @@ class Catalog:
         if kind not in self._of_kind:
             self._of_kind[kind] = [task for task in self._ready if isinstance(task, kind)]
         return self._of_kind[kind]
-
-    def lemmatizer(self, tagger: Tagging) -> Lemmatization | None:
-        """Returns the lemmatizer trained with a tagger's tags, if there is one; among several, the default."""
-        key = tagger.version.key
-        if key not in self._lemmatizers:
-            suited = [task for task in self.all(Lemmatization) if task.suits(tagger.version)]
-            states = {task: self._states[task.version.key] for task in suited}
-            self._lemmatizers[key] = min(
-                suited, key=lambda task: (not states[task].default, not states[task].share), default=None
-            )
-        return self._lemmatizers[key]
 
     def tokenizer(self, version: ModelVersion) -> Tokenizer:
         """Returns the tokenizer that a version has learned with."""

@@ -141,8 +141,7 @@ async def open_async_pipelines(
     if model_store is not None:
         settings = settings.model_copy(update={"model_store": Path(model_store)})
     versions, defaults = await asyncio.to_thread(served, settings)
-    wanted = {*tasks, "lemmatize"} if "tag" in tasks else set(tasks)
-    versions = [version for version in versions if version.manifest.task in wanted]
+    versions = [version for version in versions if version.manifest.task in tasks]
     async with start_pipelines(settings, versions, defaults) as pipelines:
         yield pipelines
 

@@ -1,15 +1,13 @@
-"""Tags texts, or tokens: splits, encodes, infers, decodes, lemmatizes."""
+"""Tags texts, or tokens: splits, encodes, infers, decodes."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from service.artifact.version import ModelVersion
-from service.pipelines.lemmas import fill_in, look_up, predict
 from service.pipelines.run import PipelineRun
 from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging
-from service.text.lemmas import Inflected
 from service.text.slices import TEXTS_AT_ONCE, Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
@@ -24,12 +22,11 @@ class SplitText(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TaggedText:
-    """A text, its sentences, and the tags of their tokens; lemmas and next best tags on request."""
+    """A text, its sentences, and the tags of their tokens; next best tags on request."""
 
     text: str
     sentences: Sequence[Sentence]
     tags: Sequence[Sequence[Tag]]
-    lemmas: Sequence[Sequence[str]] | None = None
     candidates: Sequence[Candidates] | None = None
 
 
@@ -46,7 +43,7 @@ async def tag(
     """Splits texts into sentences and tokens, and tags each token; or tags given tokens, one list per sentence.
 
     Without a model, the tagger is one of `language`, or the default. Returns its version, and a result per text or
-    sentence. `lemmas` are None if there is no lemmatizer for the tagger.
+    sentence. Tags have no lemmas if they are not wanted, or the tagger gives none.
 
     Raises ModelNotFound, TooLarge, and what `Engine.infer` raises.
     """
@@ -64,19 +61,7 @@ async def tag(
     if len(sequences):
         further = task.candidate_outputs if candidates else frozenset[str]()
         outputs = await run.infer(task.version, sequences, further)
-    tagged = await run.do(decode(task, split, outputs, candidates=candidates))
-    if lemmas:
-        tagged = await lemmatize(run, task, tagged)
-    return task.version, tagged
-
-
-async def lemmatize(run: PipelineRun, task: Tagging, tagged: list[TaggedText]) -> list[TaggedText]:
-    """Adds the lemmas of tagged texts, if there is a lemmatizer for the tagger."""
-    if (lemmatizer := run.resources.catalog.lemmatizer(task)) is None:
-        return tagged
-    found, unknown = await run.do(look_up(lemmatizer, tagged))
-    predicted = await predict(run, lemmatizer, list(unknown)) if unknown else {}
-    return await run.do(with_lemmas(tagged, found, predicted))
+    return task.version, await run.do(decode(task, split, outputs, lemmas=lemmas, candidates=candidates))
 
 
 def split_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> Sliced[list[SplitText]]:
@@ -110,29 +95,16 @@ def encode(task: Tagging, split: Sequence[SplitText]) -> Sliced[Ragged]:
 
 
 def decode(
-    task: Tagging, split: Sequence[SplitText], outputs: Tensors, *, candidates: bool
+    task: Tagging, split: Sequence[SplitText], outputs: Tensors, *, lemmas: bool, candidates: bool
 ) -> Sliced[list[TaggedText]]:
     """Decodes the outputs for the sentences of texts, in order; with the next best tags on request."""
-    lengths = [len(sentence.tokens) for text in split for sentence in text.sentences]
-    tags = yield from task.decode(lengths, outputs)
-    next_best = (yield from task.candidates(lengths, outputs)) if candidates else None
+    tokens = [sentence.tokens for text in split for sentence in text.sentences]
+    tags = yield from task.decode(tokens, outputs, lemmas=lemmas)
+    next_best = (yield from task.candidates(map(len, tokens), outputs)) if candidates else None
     results: list[TaggedText] = []
     end = 0  # of the text's sentences
     for text in split:
         start, end = end, end + len(text.sentences)
         of_text = slice(start, end)
-        results.append(TaggedText(*text, tags[of_text], None, next_best and next_best[of_text]))
-    return results
-
-
-def with_lemmas(
-    tagged: Sequence[TaggedText], found: Sequence[Sequence[str | Inflected]], predicted: Mapping[Inflected, str]
-) -> Sliced[list[TaggedText]]:
-    """Adds lemmas to texts: `found` for each sentence in order, in which words that were unknown are `predicted`."""
-    lemmas = (yield from fill_in(found, predicted)) if predicted else found
-    results: list[TaggedText] = []
-    end = 0
-    for text in tagged:
-        start, end = end, end + len(text.sentences)
-        results.append(TaggedText(text.text, text.sentences, text.tags, lemmas[start:end], text.candidates))  # type: ignore[arg-type]
+        results.append(TaggedText(*text, tags[of_text], next_best and next_best[of_text]))
     return results

@@ -10,8 +10,8 @@ from service.artifact.manifest import (
     SIGNATURE,
     Task,
     parse_manifest,
-    read_dictionary,
     read_goldens,
+    read_lemmatizer,
     read_segmenter,
     read_vocabularies,
     verify_files,
@@ -20,19 +20,18 @@ from service.artifact.signing import check_signature, read_public_key
 from service.artifact.version import ModelVersion
 from service.errors import ArtifactError, ConfigurationError
 from service.tasks.generation import TextGeneration
-from service.tasks.lemmatization import Lemmatization
 from service.tasks.requirements import check_version
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 
-AnyTask = Tagging | Sentiment | TextGeneration | Lemmatization
+AnyTask = Tagging | Sentiment | TextGeneration
 
 
 def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = True) -> ModelVersion:
     """Reads and verifies a version folder, and builds its task once to check that it can be built.
 
     Checks the signature if there are signers. With `whole`, hashes every file; otherwise only those parsed here:
-    manifest, vocabularies, dictionary and segmenter. Parses the same bytes that it hashes.
+    manifest, vocabularies, lemmatizer and segmenter. Parses the same bytes that it hashes.
 
     Raises ArtifactError for an invalid folder, and ConfigurationError for unreadable signers' keys.
     """
@@ -58,7 +57,7 @@ def _load(folder: Path, signers: Sequence[Path], whole: bool) -> ModelVersion:
         folder,
         manifest,
         read_vocabularies(folder, manifest),
-        read_dictionary(folder, manifest),
+        read_lemmatizer(folder, manifest),
         read_segmenter(folder, manifest),
     )
     check_version(manifest, version.vocabularies)
@@ -80,7 +79,5 @@ def make_task(version: ModelVersion) -> AnyTask:
     task: Task = version.manifest.task
     if task == "generate":
         return TextGeneration(version)
-    if task == "lemmatize":
-        return Lemmatization(version)
     longest = version.manifest.length_buckets[-1]
     return Tagging(version, longest) if task == "tag" else Sentiment(version, longest)

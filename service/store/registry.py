@@ -121,7 +121,7 @@ class Registry:
         self._recheck.discard(key)
         try:
             manifest = self.read(key).manifest
-            check = Check(found, None, manifest.task, manifest.description)
+            check = Check(found, None, manifest.task, manifest.about)
         except ArtifactError as error:
             check = Check(found, str(error), None)
             if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):

@@ -18,8 +18,9 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from service.artifact.manifest import Task
 from service.errors import ConfigurationError, NotPossible
@@ -52,6 +53,12 @@ class ServingConfig(FileModel):
 
     models: Mapping[str, ModelServing] = {}
     defaults: Mapping[Task, str] = {}
+
+    @field_validator("defaults", mode="before")
+    @classmethod
+    def _without_lemmatizer(cls, defaults: Any) -> Any:
+        """Leaves out the default of the task that lemmas were."""
+        return {k: v for k, v in defaults.items() if k != "lemmatize"} if isinstance(defaults, dict) else defaults
 
     def of_model(self, name: str) -> ModelServing:
         """Returns the serving config of a model."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from service.artifact.manifest import PROBABILITIES, Manifest, TensorSpec
 from service.errors import ArtifactError
-from service.text.lemmas import EDITS
+from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.tokenizer import TOKENIZER_NAME
 from service.text.vocabulary import Vocabulary
 
@@ -19,7 +19,7 @@ SEQUENCE: Axes = ("B", "T")
 def check_version(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:
     """Checks that a version has the tensors, labels and vocabularies of its task. Raises ArtifactError."""
     checks = {"tag": _check_tagger, "classify": _check_classifier, "generate": _check_generator}
-    checks.get(manifest.task, _check_lemmatizer)(manifest, vocabularies)
+    checks[manifest.task](manifest, vocabularies)
     if manifest.tokenizer is not None and not TOKENIZER_NAME.fullmatch(manifest.tokenizer):
         raise ArtifactError(f"the tokenizer {manifest.tokenizer[:60]!r} is not one of spacy-en, spacy-fr and so on")
 
@@ -29,9 +29,13 @@ def _check_tagger(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) ->
         raise ArtifactError(f"a tagger gives upos, xpos and feats; this one has no {' and no '.join(missing)}")
     _need_vocabularies(manifest, vocabularies, "words", "characters")
     _need_inputs(manifest, {"word_ids": SEQUENCE, "char_ids": (*SEQUENCE, "C")})
-    for head in HEADS:
+    for head in (*HEADS, *manifest.labels.keys() & {LEMMA}):
         _need_output(manifest, head, (*SEQUENCE, "K"))
         _check_labels(manifest, head, head)
+    if LEMMA in manifest.labels and (step := manifest.endpoints.get("tag_from_table")):
+        for name in NEXT_RULES:
+            if name not in step.outputs:
+                raise ArtifactError(f"there is no output {name!r} of tag_from_table, which lemma rules need")
     width = manifest.endpoint.inputs["char_ids"].axes[2]
     if not isinstance(width, int) or not 0 < width <= MAX_CHARACTERS:
         raise ArtifactError(f"the last axis of char_ids is {width!r}; allowed: a number from 1 to {MAX_CHARACTERS}")
@@ -64,15 +68,6 @@ def _check_generator(manifest: Manifest, vocabularies: Mapping[str, Vocabulary])
         raise ArtifactError(f"logits has an axis of {size}, but the vocabulary characters has {known} ids")
     if manifest.endpoint.inputs["state"].axes[1] != manifest.endpoint.outputs["state"].axes[1]:
         raise ArtifactError("the state that the endpoint takes has another size than the one that it gives")
-
-
-def _check_lemmatizer(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:
-    _need_vocabularies(manifest, vocabularies, "symbols")
-    _need_inputs(manifest, {"symbol_ids": SEQUENCE})
-    for name, axes in {"edit": BATCH, "lemma_ids": SEQUENCE}.items():
-        _need_output(manifest, name, axes)
-    if len(manifest.labels.get("edit", EDITS)) != len(EDITS):
-        raise ArtifactError(f"a lemmatizer chooses between {len(EDITS)} edits; the manifest labels others")
 
 
 def _need_vocabularies(manifest: Manifest, vocabularies: Mapping[str, Vocabulary], *names: str) -> None:

@@ -1,4 +1,4 @@
-"""Part-of-speech tagging: encodes tokens as ids, decodes label ids to tags."""
+"""Part-of-speech tagging: encodes tokens as ids, decodes label ids to tags and lemmas."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,15 @@ import numpy as np
 
 from service.artifact.version import ModelVersion
 from service.text.encoding import encode_characters
+from service.text.lemmatizer import LEMMA, NEXT_RULES, finer_column
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
+from service.text.tokenizer import Token
 from service.types import Array, Ragged, Tensors
 
 OVERLAP = 32
 TOKENS_AT_ONCE = 64  # encoded per slice
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
+CACHED_LEMMAS = 16_384  # at most 14 MB
 LONGEST_CACHED = 32  # characters
 
 
@@ -45,12 +48,13 @@ def windows(length: int, longest: int) -> list[Window]:
 
 
 class Tag(NamedTuple):
-    """A token's tags. `confidence` is the probability of the UPOS tag."""
+    """A token's tags. `confidence` is the probability of the UPOS tag; `lemma` is None if lemmas are not wanted."""
 
     upos: str
     xpos: str
     feats: dict[str, str]
     confidence: float
+    lemma: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,10 @@ class Tagging:
         self._encode = encode
         self._cells = 1 + width  # int32 values per token
         self._cached_encode = lru_cache(CACHED_TOKENS)(encode)
-        self.candidate_outputs = frozenset(chain.from_iterable(version.manifest.candidate_outputs.values()))
+        self._candidates = {h: names for h, names in version.manifest.candidate_outputs.items() if h != LEMMA}
+        self.candidate_outputs = frozenset(chain.from_iterable(self._candidates.values()))
+        self._finer = finer_column(labels)
+        self._lemma_cache: dict[tuple[str, int, int, int], str] = {}  # by form, and ids of UPOS, finer tag and rule
 
     def encode(self, sentences: Iterable[Sequence[str]]) -> Sliced[Ragged]:
         """Returns the inputs of sentences: word_ids [T], char_ids [T, C]; long sentences in windows."""
@@ -127,32 +134,67 @@ class Tagging:
         cells = np.frombuffer(b"".join(rows), np.int32).reshape(len(rows), self._cells)
         return Ragged(np.array(lengths, np.int32), {"word_ids": cells[:, 0], "char_ids": cells[:, 1:]})
 
-    def decode(self, lengths: Iterable[int], outputs: Tensors) -> Sliced[list[list[Tag]]]:
-        """Decodes the concatenated outputs of all windows to the tags of sentences with these lengths."""
-        sentences: list[list[Tag]] = []
+    def decode(
+        self, sentences: Iterable[Sequence[Token]], outputs: Tensors, *, lemmas: bool
+    ) -> Sliced[list[list[Tag]]]:
+        """Decodes the concatenated outputs of all windows to the tags of sentences, with lemmas if they are wanted."""
+        found: list[list[Tag]] = []
         start = 0
-        for number, length in enumerate(lengths, start=1):
-            kept, start = kept_of(length, self.longest, start)
+        for number, tokens in enumerate(sentences, start=1):
+            kept, start = kept_of(len(tokens), self.longest, start)
             tags: list[Tag] = []
             for some in kept:
                 if tags:
                     yield
+                upos, feats = outputs["upos_id"][some].tolist(), outputs["feats_id"][some].tolist()
                 columns = zip(
-                    map(self._upos.__getitem__, outputs["upos_id"][some].tolist()),
+                    map(self._upos.__getitem__, upos),
                     map(self._xpos.__getitem__, outputs["xpos_id"][some].tolist()),
-                    map(self._feats.__getitem__, outputs["feats_id"][some].tolist()),
+                    map(self._feats.__getitem__, feats),
                     outputs["upos_probability"][some].astype(float).round(6).tolist(),
-                    strict=True,
+                    self._lemmas(tokens[len(tags) :], upos, outputs, some) if lemmas else repeat(None),
+                    strict=False,
                 )
                 tags += map(tuple.__new__, repeat(Tag), columns)  # a tenth of the time of Tag()
-            sentences.append(tags)
+            found.append(tags)
             if not number % SENTENCES_AT_ONCE:
                 yield
-        return sentences
+        return found
+
+    def _lemmas(
+        self, tokens: Sequence[Token], upos: Sequence[int], outputs: Tensors, some: slice
+    ) -> Iterable[str | None]:
+        """Returns the lemmas of tokens whose outputs are in `some` cells; None for each if the model gives none.
+
+        upos: the ids of their tags.
+        """
+        if self.version.lemmatizer is None:
+            return repeat(None)
+        finer, rules = (outputs[f"{head}_id"][some].tolist() for head in (self._finer, LEMMA))
+        cached = self._lemma_cache.get
+        found = [cached((token[0], *ids)) for token, *ids in zip(tokens, upos, finer, rules, strict=False)]
+        if None in found:
+            for i, lemma in enumerate(found):
+                if lemma is None:
+                    further = [int(outputs[name][some.start + i]) for name in NEXT_RULES]
+                    found[i] = self._lemma(tokens[i].text, upos[i], finer[i], rules[i], further)
+        return found
+
+    def _lemma(self, form: str, upos: int, finer: int, rule: int, further: Sequence[int]) -> str:
+        """Returns the lemma of a form by the ids of its tags and rules, and caches it if the first rule fits."""
+        lemmatizer = self.version.lemmatizer
+        assert lemmatizer  # noqa: S101 (the caller has checked)
+        lemma = lemmatizer.find(form, self._upos[upos], self._labels[self._finer][finer], rule)
+        if lemma is None:
+            return lemmatizer.by_rules(form, further)
+        if len(form) <= LONGEST_CACHED:
+            if len(self._lemma_cache) >= CACHED_LEMMAS:
+                self._lemma_cache.clear()
+            self._lemma_cache[form, upos, finer, rule] = lemma
+        return lemma
 
     def candidates(self, lengths: Iterable[int], outputs: Tensors) -> Sliced[list[Candidates]]:
         """Decodes the most probable labels of sentences' tokens. `outputs` include `candidate_outputs`."""
-        names = self.version.manifest.candidate_outputs
         found: list[Candidates] = []
         start = 0
         for number, length in enumerate(lengths, start=1):
@@ -162,7 +204,7 @@ class Tagging:
                     np.concatenate([outputs[ids][some] for some in kept]),
                     np.concatenate([outputs[probabilities][some] for some in kept]),
                 )
-                for head, (ids, probabilities) in names.items()
+                for head, (ids, probabilities) in self._candidates.items()
             }
             found.append(Candidates(self._labels, heads))
             if not number % SENTENCES_AT_ONCE:

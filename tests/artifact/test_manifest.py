@@ -1,5 +1,6 @@
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,32 +20,42 @@ from service.artifact.manifest import (
 )
 from service.errors import ArtifactError
 from service.store.loading import load_version
+from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
 from service.text.vocabulary import Vocabulary
 from tests.fakes import version_of
 
+RULES = ("lower", "lower|end-1+", "=be")
 
-def write_version(store: Path, name: str = "tagger-en") -> Path:
-    """Writes a version folder, complete but for a SavedModel that works."""
+
+def write_version(store: Path, name: str = "tagger-en", rules: Sequence[str] = ()) -> Path:
+    """Writes the folder of a tagger with some lemma rules, complete but for a SavedModel that works."""
     with new_version(store, name) as (folder, version):
         (folder / "saved_model").mkdir()
         (folder / "saved_model" / "saved_model.pb").write_bytes(b"weights")
         Vocabulary(["a", "b"]).write(folder / "words.json")
         Vocabulary(["a", "b"]).write(folder / "characters.json")
         write_goldens(folder, [Golden(source="a b", inputs={"word_ids": [2, 3]}, outputs={"upos": [[1, 0]]})])
+        if rules:
+            Lemmatizer(rules, "abs", {"be": ["is"]}).write(folder / artifact.LEMMAS)
         changes = {"version": version, "files": artifact.checksums(folder)}
-        artifact.write_manifest(folder, tagger(name).model_copy(update=changes))
+        artifact.write_manifest(folder, tagger(name, rules).model_copy(update=changes))
     return store / name / version
 
 
-def tagger(name: str) -> Manifest:
-    """Returns the manifest of a tagger that the service can load."""
+def tagger(name: str, rules: Sequence[str] = ()) -> Manifest:
+    """Returns the manifest of a tagger that the service can load, with some lemma rules."""
     lengths = TensorSpec(dtype="int32", axes=("B",))
     words, characters = (TensorSpec(dtype="int32", axes=("B", "T", *rest)) for rest in ((), (4,)))
-    labels = {"upos": ("NOUN", "VERB"), "xpos": ("NN", "VB"), "feats": ("_", "Number=Sing")}
+    labels: dict[str, tuple[str, ...]] = {"upos": ("NOUN", "VERB"), "xpos": ("NN", "VB"), "feats": ("_", "Number=Sing")}
+    labels |= {LEMMA: tuple(rules)} if rules else {}
     outputs = {head: TensorSpec(dtype="float32", axes=("B", "T", len(those))) for head, those in labels.items()}
     endpoint = Endpoint(inputs={"word_ids": words, "char_ids": characters, "lengths": lengths}, outputs=outputs)
     vocabularies = {"words": "words.json", "characters": "characters.json"}
-    return version_of(name, endpoints={"tag": endpoint}, labels=labels, vocabularies=vocabularies).manifest
+    endpoints = {"tag": endpoint}
+    if rules:
+        next_rules = dict.fromkeys(NEXT_RULES, words)
+        endpoints["tag_from_table"] = Endpoint(inputs={"rows": words, "lengths": lengths}, outputs=next_rules)
+    return version_of(name, endpoints=endpoints, labels=labels, vocabularies=vocabularies).manifest
 
 
 def test_a_version_is_read_as_it_was_written(tmp_path):
@@ -60,6 +71,24 @@ def test_a_version_is_read_as_it_was_written(tmp_path):
     }
     assert read_goldens(folder)[0].inputs == {"word_ids": [2, 3]}
     assert write_version(tmp_path).name == "2"
+
+
+def test_a_tagger_with_lemma_rules_has_its_lemmatizer_and_another_has_none(tmp_path):
+    version = load_version(write_version(tmp_path, rules=RULES))
+    assert version.lemmatizer is not None
+    assert version.lemmatizer.lemma("IS", "VERB", "_", [2]) == "be"
+    assert version.lemmatizer.lemma("abs", "NOUN", "_", [1]) == "ab"
+    assert (version.manifest.lack, version.manifest.about) == (None, version.manifest.description)
+    assert load_version(write_version(tmp_path)).lemmatizer is None
+
+
+def test_a_tagger_without_lemma_rules_says_that_it_lacks_them_and_how_to_make_it(tmp_path):
+    manifest = load_version(write_version(tmp_path)).manifest.model_copy(update={"command": "tagwerk-train train x"})
+    assert manifest.lack is not None
+    assert "it gives no lemmas" in manifest.lack
+    assert manifest.lack.endswith("tagwerk-train train x")
+    assert manifest.about == f"{manifest.description}; {manifest.lack}"
+    assert manifest.model_copy(update={"task": "classify"}).lack is None
 
 
 def point_at(folder: Path, vocabulary: str) -> None:

@@ -10,6 +10,7 @@ from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging, windows
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Token
 from service.types import Array, Ragged
 from tests.backend.test_saved_model import backend, newest  # noqa: F401 (a fixture)
 
@@ -47,7 +48,7 @@ def test_a_long_sentence_is_tagged_in_windows_as_it_would_be_whole(backend: Tens
     def tags(longest: int) -> list[Tag]:
         tagging = Tagging(version, longest)
         outputs = outputs_of(version, model, grid, finish(tagging.encode([tokens])))
-        (found,) = finish(tagging.decode([len(tokens)], outputs))
+        (found,) = finish(tagging.decode([[Token(token, 0, 0) for token in tokens]], outputs, lemmas=True))
         return found
 
     whole, seen_in_windows = tags(320), tags(64)

@@ -19,14 +19,14 @@ from service.engine.requests import Generation
 from service.engine.slots import Slots, Stream
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed
 from service.store.loading import load_version
-from service.tasks.lemmatization import OUTPUTS
+from service.text.lemmatizer import NEXT_RULES
 from service.types import ModelKey
 from tests.batches import padded, rows_of
 from tests.conftest import STORE
 
 BATCH_SIZES = (1, 2, 8, 16, 32)
 SEQUENCE_MODELS = ["tagger-en", "sentiment-en"]
-MODELS = [*SEQUENCE_MODELS, "lm-shakespeare", "lemmas-en"]
+MODELS = [*SEQUENCE_MODELS, "lm-shakespeare"]
 
 
 def newest(name: str) -> ModelVersion:
@@ -104,9 +104,10 @@ def test_what_is_cached_of_a_word_is_the_same_to_the_bit_whatever_else_was_new()
         alone = {name: values[row : row + 1] for name, values in crowd.items()}
         read = [memory.prepare(inputs)["rows"] for memory, inputs in zip(caches, (alone, crowd), strict=True)]
         rows = read[0][0], read[1][row]
-        known = [memory.table.numpy()[places] for memory, places in zip(caches, rows, strict=True)]
-        np.testing.assert_array_equal(known[0], known[1])
-        assert known[0].any()
+        for name in caches[0].tables:
+            known = [memory.tables[name].numpy()[places] for memory, places in zip(caches, rows, strict=True)]
+            np.testing.assert_array_equal(known[0], known[1])
+            assert known[0].any()
 
 
 def test_the_served_step_gives_what_the_whole_model_gives(served):
@@ -126,36 +127,6 @@ def test_the_served_step_gives_what_the_whole_model_gives(served):
             np.testing.assert_allclose(output[key], values[0], atol=atol, err_msg=f"{key} of {length}")
 
 
-def test_a_lemma_does_not_depend_on_its_batch_and_is_its_golden(backend):
-    version = newest("lemmas-en")
-    model = backend.load_sequence_model(version.folder, version.manifest)
-    lengths = version.manifest.length_buckets
-    list(model.warm_up((1, 2, 16, 32), lengths[-1]))
-    goldens = read_goldens(version.folder)
-    examples = [{"symbol_ids": np.asarray(golden.inputs["symbol_ids"], np.int32)} for golden in goldens]
-    together = padded(examples, version.manifest.endpoint.inputs, (16, lengths[-1]))
-    outputs = rows_of(model.start(together.inputs, OUTPUTS)(), together, model.timed_outputs)
-    for golden, example, output in zip(goldens, examples, outputs, strict=True):
-        shape = (1, len(example["symbol_ids"]))
-        alone = padded([example], version.manifest.endpoint.inputs, shape)
-        (single,) = rows_of(model.start(alone.inputs, OUTPUTS)(), alone, model.timed_outputs)
-        assert single.keys() == output.keys() == golden.outputs.keys()
-        for name, expected in golden.outputs.items():
-            assert single[name].tolist() == output[name].tolist() == expected
-    rng = np.random.default_rng(10)
-    words = [{"symbol_ids": rng.integers(2, 60, int(n), dtype=np.int32)} for n in rng.integers(1, lengths[-1] + 1, 32)]
-    spelled = [lemmas_in(version, model, words, 32)]
-    spelled.append([lemma for word in words for lemma in lemmas_in(version, model, [word], 1)])
-    spelled.append([lemma for i in range(0, 32, 2) for lemma in lemmas_in(version, model, words[i : i + 2], 2)])
-    assert spelled[0] == spelled[1] == spelled[2]
-
-
-def lemmas_in(version, model, examples, rows: int) -> list[dict[str, list[int]]]:
-    batch = padded(examples, version.manifest.endpoint.inputs, (rows, max(len(one["symbol_ids"]) for one in examples)))
-    outputs = rows_of(model.start(batch.inputs, OUTPUTS)(), batch, model.timed_outputs)
-    return [{name: values.tolist() for name, values in output.items()} for output in outputs]
-
-
 def test_goldens_come_out_of_a_model_as_it_is_served(served):
     """The service looks up what does not depend on a word's place; the answers are those of the whole model."""
     version, model = served
@@ -171,10 +142,16 @@ def test_goldens_come_out_of_a_model_as_it_is_served(served):
                 probabilities = np.asarray(golden.outputs[head])
                 assert output[f"{head}_id"].tolist() == probabilities.argmax(-1).tolist()
                 np.testing.assert_array_equal(output[f"{head}_probability"], output[head].max(-1))
+            if "lemma" in version.manifest.heads:
+                best = np.argsort(-output["lemma"], axis=-1, kind="stable")
+                assert [output[name].tolist() for name in NEXT_RULES] == [best[:, 1].tolist(), best[:, 2].tolist()]
 
 
 USUAL_OUTPUTS = {
-    "tagger-en": {f"{head}_{part}" for head in ("upos", "xpos", "feats") for part in ("id", "probability")},
+    "tagger-en": {
+        *(f"{head}_{part}" for head in ("upos", "xpos", "feats", "lemma") for part in ("id", "probability")),
+        *NEXT_RULES,
+    },
     "sentiment-en": {"probabilities"},
 }
 

@@ -39,7 +39,7 @@ class Projection:
     def check(self, word_ids: np.ndarray, char_ids: np.ndarray) -> None:
         prepared = self.cache.prepare({"word_ids": word_ids, "char_ids": char_ids, "lengths": np.ones(1, np.int32)})
         assert prepared.keys() == {"rows", "lengths"}
-        known = self.cache.table.numpy()[prepared["rows"]]
+        known = self.cache.tables["projected"].numpy()[prepared["rows"]]
         np.testing.assert_array_equal(known[..., 0], word_ids + char_ids.sum(-1))
         np.testing.assert_array_equal(known[..., 1], 10 * word_ids)
 
@@ -77,7 +77,7 @@ def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
     for _ in range(50):
         projection.check(rng.integers(0, 3, (2, 4), dtype=np.int32), rng.integers(0, 9, (2, 4, 3), dtype=np.int32))
         assert len(projection.cache._rows) <= 10
-        assert projection.cache.table.shape[0] == 10 + WORDS_PER_CALL
+        assert projection.cache.tables["projected"].shape[0] == 10 + WORDS_PER_CALL
 
 
 def test_a_batch_of_more_words_than_the_table_has_rows_fails_and_the_next_is_right(monkeypatch):

@@ -37,9 +37,7 @@ STEP_SECONDS = 1 / 32  # exact in binary
 VERSIONS = {
     "tagger-en": version_of("tagger-en"),
     "a-tagger-en": version_of("a-tagger-en"),
-    "lemmas-en": version_of("lemmas-en", "lemmatize"),
     "tagger-fr": version_of("tagger-fr", language="fr"),
-    "lemmas-fr": version_of("lemmas-fr", "lemmatize", language="fr"),
     "sentiment": version_of("sentiment", "classify"),
     "a-sentiment": version_of("a-sentiment", "classify"),
     "lm": version_of("lm", "generate"),
@@ -51,18 +49,15 @@ def ordered(*defaults: str) -> list[str]:
     return [version.key.name for version in loading_order(list(VERSIONS.values()), defaults)]
 
 
-def test_the_default_models_of_each_task_are_loaded_first_and_the_tagger_with_its_lemmatizer():
-    urgent = ["lemmas-en", "tagger-en", "sentiment", "lm"]
-    others = ["a-tagger-en", "lemmas-fr", "tagger-fr", "a-sentiment", "a-lm"]
+def test_the_default_models_of_each_task_are_loaded_first():
+    urgent = ["tagger-en", "sentiment", "lm"]
+    others = ["a-tagger-en", "tagger-fr", "a-sentiment", "a-lm"]
     assert ordered("tagger-en", "sentiment", "lm") == urgent + others
 
 
-def test_of_the_other_models_taggers_come_first_and_a_lemmatizer_before_the_taggers_of_its_language():
-    assert ordered("tagger-fr")[:2] == ["lemmas-fr", "tagger-fr"]
-    assert ordered() == [
-        *("lemmas-en", "a-tagger-en", "tagger-en", "lemmas-fr", "tagger-fr"),
-        *("a-sentiment", "sentiment", "a-lm", "lm"),
-    ]
+def test_of_the_other_models_taggers_come_first_and_those_of_a_task_by_their_names():
+    assert ordered("tagger-fr")[:2] == ["tagger-fr", "a-tagger-en"]
+    assert ordered() == ["a-tagger-en", "tagger-en", "tagger-fr", "a-sentiment", "sentiment", "a-lm", "lm"]
 
 
 class Bench(Device):
@@ -129,9 +124,9 @@ def test_what_is_loaded_is_passed_on_and_the_progress_is_reported():
 
 
 def test_versions_are_loaded_in_the_order_given():
-    bench = Bench(version_of("lm", "generate"), version_of("verbs", "lemmatize"), version_of("tagger"))
+    bench = Bench(version_of("lm", "generate"), version_of("topics", "classify"), version_of("tagger"))
     bench.run()
-    assert bench.begun() == ["lm", "verbs", "tagger"]
+    assert bench.begun() == ["lm", "topics", "tagger"]
 
 
 def test_a_version_that_fails_to_load_is_refused_at_once_and_the_next_one_is_loaded(monkeypatch, caplog):
@@ -208,6 +203,7 @@ def test_what_loading_costs_is_measured_and_logged(monkeypatch, caplog):
     assert caplog.messages == [
         "loads and compiles tagger/1 (1 of 2)",
         "tagger/1: 3 executables, 0.6 s, 250 MB",
+        "tagger/1: it gives no lemmas; made again of a treebank with lemmas, it does: none",
         "loads and compiles lm/1 (2 of 2)",
         "lm/1: 2 executables, 0.0 s, 40 MB",
         "ready on test device: tagger/1, lm/1; 0.6 s, 410 MB in all",

@@ -21,13 +21,16 @@ from service.pipelines.catalog import Catalog
 from service.security.authenticator import Authenticator
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
+from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
 from service.text.vocabulary import Vocabulary
 from service.types import Array, Tensors
 from tests.engine.running import until
 from tests.fakes import Device, version_of
 
 LABELS = ("bad", "good")
-HEADS = {"upos": ("NOUN", "VERB"), "xpos": ("NN", "VB"), "feats": ("_", "Number=Sing")}
+RULES = ("lower", "upper", "lower|end-1+", "first|end-2+y", "=be")
+HEADS = {"upos": ("NOUN", "VERB"), "xpos": ("NN", "VB"), "feats": ("_", "Number=Sing"), LEMMA: RULES}
+LEMMATIZER = Lemmatizer(RULES, "abcdefinostx", {"be": ["is"]}, dictionary={"NOUN\tNN": {"cat": "feline"}})
 
 
 class FakeClassifier:
@@ -56,15 +59,17 @@ class FakeClassifier:
 
 
 class Tagger(FakeClassifier):
-    """Gives each token the tag of its heads' first label."""
+    """Gives each token the tag of its heads' first label, and a lemma rule by its first character and its place."""
 
     timed_outputs = frozenset(
         f"{head}_{kind}" for head in HEADS for kind in ("id", "probability", "top_ids", "top_probabilities")
-    )
+    ).union(NEXT_RULES)
 
     def outputs(self, inputs: Tensors, further: frozenset[str]) -> dict[str, Array]:
         shape = inputs["word_ids"].shape  # (B, T)
         outputs = {f"{head}_id": np.zeros(shape, np.int32) for head in HEADS}
+        rules = inputs["char_ids"][..., 0] + np.arange(shape[1], dtype=np.int32)
+        outputs |= {name: (rules + i) % len(RULES) for i, name in enumerate((f"{LEMMA}_id", *NEXT_RULES))}
         outputs |= {f"{head}_probability": np.full(shape, 0.75, np.float32) for head in HEADS}
         best = {"ids": np.array([0, 1], np.int32), "probabilities": np.array([0.75, 0.25], np.float32)}
         return outputs | {name: np.tile(best[name.rpartition("_")[2]], (*shape, 1)) for name in further}
@@ -87,13 +92,15 @@ def classifier() -> ModelVersion:
 
 
 def tagger() -> ModelVersion:
+    """Returns a tagger with lemma rules."""
     words = TensorSpec(dtype="int32", axes=("B", "T"))
     characters = TensorSpec(dtype="int32", axes=("B", "T", 4))
     lengths = TensorSpec(dtype="int32", axes=("B",))
     heads = {head: TensorSpec(dtype="float32", axes=("B", "T", len(labels))) for head, labels in HEADS.items()}
     endpoint = Endpoint(inputs={"word_ids": words, "char_ids": characters, "lengths": lengths}, outputs=heads)
     version = version_of("tagger", "tag", endpoints={"tag": endpoint}, labels=HEADS)
-    return replace(version, vocabularies={"words": Vocabulary(["fine"]), "characters": Vocabulary([*"abc"])})
+    vocabularies = {"words": Vocabulary(["fine"]), "characters": Vocabulary([*"abcfi"])}
+    return replace(version, vocabularies=vocabularies, lemmatizer=LEMMATIZER)
 
 
 def repeater() -> ModelVersion:
@@ -101,13 +108,26 @@ def repeater() -> ModelVersion:
     return replace(version_of("lm", "generate"), vocabularies={"characters": letters})
 
 
+def without_lemmas(name: str) -> ModelVersion:
+    """Returns a tagger of another name, without lemma rules."""
+    version = tagger()
+    endpoint = version.manifest.endpoint
+    outputs = {head: spec for head, spec in endpoint.outputs.items() if head != LEMMA}
+    labels = {head: those for head, those in version.manifest.labels.items() if head != LEMMA}
+    changes = {"name": name, "labels": labels, "endpoints": {"tag": endpoint.model_copy(update={"outputs": outputs})}}
+    return replace(version, manifest=version.manifest.model_copy(update=changes), lemmatizer=None)
+
+
 def made_context(
-    device: SequenceModelDevice | None = None, authenticator: Authenticator | None = None, **settings: Any
+    device: SequenceModelDevice | None = None,
+    authenticator: Authenticator | None = None,
+    more: Sequence[ModelVersion] = (),
+    **settings: Any,
 ) -> Context:
-    """Returns a service whose engine is in this process, not started."""
+    """Returns a service whose engine is in this process, not started. more: versions beside the usual ones."""
     made = Settings(slots=2, batch_sizes=(1, 2), **settings)
     metrics, catalog, device = Metrics(), Catalog(), device or SequenceModelDevice()
-    engine = device_engine(made, [classifier(), repeater(), tagger()], device, metrics, catalog)
+    engine = device_engine(made, [classifier(), repeater(), tagger(), *more], device, metrics, catalog)
     return Context(made, metrics, engine, catalog, authenticator)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -52,7 +53,7 @@ async def crowd(
 ) -> AsyncIterator[Crowd]:
     """Yields a service one of whose requests runs; at the end all others are answered."""
     device = SequenceModelDevice()
-    bounds = {"max_queue_entries": QUEUE, "max_items": QUEUE, "max_queue_tokens": 1000}
+    bounds: dict[str, Any] = {"max_queue_entries": QUEUE, "max_items": QUEUE, "max_queue_tokens": 1000}
     context = made_context(device, authenticator, **bounds)
     app = create_app(context)
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:

@@ -35,12 +35,10 @@ def test_models_are_listed_and_described(client):
         "tagger-en": "tag",
         "sentiment-en": "classify",
         "lm-shakespeare": "generate",
-        "lemmas-en": "lemmatize",
         "tagger-fr": "tag",
-        "lemmas-fr": "lemmatize",
     }
     assert all(model["state"] == "ready" for model in models.values())
-    assert {name for name, model in models.items() if not model["default"]} == {"tagger-fr", "lemmas-fr"}
+    assert {name for name, model in models.items() if not model["default"]} == {"tagger-fr"}
     manifest = client.get("/models/tagger-en").json()["manifest"]
     assert manifest["labels"]["upos"]
 
@@ -93,7 +91,7 @@ def test_no_request_compiles_anything(client):
         return sum(v for k, v in metrics(client).items() if k.startswith("tagwerk_compilations_total"))
 
     before = compilations()
-    assert before == 3 * 3 + 3 * 2, "three for each tagger and classifier, two for each lemmatizer and language model"
+    assert before == 3 * 3 + 2, "three for each tagger and classifier, two for the language model"
     for words in (1, 5, 17, 40, 200):
         client.post("/tag", json={"text": ["word " * words] * 3})
         client.post("/classify", json={"text": "word " * words})

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.artifact.manifest import read_manifest
+from service.artifact.manifest import checksums, read_manifest
 from service.engine.engine import Engine
 from service.engine.loader import LoadProgress, ModelLoading
 from service.errors import ArtifactError, ConfigurationError
@@ -25,9 +26,10 @@ from service.telemetry.metrics import Metrics
 from service.text.vocabulary import Vocabulary
 from service.types import ModelKey, ModelState, State
 from tests import faults
-from tests.artifact.test_manifest import write_version
+from tests.artifact.test_manifest import RULES, write_version
 from tests.conftest import STORE
 from tests.fakes import Device, version_of
+from tests.faults import Fault
 
 FILES = ("manifest.json", "words.json", "characters.json", "goldens.jsonl", "saved_model/saved_model.pb")
 PARSED = ("manifest.json", "words.json", "characters.json")
@@ -134,9 +136,6 @@ def test_odd_names_in_a_store_are_no_models(store):
         ("words.json", b'{"lowercase": true, "entries": ["a", "a"]}', "each entry once"),
         ("words.json", b'{"lowercase": true, "entries": ["\\ud800"]}', "surrogates not allowed"),
         ("words.json", b"\xff", "cannot be read"),
-        ("lemmas.json", b"[]", "JSON object of objects"),
-        ("lemmas.json", b'{"NOUN": {}}', "by UPOS and XPOS"),
-        ("lemmas.json", b'{"NOUN NN": {"a": 1}}', "the lemmas of a dictionary are strings"),
         ("tokenizer.json", b"[]", "a tokenizer is a JSON object"),
         ("tokenizer.json", b'{"multiwords": {"du": "de le"}}', "not a list of two words or more"),
     ],
@@ -145,6 +144,63 @@ def test_contents_that_cannot_be_read_are_named(store, file, content, reason):
     faults.with_checksums(lambda folder: (folder / file).write_bytes(content))(store / "victim/1")
     with pytest.raises(ArtifactError, match=reason):
         load_version(store / "victim/1")
+
+
+LEMMAS: dict[str, Any] = {"characters": "", "irregular": {}, "lexicon": {}, "dictionary": {}}
+
+
+def write_lemmas(folder: Path, **changes: object) -> None:
+    """Writes lemmas.json, and lets the manifest list it."""
+    (folder / "lemmas.json").write_text(json.dumps(LEMMAS | changes))
+    faults.rewrite_manifest(folder, files=checksums(folder))
+
+
+def remove_lemmas(folder: Path) -> None:
+    (folder / "lemmas.json").unlink()
+    faults.rewrite_manifest(folder, files=checksums(folder))
+
+
+def without_next_rules(folder: Path) -> None:
+    endpoints = json.loads((folder / "manifest.json").read_text())["endpoints"]
+    del endpoints["tag_from_table"]["outputs"]["lemma_id_2"]
+    faults.rewrite_manifest(folder, endpoints=endpoints)
+
+
+LEMMA_FAULTS = [
+    *faults.of_file("lemmas.json"),
+    *faults.of_contents("lemmas.json"),
+    Fault("other parts", lambda f: write_lemmas(f, more={}), "lemmas are a JSON object of characters, irregular,"),
+    Fault("no lemma", lambda f: write_lemmas(f, lexicon={"NOUN": {"a": 1}}), "lexicon has a lemma or a form that is"),
+    Fault("other keys", lambda f: write_lemmas(f, dictionary={"NOUN": {}}), "by UPOS and a tag with a tab"),
+    Fault("no list", lambda f: write_lemmas(f, irregular={"be": "is"}), "irregular is a JSON object of lists"),
+    Fault("not listed", remove_lemmas, "there is no lemmas.json, which a tagger with lemma rules needs"),
+    Fault("no rule", lambda f: faults.change_labels(f, lemma=["a", "b", "c"]), "no lemma rule is 'a'; one is"),
+    Fault("too few rules", lambda f: faults.change_labels(f, lemma=["lower"]), "1 labels of lemma, but the model"),
+    Fault("no head", lambda f: faults.change_endpoint(f, "outputs", lemma=None), "lemma"),
+    Fault("no next rules", without_next_rules, "no output 'lemma_id_2' of tag_from_table, which lemma rules need"),
+]
+
+
+@pytest.mark.parametrize("fault", LEMMA_FAULTS, ids=lambda fault: fault.name)
+def test_a_tagger_whose_lemma_rules_have_a_fault_is_refused_with_its_reason_and_nothing_else_is(tmp_path, fault):
+    for name in ("victim", "healthy"):
+        load_version(write_version(tmp_path, name, RULES))
+    test_a_version_with_a_fault_is_refused_with_its_reason_and_nothing_else_is(tmp_path, fault)
+
+
+def test_a_lemmatizer_of_before_is_refused_in_one_line_and_the_rest_serves(store, caplog):
+    """Whose manifest may be anything else."""
+    folder = store / "victim/1"
+    reason = "it is a lemmatizer, which is not needed: a tagger gives lemmas; remove the folder"
+    for changes in ({}, {"endpoints": {}, "labels": {"edit": ["a"]}, "more": 1}):
+        faults.rewrite_manifest(folder, task="lemmatize", **changes)
+        with pytest.raises(ArtifactError) as raised:
+            load_version(folder)
+        assert str(raised.value) == reason
+        serving = looked_at(store)
+        assert list(serving.shares) == [HEALTHY]
+        assert [(state.key, state.reason) for state in serving.refused] == [(VICTIM, reason)]
+    assert read_manifest(store / "healthy/1").task == "tag"
 
 
 def test_a_signer_that_cannot_be_read_is_a_fault_of_the_settings(store):
@@ -200,7 +256,6 @@ def test_the_committed_models_have_no_fault(folder):
         ),
         ("classify", {"labels": {"sentiment": ["bad"]}}, "there are 1 labels of sentiment, but the model gives 3"),
         ("generate", {"vocabularies": {}}, "no vocabulary 'characters'"),
-        ("lemmatize", {"labels": {"edit": ["a", "b"]}}, "a lemmatizer chooses between 3 edits"),
     ],
 )
 def test_what_a_task_needs_is_checked(tmp_path, task, change, reason):

@@ -129,7 +129,11 @@ def test_a_version_that_is_half_copied_is_refused_until_it_is_complete(store):
         ('{"models": {"a": {"verzion": "2"}}}', "models/a/verzion is unknown"),
         ('{"models": {"a": {"version": "x"}}}', "models/a/version cannot be 'x'; allowed: what matches ^[0-9]+$"),
         ('{"models": {"a": {"canary": {"version": "3"}}}}', "models/a/canary/share is missing"),
-        ('{"defaults": {"sing": "a"}}', "defaults/sing/[key] cannot be 'sing'; allowed: 'tag', 'classify', "),
+        (
+            '{"defaults": {"sing": "a"}}',
+            "defaults/sing/[key] cannot be 'sing'; allowed: 'tag', 'classify' or 'generate'",
+        ),
+        ('{"defaults": ["lemmatize"]}', "defaults cannot be ['lemmatize']"),
     ],
 )
 def test_a_file_of_choices_that_is_wrong_is_named(store, content, reason):
@@ -156,6 +160,18 @@ def test_a_file_that_holds_choices_alone_is_read(store):
     assert read_config(path) == ServingConfig(models=before)
     ServingController(Settings(model_store=store)).use("tagger-en", "1")
     assert read_config(path) == ServingConfig(models={"tagger-en": ModelServing(version="1")})
+
+
+def test_a_default_lemmatizer_of_before_is_ignored_and_the_others_hold(store):
+    path = store / "serving.json"
+    path.write_text('{"models": {}, "defaults": {"lemmatize": "lemmas-en", "tag": "tagger-en"}}')
+    assert read_config(path) == ServingConfig(defaults={"tag": "tagger-en"})
+    assert served(store) == ({"3": 1.0}, {})
+    ServingController(Settings(model_store=store)).use("tagger-en", "2")
+    assert json.loads(path.read_text()) == {
+        "models": {"tagger-en": {"version": "2"}},
+        "defaults": {"tag": "tagger-en"},
+    }
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):

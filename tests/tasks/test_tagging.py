@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,14 +8,21 @@ from hypothesis import strategies as st
 
 from service.artifact.manifest import Endpoint, TensorSpec
 from service.artifact.version import ModelVersion
-from service.tasks.tagging import Tagging, parse_features, windows
+from service.tasks import tagging
+from service.tasks.tagging import LONGEST_CACHED, Tagging, parse_features, windows
+from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
 from service.text.slices import finish
+from service.text.tokenizer import Token
 from service.text.vocabulary import Vocabulary
+from service.types import Array
 from tests.fakes import version_of
+
+RULES = ("lower", "upper", "lower|end-1+", "=be", "lower|end-2+y")
+LEMMATIZER = Lemmatizer(RULES, "abins", {"be": ["is"]}, {"3": {"bin": "lexical"}}, {"4 0": {"ban": "listed"}})
 
 
 def tagger() -> ModelVersion:
-    """Returns a tagger whose words and labels are the numbers up to 39."""
+    """Returns a tagger whose words and labels are the numbers up to 39, without lemma rules."""
     ids, letters = (TensorSpec(dtype="int32", axes=("B", "T", *rest)) for rest in ((), (4,)))
     numbers = tuple(str(number) for number in range(40))
     version = version_of(
@@ -23,6 +31,28 @@ def tagger() -> ModelVersion:
         labels={"upos": numbers, "xpos": numbers, "feats": ("_",) * 40},
     )
     return replace(version, vocabularies={"words": Vocabulary(numbers), "characters": Vocabulary([*"0123456789"])})
+
+
+def lemmatizing_tagger(longest: int = 8) -> Tagging:
+    """Returns the task of such a tagger with lemma rules."""
+    version = tagger()
+    labels = version.manifest.labels | {LEMMA: RULES}
+    heads = {head: TensorSpec(dtype="float32", axes=("B", "T", len(of_head))) for head, of_head in labels.items()}
+    endpoint = version.manifest.endpoint.model_copy(update={"outputs": heads})
+    changes = {"labels": labels, "endpoints": {"tag": endpoint}}
+    manifest = version.manifest.model_copy(update=changes)
+    return Tagging(replace(version, manifest=manifest, lemmatizer=LEMMATIZER), longest)
+
+
+def tokens_of(words: Sequence[str]) -> list[Token]:
+    return [Token(word, 0, len(word)) for word in words]
+
+
+def outputs_of(upos: Array, *rules: Array) -> dict[str, Array]:
+    """Returns the outputs of windows. upos, rules: ids for each token, the best rules first, each [T] int32."""
+    outputs = {f"{head}_id": np.zeros_like(upos) for head in ("xpos", "feats")}
+    outputs |= {"upos_id": upos, "upos_probability": np.ones(len(upos), np.float32)}
+    return outputs | dict(zip((f"{LEMMA}_id", *NEXT_RULES), rules, strict=True))
 
 
 @given(st.integers(1, 2000), st.integers(2, 128))
@@ -59,6 +89,68 @@ def test_sentences_are_encoded_and_decoded_as_each_would_be_alone(lengths):
     ids = sequences.values["word_ids"] - 2
     outputs = {f"{head}_id": ids for head in ("upos", "xpos", "feats")}
     outputs["upos_probability"] = ids.astype(np.float32) / 64
-    found = finish(task.decode(lengths, outputs))
+    found = finish(task.decode(map(tokens_of, sentences), outputs, lemmas=True))
     assert [[tag.upos for tag in tags] for tags in found] == sentences
     assert [[tag.confidence * 64 for tag in tags] for tags in found] == [list(map(int, one)) for one in sentences]
+    assert {tag.lemma for tags in found for tag in tags} <= {None}, "it has no lemma rules"
+
+
+FORMS = ["is", "IS", "bins", "Bins", "bin", "ban", "an", "s", "Ωs", "½", "bans" * LONGEST_CACHED]
+
+
+@given(st.data(), st.lists(st.lists(st.sampled_from(FORMS), max_size=20), max_size=6))
+def test_a_token_has_the_lemma_of_its_form_tags_and_rules_wherever_it_is(data, sentences):
+    """In one window or another, new or seen before; the outputs of each token are drawn."""
+    task = lemmatizing_tagger()
+    lengths = [part.end - part.start for one in sentences for part in windows(len(one), task.longest) if one]
+    draw = st.tuples(st.sampled_from([0, 3, 4]), *[st.integers(0, len(RULES) - 1)] * 3)
+    columns = np.array([data.draw(draw) for _ in range(sum(lengths))], np.int32).reshape(-1, 4).T
+    outputs = outputs_of(columns[0], *columns[1:])
+    expected, start = [], 0
+    for words in sentences:
+        kept, start = tagging.kept_of(len(words), task.longest, start) if words else ([], start)
+        rows = [row for some in kept for row in columns.T[some].tolist()]
+        expected.append(
+            [LEMMATIZER.lemma(w, str(upos), "0", rules) for w, (upos, *rules) in zip(words, rows, strict=True)]
+        )
+    for _ in range(2):
+        found = finish(task.decode(map(tokens_of, sentences), outputs, lemmas=True))
+        assert [[tag.lemma for tag in tags] for tags in found] == expected
+    found = finish(task.decode(map(tokens_of, sentences), outputs, lemmas=False))
+    assert {tag.lemma for tags in found for tag in tags} <= {None}, "they are not wanted"
+
+
+def test_a_lemma_is_looked_up_once_unless_its_rule_does_not_fit_or_its_form_is_long(monkeypatch):
+    monkeypatch.setattr(tagging, "CACHED_LEMMAS", 2)
+    task, asked = lemmatizing_tagger(), list[str]()
+    find = LEMMATIZER.find
+
+    def counted(form: str, upos: str, feats: str, rule: int) -> str | None:
+        asked.append(form)
+        return find(form, upos, feats, rule)
+
+    monkeypatch.setattr(LEMMATIZER, "find", counted)
+
+    def lemmas(*words: str, rule: int = 2, others: tuple[int, int] = (0, 1)) -> list[str | None]:
+        asked.clear()
+        upos, *rules = (np.full(len(words), id, np.int32) for id in (0, rule, *others))
+        (tags,) = finish(task.decode([tokens_of(words)], outputs_of(upos, *rules), lemmas=True))
+        assert len(task._lemma_cache) <= 2
+        return [tag.lemma for tag in tags]
+
+    assert (lemmas("bins"), lemmas("bins"), asked) == (["bin"], ["bin"], [])
+    assert (lemmas("bins", rule=1), asked) == (["BINS"], ["bins"]), "another rule is another lemma"
+    assert lemmas("bins", rule=3) == ["bins"]
+    assert (lemmas("bins", rule=3, others=(1, 0)), asked) == (["BINS"], ["bins"]), "by the rules that come next"
+    long = "bin" * LONGEST_CACHED
+    assert (lemmas(long), lemmas(long), asked) == ([long[:-1]], [long[:-1]], [long])
+    lemmas("ban", "an", "sn")
+    assert (lemmas("bins"), asked) == (["bin"], ["bins"]), "it has been forgotten"
+
+
+def test_lemma_rules_are_no_candidates():
+    task = lemmatizing_tagger()
+    assert not {name for name in task.candidate_outputs if name.startswith(LEMMA)}
+    outputs = {name: np.zeros((1, 5), np.float32 if "prob" in name else np.int32) for name in task.candidate_outputs}
+    (found,) = finish(task.candidates([1], outputs))
+    assert found.heads.keys() == {"upos", "xpos", "feats"}

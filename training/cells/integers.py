@@ -60,6 +60,28 @@ def rounded(x: Tensor, limit: float = 1.0) -> Tensor:
     return ops.cast(ops.round(x * (LARGEST / limit)), "int8")
 
 
+def round_rows(products: Tensor, directions: int) -> tuple[Tensor, Tensor]:
+    """Returns input products as integers of 8 bits, with a scale for each direction of a row, which takes less memory.
+
+    Args:
+        products: of all directions side by side, shape [..., D * G].
+
+    Returns:
+        [..., D * G] int8, and scales, [..., D] float32.
+    """
+    parts = ops.stack(ops.split(products, directions, axis=-1), axis=-2)  # [..., D, G]
+    highest = ops.max(ops.abs(parts), axis=-1, keepdims=True)
+    scales = ops.where(highest > 0, highest / LARGEST, 1.0)
+    integers = ops.cast(ops.round(parts / scales), "int8")
+    return ops.reshape(integers, ops.shape(products)), ops.squeeze(scales, axis=-1)
+
+
+def restore_rows(integers: Tensor, scales: Tensor) -> Tensor:
+    """Returns what `round_rows` rounded, in floats, shape [..., D * G]."""
+    parts = ops.stack(ops.split(ops.cast(integers, "float32"), scales.shape[-1], axis=-1), axis=-2)
+    return ops.reshape(parts * ops.expand_dims(scales, -1), ops.shape(integers))
+
+
 def round_weight(layer: keras.layers.Layer, name: str) -> None:
     """Replaces a weight of a layer, shape [..., I, O], by integers; their scales, [..., 1, O], are `<name>_scale`.
 

@@ -26,6 +26,7 @@ def unroll_rows(
     lengths: Tensor,
     state: State | None = None,
     *,
+    scales: Tensor | None = None,
     passed: int = 0,
     rounded: bool = False,
 ) -> tuple[Tensor, State, Tensor | None]:
@@ -33,6 +34,7 @@ def unroll_rows(
 
     Args:
         table: input products, as `unroll.project` makes them, shape [W, D * G].
+        scales: of a table of integers, as `training.cells.integers.round_rows` makes them, shape [W, D].
         passed: columns behind the product of each direction that are passed on: the table is [W, D * (G + passed)].
         rounded: whether outputs are returned as `training.cells.integers.rounded` rounds them.
         rows: of the table, int32, shape [B, T].
@@ -53,15 +55,19 @@ def unroll_rows(
     of_direction = ops.reshape(ops.arange(directions), (-1, 1))
     ends = ops.reshape(ops.take(lengths, filled), (1, -1, 1))  # [1, B, 1]
     longest = ops.max(lengths)
+    kind = products.dtype if scales is None else "float32"
     if state is None:
         shape = (directions, ops.shape(filled)[0])
-        state = tuple(ops.zeros((*shape, size), products.dtype) for size in cell.state_sizes)
+        state = tuple(ops.zeros((*shape, size), kind) for size in cell.state_sizes)
     else:
         state = tuple(ops.take(part, filled, axis=1) for part in state)
 
     def step(t: Tensor, collected: list[Tensor], *state: Tensor) -> tuple[Any, ...]:
         at = ops.stack([t, longest - 1 - t][:directions])  # [D]
-        x = ops.take(products, ops.take(steps, at, axis=0) + of_direction, axis=0)  # [D, B, G]
+        places = ops.take(steps, at, axis=0) + of_direction  # [D, B]
+        x = ops.take(products, places, axis=0)  # [D, B, G]
+        if scales is not None:
+            x = ops.cast(x, kind) * ops.expand_dims(ops.take(ops.reshape(scales, (-1,)), places), -1)
         valid = ops.reshape(at, (-1, 1, 1)) < ends  # [D, B, 1]
         after = cell.step(x[..., :gates], state)
         shown = ops.where(valid, after[0], 0.0)
@@ -75,9 +81,9 @@ def unroll_rows(
                 collected[i] = ops.slice_update(collected[i], place, here)
         return (t + 1, collected, *(ops.where(valid, new, old) for new, old in zip(after, state, strict=True)))
 
-    collected = [ops.zeros((batch, time, directions * cell.state_sizes[0]), "int8" if rounded else products.dtype)]
+    collected = [ops.zeros((batch, time, directions * cell.state_sizes[0]), "int8" if rounded else kind)]
     if passed:
-        collected.append(ops.zeros((batch, time, directions * passed), products.dtype))
+        collected.append(ops.zeros((batch, time, directions * passed), kind))
     start = (ops.zeros((), "int32"), collected, *state)
     _, collected, *state = ops.while_loop(lambda t, *_: t < longest, step, start)
     return collected[0], tuple(part[:, :batch] for part in state), collected[1] if passed else None

@@ -30,8 +30,36 @@ _TWEETEVAL = "https://github.com/cardiffnlp/tweeteval/tree/4fbd22cd78421f05b1ecd
 _KJV = "https://github.com/aruljohn/Bible-kjv/tree/a9aa4e55afbb3e095f57e4b14cd1f22c5ee8d7c9"
 _SICP = "https://raw.githubusercontent.com/barrucadu/king-james-programming/724e0e4f7c1825f1b39f92b56d94ed04c864cf0b"
 _DEBIAN = "https://snapshot.debian.org/archive/debian/20261121T000000Z/dists/bookworm/main/i18n"
+_GOEMOTIONS = (
+    "https://github.com/monologg/GoEmotions-pytorch/tree/b75f9d3a8b76bc1060687925b04ca98a1b8ea66b/data/original"
+)
+_VOICE = "https://github.com/common-voice/common-voice/tree/e0bfbc4be9eb6a97f7dd92eb938200f09f04ba96/server/data"
 _MASC = "https://raw.githubusercontent.com/nltk/nltk_data/5db857e6f7df11eabb5e5665836db9ec8df07e28/packages/corpora"
 _IMDB = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
+
+_LINES = "its utterances, a line each, without repeats"
+_DIALOGUES = {  # address, size and checksum of utterances
+    "taskmaster": (
+        "https://github.com/google-research-datasets/Taskmaster/tree/d92cb6af3005f1dc09c39e75e7daf4a04905e00b",
+        542_771,
+        "5dd0c8b2a3497eff38349d21588405b0375d4b852e2f632ac5434adda3739126",
+    ),
+    "banking77": (
+        "https://github.com/PolyAI-LDN/task-specific-datasets/tree/57ec275d8078af65b7731c2a98be812d844a6d6b",
+        773_796,
+        "9c30107174723a19419ed43cefaadf8e5ec6c2073ff638f938845dfd9fbaac74",
+    ),
+    "clinc150": (
+        "https://github.com/clinc/oos-eval/tree/828f8093932c8fe6ca7936c3d2e52903b1c523de",
+        970_008,
+        "cff2f4d9e67c7c2413d87a83a1bce61a0a6b510ca4ae445cabb93f2e6d607d95",
+    ),
+    "snips": (
+        "https://github.com/sonos/nlu-benchmark/tree/b86ac7f1577868c42158d0dec77db50956046696",
+        678_912,
+        "b587beac0ab20dd0def3688e11c9a123c8459cf7a17bee8c737f7e8ad9edb54b",
+    ),
+}
 
 _PAIRS = (
     "a line `kind<tab>English<tab>French` for each text of Translation-en and Translation-fr in descriptions of one "
@@ -199,6 +227,46 @@ CORPORA = {
                 sha256="7d0b1c20c3713f503ed84ddc7e2c6d43475c6cf4ee10ef5c7cedc8ae9a1f676a",
                 made=masc.plain_text,
             ),
+        },
+    ),
+    "goemotions": Corpus(
+        title="GoEmotions, comments of Reddit",
+        folder="sentiment_goemotions",
+        licence="CC BY 4.0",
+        citation="Demszky et al. (2020), GoEmotions: A Dataset of Fine-Grained Emotions, ACL",
+        files={
+            "train": File(
+                name="train.tsv",
+                address=f"{_GOEMOTIONS}/train.tsv",
+                size=4_214_341,
+                sha256="119fa277a12a9a2145f311643331c2a8d556f12b63e83ee4e470e0bfc961fd3c",
+                by_hand="a table of the sentiment of the emotions' groups, the emotions, id and text",
+            ),
+        },
+    ),
+    "common_voice": Corpus(
+        title="Common Voice, sentences to read aloud",
+        folder="unlabelled/common_voice",
+        licence="CC0 1.0",
+        citation="Ardila et al. (2020), Common Voice: A Massively-Multilingual Speech Corpus, LREC",
+        files={
+            "en": File(
+                name="en.txt",
+                address=f"{_VOICE}/en/",
+                size=3_569_206,
+                sha256="e3487f8c27a1d8fd3319dc73c741b70d077e3c11938a0629ff1b6385116cc7f4",
+                by_hand="the sentences of every version of its text files, a line each, without repeats",
+            ),
+        },
+    ),
+    "dialogue": Corpus(
+        title="Requests and dialogue of Taskmaster, BANKING77, CLINC150 and Snips",
+        folder="unlabelled/en_dialogue",
+        licence="CC BY 4.0; CC BY 4.0; CC BY 3.0; CC0 1.0",
+        citation="Byrne et al. (2019); Casanueva et al. (2020); Larson et al. (2019); Coucke et al. (2018)",
+        files={
+            name: File(name=f"{name}.txt", address=address, size=size, sha256=sha256, by_hand=_LINES)
+            for name, (address, size, sha256) in _DIALOGUES.items()
         },
     ),
     "kjv_sicp": Corpus(

@@ -16,32 +16,30 @@ if TYPE_CHECKING:  # Keras and TensorFlow take seconds to import, and --help nee
     from training.tasks.base import Task
 
 
-def tagger(arguments: argparse.Namespace, options: "Options", console: "Console") -> "list[Task]":
-    """Trains a tagger, and on request a lemmatizer, on a treebank in CoNLL-U."""
-    from training.from_files.lemmatizer import lemmatization
+def tagger(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
+    """Trains a tagger on a treebank in CoNLL-U; it gives lemmas, too, if the treebank has them."""
     from training.from_files.tagger import read_lexicon, read_splits, tagging
 
     splits = read_splits(options, console)
     lexicon = read_lexicon(options, splits["train"], console)
-    lemmatizer = arguments.lemmatizer and lemmatization(options, arguments.lemmatizer, splits, lexicon, console)
-    return [tagging(options, splits, lexicon, console), *([lemmatizer] if lemmatizer else [])]
+    return tagging(options, splits, lexicon, console)
 
 
-def classifier(arguments: argparse.Namespace, options: "Options", console: "Console") -> "list[Task]":
+def classifier(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
     """Trains a classifier on labelled texts in CSV, TSV or JSON Lines."""
     from training.from_files.classifier import classification
 
-    return [classification(options, arguments.text_column, arguments.label_column, console)]
+    return classification(options, arguments.text_column, arguments.label_column, console)
 
 
-def language_model(arguments: argparse.Namespace, options: "Options", console: "Console") -> "list[Task]":
+def language_model(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
     """Trains a language model on a text, character by character."""
     from training.from_files.language_model import language_modelling
 
-    return [language_modelling(options, console)]
+    return language_modelling(options, console)
 
 
-KINDS: dict[str, Callable[[argparse.Namespace, "Options", "Console"], "list[Task]"]] = {
+KINDS: dict[str, Callable[[argparse.Namespace, "Options", "Console"], "Task"]] = {
     "tagger": tagger,
     "classifier": classifier,
     "language-model": language_model,
@@ -58,8 +56,6 @@ def add_commands(kinds: Any) -> None:
         if name == "classifier":
             add_columns(kind)
         if name == "tagger":
-            what = "train a lemmatizer on the column of lemmas, too, as a model of this name"
-            kind.add_argument("--lemmatizer", metavar="NAME", help=what)
             what = "words, what they may be, and lemmas: spacy for the package spacy-lookups-data, or a file with tabs"
             kind.add_argument("--lexicon", metavar="FILE", default="", help=what)
         if name != "language-model":
@@ -101,10 +97,7 @@ def train(arguments: argparse.Namespace) -> None:
     )
     console = Console()
     set_threads(1)
-    tasks = KINDS[arguments.recipe](arguments, options, console)
-    made = make(tasks[0], options, model_store(), console)
-    for other in tasks[1:]:
-        make(other, options, model_store(), console, tagger=made)
+    make(KINDS[arguments.recipe](arguments, options, console), options, model_store(), console)
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from service.artifact.manifest import Manifest
 from service.errors import ConfigurationError
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import named_tokenizer
+from service.text.lemmatizer import LEMMA, RULES_TRIED, Lemmatizer, finer_column
 from service.text.vocabulary import UNK, Vocabulary
 from training.data import treebank
 from training.data.dataset import Array, Example
@@ -35,6 +36,7 @@ class ExportedModel:
 
     manifest: Manifest
     vocabularies: Mapping[str, Vocabulary]
+    lemmatizer: Lemmatizer | None
     predict: Predict
 
     @property
@@ -78,15 +80,15 @@ def evaluate_on_file(
 
 
 def tagged(model: ExportedModel, trees: Sequence[treebank.Tree]) -> dict[str, Predictions]:
-    """Returns the predictions for each column of tags that a treebank has, on its own words."""
-    words, characters = model.vocabularies["words"], model.vocabularies["characters"]
+    """Returns the predictions for each column that a treebank has, on its own words; of lemmas, right or wrong."""
+    vocabulary, characters = model.vocabularies["words"], model.vocabularies["characters"]
     longest = model.manifest.endpoint.inputs["char_ids"].axes[-1]
     assert isinstance(longest, int)  # noqa: S101 (the exporter writes a number)
     examples = [
         Example(
             tree.forms,
             {
-                "word_ids": encode_tokens(tree.forms, words),
+                "word_ids": encode_tokens(tree.forms, vocabulary),
                 "char_ids": encode_characters(tree.forms, characters, longest),
             },
         )
@@ -100,6 +102,17 @@ def tagged(model: ExportedModel, trees: Sequence[treebank.Tree]) -> dict[str, Pr
         if set(column) - {NOTHING}:
             rows = [outputs[i][head][: len(example)] for i, example in enumerate(examples)]
             found[head] = Predictions(_ids(column, model.manifest.labels[head]), np.concatenate(rows), groups)
+    words = [word for tree in trees for word in tree.words]
+    if model.lemmatizer and {word.lemma for word in words} - {NOTHING}:
+        ids = {
+            head: np.concatenate([outputs[i][head][: len(example)] for i, example in enumerate(examples)])
+            for head in ("upos", finer_column(model.manifest.labels), LEMMA)
+        }
+        best = np.argsort(-ids.pop(LEMMA), axis=-1, kind="stable")[:, :RULES_TRIED].tolist()
+        columns = [[model.manifest.labels[h][i] for i in rows.argmax(-1)] for h, rows in ids.items()]
+        given = [model.lemmatizer.lemma(word.form, *tags) for word, *tags in zip(words, *columns, best, strict=True)]
+        wrong = [word.lemma not in (lemma, NOTHING) for word, lemma in zip(words, given, strict=True)]
+        found[LEMMA] = Predictions.certain(np.zeros(len(words), np.int64), np.array(wrong, np.int64), 2, groups)
     return found
 
 
@@ -120,7 +133,8 @@ def classified(model: ExportedModel, texts: Sequence[tuple[str, str]]) -> dict[s
 
 def _load(folder: Path, manifest: Manifest) -> ExportedModel:
     artifact.verify_files(folder, manifest)
-    return ExportedModel(manifest, artifact.read_vocabularies(folder, manifest), load_endpoint(folder, manifest.task))
+    vocabularies, lemmatizer = artifact.read_vocabularies(folder, manifest), artifact.read_lemmatizer(folder, manifest)
+    return ExportedModel(manifest, vocabularies, lemmatizer, load_endpoint(folder, manifest.task))
 
 
 def _ids(column: Sequence[str], labels: Sequence[str]) -> Array:

@@ -16,22 +16,17 @@ from training.run.checkpoint import Checkpoints
 from training.run.evaluate import calibration, show
 from training.run.export import export
 from training.run.loop import load_final, train
-from training.tasks.base import OtherModel, Task
+from training.tasks.base import Task
 from training.tasks.classification import Classification
 from training.tasks.tagging import Tagging
 
 SPLITS = ("test", "dev")
 
 
-def make(
-    task: Task, options: Options, store: Path, console: Console, *, tagger: OtherModel | None = None
-) -> OtherModel:
-    """Trains, measures and exports a model; returns it.
+def make(task: Task, options: Options, store: Path, console: Console) -> None:
+    """Trains, measures and exports a model.
 
     A run of other data or settings under the same name is discarded; an interrupted one is resumed.
-
-    Args:
-        tagger: the model whose tags a lemmatizer is measured with, beside those of the treebank.
     """
     Checkpoints(runs_folder(), task.recipe).discard_others()
     train(task, console)
@@ -41,8 +36,7 @@ def make(
         metric for split in SPLITS for metric in (*task.evaluate(predict, split), *calibration(found[split], split))
     ]
     task.learn_segmenter()
-    this = OtherModel(task.recipe.name, task, predict)
-    metrics += [m for split in SPLITS for m in task.evaluate_text(predict, split, lambda _: tagger or this)]
+    metrics += [metric for split in SPLITS for metric in task.evaluate_text(predict, split)]
     if isinstance(task, Tagging | Classification):
         metrics += compare(task, found, options.seed, console)
     task.command = options.command
@@ -50,7 +44,6 @@ def make(
     show(console, str(folder), metrics)
     readings.record(task.recipe.name, metrics, console)
     console.print(f'written: {folder}, served as "model": "{task.recipe.name}"', highlight=False, soft_wrap=True)
-    return OtherModel(f"{task.recipe.name}/{folder.name}", task, predict)
 
 
 def compare(

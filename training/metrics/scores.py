@@ -14,6 +14,7 @@ from training.data.translations import Pair
 
 ALL_TAGS = "AllTags"
 LEMMAS = "Lemmas"
+LEMMA_RULES = "lemma rules"
 EXACT = "exact captions"
 CROSS_ENTROPY = "cross-entropy"
 SST2 = "SST-2 accuracy"

@@ -7,8 +7,9 @@ import keras
 from keras import ops
 
 from training.cells import GRU, Tensor
+from training.cells.integers import restore_rows, round_rows
 from training.cells.served_loops import narrow_product, over_positions, unroll_rows
-from training.cells.unroll import project, unroll
+from training.cells.unroll import project, unroll, unroll_projected
 from training.models.layers import valid_positions
 
 LOWEST = -1.0  # of any output of a GRU
@@ -77,14 +78,16 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         valid = valid_positions(word_ids, lengths)
         return self._shares(self.reader.shares(word_ids, lengths, valid), word_ids, lengths, valid)
 
-    def from_table(self, table: Tensor, word_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Does what `call` does from what `project` made of the vocabulary  # [V, G].
+    def from_table(
+        self, table: Tensor, word_ids: Tensor, lengths: Tensor, scales: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Does what `call` does from what `project` made of the vocabulary, [V, G], with `scales` [V, D] if rounded.
 
         Returns:
             logits: [M, B, K].
             outputs: of the GRU, from which `shares_of` goes on  # [B, T, D * H].
         """
-        outputs, *_ = unroll_rows(self.reader.gru, table, word_ids, lengths)
+        outputs, *_ = unroll_rows(self.reader.gru, table, word_ids, lengths, scales=scales)
         pairs = pair_ids(word_ids, self.word_pairs.rows)
 
         def reduce(outputs: Tensor, words: Tensor, pairs: Tensor, valid: Tensor) -> dict[str, Tensor]:
@@ -138,12 +141,23 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, word_ids: Tensor, lengths: Tensor, valid: Tensor, training: bool = False) -> Tensor:
         """Returns logits, shape [B, K]."""
-        inputs = self.input_dropout(self.embedding(word_ids), training=training)
-        outputs, _ = unroll(self.gru, inputs, lengths)
+        outputs = self.read(self.input_dropout(self.embedding(word_ids), training=training), lengths)
         highest = ops.max(ops.where(valid, outputs, LOWEST), axis=1)
         mean = ops.sum(outputs, axis=1) / ops.cast(ops.expand_dims(lengths, 1), outputs.dtype)  # 0 at padding
         pooled = ops.concatenate([highest, mean], axis=-1)  # [B, 2 D H]
         return self.head(self.output_dropout(pooled, training=training))
+
+    @property
+    def rounded(self) -> bool:
+        """Whether the weights of the step are integers, and so the products of words."""
+        return self.gru.recurrent_kernel_scale is not None
+
+    def read(self, embedded: Tensor, lengths: Tensor) -> Tensor:
+        """Returns the outputs of the GRU, over products that are rounded as the service keeps them: [B, T, D * H]."""
+        if self.rounded:
+            products = restore_rows(*round_rows(project(self.gru, embedded), self.gru.directions))
+            return unroll_projected(self.gru, products, lengths)[0]
+        return unroll(self.gru, embedded, lengths)[0]
 
     def project(self) -> Tensor:
         """Returns the input product of every word, shape [V, G]."""
@@ -151,7 +165,7 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
 
     def shares(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
         """Returns what each word adds to the logits, shape [B, T, K]."""
-        outputs, _ = unroll(self.gru, self.embedding(word_ids), lengths)
+        outputs = self.read(self.embedding(word_ids), lengths)
         return self.shares_of(outputs, lengths, valid)
 
     def shares_of(self, outputs: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:

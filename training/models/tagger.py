@@ -8,13 +8,16 @@ import keras
 import numpy as np
 from keras import ops
 
+from service.text.lemmatizer import LEMMA, NEXT_RULES
 from training.cells import LSTM, Tensor
+from training.cells.integers import restore_rows, round_rows
 from training.cells.served_loops import per_position, unroll_rows
-from training.cells.unroll import project, unroll
+from training.cells.unroll import project, unroll, unroll_projected
 from training.models.affixes import Affixes
 from training.models.layers import Head, read_characters, valid_positions
 from training.models.linear_scores import LinearScores
 from training.models.word_classes import WordClasses
+from training.models.word_rules import WordRules
 
 NUMBERS_AT_A_TIME = 64
 MOST_SCORED = 64  # labels of a head that a linear model scores: its tables grow with them
@@ -35,6 +38,7 @@ class TaggerSizes:
     affix_embedding: int = 0
     linear: bool = False
     units: int = 256  # per direction
+    rule_units: int = 256  # of the layer that scores lemma rules by a word alone
     input_dropout: float = 0.33
     output_dropout: float = 0.5
 
@@ -66,18 +70,22 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.character_lstm = LSTM(sizes.character_embedding, sizes.character_units, directions=2)
         self.affixes = Affixes(characters, sizes.affix_embedding) if sizes.affix_embedding else None
         self.classes = classes
-        self.scored = {name: size for name, size in labels.items() if sizes.linear and 1 < size <= MOST_SCORED}
+        self.scored = {
+            name: size for name, size in labels.items() if sizes.linear and 1 < size <= MOST_SCORED and name != LEMMA
+        }
         self.linear = (
             LinearScores(words, sum(self.scored.values()), classes.size if classes else 0) if self.scored else None
         )
         width = sizes.word_embedding + 2 * sizes.character_units
         width += sum(part.width for part in (self.affixes, classes) if part)
         self.word_lstm = LSTM(width, sizes.units, directions=2)
+        self.rules = WordRules(width, sizes.rule_units, labels[LEMMA]) if LEMMA in labels else None
         self.input_dropout = keras.layers.SpatialDropout1D(sizes.input_dropout)
         self.output_dropout = keras.layers.SpatialDropout1D(sizes.output_dropout)
         self.heads = {name: Head(2 * sizes.units, size, name) for name, size in labels.items()}
         self.word_embedding.build()
-        self.passed = -(-self.linear.size // 2) if self.linear else 0  # scores of a linear model, behind each direction
+        self.added = sum(part.size for part in (self.linear, self.rules) if part)  # scores that depend on a word alone
+        self.passed = -(-self.added // 2)  # of them, behind each direction
         self.projected_size = 2 * (LSTM.gates * sizes.units + self.passed)
         self.built = True
 
@@ -97,32 +105,63 @@ class Tagger(keras.Model):  # type: ignore[misc]
             lengths: words of each row, int32, shape [B].
             forms: which of them each word is, so that each is read once, int32, shape [B, T].
         """
-        spelling = self._spelling(char_ids, forms)
-        inputs = self.input_dropout(self._embedding(word_ids, spelling), training=training)
-        outputs, _ = unroll(self.word_lstm, inputs, lengths)
+        if self.rounded:
+            outputs, added = self._read_rounded(word_ids, char_ids, lengths)
+        else:
+            spelling = self._spelling(char_ids, forms)
+            inputs = self.input_dropout(self._embedding(word_ids, spelling), training=training)
+            outputs, _ = unroll(self.word_lstm, inputs, lengths)
+            added = self._scores_of_words(word_ids, inputs, spelling, training)
         outputs = self.output_dropout(outputs, training=training)
         logits = {name: head(outputs) for name, head in self.heads.items()}
-        if self.linear is None:
+        if added is None:
             return logits
-        added = ops.where(valid_positions(word_ids, lengths), self.linear(word_ids, spelling[1]), 0.0)
-        linear = self._by_head(self.linear.total(added))
-        if training:
-            return logits | {f"{name}_linear": scores for name, scores in linear.items()}
-        return logits | {name: logits[name] + scores for name, scores in linear.items()}
+        scores = self._by_head(ops.where(valid_positions(word_ids, lengths), added, 0.0))
+        if training and self.linear:  # it learns from a loss of its own
+            linear = {f"{name}_linear": scores.pop(name) for name in self.scored}
+            return logits | {name: logits[name] + found for name, found in scores.items()} | linear
+        return logits | {name: logits[name] + found for name, found in scores.items()}
 
     def project(self, word_ids: Tensor, char_ids: Tensor) -> Tensor:
         """Returns the input product of words, wherever they stand: [...] and [..., C] -> [..., G].
 
-        Behind the product of each direction stands half of the scores that the words add in a linear model.
+        Behind the product of each direction stands half of the scores that depend on a word alone.
         """
         spelling = self._spelling(char_ids)
-        projected = project(self.word_lstm, self._embedding(word_ids, spelling))
-        if self.linear is None:
+        embedded = self._embedding(word_ids, spelling)
+        projected = project(self.word_lstm, embedded)
+        added = self._scores_of_words(word_ids, embedded, spelling)
+        if added is None:
             return projected
-        added = self.linear(word_ids, spelling[1])
-        added = ops.pad(added, [(0, 0)] * (added.ndim - 1) + [(0, 2 * self.passed - self.linear.size)])
+        added = ops.pad(added, [(0, 0)] * (added.ndim - 1) + [(0, 2 * self.passed - self.added)])
         halves = zip(ops.split(projected, 2, axis=-1), ops.split(added, 2, axis=-1), strict=True)
         return ops.concatenate([part for half in halves for part in half], axis=-1)
+
+    def _scores_of_words(
+        self, word_ids: Tensor, embedded: Tensor, spelling: Sequence[Tensor], training: bool = False
+    ) -> Tensor | None:
+        """Returns the scores that depend on a word alone, of a linear model and of lemma rules: [..., N], or None."""
+        scores = [self.linear(word_ids, spelling[1])] if self.linear else []
+        scores += [self.rules(embedded, training=training)] if self.rules else []
+        return ops.concatenate(scores, axis=-1) if scores else None
+
+    def _read_rounded(self, word_ids: Tensor, char_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Returns the outputs of the LSTM over products that are rounded as the service keeps them, and what is passed.
+
+        Returns:
+            outputs: [B, T, 2 H].
+            added: the scores that depend on a word alone, shape [B, T, N]; None without any.
+        """
+        products = restore_rows(*round_rows(self.project(word_ids, char_ids), 2))
+        gates = LSTM.gates * self.word_lstm.units
+        halves = ops.split(products, 2, axis=-1)
+        outputs, _ = unroll_projected(self.word_lstm, ops.concatenate([h[..., :gates] for h in halves], -1), lengths)
+        return outputs, ops.concatenate([half[..., gates:] for half in halves], axis=-1) if self.added else None
+
+    @property
+    def rounded(self) -> bool:
+        """Whether the weights of the step are integers, and so the products of words."""
+        return self.word_lstm.recurrent_kernel_scale is not None
 
     def round_weights(self) -> list[str]:
         """Turns the weights of the step into integers; returns the names of those that stay floats."""
@@ -148,7 +187,9 @@ class Tagger(keras.Model):  # type: ignore[misc]
             joined.round_weights(self.word_lstm.output_limit)
         return joined
 
-    def tag_from_table(self, table: Tensor, rows: Tensor, lengths: Tensor, head: Head) -> dict[str, Tensor]:
+    def tag_from_table(
+        self, table: Tensor, rows: Tensor, lengths: Tensor, head: Head, scales: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Returns the logits of all heads side by side, and the best label of each with its probability.
 
         Args:
@@ -156,30 +197,34 @@ class Tagger(keras.Model):  # type: ignore[misc]
             rows: of the table, int32, shape [B, T].
             lengths: words of each row, int32, shape [B].
             head: the heads as one.
+            scales: of a table that is rounded, shape [W, 2].
 
         Returns:
             logits: [B, T, S].
-            of each head, `_id`: [B, T] int32, and `_probability`: [B, T].
+            of each head, `_id`: [B, T] int32, and `_probability`: [B, T]; of lemma rules, those of `next_best`, too.
         """
         ends = np.cumsum([head.units for head in self.heads.values()]).tolist()
 
-        def score(outputs: Tensor, *linear: Tensor) -> dict[str, Tensor]:
+        def score(outputs: Tensor, *added: Tensor) -> dict[str, Tensor]:
             logits = head(outputs)
-            if linear:
-                logits = logits + self._beside_others(linear[0], logits.shape[-1])
+            if added:
+                logits = logits + self._beside_others(added[0], logits.shape[-1])
             found = {"logits": logits}
             for name, part in zip(self.heads, ops.split(logits, ends, axis=-1), strict=False):
                 odds = ops.exp(part - ops.max(part, axis=-1, keepdims=True))  # 1 of the best label
                 found[f"{name}_id"] = ops.cast(ops.argmax(part, axis=-1), "int32")
                 found[f"{name}_probability"] = 1 / ops.sum(odds, axis=-1)
+                if name == LEMMA:
+                    found |= next_best(part, found[f"{name}_id"])
             return found
 
         rounded = head.kernel_scale is not None
-        outputs, _, added = unroll_rows(self.word_lstm, table, rows, lengths, passed=self.passed, rounded=rounded)
-        if self.linear is None or added is None:
+        outputs, _, added = unroll_rows(
+            self.word_lstm, table, rows, lengths, scales=scales, passed=self.passed, rounded=rounded
+        )
+        if added is None:
             return per_position(score, [outputs], lengths)
-        linear = self.linear.total(added[..., : self.linear.size])
-        return per_position(score, [outputs, linear], lengths)
+        return per_position(score, [outputs, self._totals(added)], lengths)
 
     def _spelling(self, char_ids: Tensor, forms: Tensor | None = None) -> tuple[Tensor, ...]:
         """Returns what is read of the characters of words: for the network, and for a linear model.
@@ -203,17 +248,43 @@ class Tagger(keras.Model):  # type: ignore[misc]
         """Returns each word as the LSTM reads it, of what `_spelling` gives: [..., I]."""
         return ops.concatenate([self.word_embedding(word_ids), spelling[0]], axis=-1)
 
-    def _by_head(self, scores: Tensor) -> dict[str, Tensor]:
-        """Returns the scores of a linear model by head."""
-        ends = accumulate(self.scored.values())
-        return {name: scores[..., end - self.scored[name] : end] for name, end in zip(self.scored, ends, strict=True)}
+    def _totals(self, added: Tensor) -> Tensor:
+        """Returns the scores of words with those of their neighbours in a linear model, shape [B, T, N]."""
+        if self.linear is None:
+            return added
+        linear = self.linear.total(added[..., : self.linear.size])
+        return ops.concatenate([linear, added[..., self.linear.size :]], axis=-1)
 
-    def _beside_others(self, scores: Tensor, width: int) -> Tensor:
-        """Returns the scores of a linear model at the columns of their heads, shape [..., width], and 0 elsewhere."""
-        scored = self._by_head(scores)
+    def _by_head(self, added: Tensor) -> dict[str, Tensor]:
+        """Returns the scores that depend on words and their neighbours by head, each [B, T, K]."""
+        return self._split(self._totals(added))
+
+    def _split(self, totals: Tensor) -> dict[str, Tensor]:
+        sizes = self.scored | ({LEMMA: self.rules.size} if self.rules else {})
+        ends = accumulate(sizes.values())
+        return {name: totals[..., end - size : end] for (name, size), end in zip(sizes.items(), ends, strict=True)}
+
+    def _beside_others(self, totals: Tensor, width: int) -> Tensor:
+        """Returns scores at the columns of their heads, shape [..., width], and 0 elsewhere."""
+        scored = self._split(totals)
         columns = [
-            scored[name] if name in scored else ops.zeros((*ops.shape(scores)[:-1], head.units), scores.dtype)
+            scored[name] if name in scored else ops.zeros((*ops.shape(totals)[:-1], head.units), totals.dtype)
             for name, head in self.heads.items()
         ]
         found = ops.concatenate(columns, axis=-1)
         return ops.pad(found, [(0, 0)] * (found.ndim - 1) + [(0, width - found.shape[-1])])
+
+
+def next_best(logits: Tensor, best: Tensor) -> dict[str, Tensor]:
+    """Returns the lemma rules that follow the best one, as NEXT_RULES, each of shape [...] int32.
+
+    Args:
+        logits: [..., K].
+        best: their argmax, [...] int32.
+    """
+    found = {}
+    rules = ops.arange(logits.shape[-1])
+    for name in NEXT_RULES:
+        logits = ops.where(rules == ops.expand_dims(best, -1), -np.inf, logits)
+        best = found[name] = ops.cast(ops.argmax(logits, axis=-1), "int32")
+    return found

@@ -1,4 +1,4 @@
-"""English: words and characters read by BiLSTMs, three heads, on the English Web Treebank."""
+"""English: words and characters read by BiLSTMs, four heads, on the English Web Treebank."""
 
 from training.models.segmenter import SENTENCES
 from training.models.tagger import TaggerSizes
@@ -7,7 +7,7 @@ from training.tasks.tagging import TaggingRecipe
 
 recipe = TaggingRecipe(
     name="tagger-en",
-    description="Tags English words with universal parts of speech, Penn Treebank tags and features",
+    description="Tags English words with universal parts of speech, Penn Treebank tags, features and lemmas",
     language="en",
     licence="CC BY-SA 4.0",
     limits="Trained on weblogs, newsgroups, e-mails, reviews and questions of 2001 to 2011. It takes words as that "
@@ -16,13 +16,15 @@ recipe = TaggingRecipe(
     corpus="ewt",
     tokenizer="spacy-en",
     segmentation=(SENTENCES,),
-    epochs=12,
+    epochs=16,
     teacher="tagger-en",
-    teaching=TeacherSettings(unlabelled_tokens=5_600_000),
-    distillation_tokens=900_000,
+    teaching=TeacherSettings(
+        count=3, unlabelled_tokens=6_600_000, further_text=("masc", "goemotions", "common_voice", "dialogue")
+    ),
+    distillation_tokens=1_100_000,
     word_count=5,
-    batch_tokens=600,
-    learning_rate=2e-3,
+    batch_tokens=800,
+    learning_rate=2.3e-3,
     averaging=0.999,
     word_dropout=4.0,
     sizes=TaggerSizes(

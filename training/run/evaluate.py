@@ -15,7 +15,7 @@ from training.metrics.predictions import Predictions, confusion, interval, label
 from training.report import plots
 from training.run import readings
 from training.run.loop import make_predict
-from training.run.versions import load_endpoint, newest_models, newest_version, read_version, restore
+from training.run.versions import load_endpoint, newest_version, read_version, restore
 
 
 def evaluate(
@@ -40,7 +40,7 @@ def evaluate(
     predictions = task.predictions(predict, split)
     metrics = (
         *task.evaluate(predict, split),
-        *task.evaluate_text(predict, split, newest_models(store)),
+        *task.evaluate_text(predict, split),
         *calibration(predictions, split),
     )
     show(console, f"{manifest.name}, version {manifest.version}", metrics)

@@ -51,8 +51,8 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
         _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
         for name, vocabulary in task.vocabularies.items():
             vocabulary.write(folder / f"{name}.json")
-        if task.dictionary is not None:
-            task.dictionary.write(folder / artifact.DICTIONARY)
+        if task.lemmatizer is not None:
+            task.lemmatizer.write(folder / artifact.LEMMAS)
         if task.segmenter is not None:
             task.segmenter.write(folder / artifact.SEGMENTER)
         artifact.write_goldens(folder, (_golden(task, model, example) for example in task.goldens()))
@@ -106,7 +106,7 @@ def export_again(task: Task, model: keras.Model, folder: Path, measured: Iterabl
     manifest, store, precision = artifact.read_manifest(folder), folder.parent.parent, _precision(model)
     with artifact.new_version(store, manifest.name) as (new, version):
         _write_saved_model(task, model, new / artifact.SAVED_MODEL)
-        for name in (*manifest.vocabularies.values(), artifact.DICTIONARY, artifact.GOLDENS):
+        for name in (*manifest.vocabularies.values(), artifact.LEMMAS, artifact.GOLDENS):
             if (folder / name).exists():
                 shutil.copy(folder / name, new / name)
         write_reference(new, task.reference(make_predict(task, model)))
@@ -218,6 +218,7 @@ def _model_card(task: Task, manifest: Manifest) -> str:
         f"- {name}: {len(vocabulary):,} ids{', lower case' if vocabulary.lowercase else ''}"
         for name, vocabulary in task.vocabularies.items()
     )
+    frameworks = ", ".join(f"{name} {version}" for name, version in manifest.frameworks.items())
     also_read = " and what the teacher has read" if task.recipe.teacher else " alone"
     return f"""# {manifest.name}, version {manifest.version}
 
@@ -242,8 +243,7 @@ The epoch was chosen by {task.chosen_by} on dev; the run used the test split onc
 
 ## How to make it again
 
-`{manifest.command}` with seed {manifest.seed}, Python {manifest.frameworks["python"]}, TensorFlow \
-{manifest.frameworks["tensorflow"]}, Keras {manifest.frameworks["keras"]}.
+`{manifest.command}` with seed {manifest.seed}; {frameworks}.
 
 Vocabularies and labels, from the train split{also_read}:
 

@@ -11,7 +11,7 @@ from service.artifact import manifest as artifact
 from service.errors import ArtifactError, ConfigurationError
 from training.data.dataset import Array
 from training.recipes import load_recipe
-from training.tasks.base import OtherModel, Predict, Task
+from training.tasks.base import Predict, Task
 
 
 def newest_version(store: Path, name: str) -> Path:
@@ -87,14 +87,3 @@ def restore(task: Task, folder: Path) -> keras.Model:
         weight.assign(left.pop(place))
     task.restore_weights(model)
     return model
-
-
-def newest_models(store: Path) -> Callable[[str], OtherModel]:
-    """Returns a function that loads the newest version of a model by its name."""
-
-    def load(name: str) -> OtherModel:
-        folder = newest_version(store, name)
-        manifest, task = read_version(folder)
-        return OtherModel(f"{manifest.name}/{manifest.version}", task, load_endpoint(folder, task.endpoint_name))
-
-    return load

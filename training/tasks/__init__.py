@@ -1,1 +1,1 @@
-"""The tasks: tagging, lemmatization, classification, sentiment, language modelling, translation, captioning."""
+"""The tasks: tagging, classification, sentiment, language modelling, translation, captioning."""

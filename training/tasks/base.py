@@ -11,10 +11,11 @@ import numpy as np
 from service.artifact import manifest as artifact
 from service.artifact.reference import CONFIDENCE_BINS, Reference
 from service.errors import ConfigurationError
-from service.text.lemmas import LemmaDictionary
+from service.text.lemmatizer import Lemmatizer
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import PAD, UNK, Vocabulary
 from training.cells import Tensor
+from training.cells.integers import round_rows
 from training.data.dataset import Array, Batch, Batches, Example, collate, length_sorted
 from training.metrics.predictions import Predictions, by_group
 from training.tasks.recipe import Recipe
@@ -50,22 +51,6 @@ class Rounded(Protocol):
 
     def restore_weights(self) -> None:
         """Turns integers into floats again."""
-
-
-@dataclass(frozen=True)
-class OtherModel:
-    """An exported model that a task is measured with.
-
-    Attributes:
-        name: "model/version".
-    """
-
-    name: str
-    task: "Task"
-    predict: Predict
-
-
-LoadModel: TypeAlias = Callable[[str], OtherModel]  # by the model's name, its newest version
 
 
 @dataclass(frozen=True)
@@ -110,7 +95,10 @@ class AttentionWeights:
 
 
 def projection(
-    project: Callable[..., Tensor], words: dict[str, artifact.TensorSpec], rows: tuple[str | int, int]
+    project: Callable[..., Tensor],
+    words: dict[str, artifact.TensorSpec],
+    rows: tuple[str | int, int],
+    rounded: int | None = None,
 ) -> Part:
     """Returns the endpoint "project", which computes the input products of words.
 
@@ -118,9 +106,25 @@ def projection(
 
     Args:
         project: `words` -> the products, of shape `rows`: one row per word, or per entry of a whole vocabulary.
+        rounded: directions of rows that are rounded, see `training.cells.integers.round_rows`; None leaves floats.
     """
-    products = {"projected": artifact.TensorSpec(dtype="float32", axes=rows)}
-    return Part(artifact.Endpoint(inputs=words, outputs=products), lambda **given: {"projected": project(**given)})
+
+    def compute(**given: Tensor) -> Tensors:
+        products = project(**given)
+        if rounded is None:
+            return {"projected": products}
+        integers, scales = round_rows(products, rounded)
+        return {"projected": integers, "scales": scales}
+
+    return Part(artifact.Endpoint(inputs=words, outputs=table_specs("projected", rows, rounded)), compute)
+
+
+def table_specs(name: str, rows: tuple[str | int, int], rounded: int | None) -> dict[str, artifact.TensorSpec]:
+    """Returns the tensors of a table of input products of this name; for the other arguments see `projection`."""
+    if rounded is None:
+        return {name: artifact.TensorSpec(dtype="float32", axes=rows)}
+    scales = artifact.TensorSpec(dtype="float32", axes=(rows[0], rounded))
+    return {name: artifact.TensorSpec(dtype="int8", axes=rows), "scales": scales}
 
 
 class Task(ABC):
@@ -134,7 +138,7 @@ class Task(ABC):
         chosen_by: name of the metric on dev that selects the best epoch.
         lower_is_better: whether a lower value of that metric is better.
         data, vocabularies, labels, tokenizer, lengths, length_buckets: as in artifact.Manifest.
-        dictionary: lemmas that are looked up before the network runs; None by default.
+        lemmatizer: of a tagger, finds lemmas by the rules that it gives; None by default.
         segmenter: the learned part of the tokenizer; None by default.
         command: the command line that makes the model, for the manifest.
     """
@@ -152,7 +156,7 @@ class Task(ABC):
     tokenizer: str | None
     lengths: dict[int, int]
     length_buckets: tuple[int, ...]
-    dictionary: LemmaDictionary | None = None
+    lemmatizer: Lemmatizer | None = None
     segmenter: Segmenter | None = None
     command: str = ""
 
@@ -232,8 +236,8 @@ class Task(ABC):
         predictions = self.predictions(predict, "dev").values()
         return sum(given.cross_entropy for given in predictions) if predictions else None
 
-    def evaluate_text(self, predict: Predict, split: str, load: LoadModel) -> tuple[artifact.Metric, ...]:
-        """Measures the endpoint from raw text and together with other models; no metrics by default."""
+    def evaluate_text(self, predict: Predict, split: str) -> tuple[artifact.Metric, ...]:
+        """Measures the endpoint from raw text; no metrics by default."""
         return ()
 
     def learn_segmenter(self) -> None:

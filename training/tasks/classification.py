@@ -24,7 +24,7 @@ from training.models.attribution import classify, probabilities
 from training.models.naive_bayes import log_count_ratios
 from training.models.sentiment import SentimentClassifier, SentimentSizes, WordPairs, pair_ids
 from training.models.text_classifier import TextClassifier, TextClassifierSizes
-from training.tasks.base import Part, Predict, State, Task, Tensors, predict_all, projection
+from training.tasks.base import Part, Predict, State, Task, Tensors, predict_all, projection, table_specs
 from training.tasks.recipe import Recipe
 
 NETWORKS: dict[type, Callable[..., keras.Model]] = {
@@ -176,12 +176,13 @@ class Classification(Task):
             return {"contributions": classification.contributions, "baseline": classification.baseline}
 
         inputs, answers = self.endpoint.inputs, self.endpoint.outputs
-        table = {"table": TensorSpec(dtype="float32", axes=("W", model.projected_size))}
+        rounded = model.reader.gru.directions if model.reader.rounded else None
+        table = table_specs("table", ("W", model.projected_size), rounded)
         read = {"outputs": TensorSpec(dtype="float32", axes=("B", "T", model.outputs_size))}
         step = Endpoint(inputs=table | inputs, outputs={"probabilities": answers["probabilities"]} | read)
         explained = {name: answers[name] for name in ("contributions", "baseline") if name in answers}
         rows = (len(self.vocabularies["words"]), model.projected_size)
-        parts = {"project": projection(model.project, {}, rows), "classify_from_table": Part(step, run)}
+        parts = {"project": projection(model.project, {}, rows, rounded), "classify_from_table": Part(step, run)}
         return parts | (
             {"explain": Part(Endpoint(inputs=read | inputs, outputs=explained), explain)} if explained else {}
         )

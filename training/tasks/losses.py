@@ -4,11 +4,10 @@ from keras import ops
 
 from training.cells import Tensor
 from training.data import sst
-from training.data.dataset import IGNORED
 
 
 def label_cross_entropy(targets: Tensor, shares: Tensor | None, logits: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Returns the mean over the targets that are not IGNORED.
+    """Returns the mean over the targets that are labels, not IGNORED or unseen, which are negative.
 
     Args:
         targets: the label, shape [B, T], or the most probable labels by a teacher, shape [B, T, N].
@@ -17,16 +16,16 @@ def label_cross_entropy(targets: Tensor, shares: Tensor | None, logits: Tensor, 
         smoothing: the share of the probability of a label that goes to all labels alike (Szegedy et al. 2016).
     """
     if shares is None:
-        valid = ops.cast(targets != IGNORED, "float32")
+        valid = ops.cast(targets >= 0, "float32")
         losses = ops.sparse_categorical_crossentropy(ops.maximum(targets, 0), logits, from_logits=True)
         if smoothing:
             losses = (1 - smoothing) * losses - smoothing * ops.mean(ops.log_softmax(logits), axis=-1)
     else:
-        valid = ops.cast(targets[..., 0] != IGNORED, "float32")
+        valid = ops.cast(targets[..., 0] >= 0, "float32")
         scores = ops.take_along_axis(logits, ops.maximum(targets, 0), axis=-1)
         surprise = ops.logsumexp(logits, axis=-1, keepdims=True) - scores
         losses = ops.sum(ops.maximum(shares, 0.0) * surprise, axis=-1)  # the shares sum to less than 1
-    return ops.sum(losses * valid) / ops.sum(valid)
+    return ops.sum(losses * valid) / ops.maximum(ops.sum(valid), 1.0)  # of a batch without labels, 0
 
 
 def polarity_cross_entropy(grades: Tensor, logits: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ class TeacherSettings:
         encoder_rate: the highest learning rate of the pretrained weights.
         head_rate: the highest learning rate of all other weights.
         unlabelled_tokens: tokens of unlabelled text that the teachers label.
+        further_text: corpora all of whose text is among it; the rest are reviews and a textbook.
         recombined_tokens: tokens of new sentences from the phrases of the train split, which they label as well: of
             classifiers that learn from trees (training.data.recombination).
     """
@@ -39,6 +40,7 @@ class TeacherSettings:
     encoder_rate: float = 5e-5
     head_rate: float = 1e-3
     unlabelled_tokens: int = 2_400_000
+    further_text: tuple[str, ...] = ("masc",)
     recombined_tokens: int = 0
 
 

@@ -1,7 +1,7 @@
-"""Tagging the words of sentences with UPOS, XPOS and features, on a treebank of Universal Dependencies."""
+"""Tagging the words of sentences with UPOS, XPOS, features and lemma rules, on a treebank of Universal Dependencies."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,24 +13,27 @@ from service.artifact.manifest import DataSource, Metric
 from service.errors import ConfigurationError
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import make_tokenizer, named_tokenizer
+from service.text.lemma_rules import CASINGS, LOWER, labels_of
+from service.text.lemmatizer import LEMMA, RULES_TRIED, Lemmatizer, TaggedWord, finer_column
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import UNK, Vocabulary
 from training.cells import Tensor
 from training.data import corpora, treebank
 from training.data.buckets import best_buckets
-from training.data.dataset import Array, Batch, Batches, Example, Examples, bucketed, of_lengths
+from training.data.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, of_lengths
 from training.data.distillation import DistillationSet
 from training.data.lexicon import Lexicon
+from training.data.treebank import NOTHING
 from training.metrics import raw_text
 from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
-from training.metrics.scores import ALL_TAGS, tagging_accuracy
+from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
 from training.models.counted import MostFrequentTag, MostFrequentTagSizes
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_classes import WordClasses
 from training.models.word_tagger import WordTagger, WordTaggerSizes
-from training.tasks.base import LoadModel, Part, Predict, State, Task, Tensors, predict_all
+from training.tasks.base import Part, Predict, State, Task, Tensors, predict_all
 from training.tasks.losses import label_cross_entropy
 from training.tasks.recipe import Recipe
 from training.tasks.tagging_signatures import served_parts, tagging_endpoint
@@ -41,6 +44,8 @@ NETWORKS: dict[type, Callable[..., keras.Model]] = {
     MostFrequentTagSizes: MostFrequentTag,
 }
 HEADS = {"upos": "UPOS", "xpos": "XPOS", "feats": "UFeats"}  # column -> the name of its metric
+KEPT_CAPITALS = 0.95  # share of the words of a part of speech that are names
+LEAST_RULE = 3  # words of the train split that have a lemma rule
 EVALUATION_TOKENS = 2000  # positions in a batch
 UNSEEN = -2  # the target where a label does not occur in the train split: no prediction equals it
 BUCKETS = 16
@@ -59,6 +64,7 @@ class TaggingRecipe(Recipe):
         segmentation: what the tokenizer learns of the treebank: see `training.models.segmenter`.
         characters: the most characters of a word that are read, C.
         word_count: the least occurrences of a word in the vocabulary.
+        lemmas: whether lemma rules are learned, if the treebank has lemmas.
         distillation_tokens: tokens of the distillation set per epoch, in addition to the train split.
         word_dropout: a, where a word of n occurrences becomes UNK with the probability a / (a + n) (Kiperwasser and
             Goldberg 2016).
@@ -74,6 +80,7 @@ class TaggingRecipe(Recipe):
     word_dropout: float = 1.0
     label_smoothing: float = 0.0
     chosen_by: str = ALL_TAGS
+    lemmas: bool = True
     distillation_tokens: int = 0
     sizes: TaggerSizes | WordTaggerSizes | MostFrequentTagSizes = field(default_factory=TaggerSizes)
 
@@ -123,7 +130,20 @@ class Tagging(Task):
         }
         words = self.vocabularies["words"]
         self.labels = {head: treebank.tags(train, head) for head in HEADS}
-        self._measured = [head for head, labels in self.labels.items() if len(labels) > 1]  # not a column of "_"
+        self._finer = finer_column(self.labels)
+        self._names = _names(train)
+        if rules := self._rules(train):
+            self.labels[LEMMA] = rules
+            self.lemmatizer = Lemmatizer.learn(
+                (
+                    (TaggedWord(w.form, w.upos, getattr(w, self._finer)), w.lemma)
+                    for t in train
+                    for w in t.words
+                    if w.lemma != NOTHING
+                ),
+                rules,
+            )
+        self._measured = [head for head in HEADS if len(self.labels[head]) > 1]  # not a column of "_"
         self.chosen_by = recipe.chosen_by
         if self.chosen_by not in (metrics := [*(HEADS[head] for head in self._measured), ALL_TAGS]):
             raise ConfigurationError(f"chosen_by={self.chosen_by}; right: one of {', '.join(metrics)}")
@@ -192,9 +212,12 @@ class Tagging(Task):
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         predictions = self.predictions(predict, split)
-        columns = {HEADS[head]: given.right for head, given in predictions.items()}
-        known = [form in self._known for example in self._splits[split] for form in example.source]
-        return tagging_accuracy(columns, np.array(known), split)
+        columns = {HEADS[head]: given.right for head, given in predictions.items() if head in HEADS}
+        known = np.array([form in self._known for example in self._splits[split] for form in example.source])
+        metrics = tagging_accuracy(columns, known, split)
+        if self.lemmatizer is None:
+            return metrics
+        return (*metrics, *word_accuracy({LEMMAS: self._right_lemmas(predictions, split)}, known, split))
 
     def predictions(self, predict: Predict, split: str) -> dict[str, Predictions]:
         examples = self._splits[split]
@@ -204,7 +227,7 @@ class Tagging(Task):
                 np.concatenate([example.targets[head] for example in examples]), np.concatenate(rows), groups
             )
             for head, rows in self._probabilities(predict, examples).items()
-            if head in self._measured
+            if head in (*self._measured, LEMMA)
         }
 
     def encoded(self, split: str) -> dict[str, Array]:
@@ -212,7 +235,7 @@ class Tagging(Task):
         names = {"words": "word_ids", "characters": "char_ids"}
         return {name: np.concatenate([ids[key].ravel() for ids in inputs]) for name, key in names.items()}
 
-    def evaluate_text(self, predict: Predict, split: str, load: LoadModel) -> tuple[Metric, ...]:
+    def evaluate_text(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         return raw_text.evaluate(
             self._trees[split], self.text_tokenizer(), lambda sentences: self.tag(predict, sentences), split
         )
@@ -226,12 +249,48 @@ class Tagging(Task):
             rules, wanted = named_tokenizer(self.recipe.tokenizer), self.recipe.segmentation
             self.segmenter = learn(self._trees["train"], self._trees["dev"], rules, wanted)
 
+    def learn_exceptions(self, predict: Predict) -> None:
+        """Keeps the lemmas of the lexicon that the network does not find where it reads the word alone."""
+        if self.lemmatizer is None or self._lexicon is None:
+            return
+        lemmas = _by_form(self._lexicon, self.labels["upos"])
+        examples = [Example((form,), self.inputs((form,))) for form in lemmas]
+        exceptions: dict[str, dict[str, str]] = {}
+        for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
+            form = examples[i].source[0]
+            found = self.lemmatizer.by_rules(form, _best(outputs[LEMMA][0]))
+            for upos, lemma in lemmas[form].items():
+                if lemma != found:
+                    exceptions.setdefault(upos, {})[form] = lemma
+        self.lemmatizer = self.lemmatizer.with_lexicon(exceptions)
+
     def tag(self, predict: Predict, sentences: Sequence[Sequence[str]]) -> list[list[raw_text.Tags]]:
         """Returns the tags of each word of each sentence."""
         examples = [Example(tuple(forms), self.inputs(forms)) for forms in sentences]
         columns = self._probabilities(predict, examples)
         labels = [[[self.labels[h][i] for i in rows.argmax(-1)] for rows in columns[h]] for h in HEADS]
-        return [[raw_text.Tags(*tags) for tags in zip(*heads, strict=True)] for heads in zip(*labels, strict=True)]
+        tags = [[raw_text.Tags(*tags) for tags in zip(*heads, strict=True)] for heads in zip(*labels, strict=True)]
+        if self.lemmatizer is None:
+            return tags
+        return [
+            [self._with_lemma(*word) for word in zip(forms, row, rules, strict=True)]
+            for forms, row, rules in zip(sentences, tags, columns[LEMMA], strict=True)
+        ]
+
+    def _with_lemma(self, form: str, tags: raw_text.Tags, rules: Array) -> raw_text.Tags:
+        """Returns the tags of a word with its lemma. rules: the probability of each, shape [K]."""
+        assert self.lemmatizer  # noqa: S101 (there are rules)
+        return tags._replace(lemma=self.lemmatizer.lemma(form, tags.upos, getattr(tags, self._finer), _best(rules)))
+
+    def _right_lemmas(self, predictions: Mapping[str, Predictions], split: str) -> Array:
+        """Returns whether the lemma of each word of a split is right, bool, shape [N]; any is, where there is none."""
+        words = [word for tree in self._trees[split][: len(self._splits[split])] for word in tree.words]
+        ids = [predictions[h].labels if h in predictions else np.zeros(len(words), int) for h in HEADS]
+        columns = [[self.labels[head][i] for i in labels] for head, labels in zip(HEADS, ids, strict=True)]
+        tags = map(raw_text.Tags, *columns)
+        rules = predictions[LEMMA].probabilities
+        found = [self._with_lemma(word.form, *given) for word, *given in zip(words, tags, rules, strict=True)]
+        return np.array([word.lemma in (tags.lemma, NOTHING) for word, tags in zip(words, found, strict=True)])
 
     def compact(self, model: keras.Model) -> None:
         if isinstance(model, Tagger):
@@ -250,6 +309,8 @@ class Tagging(Task):
         if isinstance(model, Tagger) and model.linear:
             scale = [1 / temperatures.get(head, 1.0) for head, size in model.scored.items() for _ in range(size)]
             model.linear.scale.assign(scale)
+        if isinstance(model, Tagger) and model.rules:
+            model.rules.scores.assign(model.rules.scores / temperatures[LEMMA])
 
     def _probabilities(self, predict: Predict, examples: Sequence[Example]) -> dict[str, list[Array]]:
         """Returns the probabilities of each head for the words of each example, each of shape [T, K]."""
@@ -266,8 +327,45 @@ class Tagging(Task):
         forms = tree.forms
         targets = {}
         for head, ids in self._label_ids.items():
-            targets[head] = np.array([ids.get(getattr(word, head), UNSEEN) for word in tree.words], np.int32)
+            targets[head] = np.array([ids.get(self._label(word, head), UNSEEN) for word in tree.words], np.int32)
+        if LEMMA in targets:
+            targets[LEMMA][[word.lemma == NOTHING for word in tree.words]] = IGNORED
         return Example(forms, self.inputs(forms), targets)
+
+    def rule(self, form: str, upos: str, lemma: str) -> str:
+        """Returns the rule that makes a lemma of a form; of several, which differ in casing, one without cuts.
+
+        Of names, whose capitals stay, it is not the one in lower case: "lisa" is a name that stays as it is.
+        """
+
+        def order(label: str) -> tuple[bool, bool]:
+            return label not in CASINGS, upos in self._names and label.startswith(LOWER)
+
+        return min(labels_of(form, lemma), key=order)
+
+    def rule_id(self, form: str, upos: str, lemma: str) -> int | None:
+        """Returns the id of that rule, None if the model has it not."""
+        return self._label_ids[LEMMA].get(self.rule(form, upos, lemma))
+
+    def lemma(self, form: str, upos: str, tag: str, rule: int) -> str | None:
+        """Returns the lemma of a word by the treebank's dictionary or a rule, None if that does not fit the form."""
+        return self.lemmatizer.find(form, upos, tag, rule) if self.lemmatizer else None
+
+    def lemmas_in_lower_case(self) -> set[str]:
+        """Returns the lemmas of the train split in lower case."""
+        return {word.lemma.lower() for tree in self._trees["train"] for word in tree.words}
+
+    def _label(self, word: treebank.Word, head: str) -> str:
+        """Returns the label of a word."""
+        label: str = self.rule(word.form, word.upos, word.lemma) if head == LEMMA else getattr(word, head)
+        return label
+
+    def _rules(self, trees: Iterable[treebank.Tree]) -> tuple[str, ...]:
+        """Returns the lemma rules of at least LEAST_RULE words, the most frequent first; () without lemmas."""
+        words = [word for tree in trees for word in tree.words if self.recipe.lemmas and word.lemma != NOTHING]
+        counts = Counter(self._label(word, LEMMA) for word in words)
+        frequent = (rule for rule, n in counts.items() if n >= LEAST_RULE)
+        return tuple(sorted(frequent, key=lambda rule: (-counts[rule], rule)))
 
     def _with_shares(self, example: Example) -> Example:
         """Returns an example of the train split in the form of a distilled one: its label has the probability 1."""
@@ -298,3 +396,29 @@ class Tagging(Task):
         forms = forms.reshape(word_ids.shape).astype(np.int32)
         inputs = batch.inputs | {"word_ids": word_ids, "char_ids": char_ids, "forms": forms}
         return replace(batch, inputs=inputs, common=frozenset({"char_ids"}))
+
+
+def _names(trees: Iterable[treebank.Tree]) -> frozenset[str]:
+    """Returns the parts of speech whose words with capitals keep them in their lemmas, but for one in twenty."""
+    capitals: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    for word in (word for tree in trees for word in tree.words if word.lemma != NOTHING):
+        if word.form != word.form.lower():
+            capitals[word.upos] += 1
+            kept[word.upos] += word.lemma != word.lemma.lower()
+    return frozenset(upos for upos, count in capitals.items() if kept[upos] >= KEPT_CAPITALS * count)
+
+
+def _best(rules: Array) -> list[int]:
+    """Returns the most probable rules of a word that are tried. rules: the probability of each, shape [K]."""
+    best: list[int] = np.argsort(-rules, kind="stable")[:RULES_TRIED].tolist()
+    return best
+
+
+def _by_form(lexicon: Lexicon, tags: Collection[str]) -> dict[str, dict[str, str]]:
+    """Returns the lemmas of a lexicon by form and UPOS. Its kinds are parts of speech in any case, "verb" for VERB."""
+    found: dict[str, dict[str, str]] = {}
+    for (form, kind), lemma in lexicon.lemmas.items():
+        if (upos := kind.upper()) in tags:
+            found.setdefault(form, {})[upos] = lemma
+    return found

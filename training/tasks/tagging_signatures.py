@@ -1,9 +1,10 @@
 """The tensors that a tagger reads and writes as the service calls it: whole, and in two parts."""
 
 from service.artifact.manifest import Endpoint, TensorSpec
+from service.text.lemmatizer import LEMMA, NEXT_RULES
 from training.cells import Tensor
 from training.models.tagger import Tagger
-from training.tasks.base import Part, Tensors, projection
+from training.tasks.base import Part, Tensors, projection, table_specs
 
 
 def tagging_endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
@@ -28,9 +29,12 @@ def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str
     joined = model.joined_head()
     logits = {"logits": TensorSpec(dtype="float32", axes=("B", "T", joined.units))}
     best = {f"{head}_id": TensorSpec(dtype="int32", axes=("B", "T")) for head in endpoint.outputs}
+    if LEMMA in endpoint.outputs:
+        best |= {name: TensorSpec(dtype="int32", axes=("B", "T")) for name in NEXT_RULES}
     confidence = {f"{head}_probability": TensorSpec(dtype="float32", axes=("B", "T")) for head in endpoint.outputs}
+    rounded = 2 if model.rounded else None
     inputs = {
-        "table": TensorSpec(dtype="float32", axes=("W", model.projected_size)),
+        **table_specs("table", ("W", model.projected_size), rounded),
         "rows": TensorSpec(dtype="int32", axes=("B", "T")),
         "lengths": endpoint.inputs["lengths"],
     }
@@ -44,6 +48,6 @@ def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str
         "char_ids": TensorSpec(dtype="int32", axes=("W", characters)),
     }
     return {
-        "project": projection(model.project, words, ("W", model.projected_size)),
+        "project": projection(model.project, words, ("W", model.projected_size), rounded),
         "tag_from_table": step,
     }

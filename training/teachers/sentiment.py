@@ -59,7 +59,7 @@ def teach(task: Sentiment, settings: TeacherSettings, console: Console) -> Disti
     encoder = pretrained.find(settings.encoder)
     train = _informative(task.examples("train"), recipe.seed)
     teachers = [_tuned(task, train, encoder.folder, settings, recipe.seed + i, console) for i in range(settings.count)]
-    texts = unlabelled.sentences(settings.unlabelled_tokens, recipe.seed)
+    texts = unlabelled.sentences(settings, recipe.seed)
     new = recombined(task.train_trees, settings.recombined_tokens, recipe.seed)
     everything = [*(tuple(example.source) for example in train), *texts, *new]
     with torch.inference_mode():
@@ -74,7 +74,7 @@ def teach(task: Sentiment, settings: TeacherSettings, console: Console) -> Disti
         words=words,
         counts=counts,
         vectors=vectors_of_words,
-        sources=(*unlabelled.sources(), encoder.source),
+        sources=(*unlabelled.sources(settings), encoder.source),
     )
 
 

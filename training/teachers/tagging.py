@@ -11,16 +11,18 @@ from torch.nn import functional
 
 from service.artifact.manifest import Metric
 from service.text.encoding import encode_characters
+from service.text.lemmatizer import LEMMA
 from service.text.vocabulary import Vocabulary
 from training.data.dataset import IGNORED, Array, Example, length_sorted
 from training.data.distillation import DistillationSet
-from training.metrics.scores import tagging_accuracy
+from training.metrics.scores import LEMMA_RULES, tagging_accuracy, word_accuracy
 from training.report.progress import figures
 from training.tasks.recipe import TeacherSettings
 from training.tasks.tagging import HEADS, TEACHER_LABELS, Tagging
 from training.teachers import pretrained, unlabelled
 from training.teachers.encoder import Encoder, Pieces
 from training.teachers.labelling import Sentences, label
+from training.teachers.lemmas import agreeing
 from training.teachers.tuning import READ_PIECES, teachers_folder, tune
 from training.teachers.vectors import WordVectors
 
@@ -71,7 +73,7 @@ def teach(task: Tagging, settings: TeacherSettings, console: Console) -> Distill
     recipe = task.recipe
     encoder = pretrained.find(settings.encoder)
     teachers = [_tuned(task, encoder.folder, settings, recipe.seed + i, console) for i in range(settings.count)]
-    texts = unlabelled.sentences(settings.unlabelled_tokens, recipe.seed)
+    texts = unlabelled.sentences(settings, recipe.seed)
     train = [tuple(example.source) for example in task.examples("train")]
     with torch.inference_mode():
         if len(teachers) > 1:
@@ -80,15 +82,18 @@ def teach(task: Tagging, settings: TeacherSettings, console: Console) -> Distill
             [*texts, *train], lambda part, own: _label(teachers, part, own), teachers_folder(recipe), console
         )
     tokens = sum(map(len, texts))
+    outputs = {name: array[:tokens] for name, array in outputs.items()}
     words, counts, vectors_of_words = vectors.means()
+    if task.lemmatizer:
+        outputs |= agreeing(task, texts, outputs, words)
     return DistillationSet(
         sentences=texts,
         lengths=np.array([len(words) for words in texts]),
-        outputs={name: array[:tokens] for name, array in outputs.items()},
+        outputs=outputs,
         words=words,
         counts=counts,
         vectors=vectors_of_words,
-        sources=(*unlabelled.sources(), encoder.source),
+        sources=(*unlabelled.sources(settings), encoder.source),
     )
 
 
@@ -119,8 +124,8 @@ def _tuned(task: Tagging, folder: Path, settings: TeacherSettings, seed: int, co
 def _cross_entropy(logits: Tensor, head: str, examples: Sequence[Example]) -> Tensor:
     targets = [torch.from_numpy(example.targets[head]).long() for example in examples]
     padded = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=IGNORED).to(logits.device)
-    flat = logits.flatten(0, 1)
-    return functional.cross_entropy(flat, padded.flatten(), ignore_index=IGNORED, label_smoothing=SMOOTHING)
+    wanted = padded.flatten().clamp(min=IGNORED)  # an unseen label is ignored, too
+    return functional.cross_entropy(logits.flatten(0, 1), wanted, ignore_index=IGNORED, label_smoothing=SMOOTHING)
 
 
 def _shares(
@@ -140,8 +145,10 @@ def _measure(teachers: Sequence[TaggingTeacher], task: Tagging) -> tuple[Metric,
         for head, share in shares.items():
             best = share.argmax(-1).cpu().numpy()
             right[head] += [best[row, : len(examples[i])] == examples[i].targets[head] for row, i in enumerate(rows)]
-    columns = {HEADS[head]: np.concatenate(found) for head, found in right.items()}
-    return tagging_accuracy(columns, np.ones(len(columns["UPOS"]), bool), "dev")
+    columns = {head: np.concatenate(found) for head, found in right.items()}
+    known = np.ones(len(columns["upos"]), bool)
+    metrics = tagging_accuracy({name: columns[head] for head, name in HEADS.items()}, known, "dev")
+    return (*metrics, *word_accuracy({LEMMA_RULES: columns[LEMMA]}, known, "dev")) if LEMMA in columns else metrics
 
 
 def _label(teachers: Sequence[TaggingTeacher], sentences: Sentences, word_vectors: WordVectors) -> dict[str, Array]:

@@ -1,37 +1,41 @@
-"""Unlabelled text for distillation: sentences of reviews, of a textbook and of MASC, split by the service's tokenizer.
+"""Unlabelled text for distillation: sentences of reviews, of a textbook and of further text.
+
+It is split by the service's tokenizer.
 
 Some are written as people write on the web: in lower case, in capitals, without the last full stop.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from service.artifact.manifest import DataSource
 from service.text.spacy_tokenizer import SpacyTokenizer
 from training.data import corpora
+from training.data.catalogue import CORPORA
+from training.tasks.recipe import TeacherSettings
 
-REVIEWS, TEXTBOOK, MASC = ("imdb", "train"), ("kjv_sicp", "sicp"), ("masc", "text")
+REVIEWS, TEXTBOOK, COMMENTS = ("imdb", "train"), ("kjv_sicp", "sicp"), "goemotions"
 LENGTHS = range(2, 61)  # in words, of the sentences that are used
 STYLES = {"lower": 0.06, "upper": 0.03, "title": 0.02, "open": 0.06}  # the share of sentences rewritten in each style
 
 
-def sources() -> tuple[DataSource, ...]:
+def sources(settings: TeacherSettings) -> tuple[DataSource, ...]:
     """Returns the origin of the text for a manifest."""
-    wanted = (REVIEWS, TEXTBOOK, MASC)
-    return tuple(s for corpus, part in wanted for s in corpora.sources(corpus) if s.name.endswith(f": {part}"))
+    drawn = [s for corpus, part in (REVIEWS, TEXTBOOK) for s in corpora.sources(corpus) if s.name.endswith(f": {part}")]
+    return (*drawn, *(source for corpus in settings.further_text for source in corpora.sources(corpus)))
 
 
-def sentences(tokens: int, seed: int) -> list[tuple[str, ...]]:
-    """Returns sentences with this many tokens in total, some of them rewritten in another style.
+def sentences(settings: TeacherSettings, seed: int) -> list[tuple[str, ...]]:
+    """Returns sentences with `unlabelled_tokens` tokens in total, some of them rewritten in another style.
 
-    All of MASC, which is of many kinds, comes last; what comes before is drawn at random from reviews and textbook.
+    What is drawn at random from reviews and textbook comes first, then all of the further text.
     """
     rng = np.random.default_rng(seed)
     found = _split(row["text"].replace("<br />", "\n") for row in corpora.read_table(*REVIEWS))
     found += _split(corpora.read(*TEXTBOOK).split("\n\n"))
-    last = _split(corpora.read(*MASC).split("\n"))
-    tokens -= sum(map(len, last))
+    last = [words for corpus in settings.further_text for words in _split(_lines(corpus))]
+    tokens = settings.unlabelled_tokens - sum(map(len, last))
     chosen = []
     for i in rng.permutation(len(found)):
         if tokens <= 0:
@@ -39,6 +43,16 @@ def sentences(tokens: int, seed: int) -> list[tuple[str, ...]]:
         chosen.append(found[i])
         tokens -= len(found[i])
     return [_restyled(words, rng) for words in (*chosen, *last)]
+
+
+def _lines(corpus: str) -> Iterator[str]:
+    """Yields the texts of all files of a corpus."""
+    if corpus == COMMENTS:
+        texts = (row["text"] for row in corpora.read_table(corpus, "train"))
+        yield from (text for text in texts if "[" not in text)  # some have "[NAME]" in place of a name
+    else:
+        for part in CORPORA[corpus].files:
+            yield from corpora.read(corpus, part).split("\n")
 
 
 def _split(texts: Iterable[str]) -> list[tuple[str, ...]]:

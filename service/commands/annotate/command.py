@@ -35,7 +35,7 @@ SWITCH_SECONDS = 0.0001  # the default of 5 ms would make the device wait for it
 def annotate(settings: Settings, job: Job, cluster: "Cluster | None" = None) -> int:
     """Annotates all files, here or on a Ray cluster; returns the exit status. Raises TagwerkError."""
     versions, defaults = served(settings)
-    versions = choose(versions, replace(job, model=job.model or defaults.get(job.task)))
+    versions = [choose(versions, replace(job, model=job.model or defaults.get(job.task)))]
     labels = [label for labels in versions[0].manifest.labels.values() for label in labels]
     pairs = plan(job, labels)
     if job.dry_run:

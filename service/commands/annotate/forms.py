@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any, Literal
 
 from service.artifact.version import ModelVersion
@@ -178,11 +177,10 @@ async def _classify(run: PipelineRun, rows: Sequence[Row]) -> list[Classificatio
 
 def _tokens(text: TaggedText, no_features: str | None) -> Iterator[tuple[Any, ...]]:
     """Yields for each token the numbers of its sentence and of itself, each from 1, and the values of TOKEN_COLUMNS."""
-    lemmas = text.lemmas or repeat(repeat(None))
-    for number, (sentence, tags, row) in enumerate(zip(text.sentences, text.tags, lemmas, strict=False), 1):
-        for place, (token, tag_, lemma) in enumerate(zip(sentence.tokens, tags, row, strict=False), 1):
+    for number, (sentence, tags) in enumerate(zip(text.sentences, text.tags, strict=True), 1):
+        for place, (token, tag_) in enumerate(zip(sentence.tokens, tags, strict=True), 1):
             feats = write_features(tag_.feats) if tag_.feats else no_features
-            tags_of_token = (lemma, tag_.upos, tag_.xpos, feats, tag_.confidence)
+            tags_of_token = (tag_.lemma, tag_.upos, tag_.xpos, feats, tag_.confidence)
             yield number, place, token.text, token.start, token.end, *tags_of_token
 
 
@@ -201,9 +199,9 @@ def _record(row: Row, columns: Sequence[str]) -> dict[str, str]:
 
 
 def _columns(text: TaggedText) -> Iterator[Columns]:
-    for tags, lemmas in zip(text.tags, text.lemmas or repeat(repeat(None)), strict=False):
-        for tag_, lemma in zip(tags, lemmas, strict=False):
-            yield Columns(tag_.upos, tag_.xpos, tag_.feats, lemma)
+    for tags in text.tags:
+        for tag_ in tags:
+            yield Columns(tag_.upos, tag_.xpos, tag_.feats, tag_.lemma)
 
 
 def _kept(row: Row, columns: Sequence[str]) -> bytes:

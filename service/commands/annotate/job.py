@@ -16,7 +16,6 @@ from service.commands.annotate.rows import InputFormat, InputOptions, Unreadable
 from service.commands.annotate.source import STDIN, Source
 from service.commands.annotate.standard_output import STDOUT
 from service.errors import ModelNotFound
-from service.tasks.lemmatization import Lemmatization
 
 MAX_PREVIEWED_INPUTS = (
     100  # inputs whose beginnings are read before anything is annotated; of more, each when its turn comes
@@ -173,13 +172,12 @@ def _check_apart(pairs: Sequence[tuple[Source, Path]]) -> None:
             raise UnusableOutput(f"{clash[0]} belongs to the output of {source}: leave it out of the files to annotate")
 
 
-def choose(versions: Sequence[ModelVersion], job: Job) -> list[ModelVersion]:
-    """Returns the model for the task and, if there is one, its lemmatizer. Raises ModelNotFound."""
+def choose(versions: Sequence[ModelVersion], job: Job) -> ModelVersion:
+    """Returns the model for the task. Raises ModelNotFound."""
     able = [version for version in versions if version.manifest.task == job.task]
     for version in able:
         if job.model in (None, version.manifest.name):
-            lemmatizers = (other for other in versions if other.manifest.task == "lemmatize" and job.task == "tag")
-            return [version, *[other for other in lemmatizers if Lemmatization(other).suits(version)][:1]]
+            return version
     names = ", ".join(version.manifest.name for version in able) or "none"
     raise ModelNotFound(f"no model {job.model or ''!r} in the store does this; there is: {names}")
 

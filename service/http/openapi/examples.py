@@ -18,39 +18,39 @@ _SENTENCE = {
     "start": 0,
     "end": 18,
     "tokens": [
-        _token("She", 0, "PRON", "PRP", {"Case": "Nom", "Gender": "Fem", **_PERSONAL}, 0.995351, "she"),
-        _token("did", 4, "AUX", "VBD", _PAST, 0.990901, "do"),
-        _token("n't", 7, "PART", "RB", {"Polarity": "Neg"}, 0.998007, "not"),
-        _token("see", 11, "VERB", "VB", {"VerbForm": "Inf"}, 0.996025, "see"),
-        _token("it", 15, "PRON", "PRP", {"Case": "Acc", "Gender": "Neut", **_PERSONAL}, 0.996541, "it"),
-        _token(".", 17, "PUNCT", ".", {}, 0.995454, "."),
+        _token("She", 0, "PRON", "PRP", {"Case": "Nom", "Gender": "Fem", **_PERSONAL}, 0.998526, "she"),
+        _token("did", 4, "AUX", "VBD", _PAST, 0.994417, "do"),
+        _token("n't", 7, "PART", "RB", {"Polarity": "Neg"}, 0.997385, "not"),
+        _token("see", 11, "VERB", "VB", {"VerbForm": "Inf"}, 0.997382, "see"),
+        _token("it", 15, "PRON", "PRP", {"Case": "Acc", "Gender": "Neut", **_PERSONAL}, 0.994994, "it"),
+        _token(".", 17, "PUNCT", ".", {}, 0.990324, "."),
     ],
     "multiword_tokens": [{"text": "didn't", "start": 4, "end": 10, "first": 1, "last": 2}],
 }
-_TAGGED = {"model": "tagger-en", "version": "10", "results": [{"sentences": [_SENTENCE]}]}
-_SCORES = {"negative": 0.003992, "neutral": 0.006958, "positive": 0.98905}
-_CLASSIFIED = {"model": "sentiment-en", "version": "7", "results": [{"label": "positive", "scores": _SCORES}]}
+_TAGGED = {"model": "tagger-en", "version": "11", "results": [{"sentences": [_SENTENCE]}]}
+_SCORES = {"negative": 0.003984, "neutral": 0.00696, "positive": 0.989056}
+_CLASSIFIED = {"model": "sentiment-en", "version": "8", "results": [{"label": "positive", "scores": _SCORES}]}
 _CONTINUATION = "\nTherefore comes that young sir, though "
 _TEXT = {"text": _CONTINUATION, "finish_reason": "length", "tokens": 40, "seed": 7}
 _GENERATED = {"model": "lm-shakespeare", "version": "4", "results": [_TEXT]}
 _TAGGER = {
     "name": "tagger-en",
-    "version": "10",
+    "version": "11",
     "state": "ready",
     "reason": None,
     "task": "tag",
-    "description": "Tags English words with universal parts of speech, Penn Treebank tags and features",
+    "description": "Tags English words with universal parts of speech, Penn Treebank tags, features and lemmas",
     "share": 1.0,
     "default": True,
 }
 LIMITS = {"items": 1024, "text_characters": 200_000, "body_bytes": 4_194_304, "generated_tokens": 4096}
 _CLASSIFIER = _TAGGER | {
     "name": "sentiment-en",
-    "version": "7",
+    "version": "8",
     "task": "classify",
     "description": "Tells whether an English text is negative, neutral or positive",
 }
-_MANIFEST = {"name": "tagger-en", "version": "10", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
+_MANIFEST = {"name": "tagger-en", "version": "11", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
 _COMPLETION_MODEL = {"id": "lm-shakespeare", "object": "model", "created": 1795302293, "owned_by": "tagwerk"}
 _TEXT_INPUT = {"name": "text", "datatype": "BYTES", "shape": [-1]}
 

@@ -321,8 +321,13 @@ def test_tokenized_lines_are_tagged_as_they_are(tmp_path):
     ]
 
 
-def test_sentences_of_conllu_keep_all_but_their_tags(tmp_path):
+@pytest.mark.parametrize("lemmas", [True, False])
+def test_sentences_of_conllu_keep_all_but_their_tags_and_lemmas_where_the_model_gives_them(
+    tmp_path, monkeypatch, lemmas
+):
+    use_test_device(monkeypatch, lemmas=lemmas)
     path = write(tmp_path, "a.conllu", CONLLU)
+    given = iter(["DE", "le", "bateau", "10 000", "GO"])  # by the rules of the test device
     first, *lines = run(path, "tag", "conllu").decode().splitlines()
     assert first.startswith("# generator = tagwerk")
     expected = [*CONLLU.replace("\n\n\n", "\n\n").splitlines(), ""]
@@ -330,6 +335,7 @@ def test_sentences_of_conllu_keep_all_but_their_tags(tmp_path):
         cells = before.split("\t")
         if cells[0].isdigit():
             cells[3:6] = ["NOUN", "NN", "_"]
+            cells[2] = next(given) if lemmas else cells[2]
         assert line == "\t".join(cells)
     assert run(path.rename(tmp_path / "b.conllu"), "tag", "conllu").count(b"# generator") == 1
 

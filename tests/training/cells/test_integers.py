@@ -12,7 +12,7 @@ from keras import ops
 from service.errors import ConfigurationError
 from tests.training.cells.test_served_loops import as_served, random
 from training.cells import GRU, LSTM, IdentityRNN, Residual, SimpleRNN, Stacked
-from training.cells.integers import LARGEST, MOST_TERMS, integers_of, product, rounded
+from training.cells.integers import LARGEST, MOST_TERMS, integers_of, product, restore_rows, round_rows, rounded
 from training.cells.served_loops import per_position, unroll_rows
 from training.cells.unroll import unroll, unroll_projected
 from training.models.layers import Head
@@ -117,6 +117,33 @@ def test_what_is_served_in_integers_is_what_the_network_computes() -> None:
     wanted, _ = unroll_projected(cell, ops.take(table, rows, axis=0), lengths)
     outputs, _, _ = unroll_rows(cell, tf.constant(table), rows, lengths, rounded=True)
     np.testing.assert_array_equal(outputs, rounded(wanted))
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 2**32 - 1), size=st.floats(1e-6, 1e6), directions=st.sampled_from([1, 2]))
+def test_rows_of_products_are_rounded_by_a_scale_for_each_direction(seed: int, size: float, directions: int) -> None:
+    rows = (size * np.random.default_rng(seed).normal(size=(3, 4, directions * 6))).astype("float32")
+    rows[0, 0] = 0.0
+    rows[..., :6] *= 0.01  # its own scale
+    integers, scales = round_rows(tf.constant(rows), directions)
+    assert (integers.dtype, integers.shape, scales.shape) == (tf.int8, rows.shape, (3, 4, directions))
+    steps = np.repeat(scales.numpy(), 6, axis=-1)
+    assert (np.abs(restore_rows(integers, scales) - rows) <= 0.5001 * steps).all()
+    again = round_rows(restore_rows(integers, scales), directions)
+    np.testing.assert_array_equal(again[0], integers)
+
+
+@pytest.mark.parametrize("passed", [0, 3])
+def test_a_table_of_integers_gives_what_its_floats_give(passed: int) -> None:
+    cell, lengths = LSTM(5, UNITS, 2), np.array([7, 3], np.int32)
+    table, rows = random(WORDS, 2 * (4 * UNITS + passed)), np.random.default_rng(1).integers(0, WORDS, (2, 7))
+    integers, scales = round_rows(tf.constant(table), 2)
+    wanted = unroll_rows(cell, restore_rows(integers, scales), rows.astype("int32"), lengths, passed=passed)
+    found = unroll_rows(cell, integers, rows.astype("int32"), lengths, scales=scales, passed=passed)
+    np.testing.assert_allclose(found[0], wanted[0], atol=1e-5)
+    if found[2] is not None and wanted[2] is not None:
+        np.testing.assert_allclose(found[2], wanted[2], atol=1e-6)
+    assert (found[2] is None) == (not passed)
 
 
 def test_weights_of_states_without_a_limit_stay_floats_and_are_named() -> None:

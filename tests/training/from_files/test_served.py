@@ -1,6 +1,7 @@
 """From files to answers over HTTP: models of a tiny treebank and of a tiny table, served together."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.artifact.manifest import read_manifest
 from tests.conftest import start_server
 from tests.training.tiny import treebank
 from training.data.treebank import Tree
@@ -25,18 +27,20 @@ def test_models_of_files_are_served_and_compared(
     Path("bank.conllu").write_text(treebank_with_lemmas(treebank()["train"] * 2))
     texts = [(f"{text}, number {i}", topic) for i in range(30) for topic, text in TOPICS.items()]
     Path("topics.jsonl").write_text("".join(json.dumps({"text": t, "label": topic}) + "\n" for t, topic in texts))
-    tagger = ("--name", "tagger-xx", "--language", "nl", "--data", "bank.conllu", "--lemmatizer", "lemmas-xx")
+    tagger = ("--name", "tagger-xx", "--language", "nl", "--data", "bank.conllu")
     Path("words.tsv").write_text("dog\tnoun\nsees\tverb\nfeeds\tnoun\nfeeds\tverb\ncats\tnoun\tkitten\n")
     assert run("train", "tagger", *tagger, "--lexicon", "words.tsv", *TINY) == 0
     assert "lexicon: 4 words, 7% of the different words of train" in capsys.readouterr().out
     assert run("train", "classifier", "--name", "topics", "--data", "topics.jsonl", *TINY) == 0
 
     rows = said(run, capsys, "evaluate", "tagger-xx", "tagger-xx/1", "--data", "bank.conllu")
-    assert ["upos", "difference", "+0.00", "+0.00", "to", "+0.00"] in rows
+    for head in ("upos", "lemma"):
+        assert [head, "difference", "+0.00", "+0.00", "to", "+0.00"] in rows
+    assert Path("model_store/tagger-xx/1/lemmas.json").exists()
     assert ["label", "topics/1", "100.00", "100.00", "to", "100.00"] in said(
         run, capsys, "evaluate", "topics", "--data", "topics.jsonl"
     )
-    for names in (("tagger-xx", "topics"), ("lemmas-xx",), ("topics",) * 3):
+    for names in (("tagger-xx", "topics"), ("topics",) * 3):
         assert run("evaluate", *names, "--data", "topics.jsonl") == 1
         assert "right: " in capsys.readouterr().err
 
@@ -57,6 +61,23 @@ def test_models_of_files_are_served_and_compared(
             assert {token["upos"] for token in tokens} <= {"ADP", "DET", "NOUN", "VERB", "ADV", "NUM"}
             assert all(token["lemma"] for token in tokens)
             assert set(ask("/classify", model="topics", text=TOPICS["law"])["scores"]) == set(TOPICS)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_a_tagger_of_a_file_without_lemmas_gives_none(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_check", lambda folder: None)
+    text = treebank_with_lemmas(treebank()["train"] * 2)
+    Path("lemmas.conllu").write_text(text)
+    Path("none.conllu").write_text(re.sub(r"^(\d+\t[^\t]+\t)[^\t]+", r"\1_", text, flags=re.MULTILINE))
+    assert run("train", "tagger", "--name", "plain", "--language", "nl", "--data", "none.conllu", *TINY) == 0
+    folder = Path("model_store/plain/1")
+    assert "lemma" not in read_manifest(folder).labels
+    assert not (folder / "lemmas.json").exists()
+    heads = {row[0] for row in said(run, capsys, "evaluate", "plain", "--data", "lemmas.conllu") if row}
+    assert "upos" in heads
+    assert "lemma" not in heads
 
 
 def said(run: Callable[..., int], capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:

@@ -12,9 +12,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.training.tiny import lemmatization, sentiment, tagging, translation
+from tests.training.tiny import sentiment, tagging, translation, treebank_with_lemmas
 from training.data.dataset import IGNORED, Batch, collate
-from training.models.tagger import TaggerSizes
+from training.models.tagger import Tagger, TaggerSizes
 from training.run.step import any_size
 from training.tasks.base import Task
 
@@ -39,19 +39,20 @@ def widened(batch: Batch, by: int) -> Batch:
 
 
 WITH_LINEAR_MODEL = tagging(sizes=replace(NO_DROPOUT, affix_embedding=2, linear=True))
-TAGGER, CLASSIFIER, LEMMATIZER, TRANSLATOR = tagging(sizes=NO_DROPOUT), sentiment(), lemmatization(), translation()
+WITH_LEMMA_RULES = tagging(splits=treebank_with_lemmas(), sizes=NO_DROPOUT)
+TAGGER, CLASSIFIER, TRANSLATOR = tagging(sizes=NO_DROPOUT), sentiment(), translation()
 NETWORKS: dict[str, Task] = {
     "tagger": TAGGER,
     "tagger with a linear model": WITH_LINEAR_MODEL,
+    "tagger with lemma rules": WITH_LEMMA_RULES,
     "classifier": CLASSIFIER,
-    "lemmatizer": LEMMATIZER,
     "translator": TRANSLATOR,
 }
 EXAMPLES = {
     "tagger": TAGGER._splits["dev"],
     "tagger with a linear model": WITH_LINEAR_MODEL._splits["dev"],
     "classifier": CLASSIFIER._splits["dev"],
-    "lemmatizer": LEMMATIZER._examples,
+    "tagger with lemma rules": [*WITH_LEMMA_RULES._splits["test"], *WITH_LEMMA_RULES._splits["dev"]],
     "translator": TRANSLATOR._examples,
 }
 
@@ -65,6 +66,8 @@ def traced(kind: str) -> Callable[..., Any]:
     keras.utils.set_random_seed(1)
     task = NETWORKS[kind]
     model = task.network()
+    if isinstance(model, Tagger) and model.rules:
+        model.rules.dropout.rate = 0.0
 
     example = collate(EXAMPLES[kind][:1])
     shapes = tf.nest.map_structure(any_size, (example.inputs, example.targets))

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import partial
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     "tagger": tiny.tagging,
     "classifier": tiny.sentiment,
     "language": tiny.language_model,
-    "lemmatizer": tiny.lemmatization,
+    "tagger with lemma rules": partial(tiny.tagging, splits=tiny.treebank_with_lemmas()),
     "translator": tiny.translation,
 }
 

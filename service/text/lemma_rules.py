@@ -1,0 +1,101 @@
+"""Lemma rules: how the lemma of a word is made of its form, so that a lemma is one more label of a word.
+
+A rule says the casing of the lemma, and what is cut from and put to both ends of the form around the longest part that
+form and lemma have in common, as in UDPipe 2 (Straka, Straková and Hajič 2019). Where the two have nothing in common,
+the lemma itself is the rule, an irregular one. One more rule leaves out the commas of a number.
+"""
+
+import re
+from collections.abc import Callable
+from difflib import SequenceMatcher
+from functools import lru_cache
+from typing import NamedTuple
+
+LOWER, KEEP = "lower", "keep"
+CASINGS: dict[str, Callable[[str], str]] = {
+    LOWER: str.lower,
+    KEEP: str,  # the characters of the form as they are
+    "first": lambda text: text[:1].upper() + text[1:].lower(),
+    "upper": str.upper,
+}
+IRREGULAR = "="
+JOINED = "joined"  # the rule that "12,000" is 12000
+LEAST_COMMON = 2  # characters, or the whole lemma; a rule of fewer would fit words that it has nothing to do with
+_LABEL = re.compile(rf"({'|'.join(CASINGS)})(?:\|start-(\d+)\+([^|]*))?(?:\|end-(\d+)\+(.*))?", re.DOTALL)
+
+
+class Joined:
+    """The rule that leaves out the commas of a number."""
+
+    keeps_characters = True
+
+    def __str__(self) -> str:
+        return JOINED
+
+    def apply(self, form: str) -> str | None:
+        """Returns the lemma; None if the form is no number with commas."""
+        joined = form.replace(",", "")
+        return joined if joined != form and joined.replace(".", "").isdecimal() else None
+
+
+class LemmaRule(NamedTuple):
+    """A casing, and the number of characters that are cut from each end, and what is put there.
+
+    Its label is "lower|start-2+un|end-1+y"; an end that stays is left out, and "first" is a casing alone.
+    """
+
+    casing: str
+    cut_start: int = 0
+    put_start: str = ""
+    cut_end: int = 0
+    put_end: str = ""
+
+    def __str__(self) -> str:
+        start = f"|start-{self.cut_start}+{self.put_start}" if self.cut_start or self.put_start else ""
+        end = f"|end-{self.cut_end}+{self.put_end}" if self.cut_end or self.put_end else ""
+        return f"{self.casing}{start}{end}"
+
+    @property
+    def keeps_characters(self) -> bool:
+        """Whether the lemma is the form, but for upper and lower case."""
+        return not (self.cut_start or self.put_start or self.cut_end or self.put_end)
+
+    def apply(self, form: str) -> str | None:
+        """Returns the lemma; None if the form is too short, or has no letter that anything could be put to."""
+        text = form if self.casing == KEEP else form.lower()
+        kept = text[self.cut_start : max(0, len(text) - self.cut_end)]
+        if not kept or ((self.put_start or self.put_end) and not any(map(str.isalpha, kept))):
+            return None
+        return CASINGS[self.casing](f"{self.put_start}{kept}{self.put_end}")
+
+
+def parse(label: str) -> LemmaRule | Joined | str:
+    """Parses a label: returns its rule, or the lemma that an irregular one is. Raises ValueError."""
+    if label == JOINED:
+        return Joined()
+    if label.startswith(IRREGULAR):
+        return label.removeprefix(IRREGULAR)
+    if not (found := _LABEL.fullmatch(label)):
+        raise ValueError(f"no lemma rule is {label[:60]!r}; one is 'lower|end-3+y', 'first' or '=be'")
+    casing, cut_start, put_start, cut_end, put_end = found.groups(default="")
+    return LemmaRule(casing, int(cut_start or 0), put_start, int(cut_end or 0), put_end)
+
+
+@lru_cache(65_536)
+def labels_of(form: str, lemma: str) -> tuple[str, ...]:
+    """Returns the labels of the rules that make a lemma of a form: of each casing that does, or an irregular one."""
+    if Joined().apply(form) == lemma:
+        return (JOINED,)
+    found = []
+    for casing, cased in CASINGS.items():
+        text, wanted = (form, lemma) if casing == KEEP else (form.lower(), lemma.lower())
+        match = SequenceMatcher(None, text, wanted, autojunk=False).find_longest_match()
+        put_start, put_end = wanted[: match.b], wanted[match.b + match.size :]
+        if lemma != cased(lemma) or match.size < min(LEAST_COMMON, len(wanted)) or not match.size:
+            continue
+        if "|" in put_start or any(map(str.isdigit, put_start + put_end)):
+            continue  # digits are never invented
+        rule = LemmaRule(casing, match.a, put_start, len(text) - match.a - match.size, put_end)
+        if rule.apply(form) == lemma:
+            found.append(str(rule))
+    return tuple(found) or (f"{IRREGULAR}{lemma}",)

@@ -1,0 +1,163 @@
+"""The lemmas of tagged words: of the words of a treebank, of a lexicon, or by the rule that a tagger gives a word.
+
+Most words occur in the treebank with the same tags; the dictionary has their lemmas. Of others, the tagger says
+which rule makes their lemma (`service.text.lemma_rules`), the most probable that fits the form.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from service.text.lemma_rules import Joined, LemmaRule, labels_of, parse
+
+LEMMA = "lemma"  # a tagger's head of lemma rules
+RULES_TRIED = 3  # of a word, the most probable first
+NEXT_RULES = tuple(f"{LEMMA}_id_{rank}" for rank in range(2, RULES_TRIED + 1))  # outputs of a tagger's step
+SEPARATOR = "\t"  # between UPOS and the finer tag in the file
+
+
+class TaggedWord(NamedTuple):
+    """A word, its part of speech, and the tag of its `finer_column`."""
+
+    form: str
+    upos: str
+    tag: str
+
+
+def finer_column(labels: Mapping[str, Sequence[str]]) -> str:
+    """Returns the column by which the dictionary tells words of a UPOS apart: "xpos", or "feats" without XPOS."""
+    return "xpos" if len(labels["xpos"]) > 1 else "feats"
+
+
+class Lemmatizer:
+    """Finds the lemma of a tagged word.
+
+    Args:
+        labels: of the rules, in the order of their ids.
+        characters: of the forms that rules were learned of that change more than upper and lower case. A form with
+            any other character keeps its characters, as one without letters does.
+        irregular: the forms, in lower case, of each lemma that is a rule itself.
+        lexicon: UPOS -> form in lower case -> lemma.
+        dictionary: UPOS and tag with a tab between them, for the tag see `finer_column` -> form -> lemma.
+
+    Raises:
+        ValueError: a label is no rule.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        characters: str = "",
+        irregular: Mapping[str, Collection[str]] | None = None,
+        lexicon: Mapping[str, Mapping[str, str]] | None = None,
+        dictionary: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        self._rules = [parse(label) for label in labels]
+        self._characters = frozenset(characters)
+        self._irregular = {lemma: frozenset(forms) for lemma, forms in (irregular or {}).items()}
+        self._lexicon = lexicon or {}
+        self._dictionary = {tuple(tags.split(SEPARATOR)): lemmas for tags, lemmas in (dictionary or {}).items()}
+
+    @classmethod
+    def learn(cls, words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> Self:
+        """Builds the dictionary of each tagged word's most frequent lemma, ties by spelling, and what rules may change.
+
+        Args:
+            words: of a treebank, with their lemmas, each as often as it occurs.
+            labels: of the rules.
+        """
+        characters: set[str] = set()
+        irregular: defaultdict[str, set[str]] = defaultdict(set)
+        found: defaultdict[TaggedWord, Counter[str]] = defaultdict(Counter)
+        for word, lemma in words:
+            found[word][lemma] += 1
+        for word, lemmas in found.items():
+            for lemma in lemmas:
+                for rule in map(parse, labels_of(word.form, lemma)):
+                    if isinstance(rule, str):
+                        irregular[lemma].add(word.form.lower())
+                    elif not rule.keeps_characters:
+                        characters.update(word.form.lower())
+        dictionary: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for word, lemmas in sorted(found.items()):
+            best = min(lemmas, key=lambda lemma: (-lemmas[lemma], lemma))
+            dictionary[f"{word.upos}{SEPARATOR}{word.tag}"][word.form] = best
+        wanted = [label for label in map(parse, labels) if isinstance(label, str)]
+        forms = {lemma: sorted(irregular[lemma]) for lemma in wanted}
+        return cls(labels, "".join(sorted(characters)), forms, dictionary=dictionary)
+
+    def with_lexicon(self, lexicon: Mapping[str, Mapping[str, str]]) -> "Lemmatizer":
+        """Returns the same with another lexicon."""
+        other = copy(self)
+        other._lexicon = lexicon
+        return other
+
+    def lemma(self, form: str, upos: str, tag: str, rules: Sequence[int]) -> str:
+        """Returns the lemma of a word. rules: the ids of its most probable ones, the best first."""
+        found = self.find(form, upos, tag, rules[0])
+        return self.by_rules(form, rules[1:]) if found is None else found
+
+    def find(self, form: str, upos: str, tag: str, rule: int) -> str | None:
+        """Returns the lemma of a word by the dictionary, the lexicon, or a rule; None if the rule does not fit."""
+        if (lemma := self._dictionary.get((upos, tag), {}).get(form)) is not None:
+            return lemma
+        if (lemma := self._lexicon.get(upos, {}).get(form.lower())) is not None:
+            return lemma
+        return self._apply(self._rules[rule], form)
+
+    def by_rules(self, form: str, rules: Iterable[int]) -> str:
+        """Returns the lemma of a form by the first rule that fits it; the form itself if none does."""
+        return next((lemma for id in rules if (lemma := self._apply(self._rules[id], form)) is not None), form)
+
+    def _apply(self, rule: LemmaRule | Joined | str, form: str) -> str | None:
+        if isinstance(rule, str):
+            return rule if form.lower() in self._irregular.get(rule, ()) else None
+        allowed = rule.keeps_characters or (self._characters.issuperset(form.lower()) and any(map(str.isalpha, form)))
+        return rule.apply(form) if allowed else None
+
+    def write(self, path: Path) -> None:
+        """Writes all but the labels as JSON, one line per pair of tags."""
+        parts: dict[str, Any] = {
+            "characters": "".join(sorted(self._characters)),
+            "irregular": {lemma: sorted(forms) for lemma, forms in self._irregular.items()},
+            "lexicon": self._lexicon,
+            "dictionary": {SEPARATOR.join(tags): lemmas for tags, lemmas in self._dictionary.items()},
+        }
+        texts = []
+        for name, part in parts.items():
+            if isinstance(part, str):
+                texts.append(f"{json.dumps(name)}: {json.dumps(part, ensure_ascii=False)}")
+                continue
+            lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in part.items())
+            texts.append(f"{json.dumps(name)}: {{\n{lines}\n}}")
+        path.write_text("{\n" + ",\n".join(texts) + "\n}\n", encoding="utf-8")
+
+    @classmethod
+    def parse(cls, content: bytes, labels: Sequence[str]) -> Self:
+        """Parses what `write` wrote. Raises ValueError."""
+        found = json.loads(content)
+        names = ("characters", "irregular", "lexicon", "dictionary")
+        if not isinstance(found, dict) or sorted(found) != sorted(names):
+            raise ValueError(f"lemmas are a JSON object of {', '.join(names)}")
+        if not isinstance(found["characters"], str):
+            raise ValueError("the characters of lemma rules are a string")
+        for name in ("lexicon", "dictionary"):
+            _check_tables(name, found[name], dict)
+        _check_tables("irregular", found["irregular"], list)
+        if wrong := next((tags for tags in found["dictionary"] if tags.count(SEPARATOR) != 1), None):
+            raise ValueError(f"a dictionary is by UPOS and a tag with a tab between them, not by {wrong[:40]!r}")
+        return cls(labels, **found)
+
+
+def _check_tables(name: str, tables: Any, kind: type) -> None:
+    """Checks that tables are of strings: lists, or objects with strings. Raises ValueError."""
+    if not isinstance(tables, dict) or not all(isinstance(table, kind) for table in tables.values()):
+        raise ValueError(f"{name} is a JSON object of {'objects' if kind is dict else 'lists'}")
+    for key, table in tables.items():
+        strings = [key, *(table.values() if kind is dict else table)]
+        if not all(isinstance(string, str) for string in strings):
+            raise ValueError(f"{name} has a lemma or a form that is no string")
+        "".join(strings).encode()  # raises UnicodeEncodeError for a lone surrogate

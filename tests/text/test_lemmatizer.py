@@ -1,0 +1,189 @@
+"""The lemmas of tagged words: which source decides, which rules a form may have, and the file that keeps them."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.text.lemma_rules import labels_of
+from service.text.lemmatizer import LEMMA, NEXT_RULES, RULES_TRIED, Lemmatizer, TaggedWord, finer_column
+
+LOWER, KEEP, S, ES, BE, N_TO_Y, PUT = range(7)
+LABELS = ("lower", "keep", "lower|end-1+", "lower|end-2+", "=be", "lower|end-1+y", "lower|start-0+un")
+NOUN, VERB = ("NOUN", "NNS"), ("VERB", "VBZ")
+LEARNED = [
+    (TaggedWord("boxes", *NOUN), "box"),
+    (TaggedWord("Dogs", *NOUN), "dog"),
+    (TaggedWord("is", *VERB), "be"),
+    (TaggedWord("Łódź", "PROPN", "_"), "Łódź"),  # keeps its characters, so it adds none that a rule may change
+    (TaggedWord("axes", *NOUN), "axis"),
+    (TaggedWord("axes", *NOUN), "axe"),
+    (TaggedWord("axes", *NOUN), "axe"),
+]
+UNCHANGED = ["❤️", "21–7", "½", "Łódź", "2005", "...", "naïve", "Ωs"]
+
+
+def learned(**lexicon: dict[str, str]) -> Lemmatizer:
+    return Lemmatizer.learn(LEARNED, LABELS).with_lexicon(lexicon)
+
+
+def test_the_dictionary_is_before_the_lexicon_and_that_before_rules() -> None:
+    with_lexicon = learned(NOUN={"boxes": "of the lexicon"})
+    assert with_lexicon.lemma("boxes", *NOUN, [S]) == "box"
+    assert with_lexicon.lemma("Boxes", *NOUN, [S]) == "of the lexicon", "which has forms in any case"
+    assert with_lexicon.lemma("boxes", "NOUN", "NN", [S]) == "of the lexicon", "and with any finer tag"
+    assert with_lexicon.lemma("boxes", *VERB, [S]) == "boxe", "another part of speech is another word"
+    assert learned().lemma("Boxes", *NOUN, [S]) == "boxe", "the dictionary has the form as it is spelled"
+    assert learned().lemma("boxes", "NOUN", "NN", [S]) == "boxe", "and with the tag that it has there"
+
+
+def test_words_of_a_part_of_speech_are_told_apart_by_xpos_or_else_by_features() -> None:
+    features = ("_", "Number=Plur")
+    assert finer_column({"upos": ("NOUN", "VERB"), "xpos": ("NN", "NNS"), "feats": features}) == "xpos"
+    assert finer_column({"upos": ("NOUN", "VERB"), "xpos": ("_",), "feats": features}) == "feats"
+
+
+def test_the_most_frequent_lemma_of_a_word_counts_and_of_equals_the_first_by_spelling() -> None:
+    assert learned().lemma("axes", *NOUN, [KEEP]) == "axe"
+    (word,) = {word for word, _ in LEARNED if word.form == "axes"}
+    assert Lemmatizer.learn([(word, "axis"), (word, "axe")], LABELS).lemma(*word, [KEEP]) == "axe"
+
+
+def test_a_rule_that_does_not_fit_is_passed_over_for_the_next_best() -> None:
+    lemmatizer = learned()
+    assert lemmatizer.lemma("doges", *VERB, [BE, S, ES]) == "doge"
+    assert lemmatizer.lemma("doges", *VERB, [BE, BE, ES]) == "dog"
+    assert lemmatizer.lemma("S", *VERB, [S, LOWER, KEEP]) == "s", "of one character, nothing would be left"
+    assert lemmatizer.find("doges", *VERB, BE) is None
+    assert lemmatizer.by_rules("doges", [BE, ES, S]) == "dog"
+
+
+def test_a_form_that_no_rule_fits_is_its_own_lemma() -> None:
+    assert learned().lemma("Doges", *VERB, [BE, BE, BE]) == "Doges"
+    assert learned().lemma("S", *VERB, [S, ES, BE]) == "S"
+    assert learned().by_rules("Doges", []) == "Doges"
+
+
+def test_an_irregular_lemma_is_given_to_its_own_forms_alone() -> None:
+    lemmatizer = learned()
+    for form in ("is", "Is", "IS"):
+        assert lemmatizer.lemma(form, "AUX", "_", [BE]) == "be"
+    for form in ("are", "iss", "i"):
+        assert lemmatizer.lemma(form, "AUX", "_", [BE, KEEP]) == form
+
+
+@pytest.mark.parametrize("form", UNCHANGED)
+@given(rules=st.permutations([S, ES, BE, N_TO_Y, PUT]), upos=st.sampled_from(["NOUN", "VERB", "SYM", "NUM"]))
+def test_a_form_with_a_character_that_no_changing_rule_has_seen_keeps_its_characters(
+    form: str, rules: list[int], upos: str
+) -> None:
+    assert learned().lemma(form, upos, "_", rules[:RULES_TRIED]) == form
+
+
+def test_such_a_form_may_change_its_casing() -> None:
+    assert learned().lemma("NAÏVE", "ADJ", "_", [S, LOWER]) == "naïve"
+
+
+@pytest.mark.parametrize("form", ["2005", "21", "1990", "½1", "--"])
+@given(rules=st.permutations([S, ES, BE, N_TO_Y, PUT]))
+def test_a_form_without_letters_keeps_its_characters_even_if_rules_have_seen_them(form: str, rules: list[int]) -> None:
+    seen = [(TaggedWord("0123456789½-xs", "NOUN", "_"), "0123456789½-x")]
+    lemmatizer = Lemmatizer.learn(seen * 3, LABELS)
+    assert lemmatizer.lemma("19xs", *NOUN, [S]) == "19x"
+    assert lemmatizer.lemma(form, *NOUN, rules[:RULES_TRIED]) == form
+
+
+TEXTS = st.text(min_size=1, max_size=6)
+TAGS = st.text("ABab=|", min_size=1, max_size=4)
+WORDS = st.lists(st.tuples(st.builds(TaggedWord, TEXTS, TAGS, TAGS), TEXTS), max_size=8)
+LEXICONS = st.dictionaries(TAGS, st.dictionaries(TEXTS.map(str.lower), TEXTS, max_size=3), max_size=2)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=WORDS, lexicon=LEXICONS, others=st.lists(st.builds(TaggedWord, TEXTS, TAGS, TAGS), max_size=3))
+def test_what_is_learned_is_written_and_read_as_it_was(
+    tmp_path: Path, words: list[tuple[TaggedWord, str]], lexicon: dict[str, dict[str, str]], others: list[TaggedWord]
+) -> None:
+    labels = sorted({label for word, lemma in words for label in labels_of(word.form, lemma)}) or ["keep"]
+    first = Lemmatizer.learn(words, labels).with_lexicon(lexicon)
+    path = tmp_path / "lemmas.json"
+    first.write(path)
+    second = Lemmatizer.parse(path.read_bytes(), labels)
+    for word in (*(word for word, _ in words), *others):
+        for rule in range(len(labels)):
+            assert first.find(*word, rule) == second.find(*word, rule)
+            assert first.by_rules(word.form, [rule]) == second.by_rules(word.form, [rule])
+    content = path.read_bytes()
+    second.write(path)
+    assert path.read_bytes() == content
+
+
+@given(words=WORDS)
+def test_each_word_has_its_most_frequent_lemma_whatever_the_rule(words: list[tuple[TaggedWord, str]]) -> None:
+    lemmatizer = Lemmatizer.learn(words, ["keep"])
+    for word, lemma in words:
+        counts = Counter(other for same, other in words if same == word)
+        assert counts[lemmatizer.lemma(*word, [0])] == max(counts.values()) >= counts[lemma]
+
+
+@given(words=WORDS)
+def test_without_the_dictionary_a_rule_of_a_word_makes_its_lemma(words: list[tuple[TaggedWord, str]]) -> None:
+    """The characters and the irregular forms that are learned stop no rule of a word that it was learned of."""
+    labels = sorted({label for word, lemma in words for label in labels_of(word.form, lemma)}) or ["keep"]
+    lemmatizer = Lemmatizer.learn(words, labels)
+    for word, lemma in words:
+        if any(map(str.isalpha, word.form)):
+            for label in labels_of(word.form, lemma):
+                assert lemmatizer.by_rules(word.form, [labels.index(label)]) == lemma
+
+
+def test_the_file_has_a_line_for_each_pair_of_tags_and_is_readable(tmp_path: Path) -> None:
+    learned(NOUN={"geese": "goose"}).write(tmp_path / "lemmas.json")
+    lines = (tmp_path / "lemmas.json").read_text().splitlines()
+    assert '"NOUN\\tNNS": {"Dogs": "dog", "axes": "axe", "boxes": "box"}' in [line.rstrip(",") for line in lines]
+    assert '"be": ["is"]' in lines
+    assert json.loads((tmp_path / "lemmas.json").read_text())["characters"] == "abdegosx"
+
+
+WRITTEN: dict[str, Any] = {"characters": "ab", "irregular": {}, "lexicon": {}, "dictionary": {}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[]", "lemmas are a JSON object of characters, irregular, lexicon, dictionary"),
+        (b"{}", "lemmas are a JSON object of characters, irregular, lexicon, dictionary"),
+        (WRITTEN | {"more": {}}, "lemmas are a JSON object of characters, irregular, lexicon, dictionary"),
+        (WRITTEN | {"characters": ["a"]}, "the characters of lemma rules are a string"),
+        (WRITTEN | {"lexicon": []}, "lexicon is a JSON object of objects"),
+        (WRITTEN | {"lexicon": {"NOUN": ["a"]}}, "lexicon is a JSON object of objects"),
+        (WRITTEN | {"lexicon": {"NOUN": {"a": 1}}}, "lexicon has a lemma or a form that is no string"),
+        (WRITTEN | {"dictionary": {"NOUN _": "a"}}, "dictionary is a JSON object of objects"),
+        (WRITTEN | {"dictionary": {"NOUN _": {"a": None}}}, "dictionary has a lemma or a form that is no string"),
+        (WRITTEN | {"dictionary": {"NOUN": {}}}, "by UPOS and a tag with a tab between them, not by 'NOUN'"),
+        (WRITTEN | {"dictionary": {"NOUN\tNNS\t_": {}}}, "a tab between them, not by"),
+        (WRITTEN | {"irregular": {"be": {"is": "be"}}}, "irregular is a JSON object of lists"),
+        (WRITTEN | {"irregular": {"be": [1]}}, "irregular has a lemma or a form that is no string"),
+        (WRITTEN | {"irregular": {"be": ["\ud800"]}}, "surrogates not allowed"),
+        (WRITTEN | {"dictionary": {"NOUN _": {"a": "\ud800"}}}, "surrogates not allowed"),
+        (b"{", "Expecting property name"),
+        (b"\xff", "can't decode byte 0xff"),
+    ],
+)
+def test_content_that_cannot_be_used_is_refused_with_its_reason(content: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Lemmatizer.parse(content if isinstance(content, bytes) else json.dumps(content).encode(), LABELS)
+
+
+def test_a_label_that_is_no_rule_is_refused() -> None:
+    with pytest.raises(ValueError, match="no lemma rule is 'NOUN'"):
+        Lemmatizer.parse(json.dumps(WRITTEN).encode(), ["lower", "NOUN"])
+
+
+def test_the_outputs_of_further_rules_are_named_by_their_rank() -> None:
+    assert [f"{LEMMA}_id_2", f"{LEMMA}_id_3"] == list(NEXT_RULES)
+    assert len(NEXT_RULES) == RULES_TRIED - 1

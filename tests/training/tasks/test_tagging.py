@@ -1,0 +1,299 @@
+"""Lemma rules of a tagger: which are learned, how they are measured, and that the service makes the same lemmas."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from service.artifact import manifest as artifact
+from service.backend.saved_model import TensorFlowBackend
+from service.engine.padding import Grid, pad, unpad
+from service.store.loading import load_version
+from service.tasks.tagging import Tagging as ServedTagging
+from service.text.lemmatizer import LEMMA, NEXT_RULES
+from service.text.slices import finish
+from service.text.tokenizer import Token
+from tests.training import tiny
+from training.data.dataset import IGNORED, collate
+from training.data.treebank import Tree, Word
+from training.models.tagger import Tagger, next_best
+from training.run import export
+from training.run.loop import load_best, make_predict, train
+from training.tasks.losses import label_cross_entropy
+from training.tasks.tagging import TEACHER_LABELS, UNSEEN, Tagging
+
+RULES = ("lower", "lower|end-1+", "=be", "=not")
+Learned = tuple[Tagging, Any, Path]
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Learned:
+    """A tagger that is overfitted on its sentences, and where it is exported."""
+    folder = tmp_path_factory.mktemp("tagger")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAGWERK_RUNS_DIR", str(folder / "runs"))
+        task = tiny.tagging(splits=tiny.treebank_with_lemmas(), epochs=40, word_dropout=0.0, schedule="constant")
+        patch.setattr(task, "better", lambda value, best: True)  # the tags of earlier epochs are as good, not the rules
+        train(task, Console(file=io.StringIO()))
+        model = load_best(task)
+        metrics = task.evaluate(make_predict(task, model), "dev")
+        return task, model, export.export(task, model, metrics, folder / "store")
+
+
+def test_learns_the_lemma_rules_of_its_sentences_by_heart(learned: Learned) -> None:
+    task, model, _ = learned
+    assert task.labels[LEMMA] == RULES
+    predict = make_predict(task, model)
+    assert task.predictions(predict, "dev")[LEMMA].right.all(), "the rules, not the dictionary"
+    metrics = {metric.name: metric.value for metric in task.evaluate(predict, "dev")}
+    assert (metrics["Lemmas"], metrics["Lemmas, known words"], metrics["AllTags"]) == (100, 100, 100)
+
+
+def test_words_that_were_not_seen_have_lemmas_by_rules(learned: Learned) -> None:
+    task, model, _ = learned
+    forms = ["the", "Dog", "finds", "Likes", "seeds"]
+    (tags,) = task.tag(make_predict(task, model), [["the", "dog", "feeds", "the", "teacher"], ["She", "Is", "n't"]])[:1]
+    assert [tag.lemma for tag in tags] == ["the", "dog", "feed", "the", "teacher"]
+    lemmatizer = task.lemmatizer
+    assert lemmatizer is not None
+    by_rule = [lemmatizer.lemma(form, "X", "_", [RULES.index("lower|end-1+")]) for form in forms]
+    assert by_rule == ["the", "Dog", "find", "like", "seed"], "those with other letters keep theirs"
+
+
+def test_a_word_without_a_lemma_is_right_with_any_and_one_that_no_rule_makes_with_none(learned: Learned) -> None:
+    task, model, _ = learned
+    predict = make_predict(task, model)
+    mice, nothing = task.examples("test")[-1].targets[LEMMA].tolist()
+    assert (mice, nothing) == (UNSEEN, IGNORED)
+    assert task.predictions(predict, "test")[LEMMA].right[-2:].tolist() == [False, False]
+    right = task._right_lemmas(task.predictions(predict, "test"), "test")
+    assert right[-2:].tolist() == [False, True]
+    metrics = {metric.name: metric.value for metric in task.evaluate(predict, "test")}
+    assert metrics["Lemmas"] == pytest.approx(100 * right.mean(), abs=0.01)
+    assert metrics["Lemmas, unknown words"] < 100
+
+
+def test_lemmas_are_measured_from_raw_text(learned: Learned) -> None:
+    task, model, _ = learned
+    metrics = {metric.name: metric.value for metric in task.evaluate_text(make_predict(task, model), "dev")}
+    assert metrics["Lemmas, raw text"] > 0
+    plain = tiny.tagging()
+    names = {metric.name for metric in plain.evaluate_text(make_predict(plain, plain.network()), "dev")}
+    assert "UPOS, raw text" in names
+    assert "Lemmas, raw text" not in names
+
+
+def test_a_version_holds_its_rules_and_its_lemmatizer(learned: Learned) -> None:
+    task, _, folder = learned
+    manifest = artifact.read_manifest(folder)
+    assert manifest.labels[LEMMA] == RULES
+    assert artifact.LEMMAS in manifest.files
+    assert set(NEXT_RULES) < manifest.endpoints["tag_from_table"].outputs.keys()
+    assert {metric.name for metric in manifest.metrics} > {"Lemmas", "Lemmas, known words", "Lemmas, unknown words"}
+    lemmatizer = load_version(folder).lemmatizer
+    assert lemmatizer is not None
+    assert task.lemmatizer is not None
+    for tree in tiny.treebank_with_lemmas()["train"]:
+        for word in tree.words:
+            for rule in range(len(RULES)):
+                word_and_rule = word.form, word.upos, word.xpos, rule
+                assert lemmatizer.find(*word_and_rule) == task.lemmatizer.find(*word_and_rule) == word.lemma
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["in parts", "exported whole"])
+def test_the_service_gives_the_lemmas_that_training_measured(learned: Learned, whole: bool) -> None:
+    task, model, folder = learned
+    version = load_version(folder)
+    every = frozenset({LEMMA})
+    if whole:
+        endpoints = {"tag": version.manifest.endpoint}
+        version = replace(version, manifest=version.manifest.model_copy(update={"endpoints": endpoints}))
+    served = ServedTagging(version, 8)
+    backend = TensorFlowBackend("cpu", 1).load_sequence_model(folder, version.manifest)
+    grid = Grid((1,), (8,))
+    list(backend.warm_up(grid.batch_sizes, grid.capacity))
+    sentences = [*(tree.forms for tree in tiny.treebank_with_lemmas()["test"]), ("Is", "seeds", "½", "KINDLE", "feels")]
+    found: list[dict[str, Any]] = []
+    for one in (sequences := finish(served.encode(sentences))).split([1] * len(sequences)):
+        batch = pad(one, version.manifest.endpoint.inputs, (1, 8))
+        timed, _ = unpad(backend.start(batch.inputs, every)(), batch, backend.timed_outputs)
+        found.append(dict(timed))
+    outputs = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+    tokens = [[Token(form, 0, len(form)) for form in forms] for forms in sentences]
+    tagged = finish(served.decode(tokens, outputs, lemmas=True))
+    expected = task.tag(make_predict(task, model), sentences)
+    assert [[tag.lemma for tag in tags] for tags in tagged] == [[tag.lemma for tag in tags] for tags in expected]
+    assert {tag.lemma for tags in tagged for tag in tags} > {"be", "see", "½"}
+    best = -np.sort(-outputs[LEMMA], axis=-1)
+    for rank, name in enumerate((f"{LEMMA}_id", *NEXT_RULES)):  # of some, the probability is 0 in 32 bits
+        probabilities = np.take_along_axis(outputs[LEMMA], outputs[name][:, None], axis=-1)[:, 0]
+        np.testing.assert_array_equal(probabilities, best[:, rank], err_msg=name)
+
+
+@settings(deadline=None)
+@given(st.data(), st.integers(1, 6), st.integers(1, 4))
+def test_the_next_best_rules_are_the_next_in_order_of_their_logits(
+    data: st.DataObject, labels: int, words: int
+) -> None:
+    """Of fewer than three labels, one is given again: it has not fitted, or it comes earlier."""
+    orders = [data.draw(st.permutations(range(labels))) for _ in range(words)]
+    logits = np.zeros((words, labels), np.float32)
+    for row, order in zip(logits, orders, strict=True):
+        row[order] = -np.arange(labels)
+    found = next_best(tf.constant(logits), tf.argmax(logits, -1, tf.int32))
+    ranks = [np.argmax(logits, -1), *(np.asarray(found[name]) for name in NEXT_RULES)]
+    for word, order in enumerate(orders):
+        given_ids = [int(ids[word]) for ids in ranks]
+        assert given_ids[: min(labels, 3)] == order[:3]
+        assert set(given_ids) <= set(order)
+
+
+def without(tree: Tree, *lemmas: str) -> Tree:
+    return Tree(tuple(word._replace(lemma="_") if word.lemma in lemmas else word for word in tree.words))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        tiny.tagging,
+        lambda: tiny.tagging(splits=tiny.treebank_with_lemmas(), lemmas=False),
+        lambda: tiny.tagging(splits=dict.fromkeys(("train", "dev", "test"), rare())),
+    ],
+    ids=["no lemmas", "not wanted", "no rule of three words"],
+)
+def test_without_lemmas_there_is_no_head_and_no_file(make: Callable[[], Tagging], tmp_path: Path) -> None:
+    task = make()
+    assert set(task.labels) == {"upos", "xpos", "feats"}
+    assert task.lemmatizer is None
+    model = task.network()
+    predict = make_predict(task, model)
+    assert not [metric for metric in task.evaluate(predict, "dev") if metric.name.startswith("Lemmas")]
+    assert {tag.lemma for tags in task.tag(predict, [["a", "dog"]]) for tag in tags} == {"_"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_check", lambda folder: None)
+        folder = export.export(task, model, [], tmp_path)
+    manifest = artifact.read_manifest(folder)
+    assert artifact.LEMMAS not in manifest.files
+    assert not (folder / artifact.LEMMAS).exists()
+    assert not {name for name in manifest.endpoints["tag_from_table"].outputs if name.startswith(LEMMA)}
+
+
+def rare() -> list[Tree]:
+    """Returns sentences of which no two lemmas have the same rule three times."""
+    words = {"mice": "mouse", "geese": "goose", "Is": "be", "went": "go"}
+    return [
+        Tree((Word(form, "NOUN", "NN", "_", lemma), Word("zz", "VERB", "VB", "_"))) for form, lemma in words.items()
+    ]
+
+
+def test_of_rules_that_differ_in_casing_the_one_of_most_words_with_the_part_of_speech_counts() -> None:
+    words = [Word(form, "PROPN", "NNP", "_", form) for form in ("Anna", "Rome", "lisa", "NASA")]
+    words += [Word(form, "NOUN", "NN", "_", form.lower()) for form in ("Dog", "cat", "bird", "USA")]
+    trees = [Tree((word, Word("runs", "VERB", "VBZ", "_", "run"))) for word in words]
+    task = tiny.tagging(splits=dict.fromkeys(("train", "dev", "test"), trees))
+    assert task.rule("lisa", "PROPN", "lisa") == "keep"
+    assert task.rule("cat", "NOUN", "cat") == "lower"
+    assert {task.rule(word.form, word.upos, word.lemma) for word in words} == {"keep", "lower"}
+    assert set(task.labels[LEMMA]) == {"keep", "lower", "lower|end-1+"}
+
+
+def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_parts_of_speech() -> None:
+    """This network says of every word that its lemma is the form in lower case."""
+    task = tiny.tagging(
+        tiny.LEXICON, splits=tiny.treebank_with_lemmas(), sizes=replace(tiny_sizes(), affix_embedding=2)
+    )
+    lower, before = RULES.index("lower"), task.lemmatizer
+    assert before is not None
+    assert before.find("Geese", "NOUN", "_", lower) == "geese"
+
+    def predict(inputs: Any) -> Any:
+        shape = inputs["word_ids"].shape
+        return {head: np.eye(1, len(labels))[np.zeros(shape, int)] for head, labels in task.labels.items()}
+
+    task.learn_exceptions(predict)
+    lemmatizer = task.lemmatizer
+    assert lemmatizer is not None
+    assert lemmatizer.find("Geese", "NOUN", "_", lower) == "goose"
+    assert lemmatizer.find("mice", "NOUN", "Number=Sing", lower) == "mousse"
+    assert lemmatizer.find("geese", "VERB", "_", lower) == "geese"
+    assert lemmatizer.find("Is", "AUX", "VBZ", lower) == "be", "which the treebank has alone"
+    lexicon = lemmatizer._lexicon
+    assert lexicon == {"NOUN": {"geese": "goose", "mice": "mousse"}}, "of sheep and the, the rule makes the lemma"
+    plain = tiny.tagging(tiny.LEXICON, sizes=replace(tiny_sizes(), affix_embedding=2))
+    plain.learn_exceptions(predict)
+    assert plain.lemmatizer is None
+
+
+def tiny_sizes() -> Any:
+    return tiny.tagging().recipe.sizes
+
+
+SOME = st.lists(st.sampled_from([IGNORED, UNSEEN, 0, 1, 2]), min_size=1, max_size=8).filter(lambda x: max(x) >= 0)
+
+
+@settings(deadline=None)
+@given(targets=SOME, smoothing=st.sampled_from([0.0, 0.1]), shared=st.booleans(), seed=st.integers(0, 9))
+def test_words_whose_rule_is_unseen_or_ignored_give_no_loss(
+    targets: list[int], smoothing: float, shared: bool, seed: int
+) -> None:
+    def loss(ids: list[int], logits: Any) -> tuple[float, Any]:
+        labels, shares = np.array([ids], np.int32), None
+        if shared:
+            labels = np.stack([labels] * TEACHER_LABELS, axis=-1)
+            shares = np.eye(1, TEACHER_LABELS, dtype=np.float32).repeat(len(ids), axis=0)[None]
+        variable = tf.constant(logits[None])
+        with tf.GradientTape() as tape:
+            tape.watch(variable)
+            value = label_cross_entropy(labels, shares, variable, smoothing)
+        return float(value), tape.gradient(value, variable).numpy()[0]
+
+    logits = np.random.default_rng(seed).normal(size=(len(targets), 3)).astype(np.float32)
+    kept = [i for i, target in enumerate(targets) if target >= 0]
+    value, gradient = loss(targets, logits)
+    expected, of_kept = loss([targets[i] for i in kept], logits[kept])
+    assert value == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(gradient[kept], of_kept, atol=1e-6)
+    assert not gradient[[i for i in range(len(targets)) if i not in kept]].any()
+
+
+def test_sentences_without_any_lemma_give_a_finite_loss() -> None:
+    trees = [without(tree, *(word.lemma for word in tree.words)) for tree in tiny.treebank_with_lemmas()["train"][:2]]
+    splits = tiny.treebank_with_lemmas() | {"dev": trees}
+    task = tiny.tagging(splits=splits)
+    batch = collate(task.examples("dev"))
+    assert (batch.targets[LEMMA] == IGNORED).all()
+    model = task.network()
+    whole = float(task.loss(model, batch.inputs, batch.targets, ())[0])
+    assert np.isfinite(whole)
+    predictions = task.predictions(make_predict(task, model), "dev")
+    assert not predictions[LEMMA].right.any()
+    assert (task._right_lemmas(predictions, "dev")).all(), "any lemma is right"
+
+
+def test_calibration_divides_the_scores_of_lemma_rules_by_one_temperature() -> None:
+    task = tiny.tagging(splits=tiny.treebank_with_lemmas())
+    model = task.network()
+    assert isinstance(model, Tagger)
+    assert model.rules is not None
+    model.rules.scores.assign(np.random.default_rng(1).normal(size=model.rules.scores.shape))
+    inputs = collate(task.goldens()).inputs
+    before = model(**inputs, training=False)
+
+    def predict(inputs: Any) -> Any:
+        return {name: np.asarray(value) for name, value in task.predict(model, inputs).items()}
+
+    task.calibrate(model, predict)
+    after = model(**inputs, training=False)
+    for head in task.labels:
+        logits = np.asarray(before[head])
+        ratio = logits[logits != 0] / np.asarray(after[head])[logits != 0]  # those of padding are 0
+        np.testing.assert_allclose(ratio, np.median(ratio), rtol=1e-2, err_msg=head)
+        assert not np.isclose(np.median(ratio), 1.0)
