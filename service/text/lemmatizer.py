@@ -11,6 +11,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from service.text.lemma_lexicon import LemmaLexicon
 from service.text.lemma_rules import Joined, LemmaRule, labels_of, parse
 
 LEMMA = "lemma"  # a tagger's head of lemma rules
@@ -40,7 +41,7 @@ class Lemmatizer:
         characters: of the forms that rules were learned of that change more than upper and lower case. A form with
             any other character keeps its characters, as one without letters does.
         irregular: the forms, in lower case, of each lemma that is a rule itself.
-        lexicon: UPOS -> form in lower case -> lemma.
+        lexicon: UPOS -> label of a rule -> the forms in lower case whose lemma it makes.
         dictionary: UPOS and tag with a tab between them, for the tag see `finer_column` -> form -> lemma.
 
     Raises:
@@ -52,13 +53,14 @@ class Lemmatizer:
         labels: Sequence[str],
         characters: str = "",
         irregular: Mapping[str, Collection[str]] | None = None,
-        lexicon: Mapping[str, Mapping[str, str]] | None = None,
+        lexicon: Mapping[str, Mapping[str, Collection[str]]] | None = None,
         dictionary: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._rules = [parse(label) for label in labels]
         self._characters = frozenset(characters)
         self._irregular = {lemma: frozenset(forms) for lemma, forms in (irregular or {}).items()}
-        self._lexicon = lexicon or {}
+        self._listed = lexicon or {}
+        self._lexicon = LemmaLexicon(self._listed)
         self._dictionary = {tuple(tags.split(SEPARATOR)): lemmas for tags, lemmas in (dictionary or {}).items()}
 
     @classmethod
@@ -89,10 +91,10 @@ class Lemmatizer:
         forms = {lemma: sorted(irregular[lemma]) for lemma in wanted}
         return cls(labels, "".join(sorted(characters)), forms, dictionary=dictionary)
 
-    def with_lexicon(self, lexicon: Mapping[str, Mapping[str, str]]) -> "Lemmatizer":
+    def with_lexicon(self, lexicon: Mapping[str, Mapping[str, Collection[str]]]) -> "Lemmatizer":
         """Returns the same with another lexicon."""
         other = copy(self)
-        other._lexicon = lexicon
+        other._listed, other._lexicon = lexicon, LemmaLexicon(lexicon)
         return other
 
     def lemma(self, form: str, upos: str, tag: str, rules: Sequence[int]) -> str:
@@ -104,7 +106,7 @@ class Lemmatizer:
         """Returns the lemma of a word by the dictionary, the lexicon, or a rule; None if the rule does not fit."""
         if (lemma := self._dictionary.get((upos, tag), {}).get(form)) is not None:
             return lemma
-        if (lemma := self._lexicon.get(upos, {}).get(form.lower())) is not None:
+        if (lemma := self._lexicon.find(form, upos)) is not None:
             return lemma
         return self._apply(self._rules[rule], form)
 
@@ -123,7 +125,7 @@ class Lemmatizer:
         parts: dict[str, Any] = {
             "characters": "".join(sorted(self._characters)),
             "irregular": {lemma: sorted(forms) for lemma, forms in self._irregular.items()},
-            "lexicon": self._lexicon,
+            "lexicon": self._listed,
             "dictionary": {SEPARATOR.join(tags): lemmas for tags, lemmas in self._dictionary.items()},
         }
         texts = []
@@ -144,12 +146,17 @@ class Lemmatizer:
             raise ValueError(f"lemmas are a JSON object of {', '.join(names)}")
         if not isinstance(found["characters"], str):
             raise ValueError("the characters of lemma rules are a string")
-        for name in ("lexicon", "dictionary"):
-            _check_tables(name, found[name], dict)
+        _check_tables("dictionary", found["dictionary"], dict)
         _check_tables("irregular", found["irregular"], list)
+        if not isinstance(found["lexicon"], dict):
+            raise ValueError("lexicon is a JSON object of objects")
+        for table in found["lexicon"].values():
+            _check_tables("lexicon", table, list)
         if wrong := next((tags for tags in found["dictionary"] if tags.count(SEPARATOR) != 1), None):
             raise ValueError(f"a dictionary is by UPOS and a tag with a tab between them, not by {wrong[:40]!r}")
-        return cls(labels, **found)
+        made = cls(labels, **found)
+        made._listed = {}  # takes ten times the memory of the lexicon that was made of it
+        return made
 
 
 def _check_tables(name: str, tables: Any, kind: type) -> None:

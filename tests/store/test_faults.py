@@ -170,7 +170,9 @@ LEMMA_FAULTS = [
     *faults.of_file("lemmas.json"),
     *faults.of_contents("lemmas.json"),
     Fault("other parts", lambda f: write_lemmas(f, more={}), "lemmas are a JSON object of characters, irregular,"),
-    Fault("no lemma", lambda f: write_lemmas(f, lexicon={"NOUN": {"a": 1}}), "lexicon has a lemma or a form that is"),
+    Fault(
+        "no lemma", lambda f: write_lemmas(f, lexicon={"NOUN": {"lower": [1]}}), "lexicon has a lemma or a form that is"
+    ),
     Fault("other keys", lambda f: write_lemmas(f, dictionary={"NOUN": {}}), "by UPOS and a tag with a tab"),
     Fault("no list", lambda f: write_lemmas(f, irregular={"be": "is"}), "irregular is a JSON object of lists"),
     Fault("not listed", remove_lemmas, "there is no lemmas.json, which a tagger with lemma rules needs"),

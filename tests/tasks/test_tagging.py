@@ -18,7 +18,7 @@ from service.types import Array
 from tests.fakes import version_of
 
 RULES = ("lower", "upper", "lower|end-1+", "=be", "lower|end-2+y")
-LEMMATIZER = Lemmatizer(RULES, "abins", {"be": ["is"]}, {"3": {"bin": "lexical"}}, {"4 0": {"ban": "listed"}})
+LEMMATIZER = Lemmatizer(RULES, "abins", {"be": ["is"]}, {"3": {"=lexical": ["bin"]}}, {"4\t0": {"ban": "listed"}})
 
 
 def tagger() -> ModelVersion:

@@ -27,12 +27,12 @@ LEARNED = [
 UNCHANGED = ["❤️", "21–7", "½", "Łódź", "2005", "...", "naïve", "Ωs"]
 
 
-def learned(**lexicon: dict[str, str]) -> Lemmatizer:
+def learned(**lexicon: dict[str, list[str]]) -> Lemmatizer:
     return Lemmatizer.learn(LEARNED, LABELS).with_lexicon(lexicon)
 
 
 def test_the_dictionary_is_before_the_lexicon_and_that_before_rules() -> None:
-    with_lexicon = learned(NOUN={"boxes": "of the lexicon"})
+    with_lexicon = learned(NOUN={"=of the lexicon": ["boxes"]})
     assert with_lexicon.lemma("boxes", *NOUN, [S]) == "box"
     assert with_lexicon.lemma("Boxes", *NOUN, [S]) == "of the lexicon", "which has forms in any case"
     assert with_lexicon.lemma("boxes", "NOUN", "NN", [S]) == "of the lexicon", "and with any finer tag"
@@ -109,7 +109,11 @@ def test_what_is_learned_is_written_and_read_as_it_was(
     tmp_path: Path, words: list[tuple[TaggedWord, str]], lexicon: dict[str, dict[str, str]], others: list[TaggedWord]
 ) -> None:
     labels = sorted({label for word, lemma in words for label in labels_of(word.form, lemma)}) or ["keep"]
-    first = Lemmatizer.learn(words, labels).with_lexicon(lexicon)
+    listed: dict[str, dict[str, list[str]]] = {}
+    for upos, lemmas in lexicon.items():
+        for form, lemma in lemmas.items():
+            listed.setdefault(upos, {}).setdefault(labels_of(form, lemma)[0], []).append(form)
+    first = Lemmatizer.learn(words, labels).with_lexicon(listed)
     path = tmp_path / "lemmas.json"
     first.write(path)
     second = Lemmatizer.parse(path.read_bytes(), labels)
@@ -117,8 +121,11 @@ def test_what_is_learned_is_written_and_read_as_it_was(
         for rule in range(len(labels)):
             assert first.find(*word, rule) == second.find(*word, rule)
             assert first.by_rules(word.form, [rule]) == second.by_rules(word.form, [rule])
+    for upos, lemmas in lexicon.items():
+        for form, lemma in lemmas.items():
+            assert second._lexicon.find(form, upos) == lemma
     content = path.read_bytes()
-    second.write(path)
+    second.with_lexicon(listed).write(path)
     assert path.read_bytes() == content
 
 
@@ -142,7 +149,7 @@ def test_without_the_dictionary_a_rule_of_a_word_makes_its_lemma(words: list[tup
 
 
 def test_the_file_has_a_line_for_each_pair_of_tags_and_is_readable(tmp_path: Path) -> None:
-    learned(NOUN={"geese": "goose"}).write(tmp_path / "lemmas.json")
+    learned(NOUN={"=goose": ["geese"]}).write(tmp_path / "lemmas.json")
     lines = (tmp_path / "lemmas.json").read_text().splitlines()
     assert '"NOUN\\tNNS": {"Dogs": "dog", "axes": "axe", "boxes": "box"}' in [line.rstrip(",") for line in lines]
     assert '"be": ["is"]' in lines
@@ -160,8 +167,10 @@ WRITTEN: dict[str, Any] = {"characters": "ab", "irregular": {}, "lexicon": {}, "
         (WRITTEN | {"more": {}}, "lemmas are a JSON object of characters, irregular, lexicon, dictionary"),
         (WRITTEN | {"characters": ["a"]}, "the characters of lemma rules are a string"),
         (WRITTEN | {"lexicon": []}, "lexicon is a JSON object of objects"),
-        (WRITTEN | {"lexicon": {"NOUN": ["a"]}}, "lexicon is a JSON object of objects"),
-        (WRITTEN | {"lexicon": {"NOUN": {"a": 1}}}, "lexicon has a lemma or a form that is no string"),
+        (WRITTEN | {"lexicon": {"NOUN": ["a"]}}, "lexicon is a JSON object of lists"),
+        (WRITTEN | {"lexicon": {"NOUN": {"lower": [1]}}}, "lexicon has a lemma or a form that is no string"),
+        (WRITTEN | {"lexicon": {"NOUN": {"lower": "a"}}}, "lexicon is a JSON object of lists"),
+        (WRITTEN | {"lexicon": {"NOUN": {"upside": ["a"]}}}, "no lemma rule is 'upside'"),
         (WRITTEN | {"dictionary": {"NOUN _": "a"}}, "dictionary is a JSON object of objects"),
         (WRITTEN | {"dictionary": {"NOUN _": {"a": None}}}, "dictionary has a lemma or a form that is no string"),
         (WRITTEN | {"dictionary": {"NOUN": {}}}, "by UPOS and a tag with a tab between them, not by 'NOUN'"),

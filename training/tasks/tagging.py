@@ -255,13 +255,14 @@ class Tagging(Task):
             return
         lemmas = _by_form(self._lexicon, self.labels["upos"])
         examples = [Example((form,), self.inputs((form,))) for form in lemmas]
-        exceptions: dict[str, dict[str, str]] = {}
+        exceptions: dict[str, dict[str, list[str]]] = {}
         for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
             form = examples[i].source[0]
             found = self.lemmatizer.by_rules(form, _best(outputs[LEMMA][0]))
             for upos, lemma in lemmas[form].items():
                 if lemma != found:
-                    exceptions.setdefault(upos, {})[form] = lemma
+                    rule = labels_of(form, lemma)[0]
+                    exceptions.setdefault(upos, {}).setdefault(rule, []).append(form)
         self.lemmatizer = self.lemmatizer.with_lexicon(exceptions)
 
     def tag(self, predict: Predict, sentences: Sequence[Sequence[str]]) -> list[list[raw_text.Tags]]:
