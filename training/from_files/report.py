@@ -69,14 +69,22 @@ def show_labels(console: Console, kind: str, labels: Sequence[str], models: Mapp
         console.print(f"and {len(labels) - SHOWN_LABELS:,} less frequent labels", highlight=False)
 
 
-def show_confusions(console: Console, labels: Sequence[str], own: Predictions, examples: Sequence[Example]) -> None:
+def show_confusions(
+    console: Console, kind: str, labels: Sequence[str], own: Predictions, examples: Sequence[Example]
+) -> None:
     """Prints which labels are most often taken for which, each with the example of the most confident prediction."""
     wrong = np.flatnonzero(~own.right & (own.gold >= 0))
     pairs = Counter((int(own.gold[i]), int(own.labels[i])) for i in wrong)
     if not pairs:
         return
     table = Table(
-        "right", "taken for", "times", "such as", title="worst confusions on dev", title_justify="left", box=box.SIMPLE
+        "right",
+        "taken for",
+        "times",
+        "such as",
+        title=f"worst confusions of {kind} on dev",
+        title_justify="left",
+        box=box.SIMPLE,
     )
     for (gold, predicted), times in pairs.most_common(CONFUSIONS):
         places = [i for i in wrong if own.gold[i] == gold and own.labels[i] == predicted]

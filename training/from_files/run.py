@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from service.artifact.manifest import Metric
+from service.text.lemmatizer import LEMMA
 from training.folders import runs_folder
 from training.from_files import report
 from training.from_files.options import Options
@@ -64,7 +65,9 @@ def compare(
     labels = task.labels[kind]
     report.show_comparison(console, kind, models)
     report.show_labels(console, f"{kind}, test", labels, models["test"])
-    report.show_confusions(console, labels, models["dev"]["this model"], task.examples("dev"))
+    report.show_confusions(console, kind, labels, models["dev"]["this model"], task.examples("dev"))
+    if LEMMA in found["dev"]:
+        report.show_confusions(console, "lemma rules", task.labels[LEMMA], found["dev"][LEMMA], task.examples("dev"))
     return [metric for split in SPLITS for metric in _metrics(kind, models[split], split)]
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.artifact.manifest import Metric
+from service.text.lemmatizer import LEMMA
 from training.cells.integers import weights_of_bits
 from training.metrics.calibration import calibration_error, chance_calibration_error, reliability
 from training.metrics.predictions import Predictions, confusion, interval, label_scores
@@ -16,6 +17,8 @@ from training.report import plots
 from training.run import readings
 from training.run.loop import make_predict
 from training.run.versions import load_endpoint, newest_version, read_version, restore
+
+CONFUSED = 20  # pairs of lemma rules that are shown
 
 
 def evaluate(
@@ -53,6 +56,8 @@ def evaluate(
     for kind, given in list(predictions.items())[:1]:  # the others have too many labels
         show_labels(console, kind, task.labels[kind], given)
         plots.save(plots.confusion(task.labels[kind], confusion(given)), out / f"{kind}-confusion.svg")
+    if LEMMA in predictions:
+        show_confused(console, "lemma rule", task.labels[LEMMA], predictions[LEMMA])
     if predictions:
         console.print(f"plots: {out}", highlight=False, soft_wrap=True)
     return metrics
@@ -74,6 +79,18 @@ def show(console: Console, title: str, metrics: Iterable[Metric]) -> None:
     table.add_column("value", justify="right")
     for metric in metrics:
         table.add_row(metric.split, metric.name, f"{metric.value:g} {metric.unit}".rstrip())
+    console.print(table)
+
+
+def show_confused(console: Console, kind: str, labels: Sequence[str], predictions: Predictions) -> None:
+    """Prints the most frequent wrong predictions of labels that are too many for a table of all."""
+    counts = confusion(predictions)
+    np.fill_diagonal(counts, 0)
+    table = Table(kind, "taken for", "words", box=box.SIMPLE)
+    for place in np.argsort(-counts, axis=None, kind="stable")[:CONFUSED]:
+        right, predicted = np.unravel_index(place, counts.shape)
+        if counts[right, predicted]:
+            table.add_row(labels[right], labels[predicted], str(counts[right, predicted]))
     console.print(table)
 
 

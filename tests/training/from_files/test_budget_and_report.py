@@ -43,7 +43,7 @@ def test_confusions_come_with_the_most_confident_example() -> None:
     examples = [Example(("the", "dog", "runs"), {}), Example(("it", "runs"), {})]
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.9, 0.1], [0.95, 0.05]])
     own = Predictions(np.array([0, 1, 1, 0, 1]), probabilities, np.array([0, 0, 0, 1, 1]))
-    said = printed(show_confusions, ["NOUN", "VERB"], own, examples)
+    said = printed(show_confusions, "upos", ["NOUN", "VERB"], own, examples)
     assert "it [runs]" in said
     assert "the dog [runs]" not in said
     assert ["VERB", "NOUN", "2"] in [line.split()[:3] for line in said.splitlines()]
