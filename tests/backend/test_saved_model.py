@@ -12,7 +12,7 @@ from service.artifact.manifest import Manifest, checksums, read_goldens, read_ma
 from service.artifact.version import ModelVersion
 from service.backend.base import GenerationModel
 from service.backend.device import choose_device
-from service.backend.saved_model import TensorFlowBackend, run_golden
+from service.backend.saved_model import TOLERANCES, TensorFlowBackend, run_golden
 from service.backend.words import WordCache
 from service.engine.padding import full_rows
 from service.engine.requests import Generation
@@ -51,7 +51,7 @@ def test_goldens_come_out_of_the_saved_model_as_training_computed_them(name, com
         outputs = run_golden(endpoint, run, golden)
         assert outputs.keys() >= golden.outputs.keys() > set()
         for key, expected in golden.outputs.items():
-            np.testing.assert_allclose(outputs[key], expected, rtol=1e-3, atol=1e-4, err_msg=key)
+            np.testing.assert_allclose(outputs[key], expected, *TOLERANCES[version.manifest.precision], err_msg=key)
 
 
 @pytest.fixture(scope="module", params=SEQUENCE_MODELS)
@@ -137,7 +137,7 @@ def test_goldens_come_out_of_a_model_as_it_is_served(served):
             batch = padded([example], version.manifest.endpoint.inputs, (1, len(example["word_ids"])))
             (output,) = rows_of(model.start(batch.inputs, frozenset(golden.outputs))(), batch, model.timed_outputs)
             for key, expected in golden.outputs.items():
-                np.testing.assert_allclose(output[key], expected, rtol=1e-3, atol=1e-4, err_msg=key)
+                np.testing.assert_allclose(output[key], expected, *TOLERANCES[version.manifest.precision], err_msg=key)
             for head in version.manifest.heads:
                 probabilities = np.asarray(golden.outputs[head])
                 assert output[f"{head}_id"].tolist() == probabilities.argmax(-1).tolist()

@@ -324,7 +324,8 @@ def test_a_process_that_does_not_end_in_time_is_killed(store, caplog):
 def test_the_versions_to_load_are_published_before_the_process_starts(store):
     with scene(store) as here:
         assert set(dict(here.service.load)) == keys("healthy/1", "victim/1")
-        assert here.service.about["victim/1"] == ("tag", "for tests")
+        task, description = here.service.about["victim/1"]
+        assert (task, (description or "").split(";")[0]) == ("tag", "for tests")
         here.load_all()
         write_version(store, "victim")
         assert ModelKey("victim", "2") in here.start_one().to_load
@@ -333,7 +334,7 @@ def test_the_versions_to_load_are_published_before_the_process_starts(store):
 def test_reasons_that_do_not_fit_are_left_out_and_said_once(store, monkeypatch, caplog):
     with scene(store) as here:
         here.load_all()
-        monkeypatch.setattr(here.board.service, "_memory", here.board.service._memory[:300])
+        monkeypatch.setattr(here.board.service, "_memory", here.board.service._memory[:450])
         write_version(store, "victim")
         here.start_one().load(victim="x" * 300)
         here.look()

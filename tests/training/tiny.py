@@ -96,6 +96,7 @@ def tagging(lexicon: Lexicon | None = None, splits: dict[str, list[Tree]] | None
         "description": "Tags twenty sentences",
         "limits": "Twenty sentences.",
         "tokenizer": "spacy-en",
+        "lemmas": True,
         "epochs": 2,
         "batch_tokens": 40,
         "learning_rate": 0.02,

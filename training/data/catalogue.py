@@ -40,22 +40,22 @@ _IMDB = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 _LINES = "its utterances, a line each, without repeats"
 _DIALOGUES = {  # address, size and checksum of utterances
     "taskmaster": (
-        "https://github.com/google-research-datasets/Taskmaster/tree/d92cb6af3005f1dc09c39e75e7daf4a04905e00b",
+        "https://github.com/google-research-datasets/Taskmaster/tree/d92cb6af3005f1dc09c39e75e7daf4a04905e00b/",
         542_771,
         "5dd0c8b2a3497eff38349d21588405b0375d4b852e2f632ac5434adda3739126",
     ),
     "banking77": (
-        "https://github.com/PolyAI-LDN/task-specific-datasets/tree/57ec275d8078af65b7731c2a98be812d844a6d6b",
+        "https://github.com/PolyAI-LDN/task-specific-datasets/tree/57ec275d8078af65b7731c2a98be812d844a6d6b/",
         773_796,
         "9c30107174723a19419ed43cefaadf8e5ec6c2073ff638f938845dfd9fbaac74",
     ),
     "clinc150": (
-        "https://github.com/clinc/oos-eval/tree/828f8093932c8fe6ca7936c3d2e52903b1c523de",
+        "https://github.com/clinc/oos-eval/tree/828f8093932c8fe6ca7936c3d2e52903b1c523de/",
         970_008,
         "cff2f4d9e67c7c2413d87a83a1bce61a0a6b510ca4ae445cabb93f2e6d607d95",
     ),
     "snips": (
-        "https://github.com/sonos/nlu-benchmark/tree/b86ac7f1577868c42158d0dec77db50956046696",
+        "https://github.com/sonos/nlu-benchmark/tree/b86ac7f1577868c42158d0dec77db50956046696/",
         678_912,
         "b587beac0ab20dd0def3688e11c9a123c8459cf7a17bee8c737f7e8ad9edb54b",
     ),

@@ -110,6 +110,7 @@ def _recipe(options: Options, train: Sequence[Tree], sources: Sequence[DataSourc
         corpus=", ".join(data.sha256[:12] for data in sources),
         tokenizer=tokenizer_name(options.language),
         segmentation=(TOKENS, SENTENCES),
+        lemmas=True,
         seed=options.seed,
         epochs=budget.epochs,
         limit=budget.limit,

@@ -19,7 +19,7 @@ class WordRules(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(self, width: int, units: int, rules: int) -> None:
-        super().__init__()
+        super().__init__(dtype="float32")
         self.size = rules
         self.kernel = self.add_weight(shape=(width, units), initializer="glorot_uniform", name="kernel")
         self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")

@@ -16,6 +16,7 @@ recipe = TaggingRecipe(
     corpus="ewt",
     tokenizer="spacy-en",
     segmentation=(SENTENCES,),
+    lemmas=True,
     epochs=16,
     teacher="tagger-en",
     teaching=TeacherSettings(

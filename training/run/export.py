@@ -3,7 +3,7 @@
 import json
 import platform
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,8 +94,8 @@ def export_again(task: Task, model: keras.Model, folder: Path, measured: Iterabl
     """Exports a version again, as the next one, with the signatures of the present exporter.
 
     Vocabularies and metrics are those of the old version, except the metrics that are `measured`; so are the goldens if
-    both are of the same precision. The segmenter is the task's. Raises ArtifactError if the new one does not compute
-    the goldens.
+    both compute with the same precision. The segmenter is the task's. Raises ArtifactError if the new one does not
+    compute the goldens.
 
     Args:
         model: of the old version, as it is to be exported.
@@ -104,13 +104,14 @@ def export_again(task: Task, model: keras.Model, folder: Path, measured: Iterabl
         The folder of the new version.
     """
     manifest, store, precision = artifact.read_manifest(folder), folder.parent.parent, _precision(model)
+    endpoints = _endpoints(task, model)
     with artifact.new_version(store, manifest.name) as (new, version):
         _write_saved_model(task, model, new / artifact.SAVED_MODEL)
         for name in (*manifest.vocabularies.values(), artifact.LEMMAS, artifact.GOLDENS):
             if (folder / name).exists():
                 shutil.copy(folder / name, new / name)
         write_reference(new, task.reference(make_predict(task, model)))
-        if precision != manifest.precision:
+        if (precision, _table(endpoints)) != (manifest.precision, _table(manifest.endpoints)):
             artifact.write_goldens(new, (_golden(task, model, example) for example in task.goldens()))
         if task.segmenter is not None:
             task.segmenter.write(new / artifact.SEGMENTER)
@@ -119,7 +120,7 @@ def export_again(task: Task, model: keras.Model, folder: Path, measured: Iterabl
             update={
                 "version": version,
                 "created": datetime.now(UTC).replace(microsecond=0),
-                "endpoints": _endpoints(task, model),
+                "endpoints": endpoints,
                 "precision": precision,
                 "metrics": tuple(found.values()),
             }
@@ -132,6 +133,12 @@ def export_again(task: Task, model: keras.Model, folder: Path, measured: Iterabl
 
 def _precision(model: keras.Model) -> artifact.Precision:
     return "int8" if any(weight.name.endswith("kernel_scale") for weight in model.weights) else "float32"
+
+
+def _table(endpoints: Mapping[str, artifact.Endpoint]) -> str | None:
+    """Returns the type of the products of words, None for a version in one part."""
+    project = endpoints.get("project")
+    return project.outputs["projected"].dtype if project else None
 
 
 def _endpoints(task: Task, model: keras.Model) -> dict[str, artifact.Endpoint]:

@@ -80,7 +80,7 @@ class TaggingRecipe(Recipe):
     word_dropout: float = 1.0
     label_smoothing: float = 0.0
     chosen_by: str = ALL_TAGS
-    lemmas: bool = True
+    lemmas: bool = False
     distillation_tokens: int = 0
     sizes: TaggerSizes | WordTaggerSizes | MostFrequentTagSizes = field(default_factory=TaggerSizes)
 

@@ -82,8 +82,9 @@ def whole_and_in_parts(task: Tagging, folder: Path) -> tuple[Any, Any, Any]:
     expected = whole(inputs)
     words = {name: inputs.pop(name) for name in ("word_ids", "char_ids")}
     b, t = words["word_ids"].shape
-    table = project({name: ids.reshape(b * t, *ids.shape[2:]) for name, ids in words.items()})["projected"]
-    return inputs, expected, tag({**inputs, "table": table, "rows": np.arange(b * t, dtype=np.int32).reshape(b, t)})
+    table = project({name: ids.reshape(b * t, *ids.shape[2:]) for name, ids in words.items()})
+    table["table"] = table.pop("projected")
+    return inputs, expected, tag({**inputs, **table, "rows": np.arange(b * t, dtype=np.int32).reshape(b, t)})
 
 
 def test_the_parts_of_an_endpoint_make_up_the_whole(exported: tuple[Tagging, Any, Path]) -> None:

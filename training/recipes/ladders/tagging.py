@@ -24,7 +24,6 @@ counted = Rung(
         schedule="plateau",
         patience=3,
         limit=3000,
-        lemmas=False,
         shipped=False,
         sizes=MostFrequentTagSizes(),
     ),
