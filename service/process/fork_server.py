@@ -14,7 +14,8 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from service.process.child import Child
 
@@ -22,6 +23,7 @@ log = logging.getLogger("tagwerk.supervisor")
 
 EXIT_NOT_FORKED = 71  # EX_OSERR of sysexits.h
 PR_SET_CHILD_SUBREAPER = 36
+MADV_DONTNEED = 4
 PID = struct.Struct("=i")  # or an error number, below 0
 FORKED = struct.Struct("=Bi")  # the number of a slot, and the process id; 0 if the process could not be forked
 
@@ -96,6 +98,7 @@ def fork_on_request(requests: socket.socket) -> int:
     """
     gc.collect()
     gc.freeze()  # garbage collection in a child would write to the shared memory
+    release_library_pages()
     while number := requests.recv(1):
         try:
             pid = fork_orphan()
@@ -107,6 +110,40 @@ def fork_on_request(requests: socket.socket) -> int:
             return number[0]
         requests.sendall(FORKED.pack(number[0], max(pid, 0)))
     sys.exit(0)
+
+
+def release_library_pages() -> None:
+    """Gives back the pages of libraries that this process has read: 260 MB that only importing needed.
+
+    A page that is used again is read again from the system's cache of files. Pages that were changed, such as relocated
+    addresses, are kept. Does nothing where the system does not say which these are.
+    """
+    try:
+        lines = Path("/proc/self/smaps").read_text().splitlines()
+    except OSError:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    for mapping, fields in mappings(lines):
+        span, permissions, *_, path = mapping
+        if path.startswith("/") and "w" not in permissions and fields.get("Anonymous") == "0 kB":
+            start, end = (int(address, 16) for address in span.split("-"))
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
+
+
+def mappings(lines: Sequence[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Yields the address range, permissions, offset, device, inode and path of each mapping, and its further fields."""
+    mapping: list[str] = []
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon and " " not in name:
+            fields[name] = value.strip()
+            continue
+        if mapping:
+            yield mapping, fields
+        mapping, fields = [*line.split(maxsplit=5), ""][:6], {}
+    if mapping:
+        yield mapping, fields
 
 
 def fork_orphan() -> int:

@@ -1,6 +1,7 @@
 """The fork server with real processes; its program is small, and imports nothing of the service's models."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.process.child import Child
-from service.process.fork_server import EXIT_NOT_FORKED, ForkServer, fork_orphan
+from service.process.fork_server import EXIT_NOT_FORKED, ForkServer, fork_orphan, mappings
 from tests.e2e.test_server import wait_until
 
 PROGRAM = """
@@ -190,3 +191,41 @@ def test_where_orphans_are_not_adopted_the_status_of_a_process_that_is_gone_is_t
         child.kill()
         adopter.communicate(b"\n")  # its end has the process, which has ended, removed
     wait_until(lambda: child.status == -signal.SIGKILL)
+
+
+def test_pages_of_libraries_are_given_back_and_the_libraries_go_on_working() -> None:
+    program = """
+import json, resource
+import numpy as np
+from service.process.fork_server import release_library_pages
+
+def resident() -> int:
+    with open("/proc/self/smaps_rollup") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Rss:"))
+
+before = float(np.linalg.det(np.eye(200) * 1.01))
+held = resident()
+release_library_pages()
+released = held - resident()
+after = float(np.linalg.det(np.eye(200) * 1.01))
+print(json.dumps([released, before == after]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    released, same = json.loads(done.stdout)
+    assert released > 4000, "kilobytes"
+    assert same
+
+
+def test_mappings_are_read_with_their_fields() -> None:
+    lines = [
+        "7f00-7f10 r-xp 00000000 08:01 12                         /usr/lib/a library.so",
+        "Rss:                  64 kB",
+        "Anonymous:             0 kB",
+        "VmFlags: rd ex mr mw me",
+        "7f10-7f20 rw-p 00000000 00:00 0 ",
+        "Anonymous:             4 kB",
+    ]
+    (first, fields), (second, others) = mappings(lines)
+    assert (first[0], first[1], first[5]) == ("7f00-7f10", "r-xp", "/usr/lib/a library.so")
+    assert fields["Anonymous"] == "0 kB"
+    assert (second[1], second[5], others) == ("rw-p", "", {"Anonymous": "4 kB"})
