@@ -14,7 +14,7 @@ from service.artifact.manifest import Manifest
 from service.errors import ConfigurationError
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import named_tokenizer
-from service.text.lemmatizer import LEMMA, RULES_TRIED, Lemmatizer, finer_column
+from service.text.lemmatizer import LEMMA, Lemmatizer, finer_column
 from service.text.vocabulary import UNK, Vocabulary
 from training.data import treebank
 from training.data.dataset import Array, Example
@@ -24,6 +24,7 @@ from training.data.treebank import NOTHING
 from training.metrics.predictions import Predictions, difference_interval, interval
 from training.run.versions import load_endpoint, version_folder
 from training.tasks.base import Predict, predict_all
+from training.tasks.lemma_labels import most_probable
 from training.tasks.tagging import HEADS
 
 POSITIONS = 2000  # in a batch, including padding
@@ -108,7 +109,7 @@ def tagged(model: ExportedModel, trees: Sequence[treebank.Tree]) -> dict[str, Pr
             head: np.concatenate([outputs[i][head][: len(example)] for i, example in enumerate(examples)])
             for head in ("upos", finer_column(model.manifest.labels), LEMMA)
         }
-        best = np.argsort(-ids.pop(LEMMA), axis=-1, kind="stable")[:, :RULES_TRIED].tolist()
+        best = [most_probable(rules) for rules in ids.pop(LEMMA)]
         columns = [[model.manifest.labels[h][i] for i in rows.argmax(-1)] for h, rows in ids.items()]
         given = [model.lemmatizer.lemma(word.form, *tags) for word, *tags in zip(words, *columns, best, strict=True)]
         wrong = [word.lemma not in (lemma, NOTHING) for word, lemma in zip(words, given, strict=True)]

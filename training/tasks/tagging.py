@@ -1,7 +1,7 @@
 """Tagging the words of sentences with UPOS, XPOS, features and lemma rules, on a treebank of Universal Dependencies."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,8 +13,8 @@ from service.artifact.manifest import DataSource, Metric
 from service.errors import ConfigurationError
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import make_tokenizer, named_tokenizer
-from service.text.lemma_rules import CASINGS, LOWER, labels_of
-from service.text.lemmatizer import LEMMA, RULES_TRIED, Lemmatizer, TaggedWord, finer_column
+from service.text.lemma_rules import labels_of
+from service.text.lemmatizer import LEMMA, Lemmatizer, TaggedWord, finer_column
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import UNK, Vocabulary
 from training.cells import Tensor
@@ -34,6 +34,7 @@ from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_classes import WordClasses
 from training.models.word_tagger import WordTagger, WordTaggerSizes
 from training.tasks.base import Part, Predict, State, Task, Tensors, predict_all
+from training.tasks.lemma_labels import LemmaLabels, lemmas_by_form, most_probable
 from training.tasks.losses import label_cross_entropy
 from training.tasks.recipe import Recipe
 from training.tasks.tagging_signatures import served_parts, tagging_endpoint
@@ -44,8 +45,6 @@ NETWORKS: dict[type, Callable[..., keras.Model]] = {
     MostFrequentTagSizes: MostFrequentTag,
 }
 HEADS = {"upos": "UPOS", "xpos": "XPOS", "feats": "UFeats"}  # column -> the name of its metric
-KEPT_CAPITALS = 0.95  # share of the words of a part of speech that are names
-LEAST_RULE = 3  # words of the train split that have a lemma rule
 EVALUATION_TOKENS = 2000  # positions in a batch
 UNSEEN = -2  # the target where a label does not occur in the train split: no prediction equals it
 BUCKETS = 16
@@ -131,8 +130,8 @@ class Tagging(Task):
         words = self.vocabularies["words"]
         self.labels = {head: treebank.tags(train, head) for head in HEADS}
         self._finer = finer_column(self.labels)
-        self._names = _names(train)
-        if rules := self._rules(train):
+        self._lemma_labels = LemmaLabels(train if recipe.lemmas else ())
+        if rules := self._lemma_labels.labels:
             self.labels[LEMMA] = rules
             self.lemmatizer = Lemmatizer.learn(
                 (
@@ -253,12 +252,12 @@ class Tagging(Task):
         """Keeps the lemmas of the lexicon that the network does not find where it reads the word alone."""
         if self.lemmatizer is None or self._lexicon is None:
             return
-        lemmas = _by_form(self._lexicon, self.labels["upos"])
+        lemmas = lemmas_by_form(self._lexicon, self.labels["upos"])
         examples = [Example((form,), self.inputs((form,))) for form in lemmas]
         exceptions: dict[str, dict[str, list[str]]] = {}
         for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
             form = examples[i].source[0]
-            found = self.lemmatizer.by_rules(form, _best(outputs[LEMMA][0]))
+            found = self.lemmatizer.by_rules(form, most_probable(outputs[LEMMA][0]))
             for upos, lemma in lemmas[form].items():
                 if lemma != found:
                     rule = labels_of(form, lemma)[0]
@@ -281,7 +280,9 @@ class Tagging(Task):
     def _with_lemma(self, form: str, tags: raw_text.Tags, rules: Array) -> raw_text.Tags:
         """Returns the tags of a word with its lemma. rules: the probability of each, shape [K]."""
         assert self.lemmatizer  # noqa: S101 (there are rules)
-        return tags._replace(lemma=self.lemmatizer.lemma(form, tags.upos, getattr(tags, self._finer), _best(rules)))
+        return tags._replace(
+            lemma=self.lemmatizer.lemma(form, tags.upos, getattr(tags, self._finer), most_probable(rules))
+        )
 
     def _right_lemmas(self, predictions: Mapping[str, Predictions], split: str) -> Array:
         """Returns whether the lemma of each word of a split is right, bool, shape [N]; any is, where there is none."""
@@ -333,20 +334,9 @@ class Tagging(Task):
             targets[LEMMA][[word.lemma == NOTHING for word in tree.words]] = IGNORED
         return Example(forms, self.inputs(forms), targets)
 
-    def rule(self, form: str, upos: str, lemma: str) -> str:
-        """Returns the rule that makes a lemma of a form; of several, which differ in casing, one without cuts.
-
-        Of names, whose capitals stay, it is not the one in lower case: "lisa" is a name that stays as it is.
-        """
-
-        def order(label: str) -> tuple[bool, bool]:
-            return label not in CASINGS, upos in self._names and label.startswith(LOWER)
-
-        return min(labels_of(form, lemma), key=order)
-
     def rule_id(self, form: str, upos: str, lemma: str) -> int | None:
-        """Returns the id of that rule, None if the model has it not."""
-        return self._label_ids[LEMMA].get(self.rule(form, upos, lemma))
+        """Returns the id of the rule that makes a lemma of a form, None if it is no label."""
+        return self._label_ids[LEMMA].get(self._lemma_labels.rule(form, upos, lemma))
 
     def lemma(self, form: str, upos: str, tag: str, rule: int) -> str | None:
         """Returns the lemma of a word by the treebank's dictionary or a rule, None if that does not fit the form."""
@@ -358,15 +348,8 @@ class Tagging(Task):
 
     def _label(self, word: treebank.Word, head: str) -> str:
         """Returns the label of a word."""
-        label: str = self.rule(word.form, word.upos, word.lemma) if head == LEMMA else getattr(word, head)
+        label: str = self._lemma_labels.rule(word.form, word.upos, word.lemma) if head == LEMMA else getattr(word, head)
         return label
-
-    def _rules(self, trees: Iterable[treebank.Tree]) -> tuple[str, ...]:
-        """Returns the lemma rules of at least LEAST_RULE words, the most frequent first; () without lemmas."""
-        words = [word for tree in trees for word in tree.words if self.recipe.lemmas and word.lemma != NOTHING]
-        counts = Counter(self._label(word, LEMMA) for word in words)
-        frequent = (rule for rule, n in counts.items() if n >= LEAST_RULE)
-        return tuple(sorted(frequent, key=lambda rule: (-counts[rule], rule)))
 
     def _with_shares(self, example: Example) -> Example:
         """Returns an example of the train split in the form of a distilled one: its label has the probability 1."""
@@ -397,29 +380,3 @@ class Tagging(Task):
         forms = forms.reshape(word_ids.shape).astype(np.int32)
         inputs = batch.inputs | {"word_ids": word_ids, "char_ids": char_ids, "forms": forms}
         return replace(batch, inputs=inputs, common=frozenset({"char_ids"}))
-
-
-def _names(trees: Iterable[treebank.Tree]) -> frozenset[str]:
-    """Returns the parts of speech whose words with capitals keep them in their lemmas, but for one in twenty."""
-    capitals: Counter[str] = Counter()
-    kept: Counter[str] = Counter()
-    for word in (word for tree in trees for word in tree.words if word.lemma != NOTHING):
-        if word.form != word.form.lower():
-            capitals[word.upos] += 1
-            kept[word.upos] += word.lemma != word.lemma.lower()
-    return frozenset(upos for upos, count in capitals.items() if kept[upos] >= KEPT_CAPITALS * count)
-
-
-def _best(rules: Array) -> list[int]:
-    """Returns the most probable rules of a word that are tried. rules: the probability of each, shape [K]."""
-    best: list[int] = np.argsort(-rules, kind="stable")[:RULES_TRIED].tolist()
-    return best
-
-
-def _by_form(lexicon: Lexicon, tags: Collection[str]) -> dict[str, dict[str, str]]:
-    """Returns the lemmas of a lexicon by form and UPOS. Its kinds are parts of speech in any case, "verb" for VERB."""
-    found: dict[str, dict[str, str]] = {}
-    for (form, kind), lemma in lexicon.lemmas.items():
-        if (upos := kind.upper()) in tags:
-            found.setdefault(form, {})[upos] = lemma
-    return found

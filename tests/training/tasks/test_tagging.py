@@ -199,9 +199,9 @@ def test_of_rules_that_differ_in_casing_the_one_of_most_words_with_the_part_of_s
     words += [Word(form, "NOUN", "NN", "_", form.lower()) for form in ("Dog", "cat", "bird", "USA")]
     trees = [Tree((word, Word("runs", "VERB", "VBZ", "_", "run"))) for word in words]
     task = tiny.tagging(splits=dict.fromkeys(("train", "dev", "test"), trees))
-    assert task.rule("lisa", "PROPN", "lisa") == "keep"
-    assert task.rule("cat", "NOUN", "cat") == "lower"
-    assert {task.rule(word.form, word.upos, word.lemma) for word in words} == {"keep", "lower"}
+    assert task._lemma_labels.rule("lisa", "PROPN", "lisa") == "keep"
+    assert task._lemma_labels.rule("cat", "NOUN", "cat") == "lower"
+    assert {task._lemma_labels.rule(word.form, word.upos, word.lemma) for word in words} == {"keep", "lower"}
     assert set(task.labels[LEMMA]) == {"keep", "lower", "lower|end-1+"}
 
 

@@ -1,0 +1,67 @@
+"""The lemma rules of a treebank as labels of its words."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+
+from service.text.lemma_rules import CASINGS, LOWER, labels_of
+from service.text.lemmatizer import RULES_TRIED
+from training.data.dataset import Array
+from training.data.lexicon import Lexicon
+from training.data.treebank import NOTHING, Tree, Word
+
+LEAST_RULE = 3  # words of the train split that have a lemma rule
+KEPT_CAPITALS = 0.95  # share of the words of a part of speech that are names
+
+
+class LemmaLabels:
+    """Chooses the rule of each word, and the rules that are labels.
+
+    Attributes:
+        labels: the rules of at least LEAST_RULE words, the most frequent first; () without lemmas.
+    """
+
+    def __init__(self, trees: Iterable[Tree]) -> None:
+        words = [word for tree in trees for word in tree.words if word.lemma != NOTHING]
+        self._names = _names(words)
+        counts = Counter(self.rule(word.form, word.upos, word.lemma) for word in words)
+        frequent = (rule for rule, n in counts.items() if n >= LEAST_RULE)
+        self.labels = tuple(sorted(frequent, key=lambda rule: (-counts[rule], rule)))
+
+    def rule(self, form: str, upos: str, lemma: str) -> str:
+        """Returns the rule that makes a lemma of a form; of several, which differ in casing, one without cuts.
+
+        Of names, whose capitals stay, it is not the one in lower case: "lisa" is a name that stays as it is.
+        """
+
+        def order(label: str) -> tuple[bool, bool]:
+            return label not in CASINGS, upos in self._names and label.startswith(LOWER)
+
+        return min(labels_of(form, lemma), key=order)
+
+
+def most_probable(rules: Array) -> list[int]:
+    """Returns the most probable rules of a word that are tried. rules: the probability of each, shape [K]."""
+    best: list[int] = np.argsort(-rules, kind="stable")[:RULES_TRIED].tolist()
+    return best
+
+
+def lemmas_by_form(lexicon: Lexicon, tags: Collection[str]) -> dict[str, dict[str, str]]:
+    """Returns the lemmas of a lexicon by form and UPOS. Its kinds are parts of speech in any case, "verb" for VERB."""
+    found: dict[str, dict[str, str]] = {}
+    for (form, kind), lemma in lexicon.lemmas.items():
+        if (upos := kind.upper()) in tags:
+            found.setdefault(form, {})[upos] = lemma
+    return found
+
+
+def _names(words: Sequence[Word]) -> frozenset[str]:
+    """Returns the parts of speech whose words with capitals keep them in their lemmas, but for one in twenty."""
+    capitals: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    for word in words:
+        if word.form != word.form.lower():
+            capitals[word.upos] += 1
+            kept[word.upos] += word.lemma != word.lemma.lower()
+    return frozenset(upos for upos, count in capitals.items() if kept[upos] >= KEPT_CAPITALS * count)
