@@ -3,41 +3,46 @@
 from collections.abc import Mapping, Sequence
 from math import inf
 
-SMOOTHING = 0.1  # weight of a new measurement in a step time
-FORGETTING = (
-    0.0005  # by which each measurement lowers the times of other sizes: one that was overestimated is tried again
-)
+ROUNDING = 1 + 1e-9  # within which times are equal
+SMOOTHING = 0.1  # weight of a new measurement in how slow the processor is now
 
 
 class StepTimes:
     """Models the seconds of a step (B, T), T its longest sequence: for each B, a line over T.
 
-    The loop of a step takes T iterations, whose cost depends on B alone. The line is fitted at warm-up; every batch
-    adjusts its level, and lowers that of the others slightly.
+    The loop of a step takes T iterations, whose cost depends on B alone. The lines are fitted at warm-up. Every batch
+    adjusts the level of all alike: what other processes take of the processor says nothing about one size.
     """
 
     def __init__(self) -> None:
         self._lines: dict[int, tuple[float, float]] = {}  # by B: fixed seconds, and seconds per iteration
+        self._level = 1.0  # times the seconds of the lines
 
     def fit(self, rows: int, seconds: Mapping[int, float]) -> None:
-        """Fits the line of a B to the seconds measured for its shortest and longest T."""
+        """Fits the line of a B to the seconds measured for its shortest and longest T; sizes in ascending order.
+
+        A step takes no longer than those of fewer rows that it replaces: one that does was measured while another
+        process used the processor, and would not be chosen again.
+        """
         short, long = min(seconds), max(seconds)
         per_step = (seconds[long] - seconds[short]) / (long - short) if long > short else seconds[long] / long
         per_step = min(max(per_step, 0.0), seconds[short] / short)  # keeps the line from falling or being negative
-        self._lines[rows] = (seconds[short] - per_step * short, per_step)
+        fixed = seconds[short] - per_step * short
+        for fewer, (known_fixed, known_per_step) in self._lines.items():
+            if fewer < rows:
+                steps = -(-rows // fewer)
+                fixed, per_step = min(fixed, steps * known_fixed), min(per_step, steps * known_per_step)
+        self._lines[rows] = (fixed, per_step)
 
     def measured(self, shape: tuple[int, int], seconds: float) -> None:
-        """Adds a measurement. Outliers are clipped: other processes may have used the processor."""
-        rows, _ = shape
-        if rows in self._lines and (known := self[shape]) > 0:
-            level = 1 + SMOOTHING * (min(seconds / known, 2) - 1)
-            for size, (fixed, per_step) in self._lines.items():
-                factor = level if size == rows else 1 - FORGETTING
-                self._lines[size] = (fixed * factor, per_step * factor)
+        """Adds a measurement. Outliers are clipped."""
+        if shape[0] in self._lines and (known := self[shape]) > 0:
+            self._level *= 1 + SMOOTHING * (min(seconds / known, 2) - 1)
 
     def line(self, rows: int) -> tuple[float, float]:
         """Returns the fixed seconds of a step of B rows, and those per iteration."""
-        return self._lines.get(rows, (0.0, rows * 1e-6))
+        fixed, per_step = self._lines.get(rows, (0.0, rows * 1e-6))
+        return fixed * self._level, per_step * self._level
 
     def __getitem__(self, shape: tuple[int, int]) -> float:
         """Returns the seconds of a step; estimates them from the number of cells for a B that was not measured."""
@@ -57,7 +62,7 @@ def cut(lengths: Sequence[int], batch_sizes: Sequence[int], seconds: StepTimes) 
         least, first = inf, 0
         for rows, fixed, per_step in lines:
             start = max(n - rows, 0)
-            if (cost := costs[start] + fixed + per_step * length) <= least:  # if equal, more rows
+            if (cost := costs[start] + fixed + per_step * length) <= ROUNDING * least:  # if equal, more rows
                 least, first = cost, start
             if not start:
                 break

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.plan import FORGETTING, StepTimes, cut
+from service.engine.plan import StepTimes, cut
 
 SIZES = (1, 4, 16)
 LENGTHS = (8, 16, 32)
@@ -147,16 +147,30 @@ def test_no_measurement_makes_a_step_cost_less_than_a_shorter_one_or_nothing(lon
     assert costs[0] > 0
 
 
-def test_the_time_of_a_batch_changes_the_steps_of_its_size_and_no_others():
+def test_the_time_of_a_batch_changes_all_steps_alike():
     seconds = times(fixed=100)
     before = {shape: seconds[shape] for shape in product(SIZES, LENGTHS)}
     taken = 1.5 * seconds[4, 10]
     for _ in range(200):
         seconds.measured((4, 10), taken)
-    for (rows, length), known in before.items():
-        assert seconds[rows, length] == pytest.approx(
-            1.5 * known if rows == 4 else known * (1 - FORGETTING) ** 200, rel=1e-3
-        )
+    for shape, known in before.items():
+        assert seconds[shape] == pytest.approx(1.5 * known, rel=1e-3)
+
+
+def test_what_other_processes_take_of_the_processor_does_not_change_the_batches():
+    seconds, lengths = times(fixed=60), [8] * 3 + [16] * 7 + [32] * 9
+    before = cut(lengths, SIZES, seconds)
+    for _ in range(50):
+        seconds.measured((16, 32), 10 * seconds[16, 32])  # by chance, always while large batches run
+    assert cut(lengths, SIZES, seconds) == before
+
+
+@pytest.mark.parametrize("slow", [{16: 9.0}, {4: 9.0}, {4: 9.0, 16: 30.0}])
+def test_a_size_that_was_measured_too_slow_is_chosen_all_the_same(slow):
+    seconds = StepTimes()
+    for rows in SIZES:
+        seconds.fit(rows, {length: slow.get(rows, 1.0) * 1e-6 * (60 + rows * length) for length in LENGTHS})
+    assert cut([16] * 16, SIZES, seconds) == [0]
 
 
 def test_one_slow_step_changes_little():

@@ -147,15 +147,15 @@ def test_a_step_for_which_other_models_would_wait_too_long_has_fewer_rows():
     assert taken(queue).shape == (1, 16), "no step is short enough"
 
 
-def test_the_time_of_a_batch_counts_when_the_next_ones_are_cut():
+def test_on_a_processor_that_has_become_slow_a_step_has_fewer_rows():
     made = scheduler()
     admit(made, 4, 4, 4)
     first = taken(made)
-    assert first.shape == (4, 4), "one step takes less time than two"
-    for _ in range(10):
+    assert first.shape == (4, 4)
+    for _ in range(60):
         made.measured(first, 100.0)
     admit(made, 4, 4, 4)
-    assert [batch.shape for batch in iter(made.take, None)] == [(1, 4), (2, 4)], "two take less than one of four rows"
+    assert [batch.shape for batch in iter(made.take, None)] == [(1, 4)] * 3, "no step is short enough"
 
 
 # Order
@@ -343,7 +343,7 @@ def test_retry_after_counts_what_is_planned():
 
 def test_a_sequence_has_its_share_of_the_time_of_a_full_batch():
     times = StepTimes()
-    for rows, seconds in {1: 1.0, 2: 5.0, 4: 8.0}.items():
+    for rows, seconds in {1: 3.0, 2: 5.0, 4: 8.0}.items():
         times.fit(rows, {4: seconds, 16: 2 * seconds})
     fixed, per_token = Model(GRID, times).sequence_seconds
     assert [fixed + per_token * length for length in (4, 16)] == pytest.approx([2.0, 4.0])
