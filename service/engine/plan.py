@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from math import inf
 
 ROUNDING = 1 + 1e-9  # within which times are equal
-SMOOTHING = 0.1  # weight of a new measurement in how slow the processor is now
 
 
 class StepTimes:
     """Models the seconds of a step (B, T), T its longest sequence: for each B, a line over T.
 
-    The loop of a step takes T iterations, whose cost depends on B alone. The lines are fitted at warm-up. Every batch
-    adjusts the level of all alike: what other processes take of the processor says nothing about one size.
+    The loop of a step takes T iterations, whose cost depends on B alone. The lines are fitted at warm-up, when other
+    processes may use the processor. A batch that takes less lowers all alike; one that takes more says how busy the
+    processor is, not what a step costs.
     """
 
     def __init__(self) -> None:
         self._lines: dict[int, tuple[float, float]] = {}  # by B: fixed seconds, and seconds per iteration
-        self._level = 1.0  # times the seconds of the lines
+        self._level = 1.0  # of the seconds on the lines, what steps take
 
     def fit(self, rows: int, seconds: Mapping[int, float]) -> None:
         """Fits the line of a B to the seconds measured for its shortest and longest T; sizes in ascending order.
@@ -35,9 +35,9 @@ class StepTimes:
         self._lines[rows] = (fixed, per_step)
 
     def measured(self, shape: tuple[int, int], seconds: float) -> None:
-        """Adds a measurement. Outliers are clipped."""
-        if shape[0] in self._lines and (known := self[shape]) > 0:
-            self._level *= 1 + SMOOTHING * (min(seconds / known, 2) - 1)
+        """Lowers the times of all steps if one took less."""
+        if shape[0] in self._lines and 0 < seconds < (known := self[shape]):
+            self._level *= seconds / known
 
     def line(self, rows: int) -> tuple[float, float]:
         """Returns the fixed seconds of a step of B rows, and those per iteration."""

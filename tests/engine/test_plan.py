@@ -147,22 +147,20 @@ def test_no_measurement_makes_a_step_cost_less_than_a_shorter_one_or_nothing(lon
     assert costs[0] > 0
 
 
-def test_the_time_of_a_batch_changes_all_steps_alike():
+def test_a_batch_that_takes_less_than_was_known_lowers_all_steps_alike():
     seconds = times(fixed=100)
     before = {shape: seconds[shape] for shape in product(SIZES, LENGTHS)}
-    taken = 1.5 * seconds[4, 10]
-    for _ in range(200):
-        seconds.measured((4, 10), taken)
+    seconds.measured((4, 10), 0.5 * seconds[4, 10])
     for shape, known in before.items():
-        assert seconds[shape] == pytest.approx(1.5 * known, rel=1e-3)
+        assert seconds[shape] == pytest.approx(0.5 * known, rel=1e-9)
 
 
-def test_what_other_processes_take_of_the_processor_does_not_change_the_batches():
+def test_what_other_processes_take_of_the_processor_changes_neither_times_nor_batches():
     seconds, lengths = times(fixed=60), [8] * 3 + [16] * 7 + [32] * 9
-    before = cut(lengths, SIZES, seconds)
+    before = seconds[16, 32], cut(lengths, SIZES, seconds)
     for _ in range(50):
         seconds.measured((16, 32), 10 * seconds[16, 32])  # by chance, always while large batches run
-    assert cut(lengths, SIZES, seconds) == before
+    assert (seconds[16, 32], cut(lengths, SIZES, seconds)) == before
 
 
 @pytest.mark.parametrize("slow", [{16: 9.0}, {4: 9.0}, {4: 9.0, 16: 30.0}])
@@ -173,25 +171,17 @@ def test_a_size_that_was_measured_too_slow_is_chosen_all_the_same(slow):
     assert cut([16] * 16, SIZES, seconds) == [0]
 
 
-def test_one_slow_step_changes_little():
-    seconds = times(cell=1)
-    before = seconds[4, 16]
-    seconds.measured((4, 16), 1e9)
-    assert before < seconds[4, 16] < 1.2 * before
-    for _ in range(200):
-        seconds.measured((4, 16), 2 * before)
-    assert abs(seconds[4, 16] - 2 * before) < 0.01 * before
-
-
 def test_steps_of_nanoseconds_follow_their_measurements_too():
     seconds = times(cell=1e-6)
     before = seconds[4, 16]
-    for _ in range(200):
-        seconds.measured((4, 16), 1.5 * before)
-    assert seconds[4, 16] == pytest.approx(1.5 * before, rel=1e-3)
+    seconds.measured((4, 16), 0.5 * before)
+    assert seconds[4, 16] == pytest.approx(0.5 * before, rel=1e-9)
 
 
-def test_a_step_that_took_no_time_by_the_clock_can_be_measured_again():
-    seconds = times(cell=0.0)
+@pytest.mark.parametrize("cell", [0.0, 1.0])
+def test_a_step_that_took_no_time_by_the_clock_changes_nothing(cell):
+    seconds = times(cell=cell)
+    before = seconds[4, 16]
+    seconds.measured((4, 16), 0.0)
     seconds.measured((4, 16), 1.0)
-    assert seconds[4, 16] == 0.0
+    assert seconds[4, 16] == before

@@ -147,17 +147,6 @@ def test_a_step_for_which_other_models_would_wait_too_long_has_fewer_rows():
     assert taken(queue).shape == (1, 16), "no step is short enough"
 
 
-def test_on_a_processor_that_has_become_slow_a_step_has_fewer_rows():
-    made = scheduler()
-    admit(made, 4, 4, 4)
-    first = taken(made)
-    assert first.shape == (4, 4)
-    for _ in range(60):
-        made.measured(first, 100.0)
-    admit(made, 4, 4, 4)
-    assert [batch.shape for batch in iter(made.take, None)] == [(1, 4)] * 3, "no step is short enough"
-
-
 # Order
 
 
