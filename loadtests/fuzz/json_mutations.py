@@ -48,7 +48,7 @@ STRINGS = [
     "犬" * 1000,
     "I'd've " * 200,
     "<script>",
-    "tagger-en/11",
+    "tagger-en/12",
     "../../etc/passwd",
     "NaN",
 ]

@@ -46,6 +46,7 @@ MAX_BUCKET = 65_536  # tokens
 MAX_BUCKETS = 256
 NAMES_SHOWN = 5  # file names in an error
 MAX_MANIFEST_BYTES = 2**20  # 1 MiB: /models/{name} returns it
+POSITIONS = "positions"  # the axis of the valid positions of a batch, one sequence after the other; at most B * T
 CANDIDATES = 5  # labels per head and token that are returned on request, the most probable first
 
 Task = Literal["tag", "classify", "generate"]
@@ -53,7 +54,7 @@ Precision = Literal["float32", "int8"]
 
 
 class TensorSpec(FileModel):
-    """A tensor: its type and axes. An axis is a name ("B" batch, "T" time) or a fixed size."""
+    """A tensor: its type and axes. An axis is a name ("B" batch, "T" time, or POSITIONS) or a fixed size."""
 
     dtype: Literal["int32", "float32", "int8"]
     axes: tuple[str | int, ...]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from service.artifact.manifest import CANDIDATES, PROBABILITIES, Manifest
+from service.artifact.manifest import CANDIDATES, POSITIONS, PROBABILITIES, Manifest
 from service.backend.base import Fetch
 from service.backend.compiling import compiled, on_all_cores, on_device
 from service.backend.names import reproducible_names
@@ -46,6 +46,7 @@ class TensorFlowSequenceModel:
         self._run: Any
         self._explain: Any
         self._scores: dict[str, slice] = {}  # by head: the slice of its labels in the concatenated logits
+        self._concatenated = any(spec.axes[0] == POSITIONS for spec in self._step.outputs.values())
         if "logits" in self._step.outputs:
             sizes = [len(manifest.labels[head]) for head in heads]
             ends = np.cumsum(sizes).tolist()
@@ -119,40 +120,46 @@ class TensorFlowSequenceModel:
         with on_device(self._device):
             cells = self._packing.pack(self._step.prepare(inputs))
             best, outputs = self._run(tf.constant(cells))
+        valid = np.arange(t) < inputs["lengths"][:, None]  # [B, T]
 
         def fetch() -> dict[str, Array]:
             with on_device(self._device):
-                return self._fetched(cells, best, outputs, further, t)
+                return self._fetched(cells, best, outputs, further, valid)
 
         return fetch
 
     def _fetched(
-        self, cells: Array, best: Any, outputs: dict[str, Any], further: frozenset[str], t: int
+        self, cells: Array, best: Any, outputs: dict[str, Any], further: frozenset[str], valid: Array
     ) -> dict[str, Array]:
-        """Returns the outputs of a batch that has been started; t: the length of its longest sequence."""
+        """Returns the outputs of a batch that has been started. valid: its valid positions, [B, T] bool."""
         found: dict[str, Array] = {}
-        for name, values in zip(self._best, best.numpy(), strict=True) if self._best else ():
+        labels = best.numpy()  # [heads, B, T] int32
+        if self._concatenated:
+            labels = apart(labels, valid)
+        for name, values in zip(self._best, labels, strict=True) if self._best else ():
             found[name] = values.view(np.float32) if name.endswith(PARTS[1]) else values  # [B, T]
         wanted = self._usual | further
         if further & self._step.explained:
             found |= self._explanations(cells, outputs, further)
         if further:
-            found |= self._of_all_labels(outputs, found, further, t)
+            found |= self._of_all_labels(outputs, found, further, valid)
         return found | {name: values.numpy() for name, values in outputs.items() if name in wanted - found.keys()}
 
     def _of_all_labels(
-        self, outputs: dict[str, Any], best: dict[str, Array], further: frozenset[str], t: int
+        self, outputs: dict[str, Any], best: dict[str, Array], further: frozenset[str], valid: Array
     ) -> dict[str, Array]:
         """Returns the probabilities of all labels of heads, and the best few, on request.
 
         Computed by NumPy, whose exponential does not depend on a number's position in an array; TensorFlow's does.
         """
         found = {}
+        t = valid.shape[1]
         for head, (ids, probabilities) in self._candidates.items():
             if not further & {head, ids, probabilities}:
                 continue
             if head in self._scores:
-                logits = outputs["logits"][:, :t, self._scores[head]].numpy()  # [B, T, K]
+                logits = outputs["logits"][..., self._scores[head]].numpy()
+                logits = apart(logits[None], valid)[0] if self._concatenated else logits[:, :t]  # [B, T, K]
                 odds = np.exp(logits - logits.max(-1, keepdims=True))  # 1 of the best label
                 of_all = odds * best[f"{head}_probability"][:, :t, None]
             else:
@@ -172,6 +179,16 @@ class TensorFlowSequenceModel:
             for i in range(len(cells))
         ]
         return {name: np.concatenate([row[name].numpy() for row in rows]) for name in self._step.explained & further}
+
+
+def apart(values: Array, valid: Array) -> Array:
+    """Returns values of concatenated sequences as a padded batch, 0 at padding: [N, positions, ...] -> [N, B, T, ...].
+
+    valid: the valid positions of the batch, [B, T] bool.
+    """
+    padded = np.zeros((len(values), *valid.shape, *values.shape[2:]), values.dtype)
+    padded[:, valid] = values[:, : np.count_nonzero(valid)]
+    return padded
 
 
 def next_rules(probabilities: Any) -> dict[str, Any]:

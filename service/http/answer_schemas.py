@@ -219,7 +219,7 @@ class GenerateAnswer(_Answer):
     )
 
 
-CONLLU_EXAMPLE = """# generator = tagwerk 0.2.0, tagger-en/11
+CONLLU_EXAMPLE = """# generator = tagwerk 0.2.0, tagger-en/12
 # newdoc id = 1
 # sent_id = 1-1
 # text = Don't!

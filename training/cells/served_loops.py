@@ -92,7 +92,7 @@ def unroll_rows(
 def per_position(
     compute: Callable[..., dict[str, Tensor]], inputs: Sequence[Tensor], lengths: Tensor
 ) -> dict[str, Tensor]:
-    """Computes what depends on a position alone, for those up to the end of each sequence.
+    """Computes what depends on a position alone, for the valid positions of all sequences, one after the other.
 
     Args:
         compute: tiles of the inputs, each [N, I] -> arrays by name, each [N, ...].
@@ -100,19 +100,30 @@ def per_position(
         lengths: valid positions of each row, from the left, int32, shape [B].
 
     Returns:
-        The arrays by name; each of shape [B, T, ...], zero at padding that no tile reaches.
+        The arrays by name, each of shape [B * T, ...], of which the first sum(lengths) are valid.
     """
-    batch, time, _ = ops.shape(inputs[0])
-    like = compute(*[x[0, :TILE] for x in inputs])  # for its names and shapes alone
-    empty = [ops.zeros((batch, time, *values.shape[1:]), values.dtype) for values in like.values()]
+    flat = [ops.reshape(x, (-1, x.shape[-1])) for x in inputs]
+    ends = ops.cumsum(lengths)
+    like = compute(*[x[:TILE] for x in flat])  # for its names and shapes alone
+    places = ops.shape(flat[0])[0]
+    empty = [ops.zeros((places, *values.shape[1:]), values.dtype) for values in like.values()]
 
-    def update(b: Tensor, places: Tensor, new: Tensor, tiles: Sequence[Tensor], outputs: list[Tensor]) -> list[Tensor]:
-        return [
-            ops.slice_update(output, (b, places[0], *[0] * (len(values.shape) - 1)), ops.expand_dims(values, 0))
-            for output, values in zip(outputs, compute(*tiles).values(), strict=True)
+    def step(first: Tensor, *outputs: Tensor) -> tuple[Tensor, ...]:
+        batch, time, _ = ops.shape(inputs[0])  # XLA uses only shapes that are set inside the loop
+        tile = ops.minimum(TILE, batch * time)
+        start = ops.minimum(first, batch * time - tile)
+        numbers = ops.minimum(start + ops.arange(tile), ends[-1] - 1)
+        rows = ops.sum(ops.cast(ops.expand_dims(numbers, 1) >= ends, "int32"), axis=1)
+        at = rows * time + numbers - ops.take(ends - lengths, rows)
+        found = compute(*[ops.take(x, at, axis=0) for x in flat])
+        updated = [
+            ops.slice_update(output, (start, *[0] * (len(values.shape) - 1)), values)
+            for output, values in zip(outputs, found.values(), strict=True)
         ]
+        return (first + tile, *updated)
 
-    return dict(zip(like, _over_tiles(update, inputs, lengths, empty), strict=True))
+    _, *outputs = ops.while_loop(lambda first, *_: first < ends[-1], step, (ops.zeros((), "int32"), *empty))
+    return dict(zip(like, outputs, strict=True))
 
 
 def over_positions(

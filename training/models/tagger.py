@@ -199,9 +199,9 @@ class Tagger(keras.Model):  # type: ignore[misc]
             head: the heads as one.
             scales: of a table that is rounded, shape [W, 2].
 
-        Returns:
-            logits: [B, T, S].
-            of each head, `_id`: [B, T] int32, and `_probability`: [B, T]; of lemma rules, those of `next_best`, too.
+        Returns, of all words, one row after the other (the first sum(lengths) are valid):
+            logits: [B * T, S].
+            of each head, `_id`: [B * T] int32, and `_probability`: [B * T]; of lemma rules, those of `next_best`, too.
         """
         ends = np.cumsum([head.units for head in self.heads.values()]).tolist()
 
@@ -211,8 +211,9 @@ class Tagger(keras.Model):  # type: ignore[misc]
                 logits = logits + self._beside_others(added[0], logits.shape[-1])
             found = {"logits": logits}
             for name, part in zip(self.heads, ops.split(logits, ends, axis=-1), strict=False):
-                odds = ops.exp(part - ops.max(part, axis=-1, keepdims=True))  # 1 of the best label
-                found[f"{name}_id"] = ops.cast(ops.argmax(part, axis=-1), "int32")
+                highest = ops.max(part, axis=-1, keepdims=True)
+                odds = ops.exp(part - highest)  # 1 of the best label
+                found[f"{name}_id"] = first_equal(part, highest)
                 found[f"{name}_probability"] = 1 / ops.sum(odds, axis=-1)
                 if name == LEMMA:
                     found |= next_best(part, found[f"{name}_id"])
@@ -286,5 +287,14 @@ def next_best(logits: Tensor, best: Tensor) -> dict[str, Tensor]:
     rules = ops.arange(logits.shape[-1])
     for name in NEXT_RULES:
         logits = ops.where(rules == ops.expand_dims(best, -1), -np.inf, logits)
-        best = found[name] = ops.cast(ops.argmax(logits, axis=-1), "int32")
+        best = found[name] = first_equal(logits, ops.max(logits, axis=-1, keepdims=True))
     return found
+
+
+def first_equal(values: Tensor, value: Tensor) -> Tensor:
+    """Returns the first index of a value, int32: [..., K] and [..., 1] -> [...].
+
+    Of the highest value that is its argmax, which XLA on a processor computes an element at a time.
+    """
+    count = values.shape[-1]
+    return ops.min(ops.where(values == value, ops.arange(count, dtype="int32"), count), axis=-1)

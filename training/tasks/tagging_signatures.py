@@ -1,6 +1,6 @@
 """The tensors that a tagger reads and writes as the service calls it: whole, and in two parts."""
 
-from service.artifact.manifest import Endpoint, TensorSpec
+from service.artifact.manifest import POSITIONS, Endpoint, TensorSpec
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from training.cells import Tensor
 from training.models.tagger import Tagger
@@ -27,11 +27,11 @@ def tagging_endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
 def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str, Part]:
     """Returns the two parts that the service runs: the projection of words, and the step over projected words."""
     joined = model.joined_head()
-    logits = {"logits": TensorSpec(dtype="float32", axes=("B", "T", joined.units))}
-    best = {f"{head}_id": TensorSpec(dtype="int32", axes=("B", "T")) for head in endpoint.outputs}
+    logits = {"logits": TensorSpec(dtype="float32", axes=(POSITIONS, joined.units))}
+    best = {f"{head}_id": TensorSpec(dtype="int32", axes=(POSITIONS,)) for head in endpoint.outputs}
     if LEMMA in endpoint.outputs:
-        best |= {name: TensorSpec(dtype="int32", axes=("B", "T")) for name in NEXT_RULES}
-    confidence = {f"{head}_probability": TensorSpec(dtype="float32", axes=("B", "T")) for head in endpoint.outputs}
+        best |= {name: TensorSpec(dtype="int32", axes=(POSITIONS,)) for name in NEXT_RULES}
+    confidence = {f"{head}_probability": TensorSpec(dtype="float32", axes=(POSITIONS,)) for head in endpoint.outputs}
     rounded = 2 if model.rounded else None
     inputs = {
         **table_specs("table", ("W", model.projected_size), rounded),

@@ -27,7 +27,7 @@ _SENTENCE = {
     ],
     "multiword_tokens": [{"text": "didn't", "start": 4, "end": 10, "first": 1, "last": 2}],
 }
-_TAGGED = {"model": "tagger-en", "version": "11", "results": [{"sentences": [_SENTENCE]}]}
+_TAGGED = {"model": "tagger-en", "version": "12", "results": [{"sentences": [_SENTENCE]}]}
 _SCORES = {"negative": 0.003984, "neutral": 0.00696, "positive": 0.989056}
 _CLASSIFIED = {"model": "sentiment-en", "version": "8", "results": [{"label": "positive", "scores": _SCORES}]}
 _CONTINUATION = "\nTherefore comes that young sir, though "
@@ -35,7 +35,7 @@ _TEXT = {"text": _CONTINUATION, "finish_reason": "length", "tokens": 40, "seed":
 _GENERATED = {"model": "lm-shakespeare", "version": "4", "results": [_TEXT]}
 _TAGGER = {
     "name": "tagger-en",
-    "version": "11",
+    "version": "12",
     "state": "ready",
     "reason": None,
     "task": "tag",
@@ -50,7 +50,7 @@ _CLASSIFIER = _TAGGER | {
     "task": "classify",
     "description": "Tells whether an English text is negative, neutral or positive",
 }
-_MANIFEST = {"name": "tagger-en", "version": "11", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
+_MANIFEST = {"name": "tagger-en", "version": "12", "task": "tag", "language": "en", "licence": "CC BY-SA 4.0"}
 _COMPLETION_MODEL = {"id": "lm-shakespeare", "object": "model", "created": 1795302293, "owned_by": "tagwerk"}
 _TEXT_INPUT = {"name": "text", "datatype": "BYTES", "shape": [-1]}
 

@@ -3,18 +3,27 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from training import data
 from training.data.tables import read_labelled
 
-FILE = Path(next(iter(data.__path__))) / "everyday_sentences.csv"
+FOLDER = Path(next(iter(data.__path__)))
+FILES = {"everyday_sentences.csv": 60, "everyday_kinds.csv": 100}
 
 
-def test_there_are_sixty_of_three_labels_each_once() -> None:
-    rows = list(read_labelled(FILE, "text", "label"))
-    assert len({row.text for row in rows}) == len(rows) == 60
+@pytest.mark.parametrize(("file", "count"), FILES.items())
+def test_there_are_so_many_of_three_labels_each_once(file: str, count: int) -> None:
+    rows = list(read_labelled(FOLDER / file, "text", "label"))
+    assert len({row.text for row in rows}) == len(rows) == count
     assert set(Counter(row.label for row in rows)) == {"negative", "neutral", "positive"}
 
 
-def test_no_code_of_training_reads_them() -> None:
-    package = FILE.parents[1]
-    assert not [path for path in package.rglob("*.py") if FILE.stem in path.read_text()]
+def test_no_sentence_is_in_both() -> None:
+    both = [{row.text for row in read_labelled(FOLDER / file, "text", "label")} for file in FILES]
+    assert not set.intersection(*both)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_no_code_of_training_reads_them(file: str) -> None:
+    assert not [path for path in FOLDER.parent.rglob("*.py") if Path(file).stem in path.read_text()]

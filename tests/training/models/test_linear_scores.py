@@ -77,8 +77,8 @@ def test_the_parts_that_are_served_add_what_the_whole_adds(lexicon: Lexicon | No
     rows = np.arange(b * t, dtype=np.int32).reshape(b, t)
     found = model.tag_from_table(table, rows, inputs["lengths"], model.joined_head())["logits"]
     expected = np.concatenate([whole[head] for head in model.heads], axis=-1)
-    for row, length in enumerate(inputs["lengths"]):
-        np.testing.assert_allclose(found[row, :length, : expected.shape[-1]], expected[row, :length], atol=1e-4)
+    valid = np.concatenate([expected[row, :length] for row, length in enumerate(inputs["lengths"])])
+    np.testing.assert_allclose(found[: len(valid), : expected.shape[-1]], valid, atol=1e-4)
 
 
 def test_a_word_is_scored_by_its_class_in_a_lexicon() -> None:
