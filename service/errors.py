@@ -122,6 +122,11 @@ class ConfigurationError(TagwerkError):
     EXIT_STATUS = 78  # EX_CONFIG of sysexits.h: restarting will not help
 
 
+def install(extra: str) -> str:
+    """Returns the commands that install an extra, from a checkout or a wheel: no index has the package."""
+    return f"pip install '.[{extra}]' in the folder of the repository, or 'PATH/OF/tagwerk.whl[{extra}]' of a wheel"
+
+
 def shortened(text: str, most: int = 40) -> str:
     """Shortens a text to `most` characters."""
     return text if len(text) <= most else f"{text[:most]}…"

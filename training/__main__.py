@@ -5,7 +5,7 @@ import errno
 import sys
 from pathlib import Path
 
-from service.errors import TagwerkError
+from service.errors import TagwerkError, install
 from training.commands import (
     attention,
     baseline,
@@ -110,7 +110,7 @@ def main() -> int:
         extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
         if extra is None:
             raise
-        print(f"tagwerk-train: {module} is not installed: pip install 'tagwerk[{extra}]'", file=sys.stderr)
+        print(f"tagwerk-train: {module} is not installed: {install(extra)}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.errno not in FULL_DISK:

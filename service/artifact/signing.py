@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.artifact.manifest import MANIFEST, SIGNATURE
-from service.errors import ArtifactError, ConfigurationError
+from service.errors import ArtifactError, ConfigurationError, install
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-INSTALL = "install tagwerk with the extra [sign]"
+NO_CRYPTOGRAPHY = f"signatures need the extra `sign`: {install('sign')}"
 
 
 def check_signature(signature: bytes, manifest: bytes, keys: Sequence["Ed25519PublicKey"]) -> None:
@@ -43,7 +43,7 @@ def read_public_key(path: Path) -> "Ed25519PublicKey":
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
     except ImportError:
-        raise ConfigurationError(f"TAGWERK_MODEL_SIGNERS is set: {INSTALL}") from None
+        raise ConfigurationError(f"TAGWERK_MODEL_SIGNERS: {NO_CRYPTOGRAPHY}") from None
     try:
         key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -58,7 +58,7 @@ def _private_key(path: Path) -> "Ed25519PrivateKey":
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
-        raise ConfigurationError(INSTALL) from None
+        raise ConfigurationError(NO_CRYPTOGRAPHY) from None
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:

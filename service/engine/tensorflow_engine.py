@@ -13,7 +13,7 @@ from service.backend.cache import CompilationLocks, cache_executables
 from service.engine.engine import Engine
 from service.engine.loader import LoadProgress, ModelLoading
 from service.engine.priority import Call, call_directly
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, install
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
@@ -34,8 +34,7 @@ def import_tensorflow() -> ModuleType:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "tensorflow":
             raise
-        gpu = "for NVIDIA GPUs, pip install 'tagwerk[gpu]'"
-        raise ConfigurationError(f"TensorFlow is not installed: pip install 'tagwerk[cpu]'; {gpu}") from None
+        raise ConfigurationError(f"TensorFlow is not installed: {install('cpu')}; gpu for NVIDIA GPUs") from None
 
 
 def make_engine(

@@ -1,12 +1,14 @@
 """POST /admin/models/{name}: selects the version that serves. Requires an admin key; absent without API keys."""
 
 import asyncio
-from typing import Literal
+import logging
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from service.http.context import context_of
 from service.http.openapi.problems import SEND, responses
@@ -15,14 +17,25 @@ from service.http.route import JsonRoute
 from service.settings import Settings
 from service.store.serving import ServingController
 from service.store.serving_config import ModelServing
+from service.telemetry import request_ids
 
+log = logging.getLogger("tagwerk.server")
 router = APIRouter(prefix="/admin", route_class=JsonRoute, responses=responses(409, *SEND), tags=["Admin"])
+
+
+ServingAction = TypeAliasType(
+    "ServingAction",
+    Annotated[
+        Literal["use", "rollback", "canary", "default"],
+        Field(description="A change of the versions that serve."),
+    ],
+)
 
 
 class Change(Strict):
     """The change to make, like the commands of `tagwerk models`."""
 
-    action: Literal["use", "rollback", "canary", "default"] = Field(
+    action: ServingAction = Field(
         description="use a version or, where none is named, the newest; rollback to the one before; a canary; or "
         "default, which has the model answer the requests for its task that name none.",
         examples=["canary"],
@@ -34,9 +47,11 @@ class Change(Strict):
     def _fits(self) -> "Change":
         canary = self.action == "canary"
         if canary != (self.share is not None) or (canary and self.version is None):
-            raise PydanticCustomError("canary", "A canary, and nothing else, should have a version and a share")
+            raise PydanticCustomError(
+                "canary", "Input should be a canary with a version and a share, or another action without a share"
+            )
         if self.action in ("rollback", "default") and self.version is not None:
-            raise PydanticCustomError("rollback", "A rollback and a default should name no version")
+            raise PydanticCustomError("rollback", "Input should be a rollback or a default without a version")
         return self
 
 
@@ -50,6 +65,9 @@ class Change(Strict):
 async def change(name: str, body: Change, request: Request) -> Response:
     """Writes the serving config; the engines apply it at their next poll of the store, after which /models shows it."""
     config = await asyncio.to_thread(write, context_of(request).settings, name, body)
+    what = " ".join(map(str, body.model_dump(exclude_none=True).values()))
+    ids = request_ids.current.get()
+    log.info("%s: %s, by the key %s, request %s", name, what, request.scope["state"]["key"].id, ids.request)
     return JSONResponse(config.model_dump(), 202)
 
 

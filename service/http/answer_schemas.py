@@ -1,8 +1,9 @@
 """Schemas of answers. Each field has a description and an example."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
 
 class Candidate(BaseModel):
@@ -175,6 +176,17 @@ class GeneratedToken(BaseModel):
     )
 
 
+FinishReason = TypeAliasType(
+    "FinishReason",
+    Annotated[
+        Literal["stop", "length", "shutdown"],
+        Field(
+            description="Why a text ended: at a stop string, at max_tokens, or early because the service shut down.",
+        ),
+    ],
+)
+
+
 class Generated(BaseModel):
     """A continuation of a prompt."""
 
@@ -182,10 +194,7 @@ class Generated(BaseModel):
     logprobs: list[GeneratedToken] | None = Field(
         None, description="On request: the generated tokens with their probabilities.", examples=[None]
     )
-    finish_reason: Literal["stop", "length", "shutdown"] = Field(
-        description="Why it ended: at a stop string, at max_tokens, or early because the service shut down.",
-        examples=["length"],
-    )
+    finish_reason: FinishReason = Field(description="Why it ended.", examples=["length"])
     tokens: int = Field(description="Tokens (characters) generated.", examples=[21])
     seed: int = Field(description="Gives this text again.", examples=[7])
 

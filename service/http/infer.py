@@ -80,7 +80,7 @@ class TaskRoute(JsonRoute):
     lines = LINES
 
 
-router = APIRouter(route_class=TaskRoute, responses=responses(406, *INFER))
+router = APIRouter(route_class=TaskRoute, responses=responses(406, *INFER), tags=["Tasks"])
 
 TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any, TypeGuard
 
-from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from service.http import answer_schemas, request_schemas
@@ -42,13 +42,8 @@ def id_of(value: object) -> dict[str, Id]:
     return {"id": id} if _is_id(id) else {}
 
 
-_ID_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {"type": "string", "maxLength": LONGEST_ID},
-        {"type": "integer", "minimum": -LARGEST_ID, "maximum": LARGEST_ID},
-    ]
-}
-LineId = Annotated[Id, PlainValidator(_checked_id), WithJsonSchema(_ID_SCHEMA)]
+_ID_FORMS = Annotated[str, Field(max_length=LONGEST_ID)] | Annotated[int, Field(ge=-LARGEST_ID, le=LARGEST_ID)]
+LineId = Annotated[Id, PlainValidator(_checked_id, json_schema_input_type=_ID_FORMS)]
 
 
 class _Line(Strict):

@@ -4,12 +4,13 @@ import http
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from typing_extensions import TypeAliasType
 
 from service import errors
 from service.http.context import timing_of
@@ -65,6 +66,12 @@ class FieldProblem(BaseModel):
     allowed: str = Field(description="What would be right.", examples=["a valid string"])
 
 
+StageTimes = TypeAliasType(
+    "StageTimes",
+    Annotated[dict[str, float], Field(description="Milliseconds by stage.")],
+)
+
+
 class Problem(BaseModel):
     """RFC 9457 problem details."""
 
@@ -88,7 +95,7 @@ class Problem(BaseModel):
         description="Below /v1 and /v2 alone: the same as clients of these protocols read it.",
         examples=[{"message": "...", "type": "invalid_request_error", "param": "prompt", "code": "invalid_input"}],
     )
-    timing_ms: dict[str, float] | None = Field(
+    timing_ms: StageTimes | None = Field(
         default=None,
         description="Where the time went, in milliseconds by stage, when the deadline has passed.",
         examples=[{"tokenize": 0.41, "engine": 99.7}],

@@ -1,27 +1,53 @@
 """Schemas of requests. Each field has a description and an example."""
 
-from typing import Any, Literal, Self
+import json
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
-from service.http.texts import Sentences, Stop, Texts
+from service.http.texts import Stop, Texts, TokenLists
 from service.http.validation import MOST_ERRORS, Faults
 from service.pipelines.generation import GenerationOptions
 from service.text.offsets import Unit
 
 
-class Strict(BaseModel):
-    """An object without unknown fields and without type conversion."""
+def _describe_defaults(schema: dict[str, Any]) -> None:
+    """Moves the defaults of a request's fields into their descriptions, and allows null for them.
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    Generators for TypeScript make a field that has a default a required one; those for Python send null for a field
+    that has none and is not set.
+    """
+    for field in schema["properties"].values():
+        if (default := field.pop("default", None)) is None:
+            continue
+        about = {name: field.pop(name) for name in ("title", "description", "examples") if name in field}
+        about["description"] += f" By default {json.dumps(default)}." if default not in ([], {}) else ""
+        kinds = [dict(field), {"type": "null"}]
+        field.clear()
+        field.update(about, anyOf=kinds)
+
+
+class Strict(BaseModel):
+    """An object without unknown fields and without type conversion. A field that is null has its default."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, json_schema_extra=staticmethod(_describe_defaults)
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _report_few_unknown_fields(cls, value: Any) -> Any:
-        """Reports the first of many unknown fields; Pydantic would report each."""
-        if isinstance(value, dict) and len(value) > len(cls.__pydantic_fields__) + MOST_ERRORS:
-            faults, unknown = Faults(), [name for name in value if name not in cls.__pydantic_fields__]
+    def _prepare(cls, value: Any) -> Any:
+        """Leaves out fields that are null and optional. Reports the first of many unknown fields, Pydantic each."""
+        if not isinstance(value, dict):
+            return value
+        fields = cls.__pydantic_fields__
+        if None in value.values():
+            optional = {name for name, field in fields.items() if not field.is_required()}
+            value = {name: one for name, one in value.items() if one is not None or name not in optional}
+        if len(value) > len(fields) + MOST_ERRORS:
+            faults, unknown = Faults(), [name for name in value if name not in fields]
             for name in unknown[:MOST_ERRORS]:
                 faults.add((name.encode(errors="replace").decode(),), value[name], "extra_forbidden")
             faults.add_unlisted(len(unknown[MOST_ERRORS:]))
@@ -40,11 +66,18 @@ class Request(Strict):
     )
 
 
-OFFSETS: Any = Field(
-    "code_points",
-    description="What offsets count: code points (Python), utf16 code units (JavaScript, Java), utf8 bytes (Go).",
-    examples=["code_points"],
+OffsetUnit = TypeAliasType(
+    "OffsetUnit",
+    Annotated[
+        Unit,
+        Field(
+            description="What offsets count: code points (Python), utf16 code units (JavaScript, Java), utf8 bytes"
+            " (Go).",
+        ),
+    ],
 )
+OFFSETS: Any = Field("code_points", description="The unit of offsets.", examples=["code_points"])
+TagFormat = TypeAliasType("TagFormat", Annotated[Literal["json", "conllu"], Field(description="Format of tags.")])
 
 
 class TagRequest(Request):
@@ -53,7 +86,7 @@ class TagRequest(Request):
     text: Texts | None = Field(
         None, description="A text, or a list of texts, to split and tag.", examples=["She didn't see it."]
     )
-    tokens: Sentences | None = Field(
+    tokens: TokenLists | None = Field(
         None,
         description="Sentences, each a list of tokens, tagged as they are. Offsets are in the tokens joined by spaces.",
         examples=[None],
@@ -66,7 +99,7 @@ class TagRequest(Request):
         " `model`.",
         examples=[None],
     )
-    offsets: Unit = OFFSETS
+    offsets: OffsetUnit = OFFSETS
     n_best: int = Field(
         1,
         ge=1,
@@ -79,7 +112,7 @@ class TagRequest(Request):
         description="Whether to return lemmas, if the model gives them.",
         examples=[True],
     )
-    format: Literal["json", "conllu"] | None = Field(
+    format: TagFormat | None = Field(
         None,
         description="Format of the answer. By default the one preferred by the Accept header: application/json or"
         " text/x-conllu.",
@@ -89,9 +122,13 @@ class TagRequest(Request):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.text is None) == (self.tokens is None):
-            raise PydanticCustomError("one_of", "Input should have exactly one of the fields text and tokens")
+            raise PydanticCustomError(
+                "one_of", "Input should be an object with exactly one of the fields text and tokens"
+            )
         if self.model is not None and self.language is not None:
-            raise PydanticCustomError("one_of", "Input should have at most one of the fields model and language")
+            raise PydanticCustomError(
+                "one_of", "Input should be an object with at most one of the fields model and language"
+            )
         return self
 
 
@@ -105,7 +142,7 @@ class ClassifyRequest(Request):
         False, description="Return what each token adds to the log-odds of the label.", examples=[False]
     )
     sentences: bool = Field(False, description="Also classify each sentence on its own.", examples=[False])
-    offsets: Unit = OFFSETS
+    offsets: OffsetUnit = OFFSETS
 
 
 class GenerateRequest(Request):

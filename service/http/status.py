@@ -2,12 +2,13 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
 from service.http.context import Context, context_of
 from service.http.openapi.examples import LIMITS, METRICS
@@ -16,7 +17,7 @@ from service.http.problem import RETRY_AFTER
 from service.pipelines.catalog import not_found
 from service.types import ModelState, State
 
-router = APIRouter()
+router = APIRouter(tags=["Service"])
 _expositions = ThreadPoolExecutor(1, thread_name_prefix="metrics")  # an exposition takes tens of milliseconds
 
 
@@ -25,8 +26,13 @@ class ModelSummary(BaseModel):
 
     name: str = Field(description="Name of the model.", examples=["tagger-en"])
     version: str = Field(description="Its version, an ascending number.", examples=["1"])
-    state: str = Field(description="starting, ready or refused.", examples=["ready"])
-    reason: str | None = Field(description="Why it is refused.", examples=[None])
+    state: str = Field(
+        description="starting, ready, refused, or awaited: a canary names it before it is in the store.",
+        examples=["ready"],
+    )
+    reason: str | None = Field(
+        description="Why it is refused; of one that is ready, why its files as they are now are.", examples=[None]
+    )
     task: str | None = Field(description="Its task: tag, classify or generate.", examples=["tag"])
     description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])
     share: float = Field(
@@ -52,10 +58,19 @@ class ModelList(BaseModel):
     limits: Limits = Field(description="What a request may have.", examples=[LIMITS])
 
 
+Manifest = TypeAliasType(
+    "Manifest",
+    Annotated[
+        dict[str, Any],
+        Field(description="What a model version was made of, its figures, labels and files."),
+    ],
+)
+
+
 class ModelDetail(ModelSummary):
     """A model version with its manifest."""
 
-    manifest: dict[str, Any] | None = Field(
+    manifest: Manifest | None = Field(
         description="Its data, figures, labels and files; null where they cannot be read.",
         examples=[{"name": "tagger-en", "version": "1", "task": "tag"}],
     )

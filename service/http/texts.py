@@ -1,12 +1,16 @@
-"""Types of request fields that hold lists of texts, validated per list: Pydantic is slow per item."""
+"""Types of request fields that hold lists of texts, validated per list: Pydantic is slow per item.
+
+Each type has a name of its own in the OpenAPI document, from which generators of clients name theirs.
+"""
 
 import json
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError, PydanticKnownError
+from typing_extensions import TypeAliasType
 
 from service.errors import TooLarge, shortened
 from service.http.validation import MOST_ERRORS, Faults
@@ -116,23 +120,40 @@ def _is_unicode(text: str) -> str:
     return text
 
 
-def one_or_list(item: dict[str, Any], **limits: int) -> dict[str, Any]:
-    """Returns the JSON schema of an item or a list of items."""
-    return {"anyOf": [item, {"type": "array", "items": item, **limits}]}
-
-
-_WORD = {"type": "string", "pattern": r"\S"}
-_STOP = {"type": "string", "minLength": 1, "maxLength": 100}
-
-Texts = Annotated[list[str], PlainValidator(_texts), WithJsonSchema(one_or_list({"type": "string"}, minItems=1))]
-Sentences = Annotated[
-    list[list[str]],
-    PlainValidator(_sentences),
-    WithJsonSchema({"type": "array", "items": {"type": "array", "items": _WORD, "minItems": 1}, "minItems": 1}),
-]
-Stop = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_is_unicode)]],
-    at_most(16),
-    BeforeValidator(as_list),
-    WithJsonSchema(one_or_list(_STOP, maxItems=16)),
-]
+TokenString = TypeAliasType("TokenString", Annotated[str, Field(pattern=r"\S", description="A token.")])
+TokenList = TypeAliasType(
+    "TokenList", Annotated[list[TokenString], Field(min_length=1, description="The tokens of a sentence.")]
+)
+TokenLists = TypeAliasType(
+    "TokenLists",
+    Annotated[
+        list[list[str]],
+        PlainValidator(_sentences, json_schema_input_type=Annotated[list[TokenList], Field(min_length=1)]),
+        Field(description="Sentences, each a list of tokens."),
+    ],
+)
+Texts = TypeAliasType(
+    "Texts",
+    Annotated[
+        list[str],
+        PlainValidator(_texts, json_schema_input_type=str | Annotated[list[str], Field(min_length=1)]),
+        Field(description="A text, or a list of texts."),
+    ],
+)
+StopString = TypeAliasType(
+    "StopString",
+    Annotated[
+        str,
+        Field(min_length=1, max_length=100, description="A string before which a text ends."),
+        AfterValidator(_is_unicode),
+    ],
+)
+Stop = TypeAliasType(
+    "Stop",
+    Annotated[
+        list[StopString],
+        at_most(16),
+        BeforeValidator(as_list, json_schema_input_type=StopString | Annotated[list[StopString], Field(max_length=16)]),
+        Field(description="A string before which a text ends, or a list of such."),
+    ],
+)

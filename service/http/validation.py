@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from service.errors import shortened
@@ -20,8 +21,10 @@ ALLOWED = {
     "too_long": "at most {max_length} items",
     "string_too_short": "at least {min_length} characters",
     "string_too_long": "at most {max_length} characters",
+    "string_pattern_mismatch": "a string that matches {pattern}",
     "model_type": "a valid dictionary or object",
 }
+_PREFIX = "Input should be "  # of Pydantic's messages, and of this project's
 
 
 class Faults:
@@ -92,27 +95,33 @@ def describe(value: object) -> str:
 
 def _place(fault: Mapping[str, Any], above: str, value: object, schema: type[BaseModel]) -> dict[str, str]:
     pointer = above + _pointer(fault["loc"], value)
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] in ("extra_forbidden", "missing"):
         *location, name = fault["loc"]
         fields = _fields(schema, location)
+        if fault["type"] == "missing":
+            return {"pointer": pointer, "problem": "missing", "allowed": _in_words(fields[name])}
         similar = get_close_matches(name, fields, n=1) if len(name) <= LONGEST_SIMILAR else []
         unknown = f'unknown field (did you mean "{similar[0]}"?)' if similar else "unknown field"
         return {"pointer": pointer, "problem": unknown, "allowed": f"the fields {', '.join(fields)}"}
-    if fault["type"] == "missing":
-        return {"pointer": pointer, "problem": "missing", "allowed": "this field is required"}
     limits = fault.get("ctx", {})
-    allowed = ALLOWED.get(fault["type"], "{}").format(fault["msg"].removeprefix("Input should be "), **limits)
+    allowed = ALLOWED.get(fault["type"], "{}").format(fault["msg"].removeprefix(_PREFIX), **limits)
     return {"pointer": pointer, "problem": f"got {describe(fault.get('input'))}", "allowed": allowed}
 
 
-def _fields(schema: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """Returns the names of the fields of the object at a location in a body of the given schema."""
+def _fields(schema: type[BaseModel], location: Sequence[str | int]) -> Mapping[str, FieldInfo]:
+    """Returns the fields of the object at a location in a body of the given schema."""
     found: type[BaseModel] | None = schema
     for step in location:
         if isinstance(step, str) and found is not None:
             field = found.model_fields.get(step)
             found = None if field is None else _model_of(field.annotation)
-    return [] if found is None else list(found.model_fields)
+    return {} if found is None else found.model_fields
+
+
+def _in_words(field: FieldInfo) -> str:
+    """Returns what a field holds: the first sentence of its description, to be read in another sentence."""
+    words = (field.description or "").partition(". ")[0].removesuffix(".")
+    return words[:1].lower() + words[1:]
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from service.errors import install
 from service.telemetry.request_ids import RequestIds
 from service.telemetry.timing import Timing
 
@@ -29,7 +30,7 @@ def make_spans() -> "Spans | None":
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        log.warning("no spans are sent to the collector: install tagwerk with the extra [otel]")
+        log.warning("no spans are sent to the collector without the extra `otel`: %s", install("otel"))
         return None
     os.environ.setdefault("OTEL_SERVICE_NAME", "tagwerk")
     provider = TracerProvider()

@@ -43,7 +43,7 @@ def check(response: httpx.Response, status: int) -> Problem:
     [
         ("/tag", {"text": 7}, "/text", "got 7", "a string or a list of strings"),
         ("/tag", {"text": None, "tokens": None}, "", "got an object", "exactly one of the fields text and tokens"),
-        ("/tag", {}, "", "got an object", "exactly one of the fields text and tokens"),
+        ("/tag", {}, "", "got an object", "an object with exactly one of the fields text and tokens"),
         ("/tag", {"text": "a", "tokens": [["a"]]}, "", "got an object", "exactly one"),
         ("/tag", {"text": []}, "/text", "a list of 0 items", "at least 1 items"),
         ("/tag", {"text": [1]}, "/text/0", "got 1", "a valid string"),
@@ -65,7 +65,7 @@ def check(response: httpx.Response, status: int) -> Problem:
         ("/tag", {"tokens": "Dogs bark"}, "/tokens", "a string", 'such as [["Dogs", "bark"]]'),
         ("/tag", {"tokens": [["a"], "bark"]}, "/tokens/1", "a string", 'a list of tokens, such as ["bark"]'),
         ("/tag", [], "", "a list of 0 items", "a valid dictionary or object"),
-        ("/classify", {}, "/text", "missing", "required"),
+        ("/classify", {}, "/text", "missing", "a text, or a list of texts, to classify"),
         ("/classify", {"text": {"a": 1}}, "/text", "an object", "a string or a list of strings"),
         ("/generate", {"prompt": "a", "max_tokens": 0}, "/max_tokens", "got 0", "greater than or equal to 1"),
         ("/generate", {"prompt": "a", "max_tokens": "9"}, "/max_tokens", "a string", "a valid integer"),

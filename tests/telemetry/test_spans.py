@@ -118,4 +118,4 @@ def test_a_collector_without_the_packages_is_said(monkeypatch, caplog):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setattr(builtins, "__import__", without)
     assert make_spans() is None
-    assert "install tagwerk with the extra [otel]" in caplog.text
+    assert "without the extra `otel`: pip install '.[otel]'" in caplog.text

@@ -1,5 +1,6 @@
 """The command line: what a user sees of mistakes and interruptions."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, install
 from tests.conftest import ROOT
 from training import __main__ as command
 from training.recipes import load_recipe, recipe_names
@@ -61,7 +62,7 @@ def test_a_package_that_is_missing_is_told_in_one_line(arguments: list[str], mis
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"tagwerk-train: {missing} is not installed: pip install 'tagwerk[")
+    assert done.stderr.startswith(f"tagwerk-train: {missing} is not installed: pip install '.[")
     assert done.stderr.count("\n") == 1
 
 
@@ -86,12 +87,16 @@ def test_a_missing_package_is_told_with_its_extra(
         return
     assert run("fetch") == 1
     package = module.partition(".")[0]
-    assert capsys.readouterr().err == f"tagwerk-train: {package} is not installed: pip install 'tagwerk[{extra}]'\n"
+    assert capsys.readouterr().err == f"tagwerk-train: {package} is not installed: {install(extra)}\n"
 
 
-def test_the_extras_that_are_named_exist() -> None:
+def test_the_extras_that_are_named_exist_and_no_index_is_needed() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert {name for names in command.MODULES for name in names.split(",")} <= extras.keys()
+    sources = "".join(file.read_text() for top in ("service", "training") for file in (ROOT / top).rglob("*.py"))
+    named = set(re.findall(r"""\binstall\(["'](\w+)["']\)""", sources))
+    assert named >= {"cpu", "files", "ray", "otel", "sign"}
+    assert named | {name for names in command.MODULES for name in names.split(",")} <= extras.keys()
+    assert "tagwerk[" not in sources, "pip finds no package of that name"
 
 
 def test_help_is_quick_because_it_loads_neither_keras_nor_tensorflow() -> None:

@@ -22,7 +22,7 @@ from service.commands.annotate.remote import is_remote, url_of, working_copy
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
 from service.commands.annotate.standard_output import STDOUT, silence_standard_output
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, install
 from service.settings import Settings
 from service.store.serving import served
 
@@ -68,7 +68,7 @@ def import_on_ray() -> ModuleType:
     try:
         from service.commands.annotate import on_ray
     except ImportError:
-        raise ConfigurationError("--ray needs the extra `ray`: pip install 'tagwerk[ray]'") from None
+        raise ConfigurationError(f"--ray needs the extra `ray`: {install('ray')}") from None
     return on_ray
 
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 from service.commands.annotate.rows import UnreadableInput
+from service.errors import install
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -29,7 +30,7 @@ def path_of(text: str) -> Path:
     try:
         from upath import UPath
     except ImportError:
-        problem = "needs the extra `files`: pip install 'tagwerk[files]'"
+        problem = f"needs the extra `files`: {install('files')}"
         raise UnreadableInput(f"{text} is not on this machine, and {problem}") from None
     try:
         path = UPath(text)

@@ -29,7 +29,7 @@ from service.commands.annotate.rows import (
     Row,
     UnreadableInput,
 )
-from service.errors import TagwerkError
+from service.errors import TagwerkError, install
 
 STDIN = Path("-")
 CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, few enough to have many in progress
@@ -212,5 +212,5 @@ def import_parquet() -> ModuleType:
     try:
         from service.commands.annotate import parquet
     except ImportError:
-        raise UnreadableInput("Parquet needs the extra `files`: pip install 'tagwerk[files]'") from None
+        raise UnreadableInput(f"Parquet needs the extra `files`: {install('files')}") from None
     return parquet

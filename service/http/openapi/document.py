@@ -100,6 +100,10 @@ def _schemas() -> dict[str, Any]:
     models = [(model, "validation") for model in SCHEMAS]
     _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas: dict[str, Any] = found["$defs"]
+    for schema in schemas.values():  # as FastAPI does: null is the default of what may be left out
+        for field in schema.get("properties", {}).values():
+            if field.get("default", ...) is None:
+                del field["default"]
     return schemas
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import BaseModel, Field, PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput, shortened
@@ -19,7 +20,7 @@ from service.http.disconnect import while_client_waits
 from service.http.openapi.problems import INFER, READ, responses
 from service.http.protocols.completion import Answer
 from service.http.route import JsonRoute
-from service.http.texts import Stop, at_most, check_count, check_strings, one_or_list
+from service.http.texts import Stop, at_most, check_count, check_strings
 from service.http.validation import Faults
 from service.pipelines.generation import GenerationOptions, generate_and_write
 from service.tasks.generation import TextGeneration
@@ -49,12 +50,33 @@ def _are_ids(value: object) -> bool:
     return isinstance(value, list) and set(map(type, value)) == {int}
 
 
-_IDS = {"type": "array", "items": {"type": "integer"}, "minItems": 1}
-_FORMS = [*one_or_list({"type": "string"}, minItems=1)["anyOf"], *one_or_list(_IDS, minItems=1)["anyOf"]]
-Prompts = Annotated[list[str | list[int]], PlainValidator(_prompts), WithJsonSchema({"anyOf": _FORMS})]
+TokenIds = TypeAliasType("TokenIds", Annotated[list[int], Field(min_length=1, description="A prompt as token ids.")])
+_FORMS = str | Annotated[list[str], Field(min_length=1)] | TokenIds | Annotated[list[TokenIds], Field(min_length=1)]
+Prompts = TypeAliasType(
+    "Prompts",
+    Annotated[
+        list[str | list[int]],
+        PlainValidator(_prompts, json_schema_input_type=_FORMS),
+        Field(description="A prompt as a string or as token ids, or a list of such."),
+    ],
+)
+CompletionFinishReason = TypeAliasType(
+    "CompletionFinishReason",
+    Annotated[Literal["stop", "length"], Field(description="Why a text ended.")],
+)
 
 
-class StreamOptions(BaseModel):
+LogitBias = TypeAliasType(
+    "LogitBias",
+    Annotated[
+        dict[str, float],
+        at_most(0),
+        Field(max_length=0, description="What to add to the logits of tokens."),
+    ],
+)
+
+
+class StreamOptions(request_schemas.Strict):
     """Options of a stream."""
 
     include_usage: bool = Field(False, description="Send a last piece with the usage.", examples=[True])
@@ -68,23 +90,21 @@ class CompletionRequest(request_schemas.Request):
     prompt: Prompts = Field(
         description="The text to continue, as a string or as token ids, or a list of such.", examples=["ROMEO:"]
     )
-    max_tokens: int | None = Field(16, ge=1, description="Most tokens (characters) to generate.", examples=[40])
-    temperature: float | None = Field(1.0, ge=0, le=10, description="As in /generate.", examples=[0.7])
-    top_p: float | None = Field(1.0, gt=0, le=1, description="As in /generate.", examples=[0.95])
-    top_k: int | None = Field(0, ge=0, le=1_000_000, description="As in /generate; not OpenAI's.", examples=[0])
-    n: int | None = Field(1, ge=1, le=128, description="Texts for each prompt.", examples=[1])
-    stop: Stop | None = Field(None, description="Strings before which the text ends.", examples=["\n\n"])
+    max_tokens: int = Field(16, ge=1, description="Most tokens (characters) to generate.", examples=[40])
+    temperature: float = Field(1.0, ge=0, le=10, description="As in /generate.", examples=[0.7])
+    top_p: float = Field(1.0, gt=0, le=1, description="As in /generate.", examples=[0.95])
+    top_k: int = Field(0, ge=0, le=1_000_000, description="As in /generate; not OpenAI's.", examples=[0])
+    n: int = Field(1, ge=1, le=128, description="Texts for each prompt.", examples=[1])
+    stop: Stop = Field([], description="Strings before which the text ends.", examples=["\n\n"])
     seed: int | None = Field(None, ge=0, le=2**53 - 1, description="The same seed gives the same text.", examples=[7])
-    echo: bool | None = Field(False, description="Put the prompt before the text.", examples=[False])
-    stream: bool | None = Field(False, description="Stream the text.", examples=[False])
+    echo: bool = Field(False, description="Put the prompt before the text.", examples=[False])
+    stream: bool = Field(False, description="Stream the text.", examples=[False])
     stream_options: StreamOptions | None = Field(None, description="For streams.", examples=[None])
     user: str | None = Field(None, max_length=1000, description="Accepted, and without effect.", examples=[None])
     best_of: int | None = Field(None, ge=1, le=1, description="Only 1.", examples=[1])
     frequency_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
     presence_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
-    logit_bias: Annotated[dict[str, float] | None, at_most(0)] = Field(
-        None, max_length=0, description="Only an empty one.", examples=[None]
-    )
+    logit_bias: LogitBias | None = Field(None, description="Only an empty one.", examples=[None])
     logprobs: int | None = Field(
         None, ge=0, le=5, description="Most probable tokens to give for each token; not with echo.", examples=[None]
     )
@@ -109,7 +129,7 @@ class CompletionChoice(BaseModel):
     text: str = Field(description="The text, or the next piece of it.", examples=["\nWhat, shall I speak?"])
     index: int = Field(description="Number of the text: prompt by prompt, from 0.", examples=[0])
     logprobs: Logprobs | None = Field(description="On request.", examples=[None])
-    finish_reason: Literal["stop", "length"] | None = Field(
+    finish_reason: CompletionFinishReason | None = Field(
         description="Why the text ended; null before its end.", examples=["length"]
     )
 
@@ -202,7 +222,7 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     if body.echo and body.logprobs is not None:
         raise InvalidInput("/logprobs", f"got {body.logprobs} with echo", "null, or no echo: a prompt has no logprobs")
     options = _options(body, task, prompts)
-    answer = Answer(task.version, options, echo=bool(body.echo))
+    answer = Answer(task.version, options, echo=body.echo)
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return await events.streamed(request, answer.pieces(run, usage))
@@ -212,11 +232,10 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
 
 
 def _options(body: CompletionRequest, task: TextGeneration, prompts: list[str]) -> GenerationOptions:
-    """Converts the request's options; null means OpenAI's default."""
-    same = ("temperature", "top_p", "top_k", "n", "stop", "seed", "logprobs")
-    given = {name: value for name in same if (value := getattr(body, name)) is not None}
-    most = 16 if body.max_tokens is None else body.max_tokens
-    return GenerationOptions(model=str(task.version.key), prompts=prompts, max_tokens=most, **given)
+    """Converts the request's options."""
+    same = ("max_tokens", "temperature", "top_p", "top_k", "n", "stop", "seed", "logprobs")
+    given = {name: getattr(body, name) for name in same}
+    return GenerationOptions(model=str(task.version.key), prompts=prompts, **given)
 
 
 def _text(task: TextGeneration, prompt: str | list[int]) -> str:

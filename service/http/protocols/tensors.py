@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
 from service.errors import InvalidInput, TooLarge, shortened
 from service.formats.pieces import join_list, to_json, write_object
@@ -37,7 +38,14 @@ CHARACTERS_AT_ONCE = 65_536  # of a string, encoded per slice
 LONGEST_AXIS = 2**29  # keeps the bytes of an array countable by NumPy, even with another axis of 0
 MOST_TENSORS = 64  # inputs of a request, outputs that it names, parameters of each
 LENGTH_DIGITS = 12
-Parameters = Annotated[dict[str, Any], at_most(MOST_TENSORS)]
+Parameters = TypeAliasType(
+    "Parameters",
+    Annotated[
+        dict[str, Any],
+        at_most(MOST_TENSORS),
+        Field(description="Parameters of the protocol, by name."),
+    ],
+)
 
 
 class RequestInput(Strict):
@@ -47,7 +55,7 @@ class RequestInput(Strict):
     shape: Annotated[list[int], at_most(MOST_AXES)] = Field(
         min_length=1, max_length=MOST_AXES, description="Its shape, the batch first.", examples=[[1]]
     )
-    datatype: str = Field(description="BYTES, INT32, INT64 or FP32.", examples=["BYTES"])
+    datatype: str = Field(description="The type of its elements: BYTES, INT32, INT64 or FP32.", examples=["BYTES"])
     parameters: Parameters = Field(
         {}, description="binary_data_size, in bytes, where it follows the JSON.", examples=[{}]
     )
@@ -86,7 +94,7 @@ class ResponseOutput(BaseModel):
 
     name: str = Field(description="Name of the output.", examples=["label"])
     shape: list[int] = Field(description="Its shape, the batch first.", examples=[[1]])
-    datatype: str = Field(description="BYTES, INT32, INT64 or FP32.", examples=["BYTES"])
+    datatype: str = Field(description="The type of its elements: BYTES, INT32, INT64 or FP32.", examples=["BYTES"])
     parameters: dict[str, Any] = Field({}, description="binary_data_size, where it follows the JSON.", examples=[{}])
     data: list[Any] | None = Field(None, description="Its elements, flat.", examples=[["positive"]])
 

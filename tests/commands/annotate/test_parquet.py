@@ -215,5 +215,5 @@ def test_without_the_extra_it_says_which(tmp_path, monkeypatch):
     monkeypatch.delattr("service.commands.annotate.parquet")
     monkeypatch.delitem(sys.modules, "service.commands.annotate.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(UnreadableInput, match=r"Parquet needs the extra `files`: pip install 'tagwerk\[files\]'"):
+    with pytest.raises(UnreadableInput, match=r"Parquet needs the extra `files`: pip install '.\[files\]'"):
         annotate(SETTINGS, job(path))

@@ -80,7 +80,7 @@ def operations() -> list[Operation]:
 def operation_of(method: str, path: str, described: dict[str, Any]) -> Operation:
     status = next(status for status in described["responses"] if status.startswith("2"))
     body, answer = schema_of(described.get("requestBody", {})), schema_of(described["responses"][status])
-    (tag,) = described.get("tags", ["default"])
+    (tag,) = described["tags"]
     return Operation(described["operationId"], tag, method, path, int(status), body, answer)
 
 

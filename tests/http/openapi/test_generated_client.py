@@ -48,8 +48,13 @@ def test_nothing_of_the_document_is_left_out_but_lines(generated):
     unsupported = [rest.strip() for first, rest in warnings if first == "Unsupported"]
     assert unsupported == [f"content type {MEDIA_TYPE}"] * 3, "of the generator's: it knows no such bodies"
     parsing = [rest.strip() for first, rest in warnings if first == "WARNING"]
-    assert parsing == [f"parsing POST {path} within default." for path in ("/tag", "/classify", "/generate")]
+    assert parsing == [f"parsing POST {path} within tasks." for path in ("/tag", "/classify", "/generate")]
     assert len(warnings) == 6, generated
+
+
+def test_no_name_is_a_number(client):
+    """Unions, enumerations and objects without names of their own would be called `..._type_0`."""
+    assert [name for name in dir(importlib.import_module(f"{PACKAGE}.models")) if re.search(r"\d", name)] == []
 
 
 def test_the_client_calls_each_route(client, tmp_path: Path):
@@ -75,7 +80,7 @@ def test_the_client_calls_each_route(client, tmp_path: Path):
 
 
 def test_the_client_reads_problems_and_sends_a_timeout(client, tmp_path: Path):
-    tag = importlib.import_module(f"{PACKAGE}.api.default.tag")
+    tag = importlib.import_module(f"{PACKAGE}.api.tasks.tag")
     models = importlib.import_module(f"{PACKAGE}.models")
 
     async def test() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     )
     sys.path.insert(0, str(folder))
     return importlib.import_module(MODULE)
+
+
+def test_no_name_is_a_number(models):
+    """Unions and lists without names of their own would be called `Text1` or `Token1Item`."""
+    assert [name for name in vars(models) if re.search(r"\d", name)] == []
 
 
 def test_each_route_takes_and_gives_what_the_models_say(models, tmp_path: Path):

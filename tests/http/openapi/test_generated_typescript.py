@@ -1,0 +1,76 @@
+"""The types that openapi-typescript generates with its defaults take the requests that the documents show.
+
+npm fetches the generator, as openapi-fetch and the compiler; without npm, or what it fetches, the tests are skipped.
+"""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.http.openapi.calls import document
+
+PACKAGES = ("openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3")
+STRICT = ("--noEmit", "--strict", "--module", "esnext", "--moduleResolution", "bundler", "--target", "es2022")
+PAGES = "".join((ROOT / name).read_text() for name in ("README.md", "docs/api.md", "docs/operations.md"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with the packages, and the types in `schema.d.ts`."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm")
+    made = tmp_path_factory.mktemp("typescript")
+    done = run(made, "npm", "install", "--prefer-offline", "--no-audit", "--no-fund", *PACKAGES)
+    if done.returncode:
+        pytest.skip(f"npm can not fetch {', '.join(PACKAGES)}: {done.stderr[-300:]}")
+    (made / "openapi.json").write_text(json.dumps(document()))
+    done = run(made, "node_modules/.bin/openapi-typescript", "openapi.json", "--output", "schema.d.ts")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return made
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def compiled(folder: Path, code: str) -> str:
+    """Compiles a program; returns the errors."""
+    (folder / "example.ts").write_text(code)
+    return run(folder, "node_modules/.bin/tsc", *STRICT, "example.ts").stdout
+
+
+def requests() -> list[tuple[str, str]]:
+    """Returns the paths and bodies of the requests that the documents show for curl and in JavaScript."""
+    commands = re.findall(r"^curl -.*?(?<!\\)\n", PAGES, re.MULTILINE | re.DOTALL)
+    words = [shlex.split(command, comments=True) for command in commands if " -d " in command]
+    shown = [(url, one[one.index("-d") + 1]) for one in words for url in one if ":8000/" in url]
+    shown += re.findall(r"fetch\(\"(.*?)\".*?JSON\.stringify\((.*?)\),\n", PAGES, re.DOTALL)
+    return [(url.partition(":8000")[2], body) for url, body in shown]
+
+
+def template(path: str) -> str:
+    """Returns the path of the document that a path is one of."""
+    (found,) = (one for one in document()["paths"] if re.fullmatch(re.sub(r"\{.*?\}", "[^/]+", one), path))
+    return str(found)
+
+
+def test_the_requests_of_the_documents_compile(folder):
+    shown = requests()
+    assert {"/tag", "/classify", "/generate", "/admin/models/tagger-en"} <= {path for path, _ in shown}
+    assert len(shown) > 12
+    body = '["post"]["requestBody"]["content"]["application/json"]'
+    lines = [f'export const r{i}: paths["{template(path)}"]{body} = {given};' for i, (path, given) in enumerate(shown)]
+    head = 'import type { paths } from "./schema";\n'
+    assert compiled(folder, head + "\n".join(lines)) == ""
+    assert "does not exist in type" in compiled(folder, head + lines[0].replace("{", "{colour: 1, ", 1))
+
+
+def test_the_program_of_the_page_compiles(folder):
+    (program,) = re.findall(r"^```ts\n(.*?)^```", PAGES, re.MULTILINE | re.DOTALL)
+    assert compiled(folder, program) == ""
