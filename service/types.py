@@ -28,13 +28,14 @@ class State(StrEnum):
     STARTING = "starting"
     READY = "ready"
     DRAINING = "draining"
+    AWAITED = "awaited"
     REFUSED = "refused"
     STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A model version's state; `reason` says why it is refused.
+    """A model version's state; `reason` says why it is refused, or its files as they are now if it serves all the same.
 
     `share` is its fraction, 0 to 1, of the requests for the model that name no version. A `default` model serves
     requests for its task that name no model; if none is configured, the first by name does.

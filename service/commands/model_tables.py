@@ -14,6 +14,10 @@ from service.store.serving import Serving, ServingController, resolve
 from service.store.serving_config import read_serving
 from service.types import ModelKey
 
+PINNED = (
+    "{name} stays at version {version}, also when there are newer ones: tagwerk models use {name} follows the newest"
+)
+AWAITED = "it is not in the store yet"
 UNDECIDED = "{name} is the default for {task}, the first by name, as long as none is set: tagwerk models default MODEL"
 NOT_LOADED = "{name} is the default for {task}, and is not loaded: requests for {task} that name no model get 404"
 
@@ -30,10 +34,13 @@ def list_models(settings: Settings) -> int:
     in_store = [key for keys in registry.keys().values() for key in keys]
     refused |= {key: reason for key in in_store if (reason := registry.fault(key))}
     table = make_table("model", "version", "state", "share", "default", "reason")
-    for key in dict.fromkeys((*in_store, *refused)):
+    for key in dict.fromkeys((*in_store, *refused, *serving.awaited)):
         add_row(table, key.name, key.version, *_standing(key, serving, refused))
     console = Console()
     console.print(table)
+    for name in sorted(config.models.keys() & registry.keys().keys()):
+        if (version := config.models[name].version) is not None:
+            console.print(Text(PINNED.format(name=name, version=version)), soft_wrap=True)
     loaded = {key.name for key in serving.shares}
     for task, name in sorted(serving.defaults.items()):
         note = NOT_LOADED if name not in loaded else UNDECIDED if task not in config.defaults else None
@@ -46,6 +53,8 @@ def _standing(key: ModelKey, serving: Serving, refused: Mapping[ModelKey, str]) 
     """Returns a version's state, its share, the tasks whose default it is, and the reason of a refusal."""
     if key in refused:
         return "refused", "", "", refused[key]
+    if key in serving.awaited:
+        return "awaited", "", "", AWAITED
     share = serving.shares.get(key)
     if share is None:
         return "not loaded", "", "", ""

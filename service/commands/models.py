@@ -7,7 +7,7 @@ from typing import Any
 
 from service.artifact.manifest import SIGNATURE
 from service.artifact.signing import sign
-from service.commands.model_tables import list_models, show_model
+from service.commands.model_tables import PINNED, list_models, show_model
 from service.errors import ModelNotFound
 from service.settings import Settings
 from service.store.registry import Registry
@@ -88,6 +88,8 @@ def change_serving(parsed: argparse.Namespace, controller: ServingController) ->
     if config.canary is not None:
         there = controller.has(name, config.canary.version)
         print(f"{config.canary.share:.0%} of the requests go to {config.canary.version}{'' if there else MISSING}")
+    if config.version is not None:
+        print(PINNED.format(name=name, version=config.version))
     if serving is not None:
         print(CHECKED)
     return 0

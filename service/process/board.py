@@ -22,6 +22,8 @@ SUPERVISOR_BYTES = 16_777_216
 STALE_SECONDS = 0.1  # age of a heartbeat from which on a process does not count as accepting connections
 READS = 5  # attempts to read a record that is being written
 
+NOT_THERE = "a canary gives it a share once it is in the store"
+
 T = TypeVar("T", bound=msgspec.Struct)
 Refused = tuple[ModelKey, str]  # a version and the reason
 
@@ -55,7 +57,8 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     Attributes:
         load: the versions that a new process loads, with their shares of requests.
         shares: the versions that requests may name, with their shares; those that all processes have.
-        refused: the versions that are refused.
+        refused: the versions that are refused; one of them may still serve as its files were before.
+        awaited: the versions that have a share as soon as they are in the store.
         defaults: names of the models that serve requests for their task without a model name.
         about: the task and the description of each version, by its name and version.
     """
@@ -63,6 +66,7 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     load: tuple[tuple[ModelKey, float], ...] = ()
     shares: tuple[tuple[ModelKey, float], ...] = ()
     refused: tuple[Refused, ...] = ()
+    awaited: tuple[ModelKey, ...] = ()
     defaults: tuple[str, ...] = ()
     about: dict[str, tuple[str | None, str | None]] = {}
 
@@ -220,7 +224,7 @@ class Board:
     def model_states(self) -> list[ModelState]:
         """Returns the state of each version: the same in every process."""
         status = self.service.read()
-        served = dict(status.shares)
+        served, unfit = dict(status.shares), dict(status.refused)
         ready: set[ModelKey] = set()
         refused: dict[ModelKey, str] = {}  # also what the supervisor has not read yet
         for slot in self.slots:
@@ -231,19 +235,20 @@ class Board:
 
         def state(key: ModelKey, share: float, state: State, reason: str | None = None) -> ModelState:
             task, description = status.about.get(str(key), (None, None))
-            default = key.name in status.defaults and state is not State.REFUSED
+            default = key.name in status.defaults and state in (State.READY, State.STARTING)
             return ModelState(key, state, reason, share, default, task=task, description=description)
 
         found = []
         for key in dict.fromkeys((*served, *(key for key, _ in status.load))):
             if key in ready and key in served:
-                found.append(state(key, served[key], State.READY))
+                found.append(state(key, served[key], State.READY, unfit.get(key)))
             elif key in refused and key not in ready:
                 found.append(state(key, 0.0, State.REFUSED, refused[key]))
             else:
                 found.append(state(key, served.get(key, 0.0), State.STARTING))
         known = {one.key for one in found}
-        return found + [state(key, 0.0, State.REFUSED, why) for key, why in status.refused if key not in known]
+        found += [state(key, 0.0, State.REFUSED, why) for key, why in unfit.items() if key not in known]
+        return found + [state(key, 0.0, State.AWAITED, NOT_THERE) for key in status.awaited]
 
 
 def make_file(size: int) -> int:

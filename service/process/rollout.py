@@ -60,6 +60,7 @@ class Rollout:
         self._wanted = self._store.found
         self._shares: dict[ModelKey, float] = {}
         self._reasons: Mapping[ModelKey, str | None] = {}
+        self._awaited: frozenset[ModelKey] = frozenset()
         self._served: dict[str, int] = {}  # by model: the version with the largest share
         self._failures: Counter[ModelKey] = Counter()
         self._deaths = 0  # in a row, without any process that became ready meanwhile
@@ -254,13 +255,17 @@ class Rollout:
         self._report()
 
     def _report(self) -> None:
-        """Logs versions that are refused for a new reason."""
+        """Logs versions that are refused for a new reason, not refused any more, or awaited."""
         reasons = {state.key: state.reason for state in self._wanted.refused}
         for key in reasons.keys() | self._reasons.keys():
             if reasons.get(key) != self._reasons.get(key) and key in reasons:
                 log.error("refused %s: %s", key, reasons[key])
+            elif key not in reasons:
+                log.info("%s is not refused any more", key)
             self._metrics.model_refused.labels(key.name, key.version).set(key in reasons)
-        self._reasons = reasons
+        for key in set(self._wanted.awaited) - self._awaited:
+            log.info("%s is awaited: it is not in the store yet", key)
+        self._reasons, self._awaited = reasons, frozenset(self._wanted.awaited)
 
     def _publish(self) -> None:
         """Writes what the service serves. A model keeps its shares until all processes have its wanted versions.
@@ -288,6 +293,7 @@ class Rollout:
             load=tuple(wanted.shares.items()),
             shares=tuple(self._shares.items()),
             refused=tuple((state.key, state.reason or "") for state in wanted.refused),
+            awaited=wanted.awaited,
             defaults=tuple(sorted(set(wanted.defaults.values()))),
             about={str(key): about for key, about in wanted.about.items()},
         )
@@ -297,7 +303,7 @@ class Rollout:
                 self._board.service.write(status)
             except ValueError as error:
                 log.error("%s: the reasons why versions are refused are left out", error)
-                self._board.service.write(ServiceStatus(status.load, status.shares, (), status.defaults))
+                self._board.service.write(ServiceStatus(status.load, status.shares, defaults=status.defaults))
             if serving and status.shares != before.shares:
                 shown = ", ".join(f"{key} {share:.0%}" for key, share in sorted(status.shares, key=lambda s: str(s[0])))
                 log.info("serves %s", shown)

@@ -11,7 +11,7 @@ from service.errors import ConfigurationError, NotPossible
 from service.settings import Settings
 from service.store.registry import Registry
 from service.store.serving import Serving, resolve, write_defaults
-from service.store.serving_config import read_serving, serving_path
+from service.store.serving_config import ServingConfig, read_serving, serving_path
 from service.types import ModelKey
 
 log = logging.getLogger("tagwerk.supervisor")
@@ -28,7 +28,8 @@ class StoreWatch:
         self._settings = settings
         self._registry = Registry(settings.model_store, settings.model_signers)
         place = settings.model_store.absolute()
-        self._config = read_serving(settings)
+        self._config = ServingConfig()
+        self._adopt(read_serving(settings))
         self._defaults: Mapping[Task, str] = {}
         self._failures: dict[str, str | None] = {}
         try:
@@ -88,13 +89,29 @@ class StoreWatch:
 
     def _resolve(self) -> Serving:
         try:
-            self._config = read_serving(self._settings)
+            self._adopt(read_serving(self._settings))
             self._log_once("serving config", None)
         except ConfigurationError as error:
             self._log_once("serving config", f"{error}; the previous serving config stays in effect")
         found = resolve(self._registry, self._config, self._settings, self._defaults)
         self._update_defaults(found)
         return found
+
+    def _adopt(self, config: ServingConfig) -> None:
+        """Takes a serving config, and logs what it changes."""
+        for name in sorted(self._config.models.keys() | config.models.keys()):
+            before, now = self._config.of_model(name), config.of_model(name)
+            if now != before:
+                log.info("%s: serves %s; before: %s (%s)", name, now, before, self._author())
+        self._config = config
+
+    def _author(self) -> str:
+        """Returns who has written the serving config."""
+        path = serving_path(self._settings)
+        try:
+            return f"{path}, written by the user {path.owner()}"
+        except (OSError, KeyError):  # no such file, or a user without a name
+            return str(path)
 
     def _log_once(self, what: str, failure: str | None) -> None:
         """Logs a failure unless the last poll failed in the same way; None marks a success."""
@@ -105,8 +122,9 @@ class StoreWatch:
     def _update_defaults(self, found: Serving) -> None:
         """Stores the default models, and writes those that were determined here to `serving.json` where possible."""
         for task, name in found.defaults.items():
-            if self._defaults.get(task) != name:
-                log.info("the default model for %s is %s", task, name)
+            if (before := self._defaults.get(task)) != name:
+                by = self._author() if self._config.defaults.get(task) == name else "the first by name"
+                log.info("the default model for %s is %s; before: %s (%s)", task, name, before or "none", by)
         self._defaults = found.defaults
         try:
             write_defaults(self._settings, found, self._config)

@@ -27,6 +27,7 @@ log = logging.getLogger("tagwerk")
 class Serving:
     """The versions to load, each version's share of its model's requests, and the refused versions.
 
+    `awaited` has the versions that a canary gives a share as soon as they are in the store.
     `defaults` has the default model of each task, which may be one that is not loaded; `about` the task and the
     description of each version to load.
     """
@@ -35,6 +36,7 @@ class Serving:
     refused: tuple[ModelState, ...]
     defaults: Mapping[Task, str]
     about: Mapping[ModelKey, tuple[Task | None, str | None]] = field(default_factory=dict)
+    awaited: tuple[ModelKey, ...] = ()
 
 
 def resolve(
@@ -46,7 +48,8 @@ def resolve(
     """
     shares: dict[ModelKey, float] = {}
     refused: dict[ModelKey, str] = {}
-    for name, keys in registry.keys().items():
+    in_store = registry.keys()
+    for name, keys in in_store.items():
         shares |= _resolve_model(registry, keys, config.of_model(name), settings.keep_versions, refused)
     states = (ModelState(key, State.REFUSED, reason, 0.0, default=False) for key, reason in refused.items())
     first: dict[Task, str] = {}
@@ -55,7 +58,13 @@ def resolve(
             first.setdefault(task, key.name)
     defaults = first | dict(known or {}) | dict(config.defaults)
     about = {key: (registry.task(key), registry.description(key)) for key in shares}
-    return Serving(shares, tuple(sorted(states, key=lambda state: str(state.key))), defaults, about)
+    canaries = [
+        ModelKey(name, model.canary.version)
+        for name, model in config.models.items()
+        if model.canary and name in in_store
+    ]
+    awaited = tuple(key for key in canaries if key not in in_store[key.name])
+    return Serving(shares, tuple(sorted(states, key=lambda state: str(state.key))), defaults, about, awaited)
 
 
 def _resolve_model(
@@ -74,7 +83,7 @@ def _resolve_model(
     loaded = [serving] if serving is not None else []
     loaded += islice(filter(valid, (v for v in versions if v not in loaded)), keep - 1) if loaded else []
     shares = dict.fromkeys(loaded, 0.0)
-    if canary is not None and valid(canary.version):
+    if canary is not None and ModelKey(keys[0].name, canary.version) in keys and valid(canary.version):
         shares[canary.version] = canary.share if loaded else 1.0
     if serving is not None:
         shares[serving] = 1.0 - sum(shares.values())

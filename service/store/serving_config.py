@@ -47,6 +47,14 @@ class ModelServing(FileModel):
     )
     canary: Canary | None = Field(None, description="A version that answers a part of the requests.", examples=[None])
 
+    def __str__(self) -> str:
+        serving = "the newest version" if self.version is None else f"version {self.version}"
+        return (
+            serving
+            if self.canary is None
+            else f"{serving}, {self.canary.share:.0%} of the requests to {self.canary.version}"
+        )
+
 
 class ServingConfig(FileModel):
     """The contents of `serving.json`: the serving config of each model, and the default model of each task."""

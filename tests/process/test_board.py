@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from service.process import board as board_module
-from service.process.board import Board, ProcessStatus, Record, ServiceStatus
+from service.process.board import NOT_THERE, Board, ProcessStatus, Record, ServiceStatus
 from service.types import ModelKey, ModelState, State
 from tests.fakes import Clock
 
@@ -200,6 +200,7 @@ def test_models_are_ready_loading_or_refused_whatever_process_reads_it(board):
             load=((coming, 0.3), (served, 0.7)),
             shares=((served, 0.7), (back, 0.3)),
             refused=((broken, "golden 1"), (served, "its files have changed since")),
+            awaited=(ModelKey("tagger", "5"),),
             defaults=("tagger",),
             about={"tagger/1": ("tag", "fast"), "tagger/2": ("tag", None)},
         )
@@ -208,10 +209,11 @@ def test_models_are_ready_loading_or_refused_whatever_process_reads_it(board):
     board.slots[0].status.write(ProcessStatus(ready=(served,)))
     board.slots[1].status.write(ProcessStatus(ready=(back,)))  # of a process that has ended
     expected = [
-        ModelState(served, State.READY, None, 0.7, True, task="tag", description="fast"),
+        ModelState(served, State.READY, "its files have changed since", 0.7, True, task="tag", description="fast"),
         ModelState(back, State.STARTING, None, 0.3, True),
         ModelState(coming, State.STARTING, None, 0.0, True, task="tag"),
         ModelState(broken, State.REFUSED, "golden 1", 0.0, False),
+        ModelState(ModelKey("tagger", "5"), State.AWAITED, NOT_THERE, 0.0, False),
     ]
     assert board.model_states() == expected
     assert Board(3, board.file).model_states() == expected

@@ -13,10 +13,10 @@ from service.settings import Settings
 from service.store.registry import Registry
 from service.store.serving import ServingController
 from service.store.serving_config import read_config
-from service.types import ModelKey
+from service.types import ModelKey, State
 from tests import faults
 from tests.artifact.test_manifest import write_version
-from tests.process.rollout_scene import keys, scene
+from tests.process.rollout_scene import Scene, keys, scene
 
 
 def fail(*arguments: object) -> None:
@@ -172,3 +172,71 @@ def test_a_store_that_is_missing_or_empty_at_the_start_is_an_error(tmp_path, mis
         place.mkdir()
     with pytest.raises(ConfigurationError, match="model store"):
         StoreWatch(Settings(model_store=place))
+
+
+def state_of(here: Scene, name: str) -> tuple[str, str | None]:
+    """Returns the state of a version as /models has it, and the reason."""
+    (found,) = (one for one in here.board.model_states() if str(one.key) == name)
+    return found.state, found.reason
+
+
+def test_a_version_that_serves_says_why_its_changed_files_are_refused_until_they_are_restored(store, caplog):
+    caplog.set_level("INFO", "tagwerk.supervisor")
+    with scene(store) as here:
+        here.load_all()
+        words = store / "victim" / "1" / "words.json"
+        before = words.read_text()
+        words.write_text("[]")
+        here.look()
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
+        assert state_of(here, "victim/1") == (
+            State.READY,
+            "words.json is altered (checksum differs from the manifest's)",
+        )
+        assert caplog.text.count("refused victim/1: words.json is altered") == 1
+        words.write_text(before)
+        here.look()
+        assert state_of(here, "victim/1") == (State.READY, None)
+        assert caplog.text.count("victim/1 is not refused any more") == 1
+
+
+def test_each_change_of_what_serves_is_a_line_with_its_author(store, caplog):
+    caplog.set_level("INFO", "tagwerk.supervisor")
+    for _ in range(2):
+        write_version(store, "victim")
+    with scene(store) as here:
+        here.load_all()
+        controller = ServingController(here.settings)
+        by = f"({store / 'serving.json'}, written by the user {store.owner()})"
+        caplog.clear()
+        for change, line in (
+            (lambda: controller.use("victim", "2"), f"victim: serves version 2; before: the newest version {by}"),
+            (lambda: controller.roll_back("victim"), f"victim: serves version 1; before: version 2 {by}"),
+            (
+                lambda: controller.canary("victim", "3", 0.1),
+                f"victim: serves version 1, 10% of the requests to 3; before: version 1 {by}",
+            ),
+            (lambda: controller.make_default("victim"), f"the default model for tag is victim; before: healthy {by}"),
+        ):
+            change()
+            here.look()
+            here.finish()
+            assert [one.getMessage() for one in caplog.records if "before: " in one.getMessage()] == [line]
+            caplog.clear()
+
+
+def test_a_canary_whose_version_is_not_there_yet_is_awaited_and_no_error(store, caplog):
+    caplog.set_level("INFO", "tagwerk.supervisor")
+    with scene(store) as here:
+        here.load_all()
+        ServingController(here.settings).canary("victim", "2", 0.25)
+        here.look()
+        assert state_of(here, "victim/2")[0] == State.AWAITED
+        assert caplog.text.count("victim/2 is awaited") == 1
+        assert "ERROR" not in caplog.text
+        assert not here.refused("victim", "2")
+        write_version(store, "victim")
+        here.look()
+        here.finish()
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 0.75, "victim/2": 0.25}
+        assert state_of(here, "victim/2")[0] == State.READY

@@ -164,7 +164,8 @@ def test_the_log_names_the_key_and_holds_no_secret(lock, capfd):
     assert lock.web["Authorization"][7:] not in written
 
 
-def test_the_admin_route_chooses_versions(lock, tmp_path):
+def test_the_admin_route_chooses_versions(lock, tmp_path, caplog):
+    caplog.set_level("INFO", "tagwerk.server")
     store = tmp_path / "store"
     for _ in range(3):
         write_version(store)
@@ -181,6 +182,7 @@ def test_the_admin_route_chooses_versions(lock, tmp_path):
             canary = await change("tagger-en", action="canary", version="3", share=0.2)
             assert canary.json() == {"version": "1", "canary": {"version": "3", "share": 0.2}}
             assert '"share": 0.2' in (store / "serving.json").read_text()
+            assert "tagger-en: canary 3 0.2, by the key boss, request " in caplog.text
             check(await change("nobody", action="rollback"), 404)
             check(await change("tagger-en", action="use", version="9"), 404)
             assert (await change("tagger-en", action="default")).status_code == 202

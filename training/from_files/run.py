@@ -1,5 +1,6 @@
 """Trains a task of one's own data, compares it with simple models, and exports it."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,7 +45,16 @@ def make(task: Task, options: Options, store: Path, console: Console) -> None:
     folder = export(task, model, metrics, store)
     show(console, str(folder), metrics)
     readings.record(task.recipe.name, metrics, console)
-    console.print(f'written: {folder}, served as "model": "{task.recipe.name}"', highlight=False, soft_wrap=True)
+    console.print(f"written: {folder}, {how_it_serves(store, task.recipe.name)}", highlight=False, soft_wrap=True)
+
+
+def how_it_serves(store: Path, name: str) -> str:
+    """Returns how a new version serves: at once, unless the serving config in the store names another."""
+    try:
+        kept = json.loads((store / "serving.json").read_text(encoding="utf-8"))["models"][name]["version"]
+    except (OSError, ValueError, LookupError, TypeError):  # none is named
+        return f'served as "model": "{name}"'
+    return f"not served, since version {kept} was chosen: tagwerk models use {name} follows the newest again"
 
 
 def compare(
