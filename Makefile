@@ -123,8 +123,10 @@ peers: $(PEERS)/installed
 .PHONY: spacy
 spacy: .cache/spacy-ewt/meta.json
 
-PROMETHEUS_IMAGE = $$(docker compose --file docker/docker-compose.yml config --images | grep prom/prometheus)
-PROMTOOL = docker run --rm --network none --entrypoint promtool --volume $(CURDIR)/docker/prometheus:/rules:ro $(PROMETHEUS_IMAGE)
+IMAGE = $$(docker compose --file docker/docker-compose.yml config --images | grep prom/$(1):)
+RUN = docker run --rm --network none --volume $(CURDIR)/docker/prometheus:/rules:ro --entrypoint
+PROMTOOL = $(RUN) promtool $(call IMAGE,prometheus)
+AMTOOL = $(RUN) amtool $(call IMAGE,alertmanager)
 
 containers-lint: $(DEV)/installed
 	$(DEV)/bin/hadolint docker/Dockerfile .devcontainer/Dockerfile
@@ -132,6 +134,7 @@ containers-lint: $(DEV)/installed
 		docker compose --file docker/docker-compose.yml --profile $$profile --profile loadtest config --quiet || exit 1; done
 	$(PROMTOOL) check config /rules/prometheus.yml
 	$(PROMTOOL) test rules /rules/tests.yml
+	$(AMTOOL) check-config /rules/alertmanager.yml
 
 containers-test: $(DEV)/installed
 	$(DEV)/bin/pytest -m containers tests/containers

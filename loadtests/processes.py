@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUPERVISOR, FORK_SERVER, SERVER = "supervisor", "fork server", "server"
-COMMANDS = {"serve": SUPERVISOR, "fork-server": FORK_SERVER}
-SERVER_NAME = re.compile(r"tagwerk-\d+\n")  # that a server process gives itself; its command line is the fork server's
+COMMANDS = {"serve": SUPERVISOR, "fork-server": FORK_SERVER, "tagwerk-fork": FORK_SERVER}
+SERVER_NAME = re.compile(r"tagwerk-\d+\n")  # that a server process gives itself
 MEGABYTE = 1e6
 
 

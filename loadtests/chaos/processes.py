@@ -21,7 +21,7 @@ REPLACED_SECONDS = 8.0  # from the end of a process until another has taken its 
 CLOSED_SECONDS = 7.0  # from the moment at which a process stops until its connections are closed
 GIVE_UP_SECONDS = 240.0  # for processes that start on a machine that is busy
 UNDISTURBED_SECONDS = 2.0  # for an answer of the process that goes on, on a machine that is busy
-LOADED = re.compile(r"loads and compiles ([^ /]+)/")
+LOADED = re.compile(r": loads ([^ /]+)/")
 
 
 async def kill_one(service: ServiceUnderTest, counts: RequestCounts) -> str:

@@ -153,12 +153,12 @@ class ModelLoading:
     def _load_version(self, backend: Backend, key: ModelKey, number: int) -> Sequences | Generator:
         version, count = self._versions[key], len(self._versions)
         self._on_progress(LoadProgress(key, number, count))
-        log.info("loads and compiles %s (%d of %d)", key, number, count)
+        log.info("loads %s (%d of %d)", key, number, count)
 
         def on_compiled(compiled: int, executables: int) -> None:
             self._on_progress(LoadProgress(key, number, count, compiled, executables))
 
-        begun, before = self._clock(), resident_megabytes()
+        begun = self._clock()
         load = partial(self.load, backend, version, on_compiled)
         try:
             model = self._call(load)
@@ -168,10 +168,10 @@ class ModelLoading:
             log.warning("%s is compiled again, without the cached executables: %s", key, error)
             model = self._call(load)
         self._prepare(version)
-        seconds, megabytes = self._clock() - begun, resident_megabytes() - before
+        seconds = self._clock() - begun
         self._metrics.model_info.labels(key.name, key.version).set(1)
         self._metrics.model_load_duration.labels(key.name, key.version).set(seconds)
-        log.info("%s: %s, %.1f s, %.0f MB", key, model, seconds, megabytes)
+        log.info("%s: %s, %.1f s; %.0f MB in all", key, model, seconds, resident_megabytes())
         if lack := version.manifest.lack:
             log.warning("%s: %s", key, lack)
         return model

@@ -59,9 +59,9 @@ class LoadDisplay:
         if not progress.compiled:  # the next version, whose number of executables is not known yet
             self._logged = self._clock()
             self._bar.remove_task(self._line)
-            self._line = self._bar.add_task(f"compiles {which}", total=None)
+            self._line = self._bar.add_task(f"loads {which}", total=None)
         elif self._on_terminal:
             self._bar.update(self._line, completed=progress.compiled, total=progress.executables)
         elif self._clock() - self._logged >= PLAIN_SECONDS:
             self._logged = self._clock()
-            log.info("%s: %d of %d executables are compiled", which, progress.compiled, progress.executables)
+            log.info("%s: %d of %d executables are ready", which, progress.compiled, progress.executables)

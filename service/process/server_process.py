@@ -1,6 +1,7 @@
 """A server process: HTTP, texts, queue, batches and steps in one thread, with a copy of the models."""
 
 import contextlib
+import ctypes
 import logging
 import os
 import shutil
@@ -229,6 +230,13 @@ def remove_folder() -> None:
 
 
 def set_process_name(name: str) -> None:
-    """Sets the name that `ps` and `top` show for this process; up to 15 characters, on Linux alone."""
+    """Sets what `ps` and `top` show for this process, its name and its command line; on Linux alone.
+
+    The name may have 15 characters. The command line is the memory of the arguments that the process was started with
+    (proc(5), arg_start and arg_end): a forked process has those of the one that it was forked from.
+    """
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(name)
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()  # from the third on
+        start, end = int(fields[45]), int(fields[46])
+        ctypes.memmove(start, name.encode()[: end - start - 1].ljust(end - start, b"\0"), end - start)

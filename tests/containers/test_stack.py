@@ -45,8 +45,9 @@ class Stack:
     """What one profile brings up."""
 
     def __init__(self, profiles: str, folder: Path, settings: Mapping[str, str]) -> None:
-        ports = {name: free_port() for name in ("TAGWERK", "PROMETHEUS", "GRAFANA", "LOCUST")}
-        self.url, self.prometheus, self.grafana, self.locust = (f"http://127.0.0.1:{port}" for port in ports.values())
+        ports = {name: free_port() for name in ("TAGWERK", "PROMETHEUS", "ALERTMANAGER", "GRAFANA", "LOCUST")}
+        urls = (f"http://127.0.0.1:{port}" for port in ports.values())
+        self.url, self.prometheus, self.alertmanager, self.grafana, self.locust = urls
         small = folder / "small.yml"
         built = [
             name for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items() if "build" in service
@@ -97,6 +98,11 @@ class Stack:
         """Returns the alerts that fire."""
         alerts = httpx.get(f"{self.prometheus}/api/v1/alerts", timeout=30).json()["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
+    def told(self) -> dict[str, str]:
+        """Returns the alerts that Alertmanager has, with their addresses of the runbook."""
+        alerts = httpx.get(f"{self.alertmanager}/api/v2/alerts", timeout=30).json()
+        return {alert["labels"]["alertname"]: alert["annotations"]["runbook_url"] for alert in alerts}
 
     def up(self) -> set[str]:
         """Returns the jobs of which Prometheus scrapes a target that answers."""
@@ -180,6 +186,7 @@ def test_one_service_is_watched_and_a_process_that_is_killed_is_told_of(tmp_path
         stack.compose(*inside, "python", "-c", KILL_A_SERVER_PROCESS)
         assert {stack.tag().status_code for _ in range(10)} == {200}  # of the process that is left
         wait_until(lambda: "TagwerkProcessDied" in stack.firing(), 120)
+        wait_until(lambda: stack.told().get("TagwerkProcessDied") == "docs/runbook.md#tagwerkprocessdied", 60)
         wait_until(lambda: stack.asked("tagwerk_ready_processes == 2"), 300)
         assert stack.asked('tagwerk_restarts_total{process="server"} == 1')
         stack.compose("stop", "service")

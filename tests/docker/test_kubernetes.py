@@ -1,7 +1,9 @@
 """The manifests against the schemas of Kubernetes, which kubernetes-validate carries, and for what no schema asks."""
 
 import asyncio
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +284,26 @@ def test_keda_asks_for_one_value_of_the_metric_of_the_autoscaler():
     assert f'namespace="{BY_KIND["Deployment"]["metadata"]["namespace"]}"' in query
     assert query.startswith("sum(")
     assert trigger["metadata"]["ignoreNullValues"] == "false", "an empty answer is no empty queue"
+
+
+def test_the_operator_of_prometheus_scrapes_the_pods_and_has_the_rules():
+    """Its definitions of the resources, as far as they are used, which a test of the schemas does not know."""
+    script = ["sh", str(KUBERNETES / "monitoring.sh")]
+    printed = subprocess.run(script, env={**os.environ, "RELEASE": "x"}, capture_output=True, text=True, check=True)
+    monitor, *rules = yaml.safe_load_all(printed.stdout)
+    for one in (monitor, *rules):
+        assert one["apiVersion"] == "monitoring.coreos.com/v1"
+        assert one["metadata"]["namespace"] == BY_KIND["Deployment"]["metadata"]["namespace"]
+        assert one["metadata"]["labels"] == {"release": "x"}
+    assert monitor["kind"] == "PodMonitor"
+    assert monitor["spec"].keys() == {"selector", "podMetricsEndpoints"}
+    assert monitor["spec"]["selector"] == BY_KIND["Deployment"]["spec"]["selector"]
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint.keys() == {"port", "path", "interval", "relabelings"}
+    assert (endpoint["port"], endpoint["path"]) == (CONTAINER["ports"][0]["name"], "/metrics")
+    for name, rule in zip(("recording", "alerts"), rules, strict=True):
+        assert (rule["kind"], rule["metadata"]["name"]) == ("PrometheusRule", f"tagwerk-{name}")
+        assert rule["spec"] == yaml.safe_load((DOCKER / "prometheus" / f"{name}.yml").read_text())
 
 
 def test_each_index_annotates_its_shard():

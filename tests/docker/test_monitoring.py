@@ -75,12 +75,42 @@ def test_a_query_asks_for_what_exists(query):
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
 def test_an_alert_has_an_entry_in_the_runbook(alert):
-    place, _, anchor = alert["annotations"]["runbook_url"].partition("#")
-    headings = re.findall(r"^## (.+)$", (ROOT / place).read_text(), re.MULTILINE)
+    address, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+    assert address == '{{ or $externalLabels.tagwerk_runbook "docs/runbook.md" }}', (
+        "one setting, and what it is without"
+    )
+    headings = re.findall(r"^## (.+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
     assert anchor == alert["alert"].lower()
     assert anchor in [heading.lower() for heading in headings]
     assert alert["labels"]["severity"] in ("page", "ticket")
     assert alert["annotations"]["summary"]
+
+
+def test_alerts_are_those_of_any_job():
+    assert "job" not in {label for rule in RULES for label in labels_in(rule["expr"])}
+
+
+def test_alerts_go_to_the_alertmanager_of_the_stack():
+    prometheus, alertmanager = (
+        yaml.safe_load((DOCKER / "prometheus" / f"{name}.yml").read_text()) for name in ("prometheus", "alertmanager")
+    )
+    assert set(prometheus["global"]["external_labels"]) == {"tagwerk_runbook"}
+    (target,) = prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
+    name, _, port = target.partition(":")
+    services = yaml.safe_load((DOCKER / "docker-compose.yml").read_text())["services"]
+    assert services[name]["ports"][0].endswith(f":{port}")
+    severities = {alert["labels"]["severity"] for alert in ALERTS}
+    (urgent,) = alertmanager["route"]["routes"]
+    assert urgent["matchers"] == ['severity="page"']
+    assert severities == {"page", "ticket"}
+    receivers = {receiver["name"] for receiver in alertmanager["receivers"]}
+    assert receivers == {alertmanager["route"]["receiver"], urgent["receiver"]}
+    known = {alert["alert"] for alert in ALERTS}
+    for rule in alertmanager["inhibit_rules"]:
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
+            _, operator, pattern = re.split(r"(=~?)", matcher, maxsplit=1)
+            pattern = pattern.strip('"')
+            assert {one for one in known if re.fullmatch(pattern, one)}, (operator, matcher)
 
 
 def test_the_runbook_has_no_entry_for_an_alert_that_is_gone():

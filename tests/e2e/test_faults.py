@@ -138,7 +138,7 @@ def test_a_version_at_which_its_process_dies_three_times_is_refused_and_the_othe
     faults.rewrite_manifest(copy, version="2")
     with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(mine)) as server:
         for death in range(1, 4):
-            text = f"loads and compiles {NAME}/2"
+            text = f": loads {NAME}/2"
             wait_until(lambda: server.log.read_text().count(text) == death, SECONDS)  # noqa: B023 (it ends in the loop)
             os.kill(only(server), signal.SIGKILL)
         server.wait_until_ready()

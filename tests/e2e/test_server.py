@@ -159,7 +159,7 @@ def test_sigterm_while_it_compiles_ends_it(tmp_path):
 def test_options_of_other_arrangements_of_processes_are_warned_of_once(tagger_store, tmp_path):
     old = {"TAGWERK_WORKERS": "4", "TAGWERK_ENGINE_ADDRESS": "127.0.0.1:1"}
     with start_server(tmp_path / "log", **old, TAGWERK_MODEL_STORE=str(tagger_store)) as server:
-        wait_until(lambda: "loads and compiles" in server.log.read_text())
+        wait_until(lambda: ": loads " in server.log.read_text())
         assert server.stop() == 0
         log = server.log.read_text()
     for name in old:

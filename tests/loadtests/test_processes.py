@@ -39,14 +39,15 @@ def test_a_process_of_the_service_is_named_by_its_command(command, name):
         child.kill()
 
 
-def test_a_server_process_is_named_by_itself():
-    naming = "open('/proc/self/comm', 'w').write('tagwerk-2'); print(flush=True); input()"
+@pytest.mark.parametrize(("own", "name"), [("tagwerk-2", "server"), ("tagwerk-fork", "fork server")])
+def test_a_process_that_names_itself_has_that_name(own, name):
+    naming = f"from service.process.server_process import *; set_process_name('{own}'); print(flush=True); input()"
     command = [sys.executable, "-c", naming, "service", "fork-server"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        assert name_of(child.pid) == "server"
-        assert child.pid in server_processes(os.getpid())
+        assert name_of(child.pid) == name
+        assert (child.pid in server_processes(os.getpid())) == (name == "server")
         child.kill()
 
 

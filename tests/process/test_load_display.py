@@ -30,7 +30,7 @@ def test_a_terminal_shows_what_compiles_how_far_and_how_long():
         (line,) = display._bar.tasks
         assert (line.completed, line.total, line.finished) == (0, None, False), "the next version begins anew"
     assert "starts TensorFlow" in shown
-    assert "compiles tagger-en/6 (2 of 4)" in shown
+    assert "loads tagger-en/6 (2 of 4)" in shown
     assert "3/7" in shown
     assert "0:00:00" in shown
     assert "\x1b[?25h" in file.getvalue(), "the cursor is back"
@@ -44,7 +44,7 @@ def test_a_log_has_a_line_every_ten_seconds(caplog):
         for number in range(1, 8):
             clock.now += 4
             display.show(LoadProgress(KEY, 1, 2, number, 7))
-    assert caplog.messages == [f"tagger-en/6 (1 of 2): {number} of 7 executables are compiled" for number in (3, 6)]
+    assert caplog.messages == [f"tagger-en/6 (1 of 2): {number} of 7 executables are ready" for number in (3, 6)]
 
 
 @pytest.mark.parametrize(

@@ -222,10 +222,11 @@ def test_a_process_whose_supervisor_has_died_ends_in_order_or_at_last_at_once(mo
 def test_processes_are_named_for_ps():
     program = (
         "from pathlib import Path; from service.process.server_process import set_process_name;"
-        "set_process_name('tagwerk-server'); print(Path('/proc/self/comm').read_text())"
+        "set_process_name('tagwerk-server'); print(Path('/proc/self/comm').read_text());"
+        "print(Path('/proc/self/cmdline').read_text().rstrip(chr(0)))"
     )
     named = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert named.stdout.strip() == "tagwerk-server"
+    assert named.stdout.split() == ["tagwerk-server"] * 2, "the name and the command line"
 
 
 def test_a_system_without_proc_has_no_names(monkeypatch):
