@@ -39,19 +39,17 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _prepare(cls, value: Any) -> Any:
-        """Leaves out fields that are null and optional. Reports the first of many unknown fields, Pydantic each."""
-        if not isinstance(value, dict):
-            return value
+        """Leaves out optional fields that are null. Reports the first of many unknown fields; Pydantic would each."""
         fields = cls.__pydantic_fields__
-        if None in value.values():
-            optional = {name for name, field in fields.items() if not field.is_required()}
-            value = {name: one for name, one in value.items() if one is not None or name not in optional}
-        if len(value) > len(fields) + MOST_ERRORS:
+        if isinstance(value, dict) and len(value) > len(fields) + MOST_ERRORS:
             faults, unknown = Faults(), [name for name in value if name not in fields]
             for name in unknown[:MOST_ERRORS]:
                 faults.add((name.encode(errors="replace").decode(),), value[name], "extra_forbidden")
             faults.add_unlisted(len(unknown[MOST_ERRORS:]))
             faults.raise_any()
+        if isinstance(value, dict) and None in value.values():
+            optional = {name for name, field in fields.items() if not field.is_required()}
+            return {name: one for name, one in value.items() if one is not None or name not in optional}
         return value
 
 
