@@ -2,6 +2,7 @@
 
 import fcntl
 import functools
+import logging
 import os
 import re
 import shutil
@@ -57,6 +58,15 @@ ssl.create_default_context = functools.cache(ssl.create_default_context)  # type
 hypothesis.settings.register_profile("explore", deadline=None)
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """Restores the level of the service's logger, which commands set."""
+    logger = logging.getLogger("tagwerk")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
