@@ -13,7 +13,6 @@ from service.engine.requests import Generation
 from service.errors import TooLarge, shortened
 from service.pipelines.run import PipelineRun
 from service.tasks.generation import End, Piece, Text, TextGeneration
-from service.tasks.stops import StopStrings
 from service.text.slices import Sliced
 
 HEARTBEAT_SECONDS = 10.0
@@ -115,10 +114,9 @@ async def generate_and_write(
 ) -> tuple[ModelVersion, list[T]]:
     """Continues prompts; returns the model version and the result of `write(index, text)` for each complete text."""
     task, wanted = requests(run, options, at_once=bool(options.stop))  # a stop string may end the text early
-    stop = StopStrings(options.stop)
 
     async def continued(index: int, request: Generation) -> T:
-        text = await task.decode(run.generated(request), stop, options.logprobs or 0)
+        text = await task.decode(run.generated(request), options.stop, options.logprobs or 0)
         end = _with_reason(text.end, request)
         return await run.do_in_turns(write(index, GeneratedText(Text(text.text, text.choices, end), request.seed)))
 
@@ -157,7 +155,7 @@ async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator
 
     async def follow(index: int, request: Generation) -> None:
         try:
-            async with aclosing(task.pieces(run.generated(request), stop, options.logprobs or 0)) as pieces:
+            async with aclosing(task.pieces(run.generated(request), options.stop, options.logprobs or 0)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, End):
                         queue.put_nowait(Finish(index, _with_reason(piece, request), request.seed))
@@ -166,7 +164,6 @@ async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator
         except Exception as error:  # passed on, since no more pieces follow
             queue.put_nowait(error)
 
-    stop = StopStrings(options.stop)
     tasks: list[asyncio.Task[None]] = []
     unfinished = len(wanted)
     try:

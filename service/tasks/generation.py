@@ -1,12 +1,11 @@
 """Text generation: encodes prompts as ids, decodes ids to text, up to a stop string."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from service.artifact.version import ModelVersion
-from service.tasks.stops import INITIAL, StopStrings
 from service.text.encoding import encode_tokens
 from service.text.vocabulary import RESERVED
 from service.types import Array, Sampled
@@ -66,14 +65,14 @@ class TextGeneration:
         return encode_tokens(prompt or START, self.characters)
 
     async def pieces(
-        self, tokens: AsyncGenerator[Sampled, None], stop: StopStrings, top: int = 0
+        self, tokens: AsyncGenerator[Sampled, None], stop: Sequence[str], top: int = 0
     ) -> AsyncGenerator[Piece | End, None]:
         """Yields the text piece by piece, then its end; closes the source of the tokens.
 
         Holds back a possible beginning of a stop string until it is ruled out. If the tokens have logprobs, so have the
         pieces, with the `top` most probable tokens at each position.
         """
-        held, count, state = "", 0, INITIAL  # held: generated, not yielded yet
+        held, count = "", 0  # held: generated, not yielded yet
         choices: list[Choice] = []  # of the held characters
         async with aclosing(tokens):
             async for sampled in tokens:
@@ -82,9 +81,8 @@ class TextGeneration:
                 if sampled.logprob is not None:
                     choices.append(self._choice(sampled, top))
                 count += 1
-                state = stop.follow(state, token)
-                found = stop.found(state)
-                certain = len(held) - (found or stop.begun(state))
+                found = max((len(string) for string in stop if held.endswith(string)), default=0)
+                certain = len(held) - found if found else beginning(held, stop)
                 if certain:
                     yield Piece(held[:certain], choices[:certain])
                     held, choices = held[certain:], choices[certain:]
@@ -95,7 +93,7 @@ class TextGeneration:
             yield Piece(held, choices)
         yield End("length", count)
 
-    async def decode(self, tokens: AsyncGenerator[Sampled, None], stop: StopStrings, top: int = 0) -> Text:
+    async def decode(self, tokens: AsyncGenerator[Sampled, None], stop: Sequence[str], top: int = 0) -> Text:
         """Collects tokens until they end or a stop string is complete; closes their source."""
         parts: list[Piece] = []
         async with aclosing(self.pieces(tokens, stop, top)) as pieces:
@@ -112,3 +110,9 @@ class TextGeneration:
 
     def _logprob(self, id: int, logprob: float) -> Logprob:
         return Logprob(self.characters.string(id), round(logprob, 6))
+
+
+def beginning(text: str, strings: Sequence[str]) -> int:
+    """Returns where the longest end of a text that one of the strings begins with starts; its length without any."""
+    places = range(len(text))
+    return next((i for i in places if any(string.startswith(text[i:]) for string in strings)), len(text))

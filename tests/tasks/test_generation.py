@@ -2,8 +2,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from service.tasks.generation import Choice, End, Logprob, Piece, TextGeneration
-from service.tasks.stops import StopStrings
 from service.text.vocabulary import UNK, Vocabulary
 from service.types import Sampled
 from tests.fakes import version_of
@@ -23,7 +25,7 @@ def decode(text: str, *stop: str):
             closed.append(True)
 
     async def run():
-        result = await TASK.decode(tokens(), StopStrings(stop))
+        result = await TASK.decode(tokens(), stop)
         assert closed, "the source was left open"
         return result.text, result.end.finish_reason, result.end.tokens
 
@@ -55,7 +57,7 @@ def pieces(text: str, *stop: str, logprobs: bool = False) -> list[str | Piece | 
             yield Sampled(id, -0.1 * id, ((id, -0.1 * id), (UNK, -0.2), (3, -0.3))) if logprobs else Sampled(id)
 
     async def run():
-        return [piece async for piece in TASK.pieces(tokens(), StopStrings(stop), top=2)]
+        return [piece async for piece in TASK.pieces(tokens(), stop, top=2)]
 
     return [piece if logprobs or isinstance(piece, End) else piece.text for piece in asyncio.run(run())]
 
@@ -68,6 +70,25 @@ def test_what_may_become_a_stop_string_is_held_back():
     assert pieces("abcabd", "abd") == ["abc", End("stop", 6)]
     assert pieces("aabaac", "aab") == [End("stop", 3)]
     assert pieces("caab", "aac", "abb") == ["c", "a", "ab", End("length", 4)]
+
+
+LETTERS = "abc"
+
+
+def by_looking(text: str, strings: list[str]) -> tuple[str, str, int]:
+    """Returns what `decode` is to return, in as plain a way as there is."""
+    for length in range(1, len(text) + 1):
+        read = text[:length]
+        if found := max((len(string) for string in strings if read.endswith(string)), default=0):
+            return read[: length - found], "stop", length
+    return text, "length", len(text)
+
+
+@given(st.text(LETTERS, max_size=40), st.lists(st.text(LETTERS, min_size=1, max_size=8), max_size=6))
+@example("aabaabaac", ["aabaac", "ab", "b"])
+@example("abcabcabd", ["abcabd", "cab", "ca"])
+def test_stop_strings_are_found_as_by_looking_for_each_in_the_whole_text(text: str, strings: list[str]):
+    assert decode(text, *strings) == by_looking(text, strings)
 
 
 def test_each_character_brings_its_logprobs_with_it_and_what_is_reserved_is_no_choice():
