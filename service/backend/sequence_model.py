@@ -14,7 +14,7 @@ from service.backend.names import reproducible_names
 from service.backend.packing import Packing
 from service.backend.steps import make_step
 from service.errors import DeviceFailed
-from service.text.lemmatizer import LEMMA, NEXT_RULES, RULES_TRIED
+from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.types import Array, Tensors
 
 PARTS = ("_id", "_probability")  # default outputs of a head: its best label per token
@@ -33,7 +33,7 @@ class TensorFlowSequenceModel:
         self._loaded = loaded  # owns the variables
         self._batch_sizes: set[int] = set()
         self._capacity = 0
-        self._heads = heads = manifest.heads
+        heads = manifest.heads
         timed = [name for name, spec in manifest.endpoint.outputs.items() if spec.axes[:2] == ("B", "T")]
         self._best = [f"{head}{part}" for head in heads for part in PARTS]
         self._best += NEXT_RULES if LEMMA in heads else ()
@@ -45,12 +45,9 @@ class TensorFlowSequenceModel:
         self._packing: Packing
         self._run: Any
         self._explain: Any
-        self._scores: dict[str, slice] = {}  # by head: the slice of its labels in the concatenated logits
         self._concatenated = any(spec.axes[0] == POSITIONS for spec in self._step.outputs.values())
-        if "logits" in self._step.outputs:
-            sizes = [len(manifest.labels[head]) for head in heads]
-            ends = np.cumsum(sizes).tolist()
-            self._scores = {h: slice(end - size, end) for h, size, end in zip(heads, sizes, ends, strict=True)}
+        ends = np.cumsum([0, *(len(manifest.labels[head]) for head in heads)]).tolist()
+        self._scores = dict(zip(heads, map(slice, ends, ends[1:]), strict=False))  # of each head, among the logits
 
     def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
         """Compiles a step of each batch size B for sequences of up to `capacity`; yields their number after each.
@@ -76,12 +73,6 @@ class TensorFlowSequenceModel:
         def run(cells: Any) -> tuple[Any, dict[str, Any]]:
             """Returns the labels of all heads, stacked  # [N, B, T] int32, and the other outputs."""
             outputs = dict(self._step.compute(**self._packing.unpack(cells)))
-            for head in outputs.keys() & set(self._heads):
-                probabilities = outputs[head]  # [B, T, K]
-                outputs[f"{head}_id"] = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
-                outputs[f"{head}_probability"] = tf.reduce_max(probabilities, axis=-1)
-                if head == LEMMA:
-                    outputs |= next_rules(probabilities)
             best = [tf.bitcast(outputs.pop(name), tf.int32) for name in self._best]
             return tf.stack(best) if best else cells[:0], outputs
 
@@ -157,15 +148,11 @@ class TensorFlowSequenceModel:
         for head, (ids, probabilities) in self._candidates.items():
             if not further & {head, ids, probabilities}:
                 continue
-            if head in self._scores:
-                logits = outputs["logits"][..., self._scores[head]].numpy()
-                logits = apart(logits[None], valid)[0] if self._concatenated else logits[:, :t]  # [B, T, K]
-                odds = np.exp(logits - logits.max(-1, keepdims=True))  # 1 of the best label
-                of_all = odds * best[f"{head}_probability"][:, :t, None]
-            else:
-                of_all = outputs[head].numpy()
-            found[head] = of_all
-            top = tf.math.top_k(of_all, min(CANDIDATES, of_all.shape[-1]))
+            logits = outputs["logits"][..., self._scores[head]].numpy()
+            logits = apart(logits[None], valid)[0] if self._concatenated else logits[:, :t]  # [B, T, K]
+            odds = np.exp(logits - logits.max(-1, keepdims=True))  # 1 of the best label
+            found[head] = odds * best[f"{head}_probability"][:, :t, None]
+            top = tf.math.top_k(found[head], min(CANDIDATES, logits.shape[-1]))
             found[probabilities], found[ids] = (values.numpy() for values in top)
         return {name: values for name, values in found.items() if name in further}
 
@@ -189,10 +176,3 @@ def apart(values: Array, valid: Array) -> Array:
     padded = np.zeros((len(values), *valid.shape, *values.shape[2:]), values.dtype)
     padded[:, valid] = values[:, : np.count_nonzero(valid)]
     return padded
-
-
-def next_rules(probabilities: Any) -> dict[str, Any]:
-    """Returns the lemma rules that follow the best one, as NEXT_RULES, each [B, T] int32. probabilities: [B, T, K]."""
-    tried = min(RULES_TRIED, probabilities.shape[-1])
-    ids = tf.math.top_k(probabilities, tried).indices
-    return {name: ids[..., min(i, tried - 1)] for i, name in enumerate(NEXT_RULES, start=1)}

@@ -1,14 +1,14 @@
 """Builds the step to compile from a model's endpoints.
 
 The first layer multiplies each word's features by its input weights; the product does not depend on the word's
-position. A model exported in two parts, `project` and the rest, keeps these products in a table on the device, where
-the step looks them up:
+position. So a model has two parts, `project` and the rest: these products are in a table on the device, where the step
+looks them up:
 
 - if `project` has no inputs, the table holds the rows of a whole vocabulary, computed once;
 - if it reads words, such as a tagger's characters, the table caches the words seen so far, see `WordCache`.
 
 The rest, such as `tag_from_table`, looks up within its loop, which ends at the longest sequence of the batch: one
-executable of the shape [B, capacity] serves every length. A model exported in one part takes the same time for any.
+executable of the shape [B, capacity] serves every length.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,14 +52,7 @@ class Step:
 
 
 def make_step(manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
-    """Returns the step of a model's endpoint, in two parts if the model was exported so."""
-    name, endpoints = manifest.endpoint_name, manifest.endpoints
-    if f"{name}_from_table" in endpoints:
-        return _step_from_table(manifest, signatures)
-    return Step(manifest.endpoint.inputs, manifest.endpoint.outputs, signatures[name])
-
-
-def _step_from_table(manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
+    """Returns the step of a model's endpoint."""
     name = f"{manifest.endpoint_name}_from_table"
     project, endpoint, run = manifest.endpoints["project"], manifest.endpoints[name], signatures[name]
     names = {"projected": "table"}  # of an output of the projection as an input of the step

@@ -7,8 +7,6 @@
 }
 ```
 
-Files of the older form, with the content of `models` at the top level, are read too.
-
 It is in the model store, or where TAGWERK_SERVING_FILE says. As long as there is no file at that place, the one in the
 store applies; the first change writes one there.
 """
@@ -20,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from service.artifact.manifest import Task
 from service.errors import ConfigurationError, NotPossible
@@ -73,9 +71,6 @@ class ServingConfig(FileModel):
         return self.models.get(name, ModelServing())
 
 
-_models_alone = TypeAdapter(dict[str, ModelServing])
-
-
 def serving_path(settings: Settings) -> Path:
     """Returns the path of the serving config."""
     return Path(settings.serving_file) if settings.serving_file else settings.model_store / SERVING
@@ -111,10 +106,7 @@ def read_config(path: Path, initial: Path | None = None) -> ServingConfig:
     try:
         return ServingConfig.model_validate_json(content)
     except ValidationError as error:
-        try:
-            return ServingConfig(models=_models_alone.validate_json(content))
-        except ValidationError:
-            raise ConfigurationError(f"{path} cannot be read: {first_fault(error)}") from None
+        raise ConfigurationError(f"{path} cannot be read: {first_fault(error)}") from None
 
 
 def change_config(

@@ -20,6 +20,8 @@ def check_version(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) ->
     """Checks that a version has the tensors, labels and vocabularies of its task. Raises ArtifactError."""
     checks = {"tag": _check_tagger, "classify": _check_classifier, "generate": _check_generator}
     checks[manifest.task](manifest, vocabularies)
+    if manifest.task != "generate":
+        _need_parts(manifest)
     if manifest.tokenizer is not None and not TOKENIZER_NAME.fullmatch(manifest.tokenizer):
         raise ArtifactError(f"the tokenizer {manifest.tokenizer[:60]!r} is not one of spacy-en, spacy-fr and so on")
 
@@ -32,10 +34,6 @@ def _check_tagger(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) ->
     for head in (*HEADS, *manifest.labels.keys() & {LEMMA}):
         _need_output(manifest, head, (*SEQUENCE, "K"))
         _check_labels(manifest, head, head)
-    if LEMMA in manifest.labels and (step := manifest.endpoints.get("tag_from_table")):
-        for name in NEXT_RULES:
-            if name not in step.outputs:
-                raise ArtifactError(f"there is no output {name!r} of tag_from_table, which lemma rules need")
     width = manifest.endpoint.inputs["char_ids"].axes[2]
     if not isinstance(width, int) or not 0 < width <= MAX_CHARACTERS:
         raise ArtifactError(f"the last axis of char_ids is {width!r}; allowed: a number from 1 to {MAX_CHARACTERS}")
@@ -68,6 +66,17 @@ def _check_generator(manifest: Manifest, vocabularies: Mapping[str, Vocabulary])
         raise ArtifactError(f"logits has an axis of {size}, but the vocabulary characters has {known} ids")
     if manifest.endpoint.inputs["state"].axes[1] != manifest.endpoint.outputs["state"].axes[1]:
         raise ArtifactError("the state that the endpoint takes has another size than the one that it gives")
+
+
+def _need_parts(manifest: Manifest) -> None:
+    """Checks that a tagger or classifier is exported in two parts: the projection of words, and the step."""
+    step = f"{manifest.endpoint_name}_from_table"
+    if missing := [name for name in ("project", step) if name not in manifest.endpoints]:
+        command = f"tagwerk-train export-again {manifest.name}"
+        raise ArtifactError(f"there is no endpoint {' and no '.join(missing)}; exported again, it has them: {command}")
+    for name in NEXT_RULES if LEMMA in manifest.labels else ():
+        if name not in manifest.endpoints[step].outputs:
+            raise ArtifactError(f"there is no output {name!r} of {step}, which lemma rules need")
 
 
 def _need_vocabularies(manifest: Manifest, vocabularies: Mapping[str, Vocabulary], *names: str) -> None:

@@ -51,10 +51,9 @@ def tagger(name: str, rules: Sequence[str] = ()) -> Manifest:
     outputs = {head: TensorSpec(dtype="float32", axes=("B", "T", len(those))) for head, those in labels.items()}
     endpoint = Endpoint(inputs={"word_ids": words, "char_ids": characters, "lengths": lengths}, outputs=outputs)
     vocabularies = {"words": "words.json", "characters": "characters.json"}
-    endpoints = {"tag": endpoint}
-    if rules:
-        next_rules = dict.fromkeys(NEXT_RULES, words)
-        endpoints["tag_from_table"] = Endpoint(inputs={"rows": words, "lengths": lengths}, outputs=next_rules)
+    next_rules = dict.fromkeys(NEXT_RULES, words) if rules else {}
+    step = Endpoint(inputs={"rows": words, "lengths": lengths}, outputs=next_rules)
+    endpoints = {"tag": endpoint, "project": Endpoint(inputs={}, outputs={}), "tag_from_table": step}
     return version_of(name, endpoints=endpoints, labels=labels, vocabularies=vocabularies).manifest
 
 

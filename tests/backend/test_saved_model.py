@@ -167,21 +167,6 @@ def test_what_nobody_asks_for_stays_on_the_device(served):
     assert model.start(inputs, frozenset({"nothing"}))().keys() == usual
 
 
-def test_a_model_that_is_exported_whole_serves_as_well(backend):
-    version = newest("tagger-en")
-    whole = version.manifest.model_copy(update={"endpoints": {"tag": version.manifest.endpoint}})
-    golden = read_goldens(version.folder)[-1]
-    example = {name: np.asarray(value, np.int32) for name, value in golden.inputs.items()}
-    outputs = []
-    for manifest in (version.manifest, whole):
-        model = backend.load_sequence_model(version.folder, manifest)
-        list(model.warm_up([1], 64))
-        outputs.append(model.start(padded([example], manifest.endpoint.inputs, (1, 64)).inputs)())
-    length = len(example["word_ids"])
-    for key, values in outputs[0].items():
-        np.testing.assert_allclose(values[:, :length], outputs[1][key][:, :length], atol=1e-5, err_msg=key)
-
-
 def test_a_shape_that_no_step_takes_is_never_compiled_for_a_request(backend):
     version = newest("sentiment-en")
     model = backend.load_sequence_model(version.folder, version.manifest)

@@ -166,6 +166,11 @@ def without_next_rules(folder: Path) -> None:
     faults.rewrite_manifest(folder, endpoints=endpoints)
 
 
+def without_parts(folder: Path) -> None:
+    endpoints = json.loads((folder / "manifest.json").read_text())["endpoints"]
+    faults.rewrite_manifest(folder, endpoints={"tag": endpoints["tag"]})
+
+
 LEMMA_FAULTS = [
     *faults.of_file("lemmas.json"),
     *faults.of_contents("lemmas.json"),
@@ -179,6 +184,7 @@ LEMMA_FAULTS = [
     Fault("no rule", lambda f: faults.change_labels(f, lemma=["a", "b", "c"]), "no lemma rule is 'a'; one is"),
     Fault("too few rules", lambda f: faults.change_labels(f, lemma=["lower"]), "1 labels of lemma, but the model"),
     Fault("no head", lambda f: faults.change_endpoint(f, "outputs", lemma=None), "lemma"),
+    Fault("exported in one part", without_parts, "it has them: tagwerk-train export-again victim"),
     Fault("no next rules", without_next_rules, "no output 'lemma_id_2' of tag_from_table, which lemma rules need"),
 ]
 

@@ -153,13 +153,10 @@ def test_what_was_chosen_is_read_as_it_was_written(tmp_path):
     assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == ["serving.json"]
 
 
-def test_a_file_that_holds_choices_alone_is_read(store):
-    path = store / "serving.json"
-    path.write_text('{"tagger-en": {"version": "2", "canary": {"version": "3", "share": 0.1}}, "models": {}}')
-    before = {"tagger-en": ModelServing(version="2", canary=Canary(version="3", share=0.1)), "models": ModelServing()}
-    assert read_config(path) == ServingConfig(models=before)
-    ServingController(Settings(model_store=store)).use("tagger-en", "1")
-    assert read_config(path) == ServingConfig(models={"tagger-en": ModelServing(version="1")})
+def test_a_file_without_models_at_the_top_is_refused(store):
+    (store / "serving.json").write_text('{"tagger-en": {"version": "2"}}')
+    with pytest.raises(ConfigurationError, match=r"serving\.json cannot be read: tagger-en is unknown"):
+        read_config(store / "serving.json")
 
 
 def test_a_default_lemmatizer_of_before_is_ignored_and_the_others_hold(store):

@@ -108,14 +108,10 @@ def test_a_version_holds_its_rules_and_its_lemmatizer(learned: Learned) -> None:
                 assert lemmatizer.find(*word_and_rule) == task.lemmatizer.find(*word_and_rule) == word.lemma
 
 
-@pytest.mark.parametrize("whole", [False, True], ids=["in parts", "exported whole"])
-def test_the_service_gives_the_lemmas_that_training_measured(learned: Learned, whole: bool) -> None:
+def test_the_service_gives_the_lemmas_that_training_measured(learned: Learned) -> None:
     task, model, folder = learned
     version = load_version(folder)
     every = frozenset({LEMMA})
-    if whole:
-        endpoints = {"tag": version.manifest.endpoint}
-        version = replace(version, manifest=version.manifest.model_copy(update={"endpoints": endpoints}))
     served = ServedTagging(version, 8)
     backend = TensorFlowBackend("cpu", 1).load_sequence_model(folder, version.manifest)
     grid = Grid((1,), (8,))
