@@ -21,7 +21,7 @@ from service.text.sentences import rule_ends
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Sentence, Token
-from training.data.treebank import Tree, raw_text
+from training.data.treebank import Tree, in_normal_form, raw_text
 
 TOKENS, SENTENCES = "tokens", "sentences"  # what can be learned
 MOST_EQUAL = 3  # chunks that are split alike count no more often
@@ -52,8 +52,8 @@ class Split(NamedTuple):
 
     @classmethod
     def of(cls, trees: Iterable[Tree]) -> Self:
-        """Returns the text of a treebank."""
-        text, sentences = raw_text(trees)
+        """Returns the text of a treebank, in its normal form."""
+        text, sentences = raw_text(map(in_normal_form, trees))
         return cls(text, [pieces_of(text, sentence) for sentence in sentences])
 
     @property
