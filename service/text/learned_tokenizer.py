@@ -1,6 +1,5 @@
 """Splits text by the rules of a language, corrected by a segmenter that was trained on a treebank."""
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
@@ -11,7 +10,6 @@ from service.text.slices import Sliced, finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Sentence, Token, Tokenizer, new_token
 
-CHUNK = re.compile(r"\S+")
 _SLICE_BOUNDARIES = 32
 _SLICE_TOKENS = 32
 _SLICE_CHARACTERS = 256
@@ -60,7 +58,7 @@ class LearnedTokenizer(Tokenizer):
             return (yield from self._rules.tokenize(plain))
         tokens: list[Token] = []
         pause = _SLICE_CHARACTERS
-        for match in CHUNK.finditer(plain):
+        for match in self._rules.chunk.finditer(plain):
             chunk, start = match.group(), match.start()
             if start > pause:
                 pause = start + _SLICE_CHARACTERS
@@ -76,7 +74,7 @@ class LearnedTokenizer(Tokenizer):
         return tokens
 
     def _pieces(self, chunk: str) -> Sliced[Pieces]:
-        """Splits a chunk of text without spaces."""
+        """Splits a chunk."""
         if len(chunk) == 1:
             return ((chunk, False),)
         ruled = frozenset(token.start for token in (yield from self._rules.tokenize(chunk)))
@@ -84,7 +82,8 @@ class LearnedTokenizer(Tokenizer):
         start, continues = 0, False
         boundaries, continuations = self._segmenter.boundaries, self._segmenter.continuations
         for i, features in enumerate(boundary_features(chunk, ruled), start=1):
-            if boundaries is not None and boundaries.accepts(features):
+            spaced = chunk[i - 1].isspace() or chunk[i : i + 1].isspace()  # in a number
+            if boundaries is not None and not spaced and boundaries.accepts(features):
                 pieces.append((chunk[start:i], continues))
                 start, continues = i, continuations is not None and continuations.accepts(features)
             if not i % _SLICE_BOUNDARIES:

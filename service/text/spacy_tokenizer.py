@@ -10,12 +10,11 @@ from functools import lru_cache
 from operator import itemgetter
 
 from service.text.emoji import EMOJI
-from service.text.english import Rules, treebank_rules
+from service.text.english import CHUNK, Rules, treebank_rules
 from service.text.sentences import group
 from service.text.slices import Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer, new_token
 
-_CHUNK = re.compile(r"\S+")
 _LONGEST_CHUNK = 256
 _MOST_AFFIXES = 32  # removed from each end of a chunk; natural text has fewer
 _SUFFIX_WINDOW = 20
@@ -27,8 +26,8 @@ CACHED_CHUNKS = 16_384
 LONGEST_CACHED = 16  # characters
 
 _CLITIC = re.compile(r"n't|'(?:s|m|d|ll|re|ve)|`s", re.IGNORECASE)
-# Clitics only where an exception splits them off: "can|not", "wan|na", "do|nt".
-_BARE_CLITICS = {"not", "na", "ta", "nt", "s", "m", "d", "ll", "re", "ve"}
+# Clitics only where an exception splits them off: "can|not", "wan|na", "do|nt", "'t|is".
+_BARE_CLITICS = {*"not na ta nt s m d ll re ve is was were will would".split()}
 
 _EMOJI = re.compile(f"({EMOJI})")
 
@@ -39,17 +38,22 @@ Piece = tuple[str, bool]
 
 
 class SpacyTokenizer(Tokenizer):
-    """Splits text by the rules of a language, by default those for English. Thread-safe."""
+    """Splits text by the rules of a language, by default those for English. Thread-safe.
+
+    Attributes:
+        chunk: finds the chunks of a text that are split independently of each other.
+    """
 
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or treebank_rules()
+        self.chunk = self._rules.chunk
         self._cached_pieces = lru_cache(CACHED_CHUNKS)(self._pieces)
 
     def _words(self, plain: str) -> Sliced[list[str]]:
         """Returns the tokens of a text in its normal form; takes half the time of `_tokenize`."""
         words: list[str] = []
         size, pause = 0, _SLICE_CHARACTERS
-        for chunk in plain.split():  # as `_CHUNK` does
+        for chunk in plain.split() if self.chunk is CHUNK else self.chunk.findall(plain):
             if len(chunk) <= LONGEST_CACHED:
                 if pieces := self._cached_pieces(chunk):
                     words += map(itemgetter(0), pieces)
@@ -75,7 +79,7 @@ class SpacyTokenizer(Tokenizer):
     def _tokenize(self, plain: str) -> Sliced[list[Token]]:
         tokens: list[Token] = []
         pause = _SLICE_CHARACTERS
-        for match in _CHUNK.finditer(plain):
+        for match in self.chunk.finditer(plain):
             chunk = match.group()
             start = match.start()
             if start > pause:

@@ -97,6 +97,8 @@ def test_says_what_continues_a_word() -> None:
         ("Anna's", ["Anna", "'s"]),
         ("parents'", ["parents", "'"]),
         ("I’ve", ["I", "’ve"]),
+        ("'Tis", ["'T", "is"]),
+        ("’twas", ["’t", "was"]),
     ],
 )
 def test_contractions_and_possessives_are_one_word(word: str, pieces: list[str]) -> None:
@@ -128,10 +130,32 @@ def test_other_cuts_are_words_of_their_own(text: str) -> None:
         ("id card on Wed. at http://example.org/a/", "id card on Wed. at http://example.org/a/"),
         ("ask Rice@ENRON or <a.b@c.de>", "ask Rice@ENRON or < a.b@c.de >"),
         ("in test...I'm or rule--yes", "in test ... I 'm or rule -- yes"),
+        ("(8) or 8) 8-)", "( 8 ) or 8 ) 8-)"),
+        ("21–7, 1939–45", "21 – 7 , 1939 – 45"),
+        ("dunk?#old hm!@bob", "dunk ? #old hm ! @bob"),
+        ("so am I. U. S.", "so am I . U. S."),
     ],
 )
 def test_habits_of_the_treebank(text: str, tokens: str) -> None:
     assert texts(text) == tokens.split()
+
+
+@pytest.mark.parametrize("name", ["spacy-en", "spacy-fr", "spacy-de", "spacy-xx"])
+def test_an_address_keeps_the_brackets_that_it_opens(name: str) -> None:
+    address = "https://en.wikipedia.org/wiki/Tokyo_(city)"
+    for text, tokens in {
+        address: address,
+        f"({address})": f"( {address} )",
+        f"{address}.": f"{address} .",
+        f"(in {address}, {address}/a)": f"( in {address} , {address}/a )",
+        "(https://example.org/a)": "( https://example.org/a )",
+    }.items():
+        assert [token.text for token in named_tokenizer(name).tokens(text)] == tokens.split()
+
+
+@pytest.mark.parametrize("name", ["spacy-fr", "spacy-de", "spacy-xx"])
+def test_numbers_in_brackets_and_with_dashes_in_all_languages(name: str) -> None:
+    assert [token.text for token in named_tokenizer(name).tokens("(8) 21–7")] == ["(", "8", ")", "21", "–", "7"]
 
 
 def test_the_same_tokens_as_spacy_by_the_same_rules() -> None:

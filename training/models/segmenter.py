@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from service.text.learned_tokenizer import CHUNK, learned_ends
+from service.text.learned_tokenizer import learned_ends
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
 from service.text.sentences import rule_ends
 from service.text.slices import finish
@@ -101,7 +101,7 @@ def _boundaries(split: Split, rules: SpacyTokenizer) -> tuple[Classifier | None,
     equal: Counter[tuple[str, tuple[int, ...]]] = Counter()
     boundaries: list[Example] = []
     continuations: list[Example] = []
-    for match in CHUNK.finditer(split.text):
+    for match in rules.chunk.finditer(split.text):
         chunk, start = match.group(), match.start()
         drawn = tuple(i for i in range(1, len(chunk)) if start + i in starts)
         equal[chunk, drawn] += 1
