@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from service.artifact.version import ModelVersion
+from service.text.emoji import is_emoji
 from service.text.encoding import encode_characters
 from service.text.lemmatizer import LEMMA, NEXT_RULES, finer_column
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.tokenizer import Token
 from service.types import Array, Ragged, Tensors
 
+SYMBOL = "SYM"  # the UPOS of emoji
+NO_FEATURES = "_"
 OVERLAP = 32
 TOKENS_AT_ONCE = 64  # encoded per slice
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
@@ -193,6 +196,44 @@ class Tagging:
             self._lemma_cache[form, upos, finer, rule] = lemma
         return lemma
 
+    def with_symbols(self, sentences: Iterable[Sequence[Token]], outputs: Tensors) -> Sliced[Tensors]:
+        """Returns the outputs of all windows with emoji as symbols without features, as Universal Dependencies has it.
+
+        No treebank that a tagger has learned from has more than a few emoji, so the network does not know them.
+        """
+        if SYMBOL not in self._upos:
+            return outputs
+        cells: list[int] = []
+        start = 0
+        for number, tokens in enumerate(sentences, start=1):
+            kept, start = kept_of(len(tokens), self.longest, start)
+            texts = [token.text for token in tokens]
+            places = chain.from_iterable(range(some.start, some.stop) for some in kept)
+            cells += [cell for cell, text in zip(places, texts, strict=True) if not text.isascii() and is_emoji(text)]
+            if not number % SENTENCES_AT_ONCE:
+                yield
+        if not cells:
+            return outputs
+        changed = {**outputs, **self._certain(outputs, "upos", self._upos.index(SYMBOL), cells)}
+        if NO_FEATURES in self._labels["feats"]:
+            changed |= self._certain(outputs, "feats", self._labels["feats"].index(NO_FEATURES), cells)
+        return changed
+
+    def _certain(self, outputs: Tensors, head: str, label: int, cells: Sequence[int]) -> Tensors:
+        """Returns the outputs of a head with a label that is certain in some cells, the first of the candidates."""
+        changed = {}
+        for name, value in ((f"{head}_id", label), (f"{head}_probability", 1.0)):
+            if name in outputs:
+                changed[name] = outputs[name].copy()
+                changed[name][cells] = value
+        ids, probabilities = self._candidates.get(head, ("", ""))
+        if ids in outputs:
+            rest = [[label, *(id for id in row if id != label)] for row in outputs[ids][cells].tolist()]
+            changed |= {ids: outputs[ids].copy(), probabilities: outputs[probabilities].copy()}
+            changed[ids][cells] = [row[: outputs[ids].shape[1]] for row in rest]
+            changed[probabilities][cells] = np.eye(1, outputs[ids].shape[1])
+        return changed
+
     def candidates(self, lengths: Iterable[int], outputs: Tensors) -> Sliced[list[Candidates]]:
         """Decodes the most probable labels of sentences' tokens. `outputs` include `candidate_outputs`."""
         found: list[Candidates] = []
@@ -228,4 +269,4 @@ def kept_of(length: int, longest: int, start: int) -> tuple[list[slice], int]:
 
 def parse_features(label: str) -> dict[str, str]:
     """Parses CoNLL-U features, `Number=Sing|Person=3`, or `_` for none."""
-    return dict(pair.split("=", 1) for pair in label.split("|")) if label != "_" else {}
+    return dict(pair.split("=", 1) for pair in label.split("|")) if label != NO_FEATURES else {}

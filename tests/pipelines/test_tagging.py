@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from service.artifact.version import ModelVersion
-from service.pipelines.tagging import encode, joined_tokens, split_texts
+from service.pipelines.tagging import decode, encode, joined_tokens, split_texts
 from service.store.loading import load_version
 from service.tasks.tagging import Tagging
 from service.text.languages import make_tokenizer
+from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.slices import finish
 from tests.conftest import STORE
 
@@ -43,6 +44,40 @@ def test_variants_of_a_text_are_read_alike(name: str) -> None:
             assert read.lengths.tolist() == inputs.lengths.tolist()
             for key, values in inputs.values.items():
                 np.testing.assert_array_equal(read.values[key], values)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_emoji_are_symbols_without_features_wherever_they_stand(name: str) -> None:
+    """Also where the network is sure that they are something else, and in sentences longer than its windows."""
+    task = Tagging(tagger(name), 8)
+    emoji = ["😀", "👍🏽", "❤️", "♥", "☺", "🇫🇷", "👩‍👩‍👧", "1️⃣", "🫠", "😀😀"]
+    sentences = [emoji, ["→", "a", "“", "➍", "#", "1"], [*"abcdefgh", *emoji, *"ijkl"], ["😀"]]
+    split = finish(joined_tokens(sentences))
+    lengths = finish(task.encode(sentences)).lengths
+    labels, cells = task.version.manifest.labels, int(lengths.sum())
+    assert labels["upos"][0] == "NOUN"
+    outputs = {"upos_probability": np.full(cells, 0.5, np.float32), "feats_id": np.ones(cells, np.int32)}
+    outputs |= dict.fromkeys(("upos_id", "xpos_id", f"{LEMMA}_id", *NEXT_RULES), np.zeros(cells, np.int32))
+    for head, (ids, probabilities) in task.version.manifest.candidate_outputs.items():
+        count = min(3, len(labels[head]))
+        outputs[ids] = np.tile(np.arange(count, dtype=np.int32), (cells, 1))
+        outputs[probabilities] = np.full((cells, count), 0.25, np.float32)
+    before = {key: values.copy() for key, values in outputs.items()}
+    tagged = finish(decode(task, split, outputs, lemmas=True, candidates=True))
+    for text, tokens in zip(tagged, sentences, strict=True):
+        assert text.candidates is not None
+        best = text.candidates[0].of(slice(None), 2)
+        for token, tag, nearest in zip(tokens, text.tags[0], best, strict=True):
+            if token in emoji:
+                assert (tag.upos, tag.feats, tag.confidence, tag.lemma) == ("SYM", {}, 1.0, token)
+                assert nearest["upos"] == [{"tag": "SYM", "probability": 1.0}, {"tag": "NOUN", "probability": 0.0}]
+                assert nearest["feats"][0] == {"tag": "_", "probability": 1.0}
+            else:
+                assert (tag.upos, tag.confidence) == ("NOUN", 0.5)
+                assert tag.feats
+                assert nearest["upos"][0] == {"tag": "NOUN", "probability": 0.25}
+    for key, values in before.items():
+        np.testing.assert_array_equal(outputs[key], values)  # may be views of other requests' outputs
 
 
 def test_quotes_that_the_treebank_lacks_are_read_as_plain_ones() -> None:
