@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, pairwise, repeat
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from service.artifact.version import ModelVersion
+from service.tasks.windows import kept_of, windows
 from service.text.emoji import is_emoji
 from service.text.encoding import encode_characters
 from service.text.lemmatizer import LEMMA, NEXT_RULES, finer_column
@@ -18,36 +19,10 @@ from service.types import Array, Ragged, Tensors
 
 SYMBOL = "SYM"  # the UPOS of emoji
 NO_FEATURES = "_"
-OVERLAP = 32
 TOKENS_AT_ONCE = 64  # encoded per slice
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
 CACHED_LEMMAS = 16_384  # at most 14 MB
 LONGEST_CACHED = 32  # characters
-
-
-class Window(NamedTuple):
-    """A part [start, end) of a long sentence; the tags of [keep_start, keep_end) are used."""
-
-    start: int
-    end: int
-    keep_start: int
-    keep_end: int
-
-
-def windows(length: int, longest: int) -> list[Window]:
-    """Covers a sentence of `length` tokens with windows of at most `longest`.
-
-    Windows overlap, and the tags change over in the middle of an overlap, so each token has context on both sides.
-    """
-    if length <= longest:
-        return [Window(0, length, 0, length)]
-    overlap = min(OVERLAP, longest // 2)
-    starts = [*range(0, length - longest, longest - overlap), length - longest]
-    seams = [(left + longest + right) // 2 for left, right in pairwise(starts)]
-    return [
-        Window(start, start + longest, keep_start, keep_end)
-        for start, keep_start, keep_end in zip(starts, [0, *seams], [*seams, length], strict=True)
-    ]
 
 
 class Tag(NamedTuple):
@@ -251,20 +226,6 @@ class Tagging:
             if not number % SENTENCES_AT_ONCE:
                 yield
         return found
-
-
-def kept_of(length: int, longest: int, start: int) -> tuple[list[slice], int]:
-    """Returns the slices of a sentence's used tags among the cells of all windows, and the end of its windows.
-
-    `start` is the start of its first window.
-    """
-    if length <= longest:
-        return [slice(start, start + length)], start + length
-    kept = []
-    for window in windows(length, longest):
-        kept.append(slice(start + window.keep_start - window.start, start + window.keep_end - window.start))
-        start += window.end - window.start
-    return kept, start
 
 
 def parse_features(label: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from operator import itemgetter
 
 from service.text.emoji import EMOJI
 from service.text.english import CHUNK, Rules, treebank_rules
+from service.text.scripts import UNSPACED
 from service.text.sentences import group
 from service.text.slices import Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer, new_token
@@ -29,10 +30,10 @@ _CLITIC = re.compile(r"n't|'(?:s|m|d|ll|re|ve)|`s", re.IGNORECASE)
 # Clitics only where an exception splits them off: "can|not", "wan|na", "do|nt", "'t|is".
 _BARE_CLITICS = {*"not na ta nt s m d ll re ve is was were will would".split()}
 
-_EMOJI = re.compile(f"({EMOJI})")
+_ALONE = re.compile(f"({UNSPACED}|{EMOJI})")
 
-# For unnatural chunks: emoji, runs of letters and of one mark, in linear time.
-_PIECE = re.compile(rf"https?://\S+|{EMOJI}|\w+|([^\w\s])\1*")
+# For unnatural chunks: what stands alone, runs of other letters and of one mark, in linear time.
+_PIECE = re.compile(rf"https?://\S+|{UNSPACED}|{EMOJI}|(?:(?!{UNSPACED})\w)+|([^\w\s])\1*")
 
 Piece = tuple[str, bool]
 
@@ -108,15 +109,15 @@ class SpacyTokenizer(Tokenizer):
 
         Returns none for a chunk of one token, the usual case, so that the cache only holds the chunk.
         """
-        pieces = cut(chunk, self._rules) if chunk.isascii() else self._cut_at_emoji(chunk)
+        pieces = cut(chunk, self._rules) if chunk.isascii() else self._cut_around(chunk)
         if len(pieces) == 1:
             return ()
         return tuple((piece, i > 0 and self._continues(pieces[i - 1], piece, chunk)) for i, piece in enumerate(pieces))
 
-    def _cut_at_emoji(self, chunk: str) -> list[str]:
-        """Splits a chunk into the strings of its tokens; an emoji is one token, unless it is part of an address."""
+    def _cut_around(self, chunk: str) -> list[str]:
+        """Splits a chunk into the strings of its tokens; what stands alone is one, unless it is part of an address."""
         rules = self._rules
-        parts = _EMOJI.split(chunk)
+        parts = _ALONE.split(chunk)
         if len(parts) == 1 or rules.whole(chunk) or rules.address(chunk):
             return cut(chunk, rules)
         pieces: list[str] = []

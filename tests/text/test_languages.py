@@ -71,6 +71,30 @@ def test_a_french_number_with_spaces_is_a_token(space: str, text: str, tokens: l
         assert finish(tokenizer.words(text)) == [normalize(token) for token in tokens]
 
 
+UNSPACED = {
+    "zh": ("我喜欢iPhone，“好”。𠮷 㐀々", "我 喜 欢 iPhone ， “ 好 ” 。 𠮷 㐀 々"),
+    "ja": ("コーヒーは好き？ﾊﾟﾝ", "コ ー ヒ ー は 好 き ？ ﾊﾟ ﾝ"),
+    "th": ("น้ำดี รัก", "น้ำ ดี รั ก"),
+    "lo": ("ນ້ຳດີ", "ນ້ຳ ດີ"),
+    "km": ("ខ្ញុំស្រលាញ់។", "ខ្ញុំ ស្រ លា ញ់ ។"),
+    "my": ("ဗုဒ္ဓ မြန်မာ။", "ဗု ဒ္ဓ မြ န် မာ ။"),
+    "ko": ("한국어는 쉽다.", "한국어는 쉽다 ."),
+}
+
+
+@pytest.mark.parametrize("language", UNSPACED)
+@pytest.mark.parametrize("repeated", [1, 50])
+def test_characters_of_scripts_without_spaces_are_tokens(language: str, repeated: int) -> None:
+    """By the rules of each language, of none, and of English; also in a chunk that is too long for rules."""
+    text, tokens = UNSPACED[language]
+    text = text if repeated == 1 else text.replace(" ", "") * repeated
+    for name in (f"spacy-{language}", "spacy-xx", "spacy-en"):
+        found = [token.text for token in named_tokenizer(name).tokens(text)]
+        assert "".join(found) == text.replace(" ", "")
+        if repeated == 1 or language != "ko":
+            assert found[: tokens.count(" ")] == tokens.split()[:-1]
+
+
 def test_other_languages_have_words_without_spaces() -> None:
     for name in ("spacy-de", "spacy-en"):
         assert [token.text for token in named_tokenizer(name).tokens("26 000 m")] == ["26", "000", "m"]

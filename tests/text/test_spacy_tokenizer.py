@@ -298,7 +298,7 @@ def test_threads_share_a_tokenizer() -> None:
         ("1️⃣ or #️⃣", "1️⃣ or #️⃣"),
         ("see https://example.org/❤️/a", "see https://example.org/❤️/a"),
         ("❤️" * 200, "❤️ " * 200),  # longer than what the rules split
-        ("©2020 100% 😀😀", "© 2020 100 % 😀 😀"),  # of one code point: by the rules
+        ("©2020 100% 😀😀so🫠 I♥NY", "© 2020 100 % 😀 😀 so 🫠 I ♥ NY"),  # of one code point
     ],
 )
 def test_an_emoji_is_one_token(text: str, tokens: str) -> None:
