@@ -79,10 +79,11 @@ class TagRequest(Request):
         description="Whether to return lemmas, if the model gives them.",
         examples=[True],
     )
-    format: Literal["json", "conllu"] | None = Field(
+    format: Literal["json", "conllu", "conllu-chain"] | None = Field(
         None,
         description="Format of the answer. By default the one preferred by the Accept header: application/json or"
-        " text/x-conllu.",
+        " text/x-conllu. conllu-chain is CoNLL-U in which each word's HEAD is the word before it, for readers that"
+        " require a tree.",
         examples=["json"],
     )
 

@@ -158,7 +158,8 @@ class TagHandler:
     def _write(self, exchange: Exchange, texts: list[tagging.TaggedText]) -> Work:
         version, request = self._task.version, exchange.request
         if exchange.media_type == conllu.MEDIA_TYPE:
-            pieces = yield from tagging_format.write_conllu(version, texts, request.offsets)
+            chain = request.format == "conllu-chain"
+            pieces = yield from tagging_format.write_conllu(version, texts, request.offsets, chain=chain)
         else:
             pieces = yield from tagging_format.write_json(version, texts, request.offsets, request.n_best)
         yield from exchange.connection.respond(exchange, pieces)
