@@ -12,7 +12,10 @@ from service.artifact.version import ModelVersion
 from service.tasks.windows import kept_of, windows
 from service.text.emoji import is_emoji
 from service.text.encoding import encode_characters
+from service.text.english import READ_AS
+from service.text.languages import ENGLISH
 from service.text.lemmatizer import LEMMA, NEXT_RULES, finer_column
+from service.text.normalization import normalize
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.tokenizer import Token
 from service.types import Array, Ragged, Tensors
@@ -74,8 +77,10 @@ class Tagging:
 
         def encode(token: str) -> bytes:
             """Returns the ids of a token and of its characters  # [1 + C] int32."""
+            token = self._read_as(token)
             return np.int32(words.id(token)).tobytes() + encode_characters([token], characters, width).tobytes()
 
+        self._stands_for = READ_AS if version.manifest.tokenizer in (None, ENGLISH) else {}
         self._encode = encode
         self._cells = 1 + width  # int32 values per token
         self._cached_encode = lru_cache(CACHED_TOKENS)(encode)
@@ -162,14 +167,19 @@ class Tagging:
         """Returns the lemma of a form by the ids of its tags and rules, and caches it if the first rule fits."""
         lemmatizer = self.version.lemmatizer
         assert lemmatizer  # noqa: S101 (the caller has checked)
-        lemma = lemmatizer.find(form, self._upos[upos], self._labels[self._finer][finer], rule)
+        read = self._read_as(form)
+        lemma = lemmatizer.find(read, self._upos[upos], self._labels[self._finer][finer], rule)
         if lemma is None:
-            return lemmatizer.by_rules(form, further)
+            return lemmatizer.by_rules(read, further)
         if len(form) <= LONGEST_CACHED:
             if len(self._lemma_cache) >= CACHED_LEMMAS:
                 self._lemma_cache.clear()
             self._lemma_cache[form, upos, finer, rule] = lemma
         return lemma
+
+    def _read_as(self, form: str) -> str:
+        """Returns the word that the model reads in place of one that its treebank lacks."""
+        return self._stands_for.get(normalize(form).lower(), form)
 
     def with_symbols(self, sentences: Iterable[Sequence[Token]], outputs: Tensors) -> Sliced[Tensors]:
         """Returns the outputs of all windows with emoji as symbols without features, as Universal Dependencies has it.

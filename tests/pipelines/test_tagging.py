@@ -12,6 +12,7 @@ from service.tasks.tagging import Tagging
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.slices import finish
+from service.text.tokenizer import Token
 from tests.conftest import STORE
 
 TEXTS = {
@@ -78,6 +79,24 @@ def test_emoji_are_symbols_without_features_wherever_they_stand(name: str) -> No
                 assert nearest["upos"][0] == {"tag": "NOUN", "probability": 0.25}
     for key, values in before.items():
         np.testing.assert_array_equal(outputs[key], values)  # may be views of other requests' outputs
+
+
+def test_an_old_form_of_it_is_read_as_it() -> None:
+    english, french = Tagging(tagger("tagger-en"), 100), Tagging(tagger("tagger-fr"), 100)
+    for form in ("'T", "'t", "’t"):
+        read = finish(english.encode([[form, "is"]])).values
+        for key, values in finish(english.encode([["it", "is"]])).values.items():
+            np.testing.assert_array_equal(read[key], values)
+        zero = np.zeros(1, np.int32)
+        outputs = {f"{head}_id": zero for head in ("xpos", "feats", LEMMA)} | dict.fromkeys(NEXT_RULES, zero)
+        pron = np.array([english.version.manifest.labels["upos"].index("PRON")])
+        outputs |= {"upos_id": pron, "upos_probability": np.ones(1, np.float32)}
+        ((tag,),) = finish(english.decode([[Token(form, 0, 2)]], outputs, lemmas=True))
+        assert tag.lemma == "it"
+    assert (
+        finish(french.encode([["'t"]])).values["char_ids"].tolist()
+        != finish(french.encode([["it"]])).values["char_ids"].tolist()
+    )
 
 
 def test_quotes_that_the_treebank_lacks_are_read_as_plain_ones() -> None:
