@@ -58,7 +58,7 @@ class LearnedTokenizer(Tokenizer):
             return (yield from self._rules.tokenize(plain))
         tokens: list[Token] = []
         pause = _SLICE_CHARACTERS
-        for match in self._rules.chunk.finditer(plain):
+        for match in self._rules.chunk(plain).finditer(plain):
             chunk, start = match.group(), match.start()
             if start > pause:
                 pause = start + _SLICE_CHARACTERS

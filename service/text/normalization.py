@@ -18,7 +18,8 @@ SUBSTITUTES = VARIANTS | dict.fromkeys("“”„«»″", '"') | dict.fromkeys(
 SUBSTITUTES["…"] = "..."
 
 # Parts that can be normalized alone, since nothing composes with an ASCII character before it.
-_PART = re.compile(r".{1,2048}(?=[\0-\x7f]|\Z)|.+?(?=[\0-\x7f]|\Z)", re.DOTALL)
+_AT_ONCE = 2048  # characters
+_PART = re.compile(rf".{{1,{_AT_ONCE}}}(?=[\0-\x7f]|\Z)|.+?(?=[\0-\x7f]|\Z)", re.DOTALL)
 _PLAIN = VARIANTS | dict.fromkeys(INVISIBLE, "")
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 
@@ -62,14 +63,21 @@ def normalize_with_offsets(text: str) -> Sliced[tuple[str, Sequence[int]]]:
     """
     if text.isascii():
         return text, ()
-    parts: list[str] = []
-    places: list[int] = []
-    for part in _PART.finditer(text):
-        parts.append(normalize(part.group()))
-        places += _places(part.group(), part.start())
+    parts = [text] if len(text) <= _AT_ONCE else _PART.findall(text)
+    normal: list[str] = []
+    for part in parts:
+        normal.append(normalize(part))
         yield
-    plain = "".join(parts)
-    return (text, ()) if plain == text else (plain, [*places, len(text)])
+    plain = "".join(normal)
+    if plain == text:
+        return text, ()
+    places: list[int] = []
+    start = 0
+    for part in parts:
+        places += _places(part, start)
+        start += len(part)
+        yield
+    return plain, [*places, len(text)]
 
 
 def _places(text: str, start: int) -> Sequence[int]:

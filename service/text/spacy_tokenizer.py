@@ -30,6 +30,7 @@ _CLITIC = re.compile(r"n't|'(?:s|m|d|ll|re|ve)|`s", re.IGNORECASE)
 # Clitics only where an exception splits them off: "can|not", "wan|na", "do|nt", "'t|is".
 _BARE_CLITICS = {*"not na ta nt s m d ll re ve is was were will would".split()}
 
+_NUMBERS_APART = re.compile(r"\d \d{3}")  # by a space: "26 000"
 _ALONE = re.compile(f"({UNSPACED}|{EMOJI})")
 
 # For unnatural chunks: what stands alone, runs of other letters and of one mark, in linear time.
@@ -39,22 +40,23 @@ Piece = tuple[str, bool]
 
 
 class SpacyTokenizer(Tokenizer):
-    """Splits text by the rules of a language, by default those for English. Thread-safe.
-
-    Attributes:
-        chunk: finds the chunks of a text that are split independently of each other.
-    """
+    """Splits text by the rules of a language, by default those for English. Thread-safe."""
 
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or treebank_rules()
-        self.chunk = self._rules.chunk
         self._cached_pieces = lru_cache(CACHED_CHUNKS)(self._pieces)
+
+    def chunk(self, plain: str) -> re.Pattern[str]:
+        """Returns the pattern of the chunks of a text in its normal form, which are split independently."""
+        chunk = self._rules.chunk
+        return chunk if chunk is CHUNK or _NUMBERS_APART.search(plain) else CHUNK
 
     def _words(self, plain: str) -> Sliced[list[str]]:
         """Returns the tokens of a text in its normal form; takes half the time of `_tokenize`."""
         words: list[str] = []
         size, pause = 0, _SLICE_CHARACTERS
-        for chunk in plain.split() if self.chunk is CHUNK else self.chunk.findall(plain):
+        pattern = self.chunk(plain)
+        for chunk in plain.split() if pattern is CHUNK else pattern.findall(plain):
             if len(chunk) <= LONGEST_CACHED:
                 if pieces := self._cached_pieces(chunk):
                     words += map(itemgetter(0), pieces)
@@ -80,7 +82,7 @@ class SpacyTokenizer(Tokenizer):
     def _tokenize(self, plain: str) -> Sliced[list[Token]]:
         tokens: list[Token] = []
         pause = _SLICE_CHARACTERS
-        for match in self.chunk.finditer(plain):
+        for match in self.chunk(plain).finditer(plain):
             chunk = match.group()
             start = match.start()
             if start > pause:

@@ -101,7 +101,7 @@ def _boundaries(split: Split, rules: SpacyTokenizer) -> tuple[Classifier | None,
     equal: Counter[tuple[str, tuple[int, ...]]] = Counter()
     boundaries: list[Example] = []
     continuations: list[Example] = []
-    for match in rules.chunk.finditer(split.text):
+    for match in rules.chunk(split.text).finditer(split.text):
         chunk, start = match.group(), match.start()
         drawn = tuple(i for i in range(1, len(chunk)) if start + i in starts)
         equal[chunk, drawn] += 1
