@@ -8,7 +8,7 @@ from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary
 from service.text.sentences import rule_ends
 from service.text.slices import Sliced, finish
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import Sentence, Token, Tokenizer, new_token
+from service.text.tokenizer import BLANK_LINE, Sentence, Token, Tokenizer, new_token
 
 _SLICE_BOUNDARIES = 32
 _SLICE_TOKENS = 32
@@ -120,7 +120,9 @@ def learned_ends(text: str, tokens: Sequence[Token], classifier: Classifier) -> 
     ends: list[int] = []
     first = 0
     for number, i in enumerate(possible.indices, start=1):
-        if classifier.accepts(possible.features(i, first)):
+        behind, start = tokens[i - 1].end, tokens[i].start
+        ends_paragraph = start - behind > 1 and BLANK_LINE.search(text, behind, start)  # which treebanks may not have
+        if ends_paragraph or classifier.accepts(possible.features(i, first)):
             ends.append(i)
             first = i
         if not number % _SLICE_TOKENS:
