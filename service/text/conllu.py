@@ -6,11 +6,11 @@ space between two tokens is in MISC, in UDPipe's form.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from service.text.normalization import nfc
 from service.text.slices import Sliced
 from service.text.tokenizer import Token
 
@@ -78,7 +78,7 @@ def write_sentence(
             yield
         if i in ends:
             last = ends[i]
-            whole = unicodedata.normalize("NFC", text[token.start : tokens[last].end])
+            whole = nfc(text[token.start : tokens[last].end])
             lines.append(f"{i + 1}-{last + 1}\t{whole}{_NOTHING}\t{_misc(text, token.start, tokens[last].end, places)}")
         misc = "_" if i <= last else _misc(text, token.start, token.end, places)
         feats = write_features(column.feats)
@@ -121,4 +121,4 @@ def _misc(text: str, start: int, end: int, places: Sequence[int]) -> str:
 def _form(token: str) -> str:
     """Replaces white space in a client's token, since a form may only contain single spaces; normalizes to NFC."""
     form = " ".join(token.split())
-    return form if form.isascii() else unicodedata.normalize("NFC", form)
+    return form if form.isascii() else nfc(form)

@@ -5,7 +5,7 @@ Tokenizers, vocabularies and lemmas read text in this form, in training and serv
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from service.text.slices import Sliced
@@ -17,9 +17,8 @@ VARIANTS = {"’": "'", "‘": "'", "\u2010": "-", "\u2011": "-", "\u00a0": " ",
 SUBSTITUTES = VARIANTS | dict.fromkeys("“”„«»″", '"') | dict.fromkeys("‹›‚ʼ′", "'") | dict.fromkeys("–—−", "-")
 SUBSTITUTES["…"] = "..."
 
-# Parts that can be normalized alone, since nothing composes with an ASCII character before it.
-_AT_ONCE = 2048  # characters
-_PART = re.compile(rf".{{1,{_AT_ONCE}}}(?=[\0-\x7f]|\Z)|.+?(?=[\0-\x7f]|\Z)", re.DOTALL)
+_AT_ONCE = 256  # characters that are normalized together: marks in a row are sorted in the square of their number
+_MOST_MARKS = 30  # in a row, as in the stream-safe text format of Unicode Standard Annex #15
 _PLAIN = VARIANTS | dict.fromkeys(INVISIBLE, "")
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 
@@ -30,7 +29,14 @@ def normalize(text: str) -> str:
         return text
     for variant, plain in _PLAIN.items():
         text = text.replace(variant, plain)
-    return unicodedata.normalize("NFC", text)
+    return nfc(text)
+
+
+def nfc(text: str) -> str:
+    """Returns the NFC of Unicode of a text, in linear time."""
+    if len(text) <= _AT_ONCE:
+        return unicodedata.normalize("NFC", text)
+    return "".join(unicodedata.normalize("NFC", part) for part in _parts(text))
 
 
 def normalize_form(form: str) -> str:
@@ -63,7 +69,7 @@ def normalize_with_offsets(text: str) -> Sliced[tuple[str, Sequence[int]]]:
     """
     if text.isascii():
         return text, ()
-    parts = [text] if len(text) <= _AT_ONCE else _PART.findall(text)
+    parts = list(_parts(text))
     normal: list[str] = []
     for part in parts:
         normal.append(normalize(part))
@@ -78,6 +84,18 @@ def normalize_with_offsets(text: str) -> Sliced[tuple[str, Sequence[int]]]:
         start += len(part)
         yield
     return plain, [*places, len(text)]
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yields parts of a text that can be normalized alone, unless it has too many marks in a row."""
+    start = 0
+    while start < len(text):
+        end = start + _AT_ONCE
+        most = end + _MOST_MARKS
+        while end < min(most, len(text)) and _composes(text[end]):
+            end += 1
+        yield text[start:end]
+        start = end
 
 
 def _places(text: str, start: int) -> Sequence[int]:

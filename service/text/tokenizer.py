@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from service.text.normalization import normalize_with_offsets
-from service.text.slices import Sliced, finish
+from service.text.slices import SENTENCES_AT_ONCE, Sliced, finish
 
 TOKENIZER_NAME = re.compile(r"spacy-([a-z]{2,8})")  # by the rules of a language, as a manifest names it
 
@@ -64,9 +64,11 @@ class Tokenizer(ABC):
         if plain is text:
             return sentences
         moved: list[Sentence] = []
-        for sentence in sentences:
+        for number, sentence in enumerate(sentences, start=1):
             if tokens := tuple((yield from _moved(sentence.tokens, plain, text, places))):
                 moved.append(Sentence(tokens[0].start, tokens[-1].end, tokens))
+            if not number % SENTENCES_AT_ONCE:
+                yield
         return moved
 
     def tokenize(self, text: str) -> Sliced[list[Token]]:

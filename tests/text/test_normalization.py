@@ -55,6 +55,15 @@ def test_each_string_alone(strings: list[str]) -> None:
     assert list(normalize_each(strings)) == [*map(normalize_form, strings)]
 
 
+def test_marks_in_a_row_are_not_sorted_in_the_square_of_their_number() -> None:
+    """100,000 marks that are to be sorted: all at once take seconds."""
+    text = "a" + "\u0301\u0323" * 50_000
+    plain, places = finish(normalize_with_offsets(text))
+    assert len(normalize(text)) == len(plain) == len(places) - 1
+    assert "\u0323" * 20 in plain
+    assert "\u0323" * 300 not in plain
+
+
 @pytest.mark.parametrize("repeated", ["l’e\u0301te\u0301 ", "\u1100\u1161", "e\u0301", "漢字。"])
 def test_long_texts_in_parts(repeated: str) -> None:
     text = repeated * 5000
@@ -101,3 +110,11 @@ def test_marks_that_are_split_from_their_letter_stay_with_it() -> None:
     tokens = FRENCH.tokens(text)
     assert "".join(token.text for token in tokens) == text
     assert all(token.text == text[token.start : token.end] for token in tokens)
+
+
+@pytest.mark.parametrize("tokenizer", [FRENCH, LEARNED])
+@pytest.mark.parametrize("text", ["L’été. C’est\n\n", "e\u0301’", "\u1100\u1161\u11a8", "’"])
+def test_long_variants_are_worked_on_in_slices(tokenizer: Tokenizer, text: str) -> None:
+    """Each slice has some hundred characters at most."""
+    text *= 20_000
+    assert sum(1 for _ in tokenizer.split(text)) > len(normalize(text)) / 1000
