@@ -11,7 +11,7 @@ from service.pipelines.tagging import TaggedText
 from service.text import conllu
 from service.text.offsets import Unit, positions
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
-from service.text.tokenizer import Token
+from service.text.tokenizer import BLANK_LINE, Token
 
 GENERATOR = f"tagwerk {version('tagwerk')}"
 
@@ -104,20 +104,25 @@ def write_conllu(
     numbers: Iterable[int] | None = None,
     *,
     with_generator: bool = True,
+    chain: bool = False,
 ) -> Sliced[list[bytes]]:
     """Encodes texts as CoNLL-U documents, in pieces; a blank text has none.
 
-    `numbers` are the documents' ids, by default from 1. The first comment says what has generated the tags.
+    `numbers` are the documents' ids, by default from 1. The first comment says what has generated the tags. With
+    `chain`, words have heads, see `conllu.write_sentence`.
     """
     pieces: list[bytes] = []
     for number, tagged in zip(numbers or count(1), texts, strict=False):
         places = positions(tagged.text, unit)
+        end = 0  # of the sentence before
         for i, (sentence, tags) in enumerate(zip(tagged.sentences, tagged.tags, strict=True), start=1):
             comments = {"generator": generator_of(model)} if not pieces and with_generator else {}
             comments |= {"newdoc id": str(number)} if i == 1 else {}
+            comments |= {"newpar": ""} if i > 1 and BLANK_LINE.search(tagged.text, end, sentence.start) else {}
             comments |= {"sent_id": f"{number}-{i}"}
             columns = (conllu.Columns(tag.upos, tag.xpos, tag.feats, tag.lemma) for tag in tags)
-            pieces += yield from conllu.write_sentence(comments, tagged.text, sentence.tokens, columns, places)
+            tokens, end = sentence.tokens, sentence.end
+            pieces += yield from conllu.write_sentence(comments, tagged.text, tokens, columns, places, chain=chain)
     return pieces
 
 

@@ -233,9 +233,9 @@ CONLLU_EXAMPLE = """# generator = tagwerk 0.2.0, tagger-en/12
 # sent_id = 1-1
 # text = Don't!
 1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No|TokenRange=0:5
-1\tDo\tdo\tAUX\tVB\tMood=Imp|VerbForm=Fin\t0\t_\t_\t_
-2\tn't\tnot\tPART\tRB\tPolarity=Neg\t1\t_\t_\t_
-3\t!\t!\tPUNCT\t.\t_\t2\t_\t_\tTokenRange=5:6
+1\tDo\tdo\tAUX\tVB\tMood=Imp|VerbForm=Fin\t_\t_\t_\t_
+2\tn't\tnot\tPART\tRB\tPolarity=Neg\t_\t_\t_\t_
+3\t!\t!\tPUNCT\t.\t_\t_\t_\t_\tTokenRange=5:6
 
 """
 EVENTS_EXAMPLE = """data: {"index":0,"text":"W"}

@@ -55,8 +55,8 @@ async def run_generate(run: PipelineRun, body: request_schemas.GenerateRequest) 
 
 async def tag_line(run: PipelineRun, body: request_schemas.TagRequest) -> list[bytes]:
     """Handles a line of /tag."""
-    if body.format == "conllu":
-        raise InvalidInput("/format", "got conllu", "json, or a request that is not newline-delimited")
+    if body.format not in (None, "json"):
+        raise InvalidInput("/format", f"got {body.format}", "json, or a request that is not newline-delimited")
     return await run.do(tagging.write_json(*await run_tag(run, body), body.offsets, body.n_best))
 
 
@@ -102,13 +102,14 @@ async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
     run, media_type = pipeline_run(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
     if body.format is not None:
-        media_type = conllu.MEDIA_TYPE if body.format == "conllu" else JSON
+        media_type = JSON if body.format == "json" else conllu.MEDIA_TYPE
     with while_client_waits(request):
         model, texts = await run_tag(run, body)
         if media_type == JSON:
             content = await run.do(tagging.write_json(model, texts, body.offsets, body.n_best))
         else:
-            content = await run.do(tagging.write_conllu(model, texts, body.offsets))
+            chain = body.format == "conllu-chain"
+            content = await run.do(tagging.write_conllu(model, texts, body.offsets, chain=chain))
     return await respond(request, content, media_type)
 
 

@@ -75,7 +75,9 @@ OffsetUnit = TypeAliasType(
     ],
 )
 OFFSETS: Any = Field("code_points", description="The unit of offsets.", examples=["code_points"])
-TagFormat = TypeAliasType("TagFormat", Annotated[Literal["json", "conllu"], Field(description="Format of tags.")])
+TagFormat = TypeAliasType(
+    "TagFormat", Annotated[Literal["json", "conllu", "conllu-chain"], Field(description="Format of tags.")]
+)
 
 
 class TagRequest(Request):
@@ -113,7 +115,8 @@ class TagRequest(Request):
     format: TagFormat | None = Field(
         None,
         description="Format of the answer. By default the one preferred by the Accept header: application/json or"
-        " text/x-conllu.",
+        " text/x-conllu. conllu-chain is CoNLL-U in which each word's HEAD is the word before it, for readers that"
+        " require a tree.",
         examples=["json"],
     )
 

@@ -14,7 +14,8 @@ from service.loop.exchange import Exchange
 from service.pipelines import classification, tagging
 from service.pipelines.run import Resources
 from service.tasks.sentiment import EXPLANATION, Sentiment
-from service.tasks.tagging import Tagging, windows
+from service.tasks.tagging import Tagging
+from service.tasks.windows import windows
 from service.text import conllu
 from service.text.slices import Sliced
 from service.types import Ragged
@@ -157,7 +158,8 @@ class TagHandler:
     def _write(self, exchange: Exchange, texts: list[tagging.TaggedText]) -> Work:
         version, request = self._task.version, exchange.request
         if exchange.media_type == conllu.MEDIA_TYPE:
-            pieces = yield from tagging_format.write_conllu(version, texts, request.offsets)
+            chain = request.format == "conllu-chain"
+            pieces = yield from tagging_format.write_conllu(version, texts, request.offsets, chain=chain)
         else:
             pieces = yield from tagging_format.write_json(version, texts, request.offsets, request.n_best)
         yield from exchange.connection.respond(exchange, pieces)

@@ -45,7 +45,7 @@ class PlainTag(msgspec.Struct, forbid_unknown_fields=True):
     offsets: Literal["code_points", "utf16", "utf8"] = "code_points"
     n_best: Literal[1, 2, 3, 4, 5] = 1
     lemmas: bool = True
-    format: Literal["json", "conllu"] | None = None
+    format: Literal["json", "conllu", "conllu-chain"] | None = None
 
 
 class PlainClassify(msgspec.Struct, forbid_unknown_fields=True):
@@ -197,7 +197,7 @@ class PlainRequests:
             return None
         exchange.request = request
         if is_tag and request.format is not None:
-            exchange.media_type = conllu.MEDIA_TYPE if request.format == "conllu" else JSON
+            exchange.media_type = JSON if request.format == "json" else conllu.MEDIA_TYPE
         try:
             if self._needs_keys:
                 exchange.connection.authenticate(exchange)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from service.artifact.version import ModelVersion
 from service.pipelines.run import PipelineRun
 from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging
+from service.text.emoji import has_emoji
 from service.text.slices import TEXTS_AT_ONCE, Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
@@ -99,6 +100,8 @@ def decode(
 ) -> Sliced[list[TaggedText]]:
     """Decodes the outputs for the sentences of texts, in order; with the next best tags on request."""
     tokens = [sentence.tokens for text in split for sentence in text.sentences]
+    if any(not text.text.isascii() and has_emoji(text.text) for text in split):
+        outputs = yield from task.with_symbols(tokens, outputs)
     tags = yield from task.decode(tokens, outputs, lemmas=lemmas)
     next_best = (yield from task.candidates(map(len, tokens), outputs)) if candidates else None
     results: list[TaggedText] = []

@@ -3,48 +3,29 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, pairwise, repeat
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from service.artifact.version import ModelVersion
+from service.tasks.windows import kept_of, windows
+from service.text.emoji import is_emoji
 from service.text.encoding import encode_characters
+from service.text.english import READ_AS
+from service.text.languages import ENGLISH
 from service.text.lemmatizer import LEMMA, NEXT_RULES, finer_column
+from service.text.normalization import normalize
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.tokenizer import Token
 from service.types import Array, Ragged, Tensors
 
-OVERLAP = 32
+SYMBOL = "SYM"  # the UPOS of emoji
+NO_FEATURES = "_"
 TOKENS_AT_ONCE = 64  # encoded per slice
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
 CACHED_LEMMAS = 16_384  # at most 14 MB
 LONGEST_CACHED = 32  # characters
-
-
-class Window(NamedTuple):
-    """A part [start, end) of a long sentence; the tags of [keep_start, keep_end) are used."""
-
-    start: int
-    end: int
-    keep_start: int
-    keep_end: int
-
-
-def windows(length: int, longest: int) -> list[Window]:
-    """Covers a sentence of `length` tokens with windows of at most `longest`.
-
-    Windows overlap, and the tags change over in the middle of an overlap, so each token has context on both sides.
-    """
-    if length <= longest:
-        return [Window(0, length, 0, length)]
-    overlap = min(OVERLAP, longest // 2)
-    starts = [*range(0, length - longest, longest - overlap), length - longest]
-    seams = [(left + longest + right) // 2 for left, right in pairwise(starts)]
-    return [
-        Window(start, start + longest, keep_start, keep_end)
-        for start, keep_start, keep_end in zip(starts, [0, *seams], [*seams, length], strict=True)
-    ]
 
 
 class Tag(NamedTuple):
@@ -96,8 +77,10 @@ class Tagging:
 
         def encode(token: str) -> bytes:
             """Returns the ids of a token and of its characters  # [1 + C] int32."""
+            token = self._read_as(token)
             return np.int32(words.id(token)).tobytes() + encode_characters([token], characters, width).tobytes()
 
+        self._stands_for = READ_AS if version.manifest.tokenizer in (None, ENGLISH) else {}
         self._encode = encode
         self._cells = 1 + width  # int32 values per token
         self._cached_encode = lru_cache(CACHED_TOKENS)(encode)
@@ -184,14 +167,57 @@ class Tagging:
         """Returns the lemma of a form by the ids of its tags and rules, and caches it if the first rule fits."""
         lemmatizer = self.version.lemmatizer
         assert lemmatizer  # noqa: S101 (the caller has checked)
-        lemma = lemmatizer.find(form, self._upos[upos], self._labels[self._finer][finer], rule)
+        read = self._read_as(form)
+        lemma = lemmatizer.find(read, self._upos[upos], self._labels[self._finer][finer], rule)
         if lemma is None:
-            return lemmatizer.by_rules(form, further)
+            return lemmatizer.by_rules(read, further)
         if len(form) <= LONGEST_CACHED:
             if len(self._lemma_cache) >= CACHED_LEMMAS:
                 self._lemma_cache.clear()
             self._lemma_cache[form, upos, finer, rule] = lemma
         return lemma
+
+    def _read_as(self, form: str) -> str:
+        """Returns the word that the model reads in place of one that its treebank lacks."""
+        return self._stands_for.get(normalize(form).lower(), form)
+
+    def with_symbols(self, sentences: Iterable[Sequence[Token]], outputs: Tensors) -> Sliced[Tensors]:
+        """Returns the outputs of all windows with emoji as symbols without features, as Universal Dependencies has it.
+
+        No treebank that a tagger has learned from has more than a few emoji, so the network does not know them.
+        """
+        if SYMBOL not in self._upos:
+            return outputs
+        cells: list[int] = []
+        start = 0
+        for number, tokens in enumerate(sentences, start=1):
+            kept, start = kept_of(len(tokens), self.longest, start)
+            texts = [token.text for token in tokens]
+            places = chain.from_iterable(range(some.start, some.stop) for some in kept)
+            cells += [cell for cell, text in zip(places, texts, strict=True) if not text.isascii() and is_emoji(text)]
+            if not number % SENTENCES_AT_ONCE:
+                yield
+        if not cells:
+            return outputs
+        changed = {**outputs, **self._certain(outputs, "upos", self._upos.index(SYMBOL), cells)}
+        if NO_FEATURES in self._labels["feats"]:
+            changed |= self._certain(outputs, "feats", self._labels["feats"].index(NO_FEATURES), cells)
+        return changed
+
+    def _certain(self, outputs: Tensors, head: str, label: int, cells: Sequence[int]) -> Tensors:
+        """Returns the outputs of a head with a label that is certain in some cells, the first of the candidates."""
+        changed = {}
+        for name, value in ((f"{head}_id", label), (f"{head}_probability", 1.0)):
+            if name in outputs:
+                changed[name] = outputs[name].copy()
+                changed[name][cells] = value
+        ids, probabilities = self._candidates.get(head, ("", ""))
+        if ids in outputs:
+            rest = [[label, *(id for id in row if id != label)] for row in outputs[ids][cells].tolist()]
+            changed |= {ids: outputs[ids].copy(), probabilities: outputs[probabilities].copy()}
+            changed[ids][cells] = [row[: outputs[ids].shape[1]] for row in rest]
+            changed[probabilities][cells] = np.eye(1, outputs[ids].shape[1])
+        return changed
 
     def candidates(self, lengths: Iterable[int], outputs: Tensors) -> Sliced[list[Candidates]]:
         """Decodes the most probable labels of sentences' tokens. `outputs` include `candidate_outputs`."""
@@ -212,20 +238,6 @@ class Tagging:
         return found
 
 
-def kept_of(length: int, longest: int, start: int) -> tuple[list[slice], int]:
-    """Returns the slices of a sentence's used tags among the cells of all windows, and the end of its windows.
-
-    `start` is the start of its first window.
-    """
-    if length <= longest:
-        return [slice(start, start + length)], start + length
-    kept = []
-    for window in windows(length, longest):
-        kept.append(slice(start + window.keep_start - window.start, start + window.keep_end - window.start))
-        start += window.end - window.start
-    return kept, start
-
-
 def parse_features(label: str) -> dict[str, str]:
     """Parses CoNLL-U features, `Number=Sing|Person=3`, or `_` for none."""
-    return dict(pair.split("=", 1) for pair in label.split("|")) if label != "_" else {}
+    return dict(pair.split("=", 1) for pair in label.split("|")) if label != NO_FEATURES else {}

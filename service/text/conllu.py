@@ -1,13 +1,16 @@
-"""Writes sentences as CoNLL-U, the format of Universal Dependencies (universaldependencies.org/format.html).
+"""Writes sentences as CoNLL-U, the format of Universal Dependencies (universaldependencies.org/format.html), in NFC.
 
-Columns without an analysis are `_`, except HEAD: the evaluation script of the CoNLL 2018 shared task requires a tree.
-So each word's head is the word before it, with `_` as its DEPREL. Stanza does the same.
+Columns without an analysis are `_`. Readers that require a tree, such as the evaluation script of the CoNLL 2018 shared
+task, get a chain on request: each word's HEAD is the word before it, and DEPREL is `dep`. White space other than a
+space between two tokens is in MISC, in UDPipe's form.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from service.text.normalization import nfc
 from service.text.slices import Sliced
 from service.text.tokenizer import Token
 
@@ -15,6 +18,8 @@ MEDIA_TYPE = "text/x-conllu"
 
 _AT_ONCE = 128  # tokens per slice
 _NOTHING = "\t_" * 7  # the columns LEMMA to DEPS of a multiword token
+_SPACE = re.compile(r"\s*")
+_ESCAPED = {"\t": r"\t", "\r": r"\r"} | dict.fromkeys("\n\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", r"\n")
 
 
 class Multiword(NamedTuple):
@@ -46,14 +51,21 @@ def multiwords(tokens: Sequence[Token]) -> list[Multiword]:
 
 
 def write_sentence(
-    comments: Mapping[str, str], text: str, tokens: Sequence[Token], columns: Iterable[Columns], places: Sequence[int]
+    comments: Mapping[str, str],
+    text: str,
+    tokens: Sequence[Token],
+    columns: Iterable[Columns],
+    places: Sequence[int],
+    *,
+    chain: bool = False,
 ) -> Sliced[list[bytes]]:
     """Encodes a sentence as a CoNLL-U block in UTF-8 with its final empty line, in pieces.
 
-    The tokens' offsets are in `text`; `places` maps them to the offsets to write as UDPipe's `TokenRange` in MISC.
+    The tokens' offsets are in `text`; `places` maps them to the offsets to write as UDPipe's `TokenRange` in MISC. With
+    `chain`, words have heads.
     """
     ends = dict(multiwords(tokens))  # by first token
-    lines = [f"# {name} = {value}" for name, value in comments.items()]
+    lines = [f"# {name} = {value}" if value else f"# {name}" for name, value in comments.items()]
     lines.append("# text = ")
     pieces = ["\n".join(lines).encode()]
     pieces += yield from surface(text, tokens)
@@ -66,13 +78,14 @@ def write_sentence(
             yield
         if i in ends:
             last = ends[i]
-            whole = text[token.start : tokens[last].end]
+            whole = nfc(text[token.start : tokens[last].end])
             lines.append(f"{i + 1}-{last + 1}\t{whole}{_NOTHING}\t{_misc(text, token.start, tokens[last].end, places)}")
         misc = "_" if i <= last else _misc(text, token.start, token.end, places)
         feats = write_features(column.feats)
         lemma = "_" if column.lemma is None else _form(column.lemma)
         tags = f"{column.upos}\t{column.xpos}\t{feats}"
-        lines.append(f"{i + 1}\t{_form(token.text)}\t{lemma}\t{tags}\t{i}\t_\t_\t{misc}")
+        head = "_\t_" if not chain else f"{i}\tdep" if i else "0\troot"
+        lines.append(f"{i + 1}\t{_form(token.text)}\t{lemma}\t{tags}\t{head}\t_\t{misc}")
     pieces.append("\n".join([*lines, "", ""]).encode())
     return pieces
 
@@ -98,11 +111,14 @@ def surface(text: str, tokens: Sequence[Token]) -> Sliced[list[bytes]]:
 
 
 def _misc(text: str, start: int, end: int, places: Sequence[int]) -> str:
-    """Returns the MISC column of a token."""
-    joined = "" if text[end : end + 1].strip() == "" else "SpaceAfter=No|"
-    return f"{joined}TokenRange={places[start]}:{places[end]}"
+    """Returns the MISC column of a token: its offsets, and the space behind it unless it is one, or the text ends."""
+    match = _SPACE.match(text, end)
+    space = "".join(_ESCAPED.get(character, r"\s") for character in match.group()) if match else ""
+    found = "" if space == r"\s" or end == len(text) else f"SpacesAfter={space}|" if space else "SpaceAfter=No|"
+    return f"{found}TokenRange={places[start]}:{places[end]}"
 
 
 def _form(token: str) -> str:
-    """Replaces white space in a client's token, since a form may only contain single spaces."""
-    return " ".join(token.split())
+    """Replaces white space in a client's token, since a form may only contain single spaces; normalizes to NFC."""
+    form = " ".join(token.split())
+    return form if form.isascii() else nfc(form)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from service.text.normalization import normalize_form
 from service.text.vocabulary import Vocabulary
 
 Ids = NDArray[np.int32]
@@ -24,9 +25,9 @@ def shorten(token: str, width: int) -> str:
 
 
 def encode_characters(tokens: Sequence[str], vocabulary: Vocabulary, width: int) -> Ids:
-    """Returns the ids of each token's characters, right-padded with PAD  # [T, C = width] int32."""
+    """Returns the ids of the characters of each token's normal form, right-padded with PAD  # [T, C = width] int32."""
     ids = np.zeros((len(tokens), width), np.int32)
     for row, token in zip(ids, tokens, strict=True):
-        kept = shorten(token, width)
+        kept = shorten(normalize_form(token), width)
         row[: len(kept)] = vocabulary.ids(kept)
     return ids

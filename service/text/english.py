@@ -16,6 +16,7 @@ from spacy.symbols import ORTH
 from spacy.util import compile_infix_regex, compile_prefix_regex
 
 Match = re.Match[str]
+CHUNK = re.compile(r"\S+")
 _parser = import_module("re._parser")  # which the stubs of the standard library do not have
 
 
@@ -23,6 +24,7 @@ _parser = import_module("re._parser")  # which the stubs of the standard library
 class Rules:
     """How a chunk of text without spaces is split into tokens, in the terms of spaCy's tokenizer.
 
+    chunk: finds chunks in a text; a language may have tokens with spaces, "26 000";
     exceptions: chunks, or what remains without affixes, and their tokens;
     prefix, suffix: search for a token at an end;
     infixes: finds the tokens that split the rest;
@@ -35,17 +37,26 @@ class Rules:
     infixes: Callable[[str], Iterator[Match]]
     whole: Callable[[str], Match | None]
     address: Callable[[str], Match | None]
+    chunk: re.Pattern[str] = CHUNK
+
+
+# A web address ends with a bracket that it opens itself: ".../Tokyo_(city)".
+_BRACKETED = r"(?:https?|ftp)://\S*\([^\s()]*\)$"
+_NUMBERS = r"(?<=[0-9])–(?=[0-9])"  # "21|–|7", as "21|-|7"
+# An emoticon to spaCy, so that "(8)" is "(" and "8)"; it is a number of a list or in brackets far more often.
+_NOT_EMOTICONS = ("8)",)
 
 
 def spacy_rules(own: Any = English.Defaults) -> Rules:
-    """Returns spaCy's rules for a language, by its defaults."""
+    """Returns spaCy's rules for a language, by its defaults, without what is wrong in all languages."""
     exceptions = own.tokenizer_exceptions or {}
+    whole, bracketed = own.token_match or re.compile("(?!)").match, re.compile(_BRACKETED).match
     return Rules(
-        exceptions={chunk: tuple(piece[ORTH] for piece in pieces) for chunk, pieces in exceptions.items()},
+        exceptions={k: tuple(piece[ORTH] for piece in v) for k, v in exceptions.items() if k not in _NOT_EMOTICONS},
         prefix=compile_prefix_regex(own.prefixes or ()).search,
         suffix=suffix_search(own.suffixes or ()),
-        infixes=compile_infix_regex(own.infixes or ()).finditer,
-        whole=own.token_match or re.compile("(?!)").match,
+        infixes=compile_infix_regex([*(own.infixes or ()), _NUMBERS]).finditer,
+        whole=lambda chunk: bracketed(chunk) or whole(chunk),
         address=own.url_match or re.compile("(?!)").match,
     )
 
@@ -100,14 +111,15 @@ _INFIXES = (
     rf"(?<=[{ALPHA}]){_FREE}-(?=[0-9$])",  # "F|-|16"
     r"(?<=^[0-9])/(?=[0-9]$)",  # "1|/|2"; longer ones are dates
     rf"(?<=[{ALPHA}]):(?=[0-9])",
-    rf"(?<=[{ALPHA}])[?!](?=[{ALPHA}])",  # "problem|?|or"
+    rf"(?<=[{ALPHA}])[?!](?=[{ALPHA}#@])",  # "problem|?|or"
+    _NUMBERS,
     r"(?<=\w)\"(?=[<.-])",
     r"[()\[\]]",  # "date|(|s|)"
     "[。！？、，；：]",  # of scripts without spaces
 )
 
 _WHOLE = re.compile(
-    r"(?:https?|ftp)://\S*[\w/]$"
+    rf"(?:https?|ftp)://\S*[\w/]$|{_BRACKETED}"
     r"|(?:\d+[-/.])*(?:\d{3}|\d{5})-\d{4}$"  # telephone numbers, zip codes; but "10|-|12" and "1969|-|1970"
     r"|\d+(?:-\d+){2,}$"  # dates and longer telephone numbers
     r"|['’]?\d+['’]?s$"  # decades: "60's", "'90s"
@@ -126,7 +138,10 @@ _MORE = {
     "Wanna": ("Wan", "na"),
     "outta": ("out", "ta"),
     "alot": ("a", "lot"),
+    "I.": ("I", "."),  # the end of a sentence; other capitals with a full stop are initials
+    **{f"'{t}{verb}": (f"'{t}", verb) for t in "tT" for verb in ("is", "was", "were", "will", "would")},
 }
+READ_AS = {"'t": "it"}  # a word that the treebank lacks, and the one that it stands for
 # spaCy splits "id" and "wed" as contractions, which they are not; and it keeps "and/or", which is three tokens.
 _NOT_EXCEPTIONS = ("id", "Id", "wed", "Wed", "and/or")
 

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import lru_cache
 
 from spacy.lang import char_classes
 from spacy.util import get_lang_class
 
-from service.text.english import Rules, spacy_rules, treebank_rules
+from service.text.english import CHUNK, Rules, spacy_rules, treebank_rules
 from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.segmenter import Segmenter
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -16,6 +17,8 @@ from service.text.tokenizer import TOKENIZER_NAME, Tokenizer
 
 ENGLISH = "spacy-en"
 EUROPEAN = [chr(code) for code in (*range(0x530), *range(0x1E00, 0x2000))]  # Latin, Greek, Cyrillic, and their marks
+# French treebanks have a number with spaces between its thousands as one word; others have several, "26|000".
+SPACED_NUMBERS = {"fr": re.compile(r"(?:(?<![\w.,])\d{1,3}(?: \d{3})+(?!\w)|\S)+")}
 NEUTRAL = "xx"  # spaCy's rules for no language in particular
 
 
@@ -47,7 +50,7 @@ def rules_of(language: str) -> Rules:
             found = get_lang_class(language)
     except ImportError:
         found = get_lang_class(NEUTRAL)
-    return spacy_rules(found.Defaults)
+    return replace(spacy_rules(found.Defaults), chunk=SPACED_NUMBERS.get(language, CHUNK))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Splits text by the rules of a language, corrected by a segmenter that was trained on a treebank."""
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
@@ -9,9 +8,8 @@ from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary
 from service.text.sentences import rule_ends
 from service.text.slices import Sliced, finish
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import Sentence, Token, new_token
+from service.text.tokenizer import BLANK_LINE, Sentence, Token, Tokenizer, new_token
 
-CHUNK = re.compile(r"\S+")
 _SLICE_BOUNDARIES = 32
 _SLICE_TOKENS = 32
 _SLICE_CHARACTERS = 256
@@ -23,7 +21,7 @@ LONGEST_CACHED = 16  # characters
 Pieces = tuple[tuple[str, bool], ...]  # each with whether it continues the one before it
 
 
-class LearnedTokenizer:
+class LearnedTokenizer(Tokenizer):
     """Splits text by the rules of a language and a segmenter. Thread-safe.
 
     The words of a multiword token that are not parts of it, "de" and "le" of "du", have its offsets.
@@ -34,33 +32,18 @@ class LearnedTokenizer:
         self._segmenter = segmenter
         self._cached_pieces = lru_cache(CACHED_CHUNKS)(lambda chunk: finish(self._pieces(chunk)))
 
-    def sentences(self, text: str) -> list[Sentence]:
-        """Splits a text into sentences of tokens, in one go."""
-        return finish(self.split(text))
+    def _tokenize(self, plain: str) -> Sliced[list[Token]]:
+        pieces = yield from self.pieces(plain)
+        return list(chain.from_iterable((yield from self._words_of(pieces))))
 
-    def tokens(self, text: str) -> list[Token]:
-        """Splits a text into tokens, in one go."""
-        return finish(self.tokenize(text))
-
-    def words(self, text: str) -> Sliced[list[str]]:
-        """Returns the strings of a text's tokens, in slices."""
-        tokens = yield from self.tokenize(text)
-        return [token.text for token in tokens]
-
-    def tokenize(self, text: str) -> Sliced[list[Token]]:
-        """Splits a text into tokens, in slices."""
-        pieces = yield from self.pieces(text)
-        return list(chain.from_iterable((yield from self._words(pieces))))
-
-    def split(self, text: str) -> Sliced[list[Sentence]]:
-        """Splits a text into sentences of tokens, in slices."""
-        pieces = yield from self.pieces(text)
+    def _split(self, plain: str) -> Sliced[list[Sentence]]:
+        pieces = yield from self.pieces(plain)
         classifier = self._segmenter.ends
         if classifier is None:
-            ends = yield from rule_ends(text, pieces)
+            ends = yield from rule_ends(plain, pieces)
         else:
-            ends = yield from learned_ends(text, pieces, classifier)
-        words = (yield from self._words(pieces)) if self._segmenter.multiwords else None
+            ends = yield from learned_ends(plain, pieces, classifier)
+        words = (yield from self._words_of(pieces)) if self._segmenter.multiwords else None
         sentences = []
         for start, end in pairwise([0, *ends]):
             members = tuple(pieces[start:end] if words is None else chain.from_iterable(words[start:end]))
@@ -69,13 +52,13 @@ class LearnedTokenizer:
                 yield
         return sentences
 
-    def pieces(self, text: str) -> Sliced[list[Token]]:
-        """Splits a text into tokens that are parts of it, in slices."""
+    def pieces(self, plain: str) -> Sliced[list[Token]]:
+        """Splits a text in its normal form into tokens that are parts of it, in slices."""
         if self._segmenter.boundaries is None:
-            return (yield from self._rules.tokenize(text))
+            return (yield from self._rules.tokenize(plain))
         tokens: list[Token] = []
         pause = _SLICE_CHARACTERS
-        for match in CHUNK.finditer(text):
+        for match in self._rules.chunk(plain).finditer(plain):
             chunk, start = match.group(), match.start()
             if start > pause:
                 pause = start + _SLICE_CHARACTERS
@@ -91,7 +74,7 @@ class LearnedTokenizer:
         return tokens
 
     def _pieces(self, chunk: str) -> Sliced[Pieces]:
-        """Splits a chunk of text without spaces."""
+        """Splits a chunk."""
         if len(chunk) == 1:
             return ((chunk, False),)
         ruled = frozenset(token.start for token in (yield from self._rules.tokenize(chunk)))
@@ -99,14 +82,15 @@ class LearnedTokenizer:
         start, continues = 0, False
         boundaries, continuations = self._segmenter.boundaries, self._segmenter.continuations
         for i, features in enumerate(boundary_features(chunk, ruled), start=1):
-            if boundaries is not None and boundaries.accepts(features):
+            spaced = chunk[i - 1].isspace() or chunk[i : i + 1].isspace()  # in a number
+            if boundaries is not None and not spaced and boundaries.accepts(features):
                 pieces.append((chunk[start:i], continues))
                 start, continues = i, continuations is not None and continuations.accepts(features)
             if not i % _SLICE_BOUNDARIES:
                 yield
         return (*pieces, (chunk[start:], continues))
 
-    def _words(self, pieces: Sequence[Token]) -> Sliced[list[tuple[Token, ...]]]:
+    def _words_of(self, pieces: Sequence[Token]) -> Sliced[list[tuple[Token, ...]]]:
         """Returns the words of each piece: those of a multiword token, or itself."""
         multiwords, choices = self._segmenter.multiwords, self._segmenter.choices
         words: list[tuple[Token, ...]] = []
@@ -136,7 +120,9 @@ def learned_ends(text: str, tokens: Sequence[Token], classifier: Classifier) -> 
     ends: list[int] = []
     first = 0
     for number, i in enumerate(possible.indices, start=1):
-        if classifier.accepts(possible.features(i, first)):
+        behind, start = tokens[i - 1].end, tokens[i].start
+        ends_paragraph = start - behind > 1 and BLANK_LINE.search(text, behind, start)  # which treebanks may not have
+        if ends_paragraph or classifier.accepts(possible.features(i, first)):
             ends.append(i)
             first = i
         if not number % _SLICE_TOKENS:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from service.text.lemma_rules import Joined, LemmaRule, parse
+from service.text.normalization import normalize_each
 
 
 class LemmaLexicon:
@@ -26,7 +27,7 @@ class LemmaLexicon:
         rules: list[int] = []
         for upos, by_rule in words.items():
             for label, forms in by_rule.items():
-                hashes += [hash((upos, form)) for form in forms]
+                hashes += [hash((upos, form)) for form in normalize_each(forms)]
                 rules += [numbers.setdefault(label, len(numbers))] * len(forms)
         order = np.argsort(np.array(hashes, np.int64), kind="stable")
         self._hashes = np.array(hashes, np.int64)[order]
@@ -37,7 +38,7 @@ class LemmaLexicon:
         return len(self._hashes)
 
     def find(self, form: str, upos: str) -> str | None:
-        """Returns the lemma of a form; None if it is not listed as that part of speech."""
+        """Returns the lemma of a form in its normal form; None if it is not listed as that part of speech."""
         lower = form.lower()
         wanted = hash((upos, lower))
         place = int(self._hashes.searchsorted(wanted))

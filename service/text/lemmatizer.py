@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from service.text.lemma_lexicon import LemmaLexicon
 from service.text.lemma_rules import Joined, LemmaRule, labels_of, parse
+from service.text.normalization import normalize_each, normalize_form
 
 LEMMA = "lemma"  # a tagger's head of lemma rules
 RULES_TRIED = 3  # of a word, the most probable first
@@ -34,7 +35,7 @@ def finer_column(labels: Mapping[str, Sequence[str]]) -> str:
 
 
 class Lemmatizer:
-    """Finds the lemma of a tagged word.
+    """Finds the lemma of a tagged word. All forms are read in their normal form.
 
     Args:
         labels: of the rules, in the order of their ids.
@@ -58,10 +59,12 @@ class Lemmatizer:
     ) -> None:
         self._rules = [parse(label) for label in labels]
         self._characters = frozenset(characters)
-        self._irregular = {lemma: frozenset(forms) for lemma, forms in (irregular or {}).items()}
+        self._irregular = {lemma: frozenset(normalize_each(forms)) for lemma, forms in (irregular or {}).items()}
         self._listed = lexicon or {}
         self._lexicon = LemmaLexicon(self._listed)
-        self._dictionary = {tuple(tags.split(SEPARATOR)): lemmas for tags, lemmas in (dictionary or {}).items()}
+        self._dictionary = {
+            tuple(tags.split(SEPARATOR)): _by_normal_form(lemmas) for tags, lemmas in (dictionary or {}).items()
+        }
 
     @classmethod
     def learn(cls, words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> Self:
@@ -75,7 +78,7 @@ class Lemmatizer:
         irregular: defaultdict[str, set[str]] = defaultdict(set)
         found: defaultdict[TaggedWord, Counter[str]] = defaultdict(Counter)
         for word, lemma in words:
-            found[word][lemma] += 1
+            found[word._replace(form=normalize_form(word.form))][lemma] += 1
         for word, lemmas in found.items():
             for lemma in lemmas:
                 for rule in map(parse, labels_of(word.form, lemma)):
@@ -104,6 +107,7 @@ class Lemmatizer:
 
     def find(self, form: str, upos: str, tag: str, rule: int) -> str | None:
         """Returns the lemma of a word by the dictionary, the lexicon, or a rule; None if the rule does not fit."""
+        form = normalize_form(form)
         if (lemma := self._dictionary.get((upos, tag), {}).get(form)) is not None:
             return lemma
         if (lemma := self._lexicon.find(form, upos)) is not None:
@@ -112,6 +116,7 @@ class Lemmatizer:
 
     def by_rules(self, form: str, rules: Iterable[int]) -> str:
         """Returns the lemma of a form by the first rule that fits it; the form itself if none does."""
+        form = normalize_form(form)
         return next((lemma for id in rules if (lemma := self._apply(self._rules[id], form)) is not None), form)
 
     def _apply(self, rule: LemmaRule | Joined | str, form: str) -> str | None:
@@ -157,6 +162,12 @@ class Lemmatizer:
         made = cls(labels, **found)
         made._listed = {}  # takes ten times the memory of the lexicon that was made of it
         return made
+
+
+def _by_normal_form(lemmas: Mapping[str, str]) -> dict[str, str]:
+    """Returns the lemmas of the normal forms of words; a form that is normal has its own."""
+    plain = {normalize_form(form): lemma for form, lemma in lemmas.items()}
+    return plain | {form: lemma for form, lemma in lemmas.items() if form in plain}
 
 
 def _check_tables(name: str, tables: Any, kind: type) -> None:

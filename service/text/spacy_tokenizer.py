@@ -10,12 +10,12 @@ from functools import lru_cache
 from operator import itemgetter
 
 from service.text.emoji import EMOJI
-from service.text.english import Rules, treebank_rules
+from service.text.english import CHUNK, Rules, treebank_rules
+from service.text.scripts import UNSPACED
 from service.text.sentences import group
-from service.text.slices import Sliced, finish
-from service.text.tokenizer import Sentence, Token, new_token
+from service.text.slices import Sliced
+from service.text.tokenizer import Sentence, Token, Tokenizer, new_token
 
-_CHUNK = re.compile(r"\S+")
 _LONGEST_CHUNK = 256
 _MOST_AFFIXES = 32  # removed from each end of a chunk; natural text has fewer
 _SUFFIX_WINDOW = 20
@@ -26,38 +26,37 @@ _SLICE_PIECES = 64  # pieces per slice of an unnatural chunk
 CACHED_CHUNKS = 16_384
 LONGEST_CACHED = 16  # characters
 
-_CLITIC = re.compile(r"n['’]t|['’](?:s|m|d|ll|re|ve)|`s", re.IGNORECASE)
-# Clitics only where an exception splits them off: "can|not", "wan|na", "do|nt".
-_BARE_CLITICS = {"not", "na", "ta", "nt", "s", "m", "d", "ll", "re", "ve"}
+_CLITIC = re.compile(r"n't|'(?:s|m|d|ll|re|ve)|`s", re.IGNORECASE)
+# Clitics only where an exception splits them off: "can|not", "wan|na", "do|nt", "'t|is".
+_BARE_CLITICS = {*"not na ta nt s m d ll re ve is was were will would".split()}
 
-_EMOJI = re.compile(f"({EMOJI})")
+_NUMBERS_APART = re.compile(r"\d \d{3}")  # by a space: "26 000"
+_ALONE = re.compile(f"({UNSPACED}|{EMOJI})")
 
-# For unnatural chunks: emoji, runs of letters and of one mark, in linear time.
-_PIECE = re.compile(rf"https?://\S+|{EMOJI}|\w+|([^\w\s])\1*")
+# For unnatural chunks: what stands alone, runs of other letters and of one mark, in linear time.
+_PIECE = re.compile(rf"https?://\S+|{UNSPACED}|{EMOJI}|(?:(?!{UNSPACED})\w)+|([^\w\s])\1*")
 
 Piece = tuple[str, bool]
 
 
-class SpacyTokenizer:
+class SpacyTokenizer(Tokenizer):
     """Splits text by the rules of a language, by default those for English. Thread-safe."""
 
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or treebank_rules()
         self._cached_pieces = lru_cache(CACHED_CHUNKS)(self._pieces)
 
-    def sentences(self, text: str) -> list[Sentence]:
-        """Splits a text into sentences of tokens, in one go."""
-        return finish(self.split(text))
+    def chunk(self, plain: str) -> re.Pattern[str]:
+        """Returns the pattern of the chunks of a text in its normal form, which are split independently."""
+        chunk = self._rules.chunk
+        return chunk if chunk is CHUNK or _NUMBERS_APART.search(plain) else CHUNK
 
-    def tokens(self, text: str) -> list[Token]:
-        """Splits a text into tokens, in one go."""
-        return finish(self.tokenize(text))
-
-    def words(self, text: str) -> Sliced[list[str]]:
-        """Returns the strings of a text's tokens, in slices; takes half the time of `tokenize`."""
+    def _words(self, plain: str) -> Sliced[list[str]]:
+        """Returns the tokens of a text in its normal form; takes half the time of `_tokenize`."""
         words: list[str] = []
         size, pause = 0, _SLICE_CHARACTERS
-        for chunk in text.split():  # as `_CHUNK` does
+        pattern = self.chunk(plain)
+        for chunk in plain.split() if pattern is CHUNK else pattern.findall(plain):
             if len(chunk) <= LONGEST_CACHED:
                 if pieces := self._cached_pieces(chunk):
                     words += map(itemgetter(0), pieces)
@@ -76,16 +75,14 @@ class SpacyTokenizer:
                 yield
         return words
 
-    def split(self, text: str) -> Sliced[list[Sentence]]:
-        """Splits a text into sentences of tokens, in slices."""
-        tokens = yield from self.tokenize(text)
-        return (yield from group(text, tokens))
+    def _split(self, plain: str) -> Sliced[list[Sentence]]:
+        tokens = yield from self._tokenize(plain)
+        return (yield from group(plain, tokens))
 
-    def tokenize(self, text: str) -> Sliced[list[Token]]:
-        """Splits a text into tokens, in slices."""
+    def _tokenize(self, plain: str) -> Sliced[list[Token]]:
         tokens: list[Token] = []
         pause = _SLICE_CHARACTERS
-        for match in _CHUNK.finditer(text):
+        for match in self.chunk(plain).finditer(plain):
             chunk = match.group()
             start = match.start()
             if start > pause:
@@ -96,7 +93,7 @@ class SpacyTokenizer:
             elif len(chunk) <= _LONGEST_CHUNK:
                 pieces = self._pieces(chunk)
             else:
-                for number, mark in enumerate(_PIECE.finditer(text, start, match.end()), start=1):
+                for number, mark in enumerate(_PIECE.finditer(plain, start, match.end()), start=1):
                     tokens.append(Token(mark.group(), mark.start(), mark.end()))
                     if not number % _SLICE_PIECES:
                         yield
@@ -114,15 +111,15 @@ class SpacyTokenizer:
 
         Returns none for a chunk of one token, the usual case, so that the cache only holds the chunk.
         """
-        pieces = cut(chunk, self._rules) if chunk.isascii() else self._cut_at_emoji(chunk)
+        pieces = cut(chunk, self._rules) if chunk.isascii() else self._cut_around(chunk)
         if len(pieces) == 1:
             return ()
         return tuple((piece, i > 0 and self._continues(pieces[i - 1], piece, chunk)) for i, piece in enumerate(pieces))
 
-    def _cut_at_emoji(self, chunk: str) -> list[str]:
-        """Splits a chunk into the strings of its tokens; an emoji is one token, unless it is part of an address."""
+    def _cut_around(self, chunk: str) -> list[str]:
+        """Splits a chunk into the strings of its tokens; what stands alone is one, unless it is part of an address."""
         rules = self._rules
-        parts = _EMOJI.split(chunk)
+        parts = _ALONE.split(chunk)
         if len(parts) == 1 or rules.whole(chunk) or rules.address(chunk):
             return cut(chunk, rules)
         pieces: list[str] = []
@@ -136,7 +133,7 @@ class SpacyTokenizer:
             return False
         if _CLITIC.fullmatch(piece):
             return True
-        if piece in "'’":
+        if piece == "'":
             return chunk == before + piece and before[-1] in "sS"
         return piece.lower() in _BARE_CLITICS and before + piece in self._rules.exceptions
 

@@ -1,13 +1,17 @@
-"""The interface of a tokenizer: text to sentences and tokens, with offsets."""
+"""What tokenizers have in common: text to sentences and tokens, with offsets."""
 
 import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from service.text.slices import Sliced
+from service.text.normalization import normalize_with_offsets
+from service.text.slices import SENTENCES_AT_ONCE, Sliced, finish
 
 TOKENIZER_NAME = re.compile(r"spacy-([a-z]{2,8})")  # by the rules of a language, as a manifest names it
 
+_TOKENS_AT_ONCE = 128  # moved per slice
 BLANK_LINE = re.compile(r"\n[^\S\n]*\n|[\v\f\x1c-\x1e\u2029]|\r[^\S\n]*\r")
 
 
@@ -38,17 +42,72 @@ class Sentence:
     tokens: tuple[Token, ...]
 
 
-class Tokenizer(Protocol):
-    """Splits text. Blank text has no sentences; no token is blank; tokens are in order.
+class Tokenizer(ABC):
+    """Splits text in its normal form, and returns tokens with the offsets and the characters of the text as given.
 
-    Tokens do not overlap, except the words of a multiword token that have its offsets.
+    Blank text has no sentences; no token is blank; tokens are in order. They do not overlap, except the words of a
+    multiword token that have its offsets.
     """
+
+    def sentences(self, text: str) -> list[Sentence]:
+        """Splits a text into sentences of tokens, in one go."""
+        return finish(self.split(text))
+
+    def tokens(self, text: str) -> list[Token]:
+        """Splits a text into tokens, in one go."""
+        return finish(self.tokenize(text))
 
     def split(self, text: str) -> Sliced[list[Sentence]]:
         """Splits a text into sentences of tokens, in slices."""
+        plain, places = yield from normalize_with_offsets(text)
+        sentences = yield from self._split(plain)
+        if plain is text:
+            return sentences
+        moved: list[Sentence] = []
+        for number, sentence in enumerate(sentences, start=1):
+            if tokens := tuple((yield from _moved(sentence.tokens, plain, text, places))):
+                moved.append(Sentence(tokens[0].start, tokens[-1].end, tokens))
+            if not number % SENTENCES_AT_ONCE:
+                yield
+        return moved
 
     def tokenize(self, text: str) -> Sliced[list[Token]]:
         """Splits a text into tokens, in slices."""
+        plain, places = yield from normalize_with_offsets(text)
+        tokens = yield from self._tokenize(plain)
+        return tokens if plain is text else (yield from _moved(tokens, plain, text, places))
 
     def words(self, text: str) -> Sliced[list[str]]:
-        """Returns the strings of a text's tokens, in slices."""
+        """Returns the normal forms of a text's tokens, in slices."""
+        plain, _ = yield from normalize_with_offsets(text)
+        return (yield from self._words(plain))
+
+    @abstractmethod
+    def _split(self, plain: str) -> Sliced[list[Sentence]]:
+        """Splits a text in its normal form into sentences of tokens."""
+
+    @abstractmethod
+    def _tokenize(self, plain: str) -> Sliced[list[Token]]:
+        """Splits a text in its normal form into tokens."""
+
+    def _words(self, plain: str) -> Sliced[list[str]]:
+        """Returns the tokens of a text in its normal form."""
+        tokens = yield from self._tokenize(plain)
+        return [token.text for token in tokens]
+
+
+def _moved(tokens: Sequence[Token], plain: str, text: str, places: Sequence[int]) -> Sliced[list[Token]]:
+    """Moves tokens of the normal form of a text to the text; `places` has the offset of each of its characters.
+
+    A token that is part of a character there is left out.
+    """
+    moved: list[Token] = []
+    for number, token in enumerate(tokens, start=1):
+        start, end = places[token.start], places[token.end]
+        if start < end:
+            is_part = token.text == plain[token.start : token.end]
+            form = text[start:end] if is_part else token.text
+            moved.append(Token(form, start, end, token.continues and bool(moved)))
+        if not number % _TOKENS_AT_ONCE:
+            yield
+    return moved

@@ -2,9 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Self
+
+from service.text.normalization import normalize, normalize_each, with_variants
 
 PAD = 0
 UNK = 1
@@ -14,35 +17,41 @@ RESERVED = ("<pad>", "<unk>")
 class Vocabulary:
     """Maps strings to ids: PAD = 0, UNK = 1, entries from 2 in the order given.
 
-    With `lowercase`, entries are lower-case and a string is looked up in lower case.
+    With `lowercase`, entries are words in lower case, and a word is looked up in lower case and in its normal form. A
+    variant of an entry that is none itself has the id of the entry: see `service.text.normalization`.
     """
 
     def __init__(self, entries: Sequence[str], *, lowercase: bool = False) -> None:
         self.entries = tuple(entries)
         self.lowercase = lowercase
-        self._ids = {entry: i for i, entry in enumerate(self.entries, start=len(RESERVED))}
-        if len(self._ids) != len(self.entries):
+        if len(set(self.entries)) != len(self.entries):
             raise ValueError("a vocabulary lists each entry once")
+        self._ids = with_variants(zip(self.entries, count(len(RESERVED)), strict=False))
 
     @classmethod
     def count(cls, strings: Iterable[str], *, at_least: int = 1, lowercase: bool = False) -> Self:
         """Builds a vocabulary of strings seen `at_least` times, most frequent first, ties by spelling."""
-        return cls.of_counts(Counter(s.lower() if lowercase else s for s in strings), at_least, lowercase=lowercase)
+        return cls.of_counts(Counter(strings), at_least, lowercase=lowercase)
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int], at_least: int, *, lowercase: bool = False) -> Self:
-        """Builds a vocabulary like `count`, from counts, lowercased if requested."""
-        kept = sorted((s for s, n in counts.items() if n >= at_least), key=lambda s: (-counts[s], s))
+        """Builds a vocabulary like `count`, from counts."""
+        merged: Counter[str] = Counter()
+        for string, number in counts.items():
+            merged[normalize(string).lower() if lowercase else string] += number
+        kept = sorted((s for s, n in merged.items() if n >= at_least), key=lambda s: (-merged[s], s))
         return cls(kept, lowercase=lowercase)
 
     def id(self, string: str) -> int:
         """Returns the id of `string`, or UNK."""
-        return self._ids.get(string.lower() if self.lowercase else string, UNK)
+        return self._ids.get(normalize(string).lower() if self.lowercase else string, UNK)
 
-    def ids(self, strings: Iterable[str]) -> list[int]:
+    def ids(self, strings: Collection[str]) -> list[int]:
         """Returns the ids of strings."""
         get = self._ids.get
-        return [get(s.lower(), UNK) for s in strings] if self.lowercase else [get(s, UNK) for s in strings]
+        if self.lowercase:
+            return [get(s.lower(), UNK) for s in normalize_each(strings)]
+        return [get(s, UNK) for s in strings]
 
     def string(self, id: int) -> str:
         """Returns the string of an id that is not reserved."""

@@ -113,13 +113,13 @@ def bodies(path: str, names: dict[str, list[object]]) -> st.SearchStrategy[bytes
             "language": st.sampled_from([None, "en", "EN-us", "fr", "x", 7]),
             "n_best": st.sampled_from([1, 2, 5, 0, 6, -1, True, 1.0, "1", None]),
             "lemmas": st.sampled_from(FLAGS),
-            "format": st.sampled_from(["json", "conllu", None, "xml", 1]),
+            "format": st.sampled_from(["json", "conllu", "conllu-chain", None, "xml", 1]),
         }
     else:
         fields |= {"contributions": st.sampled_from(FLAGS), "sentences": st.sampled_from(FLAGS)}
     fields["further"] = st.sampled_from(WRONG)
     right: dict[str, list[Any]] = {"offsets": OFFSETS[:3], "lemmas": FLAGS[:2], "n_best": [1, 2, 5]}
-    right |= {"contributions": FLAGS[:2], "sentences": FLAGS[:2], "format": ["json", "conllu", None]}
+    right |= {"contributions": FLAGS[:2], "sentences": FLAGS[:2], "format": ["json", "conllu", "conllu-chain", None]}
     valid: dict[str, st.SearchStrategy[Any]] = {
         name: st.sampled_from(right[name]) if name in right else own for name in fields if name in (*right, "model")
     }

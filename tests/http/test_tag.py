@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import conllu
@@ -181,7 +182,10 @@ def test_conllu_says_what_json_says(client):
     response = client.post("/tag", json={"text": TEXTS, "format": "conllu", "offsets": "utf16"})
     assert response.headers["content-type"] == "text/x-conllu; charset=utf-8"
     parsed = conllu.parse(response.text)
-    assert len(conll18.read(response.text)) == len(parsed)
+    chain = client.post("/tag", json={"text": TEXTS, "format": "conllu-chain", "offsets": "utf16"})
+    assert chain.headers["content-type"] == response.headers["content-type"]
+    assert len(conll18.read(chain.text)) == len(parsed)
+    assert re.sub(r"\t\d+\t(root|dep)\t_\t", "\t_\t_\t_\t", chain.text) == response.text
     expected = [(f"{i}-{j}", s) for i, r in enumerate(answer["results"], 1) for j, s in enumerate(r["sentences"], 1)]
     assert parsed[0].metadata["generator"].endswith(f"tagger-en/{answer['version']}")
     for (sent_id, sentence), block in zip(expected, parsed, strict=True):
@@ -203,6 +207,7 @@ def test_conllu_says_what_json_says(client):
         ("application/json;q=0.5, text/*", None, "text/x-conllu"),
         ("text/x-conllu", "json", "application/json"),
         ("*/*", "conllu", "text/x-conllu"),
+        ("application/json", "conllu-chain", "text/x-conllu"),
         ("text/html, */*;q=0.1", None, "application/json"),
     ],
 )

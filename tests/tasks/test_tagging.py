@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from service.artifact.manifest import Endpoint, TensorSpec
 from service.artifact.version import ModelVersion
 from service.tasks import tagging
-from service.tasks.tagging import LONGEST_CACHED, Tagging, parse_features, windows
+from service.tasks.tagging import LONGEST_CACHED, Tagging, parse_features
+from service.tasks.windows import kept_of, windows
 from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
 from service.text.slices import finish
 from service.text.tokenizer import Token
@@ -108,7 +109,7 @@ def test_a_token_has_the_lemma_of_its_form_tags_and_rules_wherever_it_is(data, s
     outputs = outputs_of(columns[0], *columns[1:])
     expected, start = [], 0
     for words in sentences:
-        kept, start = tagging.kept_of(len(words), task.longest, start) if words else ([], start)
+        kept, start = kept_of(len(words), task.longest, start) if words else ([], start)
         rows = [row for some in kept for row in columns.T[some].tolist()]
         expected.append(
             [LEMMATIZER.lemma(w, str(upos), "0", rules) for w, (upos, *rules) in zip(words, rows, strict=True)]

@@ -18,10 +18,14 @@ def whole(pieces: Sliced[list[bytes]]) -> str:
     return b"".join(finish(pieces)).decode()
 
 
-def write(text: str) -> str:
+def write(text: str, *, chain: bool = False) -> str:
     columns = Columns("X", "FW", {"Foreign": "Yes", "Number": "Sing"})
     blocks = [
-        whole(write_sentence({"sent_id": str(i)}, text, s.tokens, [columns] * len(s.tokens), range(len(text) + 1)))
+        whole(
+            write_sentence(
+                {"sent_id": str(i)}, text, s.tokens, [columns] * len(s.tokens), range(len(text) + 1), chain=chain
+            )
+        )
         for i, s in enumerate(TOKENIZER.sentences(text))
     ]
     return "".join(blocks)
@@ -72,7 +76,7 @@ def test_a_clients_own_token_may_hold_white_space():
 
 @given(st.text(st.sampled_from("ab'’n't. \n\t#_|=-1\u2028\x0c\u200bé🙂"), max_size=40).filter(str.strip))
 def test_whatever_the_text_the_shared_task_reads_it(text):
-    file = write(text)
+    file = write(text, chain=True)
     sentences = conll18.read(file)
     assert "".join(characters for characters, _ in sentences) == "".join(text.split())
     assert len(conllu.parse(file)) == len(sentences)
@@ -83,7 +87,7 @@ def test_words_that_are_not_parts_of_the_text_stand_below_their_token():
     text = "Du pain, du vin."
     (found,) = finish(tokenizer.split(text))
     columns = [Columns("X", "X", {})] * len(found.tokens)
-    written = whole(write_sentence({}, text, found.tokens, columns, range(len(text) + 1)))
+    written = whole(write_sentence({}, text, found.tokens, columns, range(len(text) + 1), chain=True))
     (sentence,) = conllu.parse(written)
     assert sentence.metadata["text"] == text
     assert [(token["id"], token["form"], token["misc"]) for token in sentence][:4] == [

@@ -7,6 +7,10 @@ import spacy
 from spacy.lang import char_classes
 
 from service.text.languages import named_tokenizer, tokenizer_name
+from service.text.learned_tokenizer import LearnedTokenizer
+from service.text.normalization import normalize
+from service.text.segmenter import Classifier, Segmenter
+from service.text.slices import finish
 
 TEXTS = {
     "fr": "L'homme n'a pas vu aujourd'hui l'arc-en-ciel (10,5 %), dit-il à M. Dupont.",
@@ -44,3 +48,53 @@ def test_french_words_with_hyphens_and_apostrophes_are_tokens():
     words = ["saut-de-ski", "faux-vampire", "entr'ouvrir", "Saint-Étienne-du-Rouvray", "pet-en-l'air", "zig-zaguer"]
     assert [token.text for token in named_tokenizer("spacy-fr").tokens(" ".join(words))] == words
     assert all(re.fullmatch(f"[{letters}]", "一") for letters in (char_classes.ALPHA, char_classes.ALPHA_LOWER))
+
+
+@pytest.mark.parametrize("space", [" ", "\u00a0", "\u202f"])
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("26_000 euros", ["26_000", "euros"]),
+        ("(1_200_000), 3_500,5", ["(", "1_200_000", ")", ",", "3_500,5"]),
+        (
+            "en 1998_200 voix, 12_34, 1_0000, a1_000",
+            ["en", "1998", "200", "voix", ",", "12", "34", ",", "1", "0000", ",", "a1", "000"],
+        ),
+    ],
+)
+def test_a_french_number_with_spaces_is_a_token(space: str, text: str, tokens: list[str]) -> None:
+    text, tokens = text.replace("_", space), [token.replace("_", space) for token in tokens]
+    french = named_tokenizer("spacy-fr")
+    boundaries = Segmenter(boundaries=Classifier(0.0, {"rule=|": 1.0, "both1=6 -": 2.0, "both1= 0-": 2.0}))
+    for tokenizer in (french, LearnedTokenizer(french, boundaries)):
+        assert [token.text for token in tokenizer.tokens(text)] == tokens
+        assert finish(tokenizer.words(text)) == [normalize(token) for token in tokens]
+
+
+UNSPACED = {
+    "zh": ("我喜欢iPhone，“好”。𠮷 㐀々", "我 喜 欢 iPhone ， “ 好 ” 。 𠮷 㐀 々"),
+    "ja": ("コーヒーは好き？ﾊﾟﾝ", "コ ー ヒ ー は 好 き ？ ﾊﾟ ﾝ"),
+    "th": ("น้ำดี รัก", "น้ำ ดี รั ก"),
+    "lo": ("ນ້ຳດີ", "ນ້ຳ ດີ"),
+    "km": ("ខ្ញុំស្រលាញ់។", "ខ្ញុំ ស្រ លា ញ់ ។"),
+    "my": ("ဗုဒ္ဓ မြန်မာ။", "ဗု ဒ္ဓ မြ န် မာ ။"),
+    "ko": ("한국어는 쉽다.", "한국어는 쉽다 ."),
+}
+
+
+@pytest.mark.parametrize("language", UNSPACED)
+@pytest.mark.parametrize("repeated", [1, 50])
+def test_characters_of_scripts_without_spaces_are_tokens(language: str, repeated: int) -> None:
+    """By the rules of each language, of none, and of English; also in a chunk that is too long for rules."""
+    text, tokens = UNSPACED[language]
+    text = text if repeated == 1 else text.replace(" ", "") * repeated
+    for name in (f"spacy-{language}", "spacy-xx", "spacy-en"):
+        found = [token.text for token in named_tokenizer(name).tokens(text)]
+        assert "".join(found) == text.replace(" ", "")
+        if repeated == 1 or language != "ko":
+            assert found[: tokens.count(" ")] == tokens.split()[:-1]
+
+
+def test_other_languages_have_words_without_spaces() -> None:
+    for name in ("spacy-de", "spacy-en"):
+        assert [token.text for token in named_tokenizer(name).tokens("26 000 m")] == ["26", "000", "m"]

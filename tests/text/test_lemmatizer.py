@@ -1,6 +1,7 @@
 """The lemmas of tagged words: which source decides, which rules a form may have, and the file that keeps them."""
 
 import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from service.text.lemma_rules import labels_of
 from service.text.lemmatizer import LEMMA, NEXT_RULES, RULES_TRIED, Lemmatizer, TaggedWord, finer_column
+from service.text.normalization import normalize_form
 
 LOWER, KEEP, S, ES, BE, N_TO_Y, PUT = range(7)
 LABELS = ("lower", "keep", "lower|end-1+", "lower|end-2+", "=be", "lower|end-1+y", "lower|start-0+un")
@@ -97,10 +99,12 @@ def test_a_form_without_letters_keeps_its_characters_even_if_rules_have_seen_the
     assert lemmatizer.lemma(form, *NOUN, rules[:RULES_TRIED]) == form
 
 
-TEXTS = st.text(min_size=1, max_size=6)
+TEXTS = st.text(min_size=1, max_size=6).map(normalize_form)
 TAGS = st.text("ABab=|", min_size=1, max_size=4)
 WORDS = st.lists(st.tuples(st.builds(TaggedWord, TEXTS, TAGS, TAGS), TEXTS), max_size=8)
-LEXICONS = st.dictionaries(TAGS, st.dictionaries(TEXTS.map(str.lower), TEXTS, max_size=3), max_size=2)
+LEXICONS = st.dictionaries(
+    TAGS, st.dictionaries(TEXTS.map(str.lower).map(normalize_form), TEXTS, max_size=3), max_size=2
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -196,3 +200,26 @@ def test_a_label_that_is_no_rule_is_refused() -> None:
 def test_the_outputs_of_further_rules_are_named_by_their_rank() -> None:
     assert [f"{LEMMA}_id_2", f"{LEMMA}_id_3"] == list(NEXT_RULES)
     assert len(NEXT_RULES) == RULES_TRIED - 1
+
+
+def test_variants_of_a_form_have_its_lemma() -> None:
+    """Canonically equivalent ones, and those with other apostrophes, by the dictionary, the lexicon and rules."""
+    lemmatizer = Lemmatizer(
+        ["lower", "=avoir", "lower|end-1+"],
+        "abcdeéno's",
+        {"avoir": ["d’eues"]},
+        {"NOUN": {"=été": ["l’été"]}},
+        {"PRON\t_": {"L'": "le", "n’": "ne"}},
+    )
+    assert lemmatizer.lemma("L’", "PRON", "_", [0]) == "le"
+    assert lemmatizer.lemma("n'", "PRON", "_", [0]) == lemmatizer.lemma("n’", "PRON", "_", [0]) == "ne"
+    assert lemmatizer.lemma(unicodedata.normalize("NFD", "L'été"), "NOUN", "_", [0]) == "été"
+    assert lemmatizer.lemma("d'eues", "VERB", "_", [1]) == "avoir"
+    assert lemmatizer.lemma(unicodedata.normalize("NFD", "données"), "ADJ", "_", [2]) == "donnée"
+    assert lemmatizer.lemma("\u00ad", "X", "_", [0]) == "\u00ad"
+
+
+def test_a_form_counts_with_its_variants() -> None:
+    words = [(TaggedWord("’s", "AUX", "_"), "have")] * 2 + [(TaggedWord("'s", "AUX", "_"), "be")] * 3
+    lemmatizer = Lemmatizer.learn(words, ["lower"])
+    assert {lemmatizer.lemma(form, "AUX", "_", [0]) for form in ("’s", "'s")} == {"be"}

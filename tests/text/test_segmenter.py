@@ -136,3 +136,12 @@ def test_a_sentence_may_end_anywhere_but_before_a_small_letter_after_one_space()
 def test_a_model_without_a_segmenter_shares_the_tokenizer_of_its_language() -> None:
     assert make_tokenizer("spacy-fr") is FRENCH
     assert isinstance(make_tokenizer("spacy-fr", LEARNED), LearnedTokenizer)
+
+
+def test_a_blank_line_ends_a_sentence_whatever_is_learned() -> None:
+    never = LearnedTokenizer(FRENCH, Segmenter(ends=Classifier(-1.0, {})))
+    assert texts(never, "Un titre\n\nUne ligne. Une\nautre\r\n \r\nfin") == [
+        ["Un", "titre"],
+        ["Une", "ligne", ".", "Une", "autre"],
+        ["fin"],
+    ]

@@ -29,6 +29,7 @@ def test_blank_text_has_none(text: str) -> None:
         "Thanks! :) |See you soon.",
         "I love it 🙂 |So good 👩\u200d👩\u200d👧 |We go 👍🏽 |They too.",
         "What?! |No way!!! |Sure.",
+        "It is I. |Do not go.",
         "One line\nand its next line.",
         "A title\n\n|A paragraph.",
         "A title\r\n\r\n|A paragraph.",

@@ -18,6 +18,7 @@ from spacy.util import compile_suffix_regex
 
 from service.text.english import _SUFFIXES, spacy_rules, suffix_search, treebank_rules
 from service.text.languages import named_tokenizer
+from service.text.normalization import normalize, normalize_form
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer, cut
 from service.text.tokenizer import Token
@@ -51,17 +52,17 @@ def test_tokens_cover_the_text_and_nothing_else(text: str) -> None:
     tokens = TOKENIZER.tokens(text)
     position = 0
     for token in tokens:
-        assert text[position : token.start].strip() == ""
+        assert not normalize(text[position : token.start]).strip()
         assert token.text == text[token.start : token.end] != ""
         assert not any(character.isspace() for character in token.text)
         position = token.end
-    assert text[position:].strip() == ""
+    assert not normalize(text[position:]).strip()
     if tokens:
         assert not tokens[0].continues
     for before, token in pairwise(tokens):
         assert not token.continues or before.end == token.start
 
-    assert finish(TOKENIZER.words(text)) == [token.text for token in tokens]
+    assert finish(TOKENIZER.words(text)) == [normalize_form(token.text) for token in tokens]
 
     sentences = TOKENIZER.sentences(text)
     assert [token for sentence in sentences for token in sentence.tokens] == tokens
@@ -96,6 +97,8 @@ def test_says_what_continues_a_word() -> None:
         ("Anna's", ["Anna", "'s"]),
         ("parents'", ["parents", "'"]),
         ("I’ve", ["I", "’ve"]),
+        ("'Tis", ["'T", "is"]),
+        ("’twas", ["’t", "was"]),
     ],
 )
 def test_contractions_and_possessives_are_one_word(word: str, pieces: list[str]) -> None:
@@ -127,10 +130,32 @@ def test_other_cuts_are_words_of_their_own(text: str) -> None:
         ("id card on Wed. at http://example.org/a/", "id card on Wed. at http://example.org/a/"),
         ("ask Rice@ENRON or <a.b@c.de>", "ask Rice@ENRON or < a.b@c.de >"),
         ("in test...I'm or rule--yes", "in test ... I 'm or rule -- yes"),
+        ("(8) or 8) 8-)", "( 8 ) or 8 ) 8-)"),
+        ("21–7, 1939–45", "21 – 7 , 1939 – 45"),
+        ("dunk?#old hm!@bob", "dunk ? #old hm ! @bob"),
+        ("so am I. U. S.", "so am I . U. S."),
     ],
 )
 def test_habits_of_the_treebank(text: str, tokens: str) -> None:
     assert texts(text) == tokens.split()
+
+
+@pytest.mark.parametrize("name", ["spacy-en", "spacy-fr", "spacy-de", "spacy-xx"])
+def test_an_address_keeps_the_brackets_that_it_opens(name: str) -> None:
+    address = "https://en.wikipedia.org/wiki/Tokyo_(city)"
+    for text, tokens in {
+        address: address,
+        f"({address})": f"( {address} )",
+        f"{address}.": f"{address} .",
+        f"(in {address}, {address}/a)": f"( in {address} , {address}/a )",
+        "(https://example.org/a)": "( https://example.org/a )",
+    }.items():
+        assert [token.text for token in named_tokenizer(name).tokens(text)] == tokens.split()
+
+
+@pytest.mark.parametrize("name", ["spacy-fr", "spacy-de", "spacy-xx"])
+def test_numbers_in_brackets_and_with_dashes_in_all_languages(name: str) -> None:
+    assert [token.text for token in named_tokenizer(name).tokens("(8) 21–7")] == ["(", "8", ")", "21", "–", "7"]
 
 
 def test_the_same_tokens_as_spacy_by_the_same_rules() -> None:
@@ -273,7 +298,7 @@ def test_threads_share_a_tokenizer() -> None:
         ("1️⃣ or #️⃣", "1️⃣ or #️⃣"),
         ("see https://example.org/❤️/a", "see https://example.org/❤️/a"),
         ("❤️" * 200, "❤️ " * 200),  # longer than what the rules split
-        ("©2020 100% 😀😀", "© 2020 100 % 😀 😀"),  # of one code point: by the rules
+        ("©2020 100% 😀😀so🫠 I♥NY", "© 2020 100 % 😀 😀 so 🫠 I ♥ NY"),  # of one code point
     ],
 )
 def test_an_emoji_is_one_token(text: str, tokens: str) -> None:

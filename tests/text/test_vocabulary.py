@@ -1,5 +1,6 @@
 """Vocabularies, and what they make of tokens."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,27 @@ def test_shortens_to_both_ends(width: int) -> None:
     assert len(short) == width
     assert short == {1: "h", 2: "ah", 5: "abfgh", 6: "abcfgh"}[width]
     assert shorten("abc", 3) == "abc"
+
+
+def test_words_are_looked_up_in_their_normal_form() -> None:
+    words = Vocabulary(["'s", "été", "’s", "o’clock"], lowercase=True)
+    nfd = unicodedata.normalize("NFD", "Été")
+    assert words.ids(["'s", "’s", nfd, "O'CLOCK", "o’clock"]) == [2, 2, 3, 5, 5]
+    assert [words.id(word) for word in ("’S", nfd, "o'clock")] == [2, 3, 5]
+
+
+def test_a_character_that_is_unknown_is_read_as_one_that_it_may_stand_for() -> None:
+    assert Vocabulary(['"', "'", "-"]).ids("“«’–…") == [2, 2, 3, 4, UNK]
+    assert Vocabulary(['"', "“", "’", "."]).ids("“”'…") == [3, 2, 4, 5]  # those that are known stay as they are
+
+
+def test_words_are_counted_with_their_variants() -> None:
+    counted = Vocabulary.count(["n’t", "n't", "N'T", "a", "a"], lowercase=True)
+    assert counted.entries == ("n't", "a")
+
+
+def test_characters_of_equivalent_words_are_the_same() -> None:
+    characters = Vocabulary([*"dé'"])
+    forms = ["d'é", "d’é", unicodedata.normalize("NFD", "d’é"), "d’\u00adé"]
+    assert encode_characters(forms, characters, 4).tolist() == [[2, 4, 3, PAD]] * 4
+    assert encode_characters(["\u00ad"], characters, 4).tolist() == [[UNK, PAD, PAD, PAD]]

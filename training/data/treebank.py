@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from service.text.normalization import normalize_form
 from service.text.tokenizer import Sentence, Token
 from training.data.files import DataFileError
 
@@ -137,6 +138,12 @@ def raw_text(trees: Iterable[Tree]) -> tuple[str, list[Sentence]]:
             tokens += [Token(form, *span, i > 0) for i, (form, span) in enumerate(zip(forms, spans, strict=True))]
         sentences.append(Sentence(tokens[0].start, tokens[-1].end, tuple(tokens)))
     return "".join(parts), sentences
+
+
+def in_normal_form(tree: Tree) -> Tree:
+    """Returns a tree whose forms are in the form that tokenizers read."""
+    words = tuple(word._replace(form=normalize_form(word.form)) for word in tree.words)
+    return replace(tree, words=words, tokens=tuple(t._replace(form=normalize_form(t.form)) for t in tree.tokens))
 
 
 def tags(trees: Iterable[Tree], column: str) -> tuple[str, ...]:

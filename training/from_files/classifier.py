@@ -1,12 +1,13 @@
 """A classifier of one's own texts."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rich.console import Console
 
 from service.text.languages import named_tokenizer, tokenizer_name
+from service.text.scripts import UNSPACED_SCRIPTS
 from training.data.files import DataFileError, source
 from training.data.labelled_texts import shortened
 from training.data.splits import by_label, complete, shuffled, without_overlap
@@ -21,6 +22,8 @@ LEAST_TEXTS = 50
 LEAST_OF_A_LABEL = 3  # one each for train, dev and test
 LABELS = (2, 1000)
 LONGEST = 400  # tokens of a text
+OTHER_SCRIPTS = "\u0530"  # than Latin, Greek and Cyrillic: those without spaces are among them
+LONGEST_WORDS = 20  # characters on average; words of Malayalam have 10
 LABEL_WEIGHTS = 2**22  # of the table of pairs of words, all labels together
 SIZES = SentimentSizes(embedding=128, units=128, input_dropout=0.5, output_dropout=0.5, weighed=True)
 QUICK_SIZES = SentimentSizes(embedding=64, units=48, input_dropout=0.5, output_dropout=0.5, weighed=True)
@@ -47,6 +50,7 @@ def classification(options: Options, text_column: str, label_column: str, consol
         ]
         for split, texts in found.items()
     }
+    _check_words(splits["train"], options)
     recipe = _recipe(options, splits["train"], len(labels), console)
     splits["train"] = splits["train"][: recipe.limit]
     return Classification(
@@ -80,6 +84,17 @@ def _check(read: Mapping[str, Sequence[LabelledText]], options: Options) -> None
             if text.label not in lines:
                 fault = f"the label {text.label[:60]!r} does not occur in {path}"
                 raise DataFileError(options.files[split], text.line, fault, "one that is learned")
+
+
+def _check_words(train: Iterable[Text], options: Options) -> None:
+    """Checks that the texts are in a script whose words the tokenizer finds. Raises DataFileError."""
+    tokens = [token for text in train for token in text.tokens]
+    words = [token for token in tokens if any(c >= OTHER_SCRIPTS and c.isalpha() for c in token)]
+    characters = sum(map(len, words))
+    if characters > LONGEST_WORDS * len(words) and 2 * characters > sum(map(len, tokens)):
+        fault = f"words of {characters / len(words):.0f} characters on average"
+        right = f"spaces between words, or a script that is read character by character: {UNSPACED_SCRIPTS}"
+        raise DataFileError(options.files["train"], None, fault, right)
 
 
 def _recipe(options: Options, train: Sequence[Text], labels: int, console: Console) -> ClassificationRecipe:

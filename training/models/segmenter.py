@@ -15,13 +15,13 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from service.text.learned_tokenizer import CHUNK, learned_ends
+from service.text.learned_tokenizer import learned_ends
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
 from service.text.sentences import rule_ends
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Sentence, Token
-from training.data.treebank import Tree, raw_text
+from training.data.treebank import Tree, in_normal_form, raw_text
 
 TOKENS, SENTENCES = "tokens", "sentences"  # what can be learned
 MOST_EQUAL = 3  # chunks that are split alike count no more often
@@ -52,8 +52,8 @@ class Split(NamedTuple):
 
     @classmethod
     def of(cls, trees: Iterable[Tree]) -> Self:
-        """Returns the text of a treebank."""
-        text, sentences = raw_text(trees)
+        """Returns the text of a treebank, in its normal form."""
+        text, sentences = raw_text(map(in_normal_form, trees))
         return cls(text, [pieces_of(text, sentence) for sentence in sentences])
 
     @property
@@ -101,7 +101,7 @@ def _boundaries(split: Split, rules: SpacyTokenizer) -> tuple[Classifier | None,
     equal: Counter[tuple[str, tuple[int, ...]]] = Counter()
     boundaries: list[Example] = []
     continuations: list[Example] = []
-    for match in CHUNK.finditer(split.text):
+    for match in rules.chunk(split.text).finditer(split.text):
         chunk, start = match.group(), match.start()
         drawn = tuple(i for i in range(1, len(chunk)) if start + i in starts)
         equal[chunk, drawn] += 1

@@ -15,6 +15,7 @@ from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import make_tokenizer, named_tokenizer
 from service.text.lemma_rules import labels_of
 from service.text.lemmatizer import LEMMA, Lemmatizer, TaggedWord, finer_column
+from service.text.normalization import normalize_form
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import UNK, Vocabulary
 from training.cells import Tensor
@@ -125,7 +126,7 @@ class Tagging(Task):
             counts = Counter(dict(zip(self._distillation.words, self._distillation.counts.tolist(), strict=True)))
         self.vocabularies = dict(vocabularies or {}) or {
             "words": Vocabulary.of_counts(counts, at_least=recipe.word_count, lowercase=True),
-            "characters": Vocabulary.count(character for form in forms for character in form),
+            "characters": Vocabulary.count(character for form in forms for character in normalize_form(form)),
         }
         words = self.vocabularies["words"]
         self.labels = {head: treebank.tags(train, head) for head in HEADS}
@@ -158,9 +159,10 @@ class Tagging(Task):
         self._splits = {
             split: [self._example(tree) for tree in trees] for split, trees in (splits | {"train": train}).items()
         }
-        self._drop = np.zeros(len(words))
+        seen = np.zeros(len(words))
         for word, count in counts.items():
-            self._drop[words.id(word)] = recipe.word_dropout / (recipe.word_dropout + count)
+            seen[words.id(word)] += count
+        self._drop = np.where(seen > 0, recipe.word_dropout / np.maximum(recipe.word_dropout + seen, 1.0), 0.0)
         self._drop[UNK] = 0.0
         self._train = Examples.of(self._splits["train"])
         if self._distillation:

@@ -9,6 +9,8 @@ import pytest
 from tests.training.tiny import conllu, sentence
 
 CSV = "text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(60))
+TIBETAN_WORDS = "བོད་ཡིག་ནི་ཡག་པོ་འདུག"
+TIBETAN = "text,label\n" + "".join(f"{TIBETAN_WORDS}{chr(0xF40 + i % 30) * 2} {i},{'ab'[i % 2]}\n" for i in range(60))
 TREEBANK = conllu(sentence(i) for i in range(60))
 UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
 
@@ -27,6 +29,7 @@ UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
         ("classifier", CSV, "--set sizes.units=many", "--set sizes.units=many; right: a whole number, such as 128"),
         ("classifier", CSV, "--set balanced=1", "--set balanced=1; right: true or false"),
         ("classifier", CSV, "--language English", "--language 'English'; right: a tag of BCP 47"),
+        ("classifier", TIBETAN, "--language bo", "data.csv: words of 23 characters on average"),
         ("tagger", TREEBANK[: TREEBANK.index("\n\n")], "", "data.conllu: 1 sentences; right: 30 at least"),
         ("tagger", TREEBANK.replace("\t_\n", "\n"), "", "data.conllu, line 1: 9 columns; right: 10"),
         ("tagger", UNTAGGED, "", "same UPOS"),

@@ -1,5 +1,7 @@
 """Tokens, multiword tokens and sentences learned from a treebank whose conventions differ from the rules."""
 
+import unicodedata
+
 import pytest
 
 from service.text.languages import named_tokenizer
@@ -73,3 +75,13 @@ def test_a_treebank_that_shows_nothing_leaves_all_to_the_rules() -> None:
 
 def test_it_learns_the_same_each_time(learned: Segmenter) -> None:
     assert learn(trees(), trees(5), RULES, (TOKENS, SENTENCES)) == learned
+
+
+def test_a_treebank_in_another_typography_shows_the_same() -> None:
+    """What is learned of "l’été" in NFD is what the service reads of "l'été": the normal form."""
+    sentences = "".join(
+        lines("d'été", "jusqu'à=jusqu'+à", "été", "vient", NAMES[i % 8], "-", NOUNS[i % 5], ".") for i in range(30)
+    )
+    variant = unicodedata.normalize("NFD", sentences.replace("'", "’"))
+    plain, other = list(treebank.read(sentences)), list(treebank.read(variant))
+    assert learn(other, other, RULES, (TOKENS, SENTENCES)) == learn(plain, plain, RULES, (TOKENS, SENTENCES))

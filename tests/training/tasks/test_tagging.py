@@ -1,6 +1,7 @@
 """Lemma rules of a tagger: which are learned, how they are measured, and that the service makes the same lemmas."""
 
 import io
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -188,6 +189,21 @@ def rare() -> list[Tree]:
     return [
         Tree((Word(form, "NOUN", "NN", "_", lemma), Word("zz", "VERB", "VB", "_"))) for form, lemma in words.items()
     ]
+
+
+def test_words_count_with_their_variants_in_the_vocabulary_and_in_what_is_dropped() -> None:
+    variants = ["n't", "n’t", "n't", unicodedata.normalize("NFD", "été"), "été"]
+    trees = [Tree((Word(form, "X", "_", "_", form), Word("run", "VERB", "_", "_", "run"))) for form in variants]
+    task = tiny.tagging(splits=dict.fromkeys(("train", "dev", "test"), trees), word_dropout=1.0)
+    words, characters = task.vocabularies["words"], task.vocabularies["characters"]
+    assert words.entries == ("run", "n't", "été")
+    assert set(characters.entries) == set("runn'tété")
+    assert task._drop[words.ids(["run", "n’t", "été"])].tolist() == [1 / 6, 1 / 4, 1 / 3]
+    assert task._drop[:2].tolist() == [0, 0]
+    first, second, _, *others = task.examples("train")
+    for name, ids in first.inputs.items():
+        np.testing.assert_array_equal(second.inputs[name], ids)
+        np.testing.assert_array_equal(others[0].inputs[name], others[1].inputs[name])
 
 
 def test_of_rules_that_differ_in_casing_the_one_of_most_words_with_the_part_of_speech_counts() -> None:

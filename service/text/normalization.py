@@ -1,0 +1,115 @@
+"""The normal form of text: the same for canonically equivalent text, and for the apostrophes of print and keyboard.
+
+Tokenizers, vocabularies and lemmas read text in this form, in training and service alike; clients get theirs back.
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from service.text.slices import Sliced
+
+INVISIBLE = "\u00ad\u2060\ufeff"  # say where a line may break, and nothing else
+# Apostrophes, hyphens and spaces that differ from those of a keyboard in how they look, or where a line may break.
+VARIANTS = {"’": "'", "‘": "'", "\u2010": "-", "\u2011": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " "}
+# What is read in place of a character that a vocabulary lacks.
+SUBSTITUTES = VARIANTS | dict.fromkeys("“”„«»″", '"') | dict.fromkeys("‹›‚ʼ′", "'") | dict.fromkeys("–—−", "-")
+SUBSTITUTES["…"] = "..."
+
+_AT_ONCE = 256  # characters that are normalized together: marks in a row are sorted in the square of their number
+_MOST_MARKS = 30  # in a row, as in the stream-safe text format of Unicode Standard Annex #15
+_PLAIN = VARIANTS | dict.fromkeys(INVISIBLE, "")
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
+
+
+def normalize(text: str) -> str:
+    """Returns the normal form: NFC of Unicode (Standard Annex #15), with plain characters in place of VARIANTS."""
+    if text.isascii():
+        return text
+    for variant, plain in _PLAIN.items():
+        text = text.replace(variant, plain)
+    return nfc(text)
+
+
+def nfc(text: str) -> str:
+    """Returns the NFC of Unicode of a text, in linear time."""
+    if len(text) <= _AT_ONCE:
+        return unicodedata.normalize("NFC", text)
+    return "".join(unicodedata.normalize("NFC", part) for part in _parts(text))
+
+
+def normalize_form(form: str) -> str:
+    """Returns the normal form of a word, never an empty one."""
+    return normalize(form) or form
+
+
+def normalize_each(strings: Collection[str]) -> Collection[str]:
+    """Returns the normal forms of strings."""
+    joined = "".join(strings)  # any part of a normal form is one
+    return strings if normalize(joined) == joined else [*map(normalize_form, strings)]
+
+
+def with_variants(ids: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Returns ids by string, also of the normal forms of strings and of the characters that one may stand for."""
+    found = dict(ids)
+    for string, id in list(found.items()):
+        found.setdefault(normalize(string), id)
+    for character, substitute in SUBSTITUTES.items():
+        for plain in (substitute, substitute[0]):
+            if plain in found:
+                found.setdefault(character, found[plain])
+    return found
+
+
+def normalize_with_offsets(text: str) -> Sliced[tuple[str, Sequence[int]]]:
+    """Returns the normal form of a text, and the offset in the text of each of its characters and of its end.
+
+    Returns the text itself where it is in normal form.
+    """
+    if text.isascii():
+        return text, ()
+    parts = list(_parts(text))
+    normal: list[str] = []
+    for part in parts:
+        normal.append(normalize(part))
+        yield
+    plain = "".join(normal)
+    if plain == text:
+        return text, ()
+    places: list[int] = []
+    start = 0
+    for part in parts:
+        places += _places(part, start)
+        start += len(part)
+        yield
+    return plain, [*places, len(text)]
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yields parts of a text that can be normalized alone, unless it has too many marks in a row."""
+    start = 0
+    while start < len(text):
+        end = start + _AT_ONCE
+        most = end + _MOST_MARKS
+        while end < min(most, len(text)) and _composes(text[end]):
+            end += 1
+        yield text[start:end]
+        start = end
+
+
+def _places(text: str, start: int) -> Sequence[int]:
+    """Returns the offset of each character of the normal form, counted from `start` before the text."""
+    if unicodedata.is_normalized("NFC", text) and not _INVISIBLE.search(text):
+        return range(start, start + len(text))  # variants are of one character as well
+    places: list[int] = []
+    starts = [i for i, character in enumerate(text) if not i or not _composes(character)]
+    for first, end in pairwise([*starts, len(text)]):
+        width = len(normalize(text[first:end]))
+        places += range(start + first, start + end) if width == end - first else [start + first] * width
+    return places
+
+
+def _composes(character: str) -> bool:
+    """Returns whether the normal form of a character may be one with that of the character before it."""
+    return unicodedata.category(character)[0] == "M" or "\u1160" <= character <= "\u11ff" or character in INVISIBLE

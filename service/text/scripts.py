@@ -1,0 +1,25 @@
+"""A pattern of the characters of scripts whose words have no spaces between them: each is a token.
+
+A classifier, or a tagger's learned tokenizer, makes more of characters than of whole clauses. The vowels, tones and
+subscripts of Thai, Lao, Khmer and Myanmar belong to the consonant before them (Unicode Standard Annex #29).
+"""
+
+import unicodedata
+from itertools import chain
+
+UNSPACED_SCRIPTS = "Han, Kana, Thai, Lao, Khmer and Myanmar"
+_HAN_AND_KANA = (
+    "\u3005-\u3007\u3021-\u3029\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9d\U0001b000-\U0001b16f\U00020000-\U000323af"
+)
+_BLOCKS = ((0x0E01, 0x0F00), (0x1000, 0x10A0), (0x1780, 0x17E0), (0xA9E0, 0xAA00), (0xAA60, 0xAA80))
+_characters = [chr(code) for code in chain.from_iterable(range(*block) for block in _BLOCKS)]
+_MARKS = "".join(c for c in _characters if unicodedata.category(c)[0] == "M")
+_LETTERS = "".join(c for c in _characters if unicodedata.category(c) in ("Lo", "Lm"))
+_STACKERS = "\u1039\u17d2"  # put the next consonant below
+_VOWEL_SIGNS = "\u0e33\u0eb3"  # are letters to Unicode, yet follow their consonant
+
+UNSPACED = (
+    f"[{_HAN_AND_KANA}][\u3099\u309a\uff9e\uff9f\ufe00-\ufe0f\U000e0100-\U000e01ef]?"
+    f"|[{_LETTERS}](?:[{_STACKERS}][{_LETTERS}]|[{_MARKS}{_VOWEL_SIGNS}])*"
+)

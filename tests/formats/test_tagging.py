@@ -1,0 +1,107 @@
+"""Tagged texts as CoNLL-U: what the validator of Universal Dependencies asks, of odd texts."""
+
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+from itertools import product
+
+import pytest
+
+from service.artifact.version import ModelVersion
+from service.formats.tagging import write_conllu
+from service.pipelines.tagging import TaggedText, joined_tokens, split_texts
+from service.store.loading import load_version
+from service.tasks.tagging import Tag
+from service.text.languages import make_tokenizer
+from service.text.slices import finish
+from tests.conftest import STORE
+from tests.formats.ud_validity import check
+
+ODD = [
+    "Don't!",
+    "  leading and trailing\t\n ",
+    "One paragraph. Two.\n\nAnother.\r\n\r\nA third; \n \n fourth",
+    "tabs\tand\u00a0spaces\u2003of  many   kinds\u3000here",
+    "line\u2028separators\u2029and\x0bothers\x0cof\x1call\x1dkinds\x1eas\x85well",
+    "a\r\nb\rc\n\rd",
+    "# text = looks like a comment\n# sent_id = 1\n1\tx\t_\t_",
+    "_ | = - 1-2 1.1 \\s \\n SpaceAfter=No",
+    "étaient l'été, ŝtelo, Ångström \u212b \u2126 \u0958 한국어 각",
+    "e\u0301\u0323 x\u0338\u0338 \u0301start q\u0307\u0323",
+    "soft\u00adhyphen \u00ad \ufeff word\u2060joiner \u200b zero\u200bwidth",
+    "C'est l’eau d’aujourd’hui du port, au marché; « oui » dit-il à 26 000 gens (12\u202f500).",
+    "Great 😀👍🏽 ❤️!! 👩\u200d👩\u200d👧 🇫🇷1️⃣ :) ♥",
+    "我喜欢这部电影。 น้ำดี これは",
+    "שלום, עולם! مرحبا؟ \u202eabc\u202c",
+    "It is I. Do (8) 21–7 https://a.b/c_(d) dunk?#old 'Tis",
+    "\x00\x01\x7f \ufffd \U0010ffff",
+    "cannot can't've I'd've dogs' gonna",
+    "x" * 300 + " " + "-" * 300,
+    "...?!  (((]]] \"\"\" ''' ``",
+    "a" + "\n" * 50 + "b",
+    "",
+    " \n ",
+]
+CHANGES: list[Callable[[str], str]] = [
+    str,
+    lambda text: unicodedata.normalize("NFD", text),
+    str.upper,
+    lambda text: text * 2,
+    lambda text: text[1:-1],
+    lambda text: text[::-1],
+    lambda text: f"A plain one.\n{text}\nAnd another.",
+]
+
+
+@cache
+def tagger(name: str) -> ModelVersion:
+    (folder,) = (STORE / name).iterdir()
+    return load_version(folder, whole=False)
+
+
+def tagged(name: str, texts: list[str]) -> list[TaggedText]:
+    version = tagger(name)
+    tag = Tag("X", "_", {"Foreign": "Yes", "Number": "Sing"}, 0.5, "a\u0301 lemma")
+    split = finish(split_texts(make_tokenizer(version.manifest.tokenizer, version.segmenter), texts))
+    return [TaggedText(*text, [[tag] * len(s.tokens) for s in text.sentences]) for text in split]
+
+
+@pytest.mark.parametrize("name", ["tagger-en", "tagger-fr"])
+@pytest.mark.parametrize("chain", [False, True])
+def test_odd_texts_are_valid(name: str, chain: bool) -> None:
+    """161 texts: each as it is, decomposed, in capitals, twice, cut, in reverse order, and beside a plain one."""
+    texts = [change(text) for text, change in product(ODD, CHANGES)]
+    assert len(texts) > 100
+    file = b"".join(finish(write_conllu(tagger(name), tagged(name, texts), chain=chain))).decode()
+    assert len(check(file, has_heads=chain)) > len(texts)
+
+
+def test_a_clients_own_tokens_are_valid() -> None:
+    tag = Tag("X", "_", {}, 0.5, None)
+    sentences = [["New\tYork", "is\n\n", "e\u0301"], ["  x  y  "], ["_", "#", "\u00a0z"]]
+    split = finish(joined_tokens(sentences))
+    texts = [TaggedText(*text, [[tag] * len(s.tokens) for s in text.sentences]) for text in split]
+    file = b"".join(finish(write_conllu(tagger("tagger-en"), texts))).decode()
+    assert check(file, has_heads=False) == ["New York is é", "x y", "_ # z"]
+
+
+def test_paragraphs_and_spaces_other_than_one() -> None:
+    texts = tagged("tagger-en", ["One two.  \tThree\r\n\r\nFour\n five. ", "Six"])
+    lines = b"".join(finish(write_conllu(tagger("tagger-en"), texts))).decode().splitlines()
+    assert [line for line in lines if line.startswith("# ")] == [
+        "# generator = " + lines[0].removeprefix("# generator = "),
+        *("# newdoc id = 1", "# sent_id = 1-1", "# text = One two."),
+        *("# sent_id = 1-2", "# text = Three"),
+        *("# newpar", "# sent_id = 1-3", "# text = Four five."),
+        *("# newdoc id = 2", "# sent_id = 2-1", "# text = Six"),
+    ]
+    assert [line.split("\t")[9] for line in lines if line[:1].isdecimal()] == [
+        "TokenRange=0:3",
+        "SpaceAfter=No|TokenRange=4:7",
+        r"SpacesAfter=\s\s\t|TokenRange=7:8",
+        r"SpacesAfter=\r\n\r\n|TokenRange=11:16",
+        r"SpacesAfter=\n\s|TokenRange=20:24",
+        "SpaceAfter=No|TokenRange=26:30",
+        "TokenRange=30:31",
+        "TokenRange=0:3",
+    ]

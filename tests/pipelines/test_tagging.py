@@ -1,0 +1,108 @@
+"""What the network of a shipped tagger reads of texts."""
+
+import unicodedata
+
+import numpy as np
+import pytest
+
+from service.artifact.version import ModelVersion
+from service.pipelines.tagging import decode, encode, joined_tokens, split_texts
+from service.store.loading import load_version
+from service.tasks.tagging import Tagging
+from service.text.languages import make_tokenizer
+from service.text.lemmatizer import LEMMA, NEXT_RULES
+from service.text.slices import finish
+from service.text.tokenizer import Token
+from tests.conftest import STORE
+
+TEXTS = {
+    "tagger-fr": "Qu'est-ce qu'il a dit? \"L'été, c'était déjà l'époque d'être à l'hôtel\", n'est-ce pas, aujourd'hui.",
+    "tagger-en": "It's the café's naïve owner who said: \"Don't!\" They're o'clock-watching.",
+}
+
+
+def tagger(name: str) -> ModelVersion:
+    """Returns the version of a shipped tagger."""
+    (folder,) = (STORE / name).iterdir()
+    return load_version(folder, whole=False)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_variants_of_a_text_are_read_alike(name: str) -> None:
+    version = tagger(name)
+    task, tokenizer = Tagging(version, 100), make_tokenizer(version.manifest.tokenizer, version.segmenter)
+    text = TEXTS[name]
+    typographic = text.replace("'", "’").replace("-", "\u2011")
+    variants = [typographic, unicodedata.normalize("NFD", text), unicodedata.normalize("NFD", typographic)]
+    expected, *found = finish(split_texts(tokenizer, [text, *variants]))
+    inputs = finish(encode(task, [expected]))
+    assert inputs.values["word_ids"].mean() > 2  # some words are known
+    for split in found:
+        assert "".join(t.text for s in split.sentences for t in s.tokens) == split.text.replace(" ", "")
+        given = finish(joined_tokens([[t.text for t in s.tokens] for s in split.sentences]))
+        for way in ([split], given):
+            read = finish(encode(task, way))
+            assert read.lengths.tolist() == inputs.lengths.tolist()
+            for key, values in inputs.values.items():
+                np.testing.assert_array_equal(read.values[key], values)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_emoji_are_symbols_without_features_wherever_they_stand(name: str) -> None:
+    """Also where the network is sure that they are something else, and in sentences longer than its windows."""
+    task = Tagging(tagger(name), 8)
+    emoji = ["😀", "👍🏽", "❤️", "♥", "☺", "🇫🇷", "👩‍👩‍👧", "1️⃣", "🫠", "😀😀"]
+    sentences = [emoji, ["→", "a", "“", "➍", "#", "1"], [*"abcdefgh", *emoji, *"ijkl"], ["😀"]]
+    split = finish(joined_tokens(sentences))
+    lengths = finish(task.encode(sentences)).lengths
+    labels, cells = task.version.manifest.labels, int(lengths.sum())
+    assert labels["upos"][0] == "NOUN"
+    outputs = {"upos_probability": np.full(cells, 0.5, np.float32), "feats_id": np.ones(cells, np.int32)}
+    outputs |= dict.fromkeys(("upos_id", "xpos_id", f"{LEMMA}_id", *NEXT_RULES), np.zeros(cells, np.int32))
+    for head, (ids, probabilities) in task.version.manifest.candidate_outputs.items():
+        count = min(3, len(labels[head]))
+        outputs[ids] = np.tile(np.arange(count, dtype=np.int32), (cells, 1))
+        outputs[probabilities] = np.full((cells, count), 0.25, np.float32)
+    before = {key: values.copy() for key, values in outputs.items()}
+    tagged = finish(decode(task, split, outputs, lemmas=True, candidates=True))
+    for text, tokens in zip(tagged, sentences, strict=True):
+        assert text.candidates is not None
+        best = text.candidates[0].of(slice(None), 2)
+        for token, tag, nearest in zip(tokens, text.tags[0], best, strict=True):
+            if token in emoji:
+                assert (tag.upos, tag.feats, tag.confidence, tag.lemma) == ("SYM", {}, 1.0, token)
+                assert nearest["upos"] == [{"tag": "SYM", "probability": 1.0}, {"tag": "NOUN", "probability": 0.0}]
+                assert nearest["feats"][0] == {"tag": "_", "probability": 1.0}
+            else:
+                assert (tag.upos, tag.confidence) == ("NOUN", 0.5)
+                assert tag.feats
+                assert nearest["upos"][0] == {"tag": "NOUN", "probability": 0.25}
+    for key, values in before.items():
+        np.testing.assert_array_equal(outputs[key], values)  # may be views of other requests' outputs
+
+
+def test_an_old_form_of_it_is_read_as_it() -> None:
+    english, french = Tagging(tagger("tagger-en"), 100), Tagging(tagger("tagger-fr"), 100)
+    for form in ("'T", "'t", "’t"):
+        read = finish(english.encode([[form, "is"]])).values
+        for key, values in finish(english.encode([["it", "is"]])).values.items():
+            np.testing.assert_array_equal(read[key], values)
+        zero = np.zeros(1, np.int32)
+        outputs = {f"{head}_id": zero for head in ("xpos", "feats", LEMMA)} | dict.fromkeys(NEXT_RULES, zero)
+        pron = np.array([english.version.manifest.labels["upos"].index("PRON")])
+        outputs |= {"upos_id": pron, "upos_probability": np.ones(1, np.float32)}
+        ((tag,),) = finish(english.decode([[Token(form, 0, 2)]], outputs, lemmas=True))
+        assert tag.lemma == "it"
+    assert (
+        finish(french.encode([["'t"]])).values["char_ids"].tolist()
+        != finish(french.encode([["it"]])).values["char_ids"].tolist()
+    )
+
+
+def test_quotes_that_the_treebank_lacks_are_read_as_plain_ones() -> None:
+    version = tagger("tagger-fr")
+    task = Tagging(version, 100)
+    plain, *others = (finish(task.encode([["dit", mark, "non"]])).values for mark in '"“”«»')
+    for other in others:
+        np.testing.assert_array_equal(other["word_ids"], plain["word_ids"])
+        np.testing.assert_array_equal(other["char_ids"], plain["char_ids"])
