@@ -5,6 +5,7 @@ resumed; at the end it becomes the Parquet file.
 """
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BufferedIOBase
 from itertools import groupby
@@ -20,7 +21,9 @@ from service.commands.annotate.rows import (
     TEXT_COLUMN,
     BadRow,
     InputOptions,
+    Layout,
     Position,
+    RawLine,
     Row,
     UnreadableInput,
     name_taken,
@@ -51,14 +54,15 @@ class ParquetRows:
         columns: their names.
         schema: their types.
         position: after the last row that was read; its bytes are the file's in proportion.
-        row: always empty: the content of a bad row is not kept.
+        row, again: always empty: the content of a bad row is not kept, and none is read again.
     """
 
     def __init__(self, file: BufferedIOBase, name: str, size: int, options: InputOptions) -> None:
         """Reads the file's metadata. Raises UnreadableInput."""
         self.name = name
         self.position = Position()
-        self.row: list[bytes] = []
+        self.row: list[RawLine] = []
+        self.again: deque[RawLine] = deque()
         self._options, self._size = options, size
         try:
             self._file = pq.ParquetFile(file)
@@ -78,6 +82,11 @@ class ParquetRows:
         if not tokenized and not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
             raise UnreadableInput(f"{name}: the column {self._column!r} is of the type {kind}, not string")
         self._rows = self._read(0)
+
+    @property
+    def layout(self) -> Layout:
+        """The columns."""
+        return Layout(self.columns, self.columns.index(self._column))
 
     def seek(self, position: Position) -> None:
         """Continues at a position."""
@@ -134,14 +143,14 @@ def strings(names: Sequence[str]) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in names])
 
 
-def schema_of_objects(head: bytes) -> pa.Schema:
+def schema_of_objects(head: str) -> pa.Schema:
     """Returns columns for the members of JSON objects, by those in the first lines.
 
     A member that is always a boolean, a whole number, a number or a string has that type. What is in no column, or of
     another type, is kept as JSON in a further column.
     """
     kinds: dict[str, set[type]] = {}
-    for line in head.removeprefix(b"\xef\xbb\xbf").splitlines():  # the last one may be cut
+    for line in head.split("\n"):  # the last one may be cut
         try:
             found = msgspec.json.decode(line)
         except msgspec.DecodeError:
