@@ -9,11 +9,12 @@ from rich.console import Console
 from service.text.languages import named_tokenizer, tokenizer_name
 from training.data.files import DataFileError, source
 from training.data.labelled_texts import shortened
-from training.data.splits import by_label, complete, shuffled, without_overlap
+from training.data.splits import HoldOut, by_label, shuffled
 from training.data.tables import LabelledText, read_labelled
 from training.from_files.budget import training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import show_budget, show_splits
+from training.from_files.report import show_budget
+from training.from_files.splits import divided
 from training.models.sentiment import SentimentSizes
 from training.tasks.classification import Classification, ClassificationRecipe, Text
 
@@ -31,19 +32,17 @@ def classification(options: Options, text_column: str, label_column: str, consol
     """Reads the tables of `options` and returns the task. Raises DataFileError."""
     read = {split: read_labelled(path, text_column, label_column) for split, path in options.files.items()}
     _check(read, options)
-    found, left_out = without_overlap(
-        complete(read, by_label(lambda text: text.label), options.seed), lambda text: " ".join(text.text.split())
-    )
-    show_splits(console, "texts", found, left_out)
+    hold_out: HoldOut[LabelledText] = by_label(lambda text: text.label)
+    found = divided(options, read, hold_out, lambda text: " ".join(text.text.split()), "texts", console)
     found["train"] = shuffled(found["train"], options.seed)
     counts = Counter(text.label for text in found["train"])
     labels = sorted(counts, key=lambda label: (-counts[label], label))
+    _check_labels(found, labels, options)
     tokenizer, numbers = named_tokenizer(tokenizer_name(options.language)), {label: i for i, label in enumerate(labels)}
     splits = {
         split: [
             Text(shortened([token.text for token in tokenizer.tokens(text.text)], LONGEST), numbers[text.label])
             for text in texts
-            if text.label in numbers
         ]
         for split, texts in found.items()
     }
@@ -80,6 +79,16 @@ def _check(read: Mapping[str, Sequence[LabelledText]], options: Options) -> None
             if text.label not in lines:
                 fault = f"the label {text.label[:60]!r} does not occur in {path}"
                 raise DataFileError(options.files[split], text.line, fault, "one that is learned")
+
+
+def _check_labels(found: Mapping[str, Sequence[LabelledText]], labels: Sequence[str], options: Options) -> None:
+    """Checks that train has each label, without the texts that dev and test have as well. Raises DataFileError."""
+    for split in ("dev", "test"):
+        for text in found[split]:
+            if text.label not in labels:
+                fault = f"the label {text.label[:60]!r} has no text in train that dev and test do not have"
+                path = options.files.get(split, options.files["train"])
+                raise DataFileError(path, text.line, fault, "different texts of each label")
 
 
 def _recipe(options: Options, train: Sequence[Text], labels: int, console: Console) -> ClassificationRecipe:

@@ -94,6 +94,39 @@ def show_confusions(
     console.print(table)
 
 
+def show_features(console: Console, labels: Sequence[str], own: Predictions, examples: Sequence[Example]) -> None:
+    """Prints for each attribute of features how many words have it wrong, and which values are taken for which.
+
+    labels: features as in CoNLL-U, such as "Case=Nom|Number=Sing". The words of an attribute are those whose right or
+    predicted features name it.
+    """
+    features = [dict(one.split("=", 1) for one in label.split("|") if "=" in one) for label in labels]
+    known = np.flatnonzero(own.gold >= 0)
+    rows: list[tuple[int, tuple[str, ...]]] = []
+    for attribute in sorted({name for one in features for name in one}):
+        values = np.array([one.get(attribute, "none") for one in features])  # [K]
+        right, given = values[own.gold[known]], values[own.labels[known]]
+        words, wrong = int(((right != "none") | (given != "none")).sum()), known[right != given]
+        cells: tuple[str, ...] = ("", "", "", "")
+        if len(wrong):
+            pairs = list(zip(values[own.gold[wrong]], values[own.labels[wrong]], strict=True))
+            (worst, times), *_ = Counter(pairs).most_common(1)
+            place = next(i for i, pair in zip(wrong, pairs, strict=True) if pair == worst)
+            cells = (*map(str, worst), str(times), _example(own, examples, int(place)))
+        share = f"{100 * (1 - len(wrong) / words):.2f}" if words else ""
+        rows.append((len(wrong), (attribute, f"{words:,}", share, f"{len(wrong):,}", *cells)))
+    if not rows:
+        return
+    table = Table(title="features on dev, by attribute", title_justify="left", box=box.SIMPLE)
+    for title in ("attribute", "words", "right, %", "wrong", "right value", "taken for", "times", "such as"):
+        table.add_column(title)
+    for _, row in sorted(rows, reverse=True):
+        table.add_row(*map(escape, row))
+    console.print(table)
+    if unknown := int((own.gold < 0).sum()):
+        console.print(f"{unknown:,} more words have features that no word of train has", highlight=False)
+
+
 def _example(predictions: Predictions, examples: Sequence[Example], item: int) -> str:
     """Returns a text's beginning; or a word in brackets with the words around it."""
     group = int(predictions.groups[item])

@@ -11,11 +11,12 @@ from service.text.languages import tokenizer_name
 from training.data import lexicon, treebank
 from training.data.files import DataFileError, read_text, source
 from training.data.lexicon import Lexicon
-from training.data.splits import by_document, complete, sample, without_overlap
+from training.data.splits import HoldOut, by_document, sample
 from training.data.treebank import Tree
 from training.from_files.budget import training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import show_budget, show_splits
+from training.from_files.report import show_budget
+from training.from_files.splits import divided
 from training.models.segmenter import SENTENCES, TOKENS
 from training.models.tagger import TaggerSizes
 from training.tasks.tagging import HEADS, Tagging, TaggingRecipe
@@ -48,11 +49,8 @@ TOKENS_PER_SECOND = {SIZES: 2600, QUICK_SIZES: 3800}  # on a core
 
 def read_splits(options: Options, console: Console) -> dict[str, list[Tree]]:
     """Reads the treebank of `options` and returns its splits, in the order of the text. Raises DataFileError."""
-    found, left_out = without_overlap(
-        complete(_read(options), by_document(lambda tree: tree.document), options.seed), lambda tree: tree.forms
-    )
-    show_splits(console, "sentences", found, left_out)
-    return found
+    hold_out: HoldOut[Tree] = by_document(lambda tree: tree.document)
+    return divided(options, _read(options), hold_out, lambda tree: tree.forms, "sentences", console)
 
 
 def tagging(options: Options, splits: dict[str, list[Tree]], words: Lexicon | None, console: Console) -> Tagging:

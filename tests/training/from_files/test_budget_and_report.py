@@ -8,7 +8,7 @@ from rich.console import Console
 
 from training.data.dataset import Example
 from training.from_files.budget import BUDGET_SECONDS, QUICK_SECONDS, training_budget
-from training.from_files.report import show_comparison, show_confusions, show_labels
+from training.from_files.report import show_comparison, show_confusions, show_features, show_labels
 from training.metrics.predictions import Predictions
 from training.models import linear
 
@@ -52,6 +52,22 @@ def test_confusions_come_with_the_most_confident_example() -> None:
         line for line in printed(show_labels, "upos", ["NOUN", "VERB"], {"own": own}).splitlines() if "VERB" in line
     )
     assert row.split() == ["VERB", "100.00", "33.33", "50.00", "3"]
+
+
+def test_features_are_counted_by_attribute() -> None:
+    labels = ["_", "Case=Nom|Number=Sing", "Case=Acc|Number=Sing", "Case=Nom|Number=Plur|Gender=Fem"]
+    examples = [Example(("der", "Hund", "bellt"), {}), Example(("die", "Hunde", "laut"), {})]
+    given = np.array([2, 1, 0, 1, 3, 1])
+    own = Predictions.certain(np.array([1, 1, 0, 3, 3, -1]), given, 4, np.array([0, 0, 0, 1, 1, 1]))
+    lines = printed(show_features, labels, own, examples).splitlines()
+    rows = [line.split() for line in lines if line.strip().startswith(("Case", "Number", "Gender"))]
+    assert rows == [
+        ["Number", "4", "75.00", "1", "Plur", "Sing", "1", "[die]", "Hunde", "laut"],
+        ["Gender", "2", "50.00", "1", "Fem", "none", "1", "[die]", "Hunde", "laut"],
+        ["Case", "4", "75.00", "1", "Nom", "Acc", "1", "[der]", "Hund", "bellt"],
+    ]
+    assert "1 more words have features that no word of train has" in lines
+    assert printed(show_features, ["_"], Predictions.certain(given * 0, given * 0, 1, given), examples) == ""
 
 
 @pytest.mark.parametrize("quick", [False, True])
