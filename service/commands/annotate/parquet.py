@@ -5,7 +5,6 @@ resumed; at the end it becomes the Parquet file.
 """
 
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BufferedIOBase
 from itertools import groupby
@@ -54,7 +53,7 @@ class ParquetRows:
         columns: their names.
         schema: their types.
         position: after the last row that was read; its bytes are the file's in proportion.
-        row, again: always empty: the content of a bad row is not kept, and none is read again.
+        row: always empty: the content of a bad row is not kept.
     """
 
     def __init__(self, file: BufferedIOBase, name: str, size: int, options: InputOptions) -> None:
@@ -62,7 +61,6 @@ class ParquetRows:
         self.name = name
         self.position = Position()
         self.row: list[RawLine] = []
-        self.again: deque[RawLine] = deque()
         self._options, self._size = options, size
         try:
             self._file = pq.ParquetFile(file)

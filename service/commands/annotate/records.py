@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, NonNegativeInt, ValidationError
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from service.errors import TagwerkError
 
@@ -34,7 +35,7 @@ class Progress(BaseModel):
 
     format_version: int = 1
     facts: dict[str, object]
-    input: tuple[NonNegativeInt, NonNegativeInt]
+    input: Annotated[tuple[NonNegativeInt, ...], Field(min_length=2, max_length=3)]
     output_bytes: NonNegativeInt
     rejected_bytes: NonNegativeInt = 0
     rows: NonNegativeInt = 0

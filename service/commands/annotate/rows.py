@@ -65,10 +65,14 @@ class InputOptions:
 
 
 class Position(NamedTuple):
-    """A position in a file: whole lines, and their bytes; of a compressed file, its content's."""
+    """A position in a file: whole lines, and their bytes; of a compressed file, its content's.
+
+    `again` counts lines behind it that have been read, and are read again.
+    """
 
     lines: int = 0
     bytes: int = 0
+    again: int = 0
 
 
 class Row(NamedTuple):
@@ -170,16 +174,12 @@ class Lines(Iterator[str]):
         `longest` is in characters, without the newline.
         """
         most = 4 * longest + 3  # a code point has at most 4 bytes
-        if self.again:
-            raw, size = self.again.popleft()
-        else:
-            raw = self._file.readline(most)
-            size = len(raw) + (self._rest_of(raw) if len(raw) == most else 0)
+        raw, size = self.again.popleft() if self.again else self._raw_line(most)
         if not raw:
             raise StopIteration
         self.row.append(RawLine(raw, size))
-        lines, end = self.position
-        self.position = Position(lines + 1, end + size)
+        lines, end, _ = self.position
+        self.position = Position(lines + 1, end + size, len(self.again))
         try:
             line = raw.removeprefix(b"" if lines else BOM_UTF8).decode(self._encoding)
         except UnicodeDecodeError as error:
@@ -190,6 +190,11 @@ class Lines(Iterator[str]):
         if len(raw) > longest and (not line or len(without_newline(line)) > longest):
             raise self.error(f"longer than {longest} characters: {advice}")
         return line
+
+    def _raw_line(self, most: int) -> RawLine:
+        """Reads a line, of which `most` bytes are kept."""
+        raw = self._file.readline(most)
+        return RawLine(raw, len(raw) + (self._rest_of(raw) if len(raw) == most else 0))
 
     def _rest_of(self, raw: bytes) -> int:
         """Skips the rest of a line of which only the beginning was read; returns the number of its bytes."""
@@ -202,13 +207,15 @@ class Lines(Iterator[str]):
     def keep_first(self) -> None:
         """Leaves only the first line in the row; those after it are read again."""
         self.again.extendleft(reversed(self.row[1:]))
-        lines, end = self.position
-        self.position = Position(lines - len(self.row) + 1, end - sum(line.size for line in self.row[1:]))
+        lines, end, _ = self.position
+        size = sum(line.size for line in self.row[1:])
+        self.position = Position(lines - len(self.row) + 1, end - size, len(self.again))
         del self.row[1:]
 
     def seek(self, position: Position) -> None:
         """Continues at a position of a file that can seek."""
         self._file.seek(position.bytes)
+        self.again = deque(self._raw_line(4 * LONGEST_LINE + 3) for _ in range(position.again))
         self.position = position
 
     def error(self, reason: str, line: int | None = None) -> BadRow:
@@ -227,7 +234,6 @@ class Content(Protocol):
     name: str
     position: Position
     row: list[RawLine]
-    again: deque[RawLine]
 
     def seek(self, position: Position) -> None:
         """Continues at a position."""

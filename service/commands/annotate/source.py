@@ -132,10 +132,7 @@ class Source:
                     rows.append(row)
                     characters += len(row.text) if row.tokens is None else sum(map(len, row.tokens))
                 size = lines.position.bytes - start.bytes
-                is_full = (
-                    characters >= CHUNK_CHARACTERS or len(rows) + len(rejected) >= CHUNK_ROWS or size >= CHUNK_BYTES
-                )
-                if is_full and not lines.again:  # a run that resumes would not know that lines are read again
+                if characters >= CHUNK_CHARACTERS or len(rows) + len(rejected) == CHUNK_ROWS or size >= CHUNK_BYTES:
                     yield Chunk(rows, start, lines.position, reader.layout, rejected, schema)
                     rows, rejected, characters, start, first = [], [], 0, lines.position, False
             if rows or rejected or first:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from service.commands.annotate import annotator
 from service.commands.annotate.command import annotate
 from service.commands.annotate.job import Job
 from service.commands.annotate.records import read_manifest
-from service.commands.annotate.rows import Lines, UnreadableInput
+from service.commands.annotate.rows import InputOptions, Lines, Position, UnreadableInput
+from service.commands.annotate.source import CHUNK_ROWS, Source
 from service.settings import Settings
 from tests.commands.annotate.test_output import killed_before
 from tests.in_process import use_test_device
@@ -90,6 +92,12 @@ def test_no_line_is_read_more_than_twice_whatever_the_quotes(tmp_path, monkeypat
     monkeypatch.setattr(Lines, "read", counted)
     run(tmp_path / "a.csv", "id,text\n1,Fine.\n" + 'a","b\n' * 3000)
     assert 3000 < count < 3 * 2 * 3000  # the file is opened twice
+    source = Source(tmp_path / "a.csv", InputOptions("classify", strict=False))
+    chunks = list(source.chunks(Position(), 100))
+    assert max(len(chunk.rows) + len(chunk.rejected) for chunk in chunks) <= CHUNK_ROWS
+    assert chunks[3].start.again > 0
+    for chunk, next_chunk in pairwise(chunks):
+        assert next(source.chunks(chunk.end, 100)) == next_chunk
 
 
 def test_a_cell_in_quotes_ends_within_a_bound(tmp_path, monkeypatch):
