@@ -11,7 +11,7 @@ from training.data.files import DataFileError, source
 from training.data.labelled_texts import shortened
 from training.data.splits import HoldOut, by_label, shuffled
 from training.data.tables import LabelledText, read_labelled
-from training.from_files.budget import training_budget
+from training.from_files.budget import Speed, training_budget
 from training.from_files.options import Options, changed
 from training.from_files.report import show_budget
 from training.from_files.splits import divided
@@ -25,7 +25,7 @@ LONGEST = 400  # tokens of a text
 LABEL_WEIGHTS = 2**22  # of the table of pairs of words, all labels together
 SIZES = SentimentSizes(embedding=128, units=128, input_dropout=0.5, output_dropout=0.5, weighed=True)
 QUICK_SIZES = SentimentSizes(embedding=64, units=48, input_dropout=0.5, output_dropout=0.5, weighed=True)
-TOKENS_PER_SECOND = {SIZES: 8_000, QUICK_SIZES: 20_000}  # on a core
+SPEEDS = {SIZES: Speed(trained=8_000, finished=14_000), QUICK_SIZES: Speed(trained=30_000, finished=14_000)}
 
 
 def classification(options: Options, text_column: str, label_column: str, console: Console) -> Classification:
@@ -94,9 +94,8 @@ def _check_labels(found: Mapping[str, Sequence[LabelledText]], labels: Sequence[
 def _recipe(options: Options, train: Sequence[Text], labels: int, console: Console) -> ClassificationRecipe:
     """Returns the settings for so many texts, and labels."""
     sizes = QUICK_SIZES if options.quick else SIZES
-    rate = TOKENS_PER_SECOND[sizes]
     tokens = sum(len(text.tokens) for text in train)
-    budget = training_budget(len(train), tokens, rate, least=2, most=8, quick=options.quick)
+    epochs, limit = training_budget(len(train), tokens, SPEEDS[sizes], least=2, most=8, quick=options.quick)
     recipe = ClassificationRecipe(
         name=options.name,
         description=f"Gives texts one of {labels} labels, as the examples have it that it was made of",
@@ -106,8 +105,8 @@ def _recipe(options: Options, train: Sequence[Text], labels: int, console: Conso
         tokenizer=tokenizer_name(options.language),
         corpus=", ".join(source(path, "").sha256[:12] for path in options.files.values()),
         seed=options.seed,
-        epochs=budget.epochs,
-        limit=budget.limit,
+        epochs=epochs,
+        limit=limit,
         longest=LONGEST,
         batch_tokens=max(600, tokens // len(train) * 16),
         learning_rate=1e-3,
@@ -117,5 +116,5 @@ def _recipe(options: Options, train: Sequence[Text], labels: int, console: Conso
         sizes=replace(sizes, pairs=min(sizes.pairs, LABEL_WEIGHTS // labels)),
     )
     recipe = changed(recipe, options.changes)
-    show_budget(console, f"{tokens:,} tokens", recipe, budget.seconds * recipe.epochs / budget.epochs)
+    show_budget(console, "tokens", tokens, len(train), recipe, SPEEDS[sizes])
     return recipe

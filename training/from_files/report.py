@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from training.data.dataset import Example
+from training.from_files.budget import Speed
 from training.metrics.predictions import Predictions, interval, label_scores
 from training.tasks.recipe import Recipe
 
@@ -29,10 +30,12 @@ def show_splits(console: Console, unit: str, splits: Mapping[str, Sized], left_o
             console.print(f"left out of {name}: {count:,} {unit} that {other} as well", highlight=False)
 
 
-def show_budget(console: Console, size: str, recipe: Recipe, seconds: float) -> None:
-    """Prints what the run is going to do, and how long that takes."""
+def show_budget(console: Console, unit: str, tokens: int, examples: int, recipe: Recipe, speed: Speed) -> None:
+    """Prints what the run is going to do, and how long that takes. tokens: of all examples, which are called `unit`."""
+    used = min(examples, recipe.limit or examples) / examples
+    seconds = speed.seconds(tokens * used, recipe.epochs)
     part = f" of {recipe.limit:,} of its examples" if recipe.limit else ""
-    line = f"{recipe.name}: {size}, {recipe.epochs} epochs{part}, {_about(seconds)} on one core"
+    line = f"{recipe.name}: {tokens:,} {unit}, {recipe.epochs} epochs{part}, {_about(seconds)} on one core"
     console.print(line, highlight=False, soft_wrap=True)
 
 
