@@ -25,7 +25,7 @@ LONGEST = 400  # tokens of a text
 LABEL_WEIGHTS = 2**22  # of the table of pairs of words, all labels together
 SIZES = SentimentSizes(embedding=128, units=128, input_dropout=0.5, output_dropout=0.5, weighed=True)
 QUICK_SIZES = SentimentSizes(embedding=64, units=48, input_dropout=0.5, output_dropout=0.5, weighed=True)
-SPEEDS = {SIZES: Speed(trained=8_000, finished=14_000), QUICK_SIZES: Speed(trained=30_000, finished=14_000)}
+SPEEDS = {SIZES: Speed(trained=8_000, finished=12_000), QUICK_SIZES: Speed(trained=20_000, finished=12_000)}
 
 
 def classification(options: Options, text_column: str, label_column: str, console: Console) -> Classification:

@@ -23,6 +23,8 @@ UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
         ("classifier", f"{CSV}x,rare\n", "", "data.csv, line 62: the label 'rare' occurs once; right: 3 times"),
         ("classifier", f"{CSV}x\n", "", "data.csv, line 62: 1 cell; right: 2"),
         ("classifier", CSV.replace(",b", ",a"), "", "data.csv: 1 label; right: 2 to 1,000: is it the right column?"),
+        ("classifier", CSV.replace(",", ";"), "", "data.csv, line 1: ';' between the columns; right: commas, or in a"),
+        ("classifier", f"sep=|\n{CSV}", "", "data.csv, line 1: '|' between the columns; right: commas, or in a file"),
         ("classifier", CSV, "--label-column topic", "data.csv, line 2: no column 'topic'; right: one of text, label"),
         ("classifier", CSV, "--dev other.csv", "other.csv, line 2: the label 'c' does not occur in data.csv"),
         ("classifier", CSV, "--dev data.csv", "data.csv: 54 of the 54 texts of train are those that dev or test have"),
