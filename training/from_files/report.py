@@ -110,19 +110,20 @@ def show_features(console: Console, labels: Sequence[str], own: Predictions, exa
         values = np.array([one.get(attribute, "none") for one in features])  # [K]
         right, given = values[own.gold[known]], values[own.labels[known]]
         words, wrong = int(((right != "none") | (given != "none")).sum()), known[right != given]
-        cells: tuple[str, ...] = ("", "", "", "")
+        worst, example = "", ""
         if len(wrong):
             pairs = list(zip(values[own.gold[wrong]], values[own.labels[wrong]], strict=True))
-            (worst, times), *_ = Counter(pairs).most_common(1)
-            place = next(i for i, pair in zip(wrong, pairs, strict=True) if pair == worst)
-            cells = (*map(str, worst), str(times), _example(own, examples, int(place)))
+            (pair, times), *_ = Counter(pairs).most_common(1)
+            worst = f"{pair[1]} for {pair[0]}: {times:,}"
+            example = _example(own, examples, int(wrong[pairs.index(pair)]))
         share = f"{100 * (1 - len(wrong) / words):.2f}" if words else ""
-        rows.append((len(wrong), (attribute, f"{words:,}", share, f"{len(wrong):,}", *cells)))
+        rows.append((len(wrong), (attribute, f"{words:,}", share, worst, example)))
     if not rows:
         return
-    table = Table(title="features on dev, by attribute", title_justify="left", box=box.SIMPLE)
-    for title in ("attribute", "words", "right, %", "wrong", "right value", "taken for", "times", "such as"):
-        table.add_column(title)
+    table = Table(title="features on dev, those that are wrong most often first", title_justify="left", box=box.SIMPLE)
+    for title in ("attribute", "words", "right, %", "most often"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("such as")
     for _, row in sorted(rows, reverse=True):
         table.add_row(*map(escape, row))
     console.print(table)

@@ -65,9 +65,9 @@ def test_features_are_counted_by_attribute() -> None:
     lines = printed(show_features, labels, own, examples).splitlines()
     rows = [line.split() for line in lines if line.strip().startswith(("Case", "Number", "Gender"))]
     assert rows == [
-        ["Number", "4", "75.00", "1", "Plur", "Sing", "1", "[die]", "Hunde", "laut"],
-        ["Gender", "2", "50.00", "1", "Fem", "none", "1", "[die]", "Hunde", "laut"],
-        ["Case", "4", "75.00", "1", "Nom", "Acc", "1", "[der]", "Hund", "bellt"],
+        ["Number", "4", "75.00", *"Sing for Plur: 1 [die] Hunde laut".split()],
+        ["Gender", "2", "50.00", *"none for Fem: 1 [die] Hunde laut".split()],
+        ["Case", "4", "75.00", *"Acc for Nom: 1 [der] Hund bellt".split()],
     ]
     assert "1 more words have features that no word of train has" in lines
     assert printed(show_features, ["_"], Predictions.certain(given * 0, given * 0, 1, given), examples) == ""
