@@ -196,7 +196,8 @@ def ladder(arguments: argparse.Namespace) -> None:
     ladder = ladder.shortened(arguments.epochs, arguments.limit)
     set_threads(ladder.rungs[0].recipe.threads)
     console = Console()
-    results = Results(arguments.out / f"{arguments.name}.jsonl")
+    name = arguments.name + ladder.mark
+    results = Results(arguments.out / f"{name}.jsonl")
     train_rungs(ladder, [ladder.rung(name) for name in arguments.rung] or ladder.rungs, results, console)
     summaries = results.summaries(ladder)
     if not summaries:
@@ -205,7 +206,7 @@ def ladder(arguments: argparse.Namespace) -> None:
     for summary in summaries:
         for prompt, sample in summary.runs[0].samples.items():
             console.print(f"{summary.rung.name}, {prompt!r}: {sample}", highlight=False, markup=False)
-    for path in write(summaries, arguments.out, arguments.name):
+    for path in write(summaries, arguments.out, name):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 

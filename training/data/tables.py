@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from training.data.files import DataFileError, read_content, read_text
 
 LONGEST_CELL = 2**24  # characters
 PARQUET_ROWS = 1024  # that are read at a time
+OTHER_DELIMITERS = re.compile(r"[;|\t,]")  # than the one of a table whose header has a single column by it
 Rows: TypeAlias = Iterator[tuple[int, dict[str, str]]]  # the line that a row begins in, and its cells by column
 
 
@@ -70,6 +72,9 @@ def _cells(path: Path, **form: Any) -> Rows:
                 continue
             if not columns:
                 columns = [cell.strip() for cell in cells]
+                if len(columns) == 1 and (other := OTHER_DELIMITERS.search(columns[0])):
+                    right = "commas, or in a file called .tsv tabs"
+                    raise DataFileError(path, line, f"{other[0]!r} between the columns", right)
                 continue
             if len(cells) != len(columns):
                 right = f"{len(columns)} as in the first line: {', '.join(columns)}"

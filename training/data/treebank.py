@@ -62,26 +62,37 @@ def read(text: str, file: Path | str = "CoNLL-U") -> Iterator[Tree]:
     """Yields the sentences of a CoNLL-U file. Raises DataFileError, which says `file` and the line."""
     words: list[Word] = []
     tokens: list[SurfaceToken] = []
-    document, paragraph, covered = 0, False, 0  # words of the multiword tokens so far
+    document, paragraph = 0, False
+    covered, opened = 0, 0  # words of the multiword tokens so far, and the line of the last one
+
+    def tree() -> Tree:
+        if covered > len(words):
+            fault = f"the multiword token ends at word {covered}, and the sentence at word {len(words)}"
+            raise DataFileError(file, opened, fault, "a range of words that are there")
+        return Tree(tuple(words), document, tuple(tokens), paragraph)
+
     for number, line in enumerate(text.split("\n"), start=1):  # other line ends, such as U+0085, occur within words
         line = line.removesuffix("\r")
         if not line or line.isspace():
-            if words:
-                yield Tree(tuple(words), document, tuple(tokens), paragraph)
+            if words or tokens:
+                yield tree()
                 words, tokens, paragraph, covered = [], [], False, 0
         elif line.startswith("#"):
             comment = line[1:].lstrip()
             document += comment.startswith("newdoc")
             paragraph |= comment.startswith(("newdoc", "newpar"))
         elif isinstance(found := _line(line, len(words) + 1, number, file), SurfaceToken):
+            if covered > len(words):
+                fault = f"the multiword token begins within the one of line {opened}"
+                raise DataFileError(file, number, fault, "ranges that have no word in common")
             tokens.append(found)
-            covered = len(words) + found.words
+            covered, opened = len(words) + found.words, number
         elif found:
             words.append(found)
             if len(words) > covered:
                 tokens.append(SurfaceToken(found.form, 1, _has_space_after(line)))
-    if words:
-        yield Tree(tuple(words), document, tuple(tokens), paragraph)
+    if words or tokens:
+        yield tree()
 
 
 def _line(line: str, expected: int, number: int, file: Path | str) -> Word | SurfaceToken | None:

@@ -10,11 +10,12 @@ from service.text.languages import named_tokenizer, tokenizer_name
 from service.text.scripts import UNSPACED_SCRIPTS
 from training.data.files import DataFileError, source
 from training.data.labelled_texts import shortened
-from training.data.splits import by_label, complete, shuffled, without_overlap
+from training.data.splits import HoldOut, by_label, shuffled
 from training.data.tables import LabelledText, read_labelled
-from training.from_files.budget import training_budget
+from training.from_files.budget import Speed, training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import show_budget, show_splits
+from training.from_files.report import show_budget
+from training.from_files.splits import divided
 from training.models.sentiment import SentimentSizes
 from training.tasks.classification import Classification, ClassificationRecipe, Text
 
@@ -27,26 +28,24 @@ LONGEST_WORDS = 20  # characters on average; words of Malayalam have 10
 LABEL_WEIGHTS = 2**22  # of the table of pairs of words, all labels together
 SIZES = SentimentSizes(embedding=128, units=128, input_dropout=0.5, output_dropout=0.5, weighed=True)
 QUICK_SIZES = SentimentSizes(embedding=64, units=48, input_dropout=0.5, output_dropout=0.5, weighed=True)
-TOKENS_PER_SECOND = {SIZES: 8_000, QUICK_SIZES: 20_000}  # on a core
+SPEEDS = {SIZES: Speed(trained=8_000, finished=12_000), QUICK_SIZES: Speed(trained=20_000, finished=12_000)}
 
 
 def classification(options: Options, text_column: str, label_column: str, console: Console) -> Classification:
     """Reads the tables of `options` and returns the task. Raises DataFileError."""
     read = {split: read_labelled(path, text_column, label_column) for split, path in options.files.items()}
     _check(read, options)
-    found, left_out = without_overlap(
-        complete(read, by_label(lambda text: text.label), options.seed), lambda text: " ".join(text.text.split())
-    )
-    show_splits(console, "texts", found, left_out)
+    hold_out: HoldOut[LabelledText] = by_label(lambda text: text.label)
+    found = divided(options, read, hold_out, lambda text: " ".join(text.text.split()), "texts", console)
     found["train"] = shuffled(found["train"], options.seed)
     counts = Counter(text.label for text in found["train"])
     labels = sorted(counts, key=lambda label: (-counts[label], label))
+    _check_labels(found, labels, options)
     tokenizer, numbers = named_tokenizer(tokenizer_name(options.language)), {label: i for i, label in enumerate(labels)}
     splits = {
         split: [
             Text(shortened([token.text for token in tokenizer.tokens(text.text)], LONGEST), numbers[text.label])
             for text in texts
-            if text.label in numbers
         ]
         for split, texts in found.items()
     }
@@ -97,12 +96,21 @@ def _check_words(train: Iterable[Text], options: Options) -> None:
         raise DataFileError(options.files["train"], None, fault, right)
 
 
+def _check_labels(found: Mapping[str, Sequence[LabelledText]], labels: Sequence[str], options: Options) -> None:
+    """Checks that train has each label, without the texts that dev and test have as well. Raises DataFileError."""
+    for split in ("dev", "test"):
+        for text in found[split]:
+            if text.label not in labels:
+                fault = f"the label {text.label[:60]!r} has no text in train that dev and test do not have"
+                path = options.files.get(split, options.files["train"])
+                raise DataFileError(path, text.line, fault, "different texts of each label")
+
+
 def _recipe(options: Options, train: Sequence[Text], labels: int, console: Console) -> ClassificationRecipe:
     """Returns the settings for so many texts, and labels."""
     sizes = QUICK_SIZES if options.quick else SIZES
-    rate = TOKENS_PER_SECOND[sizes]
     tokens = sum(len(text.tokens) for text in train)
-    budget = training_budget(len(train), tokens, rate, least=2, most=8, quick=options.quick)
+    epochs, limit = training_budget(len(train), tokens, SPEEDS[sizes], least=2, most=8, quick=options.quick)
     recipe = ClassificationRecipe(
         name=options.name,
         description=f"Gives texts one of {labels} labels, as the examples have it that it was made of",
@@ -112,8 +120,8 @@ def _recipe(options: Options, train: Sequence[Text], labels: int, console: Conso
         tokenizer=tokenizer_name(options.language),
         corpus=", ".join(source(path, "").sha256[:12] for path in options.files.values()),
         seed=options.seed,
-        epochs=budget.epochs,
-        limit=budget.limit,
+        epochs=epochs,
+        limit=limit,
         longest=LONGEST,
         batch_tokens=max(600, tokens // len(train) * 16),
         learning_rate=1e-3,
@@ -123,5 +131,5 @@ def _recipe(options: Options, train: Sequence[Text], labels: int, console: Conso
         sizes=replace(sizes, pairs=min(sizes.pairs, LABEL_WEIGHTS // labels)),
     )
     recipe = changed(recipe, options.changes)
-    show_budget(console, f"{tokens:,} tokens", recipe, budget.seconds * recipe.epochs / budget.epochs)
+    show_budget(console, "tokens", tokens, len(train), recipe, SPEEDS[sizes])
     return recipe

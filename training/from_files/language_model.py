@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from training.data.files import DataFileError, read_text, source
-from training.from_files.budget import training_budget
+from training.from_files.budget import Speed, training_budget
 from training.from_files.options import Options, changed
 from training.from_files.report import show_budget
 from training.models.language_model import LanguageModelSizes
@@ -12,7 +12,7 @@ from training.tasks.language_modelling import LanguageModelling, LanguageModelRe
 LEAST_CHARACTERS = 10_000
 SIZES = LanguageModelSizes()
 QUICK_SIZES = LanguageModelSizes(embedding=48, units=192)
-CHARACTERS_PER_SECOND = {SIZES: 12_000, QUICK_SIZES: 45_000}  # on a core
+SPEEDS = {SIZES: Speed(trained=6_500, finished=70_000), QUICK_SIZES: Speed(trained=33_000, finished=70_000)}
 
 
 def language_modelling(options: Options, console: Console) -> LanguageModelling:
@@ -22,7 +22,7 @@ def language_modelling(options: Options, console: Console) -> LanguageModelling:
     if len(text) < LEAST_CHARACTERS:
         raise DataFileError(path, None, f"{len(text):,} characters", f"{LEAST_CHARACTERS:,} at least")
     sizes = QUICK_SIZES if options.quick else SIZES
-    budget = training_budget(len(text), len(text), CHARACTERS_PER_SECOND[sizes], least=1, most=12, quick=options.quick)
+    epochs, limit = training_budget(len(text), len(text), SPEEDS[sizes], least=1, most=12, quick=options.quick)
     recipe = LanguageModelRecipe(
         name=options.name,
         description=f"Continues text in the manner of {path.name}, character by character",
@@ -31,8 +31,8 @@ def language_modelling(options: Options, console: Console) -> LanguageModelling:
         limits="Invents text in the manner of what it has read: nothing it says is meant to be true or useful.",
         corpus=source(path, "").sha256[:12],
         seed=options.seed,
-        epochs=budget.epochs,
-        limit=budget.limit,
+        epochs=epochs,
+        limit=limit,
         batch_tokens=1024,
         chunk=32,
         learning_rate=5e-3,
@@ -43,5 +43,5 @@ def language_modelling(options: Options, console: Console) -> LanguageModelling:
     recipe = changed(recipe, options.changes)
     parts = cut([text], recipe)
     console.print("characters: " + ", ".join(f"{len(part):,} {name}" for name, part in parts.items()), highlight=False)
-    show_budget(console, f"{len(text):,} characters", recipe, budget.seconds * recipe.epochs / budget.epochs)
+    show_budget(console, "characters", len(text), len(text), recipe, SPEEDS[sizes])
     return LanguageModelling(recipe, parts, (source(path, options.licence),))

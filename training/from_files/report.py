@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from training.data.dataset import Example
+from training.from_files.budget import Speed
 from training.metrics.predictions import Predictions, interval, label_scores
 from training.tasks.recipe import Recipe
 
@@ -29,10 +30,12 @@ def show_splits(console: Console, unit: str, splits: Mapping[str, Sized], left_o
             console.print(f"left out of {name}: {count:,} {unit} that {other} as well", highlight=False)
 
 
-def show_budget(console: Console, size: str, recipe: Recipe, seconds: float) -> None:
-    """Prints what the run is going to do, and how long that takes."""
+def show_budget(console: Console, unit: str, tokens: int, examples: int, recipe: Recipe, speed: Speed) -> None:
+    """Prints what the run is going to do, and how long that takes. tokens: of all examples, which are called `unit`."""
+    used = min(examples, recipe.limit or examples) / examples
+    seconds = speed.seconds(tokens * used, recipe.epochs)
     part = f" of {recipe.limit:,} of its examples" if recipe.limit else ""
-    line = f"{recipe.name}: {size}, {recipe.epochs} epochs{part}, {_about(seconds)} on one core"
+    line = f"{recipe.name}: {tokens:,} {unit}, {recipe.epochs} epochs{part}, {_about(seconds)} on one core"
     console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -92,6 +95,40 @@ def show_confusions(
         cells = (labels[gold], labels[predicted], str(times), _example(own, examples, int(most_confident)))
         table.add_row(*map(escape, cells))
     console.print(table)
+
+
+def show_features(console: Console, labels: Sequence[str], own: Predictions, examples: Sequence[Example]) -> None:
+    """Prints for each attribute of features how many words have it wrong, and which values are taken for which.
+
+    labels: features as in CoNLL-U, such as "Case=Nom|Number=Sing". The words of an attribute are those whose right or
+    predicted features name it.
+    """
+    features = [dict(one.split("=", 1) for one in label.split("|") if "=" in one) for label in labels]
+    known = np.flatnonzero(own.gold >= 0)
+    rows: list[tuple[int, tuple[str, ...]]] = []
+    for attribute in sorted({name for one in features for name in one}):
+        values = np.array([one.get(attribute, "none") for one in features])  # [K]
+        right, given = values[own.gold[known]], values[own.labels[known]]
+        words, wrong = int(((right != "none") | (given != "none")).sum()), known[right != given]
+        worst, example = "", ""
+        if len(wrong):
+            pairs = list(zip(values[own.gold[wrong]], values[own.labels[wrong]], strict=True))
+            (pair, times), *_ = Counter(pairs).most_common(1)
+            worst = f"{pair[1]} for {pair[0]}: {times:,}"
+            example = _example(own, examples, int(wrong[pairs.index(pair)]))
+        share = f"{100 * (1 - len(wrong) / words):.2f}" if words else ""
+        rows.append((len(wrong), (attribute, f"{words:,}", share, worst, example)))
+    if not rows:
+        return
+    table = Table(title="features on dev, those that are wrong most often first", title_justify="left", box=box.SIMPLE)
+    for title in ("attribute", "words", "right, %", "most often"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("such as")
+    for _, row in sorted(rows, reverse=True):
+        table.add_row(*map(escape, row))
+    console.print(table)
+    if unknown := int((own.gold < 0).sum()):
+        console.print(f"{unknown:,} more words have features that no word of train has", highlight=False)
 
 
 def _example(predictions: Predictions, examples: Sequence[Example], item: int) -> str:

@@ -23,6 +23,7 @@ from training.tasks.classification import Classification
 from training.tasks.tagging import Tagging
 
 SPLITS = ("test", "dev")
+FEATURES = "feats"  # the labels of words that are several attributes in one
 
 
 def make(task: Task, options: Options, store: Path, console: Console) -> None:
@@ -76,6 +77,8 @@ def compare(
     report.show_comparison(console, kind, models)
     report.show_labels(console, f"{kind}, test", labels, models["test"])
     report.show_confusions(console, kind, labels, models["dev"]["this model"], task.examples("dev"))
+    if FEATURES in found["dev"]:
+        report.show_features(console, task.labels[FEATURES], found["dev"][FEATURES], task.examples("dev"))
     if LEMMA in found["dev"]:
         report.show_confusions(console, "lemma rules", task.labels[LEMMA], found["dev"][LEMMA], task.examples("dev"))
     return [metric for split in SPLITS for metric in _metrics(kind, models[split], split)]

@@ -11,13 +11,14 @@ from service.text.languages import tokenizer_name
 from training.data import lexicon, treebank
 from training.data.files import DataFileError, read_text, source
 from training.data.lexicon import Lexicon
-from training.data.splits import by_document, complete, sample, without_overlap
+from training.data.splits import HoldOut, by_document, sample
 from training.data.treebank import Tree
-from training.from_files.budget import training_budget
+from training.from_files.budget import Speed, training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import show_budget, show_splits
+from training.from_files.report import show_budget
+from training.from_files.splits import divided
 from training.models.segmenter import SENTENCES, TOKENS
-from training.models.tagger import TaggerSizes
+from training.models.tagger import MOST_SCORED, TaggerSizes
 from training.tasks.tagging import HEADS, Tagging, TaggingRecipe
 
 LEAST_SENTENCES = 30
@@ -33,26 +34,26 @@ SIZES = TaggerSizes(
     input_dropout=0.33,
     output_dropout=0.5,
 )
-QUICK_SIZES = TaggerSizes(
+QUICK_SIZES = TaggerSizes(  # without the linear model, which has most of the weights and needs more epochs
     word_embedding=64,
     character_embedding=24,
     character_units=24,
     affix_embedding=16,
-    linear=True,
     units=96,
     input_dropout=0.25,
     output_dropout=0.33,
 )
-TOKENS_PER_SECOND = {SIZES: 2600, QUICK_SIZES: 3800}  # on a core
+FINISHED, TRAINED_QUICKLY = 2400, 5400  # tokens per second, see `Speed`
+TOKEN_SECONDS, LABEL_SECONDS = (
+    2e-4,
+    6.3e-6,
+)  # to train on a token, and besides for each tag that the linear model scores
 
 
 def read_splits(options: Options, console: Console) -> dict[str, list[Tree]]:
     """Reads the treebank of `options` and returns its splits, in the order of the text. Raises DataFileError."""
-    found, left_out = without_overlap(
-        complete(_read(options), by_document(lambda tree: tree.document), options.seed), lambda tree: tree.forms
-    )
-    show_splits(console, "sentences", found, left_out)
-    return found
+    hold_out: HoldOut[Tree] = by_document(lambda tree: tree.document)
+    return divided(options, _read(options), hold_out, lambda tree: tree.forms, "sentences", console)
 
 
 def tagging(options: Options, splits: dict[str, list[Tree]], words: Lexicon | None, console: Console) -> Tagging:
@@ -100,7 +101,10 @@ def _recipe(options: Options, train: Sequence[Tree], sources: Sequence[DataSourc
     """Returns the settings for a treebank of this size."""
     sizes = QUICK_SIZES if options.quick else SIZES
     words = sum(len(tree.words) for tree in train)
-    budget = training_budget(len(train), words, TOKENS_PER_SECOND[sizes], least=2, most=25, quick=options.quick)
+    tags = [len(treebank.tags(train, column)) for column in ("upos", "xpos")]
+    seconds = TOKEN_SECONDS + LABEL_SECONDS * sum(count for count in tags if 1 < count <= MOST_SCORED)
+    speed = Speed(TRAINED_QUICKLY if options.quick else 1 / seconds, FINISHED)
+    epochs, limit = training_budget(len(train), words, speed, least=2, most=25, quick=options.quick)
     recipe = TaggingRecipe(
         name=options.name,
         description=f"Tags words of the language {options.language!r} as the treebank does that it was made of",
@@ -112,8 +116,8 @@ def _recipe(options: Options, train: Sequence[Tree], sources: Sequence[DataSourc
         segmentation=(TOKENS, SENTENCES),
         lemmas=True,
         seed=options.seed,
-        epochs=budget.epochs,
-        limit=budget.limit,
+        epochs=epochs,
+        limit=limit,
         batch_tokens=500,
         learning_rate=3e-3,
         weight_decay=0.01,
@@ -121,9 +125,9 @@ def _recipe(options: Options, train: Sequence[Tree], sources: Sequence[DataSourc
         word_count=1 if words < SMALL else 2,
         word_dropout=0.25,
         label_smoothing=0.03,
-        chosen_by=HEADS["upos" if len(treebank.tags(train, "upos")) > 1 else "xpos"],  # others may be tagged loosely
+        chosen_by=HEADS["upos" if tags[0] > 1 else "xpos"],  # others may be tagged loosely
         sizes=sizes,
     )
     recipe = changed(recipe, options.changes)
-    show_budget(console, f"{words:,} words", recipe, budget.seconds * recipe.epochs / budget.epochs)
+    show_budget(console, "words", words, len(train), recipe, speed)
     return recipe

@@ -18,7 +18,7 @@ from service.commands.annotate.forms import FORMS, Annotate, OutputOptions
 from service.commands.annotate.job import Job
 from service.commands.annotate.output import Output, is_complete, upload_output
 from service.commands.annotate.progress import ProgressDisplay
-from service.commands.annotate.records import UnusableOutput
+from service.commands.annotate.records import MOST_LEFT_OUT, UnusableOutput, leaves_out_too_many, read_manifest
 from service.commands.annotate.remote import is_remote, url_of, working_copy
 from service.commands.annotate.rows import Chunk, UnreadableInput
 from service.commands.annotate.source import Source, import_parquet
@@ -32,10 +32,11 @@ CHECKPOINT_SECONDS = 1.0  # between checkpoints: the work that an interrupt may 
 
 
 class Done(NamedTuple):
-    """Rows that were annotated in a run, and bad ones."""
+    """Rows that were annotated in a run, and bad ones; whether those of the whole file are too many."""
 
     rows: int = 0
     rejected: int = 0
+    too_many_rejected: bool = False
 
 
 class Annotator:
@@ -67,7 +68,9 @@ class Annotator:
             return await self._write(source, StandardOutput(self._say), which, target)
         if is_complete(target):
             self._say(f"{url_of(target)} is there already, and stays as it is{difference(target, versions, job)}")
-            return Done()
+            made = read_manifest(target)
+            counts = (made.rows, made.rejected, made.lines, made.rejected_lines) if made else (0, 0, 0, 0)
+            return Done(too_many_rejected=self._leaves_out_too_many(url_of(target), *counts))
         made_from = facts(versions, job, source)
         if not is_remote(target):
             with folders_of(target):
@@ -102,7 +105,17 @@ class Annotator:
                     raise UnreadableInput(f"{source}: all {output.rejected} rows are bad{output.where_rejected}")
                 output.finish(str(source))
                 show.done()
-            return Done(output.rows - before[0], output.rejected - before[1])
+            counts = (output.rows, output.rejected, output.position.lines, output.rejected_lines)
+            too_many = self._leaves_out_too_many(str(source), *counts)
+            return Done(output.rows - before[0], output.rejected - before[1], too_many)
+
+    def _leaves_out_too_many(self, name: str, *counts: int) -> bool:
+        """Returns whether too many rows are left out, and prints that. `counts` as of `leaves_out_too_many`."""
+        too_many = not self._job.allow_bad_rows and leaves_out_too_many(*counts)
+        if too_many:
+            share = f"more than {100 * MOST_LEFT_OUT:g} % of its rows or lines are left out"
+            self._say(f"{name}: {share}, so the exit status is 1: correct it, or allow that with --allow-bad-rows")
+        return too_many
 
     async def _started(self) -> AsyncPipelines:
         if self._pipelines is None:

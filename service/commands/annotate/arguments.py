@@ -1,6 +1,7 @@
 """The arguments of `tagwerk annotate`."""
 
 import argparse
+import codecs
 import os
 import re
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="lines of text, CSV, TSV, JSON Lines or CoNLL-U, in UTF-8, also compressed with gzip, or Parquet; "
+        help="lines of text, CSV, TSV, JSON Lines or CoNLL-U, also compressed with gzip, or Parquet; "
         "folders, and quoted patterns such as 'texts/**/*.csv', stand for the files in them; addresses such as "
         "s3://bucket/texts for files elsewhere; standard input by default",
     )
@@ -41,12 +42,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="column of tables, or member of JSON objects, with the text: text by default",
     )
+    parser.add_argument(
+        "--encoding", type=_encoding, default="utf-8", metavar="NAME", help="of all FILEs: utf-8 by default"
+    )
+    parser.add_argument(
+        "--delimiter",
+        type=_delimiter,
+        metavar="CHARACTER",
+        help="of CSV; by default determined by the header, or a line such as sep=; before it",
+    )
     parser.add_argument("--tokenized", action="store_true", help="texts are sentences of tokens separated by spaces")
     parser.add_argument(
         "--n-best", type=int, default=1, metavar="N", help="tags for each token, in jsonl: 1 by default"
     )
     parser.add_argument(
         "--strict", action="store_true", help="end at the first bad row; by default they go into OUTPUT.rejected.jsonl"
+    )
+    parser.add_argument(
+        "--allow-bad-rows", action="store_true", help="exit with 0 even if more than 1 % of the rows are left out"
     )
     parser.add_argument("--limit", type=int, metavar="N", help="rows of each FILE, at most")
     parser.add_argument(
@@ -74,6 +87,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _encoding(name: str) -> str:
+    """Returns the name of an encoding. Raises ArgumentTypeError for one in which lines do not end as in ASCII."""
+    try:
+        is_like_ascii = '\r\n",'.encode(name) == b'\r\n",'
+    except (LookupError, UnicodeError):
+        raise argparse.ArgumentTypeError(f"{name!r} is none that Python knows: utf-8, cp1252, shift_jis, …") from None
+    if not is_like_ascii:
+        raise argparse.ArgumentTypeError(f"convert the files to UTF-8, with iconv -f {name} -t UTF-8 for instance")
+    return codecs.lookup(name).name.removesuffix("-sig")
+
+
+def _delimiter(text: str) -> str:
+    """Returns a delimiter, a tab for `\\t`. Raises ArgumentTypeError for one that csv does not take."""
+    character = "\t" if text == "\\t" else text
+    if len(character) != 1 or character in '"\r\n':
+        raise argparse.ArgumentTypeError(f"{text!r} is no single character such as ';' or '|', nor \\t for a tab")
+    return character
+
+
 def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
     """Exits with a message if the arguments do not go together."""
     if (parsed.task, parsed.format) == ("classify", "conllu"):
@@ -84,6 +116,10 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
         parser.error("Parquet cannot go to standard output: name an --output")
     if parsed.n_best != 1 and (parsed.task, parsed.format) != ("tag", "jsonl"):
         parser.error("--n-best is for --task tag --format jsonl")
+    if parsed.delimiter is not None and parsed.input_format not in (None, "csv"):
+        parser.error("--delimiter is for --input-format csv")
+    if parsed.strict and parsed.allow_bad_rows:
+        parser.error("--strict ends at the first bad row: leave out --allow-bad-rows")
     if parsed.limit is not None and parsed.limit < 1:
         parser.error("--limit is at least 1")
     shard = re.fullmatch(r"(\d{1,6})/(\d{1,6})", parsed.shard)
@@ -117,12 +153,15 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         output=None if output is None else path_of(output),
         output_is_folder=output is not None and output.endswith((os.sep, "/")),
         model=parsed.model,
-        input_format=parsed.input_format,
+        input_format=parsed.input_format or (parsed.delimiter and "csv"),
         text_column=parsed.text_column,
         tokenized=parsed.tokenized,
         prefix=parsed.prefix,
         n_best=parsed.n_best,
         strict=parsed.strict,
+        encoding=parsed.encoding,
+        delimiter=parsed.delimiter,
+        allow_bad_rows=parsed.allow_bad_rows,
         limit=parsed.limit,
         shard=(index, number),
         dry_run=parsed.dry_run,

@@ -16,7 +16,9 @@ from rich.console import Console
 
 from service.artifact.version import ModelVersion
 from service.commands.annotate.annotator import Annotator
+from service.commands.annotate.facts import difference, facts
 from service.commands.annotate.job import Job, choose, plan
+from service.commands.annotate.output import check_usable
 from service.commands.annotate.records import companions
 from service.commands.annotate.remote import is_remote, url_of, working_copy
 from service.commands.annotate.rows import UnreadableInput
@@ -39,8 +41,7 @@ def annotate(settings: Settings, job: Job, cluster: "Cluster | None" = None) -> 
     labels = [label for labels in versions[0].manifest.labels.values() for label in labels]
     pairs = plan(job, labels)
     if job.dry_run:
-        print_plan(Console(soft_wrap=True, highlight=False, markup=False), pairs, versions)
-        return 0
+        return int(print_plan(Console(soft_wrap=True, highlight=False, markup=False), pairs, versions, job) > 0)
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
     console = Console(stderr=True)
@@ -82,18 +83,31 @@ def interrupted_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def print_plan(console: Console, pairs: Sequence[tuple[Source, Path]], versions: Sequence[ModelVersion]) -> None:
-    """Prints what a run would do."""
+def print_plan(
+    console: Console, pairs: Sequence[tuple[Source, Path]], versions: Sequence[ModelVersion], job: Job
+) -> int:
+    """Prints what a run would do; returns how many inputs it would leave out. Raises UnusableOutput as it would."""
     console.print(f"with {', '.join(str(version.key) for version in versions)}")
+    failed = 0
     for source, target in pairs:
-        size = "" if source.size is None else f", {source.size / 1e6:.1f} MB"
         state = ""
-        if target != STDOUT and target.exists():
-            state = ", which is there already"
-        elif target != STDOUT and companions(working_copy(target) if is_remote(target) else target)[0].exists():
-            state = ", which was begun"
+        try:
+            source.look()
+            if target != STDOUT and target.exists():
+                state = f", which is there already{difference(target, versions, job)}"
+            elif target != STDOUT:
+                place = working_copy(target) if is_remote(target) else target
+                is_begun = companions(place)[0].exists()
+                check_usable(place, facts(versions, job, source) if is_begun else None)
+                state = ", which was begun" if is_begun else ""
+        except UnreadableInput as error:
+            failed += 1
+            console.print(f"left out: {error}")
+            continue
+        size = "" if source.size is None else f", {source.size / 1e6:.1f} MB"
         console.print(f"{source} ({source.format or 'unknown'}{size}) into {url_of(target)}{state}")
     console.print(f"{len(pairs)} file{'s' * (len(pairs) != 1)}; nothing was written")
+    return failed
 
 
 async def _annotate(
@@ -103,15 +117,19 @@ async def _annotate(
     pairs: Sequence[tuple[Source, Path]],
     console: Console,
 ) -> int:
-    """Returns how many of several inputs cannot be read. Raises UnreadableInput for the only one, or if `strict`."""
-    failed = 0
+    """Returns of how many inputs too much is left out: all, as it cannot be read, or too many rows.
+
+    Raises UnreadableInput for the only input, or if `strict`.
+    """
+    failed = incomplete = 0
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     if not pairs:
         say("no file is in this share")
     async with Annotator(settings, versions, job, console) as annotator:
         for number, (source, target) in enumerate(pairs, 1):
             try:
-                await annotator.annotate(source, target, f"{number} of {len(pairs)}: " if len(pairs) > 1 else "")
+                which = f"{number} of {len(pairs)}: " if len(pairs) > 1 else ""
+                incomplete += (await annotator.annotate(source, target, which)).too_many_rejected
             except UnreadableInput as error:
                 if len(pairs) == 1 or job.strict:
                     raise
@@ -119,4 +137,4 @@ async def _annotate(
                 say(f"left out: {error}")
     if failed:
         say(f"{failed} of {len(pairs)} files are left out")
-    return failed
+    return failed + incomplete

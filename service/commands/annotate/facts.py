@@ -32,6 +32,8 @@ def facts_of_run(versions: Sequence[ModelVersion], job: Job) -> dict[str, str]:
         "prefix": job.prefix or None,
         "n-best": str(job.n_best) if job.n_best > 1 else None,
         "strict": "yes" if job.strict else None,
+        "encoding": job.encoding if job.encoding != "utf-8" else None,
+        "delimiter": job.delimiter,
         "limit": None if job.limit is None else str(job.limit),
     }
     manifests = "".join(version.manifest.model_dump_json() for version in versions)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -28,6 +29,7 @@ TOKEN_COLUMNS = {  # of a token, with their types in Arrow
     "feats": "string",
     "confidence": "float32",
 }
+TOKEN_NAMES = ["sentence", "token", *TOKEN_COLUMNS]  # in CSV
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +72,25 @@ async def tag_jsonl(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> b
     objects = []
     for row, text in zip(chunk.rows, texts, strict=True):
         (_, *sentences) = await run.do(tagging.write_result(text, n_best=options.n_best))
-        objects.append(b"{%b,%b:%b\n" % (_kept(row, chunk.columns), name, b"".join(sentences)))
+        objects.append(b"{%b,%b:%b\n" % (_kept(row, chunk.layout.columns), name, b"".join(sentences)))
     return b"".join(objects)
 
 
 async def tag_csv(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
-    """Encodes a row per token: the numbers of line, sentence and token, each from 1, then the tags."""
+    """Encodes a row per token: the number of the line; the cells of a table's row but the text; the tags.
+
+    A column called `line` takes the place of the number.
+    """
     _, texts = await _tag(run, chunk.rows)
+    columns, place = chunk.layout.columns, chunk.layout.text
+    keys = [i for i in range(len(columns)) if i != place]
+    numbered = "line" not in [columns[i] for i in keys]
     rows: list[Sequence[Any]] = []
-    for line, text in zip((row.line for row in chunk.rows), texts, strict=True):
-        rows += [(line, *cells) for cells in _tokens(text, "_")]
-    return _csv(["line", "sentence", "token", *TOKEN_COLUMNS], rows, chunk)
+    for row, text in zip(chunk.rows, texts, strict=True):
+        kept = [*([row.line] if numbered else []), *(row.cells[i] for i in keys if row.cells)]
+        rows += [(*kept, *cells) for cells in _tokens(text, "_")]
+    names = [options.prefix + name for name in TOKEN_NAMES]
+    return _csv([*(["line"] if numbered else []), *(columns[i] for i in keys), *names], rows, chunk)
 
 
 async def classify_jsonl(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
@@ -89,7 +99,7 @@ async def classify_jsonl(run: PipelineRun, chunk: Chunk, options: OutputOptions)
     objects = []
     for row, result in zip(chunk.rows, await _classify(run, chunk.rows), strict=True):
         members = to_json({label: result and result.label, scores: result and result.scores})[1:]
-        objects.append(b"{%b,%b\n" % (_kept(row, chunk.columns), members))
+        objects.append(b"{%b,%b\n" % (_kept(row, chunk.layout.columns), members))
     return b"".join(objects)
 
 
@@ -100,14 +110,15 @@ async def classify_csv(run: PipelineRun, chunk: Chunk, options: OutputOptions) -
     """
     labels = run.resources.catalog.find(Sentiment, None).labels
     names = [options.prefix + name for name in ("label", *labels)]
+    columns = chunk.layout.columns
     rows: list[Sequence[Any]] = []
     for row, result in zip(chunk.rows, await _classify(run, chunk.rows), strict=True):
         known = [result.label, *result.scores.values()] if result is not None else [""] * len(names)
-        if chunk.columns:
+        if columns:
             rows.append([*row.cells, *known] if row.cells else [])
         else:
             rows.append([row.line, *known, row.text])
-    return _csv([*chunk.columns, *names] if chunk.columns else ["line", *names, "text"], rows, chunk)
+    return _csv([*columns, *names] if columns else ["line", *names, "text"], rows, chunk)
 
 
 async def tag_parquet(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
@@ -146,6 +157,7 @@ FORMS: dict[tuple[str, str], Annotate] = {
 def names_of_results(task: str, form: str, prefix: str, labels: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
     """Returns the names of results that no column of a table, and no member of a JSON object, may have."""
     names = {
+        ("tag", "csv"): TOKEN_NAMES,
         ("tag", "jsonl"): ["sentences"],
         ("classify", "jsonl"): ["label", "scores"],
         ("classify", "csv"): ["label", *labels],
@@ -187,7 +199,9 @@ def _tokens(text: TaggedText, no_features: str | None) -> Iterator[tuple[Any, ..
 def _typed(chunk: Chunk, results: Mapping[str, tuple[Any, Sequence[Any]]]) -> bytes:
     from service.commands.annotate.parquet import with_results
 
-    rows = [row if row.record is not None else row._replace(record=_record(row, chunk.columns)) for row in chunk.rows]
+    rows = [
+        row if row.record is not None else row._replace(record=_record(row, chunk.layout.columns)) for row in chunk.rows
+    ]
     return with_results(rows, chunk.schema, results, chunk.start == Position())
 
 
@@ -214,8 +228,9 @@ def _kept(row: Row, columns: Sequence[str]) -> bytes:
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], chunk: Chunk) -> bytes:
-    """Encodes rows as CSV (RFC 4180), with a header before the first one."""
+    """Encodes rows as CSV (RFC 4180), with the input's delimiter, and a header and its mark before the first one."""
     content = io.StringIO()
-    writer = csv.writer(content)
-    writer.writerows([columns, *rows] if chunk.start == Position() else rows)
-    return content.getvalue().encode()
+    writer = csv.writer(content, **chunk.layout.csv)
+    is_first = chunk.start == Position()
+    writer.writerows([columns, *rows] if is_first else rows)
+    return (BOM_UTF8 if is_first and chunk.layout.has_mark else b"") + content.getvalue().encode()

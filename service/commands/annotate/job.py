@@ -1,5 +1,6 @@
 """The arguments of a run, and what follows from them: the model, and an output for each input."""
 
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from service.commands.annotate import remote
 from service.commands.annotate.forms import FORMS, OutputFormat, names_of_results
 from service.commands.annotate.records import COMPANIONS, FINISHED, UnusableOutput, companions
 from service.commands.annotate.remote import is_remote, url_of
-from service.commands.annotate.rows import InputFormat, InputOptions, UnreadableInput
+from service.commands.annotate.rows import TEXT_COLUMN, InputFormat, InputOptions, UnreadableInput
 from service.commands.annotate.source import STDIN, Source
 from service.commands.annotate.standard_output import STDOUT
 from service.errors import ModelNotFound
@@ -34,7 +35,8 @@ class Job:
         model: None means the default of the task.
         input_format, text_column, tokenized: see `InputOptions`.
         prefix, n_best: see `OutputOptions`.
-        strict: see `InputOptions`.
+        strict, encoding, delimiter: see `InputOptions`.
+        allow_bad_rows: whether a run succeeds that leaves out more than MOST_LEFT_OUT of the rows.
         limit: rows of each file, at most.
         shard: index and number of the shares of the files, of which this run has one; by a checksum of their names.
         dry_run: whether only to print what would be done.
@@ -52,6 +54,9 @@ class Job:
     prefix: str = ""
     n_best: int = 1
     strict: bool = False
+    encoding: str = "utf-8"
+    delimiter: str | None = None
+    allow_bad_rows: bool = False
     limit: int | None = None
     shard: tuple[int, int] = (0, 1)
     dry_run: bool = False
@@ -65,7 +70,7 @@ def plan(job: Job, labels: Sequence[str] = ()) -> list[tuple[Source, Path]]:
     options = input_options(job, labels)
     index, number = job.shard
     found = (path for argument in job.files or [STDIN] for path in _found(argument))
-    sources = [Source(path, options, name) for path, name in found if crc32(str(name).encode()) % number == index]
+    sources = [Source(path, options, name) for path, name in found if crc32(os.fsencode(str(name))) % number == index]
     for source in sources if len(sources) <= MAX_PREVIEWED_INPUTS else ():
         with nullcontext() if job.strict or len(sources) == 1 else suppress(UnreadableInput):
             source.look()
@@ -80,6 +85,8 @@ def plan(job: Job, labels: Sequence[str] = ()) -> list[tuple[Source, Path]]:
 def input_options(job: Job, labels: Sequence[str]) -> InputOptions:
     """Returns how inputs are read. `labels` are those of the model."""
     columns, members = names_of_results(job.task, job.form, job.prefix, labels)
+    if (job.task, job.form) == ("tag", "csv"):  # which keeps all columns but that of the texts
+        columns -= {job.text_column or TEXT_COLUMN}
     return InputOptions(
         job.task,
         job.input_format,
@@ -89,6 +96,8 @@ def input_options(job: Job, labels: Sequence[str]) -> InputOptions:
         members,
         job.strict,
         typed=job.form == "parquet",
+        encoding=job.encoding,
+        delimiter=job.delimiter,
     )
 
 

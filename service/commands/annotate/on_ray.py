@@ -23,7 +23,7 @@ from service.artifact.version import ModelVersion
 from service.commands.annotate.annotator import Annotator, Done
 from service.commands.annotate.job import Job, input_options
 from service.commands.annotate.records import UnusableOutput
-from service.commands.annotate.remote import is_remote, path_of, url_of
+from service.commands.annotate.remote import is_remote, path_of, printable, url_of
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
 from service.errors import TagwerkError
@@ -71,7 +71,7 @@ class FileAnnotator:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Annotates the files of a batch; returns a row for each."""
-        found: dict[str, list[Any]] = {"number": [], "rows": [], "rejected": [], "unreadable": [], "unusable": []}
+        found: dict[str, list[Any]] = {key: [] for key in ("number", "unreadable", "unusable", *Done._fields)}
         for number, path, name, target in zip(
             *(batch[key] for key in ("number", "path", "name", "target")), strict=True
         ):
@@ -98,7 +98,7 @@ def annotate_on_ray(
     cluster: Cluster,
     say: Callable[[str], None],
 ) -> int:
-    """Annotates files on a cluster; returns how many cannot be read.
+    """Annotates files on a cluster; returns of how many too much is left out.
 
     Raises UnreadableInput for the only one, or if the job is strict; UnusableOutput.
     """
@@ -112,7 +112,7 @@ def annotate_on_ray(
         models = ray.put({str(version.key): _packed(version.folder) for version in versions})
         least, most = cluster.actors
         files = [
-            {"number": i, "path": _place(source.path), "name": str(source.name), "target": _place(target)}
+            {"number": i, "path": _place(source.path), "name": printable(str(source.name)), "target": _place(target)}
             for i, (source, target) in enumerate(pairs)
         ]
         annotated = ray.data.from_items(files, override_num_blocks=len(files)).map_batches(
@@ -141,7 +141,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _follow(rows: Any, pairs: Sequence[tuple[Source, Path]], job: Job, say: Callable[[str], None]) -> int:
-    """Prints one line per finished file; returns how many cannot be read."""
+    """Prints one line per finished file; returns of how many too much is left out: all, or too many rows."""
     began, failed = time.monotonic(), 0
     for number, row in enumerate(rows, 1):
         source, target = pairs[row["number"]]
@@ -156,6 +156,7 @@ def _follow(rows: Any, pairs: Sequence[tuple[Source, Path]], job: Job, say: Call
         seconds = (time.monotonic() - began) * (len(pairs) - number) / number
         left = f", {seconds:.0f} s left" if number < len(pairs) else ""
         rejected = f", {row['rejected']} bad rows left out" if row["rejected"] else ""
+        failed += row["too_many_rejected"]
         say(f"{number} of {len(pairs)}: {source}: {row['rows']} rows{rejected}, in {target}{left}")
     return failed
 

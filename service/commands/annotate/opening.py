@@ -41,6 +41,14 @@ def refuse_binary(name: str, head: bytes) -> None:
             raise UnreadableInput(f"{name} is {what}: {advice}")
 
 
+def refuse_old_line_ends(name: str, head: bytes) -> None:
+    """Raises UnreadableInput if the beginning of a text has carriage returns for line ends."""
+    if re.match(rb"[^\r\n]*\r[^\n]+\Z", head):
+        raise UnreadableInput(
+            f"{name} has carriage returns for line ends: convert them, with tr '\\r' '\\n' for instance"
+        )
+
+
 def peeked(file: BufferedIOBase, can_seek: bool) -> tuple[bytes, BufferedIOBase]:
     """Returns the first bytes of a file, HEAD_BYTES at most, and the file from its beginning again."""
     head = file.read(HEAD_BYTES)

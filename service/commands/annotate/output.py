@@ -30,7 +30,7 @@ from service.commands.annotate.records import (
     companions,
     differences,
 )
-from service.commands.annotate.remote import upload, url_of
+from service.commands.annotate.remote import printable, upload, url_of
 from service.commands.annotate.rows import Position, Rejected
 from service.files import lock_file
 from service.formats.pieces import to_json
@@ -44,6 +44,7 @@ class Output:
     Attributes:
         position: the position in the input up to which annotations are written.
         rows, rejected: rows up to there that were annotated, and bad ones.
+        rejected_lines: lines of the bad ones.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Output:
         self.position = Position()
         self.rows = 0
         self.rejected = 0
+        self.rejected_lines = 0
         self._facts = facts
         self._finisher = finisher
         self._partial, self._progress, self._scratch, self._rejected, self._manifest = companions(path)
@@ -117,6 +119,7 @@ class Output:
         self.position = position
         self.rows += rows
         self.rejected += len(rejected)
+        self.rejected_lines += sum(row.lines for row in rejected)
 
     def checkpoint(self) -> None:
         """Writes a durable checkpoint, from which a later run resumes. Raises UnusableOutput."""
@@ -130,6 +133,7 @@ class Output:
             rejected_bytes=self._rejected_bytes,
             rows=self.rows,
             rejected=self.rejected,
+            rejected_lines=self.rejected_lines,
         )
         with self._errors():
             os.fsync(self._file.fileno())
@@ -162,11 +166,13 @@ class Output:
         with whole.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Manifest(
-            output=self.path.name,
+            output=printable(self.path.name),
             output_bytes=whole.stat().st_size,
             output_sha256=digest,
             rows=self.rows,
             rejected=self.rejected,
+            lines=self.position.lines,
+            rejected_lines=self.rejected_lines,
             input=source,
             facts=dict(self._facts or {}),
         )
@@ -208,9 +214,10 @@ class Output:
         if record is None:
             self._progress.unlink(missing_ok=True)  # first: it does not describe what is written from now on
         else:
-            self._check(record)
+            check_begun(self._partial, record, self._facts or {})
             self.position, self._good_bytes = Position(*record.input), record.output_bytes
             self.rows, self.rejected, self._rejected_bytes = record.rows, record.rejected, record.rejected_bytes
+            self.rejected_lines = record.rejected_lines
         os.ftruncate(self._file.fileno(), self._good_bytes)
         if self._rejected_bytes:
             os.truncate(self._rejected, self._rejected_bytes)
@@ -231,25 +238,34 @@ class Output:
         )
         return record if is_whole and record.output_bytes + record.rejected_bytes else None
 
-    def _check(self, record: Progress) -> None:
-        """Raises UnusableOutput if a record's run had other facts."""
-        facts = self._facts or {}
-        if record.format_version != FORMAT_VERSION:
-            changed = ["another version of tagwerk"]
-        else:
-            changed = differences(record.facts, facts)
-        if changed:
-            raise UnusableOutput(
-                f"{self._partial} was begun with {'; '.join(changed)}: "
-                "go on as it was begun, or remove it to start anew"
-            )
-
 
 def _write(file: FileIO, content: bytes) -> None:
     """Writes all bytes, in several system calls if needed."""
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(file.fileno(), rest) :]
+
+
+def check_begun(partial: Path, record: Progress, facts: Mapping[str, str]) -> None:
+    """Raises UnusableOutput if the run that began a partial file had other facts than `facts`."""
+    if record.format_version != FORMAT_VERSION:
+        changed = ["another version of tagwerk"]
+    else:
+        changed = differences(record.facts, facts)
+    if changed:
+        advice = "go on as it was begun, or remove it to start anew"
+        raise UnusableOutput(f"{partial} was begun with {'; '.join(changed)}: {advice}")
+
+
+def check_usable(path: Path, facts: Mapping[str, str] | None) -> None:
+    """Raises UnusableOutput if a run with `facts` could not make an output, as far as is seen without writing."""
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UnusableOutput(f"{folder} is no folder in which this user may write")
+    partial, progress, *_ = companions(path)
+    if facts is not None and partial.exists() and progress.exists():
+        with suppress(ValidationError):
+            check_begun(partial, Progress.model_validate_json(progress.read_bytes()), facts)
 
 
 def is_complete(path: Path) -> bool:

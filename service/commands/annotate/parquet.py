@@ -20,7 +20,9 @@ from service.commands.annotate.rows import (
     TEXT_COLUMN,
     BadRow,
     InputOptions,
+    Layout,
     Position,
+    RawLine,
     Row,
     UnreadableInput,
     name_taken,
@@ -58,7 +60,7 @@ class ParquetRows:
         """Reads the file's metadata. Raises UnreadableInput."""
         self.name = name
         self.position = Position()
-        self.row: list[bytes] = []
+        self.row: list[RawLine] = []
         self._options, self._size = options, size
         try:
             self._file = pq.ParquetFile(file)
@@ -78,6 +80,11 @@ class ParquetRows:
         if not tokenized and not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
             raise UnreadableInput(f"{name}: the column {self._column!r} is of the type {kind}, not string")
         self._rows = self._read(0)
+
+    @property
+    def layout(self) -> Layout:
+        """The columns."""
+        return Layout(self.columns, self.columns.index(self._column))
 
     def seek(self, position: Position) -> None:
         """Continues at a position."""
@@ -134,14 +141,14 @@ def strings(names: Sequence[str]) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in names])
 
 
-def schema_of_objects(head: bytes) -> pa.Schema:
+def schema_of_objects(head: str) -> pa.Schema:
     """Returns columns for the members of JSON objects, by those in the first lines.
 
     A member that is always a boolean, a whole number, a number or a string has that type. What is in no column, or of
     another type, is kept as JSON in a further column.
     """
     kinds: dict[str, set[type]] = {}
-    for line in head.removeprefix(b"\xef\xbb\xbf").splitlines():  # the last one may be cut
+    for line in head.split("\n"):  # the last one may be cut
         try:
             found = msgspec.json.decode(line)
         except msgspec.DecodeError:

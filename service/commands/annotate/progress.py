@@ -27,7 +27,7 @@ class ProgressDisplay:
         self._output = output
         self._target = target
         self._name = f"{which}{source}"
-        self._start = output.position
+        self._start, self._rows = output.position, output.rows + output.rejected
         self._began = self._said = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -42,8 +42,8 @@ class ProgressDisplay:
         self._line = self._bar.add_task(self._name, total=source.size, completed=self._start.bytes, rate="")
 
     def __enter__(self) -> Self:
-        if self._start.lines:
-            self.say(f"{self._name}: resumes after line {self._start.lines}")
+        if self._rows:
+            self.say(f"{self._name}: resumes after {self._rows} rows")
         self._bar.start()
         return self
 
@@ -58,23 +58,26 @@ class ProgressDisplay:
         self._bar.update(self._line, completed=now.bytes, rate=self._rate())
         if not self._console.is_terminal and time.monotonic() - self._said > PLAIN_SECONDS:
             self._said = time.monotonic()
-            self.say(f"{self._name}: {now.lines} lines{self._share()}, {self._rate()}{self._left()}")
+            self.say(f"{self._name}: {self._done()} rows{self._share()}, {self._rate()}{self._left()}")
 
     def done(self) -> None:
         """Shows that all annotations are written."""
         output = self._output
-        self.say(f"{self._name}: {output.position.lines} lines, {self._rate()}, in {self._target}")
+        self.say(f"{self._name}: {self._done()} rows, {self._rate()}, in {self._target}")
         if output.rejected:
             where = f", see {self._target}{REJECTED}" if output.where_rejected else ""
-            self.say(f"{self._name}: {output.rejected} bad rows are left out{where}")
+            lines = f" ({output.rejected_lines} lines)" if output.rejected_lines != output.rejected else ""
+            self.say(f"{self._name}: {output.rejected} bad rows{lines} are left out{where}")
 
     def say(self, text: str) -> None:
         """Prints a line."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
+    def _done(self) -> int:
+        return self._output.rows + self._output.rejected
+
     def _rate(self) -> str:
-        lines, seconds = self._output.position.lines - self._start.lines, time.monotonic() - self._began
-        return f"{lines / max(seconds, 1e-9):.0f} lines/s"
+        return f"{(self._done() - self._rows) / max(time.monotonic() - self._began, 1e-9):.0f} rows/s"
 
     def _share(self) -> str:
         return f", {100 * self._output.position.bytes / self._source.size:.0f} %" if self._source.size else ""

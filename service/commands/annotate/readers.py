@@ -5,8 +5,9 @@ one from which reading can continue.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePath
 from typing import Any
@@ -21,6 +22,7 @@ from service.commands.annotate.rows import (
     Content,
     InputFormat,
     InputOptions,
+    Layout,
     LineFormat,
     Lines,
     Rejected,
@@ -30,7 +32,7 @@ from service.commands.annotate.rows import (
     text_row,
     without_newline,
 )
-from service.commands.annotate.tables import Table, delimiter_of, header_of
+from service.commands.annotate.tables import SEPARATOR, Table, delimiter_of, header_of
 from service.errors import shortened
 
 REJECTED_BYTES = 10_000  # of a bad row's content that are kept
@@ -51,10 +53,10 @@ _OBJECT = re.compile(r"\s*\{")
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """The rows of an input, each read when it is needed. `columns` are those of a table, by its header."""
+    """The rows of an input, each read when it is needed, and what an output takes over from it."""
 
     rows: Iterator[Row | Rejected]
-    columns: Sequence[str] = ()
+    layout: Layout
 
 
 def format_of(name: str, head: bytes, options: InputOptions) -> InputFormat:
@@ -72,11 +74,13 @@ def format_of(name: str, head: bytes, options: InputOptions) -> InputFormat:
     if suffix.lower() in SUFFIXES:
         return SUFFIXES[suffix.lower()]
     column = options.text_column or TEXT_COLUMN
-    text = head.decode("utf-8-sig", errors="replace")
+    text = decoded(head, options)
     first = text.lstrip().partition("\n")[0]
     member = re.escape(msgspec.json.encode(column).decode()) + r"\s*:"
     if _ARRAY.match(text) or (_OBJECT.match(first) and re.search(member, first)):
         return "jsonl"
+    if SEPARATOR.match(text):
+        return "csv"
     delimiter = delimiter_of(text, column)
     header = header_of(text, delimiter)
     if len(header) < 2 or column not in header or any(cell != cell.strip() for cell in header):
@@ -90,7 +94,7 @@ def make_reader(kind: LineFormat, lines: Lines, head: bytes, options: InputOptio
     `longest` is the longest text in characters. Raises UnreadableInput, as does reading rows.
     """
     read: Callable[[], Row]
-    columns: Sequence[str] = ()
+    layout = Layout()
     if kind == "conllu":
         if options.task != "tag":
             raise UnreadableInput(
@@ -105,9 +109,15 @@ def make_reader(kind: LineFormat, lines: Lines, head: bytes, options: InputOptio
             raise UnreadableInput(f"{lines.name} has no column {options.text_column!r}, since it is {problem}")
         read = partial(_read_text, lines, options, longest)
     else:
-        table = Table(lines, kind, head.decode("utf-8-sig", errors="replace"), options)
-        read, columns = partial(table.read, longest), table.columns
-    return Reader(each(read, lines, options.strict), columns)
+        table = Table(lines, kind, decoded(head, options), options)
+        read, layout = partial(table.read, longest), table.layout
+    layout = replace(layout, has_mark=head.startswith(BOM_UTF8))
+    return Reader(each(read, lines, options.strict), layout)
+
+
+def decoded(head: bytes, options: InputOptions) -> str:
+    """Decodes the beginning of a content, without a byte order mark; what is not valid is replaced."""
+    return head.removeprefix(BOM_UTF8).decode(options.encoding, errors="replace")
 
 
 def each(read: Callable[[], Row], lines: Content, strict: bool) -> Iterator[Row | Rejected]:
@@ -121,8 +131,8 @@ def each(read: Callable[[], Row], lines: Content, strict: bool) -> Iterator[Row 
         except BadRow as bad:
             if strict:
                 raise
-            content = b"".join(lines.row)[:REJECTED_BYTES].decode(errors="backslashreplace")
-            row = Rejected(bad.line, bad.reason, content)
+            content = b"".join(line.content for line in lines.row)[:REJECTED_BYTES]
+            row = Rejected(bad.line, bad.reason, content.decode(errors="backslashreplace"), max(1, len(lines.row)))
         yield row
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, NonNegativeInt, ValidationError
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from service.errors import TagwerkError
 
@@ -12,7 +13,8 @@ COMPANIONS = (".partial", ".progress", ".progress.new", REJECTED, ".manifest.jso
 FINISHED = ".finished"  # behind the partial file's name, what a finisher makes of it
 SHA256_CHARACTERS = 64
 DIGEST_CHARACTERS = 16  # that are shown
-FORMAT_VERSION = 4  # increment when this record, or the bytes of any annotation, change
+MOST_LEFT_OUT = 0.01  # of the rows, or of the lines
+FORMAT_VERSION = 5  # increment when this record, or the bytes of any annotation, change
 
 
 class UnusableOutput(TagwerkError):  # noqa: N818 (says what happened)
@@ -28,15 +30,17 @@ class Progress(BaseModel):
         input: the position in the input after the output.
         output_bytes, rejected_bytes: valid bytes of the partial file, and of the file of bad rows.
         rows, rejected: rows that were annotated, and bad ones.
+        rejected_lines: lines of the bad ones.
     """
 
     format_version: int = 1
     facts: dict[str, object]
-    input: tuple[NonNegativeInt, NonNegativeInt]
+    input: Annotated[tuple[NonNegativeInt, ...], Field(min_length=2, max_length=3)]
     output_bytes: NonNegativeInt
     rejected_bytes: NonNegativeInt = 0
     rows: NonNegativeInt = 0
     rejected: NonNegativeInt = 0
+    rejected_lines: NonNegativeInt = 0
 
 
 class Manifest(BaseModel):
@@ -45,6 +49,7 @@ class Manifest(BaseModel):
     Attributes:
         output, output_bytes, output_sha256: the file's name, size and SHA-256.
         rows, rejected: rows that were annotated, and bad ones.
+        lines, rejected_lines: lines of the input, and those of bad rows.
         input: the input's path.
         facts: as in `Progress`; among them are the model's versions, and the SHA-256 of the input.
     """
@@ -54,19 +59,33 @@ class Manifest(BaseModel):
     output_sha256: str
     rows: NonNegativeInt
     rejected: NonNegativeInt
+    lines: NonNegativeInt = 0
+    rejected_lines: NonNegativeInt = 0
     input: str
     facts: dict[str, str]
+
+
+def leaves_out_too_many(rows: int, rejected: int, lines: int, rejected_lines: int) -> bool:
+    """Returns whether more than MOST_LEFT_OUT of an input's rows, or of its lines, are bad.
+
+    `rows` are those that are annotated; `lines` are all of the input.
+    """
+    return rejected > MOST_LEFT_OUT * (rows + rejected) or rejected_lines > MOST_LEFT_OUT * lines
 
 
 def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """Describes each fact that differs."""
     pairs = [(name, before.get(name), now.get(name)) for name in dict.fromkeys((*before, *now))]
-    return [f"{name} {_brief(one)}, not {_brief(other)}" for name, one, other in pairs if one != other]
+    return [
+        f"{f'no {name}' if one is None else f'{name} {_brief(one)}'}, not {_brief(other)}"
+        for name, one, other in pairs
+        if one != other
+    ]
 
 
 def _brief(value: object) -> str:
     """Returns a fact as it is shown: of a checksum, the beginning."""
-    text = str(value)
+    text = "none" if value is None else str(value)
     return text[:DIGEST_CHARACTERS] if len(text) == SHA256_CHARACTERS else text
 
 

@@ -46,8 +46,11 @@ def is_remote(path: PurePath) -> bool:
 
 
 def url_of(path: Path) -> str:
-    """Returns the text that `path_of` takes: that of a remote path has a user and a host where it was given them."""
-    text = str(path)
+    """Returns a path as text, as `path_of` takes it: a remote one has a user and a host where it was given them.
+
+    Bytes of a name that are not UTF-8 are backslash escapes.
+    """
+    text = printable(str(path))
     if not is_remote(path):
         return text
     scheme, _, place = text.partition("://")
@@ -57,6 +60,11 @@ def url_of(path: Path) -> str:
     user = f"{options['username']}@" if "username" in options else ""
     port = f":{options['port']}" if options.get("port") else ""
     return f"{scheme}://{user}{options['host']}{port}{place}"
+
+
+def printable(name: str) -> str:
+    """Returns a file's name with backslash escapes for bytes that are not UTF-8."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def opened(path: Path) -> BufferedReader:

@@ -1,7 +1,9 @@
 """The rows of an input: texts with their line numbers, and what is kept of the input beside them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from codecs import BOM_UTF8
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BufferedIOBase
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
@@ -46,6 +48,8 @@ class InputOptions:
         taken_members: names of the output, which no member of a JSON object may have.
         strict: a bad row is an error; otherwise it is left out.
         typed: whether the output has typed columns, so that rows need their values.
+        encoding: of all inputs but Parquet; one in which line ends and delimiters are as in ASCII.
+        delimiter: of CSV; None determines it by the header.
     """
 
     task: str = "tag"
@@ -56,13 +60,19 @@ class InputOptions:
     taken_members: frozenset[str] = frozenset()
     strict: bool = True
     typed: bool = False
+    encoding: str = "utf-8"
+    delimiter: str | None = None
 
 
 class Position(NamedTuple):
-    """A position in a file: whole lines, and their bytes; of a compressed file, its content's."""
+    """A position in a file: whole lines, and their bytes; of a compressed file, its content's.
+
+    `again` counts lines behind it that have been read, and are read again.
+    """
 
     lines: int = 0
     bytes: int = 0
+    again: int = 0
 
 
 class Row(NamedTuple):
@@ -88,42 +98,69 @@ class Row(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A bad row that is left out: the number of its line, why, and its content or the beginning of it."""
+    """A bad row that is left out: the number of its line, why, its content or the beginning of it, and its lines."""
 
     line: int
     reason: str
     content: str
+    lines: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What an output in CSV takes over from its input.
+
+    Attributes:
+        columns: of a table, by its header.
+        text: the place of the column with the texts.
+        csv: arguments of `csv.reader` and `csv.writer`, such as the delimiter.
+        has_mark: whether the content begins with a byte order mark.
+    """
+
+    columns: Sequence[str] = ()
+    text: int = 0
+    csv: Mapping[str, Any] = field(default_factory=dict)
+    has_mark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some rows, and the bad ones among them.
 
-    `start` and `end` are the positions before and after them. `columns` are those of a table, `schema` their types for
-    typed outputs.
+    `start` and `end` are the positions before and after them. `schema` are the types of columns for typed outputs.
     """
 
     rows: list[Row]
     start: Position
     end: Position
-    columns: Sequence[str] = ()
+    layout: Layout = Layout()
     rejected: Sequence[Rejected] = ()
     schema: Any = None
 
 
+class RawLine(NamedTuple):
+    """A line as it was read, without what is beyond the longest, and its size in bytes."""
+
+    content: bytes
+    size: int
+
+
 class Lines(Iterator[str]):
-    """The lines of a file in UTF-8, with their newlines.
+    """The lines of a file, with their newlines.
 
     Attributes:
         position: after the last line that was returned.
-        row: the lines that were read since it was emptied, each without what is beyond the longest.
+        row: the lines that were read since it was emptied.
+        again: lines behind the position that have been read, and are read again.
     """
 
-    def __init__(self, file: BufferedIOBase, name: str) -> None:
+    def __init__(self, file: BufferedIOBase, name: str, encoding: str = "utf-8") -> None:
         self.position = Position()
-        self.row: list[bytes] = []
+        self.row: list[RawLine] = []
+        self.again: deque[RawLine] = deque()
         self.name = name
         self._file = file
+        self._encoding = encoding
 
     def __iter__(self) -> Self:
         return self
@@ -132,27 +169,32 @@ class Lines(Iterator[str]):
         return self.read(LONGEST_LINE)
 
     def read(self, longest: int, advice: str = "cut it") -> str:
-        """Returns the next line. Raises StopIteration; BadRow if it is not UTF-8, or too long.
+        """Returns the next line. Raises StopIteration; BadRow if it is not in the encoding, or too long.
 
         `longest` is in characters, without the newline.
         """
         most = 4 * longest + 3  # a code point has at most 4 bytes
-        raw = self._file.readline(most)
+        raw, size = self.again.popleft() if self.again else self._raw_line(most)
         if not raw:
             raise StopIteration
-        self.row.append(raw)
-        lines, end = self.position
-        rest = self._rest_of(raw) if len(raw) == most else 0
-        self.position = Position(lines + 1, end + len(raw) + rest)
+        self.row.append(RawLine(raw, size))
+        lines, end, _ = self.position
+        self.position = Position(lines + 1, end + size, len(self.again))
         try:
-            line = raw.decode("utf-8" if lines else "utf-8-sig")
+            line = raw.removeprefix(b"" if lines else BOM_UTF8).decode(self._encoding)
         except UnicodeDecodeError as error:
             if len(raw) <= 4 * longest:
-                raise self.error(f"not UTF-8 at byte {error.start + 1}: convert it, with iconv for instance") from None
+                problem = f"not {self._encoding.upper()} at byte {error.start + 1}"
+                raise self.error(f"{problem}: name its encoding with --encoding, such as cp1252") from None
             line = ""
         if len(raw) > longest and (not line or len(without_newline(line)) > longest):
             raise self.error(f"longer than {longest} characters: {advice}")
         return line
+
+    def _raw_line(self, most: int) -> RawLine:
+        """Reads a line, of which `most` bytes are kept."""
+        raw = self._file.readline(most)
+        return RawLine(raw, len(raw) + (self._rest_of(raw) if len(raw) == most else 0))
 
     def _rest_of(self, raw: bytes) -> int:
         """Skips the rest of a line of which only the beginning was read; returns the number of its bytes."""
@@ -162,9 +204,18 @@ class Lines(Iterator[str]):
             skipped += len(raw)
         return skipped
 
+    def keep_first(self) -> None:
+        """Leaves only the first line in the row; those after it are read again."""
+        self.again.extendleft(reversed(self.row[1:]))
+        lines, end, _ = self.position
+        size = sum(line.size for line in self.row[1:])
+        self.position = Position(lines - len(self.row) + 1, end - size, len(self.again))
+        del self.row[1:]
+
     def seek(self, position: Position) -> None:
         """Continues at a position of a file that can seek."""
         self._file.seek(position.bytes)
+        self.again = deque(self._raw_line(4 * LONGEST_LINE + 3) for _ in range(position.again))
         self.position = position
 
     def error(self, reason: str, line: int | None = None) -> BadRow:
@@ -182,7 +233,7 @@ class Content(Protocol):
 
     name: str
     position: Position
-    row: list[bytes]
+    row: list[RawLine]
 
     def seek(self, position: Position) -> None:
         """Continues at a position."""

@@ -15,8 +15,8 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
-from service.commands.annotate.opening import GZIP, peeked, refuse_binary
-from service.commands.annotate.readers import Reader, each, format_of, make_reader
+from service.commands.annotate.opening import GZIP, peeked, refuse_binary, refuse_old_line_ends
+from service.commands.annotate.readers import Reader, decoded, each, format_of, make_reader
 from service.commands.annotate.remote import content_key, is_remote, opened, url_of
 from service.commands.annotate.rows import (
     Chunk,
@@ -48,7 +48,7 @@ class Opened(NamedTuple):
 
 
 class Source:
-    """A file of texts in UTF-8, or standard input.
+    """A file of texts, or standard input.
 
     `look` detects the format; every reading method calls it first.
 
@@ -124,7 +124,7 @@ class Source:
             rows: list[Row] = []
             rejected: list[Rejected] = []
             characters = 0
-            first = start == Position() and (bool(reader.columns) or self._options.typed)
+            first = start == Position() and (bool(reader.layout.columns) or self._options.typed)
             for row in islice(reader.rows, limit):
                 if isinstance(row, Rejected):
                     rejected.append(row)
@@ -133,10 +133,10 @@ class Source:
                     characters += len(row.text) if row.tokens is None else sum(map(len, row.tokens))
                 size = lines.position.bytes - start.bytes
                 if characters >= CHUNK_CHARACTERS or len(rows) + len(rejected) == CHUNK_ROWS or size >= CHUNK_BYTES:
-                    yield Chunk(rows, start, lines.position, reader.columns, rejected, schema)
+                    yield Chunk(rows, start, lines.position, reader.layout, rejected, schema)
                     rows, rejected, characters, start, first = [], [], 0, lines.position, False
             if rows or rejected or first:
-                yield Chunk(rows, start, lines.position, reader.columns, rejected, schema)
+                yield Chunk(rows, start, lines.position, reader.layout, rejected, schema)
             self._check_unchanged(file)
 
     @contextmanager
@@ -155,7 +155,8 @@ class Source:
             if self.format == "parquet":
                 yield self._opened_parquet(file, longest)
                 return
-            lines = Lines(file, str(self))
+            refuse_old_line_ends(str(self), head)
+            lines = Lines(file, str(self), self._options.encoding)
             reader = make_reader(self.format, lines, head, self._options, longest)
             yield Opened(file, lines, reader, self._schema(head, reader))
 
@@ -167,7 +168,7 @@ class Source:
         if self.size is None:
             raise UnreadableInput(f"{self} is a Parquet file, of which the end is read first: give it as a file")
         rows = import_parquet().ParquetRows(file, str(self), self.size, self._options)
-        reader = Reader(each(partial(rows.read, longest), rows, self._options.strict), rows.columns)
+        reader = Reader(each(partial(rows.read, longest), rows, self._options.strict), rows.layout)
         return Opened(file, rows, reader, rows.schema)
 
     def _schema(self, head: bytes, reader: Reader) -> Any:
@@ -176,9 +177,9 @@ class Source:
             return None
         parquet = import_parquet()
         if self.format == "jsonl":
-            return parquet.schema_of_objects(head)
+            return parquet.schema_of_objects(decoded(head, self._options))
         names = {"text": ["text"], "conllu": ["sent_id", "newdoc_id", "newpar_id"]}
-        return parquet.strings(names.get(str(self.format), reader.columns))
+        return parquet.strings(names.get(str(self.format), reader.layout.columns))
 
     def _state_of(self, file: BufferedIOBase) -> list[int | str]:
         """Returns what changes when the file is replaced or written."""

@@ -21,6 +21,7 @@ class StandardOutput:
         self.position = Position()
         self.rows = 0
         self.rejected = 0
+        self.rejected_lines = 0
         self._say = say
 
     where_rejected = ""
@@ -40,6 +41,7 @@ class StandardOutput:
             self._say(f"line {row.line}: {row.reason}")
         self.position = position
         self.rejected += len(rejected)
+        self.rejected_lines += sum(row.lines for row in rejected)
         self.rows += rows
         try:
             sys.stdout.buffer.write(content)

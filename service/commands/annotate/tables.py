@@ -2,14 +2,17 @@
 
 import csv
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 from service.commands.annotate.rows import (
     LONGEST_LINE,
     TEXT_COLUMN,
+    BadRow,
     InputOptions,
+    Layout,
     Lines,
     Row,
     UnreadableInput,
@@ -17,28 +20,35 @@ from service.commands.annotate.rows import (
     text_row,
 )
 
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
+RECORD_BYTES = 2**20  # of a record of several lines, beside the longest text
+SEPARATOR = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # a first line that names the delimiter, as Excel writes it
 
 
-class Table:
-    """A table whose header has been read.
+class Table(Iterator[str]):
+    """A table whose header has been read. As an iterator, yields the lines of a record while `csv.reader` wants more.
 
-    Attributes:
-        columns: their names.
+    A bad record ends with its first line, and the next line begins another one: so a quote too many costs one row, not
+    those up to the next quote. Each line that is read again for that is a record by itself.
     """
 
     def __init__(self, lines: Lines, kind: Literal["csv", "tsv"], head: str, options: InputOptions) -> None:
         """Reads the header. `head` is the beginning of the content.
 
-        Cells of CSV may be quoted, and its delimiter is one of DELIMITERS. In tab-separated values, quotes have no
-        meaning. Raises UnreadableInput if there is no text column, or if a column has a name of the result.
+        Cells of CSV may be quoted, and its delimiter is one of DELIMITERS, or named by the options or a line before the
+        header. In tab-separated values, quotes have no meaning. Raises UnreadableInput if there is no text column, or
+        if a column has a name of the result.
         """
         csv.field_size_limit(LONGEST_LINE)
         column = options.text_column or TEXT_COLUMN
         self._lines, self._options = lines, options
-        self._form: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+        self._form: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
         if kind == "csv":
-            self._form = {"delimiter": delimiter_of(head, column), "strict": True}
+            named = SEPARATOR.match(head)
+            if named:
+                next(lines)
+            delimiter = options.delimiter or (named[1] if named else delimiter_of(head, column))
+            self._form = {"delimiter": delimiter, "strict": True}
         try:
             self.columns = [cell.strip() for cell in next(csv.reader(lines, **self._form), [])]
         except csv.Error as error:
@@ -51,19 +61,43 @@ class Table:
         if taken := [name for name in self.columns if name in options.taken_columns]:
             raise name_taken(f"{lines.name} has a column", taken[0])
         self._place = self.columns.index(column)
-        self._records = csv.reader(lines, **self._form)
+        self._records = csv.reader(self, **self._form)
+        self._start, self._most = lines.position, RECORD_BYTES  # of the record that is read, and its most bytes
+
+    @property
+    def layout(self) -> Layout:
+        """The columns, and how their cells are written."""
+        return Layout(self.columns, self._place, self._form)
 
     def read(self, longest: int) -> Row:
         """Reads a record; returns a row without cells for a blank line. Raises StopIteration, and BadRow."""
-        line = self._lines.position.lines + 1
+        lines, is_read_again = self._lines, bool(self._lines.again)
+        self._start, self._most = lines.position, RECORD_BYTES + longest
+        line = self._start.lines + 1
         try:
             cells = next(self._records)
+            if cells and len(cells) != len(self.columns):
+                raise lines.error(self._miscounted(cells), line)
+            if is_read_again and sum(one.content.count(b'"') for one in lines.row) % 2:
+                raise lines.error("a quote that is not closed, or was opened in an earlier line", line)
         except csv.Error as error:
             right = 'put cells with delimiters, quotes or line ends in double quotes, and write a quote in them as ""'
-            raise self._lines.error(f"{error}: {right}", line) from None
-        if cells and len(cells) != len(self.columns):
-            raise self._lines.error(self._miscounted(cells), line)
-        return text_row(self._lines, line, cells[self._place] if cells else "", self._options, longest, cells)
+            reason = f"{error}: {right}"
+        except BadRow as error:
+            reason = error.reason if error.line == line else f"{error.reason}, in line {error.line}"
+        else:
+            return text_row(lines, line, cells[self._place] if cells else "", self._options, longest, cells)
+        lines.keep_first()
+        raise lines.error(reason, line)
+
+    def __next__(self) -> str:
+        """Returns the next line of a record. Raises BadRow if it cannot belong to it."""
+        lines, first = self._lines, self._start.lines + 1
+        if lines.row and lines.again:
+            raise lines.error("a quote that is not closed in this line", first)
+        if lines.row and lines.position.bytes - self._start.bytes > self._most:
+            raise lines.error(f"a quote that is not closed within {self._most:,} bytes", first)
+        return next(lines)
 
     def _miscounted(self, cells: Sequence[str]) -> str:
         advice = "quote cells with delimiters" if "strict" in self._form else "if cells are quoted, --input-format csv"

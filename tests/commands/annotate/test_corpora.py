@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from service.__main__ import main
 from service.commands.annotate import annotator
 from service.commands.annotate.command import annotate
 from service.commands.annotate.job import Job, plan
-from service.commands.annotate.records import Manifest, read_manifest
+from service.commands.annotate.records import Manifest, UnusableOutput, read_manifest
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import CHUNK_ROWS
 from service.settings import Settings
@@ -133,14 +134,15 @@ def test_bad_rows_are_counted_and_written_to_a_file_of_their_own(tmp_path, capsy
     path = tmp_path / f"a.{kind}"
     path.write_bytes(content)
     task = "tag" if kind == "conllu" else "classify"
-    assert annotate(SETTINGS, job(path, task=task)) == 0
+    assert annotate(SETTINGS, job(path, task=task)) == 1
     output = tmp_path / f"a.{kind}.{task}.jsonl"
     assert len(objects(output)) == good
     rejected = objects(output.with_name(f"{output.name}.rejected.jsonl"))
     assert [row["line"] for row in rejected] == [line for line, _ in expected]
     for row, (_, reason) in zip(rejected, expected, strict=True):
         assert reason in row["reason"]
-    assert f"{len(expected)} bad rows are left out, see {output}.rejected.jsonl" in capsys.readouterr().err
+    lines = " (6 lines)" if kind == "conllu" else ""
+    assert f"{len(expected)} bad rows{lines} are left out, see {output}.rejected.jsonl" in capsys.readouterr().err
     made = read_manifest(output)
     assert made is not None
     assert (made.rows, made.rejected) == (good, len(expected))
@@ -151,12 +153,12 @@ def test_bad_rows_are_counted_and_written_to_a_file_of_their_own(tmp_path, capsy
 def test_the_content_of_a_bad_row_is_kept(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b'id,text\n1,"Fine.\nand ""more""",2\n2,"x\xff"\n3,Good.\n')
-    assert annotate(SETTINGS, job(path)) == 0
+    assert annotate(SETTINGS, job(path)) == 1
     rejected = objects(tmp_path / "a.csv.classify.jsonl.rejected.jsonl")
-    assert [row["content"] for row in rejected] == ['1,"Fine.\nand ""more""",2\n', '2,"x\\xff"\n']
+    assert [row["content"] for row in rejected] == ['1,"Fine.\n', 'and ""more""",2\n', '2,"x\\xff"\n']
     path = tmp_path / "b.txt"
     path.write_bytes(b"Fine.\n" + b"x" * 10**6 + b"\nGood.")
-    assert annotate(SETTINGS, job(path)) == 0
+    assert annotate(SETTINGS, job(path)) == 1
     (row,) = objects(tmp_path / "b.txt.classify.jsonl.rejected.jsonl")
     assert 100 < len(row["content"]) < 1000
     assert [row["line"] for row in objects(tmp_path / "b.txt.classify.jsonl")] == [1, 3]
@@ -177,7 +179,7 @@ def test_bad_rows_are_written_once_wherever_a_run_is_killed(tmp_path, monkeypatc
     path.write_bytes(b"\n".join(lines))
     with killed_before(change, monkeypatch):
         annotate(SETTINGS, job(path, output=output))
-    assert annotate(SETTINGS, job(path, output=output)) == 0
+    assert annotate(SETTINGS, job(path, output=output)) == 1
     assert [row["line"] for row in objects(output)] == [i + 1 for i in range(len(lines)) if i % 3]
     rejected = objects(tmp_path / "out.rejected.jsonl")
     assert [row["line"] for row in rejected] == [i + 1 for i in range(len(lines)) if i % 3 == 0]
@@ -209,7 +211,7 @@ def test_an_output_that_was_made_otherwise_stays_and_is_told(tmp_path, capsys, e
     assert annotate(SETTINGS, job(path, output=output)) == 0
     assert "is there already, and stays as it is\n" in capsys.readouterr().err
     assert annotate(SETTINGS, job(path, output=output, prefix="our_")) == 0
-    assert "stays as it is, made with prefix None, not our_: remove it to have it made anew" in capsys.readouterr().err
+    assert "stays as it is, made with no prefix, not our_: remove it to have it made anew" in capsys.readouterr().err
     assert output.read_bytes() == before
     assert engine == []
 
@@ -238,6 +240,19 @@ def test_a_limit_ends_each_file_early_also_after_an_interruption(tmp_path, monke
     assert len(objects(tmp_path / "out")) == limit
 
 
+def test_a_file_whose_name_is_not_utf8_is_annotated(tmp_path, capsysbinary):
+    path = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    path.write_text("Fine.\n")
+    for dry_run in (True, False, True):
+        assert annotate(SETTINGS, job(path, dry_run=dry_run)) == 0
+        assert rb"caf\xe9.txt.classify.jsonl" in b"".join(capsysbinary.readouterr())
+    output = path.with_name(f"{path.name}.classify.jsonl")
+    assert len(objects(output)) == 1
+    made = read_manifest(output)
+    assert made is not None
+    assert (made.output, made.input) == (r"caf\xe9.txt.classify.jsonl", rf"{tmp_path}/caf\xe9.txt")
+
+
 def test_a_dry_run_says_what_would_be_done(corpus, capsys, engine):
     assert annotate(SETTINGS, job(corpus, dry_run=True)) == 0
     said = capsys.readouterr().out
@@ -247,6 +262,28 @@ def test_a_dry_run_says_what_would_be_done(corpus, capsys, engine):
     assert annotate(SETTINGS, job(corpus / "a.txt")) == 0
     assert annotate(SETTINGS, job(corpus, dry_run=True)) == 0
     assert "a.txt.classify.jsonl, which is there already" in capsys.readouterr().out
+
+
+def test_a_dry_run_refuses_what_the_run_refuses(corpus, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("service.commands.annotate.job.MAX_PREVIEWED_INPUTS", 4)  # also where more are not read before
+    (corpus / "broken.csv").write_text("a,b\n1,2\n")
+    (corpus / "book.pdf").write_bytes(b"%PDF-1.7")
+    for dry_run in (True, False):
+        assert annotate(SETTINGS, job(corpus, output=tmp_path / "out", dry_run=dry_run)) == 1
+        said = "".join(capsys.readouterr())
+        assert f"left out: {corpus}/broken.csv has no column 'text'" in said
+        assert f"left out: {corpus}/book.pdf is a PDF document" in said
+    path, output = corpus / "b.csv", tmp_path / "begun"
+    with killed_before(9, monkeypatch):
+        annotate(SETTINGS, job(path, output=output))
+    assert output.with_name("begun.progress").exists()
+    for dry_run in (True, False):
+        with pytest.raises(UnusableOutput, match=r"begun.partial was begun with no text column, not id"):
+            annotate(SETTINGS, job(path, output=output, text_column="id", dry_run=dry_run))
+        with pytest.raises(UnusableOutput, match=r"b\.csv"):
+            annotate(SETTINGS, job(path, output=path / "new" / "out", dry_run=dry_run))
+    assert annotate(SETTINGS, job(path, output=output, dry_run=True)) == 0
+    assert "which was begun" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

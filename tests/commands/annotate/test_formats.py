@@ -203,7 +203,7 @@ def test_what_is_annotated_can_be_annotated_again(tmp_path):
         ("a.csv", 'text,n\n"a\nb",1\nfine\n', "a.csv, line 4: 1 cell, and the header has 2"),
         ("a.csv", 'text,n\n"never\nclosed,1\n', r"a.csv, line 2: .*: put cells with .* in double quotes"),
         ("a.csv", 'text,n\n"a"b,1\n', r"a.csv, line 2: .*expected after"),
-        ("a.csv", b"text,n\nna\xefve,1\n", "a.csv, line 2: not UTF-8 at byte 3: convert it, with iconv"),
+        ("a.csv", b"text,n\nna\xefve,1\n", "a.csv, line 2: not UTF-8 at byte 3: name its encoding with --encoding"),
         ("a.tsv", "text\tn\na\tb\tc\n", "a.tsv, line 2: 3 cells, and the header has 2: .*--input-format csv"),
         ("a.jsonl", '{"text": "a"}\n{"body": "a"}\n', "a.jsonl, line 2: no member 'text': .*; there are: body"),
         ("a.jsonl", "{}\n", "a.jsonl, line 1: no member 'text': .*; there are: none"),
@@ -445,7 +445,7 @@ def test_the_command_line_has_these_options(tmp_path, monkeypatch):
     path, folder = write(tmp_path, "a.txt", "n;review\n1;Fine. Go.\n"), tmp_path / "new"
     common = ["annotate", str(path), "--input-format", "csv", "--text-column", "review", "--prefix", "p_"]
     assert main([*common, "--task", "classify", "--format", "csv", "--output", f"{folder}/"]) == 0
-    assert (folder / "a.txt.classify.csv").read_text().splitlines()[0] == "n,review,p_label,p_bad,p_good"
+    assert (folder / "a.txt.classify.csv").read_text().splitlines()[0] == "n;review;p_label;p_bad;p_good"
     assert main([*common, "--task", "tag", "--tokenized", "--n-best", "2", "--output", f"{folder}/"]) == 0
     (row,) = objects((folder / "a.txt.tag.jsonl").read_bytes())
     assert [token["text"] for token in row["p_sentences"][0]["tokens"]] == ["Fine.", "Go."]

@@ -162,7 +162,7 @@ def test_a_run_goes_on_wherever_it_is_killed(tmp_path, monkeypatch, change, form
 
 def test_a_long_text_is_left_out(tmp_path):
     path = write(tmp_path, pa.table({"text": ["Fine.", "x" * 101, "Good."]}))
-    assert annotate(SETTINGS, job(path, form="parquet")) == 0
+    assert annotate(SETTINGS, job(path, form="parquet")) == 1
     assert pq.read_table(made(path))["text"].to_pylist() == ["Fine.", "Good."]
     (rejected,) = objects(tmp_path / "a.parquet.classify.parquet.rejected.jsonl")
     assert (rejected["line"], rejected["reason"]) == (2, "the text is longer than 100 characters")

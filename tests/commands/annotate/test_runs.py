@@ -77,6 +77,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "prefix": {"job": Job([], "classify", "jsonl", prefix="predicted_")},
     "n-best": {"job": Job([], "classify", "jsonl", n_best=2)},
     "strict": {"job": Job([], "classify", "jsonl", strict=True)},
+    "encoding": {"job": Job([], "classify", "jsonl", encoding="cp1252")},
+    "delimiter": {"job": Job([], "classify", "jsonl", delimiter="|")},
     "limit": {"job": Job([], "classify", "jsonl", limit=2)},
     "format": {"job": Job([], "classify", "csv")},
     "model": {"versions": [version_of("classifier", "classify", version="2")]},
@@ -115,7 +117,7 @@ def test_an_input_that_is_the_same_at_another_moment_is_gone_on_with(texts, monk
         run(texts)
     os.utime(texts, ns=(0, 0))
     assert run(texts) == 0
-    assert "resumes after line 256" in capsys.readouterr().err
+    assert "resumes after 256 rows" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("how", ["grows", "is replaced"])

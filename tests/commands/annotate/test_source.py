@@ -25,7 +25,7 @@ def test_lines_come_in_order_and_each_once_from_wherever_one_begins(tmp_path):
     assert [row.line for chunk in chunks for row in chunk.rows] == [*range(1, 3001)]
     assert len(chunks) > 10
     assert all(len(chunk.rows) <= CHUNK_ROWS for chunk in chunks)
-    assert chunks[-1].end == (3000, source.size)
+    assert chunks[-1].end[:2] == (3000, source.size)
     for before, chunk in pairwise(chunks):
         assert before.end == chunk.start
         first = next(iter(source.chunks(before.end, 10_000)))

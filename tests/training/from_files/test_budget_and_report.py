@@ -1,14 +1,17 @@
 """The simple models that a network is compared with, the report of confusions, and the budget of a run."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from tests.training.tiny import tagging
 from training.data.dataset import Example
-from training.from_files.budget import BUDGET_SECONDS, QUICK_SECONDS, training_budget
-from training.from_files.report import show_comparison, show_confusions, show_labels
+from training.from_files import tagger
+from training.from_files.budget import BUDGET_SECONDS, QUICK_SECONDS, Speed, training_budget
+from training.from_files.report import show_budget, show_comparison, show_confusions, show_features, show_labels
 from training.metrics.predictions import Predictions
 from training.models import linear
 
@@ -54,12 +57,45 @@ def test_confusions_come_with_the_most_confident_example() -> None:
     assert row.split() == ["VERB", "100.00", "33.33", "50.00", "3"]
 
 
+def test_features_are_counted_by_attribute() -> None:
+    labels = ["_", "Case=Nom|Number=Sing", "Case=Acc|Number=Sing", "Case=Nom|Number=Plur|Gender=Fem"]
+    examples = [Example(("der", "Hund", "bellt"), {}), Example(("die", "Hunde", "laut"), {})]
+    given = np.array([2, 1, 0, 1, 3, 1])
+    own = Predictions.certain(np.array([1, 1, 0, 3, 3, -1]), given, 4, np.array([0, 0, 0, 1, 1, 1]))
+    lines = printed(show_features, labels, own, examples).splitlines()
+    rows = [line.split() for line in lines if line.strip().startswith(("Case", "Number", "Gender"))]
+    assert rows == [
+        ["Number", "4", "75.00", *"Sing for Plur: 1 [die] Hunde laut".split()],
+        ["Gender", "2", "50.00", *"none for Fem: 1 [die] Hunde laut".split()],
+        ["Case", "4", "75.00", *"Acc for Nom: 1 [der] Hund bellt".split()],
+    ]
+    assert "1 more words have features that no word of train has" in lines
+    assert printed(show_features, ["_"], Predictions.certain(given * 0, given * 0, 1, given), examples) == ""
+
+
 @pytest.mark.parametrize("quick", [False, True])
 def test_epochs_are_as_many_as_the_time_allows(quick: bool) -> None:
-    small = training_budget(1000, 10_000, 1000, least=2, most=10, quick=quick)
-    assert (small.epochs, small.limit) == ((10, None) if not quick else (9, None))
-    large = training_budget(1000, 10_000_000, 1000, least=2, most=10, quick=quick)
-    seconds = QUICK_SECONDS if quick else BUDGET_SECONDS
-    assert large.epochs == 2
-    assert large.seconds == pytest.approx(seconds)
-    assert large.limit == int(1000 * seconds / 20_000)
+    speed, seconds = Speed(trained=1000, finished=1000), QUICK_SECONDS if quick else BUDGET_SECONDS
+    assert training_budget(1000, 10_000, speed, least=2, most=10, quick=quick) == (10, None)
+    assert training_budget(1000, 100, speed, least=2, most=10, quick=quick) == (10, None)
+    middling = 30_000 if quick else 600_000
+    epochs, limit = training_budget(1000, middling, speed, least=2, most=10, quick=quick)
+    assert limit is None
+    assert speed.seconds(middling, epochs) <= seconds < speed.seconds(middling, epochs + 1)
+    epochs, limit = training_budget(10**6, 10_000_000, speed, least=2, most=10, quick=quick)
+    assert epochs == 2
+    assert limit is not None
+    assert speed.seconds(10 * limit, epochs) == pytest.approx(seconds, abs=0.1)
+
+
+def test_a_quick_tagger_has_a_fraction_of_the_weights() -> None:
+    quick, whole = (tagging(sizes=sizes).network().count_params() for sizes in (tagger.QUICK_SIZES, tagger.SIZES))
+    assert quick < whole / 3
+
+
+def test_the_time_that_is_announced_is_that_of_the_whole_run() -> None:
+    recipe = tagging(epochs=4, limit=50).recipe
+    said = printed(show_budget, "words", 60_000, 100, recipe, Speed(trained=500, finished=1000))
+    assert "60,000 words, 4 epochs of 50 of its examples, about 5 minutes on one core" in said  # 25 + 240 + 30 s
+    said = printed(show_budget, "words", 60_000, 100, replace(recipe, limit=None), Speed(trained=500, finished=1000))
+    assert "about 9 minutes on one core" in said  # 25 + 480 + 60 s

@@ -12,6 +12,8 @@ CSV = "text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(60))
 TIBETAN_WORDS = "བོད་ཡིག་ནི་ཡག་པོ་འདུག"
 TIBETAN = "text,label\n" + "".join(f"{TIBETAN_WORDS}{chr(0xF40 + i % 30) * 2} {i},{'ab'[i % 2]}\n" for i in range(60))
 TREEBANK = conllu(sentence(i) for i in range(60))
+ALIKE = "text,label\n" + "".join(f"text,{'ab'[i % 2]}\n" for i in range(60))
+HALF = "text,label\n" + "".join(f"text {i},a\ntext,b\n" for i in range(30))
 UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
 
 
@@ -23,8 +25,17 @@ UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
         ("classifier", f"{CSV}x,rare\n", "", "data.csv, line 62: the label 'rare' occurs once; right: 3 times"),
         ("classifier", f"{CSV}x\n", "", "data.csv, line 62: 1 cell; right: 2"),
         ("classifier", CSV.replace(",b", ",a"), "", "data.csv: 1 label; right: 2 to 1,000: is it the right column?"),
+        ("classifier", CSV.replace(",", ";"), "", "data.csv, line 1: ';' between the columns; right: commas, or in a"),
+        ("classifier", f"sep=|\n{CSV}", "", "data.csv, line 1: '|' between the columns; right: commas, or in a file"),
         ("classifier", CSV, "--label-column topic", "data.csv, line 2: no column 'topic'; right: one of text, label"),
         ("classifier", CSV, "--dev other.csv", "other.csv, line 2: the label 'c' does not occur in data.csv"),
+        ("classifier", CSV, "--dev data.csv", "data.csv: 54 of the 54 texts of train are those that dev or test have"),
+        ("classifier", CSV, "--test data.csv", "data.csv: 6 of the 6 texts of dev are those that test has as well"),
+        ("classifier", CSV, "--dev same.csv --test same.csv", "same.csv: 2 of the 2 texts of dev are those that"),
+        ("classifier", ALIKE, "", "data.csv: 6 of the 6 texts of dev are those that test has as well; right: 1 "),
+        ("classifier", HALF, "", "line 15: the label 'b' has no text in train that dev and test do not"),
+        ("tagger", TREEBANK, "--dev data.conllu", "data.conllu: 54 of the 54 sentences of train are those"),
+        ("tagger", TREEBANK[: TREEBANK.index("\n\n") + 2] * 60, "", "6 of the 6 sentences of dev are those"),
         ("classifier", CSV, "--set epoch=2", "--set epoch: no such setting; right: limits, seed, epochs,"),
         ("classifier", CSV, "--set sizes.units=many", "--set sizes.units=many; right: a whole number, such as 128"),
         ("classifier", CSV, "--set balanced=1", "--set balanced=1; right: true or false"),
@@ -51,12 +62,13 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     file = {"classifier": "data.csv", "tagger": "data.conllu", "language-model": "data.txt"}[kind]
     Path(file).write_text(content)
     Path("other.csv").write_text("text,label\nx,c\n")
+    Path("same.csv").write_text("text,label\nx,a\ny,b\n")
     assert run("train", kind, "--name", "model", "--data", file, *arguments.split()) == 1
     error = capsys.readouterr().err
     assert error.startswith("tagwerk-train: ")
     assert message in error
     assert error.count("\n") == 1
-    assert {path.name for path in Path().iterdir()} == {file, "other.csv"}
+    assert {path.name for path in Path().iterdir()} == {file, "other.csv", "same.csv"}
 
 
 def test_a_lexicon_of_another_language_is_refused(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:

@@ -386,7 +386,28 @@ def test_a_shortened_ladder_has_folders_of_its_own() -> None:
     assert (window.name, window.epochs, window.limit) == ("tagging-window-epochs1-limit100", 1, 100)
     assert ladder.recipe(ladder.rung("window"), 2, 4e-3).name == "tagging-window-seed2-rate0.004"
     assert ladder.shortened(99, None).rung("window").recipe == ladder.rung("window").recipe
-    assert ladder.shortened(3, 5).rung("most-frequent").recipe == ladder.rung("most-frequent").recipe
+    assert ladder.shortened(None, None) == ladder
+    for epochs, limit, mark in ((3, 5, "-epochs3-limit5"), (None, 5, "-limit5"), (3, None, "-epochs3")):
+        shortened = ladder.shortened(epochs, limit)
+        assert shortened.mark == mark
+        assert [rung.name for rung in shortened.rungs] == [rung.name for rung in ladder.rungs if not rung.model]
+        assert all(rung.recipe.limit == (limit or ladder.rung(rung.name).recipe.limit) for rung in shortened.rungs)
+    few = LADDERS["overfitting"]
+    assert few.shortened(None, 10**9).rungs == few.rungs, "which have fewer examples than that"
+
+
+def test_a_shortened_ladder_has_results_of_its_own(
+    run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TaggingRecipe, "task", lambda recipe: Tagging(recipe, tiny.treebank(), (tiny.SOURCE,)))
+    assert run("ladder", "tagging", "most-frequent", "--out", "out") == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert set(before) == {"tagging.jsonl", "tagging.md", "tagging.svg"}
+    assert run("ladder", "tagging", "most-frequent", "--out", "out", "--limit", "2") == 0
+    after = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert set(after) - set(before) == {"tagging-limit2.jsonl", "tagging-limit2.md", "tagging-limit2.svg"}
+    assert {name: after[name] for name in before} == before
+    assert after["tagging-limit2.jsonl"] != before["tagging.jsonl"]
 
 
 def test_a_ladder_or_a_rung_that_is_not_there_is_told() -> None:

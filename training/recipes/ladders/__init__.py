@@ -50,11 +50,13 @@ class Ladder:
         seeds: how many runs a rung has.
         rates: the learning rates that the first seed of each rung tries; the one that is best on dev is kept for the
             others.
+        mark: behind the names of what is written; of a shortened ladder, how it is.
     """
 
     rungs: tuple[Rung, ...]
     seeds: int = 3
     rates: tuple[float, ...] = RATES
+    mark: str = ""
 
     def recipe(self, rung: Rung, seed: int, rate: float) -> Recipe:
         """Returns the recipe of one run of a rung, whose name, and with it its folder, states its seed and its rate."""
@@ -62,8 +64,13 @@ class Ladder:
         return replace(rung.recipe, name=name, seed=seed, learning_rate=rate)
 
     def shortened(self, epochs: int | None, limit: int | None) -> "Ladder":
-        """Returns the ladder with at most so many epochs and training examples, as the names of its recipes state."""
-        return replace(self, rungs=tuple(_shortened(rung, epochs, limit) for rung in self.rungs))
+        """Returns the ladder with at most so many epochs and training examples, as its mark and names of recipes state.
+
+        Shipped models, which have learned from all, are left out of one with fewer epochs or examples.
+        """
+        marks = [f"-{name}{most}" for name, most in (("epochs", epochs), ("limit", limit)) if most]
+        rungs = tuple(_shortened(rung, epochs, limit) for rung in self.rungs if not (marks and rung.model))
+        return replace(self, rungs=rungs, mark="".join(marks))
 
     def rung(self, name: str) -> Rung:
         """Returns a rung by its name. Raises ConfigurationError if there is none."""
@@ -77,6 +84,6 @@ def _shortened(rung: Rung, epochs: int | None, limit: int | None) -> Rung:
     recipe, marks = rung.recipe, ""
     if epochs and epochs < recipe.epochs:
         recipe, marks = replace(recipe, epochs=epochs), f"-epochs{epochs}"
-    if limit and recipe.epochs:
+    if limit and (recipe.limit is None or limit < recipe.limit):
         recipe, marks = replace(recipe, limit=limit), f"{marks}-limit{limit}"
     return replace(rung, recipe=replace(recipe, name=recipe.name + marks))
