@@ -33,7 +33,8 @@ class ForkServer:
 
     def __init__(self, arguments: Sequence[str], files: Sequence[int], environment: Mapping[str, str]) -> None:
         """`arguments` are those of a `tagwerk` command that calls `fork_on_request`; it inherits `files`."""
-        self._command = [sys.executable, "-m", "service", *arguments]
+        # -P: a `service.py` or `socket.py` in the current folder is not what is imported.
+        self._command = [sys.executable, "-P", "-m", "service", *arguments]
         self._files = files
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,10 +92,10 @@ class ForkServer:
                 raise
 
 
-def fork_on_request(requests: socket.socket) -> int:
-    """Forks a process for each slot number that is received; returns that number, in the new process alone.
+def fork_on_request(requests: socket.socket) -> int | None:
+    """Forks a process for each slot number that is received; returns that number in the new process.
 
-    Exits when the supervisor has closed the connection or died.
+    Returns None in this one, once the supervisor has died.
     """
     gc.collect()
     gc.freeze()  # garbage collection in a child would write to the shared memory
@@ -109,7 +110,7 @@ def fork_on_request(requests: socket.socket) -> int:
             requests.close()
             return number[0]
         requests.sendall(FORKED.pack(number[0], max(pid, 0)))
-    sys.exit(0)
+    return None
 
 
 def release_library_pages() -> None:

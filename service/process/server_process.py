@@ -139,6 +139,10 @@ def run_fork_server(
     set_process_name("tagwerk-fork")
     import_tensorflow()
     number = fork_on_request(requests)
+    if number is None:
+        time.sleep(ORPHAN_EXIT_SECONDS)  # server processes that have begun still use it, and remove it themselves
+        remove_folder()
+        return 0
     logging.root.handlers.clear()
     logs.set_up(settings, number + 1)
     return run_server(settings, board_file, number, listening, rate_limiter, lifeline)

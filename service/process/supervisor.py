@@ -17,7 +17,7 @@ from service.artifact.files import copies_of
 from service.process.board import SPARE_SLOTS, Board
 from service.process.child import Child
 from service.process.fork_server import ForkServer
-from service.process.listening import log_address
+from service.process.listening import address_of
 from service.process.process_count import process_count
 from service.process.supervised import TICK_SECONDS
 from service.security.rate_limiter import make_file
@@ -39,7 +39,10 @@ class Supervisor:
         self._listening = listening
         self._signals = 0
         self._ready = False
-        before = {name: signal.signal(name, self._on_signal) for name in (signal.SIGTERM, signal.SIGINT)}
+        stops = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # that of nohup
+            stops.append(signal.SIGHUP)
+        before = {name: signal.signal(name, self._on_signal) for name in stops}
         # The children inherit this. Otherwise a terminal with `stty tostop` stops them at their first log line, since
         # each has a process group of its own.
         before[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -81,9 +84,9 @@ class Supervisor:
         self._rollout = Rollout(settings, self._board, self._fork_server.fork, self._clean_up, metrics)
 
     def run(self) -> int:
-        """Runs until SIGTERM or SIGINT; returns the exit status. Raises ConfigurationError."""
+        """Runs until SIGTERM, SIGINT or SIGHUP; returns the exit status. Raises ConfigurationError."""
         try:
-            log_address(self._listening)
+            log.info("listening at %s, not ready yet", address_of(self._listening))
             while not self._signals:
                 self._fork_server.poll()
                 self._rollout.tick()
@@ -104,8 +107,7 @@ class Supervisor:
     def _log_ready(self) -> None:
         if not self._ready and self._rollout.ready:
             self._ready = True
-            host, port = self._settings.host, self._listening.getsockname()[1]
-            log.info("ready: http://%s:%d, documentation at /docs", host, port)
+            log.info("ready: %s, documentation at /docs", address_of(self._listening))
 
     def _on_signal(self, sig: int, frame: FrameType | None) -> None:
         self._signals += 1

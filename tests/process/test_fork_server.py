@@ -19,7 +19,8 @@ PROGRAM = """
 import os, socket, sys, time
 from service.process.fork_server import fork_on_request
 
-number = fork_on_request(socket.socket(fileno=int(sys.argv[-1])))
+if (number := fork_on_request(socket.socket(fileno=int(sys.argv[-1])))) is None:
+    sys.exit()
 with open(os.path.join(os.environ["FOLDER"], str(number)), "a") as file:
     print(os.getpid(), os.environ["OPENBLAS_NUM_THREADS"], file=file)
 time.sleep(0.0 if number == 7 else 100.0)
@@ -79,6 +80,16 @@ def test_processes_are_forked_by_one_and_are_children_of_the_one_who_asks(make, 
     wait_until(lambda: children[0].status == -signal.SIGTERM)
     assert children[1].status is None
     end(children[1])
+
+
+@pytest.mark.parametrize("name", ["service.py", "argparse.py", "signal.py"])
+def test_a_module_in_the_current_folder_is_not_run(tmp_path, name):
+    (tmp_path / name).write_text("raise SystemExit('of the current folder')")
+    command = ForkServer(["--version"], (), {})._command
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("tagwerk ")
 
 
 def test_the_exit_status_is_that_of_the_process(make):

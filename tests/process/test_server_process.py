@@ -15,7 +15,15 @@ from service.engine.loader import LoadProgress
 from service.process import server_process
 from service.process.board import Board, ProcessStatus, ServiceStatus
 from service.process.server import Server
-from service.process.server_process import COUNT_SECONDS, BoardGroup, read_versions, set_process_name, watch_lifeline
+from service.process.server_process import (
+    COUNT_SECONDS,
+    ORPHAN_EXIT_SECONDS,
+    BoardGroup,
+    read_versions,
+    run_fork_server,
+    set_process_name,
+    watch_lifeline,
+)
 from service.settings import Settings
 from service.types import ModelKey, ModelState, State
 from tests.artifact.test_manifest import write_version
@@ -217,6 +225,21 @@ def test_a_process_whose_supervisor_has_died_ends_in_order_or_at_last_at_once(mo
         "exit 1, folder removed, orphaned True",
     ]
     os.close(lifeline)
+
+
+def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monkeypatch, tmp_path):
+    """The supervisor may have been killed before it asked for one."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    waited: list[float] = []
+    monkeypatch.setattr(server_process, "time", SimpleNamespace(sleep=waited.append))
+    for name in ("import_tensorflow", "set_process_name", "fork_on_request"):
+        monkeypatch.setattr(server_process, name, lambda *arguments: None)
+    requests, listening = cast(Any, None), cast(Any, None)
+    assert run_fork_server(Settings(), requests, 0, listening, 0, 0) == 0
+    assert not folder.exists()
+    assert waited == [ORPHAN_EXIT_SECONDS], "those that have begun remove it themselves"
 
 
 def test_processes_are_named_for_ps():

@@ -26,7 +26,7 @@ from service.settings import Settings
 from service.types import State
 from tests.fakes import Clock
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGTTOU)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTTOU)
 
 
 class Process:
@@ -154,14 +154,14 @@ def folders(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "temporary").iterdir())
 
 
-def run(made: Supervisor, monkeypatch: pytest.MonkeyPatch, ticks: int = 3) -> int:
-    """Runs a supervisor for some ticks, and stops it with SIGTERM."""
+def run(made: Supervisor, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, sig: int = signal.SIGTERM) -> int:
+    """Runs a supervisor for some ticks, and stops it with a signal."""
     left = [ticks]
 
     def sleep(seconds: float) -> None:
         left[0] -= 1
         if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), sig)
 
     monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
     return made.run()
@@ -197,6 +197,28 @@ def test_each_process_inherits_what_all_share(settings, listening, monkeypatch, 
     ]
     assert [message for message in caplog.messages if message in messages] == messages
     assert folders(tmp_path) == []
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGHUP])
+def test_a_terminal_that_is_closed_stops_the_service_in_order(settings, listening, monkeypatch, tmp_path, sig):
+    assert run(Supervisor(settings, listening), monkeypatch, sig=sig) == 0
+    assert folders(tmp_path) == []
+
+
+def test_nohup_keeps_the_service_running(settings, listening, monkeypatch):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    made = Supervisor(settings, listening)
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert made._signals == 0
+    assert run(made, monkeypatch) == 0
+
+
+def test_the_name_of_the_temporary_folder_may_be_long(settings, listening, monkeypatch, tmp_path):
+    """Longer than the address of a socket may be."""
+    place = tmp_path / ("long" * 40)
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    assert run(Supervisor(settings, listening), monkeypatch) == 0
 
 
 def test_a_configured_cache_of_executables_outlasts_the_service(settings, listening, monkeypatch):
