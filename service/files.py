@@ -4,13 +4,15 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from service.errors import shortened
+from service.errors import NotPossible, shortened
+
+LOCK_SECONDS = 5.0  # longest wait for another process's change of a file
 
 # names of Pydantic's facts about a violated limit -> words before the limit
 ALLOWED = {"expected": "", "pattern": "what matches ", "gt": "above ", "ge": "at least ", "le": "at most "}
@@ -59,6 +61,22 @@ def lock_file(
             time.sleep(pause_seconds)
         else:
             return True
+
+
+@contextmanager
+def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Holds a lock file beside `path` during the block, which changes it. Raises OSError, NotPossible on a timeout."""
+    place = path.with_name(f".{path.name}.lock")
+    try:
+        lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError:  # another user's file: on a local file system, a read descriptor can be locked too
+        lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if not lock_file(lock, seconds):
+            raise NotPossible(f"another process is changing {path}: try again")
+        yield
+    finally:
+        os.close(lock)  # releases the lock
 
 
 def first_fault(error: ValidationError) -> str:

@@ -13,7 +13,6 @@ from types import FrameType
 
 from rich.console import Console
 
-from service.artifact.files import copies_of
 from service.process.board import SPARE_SLOTS, Board
 from service.process.child import Child
 from service.process.fork_server import ForkServer
@@ -114,11 +113,9 @@ class Supervisor:
         self._signal = signal.Signals(sig)
 
     def _clean_up(self, child: Child) -> None:
-        """Collects the metrics of a process that has ended, and removes the model copy that it was loading."""
+        """Collects the metrics of a process that has ended."""
         if child.pid is not None:
             self._ended.add(child.pid)
-            for copy in self._folder.glob(f"{copies_of(child.pid)}*"):
-                shutil.rmtree(copy, ignore_errors=True)
 
     def _stop(self) -> int:
         """Stops the server processes, which drain."""

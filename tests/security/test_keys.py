@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -36,6 +38,23 @@ def test_a_file_holds_no_key_but_its_hash_and_is_its_users_alone(tmp_path):
         add_key(path, "boss", ["infer"], None, None)
     with pytest.raises(ConfigurationError, match="scopes"):
         add_key(path, "third", ["everything"], None, None)
+
+
+def test_keys_that_are_added_at_the_same_time_are_all_stored(tmp_path):
+    path = tmp_path / "keys.json"
+    add_key(path, "first", ["infer"])
+    began = threading.Barrier(8)
+
+    def add(number: int) -> str:
+        began.wait()
+        return add_key(path, f"k{number}", ["infer"])
+
+    with ThreadPoolExecutor(8) as pool:
+        secrets = list(pool.map(add, range(8)))
+    remove_key(path, "first")
+    keys = read_keys(path)
+    assert {key.id for key in keys} == {f"k{number}" for number in range(8)}
+    assert all(find(keys, secret) is not None for secret in secrets)
 
 
 @pytest.mark.parametrize("content", ["", "{}", '[{"id": "a"}]', '[{"id": "a b", "sha256": "", "scopes": []}]'])
