@@ -39,7 +39,7 @@ class ProcessStatus(msgspec.Struct, frozen=True):
         loading: the one that it is loading; if the process dies, that one is the cause.
         ready: those that it serves.
         refused: those that it refuses.
-        unread: those whose files it could not read, though the supervisor could.
+        unread: those that it could not load, though it may later: a file could not be read, the disk was full.
     """
 
     versions: tuple[ModelKey, ...] = ()

@@ -25,7 +25,7 @@ EXIT_NOT_FORKED = 71  # EX_OSERR of sysexits.h
 PR_SET_CHILD_SUBREAPER = 36
 MADV_DONTNEED = 4
 PID = struct.Struct("=i")  # or an error number, below 0
-FORKED = struct.Struct("=Bi")  # the number of a slot, and the process id; 0 if the process could not be forked
+FORKED = struct.Struct("=Bi")  # the number of a slot, and the process id; or an error number, below 0
 
 
 class ForkServer:
@@ -58,7 +58,11 @@ class ForkServer:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while answer := self._requests.recv(FORKED.size, socket.MSG_DONTWAIT):
                 number, pid = FORKED.unpack(answer)
-                self._children.pop(number).forked(pid or None, EXIT_NOT_FORKED)
+                if pid < 0:
+                    log.error("a process cannot be forked: %s", os.strerror(-pid))
+                self._children.pop(number).forked(pid if pid > 0 else None, EXIT_NOT_FORKED)
+        if any(child.killed for child in self._children.values()):  # it does not fork what it has been asked for
+            self._process.kill()
         if (status := self._process.poll()) is not None:
             self._requests.close()
             self._process = None
@@ -104,12 +108,11 @@ def fork_on_request(requests: socket.socket) -> int | None:
         try:
             pid = fork_orphan()
         except OSError as error:
-            log.error("a process cannot be forked: %s", error)
-            pid = -1
+            pid = -(error.errno or errno.EAGAIN)  # logged by the supervisor: here, a log that nobody reads would block
         if pid == 0:
             requests.close()
             return number[0]
-        requests.sendall(FORKED.pack(number[0], max(pid, 0)))
+        requests.sendall(FORKED.pack(number[0], pid))
     return None
 
 

@@ -8,6 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +25,7 @@ from service.settings import Settings, variable
 
 log = logging.getLogger("tagwerk.supervisor")
 
+ERROR_SECONDS = 1.0  # from an error of the supervisor's to the next tick
 STOP_SECONDS = 10.0  # beyond the drain timeouts, until processes are killed
 
 
@@ -80,17 +82,14 @@ class Supervisor:
         names = ("--board", "--socket", "--rate-limiter", "--lifeline")
         arguments = [argument for pair in zip(names, map(str, files), strict=True) for argument in pair]
         self._fork_server = ForkServer(["fork-server", *arguments], files, environment)
-        self._rollout = Rollout(settings, self._board, self._fork_server.fork, self._clean_up, metrics)
+        self._rollout = Rollout(settings, self._board, self._fork, self._clean_up, metrics)
 
     def run(self) -> int:
         """Runs until SIGTERM, SIGINT or SIGHUP; returns the exit status. Raises ConfigurationError."""
         try:
             log.info("listening at %s, not ready yet", address_of(self._listening))
             while not self._signals:
-                self._fork_server.poll()
-                self._rollout.tick()
-                self._ended.merge()
-                self._log_ready()
+                self._tick()
                 time.sleep(TICK_SECONDS)
             return self._stop()
         finally:
@@ -99,6 +98,29 @@ class Supervisor:
                 child.kill()
             shutil.rmtree(self._folder, ignore_errors=True)
             Console(stderr=True).show_cursor()  # a process that is killed while it shows its progress has hidden it
+
+    def _tick(self) -> None:
+        """Does what is due. After an error of the machine, continues a second later: the processes serve meanwhile."""
+        try:
+            self._fork_server.poll()
+            self._rollout.tick()
+            self._ended.merge()
+            self._log_ready()
+        except OSError:
+            log.exception("the supervisor continues after an error")
+            time.sleep(ERROR_SECONDS)
+
+    def _fork(self, number: int) -> Child:
+        """Starts the process of a slot. Raises OSError.
+
+        Makes the temporary folder again if it has been removed, as programs do that clean up what seems unused.
+        """
+        for folder in (self._folder, self._folder / "metrics"):
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+        if self._folder.stat().st_uid != os.getuid():
+            raise PermissionError(f"{self._folder} is another user's")
+        return self._fork_server.fork(number)
 
     def _children(self) -> list[Child]:
         return [process.child for process in (*self._rollout.processes, *self._rollout.ending)]

@@ -5,6 +5,7 @@ of them. The counts of ended processes still belong to the sums: their files are
 an exposition does not grow with the number of restarts.
 """
 
+import logging
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,8 @@ from prometheus_client.registry import Collector
 
 from service.files import lock_file
 from service.telemetry.process_metrics import ProcessMetrics
+
+log = logging.getLogger("tagwerk.supervisor")
 
 SUMMED = ("counter", "histogram")
 LOCK_SECONDS = 0.5  # longest wait of an exposition, never in an event loop, for the lock; merging takes milliseconds
@@ -59,23 +62,32 @@ class EndedProcesses:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pids: list[int] = []  # processes whose counts are not merged yet
+        self._failure = ""
 
     def add(self, pid: int) -> None:
         """Removes the gauges of an ended process, and merges its counts, now or at the next `merge`."""
-        mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
         self._pids.append(pid)
         self.merge()
 
     def merge(self) -> None:
-        """Merges the counts of ended processes, unless an exposition is reading them."""
+        """Merges the counts of ended processes, unless an exposition is reading them. Logs an error once."""
         if not self._pids:
             return
+        try:
+            self._merge_all()
+        except OSError as error:
+            if self._failure != str(error):
+                self._failure = str(error)
+                log.error("the metrics of ended processes cannot be merged: %s", error)
+
+    def _merge_all(self) -> None:
+        for pid in self._pids:
+            mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
         with _locked(self._folder, 0.0, shared=False) as locked:
-            if not locked:
-                return
-            for kind in SUMMED:
-                self._merge(kind)
-            self._pids.clear()
+            if locked:
+                for kind in SUMMED:
+                    self._merge(kind)
+                self._pids.clear()
 
     def _merge(self, kind: str) -> None:
         sums: defaultdict[str, float] = defaultdict(float)
@@ -108,7 +120,14 @@ def _locked(folder: Path, seconds: float, shared: bool) -> Iterator[bool]:
     """Locks the files, shared to read and exclusively to merge; yields whether that succeeded.
 
     Bounds the wait, since the process with the lock may be stopped. An exposition then continues without the lock, and
-    may count a process that has just ended twice or not at all.
+    may count a process that has just ended twice or not at all; so it does where no lock can be made.
     """
-    with (folder / "lock").open("ab") as file:
+    try:
+        file = (folder / "lock").open("ab")
+    except OSError:
+        if not shared:
+            raise
+        yield False
+        return
+    with file:
         yield lock_file(file.fileno(), seconds, shared=shared, pause_seconds=0.001)

@@ -157,11 +157,26 @@ def test_the_fork_server_ends_with_the_supervisor(make):
     end(child)
 
 
-def test_a_process_that_cannot_be_forked_has_a_status(make):
+def test_a_process_that_cannot_be_forked_has_a_status(make, caplog):
     server = make("import os, errno\ndef fail(): raise OSError(errno.EAGAIN, 'no')\nos.fork = fail\n" + PROGRAM)
     child = server.fork(0)
     wait_for(server, lambda: child.status is not None)
     assert (child.pid, child.status) == (None, EXIT_NOT_FORKED)
+    assert caplog.messages == [f"a process cannot be forked: {os.strerror(errno.EAGAIN)}"]
+
+
+def test_a_fork_server_that_hangs_is_killed_with_what_it_was_asked_for(make):
+    server = make("import time\ntime.sleep(100)")
+    child = server.fork(0)
+    server.poll()
+    assert child.status is None
+    child.kill()
+    wait_for(server, lambda: child.status is not None)
+    assert child.status == -signal.SIGKILL
+    server._command = [sys.executable, "-c", PROGRAM]
+    another = server.fork(1)
+    forked(server, another)
+    end(another)
 
 
 def test_a_second_fork_that_fails_is_an_error_of_the_first(monkeypatch):

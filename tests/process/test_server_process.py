@@ -113,6 +113,15 @@ def test_what_it_serves_refuses_and_could_not_read_is_noted(board):
     assert status.sequence == sequence, "nothing is written if nothing has changed"
 
 
+def test_a_version_that_a_fault_of_the_machine_kept_from_loading_is_not_among_the_refused(board):
+    made, slot = group(board, 0, OLD, NEW), board.slots[0]
+    made.note_loading(LoadProgress(NEW, 1, 2))
+    made.note_unread(NEW, "No space left on device")
+    made.note([*states(OLD), ModelState(NEW, State.REFUSED, "No space left on device")])
+    unread = ((NEW, "No space left on device"),)
+    assert slot.status.read() == ProcessStatus((OLD, NEW), None, (OLD,), (), unread)
+
+
 def test_what_it_loads_is_noted_before_it_begins_until_it_is_done(board):
     made, slot = group(board, 0, OLD, NEW), board.slots[0]
     made.note_loading(LoadProgress(OLD, 1, 2))

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import NoReturn, cast
 
 import pytest
 
@@ -272,6 +273,53 @@ def test_processes_that_cannot_be_started_do_not_end_the_service(settings, liste
     monkeypatch.setattr(Forking, "failure", OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
     assert run(Supervisor(settings, listening), monkeypatch) == 0
     assert "a process cannot be started: [Errno 12]" in caplog.text
+
+
+def no_descriptors(*arguments: object, **more: object) -> NoReturn:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+@pytest.mark.parametrize(("owner", "name"), [("_rollout", "tick"), ("_fork_server", "poll"), ("_ended", "merge")])
+def test_an_error_of_the_machine_is_logged_and_the_supervisor_goes_on(
+    settings, listening, monkeypatch, caplog, owner, name
+):
+    made = Supervisor(settings, listening)
+    failing = getattr(made, owner)
+    real, left = getattr(failing, name), [2]
+
+    def fail_twice() -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            no_descriptors()
+        real()
+
+    monkeypatch.setattr(failing, name, fail_twice)
+    assert run(made, monkeypatch, ticks=8) == 0
+    assert caplog.text.count("the supervisor continues after an error") == 2
+    assert len(Started.all) == 2
+
+
+def test_a_temporary_folder_that_is_removed_is_made_again_for_the_next_process(
+    settings, listening, monkeypatch, tmp_path, caplog
+):
+    made = Supervisor(settings, listening)
+    made._rollout.tick()
+    (folder,) = folders(tmp_path)
+    shutil.rmtree(folder)
+    Started.all[0].status = -11
+    made._tick()
+    assert "the metrics of ended processes cannot be merged" in caplog.text
+    made._rollout._start_at = 0.0
+    made._tick()
+    assert len(Started.all) == 3
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "metrics").is_dir()
+    assert made._ended._pids == []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: 12345)
+        with pytest.raises(PermissionError, match="is another user's"):
+            made._fork(0)
+    run(made, monkeypatch)
 
 
 def test_the_folder_of_metrics_is_known_before_the_package_that_reads_it_is_imported():
