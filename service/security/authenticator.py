@@ -1,5 +1,6 @@
 """Authenticates requests by API key, where the service requires keys."""
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from service.errors import ConfigurationError, Forbidden, Unauthorized
 from service.security.keys import Key, Scope, find, read_keys
 from service.security.rate_limiter import RateLimiter
+
+log = logging.getLogger("tagwerk.server")
 
 CHECK_SECONDS = 1.0  # interval between checks whether the file has changed
 OPEN = frozenset(
@@ -21,15 +24,19 @@ def is_open(path: str) -> bool:
 
 
 class Authenticator:
-    """Authenticates requests with the keys of a file, and enforces their limits. Rereads the file when it changes."""
+    """Authenticates requests with the keys of a file, and enforces their limits. Rereads the file when it changes.
+
+    A file that is missing or invalid changes nothing: the keys that were read last stay valid.
+    """
 
     def __init__(self, path: Path, rate_limiter: RateLimiter) -> None:
         """Raises ConfigurationError for an invalid file."""
         self._path = path
         self._rate_limiter = rate_limiter
-        self._modified_at = _modified(path)
+        self._read = _fingerprint(path)
         self._checked = time.monotonic()
         self._keys = read_keys(path)
+        self._failure = ""  # the reason why the file cannot be read
 
     def admit(self, path: str, headers: Mapping[bytes, bytes]) -> Key | None:
         """Authenticates a request and counts it; returns its key for `release`, or None if it needs none.
@@ -79,12 +86,18 @@ class Authenticator:
         now = time.monotonic()
         if now - self._checked < CHECK_SECONDS:
             return
-        self._checked, modified = now, _modified(self._path)
-        if modified != self._modified_at:
-            try:
-                self._keys, self._modified_at = read_keys(self._path), modified
-            except ConfigurationError:
-                self._keys = ()  # an invalid file admits no key
+        self._checked, found = now, _fingerprint(self._path)
+        if found == self._read and not self._failure:
+            return
+        try:
+            self._keys, self._read, failure = read_keys(self._path), found, ""
+        except ConfigurationError as error:
+            failure = str(error)
+        if failure != self._failure:
+            self._failure = failure
+            log.error("%s; the keys read before stay valid", failure) if failure else log.info(
+                "the keys are read again"
+            )
 
 
 def _secret(headers: Mapping[bytes, bytes]) -> str | None:
@@ -94,8 +107,10 @@ def _secret(headers: Mapping[bytes, bytes]) -> str | None:
     return None
 
 
-def _modified(path: Path) -> int:
+def _fingerprint(path: Path) -> tuple[int, ...]:
+    """Returns what changes when a file is written or replaced; nothing if it is missing."""
     try:
-        return path.stat().st_mtime_ns
+        status = path.stat()
     except OSError:
-        return 0
+        return ()
+    return status.st_mtime_ns, status.st_ino, status.st_size
