@@ -153,7 +153,7 @@ def run_fork_server(
         remove_folder()
         return 0
     logging.root.handlers.clear()
-    logs.set_up(settings, number + 1)
+    logs.set_up(settings, number + 1, waits=False)
     try:
         return run_server(settings, board_file, number, listening, rate_limiter, lifeline)
     except OSError:
