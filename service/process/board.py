@@ -6,14 +6,13 @@ alone: a sequence number that is odd while it is written tells readers to try ag
 """
 
 import mmap
-import os
 import struct
-import tempfile
 import time
 from typing import Generic, TypeVar
 
 import msgspec
 
+from service.files import make_shared_file
 from service.types import ModelKey, ModelState, State
 
 SPARE_SLOTS = 2  # for a process that loads new versions, and one that has just died
@@ -196,7 +195,7 @@ class Board:
         """Maps an inherited file, or makes one, with so many slots."""
         numbers = 8 * SLOT_NUMBERS
         size = slots * (numbers + RECORD_BYTES) + SUPERVISOR_BYTES
-        self.file = file if file is not None else make_file(size)
+        self.file = file if file is not None else make_shared_file(size)
         memory = memoryview(mmap.mmap(self.file, size))
         self.service = Record(memory[:SUPERVISOR_BYTES], ServiceStatus)
         start = SUPERVISOR_BYTES
@@ -244,14 +243,3 @@ class Board:
                 found.append(state(key, served.get(key, 0.0), State.STARTING))
         known = {one.key for one in found}
         return found + [state(key, 0.0, State.REFUSED, why) for key, why in status.refused if key not in known]
-
-
-def make_file(size: int) -> int:
-    """Makes an anonymous file of some size; returns its descriptor. In memory where the system has such files."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("tagwerk", os.MFD_CLOEXEC)
-    else:
-        with tempfile.TemporaryFile() as made:
-            file = os.dup(made.fileno())
-    os.ftruncate(file, size)
-    return file

@@ -14,6 +14,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from service.errors import ConfigurationError
 from service.process.board import SPARE_SLOTS, Board
 from service.process.child import Child
 from service.process.fork_server import ForkServer
@@ -47,7 +48,10 @@ class Supervisor:
         # The children inherit this. Otherwise a terminal with `stty tostop` stops them at their first log line, since
         # each has a process group of its own.
         before[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-        self._folder = Path(tempfile.mkdtemp(prefix="tagwerk-"))  # readable by the service's user only
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="tagwerk-"))  # readable by the service's user only
+        except OSError as error:
+            raise ConfigurationError(f"no temporary folder can be made (TMPDIR): {error}") from error
         try:
             self._prepare()
         except BaseException:

@@ -8,12 +8,12 @@ import fcntl
 import mmap
 import os
 import struct
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from service.errors import RateLimited
+from service.files import make_shared_file
 from service.security.keys import Key
 
 RECORDS = 1024
@@ -149,10 +149,8 @@ class RateLimiter:
 
 
 def make_file() -> int:
-    """Creates an anonymous file for a RateLimiter; returns its descriptor."""
-    with tempfile.TemporaryFile() as file:
-        file.truncate(RECORDS * RECORD_BYTES)
-        return os.dup(file.fileno())
+    """Makes an anonymous file for a RateLimiter; returns its descriptor."""
+    return make_shared_file(RECORDS * RECORD_BYTES)
 
 
 def _limited(key: Key) -> bool:

@@ -6,24 +6,72 @@ an exposition does not grow with the number of restarts.
 """
 
 import logging
+import os
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import CollectorRegistry, Metric, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from service.files import lock_file
+from service.files import allocate, lock_file
 from service.telemetry.process_metrics import ProcessMetrics
 
 log = logging.getLogger("tagwerk.supervisor")
 
 SUMMED = ("counter", "histogram")
 LOCK_SECONDS = 0.5  # longest wait of an exposition, never in an event loop, for the lock; merging takes milliseconds
+FILE_BYTES = 65_536  # of a file, at first
+MOST_ENTRY_BYTES = 4096  # of a metric with its labels and help text
+
+
+class MetricFile(MmapedDict):
+    """A file of metrics, for which there is room on the disk before anything is written to it."""
+
+    def __init__(self, filename: str, read_mode: bool = False) -> None:
+        """Raises OSError."""
+        if not read_mode:
+            try:
+                with Path(filename).open("ab") as file:
+                    allocate(file.fileno(), FILE_BYTES)
+            except OSError:
+                Path(filename).unlink(missing_ok=True)  # an exposition cannot read an empty one
+                raise
+        super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
+
+    def _init_value(self, key: str) -> None:
+        if self._used + MOST_ENTRY_BYTES > self._capacity:
+            allocate(self._f.fileno(), 2 * self._capacity)
+        super()._init_value(key)  # type: ignore[no-untyped-call]
+
+
+def write_to_own_files() -> None:
+    """Has the metrics that are made from now on write to files of this process.
+
+    One for which there is no room is counted in this process alone: no exposition has it.
+    """
+    values.MmapedDict = MetricFile  # type: ignore[attr-defined]
+    # The process id is looked up once, not at every count.
+    in_file = values.MultiProcessValue(partial(int, os.getpid()))  # type: ignore[no-untyped-call]
+    failed = False
+
+    def value(*arguments: Any, **more: Any) -> Any:
+        nonlocal failed
+        try:
+            return in_file(*arguments, **more)
+        except OSError as error:
+            if not failed:
+                failed = True
+                log.error("/metrics lacks metrics of process %d: %s", os.getpid(), error)
+            return values.MutexValue(*arguments, **more)  # type: ignore[no-untyped-call]
+
+    values.ValueClass = value
 
 
 class SharedMetrics(Collector):
@@ -97,7 +145,7 @@ class EndedProcesses:
             for key, value in _values(file):
                 sums[key] += value
         scratch.unlink(missing_ok=True)
-        made = MmapedDict(str(scratch))  # type: ignore[no-untyped-call]
+        made = MetricFile(str(scratch))
         for key, value in sums.items():
             made.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
         made.close()  # type: ignore[no-untyped-call]

@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -180,4 +181,5 @@ def test_a_key_without_limits_is_not_counted():
 def test_no_path_leads_to_the_file_of_counts():
     file = make_file()
     assert os.fstat(file).st_nlink == 0
+    assert str(Path(f"/proc/self/fd/{file}").readlink()).startswith("/memfd:"), "a full disk is nothing to it"
     os.close(file)
