@@ -133,11 +133,14 @@ class Metrics:
         observe_all(found.wait, waits)
 
     def exposition(self) -> bytes:
-        """Returns the metrics of all processes that share the folder, in Prometheus' text format: those flushed."""
+        """Returns the metrics of all processes that share the folder, in Prometheus' text format: those flushed.
+
+        Those of this process if there is no folder any more.
+        """
         return generate_latest(self._all_processes())
 
     def _all_processes(self) -> CollectorRegistry:
-        if not self._shared_folder:
+        if not self._shared_folder or not Path(self._shared_folder).is_dir():  # a program for cleaning up removed it
             return self.registry
         folder, conditions = Path(self._shared_folder), ["tagwerk_model_refused"]
         return SharedMetrics(folder, conditions, processes="tagwerk_process_info").registry()

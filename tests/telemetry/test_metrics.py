@@ -3,6 +3,7 @@
 import fcntl
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import threading
@@ -308,3 +309,10 @@ def test_a_process_without_room_for_its_metrics_goes_on_without_them(start, told
     second = start(RAN, counts, first=NO_ROOM.format(size=100))
     assert not list(folder.glob(f"*_{second.process.pid}.db"))
     assert "compilations_total tagger" not in told(), "which does not fail, either"
+
+
+def test_without_the_folder_a_process_tells_its_own(start, told_of_all, folder):
+    start(RAN)
+    shutil.rmtree(folder)
+    assert not [name for name in told_of_all() if name.startswith("batch")]
+    assert [name for name in told_of_all() if name.startswith("build_info")]
