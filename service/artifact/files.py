@@ -18,7 +18,7 @@ from typing import BinaryIO
 from service.errors import ArtifactError, ConfigurationError
 from service.files import lock_file
 
-MAX_READ_BYTES = 2**25  # 32 MiB per parsed file: signature, vocabulary, dictionary, goldens
+MAX_READ_BYTES = 2**24  # 16 MiB per parsed file: signature, vocabulary, dictionary, goldens; 250 MB once parsed
 MAX_VERSION_BYTES = 2**32  # 4 GiB for all files of a version
 MAX_FILES = 1000  # files and folders
 MAX_DEPTH = 8  # levels of nested folders

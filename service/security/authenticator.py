@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from service.errors import ConfigurationError, Forbidden, Unauthorized
-from service.security.keys import Key, Scope, find, read_keys
+from service.security.keys import Key, Scope, client_of, find, read_keys
 from service.security.rate_limiter import RateLimiter
 
 log = logging.getLogger("tagwerk.server")
@@ -35,8 +35,12 @@ class Authenticator:
         self._rate_limiter = rate_limiter
         self._read = _fingerprint(path)
         self._checked = time.monotonic()
-        self._keys = read_keys(path)
+        self._use(read_keys(path))
         self._failure = ""  # the reason why the file cannot be read
+
+    def _use(self, keys: tuple[Key, ...]) -> None:
+        self._keys = keys
+        self._clients = {client_of(key): key for key in keys}
 
     def admit(self, path: str, headers: Mapping[bytes, bytes]) -> Key | None:
         """Authenticates a request and counts it; returns its key for `release`, or None if it needs none.
@@ -74,9 +78,12 @@ class Authenticator:
             raise Unauthorized("the key is not valid any more")
         return self._rate_limiter.take(key)
 
-    def charge(self, key: Key, tokens: int) -> None:
-        """Counts the tokens of a request that was answered."""
-        self._rate_limiter.charge(key, tokens)
+    def charge(self, client: int, tokens: int) -> Key | None:
+        """Counts tokens that were computed for a key's owner; returns the key, None if it has been removed."""
+        key = self._clients.get(client)
+        if key is not None:
+            self._rate_limiter.charge(key, tokens)
+        return key
 
     def release(self, key: Key) -> None:
         """Ends an admitted request."""
@@ -90,7 +97,8 @@ class Authenticator:
         if found == self._read and not self._failure:
             return
         try:
-            self._keys, self._read, failure = read_keys(self._path), found, ""
+            self._use(read_keys(self._path))
+            self._read, failure = found, ""
         except ConfigurationError as error:
             failure = str(error)
         if failure != self._failure:

@@ -117,6 +117,28 @@ def test_a_key_over_its_tokens_is_told_when_to_come_again_and_what_it_used_is_co
     asyncio.run(test())
 
 
+def test_what_is_computed_for_a_client_that_leaves_is_charged_to_its_key(lock):
+    async def test() -> None:
+        device = SequenceModelDevice()
+        async with scene(device, authenticator=lock.authenticator) as client:
+
+            async def ask() -> httpx.Response:
+                return await client.post("/classify", json={"text": "fine fine fine fine"}, headers=lock.terse)
+
+            device.go.clear()
+            device.busy.clear()
+            first = asyncio.create_task(ask())
+            await until(device.busy.is_set)
+            first.cancel()
+            await asyncio.wait([first])
+            device.go.set()
+            while 'tagwerk_key_tokens_total{key="terse"} 4.0' not in (await client.get("/metrics")).text:
+                await asyncio.sleep(0)
+            assert "tokens a second" in check(await ask(), 429).detail
+
+    asyncio.run(test())
+
+
 def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_ends_however_it_does(lock):
     async def test() -> None:
         device = SequenceModelDevice()
