@@ -22,11 +22,6 @@ class Child:
             self.send(self._signal)
 
     @property
-    def killed(self) -> bool:
-        """True if the process is to be killed once it is forked."""
-        return self._signal is signal.SIGKILL
-
-    @property
     def status(self) -> int | None:
         """The exit status, the negative number of a signal that ended it; None while the process runs."""
         if self._status is None and self.pid is not None:

@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from service.process.child import Child
 
 log = logging.getLogger("tagwerk.supervisor")
 
+HANG_SECONDS = 120.0  # without an answer, after which a fork server is killed; importing takes seconds
 EXIT_NOT_FORKED = 71  # EX_OSERR of sysexits.h
 PR_SET_CHILD_SUBREAPER = 36
 MADV_DONTNEED = 4
@@ -39,6 +41,7 @@ class ForkServer:
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket
+        self._asked = 0.0  # when it was last asked to fork
         self._children: dict[int, Child] = {}  # that are being forked, by their slots' numbers
         adopt_orphans()
 
@@ -49,6 +52,7 @@ class ForkServer:
             self._start()
         self._requests.sendall(bytes([number]))
         child = self._children[number] = Child(f"process {number + 1}")
+        self._asked = time.monotonic()
         return child
 
     def poll(self) -> None:
@@ -61,7 +65,8 @@ class ForkServer:
                 if pid < 0:
                     log.error("a process cannot be forked: %s", os.strerror(-pid))
                 self._children.pop(number).forked(pid if pid > 0 else None, EXIT_NOT_FORKED)
-        if any(child.killed for child in self._children.values()):  # it does not fork what it has been asked for
+        if self._children and time.monotonic() - self._asked > HANG_SECONDS:
+            log.error("the fork server has not answered for %g s: it is killed", HANG_SECONDS)
             self._process.kill()
         if (status := self._process.poll()) is not None:
             self._requests.close()
