@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         export_options(parsed)
         settings = load_settings()
-        logs.set_up(settings)
+        logs.set_up(settings, waits=parsed.command != "serve")
         if parsed.command != "fork-server":
             warn_of_unknown_variables()
         return run(parsed, settings)

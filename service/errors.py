@@ -18,7 +18,26 @@ TagwerkError
  └── ConfigurationError   settings are invalid, together or on this machine
 """
 
+import errno
 from collections.abc import Mapping
+
+# Of a disk, the memory, descriptors or permissions: they may pass, whatever is read or written.
+MACHINE_ERRORS = frozenset(
+    {
+        errno.EACCES,
+        errno.EAGAIN,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
 
 
 class TagwerkError(Exception):
@@ -125,6 +144,15 @@ class ConfigurationError(TagwerkError):
 def install(extra: str) -> str:
     """Returns the commands that install an extra, from a checkout or a wheel: no index has the package."""
     return f"pip install '.[{extra}]' in the folder of the repository, or 'PATH/OF/tagwerk.whl[{extra}]' of a wheel"
+
+
+def is_machine_fault(error: BaseException | None) -> bool:
+    """Returns whether an error, or one that caused it, is a fault of the machine, which may pass."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE_ERRORS):
+            return True
+        error = error.__cause__
+    return False
 
 
 def shortened(text: str, most: int = 40) -> str:

@@ -1,16 +1,18 @@
-"""Writes files atomically, locks them, and describes what is invalid in files that were read."""
+"""Writes files atomically, allocates and locks them, and describes what is invalid in files that were read."""
 
 import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from service.errors import shortened
+from service.errors import NotPossible, shortened
+
+LOCK_SECONDS = 5.0  # longest wait for another process's change of a file
 
 # names of Pydantic's facts about a violated limit -> words before the limit
 ALLOWED = {"expected": "", "pattern": "what matches ", "gt": "above ", "ge": "at least ", "le": "at most "}
@@ -36,6 +38,29 @@ def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
         raise
 
 
+def make_shared_file(size: int) -> int:
+    """Makes an anonymous file to map, in memory where the system has such files; returns its descriptor."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("tagwerk", os.MFD_CLOEXEC)
+        os.ftruncate(file, size)
+    else:
+        with tempfile.TemporaryFile() as made:
+            allocate(made.fileno(), size)
+            file = os.dup(made.fileno())
+    return file
+
+
+def allocate(file: int, size: int) -> None:
+    """Makes a file at least so large, with room on the disk. Raises OSError if there is none.
+
+    Otherwise writing to the file, once it is mapped, would kill the process where the disk is full (SIGBUS).
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:
+        os.ftruncate(file, max(size, os.fstat(file).st_size))
+
+
 def lock_file(
     file: int,
     wait_seconds: float,
@@ -59,6 +84,22 @@ def lock_file(
             time.sleep(pause_seconds)
         else:
             return True
+
+
+@contextmanager
+def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Holds a lock file beside `path` during the block, which changes it. Raises OSError, NotPossible on a timeout."""
+    place = path.with_name(f".{path.name}.lock")
+    try:
+        lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError:  # another user's file: on a local file system, a read descriptor can be locked too
+        lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if not lock_file(lock, seconds):
+            raise NotPossible(f"another process is changing {path}: try again")
+        yield
+    finally:
+        os.close(lock)  # releases the lock
 
 
 def first_fault(error: ValidationError) -> str:

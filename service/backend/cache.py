@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from service.files import lock_file
+from service.files import lock_file, write_whole
 from service.telemetry.process_metrics import tensorflow_version
 from service.types import ModelKey
 
 log = logging.getLogger("tagwerk.engine")
 
 LEAST_BYTES = 64 * 2**20  # of room for executables
+EXECUTABLES, CHECKSUM = "*.pb", ".sha256"  # files of executables, and what their checksums' names end with
 PAUSE_SECONDS = 0.05  # between attempts to lock a model
 
 
@@ -30,8 +31,9 @@ def cache_executables(folder: Path) -> None:
     place = _place(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        remove_damaged_executables(place)
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(2**20))
         if (left := shutil.disk_usage(place).free) < LEAST_BYTES:
             raise OSError(f"{left} bytes are left at {place}, and {LEAST_BYTES} are needed")
     except OSError as error:
@@ -39,6 +41,32 @@ def cache_executables(folder: Path) -> None:
         return
     flags = os.environ.get("TF_XLA_FLAGS", "")
     os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={place}".strip()
+
+
+def remove_damaged_executables(place: Path) -> bool:
+    """Removes the executables whose checksum is missing or differs; returns whether there were any.
+
+    TensorFlow would run what is left of them, or fail.
+    """
+    damaged = [path for path in place.glob(EXECUTABLES) if _checksum(path) != _recorded(path)]
+    for path in damaged:
+        path.unlink(missing_ok=True)
+        path.with_suffix(CHECKSUM).unlink(missing_ok=True)
+    if damaged:
+        log.warning("cached executables that are damaged, and are compiled again: %d", len(damaged))
+    return bool(damaged)
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _recorded(path: Path) -> str:
+    """Returns the checksum that is recorded for an executable; an empty string if there is none."""
+    try:
+        return path.with_suffix(CHECKSUM).read_text()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
 
 
 def _place(folder: Path) -> Path:
@@ -74,18 +102,21 @@ class CompilationLocks:
         with ExitStack() as opened:
             yield self._lock_first(keys, stopped, opened)
 
-    def discard_executables(self) -> bool:
-        """Removes the cached executables, one of which cannot be read; returns False if none are cached.
+    def remove_damaged_executables(self) -> bool:
+        """Removes the executables that are damaged; returns whether there were any."""
+        return self._folder is not None and remove_damaged_executables(_place(self._folder))
 
-        Which one it is does not show: TensorFlow names them by hashes, and some are of no use to this process.
+    def record_executables(self) -> None:
+        """Writes the checksums of the executables that have none. Called after each compilation.
+
+        TensorFlow names executables by hashes, and renames them once they are complete.
         """
-        found = (
-            list(_place(self._folder).iterdir()) if self._folder is not None and _place(self._folder).is_dir() else []
-        )
-        for path in found:
-            with suppress(OSError):  # another process has removed it
-                path.unlink()
-        return bool(found)
+        if self._folder is None:
+            return
+        with suppress(OSError):  # then it is compiled again at the next start
+            for path in _place(self._folder).glob(EXECUTABLES):
+                if not path.with_suffix(CHECKSUM).exists():
+                    write_whole(path.with_suffix(CHECKSUM), _checksum(path))
 
     def _lock_first(self, keys: Sequence[ModelKey], stopped: Callable[[], bool], opened: ExitStack) -> ModelKey:
         try:

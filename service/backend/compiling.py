@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from service.errors import DeviceFailed
+from service.errors import MACHINE_ERRORS, DeviceFailed
 
 
 def compiled(function: Callable[..., Any], *specs: Any) -> Any:
@@ -35,4 +35,12 @@ def on_device(device: str) -> Iterator[None]:
         with tf.device(device):
             yield
     except tf.errors.OpError as error:
-        raise DeviceFailed(f"the device failed: {error.message}") from error
+        raise DeviceFailed(f"the device failed: {error.message}") from system_error(error)
+
+
+def system_error(error: Exception) -> Exception:
+    """Returns the OSError of which TensorFlow has made an error, whose message ends with its text; or the error."""
+    for number in MACHINE_ERRORS:
+        if f"; {os.strerror(number)}" in str(error):
+            return OSError(number, str(error))
+    return error

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from service.artifact.files import verified_copy
 from service.artifact.manifest import GOLDENS, SAVED_MODEL, Endpoint, Golden, Manifest, Precision, read_goldens
+from service.backend.compiling import system_error
 from service.backend.device import choose_device
 from service.backend.generation_model import TensorFlowGenerationModel
 from service.backend.names import reproducible_names
@@ -67,7 +68,7 @@ class TensorFlowBackend:
                     signature = loaded.signatures[manifest.endpoint_name]
             except Exception as error:  # TensorFlow raises various errors for a damaged SavedModel
                 reason = str(error).replace(f"{copy}/", "")
-                raise ArtifactError(f"the SavedModel cannot be loaded: {reason}") from error
+                raise ArtifactError(f"the SavedModel cannot be loaded: {reason}") from system_error(error)
             check_goldens(copy, manifest, signature)
         return loaded
 

@@ -5,7 +5,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -56,6 +57,8 @@ class Engine:
     Attributes:
         state: STARTING until the first model is loaded.
         before_step: called at the start of each iteration; returns whether it has more to do. See `wake`.
+        on_computed: called after each batch and generation step with a client and its tokens, whether anyone waits for
+            them or not.
         failed: set after an error that would repeat; the process must be restarted.
     """
 
@@ -96,6 +99,7 @@ class Engine:
         self._on_change: Callable[[], None] = lambda: None
         self.state = State.STARTING
         self.before_step: Callable[[], bool] = lambda: False
+        self.on_computed: Callable[[int, int], None] | None = None
         self.failed = asyncio.Event()
 
     # Models
@@ -366,6 +370,7 @@ class Engine:
             self._fail_batch(batch, error)
             return
         self._scheduler.measured(batch, seconds)
+        self._report((sequence.request.client, sequence.length) for sequence in batch.sequences)
         rows, length = batch.shape
         waits = [max(running.started - sequence.request.arrived, 0.0) for sequence in batch.sequences]
         padding = rows * length - batch.tokens
@@ -405,16 +410,28 @@ class Engine:
         try:
             sampled, now = fetch(), self._clock()
             slots.measured(step, now - started)
+            before = [stream.generated for stream in step.streams]
             due = slots.advance(step, sampled, now)
         except Exception as error:
             self._fail_step(key, step, error)
             return
+        generated = zip(step.streams, before, strict=True)
+        self._report((stream.request.client, stream.generated - count) for stream, count in generated)
         if due:
             self._metrics.generated_tokens.labels(key.name).inc(sum(len(tokens) for _, tokens in due))
         for stream, tokens in due:
             if (text := self._texts.get(stream)) is not None:
                 for token in tokens:
                     text.put_nowait(token)
+
+    def _report(self, computed: Iterable[tuple[int, int]]) -> None:
+        """Reports the tokens of each client that have been computed."""
+        if self.on_computed is not None:
+            tokens = Counter[int]()
+            for client, count in computed:
+                tokens[client] += count
+            for client, count in tokens.items():
+                self.on_computed(client, count)
 
     def _fail_step(self, key: ModelKey, step: SlotStep, error: Exception) -> None:
         known = log_failure(error, f"a generation step of {key}")

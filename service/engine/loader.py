@@ -16,7 +16,7 @@ from service.engine.padding import Grid, full_rows
 from service.engine.plan import StepTimes
 from service.engine.priority import Call, call_directly
 from service.engine.slots import Slots
-from service.errors import ArtifactError, ConfigurationError, DeviceFailed, TagwerkError
+from service.errors import ArtifactError, ConfigurationError, DeviceFailed, TagwerkError, is_machine_fault
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey
@@ -95,6 +95,7 @@ class ModelLoading:
         prepare: Callable[[ModelVersion], object] = lambda version: None,
         call: Call = call_directly,
         on_progress: Callable[[LoadProgress], None] = lambda progress: None,
+        on_unread: Callable[[ModelKey, str], None] = lambda key, reason: None,
         locks: CompilationLocks = NO_LOCKS,
     ) -> None:
         """`versions` are in the order in which to load them, see `loading_order`.
@@ -103,6 +104,7 @@ class ModelLoading:
             prepare: called with each version before it is offered; an error refuses the version.
             call: sets the priority of each load.
             on_progress: called before each version, and after each of its executables.
+            on_unread: called before a version is refused for a fault of the machine, such as a full disk.
             locks: of several processes that share a cache of executables, one compiles a model, and the others read it.
         """
         self._settings = settings
@@ -113,6 +115,7 @@ class ModelLoading:
         self._prepare = prepare
         self._call = call
         self._on_progress = on_progress
+        self._on_unread = on_unread
         self._locks = locks
         self._stopped: Callable[[], bool] = lambda: False
 
@@ -144,7 +147,11 @@ class ModelLoading:
                 except Exception as error:  # one broken version does not keep the others from serving
                     known = error if isinstance(error, TagwerkError) else f"{type(error).__name__}: {error}"
                     reason = str(ArtifactError(str(known)))
-                    log.error("refused %s: %s", key, reason)
+                    if is_machine_fault(error):
+                        log.error("cannot load %s: %s", key, reason)
+                        self._on_unread(key, reason)
+                    else:
+                        log.error("refused %s: %s", key, reason)
                     on_refused(key, reason)
         if not stopped():
             cost = f"{self._clock() - started:.1f} s, {resident_megabytes():.0f} MB in all"
@@ -162,10 +169,9 @@ class ModelLoading:
         load = partial(self.load, backend, version, on_compiled)
         try:
             model = self._call(load)
-        except DeviceFailed as error:  # an executable in the cache may be damaged
-            if not self._locks.discard_executables():
+        except DeviceFailed:
+            if not self._locks.remove_damaged_executables():
                 raise
-            log.warning("%s is compiled again, without the cached executables: %s", key, error)
             model = self._call(load)
         self._prepare(version)
         seconds = self._clock() - begun
@@ -208,6 +214,7 @@ class ModelLoading:
             self._metrics.compilations.labels(name).inc()
             self._metrics.compilation_duration.labels(name).observe(now - started)
             count, started = count + 1, now
+            self._locks.record_executables()
             on_compiled(count, executables)
             if self._stopped():
                 break

@@ -16,6 +16,7 @@ from service.engine.priority import Call, call_directly
 from service.errors import ConfigurationError, install
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
+from service.types import ModelKey
 
 BACKEND = "service.backend.saved_model"
 
@@ -45,11 +46,12 @@ def make_engine(
     prepare: Callable[[ModelVersion], object] = lambda version: None,
     call: Call = call_directly,
     on_progress: Callable[[LoadProgress], None] = lambda progress: None,
+    on_unread: Callable[[ModelKey, str], None] = lambda key, reason: None,
 ) -> Engine:
     """Returns a TensorFlow engine, not started.
 
-    For `prepare`, `call` and `on_progress` see `ModelLoading`. The start raises ConfigurationError if TensorFlow is not
-    installed.
+    For `prepare`, `call`, `on_progress` and `on_unread` see `ModelLoading`. The start raises ConfigurationError if
+    TensorFlow is not installed.
     """
 
     def make_backend() -> Backend:
@@ -61,6 +63,14 @@ def make_engine(
 
     locks = CompilationLocks(Path(settings.xla_cache) if settings.xla_cache else None)
     loading = ModelLoading(
-        settings, versions, make_backend, metrics, prepare=prepare, call=call, on_progress=on_progress, locks=locks
+        settings,
+        versions,
+        make_backend,
+        metrics,
+        prepare=prepare,
+        call=call,
+        on_progress=on_progress,
+        on_unread=on_unread,
+        locks=locks,
     )
     return Engine(settings, loading, metrics)

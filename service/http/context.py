@@ -10,7 +10,7 @@ from service.http.process_group import ProcessGroup, SingleProcess
 from service.loop.plain_requests import PlainRequests
 from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
-from service.security.keys import Key, client_of
+from service.security.keys import client_of
 from service.settings import Settings
 from service.telemetry.request_record import RequestRecorder
 from service.telemetry.timing import Timing
@@ -40,6 +40,8 @@ class Context(Resources):
         self.body_budget = BodyBudget(self.settings.max_body_bytes, self.held_bodies)
         self.recorder = RequestRecorder(self.settings, self.metrics)
         self.plain = PlainRequests(self, self.authenticator is not None)
+        if self.authenticator is not None:
+            self.engine.on_computed = self._charge
 
     def update_models(self) -> None:
         """Offers the versions that are loaded. Called when one has been loaded or refused, or the shares change."""
@@ -52,10 +54,9 @@ class Context(Resources):
         """Records the duration of tokenizing and encoding requests together."""
         self.recorder.note_tokenized(model, seconds, requests)
 
-    def charge(self, key: Key, timing: Timing) -> None:
-        """Counts the tokens of a request, or of a line, that was answered."""
-        if (tokens := timing.notes.get("tokens", 0)) and self.authenticator is not None:
-            self.authenticator.charge(key, tokens)
+    def _charge(self, client: int, tokens: int) -> None:
+        """Counts tokens that the engine has computed for a key, whether its request is answered or not."""
+        if tokens and self.authenticator is not None and (key := self.authenticator.charge(client, tokens)) is not None:
             self.metrics.key_tokens.labels(key.id).inc(tokens)
 
     def closes_connection(self) -> bool:

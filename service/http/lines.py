@@ -194,10 +194,7 @@ class LinesResponse(Response):
         """Returns the answer to a line, in pieces."""
         timing, named = Timing(time.monotonic()), dict[str, Id]()
         try:
-            pieces = [*prepend(named, await self._work_with_retries(line, timing, named)), b"\n"]
-            if (key := self._request.scope["state"].get("key")) is not None:
-                self._context.charge(key, timing)
-            return pieces
+            return [*prepend(named, await self._work_with_retries(line, timing, named)), b"\n"]
         except TagwerkError as error:
             document = problem.document(error, timing)
         except problem.Refused as refused:

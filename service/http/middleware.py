@@ -114,6 +114,4 @@ class AuthenticationMiddleware:
             await problem.unexpected(path)(scope, receive, send)
         finally:
             if authenticator is not None and key is not None:
-                if state["status"] == 200:
-                    self._context.charge(key, state["timing"])
                 authenticator.release(key)

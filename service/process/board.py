@@ -6,14 +6,13 @@ alone: a sequence number that is odd while it is written tells readers to try ag
 """
 
 import mmap
-import os
 import struct
-import tempfile
 import time
 from typing import Generic, TypeVar
 
 import msgspec
 
+from service.files import make_shared_file
 from service.types import ModelKey, ModelState, State
 
 SPARE_SLOTS = 2  # for a process that loads new versions, and one that has just died
@@ -41,7 +40,7 @@ class ProcessStatus(msgspec.Struct, frozen=True):
         loading: the one that it is loading; if the process dies, that one is the cause.
         ready: those that it serves.
         refused: those that it refuses.
-        unread: those whose files it could not read, though the supervisor could.
+        unread: those that it could not load, though it may later: a file could not be read, the disk was full.
     """
 
     versions: tuple[ModelKey, ...] = ()
@@ -200,7 +199,7 @@ class Board:
         """Maps an inherited file, or makes one, with so many slots."""
         numbers = 8 * SLOT_NUMBERS
         size = slots * (numbers + RECORD_BYTES) + SUPERVISOR_BYTES
-        self.file = file if file is not None else make_file(size)
+        self.file = file if file is not None else make_shared_file(size)
         memory = memoryview(mmap.mmap(self.file, size))
         self.service = Record(memory[:SUPERVISOR_BYTES], ServiceStatus)
         start = SUPERVISOR_BYTES
@@ -249,14 +248,3 @@ class Board:
         known = {one.key for one in found}
         found += [state(key, 0.0, State.REFUSED, why) for key, why in unfit.items() if key not in known]
         return found + [state(key, 0.0, State.AWAITED, NOT_THERE) for key in status.awaited]
-
-
-def make_file(size: int) -> int:
-    """Makes an anonymous file of some size; returns its descriptor. In memory where the system has such files."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("tagwerk", os.MFD_CLOEXEC)
-    else:
-        with tempfile.TemporaryFile() as made:
-            file = os.dup(made.fileno())
-    os.ftruncate(file, size)
-    return file

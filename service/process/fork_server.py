@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,11 +22,12 @@ from service.process.child import Child
 
 log = logging.getLogger("tagwerk.supervisor")
 
+HANG_SECONDS = 120.0  # without an answer, after which a fork server is killed; importing takes seconds
 EXIT_NOT_FORKED = 71  # EX_OSERR of sysexits.h
 PR_SET_CHILD_SUBREAPER = 36
 MADV_DONTNEED = 4
 PID = struct.Struct("=i")  # or an error number, below 0
-FORKED = struct.Struct("=Bi")  # the number of a slot, and the process id; 0 if the process could not be forked
+FORKED = struct.Struct("=Bi")  # the number of a slot, and the process id; or an error number, below 0
 
 
 class ForkServer:
@@ -33,11 +35,13 @@ class ForkServer:
 
     def __init__(self, arguments: Sequence[str], files: Sequence[int], environment: Mapping[str, str]) -> None:
         """`arguments` are those of a `tagwerk` command that calls `fork_on_request`; it inherits `files`."""
-        self._command = [sys.executable, "-m", "service", *arguments]
+        # -P: a `service.py` or `socket.py` in the current folder is not what is imported.
+        self._command = [sys.executable, "-P", "-m", "service", *arguments]
         self._files = files
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket
+        self._asked = 0.0  # when it was last asked to fork
         self._children: dict[int, Child] = {}  # that are being forked, by their slots' numbers
         adopt_orphans()
 
@@ -48,6 +52,7 @@ class ForkServer:
             self._start()
         self._requests.sendall(bytes([number]))
         child = self._children[number] = Child(f"process {number + 1}")
+        self._asked = time.monotonic()
         return child
 
     def poll(self) -> None:
@@ -57,7 +62,12 @@ class ForkServer:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while answer := self._requests.recv(FORKED.size, socket.MSG_DONTWAIT):
                 number, pid = FORKED.unpack(answer)
-                self._children.pop(number).forked(pid or None, EXIT_NOT_FORKED)
+                if pid < 0:
+                    log.error("a process cannot be forked: %s", os.strerror(-pid))
+                self._children.pop(number).forked(pid if pid > 0 else None, EXIT_NOT_FORKED)
+        if self._children and time.monotonic() - self._asked > HANG_SECONDS:
+            log.error("the fork server has not answered for %g s: it is killed", HANG_SECONDS)
+            self._process.kill()
         if (status := self._process.poll()) is not None:
             self._requests.close()
             self._process = None
@@ -91,10 +101,10 @@ class ForkServer:
                 raise
 
 
-def fork_on_request(requests: socket.socket) -> int:
-    """Forks a process for each slot number that is received; returns that number, in the new process alone.
+def fork_on_request(requests: socket.socket) -> int | None:
+    """Forks a process for each slot number that is received; returns that number in the new process.
 
-    Exits when the supervisor has closed the connection or died.
+    Returns None in this one, once the supervisor has died.
     """
     gc.collect()
     gc.freeze()  # garbage collection in a child would write to the shared memory
@@ -103,13 +113,12 @@ def fork_on_request(requests: socket.socket) -> int:
         try:
             pid = fork_orphan()
         except OSError as error:
-            log.error("a process cannot be forked: %s", error)
-            pid = -1
+            pid = -(error.errno or errno.EAGAIN)  # logged by the supervisor: here, a log that nobody reads would block
         if pid == 0:
             requests.close()
             return number[0]
-        requests.sendall(FORKED.pack(number[0], max(pid, 0)))
-    sys.exit(0)
+        requests.sendall(FORKED.pack(number[0], pid))
+    return None
 
 
 def release_library_pages() -> None:

@@ -1,6 +1,5 @@
 """The listening socket. The supervisor opens it; its processes inherit it."""
 
-import logging
 import socket
 
 from service.errors import ConfigurationError
@@ -23,7 +22,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     return listening
 
 
-def log_address(listening: socket.socket) -> None:
-    """Logs the address of a listening socket, once a signal would end the process in order."""
+def address_of(listening: socket.socket) -> str:
+    """Returns the URL of a listening socket."""
     host, port = listening.getsockname()[:2]
-    logging.getLogger("tagwerk").info("listening at http://%s:%d, not ready yet", host, port)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

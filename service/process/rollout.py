@@ -15,7 +15,7 @@ from service.errors import ConfigurationError
 from service.process.board import Board, ServiceStatus
 from service.process.child import Child
 from service.process.store_watch import StoreWatch
-from service.process.supervised import EXIT_UNREADABLE, TICK_SECONDS, SupervisedProcess
+from service.process.supervised import EXIT_MACHINE, TICK_SECONDS, SupervisedProcess
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
@@ -24,7 +24,7 @@ log = logging.getLogger("tagwerk.supervisor")
 
 STALLED_TICKS = 5.0 / TICK_SECONDS  # without a heartbeat, after which a process is killed
 NO_PROGRESS_TICKS = 120.0 / TICK_SECONDS  # of a start, after which the process is killed
-MOST_FAILURES = 3  # deaths or read errors in a row at a version, before it is refused
+MOST_FAILURES = 3  # deaths in a row at a version, before it is refused
 SHORTEST_LIFE_SECONDS = 1.0  # from the start of a process to that of another in its place
 FIRST_PAUSE_SECONDS = 0.5  # before a start, doubled with each death in a row before any process is ready
 LONGEST_PAUSE_SECONDS = 30.0
@@ -63,9 +63,10 @@ class Rollout:
         self._awaited: frozenset[ModelKey] = frozenset()
         self._served: dict[str, int] = {}  # by model: the version with the largest share
         self._failures: Counter[ModelKey] = Counter()
-        self._deaths = 0  # in a row, without any process that became ready meanwhile
+        self._deaths = 0  # in a row, without any process that has loaded all versions meanwhile
         self._start_at = 0.0  # not before this time
         self._rolling_out = False
+        self._loaded_once = False  # a process has been ready: its settings are right
         self._published = ServiceStatus()
         self.processes: list[SupervisedProcess] = []
         self.ending: list[SupervisedProcess] = []
@@ -161,17 +162,18 @@ class Rollout:
             log.error("%s has made no progress for 120 s while it loads: it is killed", process.child.name)
             process.kill()
         elif just_loaded:
-            self._deaths = 0
+            self._loaded_once = True
             self._record_results(process)
 
     def _handle_death(self, process: SupervisedProcess, status: int) -> None:
         """Removes a process that has ended by itself. A death while it loads counts against what it was loading."""
-        if status == ConfigurationError.EXIT_STATUS and not self.ready:
+        if status == ConfigurationError.EXIT_STATUS and not self._loaded_once:
             raise ConfigurationError(f"{process.child.name} cannot start; its reason is above")
         log.error("%s ended with status %d; starting it again", process.child.name, status)
         self._metrics.restarts.labels("server").inc()
         self._remove(process)
-        if status == EXIT_UNREADABLE:
+        # Once a process has been ready, settings that are wrong are a file that is away, such as that of the keys.
+        if status in (EXIT_MACHINE, ConfigurationError.EXIT_STATUS) or process.child.pid is None:
             self._pause()
         elif not process.loaded:
             known = frozenset().union(*(other.serves for other in self.processes if other.loaded))
@@ -226,7 +228,12 @@ class Rollout:
         for key, reason in status.refused:
             self._refuse(key, reason)
         for key, reason in status.unread:
-            self._record_failure(key, reason)
+            log.warning("%s is tried again: %s", key, reason)
+            self._store.verify_again(key)
+        if status.unread:
+            self._pause()
+        else:
+            self._deaths = 0
         self._count_refusal(refused)
 
     def _count_refusal(self, refused_before: int) -> None:
@@ -236,7 +243,7 @@ class Rollout:
             self._metrics.swaps.labels("refused").inc()
 
     def _record_failure(self, key: ModelKey, reason: str) -> None:
-        """Records a failure at a version, which may have another cause: refuses the version after several in a row."""
+        """Records a death at a version, which may have another cause: refuses the version after several in a row."""
         self._failures[key] += 1
         if self._failures[key] < MOST_FAILURES:
             log.warning("%s is tried again: %s", key, reason)

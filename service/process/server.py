@@ -203,7 +203,7 @@ def close_when_empty(listening: socket.socket) -> list[socket.socket]:
     """Accepts all connections in a listening socket's backlog, closes the socket, and returns them."""
     listening.setblocking(False)
     waiting = []
-    with contextlib.suppress(BlockingIOError):
+    with contextlib.suppress(OSError):  # none waits, or no descriptors are left
         while True:
             waiting.append(listening.accept()[0])
     listening.close()

@@ -27,7 +27,7 @@ from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Sl
 from service.process.fork_server import fork_on_request
 from service.process.load_display import LoadDisplay, shows_progress
 from service.process.server import Server
-from service.process.supervised import EXIT_UNREADABLE
+from service.process.supervised import EXIT_MACHINE
 from service.security.authenticator import Authenticator
 from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
@@ -104,9 +104,13 @@ class BoardGroup:
     def note(self, own: Sequence[ModelState]) -> None:
         """Writes which versions this process serves and refuses."""
         ready = tuple(state.key for state in own if state.state is State.READY)
-        refused = tuple((state.key, state.reason or "") for state in own if state.state is State.REFUSED)
-        done = {*ready, *(key for key, _ in refused)}
         with self._lock:
+            refused = tuple(
+                (state.key, state.reason or "")
+                for state in own
+                if state.state is State.REFUSED and state.key not in dict(self._status.unread)
+            )
+            done = {*ready, *dict(refused), *dict(self._status.unread)}
             loading = self._status.loading if self._status.loading not in done else None
             self._write(msgspec.structs.replace(self._status, ready=ready, refused=refused, loading=loading))
 
@@ -116,6 +120,11 @@ class BoardGroup:
         if not progress.compiled:
             with self._lock:
                 self._write(msgspec.structs.replace(self._status, loading=progress.key))
+
+    def note_unread(self, key: ModelKey, reason: str) -> None:
+        """Writes that a version could not be loaded for a fault of the machine. Called in the loading thread."""
+        with self._lock:
+            self._write(msgspec.structs.replace(self._status, unread=(*self._status.unread, (key, reason))))
 
     def connection_lost(self) -> None:
         """Counts a connection that has ended."""
@@ -140,9 +149,17 @@ def run_fork_server(
     set_process_name("tagwerk-fork")
     import_tensorflow()
     number = fork_on_request(requests)
+    if number is None:
+        time.sleep(ORPHAN_EXIT_SECONDS)  # server processes that have begun still use it, and remove it themselves
+        remove_folder()
+        return 0
     logging.root.handlers.clear()
-    logs.set_up(settings, number + 1)
-    return run_server(settings, board_file, number, listening, rate_limiter, lifeline)
+    logs.set_up(settings, number + 1, waits=False)
+    try:
+        return run_server(settings, board_file, number, listening, rate_limiter, lifeline)
+    except OSError:
+        log.exception("the process ends: a fault of the machine")
+        return EXIT_MACHINE
 
 
 def run_server(
@@ -160,7 +177,7 @@ def run_server(
     versions, unread = read_versions(settings, [key for key, _ in service.load], slot)
     if unread and not versions:
         log.error("the model store cannot be read: %s", unread[0][1])
-        return EXIT_UNREADABLE
+        return EXIT_MACHINE
     versions = loading_order(versions, service.defaults)
     group = BoardGroup(board, slot, [key for key, _ in service.load], unread)
     beside_another = board.ready()
@@ -175,7 +192,15 @@ def run_server(
     # A process that takes the place of a dead one is in a hurry; one that loads new versions is not.
     complete = sum(slot.ready for slot in board.slots) >= settings.processes
     call = call_at_low_priority if complete else call_directly
-    engine = make_engine(own, versions, metrics, prepare=catalog.prepare, call=call, on_progress=on_progress)
+    engine = make_engine(
+        own,
+        versions,
+        metrics,
+        prepare=catalog.prepare,
+        call=call,
+        on_progress=on_progress,
+        on_unread=group.note_unread,
+    )
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter(rate_limiter, number)) if keys is not None else None
     held = max(1, HELD_BODIES // settings.processes)

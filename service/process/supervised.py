@@ -8,9 +8,9 @@ from service.process.child import Child
 from service.types import ModelKey, State
 
 TICK_SECONDS = 0.05  # of the supervisor
-
-
-EXIT_UNREADABLE = 74  # EX_IOERR of sysexits.h: no version could be read, for which none is to blame
+EXIT_MACHINE = (
+    74  # EX_IOERR of sysexits.h: a fault of the machine, such as a full disk, for which no version is to blame
+)
 
 
 class SupervisedProcess:

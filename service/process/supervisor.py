@@ -8,16 +8,17 @@ import socket
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
-from service.artifact.files import copies_of
+from service.errors import ConfigurationError
 from service.process.board import SPARE_SLOTS, Board
 from service.process.child import Child
 from service.process.fork_server import ForkServer
-from service.process.listening import log_address
+from service.process.listening import address_of
 from service.process.process_count import process_count
 from service.process.supervised import TICK_SECONDS
 from service.security.rate_limiter import make_file
@@ -25,6 +26,7 @@ from service.settings import Settings, variable
 
 log = logging.getLogger("tagwerk.supervisor")
 
+ERROR_SECONDS = 1.0  # from an error of the supervisor's to the next tick
 STOP_SECONDS = 10.0  # beyond the drain timeouts, until processes are killed
 
 
@@ -39,11 +41,17 @@ class Supervisor:
         self._listening = listening
         self._signals = 0
         self._ready = False
-        before = {name: signal.signal(name, self._on_signal) for name in (signal.SIGTERM, signal.SIGINT)}
+        stops = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # that of nohup
+            stops.append(signal.SIGHUP)
+        before = {name: signal.signal(name, self._on_signal) for name in stops}
         # The children inherit this. Otherwise a terminal with `stty tostop` stops them at their first log line, since
         # each has a process group of its own.
         before[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-        self._folder = Path(tempfile.mkdtemp(prefix="tagwerk-"))  # readable by the service's user only
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="tagwerk-"))  # readable by the service's user only
+        except OSError as error:
+            raise ConfigurationError(f"no temporary folder can be made (TMPDIR): {error}") from error
         try:
             self._prepare()
         except BaseException:
@@ -78,17 +86,14 @@ class Supervisor:
         names = ("--board", "--socket", "--rate-limiter", "--lifeline")
         arguments = [argument for pair in zip(names, map(str, files), strict=True) for argument in pair]
         self._fork_server = ForkServer(["fork-server", *arguments], files, environment)
-        self._rollout = Rollout(settings, self._board, self._fork_server.fork, self._clean_up, metrics)
+        self._rollout = Rollout(settings, self._board, self._fork, self._clean_up, metrics)
 
     def run(self) -> int:
-        """Runs until SIGTERM or SIGINT; returns the exit status. Raises ConfigurationError."""
+        """Runs until SIGTERM, SIGINT or SIGHUP; returns the exit status. Raises ConfigurationError."""
         try:
-            log_address(self._listening)
+            log.info("listening at %s, not ready yet", address_of(self._listening))
             while not self._signals:
-                self._fork_server.poll()
-                self._rollout.tick()
-                self._ended.merge()
-                self._log_ready()
+                self._tick()
                 time.sleep(TICK_SECONDS)
             return self._stop()
         finally:
@@ -98,25 +103,45 @@ class Supervisor:
             shutil.rmtree(self._folder, ignore_errors=True)
             Console(stderr=True).show_cursor()  # a process that is killed while it shows its progress has hidden it
 
+    def _tick(self) -> None:
+        """Does what is due. After an error of the machine, continues a second later: the processes serve meanwhile."""
+        try:
+            self._fork_server.poll()
+            self._rollout.tick()
+            self._ended.merge()
+            self._log_ready()
+        except OSError:
+            log.exception("the supervisor continues after an error")
+            time.sleep(ERROR_SECONDS)
+
+    def _fork(self, number: int) -> Child:
+        """Starts the process of a slot. Raises OSError.
+
+        Makes the temporary folder again if it has been removed, as programs do that clean up what seems unused.
+        """
+        for folder in (self._folder, self._folder / "metrics"):
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+        if self._folder.stat().st_uid != os.getuid():
+            raise PermissionError(f"{self._folder} is another user's")
+        return self._fork_server.fork(number)
+
     def _children(self) -> list[Child]:
         return [process.child for process in (*self._rollout.processes, *self._rollout.ending)]
 
     def _log_ready(self) -> None:
         if not self._ready and self._rollout.ready:
             self._ready = True
-            host, port = self._settings.host, self._listening.getsockname()[1]
-            log.info("ready: http://%s:%d, documentation at /docs", host, port)
+            log.info("ready: %s, documentation at /docs", address_of(self._listening))
 
     def _on_signal(self, sig: int, frame: FrameType | None) -> None:
         self._signals += 1
         self._signal = signal.Signals(sig)
 
     def _clean_up(self, child: Child) -> None:
-        """Collects the metrics of a process that has ended, and removes the model copy that it was loading."""
+        """Collects the metrics of a process that has ended."""
         if child.pid is not None:
             self._ended.add(child.pid)
-            for copy in self._folder.glob(f"{copies_of(child.pid)}*"):
-                shutil.rmtree(copy, ignore_errors=True)
 
     def _stop(self) -> int:
         """Stops the server processes, which drain."""

@@ -1,12 +1,15 @@
 """Authenticates requests by API key, where the service requires keys."""
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from service.errors import ConfigurationError, Forbidden, Unauthorized
-from service.security.keys import Key, Scope, find, read_keys
+from service.security.keys import Key, Scope, client_of, find, read_keys
 from service.security.rate_limiter import RateLimiter
+
+log = logging.getLogger("tagwerk.server")
 
 CHECK_SECONDS = 1.0  # interval between checks whether the file has changed
 OPEN = frozenset(
@@ -21,15 +24,23 @@ def is_open(path: str) -> bool:
 
 
 class Authenticator:
-    """Authenticates requests with the keys of a file, and enforces their limits. Rereads the file when it changes."""
+    """Authenticates requests with the keys of a file, and enforces their limits. Rereads the file when it changes.
+
+    A file that is missing or invalid changes nothing: the keys that were read last stay valid.
+    """
 
     def __init__(self, path: Path, rate_limiter: RateLimiter) -> None:
         """Raises ConfigurationError for an invalid file."""
         self._path = path
         self._rate_limiter = rate_limiter
-        self._modified_at = _modified(path)
+        self._read = _fingerprint(path)
         self._checked = time.monotonic()
-        self._keys = read_keys(path)
+        self._use(read_keys(path))
+        self._failure = ""  # the reason why the file cannot be read
+
+    def _use(self, keys: tuple[Key, ...]) -> None:
+        self._keys = keys
+        self._clients = {client_of(key): key for key in keys}
 
     def admit(self, path: str, headers: Mapping[bytes, bytes]) -> Key | None:
         """Authenticates a request and counts it; returns its key for `release`, or None if it needs none.
@@ -67,9 +78,12 @@ class Authenticator:
             raise Unauthorized("the key is not valid any more")
         return self._rate_limiter.take(key)
 
-    def charge(self, key: Key, tokens: int) -> None:
-        """Counts the tokens of a request that was answered."""
-        self._rate_limiter.charge(key, tokens)
+    def charge(self, client: int, tokens: int) -> Key | None:
+        """Counts tokens that were computed for a key's owner; returns the key, None if it has been removed."""
+        key = self._clients.get(client)
+        if key is not None:
+            self._rate_limiter.charge(key, tokens)
+        return key
 
     def release(self, key: Key) -> None:
         """Ends an admitted request."""
@@ -79,12 +93,19 @@ class Authenticator:
         now = time.monotonic()
         if now - self._checked < CHECK_SECONDS:
             return
-        self._checked, modified = now, _modified(self._path)
-        if modified != self._modified_at:
-            try:
-                self._keys, self._modified_at = read_keys(self._path), modified
-            except ConfigurationError:
-                self._keys = ()  # an invalid file admits no key
+        self._checked, found = now, _fingerprint(self._path)
+        if found == self._read and not self._failure:
+            return
+        try:
+            self._use(read_keys(self._path))
+            self._read, failure = found, ""
+        except ConfigurationError as error:
+            failure = str(error)
+        if failure != self._failure:
+            self._failure = failure
+            log.error("%s; the keys read before stay valid", failure) if failure else log.info(
+                "the keys are read again"
+            )
 
 
 def _secret(headers: Mapping[bytes, bytes]) -> str | None:
@@ -94,8 +115,10 @@ def _secret(headers: Mapping[bytes, bytes]) -> str | None:
     return None
 
 
-def _modified(path: Path) -> int:
+def _fingerprint(path: Path) -> tuple[int, ...]:
+    """Returns what changes when a file is written or replaced; nothing if it is missing."""
     try:
-        return path.stat().st_mtime_ns
+        status = path.stat()
     except OSError:
-        return 0
+        return ()
+    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -6,7 +6,7 @@ They are kept in a file, written by `tagwerk keys`, as SHA-256 hashes, which suf
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ from pydantic import Field, RootModel, ValidationError
 
 from service.engine.requests import ANONYMOUS
 from service.errors import ConfigurationError
-from service.files import FileModel, first_fault, write_whole
+from service.files import FileModel, first_fault, locked, write_whole
 
 PREFIX = "tagwerk_"
 CLIENT_DIGITS = 15  # hexadecimal ones of a key's hash: the number fits 64 bits
@@ -78,32 +78,41 @@ def add_key(
 ) -> str:
     """Adds a key to a file, creating it if needed; returns the key, which is not stored elsewhere.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError, NotPossible.
     """
-    keys = read_keys(path) if path.exists() else ()
-    if any(key.id == id for key in keys):
-        raise ConfigurationError(f"{path} has a key {id!r} already: remove it first")
     secret = PREFIX + secrets.token_urlsafe(32)
     try:
         limits = {"requests_per_second": rate, "tokens_per_second": tokens, "concurrent": concurrent}
         key = Key.model_validate({"id": id, "sha256": digest(secret), "scopes": scopes} | limits)
     except ValidationError as error:
         raise ConfigurationError(first_fault(error)) from None
-    _write(path, (*keys, key))
+
+    def add(keys: tuple[Key, ...]) -> tuple[Key, ...]:
+        if any(one.id == id for one in keys):
+            raise ConfigurationError(f"{path} has a key {id!r} already: remove it first")
+        return *keys, key
+
+    _change(path, add)
     return secret
 
 
 def remove_key(path: Path, id: str) -> None:
-    """Removes a key from a file. Raises ConfigurationError."""
-    keys = read_keys(path)
-    kept = tuple(key for key in keys if key.id != id)
-    if len(kept) == len(keys):
-        raise ConfigurationError(f"{path} has no key {id!r}")
-    _write(path, kept)
+    """Removes a key from a file. Raises ConfigurationError, NotPossible."""
+
+    def remove(keys: tuple[Key, ...]) -> tuple[Key, ...]:
+        kept = tuple(key for key in keys if key.id != id)
+        if len(kept) == len(keys):
+            raise ConfigurationError(f"{path} has no key {id!r}")
+        return kept
+
+    _change(path, remove)
 
 
-def _write(path: Path, keys: tuple[Key, ...]) -> None:
+def _change(path: Path, change: Callable[[tuple[Key, ...]], tuple[Key, ...]]) -> None:
+    """Changes the keys of a file under a lock."""
     try:
-        write_whole(path, Keys(keys).model_dump_json(indent=2, exclude_none=True) + "\n", mode=0o600)
+        with locked(path):
+            keys = change(read_keys(path) if path.exists() else ())
+            write_whole(path, Keys(keys).model_dump_json(indent=2, exclude_none=True) + "\n", mode=0o600)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error

@@ -8,12 +8,12 @@ import fcntl
 import mmap
 import os
 import struct
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from service.errors import RateLimited
+from service.files import make_shared_file
 from service.security.keys import Key
 
 RECORDS = 1024
@@ -32,8 +32,8 @@ BURST_SECONDS = 1.0  # credit that an idle key accumulates, as a duration at its
 class RateLimiter:
     """Counts requests and tokens by key, and limits their rates, and the requests in progress.
 
-    How many tokens a request has is known when it is done. They are taken from the credit then, below zero if need be;
-    the key's further requests wait until the credit is back at zero.
+    How many tokens a request has is known as they are computed. They are taken from the credit then, below zero if need
+    be; the key's further requests wait until the credit is back at zero.
     """
 
     def __init__(self, file: int | None = None, process: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -76,7 +76,7 @@ class RateLimiter:
             return self._wait_for_tokens(place, key) or self._take_request(place, key)
 
     def charge(self, key: Key, tokens: int) -> None:
-        """Takes the tokens of a finished request from the key's credit."""
+        """Takes tokens that were computed from the key's credit."""
         if key.tokens_per_second is None or not tokens:
             return
         with self._locked():
@@ -149,10 +149,8 @@ class RateLimiter:
 
 
 def make_file() -> int:
-    """Creates an anonymous file for a RateLimiter; returns its descriptor."""
-    with tempfile.TemporaryFile() as file:
-        file.truncate(RECORDS * RECORD_BYTES)
-        return os.dup(file.fileno())
+    """Makes an anonymous file for a RateLimiter; returns its descriptor."""
+    return make_shared_file(RECORDS * RECORD_BYTES)
 
 
 def _limited(key: Key) -> bool:

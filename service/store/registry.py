@@ -9,7 +9,7 @@ from pathlib import Path
 from service.artifact.files import list_files
 from service.artifact.manifest import Task
 from service.artifact.version import ModelVersion
-from service.errors import ArtifactError, ConfigurationError
+from service.errors import ArtifactError, ConfigurationError, is_machine_fault
 from service.store.loading import load_version
 from service.types import ModelKey
 
@@ -118,14 +118,15 @@ class Registry:
         known = self._checks.get(key)
         if known is not None and known.fingerprint == found and key not in self._recheck:
             return known
+        again = key in self._recheck
         self._recheck.discard(key)
         try:
             manifest = self.read(key).manifest
             check = Check(found, None, manifest.task, manifest.about)
         except ArtifactError as error:
             check = Check(found, str(error), None)
-            if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
-                return check  # not cached: the next poll may be able to read it
+            if is_machine_fault(error):  # not cached: the next poll may be able to read it
+                return check if known is None or again else known
         self._checks[key] = check
         return check
 

@@ -13,8 +13,7 @@ store applies; the first change writes one there.
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,11 @@ from pydantic import Field, ValidationError, field_validator
 
 from service.artifact.manifest import Task
 from service.errors import ConfigurationError, NotPossible
-from service.files import FileModel, first_fault, lock_file, write_whole
+from service.files import LOCK_SECONDS, FileModel, first_fault, locked, write_whole
 from service.settings import Settings
 
 SERVING = "serving.json"
 MAX_BYTES = 1_048_576
-LOCK_SECONDS = 5.0  # longest wait for another process's change
 
 
 class Canary(FileModel):
@@ -120,7 +118,7 @@ def change_config(
     Raises ConfigurationError if it cannot be read, NotPossible if it cannot be written.
     """
     try:
-        with _locked(path, lock_seconds):
+        with locked(path, lock_seconds):
             before = read_config(path, initial)
             after = change(before)
             after = ServingConfig(
@@ -144,19 +142,3 @@ def _read(path: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise OSError(f"{path} has more than {MAX_BYTES} bytes")
     return content
-
-
-@contextmanager
-def _locked(path: Path, seconds: float) -> Iterator[None]:
-    """Holds a lock file next to `path` during the block. Raises OSError, or NotPossible on a timeout."""
-    place = path.with_name(f".{path.name}.lock")
-    try:
-        lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except PermissionError:  # another user's file: on a local file system, a read descriptor can be locked too
-        lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if not lock_file(lock, seconds):
-            raise NotPossible(f"another process is changing {path}: try again")
-        yield
-    finally:
-        os.close(lock)  # releases the lock

@@ -1,6 +1,7 @@
 """Configures logging: one line per record, plain or as JSON."""
 
 import logging
+import sys
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import msgspec
 
 from service.settings import Settings
+from service.telemetry.log_output import LogOutput
 
 CONSOLE = "%(asctime)s %(levelname)s %(name)s{number}: %(message)s"
 ERASE_LINE = "\r\x1b[K"  # for a terminal: to the start of the line, and removes what is there
@@ -58,11 +60,14 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
-def set_up(settings: Settings, process: int | None = None) -> None:
-    """Configures the process's logging by the settings; `process` is the number of a server process, from 1."""
-    handler = logging.StreamHandler()
+def set_up(settings: Settings, process: int | None = None, *, waits: bool = True) -> None:
+    """Configures the process's logging by the settings; `process` is the number of a server process, from 1.
+
+    Unless it `waits` for the reader of the log, a thread writes it.
+    """
+    handler: logging.Handler = logging.StreamHandler() if waits else logging.StreamHandler(LogOutput())
     plain = settings.log_format == "console"
-    terminal = handler.stream.isatty()
+    terminal = sys.stderr.isatty()
     handler.setFormatter(ConsoleFormatter(terminal, process) if plain else JsonFormatter(process))
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])  # libraries report each file they open

@@ -9,14 +9,13 @@ from bisect import bisect_left
 from collections import Counter as Counts
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from service.telemetry.metric_files import SharedMetrics
+from service.telemetry.metric_files import SharedMetrics, write_to_own_files
 from service.telemetry.process_metrics import ProcessMetrics, build_info
 
 FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -27,15 +26,9 @@ MultiprocessMode = Literal["livesum", "livemax", "liveall"]  # aggregations over
 SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-def _write_to_own_files() -> None:
-    """Has the metrics that are made from now on write to files of this process."""
-    # The process id is looked up once, not at every count.
-    values.ValueClass = values.MultiProcessValue(partial(int, os.getpid()))  # type: ignore[no-untyped-call]
-
-
 if SHARED_FOLDER in os.environ:
-    _write_to_own_files()
-    os.register_at_fork(after_in_child=_write_to_own_files)
+    write_to_own_files()
+    os.register_at_fork(after_in_child=write_to_own_files)
 
 
 class BatchMetrics(NamedTuple):
@@ -140,11 +133,14 @@ class Metrics:
         observe_all(found.wait, waits)
 
     def exposition(self) -> bytes:
-        """Returns the metrics of all processes that share the folder, in Prometheus' text format: those flushed."""
+        """Returns the metrics of all processes that share the folder, in Prometheus' text format: those flushed.
+
+        Those of this process if there is no folder any more.
+        """
         return generate_latest(self._all_processes())
 
     def _all_processes(self) -> CollectorRegistry:
-        if not self._shared_folder:
+        if not self._shared_folder or not Path(self._shared_folder).is_dir():  # a program for cleaning up removed it
             return self.registry
         folder, conditions = Path(self._shared_folder), ["tagwerk_model_refused"]
         return SharedMetrics(folder, conditions, processes="tagwerk_process_info").registry()

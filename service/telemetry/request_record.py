@@ -54,6 +54,6 @@ class RequestRecorder:
         """Flushes metrics, log and spans."""
         self._metrics.flush()
         if self._log is not None:
-            self._log.write()
+            await asyncio.to_thread(self._log.close)
         if self._spans is not None:
             await asyncio.to_thread(self._spans.close)

@@ -2,7 +2,7 @@
 
 from tagwerk.client.asynchronous import AsyncClient
 from tagwerk.client.errors import ClientError, DeadlineExceeded, Problem, Refused, Unavailable
-from tagwerk.client.results import Classified, Generated, Model, Sentence, Tagged, Token
+from tagwerk.client.results import Classified, Generated, Model, Piece, Sentence, Tagged, Token
 from tagwerk.client.synchronous import Client
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "DeadlineExceeded",
     "Generated",
     "Model",
+    "Piece",
     "Problem",
     "Refused",
     "Sentence",

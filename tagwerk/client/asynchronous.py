@@ -12,7 +12,7 @@ from tagwerk.client.batching import cut
 from tagwerk.client.connection import Connection, error_of_problem
 from tagwerk.client.errors import Problem, Refused, Unavailable
 from tagwerk.client.lines import LineStream
-from tagwerk.client.results import Classified, Generated, Limits, Model, Models, Tagged
+from tagwerk.client.results import Classified, Generated, Limits, Model, Models, Piece, Tagged
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -91,21 +91,26 @@ class AsyncClient:
         """
         return await self._batches("/generate", "prompt", _as_list(prompts), len, options, Generated)
 
-    async def generate_stream(self, prompt: str, **options: Any) -> AsyncGenerator[str, None]:
+    async def generate_stream(self, prompt: str, **options: Any) -> AsyncGenerator[Piece, None]:
         """Continues a prompt; yields the text piece by piece. `options`: see `generate`.
 
-        Raises Unavailable if the stream breaks: a text that has begun is not sent again."""
+        The pieces of several texts (`n`) come as they are written; each has the number of its text.
+        Raises Unavailable if the stream breaks: a text that has begun is not sent again.
+        """
         response = await self._connection.stream("/generate", {**options, "prompt": prompt, "stream": True})
         try:
             event = ""
             async for line in response.content:
                 name, _, data = line.decode().rstrip("\n").partition(": ")
-                if name == "event":
+                if not name:  # the end of an event
+                    event = ""
+                elif name == "event":
                     event = data
                 elif name == "data" and event == "error":
                     raise error_of_problem(msgspec.json.decode(data, type=Problem))
                 elif name == "data" and not event:
-                    yield msgspec.json.decode(data)["text"]
+                    part = msgspec.json.decode(data)
+                    yield Piece(part["text"], part["index"])
         except aiohttp.ClientError as error:
             raise Unavailable(f"the stream broke: {error or type(error).__name__}") from error
         finally:

@@ -1,6 +1,20 @@
 """The answers of the service as typed objects. Fields that this client does not know are ignored."""
 
+from typing import Self
+
 import msgspec
+
+
+class Piece(str):
+    """A piece of a text that is being generated; `number` is that of the text, from 0."""
+
+    number: int
+
+    def __new__(cls, text: str, number: int) -> Self:
+        """Returns the text with its number."""
+        piece = super().__new__(cls, text)
+        piece.number = number
+        return piece
 
 
 class Candidate(msgspec.Struct, frozen=True):

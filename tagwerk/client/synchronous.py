@@ -11,7 +11,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tagwerk.client.asynchronous import AsyncClient
 from tagwerk.client.errors import Refused
 from tagwerk.client.reading import read_in_thread
-from tagwerk.client.results import Classified, Generated, Model, Tagged
+from tagwerk.client.results import Classified, Generated, Model, Piece, Tagged
 
 Item = TypeVar("Item")
 
@@ -60,7 +60,7 @@ class Client:
         """Continues prompts; see `AsyncClient.generate`."""
         return self._portal.call(partial(self._client.generate, prompts, **options))
 
-    def generate_stream(self, prompt: str, **options: Any) -> Iterator[str]:
+    def generate_stream(self, prompt: str, **options: Any) -> Iterator[Piece]:
         """Continues a prompt, piece by piece; see `AsyncClient.generate_stream`."""
         return self._iterate(self._client.generate_stream(prompt, **options))
 

@@ -155,3 +155,48 @@ def test_a_folder_that_cannot_be_used_is_a_warning_and_nothing_is_cached(fault, 
     assert record.levelname == "WARNING"
     assert "each start compiles them" in record.getMessage()
     assert "TAGWERK_XLA_CACHE" in record.getMessage()
+
+
+def cached(folder: Path, *names: str) -> Path:
+    """Returns the folder of executables, with some of which the checksums are recorded."""
+    cache_executables(folder)
+    (place,) = folder.iterdir()
+    for name in names:
+        (place / f"{name}.pb").write_bytes(name.encode() * 1000)
+    CompilationLocks(folder).record_executables()
+    return place
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "truncated": lambda path: os.truncate(path, 10),
+    "empty": lambda path: os.truncate(path, 0),
+    "overwritten": lambda path: path.write_bytes(b"x" + path.read_bytes()[1:]),
+    "without a checksum": lambda path: path.with_suffix(".sha256").unlink(),
+    "with half a checksum": lambda path: os.truncate(path.with_suffix(".sha256"), 7),
+    "with a damaged checksum": lambda path: path.with_suffix(".sha256").write_bytes(b"\xff"),
+}
+
+
+@pytest.mark.usefixtures("flags")
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_executable_that_is_damaged_is_removed_alone_and_recorded_again_once_it_is_compiled(
+    damage, tmp_path, caplog
+):
+    place = cached(tmp_path, "one", "two")
+    DAMAGES[damage](place / "one.pb")
+    cache_executables(tmp_path)
+    assert sorted(path.name for path in place.iterdir()) == ["two.pb", "two.sha256"]
+    assert caplog.messages == ["cached executables that are damaged, and are compiled again: 1"]
+    place = cached(tmp_path, "one")
+    assert len(list(place.iterdir())) == 4
+
+
+@pytest.mark.usefixtures("flags")
+def test_where_checksums_cannot_be_written_executables_are_compiled_again_at_the_next_start(tmp_path, monkeypatch):
+    place = cached(tmp_path)
+    (place / "one.pb").write_bytes(b"machine code")
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "write_whole", lambda path, content: read_only(path))
+        CompilationLocks(tmp_path).record_executables()
+    cache_executables(tmp_path)
+    assert list(place.iterdir()) == []

@@ -22,13 +22,14 @@ SECONDS = 20.0
 async def serving(
     handler: Handler, timeout_seconds: float = SECONDS, connections: int = 64
 ) -> AsyncIterator[AsyncClient]:
-    """Serves /classify by a function; returns a client of it."""
+    """Serves /classify and /generate by a function; returns a client of it."""
     app = web.Application()
 
     async def handle(request: web.Request) -> web.StreamResponse:
         return await handler(request)
 
-    app.router.add_post("/classify", handle)
+    for path in ("/classify", "/generate"):
+        app.router.add_post(path, handle)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port := free_port())
@@ -372,3 +373,46 @@ def test_a_line_that_ends_the_stream_is_raised() -> None:
                 await labels(client, 3)
 
     run(test)
+
+
+EVENTS = """
+data: {"index":0,"text":"a"}
+
+data: {"index":1,"text":"b"}
+
+: comment
+
+event: finish
+data: {"index":0,"finish_reason":"length","tokens":1,"seed":7}
+
+data: {"index":1,"text":"c"}
+
+event: finish
+data: {"index":1,"finish_reason":"length","tokens":2,"seed":8}
+
+data: {"index":2,"text":"d"}
+
+event: error
+data: {"type":"urn:tagwerk:problem:deadline-exceeded","title":"Late","status":504,"detail":"too late"}
+
+"""
+
+
+def test_a_stream_of_several_texts_has_the_pieces_of_each_until_the_last_or_an_error() -> None:
+    async def streaming(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=EVENTS.lstrip(), content_type="text/event-stream")
+
+    pieces: list[tuple[int, str]] = []
+    failures: list[str] = []
+
+    async def test() -> None:
+        async with serving(streaming) as client:
+            try:
+                async for piece in client.generate_stream("A", n=3):
+                    pieces.append((piece.number, piece))
+            except (Unavailable, DeadlineExceeded) as error:
+                failures.append(str(error))
+
+    run(test)
+    assert pieces == [(0, "a"), (1, "b"), (1, "c"), (2, "d")]
+    assert failures == ["504 Late: too late"]

@@ -1,7 +1,9 @@
 """How the versions of a process are loaded: the order, the progress, what is refused, and what serves meanwhile."""
 
 import asyncio
+import errno
 import logging
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -262,21 +264,69 @@ class DeviceOfCachedExecutables(Bench):
         return super().load_sequence_model(folder, manifest)
 
 
-def test_a_version_whose_cached_executables_are_damaged_is_compiled_again(tmp_path, caplog):
-    cached = cache._place(tmp_path) / "executable"
-    cached.parent.mkdir()
-    cached.write_bytes(b"damaged")
-    bench = DeviceOfCachedExecutables(cached, locks=CompilationLocks(tmp_path))
+def test_a_version_whose_cached_executables_are_damaged_is_compiled_again_and_the_others_are_kept(tmp_path, caplog):
+    place = cache._place(tmp_path)
+    place.mkdir()
+    for name in ("damaged.pb", "intact.pb"):
+        (place / name).write_bytes(b"machine code")
+    locks = CompilationLocks(tmp_path)
+    locks.record_executables()
+    (place / "damaged.pb").write_bytes(b"machine")
+    bench = DeviceOfCachedExecutables(place / "damaged.pb", locks=locks)
     bench.run()
     assert (list(bench.loaded), bench.refused, bench.attempts) == ([TAGGER, LM], {}, 2)
-    assert "tagger/1 is compiled again, without the cached executables: the executable is truncated" in caplog.text
+    assert "cached executables that are damaged, and are compiled again: 1" in caplog.text
+    assert [path.name for path in sorted(place.iterdir())] == ["intact.pb", "intact.sha256"]
 
 
-def test_a_version_whose_step_fails_without_a_cached_executable_is_refused_after_one_attempt(tmp_path):
+def test_a_version_whose_step_fails_without_a_damaged_executable_is_refused_after_one_attempt(tmp_path):
     bench = DeviceOfCachedExecutables(tmp_path, locks=CompilationLocks(tmp_path / "executables"))
     bench.run()
     assert (list(bench.loaded), bench.refused) == ([LM], {TAGGER: "the executable is truncated"})
     assert bench.attempts == 1
+
+
+def caused_by(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def of_system(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        of_system(errno.ENOSPC),
+        of_system(errno.EMFILE),
+        MemoryError(),
+        caused_by(ArtifactError("saved_model.pb cannot be read"), of_system(errno.EIO)),
+        caused_by(DeviceFailed("the device failed"), of_system(errno.EROFS)),
+        caused_by(ArtifactError("it cannot be built"), caused_by(ValueError("no"), of_system(errno.ENOMEM))),
+    ],
+    ids=repr,
+)
+def test_a_fault_of_the_machine_is_not_the_version_s_and_what_is_not_one_is(error):
+    unread: dict[ModelKey, str] = {}
+    bench = Bench(on_unread=unread.__setitem__)
+    bench.load_sequence_model = failing(error)  # type: ignore[method-assign]
+    bench.run()
+    assert list(bench.loaded) == [LM]
+    assert list(unread) == list(bench.refused) == [TAGGER]
+    for fault in (ArtifactError("golden 1"), caused_by(ArtifactError("gone"), of_system(errno.ENOENT)), OSError("odd")):
+        other = Bench(on_unread=unread.__setitem__)
+        other.load_sequence_model = failing(fault)  # type: ignore[method-assign]
+        unread.clear()
+        other.run()
+        assert (list(other.refused), unread) == ([TAGGER], {})
+
+
+def failing(error: Exception) -> Any:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    return fail
 
 
 class SlowDevice(Device):

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -167,5 +169,29 @@ def test_texts_are_cut_where_they_are_when_the_service_stops():
                 ids = await task
                 assert ids == list(range(first, first + len(ids)))
                 assert ids
+
+    run(test())
+
+
+def test_the_tokens_of_a_text_are_reported_as_they_are_computed_whether_anyone_takes_them_or_not():
+    async def test():
+        async with running_engine(Device()) as made:
+            reported = Counter[int]()
+
+            def report(client: int, tokens: int) -> None:
+                reported[client] += tokens
+
+            made.on_computed = report
+            whole = made.generate(replace(prompt(1, max_tokens=50), client=7))
+            assert len([token async for token in whole]) == 50
+            left = made.generate(replace(prompt(1, max_tokens=10**6), client=8))
+            await anext(left)
+            while reported[8] < 20:
+                await asyncio.sleep(0)
+            await left.aclose()
+            await turns()
+            stopped = reported[8]
+            await made.infer(replace(request([7, 8, 9], [1]), client=9))
+            assert reported == {7: 50, 8: stopped, 9: 4}
 
     run(test())

@@ -30,7 +30,7 @@ class Process:
     def __init__(self, board: Board, number: int) -> None:
         self.name = f"process {number + 1}"
         self.number = number
-        self.pid = 1000 + number
+        self.pid: int | None = 1000 + number
         self.status: int | None = None
         self.terminated = False
         self.stands_still = False

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from service.process import fork_server
 from service.process.child import Child
 from service.process.fork_server import EXIT_NOT_FORKED, ForkServer, fork_orphan, mappings
 from tests.e2e.test_server import wait_until
@@ -19,7 +20,8 @@ PROGRAM = """
 import os, socket, sys, time
 from service.process.fork_server import fork_on_request
 
-number = fork_on_request(socket.socket(fileno=int(sys.argv[-1])))
+if (number := fork_on_request(socket.socket(fileno=int(sys.argv[-1])))) is None:
+    sys.exit()
 with open(os.path.join(os.environ["FOLDER"], str(number)), "a") as file:
     print(os.getpid(), os.environ["OPENBLAS_NUM_THREADS"], file=file)
 time.sleep(0.0 if number == 7 else 100.0)
@@ -79,6 +81,16 @@ def test_processes_are_forked_by_one_and_are_children_of_the_one_who_asks(make, 
     wait_until(lambda: children[0].status == -signal.SIGTERM)
     assert children[1].status is None
     end(children[1])
+
+
+@pytest.mark.parametrize("name", ["service.py", "argparse.py", "signal.py"])
+def test_a_module_in_the_current_folder_is_not_run(tmp_path, name):
+    (tmp_path / name).write_text("raise SystemExit('of the current folder')")
+    command = ForkServer(["--version"], (), {})._command
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("tagwerk ")
 
 
 def test_the_exit_status_is_that_of_the_process(make):
@@ -146,11 +158,27 @@ def test_the_fork_server_ends_with_the_supervisor(make):
     end(child)
 
 
-def test_a_process_that_cannot_be_forked_has_a_status(make):
+def test_a_process_that_cannot_be_forked_has_a_status(make, caplog):
     server = make("import os, errno\ndef fail(): raise OSError(errno.EAGAIN, 'no')\nos.fork = fail\n" + PROGRAM)
     child = server.fork(0)
     wait_for(server, lambda: child.status is not None)
     assert (child.pid, child.status) == (None, EXIT_NOT_FORKED)
+    assert caplog.messages == [f"a process cannot be forked: {os.strerror(errno.EAGAIN)}"]
+
+
+def test_a_fork_server_that_hangs_is_killed_and_another_takes_its_place(make, monkeypatch):
+    server = make("import time\ntime.sleep(100)")
+    child = server.fork(0)
+    server.poll()
+    assert child.status is None
+    with monkeypatch.context() as patch:
+        patch.setattr(fork_server, "HANG_SECONDS", 0.0)
+        wait_for(server, lambda: child.status is not None)
+    assert child.status == -signal.SIGKILL
+    server._command = [sys.executable, "-c", PROGRAM]
+    another = server.fork(1)
+    forked(server, another)
+    end(another)
 
 
 def test_a_second_fork_that_fails_is_an_error_of_the_first(monkeypatch):

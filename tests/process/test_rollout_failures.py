@@ -1,7 +1,13 @@
 """Versions at which processes die, that they refuse or cannot read."""
 
+from itertools import pairwise
+
 import pytest
 
+from service.errors import ConfigurationError
+from service.process.fork_server import EXIT_NOT_FORKED
+from service.process.rollout import LONGEST_PAUSE_SECONDS
+from service.process.supervised import EXIT_MACHINE
 from service.types import ModelKey
 from tests.artifact.test_manifest import write_version
 from tests.process.rollout_scene import CRASHED, Process, Scene, keys, scene
@@ -236,21 +242,64 @@ def test_failures_before_a_version_was_loaded_do_not_count_after_it(store):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_new_version_that_processes_cannot_read_three_times_is_refused(store, processes):
+def test_a_new_version_that_processes_cannot_read_is_tried_again_later_each_time_and_never_refused(store, processes):
     with scene(store, processes) as here:
         here.load_all()
         serving = here.serving
         write_version(store, "victim")
-        for attempt in (1, 2, 3):
+        began = []
+        for _ in range(12):
             trying = here.start_one()
+            began.append(here.clock.now)
             assert set(trying.to_load) == keys("healthy/1", "victim/2")
             trying.load(unread="victim")
             assert here.leaving() is trying, "not one that serves the model"
-            assert here.swaps("refused") == (attempt == 3), "it is tried again before"
             trying.end()
-        here.look()
-        assert here.refusals == {"victim/2": "manifest.json is missing, 3 times"}
-        assert here.running == serving, "there is no fourth"
+        pauses = [round(later - before) for before, later in pairwise(began)]
+        assert pauses == sorted(pauses)
+        assert pauses[-1] == LONGEST_PAUSE_SECONDS
+        assert here.running == serving
+        assert (here.refusals, here.swaps("refused")) == ({}, 0)
+        here.start_one().load()
+        here.finish()
+        assert here.shares == {"healthy/1": 1.0, "victim/2": 1.0}
+
+
+@pytest.mark.parametrize("status", [EXIT_MACHINE, ConfigurationError.EXIT_STATUS])
+def test_faults_of_the_machine_while_a_new_version_is_loaded_refuse_none(store, status):
+    with scene(store) as here:
+        here.load_all()
+        write_version(store, "victim")
+        for _ in range(5):
+            here.start_one().die(status=status)
+        here.start_one().load()
+        here.finish()
+        assert (here.refusals, here.shares) == ({}, {"healthy/1": 1.0, "victim/2": 1.0})
+
+
+def test_processes_that_could_not_be_forked_refuse_no_new_version(store):
+    with scene(store) as here:
+        here.load_all()
+        write_version(store, "victim")
+        for _ in range(5):
+            process = here.start_one()
+            process.pid = None
+            process.die(status=EXIT_NOT_FORKED)
+        here.start_one().load()
+        here.finish()
+        assert (here.refusals, here.shares) == ({}, {"healthy/1": 1.0, "victim/2": 1.0})
+
+
+def test_settings_that_were_right_end_the_service_no_more_although_no_process_serves(store):
+    """The file of the keys may be away for a second."""
+    with scene(store) as here:
+        here.load_all()
+        here.started[0].die()
+        for _ in range(3):
+            here.start_one().die(status=ConfigurationError.EXIT_STATUS)
+        here.start_one().load()
+        here.tick()
+        assert here.rollout.ready
 
 
 def test_what_a_process_could_not_read_is_tried_again_by_another(store):

@@ -15,7 +15,15 @@ from service.engine.loader import LoadProgress
 from service.process import server_process
 from service.process.board import Board, ProcessStatus, ServiceStatus
 from service.process.server import Server
-from service.process.server_process import COUNT_SECONDS, BoardGroup, read_versions, set_process_name, watch_lifeline
+from service.process.server_process import (
+    COUNT_SECONDS,
+    ORPHAN_EXIT_SECONDS,
+    BoardGroup,
+    read_versions,
+    run_fork_server,
+    set_process_name,
+    watch_lifeline,
+)
 from service.settings import Settings
 from service.types import ModelKey, ModelState, State
 from tests.artifact.test_manifest import write_version
@@ -103,6 +111,15 @@ def test_what_it_serves_refuses_and_could_not_read_is_noted(board):
     sequence = status.sequence
     made.note(own)
     assert status.sequence == sequence, "nothing is written if nothing has changed"
+
+
+def test_a_version_that_a_fault_of_the_machine_kept_from_loading_is_not_among_the_refused(board):
+    made, slot = group(board, 0, OLD, NEW), board.slots[0]
+    made.note_loading(LoadProgress(NEW, 1, 2))
+    made.note_unread(NEW, "No space left on device")
+    made.note([*states(OLD), ModelState(NEW, State.REFUSED, "No space left on device")])
+    unread = ((NEW, "No space left on device"),)
+    assert slot.status.read() == ProcessStatus((OLD, NEW), None, (OLD,), (), unread)
 
 
 def test_what_it_loads_is_noted_before_it_begins_until_it_is_done(board):
@@ -217,6 +234,21 @@ def test_a_process_whose_supervisor_has_died_ends_in_order_or_at_last_at_once(mo
         "exit 1, folder removed, orphaned True",
     ]
     os.close(lifeline)
+
+
+def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monkeypatch, tmp_path):
+    """The supervisor may have been killed before it asked for one."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    waited: list[float] = []
+    monkeypatch.setattr(server_process, "time", SimpleNamespace(sleep=waited.append))
+    for name in ("import_tensorflow", "set_process_name", "fork_on_request"):
+        monkeypatch.setattr(server_process, name, lambda *arguments: None)
+    requests, listening = cast(Any, None), cast(Any, None)
+    assert run_fork_server(Settings(), requests, 0, listening, 0, 0) == 0
+    assert not folder.exists()
+    assert waited == [ORPHAN_EXIT_SECONDS], "those that have begun remove it themselves"
 
 
 def test_processes_are_named_for_ps():

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,11 +13,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import NoReturn, cast
 
 import pytest
 
-from service.artifact.files import copies_of
 from service.errors import ConfigurationError
 from service.process import supervisor
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus
@@ -26,7 +26,7 @@ from service.settings import Settings
 from service.types import State
 from tests.fakes import Clock
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGTTOU)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTTOU)
 
 
 class Process:
@@ -154,14 +154,14 @@ def folders(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "temporary").iterdir())
 
 
-def run(made: Supervisor, monkeypatch: pytest.MonkeyPatch, ticks: int = 3) -> int:
-    """Runs a supervisor for some ticks, and stops it with SIGTERM."""
+def run(made: Supervisor, monkeypatch: pytest.MonkeyPatch, ticks: int = 3, sig: int = signal.SIGTERM) -> int:
+    """Runs a supervisor for some ticks, and stops it with a signal."""
     left = [ticks]
 
     def sleep(seconds: float) -> None:
         left[0] -= 1
         if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), sig)
 
     monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
     return made.run()
@@ -199,24 +199,41 @@ def test_each_process_inherits_what_all_share(settings, listening, monkeypatch, 
     assert folders(tmp_path) == []
 
 
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGHUP])
+def test_a_terminal_that_is_closed_stops_the_service_in_order(settings, listening, monkeypatch, tmp_path, sig):
+    assert run(Supervisor(settings, listening), monkeypatch, sig=sig) == 0
+    assert folders(tmp_path) == []
+
+
+def test_nohup_keeps_the_service_running(settings, listening, monkeypatch):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    made = Supervisor(settings, listening)
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert made._signals == 0
+    assert run(made, monkeypatch) == 0
+
+
+def test_the_name_of_the_temporary_folder_may_be_long(settings, listening, monkeypatch, tmp_path):
+    """Longer than the address of a socket may be."""
+    place = tmp_path / ("long" * 40)
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    assert run(Supervisor(settings, listening), monkeypatch) == 0
+
+
 def test_a_configured_cache_of_executables_outlasts_the_service(settings, listening, monkeypatch):
     run(Supervisor(settings.model_copy(update={"xla_cache": "/some/cache"}), listening), monkeypatch)
     assert Forking.made.environment["TAGWERK_XLA_CACHE"] == "/some/cache"
 
 
-def test_what_an_ended_process_leaves_is_removed_and_its_counts_are_kept(settings, listening, monkeypatch, tmp_path):
+def test_the_counts_of_a_process_that_has_ended_are_kept(settings, listening, monkeypatch):
     made = Supervisor(settings, listening)
     ended: list[int] = []
     made._rollout.tick()
-    (folder,) = folders(tmp_path)
-    first, second = Started.all
-    for pid in (first.pid, second.pid):
-        (folder / f"{copies_of(pid)}copy").mkdir()
     monkeypatch.setattr(made._ended, "add", ended.append)
-    first.status = -11
+    Started.all[0].status = -11
     made._rollout.tick()
-    assert ended == [first.pid]
-    assert [copy.name for copy in folder.glob("*copy")] == [f"{copies_of(second.pid)}copy"]
+    assert ended == [Started.all[0].pid]
     run(made, monkeypatch)
 
 
@@ -256,6 +273,53 @@ def test_processes_that_cannot_be_started_do_not_end_the_service(settings, liste
     monkeypatch.setattr(Forking, "failure", OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
     assert run(Supervisor(settings, listening), monkeypatch) == 0
     assert "a process cannot be started: [Errno 12]" in caplog.text
+
+
+def no_descriptors(*arguments: object, **more: object) -> NoReturn:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+@pytest.mark.parametrize(("owner", "name"), [("_rollout", "tick"), ("_fork_server", "poll"), ("_ended", "merge")])
+def test_an_error_of_the_machine_is_logged_and_the_supervisor_goes_on(
+    settings, listening, monkeypatch, caplog, owner, name
+):
+    made = Supervisor(settings, listening)
+    failing = getattr(made, owner)
+    real, left = getattr(failing, name), [2]
+
+    def fail_twice() -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            no_descriptors()
+        real()
+
+    monkeypatch.setattr(failing, name, fail_twice)
+    assert run(made, monkeypatch, ticks=8) == 0
+    assert caplog.text.count("the supervisor continues after an error") == 2
+    assert len(Started.all) == 2
+
+
+def test_a_temporary_folder_that_is_removed_is_made_again_for_the_next_process(
+    settings, listening, monkeypatch, tmp_path, caplog
+):
+    made = Supervisor(settings, listening)
+    made._rollout.tick()
+    (folder,) = folders(tmp_path)
+    shutil.rmtree(folder)
+    Started.all[0].status = -11
+    made._tick()
+    assert "the metrics of ended processes cannot be merged" in caplog.text
+    made._rollout._start_at = 0.0
+    made._tick()
+    assert len(Started.all) == 3
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "metrics").is_dir()
+    assert made._ended._pids == []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: 12345)
+        with pytest.raises(PermissionError, match="is another user's"):
+            made._fork(0)
+    run(made, monkeypatch)
 
 
 def test_the_folder_of_metrics_is_known_before_the_package_that_reads_it_is_imported():

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging
+import shutil
 from pathlib import Path
 
 import httpx
@@ -115,6 +117,28 @@ def test_a_key_over_its_tokens_is_told_when_to_come_again_and_what_it_used_is_co
     asyncio.run(test())
 
 
+def test_what_is_computed_for_a_client_that_leaves_is_charged_to_its_key(lock):
+    async def test() -> None:
+        device = SequenceModelDevice()
+        async with scene(device, authenticator=lock.authenticator) as client:
+
+            async def ask() -> httpx.Response:
+                return await client.post("/classify", json={"text": "fine fine fine fine"}, headers=lock.terse)
+
+            device.go.clear()
+            device.busy.clear()
+            first = asyncio.create_task(ask())
+            await until(device.busy.is_set)
+            first.cancel()
+            await asyncio.wait([first])
+            device.go.set()
+            while 'tagwerk_key_tokens_total{key="terse"} 4.0' not in (await client.get("/metrics")).text:
+                await asyncio.sleep(0)
+            assert "tokens a second" in check(await ask(), 429).detail
+
+    asyncio.run(test())
+
+
 def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_ends_however_it_does(lock):
     async def test() -> None:
         device = SequenceModelDevice()
@@ -137,16 +161,38 @@ def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_ends_ho
     asyncio.run(test())
 
 
-def test_a_key_that_is_removed_is_of_no_use_and_nobody_is_let_in_by_a_broken_file(lock, monkeypatch):
+def test_a_key_that_is_removed_is_of_no_use_and_a_file_that_is_missing_or_broken_changes_nothing(
+    lock, monkeypatch, caplog
+):
     monkeypatch.setattr(authenticator, "CHECK_SECONDS", 0.0)
+    caplog.set_level(logging.INFO, "tagwerk")
+    away = lock.path.with_name("away")
 
     async def test() -> None:
         async with scene(authenticator=lock.authenticator) as client:
             remove_key(lock.path, "rare")
             check(await client.get("/models", headers=lock.rare), 401)
             assert (await client.get("/models", headers=lock.web)).status_code == 200
-            lock.path.write_text("broken")
+            for harm, reason in ((lock.path.rename, "No such file"), (break_file, "not valid JSON")):
+                caplog.clear()
+                shutil.copy2(lock.path, away)
+                harm(lock.path.with_name("elsewhere"))
+                for _ in range(3):
+                    assert (await client.get("/models", headers=lock.web)).status_code == 200
+                    check(await client.get("/models", headers=lock.rare), 401)
+                (message,) = caplog.messages
+                assert reason in message
+                assert message.endswith("; the keys read before stay valid")
+                away.rename(lock.path)  # with the time of before
+                assert (await client.get("/models", headers=lock.web)).status_code == 200
+                assert caplog.messages[1:] == ["the keys are read again"]
+            remove_key(lock.path, "web")
             check(await client.get("/models", headers=lock.web), 401)
+            lock.path.write_text("[]")
+            check(await client.get("/models", headers=lock.boss), 401)
+
+    def break_file(unused: Path) -> None:
+        lock.path.write_text("broken")
 
     asyncio.run(test())
 

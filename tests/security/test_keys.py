@@ -3,6 +3,9 @@
 import json
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +39,23 @@ def test_a_file_holds_no_key_but_its_hash_and_is_its_users_alone(tmp_path):
         add_key(path, "boss", ["infer"], None, None)
     with pytest.raises(ConfigurationError, match="scopes"):
         add_key(path, "third", ["everything"], None, None)
+
+
+def test_keys_that_are_added_at_the_same_time_are_all_stored(tmp_path):
+    path = tmp_path / "keys.json"
+    add_key(path, "first", ["infer"])
+    began = threading.Barrier(8)
+
+    def add(number: int) -> str:
+        began.wait()
+        return add_key(path, f"k{number}", ["infer"])
+
+    with ThreadPoolExecutor(8) as pool:
+        secrets = list(pool.map(add, range(8)))
+    remove_key(path, "first")
+    keys = read_keys(path)
+    assert {key.id for key in keys} == {f"k{number}" for number in range(8)}
+    assert all(find(keys, secret) is not None for secret in secrets)
 
 
 @pytest.mark.parametrize("content", ["", "{}", '[{"id": "a"}]', '[{"id": "a b", "sha256": "", "scopes": []}]'])
@@ -161,4 +181,5 @@ def test_a_key_without_limits_is_not_counted():
 def test_no_path_leads_to_the_file_of_counts():
     file = make_file()
     assert os.fstat(file).st_nlink == 0
+    assert str(Path(f"/proc/self/fd/{file}").readlink()).startswith("/memfd:"), "a full disk is nothing to it"
     os.close(file)

@@ -280,3 +280,29 @@ def test_the_size_of_a_language_model_is_that_of_its_vocabulary(tmp_path):
     faults.with_checksums(lambda f: Vocabulary(["a"]).write(f / "characters.json"))(copy)
     with pytest.raises(ArtifactError, match="logits has an axis of 67, but the vocabulary characters has 3 ids"):
         load_version(copy)
+
+
+def test_a_version_that_was_valid_stays_so_while_the_machine_cannot_read_it_until_a_process_cannot_either(
+    store, monkeypatch
+):
+    registry = Registry(store)
+    assert registry.fault(VICTIM) is None
+
+    def no_descriptors(*arguments: object, **more: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        for name in ("open", "scandir"):
+            patch.setattr(os, name, no_descriptors)
+        assert registry.fault(VICTIM) is None
+        registry.verify_again(VICTIM)
+        assert registry.fault(VICTIM) == "manifest.json cannot be read: Too many open files"
+    assert registry.fault(VICTIM) is None
+
+
+def test_a_version_for_which_the_memory_did_not_suffice_is_read_again(store, monkeypatch):
+    registry = Registry(store)
+    with monkeypatch.context() as patch:
+        patch.setattr("service.store.loading.make_task", lambda version: (_ for _ in ()).throw(MemoryError()))
+        assert registry.fault(VICTIM) == "it cannot be built: MemoryError:"
+    assert registry.fault(VICTIM) is None

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.telemetry.metric_files import EndedProcesses, SharedMetrics
+from service.telemetry.metric_files import FILE_BYTES, EndedProcesses, SharedMetrics
 from service.telemetry.metrics import SHARED_FOLDER, Metrics
 from service.telemetry.process_metrics import tensorflow_version
 
@@ -35,10 +36,10 @@ RAN = "m.observe_batch('tagger', 8, 0.2, 64, 16, [0.1, 0.3]); m.compilations.lab
 class Process:
     """A process that does with the metrics what it is told, and then goes on living."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, first: str = "") -> None:
         environment = os.environ | {SHARED_FOLDER: str(folder)}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", DOES],
+            [sys.executable, "-c", first + DOES],
             env=environment,
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -71,8 +72,8 @@ def folder(tmp_path: Path) -> Path:
 def start(folder) -> Iterator[Callable[..., Process]]:
     with ExitStack() as stack:
 
-        def started(*what: str) -> Process:
-            made = Process(folder)
+        def started(*what: str, first: str = "") -> Process:
+            made = Process(folder, first)
             stack.enter_context(made.process)
             stack.callback(made.process.kill)
             return made.does(*what)
@@ -272,3 +273,46 @@ def test_versions_are_told_once_whatever_the_number_of_processes(start, told_of_
     (built,) = [name for name in found if name.startswith("build_info ")]
     assert built == f"build_info {platform.python_version()} {tensorflow_version()} {version('tagwerk')}"
     assert found[built] == 1
+
+
+def allocated(folder: Path) -> dict[str, bool]:
+    """Returns of each file of metrics whether there is room on the disk for all of it."""
+    return {file.name: 512 * file.stat().st_blocks >= file.stat().st_size for file in folder.glob("*.db")}
+
+
+def test_files_have_their_room_on_the_disk_before_anything_is_written_to_them(start, folder):
+    """Where the disk is full, writing to a mapped file without room kills the process."""
+    label = "x" * 200
+    more = f"[m.cancelled.inc(), *(m.compilations.labels('{label}' + str(i)).inc() for i in range(1000))]"
+    process = start(RAN, more)
+    files = allocated(folder)
+    assert len(files) >= 4
+    assert all(files.values()), files
+    assert (folder / f"counter_{process.process.pid}.db").stat().st_size > 4 * FILE_BYTES
+    EndedProcesses(folder).add(process.kill())
+    assert all(allocated(folder).values())
+    assert (folder / "counter_ended.db").stat().st_size > 4 * FILE_BYTES
+
+
+NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+
+
+def test_a_process_without_room_for_its_metrics_goes_on_without_them(start, told, folder):
+    first = start(
+        NO_ROOM.format(size=3 * FILE_BYTES), "[m.compilations.labels('x' * 500 + str(i)).inc() for i in range(400)]"
+    )
+    assert first.process.poll() is None
+    found = told()
+    kept = [name for name in found if name.startswith("compilations_total x")]
+    assert 100 < len(kept) < 400, "as many as there was room for"
+    counts = "m.queue_entries.set(5); assert m.queue_entries._value.get() == 5"
+    second = start(RAN, counts, first=NO_ROOM.format(size=100))
+    assert not list(folder.glob(f"*_{second.process.pid}.db"))
+    assert "compilations_total tagger" not in told(), "which does not fail, either"
+
+
+def test_without_the_folder_a_process_tells_its_own(start, told_of_all, folder):
+    start(RAN)
+    shutil.rmtree(folder)
+    assert not [name for name in told_of_all() if name.startswith("batch")]
+    assert [name for name in told_of_all() if name.startswith("build_info")]

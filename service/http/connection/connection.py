@@ -282,8 +282,6 @@ class Connection(BoundedProtocol):
         """Records an exchange that is over, and releases its key."""
         context = self._context
         if exchange.key is not None and context.authenticator is not None:
-            if status == 200:
-                context.charge(exchange.key, exchange.timing)
             context.authenticator.release(exchange.key)
         ids = ids or request_ids.ids_from(exchange.headers)
         context.recorder.note(ids, exchange.headers, "POST", exchange.route, status, exchange.timing)
