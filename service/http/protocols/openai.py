@@ -54,7 +54,7 @@ _FORMS = [*one_or_list({"type": "string"}, minItems=1)["anyOf"], *one_or_list(_I
 Prompts = Annotated[list[str | list[int]], PlainValidator(_prompts), WithJsonSchema({"anyOf": _FORMS})]
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(request_schemas.Strict):
     """Options of a stream."""
 
     include_usage: bool = Field(False, description="Send a last piece with the usage.", examples=[True])
