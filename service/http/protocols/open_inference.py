@@ -12,13 +12,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from service.errors import EngineUnavailable, InvalidInput
-from service.http.body import content_of
 from service.http.compression import response_of
 from service.http.context import Context, context_of, pipeline_run
 from service.http.disconnect import while_client_waits
 from service.http.negotiation import JSON
 from service.http.openapi.problems import ANY, INFER, READ, responses
-from service.http.parsing import in_turn
+from service.http.parsing import in_turn, receive
 from service.http.problem import RETRY_AFTER
 from service.http.protocols import tensors
 from service.http.protocols.served import Parameters, Served, TensorMetadata, find
@@ -197,10 +196,7 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     """Runs a version of a model, by default the one that serves. Raises what reading and running raise."""
     context, run = context_of(request), pipeline_run(request)
     model = find(context, name, version)
-    body, json_length = (
-        await content_of(request.receive, context.settings.max_body_bytes),
-        request.headers.get(tensors.HEADER),
-    )
+    body, json_length = await receive(request), request.headers.get(tensors.HEADER)
     inference, given = await in_turn(context, body, lambda: tensors.read(body, json_length, context.settings))
     parameters = dict(inference.parameters)
     all_binary = parameters.pop("binary_data_output", False)
