@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from service.http import admin, infer, problem, status
@@ -44,7 +43,7 @@ def create_routes(context: Context, ready_seconds: float = 0.0) -> FastAPI:
         ready = asyncio.Event()
         starting = asyncio.create_task(start(context, ready))
         # In a thread: it takes 0.3 s, for which the first request for it would block all others.
-        documented = asyncio.create_task(asyncio.to_thread(app.openapi))
+        documented = asyncio.create_task(asyncio.to_thread(page.openapi_asset, app))
         if ready_seconds:
             with suppress(TimeoutError):
                 await asyncio.wait_for(ready.wait(), ready_seconds)
@@ -53,15 +52,13 @@ def create_routes(context: Context, ready_seconds: float = 0.0) -> FastAPI:
         starting.cancel()
         documented.cancel()
 
-    app = FastAPIOffline(
+    app = FastAPI(
         title="tagwerk",
         version=version("tagwerk"),
         description=DESCRIPTION,
         lifespan=lifespan,
-        redoc_url=None,
+        openapi_url=None,  # `page` has the document, and /docs
         redirect_slashes=False,  # behind a proxy, it would redirect from https to http
-        static_url="/docs/assets",
-        swagger_ui_parameters={"validatorUrl": "none"},  # no requests to a public server
     )
     problem.install(app)
     app.include_router(infer.router)

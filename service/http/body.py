@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 from starlette.exceptions import HTTPException
@@ -18,11 +18,18 @@ _GZIP = 16 + zlib.MAX_WBITS
 class Body:
     """Wraps ASGI's `receive`. `limit` is in decompressed bytes.
 
-    A handler that streams the body sets it to None; then decompressed bytes are limited relative to compressed ones.
+    A handler that streams the body sets it to None; then decompressed bytes are limited relative to compressed ones,
+    and the handler says what it holds of them.
     """
 
-    def __init__(self, headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> None:
+    def __init__(
+        self, headers: Mapping[bytes, bytes], receive: Receive, limit: int, hold: Callable[[int], None]
+    ) -> None:
+        """`hold` is called with each change of the number of bytes that are held."""
         self.limit: int | None = limit
+        self.in_progress = 0  # bytes, counted by the resources of pipelines until the request is answered
+        self._held = 0
+        self._hold = hold
         self._size = limit
         self._zipped = 0  # bytes before decompression
         self._receive = receive
@@ -55,7 +62,18 @@ class Body:
             if limit is None and self._unzip and self._received > self._size + MOST_RATIO * self._zipped:
                 problem = f"it unzips to more than {MOST_RATIO} times its size"
                 raise TooLarge("", problem, f"{self._size} bytes, and {MOST_RATIO} more for each byte sent")
+            if limit is not None:
+                self.hold(len(message.get("body", b"")))
         return message
+
+    def hold(self, size: int) -> None:
+        """Adds to the bytes that are held for the request, or takes from them."""
+        self._held += size
+        self._hold(size)
+
+    def release(self) -> None:
+        """Gives up all that is held for the request, which is over."""
+        self.hold(-self._held)
 
     def _unzipped(self, message: Message) -> Message:
         """Returns the next decompressed piece of a message, and keeps the message until it is used up."""

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from service.errors import InvalidInput
-from service.http.body_budget import BodyBudget
+from service.http.client_memory import ClientMemory
+from service.http.exposition import Exposition
 from service.http.process_group import ProcessGroup, SingleProcess
+from service.http.task_starts import TaskStarts
 from service.loop.plain_requests import PlainRequests
 from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
@@ -18,7 +20,6 @@ from service.types import ModelState, State
 
 TASKS = {"/tag": "tag", "/classify": "classify", "/generate": "generate", "/v1/completions": "generate"}
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
-HELD_BODIES = 16
 _TIMEOUT = TIMEOUT_HEADER.lower().encode()
 
 
@@ -31,13 +32,15 @@ class Context(Resources):
     draining: bool = False  # after SIGTERM: not ready, and each response closes its connection
     failure: Exception | None = None  # the error that kept the engine from starting
     loaded: bool = False  # each version is loaded or refused
-    held_bodies: int = HELD_BODIES  # of the maximum size, held at the same time
-    body_budget: BodyBudget = field(init=False)
+    client_memory: ClientMemory = field(init=False)
+    task_starts: TaskStarts = field(init=False, default_factory=TaskStarts)
+    exposition: Exposition = field(init=False)
     recorder: RequestRecorder = field(init=False)
     plain: PlainRequests = field(init=False)
 
     def __post_init__(self) -> None:
-        self.body_budget = BodyBudget(self.settings.max_body_bytes, self.held_bodies)
+        self.client_memory = ClientMemory(self.settings.max_body_bytes)
+        self.exposition = Exposition(self.metrics)
         self.recorder = RequestRecorder(self.settings, self.metrics)
         self.plain = PlainRequests(self, self.authenticator is not None)
         if self.authenticator is not None:

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-EXPOSED = ("Retry-After", "Server-Timing", "X-Request-ID")
+from service.http.protocols.tensors import HEADER
+
+EXPOSED = (HEADER, "Retry-After", "Server-Timing", "X-Request-ID")
 
 
 def cors_middleware(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:

@@ -29,6 +29,11 @@ class LineSplitter:
         self._line = bytearray()
         self._without_line = 0  # bytes since the last line
 
+    @property
+    def size(self) -> int:
+        """The number of bytes of the unfinished line."""
+        return len(self._line)
+
     def split(self, chunk: bytes) -> Iterator[bytes]:
         """Yields the lines that end in a chunk. Raises TooLarge after too many bytes without a line."""
         self._without_line += len(chunk)
@@ -64,12 +69,20 @@ class LineSplitter:
 class LineInput:
     """Reads lines from a body that is still arriving, and enforces its timeouts."""
 
-    def __init__(self, receive: Receive, limit: int, timeout_seconds: float, idle_seconds: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        limit: int,
+        timeout_seconds: float,
+        idle_seconds: Callable[[], float],
+        hold: Callable[[int], None],
+    ) -> None:
         """A line has at most `limit` bytes, and must be complete within `timeout_seconds` of its first byte.
 
         So must the next line begin, counted while no line is being processed: `idle_seconds` returns for how long none
-        has been.
+        has been. `hold` is called with each change of the number of bytes of the unfinished line.
         """
+        self._hold = hold
         self._receive = receive
         self._splitter = LineSplitter(limit)
         self._timeout_seconds = timeout_seconds
@@ -82,11 +95,14 @@ class LineInput:
         while more:
             chunk, more = await self._next_chunk()
             was_begun, ended = self._splitter.begun, False
+            held = self._splitter.size
             for line in self._splitter.split(chunk):
                 ended = True
                 yield line
+            self._hold(self._splitter.size - held)
             if ended or (self._splitter.begun and not was_begun):  # blank bytes do not extend the time
                 self._left_seconds = self._timeout_seconds
+        self._hold(-self._splitter.size)
         for line in self._splitter.rest():
             yield line
 

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from service.errors import Overloaded, TagwerkError, TooLarge
 from service.formats.pieces import prepend, to_json
 from service.http import problem
+from service.http.body import Body
 from service.http.compression import LEVEL, joined
 from service.http.connection.connection import Connection
 from service.http.context import context_of, timeout_seconds
@@ -93,7 +94,8 @@ class LinesResponse(Response):
         self._gone = False
         self._broken = False  # the stream has ended with an error
         self._zip = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS) if takes_gzip(request) else None
-        request.scope["state"]["body"].limit = None  # each line is limited instead
+        self._body: Body = request.scope["state"]["body"]
+        self._body.limit = None  # each line is limited instead
         self._connection: Connection | None = request.scope["state"].get("connection")
         if self._connection is not None:
             self._connection.disable_receive_timeout()
@@ -114,8 +116,10 @@ class LinesResponse(Response):
             if not started:
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 started = True
-            async with asyncio.timeout(self._context.settings.request_timeout_seconds):
-                await send({"type": "http.response.body", "body": body, "more_body": more})
+            if self._connection is not None:
+                async with asyncio.timeout(self._context.settings.request_timeout_seconds):
+                    await self._connection.flow.drained()
+            await send({"type": "http.response.body", "body": body, "more_body": more})
 
         under_way: asyncio.Queue[Answer | None] = asyncio.Queue()
         reader = asyncio.create_task(self._read(under_way))
@@ -123,12 +127,15 @@ class LinesResponse(Response):
             while (answer := await under_way.get()) is not None:
                 if self._gone:
                     break
-                *pieces, last = joined(await answer.line)
+                pieces = await answer.line
+                held = answer.size + sum(map(len, pieces))
+                *pieces, last = joined(pieces)
                 for piece in pieces:
                     await send_piece(self._zip.compress(piece) if self._zip else piece, True)
                     await asyncio.sleep(0)
                 await send_piece(self._zipped(last), True)
                 self._window.release(answer.size)
+                self._body.hold(-held)
             await reader  # raises its error; one before the first line has its own status
             await send_piece(self._zip.flush() if self._zip else b"", False)
             if self._broken and self._connection is not None:
@@ -150,6 +157,7 @@ class LinesResponse(Response):
             settings.max_body_bytes,
             settings.receive_timeout_seconds,
             self._window.idle_seconds,
+            self._body.hold,
         )
         try:
             async for line in source.lines():
@@ -158,6 +166,7 @@ class LinesResponse(Response):
                 lines += 1
                 size = max(len(line), LEAST_BYTES)
                 await self._window.acquire(size)
+                self._body.hold(size)
                 task = asyncio.create_task(self._answer(line))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -175,6 +184,7 @@ class LinesResponse(Response):
             document = error.document if isinstance(error, problem.Refused) else problem.document(error)
             last = asyncio.get_running_loop().create_future()
             last.set_result(encoded({"error": document}))
+            self._body.hold(sum(map(len, last.result())))
             under_way.put_nowait(Answer(last, 0))
         except ClientDisconnect:
             self._gone = True
@@ -191,7 +201,12 @@ class LinesResponse(Response):
                 raise ClientDisconnect
 
     async def _answer(self, line: bytes) -> list[bytes]:
-        """Returns the answer to a line, in pieces."""
+        """Returns the answer to a line, in pieces, which are held until they are sent."""
+        pieces = await self._pieces(line)
+        self._body.hold(sum(map(len, pieces)))
+        return pieces
+
+    async def _pieces(self, line: bytes) -> list[bytes]:
         timing, named = Timing(time.monotonic()), dict[str, Id]()
         try:
             return [*prepend(named, await self._work_with_retries(line, timing, named)), b"\n"]

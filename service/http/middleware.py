@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import EngineUnavailable
 from service.http import problem
 from service.http.body import Body
-from service.http.body_budget import HeldBody, may_be_large
+from service.http.connection.connection import Connection
 from service.http.context import Context
 from service.telemetry import request_ids
 from service.telemetry.metrics import UNMATCHED
@@ -43,9 +43,10 @@ class RequestContextMiddleware:
         headers = dict(scope["headers"])
         ids = request_ids.ids_from(headers)
         request_ids.current.set(ids)
-        body = Body(headers, receive, self._context.settings.max_body_bytes)
-        held = HeldBody(body, self._context.body_budget) if may_be_large(headers) else None
         state = scope.setdefault("state", {})
+        connection: Connection | None = state.get("connection")
+        hold = connection.hold if connection is not None else lambda size: None
+        body = Body(headers, receive, self._context.settings.max_body_bytes, hold)
         state["context"], state["timing"], state["headers"], state["body"] = self._context, timing, headers, body
         state["status"] = 0
 
@@ -58,17 +59,17 @@ class RequestContextMiddleware:
                     (b"x-content-type-options", b"nosniff"),
                 ]
                 # The rest of the body will not be read.
-                if self._context.closes_connection() or status in (408, 413) or (held is not None and held.refused):
+                if self._context.closes_connection() or status in (408, 413):
                     added.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
         try:
-            await self._app(scope, body.receive if held is None else held.receive, send_with_headers)
+            await self._app(scope, body.receive, send_with_headers)
         finally:
             del state["body"]  # breaks a reference cycle
-            if held is not None:
-                self._context.body_budget.remove(held)
+            body.release()
+            self._context.bytes_in_progress -= body.in_progress
             route = getattr(scope.get("route"), "path", UNMATCHED)
             status = state.get("refused", state["status"])  # set by the connection for an incomplete request
             self._context.recorder.note(ids, headers, scope["method"], route, status, timing)
@@ -109,9 +110,10 @@ class AuthenticationMiddleware:
             raise
         except Exception:
             log.exception("failed: %s", request_ids.current.get())
-            if state["status"]:
+            if not state["status"]:
+                await problem.unexpected(path)(scope, receive, send)
+            elif state["status"] != 500:  # the handler of unexpected errors sends a 500, then raises the error
                 raise  # the response has begun: the connection is closed
-            await problem.unexpected(path)(scope, receive, send)
         finally:
             if authenticator is not None and key is not None:
                 authenticator.release(key)

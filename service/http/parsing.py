@@ -25,9 +25,17 @@ T = TypeVar("T")
 
 
 async def read(request: Request, schema: type[M]) -> M:
-    """Receives and parses a body. Raises what `parse` raises, TooLarge, InvalidInput, ClientGone."""
-    context = context_of(request)
-    return await parse_in_turn(await content_of(request.receive, context.settings.max_body_bytes), schema, context)
+    """Receives and parses a body. Raises what `receive` and `parse` raise."""
+    return await parse_in_turn(await receive(request), schema, context_of(request))
+
+
+async def receive(request: Request) -> bytes:
+    """Receives a body, and begins its request. Raises TooLarge, InvalidInput, ClientGone, Overloaded."""
+    context, body = context_of(request), request.scope["state"]["body"]
+    content = await content_of(request.receive, context.settings.max_body_bytes)
+    context.begin(len(content))
+    body.in_progress = len(content)
+    return content
 
 
 async def parse_in_turn(content: bytes, schema: type[M], context: Context) -> M:

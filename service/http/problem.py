@@ -19,6 +19,7 @@ from service.telemetry.timing import Timing
 MEDIA_TYPE = "application/problem+json"
 MAX_HEAD_BYTES = 32_768  # of the headers of a request, its path included, and of its trailers
 
+OVERLOADED = ("overloaded", "The queue is full")
 # class of error -> status, slug of its type, title. The first matching class applies.
 TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
     (errors.TooLarge, 413, "too-large", "The request is over a limit"),
@@ -28,7 +29,7 @@ TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
     (errors.Forbidden, 403, "forbidden", "Missing scope"),
     (errors.NotPossible, 409, "not-possible", "The service is not set up for this"),
     (errors.RateLimited, 429, "rate-limited", "The key is over its limits"),
-    (errors.Overloaded, 429, "overloaded", "The queue is full"),
+    (errors.Overloaded, 429, *OVERLOADED),
     (errors.ClientGone, 499, "client-gone", "Client disconnected"),
     (errors.DeadlineExceeded, 504, "deadline-exceeded", "Deadline exceeded"),
     (errors.EngineUnavailable, 503, "engine-unavailable", "The service is not ready"),
@@ -44,6 +45,7 @@ HTTP = {
     408: ("request-timeout", "The request did not arrive in time"),
     415: ("unsupported-media-type", "Unsupported media type"),
     431: ("headers-too-large", "The headers are over the limit"),
+    501: ("unsupported-transfer-coding", "Unsupported transfer coding"),
 }
 NO_WEBSOCKET = ("no-websocket", "WebSocket is not supported")
 INVALID_HTTP = ("invalid-http", "The request is not valid HTTP")
@@ -197,9 +199,10 @@ def headers_of(error: errors.TagwerkError) -> dict[str, str]:
 
 
 def install(app: FastAPI) -> None:
-    """Registers the handlers of expected errors; `AuthenticationMiddleware` answers unexpected ones."""
+    """Registers the handlers of expected errors, and of unexpected ones, which `AuthenticationMiddleware` logs."""
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.add_exception_handler(Exception, _unexpected)
 
 
 async def answer(request: Request, error: Exception) -> Response:
@@ -216,6 +219,10 @@ async def _own(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)  # noqa: S101 (registered for it)
     return respond(request.url.path, error.document)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    return unexpected(request.url.path)
 
 
 async def _http(request: Request, error: Exception) -> Response:

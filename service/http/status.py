@@ -1,7 +1,5 @@
 """The routes /models, the probes, and /metrics."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -18,7 +16,6 @@ from service.pipelines.catalog import not_found
 from service.types import ModelState, State
 
 router = APIRouter(tags=["Service"])
-_expositions = ThreadPoolExecutor(1, thread_name_prefix="metrics")  # an exposition takes tens of milliseconds
 
 
 class ModelSummary(BaseModel):
@@ -182,9 +179,7 @@ EXPOSITION: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "str
 )
 async def metrics(request: Request) -> Response:
     """Exposes all metrics in Prometheus' text format."""
-    context_of(request).metrics.flush()
-    exposition = await asyncio.get_running_loop().run_in_executor(_expositions, context_of(request).metrics.exposition)
-    return Response(exposition, media_type=CONTENT_TYPE_LATEST)
+    return Response(await context_of(request).exposition.get(), media_type=CONTENT_TYPE_LATEST)
 
 
 def summary(state: ModelState) -> ModelSummary:

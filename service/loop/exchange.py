@@ -41,6 +41,7 @@ class Exchange:
         request: the parsed body.
         deadline: a time of the monotonic clock.
         media_type: of the answer.
+        in_progress: bytes of the body that are counted, once it is admitted, until it is answered.
         running: what waits in the engine, or runs.
         content: what the request's handler keeps between encoding and decoding.
         over: answered, redirected, or its client has gone.
@@ -56,6 +57,7 @@ class Exchange:
     request: Any = None
     deadline: float = 0.0
     media_type: str = ""
+    in_progress: int = 0
     running: EngineRequest | None = None
     content: Any = field(default=None)
     over: bool = False

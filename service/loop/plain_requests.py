@@ -17,7 +17,7 @@ from service.engine.requests import Requests
 from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, TagwerkError
 from service.loop.exchange import Exchange
 from service.loop.handlers import ClassifyHandler, Handler, TagHandler, Work
-from service.pipelines.run import NOTHING, Resources
+from service.pipelines.run import NOTHING, SMALL_BYTES, Resources
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.text import conllu
@@ -26,7 +26,6 @@ from service.text.slices import advance
 log = logging.getLogger("tagwerk.server")
 
 MOST_BYTES = 16_384  # of a plain request's body
-SMALL_BYTES = 2048  # of one that is handled together with others
 GROUP_BYTES = 16_384  # of the requests that are handled together
 FIRST_SECONDS = 0.004  # for which work runs at once
 SLICE_SECONDS = 0.002  # for which it goes on in a later iteration
@@ -204,7 +203,10 @@ class PlainRequests:
             if (place := ("tag" if is_tag else "classify", exchange.client)) not in available:
                 self._resources.check_available(*place)
                 available.add(place)
-            return self._handler(request, is_tag)
+            handler = self._handler(request, is_tag)
+            self._resources.begin(len(exchange.body))
+            exchange.in_progress = len(exchange.body)
+            return handler
         except TagwerkError as error:
             exchange.connection.fail(exchange, error)
         except Exception:

@@ -20,6 +20,7 @@ from service.telemetry.timing import Timing
 from service.text.slices import Sliced, advance
 from service.types import Array, Ragged, Sampled, State
 
+SMALL_BYTES = 2048  # of a request that is begun whatever else is in progress
 FIRST_SLICE_SECONDS = 0.001  # enough for nearly all requests
 FIRST_SLICES = 4  # per event loop iteration, of a client's requests
 MOST_FIRST_SLICES = 8  # of all requests
@@ -51,6 +52,8 @@ class Resources:
     Attributes:
         first_slices: those of this event loop iteration, which run at once.
         long_work: held during a further slice of long work, so that an event loop iteration runs one of them at most.
+        bytes_in_progress: of the bodies of requests in progress. Their tokens and results take up to a hundred times as
+            much memory, and are in no queue while they are made.
     """
 
     settings: Settings
@@ -59,6 +62,15 @@ class Resources:
     catalog: Catalog
     first_slices: FirstSlices = field(init=False, default_factory=FirstSlices)
     long_work: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
+    bytes_in_progress: int = field(init=False, default=0)
+
+    def begin(self, size: int) -> None:
+        """Counts the bytes of a request's body; to be taken back once it is answered. Raises Overloaded."""
+        most = self.settings.max_body_bytes // 2
+        if size > SMALL_BYTES and self.bytes_in_progress > most:
+            self.metrics.rejected.labels("overloaded").inc()
+            raise Overloaded(f"the requests in progress have more than {most} bytes", 1.0)
+        self.bytes_in_progress += size
 
     async def infer(self, request: Inference) -> Outcome:
         """Runs the sequences of a request; see `Engine.infer`."""

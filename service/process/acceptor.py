@@ -1,6 +1,7 @@
 """Accepts connections at the socket that the processes of a service share, so that each has as many as the others."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable
 
@@ -8,6 +9,19 @@ from service.process.board import Board, Slot
 
 LEAVE_SECONDS = 0.004  # for which a new connection is left to a process that has fewer
 MOST_AT_ONCE = 64  # connections that are accepted in an iteration of the event loop
+MOST_CONNECTIONS = 4096  # of a process
+OTHER_DESCRIPTORS = 128  # files, models, pipes, and connections that are being closed
+
+
+def most_connections() -> int:
+    """Returns how many connections this process may have; raises its limit of descriptors as far as it may for that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + OTHER_DESCRIPTORS
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        soft = allowed
+    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft) - OTHER_DESCRIPTORS)
 
 
 class Acceptor:
@@ -15,7 +29,8 @@ class Acceptor:
 
     A process that has more connections than the ready one with the fewest leaves a new one to it for a few
     milliseconds, and then takes it itself: no connection depends on another process being alive or awake. While
-    another process is ready and this one is not, it leaves all to that.
+    another process is ready and this one is not, it leaves all to that. A process that has as many connections as it
+    may closes those that have been idle for the longest.
     """
 
     def __init__(
@@ -24,11 +39,15 @@ class Acceptor:
         board: Board,
         slot: Slot,
         make_protocol: Callable[[], asyncio.Protocol],
+        close_idle: Callable[[int], None],
     ) -> None:
+        """`close_idle` closes so many connections without a request."""
         self._listening = listening
         self._board = board
         self._slot = slot
         self._make_protocol = make_protocol
+        self._close_idle = close_idle
+        self._most = most_connections()
         self._loop = asyncio.get_running_loop()
         self._accepting = False
         self._reading = False
@@ -67,6 +86,10 @@ class Acceptor:
     def _readable(self) -> None:
         """Called by the event loop while connections wait."""
         for _ in range(MOST_AT_ONCE):
+            if self._slot.connections >= self._most:
+                self._close_idle(MOST_AT_ONCE)
+                self._read_later()
+                return
             fewest = self._board.fewest_connections()
             if self._must_leave() or (fewest is not None and self._slot.connections > fewest):
                 self._loop.remove_reader(self._listening)
@@ -76,10 +99,15 @@ class Acceptor:
             if not self._take():
                 return
 
+    def _read_later(self) -> None:
+        self._loop.remove_reader(self._listening)
+        self._reading = False
+        self._loop.call_later(LEAVE_SECONDS, self._read)
+
     def _take_then_read(self) -> None:
         if not self._accepting:
             return
-        if not self._must_leave():
+        if not self._must_leave() and self._slot.connections < self._most:
             self._take()
         self._read()
 
@@ -94,9 +122,8 @@ class Acceptor:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False
         except OSError:  # no descriptors are left: tries again once some have been closed
-            self._loop.remove_reader(self._listening)
-            self._reading = False
-            self._loop.call_later(LEAVE_SECONDS, self._read)
+            if self._reading:
+                self._read_later()
             return False
         self.connect(connection)
         return True

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import heapq
 import logging
 import math
 import signal
@@ -32,6 +33,8 @@ BEAT_SECONDS = 0.025  # between heartbeats
 LINGER_SECONDS = 0.2  # for connections that are being made, and requests that are on their way
 FIRST_REQUEST_CHECKS = 100  # how often the shutdown looks whether each open connection has sent a request
 CHECK_SECONDS = 0.02
+IDLE_BYTES = 65_536  # of the requests in progress, whose objects are traversed in milliseconds
+CHECK_TICKS = 10  # tenths of a second between sums of what is held for clients
 CUT_SECONDS = 1.0  # to send the ends of generated texts that are cut
 RETIRE_SECONDS = 5.0  # in which the answers of a process that is replaced close its connections
 ORPHAN_SECONDS = 2.0  # for requests in flight once the supervisor has died
@@ -108,7 +111,7 @@ class Server(uvicorn.Server):
             sys.exit(STARTUP_FAILURE)
         self.servers = []
         (listening,) = sockets or []
-        self._acceptor = Acceptor(listening, self._board, self._slot, self._make_protocol)
+        self._acceptor = Acceptor(listening, self._board, self._slot, self._make_protocol, self._close_idle)
         self._acceptor.start()
         self._beat()
         self.started = True
@@ -158,6 +161,14 @@ class Server(uvicorn.Server):
         connections = cast(set[Connection], self.server_state.connections)
         return len(self.server_state.tasks) + sum(connection.in_exchange for connection in connections)
 
+    def _close_idle(self, count: int) -> None:
+        """Closes the connections without a request in progress that have been so for the longest."""
+        connections = cast(set[Connection], self.server_state.connections)
+        idle = ((connection.idle_since(), connection) for connection in connections)
+        longest = heapq.nsmallest(count, ((since, id(one), one) for since, one in idle if since is not None))
+        for _, _, connection in longest:
+            connection.transport.abort()
+
     def _make_protocol(self) -> asyncio.Protocol:
         protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
@@ -169,7 +180,9 @@ class Server(uvicorn.Server):
         self._follow_service()
         self._note_loaded()
         self._context.metrics.connections.set(self._slot.connections)
-        self._full_collections.run_if_due(idle=not self._context.long_work.locked())
+        if counter % CHECK_TICKS == 0:
+            self._context.client_memory.check()
+        self._full_collections.run_if_due(idle=self._context.bytes_in_progress < IDLE_BYTES)
         if self._context.draining:
             # Neither in the signal handler: a metric's lock may be held there, or a line of the log be half written.
             self._context.note_readiness()

@@ -20,7 +20,7 @@ from service.engine.loader import LoadProgress, loading_order
 from service.engine.priority import call_at_low_priority, call_directly
 from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
-from service.http.context import HELD_BODIES, Context
+from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.process import allocator, garbage_collection
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
@@ -203,8 +203,7 @@ def run_server(
     )
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter(rate_limiter, number)) if keys is not None else None
-    held = max(1, HELD_BODIES // settings.processes)
-    context = Context(own, metrics, engine, catalog, authenticator, group, held_bodies=held)
+    context = Context(own, metrics, engine, catalog, authenticator, group)
     garbage_collection.tune()
     server = Server(context, board, slot)
     watch_lifeline(lifeline, server)

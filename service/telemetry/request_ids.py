@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import NamedTuple
 
+_ID = re.compile(rb"[!-+\--:<-~]{1,128}")  # visible ASCII; a comma or semicolon would look like a field of the log
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
 
@@ -26,7 +27,7 @@ def ids_from(headers: Mapping[bytes, bytes]) -> RequestIds:
     Generates a request id if the request has none.
     """
     given = headers.get(b"x-request-id")
-    request = (given and _clean(given)) or os.urandom(16).hex()
+    request = given.decode() if given is not None and _ID.fullmatch(given) else os.urandom(16).hex()
     if (traceparent := headers.get(b"traceparent")) is None:
         return RequestIds(request)
     found = _TRACEPARENT.fullmatch(traceparent.decode("latin-1").strip())
@@ -36,8 +37,3 @@ def ids_from(headers: Mapping[bytes, bytes]) -> RequestIds:
 
 
 current: ContextVar[RequestIds] = ContextVar("tagwerk_request_ids")
-
-
-def _clean(id: bytes) -> str:
-    """Returns a request id if it is safe in logs and headers, otherwise an empty string."""
-    return id.decode() if len(id) <= 128 and id.isascii() and id.decode().isprintable() else ""

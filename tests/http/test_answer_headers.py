@@ -124,6 +124,7 @@ def test_every_kind_of_answer_has_the_headers_that_all_have(keys, tmp_path, monk
             await ask(post("/classify", b'{"text": "fine"}', key["rare"]), 200)
             await ask(post("/classify", b'{"text": "fine"}', key["rare"]), 429)
             await ask(get("/livez", "X-Long: " + "a" * MAX_HEAD_BYTES), 431)
+            await ask(get("/livez", "Transfer-Encoding: gzip, chunked"), 501)
             device.failure = failing()
             await fine(500)
             device.failure = None

@@ -8,6 +8,7 @@ import pytest
 
 from service.errors import ClientGone, InvalidInput
 from service.http.body import Body, content_of
+from tests.http.wire import no_hold
 
 LARGE = gzip.compress(b"\n" * 300_000)  # more than one piece
 GZIP = {b"content-encoding": b"gzip"}
@@ -24,7 +25,7 @@ def test_what_follows_the_end_of_a_gzip_stream_ends_the_reading(chunks, limit):
         async def receive():
             return messages.pop(0)
 
-        body = Body(GZIP, receive, 4_000_000)
+        body = Body(GZIP, receive, 4_000_000, no_hold)
         body.limit = limit
         for number in range(20):
             if not (await body.receive())["more_body"]:
@@ -42,7 +43,7 @@ def test_a_gzip_stream_ends_with_its_last_piece():
         async def receive():
             return messages.pop(0)
 
-        body, content, more = Body(GZIP, receive, 4_000_000), b"", True
+        body, content, more = Body(GZIP, receive, 4_000_000, no_hold), b"", True
         while more:
             message = await body.receive()
             content, more = content + message["body"], message["more_body"]

@@ -17,15 +17,33 @@ def test_the_page_asks_nobody_else(client):
     page = client.get("/docs")
     assert page.status_code == 200
     links = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)["']""", page.text)
-    assert len(links) >= 4, "script, style, icon, document"
+    assert len(links) >= 5, "scripts, style, icon, document"
     for link in links:
-        assert link.startswith("/"), link
+        assert ":" not in link, "relative, also behind a proxy that strips a prefix"
+        assert not link.startswith("/"), link
         assert client.get(urljoin("/docs", link)).status_code == 200
-    assert not re.search(r"https?://", page.text)
-    assert '"validatorUrl": "none"' in page.text
+    script = client.get("/page/docs.js").text
+    assert not re.search(r"https?://", page.text + script)
+    assert 'validatorUrl: "none"' in script
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
 
 
 @pytest.mark.parametrize("path", ["/tag", "/classify", "/generate"])
+def test_the_document_is_encoded_once_and_not_sent_again_to_one_that_has_it(client):
+    plain = client.get("/openapi.json", headers={"accept-encoding": "identity"})
+    zipped = client.get("/openapi.json", headers={"accept-encoding": "gzip"})
+    assert plain.headers["content-type"] == "application/json"
+    assert plain.content == zipped.content
+    assert zipped.headers["content-encoding"] == "gzip"
+    again = client.get("/openapi.json", headers={"if-none-match": plain.headers["etag"]} | IDENTITY)
+    assert (again.status_code, again.content) == (304, b"")
+
+
+IDENTITY = {"accept-encoding": "identity"}
+
+
 def test_the_examples_are_answered(client, document, path):
     content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
     schema = document["components"]["schemas"][content["schema"]["$ref"].rsplit("/", 1)[1]]

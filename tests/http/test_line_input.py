@@ -28,6 +28,7 @@ from service.security.rate_limiter import RateLimiter
 from tests.fakes import Clock
 from tests.http.scene import scene
 from tests.http.test_problems import check
+from tests.http.wire import no_hold
 
 HEADERS = {"content-type": MEDIA_TYPE}
 LINE = b'{"text": "fine"}\n'
@@ -111,11 +112,13 @@ async def turns_while(work: Any) -> int:
 
 def test_others_have_their_turn_after_each_piece_that_a_gzipped_body_unzips_to():
     pieces = 50
-    body = Body({b"content-encoding": b"gzip"}, receiving(request(gzip.compress(b"\n" * PIECE_BYTES * pieces))), 10**8)
+    body = Body(
+        {b"content-encoding": b"gzip"}, receiving(request(gzip.compress(b"\n" * PIECE_BYTES * pieces))), 10**8, no_hold
+    )
     body.limit = None
 
     async def read() -> None:
-        source = LineInput(body.receive, 10**8, 10, lambda: 0.0)
+        source = LineInput(body.receive, 10**8, 10, lambda: 0.0, no_hold)
         assert [line async for line in source.lines()] == []
 
     assert asyncio.run(turns_while(read())) >= pieces
@@ -127,7 +130,7 @@ def test_a_gzipped_stream_unzips_to_no_more_than_a_documented_ratio():
 
     async def read(limit: int) -> None:
         nonlocal received
-        body = Body({b"content-encoding": b"gzip"}, receiving(request(zipped)), limit)
+        body = Body({b"content-encoding": b"gzip"}, receiving(request(zipped)), limit, no_hold)
         body.limit = None
         while True:
             message = await body.receive()
@@ -216,7 +219,7 @@ def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line():
         await never()
 
     async def read(receive: Any) -> None:
-        async for _ in LineInput(receive, 100, 0.01, idle_seconds).lines():
+        async for _ in LineInput(receive, 100, 0.01, idle_seconds, no_hold).lines():
             pass
 
     with pytest.raises(Refused):
@@ -252,7 +255,7 @@ def test_what_arrives_while_the_event_loop_stands_still_is_read_before_a_timeout
         return messages.pop() if messages else await never()
 
     async def read() -> list[bytes]:
-        return [line async for line in LineInput(receive, 100, timeout_seconds, lambda: 1.0).lines()]
+        return [line async for line in LineInput(receive, 100, timeout_seconds, lambda: 1.0, no_hold).lines()]
 
     if chunk == LINE:
         assert asyncio.run(read()) == [LINE[:-1]] * 2
@@ -271,7 +274,7 @@ def test_chunks_that_unzip_to_nothing_give_a_stream_no_more_time():
         return request(b"", more=True)
 
     async def read() -> None:
-        async for _ in LineInput(empty, 100, 0.01, lambda: 1.0).lines():
+        async for _ in LineInput(empty, 100, 0.01, lambda: 1.0, no_hold).lines():
             pass
 
     with pytest.raises(Refused):
@@ -326,7 +329,7 @@ def test_blank_bytes_give_a_stream_no_more_time(blank, monkeypatch):
         return request(blank, more=True)
 
     async def read() -> None:
-        async for _ in LineInput(always_blank, 1_000_000, 60.0, lambda: 60.0).lines():
+        async for _ in LineInput(always_blank, 1_000_000, 60.0, lambda: 60.0, no_hold).lines():
             raise AssertionError("a blank line is none")
 
     with pytest.raises(Refused):

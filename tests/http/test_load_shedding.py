@@ -1,6 +1,7 @@
 """Load shedding: requests that do not fit the queue are refused before their bodies are read, and counted once."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,9 +18,11 @@ from service.security.keys import add_key
 from service.security.rate_limiter import RateLimiter
 from service.types import ModelState, State
 from tests.engine.running import until
+from tests.http.plain import answers, running
 from tests.http.scene import SequenceModelDevice, lifespan, made_context
 from tests.http.test_problems import check
 from tests.http.test_refusing import away, full
+from tests.http.wire import application, post, turns
 
 QUEUE = 20  # sequences that the queue of a crowded service holds
 FINE = {"text": "fine"}
@@ -209,3 +212,30 @@ def test_a_full_queue_is_no_reason_to_refuse_a_text():
             context.check_available(task, ANONYMOUS)
         assert refusal.value.retry_after_seconds == 2.5
     assert metric(context, "rejected_total", reason="overloaded") == 2
+
+
+@pytest.mark.parametrize("way", [lambda request: request, application], ids=["plain", "application"])
+def test_requests_in_progress_are_bounded_in_bytes(way):
+    async def test() -> None:
+        async with running(max_body_bytes=40_000) as service:
+            context = service.context
+            service.device.go.clear()
+            large = way(post("/classify", json.dumps({"text": "fine " * 2000}).encode()))
+            sent = [service.send(large) for _ in range(4)]
+            await until(lambda: sum(bool(answers(wire)) for _, wire in sent) == 2)
+            assert context.bytes_in_progress > 20_000
+            refused, _ = [answer for _, wire in sent for answer in answers(wire)]
+            assert refused.status == 429
+            assert refused.header("retry-after") == "1"
+            assert b"the requests in progress have more than 20000 bytes" in refused.body
+            small = service.send(way(post("/classify")))
+            service.device.go.set()
+            await until(lambda: answers(small[1]) and all(answers(wire) for _, wire in sent))
+            assert answers(small[1])[0].status == 200, "a small one is taken"
+            await until(lambda: context.bytes_in_progress == 0)
+            gone, _ = service.send(large)
+            await turns(3)
+            gone.connection_lost(None)
+            await until(lambda: context.bytes_in_progress == 0)
+
+    asyncio.run(test())

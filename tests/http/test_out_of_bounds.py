@@ -58,7 +58,8 @@ def infer(tensor: dict[str, Any], model: str = "classifier", **members: Any) -> 
         ({"data": None, "parameters": {"binary_data_size": 10**400}}, 422, "/inputs/0/parameters/binary_data_size"),
         ({"data": None, "parameters": {"binary_data_size": 1.0}}, 422, "/inputs/0/parameters/binary_data_size"),
         ({"data": None, "parameters": {"binary_data_size": [1] * 9999}}, 422, "/inputs/0/parameters/binary_data_size"),
-        ({"parameters": {str(n): n for n in range(100)}}, 422, "/inputs/0/parameters"),
+        ({"parameters": {str(n): n for n in range(100)}}, 422, "/inputs/0/parameters/0"),
+        ({"parameters": {"binary_data_sise": 1}}, 422, "/inputs/0/parameters/binary_data_sise"),
         ({"name": "n" * 100_000}, 422, "/inputs/0/name"),
     ],
     ids=lambda value: str(value)[:40],
@@ -67,7 +68,7 @@ def test_a_tensor_beyond_bounds_is_named(tensor, status, pointer):
     response = infer(tensor)
     found = check(response, status)
     assert found.errors[0].pointer == pointer
-    assert len(response.content) < 2000
+    assert len(response.content) < 3000
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,11 @@ def test_a_tensor_beyond_bounds_is_named(tensor, status, pointer):
         ({"parameters": {str(n): n for n in range(100)}}, "/parameters"),
         ({"outputs": [{"name": "o" * 100_000}]}, "/outputs/0/name"),
         ({"outputs": [1] * 100_000}, "/outputs"),
+        ({"outputs": [{"name": "label"}, {"name": "probabilities"}, {"name": "label"}]}, "/outputs/2/name"),
+        ({"outputs": [{"name": "label"}] * 64}, "/outputs/1/name"),
+        ({"outputs": [{"name": "label", "parameters": {"classification": 3}}]}, "/outputs/0/parameters/classification"),
+        ({"outputs": [{"name": "label", "parameters": {"binary_data": 1}}]}, "/outputs/0/parameters/binary_data"),
+        ({"parameters": {"binary_data_output": "yes"}}, "/parameters/binary_data_output"),
         ({"id": "i" * 100_000}, "/id"),
     ],
     ids=lambda value: str(value)[:40],

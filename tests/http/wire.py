@@ -85,6 +85,10 @@ def connect(
     return connection, wire
 
 
+def no_hold(size: int) -> None:
+    """Takes what is held, and does nothing with it."""
+
+
 async def turns(count: int = 20) -> None:
     """Lets the event loop turn."""
     for _ in range(count):

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from service.process.acceptor import LEAVE_SECONDS, Acceptor
 from service.process.board import STALE_SECONDS, Board, Slot
 from service.process.server import BEAT_SECONDS
 from service.types import State
+from tests.http.wire import no_hold
 
 
 class Connection(asyncio.Protocol):
@@ -47,7 +49,7 @@ class Scene:
         self._beat()
         for number in numbers if running is None else running:
             slot = self.board.slots[number]
-            accepts = Acceptor(self.listening.dup(), self.board, slot, partial(Connection, slot))
+            accepts = Acceptor(self.listening.dup(), self.board, slot, partial(Connection, slot), no_hold)
             self.acceptors.append(accepts)
             accepts.start()
 
@@ -243,7 +245,7 @@ def test_connections_wait_while_no_descriptor_is_left(monkeypatch):
         async with scene(1) as here:
             slot = here.board.slots[0]
             listening = Listening(fileno=here.listening.dup().detach())
-            here.acceptors.append(Acceptor(listening, here.board, slot, lambda: Connection(slot)))
+            here.acceptors.append(Acceptor(listening, here.board, slot, lambda: Connection(slot), no_hold))
             here.acceptors[0].start()
             await here.connect(2)
             assert listening.failures == 0
@@ -259,7 +261,7 @@ def test_a_connection_that_cannot_be_served_is_not_counted():
     async def scenario() -> None:
         async with scene(1) as here:
             slot = here.board.slots[0]
-            accepts = Acceptor(here.listening.dup(), here.board, slot, fail)
+            accepts = Acceptor(here.listening.dup(), here.board, slot, fail, no_hold)
             here.acceptors.append(accepts)
             first, second = socket.socketpair()
             accepts.connect(first)
@@ -277,7 +279,7 @@ def test_an_iteration_of_the_event_loop_accepts_a_bounded_number(monkeypatch):
     async def scenario() -> None:
         async with scene(1) as here:
             slot, listening = here.board.slots[0], here.listening.dup()
-            here.acceptors.append(Acceptor(listening, here.board, slot, lambda: Connection(slot)))
+            here.acceptors.append(Acceptor(listening, here.board, slot, lambda: Connection(slot), no_hold))
             here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(10)]
             for expected in (4, 8, 10):
                 here.acceptors[0]._readable()
@@ -285,3 +287,39 @@ def test_an_iteration_of_the_event_loop_accepts_a_bounded_number(monkeypatch):
             await asyncio.sleep(0)
 
     asyncio.run(scenario())
+
+
+def test_a_process_has_a_bounded_number_of_connections(monkeypatch):
+    monkeypatch.setattr(module, "MOST_CONNECTIONS", 3)
+
+    async def scenario() -> None:
+        async with scene(1) as here:
+            slot, listening = here.board.slots[0], here.listening.dup()
+            closed: list[int] = []
+            accepts = Acceptor(listening, here.board, slot, lambda: Connection(slot), closed.append)
+            here.acceptors.append(accepts)
+            here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(5)]
+            accepts.start()
+            await until(lambda: closed)
+            assert here.counts == [3]
+            while len(here.clients) > 2:
+                here.clients.pop(0).close()
+            await until(lambda: here.counts == [2])
+
+    asyncio.run(scenario())
+
+
+def test_the_limit_of_descriptors_is_raised_and_leaves_some_for_other_files(monkeypatch):
+    limits: list[tuple[int, int]] = []
+    for soft, hard, most, raised in (
+        (1024, 524_288, 4096, [(4224, 524_288)]),
+        (1024, 2048, 1920, [(2048, 2048)]),
+        (65_536, 65_536, 4096, []),
+        (100, 100, 1, []),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4096, []),
+    ):
+        limits.clear()
+        monkeypatch.setattr(resource, "getrlimit", lambda kind, both=(soft, hard): both)
+        monkeypatch.setattr(resource, "setrlimit", lambda kind, both: limits.append(both))
+        assert module.most_connections() == most
+        assert limits == raised

@@ -1,4 +1,4 @@
-"""Full searches for garbage wait for a moment without long work."""
+"""Full searches for garbage wait for a moment with little in progress."""
 
 import gc
 import math
@@ -22,7 +22,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     gc.set_threshold(*before)
 
 
-def test_all_objects_are_searched_now_and_then_while_no_long_work_is_under_way(
+def test_all_objects_are_searched_now_and_then_while_little_is_in_progress(
     searches: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
@@ -41,6 +41,12 @@ def test_all_objects_are_searched_now_and_then_while_no_long_work_is_under_way(
     clock.now += 11
     full.run_if_due(idle=True)
     assert searches == [1, 2, 0, 1, 2, 0]
+    clock.now += 59
+    full.run_if_due(idle=False)
+    assert searches == [1, 2, 0, 1, 2, 0]
+    clock.now += 2
+    full.run_if_due(idle=False)
+    assert searches == [1, 2, 0, 1, 2, 0, 1, 2, 0], "without it, nothing would be given back under a steady load"
 
 
 def test_python_makes_no_full_search_of_its_own(searches: list[int]) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loadtests.chaos.hostile import NAME, bodies, compressed, connections, texts
+from loadtests.chaos.hostile import NAME, bodies, compressed, connections, texts, unread
 from loadtests.chaos.hostile.attack import Attack, Target
 from loadtests.chaos.hostile.keys import KEY, ORIGIN, write_keys
 from loadtests.chaos.hostile.report import HEAD, MOST_GROWTH, UNITS, WIDTH, Memory, Row, memory_line
@@ -19,7 +19,7 @@ from loadtests.neighbour import Neighbour, summarize
 from loadtests.processes import MEGABYTE, SERVER
 from loadtests.rounds import say
 
-ATTACKS = [*bodies.ATTACKS, *compressed.ATTACKS, *texts.ATTACKS, *connections.ATTACKS]
+ATTACKS = [*bodies.ATTACKS, *compressed.ATTACKS, *texts.ATTACKS, *connections.ATTACKS, *unread.ATTACKS]
 SETTLE_SECONDS = 0.5  # after an attack, in which its effects still count
 MEMORY_SECONDS = 20.0  # after all attacks, for a process to give back what it does not use
 IDLE_SECONDS = 20.0  # for the service to be done with what an attack left

@@ -10,6 +10,7 @@ from loadtests.chaos.hostile.attack import MOST_SECONDS, NO_ANSWER, Attack, Stat
 from loadtests.neighbour import Waits
 
 WIDTH = 80
+MOST_MEANWHILE = 256.0  # MB, of a process's memory during an attack
 MOST_GROWTH = 30.0  # MB, of a process's memory over all attacks
 ALLOWED = frozenset({503, 504})  # of the statuses of 5xx
 HEAD = f"{'attack':41} {'worst':>5} {'own':>4} {'p99':>4} {'first':>5} {'peak':>5} {'after':>5} {'':>4}"
@@ -45,6 +46,8 @@ class Row:
                 f"the neighbour waited {figure(waits.worst_undisturbed_seconds)} ms without what the host stole,"
                 f" more than {figure(MOST_SECONDS)}"
             )
+        if (grown := self.memory.peak - self.memory.before) > MOST_MEANWHILE:
+            found.append(f"the memory of a process grew by {grown:.0f} MB meanwhile, more than {MOST_MEANWHILE:g}")
         if strange := set(waits.statuses) - self.attack.neighbour_may_get:
             found.append(f"the neighbour was answered {shown(Counter({s: waits.statuses[s] for s in strange}))}")
         if wrong := {status: n for status, n in self.statuses.items() if status >= 500 and status not in ALLOWED}:

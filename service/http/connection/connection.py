@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from service.errors import InvalidInput, TagwerkError
 from service.http import problem
-from service.http.compression import HEADERS, WORTH_BYTES, zipped
+from service.http.compression import HEADERS, WORTH_BYTES, joined, zipped
 from service.http.connection.bounded_protocol import BoundedProtocol
 from service.http.connection.raw_answers import encoded, raw_answer
 from service.http.context import Context, parse_timeout
@@ -58,8 +58,7 @@ class Connection(BoundedProtocol):
     """
 
     def __init__(self, context: Context, **kwargs: Any) -> None:
-        super().__init__(context.settings, **kwargs)
-        self._context = context
+        super().__init__(context, **kwargs)
         self._discarded_bytes = 0  # body bytes of a request that is already answered
         self._exchange: Exchange | None = None  # a plain request that is arriving or in progress
         self._exchange_arrives = False
@@ -145,6 +144,9 @@ class Connection(BoundedProtocol):
     def _in_progress(self) -> bool:
         return (self._exchange is not None and not self._exchange_arrives) or super()._in_progress()
 
+    def _answer_has_begun(self) -> bool:
+        return self._exchange is None and super()._answer_has_begun()
+
     def _is_answered(self) -> bool:
         return not self._exchange_arrives and super()._is_answered()
 
@@ -168,6 +170,7 @@ class Connection(BoundedProtocol):
             or not length.isdigit()
             or int(length) > min(MOST_BYTES, settings.max_body_bytes)
             or not headers.keys().isdisjoint(NOT_PLAIN)
+            or b"host" not in headers
             or not (accept in ACCEPTED or (accept == CONLLU and route == "/tag"))
             or (settings.cors_origins and b"origin" in headers)
         ):
@@ -199,7 +202,7 @@ class Connection(BoundedProtocol):
             headers = VARY
             if accepts_gzip(exchange.headers):
                 headers, content = HEADERS, (yield from zipped(content))
-        self._send(exchange, 200, headers, CONTENT_TYPES[exchange.media_type], b"".join(content))
+        self._send(exchange, 200, headers, CONTENT_TYPES[exchange.media_type], content)
 
     def fail(self, exchange: Exchange, error: TagwerkError | None) -> None:
         """Answers an exchange with the problem document of an error; see `Waiting`."""
@@ -208,7 +211,7 @@ class Connection(BoundedProtocol):
         document = problem.UNEXPECTED if error is None else problem.document(error, exchange.timing)
         headers = {} if error is None else problem.headers_of(error)
         body = json.dumps(document).encode()
-        self._send(exchange, document["status"], headers, problem.MEDIA_TYPE.encode(), body)
+        self._send(exchange, document["status"], headers, problem.MEDIA_TYPE.encode(), [body])
 
     def redirect(self, exchange: Exchange) -> None:
         """Has the application handle an exchange; see `Waiting`."""
@@ -248,7 +251,7 @@ class Connection(BoundedProtocol):
         self._start_asgi_task(cycle, self.app)
 
     def _send(
-        self, exchange: Exchange, status: int, headers: Mapping[str, str], content_type: bytes, body: bytes
+        self, exchange: Exchange, status: int, headers: Mapping[str, str], content_type: bytes, body: list[bytes]
     ) -> None:
         if exchange.over:
             return
@@ -265,14 +268,15 @@ class Connection(BoundedProtocol):
             STATUS_LINE[status],
             encoded_once(tuple(self.server_state.default_headers)),
             b"".join([f"{name.lower()}: {value}\r\n".encode() for name, value in headers.items()]) if headers else b"",
-            len(body),
+            sum(map(len, body)),
             content_type,
             origin,
             ids.request.encode(),
             exchange.timing.header().encode(),
             LAST_CLOSES if closes else LAST,
         )
-        self.transport.send(head + body)
+        for piece in joined([head, *body]):
+            self.transport.send(piece)
         self._record(exchange, status, ids)
         if closes:
             self.transport.close()
@@ -281,6 +285,7 @@ class Connection(BoundedProtocol):
     def _record(self, exchange: Exchange, status: int, ids: request_ids.RequestIds | None = None) -> None:
         """Records an exchange that is over, and releases its key."""
         context = self._context
+        context.bytes_in_progress -= exchange.in_progress
         if exchange.key is not None and context.authenticator is not None:
             context.authenticator.release(exchange.key)
         ids = ids or request_ids.ids_from(exchange.headers)
@@ -295,6 +300,8 @@ class Connection(BoundedProtocol):
         slug, title = kind or problem.HTTP[status]
         headers = dict(self.headers or ())
         own = self._own_headers(request_ids.ids_from(headers), headers)
+        if status == 429:
+            own += [(name.lower().encode(), value.encode()) for name, value in problem.RETRY_AFTER.items()]
         self.transport.write(raw_answer(problem.make(status, slug, title, detail), own))
         self._count(status)
         self.transport.close()

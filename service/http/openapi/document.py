@@ -42,7 +42,8 @@ PARAMETERS: dict[str, Any] = {
     "X-Request-ID": {
         "name": "X-Request-ID",
         "in": "header",
-        "description": "An id of at most 128 printable ASCII characters, returned and logged; any other is replaced.",
+        "description": "An id of at most 128 visible ASCII characters without commas and semicolons, returned and"
+        " logged; any other is replaced.",
         "schema": {"type": "string"},
         "example": "order-1042",
     },

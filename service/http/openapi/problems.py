@@ -32,13 +32,14 @@ EXAMPLES: tuple[dict[str, Any], ...] = (  # by status
     problem.make(431, *problem.HTTP[431], f"at most {problem.MAX_HEAD_BYTES} bytes in all"),
     problem.document(errors.DeviceFailed("the device failed: out of memory")),
     problem.UNEXPECTED,
+    problem.make(501, *problem.HTTP[501], "the Transfer-Encoding is 'gzip, chunked'; allowed: chunked"),
     problem.document(errors.EngineUnavailable("the engine is starting")),
     problem.document(errors.DeadlineExceeded("the deadline passed before the answer was ready"), _TIMING),
 )
 
 ANY = (431, 500)  # statuses of any route
 READ = (401, 403, 429, *ANY)  # of a GET that requires a key
-SEND = (400, 404, 408, 413, 415, 422, *READ)  # of a POST
+SEND = (400, 404, 408, 413, 415, 422, 501, *READ)  # of a POST
 INFER = (*SEND, 503, 504)  # of a POST that needs the engine
 
 

@@ -1,4 +1,7 @@
-"""GET /: the playground, a page served from the package that uses this service only."""
+"""GET / and /docs: pages served from packages that use this service only; and GET /openapi.json.
+
+Each is encoded once: it needs no key, so it must cost nothing.
+"""
 
 import gzip
 import hashlib
@@ -6,22 +9,28 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from fastapi import APIRouter, Request
+import fastapi_offline
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from service.http.negotiation import takes_gzip
+from service.formats.pieces import to_json
+from service.http.negotiation import JSON, takes_gzip
 
 FOLDER = Path(__file__).parent / "static"
+SWAGGER = Path(fastapi_offline.__file__).parent / "static"
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 # Scripts and styles only from its own files, requests only to its own service, and no framing.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+# Swagger UI has icons in its style, and writes styles into its elements.
+DOCS_POLICY = POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace(
+    "img-src 'self'", "img-src 'self' data:"
+)
 HEADERS = {
     "Cache-Control": "no-cache",  # revalidated, so that a new version of the service shows its own page
-    "Content-Security-Policy": POLICY,
     "Referrer-Policy": "no-referrer",
     "Vary": "Accept-Encoding",
 }
@@ -39,38 +48,65 @@ class Asset:
     tag: str  # a hash of the content
 
 
+def asset_of(media_type: str, plain: bytes) -> Asset:
+    """Makes an asset of its content."""
+    return Asset(media_type, plain, gzip.compress(plain, mtime=0), hashlib.sha256(plain).hexdigest()[:16])
+
+
 @cache
-def assets() -> dict[str, Asset]:
-    """Reads the page's files by name."""
-    found = {}
-    for path in FOLDER.iterdir():
-        if (media_type := MEDIA_TYPES.get(path.suffix)) is not None:
-            plain = path.read_bytes()
-            tag = hashlib.sha256(plain).hexdigest()[:16]
-            found[path.name] = Asset(f"{media_type}; charset=utf-8", plain, gzip.compress(plain, mtime=0), tag)
-    return found
+def assets(folder: Path = FOLDER) -> dict[str, Asset]:
+    """Reads the files of a folder by name."""
+    return {
+        path.name: asset_of(f"{MEDIA_TYPES[path.suffix]}; charset=utf-8", path.read_bytes())
+        for path in folder.iterdir()
+        if path.suffix in MEDIA_TYPES and not path.name.startswith("redoc")
+    }
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def page(request: Request) -> Response:
     """Sends the page."""
-    return send(request, "index.html")
+    return send(request, assets().get("index.html"))
 
 
 @router.api_route("/page/{name}", methods=["GET", "HEAD"])
 async def asset(name: str, request: Request) -> Response:
     """Sends a script, the style, or the icon."""
-    return send(request, name)
+    return send(request, assets().get(name))
 
 
-def send(request: Request, name: str) -> Response:
-    """Returns a file; 304 if the client has it. Raises 404 for an unknown name."""
-    found = assets().get(name)
+@router.api_route("/docs", methods=["GET", "HEAD"])
+async def docs(request: Request) -> Response:
+    """Sends the page that shows the OpenAPI document."""
+    return send(request, assets().get("docs.html"), DOCS_POLICY)
+
+
+@router.api_route("/docs/assets/{name}", methods=["GET", "HEAD"])
+async def docs_asset(name: str, request: Request) -> Response:
+    """Sends Swagger UI."""
+    return send(request, assets(SWAGGER).get(name))
+
+
+@router.api_route("/openapi.json", methods=["GET", "HEAD"])
+async def openapi(request: Request) -> Response:
+    """Sends the OpenAPI document."""
+    return send(request, openapi_asset(request.app))
+
+
+def openapi_asset(app: FastAPI) -> Asset:
+    """Returns the OpenAPI document of an application; encodes it once."""
+    if (found := getattr(app.state, "openapi", None)) is None:
+        found = app.state.openapi = asset_of(JSON, to_json(app.openapi()))
+    return found
+
+
+def send(request: Request, found: Asset | None, policy: str = POLICY) -> Response:
+    """Returns a file; 304 if the client has it. Raises 404 for none."""
     if found is None:
         raise HTTPException(404)
     zipped = takes_gzip(request)
     tag = f'"{found.tag}-gzip"' if zipped else f'"{found.tag}"'
-    headers = HEADERS | {"ETag": tag}
+    headers = HEADERS | {"ETag": tag, "Content-Security-Policy": policy}
     known = {known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")}
     if tag in known or "*" in known:
         return Response(status_code=304, headers=headers)

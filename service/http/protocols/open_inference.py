@@ -12,13 +12,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from service.errors import EngineUnavailable, InvalidInput
-from service.http.body import content_of
 from service.http.compression import response_of
 from service.http.context import Context, context_of, pipeline_run
 from service.http.disconnect import while_client_waits
 from service.http.negotiation import JSON
 from service.http.openapi.problems import ANY, INFER, READ, responses
-from service.http.parsing import in_turn
+from service.http.parsing import in_turn, receive
 from service.http.problem import RETRY_AFTER
 from service.http.protocols import tensors
 from service.http.protocols.served import Parameters, Served, TensorMetadata, find
@@ -197,29 +196,23 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     """Runs a version of a model, by default the one that serves. Raises what reading and running raise."""
     context, run = context_of(request), pipeline_run(request)
     model = find(context, name, version)
-    body, json_length = (
-        await content_of(request.receive, context.settings.max_body_bytes),
-        request.headers.get(tensors.HEADER),
-    )
+    body, json_length = await receive(request), request.headers.get(tensors.HEADER)
     inference, given = await in_turn(context, body, lambda: tensors.read(body, json_length, context.settings))
     parameters = dict(inference.parameters)
-    all_binary = parameters.pop("binary_data_output", False) is True
+    all_binary = parameters.pop("binary_data_output", False)
+    if type(all_binary) is not bool:
+        raise InvalidInput("/parameters/binary_data_output", f"got {describe(all_binary)}", "true or false")
     run.deadline = min(run.deadline, run.timing.started + _timeout_seconds(parameters))
     check_inputs(model, inference, given)
-    known = [output.name for output in model.outputs]
-    for number, output in enumerate(inference.outputs):
-        if output.name not in known:
-            raise InvalidInput(f"/outputs/{number}/name", f"got {output.name[:60]!r}", ", ".join(known))
+    check_outputs(model, inference)
     with while_client_waits(request):
         outputs = {output.name: output for output in await model.compute(run, given, parameters)}
-        wanted = [outputs[output.name] for output in inference.outputs] or list(outputs.values())
-        binary_names = {
-            output.name for output in inference.outputs if output.parameters.get("binary_data", all_binary) is True
-        }
-        binary = frozenset(binary_names if inference.outputs else outputs if all_binary else ())
+        named = {output.name: output.parameters.binary_data for output in inference.outputs} or dict.fromkeys(outputs)
+        wanted = [outputs[name] for name in named]
+        binary = frozenset(name for name, own in named.items() if (all_binary if own is None else own))
         head = {"model_name": name, "model_version": model.version.manifest.version}
         head |= {} if inference.id is None else {"id": inference.id}
-        content, header_length = await run.do(tensors.write(head, wanted, frozenset(binary)))
+        content, header_length = await run.do(tensors.write(head, wanted, binary))
     if header_length is None:
         return response_of(content, {}, JSON)
     return response_of(content, {tensors.HEADER: str(header_length)}, OCTETS)
@@ -233,6 +226,19 @@ def _timeout_seconds(parameters: Parameters) -> float:
         allowed = f"a whole number of microseconds, 1 to {LONGEST_TIMEOUT}"
         raise InvalidInput("/parameters/timeout", f"got {describe(timeout)}", allowed)
     return timeout / 1e6
+
+
+def check_outputs(model: Served, inference: InferenceRequest) -> None:
+    """Raises InvalidInput for a requested output that the model does not have, and for one that is named twice."""
+    known = [output.name for output in model.outputs]
+    names: set[str] = set()
+    for number, output in enumerate(inference.outputs):
+        place = f"/outputs/{number}/name"
+        if output.name not in known:
+            raise InvalidInput(place, f"got {output.name[:60]!r}", ", ".join(known))
+        if output.name in names:  # it would be written as often
+            raise InvalidInput(place, f"{output.name!r} is there twice", "each output once")
+        names.add(output.name)
 
 
 def check_inputs(model: Served, inference: InferenceRequest, given: Mapping[str, Tensor]) -> None:

@@ -36,7 +36,7 @@ MOST_AXES = 3
 NUMBERS_AT_ONCE = 4096  # encoded per slice
 CHARACTERS_AT_ONCE = 65_536  # of a string, encoded per slice
 LONGEST_AXIS = 2**29  # keeps the bytes of an array countable by NumPy, even with another axis of 0
-MOST_TENSORS = 64  # inputs of a request, outputs that it names, parameters of each
+MOST_TENSORS = 64  # inputs of a request, outputs that it names, its parameters
 LENGTH_DIGITS = 12
 Parameters = TypeAliasType(
     "Parameters",
@@ -48,6 +48,20 @@ Parameters = TypeAliasType(
 )
 
 
+class InputParameters(Strict):
+    """How an input tensor is sent."""
+
+    binary_data_size: int | None = Field(None, description="Its bytes, where it follows the JSON.", examples=[None])
+
+
+class OutputParameters(Strict):
+    """How an output tensor is returned."""
+
+    binary_data: bool | None = Field(
+        None, description="As bytes behind the JSON; by default as `binary_data_output` says.", examples=[None]
+    )
+
+
 class RequestInput(Strict):
     """An input tensor."""
 
@@ -56,9 +70,7 @@ class RequestInput(Strict):
         min_length=1, max_length=MOST_AXES, description="Its shape, the batch first.", examples=[[1]]
     )
     datatype: str = Field(description="The type of its elements: BYTES, INT32, INT64 or FP32.", examples=["BYTES"])
-    parameters: Parameters = Field(
-        {}, description="binary_data_size, in bytes, where it follows the JSON.", examples=[{}]
-    )
+    parameters: InputParameters = Field(InputParameters(), description="How it is sent.", examples=[{}])
     data: list[Any] | None = Field(None, description="Its elements, flat or nested.", examples=[["She didn't see it."]])
 
 
@@ -66,7 +78,7 @@ class RequestOutput(Strict):
     """A requested output."""
 
     name: str = Field(description="Name of the output.", examples=["sentences"])
-    parameters: Parameters = Field({}, description="binary_data: as bytes behind the JSON.", examples=[{}])
+    parameters: OutputParameters = Field(OutputParameters(), description="How it is returned.", examples=[{}])
 
 
 class InferenceRequest(Strict):
@@ -133,17 +145,17 @@ def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[In
     request = validate(parse_json(body[:end], settings), InferenceRequest, settings)
     tensors = {}
     for number, given in enumerate(request.inputs):
-        size = given.parameters.get("binary_data_size")
+        size = given.parameters.binary_data_size
         place = f"/inputs/{number}"
         count = _count(given, place, settings)
         if size is None:
             array = _from_json(given, count, place)
-        elif type(size) is int and 0 <= size <= len(body) - end:
+        elif 0 <= size <= len(body) - end:
             array = _from_bytes(given, body[end : end + size], count, place)
             end += size
         else:
             raise InvalidInput(
-                f"{place}/parameters/binary_data_size", f"got {describe(size)}", f"0 to {len(body) - end}"
+                f"{place}/parameters/binary_data_size", f"got {shortened(str(size))}", f"0 to {len(body) - end}"
             )
         if given.name in tensors:
             raise InvalidInput(f"{place}/name", f"{given.name[:60]!r} is there twice", "each input once")

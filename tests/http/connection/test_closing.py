@@ -21,7 +21,10 @@ from tests.http.wire import GET, Wire, application, connect, post, turns
 FINE = post("/classify", b'{"text": "fine"}')
 KEEP_ALIVE_SECONDS = 5  # uvicorn's default
 RECEIVE_TIMEOUT_SECONDS = 30
-LINES = b"POST /tag HTTP/1.1\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
+LINES = (
+    b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"1\r\n{\r\n"
+)
 
 
 class Loop(asyncio.SelectorEventLoop):

@@ -37,6 +37,7 @@ from service.telemetry.spans import Spans
 from tests.e2e.test_server import wait_until
 from tests.http import test_refusing
 from tests.http.scene import made_context
+from tests.http.wire import no_hold
 from tests.telemetry.test_request_log import TRACE
 
 LIMITS: dict[str, Any] = {"receive_timeout_seconds": 0.3, "keep_alive_seconds": 1}
@@ -123,7 +124,7 @@ def test_headers_over_the_limit_are_refused_whole_or_without_an_end(address):
         talk(address, b"GET /livez HTTP/1.1\r\nHost: x\r\n", b"X-Long: " + b"a" * 200_000), 431, "headers-too-large"
     )
     refused(
-        talk(address, b"GET /" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nConnection: close\r\n\r\n"),
+        talk(address, b"GET /" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
         431,
         "headers-too-large",
     )
@@ -411,7 +412,7 @@ class Wire(asyncio.Transport):
 def test_what_is_said_in_one_turn_is_written_at_once_and_in_order():
     async def say() -> None:
         wire = Wire()
-        transport = CoalescingTransport(wire, 30)
+        transport = CoalescingTransport(wire, 30, no_hold)
         transport.write(b"head, ")
         transport.write(b"body")
         assert wire.written == []

@@ -1,0 +1,70 @@
+"""Bounds the bytes that a process holds for its clients, in both directions.
+
+Limits of single requests do not bound their sum: bodies that arrive slowly, requests that are sent ahead of their
+answers, answers that are not read. Above the total, the slowest client is dropped.
+"""
+
+import math
+import time
+from typing import Protocol
+
+MOST_BYTES = 192 * 2**20  # in a process; the largest answer to a valid request has some 170 MB
+LEAST_BODIES = 4  # of the maximum size, that fit in any case
+CHECKS = 16  # a check after each such part of the total
+LEAST_SECONDS = 1.0  # over which a rate is computed; until then it counts as high
+
+
+class Client(Protocol):
+    """A client's connection."""
+
+    def held_bytes(self) -> int:
+        """Returns how many bytes are held for it: received and not worked off, or written and not sent."""
+
+    def moved_bytes(self) -> int:
+        """Returns how many bytes have been received from it and sent to it, since it connected."""
+
+    def waits(self) -> bool:
+        """Returns whether it waits for the service, and not the service for it."""
+
+    def drop(self, most: int) -> None:
+        """Closes it, since all clients together hold more than `most` bytes."""
+
+
+class ClientMemory:
+    """Adds up what is held for the clients of a process.
+
+    Nothing is counted along with the bytes: each client says what it holds when the sum is taken, so that no byte can
+    be forgotten or counted twice.
+    """
+
+    def __init__(self, max_body_bytes: int) -> None:
+        self.most = max(MOST_BYTES, LEAST_BODIES * max_body_bytes)
+        self.clients: dict[Client, tuple[float, int] | None] = {}  # since when it holds bytes, and those moved by then
+        self.clock = time.monotonic
+        self._unchecked = 0  # bytes
+
+    def grow(self, size: int) -> None:
+        """Called with the size of what may have to be held; takes the sum after enough of that."""
+        self._unchecked += size
+        if self._unchecked * CHECKS > self.most:
+            self.check()
+
+    def check(self) -> None:
+        """Takes the sum, and drops the slowest clients above the total: first those that the service waits for."""
+        self._unchecked, now, total = 0, self.clock(), 0
+        holding: list[tuple[bool, float, int, Client]] = []
+        for client, mark in self.clients.items():
+            if not (size := client.held_bytes()):
+                self.clients[client] = None
+                continue
+            since, moved = mark or (now, client.moved_bytes())
+            self.clients[client] = since, moved
+            rate = (client.moved_bytes() - moved) / (now - since) if now - since >= LEAST_SECONDS else math.inf
+            holding.append((client.waits(), rate, -size, client))
+            total += size
+        if total > self.most:
+            for _, _, size, client in sorted(holding, key=lambda one: one[:3]):
+                client.drop(self.most)
+                total += size
+                if total <= self.most:
+                    break

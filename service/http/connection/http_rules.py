@@ -1,0 +1,41 @@
+"""Rules of HTTP (RFC 9110, 9112) that the parser does not check, and answers in HTTP/1.0."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+Fault = tuple[int, str]  # status and detail
+
+
+def fault_of(headers: Sequence[tuple[bytes, bytes]], version: str) -> Fault | None:
+    """Returns what is wrong with the head of a request."""
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (not hosts and version == "1.1"):
+        return 400, f"it has {hosts} Host headers; allowed: one"
+    codings = b",".join(value for name, value in headers if name == b"transfer-encoding").lower()
+    if codings and version != "1.1":
+        return 400, f"HTTP/{version} has no Transfer-Encoding; allowed: Content-Length"
+    if codings.strip() not in (b"", b"chunked"):
+        shown = codings.decode("latin-1")[:40]
+        return 501, f"the Transfer-Encoding is {shown!r}; allowed: chunked, and gzip as the Content-Encoding"
+    return None
+
+
+async def in_http_1_0(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Calls an application, whose answer ends with the connection where its length is not known: without chunks."""
+    cycle = cast(RequestResponseCycle, send.__self__)  # type: ignore[attr-defined]
+    unknown = False
+
+    async def send_without_chunks(message: Message) -> None:
+        nonlocal unknown
+        if message["type"] == "http.response.start":
+            unknown = all(name.lower() != b"content-length" for name, _ in message["headers"])
+            if unknown:
+                cycle.chunked_encoding = False
+        elif unknown:
+            cycle.expected_content_length = len(message.get("body", b""))  # each piece is all that uvicorn expects
+        await send(message)
+
+    await app(scope, receive, send_without_chunks)

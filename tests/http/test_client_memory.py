@@ -1,0 +1,255 @@
+"""What is held for clients in both directions is bounded together; above that, the slowest is dropped."""
+
+import asyncio
+import gzip
+import json
+
+import pytest
+
+from service.http.client_memory import MOST_BYTES, ClientMemory
+from service.http.context import Context
+from service.types import State
+from tests.http.plain import running
+from tests.http.scene import made_context
+from tests.http.wire import GET, connect, post, turns
+
+MOST = 1_000_000  # bytes of a body
+LEFT = 4  # bodies of that size that fit
+
+
+def made() -> Context:
+    context = made_context(max_body_bytes=MOST, cors_origins=("*",))
+    context.engine.state = State.READY
+    context.client_memory.most = LEFT * MOST
+    context.client_memory.clock = lambda: 1000.0
+    return context
+
+
+def begun(context: Context, size: int):
+    """Returns a connection on which a large body has come in part."""
+    connection, wire = connect(context)
+    connection.data_received(post("/classify", b" " * size, "Origin: https://a.org", length=MOST))
+    return connection, wire
+
+
+def unread(context: Context, size: int):
+    """Returns a connection whose client has read nothing of an answer of that size."""
+    connection, wire = connect(context)
+    wire.unsent = size
+    connection.transport.write(bytes(size))
+    return connection, wire
+
+
+class Client:
+    """A client that holds as many bytes as it says."""
+
+    def __init__(self, held: int, moved: int = 0, waits: bool = False) -> None:
+        self.held, self.moved, self.waiting, self.dropped = held, moved, waits, False
+
+    def held_bytes(self) -> int:
+        return 0 if self.dropped else self.held
+
+    def moved_bytes(self) -> int:
+        return self.moved
+
+    def waits(self) -> bool:
+        return self.waiting
+
+    def drop(self, most: int) -> None:
+        self.dropped = True
+
+
+def memory(*clients: Client) -> ClientMemory:
+    made = ClientMemory(1)
+    made.most = 100
+    made.clients = dict.fromkeys(clients)
+    return made
+
+
+def test_the_total_has_room_for_every_body():
+    assert ClientMemory(1).most == MOST_BYTES
+    assert ClientMemory(MOST_BYTES).most == 4 * MOST_BYTES
+
+
+def test_the_clients_with_the_least_average_rate_are_dropped_until_the_others_fit():
+    slow, slower, fast = Client(40), Client(40), Client(40)
+    held = memory(fast, slower, slow)
+    held.most = 120
+    held.clock = lambda: 1000.0
+    held.check()
+    assert not any(client.dropped for client in (slow, slower, fast))
+    slower.moved, slow.moved, fast.moved = 100, 200, 1000
+    fast.held = 41
+    held.clock = lambda: 1010.0
+    held.check()
+    assert [client.dropped for client in (slow, slower, fast)] == [False, True, False]
+    fast.held = 100
+    held.clock = lambda: 1011.0
+    held.check()
+    assert [client.dropped for client in (slow, slower, fast)] == [True, True, False]
+
+
+def test_the_rate_counts_from_when_bytes_are_held():
+    old, new = Client(60, moved=10**9), Client(0)
+    held = memory(old, new)
+    held.clock = lambda: 1000.0
+    held.check()
+    new.held = 60
+    held.clock = lambda: 1100.0
+    held.check()
+    assert (old.dropped, new.dropped) == (True, False), "what the old one moved before does not count"
+    new.held = 0
+    held.clock = lambda: 1200.0
+    held.check()
+    assert held.clients[new] is None
+
+
+def test_clients_that_wait_for_the_service_are_dropped_last():
+    waiting, reading = Client(60, waits=True), Client(50)
+    held = memory(waiting, reading)
+    held.check()
+    assert (waiting.dropped, reading.dropped) == (False, True)
+    waiting.held = 101
+    held.check()
+    assert waiting.dropped
+
+
+def test_the_sum_is_taken_after_a_part_of_the_total_has_come():
+    client = Client(200)
+    held = memory(client)
+    held.grow(6)
+    assert not client.dropped
+    held.grow(1)
+    assert client.dropped
+
+
+def test_a_body_that_arrives_too_slowly_is_answered_and_the_others_go_on():
+    async def test() -> None:
+        context = made()
+        stalled = begun(context, MOST // 2)
+        await turns()
+        context.client_memory.check()
+        context.client_memory.clock = lambda: 1010.0
+        others = [begun(context, MOST - 1) for _ in range(LEFT)]
+        await turns()
+        context.client_memory.check()
+        ((status, headers, document),) = stalled[1].answers()
+        assert (status, headers["retry-after"], headers["connection"]) == (429, "1", "close")
+        assert document["type"] == "urn:tagwerk:problem:overloaded"
+        assert headers["access-control-allow-origin"] == "*"
+        assert stalled[1].closed
+        for connection, wire in others:
+            assert not wire.written
+            connection.data_received(b"x")
+            await turns(50)
+            assert wire.statuses() == [400], "read whole, and no JSON"
+        stalled[0].connection_lost(None)
+        await turns()
+        assert sum(client.held_bytes() for client in context.client_memory.clients) == 0
+
+    asyncio.run(test())
+
+
+def test_what_is_sent_ahead_and_what_is_not_read_count_together():
+    async def test() -> None:
+        context = made()
+        reader, answer = unread(context, 2 * MOST)
+        ahead, wire = connect(context)
+        ahead.data_received(post("/classify", b"{}", "Expect: 100-continue")[:-2])
+        ahead.data_received(b"{}" + GET * (MOST // len(GET)))
+        assert ahead.held_bytes() > MOST // 2
+        held = ahead.held_bytes() + reader.held_bytes()
+        context.client_memory.most = held
+        context.client_memory.check()
+        assert not answer.aborted
+        assert not wire.aborted
+        context.client_memory.most = held - 1
+        context.client_memory.check()
+        assert answer.aborted or wire.aborted
+        for connection in (reader, ahead):
+            connection.connection_lost(None)
+        assert not context.client_memory.clients
+        await turns()
+
+    asyncio.run(test())
+
+
+def test_answers_are_written_at_once_whether_they_are_read_or_not():
+    async def test() -> None:
+        context = made()
+        connection, wire = connect(context)
+        wire.unsent = 10**6
+        connection.pause_writing()
+        cycle_waits = asyncio.create_task(connection.flow.drain())
+        lines_wait = asyncio.create_task(connection.flow.drained())
+        await turns(3)
+        assert cycle_waits.done()
+        assert not lines_wait.done()
+        connection.resume_writing()
+        await turns(3)
+        assert lines_wait.done()
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_body_counts_as_large_as_it_is_until_its_request_is_answered(zipped):
+    async def test() -> None:
+        context, most = made(), 0
+        body = json.dumps({"text": " " * (MOST - 100)}).encode()
+        grow = context.client_memory.grow
+
+        def watched(size: int) -> None:
+            nonlocal most
+            grow(size)
+            most = max(most, connection._requests_bytes)
+
+        context.client_memory.grow = watched  # type: ignore[method-assign]
+        connection, wire = connect(context)
+        coding = ("Content-Encoding: gzip",) if zipped else ()
+        connection.data_received(post("/classify", gzip.compress(body) if zipped else body, *coding))
+        while not wire.written:
+            await turns()
+        await turns()
+        assert most == len(body)
+        assert connection._requests_bytes == 0
+
+    asyncio.run(test())
+
+
+def test_an_unfinished_line_counts():
+    async def test() -> None:
+        context = made()
+        connection, _ = connect(context)
+        connection.data_received(
+            b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for number in range(1, 6):
+            connection.data_received(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
+            await turns()
+            assert connection._requests_bytes == number * 0x8000
+        connection.connection_lost(None)
+        await turns()
+        assert connection._requests_bytes == 0
+
+    asyncio.run(test())
+
+
+def test_answers_to_lines_count_until_they_are_read():
+    async def test() -> None:
+        async with running() as service:
+            connection, wire = service.send()
+            body = b'{"text": 1}\n' * 3
+            request = post("/generate", body).replace(b"application/json", b"application/x-ndjson")
+            connection.data_received(request)
+            connection.pause_writing()
+            await turns(50)
+            assert not b"".join(wire.written).partition(b"\r\n\r\n")[2]
+            assert connection._requests_bytes > 300
+            connection.resume_writing()
+            await turns(50)
+            assert b"".join(wire.written).count(b'"error"') == 3
+            assert connection._requests_bytes == 0
+
+    asyncio.run(test())
