@@ -7,18 +7,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from service.artifact.version import ModelVersion
-from service.backend.base import Fetch
 from service.engine.batches import assign_outputs, log_failure, outputs_of, start_batch
 from service.engine.checks import InputCheck
 from service.engine.loader import Generator, ModelLoading, Sequences
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Generation, Inference, Outcome, Requests
 from service.engine.scheduler import Batch, Scheduler
-from service.engine.slots import SlotStep, Stream
+from service.engine.streams import Streams
 from service.errors import DeadlineExceeded, EngineUnavailable, InternalError, ModelNotFound, Overloaded, TagwerkError
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -35,15 +35,6 @@ class RunningBatch(NamedTuple):
     batch: Batch
     started: float
     fetch: Callable[[], tuple[dict[str, Any], dict[str, Any]]]  # see `batches.start_batch`
-
-
-class RunningStep(NamedTuple):
-    """A generation step that has been started."""
-
-    key: ModelKey
-    step: SlotStep
-    started: float
-    fetch: Fetch
 
 
 class Engine:
@@ -80,10 +71,9 @@ class Engine:
         self._schedule = schedule
         self._scheduler = Scheduler(clock, settings.max_queue_entries, settings.max_queue_tokens)
         self._sequences: dict[ModelKey, Sequences] = {}
-        self._generators: dict[ModelKey, Generator] = {}
+        self._streams = Streams(metrics, clock, self.wake)
         self._states = {version.key: starting(version) for version in loading.versions}
         self._batch: RunningBatch | None = None
-        self._steps: list[RunningStep] = []
         self._overlaps = False
         self._scheduled = False
         self._idle = asyncio.Event()
@@ -91,9 +81,7 @@ class Engine:
         self._ended: list[EngineRequest] = []  # in this iteration
         self._expiry_timer: asyncio.TimerHandle | None = None  # the next check for expired requests
         self._next_expiry = math.inf  # its time, by the clock
-        self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
         self._queue_shown = (-1, -1)
-        self._slots_shown: dict[ModelKey, int] = {}
         self._loop: asyncio.AbstractEventLoop
         self._thread: threading.Thread | None = None
         self._on_change: Callable[[], None] = lambda: None
@@ -141,7 +129,7 @@ class Engine:
     def _add_model(self, key: ModelKey, loaded: Sequences | Generator, overlaps: bool) -> None:
         self._overlaps = overlaps
         if isinstance(loaded, Generator):
-            self._generators[key] = loaded
+            self._streams.models[key] = loaded
         else:
             self._sequences[key] = loaded
             self._scheduler.add_model(key, loaded.grid, loaded.step_times)
@@ -224,34 +212,16 @@ class Engine:
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable, ModelNotFound, InternalError.
         """
         self._check_ready(request.model)
-        if (generator := self._generators.get(request.model)) is None:
+        if request.model not in self._streams.models:
             raise ModelNotFound(f"model {request.model} is not loaded")
         self._checks[request.model].generation(request)
-        stream = Stream(request, self._clock())
-        generator.slots.admit(stream)
-        text = self._texts[stream] = asyncio.Queue()
-        late = DeadlineExceeded("the deadline passed before the text was complete")
-        timer = self._loop.call_at(self._loop_time(request.deadline), text.put_nowait, late)
-        self.wake()
-        try:
-            for _ in range(request.max_tokens):
-                item = await text.get()
-                if item is None:
-                    return
-                if isinstance(item, DeadlineExceeded):
-                    raise DeadlineExceeded(str(item), stream.time_spent(self._clock()))
-                if isinstance(item, TagwerkError):
-                    raise item
-                yield item
-        finally:
-            timer.cancel()
-            del self._texts[stream]
-            generator.slots.cancel(stream)
+        async with aclosing(self._streams.generate(request)) as tokens:
+            async for token in tokens:
+                yield token
 
     def cut_texts(self) -> None:
         """Ends the texts being generated where they are: each iterator stops as if its text were complete."""
-        for text in self._texts.values():
-            text.put_nowait(None)
+        self._streams.end()
 
     def time_spent(self, request: EngineRequest) -> dict[str, float]:
         """Returns the time of an unfinished request in seconds: all of it in the queue while any sequence waits."""
@@ -324,12 +294,7 @@ class Engine:
             self._idle.set()
 
     def _has_work(self) -> bool:
-        return bool(
-            self._scheduler.queue.sequences
-            or self._batch is not None
-            or self._steps
-            or [generator for generator in self._generators.values() if generator.slots.busy]
-        )
+        return bool(self._scheduler.queue.sequences or self._batch is not None or self._streams.busy)
 
     def _start_steps(self) -> None:
         """Starts a batch, and a step of each generator, so that neither waits for more than one of the other."""
@@ -341,24 +306,14 @@ class Engine:
             except Exception as error:
                 self._fail_batch(batch, error)
         self._update_gauges()
-        for key, generator in self._generators.items():
-            for step in generator.slots.assemble(self._clock()):
-                started = self._clock()
-                try:
-                    logprobs = any(stream.request.logprobs for stream in step.streams)
-                    self._steps.append(RunningStep(key, step, started, generator.model.start(step.inputs, logprobs)))
-                except Exception as error:
-                    self._fail_step(key, step, error)
+        self._streams.start_steps()
 
     def _finish_steps(self) -> None:
         """Fetches the outputs of what has been started."""
         if (running := self._batch) is not None:
             self._batch = None
             self._finish_batch(running)
-        if self._steps:
-            steps, self._steps = self._steps, []
-            for step in steps:
-                self._finish_step(step)
+        self._report(self._streams.finish_steps())
 
     def _finish_batch(self, running: RunningBatch) -> None:
         batch = running.batch
@@ -404,26 +359,6 @@ class Engine:
         if errors:
             raise errors[0]
 
-    def _finish_step(self, running: RunningStep) -> None:
-        key, step, started, fetch = running
-        slots = self._generators[key].slots
-        try:
-            sampled, now = fetch(), self._clock()
-            slots.measured(step, now - started)
-            before = [stream.generated for stream in step.streams]
-            due = slots.advance(step, sampled, now)
-        except Exception as error:
-            self._fail_step(key, step, error)
-            return
-        generated = zip(step.streams, before, strict=True)
-        self._report((stream.request.client, stream.generated - count) for stream, count in generated)
-        if due:
-            self._metrics.generated_tokens.labels(key.name).inc(sum(len(tokens) for _, tokens in due))
-        for stream, tokens in due:
-            if (text := self._texts.get(stream)) is not None:
-                for token in tokens:
-                    text.put_nowait(token)
-
     def _report(self, computed: Iterable[tuple[int, int]]) -> None:
         """Reports the tokens of each client that have been computed."""
         if self.on_computed is not None:
@@ -433,24 +368,13 @@ class Engine:
             for client, count in tokens.items():
                 self.on_computed(client, count)
 
-    def _fail_step(self, key: ModelKey, step: SlotStep, error: Exception) -> None:
-        known = log_failure(error, f"a generation step of {key}")
-        for stream in step.streams:
-            stream.error = known
-            if (text := self._texts.get(stream)) is not None:
-                text.put_nowait(known)
-
     def _update_gauges(self) -> None:
         queue = self._scheduler.queue
         if (waiting := (queue.sequences, queue.tokens)) != self._queue_shown:
             self._queue_shown = waiting
             self._metrics.queue_entries.set(waiting[0])
             self._metrics.queue_tokens.set(waiting[1])
-        for key, generator in self._generators.items():
-            if (in_use := generator.slots.in_use) != self._slots_shown.get(key):
-                self._slots_shown[key] = in_use
-                of_model = sum(shown for other, shown in self._slots_shown.items() if other.name == key.name)
-                self._metrics.slots_in_use.labels(key.name).set(of_model)
+        self._streams.update_gauges()
 
     # The end
 
@@ -461,8 +385,7 @@ class Engine:
         self.failed.set()
         self._idle.set()
         error = EngineUnavailable("the engine failed while it processed the request")
-        for text in self._texts.values():
-            text.put_nowait(error)
+        self._streams.end(error)
         for request in self._waiting:
             request.error = error
         try:

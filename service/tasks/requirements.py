@@ -20,10 +20,10 @@ def check_version(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) ->
     """Checks that a version has the tensors, labels and vocabularies of its task. Raises ArtifactError."""
     checks = {"tag": _check_tagger, "classify": _check_classifier, "generate": _check_generator}
     checks[manifest.task](manifest, vocabularies)
-    if manifest.task != "generate":
-        _need_parts(manifest)
     if manifest.tokenizer is not None and not TOKENIZER_NAME.fullmatch(manifest.tokenizer):
         raise ArtifactError(f"the tokenizer {manifest.tokenizer[:60]!r} is not one of spacy-en, spacy-fr and so on")
+    if manifest.task != "generate":
+        _need_parts(manifest)
 
 
 def _check_tagger(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:

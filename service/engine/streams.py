@@ -1,0 +1,126 @@
+"""Generates the texts of the language models of a process."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import NamedTuple
+
+from service.backend.base import Fetch
+from service.engine.batches import log_failure
+from service.engine.loader import Generator
+from service.engine.requests import Generation
+from service.engine.slots import SlotStep, Stream
+from service.errors import DeadlineExceeded, TagwerkError
+from service.telemetry.metrics import Metrics
+from service.types import ModelKey, Sampled
+
+
+class RunningStep(NamedTuple):
+    """A generation step that has been started."""
+
+    key: ModelKey
+    step: SlotStep
+    started: float
+    fetch: Fetch
+
+
+class Streams:
+    """The language models of a process, the texts that they generate, and the steps that run.
+
+    Attributes:
+        models: the language models that are loaded.
+    """
+
+    def __init__(self, metrics: Metrics, clock: Callable[[], float], wake: Callable[[], None]) -> None:
+        """`wake` is called when there is work."""
+        self._metrics = metrics
+        self._clock = clock
+        self._wake = wake
+        self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
+        self._steps: list[RunningStep] = []
+        self._slots_shown: dict[ModelKey, int] = {}
+        self.models: dict[ModelKey, Generator] = {}
+
+    @property
+    def busy(self) -> bool:
+        """True while a step runs, or a text waits for one."""
+        return bool(self._steps or [model for model in self.models.values() if model.slots.busy])
+
+    async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
+        """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot at the next step.
+
+        Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable, InternalError.
+        """
+        slots, stream = self.models[request.model].slots, Stream(request, self._clock())
+        slots.admit(stream)
+        text = self._texts[stream] = asyncio.Queue()
+        late = DeadlineExceeded("the deadline passed before the text was complete")
+        timer = asyncio.get_running_loop().call_later(request.deadline - self._clock(), text.put_nowait, late)
+        self._wake()
+        try:
+            for _ in range(request.max_tokens):
+                item = await text.get()
+                if item is None:
+                    return
+                if isinstance(item, DeadlineExceeded):
+                    raise DeadlineExceeded(str(item), stream.time_spent(self._clock()))
+                if isinstance(item, TagwerkError):
+                    raise item
+                yield item
+        finally:
+            timer.cancel()
+            del self._texts[stream]
+            slots.cancel(stream)
+
+    def end(self, error: TagwerkError | None = None) -> None:
+        """Ends all texts where they are: with an error, or as if they were complete."""
+        for text in self._texts.values():
+            text.put_nowait(error)
+
+    def start_steps(self) -> None:
+        """Starts the next steps of each model."""
+        for key, generator in self.models.items():
+            for step in generator.slots.assemble(self._clock()):
+                started = self._clock()
+                try:
+                    logprobs = any(stream.request.logprobs for stream in step.streams)
+                    self._steps.append(RunningStep(key, step, started, generator.model.start(step.inputs, logprobs)))
+                except Exception as error:
+                    self._fail(key, step, error)
+
+    def finish_steps(self) -> list[tuple[int, int]]:
+        """Fetches the tokens of the steps that run, and passes them on; returns their number for each client."""
+        steps, self._steps = self._steps, []
+        computed = []
+        for key, step, started, fetch in steps:
+            slots = self.models[key].slots
+            try:
+                sampled, now = fetch(), self._clock()
+                slots.measured(step, now - started)
+                before = [stream.generated for stream in step.streams]
+                due = slots.advance(step, sampled, now)
+            except Exception as error:
+                self._fail(key, step, error)
+                continue
+            computed += [(s.request.client, s.generated - count) for s, count in zip(step.streams, before, strict=True)]
+            if due:
+                self._metrics.generated_tokens.labels(key.name).inc(sum(len(tokens) for _, tokens in due))
+            for stream, tokens in due:
+                if (text := self._texts.get(stream)) is not None:
+                    for token in tokens:
+                        text.put_nowait(token)
+        return computed
+
+    def update_gauges(self) -> None:
+        """Shows the slots in use, if their number has changed."""
+        for key, generator in self.models.items():
+            if (in_use := generator.slots.in_use) != self._slots_shown.get(key):
+                self._slots_shown[key] = in_use
+                of_model = sum(shown for other, shown in self._slots_shown.items() if other.name == key.name)
+                self._metrics.slots_in_use.labels(key.name).set(of_model)
+
+    def _fail(self, key: ModelKey, step: SlotStep, error: Exception) -> None:
+        known = log_failure(error, f"a generation step of {key}")
+        for stream in step.streams:
+            stream.error = known
+            if (text := self._texts.get(stream)) is not None:
+                text.put_nowait(known)
