@@ -28,7 +28,7 @@ BODIES: Mapping[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "/classify": [
         ("", {"text": "A warm, funny film."}),
-        ("", {"text": ["Good. Bad.", ""], "contributions": True, "sentences": True, "offsets": "utf8"}),
+        ("", {"text": ["Good. Bad.", ""], "contributions": "positive", "sentences": True, "offsets": "utf8"}),
         ("", {"text": "A dull mess!", "model": "sentiment-en"}),
     ],
     "/generate": [

@@ -17,7 +17,7 @@ def write_json(model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit 
     results: list[list[bytes]] = []
     for text in texts:
         if text.explanation is None and text.sentences is None:
-            results.append([to_json({"label": text.classification.label, "scores": text.classification.scores})])
+            results.append([to_json(_members(text.classification))])
         else:
             results.append((yield from write_result(text, unit)))
         if not len(results) % SENTENCES_AT_ONCE:
@@ -27,14 +27,13 @@ def write_json(model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit 
 
 def write_result(classified: ClassifiedText, unit: Unit = "code_points") -> Sliced[list[bytes]]:
     """Encodes a text's result as JSON, in pieces."""
-    whole, why = classified.classification, classified.explanation
-    result = {"label": whole.label, "scores": whole.scores}
-    if why is None and classified.sentences is None:
-        return [to_json(result)]
+    why, result = classified.explanation, _members(classified.classification)
+    if classified.magnitude is not None:
+        result |= {"magnitude": classified.magnitude, "mixed": classified.mixed}
     text, places = classified.text, positions(classified.text, unit)
     lists: dict[str, list[bytes]] = {}
     if why is not None:
-        head = {"label": whole.label, "score": why.score, "baseline": why.baseline}
+        head = {"label": why.label, "score": why.score, "baseline": why.baseline}
         tokens = yield from write_list(_contributions(text, classified.tokens, why, places))
         lists["contributions"] = write_object(head, tokens=tokens)
     if classified.sentences is not None:
@@ -53,7 +52,13 @@ def _sentences(
     text: str, sentences: Sequence[tuple[Sentence, Classification]], places: Sequence[int]
 ) -> Iterator[dict[str, Any]]:
     for sentence, part in sentences:
-        yield {**_placed(text, sentence, places), "label": part.label, "scores": part.scores}
+        yield _placed(text, sentence, places) | _members(part)
+
+
+def _members(found: Classification) -> dict[str, Any]:
+    if found.score is None:
+        return {"label": found.label, "scores": found.scores}
+    return {"label": found.label, "scores": found.scores, "score": found.score}
 
 
 def _placed(text: str, part: Sentence | Token, places: Sequence[int]) -> dict[str, Any]:

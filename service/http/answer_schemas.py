@@ -97,8 +97,16 @@ class Tagged(BaseModel):
 LOG_ODDS = "In log-odds: ln p - ln (1 - p), in nats, where p is the probability of the label."
 
 
+SCORE = Field(
+    None,
+    description="The probability of the label positive less that of negative, from -1 to 1; omitted unless the model"
+    " has both labels.",
+    examples=[0.972166],
+)
+
+
 class Contribution(BaseModel):
-    """A token and what it adds to the label."""
+    """A token and what it adds to the label that is explained."""
 
     text: str = Field(description="The token as it stands in the text.", examples=["funny"])
     start: int = Field(description="Offset of its beginning, in the unit that the request names.", examples=[8])
@@ -109,11 +117,15 @@ class Contribution(BaseModel):
 
 
 class Contributions(BaseModel):
-    """Why a text has its label: `baseline` and the contributions of all tokens sum to `score`."""
+    """What speaks for a label: `baseline` and the contributions of all tokens sum to `score`."""
 
-    label: str = Field(description="The label that is explained.", examples=["positive"])
+    label: str = Field(
+        description="The label that is explained: the one that the request names, or the most probable.",
+        examples=["positive"],
+    )
     score: float = Field(
-        description=f"{LOG_ODDS} Of a text classified in windows, their mean, weighted by length.",
+        description=f"{LOG_ODDS} Of a text classified in windows, their mean, weighted by length. The result's own"
+        " `score` is a difference of probabilities instead.",
         examples=[3.761],
     )
     baseline: float = Field(description=f"The model's value without any word. {LOG_ODDS}", examples=[-0.31])
@@ -134,6 +146,7 @@ class ClassifiedSentence(BaseModel):
         description="Probability of each label, 0 to 1.",
         examples=[{"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}],
     )
+    score: float | None = SCORE
 
 
 class Classified(BaseModel):
@@ -144,8 +157,19 @@ class Classified(BaseModel):
         description="Probability of each label, 0 to 1.",
         examples=[{"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}],
     )
+    score: float | None = SCORE
+    magnitude: float | None = Field(
+        None,
+        description="With `sentences`: the sum of the sentences' scores without their signs, from 0 to their number.",
+        examples=[None],
+    )
+    mixed: bool | None = Field(
+        None,
+        description="With `sentences`: whether the score of one sentence is 0.5 or more, and of another -0.5 or less.",
+        examples=[None],
+    )
     contributions: Contributions | None = Field(
-        None, description="On request: what each token adds to the label.", examples=[None]
+        None, description="On request: what each token adds to a label.", examples=[None]
     )
     sentences: list[ClassifiedSentence] | None = Field(
         None, description="On request: the classification of each sentence, in order.", examples=[None]
@@ -215,7 +239,7 @@ class ClassifyAnswer(_Answer):
 
     results: list[Classified] = Field(
         description="The result of each input, in order.",
-        examples=[[{"label": "positive", "scores": {"negative": 0.02, "positive": 0.98}}]],
+        examples=[[{"label": "positive", "scores": {"negative": 0.02, "positive": 0.98}, "score": 0.96}]],
     )
 
 

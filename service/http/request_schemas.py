@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
@@ -133,16 +133,40 @@ class TagRequest(Request):
         return self
 
 
+def _flag_or_label(value: object) -> object:
+    if not isinstance(value, bool | str):
+        raise PydanticCustomError("flag_or_label", "Input should be true, false or a label")
+    return value
+
+
+ExplainedLabel = TypeAliasType(
+    "ExplainedLabel",
+    Annotated[
+        bool | str,
+        PlainValidator(_flag_or_label, json_schema_input_type=bool | str),
+        Field(description="A label of the model, or true for the most probable one."),
+    ],
+)
+
+
 class ClassifyRequest(Request):
     """Texts to classify."""
 
     text: Texts = Field(
         description="A text, or a list of texts, to classify.", examples=["A warm, funny, engaging film."]
     )
-    contributions: bool = Field(
-        False, description="Return what each token adds to the log-odds of the label.", examples=[False]
+    contributions: ExplainedLabel = Field(
+        False,
+        description='Return what each token adds to the log-odds of a label: the one named, such as "positive", or with'
+        " true the most probable.",
+        examples=[False],
     )
-    sentences: bool = Field(False, description="Also classify each sentence on its own.", examples=[False])
+    sentences: bool = Field(
+        False,
+        description="Also classify each sentence on its own; with the labels negative and positive, also return"
+        " `magnitude` and `mixed`.",
+        examples=[False],
+    )
     offsets: OffsetUnit = OFFSETS
 
 

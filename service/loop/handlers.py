@@ -52,7 +52,7 @@ class ClassifyHandler:
     """Handles plain requests of /classify with the same options."""
 
     def __init__(
-        self, plain: Plain, resources: Resources, task: Sentiment, contributions: bool, sentences: bool
+        self, plain: Plain, resources: Resources, task: Sentiment, contributions: bool | str, sentences: bool
     ) -> None:
         """Raises InvalidInput if the model does not have what is requested."""
         classification.check_explains(task, contributions)

@@ -52,7 +52,7 @@ class PlainClassify(msgspec.Struct, forbid_unknown_fields=True):
 
     text: str | list[str]
     model: str | None = None
-    contributions: bool = False
+    contributions: bool | str = False
     sentences: bool = False
     offsets: Literal["code_points", "utf16", "utf8"] = "code_points"
 

@@ -2,19 +2,21 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from service.artifact.manifest import PROBABILITIES
 from service.artifact.version import ModelVersion
-from service.errors import InvalidInput
+from service.errors import InvalidInput, shortened
 from service.pipelines.run import PipelineRun
 from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Classification, Explanation, Sentiment
 from service.text.slices import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
+
+STRONG = 0.5  # a sentence's least score, positive or negative, for its text to be mixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class ClassifiedText:
 
     Attributes:
         tokens: the tokens that `explanation` has contributions for.
+        magnitude: the sum of the sentences' scores without their signs; None without sentences or scores.
+        mixed: whether one sentence is strongly positive and another strongly negative; None as `magnitude`.
     """
 
     text: str
@@ -30,12 +34,15 @@ class ClassifiedText:
     tokens: Sequence[Token] = ()
     explanation: Explanation | None = None
     sentences: Sequence[tuple[Sentence, Classification]] | None = None
+    magnitude: float | None = None
+    mixed: bool | None = None
 
 
 class EncodedText(NamedTuple):
     """A text, its tokens and sentences if needed, and the windows of the whole text and of each sentence.
 
-    A window is given by its length; there is one unless the sequence is long.
+    A window is given by its length; there is one unless the sequence is long. A single sentence has no windows of its
+    own: it is the whole text.
     """
 
     text: str
@@ -49,13 +56,14 @@ async def classify(
     texts: Sequence[str],
     *,
     model: str | None = None,
-    contributions: bool = False,
+    contributions: bool | str = False,
     sentences: bool = False,
 ) -> tuple[ModelVersion, list[ClassifiedText]]:
     """Classifies each text as a whole; with `sentences`, also each of its sentences.
 
-    With `contributions`, returns what each token adds to the label. Returns the model version and a result per text.
-    Raises ModelNotFound, TooLarge, InvalidInput if the model has no explanations, and what `Engine.infer` raises.
+    With `contributions`, returns what each token adds to the most probable label, or to the label named. Returns the
+    model version and a result per text. Raises ModelNotFound, TooLarge, InvalidInput if the model has no explanations
+    or no such label, and what `Engine.infer` raises.
     """
     task = run.resources.catalog.find(Sentiment, model)
     check_explains(task, contributions)
@@ -70,15 +78,19 @@ async def classify(
     return task.version, await run.do(decode(task, encoded, Outputs(outputs), contributions, sentences))
 
 
-def check_explains(task: Sentiment, contributions: bool) -> None:
-    """Raises InvalidInput if contributions are requested and the model has none."""
-    if contributions and not task.explains:
-        allowed = f"false: {task.version.key} does not say what words contribute"
-        raise InvalidInput("/contributions", "got true", allowed)
+def check_explains(task: Sentiment, contributions: bool | str) -> None:
+    """Raises InvalidInput if contributions are requested that the model does not have."""
+    if contributions is False:
+        return
+    got = "got true" if contributions is True else f"got {shortened(contributions)!r}"
+    if not task.explains:
+        raise InvalidInput("/contributions", got, f"false: {task.version.key} does not say what words contribute")
+    if contributions is not True and contributions not in task.labels:
+        raise InvalidInput("/contributions", got, f"true, false, or one of the labels {', '.join(task.labels)}")
 
 
 def encode(
-    task: Sentiment, tokenizer: Tokenizer, texts: Iterable[str], contributions: bool, by_sentence: bool
+    task: Sentiment, tokenizer: Tokenizer, texts: Iterable[str], contributions: bool | str, by_sentence: bool
 ) -> Sliced[tuple[list[EncodedText], Ragged]]:
     """Splits texts as far as needed, and encodes them."""
     encoded: list[EncodedText] = []
@@ -94,7 +106,7 @@ def encode(
             tokens = yield from tokenizer.tokenize(text)
         words = [token.text for token in tokens] if tokens else (yield from tokenizer.words(text))
         windows = [task.encode(words, ids)]
-        for sentence in sentences:
+        for sentence in sentences if len(sentences) > 1 else ():
             windows.append(task.encode([token.text for token in sentence.tokens], ids))
             if not len(windows) % SENTENCES_AT_ONCE:
                 yield
@@ -125,20 +137,36 @@ class Outputs:
 
 
 def decode(
-    task: Sentiment, texts: Sequence[EncodedText], outputs: Outputs, contributions: bool, by_sentence: bool
+    task: Sentiment, texts: Sequence[EncodedText], outputs: Outputs, contributions: bool | str, by_sentence: bool
 ) -> Sliced[list[ClassifiedText]]:
     """Decodes the outputs of all windows into a result per text."""
     results: list[ClassifiedText] = []
     for text in texts:
         of_whole = outputs.take(text.windows[0])
         whole = task.decode(of_whole[PROBABILITIES], text.windows[0])
-        why = task.explain(of_whole, text.windows[0], whole.label, len(text.tokens)) if contributions else None
-        sentences: list[tuple[Sentence, Classification]] = []
-        for sentence, windows in zip(text.sentences, text.windows[1:], strict=True):
-            sentences.append((sentence, task.decode(outputs.take(windows)[PROBABILITIES], windows)))
-            if not len(sentences) % SENTENCES_AT_ONCE:
-                yield
-        results.append(ClassifiedText(text.text, whole, text.tokens, why, sentences if by_sentence else None))
+        label = contributions if isinstance(contributions, str) else whole.label
+        why = task.explain(of_whole, text.windows[0], label, len(text.tokens)) if contributions else None
+        result = ClassifiedText(text.text, whole, text.tokens, why)
+        if by_sentence:
+            parts = [whole] if len(text.sentences) == 1 else []
+            for windows in text.windows[1:]:
+                parts.append(task.decode(outputs.take(windows)[PROBABILITIES], windows))
+                if not len(parts) % SENTENCES_AT_ONCE:
+                    yield
+            result = with_sentences(result, parts, text.sentences)
+        results.append(result)
         if not len(results) % SENTENCES_AT_ONCE:
             yield
     return results
+
+
+def with_sentences(
+    text: ClassifiedText, parts: Sequence[Classification], sentences: Sequence[Sentence]
+) -> ClassifiedText:
+    """Adds the classifications of a text's sentences, and what their scores say of the text."""
+    placed = list(zip(sentences, parts, strict=True))
+    if text.classification.score is None:
+        return replace(text, sentences=placed)
+    scores = [part.score or 0.0 for part in parts]
+    mixed = max(scores, default=0.0) >= STRONG and min(scores, default=0.0) <= -STRONG
+    return replace(text, sentences=placed, magnitude=round(sum(map(abs, scores), 0.0), 6), mixed=mixed)

@@ -62,13 +62,14 @@ class AsyncPipelines:
         texts: str | Sequence[str],
         *,
         model: str | None = None,
-        contributions: bool = False,
+        contributions: bool | str = False,
         sentences: bool = False,
     ) -> list[ClassifiedText]:
         """Classifies texts; returns a result per text.
 
-        With `contributions`, also what each token adds to the label; with `sentences`, also the label of each sentence.
-        Raises ModelNotFound, and InvalidInput if the model has no contributions.
+        With `contributions`, also what each token adds to the label, or to the label named; with `sentences`, also the
+        label of each sentence. Raises ModelNotFound, and InvalidInput if the model has no contributions or no such
+        label.
         """
         run = self.run()
         _, results = await classify(run, _as_list(texts), model=model, contributions=contributions, sentences=sentences)
@@ -104,12 +105,12 @@ class Pipelines:
         texts: str | Sequence[str],
         *,
         model: str | None = None,
-        contributions: bool = False,
+        contributions: bool | str = False,
         sentences: bool = False,
     ) -> list[ClassifiedText]:
         """Classifies texts; see `AsyncPipelines.classify`."""
-        options = {"contributions": contributions, "sentences": sentences}
-        return self._portal.call(partial(self._pipelines.classify, texts, model=model, **options))
+        work = partial(self._pipelines.classify, texts, model=model, contributions=contributions, sentences=sentences)
+        return self._portal.call(work)
 
     def generate(self, prompts: str | Sequence[str], **options: Any) -> list[GeneratedText]:
         """Continues prompts; see `AsyncPipelines.generate`."""

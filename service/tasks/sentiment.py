@@ -1,6 +1,6 @@
 """Sentiment: encodes a text's tokens as ids, decodes class probabilities to a label."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -12,14 +12,26 @@ from service.types import Array, Tensors
 
 CONTRIBUTIONS = "contributions"  # an output with a time axis
 EXPLANATION = frozenset({CONTRIBUTIONS, "baseline"})  # optional outputs of a model
+NEGATIVE, POSITIVE = "negative", "positive"  # labels, of which both give a text a score
+SCORE = "score"
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The most probable label, and the probability of each."""
+    """The most probable label, and the probability of each.
+
+    Attributes:
+        score: the probability of "positive" less that of "negative", -1 to 1; None unless both are labels.
+    """
 
     label: str
     scores: dict[str, float]
+    score: float | None = None
+
+
+def has_score(labels: Collection[str]) -> bool:
+    """Returns whether texts that have these labels have a score."""
+    return NEGATIVE in labels and POSITIVE in labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +39,13 @@ class Explanation:
     """Explains a label in log-odds, ln p - ln (1 - p): `baseline` and `contributions` sum to `score`.
 
     Attributes:
+        label: the label that is explained, which need not be the most probable.
         score: the log-odds of the label; of a text in windows, their mean, weighted by length.
         baseline: the log-odds without any word.
         contributions: what each token adds.
     """
 
+    label: str
     score: float
     baseline: float
     contributions: list[float]
@@ -48,6 +62,7 @@ class Sentiment:
         self.version = version
         self.longest = longest
         ((_, self.labels),) = version.manifest.labels.items()
+        self.has_score = has_score(self.labels)
         self._words = version.vocabularies["words"]
         self.explains = version.manifest.endpoint.outputs.keys() >= EXPLANATION
 
@@ -70,8 +85,10 @@ class Sentiment:
         probabilities: of each window  # [N, K] float32.
         """
         whole = probabilities[0] if len(lengths) == 1 else np.average(probabilities, axis=0, weights=lengths)
-        scores = list(map(round, whole.tolist(), repeat(6)))
-        return Classification(self.labels[scores.index(max(scores))], dict(zip(self.labels, scores, strict=True)))
+        rounded = list(map(round, whole.tolist(), repeat(6)))
+        scores = dict(zip(self.labels, rounded, strict=True))
+        score = round(scores[POSITIVE] - scores[NEGATIVE], 6) if self.has_score else None
+        return Classification(self.labels[rounded.index(max(rounded))], scores, score)
 
     def explain(self, outputs: Tensors, lengths: Sequence[int], label: str, tokens: int) -> Explanation:
         """Returns what each token of a text adds to a label. `outputs` of its windows include those of EXPLANATION."""
@@ -82,4 +99,4 @@ class Sentiment:
         score = baseline + float(contributions.sum())
         if not tokens:  # a blank text's input token is none of its own
             contributions, baseline = contributions[:0], score
-        return Explanation(round(score, 6), round(baseline, 6), contributions.astype(float).round(6).tolist())
+        return Explanation(label, round(score, 6), round(baseline, 6), contributions.astype(float).round(6).tolist())

@@ -73,7 +73,7 @@ class Tagged(msgspec.Struct, frozen=True):
 
 
 class Contribution(msgspec.Struct, frozen=True):
-    """A token and what it adds to the log-odds of the label, in nats."""
+    """A token and what it adds to the log-odds of the label that is explained, in nats."""
 
     text: str
     start: int
@@ -82,7 +82,7 @@ class Contribution(msgspec.Struct, frozen=True):
 
 
 class Contributions(msgspec.Struct, frozen=True):
-    """Why a text has its label: `baseline` and the contributions of all tokens sum to `score`, in nats."""
+    """What speaks for `label`: `baseline` and the contributions of all tokens sum to `score`, in nats."""
 
     label: str
     score: float
@@ -91,22 +91,31 @@ class Contributions(msgspec.Struct, frozen=True):
 
 
 class ClassifiedSentence(msgspec.Struct, frozen=True):
-    """A sentence with its most probable label, and the probability of each."""
+    """A sentence with its most probable label, the probability of each, and its score as in `Classified`."""
 
     text: str
     start: int
     end: int
     label: str
     scores: dict[str, float]
+    score: float | None = None
 
 
 class Classified(msgspec.Struct, frozen=True):
-    """The most probable label of a text, and the probability of each label."""
+    """The most probable label of a text, and the probability of each label.
+
+    `score` is the probability of the label positive less that of negative, -1 to 1, if the model has both. With
+    sentences, `magnitude` is the sum of their scores without signs; `mixed` tells whether one of them is strongly
+    positive and another strongly negative.
+    """
 
     label: str
     scores: dict[str, float]
     contributions: Contributions | None = None
     sentences: tuple[ClassifiedSentence, ...] | None = None
+    score: float | None = None
+    magnitude: float | None = None
+    mixed: bool | None = None
 
 
 class Logprob(msgspec.Struct, frozen=True):

@@ -36,6 +36,12 @@ def test_each_method_returns_what_its_route_answers(caller: Client, client) -> N
     ]
     good, bad = caller.classify(["A warm, funny film.", "A dull mess."], contributions=True, sentences=True)
     assert (good.label, bad.label) == ("positive", "negative")
+    answer = client.post("/classify", json={"text": TEXT, "contributions": "positive", "sentences": True}).json()
+    (classified,) = caller.classify(TEXT, contributions="positive", sentences=True)
+    assert msgspec.to_builtins(classified) == msgspec.to_builtins(msgspec.convert(answer["results"][0], Classified))
+    assert classified.contributions
+    assert classified.contributions.label == "positive"
+    assert None not in (classified.score, classified.magnitude, classified.mixed)
     assert good.contributions
     assert good.sentences
     assert good.contributions.baseline + sum(t.contribution for t in good.contributions.tokens) == pytest.approx(

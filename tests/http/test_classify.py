@@ -57,6 +57,26 @@ def test_each_sentence_is_judged_by_itself_beside_the_whole(client):
     assert blank["sentences"] == []
 
 
+def test_a_score_tells_how_positive_a_text_is_and_a_magnitude_how_strong_its_sentences_are(client):
+    texts = ["The actors are wonderful. The plot is an awful mess.", "It is wonderful. It is brilliant.", "Awful.", ""]
+    response = client.post("/classify", json={"text": texts, "sentences": True})
+    answer_schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
+    results = response.json()["results"]
+    for result in results:
+        for part in (result, *result["sentences"]):
+            assert part["score"] == pytest.approx(part["scores"]["positive"] - part["scores"]["negative"], abs=1e-9)
+        strengths = [abs(part["score"]) for part in result["sentences"]]
+        assert result["magnitude"] == pytest.approx(sum(strengths), abs=1e-9)
+    assert [result["mixed"] for result in results] == [True, False, False, False]
+    assert results[1]["score"] > 0.5 > -0.5 > results[2]["score"]
+    assert results[1]["magnitude"] > 1
+    plain = [
+        {name: value for name, value in result.items() if name not in ("sentences", "magnitude", "mixed")}
+        for result in results
+    ]
+    assert classify(client, texts) == plain, "which costs no step for each sentence"
+
+
 def test_blank_text_has_an_answer(client):
     first, second = classify(client, ["", " \n"])
     assert first == second

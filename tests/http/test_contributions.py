@@ -45,8 +45,8 @@ def classify(client: httpx.Client, text: str | list[str], **wishes: object) -> l
     return results
 
 
-def log_odds(result: dict[str, Any]) -> float:
-    p = result["scores"][result["label"]]
+def log_odds(result: dict[str, Any], label: str | None = None) -> float:
+    p = result["scores"][label or result["label"]]
     return math.log(p) - math.log(sum(result["scores"].values()) - p)
 
 
@@ -58,6 +58,34 @@ def test_contributions_and_baseline_sum_to_the_log_odds_of_the_label(explaining,
     assert why["baseline"] + sum(t["contribution"] for t in why["tokens"]) == pytest.approx(why["score"], abs=1e-4)
     assert why["score"] == pytest.approx(log_odds(result), abs=2e-3), "of scores of six digits"
     assert [token["text"] for token in why["tokens"]] == [text[t["start"] : t["end"]] for t in why["tokens"]]
+
+
+def test_a_label_that_is_named_is_explained_whatever_the_most_probable_one_is(explaining):
+    for label in ("positive", "negative"):
+        results = classify(explaining, ["A lovely film", "An awful film"], contributions=label)
+        assert [result["label"] for result in results] == ["positive", "negative"]
+        lovely, awful = (
+            {token["text"]: token["contribution"] for token in result["contributions"]["tokens"]} for result in results
+        )
+        sign = 1 if label == "positive" else -1
+        assert sign * lovely["lovely"] > 0 > sign * awful["awful"]
+        for result in results:
+            why = result["contributions"]
+            assert why["label"] == label
+            assert why["score"] == pytest.approx(log_odds(result, label), abs=2e-3)
+            assert why["baseline"] + sum(t["contribution"] for t in why["tokens"]) == pytest.approx(why["score"], 1e-4)
+    assert classify(explaining, "An awful film", contributions="negative") == results[1:]
+    assert classify(explaining, "An awful film", contributions=True) == results[1:]
+
+
+@pytest.mark.parametrize(("label", "got"), [("good", "got 'good'"), ("", "got ''"), ("x" * 100, f"got '{'x' * 40}…'")])
+def test_a_label_that_the_model_does_not_have_is_refused(explaining, label, got):
+    response = explaining.post("/classify", json={"text": "fine", "contributions": label})
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert (error["pointer"], error["problem"]) == ("/contributions", got)
+    assert "negative" in error["allowed"]
+    assert "positive" in error["allowed"]
 
 
 def test_all_texts_share_the_baseline_and_a_word_that_decides_contributes_most(explaining):

@@ -116,10 +116,15 @@ def bodies(path: str, names: dict[str, list[object]]) -> st.SearchStrategy[bytes
             "format": st.sampled_from(["json", "conllu", "conllu-chain", None, "xml", 1]),
         }
     else:
-        fields |= {"contributions": st.sampled_from(FLAGS), "sentences": st.sampled_from(FLAGS)}
+        labels = [*FLAGS, "good", "positive", "negative", "", "\ud800", "x" * 200]
+        fields |= {"contributions": st.sampled_from(labels), "sentences": st.sampled_from(FLAGS)}
     fields["further"] = st.sampled_from(WRONG)
     right: dict[str, list[Any]] = {"offsets": OFFSETS[:3], "lemmas": FLAGS[:2], "n_best": [1, 2, 5]}
-    right |= {"contributions": FLAGS[:2], "sentences": FLAGS[:2], "format": ["json", "conllu", "conllu-chain", None]}
+    right |= {
+        "contributions": [*FLAGS[:2], "good", "positive"],
+        "sentences": FLAGS[:2],
+        "format": ["json", "conllu", "conllu-chain", None],
+    }
     valid: dict[str, st.SearchStrategy[Any]] = {
         name: st.sampled_from(right[name]) if name in right else own for name in fields if name in (*right, "model")
     }

@@ -109,6 +109,50 @@ def test_figures_far_from_any_share_are_shown_as_they_are(page):
     assert page.locator("#classify .summary").inner_text() == "positive, 82.6 %"
 
 
+def test_words_are_for_or_against_positive_in_a_text_that_is_negative_as_a_whole(page):
+    result = result_of(page, "classify", TEXT)["results"][0]
+    assert (result["label"], result["contributions"]["label"]) == ("negative", "positive")
+    hues = {}
+    for kind, word in (("for", "superb"), ("against", "mess")):
+        mark = page.locator(f"#classify mark.{kind}", has_text=word)
+        assert number(mark.locator("sup").inner_text()) * (1 if kind == "for" else -1) > 0
+        hues[kind] = mark.evaluate("e => getComputedStyle(e).getPropertyValue('--hue')").strip()
+    assert hues == {"for": "155", "against": "30"}, "green and red"
+
+
+def test_a_model_without_the_label_positive_is_asked_for_the_contributions_to_its_own(page):
+    asked = []
+
+    def answer(route) -> None:
+        asked.append((wanted := route.request.post_data_json).get("contributions"))
+        if wanted["contributions"] == "positive":
+            error = {"pointer": "/contributions", "problem": "got 'positive'", "allowed": "true"}
+            route.fulfill(status=422, json={"title": "The request is not valid", "errors": [error]})
+            return
+        token = {"text": "a", "start": 0, "end": 1, "contribution": 0.5}
+        why = {"label": "law", "score": 1, "baseline": 0.5, "tokens": [token]}
+        result = {"label": "law", "scores": {"law": 0.75, "sport": 0.25}, "contributions": why, "sentences": []}
+        route.fulfill(json={"model": "topics", "version": "1", "results": [result]})
+
+    page.route("**/classify", answer)
+    run(page, "classify", "a")
+    assert asked[-2:] == ["positive", True]
+    assert "log-odds of law" in page.locator("#classify .hint").last.inner_text()
+    assert page.locator("#classify .strength").count() == 0
+    run(page, "classify", "a b")
+    assert asked[-2:] == [True, True], "the field that was refused is not sent again"
+
+
+def test_the_score_magnitude_and_mixture_are_shown(page):
+    result = result_of(page, "classify", TEXT)["results"][0]
+    values = page.locator("#classify .strength dd").all_inner_texts()
+    assert number(values[0]) == pytest.approx(result["score"], abs=0.005)
+    assert float(values[1]) == pytest.approx(result["magnitude"], abs=0.005)
+    assert values[2] == {True: "yes", False: "no"}[result["mixed"]]
+    run(page, "classify", "It is superb.")
+    assert page.locator("#classify .strength dd").count() == 1, "one sentence is the whole text"
+
+
 def test_each_sentence_is_classified(page):
     sentences = result_of(page, "classify", TEXT)["results"][0]["sentences"]
     assert [sentence["text"] for sentence in sentences] == re.findall(r"[^.]+\.", TEXT.replace(". ", "."))

@@ -76,7 +76,7 @@ def test_figures_are_written_with_their_units(page):
     shares |= {0.99989: "99.99 %", 0.99996: "> 99.99 %", 1: "100 %"}
     assert page.evaluate(write, ["percent", [*shares]]) == [*shares.values()]
     odds = {-12.345: "−12.35", -0.715: "−0.71", -0.004: "0.00", 0: "0.00", 0.0051: "+0.01", 1: "+1.00", 2.306: "+2.31"}
-    assert page.evaluate(write, ["logOdds", [*odds]]) == [*odds.values()]
+    assert page.evaluate(write, ["signed", [*odds]]) == [*odds.values()]
     sums = [[0.26, 0.26, 0.26], [0.04, 0.04, 0.0], [999.96, 0.05], [1234.4, 0.4, 0.4]]
     figures = [["0.8 ms", "0.3 ms", "0.2 ms", "0.3 ms"], ["0.1 ms", "0.0 ms", "0.1 ms", "0.0 ms"]]
     figures += [["1.000 s", "1.000 s", "0.000 s"], ["1.235 s", "1.234 s", "0.001 s", "0.000 s"]]

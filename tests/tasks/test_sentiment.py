@@ -47,6 +47,14 @@ def test_the_windows_of_a_text_count_by_their_lengths():
     assert task.decode(probabilities[:1], [4]).label == "bad"
 
 
+def test_the_score_is_the_positive_less_the_negative_probability_as_they_are_rounded():
+    version = version_of("moods", "classify", labels={"sentiment": ("positive", "other", "negative")})
+    task = Sentiment(replace(version, vocabularies={"words": Vocabulary(WORDS)}), 4)
+    found = task.decode(np.array([[0.1, 0.2, 0.7]], np.float32), [1])
+    assert found.score == round(found.scores["positive"] - found.scores["negative"], 6) == -0.6
+    assert Sentiment(classifier(), 4).decode(np.array([[0.1, 0.2, 0.7]], np.float32), [1]).score is None
+
+
 def test_of_equal_probabilities_the_first_label_counts():
     task = Sentiment(classifier(), 4)
     assert task.decode(np.array([[0.2, 0.4, 0.4]], np.float32), [2]).label == "good"

@@ -15,7 +15,7 @@ from service.formats.pieces import to_json
 from service.pipelines.classification import classify
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import TaggedText, tag
-from service.tasks.sentiment import Classification, Sentiment
+from service.tasks.sentiment import SCORE, Classification, Sentiment, has_score
 from service.text.conllu import Columns, write_features
 
 OutputFormat = Literal["conllu", "jsonl", "csv", "parquet"]
@@ -95,25 +95,27 @@ async def tag_csv(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> byt
 
 async def classify_jsonl(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
     """Encodes for each row an object with its label and scores, null if it is blank, and what is kept of the input."""
-    label, scores = f"{options.prefix}label", f"{options.prefix}scores"
+    names = _names_of_classification(run.resources.catalog.find(Sentiment, None).labels)
     objects = []
     for row, result in zip(chunk.rows, await _classify(run, chunk.rows), strict=True):
-        members = to_json({label: result and result.label, scores: result and result.scores})[1:]
+        members = to_json({options.prefix + name: result and getattr(result, name) for name in names})[1:]
         objects.append(b"{%b,%b\n" % (_kept(row, chunk.layout.columns), members))
     return b"".join(objects)
 
 
 async def classify_csv(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
-    """Encodes each row of a table with its label and probabilities behind its cells; a blank line stays blank.
+    """Encodes each row of a table with its label, probabilities and score behind its cells; a blank line stays blank.
 
-    Rows of other inputs become the number of the line, the label, the probabilities, and the text.
+    Rows of other inputs become the number of the line, the label, the probabilities, the score, and the text.
     """
-    labels = run.resources.catalog.find(Sentiment, None).labels
-    names = [options.prefix + name for name in ("label", *labels)]
+    task = run.resources.catalog.find(Sentiment, None)
+    names = [options.prefix + name for name in ("label", *task.labels, *[SCORE] * task.has_score)]
     columns = chunk.layout.columns
     rows: list[Sequence[Any]] = []
     for row, result in zip(chunk.rows, await _classify(run, chunk.rows), strict=True):
-        known = [result.label, *result.scores.values()] if result is not None else [""] * len(names)
+        known: list[Any] = [""] * len(names)
+        if result is not None:
+            known = [result.label, *result.scores.values(), *[result.score] * task.has_score]
         if columns:
             rows.append([*row.cells, *known] if row.cells else [])
         else:
@@ -131,14 +133,15 @@ async def tag_parquet(run: PipelineRun, chunk: Chunk, options: OutputOptions) ->
 
 
 async def classify_parquet(run: PipelineRun, chunk: Chunk, options: OutputOptions) -> bytes:
-    """Encodes rows with a column of their label, and one of the probability of each, for Parquet."""
-    from service.commands.annotate.parquet import LABEL, scores_of
+    """Encodes rows with a column of their label, one of the probability of each, and one of the score, for Parquet."""
+    from service.commands.annotate.parquet import classification_types
 
     labels = run.resources.catalog.find(Sentiment, None).labels
+    types = classification_types(labels)
     classified = await _classify(run, chunk.rows)
-    results: dict[str, tuple[Any, Sequence[Any]]] = {
-        f"{options.prefix}label": (LABEL, [result and result.label for result in classified]),
-        f"{options.prefix}scores": (scores_of(labels), [result and result.scores for result in classified]),
+    results = {
+        options.prefix + name: (types[name], [result and getattr(result, name) for result in classified])
+        for name in _names_of_classification(labels)
     }
     return _typed(chunk, results)
 
@@ -159,13 +162,18 @@ def names_of_results(task: str, form: str, prefix: str, labels: Sequence[str]) -
     names = {
         ("tag", "csv"): TOKEN_NAMES,
         ("tag", "jsonl"): ["sentences"],
-        ("classify", "jsonl"): ["label", "scores"],
-        ("classify", "csv"): ["label", *labels],
+        ("classify", "jsonl"): _names_of_classification(labels),
+        ("classify", "csv"): ["label", *labels, *[SCORE] * has_score(labels)],
         ("tag", "parquet"): ["tokens"],
-        ("classify", "parquet"): ["label", "scores"],
+        ("classify", "parquet"): _names_of_classification(labels),
     }.get((task, form), [])
     taken = frozenset(prefix + name for name in names)
     return taken, taken if form in ("jsonl", "parquet") else frozenset()
+
+
+def _names_of_classification(labels: Sequence[str]) -> list[str]:
+    """Returns the names of the attributes of a classification, in formats that keep the probabilities together."""
+    return ["label", "scores", *[SCORE] * has_score(labels)]
 
 
 async def _tag(

@@ -33,7 +33,6 @@ from service.formats.pieces import to_json
 BATCH_ROWS = 256
 ROW_GROUP_ROWS = 65_536
 OTHER_MEMBERS = "other_members"  # of a JSON object, which have no column or another type, as JSON
-LABEL = pa.string()
 
 
 def tokens_of(columns: Mapping[str, str]) -> pa.DataType:
@@ -41,9 +40,13 @@ def tokens_of(columns: Mapping[str, str]) -> pa.DataType:
     return pa.list_(pa.struct([(name, pa.type_for_alias(kind)) for name, kind in columns.items()]))
 
 
-def scores_of(labels: Sequence[str]) -> pa.DataType:
-    """Returns the type of the probabilities of labels."""
-    return pa.struct([(label, pa.float32()) for label in labels])
+def classification_types(labels: Sequence[str]) -> dict[str, pa.DataType]:
+    """Returns the types of a label, of the probabilities of all, and of the score."""
+    return {
+        "label": pa.string(),
+        "scores": pa.struct([(label, pa.float32()) for label in labels]),
+        "score": pa.float32(),
+    }
 
 
 class ParquetRows:

@@ -29,7 +29,8 @@ _SENTENCE = {
 }
 _TAGGED = {"model": "tagger-en", "version": "12", "results": [{"sentences": [_SENTENCE]}]}
 _SCORES = {"negative": 0.003984, "neutral": 0.00696, "positive": 0.989056}
-_CLASSIFIED = {"model": "sentiment-en", "version": "8", "results": [{"label": "positive", "scores": _SCORES}]}
+_RESULT = {"label": "positive", "scores": _SCORES, "score": 0.985072}
+_CLASSIFIED = {"model": "sentiment-en", "version": "8", "results": [_RESULT]}
 _CONTINUATION = "\nTherefore comes that young sir, though "
 _TEXT = {"text": _CONTINUATION, "finish_reason": "length", "tokens": 40, "seed": 7}
 _GENERATED = {"model": "lm-shakespeare", "version": "4", "results": [_TEXT]}
@@ -85,6 +86,7 @@ ANSWERS: dict[str, Any] = {
         "outputs": [
             {"name": "label", "datatype": "BYTES", "shape": [-1]},
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]},
+            {"name": "score", "datatype": "FP32", "shape": [-1]},
         ],
     },
     "InferenceResponse": {
@@ -94,6 +96,7 @@ ANSWERS: dict[str, Any] = {
         "outputs": [
             {"name": "label", "datatype": "BYTES", "shape": [1], "data": ["positive"]},
             {"name": "probabilities", "datatype": "FP32", "shape": [1, 3], "data": [*_SCORES.values()]},
+            {"name": "score", "datatype": "FP32", "shape": [1], "data": [0.985072]},
         ],
     },
     "ModelServing": {"version": "6", "canary": {"version": "7", "share": 0.1}},

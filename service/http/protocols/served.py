@@ -104,7 +104,7 @@ def tagger(task: Tagging) -> Served:
 
 
 def classifier(task: Sentiment) -> Served:
-    """Adapts a classifier: texts to labels and the probabilities of all labels, in the manifest's order."""
+    """Adapts a classifier: texts to labels, the probabilities of all labels in the manifest's order, and scores."""
     ((_, labels),) = task.version.manifest.labels.items()
 
     async def compute(run: PipelineRun, given: Mapping[str, Tensor], parameters: Parameters) -> list[Tensor]:
@@ -112,10 +112,14 @@ def classifier(task: Sentiment) -> Served:
         _, texts = await classify(run, given["text"].array.tolist(), model=str(task.version.key))
         results = [text.classification for text in texts]
         probabilities = np.array([[result.scores[label] for label in labels] for result in results], np.float32)
-        found = strings("label", [result.label for result in results])
-        return [found, Tensor("probabilities", "FP32", probabilities)]
+        found = [strings("label", [result.label for result in results]), Tensor("probabilities", "FP32", probabilities)]
+        if task.has_score:
+            found.append(Tensor("score", "FP32", np.array([result.score for result in results], np.float32)))
+        return found
 
     outputs = [described("label", "BYTES", -1), described("probabilities", "FP32", -1, len(labels))]
+    if task.has_score:
+        outputs.append(described("score", "FP32", -1))
     return Served(task.version, [TEXT], outputs, compute)
 
 

@@ -28,6 +28,7 @@ from service.errors import ArtifactError
 from service.settings import Settings
 from tests.commands.annotate.test_output import files_in, killed_before
 from tests.conftest import ROOT
+from tests.http import scene
 from tests.in_process import use_test_device
 
 REVIEWS = 'id,text,stars\r\n1,"Fine, ""really"".",5\r\n2,"Two\r\nlines.",4\r\n3,,3\r\n\r\n4,Good 🙂,2'
@@ -280,6 +281,24 @@ def test_names_that_the_result_has_too_get_a_prefix(tmp_path):
         run(write(tmp_path, "b.csv", "text,good\nFine.,y\n"), form="csv")
     path = write(tmp_path, "c.jsonl", '{"text": "Fine.", "label": "x"}')
     assert run(path, form="csv").decode().splitlines() == ["line,label,bad,good,text", "1,good,0.25,0.75,Fine."]
+
+
+def test_labels_negative_and_positive_give_a_score(tmp_path, monkeypatch):
+    monkeypatch.setattr(scene, "LABELS", ("negative", "positive"))
+    path = write(tmp_path, "a.csv", "id,text\n1,Fine.\n2,\n")
+    assert run(path, form="csv").decode().splitlines() == [
+        "id,text,label,negative,positive,score",
+        "1,Fine.,positive,0.25,0.75,0.5",
+        "2,,,,,",
+    ]
+    first, second = objects(run(path))
+    assert (first["score"], second["score"]) == (0.5, None)
+    path = write(tmp_path, "b.csv", "text,score\nFine.,5\n")
+    for form in ("csv", "jsonl"):
+        with pytest.raises(UnreadableInput, match=r"has a column 'score', as the result has: .* --prefix"):
+            run(path, form=form)
+    (row,) = objects(run(path, prefix="our_"))
+    assert (row["score"], row["our_score"]) == ("5", 0.5)
 
 
 def test_a_table_without_rows_gives_a_header(tmp_path):

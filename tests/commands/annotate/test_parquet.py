@@ -20,6 +20,7 @@ from service.commands.annotate.parquet import BATCH_ROWS, OTHER_MEMBERS
 from service.commands.annotate.rows import UnreadableInput
 from tests.commands.annotate.test_corpora import SETTINGS, job, objects
 from tests.commands.annotate.test_output import files_in, killed_before
+from tests.http import scene
 from tests.in_process import use_test_device
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5)
@@ -69,6 +70,15 @@ def test_the_columns_of_a_parquet_file_keep_their_types_and_results_get_theirs(t
     assert found["label"].to_pylist() == ["good", None, "good"]
     assert found["scores"].to_pylist() == [SCORES, None, SCORES]
     assert found.schema.field("scores").type == pa.struct([("bad", pa.float32()), ("good", pa.float32())])
+
+
+def test_labels_negative_and_positive_give_a_column_of_scores(tmp_path, table, monkeypatch):
+    monkeypatch.setattr(scene, "LABELS", ("negative", "positive"))
+    path = write(tmp_path, table)
+    assert annotate(SETTINGS, job(path, form="parquet")) == 0
+    found = pq.read_table(made(path))
+    assert found["score"].to_pylist() == [0.5, None, 0.5]
+    assert found.schema.field("score").type == pa.float32()
 
 
 def test_tokens_are_a_list_of_structs(tmp_path, table):

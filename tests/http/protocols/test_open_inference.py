@@ -52,7 +52,10 @@ def test_health_and_metadata(triton_client):
     assert (server["name"], server["extensions"]) == ("tagwerk", ["binary_tensor_data"])
     model = triton_client.get_model_metadata("sentiment-en", serving("sentiment-en"))
     assert model["inputs"] == [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
-    assert model["outputs"][1] == {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]}
+    assert model["outputs"][1:] == [
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]},
+        {"name": "score", "datatype": "FP32", "shape": [-1]},
+    ]
     ids = triton_client.get_model_metadata("tagger-en.ids")
     assert [tensor["name"] for tensor in ids["inputs"]] == ["word_ids", "char_ids", "lengths"]
     assert {tensor["name"] for tensor in ids["outputs"]} >= {"upos_id", "upos_probability", "xpos_id", "feats_id"}
@@ -86,6 +89,9 @@ def test_texts_are_classified(triton_client, client):
     assert probabilities.dtype == np.float32
     for row, answer in zip(probabilities, expected, strict=True):
         assert np.allclose(row, list(answer["scores"].values()), atol=2e-5)
+    every = triton_client.infer("sentiment-en", [strings(["Good.", "Awful."])])
+    assert np.allclose(every.as_numpy("score"), [answer["score"] for answer in expected], atol=4e-5)
+    assert every.as_numpy("score").dtype == np.float32
 
 
 def test_texts_are_continued(triton_client, client):

@@ -4,7 +4,7 @@ import { authorization, showKeyForm } from "./key.js";
 
 const MAX_DELAY_SECONDS = 5;
 const ATTEMPTS_PER_SECOND = 20; // the delay before a retry is at least the number of attempts divided by this, in seconds
-const unsupported = new Set(); // options that a route and model do not support, as "tag tagger-en n_best"
+const unsupported = new Set(); // options that a route and model do not support, as "tag tagger-en n_best 3"
 
 /** An error answer of the service, with its problem document (RFC 9457). */
 export class Problem extends Error {
@@ -88,16 +88,18 @@ export async function request(path, body, options) {
   }
 }
 
-/** Sends a request with optional fields; if the service refuses some of them, sends it without, and leaves them out of later requests. */
+/** Sends a request with optional fields, each the first of its values that the service does not refuse; later requests send no refused ones. */
 export async function requestWithOptional(path, body, optional, options) {
-  const key = (name) => `${path} ${body.model} ${name}`;
-  const sent = Object.entries(optional).filter(([name]) => !unsupported.has(key(name)));
+  const key = (name, value) => `${path} ${body.model} ${name} ${value}`;
+  const sent = Object.entries(optional)
+    .map(([name, values]) => [name, values.find((value) => !unsupported.has(key(name, value)))])
+    .filter(([, value]) => value !== undefined);
   try {
     return await request(path, { ...body, ...Object.fromEntries(sent) }, options);
   } catch (error) {
-    const refused = sent.map(([name]) => name).filter((name) => error.fields?.includes(name));
+    const refused = sent.filter(([name]) => error.fields?.includes(name));
     if (refused.length === 0) throw error;
-    for (const name of refused) unsupported.add(key(name));
+    for (const [name, value] of refused) unsupported.add(key(name, value));
     return requestWithOptional(path, body, optional, options);
   }
 }

@@ -2,7 +2,7 @@
 
 import { requestWithOptional } from "./api.js";
 import { showCost } from "./cost.js";
-import { bar, count, figure, inSlices, logOdds, make, percent } from "./dom.js";
+import { bar, count, figure, inSlices, make, percent, signed } from "./dom.js";
 import { MissingInput, Panel } from "./panel.js";
 
 const SIGNS = { positive: "▲", neutral: "■", negative: "▼" };
@@ -21,12 +21,13 @@ export class Classify extends Panel {
   async work({ text }, signal, onRetry) {
     if (!text.trim()) throw new MissingInput("Enter a text to classify, or choose an example.");
     const began = performance.now();
-    const optional = { contributions: true, sentences: true };
+    const optional = { contributions: ["positive", true], sentences: [true] };
     const response = await requestWithOptional("classify", { text, model: this.model }, optional, { signal, onRetry });
     const answer = await response.json();
     const roundTripMs = performance.now() - began;
     const [result] = answer.results;
     const parts = [scoreList(result)];
+    if (result.score !== undefined) parts.push(strength(result));
     if (result.contributions?.tokens.length > 0) {
       parts.push(await shadedText(text, result.contributions, signal), largestContributions(result.contributions));
     }
@@ -54,6 +55,17 @@ function scoreList({ label, scores }) {
   return make("ul", { class: "scores", "aria-label": "Score of each label" }, ...rows);
 }
 
+/** Returns the score of a text, and of several sentences their magnitude and whether they are mixed. */
+function strength({ score, magnitude, mixed, sentences = [] }) {
+  const rows = [["score, from −1 to +1", signed(score)]];
+  if (sentences.length > 1) rows.push(["magnitude, of all sentences", magnitude.toFixed(2)], ["mixed", mixed ? "yes" : "no"]);
+  return figures("strength", rows);
+}
+
+function figures(kind, rows) {
+  return make("dl", { class: kind }, ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", { class: "number", dir: "ltr" }, value))));
+}
+
 function direction(contribution) {
   return contribution < 0 ? "against" : "for";
 }
@@ -70,7 +82,7 @@ async function shadedText(text, { label, score, baseline, tokens }, signal) {
     const mark = make(notable ? "mark" : "span", { class: notable ? direction(token.contribution) : null }, points.slice(token.start, token.end).join(""));
     if (notable) {
       mark.style.setProperty("--share", share);
-      mark.append(make("sup", { dir: "ltr" }, logOdds(token.contribution)));
+      mark.append(make("sup", { dir: "ltr" }, signed(token.contribution)));
     }
     body.append(points.slice(end, token.start).join(""), mark);
     end = token.end;
@@ -78,15 +90,10 @@ async function shadedText(text, { label, score, baseline, tokens }, signal) {
   await inSlices(tokens, add, signal);
   body.append(points.slice(end).join(""));
   const [before, after] = [baseline, score].map((value) => Number(value.toFixed(2))); // rounded first, so that the figures shown add up
-  const sum = make(
-    "dl",
-    { class: "sum" },
-    ...[["without its words", before], ["its words add", after - before], ["together", after]].map(([name, value]) =>
-      make("div", {}, make("dt", {}, name), make("dd", { class: "number", dir: "ltr" }, logOdds(value))),
-    ),
-  );
+  const rows = [["without its words", before], ["its words add", after - before], ["together", after]];
+  const sum = figures("sum", rows.map(([name, value]) => [name, signed(value)]));
   const hint = `In log-odds of ${label}: + and a solid line are for it, − and a dashed line are against it. They add up to one figure: at 0, ${label} is as likely as not, and each further 1 multiplies its odds by 2.7. The probability above is that of the whole text.`;
-  return make("section", { "data-label": label }, make("h3", {}, "Contributions for and against"), body, sum, make("p", { class: "hint" }, hint));
+  return make("section", { "data-label": label }, make("h3", {}, `Contributions for and against ${label}`), body, sum, make("p", { class: "hint" }, hint));
 }
 
 function largestContributions({ label, tokens }) {
@@ -94,7 +101,7 @@ function largestContributions({ label, tokens }) {
   const most = Math.abs(sorted[0].contribution) || 1;
   const rows = sorted.map(({ text, contribution }) => {
     const kind = direction(contribution);
-    return make("li", { class: kind }, make("bdi", { class: "name" }, text), bar(Math.abs(contribution) / most, kind), figure(logOdds(contribution)));
+    return make("li", { class: kind }, make("bdi", { class: "name" }, text), bar(Math.abs(contribution) / most, kind), figure(signed(contribution)));
   });
   return make("section", { "data-label": label }, make("h3", {}, "Largest contributions, in log-odds"), make("ol", { class: "largest" }, ...rows));
 }

@@ -63,8 +63,8 @@ export function percent(share) {
   return `${value.toFixed(1)} %`;
 }
 
-/** Formats log-odds, or a difference of them, with the sign. */
-export function logOdds(value) {
+/** Formats a figure with its sign and two digits. */
+export function signed(value) {
   const digits = Math.abs(value).toFixed(2);
   if (digits === "0.00") return digits;
   return `${value < 0 ? "−" : "+"}${digits}`;

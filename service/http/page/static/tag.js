@@ -51,7 +51,7 @@ export class Tag extends Panel {
     if (!text.trim()) throw new MissingInput("Enter a text to tag, or choose an example.");
     const body = { text, model: this.model };
     const began = performance.now();
-    const response = await requestWithOptional("tag", body, { n_best: N_BEST }, { signal, onRetry });
+    const response = await requestWithOptional("tag", body, { n_best: [N_BEST] }, { signal, onRetry });
     const result = await response.json();
     const roundTripMs = performance.now() - began;
     const [{ sentences }] = result.results;

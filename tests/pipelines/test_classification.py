@@ -1,0 +1,95 @@
+"""The score, magnitude and mixture of texts, by sentences whose probabilities are given."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from service.errors import InvalidInput
+from service.formats.classification import write_json
+from service.pipelines.classification import ClassifiedText, Outputs, check_explains, decode, encode
+from service.tasks.sentiment import Sentiment
+from service.text.slices import finish
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.vocabulary import Vocabulary
+from tests.fakes import version_of
+
+LABELS = ("neutral", "positive", "negative")
+
+
+def task(*labels: str) -> Sentiment:
+    version = version_of("moods", "classify", labels={"sentiment": labels})
+    return Sentiment(replace(version, vocabularies={"words": Vocabulary(["fine"])}), 40)
+
+
+def classified(
+    text: str, probabilities: Sequence[Sequence[float]], labels: Sequence[str] = LABELS, sentences: bool = True
+) -> ClassifiedText:
+    """Classifies a text. probabilities: of the whole text, and of its sentences if there are several  # [N, K]."""
+    moods = task(*labels)
+    encoded, sequences = finish(encode(moods, SpacyTokenizer(), [text], False, sentences))
+    assert len(sequences) == len(probabilities)
+    outputs = Outputs({"probabilities": np.array(probabilities, np.float32)})
+    (result,) = finish(decode(moods, encoded, outputs, False, sentences))
+    return result
+
+
+def test_the_magnitude_is_the_sum_of_the_strengths_of_the_sentences():
+    found = classified("Good. Bad. So, so.", [[0.5, 0.375, 0.125], [0, 1, 0], [0.25, 0, 0.75], [0.75, 0, 0.25]])
+    assert found.classification.score == 0.25
+    assert found.sentences is not None
+    assert [part.score for _, part in found.sentences] == [1, -0.75, -0.25]
+    assert found.magnitude == 2
+    assert found.mixed is True
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "mixed"),
+    [(0.5, -0.5, True), (0.49, -1, False), (1, -0.49, False), (1, 0.5, False), (-1, -0.5, False)],
+)
+def test_a_text_is_mixed_if_sentences_of_both_kinds_are_strong(positive, negative, mixed):
+    rows = [[1 - abs(score), max(score, 0), max(-score, 0)] for score in (positive, negative)]
+    assert classified("One. Two.", [[1, 0, 0], *rows]).mixed is mixed
+
+
+def test_a_single_sentence_is_computed_once_and_never_mixed():
+    found = classified("Good, and bad.", [[0.25, 0.25, 0.5]])
+    assert found.sentences is not None
+    ((sentence, part),) = found.sentences
+    assert (sentence.start, sentence.end) == (0, 14)
+    assert part == found.classification
+    assert (found.magnitude, found.mixed) == (0.25, False)
+
+
+def test_a_blank_text_has_no_magnitude_to_speak_of():
+    found = classified(" ", [[0.25, 0.5, 0.25]])
+    assert (found.classification.score, found.magnitude, found.mixed, found.sentences) == (0.25, 0, False, [])
+
+
+def test_without_sentences_there_is_the_score_alone():
+    found = classified("Good. Bad.", [[0.25, 0.5, 0.25]], sentences=False)
+    assert (found.classification.score, found.magnitude, found.mixed) == (0.25, None, None)
+
+
+@pytest.mark.parametrize("labels", [("law", "sport"), ("positive", "other"), ("negative", "other")])
+def test_labels_that_are_not_negative_and_positive_have_the_answer_without_a_score(labels):
+    found = classified("Good. Bad.", [[0.25, 0.75], [1, 0], [0, 1]], labels)
+    answer = b"".join(finish(write_json(task(*labels).version, [found])))
+    assert b'"score"' not in answer
+    assert b"magnitude" not in answer
+    assert b"mixed" not in answer
+
+
+@pytest.mark.parametrize("contributions", [True, "positive", "none", ""])
+def test_contributions_that_a_model_does_not_have_are_refused(contributions):
+    check_explains(task(*LABELS), False)
+    with pytest.raises(InvalidInput, match="allowed: false: moods/1 does not say"):
+        check_explains(task(*LABELS), contributions)
+    explaining = task(*LABELS)
+    explaining.explains = True
+    if contributions in (True, "positive"):
+        check_explains(explaining, contributions)
+    else:
+        with pytest.raises(InvalidInput, match="allowed: true, false, or one of the labels neutral, positive, neg"):
+            check_explains(explaining, contributions)
