@@ -19,7 +19,7 @@ FORK_SERVER = ["fork-server", *(part for name in FORK_SERVER_FILES for part in (
 def started(monkeypatch):
     """Returns the settings of each command that is run, which runs nothing else."""
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    monkeypatch.setattr(logs, "set_up", lambda settings, process=None: None)
+    monkeypatch.setattr(logs, "set_up", lambda settings, process=None, *, waits: None)
     settings = []
 
     def run(parsed, made):

@@ -145,6 +145,7 @@ def settings(store, monkeypatch, tmp_path) -> Iterator[Settings]:
     monkeypatch.setattr(supervisor, "ForkServer", Forking)
     monkeypatch.setattr(Forking, "failure", None)
     Started.all = []
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # is ignored where nohup has started the tests
     yield Settings(model_store=store, processes=2, store_interval_seconds=0)
     for name, handler in before.items():
         signal.signal(name, handler)

@@ -91,6 +91,25 @@ def test_stop_strings_are_found_as_by_looking_for_each_in_the_whole_text(text: s
     assert decode(text, *strings) == by_looking(text, strings)
 
 
+class Counting(str):
+    """Counts how often it is compared."""
+
+    compared = 0
+
+    def startswith(self, *given) -> bool:
+        Counting.compared += 1
+        return super().startswith(*given)
+
+
+def test_a_character_costs_a_bounded_number_of_comparisons():
+    """Of the largest that a request may have: 16 stop strings of 100 characters."""
+    strings = [Counting("a" * 99 + character) for character in "bcdefgh" for _ in range(2)]
+    text = "a" * 200
+    Counting.compared = 0
+    assert decode(text, *strings) == (text, "length", 200)
+    assert Counting.compared <= len(text) * len(strings) * 100
+
+
 def test_each_character_brings_its_logprobs_with_it_and_what_is_reserved_is_no_choice():
     held, end = pieces("abcabd", "abd", logprobs=True)
     assert isinstance(held, Piece)
