@@ -85,7 +85,7 @@ class SentimentRecipe(ClassificationRecipe):
             splits = {s: list(sst.read(corpora.read(self.corpus, s), tokenize)) for s in ("train", "dev", "test")}
         else:
             splits = labelled_texts.splits(self.corpus, tokenizer, self.longest)
-        further = {corpus: labelled_texts.splits(corpus, tokenizer, self.longest) for corpus in self.further}
+        further = {corpus: labelled_texts.splits(corpus, tokenizer, 0) for corpus in self.further}
         further |= {part: labelled_texts.statements(part, tokenizer, count) for part, count in self.statements.items()}
         names = dict.fromkeys(name.partition("/")[0] for name in (self.corpus, *further))
         data = tuple(chain.from_iterable(map(corpora.sources, names)))
@@ -123,7 +123,10 @@ class Sentiment(Classification):
         self.train_trees = splits["train"]
         sentences = {split: [tree[-1] for tree in trees] for split, trees in splits.items()}
         self._sentence_lengths = Counter(len(sentence.tokens) for sentence in sentences["train"])
-        others = {name: _texts(found, number) for number, (name, found) in enumerate((further or {}).items(), start=1)}
+        others = {
+            name: _texts(found, number, recipe.longest)
+            for number, (name, found) in enumerate((further or {}).items(), start=1)
+        }
         learned = [text for found in others.values() for text in found["train"]]
         self._sentence_lengths += Counter(len(text.tokens) for text in learned)
         read = [text.tokens for found in (sentences["train"], learned) for text in found]
@@ -249,9 +252,11 @@ class Sentiment(Classification):
         return replace(example, targets=example.targets | {"shares": (shares / shares.sum()).astype(np.float32)})
 
 
-def _texts(splits: Mapping[str, Trees], corpus: int) -> dict[str, list[Text]]:
-    """Returns the texts of each split; train without those that dev or test has."""
+def _texts(splits: Mapping[str, Trees], corpus: int, longest: int) -> dict[str, list[Text]]:
+    """Returns the texts of each split; train without those that dev or test has, and cut to `longest` words."""
     found = {
         split: [Text(tree[-1].tokens, tree[-1].grade, corpus) for tree in trees] for split, trees in splits.items()
     }
-    return without_overlap(found, lambda text: tuple(map(str.lower, text.tokens)))[0]
+    kept, _ = without_overlap(found, lambda text: tuple(map(str.lower, text.tokens)))
+    cut = [text._replace(tokens=labelled_texts.shortened(text.tokens, longest)) for text in kept["train"]]
+    return kept | {"train": cut}

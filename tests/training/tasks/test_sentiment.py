@@ -183,6 +183,15 @@ def test_all_corpora_are_measured_and_choose_the_epoch() -> None:
     assert metrics[task.chosen_by] == pytest.approx(np.mean(both), abs=0.01)
 
 
+def test_a_long_text_is_cut_where_it_is_learned_from_and_measured_whole() -> None:
+    trees = [[Phrase(tuple("abcdef"), 3)]]
+    further = {"products": {"train": trees, "dev": [[Phrase(tuple("ghijkl"), 1)]], "test": []}}
+    recipe = replace(sentiment().recipe, longest=3)
+    task = Sentiment(recipe, dict.fromkeys(("train", "dev", "test"), sentences()), (SOURCE,), further=further)
+    assert task.examples("train")[-1].source == ("a", "e", "f")
+    assert [example.source for example in task.measured("dev")["products"]] == [tuple("ghijkl")]
+
+
 def test_what_dev_has_is_not_learned_from() -> None:
     trees = [[Phrase(("red",), 2)], [Phrase(("Cheap",), 3)]]
     further = {"products": {"train": trees, "dev": [[Phrase(("cheap",), 3)]], "test": []}}
