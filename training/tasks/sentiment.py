@@ -87,8 +87,7 @@ class SentimentRecipe(ClassificationRecipe):
             splits = labelled_texts.splits(self.corpus, tokenizer, self.longest)
         further = {corpus: labelled_texts.splits(corpus, tokenizer, 0) for corpus in self.further}
         further |= {part: labelled_texts.statements(part, tokenizer, count) for part, count in self.statements.items()}
-        names = dict.fromkeys(name.partition("/")[0] for name in (self.corpus, *further))
-        data = tuple(chain.from_iterable(map(corpora.sources, names)))
+        data = tuple(chain.from_iterable(map(corpora.sources, (self.corpus, *further))))
         return Sentiment(self, splits, data, vocabularies, further)
 
 
@@ -133,7 +132,7 @@ class Sentiment(Classification):
         counts = Counter(token.lower() for tokens in read for token in tokens)
         self._distillation = DistillationSet.read(recipe.teacher) if recipe.teacher and not vocabularies else None
         if self._distillation:
-            data += self._distillation.sources
+            data = tuple(dict.fromkeys((*data, *self._distillation.sources)))
             counts = Counter(dict(zip(self._distillation.words, self._distillation.counts.tolist(), strict=True)))
         phrases = sst.distinct(phrase for tree in splits["train"] for phrase in tree)
         super().__init__(

@@ -22,12 +22,7 @@ STYLES = {"lower": 0.06, "upper": 0.03, "title": 0.02, "open": 0.06}  # the shar
 def sources(settings: TeacherSettings) -> tuple[DataSource, ...]:
     """Returns the origin of the text for a manifest."""
     further = [(corpus, part) for corpus in settings.further_text for part in _parts(corpus)]
-    return tuple(
-        source
-        for corpus, part in (REVIEWS, TEXTBOOK, *further)
-        for source in corpora.sources(corpus)
-        if source.name.endswith(f": {part}")
-    )
+    return tuple(source for part in (REVIEWS, TEXTBOOK, *further) for source in corpora.sources("/".join(part)))
 
 
 def sentences(settings: TeacherSettings, seed: int) -> list[tuple[str, ...]]:
