@@ -8,9 +8,11 @@ that of the words which occur once in what was read. So those that occur once in
 that they are sent, and the share of new words is constant, however often the sentences are repeated.
 """
 
+import csv
 import json
 import random
 import re
+import sys
 import sysconfig
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -123,6 +125,12 @@ def described() -> str:
     )
 
 
+def main() -> None:
+    """Prints the sentences as a table whose labels are neutral, for `tagwerk-train evaluate NAME --data FILE`."""
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerows([("text", "label"), *((sentence.text, "neutral") for sentence in running_text())])
+
+
 def _documentation() -> Iterator[str]:
     """Yields the sentences of the documentation that hold no code."""
     library = Path(sysconfig.get_path("stdlib"))
@@ -142,3 +150,7 @@ def _part(text: str, length: int, chance: random.Random) -> str:
     words = list(_TOKEN.finditer(text))
     first = chance.randrange(len(words) - length + 1)
     return text[words[first].start() : words[first + length - 1].end()]
+
+
+if __name__ == "__main__":
+    main()

@@ -53,6 +53,8 @@ def parser() -> argparse.ArgumentParser:
             what = "CoNLL-U for taggers, .csv, .tsv, .jsonl or .parquet for classifiers; two models are compared on it"
             command.add_argument("--data", type=Path, metavar="FILE", help=what)
             from_files.add_columns(command)
+            what = "of a classifier's texts, in whose values they are counted apart"
+            command.add_argument("--group-column", metavar="NAME", default="", help=what)
             what = "of the weights that states are multiplied by; as they are exported, 8 for integers, by default"
             command.add_argument("--bits", type=int, choices=range(2, 9), metavar="2..8", help=what)
         elif run is export_again:

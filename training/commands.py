@@ -95,8 +95,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.data:
         from training.from_files.evaluation import evaluate_on_file
 
-        columns = arguments.text_column, arguments.label_column
-        evaluate_on_file(model_store(), arguments.name, arguments.data, *columns, Console())
+        columns = arguments.text_column, arguments.label_column, arguments.group_column
+        evaluate_on_file(model_store(), arguments.name, arguments.data, columns, Console())
         return
 
     from training.run.evaluate import evaluate

@@ -1,5 +1,7 @@
 """The running text of the load."""
 
+import csv
+import io
 import random
 from collections import Counter
 from itertools import islice, pairwise
@@ -10,6 +12,7 @@ from loadtests.text import (
     described,
     endless_text,
     ewt_lengths,
+    main,
     rare_words,
     respelled,
     running_text,
@@ -22,6 +25,13 @@ def test_there_are_as_many_sentences_of_each_length_as_in_ewt():
     lengths = ewt_lengths()
     assert (sum(lengths.values()), sum(n * number for n, number in lengths.items())) == (2077, 25094)  # EWT r2.16
     assert Counter(sentence.words for sentence in running_text()) == {n: TIMES_EWT * m for n, m in lengths.items()}
+
+
+def test_the_sentences_are_a_table_of_neutral_ones_to_measure_with(capsys):
+    main()
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["text"] for row in rows] == [sentence.text for sentence in running_text()]
+    assert {row["label"] for row in rows} == {"neutral"}
 
 
 def test_the_service_finds_the_same_sentences_and_words():

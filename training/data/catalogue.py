@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from training.data import imdb, masc
+from training.data import imdb, masc, sentiment_tables
 from training.data.download import File
 
 
@@ -30,11 +30,17 @@ _TWEETEVAL = "https://github.com/cardiffnlp/tweeteval/tree/4fbd22cd78421f05b1ecd
 _KJV = "https://github.com/aruljohn/Bible-kjv/tree/a9aa4e55afbb3e095f57e4b14cd1f22c5ee8d7c9"
 _SICP = "https://raw.githubusercontent.com/barrucadu/king-james-programming/724e0e4f7c1825f1b39f92b56d94ed04c864cf0b"
 _DEBIAN = "https://snapshot.debian.org/archive/debian/20261121T000000Z/dists/bookworm/main/i18n"
-_GOEMOTIONS = (
-    "https://github.com/monologg/GoEmotions-pytorch/tree/b75f9d3a8b76bc1060687925b04ca98a1b8ea66b/data/original"
+_GOEMOTIONS = "https://raw.githubusercontent.com/monologg/GoEmotions-pytorch/b75f9d3a8b76bc1060687925b04ca98a1b8ea66b/data/original"
+_SENTI4SD = (
+    "https://raw.githubusercontent.com/collab-uniba/Senti4SD/8a3467e9e8dbaa0af9343862aadc83a56a4668bc/"
+    "Senti4SD_GoldStandard_and_DSM/Senti4SD_Train_Test_Partitions"
+)
+_NEWSMTSC = (
+    "https://raw.githubusercontent.com/fhamborg/NewsMTSC/b9d9b79704ed1b35cecaf1d7c2343dc1bd734fb7/"
+    "NewsSentiment/controller_data/datasets/NewsMTSC-dataset"
 )
 _VOICE = "https://github.com/common-voice/common-voice/tree/e0bfbc4be9eb6a97f7dd92eb938200f09f04ba96/server/data"
-_MASC = "https://raw.githubusercontent.com/nltk/nltk_data/5db857e6f7df11eabb5e5665836db9ec8df07e28/packages/corpora"
+_NLTK = "https://raw.githubusercontent.com/nltk/nltk_data/5db857e6f7df11eabb5e5665836db9ec8df07e28/packages/corpora"
 _IMDB = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 
 _LINES = "its utterances, a line each, without repeats"
@@ -222,7 +228,7 @@ CORPORA = {
         files={
             "text": File(
                 name="masc.txt",
-                address=f"{_MASC}/masc_tagged.zip",
+                address=f"{_NLTK}/masc_tagged.zip",
                 size=1_602_143,
                 sha256="7d0b1c20c3713f503ed84ddc7e2c6d43475c6cf4ee10ef5c7cedc8ae9a1f676a",
                 made=masc.plain_text,
@@ -235,12 +241,95 @@ CORPORA = {
         licence="CC BY 4.0",
         citation="Demszky et al. (2020), GoEmotions: A Dataset of Fine-Grained Emotions, ACL",
         files={
+            split: File(
+                name=f"{split}.tsv",
+                address=f"{_GOEMOTIONS}/{split}.tsv",
+                size=size,
+                sha256=sha256,
+                made=sentiment_tables.goemotions,
+            )
+            for split, size, sha256 in (
+                ("train", 3_519_053, "119fa277a12a9a2145f311643331c2a8d556f12b63e83ee4e470e0bfc961fd3c"),
+                ("dev", 439_059, "81a5bd857f1ad119860bfba2990e0c32c28535173cb71dd0a5c7dfadb9bcf3ee"),
+                ("test", 436_706, "7b12c1588494424f0c70f53ab1a2a9a66d103fb441283f5c2a184fb01b086bc6"),
+            )
+        },
+    ),
+    "senti4sd": Corpus(
+        title="Senti4SD, posts of Stack Overflow",
+        folder="sentiment_senti4sd",
+        licence="MIT; the posts CC BY-SA 3.0",
+        citation="Calefato et al. (2018), Sentiment Polarity Detection for Software Development, EMSE",
+        files={
+            split: File(
+                name=f"{split}.tsv",
+                address=f"{_SENTI4SD}/{published}",
+                size=size,
+                sha256=sha256,
+                made=sentiment_tables.senti4sd,
+            )
+            for split, published, size, sha256 in (
+                (
+                    "train",
+                    "train3098itemPOLARITY.csv",
+                    568_989,
+                    "e04b5b8346f6fa953cd255b56d05bd6770843e43890738dc78f30cbb2efc7edd",
+                ),
+                (
+                    "test",
+                    "test1326itemPOLARITY.csv",
+                    245_886,
+                    "1eaee65e2b33daa2765052b856d8ae4b9530b9894a4d9a142426bfaa9e641b29",
+                ),
+            )
+        },
+    ),
+    "newsmtsc": Corpus(
+        title="NewsMTSC, sentences of US news with the sentiment towards a person",
+        folder="sentiment_newsmtsc",
+        licence="MIT",
+        citation="Hamborg and Donnay (2021), NewsMTSC: Target-dependent Sentiment Classification in News, EACL",
+        files={
+            split: File(
+                name=f"{published}.tsv",
+                address=f"{_NEWSMTSC}/{published}.jsonl",
+                size=size,
+                sha256=sha256,
+                made=sentiment_tables.newsmtsc,
+            )
+            for split, published, size, sha256 in (
+                ("train", "train", 3_292_398, "90efae275e19b11e40c397ddfe4479e4e2cbbb9e1461b035f7c7bc0cdd68174a"),
+                ("test", "devtest_rw", 446_278, "097bdcec9e1a412bd67143017ed1a88f4338af16355acf69253fe9b58b94a0eb"),
+            )
+        },
+    ),
+    "product_reviews": Corpus(
+        title="Customer review sentences, nine products",
+        folder="sentiment_product_reviews",
+        licence="CC BY 4.0",
+        citation="Ding, Liu and Yu (2008), A Holistic Lexicon-Based Approach to Opinion Mining, WSDM",
+        files={
             "train": File(
-                name="train.tsv",
-                address=f"{_GOEMOTIONS}/train.tsv",
-                size=4_214_341,
-                sha256="119fa277a12a9a2145f311643331c2a8d556f12b63e83ee4e470e0bfc961fd3c",
-                by_hand="a table of the sentiment of the emotions' groups, the emotions, id and text",
+                name="set2_nine_products.tsv",
+                address=f"{_NLTK}/product_reviews_2.zip",
+                size=170_698,
+                sha256="11614e96e5f5cc783418971d9371e22057cb17a52cdc0fbbf39fd91e014e9002",
+                made=sentiment_tables.product_reviews,
+            ),
+        },
+    ),
+    "pros_cons": Corpus(
+        title="Pros and cons of product reviews",
+        folder="sentiment_pros_cons",
+        licence="CC BY 4.0",
+        citation="Ganapathibhotla and Liu (2008), Mining Opinions in Comparative Sentences, COLING",
+        files={
+            "train": File(
+                name="all.tsv",
+                address=f"{_NLTK}/pros_cons.zip",
+                size=746_276,
+                sha256="ae209aebb6509af3c483aa6711832764bd59fd404cd786258bb469491f24da14",
+                made=sentiment_tables.pros_cons,
             ),
         },
     ),

@@ -46,11 +46,13 @@ def read_table(corpus: str, file: str) -> Iterator[dict[str, str]]:
 
 
 def sources(corpus: str) -> tuple[DataSource, ...]:
-    """Returns the files of a corpus for a manifest."""
-    what = _corpus(corpus)
+    """Returns the files of a corpus, "ewt", or one of them, "kjv_sicp/sicp", for a manifest."""
+    name, _, part = corpus.partition("/")
+    what = _corpus(name)
     return tuple(
         DataSource(name=f"{what.title}: {key}", address=file.address, sha256=file.sha256, licence=what.licence)
         for key, file in what.files.items()
+        if part in {"", key}
     )
 
 

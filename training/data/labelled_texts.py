@@ -1,35 +1,63 @@
-"""Labelled texts in tables: reviews of IMDB, tweets of SemEval-2017.
+"""Labelled texts in tables: reviews of films and products, tweets, comments, posts, news.
 
 A text becomes a tree with a single phrase, the form in which the task reads the Stanford Sentiment Treebank.
 """
 
-from collections.abc import Iterator, Sequence
+import html
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from service.text.spacy_tokenizer import SpacyTokenizer
-from training.data import corpora
+from training.data import corpora, running_text
 from training.data.catalogue import CORPORA
+from training.data.splits import sample
 from training.data.sst import Phrase
 
 NEGATIVE, NEUTRAL, POSITIVE = 1, 2, 3  # the treebank's grades that stand for the labels
-GRADES = {"imdb": (NEGATIVE, POSITIVE), "tweets": (NEGATIVE, NEUTRAL, POSITIVE)}
+NAMED = {"negative": NEGATIVE, "neutral": NEUTRAL, "positive": POSITIVE}  # no others, such as "mixed"
+GRADES = {
+    "imdb": {"0": NEGATIVE, "1": POSITIVE},
+    "tweets": {"0": NEGATIVE, "1": NEUTRAL, "2": POSITIVE},
+}
 DEV_ROWS = 10  # every tenth row of train is dev, where a corpus has no dev part
 
 
 def splits(corpus: str, tokenizer: SpacyTokenizer, longest: int) -> dict[str, list[list[Phrase]]]:
-    """Returns train, dev and test."""
-    train, test = (list(read(corpus, split, tokenizer, longest)) for split in ("train", "test"))
-    if "dev" in CORPORA[corpus].files:
-        return {"train": train, "dev": list(read(corpus, "dev", tokenizer, longest)), "test": test}
-    rows = [row for i, row in enumerate(train) if i % DEV_ROWS]
-    return {"train": rows, "dev": train[::DEV_ROWS], "test": test}
+    """Returns train, dev and test; test is empty where a corpus has no such part."""
+    found = {split: list(read(corpus, split, tokenizer, longest)) for split in CORPORA[corpus].files}
+    if "dev" not in found:
+        train = found["train"]
+        found |= {"train": [row for i, row in enumerate(train) if i % DEV_ROWS], "dev": train[::DEV_ROWS]}
+    return {"test": []} | found
 
 
 def read(corpus: str, split: str, tokenizer: SpacyTokenizer, longest: int) -> Iterator[list[Phrase]]:
-    """Yields each text, see `shortened`."""
-    for row in corpora.read_table(corpus, split):
-        text = row["text"].replace("<br />", " ")
-        if tokens := shortened([token.text for token in tokenizer.tokens(text)], longest):
-            yield [Phrase(tokens, GRADES[corpus][int(row["label"])])]
+    """Yields each text of a split, see `examples`."""
+    return examples(corpus, corpora.read_table(corpus, split), tokenizer, longest)
+
+
+def examples(
+    corpus: str, rows: Iterable[Mapping[str, str]], tokenizer: SpacyTokenizer, longest: int
+) -> Iterator[list[Phrase]]:
+    """Yields the texts of rows, see `shortened`; those that are neither negative, neutral nor positive are left out."""
+    grades = GRADES.get(corpus, NAMED)
+    for row in rows:
+        text = html.unescape(html.unescape(row["text"])).replace("<br />", " ")
+        tokens = shortened([token.text for token in tokenizer.tokens(text)], longest)
+        if tokens and (grade := grades.get(row["label"])):
+            yield [Phrase(tokens, grade)]
+
+
+def statements(part: str, tokenizer: SpacyTokenizer, count: int) -> dict[str, list[list[Phrase]]]:
+    """Returns train and dev of sentences that state, ask or instruct, all taken as neutral; test is empty.
+
+    Args:
+        part: of a corpus, such as "kjv_sicp/sicp".
+        count: of the sentences at most, chosen at random.
+    """
+    paragraphs = corpora.read(*part.split("/")).split("\n\n" if "sicp" in part else "\n")
+    found = dict.fromkeys(running_text.sentences(paragraphs, tokenizer))
+    rows = [[Phrase(tokens, NEUTRAL)] for tokens in sample(list(found), count, seed=0)]
+    return {"train": [row for i, row in enumerate(rows) if i % DEV_ROWS], "dev": rows[::DEV_ROWS], "test": []}
 
 
 def shortened(tokens: Sequence[str], longest: int) -> tuple[str, ...]:

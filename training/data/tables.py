@@ -22,24 +22,25 @@ Rows: TypeAlias = Iterator[tuple[int, dict[str, str]]]  # the line that a row be
 
 @dataclass(frozen=True, slots=True)
 class LabelledText:
-    """A text, its label, and the line of its file that it begins in."""
+    """A text, its label, the line of its file that it begins in, and the group that it is measured in."""
 
     text: str
     label: str
     line: int
+    group: str = ""
 
 
-def read_labelled(path: Path, text_column: str, label_column: str) -> list[LabelledText]:
-    """Returns the texts of a table with their labels. Raises DataFileError."""
+def read_labelled(path: Path, text_column: str, label_column: str, group_column: str = "") -> list[LabelledText]:
+    """Returns the texts of a table with their labels and, of a column that is named, groups. Raises DataFileError."""
     texts = []
     for line, row in _rows(path):
-        if missing := [column for column in (text_column, label_column) if column not in row]:
+        if missing := [column for column in (text_column, label_column, group_column) if column not in {"", *row}]:
             raise DataFileError(path, line, f"no column {missing[0]!r}", f"one of {', '.join(row)}")
         text, label = row[text_column], row[label_column].strip()
         for column, cell in ((text_column, text), (label_column, label)):
             if not cell or cell.isspace():
                 raise DataFileError(path, line, f"{column} is empty", "a value, or no such row at all")
-        texts.append(LabelledText(text, label, line))
+        texts.append(LabelledText(text, label, line, row.get(group_column, "").strip()))
     return texts
 
 

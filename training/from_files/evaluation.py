@@ -47,13 +47,16 @@ class ExportedModel:
 
 
 def evaluate_on_file(
-    store: Path, names: Sequence[str], path: Path, text_column: str, label_column: str, console: Console
+    store: Path, names: Sequence[str], path: Path, columns: tuple[str, str, str], console: Console
 ) -> None:
     """Prints the accuracy of one or two models on a file and, of two, the difference; each with its 95 % interval.
 
+    Of classifiers, also prints the recall of each label and, if a column of groups is named, the accuracy in each.
+
     Args:
         names: of models in the store, such as "tagger-en", for its newest version, or "tagger-en/2".
-        path: CoNLL-U for taggers; a table for classifiers, whose columns the next two arguments name.
+        path: CoNLL-U for taggers; a table for classifiers.
+        columns: of that table: text, label, group; no group for "".
 
     Raises:
         ArtifactError: if there is no such version, or its files are not valid.
@@ -73,11 +76,18 @@ def evaluate_on_file(
         trees = list(treebank.read(read_text(path), path))
         found = [tagged(model, trees) for model in models]
     else:
-        texts = [(text.text, text.label) for text in read_labelled(path, text_column, label_column)]
+        rows = read_labelled(path, *columns)
+        texts = [(row.text, row.label) for row in rows]
         found = [classified(model, texts) for model in models]
     if not found[0]:
         raise DataFileError(path, None, "nothing to measure", "at least one sentence with tags, or one labelled text")
     _show(console, [model.name for model in models], found, path)
+    if tasks == {"classify"}:
+        groups = {"label": [row.label for row in rows]} | (
+            {columns[2]: [row.group for row in rows]} if columns[2] else {}
+        )
+        for column, values in groups.items():
+            _show_groups(console, [model.name for model in models], found, column, values)
 
 
 def tagged(model: ExportedModel, trees: Sequence[treebank.Tree]) -> dict[str, Predictions]:
@@ -157,6 +167,24 @@ def _show(console: Console, names: Sequence[str], found: Sequence[Mapping[str, P
             one, other = predictions
             gain = 100 * (other.right.mean() - one.right.mean())
             table.add_row(kind, "difference", *_cells(gain, *difference_interval(one, other), "+"), end_section=True)
+    console.print(table)
+
+
+def _show_groups(
+    console: Console,
+    names: Sequence[str],
+    found: Sequence[Mapping[str, Predictions]],
+    column: str,
+    values: Sequence[str],
+) -> None:
+    """Prints how many texts each model has right by their value in a column, and how many there are."""
+    table = Table(column, title=f"right, by {column}", title_justify="left", box=box.SIMPLE)
+    for heading in (*names, "of"):
+        table.add_column(heading, justify="right")
+    groups = np.array(values)
+    for group in dict.fromkeys(values):
+        rights = [int(next(iter(each.values())).right[groups == group].sum()) for each in found]
+        table.add_row(group, *map(str, rights), str((groups == group).sum()))
     console.print(table)
 
 

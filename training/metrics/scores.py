@@ -98,17 +98,22 @@ def macro_recall(predicted: Array, labels: Array) -> float:
     return round(100 * float(recall), 2)
 
 
+def macro_f1(predicted: Array, labels: Array) -> float:
+    """Returns the mean F1 of the labels that occur, in percent."""
+    f1 = f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)
+    return round(100 * float(f1), 2)
+
+
 def label_accuracy(predicted: Array, labels: Array, split: str) -> tuple[Metric, ...]:
     """Returns the accuracy, and the mean recall and the mean F1 of the labels that occur, all in percent.
 
     Args:
         predicted, labels: int, shape [N].
     """
-    f1 = f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)
     figures = {
         ACCURACY: percent(predicted == labels),
         MACRO_RECALL: macro_recall(predicted, labels),
-        MACRO_F1: round(100 * float(f1), 2),
+        MACRO_F1: macro_f1(predicted, labels),
     }
     return tuple(Metric(name=name, value=value, unit="%", split=split) for name, value in figures.items())
 

@@ -1,6 +1,6 @@
 """Recipes, one module each: `tagger_en.py` is `tagger-en`. Ladders of them are in `ladders/`.
 
-A module defines `recipe` and says what differs from the defaults, and nothing else.
+A module defines `recipe` and says what differs from the defaults; some define another one that recipes derive from.
 """
 
 import importlib

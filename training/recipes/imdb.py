@@ -4,7 +4,7 @@ from training.recipes import sentiment_en
 from training.tasks.recipe import derive
 
 recipe = derive(
-    sentiment_en.recipe,
+    sentiment_en.treebank_recipe,
     "imdb",
     corpus="imdb",
     longest=400,

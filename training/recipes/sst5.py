@@ -4,4 +4,4 @@ from training.recipes import sentiment_en
 from training.tasks.recipe import derive
 from training.tasks.sentiment import GRADES
 
-recipe = derive(sentiment_en.recipe, "sst5", labels=GRADES, shipped=False)
+recipe = derive(sentiment_en.treebank_recipe, "sst5", labels=GRADES, shipped=False)

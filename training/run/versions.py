@@ -48,6 +48,7 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, Task]:
         raise ArtifactError(f"{folder} was made of files, not by a recipe: {how}") from None
     task = recipe.task(vocabularies)
     task.segmenter = segmenter
+    task.length_buckets = manifest.length_buckets  # as it is served
     if manifest.labels != task.labels:
         raise ArtifactError(f"{folder} was made from other data or by another recipe than {manifest.recipe} is now")
     return manifest, task

@@ -40,10 +40,11 @@ MOST_EXPLAINED = 100  # labels: attribution takes memory with their square
 
 
 class Text(NamedTuple):
-    """The tokens of a text and its class, a number from 0."""
+    """The tokens of a text, its class and its corpus, each a number from 0."""
 
     tokens: tuple[str, ...]
     class_id: int
+    corpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ class Classification(Task):
         self.vocabularies = dict(vocabularies or {}) or {
             "words": Vocabulary.of_counts(words, at_least=recipe.word_count, lowercase=True)
         }
-        self._label_of_class = np.eye(len(names), dtype=np.float32) if label_of_class is None else label_of_class
+        self.label_of_class = np.eye(len(names), dtype=np.float32) if label_of_class is None else label_of_class
         self.lengths = self._lengths(splits["train"])
         self.length_buckets = best_buckets(self.lengths, BUCKETS)
         explained = isinstance(recipe.sizes, SentimentSizes) and len(names) <= MOST_EXPLAINED
@@ -122,7 +123,7 @@ class Classification(Task):
 
     def network(self) -> keras.Model:
         kind, words = NETWORKS[type(self.recipe.sizes)], self.vocabularies["words"]
-        model = kind(len(words), len(self._label_of_class), self.recipe.sizes)
+        model = kind(len(words), len(self.label_of_class), self.recipe.sizes)
         if isinstance(model, SentimentClassifier) and model.word_pairs.ratios:
             self._weigh(model.word_pairs)
         return model
@@ -160,8 +161,8 @@ class Classification(Task):
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         if "contributions" in self.endpoint.outputs:
             shares, biases = model.shares(**inputs)
-            return classify(shares, biases, self._label_of_class)._asdict()
-        return {"probabilities": probabilities(model(**inputs, training=False), self._label_of_class)}
+            return classify(shares, biases, self.label_of_class)._asdict()
+        return {"probabilities": probabilities(model(**inputs, training=False), self.label_of_class)}
 
     def parts(self, model: keras.Model) -> dict[str, Part]:
         if not isinstance(model, SentimentClassifier):
@@ -169,10 +170,10 @@ class Classification(Task):
 
         def run(**tensors: Tensor) -> Tensors:
             logits, outputs = model.from_table(**tensors)
-            return {"probabilities": probabilities(logits, self._label_of_class), "outputs": outputs}
+            return {"probabilities": probabilities(logits, self.label_of_class), "outputs": outputs}
 
         def explain(**tensors: Tensor) -> Tensors:
-            classification = classify(*model.shares_of(**tensors), self._label_of_class)
+            classification = classify(*model.shares_of(**tensors), self.label_of_class)
             return {"contributions": classification.contributions, "baseline": classification.baseline}
 
         inputs, answers = self.endpoint.inputs, self.endpoint.outputs
@@ -200,11 +201,11 @@ class Classification(Task):
         examples = [examples[i] for rows in batches for i in rows]
         read = [model(**collate([self._splits["dev"][i] for i in rows]).inputs) for rows in batches]
         logits = np.concatenate(read, axis=1).swapaxes(0, 1)  # [N, M, classes]
-        gold = self._label_of_class[[int(example.targets["class_id"]) for example in examples]]  # [N, K]
+        gold = self.label_of_class[[int(example.targets["class_id"]) for example in examples]]  # [N, K]
 
         def loss(temperature: float) -> float:
             classes = softmax(logits / temperature, axis=-1).mean(axis=1)  # [N, classes]
-            return float(-np.log((classes @ self._label_of_class * gold).sum(axis=-1)).mean())
+            return float(-np.log((classes @ self.label_of_class * gold).sum(axis=-1)).mean())
 
         temperature = best_temperature(loss)
         for weight in model.scores():
@@ -217,10 +218,10 @@ class Classification(Task):
     def predictions(self, predict: Predict, split: str) -> dict[str, Predictions]:
         """Returns the predictions for whole texts."""
         examples = self._splits[split]
-        found = np.zeros((len(examples), self._label_of_class.shape[1]))
+        found = np.zeros((len(examples), self.label_of_class.shape[1]))
         for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
             found[i] = outputs["probabilities"]
-        gold = self._label_of_class.argmax(-1)[[int(example.targets["class_id"]) for example in examples]]
+        gold = self.label_of_class.argmax(-1)[[int(example.targets["class_id"]) for example in examples]]
         return {self._kind: Predictions(gold, found, np.arange(len(gold)))}
 
     def encoded(self, split: str) -> dict[str, Array]:
@@ -235,16 +236,17 @@ class Classification(Task):
 
     def _weights(self, classes: Iterable[int]) -> Array:
         """Returns the weight of each class in the loss, 1 on average, float32, shape [classes]."""
-        count = len(self._label_of_class)
+        count = len(self.label_of_class)
         if not self.recipe.balanced:
             return np.ones(count, np.float32)
-        counts = np.bincount(list(classes), minlength=count) @ self._label_of_class  # [K]
-        weights: Array = self._label_of_class @ (counts.sum() / (len(counts) * counts)).astype(np.float32)
+        counts = np.bincount(list(classes), minlength=count) @ self.label_of_class  # [K]
+        weights: Array = self.label_of_class @ (counts.sum() / (len(counts) * counts)).astype(np.float32)
         return weights
 
     def _example(self, text: Text) -> Example:
         ids = encode_tokens(text.tokens, self.vocabularies["words"])
-        return Example(text.tokens, {"word_ids": ids}, {"class_id": np.array(text.class_id, np.int32)})
+        numbers = {"class_id": text.class_id, "corpus": text.corpus}
+        return Example(text.tokens, {"word_ids": ids}, {name: np.array(n, np.int32) for name, n in numbers.items()})
 
     def _with_dropped_words(self, word_ids: Array, rng: np.random.Generator) -> Array:
         """Replaces random words by UNK, so that its embedding is trained and no single word decides."""

@@ -5,6 +5,8 @@ from keras import ops
 from training.cells import Tensor
 from training.data import sst
 
+IMPOSSIBLE = -1e9  # a logit
+
 
 def label_cross_entropy(targets: Tensor, shares: Tensor | None, logits: Tensor, smoothing: float = 0.0) -> Tensor:
     """Returns the mean over the targets that are labels, not IGNORED or unseen, which are negative.
@@ -26,6 +28,17 @@ def label_cross_entropy(targets: Tensor, shares: Tensor | None, logits: Tensor, 
         surprise = ops.logsumexp(logits, axis=-1, keepdims=True) - scores
         losses = ops.sum(ops.maximum(shares, 0.0) * surprise, axis=-1)  # the shares sum to less than 1
     return ops.sum(losses * valid) / ops.maximum(ops.sum(valid), 1.0)  # of a batch without labels, 0
+
+
+def grade_cross_entropy(allowed: Tensor, logits: Tensor) -> Tensor:
+    """Returns the cross-entropy of one of the allowed grades, shape [M, B]; 0 where all are allowed.
+
+    Args:
+        allowed: 1 for the grades that a label stands for, else 0, shape [M, B, 5].
+        logits: shape [M, B, 5].
+    """
+    chosen = ops.where(allowed > 0, logits, IMPOSSIBLE)
+    return ops.logsumexp(logits, axis=-1) - ops.logsumexp(chosen, axis=-1)
 
 
 def polarity_cross_entropy(grades: Tensor, logits: Tensor) -> Tensor:

@@ -1,9 +1,17 @@
-"""Sentiment of texts: negative, neutral or positive, learned from the Stanford Sentiment Treebank or labelled texts."""
+"""Sentiment of texts: negative, neutral or positive, learned from the Stanford Sentiment Treebank or labelled texts.
+
+Several corpora may be learned from at once, each with its own shares of labels: of the pros and cons of products none
+is neutral, of comments a third. While a text is learned from, its logits are shifted by the logarithms of its corpus's
+shares, so that the network learns what the words say beyond them (Menon et al. 2021, Long-Tail Learning via Logit
+Adjustment). Without the shift, as it is served, all labels are equally frequent.
+"""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import chain
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -16,20 +24,34 @@ from training.cells import Tensor
 from training.data import corpora, labelled_texts, sst
 from training.data.dataset import IGNORED, Array, Batches, Example, Examples, collate
 from training.data.distillation import DistillationSet
-from training.data.splits import sample
-from training.metrics.scores import MACRO_RECALL, POLARITY, SST2, SST5, right_side, sentiment_accuracy
+from training.data.splits import sample, without_overlap
+from training.metrics.scores import (
+    MACRO_F1,
+    MACRO_RECALL,
+    POLARITY,
+    SST2,
+    SST5,
+    macro_f1,
+    right_side,
+    sentiment_accuracy,
+)
+from training.tasks import sentiment_elsewhere
 from training.tasks.base import Predict, State, Tensors
 from training.tasks.classification import Classification, ClassificationRecipe, Text
-from training.tasks.losses import polarity_cross_entropy
+from training.tasks.corpus_tables import corpus_tables
+from training.tasks.losses import grade_cross_entropy, polarity_cross_entropy
+from training.tasks.windows import label_probabilities
 
 SAMPLES = ("the food was good , not bad at all .", "the food was bad , not good at all .")  # the same words
 LABELS = ("negative", "neutral", "positive")
 GRADES = ("very negative", "negative", "neutral", "positive", "very positive")
 LABEL_OF_GRADE = {LABELS: (0, 0, 1, 2, 2), GRADES: (0, 1, 2, 3, 4)}
+MEAN_F1 = f"{MACRO_F1}, mean of all corpora"
 CHOSEN_BY = {"imdb": POLARITY, "tweets": MACRO_RECALL}  # and SST-2 or SST-5 on the treebank
 EMBEDDING_SCALE = 0.1
 DISTILLATION_WEIGHT = 2.0  # of the teacher's probabilities in the loss, where a label counts 1
 NO_SHARES = np.zeros(sst.GRADES, np.float32)
+Trees: TypeAlias = Sequence[Sequence[sst.Phrase]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +61,17 @@ class SentimentRecipe(ClassificationRecipe):
     Attributes:
         corpus: of training.data.corpora, with train, dev and test as trees, or with tables of labelled texts.
         labels: LABELS, or the GRADES of the treebank.
+        further: corpora of training.data.labelled_texts that it learns from as well, in three labels, with the weight
+            of each in the loss, where `corpus` has 1.
+        statements: parts of corpora, such as "kjv_sicp/sicp", and how many of their sentences are taken as neutral.
+        shift: the factor of the logarithms of a corpus's shares of labels, by which logits are shifted in training.
         distillation_tokens: tokens of the distillation set per epoch, in addition to the train split.
     """
 
     labels: tuple[str, ...] = LABELS
+    further: Mapping[str, float] = field(default_factory=dict)
+    statements: Mapping[str, int] = field(default_factory=dict)
+    shift: float = 0.0
     distillation_tokens: int = 0
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Sentiment":
@@ -56,7 +85,10 @@ class SentimentRecipe(ClassificationRecipe):
             splits = {s: list(sst.read(corpora.read(self.corpus, s), tokenize)) for s in ("train", "dev", "test")}
         else:
             splits = labelled_texts.splits(self.corpus, tokenizer, self.longest)
-        return Sentiment(self, splits, corpora.sources(self.corpus), vocabularies)
+        further = {corpus: labelled_texts.splits(corpus, tokenizer, 0) for corpus in self.further}
+        further |= {part: labelled_texts.statements(part, tokenizer, count) for part, count in self.statements.items()}
+        data = tuple(chain.from_iterable(map(corpora.sources, (self.corpus, *further))))
+        return Sentiment(self, splits, data, vocabularies, further)
 
 
 class Sentiment(Classification):
@@ -66,9 +98,11 @@ class Sentiment(Classification):
 
     Args:
         splits: the phrases of each tree of train, dev and test, the whole sentence last.
+        further: the splits of the recipe's other corpora, by name, whose trees have one phrase each.
 
     Attributes:
         train_trees: those of the train split.
+        tables: what the labels of each corpus say, by its number: 0 the first, then the others.
     """
 
     recipe: SentimentRecipe
@@ -79,18 +113,26 @@ class Sentiment(Classification):
         splits: dict[str, list[list[sst.Phrase]]],
         data: tuple[DataSource, ...],
         vocabularies: Mapping[str, Vocabulary] | None = None,
+        further: Mapping[str, Mapping[str, Trees]] | None = None,
     ) -> None:
-        self.chosen_by = CHOSEN_BY.get(recipe.corpus, SST2 if recipe.labels == LABELS else SST5)
+        self.chosen_by = MEAN_F1 if further else CHOSEN_BY.get(recipe.corpus, SST2 if recipe.labels == LABELS else SST5)
         self.polarity = SST2 if recipe.corpus not in CHOSEN_BY else POLARITY
         # The treebank is sorted: the first half of its sentences is praise. All seeds have the same sample.
         splits = splits | {"train": sample(splits["train"], recipe.limit, seed=0)}
         self.train_trees = splits["train"]
         sentences = {split: [tree[-1] for tree in trees] for split, trees in splits.items()}
-        self._sentence_lengths = dict(Counter(len(sentence.tokens) for sentence in sentences["train"]))
-        counts = Counter(token.lower() for sentence in sentences["train"] for token in sentence.tokens)
+        self._sentence_lengths = Counter(len(sentence.tokens) for sentence in sentences["train"])
+        others = {
+            name: _texts(found, number, recipe.longest)
+            for number, (name, found) in enumerate((further or {}).items(), start=1)
+        }
+        learned = [text for found in others.values() for text in found["train"]]
+        self._sentence_lengths += Counter(len(text.tokens) for text in learned)
+        read = [text.tokens for found in (sentences["train"], learned) for text in found]
+        counts = Counter(token.lower() for tokens in read for token in tokens)
         self._distillation = DistillationSet.read(recipe.teacher) if recipe.teacher and not vocabularies else None
         if self._distillation:
-            data += self._distillation.sources
+            data = tuple(dict.fromkeys((*data, *self._distillation.sources)))
             counts = Counter(dict(zip(self._distillation.words, self._distillation.counts.tolist(), strict=True)))
         phrases = sst.distinct(phrase for tree in splits["train"] for phrase in tree)
         super().__init__(
@@ -105,10 +147,20 @@ class Sentiment(Classification):
             label_of_class=np.eye(len(recipe.labels), dtype=np.float32)[list(LABEL_OF_GRADE[recipe.labels])],
             vocabularies=vocabularies,
         )
+        self._splits["train"] += map(self._example, learned)
+        self._others = {
+            split: {name: list(map(self._example, found[split])) for name, found in others.items() if found[split]}
+            for split in ("dev", "test")
+        }
+        self.tables = corpus_tables(
+            [[tree.grade for tree in sentences["train"]], *([t.class_id for t in o["train"]] for o in others.values())],
+            [1, *(recipe.further.get(name, 1) for name in others)],
+            recipe.shift,
+        )
 
     def _lengths(self, texts: object) -> dict[int, int]:
         """Counts whole sentences by their length: phrases are not what is served."""
-        return self._sentence_lengths
+        return dict(self._sentence_lengths)
 
     def network(self) -> keras.Model:
         model = super().network()
@@ -136,22 +188,47 @@ class Sentiment(Classification):
         With a distillation set, the cross-entropy of the teacher's probabilities is added. The members share no loss.
         """
         logits = model(**inputs, training=True)  # [M, B, 5]
-        grades = ops.broadcast_to(targets["class_id"], ops.shape(logits)[:2])
-        known = ops.maximum(grades, 0)
-        losses = ops.sparse_categorical_crossentropy(known, logits, from_logits=True) + polarity_cross_entropy(
-            known, logits
-        )
-        losses *= ops.take(self._class_weights, known)
-        if "shares" not in targets:
-            return ops.mean(losses), state
-        labelled = ops.cast(grades != IGNORED, "float32")
-        distilled = -ops.sum(targets["shares"] * ops.log_softmax(logits), axis=-1)  # 0 for labelled examples
-        return ops.mean(labelled * losses + DISTILLATION_WEIGHT * distilled), state
+        corpus, grades = targets["corpus"], ops.maximum(targets["class_id"], 0)  # [B]
+        shifted = logits + ops.take(self.tables.shifts, corpus, axis=0)
+        rows = ops.reshape(self.tables.allowed, (-1, sst.GRADES))
+        allowed = ops.take(rows, sst.GRADES * corpus + grades, axis=0)  # [B, 5]
+        losses = grade_cross_entropy(allowed, shifted) + polarity_cross_entropy(grades, shifted)
+        losses *= ops.take(self.tables.weights, corpus) * ops.take(self._class_weights, grades)
+        if "shares" in targets:  # 0 for labelled examples
+            losses -= DISTILLATION_WEIGHT * ops.sum(targets["shares"] * ops.log_softmax(logits), axis=-1)
+        return ops.mean(losses), state
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
-        """Measures whole sentences."""
-        predictions = self.predictions(predict, split)["sentiment"]
-        return sentiment_accuracy(predictions.probabilities, predictions.gold, split, self.polarity)
+        """Measures whole sentences of the first corpus, then the macro F1 of all corpora that have such a split."""
+        found = {self.recipe.corpus: self.predictions(predict, split)["sentiment"].probabilities}
+        for name, examples in self._others[split].items():
+            found[name] = label_probabilities(predict, examples, self.length_buckets[-1])
+        return self.figures(found, split)
+
+    def measured(self, split: str) -> dict[str, list[Example]]:
+        """Returns the examples of each corpus that `evaluate` measures."""
+        return {self.recipe.corpus: self._splits[split]} | self._others[split]
+
+    def figures(self, probabilities: Mapping[str, Array], split: str) -> tuple[Metric, ...]:
+        """Returns what `evaluate` does. probabilities: of the labels of each corpus's examples, shape [N, K]."""
+        labels = self.label_of_class.argmax(-1)
+        gold = {name: labels[[int(e.targets["class_id"]) for e in es]] for name, es in self.measured(split).items()}
+        first = self.recipe.corpus
+        found = sentiment_accuracy(probabilities[first], gold[first], split, self.polarity)
+        if len(gold) == 1:
+            return found
+        scores = {f"{MACRO_F1}, {name}": macro_f1(probabilities[name].argmax(-1), gold[name]) for name in gold}
+        scores[MEAN_F1] = round(float(np.mean(list(scores.values()))), 2)
+        return (*found, *(Metric(name=name, value=value, unit="%", split=split) for name, value in scores.items()))
+
+    def evaluate_text(self, predict: Predict, split: str) -> tuple[Metric, ...]:
+        """Measures texts of further kinds, which nothing is learned from, if several corpora are."""
+
+        def classify(texts: Sequence[tuple[str, ...]]) -> Array:
+            found = [self._example(Text(tokens, sst.NEUTRAL)) for tokens in texts]
+            return label_probabilities(predict, found, self.length_buckets[-1])
+
+        return sentiment_elsewhere.measure(classify, split) if self.recipe.further else ()
 
     def scores(self, predict: Predict, split: str) -> tuple[Array, Array]:
         predictions = self.predictions(predict, split)["sentiment"]
@@ -170,5 +247,15 @@ class Sentiment(Classification):
         assert self._distillation  # noqa: S101 (otherwise there are no distilled examples)
         logits = self._distillation.outputs["logits"][i]
         shares = np.exp(logits - logits.max())
-        example = self._example(Text(self._distillation.sentences[i], IGNORED))
+        example = self._example(Text(self._distillation.sentences[i], IGNORED, self.tables.unlabelled))
         return replace(example, targets=example.targets | {"shares": (shares / shares.sum()).astype(np.float32)})
+
+
+def _texts(splits: Mapping[str, Trees], corpus: int, longest: int) -> dict[str, list[Text]]:
+    """Returns the texts of each split; train without those that dev or test has, and cut to `longest` words."""
+    found = {
+        split: [Text(tree[-1].tokens, tree[-1].grade, corpus) for tree in trees] for split, trees in splits.items()
+    }
+    kept, _ = without_overlap(found, lambda text: tuple(map(str.lower, text.tokens)))
+    cut = [text._replace(tokens=labelled_texts.shortened(text.tokens, longest)) for text in kept["train"]]
+    return kept | {"train": cut}

@@ -14,7 +14,7 @@ from training.data import sst
 from training.data.dataset import Array, Example, length_sorted
 from training.data.distillation import DistillationSet
 from training.data.recombination import recombined
-from training.metrics.scores import sentiment_accuracy
+from training.tasks.losses import IMPOSSIBLE
 from training.tasks.recipe import TeacherSettings
 from training.tasks.sentiment import Sentiment
 from training.teachers import pretrained, unlabelled
@@ -54,7 +54,7 @@ class SentimentTeacher(nn.Module):  # type: ignore[misc]
 
 
 def teach(task: Sentiment, settings: TeacherSettings, console: Console) -> DistillationSet:
-    """Fine-tunes the teachers on the train split's phrases; labels these, unlabelled and recombined sentences."""
+    """Fine-tunes the teachers on the train split of all corpora; labels it, unlabelled and recombined sentences."""
     recipe = task.recipe
     encoder = pretrained.find(settings.encoder)
     train = _informative(task.examples("train"), recipe.seed)
@@ -83,12 +83,18 @@ def _tuned(
 ) -> SentimentTeacher:
     torch.manual_seed(seed)
     teacher = SentimentTeacher(folder)
-    grades = torch.tensor([int(example.targets["class_id"]) for example in train])
+    grades, corpora = (torch.tensor([int(e.targets[name]) for e in train]) for name in ("class_id", "corpus"))
+    weights, shifts, allowed = map(torch.from_numpy, (task.tables.weights, task.tables.shifts, task.tables.allowed))
 
     def loss(rows: list[int]) -> Tensor:
+        """Computes what Sentiment.loss does for labelled texts."""
         vectors, mask, _ = teacher.read([train[i].source for i in rows])
-        logits, wanted = teacher(vectors, mask), grades[rows].to(vectors.device)
-        return functional.cross_entropy(logits, wanted) + _polarity_loss(wanted, logits)
+        wanted, corpus = grades[rows], corpora[rows]  # [B]
+        logits = teacher(vectors, mask) + shifts[corpus].to(vectors.device)
+        chosen = logits.masked_fill(allowed[corpus, wanted].to(vectors.device) == 0, IMPOSSIBLE)
+        losses = torch.logsumexp(logits, 1) - torch.logsumexp(chosen, 1)
+        losses = losses + _polarity_loss(wanted.to(vectors.device), logits)
+        return (weights[corpus].to(vectors.device) * losses).mean()
 
     tune(
         teacher,
@@ -104,26 +110,28 @@ def _tuned(
 
 
 def _informative(examples: Sequence[Example], seed: int) -> list[Example]:
-    """Leaves out most neutral phrases."""
+    """Leaves out most neutral phrases of the first corpus, the treebank."""
     kept = np.random.default_rng(seed).random(len(examples)) < NEUTRAL_SHARE
-    return [e for e, keep in zip(examples, kept, strict=True) if keep or e.targets["class_id"] != sst.NEUTRAL]
+    neutral = (e.targets["class_id"] == sst.NEUTRAL and e.targets["corpus"] == 0 for e in examples)
+    return [e for e, out, keep in zip(examples, neutral, kept, strict=True) if keep or not out]
 
 
 def _polarity_loss(grades: Tensor, logits: Tensor) -> Tensor:
-    """Computes the mean of training.tasks.losses.polarity_cross_entropy with PyTorch."""
+    """Computes training.tasks.losses.polarity_cross_entropy with PyTorch, shape [B]."""
     odds = torch.logsumexp(logits[:, sst.NEUTRAL + 1 :], 1) - torch.logsumexp(logits[:, : sst.NEUTRAL], 1)
     sign = torch.sign(grades - sst.NEUTRAL).float()
-    return (sign.abs() * functional.softplus(-sign * odds)).mean()
+    return sign.abs() * functional.softplus(-sign * odds)
 
 
 def _measure(teacher: SentimentTeacher, task: Sentiment) -> tuple[Metric, ...]:
-    examples = task.examples("dev")
-    probabilities = np.zeros((len(examples), sst.GRADES))
-    for rows in length_sorted([teacher.pieces.count(example.source) for example in examples], READ_PIECES):
-        vectors, mask, _ = teacher.read([examples[i].source for i in rows])
-        probabilities[rows] = torch.softmax(teacher(vectors, mask), -1).cpu().numpy()
-    grades = np.array([int(example.targets["class_id"]) for example in examples])
-    return sentiment_accuracy(probabilities, grades, "dev")
+    found = {}
+    for corpus, examples in task.measured("dev").items():
+        grades = np.zeros((len(examples), sst.GRADES))
+        for rows in length_sorted([teacher.pieces.count(example.source) for example in examples], READ_PIECES):
+            vectors, mask, _ = teacher.read([examples[i].source for i in rows])
+            grades[rows] = torch.softmax(teacher(vectors, mask), -1).cpu().numpy()
+        found[corpus] = grades @ task.label_of_class
+    return task.figures(found, "dev")
 
 
 def _label(teachers: Sequence[SentimentTeacher], texts: Sentences, word_vectors: WordVectors) -> dict[str, Array]:

@@ -5,25 +5,24 @@ It is split by the service's tokenizer.
 Some are written as people write on the web: in lower case, in capitals, without the last full stop.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from service.artifact.manifest import DataSource
 from service.text.spacy_tokenizer import SpacyTokenizer
-from training.data import corpora
+from training.data import corpora, running_text
 from training.data.catalogue import CORPORA
 from training.tasks.recipe import TeacherSettings
 
 REVIEWS, TEXTBOOK, COMMENTS = ("imdb", "train"), ("kjv_sicp", "sicp"), "goemotions"
-LENGTHS = range(2, 61)  # in words, of the sentences that are used
 STYLES = {"lower": 0.06, "upper": 0.03, "title": 0.02, "open": 0.06}  # the share of sentences rewritten in each style
 
 
 def sources(settings: TeacherSettings) -> tuple[DataSource, ...]:
     """Returns the origin of the text for a manifest."""
-    drawn = [s for corpus, part in (REVIEWS, TEXTBOOK) for s in corpora.sources(corpus) if s.name.endswith(f": {part}")]
-    return (*drawn, *(source for corpus in settings.further_text for source in corpora.sources(corpus)))
+    further = [(corpus, part) for corpus in settings.further_text for part in _parts(corpus)]
+    return tuple(source for part in (REVIEWS, TEXTBOOK, *further) for source in corpora.sources("/".join(part)))
 
 
 def sentences(settings: TeacherSettings, seed: int) -> list[tuple[str, ...]]:
@@ -45,26 +44,23 @@ def sentences(settings: TeacherSettings, seed: int) -> list[tuple[str, ...]]:
     return [_restyled(words, rng) for words in (*chosen, *last)]
 
 
+def _parts(corpus: str) -> Sequence[str]:
+    """Returns the files of a corpus whose text is used: all, but of labelled comments train alone."""
+    return ("train",) if corpus == COMMENTS else tuple(CORPORA[corpus].files)
+
+
 def _lines(corpus: str) -> Iterator[str]:
-    """Yields the texts of all files of a corpus."""
-    if corpus == COMMENTS:
-        texts = (row["text"] for row in corpora.read_table(corpus, "train"))
-        yield from (text for text in texts if "[" not in text)  # some have "[NAME]" in place of a name
-    else:
-        for part in CORPORA[corpus].files:
+    """Yields the texts of a corpus."""
+    for part in _parts(corpus):
+        if corpus == COMMENTS:
+            texts = (row["text"] for row in corpora.read_table(corpus, part))
+            yield from (text for text in texts if "[" not in text)  # some have "[NAME]" in place of a name
+        else:
             yield from corpora.read(corpus, part).split("\n")
 
 
 def _split(texts: Iterable[str]) -> list[tuple[str, ...]]:
-    """Returns the sentences of texts; program code, which begins with a parenthesis, is left out."""
-    tokenizer = SpacyTokenizer()
-    cut = (
-        tuple(token.text for token in sentence.tokens)
-        for text in texts
-        if not text.startswith("(")
-        for sentence in tokenizer.sentences(text)
-    )
-    return [words for words in cut if len(words) in LENGTHS]
+    return running_text.sentences(texts, SpacyTokenizer())
 
 
 def _restyled(words: tuple[str, ...], rng: np.random.Generator) -> tuple[str, ...]:

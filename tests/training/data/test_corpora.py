@@ -238,3 +238,9 @@ def test_every_corpus_is_pinned_and_described() -> None:
             )
             assert source.licence == corpus.licence != ""
             assert file.size > 0
+
+
+def test_the_sources_of_a_part_are_those_of_one_file() -> None:
+    assert len(corpora.sources("kjv_sicp")) == 2
+    (source,) = corpora.sources("kjv_sicp/sicp")
+    assert source.sha256 == CORPORA["kjv_sicp"].files["sicp"].sha256

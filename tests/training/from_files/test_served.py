@@ -26,7 +26,8 @@ def test_models_of_files_are_served_and_compared(
     monkeypatch.setattr(export, "_check", lambda folder: None)  # the service checks the goldens as well
     Path("bank.conllu").write_text(treebank_with_lemmas(treebank()["train"] * 2))
     texts = [(f"{text}, number {i}", topic) for i in range(30) for topic, text in TOPICS.items()]
-    Path("topics.jsonl").write_text("".join(json.dumps({"text": t, "label": topic}) + "\n" for t, topic in texts))
+    rows_of_topics = [{"text": text, "label": topic, "half": i % 2} for i, (text, topic) in enumerate(texts)]
+    Path("topics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_of_topics))
     tagger = ("--name", "tagger-xx", "--language", "nl", "--data", "bank.conllu")
     Path("words.tsv").write_text("dog\tnoun\nsees\tverb\nfeeds\tnoun\nfeeds\tverb\ncats\tnoun\tkitten\n")
     assert run("train", "tagger", *tagger, "--lexicon", "words.tsv", *TINY) == 0
@@ -37,9 +38,10 @@ def test_models_of_files_are_served_and_compared(
     for head in ("upos", "lemma"):
         assert [head, "difference", "+0.00", "+0.00", "to", "+0.00"] in rows
     assert Path("model_store/tagger-xx/1/lemmas.json").exists()
-    assert ["label", "topics/1", "100.00", "100.00", "to", "100.00"] in said(
-        run, capsys, "evaluate", "topics", "--data", "topics.jsonl"
-    )
+    rows = said(run, capsys, "evaluate", "topics", "--data", "topics.jsonl", "--group-column", "half")
+    assert ["label", "topics/1", "100.00", "100.00", "to", "100.00"] in rows
+    for value in ("sport", "law", "0", "1"):
+        assert [value, "30", "30"] in rows
     for names in (("tagger-xx", "topics"), ("topics",) * 3):
         assert run("evaluate", *names, "--data", "topics.jsonl") == 1
         assert "right: " in capsys.readouterr().err

@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 from service.text.vocabulary import UNK
-from tests.training.tiny import SOURCE, sentiment
+from tests.training.tiny import SOURCE, sentences, sentiment
 from training.data.dataset import collate
 from training.data.sst import Phrase
 from training.metrics.scores import SST2, sentiment_accuracy
 from training.run.loop import load_best, make_predict, train
+from training.tasks.corpus_tables import label_shift
 from training.tasks.sentiment import LABELS, Sentiment
 
 
@@ -78,7 +79,10 @@ def test_where_labels_are_balanced_a_rare_one_counts_as_much_as_all_of_a_frequen
         return np.zeros((1, 1, 5), np.float32)
 
     grades = [tree[0].grade for tree in trees]
-    losses = [float(task.loss(model, {}, {"class_id": np.array([grade])}, ())[0]) for grade in grades]
+    losses = [
+        float(task.loss(model, {}, {"class_id": np.array([grade]), "corpus": np.zeros(1, np.int32)}, ())[0])
+        for grade in grades
+    ]
     one = 8 / 3 * (np.log(5) + np.log(2))  # of a label that is seen once; the neutral one has no other side
     np.testing.assert_allclose(losses, [one / 2] * 2 + [8 / 3 * np.log(5) / 4] * 4 + [one / 2] * 2, rtol=1e-5)
 
@@ -116,3 +120,82 @@ def test_calibration_makes_the_labels_of_dev_more_probable_and_changes_no_answer
     after = np.asarray(model(**batch.inputs))
     assert loss() <= unsure
     np.testing.assert_allclose(after, before * (after[0, 0, 0] / before[0, 0, 0]), rtol=1e-3)
+
+
+def several() -> Sentiment:
+    """Returns a classifier of twenty sentences, and of others that only say which side they are of."""
+    trees = sentences()
+    sides = [[Phrase((word,), grade)] for word, grade in (("dear", 1), ("cheap", 3), ("red", 2), ("blue", 2))]
+    pros = [[Phrase(("light",), 3)], [Phrase(("heavy",), 1)]]
+    further = {
+        "products": {"train": sides, "dev": [[Phrase(("cheap", "red"), 3)]], "test": []},
+        "pros": {"train": pros, "dev": [], "test": []},
+    }
+    recipe = replace(sentiment().recipe, further={"products": 2.0, "pros": 1.0}, shift=1.0)
+    return Sentiment(recipe, dict.fromkeys(("train", "dev", "test"), trees), (SOURCE,), further=further)
+
+
+def loss(task: Sentiment, logits: list[float], grade: int, corpus: int) -> float:
+    def model(training: bool) -> np.ndarray:
+        return np.array(logits, np.float32)[None, None]
+
+    targets = {"class_id": np.array([grade], np.int32), "corpus": np.array([corpus], np.int32)}
+    return float(task.loss(model, {}, targets, ())[0])
+
+
+def test_a_label_of_three_stands_for_all_grades_of_its_side() -> None:
+    task = several()
+    shares = np.log([[0.05, 0.15, 0.1, 0.3, 0.4], [0.15, 0.05, 0.1, 0.4, 0.3]])
+    first, second = (loss(task, row.tolist(), 3, 1) for row in shares)
+    assert first == pytest.approx(second)
+    shifted = np.exp(shares[0]) * np.exp(task.tables.shifts[1])
+    positive, negative = shifted[3:].sum(), shifted[:2].sum()
+    expected = -np.log(positive / shifted.sum()) - np.log(positive / (positive + negative))
+    assert first == pytest.approx(2 * expected, rel=1e-5)
+
+
+def test_logits_are_shifted_by_the_shares_of_a_corpus_and_not_where_all_have_one_label() -> None:
+    shares = np.array([2, 3, 2]) / 7  # one negative, two neutral, one positive, and one more of each
+    np.testing.assert_allclose(several().tables.shifts[1], np.log(3 * shares)[[0, 0, 1, 2, 2]], rtol=1e-5)
+    assert not label_shift([2, 2, 2]).any()
+
+
+def test_what_a_teacher_alone_has_read_has_no_loss_of_a_label() -> None:
+    task = several()
+    assert loss(task, [1, 2, 3, 4, 5], -1, task.tables.unlabelled) == 0
+
+
+def test_a_corpus_without_neutral_texts_says_little_of_how_neutral_one_is() -> None:
+    task = several()
+    changes = [loss(task, [0, 0, neutral, 1, 1], 3, 2) - loss(task, [0, 0, 0, 1, 1], 3, 2) for neutral in (0.5, 1)]
+    others = [
+        loss(task, [0, 0, neutral, 1, 1], 3, 1) / 2 - loss(task, [0, 0, 0, 1, 1], 3, 1) / 2 for neutral in (0.5, 1)
+    ]
+    assert all(0 < change < other for change, other in zip(changes, others, strict=True))
+
+
+def test_all_corpora_are_measured_and_choose_the_epoch() -> None:
+    task = several()
+    metrics = {m.name: m.value for m in task.evaluate(make_predict(task, task.network()), "dev")}
+    assert set(metrics) >= {"macro F1, tiny", "macro F1, products", task.chosen_by}
+    assert "macro F1, pros" not in metrics
+    both = [metrics["macro F1, tiny"], metrics["macro F1, products"]]
+    assert metrics[task.chosen_by] == pytest.approx(np.mean(both), abs=0.01)
+
+
+def test_a_long_text_is_cut_where_it_is_learned_from_and_measured_whole() -> None:
+    trees = [[Phrase(tuple("abcdef"), 3)]]
+    further = {"products": {"train": trees, "dev": [[Phrase(tuple("ghijkl"), 1)]], "test": []}}
+    recipe = replace(sentiment().recipe, longest=3)
+    task = Sentiment(recipe, dict.fromkeys(("train", "dev", "test"), sentences()), (SOURCE,), further=further)
+    assert task.examples("train")[-1].source == ("a", "e", "f")
+    assert [example.source for example in task.measured("dev")["products"]] == [tuple("ghijkl")]
+
+
+def test_what_dev_has_is_not_learned_from() -> None:
+    trees = [[Phrase(("red",), 2)], [Phrase(("Cheap",), 3)]]
+    further = {"products": {"train": trees, "dev": [[Phrase(("cheap",), 3)]], "test": []}}
+    task = Sentiment(
+        sentiment().recipe, dict.fromkeys(("train", "dev", "test"), sentences()), (SOURCE,), further=further
+    )
+    assert [e.source for e in task.examples("train") if e.targets["corpus"] == 1] == [("red",)]
