@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import inf
 
+GROWTH = 0.8  # exponent of the rows in how much longer a step of more rows takes at most: 1.74 times for twice as many
 ROUNDING = 1 + 1e-9  # within which times are equal
 
 
@@ -21,8 +22,8 @@ class StepTimes:
     def fit(self, rows: int, seconds: Mapping[int, float]) -> None:
         """Fits the line of a B to the seconds measured for its shortest and longest T; sizes in ascending order.
 
-        A step takes no longer than those of fewer rows that it replaces: one that does was measured while another
-        process used the processor, and would not be chosen again.
+        Steps of more rows take less for each: one that does not was measured while another process used the processor,
+        and would not be chosen again.
         """
         short, long = min(seconds), max(seconds)
         per_step = (seconds[long] - seconds[short]) / (long - short) if long > short else seconds[long] / long
@@ -30,8 +31,8 @@ class StepTimes:
         fixed = seconds[short] - per_step * short
         for fewer, (known_fixed, known_per_step) in self._lines.items():
             if fewer < rows:
-                steps = -(-rows // fewer)
-                fixed, per_step = min(fixed, steps * known_fixed), min(per_step, steps * known_per_step)
+                most = (rows / fewer) ** GROWTH
+                fixed, per_step = min(fixed, most * known_fixed), min(per_step, most * known_per_step)
         self._lines[rows] = (fixed, per_step)
 
     def measured(self, shape: tuple[int, int], seconds: float) -> None:

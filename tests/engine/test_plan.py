@@ -17,7 +17,7 @@ def times(fixed: float = 0.0, cell: float = 1.0, sizes: Sequence[int] = SIZES) -
     """A device whose step costs something fixed, and something for each cell, in microseconds."""
     made = StepTimes()
     for rows in sizes:
-        made.fit(rows, {length: 1e-6 * (fixed + cell * rows * length) for length in LENGTHS})
+        made._lines[rows] = (1e-6 * fixed, 1e-6 * cell * rows)
     return made
 
 

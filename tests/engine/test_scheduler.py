@@ -26,7 +26,7 @@ def step_times(fixed: float = 1e-3, cell: float = 1e-6) -> StepTimes:
     """A device whose step takes so many seconds, and more for each cell."""
     made = StepTimes()
     for rows in GRID.batch_sizes:
-        made.fit(rows, {length: fixed + cell * rows * length for length in GRID.lengths})
+        made._lines[rows] = (fixed, cell * rows)
     return made
 
 
