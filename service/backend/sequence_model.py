@@ -126,7 +126,7 @@ class TensorFlowSequenceModel:
         found: dict[str, Array] = {}
         labels = best.numpy()  # [heads, B, T] int32
         if self._concatenated:
-            labels = apart(labels, valid)
+            labels = pad_positions(labels, valid)
         for name, values in zip(self._best, labels, strict=True) if self._best else ():
             found[name] = values.view(np.float32) if name.endswith(PARTS[1]) else values  # [B, T]
         wanted = self._usual | further
@@ -149,7 +149,7 @@ class TensorFlowSequenceModel:
             if not further & {head, ids, probabilities}:
                 continue
             logits = outputs["logits"][..., self._scores[head]].numpy()
-            logits = apart(logits[None], valid)[0] if self._concatenated else logits[:, :t]  # [B, T, K]
+            logits = pad_positions(logits[None], valid)[0] if self._concatenated else logits[:, :t]  # [B, T, K]
             odds = np.exp(logits - logits.max(-1, keepdims=True))  # 1 of the best label
             found[head] = odds * best[f"{head}_probability"][:, :t, None]
             top = tf.math.top_k(found[head], min(CANDIDATES, logits.shape[-1]))
@@ -168,7 +168,7 @@ class TensorFlowSequenceModel:
         return {name: np.concatenate([row[name].numpy() for row in rows]) for name in self._step.explained & further}
 
 
-def apart(values: Array, valid: Array) -> Array:
+def pad_positions(values: Array, valid: Array) -> Array:
     """Returns values of concatenated sequences as a padded batch, 0 at padding: [N, positions, ...] -> [N, B, T, ...].
 
     valid: the valid positions of the batch, [B, T] bool.

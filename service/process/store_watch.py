@@ -106,7 +106,7 @@ class StoreWatch:
         self._config = config
 
     def _author(self) -> str:
-        """Returns who has written the serving config."""
+        """Returns the path of the serving config, with the user that owns the file."""
         path = serving_path(self._settings)
         try:
             return f"{path}, written by the user {path.owner()}"
