@@ -303,6 +303,20 @@ CORPORA = {
             )
         },
     ),
+    "everyday": Corpus(
+        title="Everyday sentences, written for this project",
+        folder="everyday",
+        licence="MIT",
+        citation="the project itself: training/data/everyday/train.tsv",
+        files={
+            "train": File(
+                name="train.tsv",
+                address="part of the project",
+                size=670_791,
+                sha256="2a1cef5b7c751b122f0f32d2ed20d89d4a2218f975fc5421a762d2b28503cb4a",
+            )
+        },
+    ),
     "product_reviews": Corpus(
         title="Customer review sentences, nine products",
         folder="sentiment_product_reviews",

@@ -1,7 +1,7 @@
 """Finds, reads and downloads the files of the corpora, which are not part of the project.
 
-A file is looked up first in `$TAGWERK_DATA_DIR`, then in `data/`, plain or gzipped (`.gz`), and compared with its
-checksum. Downloads go to `data/`. A machine without a network needs only a folder with the files.
+A file is looked up beside this module, then in `$TAGWERK_DATA_DIR`, then in `data/`, plain or gzipped (`.gz`), and
+compared with its checksum. Downloads go to `data/`. A machine without a network needs only a folder with the files.
 """
 
 import csv
@@ -18,6 +18,7 @@ from training.data.catalogue import CORPORA, Corpus
 from training.data.download import checksum_of, download, open_bytes
 
 DOWNLOADS = Path("data")
+OWN = Path(__file__).parent  # of corpora that are part of the project
 DATA_DIR = "TAGWERK_DATA_DIR"
 
 
@@ -97,7 +98,7 @@ def _find(corpus: str, key: str) -> Path | None:
 
 def _roots() -> list[Path]:
     if not (named := os.environ.get(DATA_DIR)):
-        return [DOWNLOADS]
+        return [OWN, DOWNLOADS]
     if not Path(named).is_dir():
         raise ConfigurationError(f"{DATA_DIR}={named} is not a folder")
-    return [Path(named), DOWNLOADS]
+    return [OWN, Path(named), DOWNLOADS]

@@ -1,11 +1,13 @@
-"""The sentences on which classifiers of sentiment are reported, and from which none learns."""
+"""The everyday sentences: those that classifiers learn from, and those on which they are reported."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from training import data
+from training.data import corpora
 from training.data.tables import read_labelled
 
 FOLDER = Path(next(iter(data.__path__)))
@@ -27,3 +29,22 @@ def test_no_sentence_is_in_both() -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_no_code_of_training_reads_them(file: str) -> None:
     assert not [path for path in FOLDER.parent.rglob("*.py") if Path(file).stem in path.read_text()]
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[a-z0-9']+", text.lower()))
+
+
+def test_none_that_is_learned_from_is_like_one_that_is_reported() -> None:
+    reported = [words(row.text) for file in FILES for row in read_labelled(FOLDER / file, "text", "label")]
+    for row in corpora.read_table("everyday", "train"):
+        learned = words(row["text"])
+        assert all(2 * len(learned & other) < len(learned | other) for other in reported), row["text"]
+
+
+def test_those_that_are_learned_from_have_three_labels_each_once() -> None:
+    rows = list(corpora.read_table("everyday", "train"))
+    counts = Counter(row["label"] for row in rows)
+    assert set(counts) == {"negative", "neutral", "positive"}
+    assert max(counts.values()) < 2 * min(counts.values())
+    assert len({row["text"] for row in rows}) == len(rows)
