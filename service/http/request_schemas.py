@@ -1,6 +1,8 @@
 """Schemas of requests. Each field has a description and an example."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
@@ -11,6 +13,8 @@ from service.http.texts import Stop, Texts, TokenLists
 from service.http.validation import MOST_ERRORS, Faults
 from service.pipelines.generation import GenerationOptions
 from service.text.offsets import Unit
+
+SAMPLING = [field.name for field in fields(GenerationOptions) if field.name not in ("prompts", "model")]
 
 
 def _describe_defaults(schema: dict[str, Any]) -> None:
@@ -170,10 +174,9 @@ class ClassifyRequest(Request):
     offsets: OffsetUnit = OFFSETS
 
 
-class GenerateRequest(Request):
-    """Prompts to continue, and how."""
+class Sampling(Request):
+    """How texts are generated."""
 
-    prompt: Texts = Field(description="The text to continue, or a list of them.", examples=["ROMEO:"])
     max_tokens: int = Field(200, ge=1, description="Most tokens (characters) to generate.", examples=[40])
     temperature: float = Field(
         1.0,
@@ -183,11 +186,7 @@ class GenerateRequest(Request):
         examples=[0.7],
     )
     top_k: int = Field(
-        0,
-        ge=0,
-        le=1_000_000,
-        description="Sample from this many most probable tokens; 0 from all.",
-        examples=[0],
+        0, ge=0, le=1_000_000, description="Sample from this many most probable tokens; 0 from all.", examples=[0]
     )
     top_p: float = Field(
         1.0,
@@ -197,18 +196,10 @@ class GenerateRequest(Request):
         examples=[0.95],
     )
     seed: int | None = Field(
-        None,
-        ge=0,
-        le=2**53 - 1,
-        description="The same seed gives the same text. Random by default.",
-        examples=[7],
+        None, ge=0, le=2**53 - 1, description="The same seed gives the same text. Random by default.", examples=[7]
     )
     n: int = Field(
-        1,
-        ge=1,
-        le=128,
-        description="Texts for each prompt. Their seeds count up from `seed`.",
-        examples=[1],
+        1, ge=1, le=128, description="Texts for each prompt. Their seeds count up from `seed`.", examples=[1]
     )
     stop: Stop = Field([], description="Strings before which the text ends.", examples=[["\n\n"]])
     logprobs: int | None = Field(
@@ -223,17 +214,12 @@ class GenerateRequest(Request):
         False, description="Send the text as server-sent events while it is generated.", examples=[False]
     )
 
-    def options(self) -> GenerationOptions:
-        """Returns what to generate."""
-        return GenerationOptions(
-            prompts=self.prompt,
-            model=self.model,
-            n=self.n,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            top_k=self.top_k,
-            top_p=self.top_p,
-            seed=self.seed,
-            stop=self.stop,
-            logprobs=self.logprobs,
-        )
+    def options(self, prompts: Sequence[str], model: str | None) -> GenerationOptions:
+        """Returns what to generate with a model."""
+        return GenerationOptions(prompts=prompts, model=model, **{name: getattr(self, name) for name in SAMPLING})
+
+
+class GenerateRequest(Sampling):
+    """Prompts to continue, and how."""
+
+    prompt: Texts = Field(description="The text to continue, or a list of them.", examples=["ROMEO:"])

@@ -9,13 +9,16 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from service.http.context import Context, context_of
-from service.http.openapi.examples import LIMITS, METRICS
 from service.http.openapi.problems import ANY, READ, responses
 from service.http.problem import RETRY_AFTER
 from service.pipelines.catalog import not_found
 from service.types import ModelState, State
 
 router = APIRouter(tags=["Service"])
+METRICS = """# HELP tagwerk_requests_total Requests answered, by route and status.
+# TYPE tagwerk_requests_total counter
+tagwerk_requests_total{route="/tag",status="200"} 1042.0
+"""
 
 
 class ModelSummary(BaseModel):
@@ -51,8 +54,8 @@ class Limits(BaseModel):
 class ModelList(BaseModel):
     """All known model versions, and the limits on requests."""
 
-    models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
-    limits: Limits = Field(description="What a request may have.", examples=[LIMITS])
+    models: list[ModelSummary] = Field(description="The versions, by name.")
+    limits: Limits = Field(description="What a request may have.")
 
 
 Manifest = TypeAliasType(
@@ -82,7 +85,7 @@ class Readiness(BaseModel):
     """Whether the service accepts requests, and the state of each model."""
 
     status: str = Field(description="ready, starting, draining, or no model.", examples=["ready"])
-    models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
+    models: list[ModelSummary] = Field(description="The versions, by name.")
 
 
 class Liveness(BaseModel):

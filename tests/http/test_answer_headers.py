@@ -18,7 +18,7 @@ from tests.engine.running import until
 from tests.fakes import failing
 from tests.http.scene import SequenceModelDevice, lifespan, made_context
 from tests.http.test_refusing import away, full
-from tests.http.wire import GET, application, connect, post, turns
+from tests.http.wire import application, connect, post, turns
 
 ORIGIN = "Origin: https://example.org"
 STATUSES = {status for _, status, _, _ in TABLE} | set(HTTP) | {200}
@@ -47,7 +47,7 @@ class Walk:
         connection.data_received(request)
         if late:
             await turns()
-            connection._late()
+            connection._give_up()
         await until(lambda: b"\r\n\r\n" in b"".join(wire.written))
         first, *lines = b"".join(wire.written).partition(b"\r\n\r\n")[0].decode().split("\r\n")
         status = int(first.split()[1])
@@ -143,20 +143,5 @@ def test_every_kind_of_answer_has_the_headers_that_all_have(keys, tmp_path, monk
             await ask(get("/readyz"), 503)
         assert context.engine.state is State.STOPPED
         assert walk.found >= STATUSES - {NEVER_SENT}
-
-    asyncio.run(test())
-
-
-def test_the_connections_own_answer_to_a_head_without_an_end_has_them_too():
-    async def test() -> None:
-        connection, wire = connect(made_context())
-        connection.data_received(GET[:-2])
-        for _ in range(9):
-            if not wire.closed:
-                connection.data_received(b"X-A: " + b"b" * 4000 + b"\r\n")
-        ((status, headers, _),) = wire.answers()
-        assert status == 431
-        assert headers["x-content-type-options"] == "nosniff"
-        assert len(headers["x-request-id"]) == 32
 
     asyncio.run(test())

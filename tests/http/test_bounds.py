@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
 from service.http.app import create_app
-from service.http.connection.coalescing import LEAST_BYTES_PER_SECOND
+from service.http.connection.bounded_protocol import LEAST_BYTES_PER_SECOND, MOST_PIPELINED
+from service.http.dispatch import Dispatcher
 from service.http.middleware import RequestContextMiddleware
 from tests.engine.running import until
 from tests.http.scene import lifespan, made_context
@@ -80,72 +81,45 @@ def test_a_body_in_many_small_chunks_is_none_of_that():
     run(test)
 
 
-def test_of_requests_that_do_not_wait_for_answers_few_are_parsed_and_one_read_is_held():
+def test_requests_that_do_not_wait_for_answers_are_answered_in_order_and_are_few():
     async def test() -> None:
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await receive()
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-            await send({"type": "http.response.body", "body": b""})
-
-        connection, wire = connect(made_context(), app)
-        request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-        data = request * (256 * 1024 // len(request))
-        sent, most_waiting, most_held = 0, 0, 0
-        for _ in range(40_000):
-            if wire.reading and sent < 3:
-                connection.data_received(data)
-                sent += 1
-            most_waiting = max(most_waiting, len(connection.pipeline))
-            most_held = max(most_held, len(connection._held))
-            await asyncio.sleep(0)
-        assert most_waiting == 1
-        assert most_held <= 2 * len(data)
-        assert connection.flow.read_paused is False or sent < 3 or connection._held
-        answered = b"".join(wire.written).count(b"HTTP/1.1 200")
-        assert answered > 5000
+        connection, wire = connect(made_context())
+        two = GET + b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+        for sent in range(1, 4):
+            connection.data_received(two * (MOST_PIPELINED // 2))
+            assert not wire.reading, "no more is read before they are answered"
+            await until(lambda: len(wire.statuses()) == sent * MOST_PIPELINED)  # noqa: B023 (called in the same turn)
+            assert wire.statuses() == [200, 404] * (sent * MOST_PIPELINED // 2)
+            assert wire.reading
+        connection.data_received(GET * (MOST_PIPELINED + 2))
+        assert wire.closed
+        status, headers, document = wire.answers()[-1]
+        assert (status, headers["retry-after"], document["type"]) == (429, "1", "urn:tagwerk:problem:overloaded")
         connection.connection_lost(None)
 
     run(test)
 
 
-def test_all_requests_that_do_not_wait_are_answered_in_order():
+def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch):
     async def test() -> None:
-        connection, wire = connect(made_context())
-        for _ in range(3):
-            connection.data_received((GET + b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n") * 100)
-        while len(wire.statuses()) < 600:
-            await turns(100)
-        assert wire.statuses() == [200, 404] * 300
-        assert wire.reading
-
-    run(test)
-
-
-def test_a_client_that_takes_its_answers_too_slowly_is_closed():
-    async def test() -> None:
-        connection, wire = connect(made_context())
-        connection.data_received(GET)
-        await turns()
-        least = LEAST_BYTES_PER_SECOND * connection._settings.receive_timeout_seconds
-        wire.unsent = 2 * int(least)
-        connection.pause_writing()
-        wire.unsent -= int(least)
-        connection.transport._check_progress()
-        assert not wire.aborted
-        connection.data_received(GET)  # not parsed: the client is to take its answers first
-        await turns()
-        assert len(wire.statuses()) == 1
-        wire.unsent -= int(least) - 1
-        connection.transport._check_progress()
-        assert wire.aborted, "it takes less than the least rate"
-
-        connection, wire = connect(made_context())
-        connection.data_received(GET)
-        await turns()
-        wire.unsent = 10
-        connection.transport.close()
-        connection.transport._check_progress()
-        assert wire.aborted, "closing waits no longer, either"
+        seconds = made_context().settings.receive_timeout_seconds
+        least = int(LEAST_BYTES_PER_SECOND * seconds)
+        for closes in (False, True):
+            connection, wire = connect(made_context())
+            now = connection.loop.time()
+            monkeypatch.setattr(connection.loop, "time", lambda: now)  # noqa: B023 (called in the same turn)
+            connection.data_received(GET)
+            await turns()
+            wire.unsent = 2 * least
+            connection.pause_writing()
+            assert not wire.reading, "the client is to take its answers first"
+            wire.closing = closes
+            for taken, aborted in ((least, False), (least - 1, True)):
+                now += seconds
+                wire.unsent -= taken
+                connection._check_times()
+                assert wire.aborted is aborted
+            connection.connection_lost(None)
 
     run(test)
 
@@ -316,7 +290,6 @@ def test_only_the_end_of_the_lifespan_closes_the_record_of_requests(monkeypatch)
 
 
 def test_the_authenticated_key_is_in_the_state_of_its_request(tmp_path):
-    from service.http.middleware import AuthenticationMiddleware
     from service.security.authenticator import Authenticator
     from service.security.keys import add_key
     from service.security.rate_limiter import RateLimiter
@@ -330,7 +303,7 @@ def test_the_authenticated_key_is_in_the_state_of_its_request(tmp_path):
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
 
-        connection, wire = connect(context, RequestContextMiddleware(AuthenticationMiddleware(app, context), context))
+        connection, wire = connect(context, RequestContextMiddleware(Dispatcher(app, context, ()), context))
         connection.data_received(
             b"GET /models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % secret.encode() + GET
         )
@@ -348,9 +321,7 @@ def test_the_drained_service_says_so_to_a_request_that_it_gives_up():
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await asyncio.Event().wait()
 
-        from service.http.middleware import AuthenticationMiddleware
-
-        connection, wire = connect(context, RequestContextMiddleware(AuthenticationMiddleware(app, context), context))
+        connection, wire = connect(context, RequestContextMiddleware(Dispatcher(app, context, ()), context))
         connection.data_received(post("/nothing"))
         await turns()
         for task in connection.tasks:

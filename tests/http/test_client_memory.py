@@ -136,7 +136,6 @@ def test_a_body_that_arrives_too_slowly_is_answered_and_the_others_go_on():
         ((status, headers, document),) = stalled[1].answers()
         assert (status, headers["retry-after"], headers["connection"]) == (429, "1", "close")
         assert document["type"] == "urn:tagwerk:problem:overloaded"
-        assert headers["access-control-allow-origin"] == "*"
         assert stalled[1].closed
         for connection, wire in others:
             assert not wire.written
@@ -155,8 +154,7 @@ def test_what_is_sent_ahead_and_what_is_not_read_count_together():
         context = made()
         reader, answer = unread(context, 2 * MOST)
         ahead, wire = connect(context)
-        ahead.data_received(post("/classify", b"{}", "Expect: 100-continue")[:-2])
-        ahead.data_received(b"{}" + GET * (MOST // len(GET)))
+        ahead.data_received(GET + post("/nothing", b" " * (MOST - 1)))
         assert ahead.held_bytes() > MOST // 2
         held = ahead.held_bytes() + reader.held_bytes()
         context.client_memory.most = held

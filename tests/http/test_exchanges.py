@@ -67,7 +67,7 @@ STATUSES = {"invalid": 400}
         ["plain", "invalid", "plain"],
         ["invalid", "plain", "get"],
         ["large", "plain", "large", "get"],
-        ["plain"] * 50,
+        ["plain"] * 16,
     ],
     ids=" ".join,
 )
@@ -442,7 +442,7 @@ def test_one_that_does_not_arrive_is_counted_and_logged_too(way):
     async def test() -> None:
         async with running() as service:
             connection, wire = service.send(way(post("/tag", b"{", length=10)))
-            connection._late()
+            connection._give_up()
             assert [answer.status for answer in answers(wire)] == [408]
             assert wire.closed
             connection.connection_lost(None)

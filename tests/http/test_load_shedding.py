@@ -1,4 +1,4 @@
-"""Load shedding: requests that do not fit the queue are refused before their bodies are read, and counted once."""
+"""Load shedding: requests that do not fit the queue are refused before their texts are split, and counted once."""
 
 import asyncio
 import json
@@ -9,14 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from service.engine.requests import ANONYMOUS
-from service.errors import EngineUnavailable, Overloaded
 from service.http.app import create_app
 from service.http.context import Context
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key
 from service.security.rate_limiter import RateLimiter
-from service.types import ModelState, State
 from tests.engine.running import until
 from tests.http.plain import answers, running
 from tests.http.scene import SequenceModelDevice, lifespan, made_context
@@ -71,17 +68,12 @@ async def crowd(
         assert {(await task).status_code for task in made.waiting} == {200}
 
 
-def test_a_request_that_finds_the_queue_full_is_refused_unread_and_counted_once():
-    async def unread() -> AsyncIterator[bytes]:
-        pytest.fail("the body was read")
-        yield b""
-
+def test_a_request_that_finds_the_queue_full_is_refused_before_its_text_is_split_and_counted_once():
     async def test() -> None:
         async with crowd() as here:
             await here.wait(QUEUE)
             for refused in range(1, 4):
-                headers = {"content-type": "application/json"}
-                response = await here.client.post("/classify", content=unread(), headers=headers)
+                response = await here.client.post("/classify", json=FINE)
                 detail = check(response, 429).detail
                 assert detail.startswith("the queue is full: 20 of at most 20 sequences (TAGWERK_MAX_QUEUE_ENTRIES)")
                 assert int(response.headers["retry-after"]) >= 1
@@ -166,52 +158,17 @@ def test_a_key_is_free_again_after_each_refusal(tmp_path, refuse, status):
         path = tmp_path / "keys.json"
         key = bearer(add_key(path, "narrow", ["infer"], None, 1))
         context = made_context(authenticator=Authenticator(path, RateLimiter()))
-        refuse(context)
-        transport = httpx.ASGITransport(create_app(context))
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        app = create_app(context)
+        transport = httpx.ASGITransport(app)
+        async with lifespan(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            await until(context.ready)
+            refuse(context)
             for _ in range(3):
                 refused = check(await client.post("/classify", json=FINE, headers=key), status)
                 assert not refused.type.endswith(":rate-limited")
             check(await client.post("/classify", json=FINE, headers=bearer("wrong")), 401)
 
     asyncio.run(test())
-
-
-@pytest.mark.parametrize("state", [state for state in State if state is not State.READY], ids=str)
-def test_while_the_engine_is_not_ready_each_refusal_says_why(state):
-    context = made_context()
-    full(context)
-    context.engine.state = state
-    for task in ("tag", "classify", "generate"):
-        with pytest.raises(EngineUnavailable, match=f"the engine is {state}"):
-            context.check_available(task, ANONYMOUS)
-    assert metric(context, "rejected_total", reason="overloaded") == 0
-
-
-def test_while_models_of_a_task_are_loaded_its_requests_alone_are_refused():
-    context = made_context()
-    context.engine.state = State.READY
-    states = {version.key: version for version in context.engine.models()}
-    loading = {"tag", "generate"}
-    for key, one in states.items():
-        state = State.STARTING if one.task in loading else State.REFUSED
-        states[key] = ModelState(key, state, task=one.task)
-    context.catalog.update(states.values())
-    for task in loading:
-        with pytest.raises(EngineUnavailable, match="the models for this are still being loaded"):
-            context.check_available(task, ANONYMOUS)
-    context.check_available("classify", ANONYMOUS)
-
-
-def test_a_full_queue_is_no_reason_to_refuse_a_text():
-    context = made_context()
-    full(context)
-    context.check_available("generate", ANONYMOUS)
-    for task in ("tag", "classify"):
-        with pytest.raises(Overloaded) as refusal:
-            context.check_available(task, ANONYMOUS)
-        assert refusal.value.retry_after_seconds == 2.5
-    assert metric(context, "rejected_total", reason="overloaded") == 2
 
 
 @pytest.mark.parametrize("way", [lambda request: request, application], ids=["plain", "application"])

@@ -11,7 +11,7 @@ import pytest
 from service import errors
 from service.http.app import create_app
 from service.http.context import Context
-from service.http.problem import HTTP, INVALID_HTTP, NO_WEBSOCKET, TABLE, Problem
+from service.http.problem import HTTP, NO_WEBSOCKET, TABLE, Problem
 from service.pipelines.catalog import Catalog
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -86,17 +86,6 @@ def test_a_field_that_is_wrong_is_named(client, path, body, pointer, problem, al
     assert found.errors[0].pointer == pointer
     assert problem in found.errors[0].problem
     assert allowed in found.errors[0].allowed
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b'{"text": }', b'{"text": "\xff\xfe"}', b"\x00", DEEP.encode(), b'{"text": "a"} x'],
-    ids=["empty", "cut", "no value", "not UTF-8", "null byte", "deep", "more"],
-)
-def test_a_body_that_is_not_json_is_refused(client, body):
-    response = client.post("/tag", content=body, headers={"content-type": "application/json"})
-    assert response.status_code in (400, 422)
-    check(response, response.status_code)
 
 
 def test_sizes_over_a_limit_are_refused(client):
@@ -254,5 +243,5 @@ def test_the_documentation_lists_every_kind_of_problem_and_no_other():
     listed = {(slug, int(status), title) for slug, status, title in rows}
     assert len(listed) == len(rows)
     assert listed == {(slug, status, title) for _, status, slug, title in TABLE} | {
-        (slug, status, title) for status, (slug, title) in [*HTTP.items(), (400, INVALID_HTTP), (400, NO_WEBSOCKET)]
+        (slug, status, title) for status, (slug, title) in [*HTTP.items(), (400, NO_WEBSOCKET)]
     }
