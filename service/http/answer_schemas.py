@@ -32,13 +32,9 @@ class Token(BaseModel):
     feats: dict[str, str] = Field(description="Universal features.", examples=[{"Polarity": "Neg"}])
     confidence: float = Field(description="Probability of the UPOS tag, 0 to 1.", examples=[0.999948])
     lemma: str | None = Field(
-        None,
-        description="Its dictionary form; omitted if the model gives none.",
-        examples=["not"],
+        None, description="Its dictionary form; omitted if the model gives none.", examples=["not"]
     )
-    n_best: NBest | None = Field(
-        None, description="Where `n_best` is above 1, the most probable tags.", examples=[None]
-    )
+    n_best: NBest | None = Field(None, description="Where `n_best` is above 1, the most probable tags.")
 
 
 class MultiwordToken(BaseModel):
@@ -133,18 +129,14 @@ class Classified(BaseModel):
     magnitude: float | None = Field(
         None,
         description="With `sentences`: the sum of the sentences' scores without their signs, from 0 to their number.",
-        examples=[None],
     )
     mixed: bool | None = Field(
         None,
         description="With `sentences`: whether the score of one sentence is 0.5 or more, and of another -0.5 or less.",
-        examples=[None],
     )
-    contributions: Contributions | None = Field(
-        None, description="On request: what each token adds to a label.", examples=[None]
-    )
+    contributions: Contributions | None = Field(None, description="On request: what each token adds to a label.")
     sentences: list[ClassifiedSentence] | None = Field(
-        None, description="On request: the classification of each sentence, in order.", examples=[None]
+        None, description="On request: the classification of each sentence, in order."
     )
 
 
@@ -173,9 +165,7 @@ FinishReason = TypeAliasType(
     "FinishReason",
     Annotated[
         Literal["stop", "length", "shutdown"],
-        Field(
-            description="Why a text ended: at a stop string, at max_tokens, or early because the service shut down.",
-        ),
+        Field(description="Why a text ended: at a stop string, at max_tokens, or early because the service shut down."),
     ],
 )
 
@@ -185,7 +175,7 @@ class Generated(BaseModel):
 
     text: str = Field(description="The continuation, without the prompt.", examples=["\nWhat, shall I speak?"])
     logprobs: list[GeneratedToken] | None = Field(
-        None, description="On request: the generated tokens with their probabilities.", examples=[None]
+        None, description="On request: the generated tokens with their probabilities."
     )
     finish_reason: FinishReason = Field(description="Why it ended.", examples=["length"])
     tokens: int = Field(description="Tokens (characters) generated.", examples=[21])

@@ -68,10 +68,7 @@ class FieldProblem(BaseModel):
     allowed: str = Field(description="What would be right.", examples=["a valid string"])
 
 
-StageTimes = TypeAliasType(
-    "StageTimes",
-    Annotated[dict[str, float], Field(description="Milliseconds by stage.")],
-)
+StageTimes = TypeAliasType("StageTimes", Annotated[dict[str, float], Field(description="Milliseconds by stage.")])
 
 
 class Problem(BaseModel):
@@ -81,8 +78,7 @@ class Problem(BaseModel):
     title: str = Field(description="The kind in words.", examples=["The request is not valid"])
     status: int = Field(description="The HTTP status.", examples=[422])
     detail: str = Field(
-        description="What happened, and what would be right.",
-        examples=["/text/1: got 7; allowed: a valid string"],
+        description="What happened, and what would be right.", examples=["/text/1: got 7; allowed: a valid string"]
     )
     errors: list[FieldProblem] = Field(
         default=[],

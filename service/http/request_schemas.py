@@ -64,7 +64,6 @@ class Request(Strict):
         None,
         description="Name of the model, one of those of /models, or its name and version: tagger-en/2. By default the"
         " first that does the task, in the version that serves.",
-        examples=[None],
     )
 
 
@@ -74,7 +73,7 @@ OffsetUnit = TypeAliasType(
         Unit,
         Field(
             description="What offsets count: code points (Python), utf16 code units (JavaScript, Java), utf8 bytes"
-            " (Go).",
+            " (Go)."
         ),
     ],
 )
@@ -93,7 +92,6 @@ class TagRequest(Request):
     tokens: TokenLists | None = Field(
         None,
         description="Sentences, each a list of tokens, tagged as they are. Offsets are in the tokens joined by spaces.",
-        examples=[None],
     )
     language: str | None = Field(
         None,
@@ -101,7 +99,6 @@ class TagRequest(Request):
         max_length=35,
         description="Language of the texts, a tag of BCP 47 such as fr: a tagger of this language answers. Instead of"
         " `model`.",
-        examples=[None],
     )
     offsets: OffsetUnit = OFFSETS
     n_best: int = Field(
@@ -111,11 +108,7 @@ class TagRequest(Request):
         description="Number of most probable tags of each kind, per token; 1 returns the best only. JSON only.",
         examples=[1],
     )
-    lemmas: bool = Field(
-        True,
-        description="Whether to return lemmas, if the model gives them.",
-        examples=[True],
-    )
+    lemmas: bool = Field(True, description="Whether to return lemmas, if the model gives them.", examples=[True])
     format: TagFormat | None = Field(
         None,
         description="Format of the answer. By default the one preferred by the Accept header: application/json or"
@@ -208,7 +201,6 @@ class Sampling(Request):
         le=5,
         description="Return the log probability of each generated token and of this many most probable tokens at its"
         " position; by default none.",
-        examples=[None],
     )
     stream: bool = Field(
         False, description="Send the text as server-sent events while it is generated.", examples=[False]

@@ -31,13 +31,12 @@ class ModelSummary(BaseModel):
         examples=["ready"],
     )
     reason: str | None = Field(
-        description="Why it is refused; of one that is ready, why its files as they are now are.", examples=[None]
+        description="Why it is refused; of one that is ready, why its files as they are now are."
     )
     task: str | None = Field(description="Its task: tag, classify or generate.", examples=["tag"])
     description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])
     share: float = Field(
-        description="Its share, 0 to 1, of the requests for the model that name no version.",
-        examples=[1.0],
+        description="Its share, 0 to 1, of the requests for the model that name no version.", examples=[1.0]
     )
     default: bool = Field(description="Whether it serves requests that name no model.", examples=[True])
 
@@ -60,10 +59,7 @@ class ModelList(BaseModel):
 
 Manifest = TypeAliasType(
     "Manifest",
-    Annotated[
-        dict[str, Any],
-        Field(description="What a model version was made of, its figures, labels and files."),
-    ],
+    Annotated[dict[str, Any], Field(description="What a model version was made of, its figures, labels and files.")],
 )
 
 
@@ -75,9 +71,7 @@ class ModelDetail(ModelSummary):
         examples=[{"name": "tagger-en", "version": "1", "task": "tag"}],
     )
     characters: str | None = Field(
-        None,
-        description="Of a language model, the characters of its vocabulary; all others are one unknown character.",
-        examples=[None],
+        None, description="Of a language model, the characters of its vocabulary; all others are one unknown character."
     )
 
 

@@ -97,7 +97,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0  # of all reads since the head began, and what it began in
         self._got_body = False  # in this read
         self._bodiless_bytes = 0  # of the reads after the head without body data, such as trailers
-        self._body: list[bytes] = []  # parsed from this read, not passed on yet
         self._streams_body = False  # the handler of the request in progress has times of its own for its body
         self._since = self.loop.time()  # the request that is arriving, or else the idle time, began
         self._reads_since = self._since  # what the client reads is counted
@@ -119,7 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self.pipeline.clear()
-        self._body, self.headers = [], []
+        self.headers = []
         self.cycle = self.scope = None  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
@@ -141,8 +140,6 @@ class BoundedProtocol(HttpToolsProtocol):
         in_body, self._got_body = self._arriving and not self._in_head, False
         self._head_bytes = self._head_bytes + len(data) if self._in_head else len(data)
         self._parse(data)
-        if self._body:
-            self._pass_body_on()
         self._bodiless_bytes = self._bodiless_bytes + len(data) if in_body and not self._got_body else 0
         if self._in_head and self._head_bytes > problem.MAX_HEAD_BYTES:
             self._refuse(problem.LARGE_HEAD)
@@ -206,19 +203,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
         self._got_body = True
-        self._body.append(body)
-
-    def _pass_body_on(self) -> None:
-        """Passes on what one read had of a body. Piece by piece, each would be copied with all pieces before it."""
-        body, self._body = b"".join(self._body), []
         super().on_body(body)
         self._context.client_memory.grow(len(body))
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
         self._arriving = False
-        if self._body:
-            self._pass_body_on()
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:

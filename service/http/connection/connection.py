@@ -121,19 +121,16 @@ class Connection(BoundedProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
-        self._got_body = True
-        self._body.append(body)
-        if not self._exchange_arrives and self.cycle.response_complete:
+        if self._exchange_arrives:
+            self._got_body = True
+            if self._exchange is not None:
+                self._exchange.body += body
+            return
+        if self.cycle.response_complete:
             self._discarded_bytes += len(body)
             if self._discarded_bytes > self._settings.max_body_bytes:
                 self.transport.close()
-
-    def _pass_body_on(self) -> None:
-        if self._exchange_arrives and self._exchange is not None:
-            body, self._body = self._body, []
-            self._exchange.body = b"".join([self._exchange.body, *body])
-        else:
-            super()._pass_body_on()
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
@@ -141,8 +138,6 @@ class Connection(BoundedProtocol):
             super().on_message_complete()
             return
         self._arriving = self._exchange_arrives = False
-        body, self._body = self._body, []
-        self._exchange.body = b"".join([self._exchange.body, *body])
         self._context.plain.add(self._exchange)
 
     def _in_progress(self) -> bool:

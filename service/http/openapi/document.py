@@ -144,8 +144,8 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
             return example
         case {"$ref": reference}:
             return example_of(schemas[reference.rpartition("/")[2]], schemas)
-        case {"anyOf": [kind, *_]}:
-            return example_of(kind, schemas)
+        case {"anyOf": kinds}:
+            return None if {"type": "null"} in kinds else example_of(kinds[0], schemas)
         case {"type": "array", "items": item}:
             return [example_of(item, schemas)]
     fields = {name: example_of(field, schemas) for name, field in schema["properties"].items()}

@@ -130,10 +130,7 @@ async def model_ready(request: Request, name: str) -> Response:
 
 
 @router.get(
-    "/models/{name}/versions/{version}/ready",
-    operation_id="model_version_ready",
-    summary="Is it ready?",
-    **READINESS,
+    "/models/{name}/versions/{version}/ready", operation_id="model_version_ready", summary="Is it ready?", **READINESS
 )
 async def model_version_ready(request: Request, name: str, version: str) -> Response:
     """Returns whether requests for a version of a model are accepted."""

@@ -26,18 +26,13 @@ router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["OpenAI"])
 
 
 CompletionFinishReason = TypeAliasType(
-    "CompletionFinishReason",
-    Annotated[Literal["stop", "length"], Field(description="Why a text ended.")],
+    "CompletionFinishReason", Annotated[Literal["stop", "length"], Field(description="Why a text ended.")]
 )
 
 
 LogitBias = TypeAliasType(
     "LogitBias",
-    Annotated[
-        dict[str, float],
-        at_most(0),
-        Field(max_length=0, description="What to add to the logits of tokens."),
-    ],
+    Annotated[dict[str, float], at_most(0), Field(max_length=0, description="What to add to the logits of tokens.")],
 )
 
 
@@ -55,13 +50,13 @@ class CompletionRequest(request_schemas.Sampling):
     prompt: Texts = Field(description="The text to continue, or a list of them.", examples=["ROMEO:"])
     max_tokens: int = Field(16, ge=1, description="Most tokens (characters) to generate.", examples=[40])
     echo: bool = Field(False, description="Put the prompt before the text.", examples=[False])
-    stream_options: StreamOptions | None = Field(None, description="For streams.", examples=[None])
-    user: str | None = Field(None, max_length=1000, description="Accepted, and without effect.", examples=[None])
+    stream_options: StreamOptions | None = Field(None, description="For streams.")
+    user: str | None = Field(None, max_length=1000, description="Accepted, and without effect.")
     best_of: int | None = Field(None, ge=1, le=1, description="Only 1.", examples=[1])
     frequency_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
     presence_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
-    logit_bias: LogitBias | None = Field(None, description="Only an empty one.", examples=[None])
-    suffix: str | None = Field(None, max_length=0, description="Only an empty one.", examples=[None])
+    logit_bias: LogitBias | None = Field(None, description="Only an empty one.")
+    suffix: str | None = Field(None, max_length=0, description="Only an empty one.")
 
 
 class Logprobs(BaseModel):
@@ -81,7 +76,7 @@ class CompletionChoice(BaseModel):
 
     text: str = Field(description="The text, or the next piece of it.", examples=["\nWhat, shall I speak?"])
     index: int = Field(description="Number of the text: prompt by prompt, from 0.", examples=[0])
-    logprobs: Logprobs | None = Field(description="On request.", examples=[None])
+    logprobs: Logprobs | None = Field(description="On request.")
     finish_reason: CompletionFinishReason | None = Field(
         description="Why the text ended; null before its end.", examples=["length"]
     )
@@ -135,10 +130,7 @@ async def models(request: Request) -> Models:
 
 
 @router.get(
-    "/models/{name}",
-    operation_id="get_completion_model",
-    summary="One of them",
-    responses=responses(404, 503, *READ),
+    "/models/{name}", operation_id="get_completion_model", summary="One of them", responses=responses(404, 503, *READ)
 )
 async def model(name: str, request: Request) -> Model:
     """Describes a model."""

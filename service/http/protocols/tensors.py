@@ -37,14 +37,14 @@ Parameters = TypeAliasType(
 class InputParameters(Strict):
     """How an input tensor is sent."""
 
-    binary_data_size: int | None = Field(None, description="Its bytes, where it follows the JSON.", examples=[None])
+    binary_data_size: int | None = Field(None, description="Its bytes, where it follows the JSON.")
 
 
 class OutputParameters(Strict):
     """How an output tensor is returned."""
 
     binary_data: bool | None = Field(
-        None, description="As bytes behind the JSON; by default as `binary_data_output` says.", examples=[None]
+        None, description="As bytes behind the JSON; by default as `binary_data_output` says."
     )
 
 

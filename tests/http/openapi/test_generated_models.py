@@ -1,0 +1,81 @@
+"""Models that datamodel-code-generator generates from the OpenAPI document fit each route."""
+
+import asyncio
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import httpx
+import pytest
+from datamodel_code_generator import InputFileType, generate
+from datamodel_code_generator.enums import DataModelType
+
+from service.http.line_schemas import MEDIA_TYPE
+from tests.http.openapi.calls import CALLS, document, operations, service
+from tests.http.scene import scene
+
+MODULE = "generated_models"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    folder = tmp_path_factory.mktemp("generated")
+    generate(
+        json.dumps(document()),
+        input_file_type=InputFileType.OpenAPI,
+        output=folder / f"{MODULE}.py",
+        output_model_type=DataModelType.PydanticV2BaseModel,
+        set_default_enum_member=True,
+        formatters=[],  # generated code need not be pretty here
+    )
+    sys.path.insert(0, str(folder))
+    return importlib.import_module(MODULE)
+
+
+def test_no_name_is_a_number(models):
+    """Unions and lists without names of their own would be called `Text1` or `Token1Item`."""
+    assert [name for name in vars(models) if re.search(r"\d", name)] == []
+
+
+def test_each_route_takes_and_gives_what_the_models_say(models, tmp_path: Path):
+    assert {operation.id for operation in operations()} == set(CALLS)
+
+    async def test() -> None:
+        async with service(tmp_path) as (transport, key):
+            headers = {"Authorization": f"Bearer {key}"}
+            async with httpx.AsyncClient(transport=transport, base_url="http://here", headers=headers) as client:
+                for operation in operations():
+                    names, body = CALLS[operation.id]
+                    content = None
+                    if body is not None:
+                        content = getattr(models, str(operation.body)).model_validate(body).model_dump_json()
+                    path, sent = operation.path.format(**names), {"content-type": "application/json"}
+                    answer = await client.request(operation.method, path, content=content, headers=sent)
+                    assert answer.status_code == operation.status, (operation, answer.text)
+                    if operation.answer is not None:
+                        getattr(models, operation.answer).model_validate_json(answer.content)
+
+    asyncio.run(test())
+
+
+def test_the_models_of_lines_fit_lines(models):
+    lines = [
+        models.ClassifyLine(id="first", text="fine"),
+        models.ClassifyLine(id=2, text=["fine", "bad"]),
+        models.ClassifyLine(id=3, text="fine", model="none"),
+    ]
+
+    async def test() -> list[str]:
+        async with scene() as client:
+            content = "".join(line.model_dump_json() + "\n" for line in lines)
+            answer = await client.post("/classify", content=content, headers={"content-type": MEDIA_TYPE})
+            return answer.text.splitlines()
+
+    first, second, failed = asyncio.run(test())
+    assert models.ClassifyAnswerLine.model_validate_json(first).id == "first"
+    assert len(models.ClassifyAnswerLine.model_validate_json(second).results) == 2
+    problem = models.ErrorLine.model_validate_json(failed)
+    assert (problem.id, problem.error.status) == (3, 404)
