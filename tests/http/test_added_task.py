@@ -1,6 +1,5 @@
 """A task is added by its pipeline, its schema and its route, and nothing else."""
 
-import asyncio
 import json
 from typing import ClassVar
 
@@ -81,30 +80,27 @@ def key(tmp_path_factory):
     return path, add_key(path, "web", ["infer"], None, None)
 
 
-def test_an_added_task_is_answered_authenticated_bounded_and_counted_like_the_others(key):
-    async def test() -> None:
-        path, secret = key
-        context = made_context(authenticator=Authenticator(path, RateLimiter()), max_items=4, max_queue_entries=4)
-        app = create_app(context, tasks=[router])
-        transport, bearer = httpx.ASGITransport(app), {"authorization": f"Bearer {secret}"}
-        async with lifespan(app), httpx.AsyncClient(transport=transport, base_url="http://x", headers=bearer) as client:
-            await until(context.ready)
-            answer = await client.post("/count", json={"text": ["Dogs bark.", "fine"]})
-            assert answer.json() == {"model": "tagger", "version": "1", "results": [3, 1]}
-            lines = b'{"id": 1, "text": "Dogs bark."}\n{"id": 2, "text": 7}\n'
-            ndjson = {"content-type": line_schemas.MEDIA_TYPE}
-            answer = await client.post("/count", content=lines, headers=ndjson)
-            first, second = map(json.loads, answer.text.splitlines())
-            assert (first["id"], first["results"], second["id"], second["error"]["status"]) == (1, [3], 2, 422)
-            check(await client.post("/count", json={"text": "a"}, headers={"authorization": "Bearer x"}), 401)
-            check(await client.post("/count", json={"text": ["a"] * 5}), 413)
-            check(await client.post("/count", content=b"a", headers={"content-type": "text/plain"}), 415)
-            late = {"x-request-timeout-ms": "0"}
-            check(await client.post("/count", json={"text": "a"}, headers=late), 422)
-            counted = (await client.get("/metrics")).text
-            assert 'tagwerk_requests_total{route="/count",status="200"} 2.0' in counted
-
-    asyncio.run(test())
+async def test_an_added_task_is_answered_authenticated_bounded_and_counted_like_the_others(key):
+    path, secret = key
+    context = made_context(authenticator=Authenticator(path, RateLimiter()), max_items=4, max_queue_entries=4)
+    app = create_app(context, tasks=[router])
+    transport, bearer = httpx.ASGITransport(app), {"authorization": f"Bearer {secret}"}
+    async with lifespan(app), httpx.AsyncClient(transport=transport, base_url="http://x", headers=bearer) as client:
+        await until(context.ready)
+        answer = await client.post("/count", json={"text": ["Dogs bark.", "fine"]})
+        assert answer.json() == {"model": "tagger", "version": "1", "results": [3, 1]}
+        lines = b'{"id": 1, "text": "Dogs bark."}\n{"id": 2, "text": 7}\n'
+        ndjson = {"content-type": line_schemas.MEDIA_TYPE}
+        answer = await client.post("/count", content=lines, headers=ndjson)
+        first, second = map(json.loads, answer.text.splitlines())
+        assert (first["id"], first["results"], second["id"], second["error"]["status"]) == (1, [3], 2, 422)
+        check(await client.post("/count", json={"text": "a"}, headers={"authorization": "Bearer x"}), 401)
+        check(await client.post("/count", json={"text": ["a"] * 5}), 413)
+        check(await client.post("/count", content=b"a", headers={"content-type": "text/plain"}), 415)
+        late = {"x-request-timeout-ms": "0"}
+        check(await client.post("/count", json={"text": "a"}, headers=late), 422)
+        counted = (await client.get("/metrics")).text
+        assert 'tagwerk_requests_total{route="/count",status="200"} 2.0' in counted
 
 
 def test_an_added_task_is_in_the_openapi_document():

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
@@ -18,19 +17,11 @@ from service.http import parsing, problem, request_schemas
 from service.http.parsing import parse
 from service.http.protocols.openai import CompletionRequest
 from service.settings import Settings
-from tests.http.scene import scene
+from tests.http.scene import post, scene
 from tests.http.test_problems import check
 
 SETTINGS = Settings()
 JSON = {"content-type": "application/json"}
-
-
-def post(path: str, content: bytes, **headers: str) -> httpx.Response:
-    async def test() -> httpx.Response:
-        async with scene() as client:
-            return await client.post(path, content=content, headers={**JSON, **headers})
-
-    return asyncio.run(test())
 
 
 def refused(schema: type[BaseModel], content: bytes) -> dict[str, Any]:
@@ -42,7 +33,7 @@ def refused(schema: type[BaseModel], content: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("path", ["/tag", "/classify"])
 def test_the_number_of_items_is_checked_before_them(path):
     found = check(
-        post(path, gzip.compress(json.dumps({"text": [1] * 50_000}).encode()), **{"content-encoding": "gzip"}), 413
+        post(path, gzip.compress(json.dumps({"text": [1] * 50_000}).encode()), {"content-encoding": "gzip"}), 413
     )
     assert (found.errors[0].pointer, found.errors[0].problem) == ("/text", "50000 items")
 
@@ -96,7 +87,7 @@ def test_more_json_than_any_valid_request_has_is_refused_before_it_is_parsed(mon
     assert found.errors[0].pointer == ""
     assert found.errors[0].allowed.startswith("at most 207168")
     if not path.startswith("/v"):
-        (line,) = post(path, content, **{"content-type": "application/x-ndjson"}).text.splitlines()
+        (line,) = post(path, content, {"content-type": "application/x-ndjson"}).text.splitlines()
         assert json.loads(line)["error"]["status"] == 413
 
 

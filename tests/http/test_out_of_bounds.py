@@ -9,18 +9,8 @@ import pytest
 
 from service.http.negotiation import MOST_NAMES, qualities
 from service.http.protocols.tensors import HEADER
-from tests.http.scene import scene
+from tests.http.scene import post, scene
 from tests.http.test_problems import check
-
-JSON = {"content-type": "application/json"}
-
-
-def post(path: str, content: bytes, **headers: str) -> httpx.Response:
-    async def test() -> httpx.Response:
-        async with scene() as client:
-            return await client.post(path, content=content, headers=JSON | headers)
-
-    return asyncio.run(test())
 
 
 def infer(tensor: dict[str, Any], model: str = "classifier", **members: Any) -> httpx.Response:
@@ -114,7 +104,7 @@ def test_inputs_that_are_none_are_refused(inputs):
 def test_strings_of_no_length_are_counted_like_others(data, shape, status):
     given = {"name": "text", "shape": shape, "datatype": "BYTES", "parameters": {"binary_data_size": len(data)}}
     header = json.dumps({"inputs": [given]}).encode()
-    assert post("/v2/models/classifier/infer", header + data, **{HEADER: str(len(header))}).status_code == status
+    assert post("/v2/models/classifier/infer", header + data, {HEADER: str(len(header))}).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -151,5 +141,5 @@ def test_qualities_are_read_from_a_bounded_part_of_a_header():
 
 def test_a_long_accept_header_is_answered():
     accept = ",".join(f"a/{n};q=0.{n}" for n in range(2000))
-    assert check(post("/classify", b'{"text": "fine"}', accept=accept), 406)
-    assert post("/classify", b'{"text": "fine"}', accept="*/*;q=0.1," + accept).status_code == 200
+    assert check(post("/classify", b'{"text": "fine"}', {"accept": accept}), 406)
+    assert post("/classify", b'{"text": "fine"}', {"accept": "*/*;q=0.1," + accept}).status_code == 200

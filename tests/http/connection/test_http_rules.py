@@ -1,7 +1,5 @@
 """Rules of HTTP that the parser does not check, and answers to clients that speak HTTP/1.0."""
 
-import asyncio
-
 import httptools
 import pytest
 
@@ -32,31 +30,25 @@ def test_what_the_parser_lets_pass_and_http_does_not(headers, version, status):
     assert getattr(fault_of(headers, version), "status_code", None) == status
 
 
-def test_a_stream_in_http_1_0_ends_with_its_connection_and_has_no_chunks():
-    async def test() -> None:
-        async with running() as service:
-            _, wire = service.send(post("/generate", EVENTS).replace(b"HTTP/1.1", b"HTTP/1.0"))
-            await until(lambda: wire.closed)
-            head, _, body = b"".join(wire.written).partition(b"\r\n\r\n")
-            assert b"transfer-encoding" not in head
-            assert b"content-length" not in head
-            assert b"connection: close" in head
-            assert body.startswith(b"event: ") or body.startswith(b"data: ")
-            assert body.endswith(b"\n\n")
-            _, wire = service.send(GET.replace(b"HTTP/1.1", b"HTTP/1.0"))
-            await until(lambda: wire.closed)
-            assert wire.answers()[0][2] == {"status": "alive"}
-
-    asyncio.run(test())
+async def test_a_stream_in_http_1_0_ends_with_its_connection_and_has_no_chunks():
+    async with running() as service:
+        _, wire = service.send(post("/generate", EVENTS).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        await until(lambda: wire.closed)
+        head, _, body = b"".join(wire.written).partition(b"\r\n\r\n")
+        assert b"transfer-encoding" not in head
+        assert b"content-length" not in head
+        assert b"connection: close" in head
+        assert body.startswith(b"event: ") or body.startswith(b"data: ")
+        assert body.endswith(b"\n\n")
+        _, wire = service.send(GET.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        await until(lambda: wire.closed)
+        assert wire.answers()[0][2] == {"status": "alive"}
 
 
-def test_what_answers_to_http_1_0_are_made_of_is_read_by_a_parser():
-    async def test() -> None:
-        async with running() as service:
-            _, wire = service.send(post("/generate", EVENTS).replace(b"HTTP/1.1", b"HTTP/1.0"))
-            await until(lambda: wire.closed)
-            parser = httptools.HttpResponseParser(object())
-            parser.feed_data(b"".join(wire.written))
-            assert parser.get_status_code() == 200
-
-    asyncio.run(test())
+async def test_what_answers_to_http_1_0_are_made_of_is_read_by_a_parser():
+    async with running() as service:
+        _, wire = service.send(post("/generate", EVENTS).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        await until(lambda: wire.closed)
+        parser = httptools.HttpResponseParser(object())
+        parser.feed_data(b"".join(wire.written))
+        assert parser.get_status_code() == 200

@@ -1,6 +1,5 @@
 """The private interfaces of uvicorn that the service uses: a new version that changes one fails here, by its name."""
 
-import asyncio
 import inspect
 from typing import Any
 
@@ -43,15 +42,12 @@ def test_what_connections_override_is_there_and_takes_the_same(name):
         assert len(inspect.signature(getattr(cls, name)).parameters) == len(base.parameters), name
 
 
-def test_what_connections_use_is_there():
-    async def test() -> None:
-        connection, _ = connect(made_context())
-        connection.on_message_begin()
-        for name in PROTOCOL:
-            assert hasattr(connection, name), name
-        for name in ("read_paused", "write_paused", "drain", "pause_reading", "resume_reading"):
-            assert hasattr(FlowControl(connection.transport), name), name
-        connection.connection_lost(None)
-
-    asyncio.run(test())
+async def test_what_connections_use_is_there():
+    connection, _ = connect(made_context())
+    connection.on_message_begin()
+    for name in PROTOCOL:
+        assert hasattr(connection, name), name
+    for name in ("read_paused", "write_paused", "drain", "pause_reading", "resume_reading"):
+        assert hasattr(FlowControl(connection.transport), name), name
+    connection.connection_lost(None)
     assert STATUS_LINE[404] == b"HTTP/1.1 404 Not Found\r\n"
