@@ -1,4 +1,4 @@
-"""Schemas of newline-delimited JSON: of the lines that a request has, and of those that answer them."""
+"""Schemas of newline-delimited JSON: the lines of a request, and the lines of its answer."""
 
 from typing import Annotated, Any, TypeGuard
 
@@ -86,11 +86,11 @@ class ErrorLine(AnswerLine):
     error: Problem = Field(description="What is wrong.")
 
 
-SCHEMAS: dict[type[BaseModel], None] = {ErrorLine: None}  # those that the OpenAPI document has because of `operation`
+SCHEMAS: dict[type[BaseModel], None] = {ErrorLine: None}  # for the OpenAPI document; `operation` adds to it
 
 
 def operation(line: type[BaseModel], answer: type[BaseModel]) -> dict[str, Any]:
-    """Returns what a route that takes lines adds to its operation in the OpenAPI document, which gets their schemas."""
+    """Returns the `openapi_extra` of a route that takes lines, and adds their schemas to the OpenAPI document."""
     SCHEMAS.update({line: None, answer: None})
     return {
         "requestBody": {"content": {MEDIA_TYPE: _content(REQUEST_TEXT, line)}},

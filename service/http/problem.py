@@ -85,9 +85,7 @@ class Problem(BaseModel):
         description="What is wrong, place by place; at most the first 20 places.",
         examples=[[{"pointer": "/text/1", "problem": "got 7", "allowed": "a valid string"}]],
     )
-    error_count: int | None = Field(
-        default=None, description="How many places are wrong, those that `errors` leaves out included.", examples=[1]
-    )
+    error_count: int | None = Field(default=None, description="How many places are wrong in all.", examples=[1])
     error: Any = Field(
         default=None,
         description="Below /v1 and /v2 alone: the same as clients of these protocols read it.",

@@ -30,9 +30,7 @@ class ModelSummary(BaseModel):
         description="starting, ready, refused, or awaited: a canary names it before it is in the store.",
         examples=["ready"],
     )
-    reason: str | None = Field(
-        description="Why it is refused; of one that is ready, why its files as they are now are."
-    )
+    reason: str | None = Field(description="Why it is refused; where it is ready, why its changed files are refused.")
     task: str | None = Field(description="Its task: tag, classify or generate.", examples=["tag"])
     description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])
     share: float = Field(

@@ -121,7 +121,7 @@ def _fields(schema: type[BaseModel], location: Sequence[str | int]) -> Mapping[s
 
 
 def _in_words(field: FieldInfo) -> str:
-    """Returns what a field holds: the first sentence of its description, to be read in another sentence."""
+    """Returns the first sentence of a field's description, in the form of a part of a sentence."""
     words = (field.description or "").partition(". ")[0].removesuffix(".")
     return words[:1].lower() + words[1:]
 

@@ -94,12 +94,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._dropped = False
         self._arriving = False  # a request has begun and is incomplete
         self._in_head = False  # its head is incomplete too
-        self._head_bytes = 0  # of all reads since the head began, and what it began in
+        self._head_bytes = 0  # of the read in which the head began, and of those since
         self._got_body = False  # in this read
         self._bodiless_bytes = 0  # of the reads after the head without body data, such as trailers
         self._streams_body = False  # the handler of the request in progress has times of its own for its body
-        self._since = self.loop.time()  # the request that is arriving, or else the idle time, began
-        self._reads_since = self._since  # what the client reads is counted
+        self._since = self.loop.time()  # when the arriving request began; without one, when the connection became idle
+        self._reads_since = self._since  # since when the bytes that the client reads are counted
         self._sent_before = 0  # bytes
         self._timer: asyncio.TimerHandle | None = None
 
@@ -247,7 +247,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._received + self.transport.sent_bytes()
 
     def waits(self) -> bool:
-        """Returns whether it waits for the service, and not the service for it."""
+        """Returns whether the client waits for the service: its request has arrived, and no answer is unread."""
         return self._in_progress() and not self._arriving and not self.transport.unsent_bytes()
 
     def drop(self, most: int) -> None:
@@ -265,7 +265,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # Times
 
     def disable_receive_timeout(self) -> None:
-        """Disables the receive timeout for the body of this request, whose handler streams it, until it is answered."""
+        """Disables the receive timeout until the request is answered: its handler has times of its own for the body."""
         self._streams_body = True
 
     def idle_since(self) -> float | None:
@@ -293,7 +293,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(delay, self._check_times, now >= due and not was_due)
 
     def _due(self) -> float:
-        """Returns when the connection is to be given up, by the event loop's clock; never while it waits for others."""
+        """Returns when the connection is to be closed, by the event loop's clock; never while the client waits."""
         own_body = self._arriving and not self._in_head and not self.pipeline
         if self.transport.is_closing() or self._streams_body or self.flow.read_paused:
             return math.inf

@@ -1,4 +1,4 @@
-"""A client's connection. Makes plain requests to exchanges, and answers these without the application."""
+"""A client's connection: makes exchanges of plain requests, and answers them without the application."""
 
 import asyncio
 import json
@@ -149,7 +149,7 @@ class Connection(BoundedProtocol):
     # Exchanges
 
     def _begin_exchange(self, route: str) -> bool:
-        """Makes a request whose head has arrived to an exchange, if it is plain; returns whether it is."""
+        """Makes an exchange of the request whose head has arrived, if it is plain; returns whether it is."""
         if self._exchange is not None or (self.cycle is not None and not self.cycle.response_complete):
             return False
         if self.expect_100_continue or self._head_bytes > problem.MAX_HEAD_BYTES:
@@ -251,7 +251,7 @@ class Connection(BoundedProtocol):
             return
         exchange.over, self._exchange = True, None
         ids, context = request_ids.ids_from(exchange.headers), self._context
-        closes = not self._keep_alive or context.draining or context.group.gives_up_connection()
+        closes = not self._keep_alive or context.closes_connection()
         origin = b""
         if self._settings.cors_origins:  # an answer for another origin has further headers
             if "Vary" in headers:
@@ -285,7 +285,7 @@ class Connection(BoundedProtocol):
         ids = ids or request_ids.ids_from(exchange.headers)
         context.recorder.note(ids, exchange.headers, "POST", exchange.route, status, exchange.timing)
 
-    # Answers to what is not valid HTTP, or late
+    # Answers without the application
 
     def _refuse(self, error: problem.Expected) -> None:
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:

@@ -10,7 +10,7 @@ from service.http.connection.uvicorn_private import RequestResponseCycle
 
 
 def fault_of(headers: Sequence[tuple[bytes, bytes]], version: str) -> HTTPException | None:
-    """Returns what is wrong with the head of a request."""
+    """Returns the error of a request by its head, or None."""
     hosts = sum(name == b"host" for name, _ in headers)
     if hosts > 1 or (not hosts and version == "1.1"):
         return HTTPException(400, f"it has {hosts} Host headers; allowed: one")
@@ -25,7 +25,7 @@ def fault_of(headers: Sequence[tuple[bytes, bytes]], version: str) -> HTTPExcept
 
 
 async def in_http_1_0(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Calls an application, whose answer ends with the connection where its length is not known: without chunks."""
+    """Calls an application and sends its answer without chunks; without a length, it ends with the connection."""
     cycle = cast(RequestResponseCycle, send.__self__)  # type: ignore[attr-defined]
     unknown = False
 

@@ -221,7 +221,7 @@ def _timeout_seconds(parameters: Parameters) -> float:
 
 
 def check_outputs(task: AnyTask, inference: InferenceRequest) -> None:
-    """Raises InvalidInput for a requested output that the model does not have, and for one that is named twice."""
+    """Raises InvalidInput if a requested output is unknown or is named twice."""
     known = [output.name for output in outputs_of(task)]
     names: set[str] = set()
     for number, output in enumerate(inference.outputs):

@@ -81,7 +81,7 @@ async def compute(task: AnyTask, run: PipelineRun, texts: list[str], parameters:
 
 
 async def _tag(task: Tagging, run: PipelineRun, texts: list[str], parameters: Parameters) -> list[Tensor]:
-    """Tags texts: each text's result is that of /tag as JSON."""
+    """Tags texts; returns for each text its /tag result as JSON."""
     _refuse(parameters)
     _, tagged = await tag(run, texts, model=str(task.version.key))
     return [strings("sentences", await run.do(_written(tagged)))]
