@@ -1,5 +1,6 @@
 """The service's state as request handlers use it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -11,7 +12,7 @@ from service.http.process_group import ProcessGroup
 from service.loop.plain_requests import PlainRequests
 from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
-from service.security.keys import client_of
+from service.security.keys import Key, client_of
 from service.settings import Settings
 from service.telemetry.request_record import RequestRecorder
 from service.telemetry.timing import Timing
@@ -58,6 +59,21 @@ class Context(Resources):
         """Counts tokens that the engine has computed for a key, whether its request is answered or not."""
         if tokens and self.authenticator is not None and (key := self.authenticator.charge(client, tokens)) is not None:
             self.metrics.key_tokens.labels(key.id).inc(tokens)
+
+    def admit(self, path: str, headers: Mapping[bytes, bytes], timing: Timing) -> Key | None:
+        """Authenticates a request and counts it; returns its API key for `release`, or None if it needs none.
+
+        Raises Unauthorized, Forbidden, RateLimited.
+        """
+        if self.authenticator is None or (key := self.authenticator.admit(path, headers)) is None:
+            return None
+        timing.notes["key"] = key.id
+        return key
+
+    def release(self, key: Key | None) -> None:
+        """Ends a request that was admitted with a key, if any."""
+        if self.authenticator is not None and key is not None:
+            self.authenticator.release(key)
 
     def closes_connection(self) -> bool:
         """Returns whether an answer should close its connection."""
@@ -118,5 +134,5 @@ def parse_timeout(header: bytes | None, settings: Settings) -> float:
 
 def pipeline_run(request: Request) -> PipelineRun:
     """Returns the pipeline run for a request. Raises InvalidInput for an invalid timeout header."""
-    timing, client = timing_of(request), client_of(request.scope["state"].get("key"))
+    timing, client = timing_of(request), client_of(request.scope["state"]["key"])
     return PipelineRun(context_of(request), timing, timing.started + timeout_seconds(request), client)

@@ -27,7 +27,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 class Dispatcher:
     """Wraps the application, and handles POST requests to those of `routes` that accept only POST.
 
-    Sets `key` in the scope's `state` to the request's API key, if it has one. Passes HEAD on as GET, since FastAPI's
+    Sets `key` in the scope's `state` to the request's API key, or None. Passes HEAD on as GET, since FastAPI's
     routes do not answer it; the server sends no body with the response.
     """
 
@@ -45,14 +45,13 @@ class Dispatcher:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        state, path, key = scope["state"], scope["path"], None
-        authenticator, request = self._context.authenticator, Request(scope, receive, send)
+        state, path, request = scope["state"], scope["path"], Request(scope, receive, send)
+        state["key"] = None
         route, handle = self._handlers.get(path, (None, None)) if scope["method"] == "POST" else (None, None)
         if route is not None:
             scope["route"] = route
         try:
-            if authenticator is not None and (key := authenticator.admit(path, state["headers"])) is not None:
-                state["key"], state["timing"].notes["key"] = key, key.id
+            state["key"] = self._context.admit(path, state["headers"], state["timing"])
             if state["headers"].get(b"upgrade", b"").lower() == b"websocket":
                 await problem.no_websocket(path)(scope, receive, send)
             elif handle is not None:
@@ -80,8 +79,7 @@ class Dispatcher:
             elif state["status"] != 500:  # the handler of unexpected errors sends a 500, then raises the error
                 raise  # the response has begun: the connection is closed
         finally:
-            if authenticator is not None and key is not None:
-                authenticator.release(key)
+            self._context.release(state["key"])
 
     async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
         get = {**scope, "method": "GET"}  # a copy: the server looks at the method to leave out the body

@@ -172,7 +172,7 @@ class LinesResponse(Response):
 
     async def _wait_for_credit(self) -> None:
         """Waits until the key's rate limit admits one more line. Raises Unauthorized for a revoked key."""
-        authenticator, key = self._context.authenticator, self._request.scope["state"].get("key")
+        authenticator, key = self._context.authenticator, self._request.scope["state"]["key"]
         if authenticator is None or key is None:
             return
         while seconds := authenticator.admit_line(key):  # noqa: ASYNC110 (no event says when)
@@ -210,7 +210,7 @@ class LinesResponse(Response):
             return validate(value, self._schema, settings)
 
         body = await in_turn(self._context, line, parsed)
-        client = client_of(self._request.scope["state"].get("key"))
+        client = client_of(self._request.scope["state"]["key"])
         run = PipelineRun(self._context, timing, timing.started + self._timeout_seconds, client)
         while True:
             try:

@@ -102,6 +102,17 @@ async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch)
             connection._check_times()
             assert wire.aborted is aborted
         connection.connection_lost(None)
+    connection, wire = connect(made_context())
+    for closes, aborted in (
+        (False, False),
+        (True, False),
+        (True, True),
+    ):  # the time of the end of an answer begins then
+        now, wire.unsent, wire.closing = now + seconds, 10, closes
+        connection._streams_body = True
+        connection._check_times()
+        assert wire.aborted is aborted
+    connection.connection_lost(None)
 
 
 UPGRADE = b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: x\r\n"

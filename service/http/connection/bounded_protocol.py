@@ -99,6 +99,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._bodiless_bytes = 0  # of the reads after the head without body data, such as trailers
         self._streams_body = False  # the handler of the request in progress has times of its own for its body
         self._since = self.loop.time()  # when the arriving request began; without one, when the connection became idle
+        self._unread = False  # the client left answers unread at the last check
         self._reads_since = self._since  # since when the bytes that the client reads are counted
         self._sent_before = 0  # bytes
         self._timer: asyncio.TimerHandle | None = None
@@ -125,7 +126,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Called by asyncio when the write buffer is full: reads no further requests."""
         super().pause_writing()
         self.flow.pause_reading()
-        self._reads_since, self._sent_before = self.loop.time(), self.transport.sent_bytes()
+        self._unread, self._reads_since, self._sent_before = True, self.loop.time(), self.transport.sent_bytes()
 
     def resume_writing(self) -> None:
         """Called by asyncio."""
@@ -281,16 +282,22 @@ class BoundedProtocol(HttpToolsProtocol):
         What is due is done at a second check, after the event loop has read what arrived while it was late.
         """
         now, seconds = self.loop.time(), self._settings.receive_timeout_seconds
-        if now - self._reads_since >= seconds:
-            sent = self.transport.sent_bytes()
-            if self.transport.unsent_bytes() and sent - self._sent_before < LEAST_BYTES_PER_SECOND * seconds:
-                self.transport.abort()
-            self._reads_since, self._sent_before = now, sent
+        self._check_reading(now, seconds)
         due = self._due()
         if now >= due and was_due:
             self._give_up()
         delay = CLOSE_DELAY_SECONDS if now >= due else min(due - now, seconds, self.timeout_keep_alive)
         self._timer = self.loop.call_later(delay, self._check_times, now >= due and not was_due)
+
+    def _check_reading(self, now: float, seconds: float) -> None:
+        """Closes the connection if the client reads too slowly while the write buffer is full, or the end is unsent."""
+        unread = self.flow.write_paused or (self.transport.is_closing() and self.transport.unsent_bytes() > 0)
+        if unread and self._unread and now - self._reads_since < seconds:
+            return
+        sent = self.transport.sent_bytes()
+        if unread and self._unread and sent - self._sent_before < LEAST_BYTES_PER_SECOND * seconds:
+            self.transport.abort()
+        self._unread, self._reads_since, self._sent_before = unread, now, sent
 
     def _due(self) -> float:
         """Returns when the connection is to be closed, by the event loop's clock; never while the client waits."""

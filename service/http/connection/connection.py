@@ -186,10 +186,8 @@ class Connection(BoundedProtocol):
 
     def authenticate(self, exchange: Exchange) -> None:
         """Admits an exchange by its API key; see `Waiting`."""
-        if (authenticator := self._context.authenticator) is not None:
-            key = exchange.key = authenticator.admit(exchange.route, exchange.headers)
-            if key is not None:
-                exchange.client, exchange.timing.notes["key"] = client_of(key), key.id
+        exchange.key = self._context.admit(exchange.route, exchange.headers, exchange.timing)
+        exchange.client = client_of(exchange.key)
 
     def respond(self, exchange: Exchange, content: list[bytes]) -> Sliced[None]:
         """Answers an exchange with status 200; see `Waiting`."""
@@ -280,8 +278,7 @@ class Connection(BoundedProtocol):
         """Records an exchange that is over, and releases its key."""
         context = self._context
         context.bytes_in_progress -= exchange.in_progress
-        if exchange.key is not None and context.authenticator is not None:
-            context.authenticator.release(exchange.key)
+        context.release(exchange.key)
         ids = ids or request_ids.ids_from(exchange.headers)
         context.recorder.note(ids, exchange.headers, "POST", exchange.route, status, exchange.timing)
 
