@@ -25,7 +25,8 @@ T = TypeVar("T")
 
 async def read(request: Request, schema: type[M]) -> M:
     """Receives and parses a body. Raises what `receive` and `parse` raise."""
-    return await parse_in_turn(await receive(request), schema, context_of(request))
+    content, context = await receive(request), context_of(request)
+    return await in_turn(context, content, lambda: parse(content, schema, context.settings))
 
 
 async def receive(request: Request) -> bytes:
@@ -35,11 +36,6 @@ async def receive(request: Request) -> bytes:
     context.begin(len(content))
     body.in_progress = len(content)
     return content
-
-
-async def parse_in_turn(content: bytes, schema: type[M], context: Context) -> M:
-    """Parses a body as `parse` does; large bodies one at a time."""
-    return await in_turn(context, content, lambda: parse(content, schema, context.settings))
 
 
 async def in_turn(context: Context, content: bytes, work: Callable[[], T]) -> T:
