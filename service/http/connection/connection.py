@@ -268,7 +268,7 @@ class Connection(BoundedProtocol):
             LAST_CLOSES if closes else LAST,
         )
         for piece in joined([head, *body]):
-            self.transport.write(piece)
+            self.transport.send(piece)
         self._record(exchange, status, ids)
         if closes:
             self.transport.close()
