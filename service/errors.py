@@ -1,8 +1,11 @@
 """The project's errors, independent of HTTP.
 
 TagwerkError
+ ├── InvalidJson          the body is not JSON
  ├── InvalidInput         the request is invalid: a field, the problem, what is allowed
+ │    ├── InvalidFields   several of that
  │    └── TooLarge        a size limit is exceeded
+ ├── NotReceived          the request did not arrive in time
  ├── ModelNotFound        no model of that name or version is loaded
  ├── Unauthorized         the API key is missing or unknown
  ├── Forbidden            the API key lacks the required scope
@@ -48,13 +51,36 @@ class InvalidInput(TagwerkError):  # noqa: N818 (says what happened, as its sibl
     """The request is invalid.
 
     `field` is a JSON pointer (RFC 6901) into the request, "" for the whole; `allowed` says what would be right.
+
+    Attributes:
+        fields: pointer, problem and allowed of each invalid field.
+        count: the number of invalid fields.
     """
 
     def __init__(self, field: str, problem: str, allowed: str) -> None:
         super().__init__(f"{field or 'the body'}: {problem}; allowed: {allowed}")
-        self.field = field
-        self.problem = problem
-        self.allowed = allowed
+        self.fields = [{"pointer": field, "problem": problem, "allowed": allowed}]
+        self.count = 1
+
+
+class InvalidJson(TagwerkError):  # noqa: N818
+    """The body is not JSON."""
+
+
+class NotReceived(TagwerkError):  # noqa: N818
+    """The request did not arrive in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the request was not complete within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
+
+
+class InvalidFields(InvalidInput):
+    """Several fields of the request are invalid: `count` of them, of which the first are described."""
+
+    def __init__(self, message: str, fields: list[dict[str, str]], count: int) -> None:
+        TagwerkError.__init__(self, message)
+        self.fields = fields
+        self.count = count
 
 
 class TooLarge(InvalidInput):

@@ -19,7 +19,7 @@ from service.engine.loader import loading_order
 from service.engine.tensorflow_engine import make_engine
 from service.http.app import create_app
 from service.http.context import Context
-from service.http.process_group import SingleProcess
+from service.http.process_group import ProcessGroup
 from service.pipelines.catalog import Catalog
 from service.process import garbage_collection
 from service.security.authenticator import Authenticator
@@ -63,7 +63,7 @@ def application(settings: Settings) -> ASGIApp:
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter()) if keys is not None else None
     garbage_collection.tune()
-    context = Context(settings, metrics, engine, catalog, authenticator, SingleProcess(names))
+    context = Context(settings, metrics, engine, catalog, authenticator, ProcessGroup(names))
     Replica.context, Replica.engine = context, engine
     Replica.queue = Gauge("tagwerk_queue_entries", "Sequences that wait in a replica.")
     return create_app(context, LOADING_SECONDS)

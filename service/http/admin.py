@@ -26,8 +26,7 @@ router = APIRouter(prefix="/admin", route_class=JsonRoute, responses=responses(4
 ServingAction = TypeAliasType(
     "ServingAction",
     Annotated[
-        Literal["use", "rollback", "canary", "default"],
-        Field(description="A change of the versions that serve."),
+        Literal["use", "rollback", "canary", "default"], Field(description="A change of the versions that serve.")
     ],
 )
 

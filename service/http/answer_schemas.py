@@ -16,17 +16,9 @@ class Candidate(BaseModel):
 class NBest(BaseModel):
     """The most probable tags of each kind, the answer first."""
 
-    upos: list[Candidate] = Field(
-        description="Universal part-of-speech tags.",
-        examples=[[{"tag": "PART", "probability": 0.999948}, {"tag": "ADV", "probability": 0.000021}]],
-    )
-    xpos: list[Candidate] = Field(
-        description="Part-of-speech tags of the treebank.", examples=[[{"tag": "RB", "probability": 0.999948}]]
-    )
-    feats: list[Candidate] = Field(
-        description="Universal features, all of a token as one tag.",
-        examples=[[{"tag": "Polarity=Neg", "probability": 0.999948}]],
-    )
+    upos: list[Candidate] = Field(description="Universal part-of-speech tags.")
+    xpos: list[Candidate] = Field(description="Part-of-speech tags of the treebank.")
+    feats: list[Candidate] = Field(description="Universal features, all of a token as one tag.")
 
 
 class Token(BaseModel):
@@ -40,13 +32,9 @@ class Token(BaseModel):
     feats: dict[str, str] = Field(description="Universal features.", examples=[{"Polarity": "Neg"}])
     confidence: float = Field(description="Probability of the UPOS tag, 0 to 1.", examples=[0.999948])
     lemma: str | None = Field(
-        None,
-        description="Its dictionary form; omitted if the model gives none.",
-        examples=["not"],
+        None, description="Its dictionary form; omitted if the model gives none.", examples=["not"]
     )
-    n_best: NBest | None = Field(
-        None, description="Where `n_best` is above 1, the most probable tags.", examples=[None]
-    )
+    n_best: NBest | None = Field(None, description="Where `n_best` is above 1, the most probable tags.")
 
 
 class MultiwordToken(BaseModel):
@@ -65,33 +53,16 @@ class Sentence(BaseModel):
     text: str = Field(description="The sentence as it stands in the text.", examples=["She didn't see it."])
     start: int = Field(description="Offset of its beginning.", examples=[0])
     end: int = Field(description="Offset of its end.", examples=[18])
-    tokens: list[Token] = Field(
-        description="Its tokens in order; what Universal Dependencies calls words.",
-        examples=[
-            [
-                {
-                    "text": "n't",
-                    "start": 7,
-                    "end": 10,
-                    "upos": "PART",
-                    "xpos": "RB",
-                    "feats": {"Polarity": "Neg"},
-                    "confidence": 0.999948,
-                    "lemma": "not",
-                }
-            ]
-        ],
-    )
+    tokens: list[Token] = Field(description="Its tokens in order; what Universal Dependencies calls words.")
     multiword_tokens: list[MultiwordToken] = Field(
-        description="Those of its tokens that are one word of the text. A client's own tokens are never joined.",
-        examples=[[{"text": "didn't", "start": 4, "end": 10, "first": 1, "last": 2}]],
+        description="Those of its tokens that are one word of the text. A client's own tokens are never joined."
     )
 
 
 class Tagged(BaseModel):
     """The sentences of one input; none for a blank text."""
 
-    sentences: list[Sentence] = Field(description="The sentences in order.", examples=[[]])
+    sentences: list[Sentence] = Field(description="The sentences in order.")
 
 
 LOG_ODDS = "In log-odds: ln p - ln (1 - p), in nats, where p is the probability of the label."
@@ -129,10 +100,7 @@ class Contributions(BaseModel):
         examples=[3.761],
     )
     baseline: float = Field(description=f"The model's value without any word. {LOG_ODDS}", examples=[-0.31])
-    tokens: list[Contribution] = Field(
-        description="The tokens of the text in order.",
-        examples=[[{"text": "funny", "start": 8, "end": 13, "contribution": 1.20442}]],
-    )
+    tokens: list[Contribution] = Field(description="The tokens of the text in order.")
 
 
 class ClassifiedSentence(BaseModel):
@@ -161,18 +129,14 @@ class Classified(BaseModel):
     magnitude: float | None = Field(
         None,
         description="With `sentences`: the sum of the sentences' scores without their signs, from 0 to their number.",
-        examples=[None],
     )
     mixed: bool | None = Field(
         None,
         description="With `sentences`: whether the score of one sentence is 0.5 or more, and of another -0.5 or less.",
-        examples=[None],
     )
-    contributions: Contributions | None = Field(
-        None, description="On request: what each token adds to a label.", examples=[None]
-    )
+    contributions: Contributions | None = Field(None, description="On request: what each token adds to a label.")
     sentences: list[ClassifiedSentence] | None = Field(
-        None, description="On request: the classification of each sentence, in order.", examples=[None]
+        None, description="On request: the classification of each sentence, in order."
     )
 
 
@@ -194,19 +158,14 @@ class GeneratedToken(BaseModel):
 
     token: str = Field(description="The token (character).", examples=["W"])
     logprob: float = LOGPROB
-    top: list[Logprob] = Field(
-        description="The most probable tokens in its place, the best first.",
-        examples=[[{"token": "W", "logprob": -0.693147}, {"token": "T", "logprob": -1.203973}]],
-    )
+    top: list[Logprob] = Field(description="The most probable tokens in its place, the best first.")
 
 
 FinishReason = TypeAliasType(
     "FinishReason",
     Annotated[
         Literal["stop", "length", "shutdown"],
-        Field(
-            description="Why a text ended: at a stop string, at max_tokens, or early because the service shut down.",
-        ),
+        Field(description="Why a text ended: at a stop string, at max_tokens, or early because the service shut down."),
     ],
 )
 
@@ -216,40 +175,36 @@ class Generated(BaseModel):
 
     text: str = Field(description="The continuation, without the prompt.", examples=["\nWhat, shall I speak?"])
     logprobs: list[GeneratedToken] | None = Field(
-        None, description="On request: the generated tokens with their probabilities.", examples=[None]
+        None, description="On request: the generated tokens with their probabilities."
     )
     finish_reason: FinishReason = Field(description="Why it ended.", examples=["length"])
     tokens: int = Field(description="Tokens (characters) generated.", examples=[21])
     seed: int = Field(description="Gives this text again.", examples=[7])
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """The answer of any task."""
+
     model: str = Field(description="Name of the model that answered.", examples=["tagger-en"])
     version: str = Field(description="Its version.", examples=["1"])
 
 
-class TagAnswer(_Answer):
+class TagAnswer(Answer):
     """One result an input, in order."""
 
-    results: list[Tagged] = Field(description="The result of each input, in order.", examples=[[{"sentences": []}]])
+    results: list[Tagged] = Field(description="The result of each input, in order.")
 
 
-class ClassifyAnswer(_Answer):
+class ClassifyAnswer(Answer):
     """One result an input, in order."""
 
-    results: list[Classified] = Field(
-        description="The result of each input, in order.",
-        examples=[[{"label": "positive", "scores": {"negative": 0.02, "positive": 0.98}, "score": 0.96}]],
-    )
+    results: list[Classified] = Field(description="The result of each input, in order.")
 
 
-class GenerateAnswer(_Answer):
+class GenerateAnswer(Answer):
     """`n` results a prompt, in order."""
 
-    results: list[Generated] = Field(
-        description="The results of each prompt, in order.",
-        examples=[[{"text": "\nWhat, shall I speak?", "finish_reason": "length", "tokens": 21, "seed": 7}]],
-    )
+    results: list[Generated] = Field(description="The results of each prompt, in order.")
 
 
 CONLLU_EXAMPLE = """# generator = tagwerk 0.2.0, tagger-en/12

@@ -1,41 +1,47 @@
 """Builds the web application, and starts and stops the engine with it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from service.http import admin, infer, problem, status
 from service.http.context import Context
-from service.http.cors import cors_middleware
-from service.http.dispatch import TaskDispatcher
-from service.http.middleware import AuthenticationMiddleware, RequestContextMiddleware
+from service.http.dispatch import Dispatcher
+from service.http.middleware import RequestContextMiddleware
 from service.http.openapi import document
 from service.http.page import routes as page
-from service.http.protocols import open_inference, openai
+from service.http.protocols import open_inference, openai, tensors
 
+EXPOSED = (tensors.HEADER, "Retry-After", "Server-Timing", "X-Request-ID")  # headers that pages of CORS origins read
 DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."
 
 
-def create_app(context: Context, ready_seconds: float = 0.0) -> ASGIApp:
+def create_app(context: Context, ready_seconds: float = 0.0, tasks: Sequence[APIRouter] = (infer.router,)) -> ASGIApp:
     """Builds the application. Until its engine is ready, /readyz and the tasks answer 503.
 
     The middleware wraps FastAPI's application, so that most requests can bypass that.
 
     Args:
         ready_seconds: how long its start waits for the models, before connections are accepted all the same.
+        tasks: the routes of tasks, see `Dispatcher`.
     """
-    app: ASGIApp = create_routes(context, ready_seconds)
-    app = AuthenticationMiddleware(TaskDispatcher(app, infer.router.routes), context)
+    app: ASGIApp = create_routes(context, ready_seconds, tasks)
+    routes = [route for router in tasks for route in router.routes]
+    app = Dispatcher(app, context, routes)
     if context.settings.cors_origins:  # outermost: a preflight has no key, and a page must be able to read a 401
-        app = cors_middleware(app, context.settings.cors_origins)
+        methods, origins = ["GET", "HEAD", "POST"], context.settings.cors_origins
+        app = CORSMiddleware(app, origins, methods, allow_headers=["*"], expose_headers=EXPOSED)
     return RequestContextMiddleware(app, context)
 
 
-def create_routes(context: Context, ready_seconds: float = 0.0) -> FastAPI:
+def create_routes(
+    context: Context, ready_seconds: float = 0.0, tasks: Sequence[APIRouter] = (infer.router,)
+) -> FastAPI:
     """Builds FastAPI's application: every route, the documentation, and the lifespan. See `create_app`."""
 
     @asynccontextmanager
@@ -61,14 +67,10 @@ def create_routes(context: Context, ready_seconds: float = 0.0) -> FastAPI:
         redirect_slashes=False,  # behind a proxy, it would redirect from https to http
     )
     problem.install(app)
-    app.include_router(infer.router)
-    app.include_router(status.router)
-    app.include_router(openai.router)
-    app.include_router(open_inference.router)
-    app.include_router(page.router)
-    if context.authenticator is not None:
-        app.include_router(admin.router)
-    document.install(app, with_keys=context.authenticator is not None)
+    routers = [*tasks, status.router, openai.router, open_inference.router, page.router]
+    for router in routers if context.authenticator is None else [*routers, admin.router]:
+        app.include_router(router)
+    document.install(app, with_keys=context.authenticator is not None, tasks=tasks)
     return app
 
 

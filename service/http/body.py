@@ -18,8 +18,8 @@ _GZIP = 16 + zlib.MAX_WBITS
 class Body:
     """Wraps ASGI's `receive`. `limit` is in decompressed bytes.
 
-    A handler that streams the body sets it to None; then decompressed bytes are limited relative to compressed ones,
-    and the handler says what it holds of them.
+    A handler that streams the body sets it to None. Then the decompressed bytes are limited relative to the compressed
+    ones, and the handler calls `hold` for the bytes that it keeps.
     """
 
     def __init__(

@@ -31,10 +31,9 @@ class Client(Protocol):
 
 
 class ClientMemory:
-    """Adds up what is held for the clients of a process.
+    """Sums the bytes that are held for the clients of a process, and drops clients above a total.
 
-    Nothing is counted along with the bytes: each client says what it holds when the sum is taken, so that no byte can
-    be forgotten or counted twice.
+    The sum is taken from the clients each time, not kept up to date: so no byte is forgotten or counted twice.
     """
 
     def __init__(self, max_body_bytes: int) -> None:
@@ -44,13 +43,13 @@ class ClientMemory:
         self._unchecked = 0  # bytes
 
     def grow(self, size: int) -> None:
-        """Called with the size of what may have to be held; takes the sum after enough of that."""
+        """Adds bytes that may have to be held; checks the sum once they are a sixteenth of the total."""
         self._unchecked += size
         if self._unchecked * CHECKS > self.most:
             self.check()
 
     def check(self) -> None:
-        """Takes the sum, and drops the slowest clients above the total: first those that the service waits for."""
+        """Sums the bytes, and drops the slowest clients above the total, last of all those waiting for the service."""
         self._unchecked, now, total = 0, self.clock(), 0
         holding: list[tuple[bool, float, int, Client]] = []
         for client, mark in self.clients.items():

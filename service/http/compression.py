@@ -3,59 +3,50 @@
 import asyncio
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
 from fastapi import Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from service.http.negotiation import JSON, takes_gzip
+from service.http.context import headers_of
+from service.http.negotiation import JSON, accepts_gzip
 from service.text.slices import Sliced, finish
 
 WORTH_BYTES = 16_384  # below this, compression costs more time than it saves
-IN_A_THREAD_BYTES = 131_072  # above this, compression takes milliseconds and runs in a thread
 PIECE_BYTES = 65_536  # sent at once
 LEVEL = 3  # output a third larger than level 9's, in a quarter of the time
 HEADERS = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
 
 
-class ResponseInPieces(Response):
-    """A response sent in pieces, each of which is freed when sent: joining them would need the memory twice."""
-
-    def __init__(self, pieces: Iterable[bytes], headers: Mapping[str, str], media_type: str) -> None:
-        self._pieces = deque(pieces)
-        length = str(sum(map(len, self._pieces)))
-        super().__init__(None, headers={**headers, "Content-Length": length}, media_type=media_type)
+class Streamed(StreamingResponse):
+    """A streamed response. If the client goes, the connection cancels the task; Starlette's would listen for it too."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the response."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for piece in joined(self._taken()):
-            await send({"type": "http.response.body", "body": piece, "more_body": bool(self._pieces)})
-            await asyncio.sleep(0)
-
-    def _taken(self) -> Iterator[bytes]:
-        while self._pieces:
-            yield self._pieces.popleft()
+        await self.stream_response(send)
 
 
 async def respond(request: Request, pieces: list[bytes], media_type: str = JSON) -> Response:
     """Returns a response made of pieces, gzipped where that pays."""
-    size = sum(map(len, pieces))
-    if size < WORTH_BYTES:
-        return Response(b"".join(pieces), media_type=media_type)
-    if not takes_gzip(request):
+    if sum(map(len, pieces)) < WORTH_BYTES:
+        return response_of(pieces, {}, media_type)
+    if not accepts_gzip(headers_of(request)):
         return response_of(pieces, {"Vary": "Accept-Encoding"}, media_type)
-    threaded = size >= IN_A_THREAD_BYTES
-    compressed = await asyncio.to_thread(finish, zipped(pieces)) if threaded else finish(zipped(pieces))
-    return response_of(compressed, HEADERS, media_type)
+    return response_of(await asyncio.to_thread(finish, zipped(pieces)), HEADERS, media_type)
 
 
 def response_of(pieces: list[bytes], headers: Mapping[str, str], media_type: str) -> Response:
-    """Returns a response made of pieces; joins them if they are small."""
-    if sum(map(len, pieces)) <= PIECE_BYTES:
+    """Returns a response made of pieces, each of which is freed when sent: joining them would need the memory twice."""
+    if (size := sum(map(len, pieces))) <= PIECE_BYTES:
         return Response(b"".join(pieces), headers=dict(headers), media_type=media_type)
-    return ResponseInPieces(pieces, headers, media_type)
+    return Streamed(_one_by_one(deque(pieces)), headers={**headers, "Content-Length": str(size)}, media_type=media_type)
+
+
+async def _one_by_one(pieces: deque[bytes]) -> AsyncIterator[bytes]:
+    for piece in joined(pieces.popleft() for _ in range(len(pieces))):
+        yield piece
+        await asyncio.sleep(0)
 
 
 def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """The service's state as request handlers use it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -7,18 +8,16 @@ from fastapi import Request
 from service.errors import InvalidInput
 from service.http.client_memory import ClientMemory
 from service.http.exposition import Exposition
-from service.http.process_group import ProcessGroup, SingleProcess
-from service.http.task_starts import TaskStarts
+from service.http.process_group import ProcessGroup
 from service.loop.plain_requests import PlainRequests
 from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
-from service.security.keys import client_of
+from service.security.keys import Key, client_of
 from service.settings import Settings
 from service.telemetry.request_record import RequestRecorder
 from service.telemetry.timing import Timing
 from service.types import ModelState, State
 
-TASKS = {"/tag": "tag", "/classify": "classify", "/generate": "generate", "/v1/completions": "generate"}
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _TIMEOUT = TIMEOUT_HEADER.lower().encode()
 
@@ -28,12 +27,11 @@ class Context(Resources):
     """The state shared by all requests: one per app."""
 
     authenticator: Authenticator | None = None  # None where no API keys are required
-    group: ProcessGroup = field(default_factory=SingleProcess)
+    group: ProcessGroup = field(default_factory=ProcessGroup)
     draining: bool = False  # after SIGTERM: not ready, and each response closes its connection
     failure: Exception | None = None  # the error that kept the engine from starting
     loaded: bool = False  # each version is loaded or refused
     client_memory: ClientMemory = field(init=False)
-    task_starts: TaskStarts = field(init=False, default_factory=TaskStarts)
     exposition: Exposition = field(init=False)
     recorder: RequestRecorder = field(init=False)
     plain: PlainRequests = field(init=False)
@@ -61,6 +59,21 @@ class Context(Resources):
         """Counts tokens that the engine has computed for a key, whether its request is answered or not."""
         if tokens and self.authenticator is not None and (key := self.authenticator.charge(client, tokens)) is not None:
             self.metrics.key_tokens.labels(key.id).inc(tokens)
+
+    def admit(self, path: str, headers: Mapping[bytes, bytes], timing: Timing) -> Key | None:
+        """Authenticates a request and counts it; returns its API key for `release`, or None if it needs none.
+
+        Raises Unauthorized, Forbidden, RateLimited.
+        """
+        if self.authenticator is None or (key := self.authenticator.admit(path, headers)) is None:
+            return None
+        timing.notes["key"] = key.id
+        return key
+
+    def release(self, key: Key | None) -> None:
+        """Ends a request that was admitted with a key, if any."""
+        if self.authenticator is not None and key is not None:
+            self.authenticator.release(key)
 
     def closes_connection(self) -> bool:
         """Returns whether an answer should close its connection."""
@@ -104,14 +117,9 @@ def headers_of(request: Request) -> dict[bytes, bytes]:
     return headers
 
 
-def deadline(request: Request, settings: Settings) -> float:
-    """Returns the deadline of a request. Raises InvalidInput for an invalid timeout header."""
-    return timing_of(request).started + timeout_seconds(request, settings)
-
-
-def timeout_seconds(request: Request, settings: Settings) -> float:
+def timeout_seconds(request: Request) -> float:
     """Returns the timeout of a request. Raises InvalidInput for an invalid timeout header."""
-    return parse_timeout(headers_of(request).get(_TIMEOUT), settings)
+    return parse_timeout(headers_of(request).get(_TIMEOUT), context_of(request).settings)
 
 
 def parse_timeout(header: bytes | None, settings: Settings) -> float:
@@ -119,16 +127,12 @@ def parse_timeout(header: bytes | None, settings: Settings) -> float:
     if header is None:
         return settings.request_timeout_seconds
     if not (header.isdigit() and int(header[:12]) > 0 and len(header) <= 9):
-        raise InvalidInput(
-            f"/headers/{TIMEOUT_HEADER}",
-            "not a time in milliseconds",
-            "a whole number from 1 to 999999999",
-        )
+        place, allowed = f"/headers/{TIMEOUT_HEADER}", "a whole number from 1 to 999999999"
+        raise InvalidInput(place, "not a time in milliseconds", allowed)
     return min(settings.request_timeout_seconds, int(header) / 1000)
 
 
 def pipeline_run(request: Request) -> PipelineRun:
     """Returns the pipeline run for a request. Raises InvalidInput for an invalid timeout header."""
-    resources = context_of(request)
-    client = client_of(request.scope["state"].get("key"))
-    return PipelineRun(resources, timing_of(request), deadline(request, resources.settings), client)
+    timing, client = timing_of(request), client_of(request.scope["state"]["key"])
+    return PipelineRun(context_of(request), timing, timing.started + timeout_seconds(request), client)

@@ -1,18 +1,16 @@
 """Server-sent events (html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
-from fastapi import Request
-from fastapi.sse import EventSourceResponse, format_sse_event
-from starlette.types import Receive, Scope, Send
+from fastapi.sse import format_sse_event
+from starlette.types import Send
 
 from service.errors import TagwerkError
 from service.formats.pieces import to_json
 from service.http import problem
-from service.http.disconnect import while_client_waits
+from service.http.compression import Streamed
 from service.pipelines.generation import Finish, GenerationOptions, Next, stream
 from service.pipelines.run import PipelineRun
 
@@ -30,29 +28,12 @@ HEARTBEAT = format_sse_event(comment="")  # keeps proxies from closing an idle c
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
-class EventStream(EventSourceResponse):
-    """Sends server-sent events; closes their source when the client disconnects."""
+class EventStream(Streamed):
+    """Sends server-sent events; closes their source in the end."""
 
     def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
         self._events = events
-        super().__init__(events, headers=HEADERS)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the response. Its task is cancelled directly.
-
-        Starlette's cancel scope, from AnyIO, waits for an event loop iteration in which the task has nothing to do:
-        while a text is written in this event loop, there may be none.
-        """
-        sending = asyncio.create_task(self.stream_response(send))
-        listening = asyncio.create_task(self.listen_for_disconnect(receive))
-        try:
-            await asyncio.wait([sending, listening], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (sending, listening):
-                task.cancel()
-            await asyncio.wait([sending, listening])
-        if not sending.cancelled():
-            sending.result()
+        super().__init__(events, headers=HEADERS, media_type=MEDIA_TYPE)
 
     async def stream_response(self, send: Send) -> None:
         """Sends the response's start and the events."""
@@ -60,10 +41,9 @@ class EventStream(EventSourceResponse):
             await super().stream_response(send)
 
 
-async def streamed(request: Request, events: AsyncGenerator[bytes, None]) -> EventStream:
+async def streamed(events: AsyncGenerator[bytes, None]) -> EventStream:
     """Returns a streaming response after the first event: an error before it gets its own status code."""
-    with while_client_waits(request):
-        first = await anext(events)
+    first = await anext(events)
 
     async def all_events() -> AsyncGenerator[bytes, None]:
         async with aclosing(events):

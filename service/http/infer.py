@@ -14,9 +14,7 @@ from service.formats.pieces import write_answer
 from service.http import answer_schemas, events, line_schemas, request_schemas
 from service.http.compression import respond
 from service.http.context import pipeline_run
-from service.http.disconnect import while_client_waits
 from service.http.negotiation import JSON, wanted
-from service.http.openapi import examples
 from service.http.openapi.problems import INFER, responses
 from service.http.route import JsonRoute, Lines
 from service.pipelines.classification import classify
@@ -50,7 +48,7 @@ async def run_classify(run: PipelineRun, body: request_schemas.ClassifyRequest) 
 async def run_generate(run: PipelineRun, body: request_schemas.GenerateRequest) -> list[bytes]:
     """Runs the generation pipeline on a /generate body; returns the JSON in pieces."""
     write = partial(generation.write_result, logprobs=body.logprobs is not None)
-    return write_answer(*await generate_and_write(run, body.options(), write))
+    return write_answer(*await generate_and_write(run, body.options(body.prompt, body.model), write))
 
 
 async def tag_line(run: PipelineRun, body: request_schemas.TagRequest) -> list[bytes]:
@@ -96,20 +94,19 @@ TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
     response_model=answer_schemas.TagAnswer,
     responses=TAG_RESPONSES,
     summary="Part-of-speech tags",
-    openapi_extra=line_schemas.operation(line_schemas.TagLine, line_schemas.TagAnswerLine, *examples.TAG_LINES),
+    openapi_extra=line_schemas.operation(line_schemas.TagLine, line_schemas.TagAnswerLine),
 )
 async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
     run, media_type = pipeline_run(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
     if body.format is not None:
         media_type = JSON if body.format == "json" else conllu.MEDIA_TYPE
-    with while_client_waits(request):
-        model, texts = await run_tag(run, body)
-        if media_type == JSON:
-            content = await run.do(tagging.write_json(model, texts, body.offsets, body.n_best))
-        else:
-            chain = body.format == "conllu-chain"
-            content = await run.do(tagging.write_conllu(model, texts, body.offsets, chain=chain))
+    model, texts = await run_tag(run, body)
+    if media_type == JSON:
+        content = await run.do(tagging.write_json(model, texts, body.offsets, body.n_best))
+    else:
+        chain = body.format == "conllu-chain"
+        content = await run.do(tagging.write_conllu(model, texts, body.offsets, chain=chain))
     return await respond(request, content, media_type)
 
 
@@ -119,16 +116,13 @@ async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     response_model=answer_schemas.ClassifyAnswer,
     responses={200: {"description": "The labels"}},
     summary="Sentiment",
-    openapi_extra=line_schemas.operation(
-        line_schemas.ClassifyLine, line_schemas.ClassifyAnswerLine, *examples.CLASSIFY_LINES
-    ),
+    openapi_extra=line_schemas.operation(line_schemas.ClassifyLine, line_schemas.ClassifyAnswerLine),
 )
 async def classify_(body: request_schemas.ClassifyRequest, request: Request) -> Response:
     """Classifies texts: the probability of each label, over the whole of each text."""
     run = pipeline_run(request)
     wanted(request, (JSON,))
-    with while_client_waits(request):
-        content = await run_classify(run, body)
+    content = await run_classify(run, body)
     return await respond(request, content)
 
 
@@ -146,17 +140,14 @@ GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
     response_model=answer_schemas.GenerateAnswer,
     responses=GENERATE_RESPONSES,
     summary="Generated text",
-    openapi_extra=line_schemas.operation(
-        line_schemas.GenerateLine, line_schemas.GenerateAnswerLine, *examples.GENERATE_LINES
-    ),
+    openapi_extra=line_schemas.operation(line_schemas.GenerateLine, line_schemas.GenerateAnswerLine),
 )
 async def generate_(body: request_schemas.GenerateRequest, request: Request) -> Response:
     """Continues prompts, character by character; with `stream`, as server-sent events."""
     run, media_type = pipeline_run(request), wanted(request, (JSON, events.MEDIA_TYPE))
     if body.stream or media_type == events.MEDIA_TYPE:
-        return await events.streamed(request, generated(run, body))
-    with while_client_waits(request):
-        content = await run_generate(run, body)
+        return await events.streamed(generated(run, body))
+    content = await run_generate(run, body)
     return await respond(request, content)
 
 
@@ -172,4 +163,6 @@ def generated(run: PipelineRun, body: request_schemas.GenerateRequest) -> AsyncG
             message["logprobs"] = list(map(generation.as_dict, part.piece.choices))
         return events.event(message)
 
-    return events.generation_events(run, body.options(), write, partial(events.event, kind="error"))
+    return events.generation_events(
+        run, body.options(body.prompt, body.model), write, partial(events.event, kind="error")
+    )

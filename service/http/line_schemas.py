@@ -1,7 +1,5 @@
-"""Schemas of newline-delimited JSON: of the lines that a request has, and of those that answer them."""
+"""Schemas of newline-delimited JSON: the lines of a request, and the lines of its answer."""
 
-import json
-from collections.abc import Iterable
 from typing import Annotated, Any, TypeGuard
 
 from pydantic import BaseModel, Field, PlainValidator
@@ -46,71 +44,61 @@ _ID_FORMS = Annotated[str, Field(max_length=LONGEST_ID)] | Annotated[int, Field(
 LineId = Annotated[Id, PlainValidator(_checked_id, json_schema_input_type=_ID_FORMS)]
 
 
-class _Line(Strict):
+class Line(Strict):
+    """A line of any task."""
+
     id: LineId | None = Field(None, description="Returned with the line's answer.", examples=["review-7"])
 
 
-class TagLine(request_schemas.TagRequest, _Line):
+class TagLine(request_schemas.TagRequest, Line):
     """A line to /tag: texts or tokens, and an id."""
 
 
-class ClassifyLine(request_schemas.ClassifyRequest, _Line):
+class ClassifyLine(request_schemas.ClassifyRequest, Line):
     """A line to /classify: texts, and an id."""
 
 
-class GenerateLine(request_schemas.GenerateRequest, _Line):
+class GenerateLine(request_schemas.GenerateRequest, Line):
     """A line to /generate: prompts, and an id."""
 
 
-class _AnswerLine(BaseModel):
+class AnswerLine(BaseModel):
+    """The answer to a line of any task."""
+
     id: LineId | None = Field(None, description="That of the request's line, if it has one.", examples=["review-7"])
 
 
-class TagAnswerLine(answer_schemas.TagAnswer, _AnswerLine):
+class TagAnswerLine(answer_schemas.TagAnswer, AnswerLine):
     """The answer to a line of /tag."""
 
 
-class ClassifyAnswerLine(answer_schemas.ClassifyAnswer, _AnswerLine):
+class ClassifyAnswerLine(answer_schemas.ClassifyAnswer, AnswerLine):
     """The answer to a line of /classify."""
 
 
-class GenerateAnswerLine(answer_schemas.GenerateAnswer, _AnswerLine):
+class GenerateAnswerLine(answer_schemas.GenerateAnswer, AnswerLine):
     """The answer to a line of /generate."""
 
 
-class ErrorLine(_AnswerLine):
+class ErrorLine(AnswerLine):
     """The answer to a line that failed."""
 
-    error: Problem = Field(
-        description="What is wrong.",
-        examples=[
-            {
-                "type": "urn:tagwerk:problem:invalid-json",
-                "title": "The body is not valid JSON",
-                "status": 400,
-                "detail": "EOF while parsing an object at line 1 column 9",
-            }
-        ],
-    )
+    error: Problem = Field(description="What is wrong.")
 
 
-SCHEMAS = (TagLine, ClassifyLine, GenerateLine, TagAnswerLine, ClassifyAnswerLine, GenerateAnswerLine, ErrorLine)
+SCHEMAS: dict[type[BaseModel], None] = {ErrorLine: None}  # for the OpenAPI document; `operation` adds to it
 
 
-def operation(
-    line: type[BaseModel], answer: type[BaseModel], lines: Iterable[object], answers: Iterable[object]
-) -> dict[str, Any]:
-    """Returns what a route that takes lines adds to its operation in the OpenAPI document, with examples of lines."""
+def operation(line: type[BaseModel], answer: type[BaseModel]) -> dict[str, Any]:
+    """Returns the `openapi_extra` of a route that takes lines, and adds their schemas to the OpenAPI document."""
+    SCHEMAS.update({line: None, answer: None})
     return {
-        "requestBody": {"content": {MEDIA_TYPE: _content(REQUEST_TEXT, [line], lines)}},
-        "responses": {"200": {"content": {MEDIA_TYPE: _content(ANSWER_TEXT, [answer, ErrorLine], answers)}}},
+        "requestBody": {"content": {MEDIA_TYPE: _content(REQUEST_TEXT, line)}},
+        "responses": {"200": {"content": {MEDIA_TYPE: _content(ANSWER_TEXT, answer, ErrorLine)}}},
     }
 
 
-def _content(description: str, items: list[type[BaseModel]], example: Iterable[object]) -> dict[str, Any]:
+def _content(description: str, *items: type[BaseModel]) -> dict[str, Any]:
     lines = {"anyOf": [{"$ref": f"#/components/schemas/{item.__name__}"} for item in items]}
     content = {"contentMediaType": MEDIA_TYPE, "contentSchema": {"type": "array", "items": lines}}
-    return {
-        "schema": {"type": "string", "description": description, **content},
-        "example": "".join(json.dumps(one) + "\n" for one in example),
-    }
+    return {"schema": {"type": "string", "description": description, **content}}

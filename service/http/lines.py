@@ -9,8 +9,7 @@ import logging
 import time
 import zlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -24,10 +23,10 @@ from service.http import problem
 from service.http.body import Body
 from service.http.compression import LEVEL, joined
 from service.http.connection.connection import Connection
-from service.http.context import context_of, timeout_seconds
+from service.http.context import context_of, headers_of, timeout_seconds
 from service.http.line_input import LineInput
 from service.http.line_schemas import MEDIA_TYPE, Id, id_of
-from service.http.negotiation import takes_gzip
+from service.http.negotiation import accepts_gzip
 from service.http.parsing import in_turn, parse_json, validate
 from service.pipelines.run import PipelineRun
 from service.security.keys import client_of
@@ -36,7 +35,7 @@ from service.telemetry.timing import Timing
 
 WINDOW_BYTES = 65_536  # of the lines in progress, or one longer line
 SHORTEST_PAUSE_SECONDS = 0.01  # before a line is retried after the queue was full
-LONGEST_PAUSE_SECONDS = 1.0  # between checks whether the client is still connected
+LONGEST_PAUSE_SECONDS = 1.0  # between checks whether the key is still valid
 TURN_BYTES = 4096  # of the lines that start in one turn of the event loop, or one longer line
 LEAST_BYTES = 512  # counted for a shorter line, which bounds a window to 128 lines
 
@@ -71,8 +70,7 @@ class Window:
         return 0.0 if self._used else time.monotonic() - self._last_release
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A pending answer, and the size of its line."""
 
     line: Awaitable[list[bytes]]
@@ -85,15 +83,13 @@ class LinesResponse(Response):
     def __init__(self, request: Request, work: Work, schema: type[BaseModel]) -> None:
         """`work` answers a line of the given schema. Raises InvalidInput for an invalid timeout header."""
         self._context = context_of(request)
-        self._timeout_seconds = timeout_seconds(request, self._context.settings)
+        self._timeout_seconds = timeout_seconds(request)
         self._request = request
         self._work = work
         self._schema = schema
         self._window = Window(WINDOW_BYTES)
         self._tasks: set[asyncio.Task[list[bytes]]] = set()
-        self._gone = False
-        self._broken = False  # the stream has ended with an error
-        self._zip = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS) if takes_gzip(request) else None
+        self._zip = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS) if accepts_gzip(headers_of(request)) else None
         self._body: Body = request.scope["state"]["body"]
         self._body.limit = None  # each line is limited instead
         self._connection: Connection | None = request.scope["state"].get("connection")
@@ -104,11 +100,7 @@ class LinesResponse(Response):
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers lines until they end or the client disconnects.
-
-        Disconnects a client that reads no answer within the request timeout: one that sends its whole body before it
-        reads would deadlock with the service.
-        """
+        """Answers lines until they end or the client disconnects. Waits until the client has read earlier answers."""
         started = False
 
         async def send_piece(body: bytes, more: bool) -> None:
@@ -117,16 +109,13 @@ class LinesResponse(Response):
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 started = True
             if self._connection is not None:
-                async with asyncio.timeout(self._context.settings.request_timeout_seconds):
-                    await self._connection.flow.drained()
+                await self._connection.flow.drained()
             await send({"type": "http.response.body", "body": body, "more_body": more})
 
         under_way: asyncio.Queue[Answer | None] = asyncio.Queue()
         reader = asyncio.create_task(self._read(under_way))
         try:
             while (answer := await under_way.get()) is not None:
-                if self._gone:
-                    break
                 pieces = await answer.line
                 held = answer.size + sum(map(len, pieces))
                 *pieces, last = joined(pieces)
@@ -138,12 +127,8 @@ class LinesResponse(Response):
                 self._body.hold(-held)
             await reader  # raises its error; one before the first line has its own status
             await send_piece(self._zip.flush() if self._zip else b"", False)
-            if self._broken and self._connection is not None:
-                self._connection.enable_receive_timeout()  # drops the rest of the body
         except ClientDisconnect:
             self._context.metrics.cancelled.inc()
-        except TimeoutError:
-            log.warning("disconnected a client that sends lines and reads no answers: %s", request_ids.current.get())
         finally:
             for task in (reader, *self._tasks):
                 task.cancel()
@@ -172,33 +157,26 @@ class LinesResponse(Response):
                 task.add_done_callback(self._tasks.discard)
                 under_way.put_nowait(Answer(task, size))
                 begun += size
-                if (
-                    begun >= TURN_BYTES
-                ):  # a chunk may hold a window full of lines, and each runs its first slice at once
+                if begun >= TURN_BYTES:  # a chunk may hold a window full of lines, each of which does work at once
                     await asyncio.sleep(0)
                     begun = 0
-        except (TagwerkError, problem.Refused) as error:  # the body itself is invalid
+        except TagwerkError as error:  # the body itself is invalid
             if not lines:
                 raise
-            self._broken = True
-            document = error.document if isinstance(error, problem.Refused) else problem.document(error)
             last = asyncio.get_running_loop().create_future()
-            last.set_result(encoded({"error": document}))
+            last.set_result(encoded({"error": problem.document(error)}))
             self._body.hold(sum(map(len, last.result())))
             under_way.put_nowait(Answer(last, 0))
-        except ClientDisconnect:
-            self._gone = True
-            raise
         finally:
             under_way.put_nowait(None)
 
     async def _wait_for_credit(self) -> None:
         """Waits until the key's rate limit admits one more line. Raises Unauthorized for a revoked key."""
-        authenticator, key = self._context.authenticator, self._request.scope["state"].get("key")
-        while authenticator is not None and key is not None and (seconds := authenticator.admit_line(key)):
+        authenticator, key = self._context.authenticator, self._request.scope["state"]["key"]
+        if authenticator is None or key is None:
+            return
+        while seconds := authenticator.admit_line(key):  # noqa: ASYNC110 (no event says when)
             await asyncio.sleep(min(seconds, LONGEST_PAUSE_SECONDS))
-            if self._connection is not None and self._connection.gone:
-                raise ClientDisconnect
 
     async def _answer(self, line: bytes) -> list[bytes]:
         """Returns the answer to a line, in pieces, which are held until they are sent."""
@@ -212,8 +190,6 @@ class LinesResponse(Response):
             return [*prepend(named, await self._work_with_retries(line, timing, named)), b"\n"]
         except TagwerkError as error:
             document = problem.document(error, timing)
-        except problem.Refused as refused:
-            document = refused.document
         except Exception:
             log.exception("failed at a line: %s", request_ids.current.get())
             document = problem.UNEXPECTED
@@ -222,7 +198,7 @@ class LinesResponse(Response):
     async def _work_with_retries(self, line: bytes, timing: Timing, named: dict[str, Id]) -> list[bytes]:
         """Answers a line; retries while the queue is full. Adds the line's id to `named`, as soon as it is known.
 
-        Raises the errors of the work, and Refused.
+        Raises the errors of reading the line, and of the work.
         """
         settings = self._context.settings
         if len(line) > settings.max_body_bytes:
@@ -234,7 +210,7 @@ class LinesResponse(Response):
             return validate(value, self._schema, settings)
 
         body = await in_turn(self._context, line, parsed)
-        client = client_of(self._request.scope["state"].get("key"))
+        client = client_of(self._request.scope["state"]["key"])
         run = PipelineRun(self._context, timing, timing.started + self._timeout_seconds, client)
         while True:
             try:

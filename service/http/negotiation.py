@@ -27,11 +27,6 @@ def wanted(request: Request, offers: Sequence[str]) -> str:
     return best
 
 
-def takes_gzip(request: Request) -> bool:
-    """Returns whether the client of a request accepts gzip."""
-    return accepts_gzip(headers_of(request))
-
-
 def accepts_gzip(headers: Mapping[bytes, bytes]) -> bool:
     """Returns whether a client with these headers accepts gzip (RFC 9110, section 12.5.3)."""
     codings = qualities(headers.get(b"accept-encoding", b"").decode("latin-1"))

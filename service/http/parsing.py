@@ -9,8 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from service.errors import TooLarge
-from service.http import problem
+from service.errors import InvalidJson, TooLarge
 from service.http.body import content_of
 from service.http.context import Context, context_of
 from service.http.validation import not_valid
@@ -26,7 +25,8 @@ T = TypeVar("T")
 
 async def read(request: Request, schema: type[M]) -> M:
     """Receives and parses a body. Raises what `receive` and `parse` raise."""
-    return await parse_in_turn(await receive(request), schema, context_of(request))
+    content, context = await receive(request), context_of(request)
+    return await in_turn(context, content, lambda: parse(content, schema, context.settings))
 
 
 async def receive(request: Request) -> bytes:
@@ -36,11 +36,6 @@ async def receive(request: Request) -> bytes:
     context.begin(len(content))
     body.in_progress = len(content)
     return content
-
-
-async def parse_in_turn(content: bytes, schema: type[M], context: Context) -> M:
-    """Parses a body as `parse` does; large bodies one at a time."""
-    return await in_turn(context, content, lambda: parse(content, schema, context.settings))
 
 
 async def in_turn(context: Context, content: bytes, work: Callable[[], T]) -> T:
@@ -55,12 +50,12 @@ async def in_turn(context: Context, content: bytes, work: Callable[[], T]) -> T:
 
 
 def parse(content: bytes, schema: type[M], settings: Settings) -> M:
-    """Parses and validates a body. Raises TooLarge, and Refused for invalid JSON or a schema violation."""
+    """Parses and validates a body. Raises TooLarge, InvalidJson, and InvalidFields for a schema violation."""
     return validate(parse_json(content, settings, lone_surrogates=True), schema, settings)
 
 
 def validate(value: object, schema: type[M], settings: Settings, place: str = "") -> M:
-    """Validates parsed JSON. Raises TooLarge, and Refused for a schema violation. `place`: its pointer in the body."""
+    """Validates parsed JSON. Raises TooLarge, InvalidFields. `place`: its pointer in the body."""
     try:
         return schema.model_validate(value, context=settings)
     except ValidationError as error:
@@ -68,7 +63,7 @@ def validate(value: object, schema: type[M], settings: Settings, place: str = ""
 
 
 def parse_json(content: bytes, settings: Settings, *, lone_surrogates: bool = False) -> Any:
-    """Parses JSON. Raises TooLarge for more structure than any valid request has, and Refused for invalid JSON.
+    """Parses JSON. Raises TooLarge for more structure than any valid request has, and InvalidJson.
 
     With `lone_surrogates`, small bodies may contain unpaired surrogate escapes, so that the schema can report their
     location.
@@ -84,10 +79,10 @@ def parse_json(content: bytes, settings: Settings, *, lone_surrogates: bool = Fa
         return from_json(content, cache_strings="none")
     except ValueError as error:
         if not content.strip():
-            raise problem.Refused(problem.not_json("the body is empty; allowed: a JSON object")) from None
+            raise InvalidJson("the body is empty; allowed: a JSON object") from None
         if lone_surrogates and len(content) <= LARGE_BYTES and "hex escape" in str(error):
             try:
                 return json.loads(content)
             except (ValueError, RecursionError):
                 pass
-        raise problem.Refused(problem.not_json(str(error))) from None
+        raise InvalidJson(str(error)) from None

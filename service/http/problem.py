@@ -3,7 +3,7 @@
 import http
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
@@ -19,18 +19,20 @@ from service.telemetry.timing import Timing
 MEDIA_TYPE = "application/problem+json"
 MAX_HEAD_BYTES = 32_768  # of the headers of a request, its path included, and of its trailers
 
-OVERLOADED = ("overloaded", "The queue is full")
+CLIENT_GONE = 499  # status, in the log and the metrics, of a request whose client has gone
 # class of error -> status, slug of its type, title. The first matching class applies.
 TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
     (errors.TooLarge, 413, "too-large", "The request is over a limit"),
+    (errors.InvalidJson, 400, "invalid-json", "The body is not valid JSON"),
     (errors.InvalidInput, 422, "invalid-input", "The request is not valid"),
+    (errors.NotReceived, 408, "request-timeout", "The request did not arrive in time"),
     (errors.ModelNotFound, 404, "model-not-found", "There is no such model"),
     (errors.Unauthorized, 401, "unauthorized", "Missing or unknown API key"),
     (errors.Forbidden, 403, "forbidden", "Missing scope"),
     (errors.NotPossible, 409, "not-possible", "The service is not set up for this"),
     (errors.RateLimited, 429, "rate-limited", "The key is over its limits"),
-    (errors.Overloaded, 429, *OVERLOADED),
-    (errors.ClientGone, 499, "client-gone", "Client disconnected"),
+    (errors.Overloaded, 429, "overloaded", "The queue is full"),
+    (errors.ClientGone, CLIENT_GONE, "client-gone", "Client disconnected"),
     (errors.DeadlineExceeded, 504, "deadline-exceeded", "Deadline exceeded"),
     (errors.EngineUnavailable, 503, "engine-unavailable", "The service is not ready"),
     (errors.DeviceFailed, 500, "device-failed", "The device failed"),
@@ -38,17 +40,15 @@ TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
 )
 # status -> slug, title of errors of HTTP itself
 HTTP = {
-    400: ("invalid-json", "The body is not valid JSON"),
+    400: ("invalid-http", "The request is not valid HTTP"),
     404: ("not-found", "There is nothing at this path"),
     405: ("method-not-allowed", "The method is not allowed for this path"),
     406: ("not-acceptable", "No acceptable media type"),
-    408: ("request-timeout", "The request did not arrive in time"),
     415: ("unsupported-media-type", "Unsupported media type"),
     431: ("headers-too-large", "The headers are over the limit"),
     501: ("unsupported-transfer-coding", "Unsupported transfer coding"),
 }
 NO_WEBSOCKET = ("no-websocket", "WebSocket is not supported")
-INVALID_HTTP = ("invalid-http", "The request is not valid HTTP")
 STAGES = {
     "tokenize": "tokenizing",
     "engine": "the queue and the device",
@@ -68,10 +68,7 @@ class FieldProblem(BaseModel):
     allowed: str = Field(description="What would be right.", examples=["a valid string"])
 
 
-StageTimes = TypeAliasType(
-    "StageTimes",
-    Annotated[dict[str, float], Field(description="Milliseconds by stage.")],
-)
+StageTimes = TypeAliasType("StageTimes", Annotated[dict[str, float], Field(description="Milliseconds by stage.")])
 
 
 class Problem(BaseModel):
@@ -81,17 +78,14 @@ class Problem(BaseModel):
     title: str = Field(description="The kind in words.", examples=["The request is not valid"])
     status: int = Field(description="The HTTP status.", examples=[422])
     detail: str = Field(
-        description="What happened, and what would be right.",
-        examples=["/text/1: got 7; allowed: a valid string"],
+        description="What happened, and what would be right.", examples=["/text/1: got 7; allowed: a valid string"]
     )
     errors: list[FieldProblem] = Field(
         default=[],
         description="What is wrong, place by place; at most the first 20 places.",
         examples=[[{"pointer": "/text/1", "problem": "got 7", "allowed": "a valid string"}]],
     )
-    error_count: int | None = Field(
-        default=None, description="How many places are wrong, those that `errors` leaves out included.", examples=[1]
-    )
+    error_count: int | None = Field(default=None, description="How many places are wrong in all.", examples=[1])
     error: Any = Field(
         default=None,
         description="Below /v1 and /v2 alone: the same as clients of these protocols read it.",
@@ -104,50 +98,33 @@ class Problem(BaseModel):
     )
 
 
-class Refused(Exception):  # noqa: N818 (says what happened)
-    """An invalid body, with its problem document."""
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        super().__init__(document["detail"])
-        self.document = document
-
-
 def make(status: int, slug: str, title: str, detail: str, **members: Any) -> dict[str, Any]:
     """Builds a problem document; omits further members that are empty."""
     content = {"type": PREFIX + slug, "title": title, "status": status, "detail": detail}
     return content | {name: value for name, value in members.items() if value}
 
 
+Expected = errors.TagwerkError | HTTPException
+EXPECTED = (errors.TagwerkError, HTTPException)
+LARGE_HEAD = HTTPException(431, f"at most {MAX_HEAD_BYTES} bytes in all")
 UNEXPECTED = make(500, "internal", "The service failed", "an unexpected error, which the log describes")
 
 
-def document(error: errors.TagwerkError, timing: Timing | None = None) -> dict[str, Any]:
-    """Builds the problem document of one of the project's errors; `timing` is its request's."""
+def document(error: Expected, timing: Timing | None = None) -> dict[str, Any]:
+    """Builds the problem document of an error; `timing` is its request's."""
+    if isinstance(error, HTTPException):
+        phrase = http.HTTPStatus(error.status_code).phrase
+        slug, title = HTTP.get(error.status_code, (phrase.lower().replace(" ", "-"), phrase))
+        return make(error.status_code, slug, title, str(error.detail))
     status, slug, title = next((s, g, t) for cls, s, g, t in TABLE if isinstance(error, cls))
     detail = str(error)
     if isinstance(error, errors.InvalidInput):
-        place = {"pointer": error.field, "problem": error.problem, "allowed": error.allowed}
-        return make(status, slug, title, detail, errors=[place], error_count=1)
+        return make(status, slug, title, detail, errors=error.fields, error_count=error.count)
     if isinstance(error, errors.DeadlineExceeded) and timing is not None:
         spent = {stage: round(seconds * 1000, 3) for stage, seconds in timing.stages.items()}
         detail += "".join(f"; {STAGES[stage]} took {ms:g} ms" for stage, ms in spent.items())
         return make(status, slug, title, detail, timing_ms=spent)
     return make(status, slug, title, detail)
-
-
-def not_json(detail: str) -> dict[str, Any]:
-    """Builds the document for a body that is not JSON."""
-    return make(400, *HTTP[400], detail)
-
-
-def late(seconds: float) -> dict[str, Any]:
-    """Builds the document for a request that did not arrive in time."""
-    return make(408, *HTTP[408], f"the request was not complete within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
-
-
-def invalid(detail: str, places: list[dict[str, str]], count: int) -> dict[str, Any]:
-    """Builds the document for a body with `count` schema violations, of which the first are given."""
-    return make(422, "invalid-input", "The request is not valid", detail, errors=places, error_count=count)
 
 
 def with_protocol_error(path: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -172,85 +149,51 @@ def unexpected(path: str) -> Response:
     return respond(path, UNEXPECTED)
 
 
-def refuse(path: str, error: errors.TagwerkError) -> Response:
-    """Returns the response for one of the project's errors."""
-    return respond(path, document(error), headers_of(error))
-
-
-def too_large_head(path: str) -> Response:
-    """Returns the response for headers over the limit."""
-    return respond(path, make(431, *HTTP[431], f"at most {MAX_HEAD_BYTES} bytes in all"), {"Connection": "close"})
-
-
 def no_websocket(path: str) -> Response:
     """Returns the response for a WebSocket upgrade."""
     return respond(path, make(400, *NO_WEBSOCKET, "send the request without `Upgrade: websocket`; /docs lists how"))
 
 
-def headers_of(error: errors.TagwerkError) -> dict[str, str]:
+def headers_of(error: Expected) -> Mapping[str, str]:
     """Returns the headers that belong to an error."""
-    if isinstance(error, errors.Unauthorized):
-        return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, errors.Overloaded | errors.RateLimited):
-        return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
-    if isinstance(error, errors.EngineUnavailable):
-        return RETRY_AFTER
+    match error:
+        case HTTPException():
+            return error.headers or {}
+        case errors.Unauthorized():
+            return {"WWW-Authenticate": "Bearer"}
+        case errors.Overloaded() | errors.RateLimited():
+            return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
+        case errors.EngineUnavailable():
+            return RETRY_AFTER
     return {}
 
 
 def install(app: FastAPI) -> None:
-    """Registers the handlers of expected errors, and of unexpected ones, which `AuthenticationMiddleware` logs."""
-    for kind, handler in _HANDLERS.items():
-        app.add_exception_handler(kind, handler)
+    """Registers the handlers of expected errors, and of unexpected ones, which `Dispatcher` logs."""
+    for kind in EXPECTED:
+        app.add_exception_handler(kind, answer)
     app.add_exception_handler(Exception, _unexpected)
 
 
 async def answer(request: Request, error: Exception) -> Response:
     """Returns the problem document for one of the `EXPECTED` errors."""
-    handler = next(handler for kind, handler in _HANDLERS.items() if isinstance(error, kind))
-    return await handler(request, error)
-
-
-async def _own(request: Request, error: Exception) -> Response:
-    assert isinstance(error, errors.TagwerkError)  # noqa: S101 (registered for it)
-    return respond(request.url.path, document(error, timing_of(request)), headers_of(error))
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)  # noqa: S101 (registered for it)
-    return respond(request.url.path, error.document)
+    assert isinstance(error, EXPECTED)  # noqa: S101 (registered for them)
+    path = request.url.path
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        shorter = path.rstrip("/")
+        similar = f"did you mean {shorter}? " if shorter and shorter != path else ""
+        error = HTTPException(404, f"there is nothing at {path}; {similar}/docs lists what there is")
+    elif isinstance(error, HTTPException) and error.status_code == 405:
+        methods = allowed((error.headers or {}).get("Allow", ""))
+        error = HTTPException(405, f"{request.method} is not for {path}; allowed: {methods}", {"Allow": methods})
+    return respond(path, document(error, timing_of(request)), headers_of(error))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     return unexpected(request.url.path)
 
 
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
-    status, path, headers = error.status_code, request.url.path, dict(error.headers or {})
-    phrase = http.HTTPStatus(status).phrase
-    slug, title = HTTP.get(status, (phrase.lower().replace(" ", "-"), phrase))
-    detail = str(error.detail)
-    if status == 404:
-        shorter = path.rstrip("/")
-        similar = f"did you mean {shorter}? " if shorter and shorter != path else ""
-        detail = f"there is nothing at {path}; {similar}/docs lists what there is"
-    if status == 405:
-        headers["Allow"] = allowed(headers.get("Allow", ""))
-        detail = f"{request.method} is not for {path}; allowed: {headers['Allow']}"
-    return respond(path, make(status, slug, title, detail), headers)
-
-
 def allowed(methods: str) -> str:
-    """Returns the value of an Allow header, with HEAD for GET, which `TaskDispatcher` answers."""
+    """Returns the value of an Allow header, with HEAD for GET, which `Dispatcher` answers."""
     names = {name.strip() for name in methods.split(",")}
     return ", ".join(sorted(names | {"HEAD"} if "GET" in names else names))
-
-
-_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-    errors.TagwerkError: _own,
-    Refused: _refused,
-    HTTPException: _http,
-}
-EXPECTED = tuple(_HANDLERS)
-REFUSALS = (errors.Unauthorized, errors.Forbidden, errors.RateLimited)  # raised by authentication

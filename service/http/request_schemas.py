@@ -1,6 +1,8 @@
 """Schemas of requests. Each field has a description and an example."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
@@ -11,6 +13,8 @@ from service.http.texts import Stop, Texts, TokenLists
 from service.http.validation import MOST_ERRORS, Faults
 from service.pipelines.generation import GenerationOptions
 from service.text.offsets import Unit
+
+SAMPLING = [field.name for field in fields(GenerationOptions) if field.name not in ("prompts", "model")]
 
 
 def _describe_defaults(schema: dict[str, Any]) -> None:
@@ -60,7 +64,6 @@ class Request(Strict):
         None,
         description="Name of the model, one of those of /models, or its name and version: tagger-en/2. By default the"
         " first that does the task, in the version that serves.",
-        examples=[None],
     )
 
 
@@ -70,7 +73,7 @@ OffsetUnit = TypeAliasType(
         Unit,
         Field(
             description="What offsets count: code points (Python), utf16 code units (JavaScript, Java), utf8 bytes"
-            " (Go).",
+            " (Go)."
         ),
     ],
 )
@@ -89,7 +92,6 @@ class TagRequest(Request):
     tokens: TokenLists | None = Field(
         None,
         description="Sentences, each a list of tokens, tagged as they are. Offsets are in the tokens joined by spaces.",
-        examples=[None],
     )
     language: str | None = Field(
         None,
@@ -97,7 +99,6 @@ class TagRequest(Request):
         max_length=35,
         description="Language of the texts, a tag of BCP 47 such as fr: a tagger of this language answers. Instead of"
         " `model`.",
-        examples=[None],
     )
     offsets: OffsetUnit = OFFSETS
     n_best: int = Field(
@@ -107,11 +108,7 @@ class TagRequest(Request):
         description="Number of most probable tags of each kind, per token; 1 returns the best only. JSON only.",
         examples=[1],
     )
-    lemmas: bool = Field(
-        True,
-        description="Whether to return lemmas, if the model gives them.",
-        examples=[True],
-    )
+    lemmas: bool = Field(True, description="Whether to return lemmas, if the model gives them.", examples=[True])
     format: TagFormat | None = Field(
         None,
         description="Format of the answer. By default the one preferred by the Accept header: application/json or"
@@ -170,10 +167,9 @@ class ClassifyRequest(Request):
     offsets: OffsetUnit = OFFSETS
 
 
-class GenerateRequest(Request):
-    """Prompts to continue, and how."""
+class Sampling(Request):
+    """How texts are generated."""
 
-    prompt: Texts = Field(description="The text to continue, or a list of them.", examples=["ROMEO:"])
     max_tokens: int = Field(200, ge=1, description="Most tokens (characters) to generate.", examples=[40])
     temperature: float = Field(
         1.0,
@@ -183,11 +179,7 @@ class GenerateRequest(Request):
         examples=[0.7],
     )
     top_k: int = Field(
-        0,
-        ge=0,
-        le=1_000_000,
-        description="Sample from this many most probable tokens; 0 from all.",
-        examples=[0],
+        0, ge=0, le=1_000_000, description="Sample from this many most probable tokens; 0 from all.", examples=[0]
     )
     top_p: float = Field(
         1.0,
@@ -197,18 +189,10 @@ class GenerateRequest(Request):
         examples=[0.95],
     )
     seed: int | None = Field(
-        None,
-        ge=0,
-        le=2**53 - 1,
-        description="The same seed gives the same text. Random by default.",
-        examples=[7],
+        None, ge=0, le=2**53 - 1, description="The same seed gives the same text. Random by default.", examples=[7]
     )
     n: int = Field(
-        1,
-        ge=1,
-        le=128,
-        description="Texts for each prompt. Their seeds count up from `seed`.",
-        examples=[1],
+        1, ge=1, le=128, description="Texts for each prompt. Their seeds count up from `seed`.", examples=[1]
     )
     stop: Stop = Field([], description="Strings before which the text ends.", examples=[["\n\n"]])
     logprobs: int | None = Field(
@@ -217,23 +201,17 @@ class GenerateRequest(Request):
         le=5,
         description="Return the log probability of each generated token and of this many most probable tokens at its"
         " position; by default none.",
-        examples=[None],
     )
     stream: bool = Field(
         False, description="Send the text as server-sent events while it is generated.", examples=[False]
     )
 
-    def options(self) -> GenerationOptions:
-        """Returns what to generate."""
-        return GenerationOptions(
-            prompts=self.prompt,
-            model=self.model,
-            n=self.n,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            top_k=self.top_k,
-            top_p=self.top_p,
-            seed=self.seed,
-            stop=self.stop,
-            logprobs=self.logprobs,
-        )
+    def options(self, prompts: Sequence[str], model: str | None) -> GenerationOptions:
+        """Returns what to generate with a model."""
+        return GenerationOptions(prompts=prompts, model=model, **{name: getattr(self, name) for name in SAMPLING})
+
+
+class GenerateRequest(Sampling):
+    """Prompts to continue, and how."""
+
+    prompt: Texts = Field(description="The text to continue, or a list of them.", examples=["ROMEO:"])

@@ -9,13 +9,16 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from service.http.context import Context, context_of
-from service.http.openapi.examples import LIMITS, METRICS
 from service.http.openapi.problems import ANY, READ, responses
 from service.http.problem import RETRY_AFTER
 from service.pipelines.catalog import not_found
 from service.types import ModelState, State
 
 router = APIRouter(tags=["Service"])
+METRICS = """# HELP tagwerk_requests_total Requests answered, by route and status.
+# TYPE tagwerk_requests_total counter
+tagwerk_requests_total{route="/tag",status="200"} 1042.0
+"""
 
 
 class ModelSummary(BaseModel):
@@ -27,14 +30,11 @@ class ModelSummary(BaseModel):
         description="starting, ready, refused, or awaited: a canary names it before it is in the store.",
         examples=["ready"],
     )
-    reason: str | None = Field(
-        description="Why it is refused; of one that is ready, why its files as they are now are.", examples=[None]
-    )
+    reason: str | None = Field(description="Why it is refused; where it is ready, why its changed files are refused.")
     task: str | None = Field(description="Its task: tag, classify or generate.", examples=["tag"])
     description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])
     share: float = Field(
-        description="Its share, 0 to 1, of the requests for the model that name no version.",
-        examples=[1.0],
+        description="Its share, 0 to 1, of the requests for the model that name no version.", examples=[1.0]
     )
     default: bool = Field(description="Whether it serves requests that name no model.", examples=[True])
 
@@ -51,16 +51,13 @@ class Limits(BaseModel):
 class ModelList(BaseModel):
     """All known model versions, and the limits on requests."""
 
-    models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
-    limits: Limits = Field(description="What a request may have.", examples=[LIMITS])
+    models: list[ModelSummary] = Field(description="The versions, by name.")
+    limits: Limits = Field(description="What a request may have.")
 
 
 Manifest = TypeAliasType(
     "Manifest",
-    Annotated[
-        dict[str, Any],
-        Field(description="What a model version was made of, its figures, labels and files."),
-    ],
+    Annotated[dict[str, Any], Field(description="What a model version was made of, its figures, labels and files.")],
 )
 
 
@@ -72,9 +69,7 @@ class ModelDetail(ModelSummary):
         examples=[{"name": "tagger-en", "version": "1", "task": "tag"}],
     )
     characters: str | None = Field(
-        None,
-        description="Of a language model, the characters of its vocabulary; all others are one unknown character.",
-        examples=[None],
+        None, description="Of a language model, the characters of its vocabulary; all others are one unknown character."
     )
 
 
@@ -82,7 +77,7 @@ class Readiness(BaseModel):
     """Whether the service accepts requests, and the state of each model."""
 
     status: str = Field(description="ready, starting, draining, or no model.", examples=["ready"])
-    models: list[ModelSummary] = Field(description="The versions, by name.", examples=[[]])
+    models: list[ModelSummary] = Field(description="The versions, by name.")
 
 
 class Liveness(BaseModel):

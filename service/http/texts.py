@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from pydantic_core import PydanticCustomError, PydanticKnownError
 from typing_extensions import TypeAliasType
 
-from service.errors import TooLarge, shortened
-from service.http.validation import MOST_ERRORS, Faults
+from service.errors import shortened
+from service.http.validation import MOST_ERRORS, TOO_MANY, Faults
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_UNICODE = PydanticCustomError("lone_surrogate", "Input should be Unicode text, without lone surrogates")
@@ -45,9 +45,9 @@ def as_list(value: object) -> object:
 
 
 def check_count(items: Sequence[object], info: ValidationInfo) -> None:
-    """Raises TooLarge for more items than the settings allow; they are the validation context."""
-    if info.context is not None and len(items) > info.context.max_items:
-        raise TooLarge(f"/{info.field_name}", f"{len(items)} items", f"at most {info.context.max_items}")
+    """Raises TOO_MANY for more items than the settings allow; they are the validation context."""
+    if info.context is not None and len(items) > (most := info.context.max_items):
+        raise PydanticCustomError(TOO_MANY, "{count} items", {"count": len(items), "most": most})
     if not items:
         raise PydanticKnownError("too_short", {"field_type": "List", "min_length": 1, "actual_length": 0})
 

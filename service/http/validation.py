@@ -8,12 +8,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from service.errors import shortened
-from service.http import problem
+from service.errors import InvalidFields, InvalidInput, TooLarge, shortened
 
 MOST_ERRORS = 20  # described in an answer; the others are counted
 LONGEST_NAME = 100  # characters of a field's name in a pointer
 LONGEST_SIMILAR = 40  # characters of an unknown field's name that is compared with those of known ones
+TOO_MANY = "too_many"  # type of the error of a list with more items than the settings allow
 _NOT_LISTED = "not_listed"
 # type of Pydantic's error -> what is allowed, where Pydantic's own message is less clear
 ALLOWED = {
@@ -57,11 +57,13 @@ class Faults:
         raise ValidationError.from_exception_data("", self._listed)
 
 
-def not_valid(error: ValidationError, value: object, schema: type[BaseModel], place: str = "") -> problem.Refused:
-    """Returns the refusal of a value that violates its schema; `place` is the value's pointer in the body."""
+def not_valid(error: ValidationError, value: object, schema: type[BaseModel], place: str = "") -> InvalidInput:
+    """Returns the error of a value that violates its schema; `place` is the value's pointer in the body."""
     count = 0
     listed: list[dict[str, str]] = []
     for fault in error.errors(include_url=False):
+        if fault["type"] == TOO_MANY:
+            return TooLarge(place + _pointer(fault["loc"], value), fault["msg"], f"at most {fault['ctx']['most']}")
         if fault["type"] == _NOT_LISTED:
             count += fault["ctx"]["count"]
             continue
@@ -71,7 +73,7 @@ def not_valid(error: ValidationError, value: object, schema: type[BaseModel], pl
     detail = "; ".join(f"{p['pointer'] or 'the body'}: {p['problem']}; allowed: {p['allowed']}" for p in listed[:3])
     if count > 3:
         detail += f"; {count - 3} more"
-    return problem.Refused(problem.invalid(detail, listed, count))
+    return InvalidFields(detail, listed, count)
 
 
 def describe(value: object) -> str:
@@ -119,7 +121,7 @@ def _fields(schema: type[BaseModel], location: Sequence[str | int]) -> Mapping[s
 
 
 def _in_words(field: FieldInfo) -> str:
-    """Returns what a field holds: the first sentence of its description, to be read in another sentence."""
+    """Returns the first sentence of a field's description, in the form of a part of a sentence."""
     words = (field.description or "").partition(". ")[0].removesuffix(".")
     return words[:1].lower() + words[1:]
 

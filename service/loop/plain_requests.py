@@ -95,9 +95,9 @@ class PlainRequests:
             arrived, self._arrived = self._arrived, []
             groups: dict[Handler, list[Exchange]] = {}
             large: list[tuple[Handler, list[Exchange]]] = []
-            available: set[tuple[str, int]] = set()
+            with_room: set[int] = set()
             for exchange in arrived:
-                if (handler := self._admit(exchange, available)) is None:
+                if (handler := self._admit(exchange, with_room)) is None:
                     continue
                 if len(exchange.body) > SMALL_BYTES:
                     large.append((handler, [exchange]))
@@ -173,10 +173,10 @@ class PlainRequests:
                 parts.append(part)
         return kept, Requests.joined(parts) if parts else requests
 
-    def _admit(self, exchange: Exchange, available: set[tuple[str, int]]) -> Handler | None:
+    def _admit(self, exchange: Exchange, with_room: set[int]) -> Handler | None:
         """Checks a request, and returns its handler; answers or redirects it otherwise.
 
-        `available` has the tasks that are known to be available to a client in this iteration.
+        `with_room` has the clients for which the queue is known to have room in this iteration.
         """
         if exchange.over:
             return None
@@ -200,10 +200,10 @@ class PlainRequests:
         try:
             if self._needs_keys:
                 exchange.connection.authenticate(exchange)
-            if (place := ("tag" if is_tag else "classify", exchange.client)) not in available:
-                self._resources.check_available(*place)
-                available.add(place)
             handler = self._handler(request, is_tag)
+            if exchange.client not in with_room:
+                self._resources.check_room(exchange.client)
+                with_room.add(exchange.client)
             self._resources.begin(len(exchange.body))
             exchange.in_progress = len(exchange.body)
             return handler

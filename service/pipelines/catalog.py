@@ -18,11 +18,7 @@ T = TypeVar("T", Tagging, Sentiment, TextGeneration)
 
 
 class Catalog:
-    """The versions that this process has loaded: their states, tasks and tokenizers.
-
-    Attributes:
-        loading: the tasks of which models are being loaded and none is ready.
-    """
+    """The versions that this process has loaded: their states, tasks and tokenizers."""
 
     def __init__(self, draw: Callable[[], float] = random.random) -> None:
         """`draw` returns numbers from 0 to 1, which distribute requests over versions."""
@@ -32,7 +28,6 @@ class Catalog:
         self._ready: list[AnyTask] = []  # by name, the newest version first
         self._of_kind: dict[type, list[Any]] = {}  # cache by type
         self._found: dict[tuple[type, str | None], Any] = {}  # cache of what `find` returns every time
-        self.loading: frozenset[str] = frozenset()
 
     def prepare(self, version: ModelVersion) -> None:
         """Builds a version's task and tokenizer. May be called from any thread. Raises ArtifactError, among others."""
@@ -43,8 +38,6 @@ class Catalog:
         self._states = {state.key: state for state in sorted(states, key=_order)}
         ready = [key for key, state in self._states.items() if state.state is State.READY]
         self._ready = [self._built[key][0] for key in ready]
-        starting = {state.task for state in self._states.values() if state.state is State.STARTING and state.task}
-        self.loading = frozenset(starting - {task.version.manifest.task for task in self._ready})
         self._of_kind, self._found = {}, {}
 
     def find(self, kind: type[T], name: str | None, language: str | None = None) -> T:

@@ -66,6 +66,7 @@ async def classify(
     or no such label, and what `Engine.infer` raises.
     """
     task = run.resources.catalog.find(Sentiment, model)
+    run.resources.check_room(run.client)
     check_explains(task, contributions)
     began = time.monotonic()
     run.check_size("text", texts, len)

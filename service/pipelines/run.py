@@ -11,14 +11,14 @@ from typing import TypeVar
 from service.artifact.version import ModelVersion
 from service.engine.engine import Engine
 from service.engine.requests import ANONYMOUS, Generation, Inference, Outcome
-from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, TooLarge
+from service.errors import DeadlineExceeded, Overloaded, TooLarge
 from service.pipelines.catalog import Catalog
 from service.pipelines.parts import infer_in_parts
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.timing import Timing
 from service.text.slices import Sliced, advance
-from service.types import Array, Ragged, Sampled, State
+from service.types import Array, Ragged, Sampled
 
 SMALL_BYTES = 2048  # of a request that is begun whatever else is in progress
 FIRST_SLICE_SECONDS = 0.001  # enough for nearly all requests
@@ -76,13 +76,9 @@ class Resources:
         """Runs the sequences of a request; see `Engine.infer`."""
         return await infer_in_parts(self.engine, request)
 
-    def check_available(self, task: str, client: int) -> None:
-        """Raises EngineUnavailable or Overloaded for a request of a task that would be rejected when it is encoded."""
-        if self.engine.state is not State.READY:
-            raise EngineUnavailable(f"the engine is {self.engine.state}")
-        if task in self.catalog.loading:
-            raise EngineUnavailable("the models for this are still being loaded")
-        if task != "generate" and (full := self.engine.full(client)) is not None:
+    def check_room(self, client: int) -> None:
+        """Raises Overloaded if the engine would reject any request of a client, which is then not encoded."""
+        if (full := self.engine.full(client)) is not None:
             self.metrics.rejected.labels("overloaded").inc()
             raise full
 

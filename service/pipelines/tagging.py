@@ -49,6 +49,7 @@ async def tag(
     Raises ModelNotFound, TooLarge, and what `Engine.infer` raises.
     """
     task = run.resources.catalog.find(Tagging, model, language)
+    run.resources.check_room(run.client)
     began = time.monotonic()
     if texts is not None:
         run.check_size("text", texts, len)

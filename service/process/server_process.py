@@ -21,6 +21,7 @@ from service.engine.priority import call_at_low_priority, call_directly
 from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
 from service.http.context import Context
+from service.http.process_group import ProcessGroup
 from service.pipelines.catalog import Catalog
 from service.process import allocator, garbage_collection
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
@@ -42,8 +43,8 @@ COUNT_SECONDS = 0.05  # between counts of surplus connections
 ORPHAN_EXIT_SECONDS = 4.0  # after the supervisor's death; its children end by then
 
 
-class BoardGroup:
-    """The processes of a service, as they are in shared memory; see `ProcessGroup`."""
+class BoardGroup(ProcessGroup):
+    """The processes of a service, as they are in shared memory."""
 
     def __init__(self, board: Board, slot: Slot, versions: Sequence[ModelKey], unread: Sequence[Refused]) -> None:
         """`versions` are those that this process is to load, `unread` those whose files it could not read."""

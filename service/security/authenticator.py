@@ -47,13 +47,6 @@ class Authenticator:
 
         Raises Unauthorized, Forbidden, RateLimited.
         """
-        key = self.authenticate(path, headers)
-        if key is not None:
-            self._rate_limiter.acquire(key)
-        return key
-
-    def authenticate(self, path: str, headers: Mapping[bytes, bytes]) -> Key | None:
-        """Returns the key of a request, or None if it needs none. Counts nothing. Raises Unauthorized, Forbidden."""
         if is_open(path):
             return None
         self._reload_if_changed()
@@ -66,6 +59,7 @@ class Authenticator:
         needed: Scope = "admin" if path.startswith("/admin/") else "infer"
         if needed not in key.scopes:
             raise Forbidden(f"the key {key.id!r} is for {', '.join(sorted(key.scopes))}; this needs {needed}")
+        self._rate_limiter.acquire(key)
         return key
 
     def admit_line(self, key: Key) -> float:

@@ -30,10 +30,7 @@ def test_each_method_returns_what_its_route_answers(caller: Client, client) -> N
     assert tagged.sentences[0].tokens[2].n_best
     assert [
         s.tokens[1].upos for t in caller.tag_tokens([["They", "bark"], ["Cats", "sleep"]]) for s in t.sentences
-    ] == [
-        "VERB",
-        "VERB",
-    ]
+    ] == ["VERB", "VERB"]
     good, bad = caller.classify(["A warm, funny film.", "A dull mess."], contributions=True, sentences=True)
     assert (good.label, bad.label) == ("positive", "negative")
     answer = client.post("/classify", json={"text": TEXT, "contributions": "positive", "sentences": True}).json()

@@ -72,14 +72,10 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(test(), 60))
 
 
-def test_it_comes_back_when_the_service_says_and_each_request_a_little_later_than_the_other() -> None:
+async def test_it_comes_back_when_the_service_says_and_each_request_a_little_later_than_the_other() -> None:
     script = Script(*[lambda: problem(429, 1)] * 6, good)
-
-    async def test() -> None:
-        async with serving(script) as client:
-            await asyncio.gather(*(client.classify("a") for _ in range(6)))
-
-    run(test)
+    async with serving(script) as client:
+        await asyncio.gather(*(client.classify("a") for _ in range(6)))
     refused, answered = script.times[:6], script.times[6:]
     assert len(answered) == 6
     assert min(answered) >= min(refused) + 1
@@ -87,7 +83,7 @@ def test_it_comes_back_when_the_service_says_and_each_request_a_little_later_tha
     assert min(script.timeouts) < SECONDS * 1000 - 900, "the service hears how much time is left"
 
 
-def test_refusals_let_fewer_requests_run_and_answers_more() -> None:
+async def test_refusals_let_fewer_requests_run_and_answers_more() -> None:
     """The service takes four at a time; of a client with 32 connections it gets few more, and refuses few."""
     under_way = most = refused = 0
 
@@ -102,133 +98,97 @@ def test_refusals_let_fewer_requests_run_and_answers_more() -> None:
         under_way -= 1
         return good()
 
-    async def test() -> None:
-        async with serving(four, connections=32) as client:
-            for _ in range(5):
-                await asyncio.gather(*(client.classify("a") for _ in range(100)))
-            before = refused
-            await asyncio.gather(*(client.classify("a") for _ in range(400)))
-            assert refused - before < 200
-
-    run(test)
+    async with serving(four, connections=32) as client:
+        for _ in range(5):
+            await asyncio.gather(*(client.classify("a") for _ in range(100)))
+        before = refused
+        await asyncio.gather(*(client.classify("a") for _ in range(400)))
+        assert refused - before < 200
     assert most == 4
     assert refused > 10
 
 
-def test_a_service_without_capacity_is_asked_until_the_deadline() -> None:
+async def test_a_service_without_capacity_is_asked_until_the_deadline() -> None:
     script = Script(lambda: problem(503, 1))
-
-    async def test() -> None:
-        async with serving(script, timeout_seconds=2.5) as client:
-            for text in "ab":
-                with pytest.raises((Unavailable, DeadlineExceeded), match="503 A test: as told"):
-                    await client.classify(text)
-
-    run(test)
+    async with serving(script, timeout_seconds=2.5) as client:
+        for text in "ab":
+            with pytest.raises((Unavailable, DeadlineExceeded), match="503 A test: as told"):
+                await client.classify(text)
     assert 2 <= len(script.times) <= 6
 
 
 @pytest.mark.parametrize("failure", [lambda: problem(500), lambda: problem(502), lambda: web.Response(status=502)])
-def test_other_failures_are_tried_again_while_the_budget_lasts(failure: Callable[[], web.Response]) -> None:
+async def test_other_failures_are_tried_again_while_the_budget_lasts(failure: Callable[[], web.Response]) -> None:
     script = Script(failure, failure, good)
-
-    async def test() -> None:
-        async with serving(script) as client:
-            assert (await client.classify("a"))[0].label == "positive"
-
-    run(test)
+    async with serving(script) as client:
+        assert (await client.classify("a"))[0].label == "positive"
     assert len(script.times) == 3
     assert script.times[2] - script.times[1] > script.times[1] - script.times[0] - 0.02, "each waits longer"
 
 
-def test_a_service_that_fails_gets_few_more_requests_than_one_that_does_not() -> None:
+async def test_a_service_that_fails_gets_few_more_requests_than_one_that_does_not() -> None:
     script = Script(lambda: problem(500))
-
-    async def test() -> None:
-        async with serving(script) as client:
-            for _ in range(40):
-                with pytest.raises((Unavailable, DeadlineExceeded)):
-                    await client.classify("a")
-
-    run(test)
+    async with serving(script) as client:
+        for _ in range(40):
+            with pytest.raises((Unavailable, DeadlineExceeded)):
+                await client.classify("a")
     assert 40 + FULL <= len(script.times) <= 40 + FULL + 40 * 0.2
 
 
-def test_what_is_not_valid_is_sent_once() -> None:
+async def test_what_is_not_valid_is_sent_once() -> None:
     script = Script(lambda: problem(422))
-
-    async def test() -> None:
-        async with serving(script) as client:
-            with pytest.raises(Refused, match="422 A test: as told"):
-                await client.classify("a")
-
-    run(test)
+    async with serving(script) as client:
+        with pytest.raises(Refused, match="422 A test: as told"):
+            await client.classify("a")
     assert len(script.times) == 1
 
 
-def test_an_answer_that_never_comes_is_given_up_at_the_deadline() -> None:
+async def test_an_answer_that_never_comes_is_given_up_at_the_deadline() -> None:
     async def never(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(1.0)
         return good()
 
-    async def test() -> None:
-        async with serving(never, timeout_seconds=0.3) as client:
-            with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.3 s"):
-                await client.classify("a")
-
-    run(test)
+    async with serving(never, timeout_seconds=0.3) as client:
+        with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.3 s"):
+            await client.classify("a")
 
 
 @pytest.mark.parametrize("content", [b"<html>Welcome</html>", b'{"results": 7}', b""])
-def test_an_answer_of_something_else_than_the_service_is_shown(content: bytes) -> None:
+async def test_an_answer_of_something_else_than_the_service_is_shown(content: bytes) -> None:
     script = Script(lambda: web.Response(body=content))
-
-    async def test() -> None:
-        async with serving(script) as client:
-            with pytest.raises(Unavailable, match="this is not an answer of tagwerk") as failed:
-                await client.classify("a")
-            assert content.decode() in str(failed.value)
-
-    run(test)
+    async with serving(script) as client:
+        with pytest.raises(Unavailable, match="this is not an answer of tagwerk") as failed:
+            await client.classify("a")
+        assert content.decode() in str(failed.value)
 
 
-def test_what_speaks_no_http_is_unavailable() -> None:
+async def test_what_speaks_no_http_is_unavailable() -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"220 mail.example.org ESMTP\r\n")
         writer.close()
 
-    async def test() -> None:
-        server = await asyncio.start_server(speak, "127.0.0.1", port := free_port())
-        async with server, AsyncClient(f"http://127.0.0.1:{port}", timeout_seconds=1) as client:
-            with pytest.raises((Unavailable, DeadlineExceeded), match="cannot be reached"):
-                await client.classify("a")
-
-    run(test)
+    server = await asyncio.start_server(speak, "127.0.0.1", port := free_port())
+    async with server, AsyncClient(f"http://127.0.0.1:{port}", timeout_seconds=1) as client:
+        with pytest.raises((Unavailable, DeadlineExceeded), match="cannot be reached"):
+            await client.classify("a")
 
 
-def test_a_deadline_that_the_service_has_missed_is_not_tried_again() -> None:
+async def test_a_deadline_that_the_service_has_missed_is_not_tried_again() -> None:
     script = Script(lambda: problem(504))
-
-    async def test() -> None:
-        async with serving(script) as client:
-            with pytest.raises(DeadlineExceeded, match="504"):
-                await client.classify("a")
-
-    run(test)
+    async with serving(script) as client:
+        with pytest.raises(DeadlineExceeded, match="504"):
+            await client.classify("a")
     assert len(script.times) == 1
 
 
-def test_a_service_that_is_not_there_is_named() -> None:
-    async def test() -> None:
-        async with AsyncClient(f"http://127.0.0.1:{free_port()}", timeout_seconds=0.5) as client:
-            with pytest.raises((Unavailable, DeadlineExceeded)) as failed:
-                await client.classify("a")
-            assert "http://127.0.0.1" in str(failed.value) + str(failed.value.__cause__)
-            with pytest.raises((Unavailable, DeadlineExceeded)):
-                _ = [one async for one in client.classify_lines(["a"])]
-
-    run(test)
+async def test_a_service_that_is_not_there_is_named() -> None:
+    async with AsyncClient(f"http://127.0.0.1:{free_port()}", timeout_seconds=0.5) as client:
+        with pytest.raises((Unavailable, DeadlineExceeded)) as failed:
+            await client.classify("a")
+        assert "http://127.0.0.1" in str(failed.value) + str(failed.value.__cause__)
+        with pytest.raises((Unavailable, DeadlineExceeded)):
+            _ = [one async for one in client.classify_lines(["a"])]
 
 
 class LineScript:
@@ -269,7 +229,7 @@ async def labels(client: AsyncClient, count: int) -> list[str]:
     return [one.label async for one in client.classify_lines(texts) if not isinstance(one, Refused)]
 
 
-def test_a_stream_goes_on_over_a_new_connection_and_repeats_only_what_is_unanswered() -> None:
+async def test_a_stream_goes_on_over_a_new_connection_and_repeats_only_what_is_unanswered() -> None:
     breaks = [40, 90, 91]
 
     def answer(script: LineScript, body: dict[str, object]) -> list[dict[str, object]] | None:
@@ -279,33 +239,25 @@ def test_a_stream_goes_on_over_a_new_connection_and_repeats_only_what_is_unanswe
         return [labelled(body)]
 
     script = LineScript(answer)
-
-    async def test() -> None:
-        async with serving(script) as client:
-            assert await labels(client, 200) == [str(i) for i in range(200)]
-
-    run(test)
+    async with serving(script) as client:
+        assert await labels(client, 200) == [str(i) for i in range(200)]
     assert script.connections == 4
     assert script.lines.count(5) <= 2
 
 
-def test_lines_that_find_no_capacity_are_sent_again_and_keep_their_place() -> None:
+async def test_lines_that_find_no_capacity_are_sent_again_and_keep_their_place() -> None:
     def answer(script: LineScript, body: dict[str, object]) -> list[dict[str, object]] | None:
         again = script.lines.count(int(str(body["id"]))) > 1
         return [labelled(body) if again or body["id"] not in (3, 7) else failed(body, 503)]
 
     script = LineScript(answer)
-
-    async def test() -> None:
-        async with serving(script) as client:
-            assert await labels(client, 20) == [str(i) for i in range(20)]
-
-    run(test)
+    async with serving(script) as client:
+        assert await labels(client, 20) == [str(i) for i in range(20)]
     assert sorted(script.lines) == sorted([*range(20), 3, 7])
     assert script.connections == 1
 
 
-def test_a_stream_that_the_service_ends_for_its_silence_is_opened_again() -> None:
+async def test_a_stream_that_the_service_ends_for_its_silence_is_opened_again() -> None:
     ended = False
 
     def answer(script: LineScript, body: dict[str, object]) -> list[dict[str, object]] | None:
@@ -332,47 +284,32 @@ def test_a_stream_that_the_service_ends_for_its_silence_is_opened_again() -> Non
         await asyncio.sleep(0.3)
         yield "second"
 
-    async def test() -> None:
-        async with serving(silent) as client:
-            found = [one async for one in client.classify_lines(texts())]
-            assert [one.label for one in found if not isinstance(one, Refused)] == ["first", "second"]
-
-    run(test)
+    async with serving(silent) as client:
+        found = [one async for one in client.classify_lines(texts())]
+        assert [one.label for one in found if not isinstance(one, Refused)] == ["first", "second"]
 
 
-def test_a_stream_on_which_nothing_comes_ends() -> None:
+async def test_a_stream_on_which_nothing_comes_ends() -> None:
     script = LineScript(lambda script, body: [])
-
-    async def test() -> None:
-        async with serving(script, timeout_seconds=0.3) as client:
-            with pytest.raises(Unavailable, match="the stream failed"):
-                await labels(client, 3)
-
-    run(test)
+    async with serving(script, timeout_seconds=0.3) as client:
+        with pytest.raises(Unavailable, match="the stream failed"):
+            await labels(client, 3)
 
 
-def test_a_stream_that_always_breaks_ends() -> None:
+async def test_a_stream_that_always_breaks_ends() -> None:
     script = LineScript(lambda script, body: None)
-
-    async def test() -> None:
-        async with serving(script, timeout_seconds=5) as client:
-            with pytest.raises(Unavailable, match="the stream failed"):
-                await labels(client, 3)
-
-    run(test)
+    async with serving(script, timeout_seconds=5) as client:
+        with pytest.raises(Unavailable, match="the stream failed"):
+            await labels(client, 3)
     assert script.connections <= FULL + 3
 
 
-def test_a_line_that_ends_the_stream_is_raised() -> None:
+async def test_a_line_that_ends_the_stream_is_raised() -> None:
     error = {"type": "t", "title": "Too large", "status": 413, "detail": "a line without an end"}
     script = LineScript(lambda script, body: [{"error": error}])
-
-    async def test() -> None:
-        async with serving(script) as client:
-            with pytest.raises(Refused, match="a line without an end"):
-                await labels(client, 3)
-
-    run(test)
+    async with serving(script) as client:
+        with pytest.raises(Refused, match="a line without an end"):
+            await labels(client, 3)
 
 
 EVENTS = """
@@ -398,21 +335,17 @@ data: {"type":"urn:tagwerk:problem:deadline-exceeded","title":"Late","status":50
 """
 
 
-def test_a_stream_of_several_texts_has_the_pieces_of_each_until_the_last_or_an_error() -> None:
+async def test_a_stream_of_several_texts_has_the_pieces_of_each_until_the_last_or_an_error() -> None:
     async def streaming(request: web.Request) -> web.StreamResponse:
         return web.Response(text=EVENTS.lstrip(), content_type="text/event-stream")
 
     pieces: list[tuple[int, str]] = []
     failures: list[str] = []
-
-    async def test() -> None:
-        async with serving(streaming) as client:
-            try:
-                async for piece in client.generate_stream("A", n=3):
-                    pieces.append((piece.number, piece))
-            except (Unavailable, DeadlineExceeded) as error:
-                failures.append(str(error))
-
-    run(test)
+    async with serving(streaming) as client:
+        try:
+            async for piece in client.generate_stream("A", n=3):
+                pieces.append((piece.number, piece))
+        except (Unavailable, DeadlineExceeded) as error:
+            failures.append(str(error))
     assert pieces == [(0, "a"), (1, "b"), (1, "c"), (2, "d")]
     assert failures == ["504 Late: too late"]

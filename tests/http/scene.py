@@ -151,6 +151,18 @@ async def scene(
         yield client
 
 
+def post(path: str, content: bytes, headers: dict[str, str] | None = None, **settings: Any) -> httpx.Response:
+    """Returns the answer of an application of its own to a request, whose body is JSON unless the headers say else."""
+
+    async def test() -> httpx.Response:
+        async with scene(**settings) as client:
+            return await client.post(
+                path, content=content, headers={"content-type": "application/json"} | (headers or {})
+            )
+
+    return asyncio.run(test())
+
+
 @asynccontextmanager
 async def started(
     device: SequenceModelDevice | None = None, authenticator: Authenticator | None = None, **settings: Any

@@ -5,7 +5,8 @@ import re
 import pytest
 from pydantic import BaseModel
 
-from service.http import admin, line_schemas, problem, request_schemas
+from service.errors import InvalidFields, InvalidInput
+from service.http import admin, line_schemas, request_schemas
 from service.http.parsing import validate
 from service.http.protocols.openai import CompletionRequest, StreamOptions
 from service.http.protocols.tensors import InferenceRequest, RequestInput, RequestOutput
@@ -24,9 +25,9 @@ def allowed(schema: type[BaseModel], value: object) -> list[tuple[str, str]]:
     """Returns the place of each error of a value, and what is allowed there."""
     try:
         validate(value, schema, Settings())
-    except problem.Refused as refused:
-        return [(one["pointer"], one["allowed"]) for one in refused.document["errors"]]
-    except problem.EXPECTED:
+    except InvalidFields as refused:
+        return [(one["pointer"], one["allowed"]) for one in refused.fields]
+    except InvalidInput:
         pass
     return []
 

@@ -6,43 +6,34 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from service.http import parsing, request_schemas
+from service.errors import TagwerkError
+from service.http import parsing, problem, request_schemas
 from service.http.parsing import parse
-from service.http.problem import Refused
 from service.http.protocols.openai import CompletionRequest
 from service.settings import Settings
-from tests.http.scene import scene
+from tests.http.scene import post, scene
 from tests.http.test_problems import check
 
 SETTINGS = Settings()
 JSON = {"content-type": "application/json"}
 
 
-def post(path: str, content: bytes, **headers: str) -> httpx.Response:
-    async def test() -> httpx.Response:
-        async with scene() as client:
-            return await client.post(path, content=content, headers={**JSON, **headers})
-
-    return asyncio.run(test())
-
-
 def refused(schema: type[BaseModel], content: bytes) -> dict[str, Any]:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(TagwerkError) as caught:
         parse(content, schema, SETTINGS)
-    return caught.value.document
+    return problem.document(caught.value)
 
 
 @pytest.mark.parametrize("path", ["/tag", "/classify"])
 def test_the_number_of_items_is_checked_before_them(path):
     found = check(
-        post(path, gzip.compress(json.dumps({"text": [1] * 50_000}).encode()), **{"content-encoding": "gzip"}), 413
+        post(path, gzip.compress(json.dumps({"text": [1] * 50_000}).encode()), {"content-encoding": "gzip"}), 413
     )
     assert (found.errors[0].pointer, found.errors[0].problem) == ("/text", "50000 items")
 
@@ -71,10 +62,10 @@ def test_other_protocols_count_the_errors_too():
     found = check(post("/v1/completions", json.dumps({"model": "lm", "prompt": ["\ud800"] * 30}).encode()), 422)
     assert (found.error_count, len(found.errors)) == (30, 20)
     assert found.error["message"].endswith("; 27 more")
-    inputs = [{"name": "text", "shape": ["a"], "datatype": 7, "colour": n} for n in range(20)]
-    found = check(post("/v2/models/classifier/infer", json.dumps({"inputs": inputs}).encode()), 422)
-    assert (found.error_count, len(found.errors)) == (60, 20)
-    assert found.error.endswith("; 57 more")
+    outputs = [{"name": 7, "colour": n} for n in range(20)]
+    found = check(post("/v2/models/classifier/infer", json.dumps({"inputs": [{}], "outputs": outputs}).encode()), 422)
+    assert (found.error_count, len(found.errors)) == (43, 20)
+    assert found.error.endswith("; 40 more")
 
 
 HUGE = {
@@ -96,7 +87,7 @@ def test_more_json_than_any_valid_request_has_is_refused_before_it_is_parsed(mon
     assert found.errors[0].pointer == ""
     assert found.errors[0].allowed.startswith("at most 207168")
     if not path.startswith("/v"):
-        (line,) = post(path, content, **{"content-type": "application/x-ndjson"}).text.splitlines()
+        (line,) = post(path, content, {"content-type": "application/x-ndjson"}).text.splitlines()
         assert json.loads(line)["error"]["status"] == 413
 
 
@@ -116,7 +107,6 @@ def filled(items: list[Any], size: Callable[[Any], int]) -> list[Any]:
 
 TEXTS = st.lists(MARKED, min_size=1, max_size=4).map(lambda items: filled(items, len))
 TOKENS = st.lists(st.lists(MARKED.map(lambda text: f"{text[:2]}:"), min_size=1, max_size=20), min_size=1, max_size=4)
-IDS = st.lists(st.lists(st.integers(2, 9), min_size=1, max_size=60), min_size=1, max_size=4)
 STOP = st.lists(st.just(",:[]{}" * 16), max_size=16)
 WITHIN_LIMITS = st.one_of(
     TEXTS.map(lambda items: (request_schemas.ClassifyRequest, {"text": items})),
@@ -124,7 +114,7 @@ WITHIN_LIMITS = st.one_of(
         lambda items: (request_schemas.TagRequest, {"text": "a"} if items == ["a"] else {"tokens": items})
     ),
     st.tuples(TEXTS, STOP).map(lambda pair: (request_schemas.GenerateRequest, {"prompt": pair[0], "stop": pair[1]})),
-    IDS.map(lambda items: filled(items, len)).map(
+    TEXTS.map(
         lambda items: (CompletionRequest, {"model": "lm", "prompt": items, "stop": [",:"] * 16, "user": "," * 1000})
     ),
 )
@@ -176,8 +166,6 @@ def test_a_number_that_is_long_is_refused_without_being_repeated():
         response = post("/generate", body % name)
         assert check(response, response.status_code).status in (413, 422)
         assert len(response.content) < 1000
-    ids = b'{"model": "lm", "prompt": [' + b"9" * 4000 + b"]}"
-    assert len(check(post("/v1/completions", ids), 422).detail) < 200
 
 
 def test_large_bodies_are_parsed_one_a_turn_of_the_event_loop(monkeypatch):

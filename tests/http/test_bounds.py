@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Callable, Coroutine
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +10,8 @@ from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
 from service.http.app import create_app
-from service.http.connection.coalescing import LEAST_BYTES_PER_SECOND
+from service.http.connection.bounded_protocol import LEAST_BYTES_PER_SECOND, MOST_PIPELINED
+from service.http.dispatch import Dispatcher
 from service.http.middleware import RequestContextMiddleware
 from tests.engine.running import until
 from tests.http.scene import lifespan, made_context
@@ -20,134 +20,117 @@ from tests.http.wire import GET, connect, post, turns
 CHUNKED = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
-    asyncio.run(test())
+async def test_trailers_do_not_become_headers():
+    seen: list[dict[bytes, bytes]] = []
 
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        seen.append(dict(scope["headers"]))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
 
-def test_trailers_do_not_become_headers():
-    async def test() -> None:
-        seen: list[dict[bytes, bytes]] = []
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            while (await receive()).get("more_body"):
-                pass
-            seen.append(dict(scope["headers"]))
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-            await send({"type": "http.response.body", "body": b""})
-
-        connection, wire = connect(made_context(), app)
-        trailers = b"Authorization: Bearer x\r\nX-Request-ID: other\r\nHost: evil\r\n"
-        connection.data_received(CHUNKED + b"1\r\nx\r\n0\r\n" + trailers + b"\r\n" + GET)
-        await turns()
-        assert wire.statuses() == [200, 200]
-        assert seen[0] == {b"host": b"x", b"transfer-encoding": b"chunked"}
-
-    run(test)
+    connection, wire = connect(made_context(), app)
+    trailers = b"Authorization: Bearer x\r\nX-Request-ID: other\r\nHost: evil\r\n"
+    connection.data_received(CHUNKED + b"1\r\nx\r\n0\r\n" + trailers + b"\r\n" + GET)
+    await turns()
+    assert wire.statuses() == [200, 200]
+    assert seen[0] == {b"host": b"x", b"transfer-encoding": b"chunked"}
 
 
 @pytest.mark.parametrize(
     "endless",
     [b"X-Long: " + b"a" * 40_000, b"".join(b"X-%d: a\r\n" % n for n in range(4000)), b"\r\n1;" + b"e" * 40_000],
 )
-def test_trailers_and_chunk_extensions_are_bounded(endless):
-    async def test() -> None:
-        connection, wire = connect(made_context())
-        connection.data_received(CHUNKED + b"1\r\nx\r\n0")
-        for start in range(0, len(endless), 500):
-            if not wire.closed:
-                connection.data_received(
-                    (b"\r\n" if not start and endless[:1] == b"X" else b"") + endless[start : start + 500]
-                )
-        assert wire.closed
-        assert wire.statuses() in ([431], [400])
-        connection.connection_lost(None)
-        await turns()
-
-    run(test)
+async def test_trailers_and_chunk_extensions_are_bounded(endless):
+    connection, wire = connect(made_context())
+    connection.data_received(CHUNKED + b"1\r\nx\r\n0")
+    for start in range(0, len(endless), 500):
+        if not wire.closed:
+            connection.data_received(
+                (b"\r\n" if not start and endless[:1] == b"X" else b"") + endless[start : start + 500]
+            )
+    assert wire.closed
+    assert wire.statuses() in ([431], [400])
+    connection.connection_lost(None)
+    await turns()
 
 
-def test_a_body_in_many_small_chunks_is_none_of_that():
-    async def test() -> None:
-        connection, wire = connect(made_context())
-        connection.data_received(CHUNKED)
-        for _ in range(12_000):
-            connection.data_received(b"1\r\n")
-            connection.data_received(b"x\r\n")
-        connection.data_received(b"0\r\n\r\n")
-        await turns()
-        assert wire.statuses() == [404]
-
-    run(test)
+async def test_a_body_in_many_small_chunks_is_none_of_that():
+    connection, wire = connect(made_context())
+    connection.data_received(CHUNKED)
+    for _ in range(12_000):
+        connection.data_received(b"1\r\n")
+        connection.data_received(b"x\r\n")
+    connection.data_received(b"0\r\n\r\n")
+    await turns()
+    assert wire.statuses() == [404]
 
 
-def test_of_requests_that_do_not_wait_for_answers_few_are_parsed_and_one_read_is_held():
-    async def test() -> None:
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await receive()
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-            await send({"type": "http.response.body", "body": b""})
-
-        connection, wire = connect(made_context(), app)
-        request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-        data = request * (256 * 1024 // len(request))
-        sent, most_waiting, most_held = 0, 0, 0
-        for _ in range(40_000):
-            if wire.reading and sent < 3:
-                connection.data_received(data)
-                sent += 1
-            most_waiting = max(most_waiting, len(connection.pipeline))
-            most_held = max(most_held, len(connection._held))
-            await asyncio.sleep(0)
-        assert most_waiting == 1
-        assert most_held <= 2 * len(data)
-        assert connection.flow.read_paused is False or sent < 3 or connection._held
-        answered = b"".join(wire.written).count(b"HTTP/1.1 200")
-        assert answered > 5000
-        connection.connection_lost(None)
-
-    run(test)
-
-
-def test_all_requests_that_do_not_wait_are_answered_in_order():
-    async def test() -> None:
-        connection, wire = connect(made_context())
-        for _ in range(3):
-            connection.data_received((GET + b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n") * 100)
-        while len(wire.statuses()) < 600:
-            await turns(100)
-        assert wire.statuses() == [200, 404] * 300
+async def test_requests_that_do_not_wait_for_answers_are_answered_in_order_and_are_few():
+    connection, wire = connect(made_context())
+    two = GET + b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+    for sent in range(1, 4):
+        connection.data_received(two * (MOST_PIPELINED // 2))
+        assert not wire.reading, "no more is read before they are answered"
+        await until(lambda: len(wire.statuses()) == sent * MOST_PIPELINED)  # noqa: B023 (called in the same turn)
+        assert wire.statuses() == [200, 404] * (sent * MOST_PIPELINED // 2)
         assert wire.reading
+    connection.data_received(GET * (MOST_PIPELINED + 2))
+    assert wire.closed
+    status, headers, document = wire.answers()[-1]
+    assert (status, headers["retry-after"], document["type"]) == (429, "1", "urn:tagwerk:problem:overloaded")
+    connection.connection_lost(None)
 
-    run(test)
+
+async def test_what_is_written_in_one_iteration_is_sent_together_and_in_order():
+    connection, wire = connect(made_context())
+    connection.transport.write(b"head, ")
+    connection.transport.write(b"body")
+    assert not wire.written
+    await turns(1)
+    assert wire.written == [b"head, body"]
+    connection.transport.write(b"more")
+    connection.transport.send(b" at once")
+    connection.transport.write(b", the end")
+    connection.transport.close()
+    assert wire.written[1:] == [b"more at once", b", the end"]
+    assert wire.closed
+    connection.transport.write(b"too late")
+    await turns(1)
+    assert len(wire.written) == 3
 
 
-def test_a_client_that_takes_its_answers_too_slowly_is_closed():
-    async def test() -> None:
+async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch):
+    seconds = made_context().settings.receive_timeout_seconds
+    least = int(LEAST_BYTES_PER_SECOND * seconds)
+    for closes in (False, True):
         connection, wire = connect(made_context())
+        now = connection.loop.time()
+        monkeypatch.setattr(connection.loop, "time", lambda: now)  # noqa: B023 (called in the same turn)
         connection.data_received(GET)
         await turns()
-        least = LEAST_BYTES_PER_SECOND * connection._settings.receive_timeout_seconds
-        wire.unsent = 2 * int(least)
+        wire.unsent = 2 * least
         connection.pause_writing()
-        wire.unsent -= int(least)
-        connection.transport._check_progress()
-        assert not wire.aborted
-        connection.data_received(GET)  # not parsed: the client is to take its answers first
-        await turns()
-        assert len(wire.statuses()) == 1
-        wire.unsent -= int(least) - 1
-        connection.transport._check_progress()
-        assert wire.aborted, "it takes less than the least rate"
-
-        connection, wire = connect(made_context())
-        connection.data_received(GET)
-        await turns()
-        wire.unsent = 10
-        connection.transport.close()
-        connection.transport._check_progress()
-        assert wire.aborted, "closing waits no longer, either"
-
-    run(test)
+        assert not wire.reading, "the client is to take its answers first"
+        wire.closing = closes
+        for taken, aborted in ((least, False), (least - 1, True)):
+            now += seconds
+            wire.unsent -= taken
+            connection._check_times()
+            assert wire.aborted is aborted
+        connection.connection_lost(None)
+    connection, wire = connect(made_context())
+    for closes, aborted in (
+        (False, False),
+        (True, False),
+        (True, True),
+    ):  # the time of the end of an answer begins then
+        now, wire.unsent, wire.closing = now + seconds, 10, closes
+        connection._streams_body = True
+        connection._check_times()
+        assert wire.aborted is aborted
+    connection.connection_lost(None)
 
 
 UPGRADE = b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: x\r\n"
@@ -197,28 +180,25 @@ ODD = {
 
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("origins", [(), ("*",)])
-def test_what_is_odd_has_an_answer_that_is_no_error_of_the_service(name, origins, caplog):
-    async def test() -> None:
-        request, expected = ODD[name]
-        for size in (len(request), 1, 7):
-            connection, wire = connect(made_context(cors_origins=origins))
-            for start in range(0, len(request), size):
-                if not wire.closed:
-                    connection.data_received(request[start : start + size])
-            for _ in range(200):
-                await turns()
-                if wire.written:
-                    break
-            head = b"".join(wire.written).partition(b"\r\n\r\n")[0]
-            assert int(head.split()[1]) == expected
-            assert b"x-request-id: " in head
-            assert b"x-content-type-options: nosniff" in head
-            if name.startswith(("WebSocket", "h2c")):
-                connection.data_received(GET)
-                await turns()
-                assert wire.statuses() == [expected, 200], "HTTP goes on"
-
-    run(test)
+async def test_what_is_odd_has_an_answer_that_is_no_error_of_the_service(name, origins, caplog):
+    request, expected = ODD[name]
+    for size in (len(request), 1, 7):
+        connection, wire = connect(made_context(cors_origins=origins))
+        for start in range(0, len(request), size):
+            if not wire.closed:
+                connection.data_received(request[start : start + size])
+        for _ in range(200):
+            await turns()
+            if wire.written:
+                break
+        head = b"".join(wire.written).partition(b"\r\n\r\n")[0]
+        assert int(head.split()[1]) == expected
+        assert b"x-request-id: " in head
+        assert b"x-content-type-options: nosniff" in head
+        if name.startswith(("WebSocket", "h2c")):
+            connection.data_received(GET)
+            await turns()
+            assert wire.statuses() == [expected, 200], "HTTP goes on"
     assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
 
 
@@ -273,133 +253,112 @@ def test_answers_do_not_depend_on_how_the_bytes_come(requests, sizes):
             assert whole == split
         assert all(status < 500 or status == 503 for status in (*whole, *split))
 
-    run(test)
+    asyncio.run(test())
 
 
-def test_requests_behind_one_that_asks_for_another_protocol_are_answered():
-    async def test() -> None:
-        connection, wire = connect(made_context())
-        connection.data_received(ODD["h2c"][0] + GET + ODD["WebSocket"][0] + GET)
-        while len(wire.statuses()) < 4:
-            await turns()
-        assert wire.statuses() == [200, 200, 400, 200]
-
-    run(test)
+async def test_requests_behind_one_that_asks_for_another_protocol_are_answered():
+    connection, wire = connect(made_context())
+    connection.data_received(ODD["h2c"][0] + GET + ODD["WebSocket"][0] + GET)
+    while len(wire.statuses()) < 4:
+        await turns()
+    assert wire.statuses() == [200, 200, 400, 200]
 
 
-def test_only_the_end_of_the_lifespan_closes_the_record_of_requests(monkeypatch):
-    async def test() -> None:
-        context, closed = made_context(), []
+async def test_only_the_end_of_the_lifespan_closes_the_record_of_requests(monkeypatch):
+    context, closed = made_context(), []
 
-        async def close() -> None:
-            closed.append(True)
+    async def close() -> None:
+        closed.append(True)
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            pass
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        pass
 
-        monkeypatch.setattr(context.recorder, "close", close)
-        sent = []
+    monkeypatch.setattr(context.recorder, "close", close)
+    sent = []
 
-        async def send(message: Message) -> None:
-            sent.append(message)
+    async def send(message: Message) -> None:
+        sent.append(message)
 
-        async def receive() -> dict[str, object]:
-            return {"type": "websocket.connect"}
+    async def receive() -> dict[str, object]:
+        return {"type": "websocket.connect"}
 
-        websocket = {"type": "websocket", "path": "/tag", "headers": [], "scheme": "ws", "query_string": b""}
-        await create_app(context)(websocket, receive, send)
-        assert (closed, [message["type"] for message in sent]) == ([], ["websocket.close"])
-        await RequestContextMiddleware(app, context)({"type": "lifespan"}, receive, send)
-        assert closed == [True]
-
-    run(test)
+    websocket = {"type": "websocket", "path": "/tag", "headers": [], "scheme": "ws", "query_string": b""}
+    await create_app(context)(websocket, receive, send)
+    assert (closed, [message["type"] for message in sent]) == ([], ["websocket.close"])
+    await RequestContextMiddleware(app, context)({"type": "lifespan"}, receive, send)
+    assert closed == [True]
 
 
-def test_the_authenticated_key_is_in_the_state_of_its_request(tmp_path):
-    from service.http.middleware import AuthenticationMiddleware
+async def test_the_authenticated_key_is_in_the_state_of_its_request(tmp_path):
     from service.security.authenticator import Authenticator
     from service.security.keys import add_key
     from service.security.rate_limiter import RateLimiter
 
-    async def test() -> None:
-        secret = add_key(tmp_path / "keys.json", "web", ["infer"], None, None)
-        context, seen = made_context(authenticator=Authenticator(tmp_path / "keys.json", RateLimiter())), []
+    secret = add_key(tmp_path / "keys.json", "web", ["infer"], None, None)
+    context, seen = made_context(authenticator=Authenticator(tmp_path / "keys.json", RateLimiter())), []
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            seen.append(scope["state"].get("key"))
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-            await send({"type": "http.response.body", "body": b""})
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["state"].get("key"))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
 
-        connection, wire = connect(context, RequestContextMiddleware(AuthenticationMiddleware(app, context), context))
-        connection.data_received(
-            b"GET /models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % secret.encode() + GET
-        )
-        while len(wire.statuses()) < 2:
-            await turns()
-        assert [key and key.id for key in seen] == ["web", None]
-
-    run(test)
-
-
-def test_the_drained_service_says_so_to_a_request_that_it_gives_up():
-    async def test() -> None:
-        context = made_context()
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await asyncio.Event().wait()
-
-        from service.http.middleware import AuthenticationMiddleware
-
-        connection, wire = connect(context, RequestContextMiddleware(AuthenticationMiddleware(app, context), context))
-        connection.data_received(post("/nothing"))
+    connection, wire = connect(context, RequestContextMiddleware(Dispatcher(app, context, ()), context))
+    connection.data_received(
+        b"GET /models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % secret.encode() + GET
+    )
+    while len(wire.statuses()) < 2:
         await turns()
-        for task in connection.tasks:
-            task.cancel()
-        await turns()
-        ((status, headers, document),) = wire.answers()
-        assert (status, headers["retry-after"]) == (503, "1")
-        assert "stops" in json.dumps(document)
+    assert [key and key.id for key in seen] == ["web", None]
 
-    run(test)
+
+async def test_the_drained_service_says_so_to_a_request_that_it_gives_up():
+    context = made_context()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.Event().wait()
+
+    connection, wire = connect(context, RequestContextMiddleware(Dispatcher(app, context, ()), context))
+    connection.data_received(post("/nothing"))
+    await turns()
+    for task in connection.tasks:
+        task.cancel()
+    await turns()
+    ((status, headers, document),) = wire.answers()
+    assert (status, headers["retry-after"]) == (503, "1")
+    assert "stops" in json.dumps(document)
 
 
 @pytest.mark.parametrize("rest", [b"5\r\nabcde\r\nno chunk\r\n", b"0\r\n: \r\n\r\n"], ids=["a chunk", "a trailer"])
-def test_what_is_no_http_behind_an_answer_that_has_begun_is_not_answered_in_the_middle_of_it(rest):
-    async def test() -> None:
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"a line\n", "more_body": True})
-            while (await receive()).get("more_body"):
-                pass
+async def test_what_is_no_http_behind_an_answer_that_has_begun_is_not_answered_in_the_middle_of_it(rest):
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a line\n", "more_body": True})
+        while (await receive()).get("more_body"):
+            pass
 
-        connection, wire = connect(made_context(), app)
-        connection.data_received(CHUNKED)
-        await turns()
-        connection.data_received(rest)
-        await turns()
-        assert wire.closed
-        assert b"".join(wire.written).count(b"HTTP/1.1 ") == 1
-        connection.connection_lost(None)
-
-    run(test)
+    connection, wire = connect(made_context(), app)
+    connection.data_received(CHUNKED)
+    await turns()
+    connection.data_received(rest)
+    await turns()
+    assert wire.closed
+    assert b"".join(wire.written).count(b"HTTP/1.1 ") == 1
+    connection.connection_lost(None)
 
 
 @pytest.mark.parametrize("path", ["/classify", "/v1/completions", "/v2/models/classifier/infer"])
-def test_a_client_that_goes_before_its_request_is_whole_is_no_error_of_the_service(path, caplog):
-    async def test() -> None:
-        context = made_context()
-        app = create_app(context)
-        async with lifespan(app):
-            await until(lambda: context.catalog.states and context.ready())
-            connection, _ = connect(context, app)
-            connection.data_received(post(path, b"{", length=100))
-            await turns()
-            connection.connection_lost(None)
-            await turns(100)
-            context.metrics.flush()
-            counted = context.metrics.exposition().decode()
-            assert 'status="499"' in counted
-            assert 'status="500"' not in counted
-        assert not [record for record in caplog.records if record.exc_info]
-
-    run(test)
+async def test_a_client_that_goes_before_its_request_is_whole_is_no_error_of_the_service(path, caplog):
+    context = made_context()
+    app = create_app(context)
+    async with lifespan(app):
+        await until(lambda: context.catalog.states and context.ready())
+        connection, _ = connect(context, app)
+        connection.data_received(post(path, b"{", length=100))
+        await turns()
+        connection.connection_lost(None)
+        await turns(100)
+        context.metrics.flush()
+        counted = context.metrics.exposition().decode()
+        assert 'status="499"' in counted
+        assert 'status="500"' not in counted
+    assert not [record for record in caplog.records if record.exc_info]

@@ -123,133 +123,113 @@ def test_the_sum_is_taken_after_a_part_of_the_total_has_come():
     assert client.dropped
 
 
-def test_a_body_that_arrives_too_slowly_is_answered_and_the_others_go_on():
-    async def test() -> None:
-        context = made()
-        stalled = begun(context, MOST // 2)
-        await turns()
-        context.client_memory.check()
-        context.client_memory.clock = lambda: 1010.0
-        others = [begun(context, MOST - 1) for _ in range(LEFT)]
-        await turns()
-        context.client_memory.check()
-        ((status, headers, document),) = stalled[1].answers()
-        assert (status, headers["retry-after"], headers["connection"]) == (429, "1", "close")
-        assert document["type"] == "urn:tagwerk:problem:overloaded"
-        assert headers["access-control-allow-origin"] == "*"
-        assert stalled[1].closed
-        for connection, wire in others:
-            assert not wire.written
-            connection.data_received(b"x")
-            await turns(50)
-            assert wire.statuses() == [400], "read whole, and no JSON"
-        stalled[0].connection_lost(None)
-        await turns()
-        assert sum(client.held_bytes() for client in context.client_memory.clients) == 0
-
-    asyncio.run(test())
+async def test_a_body_that_arrives_too_slowly_is_answered_and_the_others_go_on():
+    context = made()
+    stalled = begun(context, MOST // 2)
+    await turns()
+    context.client_memory.check()
+    context.client_memory.clock = lambda: 1010.0
+    others = [begun(context, MOST - 1) for _ in range(LEFT)]
+    await turns()
+    context.client_memory.check()
+    ((status, headers, document),) = stalled[1].answers()
+    assert (status, headers["retry-after"], headers["connection"]) == (429, "1", "close")
+    assert document["type"] == "urn:tagwerk:problem:overloaded"
+    assert stalled[1].closed
+    for connection, wire in others:
+        assert not wire.written
+        connection.data_received(b"x")
+        await turns(50)
+        assert wire.statuses() == [400], "read whole, and no JSON"
+    stalled[0].connection_lost(None)
+    await turns()
+    assert sum(client.held_bytes() for client in context.client_memory.clients) == 0
 
 
-def test_what_is_sent_ahead_and_what_is_not_read_count_together():
-    async def test() -> None:
-        context = made()
-        reader, answer = unread(context, 2 * MOST)
-        ahead, wire = connect(context)
-        ahead.data_received(post("/classify", b"{}", "Expect: 100-continue")[:-2])
-        ahead.data_received(b"{}" + GET * (MOST // len(GET)))
-        assert ahead.held_bytes() > MOST // 2
-        held = ahead.held_bytes() + reader.held_bytes()
-        context.client_memory.most = held
-        context.client_memory.check()
-        assert not answer.aborted
-        assert not wire.aborted
-        context.client_memory.most = held - 1
-        context.client_memory.check()
-        assert answer.aborted or wire.aborted
-        for connection in (reader, ahead):
-            connection.connection_lost(None)
-        assert not context.client_memory.clients
-        await turns()
-
-    asyncio.run(test())
+async def test_what_is_sent_ahead_and_what_is_not_read_count_together():
+    context = made()
+    reader, answer = unread(context, 2 * MOST)
+    ahead, wire = connect(context)
+    ahead.data_received(GET + post("/nothing", b" " * (MOST - 1)))
+    assert ahead.held_bytes() > MOST // 2
+    held = ahead.held_bytes() + reader.held_bytes()
+    context.client_memory.most = held
+    context.client_memory.check()
+    assert not answer.aborted
+    assert not wire.aborted
+    context.client_memory.most = held - 1
+    context.client_memory.check()
+    assert answer.aborted or wire.aborted
+    for connection in (reader, ahead):
+        connection.connection_lost(None)
+    assert not context.client_memory.clients
+    await turns()
 
 
-def test_answers_are_written_at_once_whether_they_are_read_or_not():
-    async def test() -> None:
-        context = made()
-        connection, wire = connect(context)
-        wire.unsent = 10**6
-        connection.pause_writing()
-        cycle_waits = asyncio.create_task(connection.flow.drain())
-        lines_wait = asyncio.create_task(connection.flow.drained())
-        await turns(3)
-        assert cycle_waits.done()
-        assert not lines_wait.done()
-        connection.resume_writing()
-        await turns(3)
-        assert lines_wait.done()
-
-    asyncio.run(test())
+async def test_answers_are_written_at_once_whether_they_are_read_or_not():
+    context = made()
+    connection, wire = connect(context)
+    wire.unsent = 10**6
+    connection.pause_writing()
+    cycle_waits = asyncio.create_task(connection.flow.drain())
+    lines_wait = asyncio.create_task(connection.flow.drained())
+    await turns(3)
+    assert cycle_waits.done()
+    assert not lines_wait.done()
+    connection.resume_writing()
+    await turns(3)
+    assert lines_wait.done()
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_a_body_counts_as_large_as_it_is_until_its_request_is_answered(zipped):
-    async def test() -> None:
-        context, most = made(), 0
-        body = json.dumps({"text": " " * (MOST - 100)}).encode()
-        grow = context.client_memory.grow
+async def test_a_body_counts_as_large_as_it_is_until_its_request_is_answered(zipped):
+    context, most = made(), 0
+    body = json.dumps({"text": " " * (MOST - 100)}).encode()
+    grow = context.client_memory.grow
 
-        def watched(size: int) -> None:
-            nonlocal most
-            grow(size)
-            most = max(most, connection._requests_bytes)
+    def watched(size: int) -> None:
+        nonlocal most
+        grow(size)
+        most = max(most, connection._requests_bytes)
 
-        context.client_memory.grow = watched  # type: ignore[method-assign]
-        connection, wire = connect(context)
-        coding = ("Content-Encoding: gzip",) if zipped else ()
-        connection.data_received(post("/classify", gzip.compress(body) if zipped else body, *coding))
-        while not wire.written:
-            await turns()
+    context.client_memory.grow = watched  # type: ignore[method-assign]
+    connection, wire = connect(context)
+    coding = ("Content-Encoding: gzip",) if zipped else ()
+    connection.data_received(post("/classify", gzip.compress(body) if zipped else body, *coding))
+    while not wire.written:
         await turns()
-        assert most == len(body)
-        assert connection._requests_bytes == 0
+    await turns()
+    assert most == len(body)
+    assert connection._requests_bytes == 0
 
-    asyncio.run(test())
 
-
-def test_an_unfinished_line_counts():
-    async def test() -> None:
-        context = made()
-        connection, _ = connect(context)
-        connection.data_received(
-            b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n"
-        )
-        for number in range(1, 6):
-            connection.data_received(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
-            await turns()
-            assert connection._requests_bytes == number * 0x8000
-        connection.connection_lost(None)
+async def test_an_unfinished_line_counts():
+    context = made()
+    connection, _ = connect(context)
+    connection.data_received(
+        b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    for number in range(1, 6):
+        connection.data_received(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
         await turns()
+        assert connection._requests_bytes == number * 0x8000
+    connection.connection_lost(None)
+    await turns()
+    assert connection._requests_bytes == 0
+
+
+async def test_answers_to_lines_count_until_they_are_read():
+    async with running() as service:
+        connection, wire = service.send()
+        body = b'{"text": 1}\n' * 3
+        request = post("/generate", body).replace(b"application/json", b"application/x-ndjson")
+        connection.data_received(request)
+        connection.pause_writing()
+        await turns(50)
+        assert not b"".join(wire.written).partition(b"\r\n\r\n")[2]
+        assert connection._requests_bytes > 300
+        connection.resume_writing()
+        await turns(50)
+        assert b"".join(wire.written).count(b'"error"') == 3
         assert connection._requests_bytes == 0
-
-    asyncio.run(test())
-
-
-def test_answers_to_lines_count_until_they_are_read():
-    async def test() -> None:
-        async with running() as service:
-            connection, wire = service.send()
-            body = b'{"text": 1}\n' * 3
-            request = post("/generate", body).replace(b"application/json", b"application/x-ndjson")
-            connection.data_received(request)
-            connection.pause_writing()
-            await turns(50)
-            assert not b"".join(wire.written).partition(b"\r\n\r\n")[2]
-            assert connection._requests_bytes > 300
-            connection.resume_writing()
-            await turns(50)
-            assert b"".join(wire.written).count(b'"error"') == 3
-            assert connection._requests_bytes == 0
-
-    asyncio.run(test())

@@ -47,6 +47,6 @@ IDENTITY = {"accept-encoding": "identity"}
 def test_the_examples_are_answered(client, document, path):
     content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
     schema = document["components"]["schemas"][content["schema"]["$ref"].rsplit("/", 1)[1]]
-    body = {name: field["examples"][0] for name, field in schema["properties"].items()}
+    body = {name: field["examples"][0] for name, field in schema["properties"].items() if "examples" in field}
     response = client.post(path, json=body)
     assert response.status_code == 200, response.text

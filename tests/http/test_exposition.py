@@ -8,30 +8,27 @@ from service.telemetry.metrics import Metrics
 from tests.http.wire import turns
 
 
-def test_requests_that_arrive_while_one_is_written_share_the_next_however_many_they_are():
-    async def test() -> None:
-        go, written = threading.Event(), list[int]()
+async def test_requests_that_arrive_while_one_is_written_share_the_next_however_many_they_are():
+    go, written = threading.Event(), list[int]()
 
-        def write() -> bytes:
-            written.append(len(written))
-            go.wait()
-            return b"%d" % (len(written) - 1)
+    def write() -> bytes:
+        written.append(len(written))
+        go.wait()
+        return b"%d" % (len(written) - 1)
 
-        metrics = Metrics()
-        metrics.exposition = write  # type: ignore[method-assign]
-        exposition = Exposition(metrics)
-        first = asyncio.create_task(exposition.get())
-        while not written:
-            await turns(1)
-        others = [asyncio.create_task(exposition.get()) for _ in range(6000)]
-        await turns(3)
-        for other in others[:5999]:
-            other.cancel()
-        await turns(3)
-        go.set()
-        assert await first == b"0"
-        assert await others[-1] == b"1"
-        assert written == [0, 1]
-        assert await exposition.get() == b"2", "what is asked for later is written later"
-
-    asyncio.run(test())
+    metrics = Metrics()
+    metrics.exposition = write  # type: ignore[method-assign]
+    exposition = Exposition(metrics)
+    first = asyncio.create_task(exposition.get())
+    while not written:
+        await turns(1)
+    others = [asyncio.create_task(exposition.get()) for _ in range(6000)]
+    await turns(3)
+    for other in others[:5999]:
+        other.cancel()
+    await turns(3)
+    go.set()
+    assert await first == b"0"
+    assert await others[-1] == b"1"
+    assert written == [0, 1]
+    assert await exposition.get() == b"2", "what is asked for later is written later"

@@ -143,7 +143,7 @@ def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
 
     async def scenario(run: PipelineRun, engine: Slow) -> None:
         body = GenerateRequest.model_validate({"prompt": "a", "max_tokens": 1})
-        stream = generation.stream(run, body.options())
+        stream = generation.stream(run, body.options(body.prompt, body.model))
         assert await anext(stream) is None
         assert await anext(stream) is None
         engine.go.set()

@@ -1,25 +1,19 @@
 """A list of texts is valid as a whole, or the request is refused with a pointer to each wrong item."""
 
-import asyncio
 import json
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.http.scene import scene
+from tests.http.scene import post
 from tests.http.test_problems import check
 
 LONG = "a" * 2001
-LIMIT: dict[str, Any] = {"max_text_characters": 2000}
 
 
 def ask(path: str, body: dict[str, Any], media_type: str = "application/json") -> httpx.Response:
-    async def test() -> httpx.Response:
-        async with scene(**LIMIT) as client:
-            return await client.post(path, content=json.dumps(body), headers={"content-type": media_type})
-
-    return asyncio.run(test())
+    return post(path, json.dumps(body).encode(), {"content-type": media_type}, max_text_characters=2000)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The ids of lines: they come back in answers and in errors, and name nothing but their line."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 from service.http.line_schemas import LARGEST_ID, LONGEST_ID, MEDIA_TYPE
 from service.http.problem import Problem
-from tests.http.scene import scene
+from tests.http.scene import post, scene
 from tests.http.test_problems import check
 
 ID = f"an integer from -{LARGEST_ID} to {LARGEST_ID}, or a string of at most {LONGEST_ID} characters"
@@ -16,15 +15,10 @@ ID = f"an integer from -{LARGEST_ID} to {LARGEST_ID}, or a string of at most {LO
 
 def ask(path: str, *lines: str | dict[str, Any], **settings: Any) -> list[dict[str, Any]]:
     """Returns the answers to lines, which are sent as they are, or as JSON."""
-
-    async def test() -> list[dict[str, Any]]:
-        async with scene(**settings) as client:
-            content = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
-            response = await client.post(path, content=content, headers={"content-type": MEDIA_TYPE})
-            assert response.status_code == 200
-            return [json.loads(line) for line in response.text.splitlines()]
-
-    return asyncio.run(test())
+    content = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
+    response = post(path, content.encode(), {"content-type": MEDIA_TYPE}, **settings)
+    assert response.status_code == 200
+    return [json.loads(line) for line in response.text.splitlines()]
 
 
 @pytest.mark.parametrize("id", ["a", "", "é\n\"'{}", "x" * LONGEST_ID, 0, -1, LARGEST_ID, -LARGEST_ID])
@@ -82,10 +76,7 @@ def test_blank_lines_have_no_answer():
     assert [answer["id"] for answer in answers] == [1, 2]
 
 
-def test_other_requests_have_no_id():
-    async def test() -> None:
-        async with scene() as client:
-            found = check(await client.post("/classify", json={"text": "fine", "id": 1}), 422)
-            assert found.errors[0].pointer == "/id"
-
-    asyncio.run(test())
+async def test_other_requests_have_no_id():
+    async with scene() as client:
+        found = check(await client.post("/classify", json={"text": "fine", "id": 1}), 422)
+        assert found.errors[0].pointer == "/id"

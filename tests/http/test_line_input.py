@@ -15,12 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import TooLarge
+from service.errors import NotReceived, TooLarge
 from service.http import line_input, lines
 from service.http.body import MOST_RATIO, PIECE_BYTES, Body
-from service.http.line_input import LineInput, LineSplitter
+from service.http.line_input import LineInput
 from service.http.line_schemas import MEDIA_TYPE
-from service.http.problem import Refused
 from service.security import authenticator
 from service.security.authenticator import Authenticator
 from service.security.keys import Key, add_key, remove_key
@@ -35,8 +34,14 @@ LINE = b'{"text": "fine"}\n'
 
 
 def split(chunks: Iterable[bytes], limit: int) -> list[bytes]:
-    splitter = LineSplitter(limit)
-    return [line for chunk in chunks for line in splitter.split(chunk)] + list(splitter.rest())
+    """Returns the lines of a body that arrives in chunks."""
+
+    async def read() -> list[bytes]:
+        messages = [request(chunk, more=True) for chunk in chunks] + [request(b"")]
+        source = LineInput(receiving(*messages), limit, 10, lambda: 0.0, no_hold)
+        return [line async for line in source.lines()]
+
+    return asyncio.run(read())
 
 
 @given(st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r\n", b" ", b"\n\n\n"]), max_size=30).map(b"".join), st.data())
@@ -47,44 +52,10 @@ def test_lines_are_split_whatever_the_chunks(data, draw):
     assert [line.strip() for line in split(chunks, 100)] == expected
 
 
-@pytest.mark.parametrize("size", [1, 3, 1000])
-def test_of_a_line_over_the_limit_a_part_is_kept_that_is_over_it_too(size):
-    data = b"one\n\n  \ntwo\r\n" + b"x" * 30 + b"\nthree"
-    first, second, long, last = split([data[start : start + size] for start in range(0, len(data), size)], 20)
-    assert (first, second.strip(), last) == (b"one", b"two", b"three")
-    assert 20 < len(long) <= 41
-
-
-@pytest.mark.parametrize("chunk", [b"\n" * 100, b" " * 100, b"x" * 100])
-def test_bytes_without_a_line_are_limited(chunk):
-    splitter = LineSplitter(1000)
-    assert [line for _ in range(40) for line in splitter.split(chunk)] == []
-    with pytest.raises(TooLarge, match="4100 bytes without a line; allowed: at most 4000"):
-        list(splitter.split(chunk))
-
-
-def test_lines_between_blank_bytes_reset_their_limit():
-    splitter = LineSplitter(1000)
-    found = [line for _ in range(100) for line in splitter.split(b"\n" * 3000 + b"line\n" + b"\n" * 500)]
-    assert found == [b"line"] * 100
-
-
-def test_blank_bytes_take_no_step_each(monkeypatch):
-    matches = 0
-
-    class Counted:
-        def __init__(self, pattern: Any) -> None:
-            self._pattern = pattern
-
-        def finditer(self, *given: Any) -> Any:
-            nonlocal matches
-            for match in self._pattern.finditer(*given):
-                matches += 1
-                yield match
-
-    monkeypatch.setattr(line_input, "_LINE", Counted(line_input._LINE))
-    assert split([b"\n" * 65_536] * 10 + [LINE], 1_000_000) == [LINE[:-1]]
-    assert matches == 1
+def test_a_line_over_the_limit_ends_the_stream_and_blank_bytes_are_none():
+    with pytest.raises(TooLarge, match="a line too long; allowed: at most 1000 bytes"):
+        split([b"one\n"] + [b"x" * 101] * 10, 1000)
+    assert split([b"\n" * 65_536, b" " * 65_536] * 10 + [LINE], 1000) == [LINE[:-1]]
 
 
 def receiving(*messages: dict[str, Any]) -> Any:
@@ -222,7 +193,7 @@ def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line():
         async for _ in LineInput(receive, 100, 0.01, idle_seconds, no_hold).lines():
             pass
 
-    with pytest.raises(Refused):
+    with pytest.raises(NotReceived):
         asyncio.run(read(nothing))
     assert looks == [0.0, 0.0, 0.0, 1.0]
     looks.clear()
@@ -231,7 +202,7 @@ def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line():
     async def half_a_line() -> Any:
         return messages.pop() if messages else await never()
 
-    with pytest.raises(Refused):
+    with pytest.raises(NotReceived):
         asyncio.run(read(half_a_line))
     assert len(looks) == 1
 
@@ -260,7 +231,7 @@ def test_what_arrives_while_the_event_loop_stands_still_is_read_before_a_timeout
     if chunk == LINE:
         assert asyncio.run(read()) == [LINE[:-1]] * 2
     else:
-        with pytest.raises(Refused):
+        with pytest.raises(NotReceived):
             asyncio.run(read())
 
 
@@ -277,7 +248,7 @@ def test_chunks_that_unzip_to_nothing_give_a_stream_no_more_time():
         async for _ in LineInput(empty, 100, 0.01, lambda: 1.0, no_hold).lines():
             pass
 
-    with pytest.raises(Refused):
+    with pytest.raises(NotReceived):
         asyncio.run(read())
     assert looks > 1
 
@@ -332,6 +303,6 @@ def test_blank_bytes_give_a_stream_no_more_time(blank, monkeypatch):
         async for _ in LineInput(always_blank, 1_000_000, 60.0, lambda: 60.0, no_hold).lines():
             raise AssertionError("a blank line is none")
 
-    with pytest.raises(Refused):
+    with pytest.raises(NotReceived):
         asyncio.run(read())
     assert next(moments) < 200, "they ran out with the time that the first had"

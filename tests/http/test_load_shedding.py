@@ -1,4 +1,4 @@
-"""Load shedding: requests that do not fit the queue are refused before their bodies are read, and counted once."""
+"""Load shedding: requests that do not fit the queue are refused before their texts are split, and counted once."""
 
 import asyncio
 import json
@@ -9,14 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from service.engine.requests import ANONYMOUS
-from service.errors import EngineUnavailable, Overloaded
 from service.http.app import create_app
 from service.http.context import Context
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key
 from service.security.rate_limiter import RateLimiter
-from service.types import ModelState, State
 from tests.engine.running import until
 from tests.http.plain import answers, running
 from tests.http.scene import SequenceModelDevice, lifespan, made_context
@@ -71,171 +68,110 @@ async def crowd(
         assert {(await task).status_code for task in made.waiting} == {200}
 
 
-def test_a_request_that_finds_the_queue_full_is_refused_unread_and_counted_once():
-    async def unread() -> AsyncIterator[bytes]:
-        pytest.fail("the body was read")
-        yield b""
-
-    async def test() -> None:
-        async with crowd() as here:
-            await here.wait(QUEUE)
-            for refused in range(1, 4):
-                headers = {"content-type": "application/json"}
-                response = await here.client.post("/classify", content=unread(), headers=headers)
-                detail = check(response, 429).detail
-                assert detail.startswith("the queue is full: 20 of at most 20 sequences (TAGWERK_MAX_QUEUE_ENTRIES)")
-                assert int(response.headers["retry-after"]) >= 1
-                assert response.headers["x-request-id"]
-                assert metric(here.context, "rejected_total", reason="overloaded") == refused
-                assert metric(here.context, "requests_total", route="/classify", status="429") == refused
-            tokenized = metric(here.context, "tokenize_duration_seconds_count", model="classifier")
-            assert tokenized == 1 + QUEUE, "those refused were not"
-
-    asyncio.run(test())
-
-
-def test_a_request_larger_than_the_room_that_is_left_is_refused_by_the_engine_and_counted_once():
-    async def test() -> None:
-        async with crowd() as here:
-            await here.wait(QUEUE - 2)
-            response = await here.client.post("/classify", json={"text": ["fine"] * 3})
-            assert check(response, 429).detail.startswith("the queue is full: 18 of at most 20 sequences")
+async def test_a_request_that_finds_the_queue_full_is_refused_before_its_text_is_split_and_counted_once():
+    async with crowd() as here:
+        await here.wait(QUEUE)
+        for refused in range(1, 4):
+            response = await here.client.post("/classify", json=FINE)
+            detail = check(response, 429).detail
+            assert detail.startswith("the queue is full: 20 of at most 20 sequences (TAGWERK_MAX_QUEUE_ENTRIES)")
             assert int(response.headers["retry-after"]) >= 1
-            assert metric(here.context, "rejected_total", reason="overloaded") == 1
-            assert metric(here.context, "requests_total", route="/classify", status="429") == 1
-            await here.wait(2)
-
-    asyncio.run(test())
-
-
-def test_a_full_queue_refuses_no_request_that_does_not_wait_in_it():
-    async def test() -> None:
-        async with crowd() as here:
-            await here.wait(QUEUE)
-            assert check(await here.client.post("/tag", json=FINE), 429)
-            wrong = await here.client.post("/generate", json={"prompt": 7})
-            check(wrong, 422)
-            assert (await here.client.get("/livez")).status_code == 200
-            assert (await here.client.get("/readyz")).status_code == 200, "full is not unavailable"
-
-    asyncio.run(test())
+            assert response.headers["x-request-id"]
+            assert metric(here.context, "rejected_total", reason="overloaded") == refused
+            assert metric(here.context, "requests_total", route="/classify", status="429") == refused
+        tokenized = metric(here.context, "tokenize_duration_seconds_count", model="classifier")
+        assert tokenized == 1 + QUEUE, "those refused were not"
 
 
-def test_once_there_is_room_again_requests_are_answered():
-    async def test() -> None:
-        async with crowd() as here:
-            await here.wait(QUEUE)
-            check(await here.client.post("/classify", json=FINE), 429)
-            last = here.waiting.pop()
-            last.cancel()
-            await asyncio.gather(last, return_exceptions=True)
-            await here.wait(1)
-            check(await here.client.post("/classify", json=FINE), 429)
+async def test_a_request_larger_than_the_room_that_is_left_is_refused_by_the_engine_and_counted_once():
+    async with crowd() as here:
+        await here.wait(QUEUE - 2)
+        response = await here.client.post("/classify", json={"text": ["fine"] * 3})
+        assert check(response, 429).detail.startswith("the queue is full: 18 of at most 20 sequences")
+        assert int(response.headers["retry-after"]) >= 1
+        assert metric(here.context, "rejected_total", reason="overloaded") == 1
+        assert metric(here.context, "requests_total", route="/classify", status="429") == 1
+        await here.wait(2)
 
-    asyncio.run(test())
+
+async def test_a_full_queue_refuses_no_request_that_does_not_wait_in_it():
+    async with crowd() as here:
+        await here.wait(QUEUE)
+        assert check(await here.client.post("/tag", json=FINE), 429)
+        wrong = await here.client.post("/generate", json={"prompt": 7})
+        check(wrong, 422)
+        assert (await here.client.get("/livez")).status_code == 200
+        assert (await here.client.get("/readyz")).status_code == 200, "full is not unavailable"
+
+
+async def test_once_there_is_room_again_requests_are_answered():
+    async with crowd() as here:
+        await here.wait(QUEUE)
+        check(await here.client.post("/classify", json=FINE), 429)
+        last = here.waiting.pop()
+        last.cancel()
+        await asyncio.gather(last, return_exceptions=True)
+        await here.wait(1)
+        check(await here.client.post("/classify", json=FINE), 429)
 
 
 def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-def test_a_client_that_fills_its_share_of_the_queue_leaves_the_others_their_room(tmp_path):
-    async def test() -> None:
-        path = tmp_path / "keys.json"
-        floods, other, narrow = (
-            bearer(add_key(path, name, ["infer"], None, concurrent))
-            for name, concurrent in (("floods", None), ("other", None), ("narrow", 1))
-        )
-        async with crowd(Authenticator(path, RateLimiter()), floods) as here:
-            await here.wait(QUEUE // 2, floods)
-            detail = check(await here.client.post("/classify", json=FINE, headers=floods), 429).detail
-            assert "it has 10 of 10 waiting sequences" in detail
-            await here.wait(QUEUE // 4, other)
-            check(await here.client.post("/classify", json=FINE, headers=bearer("wrong")), 401)
-            assert metric(here.context, "rejected_total", reason="overloaded") == 1, "the wrong key comes first"
-            await here.wait(1, narrow)
-            over = check(await here.client.post("/classify", json=FINE, headers=narrow), 429)
-            assert over.type.endswith(":rate-limited")
-
-    asyncio.run(test())
+async def test_a_client_that_fills_its_share_of_the_queue_leaves_the_others_their_room(tmp_path):
+    path = tmp_path / "keys.json"
+    floods, other, narrow = (
+        bearer(add_key(path, name, ["infer"], None, concurrent))
+        for name, concurrent in (("floods", None), ("other", None), ("narrow", 1))
+    )
+    async with crowd(Authenticator(path, RateLimiter()), floods) as here:
+        await here.wait(QUEUE // 2, floods)
+        detail = check(await here.client.post("/classify", json=FINE, headers=floods), 429).detail
+        assert "it has 10 of 10 waiting sequences" in detail
+        await here.wait(QUEUE // 4, other)
+        check(await here.client.post("/classify", json=FINE, headers=bearer("wrong")), 401)
+        assert metric(here.context, "rejected_total", reason="overloaded") == 1, "the wrong key comes first"
+        await here.wait(1, narrow)
+        over = check(await here.client.post("/classify", json=FINE, headers=narrow), 429)
+        assert over.type.endswith(":rate-limited")
 
 
 @pytest.mark.parametrize(("refuse", "status"), [(full, 429), (away, 503)])
-def test_a_key_is_free_again_after_each_refusal(tmp_path, refuse, status):
-    async def test() -> None:
-        path = tmp_path / "keys.json"
-        key = bearer(add_key(path, "narrow", ["infer"], None, 1))
-        context = made_context(authenticator=Authenticator(path, RateLimiter()))
+async def test_a_key_is_free_again_after_each_refusal(tmp_path, refuse, status):
+    path = tmp_path / "keys.json"
+    key = bearer(add_key(path, "narrow", ["infer"], None, 1))
+    context = made_context(authenticator=Authenticator(path, RateLimiter()))
+    app = create_app(context)
+    transport = httpx.ASGITransport(app)
+    async with lifespan(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        await until(context.ready)
         refuse(context)
-        transport = httpx.ASGITransport(create_app(context))
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-            for _ in range(3):
-                refused = check(await client.post("/classify", json=FINE, headers=key), status)
-                assert not refused.type.endswith(":rate-limited")
-            check(await client.post("/classify", json=FINE, headers=bearer("wrong")), 401)
-
-    asyncio.run(test())
-
-
-@pytest.mark.parametrize("state", [state for state in State if state is not State.READY], ids=str)
-def test_while_the_engine_is_not_ready_each_refusal_says_why(state):
-    context = made_context()
-    full(context)
-    context.engine.state = state
-    for task in ("tag", "classify", "generate"):
-        with pytest.raises(EngineUnavailable, match=f"the engine is {state}"):
-            context.check_available(task, ANONYMOUS)
-    assert metric(context, "rejected_total", reason="overloaded") == 0
-
-
-def test_while_models_of_a_task_are_loaded_its_requests_alone_are_refused():
-    context = made_context()
-    context.engine.state = State.READY
-    states = {version.key: version for version in context.engine.models()}
-    loading = {"tag", "generate"}
-    for key, one in states.items():
-        state = State.STARTING if one.task in loading else State.REFUSED
-        states[key] = ModelState(key, state, task=one.task)
-    context.catalog.update(states.values())
-    for task in loading:
-        with pytest.raises(EngineUnavailable, match="the models for this are still being loaded"):
-            context.check_available(task, ANONYMOUS)
-    context.check_available("classify", ANONYMOUS)
-
-
-def test_a_full_queue_is_no_reason_to_refuse_a_text():
-    context = made_context()
-    full(context)
-    context.check_available("generate", ANONYMOUS)
-    for task in ("tag", "classify"):
-        with pytest.raises(Overloaded) as refusal:
-            context.check_available(task, ANONYMOUS)
-        assert refusal.value.retry_after_seconds == 2.5
-    assert metric(context, "rejected_total", reason="overloaded") == 2
+        for _ in range(3):
+            refused = check(await client.post("/classify", json=FINE, headers=key), status)
+            assert not refused.type.endswith(":rate-limited")
+        check(await client.post("/classify", json=FINE, headers=bearer("wrong")), 401)
 
 
 @pytest.mark.parametrize("way", [lambda request: request, application], ids=["plain", "application"])
-def test_requests_in_progress_are_bounded_in_bytes(way):
-    async def test() -> None:
-        async with running(max_body_bytes=40_000) as service:
-            context = service.context
-            service.device.go.clear()
-            large = way(post("/classify", json.dumps({"text": "fine " * 2000}).encode()))
-            sent = [service.send(large) for _ in range(4)]
-            await until(lambda: sum(bool(answers(wire)) for _, wire in sent) == 2)
-            assert context.bytes_in_progress > 20_000
-            refused, _ = [answer for _, wire in sent for answer in answers(wire)]
-            assert refused.status == 429
-            assert refused.header("retry-after") == "1"
-            assert b"the requests in progress have more than 20000 bytes" in refused.body
-            small = service.send(way(post("/classify")))
-            service.device.go.set()
-            await until(lambda: answers(small[1]) and all(answers(wire) for _, wire in sent))
-            assert answers(small[1])[0].status == 200, "a small one is taken"
-            await until(lambda: context.bytes_in_progress == 0)
-            gone, _ = service.send(large)
-            await turns(3)
-            gone.connection_lost(None)
-            await until(lambda: context.bytes_in_progress == 0)
-
-    asyncio.run(test())
+async def test_requests_in_progress_are_bounded_in_bytes(way):
+    async with running(max_body_bytes=40_000) as service:
+        context = service.context
+        service.device.go.clear()
+        large = way(post("/classify", json.dumps({"text": "fine " * 2000}).encode()))
+        sent = [service.send(large) for _ in range(4)]
+        await until(lambda: sum(bool(answers(wire)) for _, wire in sent) == 2)
+        assert context.bytes_in_progress > 20_000
+        refused, _ = [answer for _, wire in sent for answer in answers(wire)]
+        assert refused.status == 429
+        assert refused.header("retry-after") == "1"
+        assert b"the requests in progress have more than 20000 bytes" in refused.body
+        small = service.send(way(post("/classify")))
+        service.device.go.set()
+        await until(lambda: answers(small[1]) and all(answers(wire) for _, wire in sent))
+        assert answers(small[1])[0].status == 200, "a small one is taken"
+        await until(lambda: context.bytes_in_progress == 0)
+        gone, _ = service.send(large)
+        await turns(3)
+        gone.connection_lost(None)
+        await until(lambda: context.bytes_in_progress == 0)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import struct
 from typing import Any
 
 import httpx
@@ -10,18 +9,8 @@ import pytest
 
 from service.http.negotiation import MOST_NAMES, qualities
 from service.http.protocols.tensors import HEADER
-from tests.http.scene import scene
+from tests.http.scene import post, scene
 from tests.http.test_problems import check
-
-JSON = {"content-type": "application/json"}
-
-
-def post(path: str, content: bytes, **headers: str) -> httpx.Response:
-    async def test() -> httpx.Response:
-        async with scene() as client:
-            return await client.post(path, content=content, headers=JSON | headers)
-
-    return asyncio.run(test())
 
 
 def infer(tensor: dict[str, Any], model: str = "classifier", **members: Any) -> httpx.Response:
@@ -34,27 +23,17 @@ def infer(tensor: dict[str, Any], model: str = "classifier", **members: Any) -> 
     [
         ({"shape": [10**400]}, 422, "/inputs/0/shape"),
         ({"shape": [-(10**400)]}, 422, "/inputs/0/shape"),
-        ({"shape": [2**62, 4]}, 422, "/inputs/0/shape"),
-        ({"shape": [2**40, 2**40, 2**40]}, 422, "/inputs/0/shape"),
-        ({"shape": [0, 2**31, 2**31], "data": []}, 422, "/inputs/0/shape"),
-        ({"shape": [0, 2**29, 2**29], "data": []}, 422, "/inputs/0/shape"),
         ({"shape": [1e308]}, 422, "/inputs/0/shape/0"),
         ({"shape": [True]}, 422, "/inputs/0/shape/0"),
         ({"shape": [1] * 100_000}, 422, "/inputs/0/shape"),
-        ({"shape": [65_536]}, 413, "/inputs/0/shape"),
-        ({"shape": [32, 2048], "data": []}, 413, "/inputs/0/shape"),
+        ({"shape": [65_536]}, 422, "/inputs/0/shape"),
+        ({"data": ["fine"] * 65_536}, 413, "/inputs/0/data"),
         ({"datatype": ""}, 422, "/inputs/0/datatype"),
         ({"datatype": "bytes"}, 422, "/inputs/0/datatype"),
         ({"datatype": "F" * 100_000}, 422, "/inputs/0/datatype"),
-        ({"datatype": "INT32", "data": [10**400]}, 422, "/inputs/0/data"),
-        ({"datatype": "INT32", "data": [2**31]}, 422, "/inputs/0/data"),
-        ({"datatype": "FP32", "data": [10**400]}, 422, "/inputs/0/data"),
-        ({"datatype": "FP32", "data": [1e300]}, 422, "/inputs/0/data"),
-        ({"datatype": "INT64", "data": [[[[1]]]]}, 422, "/inputs/0/data"),
-        ({"datatype": "INT32", "shape": [200_000], "data": [1] * 200_000}, 422, "/inputs/0/datatype"),
-        ({"datatype": "INT32", "shape": [40_000], "data": [[1]] * 40_000}, 422, "/inputs/0/datatype"),
-        ({"data": [["fine"] * 2000], "shape": [1000]}, 422, "/inputs/0/shape"),
-        ({"data": [{"a": [1] * 1000}]}, 422, "/inputs/0/data"),
+        ({"datatype": "INT32", "data": [1]}, 422, "/inputs/0/datatype"),
+        ({"data": [["fine"]]}, 422, "/inputs/0/data/0"),
+        ({"data": [{"a": [1] * 1000}]}, 422, "/inputs/0/data/0"),
         ({"data": None, "parameters": {"binary_data_size": 10**400}}, 422, "/inputs/0/parameters/binary_data_size"),
         ({"data": None, "parameters": {"binary_data_size": 1.0}}, 422, "/inputs/0/parameters/binary_data_size"),
         ({"data": None, "parameters": {"binary_data_size": [1] * 9999}}, 422, "/inputs/0/parameters/binary_data_size"),
@@ -125,7 +104,7 @@ def test_inputs_that_are_none_are_refused(inputs):
 def test_strings_of_no_length_are_counted_like_others(data, shape, status):
     given = {"name": "text", "shape": shape, "datatype": "BYTES", "parameters": {"binary_data_size": len(data)}}
     header = json.dumps({"inputs": [given]}).encode()
-    assert post("/v2/models/classifier/infer", header + data, **{HEADER: str(len(header))}).status_code == status
+    assert post("/v2/models/classifier/infer", header + data, {HEADER: str(len(header))}).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -142,20 +121,6 @@ def test_a_length_of_the_json_beyond_bounds_is_named(length):
     assert check(asyncio.run(test()), 422).errors[0].pointer == f"/headers/{HEADER}"
 
 
-def test_ids_as_bytes_are_checked_without_a_step_for_each():
-    ids = struct.pack("<1000000i", *[2] * 1_000_000)
-    for shape in ([1_000_000, 1], [1, 1_000_000], [1000, 1000]):
-        tensors = [("word_ids", shape, ids), ("lengths", shape[:1], struct.pack("<i", 9) * shape[0])]
-        inputs = [
-            {"name": n, "shape": s, "datatype": "INT32", "parameters": {"binary_data_size": len(b)}}
-            for n, s, b in tensors
-        ]
-        header = json.dumps({"inputs": inputs}).encode()
-        content = b"".join([header, *(b for _, _, b in tensors)])
-        response = post("/v2/models/classifier.ids/infer", content, **{HEADER: str(len(header))})
-        assert check(response, response.status_code).status in (413, 422)
-
-
 @pytest.mark.parametrize("value", ["9" * 400, "0" * 400, "-5", "1e3", "0", "", "²³", "1_000"])
 def test_a_timeout_beyond_bounds_is_named(value):
     async def test() -> httpx.Response:
@@ -164,13 +129,6 @@ def test_a_timeout_beyond_bounds_is_named(value):
             return await client.post("/classify", content=b'{"text": "fine"}', headers=headers)
 
     assert check(asyncio.run(test()), 422).errors[0].pointer == "/headers/X-Request-Timeout-Ms"
-
-
-@pytest.mark.parametrize("prompt", [[10**400], [-1], [[10**400]], [[5], []], [5, True], [5, 1.0], [[[5]]], {"a": 5}])
-def test_a_prompt_of_ids_beyond_bounds_is_refused(prompt):
-    response = post("/v1/completions", json.dumps({"model": "lm", "prompt": prompt}).encode())
-    assert check(response, 422).errors[0].pointer == "/prompt"
-    assert len(response.content) < 1000
 
 
 def test_qualities_are_read_from_a_bounded_part_of_a_header():
@@ -183,5 +141,5 @@ def test_qualities_are_read_from_a_bounded_part_of_a_header():
 
 def test_a_long_accept_header_is_answered():
     accept = ",".join(f"a/{n};q=0.{n}" for n in range(2000))
-    assert check(post("/classify", b'{"text": "fine"}', accept=accept), 406)
-    assert post("/classify", b'{"text": "fine"}', accept="*/*;q=0.1," + accept).status_code == 200
+    assert check(post("/classify", b'{"text": "fine"}', {"accept": accept}), 406)
+    assert post("/classify", b'{"text": "fine"}', {"accept": "*/*;q=0.1," + accept}).status_code == 200

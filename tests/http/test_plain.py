@@ -256,9 +256,7 @@ SOME_TEXTS = [
 
 @settings(max_examples=100, suppress_health_check=EVENTS)
 @given(
-    sent=requests(REAL, []),
-    chunked=st.booleans(),
-    texts=st.none() | st.lists(st.sampled_from(SOME_TEXTS), min_size=1),
+    sent=requests(REAL, []), chunked=st.booleans(), texts=st.none() | st.lists(st.sampled_from(SOME_TEXTS), min_size=1)
 )
 @example(sent=Sent("/tag", [], b"{}"), chunked=False, texts=[" ".join(f"w{n}s" for n in range(2000))])
 def test_with_real_models_it_has_the_same_answer_on_both_ways(server: Server, sent, chunked, texts):

@@ -1,8 +1,5 @@
 """Requests that are refused because the engine does not take them: which, how, and in which order."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-
 import pytest
 
 from service.errors import Overloaded
@@ -13,14 +10,10 @@ from service.security.rate_limiter import RateLimiter
 from service.types import State
 from tests.engine.running import until
 from tests.http.scene import made_context
-from tests.http.wire import GET, connect, post, turns
+from tests.http.wire import GET, application, connect, post, turns
 
+FINE = b'{"text": "fine"}'
 PAGE = "https://example.org"
-CHARSET = "application/json; charset=utf-8"  # is not plain: the application handles it
-
-
-def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
-    asyncio.run(test())
 
 
 def full(context: Context) -> None:
@@ -32,32 +25,6 @@ def full(context: Context) -> None:
 def away(context: Context) -> None:
     """Has the engine take no requests."""
     context.engine.state = State.STARTING
-
-
-def slow(path: str, *headers: str, length: int) -> bytes:
-    """Returns the head of a request for the application, whose body comes later."""
-    return post(path, b"", *headers, length=length).replace(b"application/json", CHARSET.encode())
-
-
-@pytest.mark.parametrize("path", ["/tag", "/classify?x=1", "/%74ag", "/generate"])
-def test_while_the_engine_is_away_a_request_is_refused_before_its_body_has_come(path):
-    async def test() -> None:
-        context = made_context()
-        away(context)
-        connection, wire = connect(context)
-        connection.data_received(slow(path, length=16))
-        await turns()
-        ((status, headers, document),) = wire.answers()
-        assert (status, headers["retry-after"], headers["x-content-type-options"]) == (503, "1", "nosniff")
-        assert len(headers["x-request-id"]) == 32
-        assert document["type"] == "urn:tagwerk:problem:engine-unavailable"
-        assert document["detail"] == "the engine is starting"
-        connection.data_received(b'{"text": "fine"}')
-        connection.data_received(GET)
-        await turns()
-        assert wire.statuses() == [503, 200]
-
-    run(test)
 
 
 @pytest.mark.parametrize(
@@ -73,116 +40,94 @@ def test_while_the_engine_is_away_a_request_is_refused_before_its_body_has_come(
         ),
     ],
 )
-def test_every_way_to_the_engine_answers_503_while_it_is_away(path, body):
-    async def test() -> None:
-        context = made_context()
-        away(context)
-        connection, wire = connect(context)
-        connection.data_received(post(path, body))
-        await until(wire.statuses)
-        ((status, headers, document),) = wire.answers()
-        assert (status, headers["retry-after"]) == (503, "1")
-        assert document["type"] == "urn:tagwerk:problem:engine-unavailable"
-        assert ("error" in document) == path.startswith("/v")
-
-    run(test)
+async def test_every_way_to_the_engine_answers_503_while_it_is_away(path, body):
+    context = made_context()
+    away(context)
+    connection, wire = connect(context)
+    connection.data_received(post(path, body))
+    await until(wire.statuses)
+    ((status, headers, document),) = wire.answers()
+    assert (status, headers["retry-after"]) == (503, "1")
+    assert document["type"] == "urn:tagwerk:problem:engine-unavailable"
+    assert ("error" in document) == path.startswith("/v")
 
 
-def test_what_needs_no_engine_is_answered_while_it_is_away():
-    async def test() -> None:
-        context = made_context()
-        away(context)
-        connection, wire = connect(context)
-        for request in (GET, post("/nothing"), GET.replace(b"/livez", b"/tag"), GET):
-            connection.data_received(request)
-            await turns()
-        assert wire.statuses() == [200, 404, 405, 200]
-
-    run(test)
+async def test_what_needs_no_engine_is_answered_while_it_is_away():
+    context = made_context()
+    away(context)
+    connection, wire = connect(context)
+    for request in (GET, post("/nothing"), GET.replace(b"/livez", b"/tag"), GET):
+        connection.data_received(request)
+        await turns()
+    assert wire.statuses() == [200, 404, 405, 200]
 
 
-@pytest.mark.parametrize(("refuse", "expected"), [(full, 429), (away, 503)])
-def test_a_request_with_a_wrong_key_is_told_so_and_one_with_a_right_key_is_refused(tmp_path, refuse, expected):
-    async def test() -> None:
-        key = add_key(tmp_path / "keys.json", "web", ["infer"], None, 1)
-        context = made_context(authenticator=Authenticator(tmp_path / "keys.json", RateLimiter()), cors_origins=(PAGE,))
-        refuse(context)
-        connection, wire = connect(context)
-        for authorization in ("Authorization: Bearer x", "X-No: key", *[f"Authorization: Bearer {key}"] * 3):
-            connection.data_received(slow("/classify", authorization, f"Origin: {PAGE}", length=3) + b"abc")
-            await turns()
-        assert wire.statuses() == [401, 401, expected, expected, expected]
-        first, _, third, *_ = wire.answers()
-        assert first[1]["www-authenticate"] == "Bearer"
-        assert third[1]["retry-after"] == ("3" if expected == 429 else "1")
-        assert all(headers["access-control-allow-origin"] == PAGE for _, headers, _ in wire.answers())
-
-    run(test)
+async def test_a_request_with_a_wrong_key_is_told_so_and_one_with_a_right_key_is_refused(tmp_path):
+    key = add_key(tmp_path / "keys.json", "web", ["infer"], None, 1)
+    context = made_context(authenticator=Authenticator(tmp_path / "keys.json", RateLimiter()), cors_origins=(PAGE,))
+    away(context)
+    connection, wire = connect(context)
+    for authorization in ("Authorization: Bearer x", "X-No: key", *[f"Authorization: Bearer {key}"] * 3):
+        connection.data_received(application(post("/classify", FINE, authorization, f"Origin: {PAGE}")))
+        await turns()
+    assert wire.statuses() == [401, 401, 503, 503, 503]
+    first, _, third, *_ = wire.answers()
+    assert first[1]["www-authenticate"] == "Bearer"
+    assert third[1]["retry-after"] == "1"
+    assert all(headers["access-control-allow-origin"] == PAGE for _, headers, _ in wire.answers())
 
 
 @pytest.mark.parametrize("origins", [(PAGE,), ("*",), (PAGE, "https://a.org"), ()])
 @pytest.mark.parametrize("origin", [PAGE, "https://example.com", None])
-def test_a_refusal_has_the_headers_for_pages_of_other_origins_that_every_answer_has(origins, origin):
-    async def test() -> None:
-        context = made_context(cors_origins=origins)
-        away(context)
-        connection, wire = connect(context)
-        headers = [f"Origin: {origin}"] if origin else []
-        for path in ("/classify", "/nothing"):
-            connection.data_received(slow(path, *headers, length=2) + b"{}")
-            await turns()
-
-        def of_origins(headers: dict[str, str]) -> dict[str, str]:
-            return {name: value for name, value in headers.items() if name == "vary" or name.startswith("access-")}
-
-        (refused, own, _), (missing, usual, _) = wire.answers()
-        assert (refused, missing) == (503, 404)
-        assert of_origins(own) == of_origins(usual)
-
-    run(test)
-
-
-def test_answers_keep_the_order_of_their_requests():
-    async def test() -> None:
-        context = made_context()
-        away(context)
-        connection, wire = connect(context)
-        tag = slow("/tag", length=2) + b"{}"
-        connection.data_received(tag + tag + GET + tag + GET + post("/nothing"))
-        await until(lambda: len(wire.statuses()) == 6)
-        assert wire.statuses() == [503, 503, 200, 503, 200, 404]
-        assert not wire.closed
-
-    run(test)
-
-
-def test_a_client_that_is_refused_while_the_service_drains_is_told_that_the_connection_closes():
-    async def test() -> None:
-        context = made_context()
-        away(context)
-        connection, wire = connect(context)
-        for draining in (False, True):
-            context.draining = draining
-            connection.data_received(slow("/classify", length=2) + b"{}")
-            await turns()
-        assert ["connection" in headers for _, headers, _ in wire.answers()] == [False, True]
-        assert wire.answers()[1][1]["connection"] == "close"
-        assert wire.closed
-
-    run(test)
-
-
-def test_of_a_refused_body_no_more_is_read_than_the_largest_body_has():
-    async def test() -> None:
-        context = made_context(max_body_bytes=10_000)
-        away(context)
-        connection, wire = connect(context)
-        connection.data_received(slow("/classify", length=9_999_999))
+async def test_a_refusal_has_the_headers_for_pages_of_other_origins_that_every_answer_has(origins, origin):
+    context = made_context(cors_origins=origins)
+    away(context)
+    connection, wire = connect(context)
+    headers = [f"Origin: {origin}"] if origin else []
+    for path in ("/classify", "/nothing"):
+        connection.data_received(application(post(path, FINE, *headers)))
         await turns()
-        assert wire.statuses() == [503]
-        connection.data_received(bytes(10_000))
-        assert not wire.closed
-        connection.data_received(bytes(1))
-        assert wire.closed
 
-    run(test)
+    def of_origins(headers: dict[str, str]) -> dict[str, str]:
+        return {name: value for name, value in headers.items() if name == "vary" or name.startswith("access-")}
+
+    (refused, own, _), (missing, usual, _) = wire.answers()
+    assert (refused, missing) == (503, 404)
+    assert of_origins(own) == of_origins(usual)
+
+
+async def test_answers_keep_the_order_of_their_requests():
+    context = made_context()
+    away(context)
+    connection, wire = connect(context)
+    tag = application(post("/tag", FINE))
+    connection.data_received(tag + tag + GET + tag + GET + post("/nothing"))
+    await until(lambda: len(wire.statuses()) == 6)
+    assert wire.statuses() == [503, 503, 200, 503, 200, 404]
+    assert not wire.closed
+
+
+async def test_a_client_that_is_refused_while_the_service_drains_is_told_that_the_connection_closes():
+    context = made_context()
+    away(context)
+    connection, wire = connect(context)
+    for draining in (False, True):
+        context.draining = draining
+        connection.data_received(application(post("/classify", FINE)))
+        await turns()
+    assert ["connection" in headers for _, headers, _ in wire.answers()] == [False, True]
+    assert wire.answers()[1][1]["connection"] == "close"
+    assert wire.closed
+
+
+async def test_of_a_refused_body_no_more_is_read_than_the_largest_body_has():
+    context = made_context(max_body_bytes=10_000)
+    away(context)
+    connection, wire = connect(context)
+    connection.data_received(post("/nothing", b"", length=9_999_999))
+    await turns()
+    assert wire.statuses() == [404]
+    connection.data_received(bytes(10_000))
+    assert not wire.closed
+    connection.data_received(bytes(1))
+    assert wire.closed

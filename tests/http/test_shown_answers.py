@@ -1,4 +1,4 @@
-"""The answers that README and /docs show are those that the shipped models give."""
+"""The answers that README shows are those that the shipped models give."""
 
 import json
 import re
@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from service.http.openapi import examples
 from tests.conftest import ROOT, Server
 
 COMMANDS = re.findall(
     r"^```\n(curl .*?)^```\n```(?:json)?\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
 )
-LINES = {"/tag": examples.TAG_LINES, "/classify": examples.CLASSIFY_LINES, "/generate": examples.GENERATE_LINES}
 
 
 def assert_same(given: Any, shown: Any) -> None:
@@ -48,11 +46,3 @@ def test_the_readme_shows_what_is_answered(command: str, shown: str, server: Ser
         assert done.stdout.strip() == shown.strip()
     else:
         assert_same(json.loads(done.stdout), json.loads(shown))
-
-
-@pytest.mark.parametrize("path", LINES)
-def test_the_documentation_shows_what_is_answered(path: str, client):
-    asked, shown = LINES[path]
-    body = "".join(f"{json.dumps(line)}\n" for line in asked)
-    answer = client.post(path, content=body, headers={"content-type": "application/x-ndjson"})
-    assert_same([json.loads(line) for line in answer.text.splitlines()], shown)

@@ -113,7 +113,7 @@ async def answer(path: str, body: dict[str, Any]) -> httpx.Response:
         return await client.post(path, json=body)
 
 
-def test_a_short_request_is_worked_on_at_once() -> None:
+async def test_a_short_request_is_worked_on_at_once() -> None:
     yields = 0
 
     def work() -> Sliced[str]:
@@ -122,12 +122,9 @@ def test_a_short_request_is_worked_on_at_once() -> None:
         return "done"
         yield
 
-    async def test() -> None:
-        run = PipelineRun(made_context(), Timing(0.0), deadline=0.0)  # which is not looked at
-        async with run.resources.long_work:  # nor is it waited for others
-            assert await run.do(work()) == "done"
-
-    asyncio.run(test())
+    run = PipelineRun(made_context(), Timing(0.0), deadline=0.0)  # which is not looked at
+    async with run.resources.long_work:  # nor is it waited for others
+        assert await run.do(work()) == "done"
     assert yields == 1
 
 
@@ -160,52 +157,43 @@ def steps(seen: list[int], turns: list[int], count: int) -> Sliced[int]:
 
 
 @pytest.mark.usefixtures("short_slices")
-def test_a_turn_has_one_slice_of_all_long_work() -> None:
-    async def test() -> None:
-        here, seen = made_context(), list[int]()
-        async with counted_turns() as turns:
-            runs = [PipelineRun(here, Timing(0.0), time.monotonic() + 600) for _ in range(5)]
-            assert await asyncio.gather(*(run.do(steps(seen, turns, 50)) for run in runs)) == [50] * 5
-        later = seen[15:]  # the first slices, on arrival, are at once
-        assert len(set(later)) == len(later)
-
-    asyncio.run(test())
+async def test_a_turn_has_one_slice_of_all_long_work() -> None:
+    here, seen = made_context(), list[int]()
+    async with counted_turns() as turns:
+        runs = [PipelineRun(here, Timing(0.0), time.monotonic() + 600) for _ in range(5)]
+        assert await asyncio.gather(*(run.do(steps(seen, turns, 50)) for run in runs)) == [50] * 5
+    later = seen[15:]  # the first slices, on arrival, are at once
+    assert len(set(later)) == len(later)
 
 
 @pytest.mark.usefixtures("short_slices")
-def test_of_a_burst_of_requests_a_few_have_their_first_slice_at_once() -> None:
-    async def test() -> None:
-        here = made_context()
-        async with counted_turns() as turns:
-            for _ in range(2):  # the next burst has as many again
-                seen = list[int]()
-                runs = [PipelineRun(here, Timing(0.0), time.monotonic() + 600) for _ in range(20)]
-                await asyncio.gather(*(run.do(steps(seen, turns, 5)) for run in runs))
-                turn, *others = Counter(seen).values()
-                assert turn == 20 + run_module.FIRST_SLICES  # a step of each shows whether its work is long
-                assert max(others) == 1
-
-    asyncio.run(test())
+async def test_of_a_burst_of_requests_a_few_have_their_first_slice_at_once() -> None:
+    here = made_context()
+    async with counted_turns() as turns:
+        for _ in range(2):  # the next burst has as many again
+            seen = list[int]()
+            runs = [PipelineRun(here, Timing(0.0), time.monotonic() + 600) for _ in range(20)]
+            await asyncio.gather(*(run.do(steps(seen, turns, 5)) for run in runs))
+            turn, *others = Counter(seen).values()
+            assert turn == 20 + run_module.FIRST_SLICES  # a step of each shows whether its work is long
+            assert max(others) == 1
 
 
 @pytest.mark.usefixtures("short_slices")
-def test_beside_one_client_s_burst_another_has_its_first_slice_at_once_but_not_any_number_of_them() -> None:
-    async def test() -> None:
-        here, seen, first = made_context(), list[int](), list[int]()
-        async with counted_turns() as turns:
-            floods, others = [1] * 20, list(range(2, 20))
-            runs = [PipelineRun(here, Timing(0.0), time.monotonic() + 600, client) for client in floods + others]
-            notes = [seen] * len(floods) + [first] * len(others)
-            await asyncio.gather(*(run.do(steps(note, turns, 5)) for run, note in zip(runs, notes, strict=True)))
-        at_once = Counter(seen + first)[min(seen)]
-        assert at_once == len(runs) + run_module.MOST_FIRST_SLICES
-        assert Counter(first)[min(first)] == len(others) + run_module.MOST_FIRST_SLICES - run_module.FIRST_SLICES
-
-    asyncio.run(test())
+async def test_beside_one_client_s_burst_another_has_its_first_slice_at_once_but_not_any_number_of_them() -> None:
+    here, seen, first = made_context(), list[int](), list[int]()
+    async with counted_turns() as turns:
+        floods, others = [1] * 20, list(range(2, 20))
+        runs = [PipelineRun(here, Timing(0.0), time.monotonic() + 600, client) for client in floods + others]
+        notes = [seen] * len(floods) + [first] * len(others)
+        await asyncio.gather(*(run.do(steps(note, turns, 5)) for run, note in zip(runs, notes, strict=True)))
+    at_once = Counter(seen + first)[min(seen)]
+    assert at_once == len(runs) + run_module.MOST_FIRST_SLICES
+    assert Counter(first)[min(first)] == len(others) + run_module.MOST_FIRST_SLICES - run_module.FIRST_SLICES
 
 
 @pytest.mark.usefixtures("short_slices")
-def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
+async def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
     closed: list[str] = []
 
     def endless(name: str) -> Sliced[None]:
@@ -215,23 +203,20 @@ def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
         finally:
             closed.append(name)
 
-    async def test() -> None:
-        here = made_context()
-        with pytest.raises(DeadlineExceeded):
-            await PipelineRun(here, Timing(time.monotonic()), time.monotonic() - 1).do(endless("late"))
-        gone = asyncio.create_task(PipelineRun(here, Timing(0.0), time.monotonic() + 600).do(endless("gone")))
-        for _ in range(20):
-            await asyncio.sleep(0)
-        gone.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await gone
-        assert closed == ["late", "gone"]
-        assert not here.long_work.locked()
-        exposition = here.metrics.exposition().decode()
-        assert "tagwerk_expired_total 1.0" in exposition
-        assert "tagwerk_cancelled_total 1.0" in exposition
-
-    asyncio.run(test())
+    here = made_context()
+    with pytest.raises(DeadlineExceeded):
+        await PipelineRun(here, Timing(time.monotonic()), time.monotonic() - 1).do(endless("late"))
+    gone = asyncio.create_task(PipelineRun(here, Timing(0.0), time.monotonic() + 600).do(endless("gone")))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert closed == ["late", "gone"]
+    assert not here.long_work.locked()
+    exposition = here.metrics.exposition().decode()
+    assert "tagwerk_expired_total 1.0" in exposition
+    assert "tagwerk_cancelled_total 1.0" in exposition
 
 
 def test_a_large_answer_is_sent_in_pieces_of_its_announced_length() -> None:
@@ -266,23 +251,20 @@ def test_a_large_answer_is_sent_in_pieces_of_its_announced_length() -> None:
     assert [sentence["text"] for sentence in sentences][:2] == ["A cat isn't 1 dog!"] * 2
 
 
-def test_long_prompts_go_to_the_engine_one_a_turn() -> None:
-    async def test() -> None:
-        begun = list[int]()
-        async with counted_turns() as turns:
-            wish = Generation(ModelKey("lm", "1"), np.ones(PROMPTS_AT_ONCE, np.int32), 1, 1.0, 0, 1.0, 1, 0.0)
-            short = replace(wish, prompt=np.ones(1, np.int32))
+async def test_long_prompts_go_to_the_engine_one_a_turn() -> None:
+    begun = list[int]()
+    async with counted_turns() as turns:
+        wish = Generation(ModelKey("lm", "1"), np.ones(PROMPTS_AT_ONCE, np.int32), 1, 1.0, 0, 1.0, 1, 0.0)
+        short = replace(wish, prompt=np.ones(1, np.int32))
 
-            async def follow(index: int, wish: Generation) -> None:
-                begun.append(turns[0])
+        async def follow(index: int, wish: Generation) -> None:
+            begun.append(turns[0])
 
-            tasks = list[asyncio.Task[None]]()
-            await begin([wish] * 5 + [short] * 100, follow, lambda text: tasks.append(asyncio.create_task(text)))
-            await asyncio.gather(*tasks)
-        assert len(set(begun[:5])) == 5
-        assert len(set(begun[5:])) == 1
-
-    asyncio.run(test())
+        tasks = list[asyncio.Task[None]]()
+        await begin([wish] * 5 + [short] * 100, follow, lambda text: tasks.append(asyncio.create_task(text)))
+        await asyncio.gather(*tasks)
+    assert len(set(begun[:5])) == 5
+    assert len(set(begun[5:])) == 1
 
 
 def test_work_is_done_in_one_go_or_a_slice_at_a_time_with_one_result() -> None:

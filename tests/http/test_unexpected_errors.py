@@ -1,7 +1,5 @@
 """An unexpected error is answered with a problem document on every route, logged once, and harms no connection."""
 
-import asyncio
-
 import pytest
 
 from service.http.context import Context
@@ -10,41 +8,35 @@ from tests.http.wire import GET, connect, post, turns
 
 
 @pytest.mark.parametrize("path", ["/models", "/v1/models", "/v2/models/classifier", "/readyz"])
-def test_it_is_a_problem_document(path, monkeypatch, caplog):
-    async def test() -> None:
-        context = made_context()
+async def test_it_is_a_problem_document(path, monkeypatch, caplog):
+    context = made_context()
 
-        def fail(self: object) -> None:
-            raise RuntimeError("unforeseen")
+    def fail(self: object) -> None:
+        raise RuntimeError("unforeseen")
 
-        monkeypatch.setattr(Context, "model_states", fail)
-        monkeypatch.setattr(context.catalog, "all", fail)
-        connection, wire = connect(context)
-        connection.data_received(GET.replace(b"/livez", path.encode()))
-        connection.data_received(GET)
-        for _ in range(50):
-            await turns()
-        (status, headers, document), (next_status, _, _) = wire.answers()
-        assert (status, headers["content-type"]) == (500, "application/problem+json")
-        assert document["type"] == "urn:tagwerk:problem:internal"
-        assert ("error" in document) == path.startswith("/v")
-        assert "unforeseen" not in str(document)
-        assert next_status == 200
-        assert not wire.closed
-
-    asyncio.run(test())
+    monkeypatch.setattr(Context, "model_states", fail)
+    monkeypatch.setattr(context.catalog, "all", fail)
+    connection, wire = connect(context)
+    connection.data_received(GET.replace(b"/livez", path.encode()))
+    connection.data_received(GET)
+    for _ in range(50):
+        await turns()
+    (status, headers, document), (next_status, _, _) = wire.answers()
+    assert (status, headers["content-type"]) == (500, "application/problem+json")
+    assert document["type"] == "urn:tagwerk:problem:internal"
+    assert ("error" in document) == path.startswith("/v")
+    assert "unforeseen" not in str(document)
+    assert next_status == 200
+    assert not wire.closed
     assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
-def test_post_below_v2():
-    async def test() -> None:
-        context = made_context()
-        context.catalog.all = None  # type: ignore[method-assign, assignment]
-        connection, wire = connect(context)
-        connection.data_received(post("/v2/models/classifier/infer", b"{}"))
-        for _ in range(50):
-            await turns()
-        ((status, headers, _),) = wire.answers()
-        assert (status, headers["content-type"]) == (500, "application/problem+json")
-
-    asyncio.run(test())
+async def test_post_below_v2():
+    context = made_context()
+    context.catalog.all = None  # type: ignore[method-assign, assignment]
+    connection, wire = connect(context)
+    connection.data_received(post("/v2/models/classifier/infer", b"{}"))
+    for _ in range(50):
+        await turns()
+    ((status, headers, _),) = wire.answers()
+    assert (status, headers["content-type"]) == (500, "application/problem+json")

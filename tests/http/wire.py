@@ -19,7 +19,7 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written: list[bytes] = []
-        self.closed = False
+        self.closed = self.closing = False
         self.aborted = False
         self.reading = True
         self.unsent = 0  # bytes that the client does not take
@@ -35,7 +35,7 @@ class Wire(asyncio.Transport):
         self.closed = self.aborted = True
 
     def is_closing(self) -> bool:
-        return self.closed
+        return self.closed or self.closing
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -79,10 +79,14 @@ def connect(
     context: Context, app: ASGIApp | None = None, config: uvicorn.Config | None = None
 ) -> tuple[Connection, Wire]:
     """Returns a connection to an application, by default that of the service, and its wire."""
-    config = config or configuration(app or create_app(context))
-    connection, wire = Connection(context, config=config, server_state=ServerState(), app_state={}), Wire()
+    connection, wire = new_connection(context, config or configuration(app or create_app(context))), Wire()
     connection.connection_made(wire)
     return connection, wire
+
+
+def new_connection(context: Context, config: uvicorn.Config) -> Connection:
+    """Returns a connection that has no transport yet."""
+    return Connection(context, config=config, server_state=ServerState(), app_state={})
 
 
 def no_hold(size: int) -> None:

@@ -42,7 +42,7 @@ def test_an_answer_below_500_or_503_or_504_is_no_fault():
 
 def test_a_500_is_a_fault_in_any_of_a_case_s_answers():
     assert fault_of(outcome(500)) == "answered 500"
-    assert fault_of(outcome(200, 501, answers=2)) == "answered 501"
+    assert fault_of(outcome(200, 500, answers=2)) == "answered 500"
     assert fault_of(outcome(502, must_answer=False)) == "answered 502"
 
 

@@ -84,31 +84,6 @@ def test_log_odds_are_shown_as_what_they_are_and_add_up(page):
         assert "%" not in section.inner_text(), "log-odds are no shares"
 
 
-def test_figures_far_from_any_share_are_shown_as_they_are(page):
-    tokens = [
-        {"text": text, "start": i, "end": i + 1, "contribution": contribution}
-        for i, (text, contribution) in enumerate([("a", 12.3456), ("b", -10.0), ("c", -0.072), ("d", 0.0001)])
-    ]
-    answer = {
-        "model": "m",
-        "version": "1",
-        "results": [
-            {
-                "label": "positive",
-                "scores": {"negative": 0.174, "positive": 0.826},
-                "contributions": {"label": "positive", "score": 1.5577, "baseline": -0.716, "tokens": tokens},
-            }
-        ],
-    }
-    page.route("**/classify", lambda route: route.fulfill(json=answer))
-    run(page, "classify", "abcd")
-    assert page.locator("#classify .largest .number").all_inner_texts() == ["+12.35", "−10.00", "−0.07", "0.00"]
-    assert page.locator("#classify .sum dd").all_inner_texts() == ["−0.72", "+2.28", "+1.56"]
-    assert page.locator("#classify mark sup").all_inner_texts() == ["+12.35", "−10.00"]
-    assert page.locator("#classify .scores .number").all_inner_texts() == ["17.4 %", "82.6 %"]
-    assert page.locator("#classify .summary").inner_text() == "positive, 82.6 %"
-
-
 def test_words_are_for_or_against_positive_in_a_text_that_is_negative_as_a_whole(page):
     result = result_of(page, "classify", TEXT)["results"][0]
     assert (result["label"], result["contributions"]["label"]) == ("negative", "positive")
@@ -118,29 +93,6 @@ def test_words_are_for_or_against_positive_in_a_text_that_is_negative_as_a_whole
         assert number(mark.locator("sup").inner_text()) * (1 if kind == "for" else -1) > 0
         hues[kind] = mark.evaluate("e => getComputedStyle(e).getPropertyValue('--hue')").strip()
     assert hues == {"for": "155", "against": "30"}, "green and red"
-
-
-def test_a_model_without_the_label_positive_is_asked_for_the_contributions_to_its_own(page):
-    asked = []
-
-    def answer(route) -> None:
-        asked.append((wanted := route.request.post_data_json).get("contributions"))
-        if wanted["contributions"] == "positive":
-            error = {"pointer": "/contributions", "problem": "got 'positive'", "allowed": "true"}
-            route.fulfill(status=422, json={"title": "The request is not valid", "errors": [error]})
-            return
-        token = {"text": "a", "start": 0, "end": 1, "contribution": 0.5}
-        why = {"label": "law", "score": 1, "baseline": 0.5, "tokens": [token]}
-        result = {"label": "law", "scores": {"law": 0.75, "sport": 0.25}, "contributions": why, "sentences": []}
-        route.fulfill(json={"model": "topics", "version": "1", "results": [result]})
-
-    page.route("**/classify", answer)
-    run(page, "classify", "a")
-    assert asked[-2:] == ["positive", True]
-    assert "log-odds of law" in page.locator("#classify .hint").last.inner_text()
-    assert page.locator("#classify .strength").count() == 0
-    run(page, "classify", "a b")
-    assert asked[-2:] == [True, True], "the field that was refused is not sent again"
 
 
 def test_the_score_magnitude_and_mixture_are_shown(page):

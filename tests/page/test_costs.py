@@ -60,25 +60,6 @@ def written(page) -> tuple[int, str]:
     return int(summary[1]), summary[2]
 
 
-@pytest.mark.parametrize(("took_ms", "shown"), [(87.5, "88 ms"), (1085, "1.08 s")])
-def test_the_rate_is_of_the_time_as_shown(page, took_ms, shown):
-    """Also where half a millisecond is rounded up and the same time in seconds would be rounded down."""
-    page.evaluate(
-        """took => {
-            const send = fetch;
-            globalThis.fetch = async (...of) => {
-                if (of[0] === "generate") performance.now = () => took;
-                return send(...of);
-            };
-            performance.now = () => 0;
-        }""",
-        took_ms,
-    )
-    run(page, "generate", "ROMEO:", max_tokens=50, seed=7)
-    assert written(page) == (50, shown)
-    assert costs(page, "generate")["characters per second"] == f"{50 / seconds(shown):.0f}"
-
-
 def seconds(shown: str) -> float:
     value, unit = shown.split()
     return float(value) / {"s": 1, "ms": 1000}[unit]

@@ -112,15 +112,6 @@ def test_alternatives_are_shown(page):
     assert all("%" in row for row in shown)
 
 
-def test_a_service_without_alternatives_is_asked_without_them(page):
-    """Whichever the model can do, there is an answer; what it refused once it is not asked for again."""
-    run(page, "tag", "One.")
-    statuses: list[int] = []
-    page.on("response", lambda response: statuses.append(response.status) if response.url.endswith("/tag") else None)
-    run(page, "tag", "Two.")
-    assert set(statuses) == {200}
-
-
 def test_a_copy_is_the_conllu_of_the_service(open_page, client):
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
     run(page, "tag", TEXT)
@@ -134,16 +125,6 @@ def test_a_copy_is_the_conllu_of_the_service(open_page, client):
         "She didn't see it.",
         "Dogs bark loudly!",
     ]
-
-
-def test_a_copy_works_where_the_browser_keeps_the_clipboard_from_pages(open_page):
-    page = open_page(permissions=["clipboard-read", "clipboard-write"])
-    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })")
-    run(page, "tag", TEXT)
-    page.get_by_role("button", name="Copy as CoNLL-U").click()
-    page.get_by_text("Copied as CoNLL-U").wait_for()
-    page.evaluate("delete navigator.clipboard")
-    assert page.evaluate("navigator.clipboard.readText()").startswith("# generator = tagwerk")
 
 
 def test_the_legend_counts_and_singles_out(tagged):

@@ -102,20 +102,13 @@ def test_versions_that_are_no_longer_there_are_forgotten():
         made.find(TextGeneration, "lm/1")
 
 
-def test_while_models_are_loaded_the_catalog_says_for_which_tasks_none_is_ready():
+def test_while_a_model_is_loaded_requests_for_it_are_told_so_unless_another_version_serves():
     made = catalog(lm={"1": 1.0})
-    assert made.loading == frozenset()
     made.update([state("lm/2", state=State.STARTING)])
-    assert made.loading == {"generate"}
     with pytest.raises(EngineUnavailable, match="still being loaded"):
         made.find(TextGeneration, None)
     made.update([state("lm/2", state=State.STARTING), state("lm/1")])
-    assert made.loading == frozenset(), "another version serves"
     assert drawn(made, None) == {"lm/1": 100}
-    made.update([state("lm/1"), replace(state("moods/1", state=State.STARTING), task="classify")])
-    assert made.loading == {"classify"}
-    made.update([state("lm/1"), replace(state("moods/1", state=State.REFUSED), task="classify")])
-    assert made.loading == frozenset()
 
 
 def test_before_the_first_report_models_may_still_come():

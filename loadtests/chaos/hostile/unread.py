@@ -118,7 +118,7 @@ ATTACKS = [
         resets,
         may_lack_answers=True,
     ),
-    Attack("256 KiB behind a document that is unread", ahead, unread(), may_lack_answers=True),
+    Attack("256 KiB behind a document that is unread", ahead, unread(), OVER, True),
     Attack(f"{READERS} readers of 64 KB/s", lambda: tag(longest(), **BEST) * READERS, unread(SLOW_BYTES), OVER, True),
     Attack("16 streams of events that are unread", events, unread(), OVER, True),
     Attack("500 answers that are unread", short_texts, unread(), OVER, True),

@@ -1,42 +1,83 @@
 """Extends uvicorn's HTTP protocol with limits on what a client may send and how long it may take.
 
 uvicorn does not limit: the time for a request to arrive, and for a client to read its response; the bytes of headers
-and trailers; the number of pipelined requests (it parses all that it has read, and reads on with each response); the
-number of requests that begin in an iteration of the event loop; what all clients together leave unread.
+and trailers; the number of pipelined requests; what all clients together leave unread.
 """
 
 import asyncio
+import math
+from collections.abc import Sized
 from functools import partial
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from starlette.exceptions import HTTPException
 
+from service.errors import NotReceived, Overloaded
 from service.http import problem
-from service.http.connection.coalescing import CoalescingTransport
 from service.http.connection.http_rules import fault_of, in_http_1_0
+from service.http.connection.uvicorn_private import FlowControl, HttpToolsProtocol, RequestResponseCycle
 from service.http.context import Context
 
-CLOSE_DELAY_SECONDS = 0.05
-PROBE_SECONDS = 0.1  # between interim responses to a client that sends nothing more
-INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
-PIECE_BYTES = 4096  # parsed at once
-MOST_PIECES = 128  # parsed in an iteration of the event loop
-HEAD_END = b"\r\n\r\n"
-
-
+CLOSE_DELAY_SECONDS = 0.05  # in which an event loop that was late reads what has arrived
+LEAST_BYTES_PER_SECOND = 1024  # that a client reads while data is unsent
+MOST_PIPELINED = 16  # requests that wait for the answers to earlier ones
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
 
 
-class HoldingFlow(FlowControl):
-    """Flow control that keeps reading paused while the connection holds unparsed data.
+class CountedTransport(asyncio.Transport):
+    """A transport that counts what is written, and writes nothing more once it is closing."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._pieces: list[bytes] = []  # to be written at the end of this iteration of the event loop
+        self._written = 0  # bytes
+        self._loop = asyncio.get_running_loop()
+        for name in ("abort", "get_extra_info", "is_closing", "pause_reading", "resume_reading"):
+            setattr(self, name, getattr(transport, name))
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        """Writes data with all else that this iteration of the event loop writes, such as a head with its body."""
+        if not self._pieces:
+            self._loop.call_soon(self._flush)
+        self._pieces.append(data)
+
+    def send(self, data: bytes) -> None:
+        """Writes data, such as a whole response, without waiting for more."""
+        self._pieces.append(data)
+        self._flush()
+
+    def close(self) -> None:
+        """Closes the connection once everything is sent."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        data, self._pieces = b"".join(self._pieces), []
+        if data and not self._transport.is_closing():
+            self._written += len(data)
+            self._transport.write(data)
+
+    def unsent_bytes(self) -> int:
+        """Returns the number of bytes that the client has not read, without those in the system's buffers."""
+        return self._transport.get_write_buffer_size()
+
+    def sent_bytes(self) -> int:
+        """Returns the number of bytes that the client or the system's buffers have taken."""
+        return self._written - self._transport.get_write_buffer_size()
+
+
+class Flow(FlowControl):
+    """Flow control that reads nothing while requests are pipelined, or the client leaves answers unread.
 
     Answers do not wait for their client: they are written at once, and count as held until they are read. So a request
     that is done takes no other memory, and a client that does not read keeps nothing waiting.
     """
 
-    holding = False
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
 
     async def drain(self) -> None:
         """Does not wait; called by uvicorn before each write."""
@@ -46,19 +87,24 @@ class HoldingFlow(FlowControl):
         await super().drain()
 
     def resume_reading(self) -> None:
-        """Resumes reading, unless the connection holds unparsed data."""
-        if not self.holding:
+        """Resumes reading, if nothing is to be done before."""
+        if not (self._pipeline or self.write_paused):
             super().resume_reading()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A client's connection with limits. A request that arrives in one read, as most do, needs no timer."""
+    """A client's connection with limits. One timer watches all of its times.
 
-    flow: HoldingFlow
-    transport: CoalescingTransport
+    Attributes:
+        answered: the head of a request has arrived.
+    """
+
+    flow: Flow
+    transport: CountedTransport
 
     def __init__(self, context: Context, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.answered = False
         self._context = context
         self._settings = context.settings
         self._received = 0  # bytes, of all requests
@@ -66,150 +112,76 @@ class BoundedProtocol(HttpToolsProtocol):
         self._dropped = False
         self._arriving = False  # a request has begun and is incomplete
         self._in_head = False  # its head is incomplete too
-        self._head_bytes = 0  # of the head, without the read in which it began
-        self._read_bytes = 0  # in the last read
-        self._got_body = False  # in the piece being parsed
-        self._bodiless_bytes = 0  # of the pieces after the head without body data, such as trailers
-        self._body: list[bytes] = []  # parsed from the last read, not passed on yet
-        self._held = b""  # unparsed data, parsed once earlier requests are answered
-        self._timeout_disabled = False
+        self._head_bytes = 0  # of the read in which the head began, and of those since
+        self._got_body = False  # in this read
+        self._bodiless_bytes = 0  # of the reads after the head without body data, such as trailers
+        self._streams_body = False  # the handler of the request in progress has times of its own for its body
+        self._since = self.loop.time()  # when the arriving request began; without one, when the connection became idle
+        self._unread = False  # the client left answers unread at the last check
+        self._reads_since = self._since  # since when the bytes that the client reads are counted
+        self._sent_before = 0  # bytes
         self._timer: asyncio.TimerHandle | None = None
-        self._idle_since = self.loop.time()  # by the event loop's clock
-        self._idle_timer: asyncio.TimerHandle | None = None  # one for all requests, which costs less than one for each
-        self._half_closed = False  # the client sends nothing more
-        self._probe_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by asyncio."""
-        memory = self._context.client_memory
-        super().connection_made(CoalescingTransport(transport, self._settings.receive_timeout_seconds, memory.grow))
-        self.flow = HoldingFlow(self.transport)
-        memory.clients[self] = None
-        self._start_timer()
+        super().connection_made(CountedTransport(transport))
+        self.flow = Flow(transport, self.pipeline)
+        self._context.client_memory.clients[self] = None
+        self._check_times()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio. Stops all timers and breaks all reference cycles, so that nothing of it stays."""
+        """Called by asyncio. Stops the timer and breaks all reference cycles, so that nothing of it stays."""
         super().connection_lost(exc)
         self._context.client_memory.clients.pop(self, None)
         self._arriving = self._in_head = False
-        self._stop_timer()
-        for timer in (self._idle_timer, self._probe_timer):
-            if timer is not None:
-                timer.cancel()
-        self.transport.stop()
+        if self._timer is not None:
+            self._timer.cancel()
         self.pipeline.clear()
-        self._held, self._body, self.headers = b"", [], []
+        self.headers = []
         self.cycle = self.scope = None  # type: ignore[assignment]
+
+    def pause_writing(self) -> None:
+        """Called by asyncio when the write buffer is full: reads no further requests."""
+        super().pause_writing()
+        self.flow.pause_reading()
+        self._unread, self._reads_since, self._sent_before = True, self.loop.time(), self.transport.sent_bytes()
+
+    def resume_writing(self) -> None:
+        """Called by asyncio."""
+        super().resume_writing()
+        self.flow.resume_reading()
+
+    # What arrives
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
         self._received += len(data)
-        if self._held or self._must_wait():
-            self._hold(self._held + data)
-        else:
-            self._parse(data)
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        """Called by asyncio when the client sends nothing more: it waits for its answers, or has gone.
-
-        TCP does not tell which. So, until an answer begins, interim responses are sent: a client that has gone resets
-        the connection at the first, which the second finds.
-        """
-        waits = self._in_progress() and not self._arriving and self.parser.get_http_version() == "1.1"
-        if not (waits or self._held):
-            self.transport.close()  # once everything is sent; the loop would drop what is not flushed
-        elif not self._half_closed:  # this is called again where reading was resumed
-            self._half_closed = True
-            self._probe_timer = self.loop.call_later(PROBE_SECONDS, self._probe)
-        return True
-
-    def _probe(self) -> None:
-        if self._in_progress() and not self._answer_has_begun() and not self.transport.is_closing():
-            self.transport.send(INTERIM)
-            self._probe_timer = self.loop.call_later(PROBE_SECONDS, self._probe)
-
-    def _answer_has_begun(self) -> bool:
-        """Returns whether the answer to the request in progress has begun."""
-        return self.cycle is not None and self.cycle.response_started
-
-    def pause_writing(self) -> None:
-        """Called by asyncio when the write buffer is full."""
-        super().pause_writing()
-        self.transport.pause()
-
-    def resume_writing(self) -> None:
-        """Called by asyncio."""
-        if self.transport.resume():
-            super().resume_writing()
-            self.loop.call_soon(self._parse_held)
-
-    def _must_wait(self) -> bool:
-        """Returns whether the next request must wait: one is pipelined already, or the write buffer is full."""
-        return bool(self.pipeline) or (self.flow.write_paused and (self.cycle is None or self.cycle.response_complete))
-
-    def _hold(self, data: bytes) -> None:
-        self._held = data
-        self.flow.pause_reading()
-        self.flow.holding = True
-        self._context.client_memory.grow(len(data))
-
-    def _parse_held(self) -> None:
-        """Parses the held data, then resumes reading."""
-        if not self._held or self.transport.is_closing() or self._must_wait():
-            return
-        held, self._held, self.flow.holding = self._held, b"", False
-        self._parse(held)
-        self.flow.resume_reading()
+        in_body, self._got_body = self._arriving and not self._in_head, False
+        self._head_bytes = self._head_bytes + len(data) if self._in_head else len(data)
+        self._parse(data)
+        self._bodiless_bytes = self._bodiless_bytes + len(data) if in_body and not self._got_body else 0
+        if self._in_head and self._head_bytes > problem.MAX_HEAD_BYTES:
+            self._refuse(problem.LARGE_HEAD)
+        elif self._arriving and self._bodiless_bytes > problem.MAX_HEAD_BYTES:
+            self._refuse(HTTPException(431, f"at most {problem.MAX_HEAD_BYTES} bytes of trailers"))
 
     def _parse(self, data: bytes) -> None:
-        """Parses piece by piece, until a request must wait or the iteration has done enough; holds the rest.
-
-        A piece ends with a blank line, where a request may end, so that no other is parsed with it.
-        """
-        self._read_bytes = len(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-        start = pieces = 0
-        while start < len(data):
-            blank = data.find(HEAD_END, start, start + PIECE_BYTES)
-            start += self._parse_piece(data[start : start + PIECE_BYTES if blank < 0 else blank + len(HEAD_END)])
-            if self.transport.is_closing():
+        while data and not self.transport.is_closing():
+            try:
+                self.parser.feed_data(data)
                 return
-            pieces += 1
-            if start < len(data) and (pieces == MOST_PIECES or self._must_wait()):
-                self._hold(data[start:])
-                self.loop.call_soon(self._parse_held)
-                break
-        if self._body:
-            self._pass_body_on()
-        if self._in_head and self._head_bytes > problem.MAX_HEAD_BYTES:
-            self._refuse(431, f"at most {problem.MAX_HEAD_BYTES} bytes in all")
-        elif self._arriving:
-            self._start_timer()
-        elif self._timer is not None:
-            self._stop_timer()
-
-    def _parse_piece(self, piece: bytes) -> int:
-        """Returns the number of parsed bytes: all, or up to the end of a request with an Upgrade header."""
-        self._got_body = False
-        in_body = self._arriving and not self._in_head
-        try:
-            self.parser.feed_data(piece)
-        except httptools.HttpParserUpgrade as upgrade:  # answered like any other request; HTTP continues after it
-            return int(upgrade.args[0])
-        except httptools.HttpParserError:
-            if not self.transport.is_closing():
-                self._refuse(400, "it is not valid HTTP/1.1", problem.INVALID_HTTP)
-            return len(piece)
-        self._bodiless_bytes = self._bodiless_bytes + len(piece) if in_body and not self._got_body else 0
-        if self._arriving and self._bodiless_bytes > problem.MAX_HEAD_BYTES:
-            self._refuse(431, f"at most {problem.MAX_HEAD_BYTES} bytes of trailers")
-        return len(piece)
+            except httptools.HttpParserUpgrade as upgrade:  # answered like any other request; HTTP continues after it
+                data = data[int(upgrade.args[0]) :]
+            except httptools.HttpParserError:
+                if self.transport.is_closing():  # it is refused already
+                    return
+                self._refuse(HTTPException(400, "it is not valid HTTP/1.1"))
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
         self.url, self.headers, self.expect_100_continue = b"", [], False
-        self._arriving, self._in_head, self._head_bytes, self._timeout_disabled = True, True, 0, False
+        self._arriving, self._in_head, self._streams_body = True, True, False
+        self._since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser, also for trailers, which are dropped. Inlines uvicorn's, since it is called often."""
@@ -221,24 +193,24 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""
+        if (fault := self._fault_of_head()) is not None:
+            self._refuse(fault)
+            raise httptools.HttpParserError  # keeps what follows from being parsed as a request
         self._make_scope()
-        if self._head_bytes + self._read_bytes > problem.MAX_HEAD_BYTES:
-            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-            self.scope["state"]["head_too_large"] = size > problem.MAX_HEAD_BYTES
-        self._in_head = False
-        if self.parser.should_upgrade() and any(name in BODY_HEADERS for name, _ in self.headers):
-            detail = "a request with a body cannot upgrade to another protocol: leave out `Upgrade`"
-            self._refuse(400, detail, problem.INVALID_HTTP)
-            raise httptools.HttpParserError("upgrade with a body")  # keeps the body from being parsed as a request
-        if (fault := fault_of(self.headers, self.parser.get_http_version())) is not None:
-            status, detail = fault
-            self._refuse(status, detail, problem.INVALID_HTTP if status == 400 else None)
-            raise httptools.HttpParserError(detail)
+        self._in_head, self.answered = False, True
         super().on_headers_complete()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        app = partial(in_http_1_0, app) if cycle.scope["http_version"] != "1.1" else app
-        self._context.task_starts.add(partial(super()._start_asgi_task, cycle, app))
+    def _fault_of_head(self) -> problem.Expected | None:
+        """Returns the error of a request by its head."""
+        if len(self.pipeline) >= MOST_PIPELINED:
+            return Overloaded(f"at most {MOST_PIPELINED} requests may wait for the answers to earlier ones", 1.0)
+        if self._head_bytes > problem.MAX_HEAD_BYTES:
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            if size > problem.MAX_HEAD_BYTES:
+                return problem.LARGE_HEAD
+        if self.parser.should_upgrade() and any(name in BODY_HEADERS for name, _ in self.headers):
+            return HTTPException(400, "a request with a body cannot upgrade to another protocol: leave out `Upgrade`")
+        return fault_of(self.headers, self.parser.get_http_version())
 
     def _make_scope(self) -> None:
         """Makes the scope of a request whose head has arrived. uvicorn makes it when a request begins."""
@@ -250,41 +222,30 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
         self._got_body = True
-        self._body.append(body)
-
-    def _pass_body_on(self) -> None:
-        """Passes on what one read had of a body. Piece by piece, each would be copied with all pieces before it."""
-        body, self._body = b"".join(self._body), []
         super().on_body(body)
         self._context.client_memory.grow(len(body))
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
         self._arriving = False
-        if self._body:
-            self._pass_body_on()
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        super()._start_asgi_task(cycle, app if cycle.scope["http_version"] == "1.1" else partial(in_http_1_0, app))
 
     def on_response_complete(self) -> None:
         """Called when a request has been answered: starts the next pipelined one, or the time of the keep-alive."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        if self.flow.read_paused:
-            self.flow.resume_reading()
+        self._since, self._streams_body = self.loop.time(), False
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
-        elif self._half_closed and not self._held:
-            self.transport.close()
-        else:
-            self._idle_since = self.loop.time()
-            if self._idle_timer is None:
-                self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
-        if self._held:
-            self.loop.call_soon(self._parse_held)
+        if self.flow.read_paused:
+            self.flow.resume_reading()
 
-    # What is held for the client
+    # What is held for the client: see `ClientMemory`
 
     def hold(self, size: int) -> None:
         """Adds to the bytes that the handler of a request holds, or takes from them."""
@@ -293,106 +254,93 @@ class BoundedProtocol(HttpToolsProtocol):
             self._context.client_memory.grow(size)
 
     def held_bytes(self) -> int:
-        """See `Client`."""
+        """Returns how many bytes are held for it: received and not worked off, or written and not sent."""
         if self._dropped:
             return 0
-        cycle = self.cycle
-        body = len(cycle.body) if isinstance(cycle, RequestResponseCycle) else 0
-        return self.transport.unsent_bytes() + len(self._held) + body + self._requests_bytes
+        cycles = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
+        bodies = sum(len(cycle.body) for cycle in cycles if isinstance(cycle, RequestResponseCycle))
+        return self.transport.unsent_bytes() + bodies + self._requests_bytes
 
     def moved_bytes(self) -> int:
-        """See `Client`."""
+        """Returns how many bytes have been received from it and sent to it, since it connected."""
         return self._received + self.transport.sent_bytes()
 
     def waits(self) -> bool:
-        """See `Client`."""
+        """Returns whether the client waits for the service: its request has arrived, and no answer is unread."""
         return self._in_progress() and not self._arriving and not self.transport.unsent_bytes()
 
     def drop(self, most: int) -> None:
-        """See `Client`. A request that arrives is answered."""
+        """Closes it, since all clients together hold more than `most` bytes. A request that arrives is answered."""
         if self._arriving and not self._is_answered():
             detail = (
                 f"requests that arrive and answers that are not read have more than {most} bytes together;"
                 " this connection was the slowest: send it again later, or faster"
             )
-            self._refuse(429, detail, problem.OVERLOADED)
+            self._refuse(Overloaded(detail, 1.0))
         else:
             self.transport.abort()
         self._dropped = True
 
-    def _unset_keepalive_if_required(self) -> None:
-        """Does nothing: the timer looks whether the connection is idle when it fires."""
+    # Times
 
-    def _check_idle(self) -> None:
-        """Called by the event loop, perhaps late: delays the close, so that an arrived request is read first."""
-        left = self.timeout_keep_alive - (self.loop.time() - self._idle_since)
-        if self._is_busy():
-            left = self.timeout_keep_alive
-        if left > 0:
-            self._idle_timer = self.loop.call_later(left, self._check_idle)
-        else:
-            self._idle_timer = self.loop.call_later(CLOSE_DELAY_SECONDS, self._close_if_idle)
-
-    def _close_if_idle(self) -> None:
-        if self._is_busy():
-            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
-        else:
-            self.transport.close()
+    def disable_receive_timeout(self) -> None:
+        """Disables the receive timeout until the request is answered: its handler has times of its own for the body."""
+        self._streams_body = True
 
     def idle_since(self) -> float | None:
         """Returns since when no request is in progress and no answer unread, by the event loop's clock."""
-        if self._held or self._in_progress() or self.transport.unsent_bytes():
-            return None
-        return self._idle_since
+        return None if self._in_progress() or self.transport.unsent_bytes() else self._since
 
-    def _is_busy(self) -> bool:
-        """Returns whether a request is arriving or in progress."""
-        return self._arriving or bool(self._held) or self._in_progress()
+    def _unset_keepalive_if_required(self) -> None:
+        """Does nothing: one timer watches all times of the connection."""
 
-    def disable_receive_timeout(self) -> None:
-        """Disables the receive timeout for the body of this request, whose handler streams it."""
-        self._timeout_disabled = True
-        self._stop_timer()
+    def _check_times(self, was_due: bool = False) -> None:
+        """Closes the connection where the client is too slow; otherwise sets the timer for the next check.
 
-    def enable_receive_timeout(self) -> None:
-        """Enables the receive timeout again, for what is left of the body of a request that is answered."""
-        self._timeout_disabled = False
-        if self._arriving:
-            self._start_timer()
+        What is due is done at a second check, after the event loop has read what arrived while it was late.
+        """
+        now, seconds = self.loop.time(), self._settings.receive_timeout_seconds
+        self._check_reading(now, seconds)
+        due = self._due()
+        if now >= due and was_due:
+            self._give_up()
+        delay = CLOSE_DELAY_SECONDS if now >= due else min(due - now, seconds, self.timeout_keep_alive)
+        self._timer = self.loop.call_later(delay, self._check_times, now >= due and not was_due)
 
-    def _start_timer(self) -> None:
-        if self._timer is None and not self._timeout_disabled:
-            self._timer = self.loop.call_later(self._settings.receive_timeout_seconds, self._expired)
+    def _check_reading(self, now: float, seconds: float) -> None:
+        """Closes the connection if the client reads too slowly while the write buffer is full, or the end is unsent."""
+        unread = self.flow.write_paused or (self.transport.is_closing() and self.transport.unsent_bytes() > 0)
+        if unread and self._unread and now - self._reads_since < seconds:
+            return
+        sent = self.transport.sent_bytes()
+        if unread and self._unread and sent - self._sent_before < LEAST_BYTES_PER_SECOND * seconds:
+            self.transport.abort()
+        self._unread, self._reads_since, self._sent_before = unread, now, sent
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _due(self) -> float:
+        """Returns when the connection is to be closed, by the event loop's clock; never while the client waits."""
+        own_body = self._arriving and not self._in_head and not self.pipeline
+        if self.transport.is_closing() or self._streams_body or self.flow.read_paused:
+            return math.inf
+        if self._in_progress() and not own_body:
+            return math.inf
+        arrives = self._arriving or not self.answered
+        return self._since + (self._settings.receive_timeout_seconds if arrives else self.timeout_keep_alive)
 
-    def _expired(self) -> None:
-        """Called by the event loop, perhaps late: waits once more, so that a request that has arrived is read first."""
-        self._timer = self.loop.call_later(CLOSE_DELAY_SECONDS, self._late)
-
-    def _late(self) -> None:
-        self._timer = None
-        if (
-            self._in_head and self._in_progress()
-        ) or self.flow.read_paused:  # the client waits for this side, so it is not late
-            self._start_timer()
-        elif self._arriving and not self._is_answered():
-            seconds = self._settings.receive_timeout_seconds
-            self._refuse(408, f"the request was not complete within {seconds:g} s (TAGWERK_RECEIVE_TIMEOUT_SECONDS)")
+    def _give_up(self) -> None:
+        if self._arriving and not self._is_answered():
+            self._refuse(NotReceived(self._settings.receive_timeout_seconds))
         else:
             self.transport.close()
 
     def _in_progress(self) -> bool:
-        """Returns whether a request that has arrived is not answered yet."""
+        """Returns whether a request is being answered; its body may still be arriving."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def _is_answered(self) -> bool:
         """Returns whether the response to the arriving request has begun."""
         return not self._in_head and self.cycle is not None and self.cycle.response_started
 
-    def _refuse(self, status: int, detail: str, kind: tuple[str, str] | None = None) -> None:
-        """Sends an error response without the application, and closes. `kind`: slug and title, if not the status's."""
+    def _refuse(self, error: problem.Expected) -> None:
+        """Answers with an error, without the application, and closes."""
         raise NotImplementedError

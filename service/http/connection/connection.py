@@ -1,21 +1,18 @@
-"""A client's connection. Makes plain requests to exchanges, and answers these without the application."""
+"""A client's connection: makes exchanges of plain requests, and answers them without the application."""
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, cast
-
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from service.errors import InvalidInput, TagwerkError
 from service.http import problem
 from service.http.compression import HEADERS, WORTH_BYTES, joined, zipped
 from service.http.connection.bounded_protocol import BoundedProtocol
-from service.http.connection.raw_answers import encoded, raw_answer
+from service.http.connection.uvicorn_private import STATUS_LINE, RequestResponseCycle
 from service.http.context import Context, parse_timeout
-from service.http.cors import cors_headers
 from service.http.negotiation import JSON, accepts_gzip
 from service.loop.exchange import Exchange
 from service.loop.plain_requests import MOST_BYTES
@@ -32,9 +29,17 @@ CONLLU = conllu.MEDIA_TYPE.encode()
 ACCEPTED = (None, b"*/*", CONTENT_TYPE)  # values of the Accept header of a plain request
 NOT_PLAIN = (b"transfer-encoding", b"content-encoding", b"upgrade")  # headers that no plain request has
 CONTENT_TYPES = {JSON: CONTENT_TYPE, conllu.MEDIA_TYPE: CONLLU + b"; charset=utf-8"}
-CLIENT_GONE = 499
-encoded_once = lru_cache(2)(encoded)  # the default headers change once a second
 VARY = {"Vary": "Accept-Encoding"}
+LAST = b"x-content-type-options: nosniff\r\n\r\n"
+LAST_CLOSES = b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+
+
+def encoded(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Encodes headers."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+encoded_once = lru_cache(2)(encoded)  # the default headers change once a second
 
 
 class Busy:
@@ -53,8 +58,7 @@ class Connection(BoundedProtocol):
 
     Attributes:
         gone: the connection is closed.
-        when_gone: called when that happens; set by the request being answered.
-        answered: a request has arrived.
+        task: the application's task for the request in progress, which is cancelled if the client goes.
     """
 
     def __init__(self, context: Context, **kwargs: Any) -> None:
@@ -65,8 +69,7 @@ class Connection(BoundedProtocol):
         self._raw_headers: list[tuple[bytes, bytes]] = []  # of the exchange
         self._keep_alive = True  # after the exchange
         self.gone = False
-        self.answered = False
-        self.when_gone: Callable[[], None] | None = None
+        self.task: asyncio.Task[Any] | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
@@ -76,10 +79,17 @@ class Connection(BoundedProtocol):
         if (exchange := self._exchange) is not None:
             self._exchange = None
             self._context.plain.abandon(exchange)
-            self._record(exchange, CLIENT_GONE)
+            self._record(exchange, problem.CLIENT_GONE)
         self._raw_headers = []
-        if self.when_gone is not None:
-            self.when_gone()
+        if self.task is not None:
+            self.task.cancel()
+            self.task = None
+
+    def begin(self, task: asyncio.Task[Any] | None) -> None:
+        """Called by the application when it begins with a request; its task is cancelled if the client goes."""
+        self.task = task
+        if self.gone and task is not None:
+            task.cancel()
 
     @property
     def in_exchange(self) -> bool:
@@ -97,10 +107,9 @@ class Connection(BoundedProtocol):
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""
-        self.answered = True
         self._discarded_bytes = 0
         if (route := ROUTES.get(self.url)) is not None and self._begin_exchange(route):
-            self._in_head = False
+            self._in_head, self.answered = False, True
             return
         if self._exchange is not None:
             self.cycle = cast(RequestResponseCycle, Busy())
@@ -112,19 +121,16 @@ class Connection(BoundedProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
-        self._got_body = True
-        self._body.append(body)
-        if not self._exchange_arrives and self.cycle.response_complete:
+        if self._exchange_arrives:
+            self._got_body = True
+            if self._exchange is not None:
+                self._exchange.body += body
+            return
+        if self.cycle.response_complete:
             self._discarded_bytes += len(body)
             if self._discarded_bytes > self._settings.max_body_bytes:
                 self.transport.close()
-
-    def _pass_body_on(self) -> None:
-        if self._exchange_arrives and self._exchange is not None:
-            body, self._body = self._body, []
-            self._exchange.body = b"".join([self._exchange.body, *body])
-        else:
-            super()._pass_body_on()
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
@@ -132,20 +138,10 @@ class Connection(BoundedProtocol):
             super().on_message_complete()
             return
         self._arriving = self._exchange_arrives = False
-        body, self._body = self._body, []
-        self._exchange.body = b"".join([self._exchange.body, *body])
         self._context.plain.add(self._exchange)
-
-    def _must_wait(self) -> bool:
-        if self._exchange is not None and not self._exchange_arrives:
-            return True
-        return bool(self.pipeline) or (self.flow.write_paused and super()._must_wait())
 
     def _in_progress(self) -> bool:
         return (self._exchange is not None and not self._exchange_arrives) or super()._in_progress()
-
-    def _answer_has_begun(self) -> bool:
-        return self._exchange is None and super()._answer_has_begun()
 
     def _is_answered(self) -> bool:
         return not self._exchange_arrives and super()._is_answered()
@@ -153,10 +149,10 @@ class Connection(BoundedProtocol):
     # Exchanges
 
     def _begin_exchange(self, route: str) -> bool:
-        """Makes a request whose head has arrived to an exchange, if it is plain; returns whether it is."""
+        """Makes an exchange of the request whose head has arrived, if it is plain; returns whether it is."""
         if self._exchange is not None or (self.cycle is not None and not self.cycle.response_complete):
             return False
-        if self.expect_100_continue or self._head_bytes + self._read_bytes > MOST_BYTES:
+        if self.expect_100_continue or self._head_bytes > problem.MAX_HEAD_BYTES:
             return False
         headers, parser, settings = dict(self.headers), self.parser, self._settings
         length, accept = headers.get(b"content-length", b""), headers.get(b"accept")
@@ -190,10 +186,8 @@ class Connection(BoundedProtocol):
 
     def authenticate(self, exchange: Exchange) -> None:
         """Admits an exchange by its API key; see `Waiting`."""
-        if (authenticator := self._context.authenticator) is not None:
-            key = exchange.key = authenticator.admit(exchange.route, exchange.headers)
-            if key is not None:
-                exchange.client, exchange.timing.notes["key"] = client_of(key), key.id
+        exchange.key = self._context.admit(exchange.route, exchange.headers, exchange.timing)
+        exchange.client = client_of(exchange.key)
 
     def respond(self, exchange: Exchange, content: list[bytes]) -> Sliced[None]:
         """Answers an exchange with status 200; see `Waiting`."""
@@ -206,8 +200,6 @@ class Connection(BoundedProtocol):
 
     def fail(self, exchange: Exchange, error: TagwerkError | None) -> None:
         """Answers an exchange with the problem document of an error; see `Waiting`."""
-        if isinstance(error, problem.REFUSALS):
-            exchange.route = UNMATCHED  # as the application records what it refuses before it looks for the route
         document = problem.UNEXPECTED if error is None else problem.document(error, exchange.timing)
         headers = {} if error is None else problem.headers_of(error)
         body = json.dumps(document).encode()
@@ -257,7 +249,7 @@ class Connection(BoundedProtocol):
             return
         exchange.over, self._exchange = True, None
         ids, context = request_ids.ids_from(exchange.headers), self._context
-        closes = not self._keep_alive or context.draining or context.group.gives_up_connection()
+        closes = not self._keep_alive or context.closes_connection()
         origin = b""
         if self._settings.cors_origins:  # an answer for another origin has further headers
             if "Vary" in headers:
@@ -286,30 +278,28 @@ class Connection(BoundedProtocol):
         """Records an exchange that is over, and releases its key."""
         context = self._context
         context.bytes_in_progress -= exchange.in_progress
-        if exchange.key is not None and context.authenticator is not None:
-            context.authenticator.release(exchange.key)
+        context.release(exchange.key)
         ids = ids or request_ids.ids_from(exchange.headers)
         context.recorder.note(ids, exchange.headers, "POST", exchange.route, status, exchange.timing)
 
-    # Answers to what is not valid HTTP, or late
+    # Answers without the application
 
-    def _refuse(self, status: int, detail: str, kind: tuple[str, str] | None = None) -> None:
+    def _refuse(self, error: problem.Expected) -> None:
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.close()  # a second response would corrupt the first
             return
-        slug, title = kind or problem.HTTP[status]
-        headers = dict(self.headers or ())
-        own = self._own_headers(request_ids.ids_from(headers), headers)
-        if status == 429:
-            own += [(name.lower().encode(), value.encode()) for name, value in problem.RETRY_AFTER.items()]
-        self.transport.write(raw_answer(problem.make(status, slug, title, detail), own))
+        given, document = dict(self.headers or ()), problem.document(error)
+        status, body = document["status"], json.dumps(document).encode()
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", problem.MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            *((name.lower().encode(), value.encode()) for name, value in problem.headers_of(error).items()),
+            (b"x-request-id", request_ids.ids_from(given).request.encode()),
+        ]
+        self.transport.write(STATUS_LINE[status] + encoded(headers) + LAST_CLOSES + body)
         self._count(status)
         self.transport.close()
-
-    def _own_headers(self, ids: request_ids.RequestIds, headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-        """Returns the headers specific to a response that closes the connection."""
-        own = [(b"x-request-id", ids.request.encode()), (b"connection", b"close")]
-        return [*self.server_state.default_headers, *own, *cors_headers(self._settings.cors_origins, headers)]
 
     def _count(self, status: int) -> None:
         """Counts a response in the metrics, or passes its status to the handler, which counts it."""
@@ -323,7 +313,3 @@ class Connection(BoundedProtocol):
             self._context.metrics.requests.labels(UNMATCHED, str(status)).inc()
         elif not self.cycle.response_started:
             self.scope["state"]["refused"] = status
-
-
-LAST = b"x-content-type-options: nosniff\r\n\r\n"
-LAST_CLOSES = b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"

@@ -3,28 +3,29 @@
 from collections.abc import Sequence
 from typing import cast
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-Fault = tuple[int, str]  # status and detail
+from service.http.connection.uvicorn_private import RequestResponseCycle
 
 
-def fault_of(headers: Sequence[tuple[bytes, bytes]], version: str) -> Fault | None:
-    """Returns what is wrong with the head of a request."""
+def fault_of(headers: Sequence[tuple[bytes, bytes]], version: str) -> HTTPException | None:
+    """Returns the error of a request by its head, or None."""
     hosts = sum(name == b"host" for name, _ in headers)
     if hosts > 1 or (not hosts and version == "1.1"):
-        return 400, f"it has {hosts} Host headers; allowed: one"
+        return HTTPException(400, f"it has {hosts} Host headers; allowed: one")
     codings = b",".join(value for name, value in headers if name == b"transfer-encoding").lower()
     if codings and version != "1.1":
-        return 400, f"HTTP/{version} has no Transfer-Encoding; allowed: Content-Length"
+        return HTTPException(400, f"HTTP/{version} has no Transfer-Encoding; allowed: Content-Length")
     if codings.strip() not in (b"", b"chunked"):
         shown = codings.decode("latin-1")[:40]
-        return 501, f"the Transfer-Encoding is {shown!r}; allowed: chunked, and gzip as the Content-Encoding"
+        allowed = "chunked, and gzip as the Content-Encoding"
+        return HTTPException(501, f"the Transfer-Encoding is {shown!r}; allowed: {allowed}")
     return None
 
 
 async def in_http_1_0(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Calls an application, whose answer ends with the connection where its length is not known: without chunks."""
+    """Calls an application and sends its answer without chunks; without a length, it ends with the connection."""
     cycle = cast(RequestResponseCycle, send.__self__)  # type: ignore[attr-defined]
     unknown = False
 

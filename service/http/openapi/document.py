@@ -4,21 +4,22 @@ Added is what FastAPI cannot derive from the routes: problem documents, headers,
 FastAPI has, and examples of answers. Its own validation errors, which the service does not send, are removed.
 """
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from pydantic.json_schema import models_json_schema
 
 from service.http import line_schemas
-from service.http.context import TASKS, TIMEOUT_HEADER
+from service.http.context import TIMEOUT_HEADER
 from service.http.negotiation import JSON
-from service.http.openapi import examples, problems
+from service.http.openapi import problems
 from service.http.problem import Problem
 from service.http.protocols.tensors import InferenceRequest
 from service.security.authenticator import is_open
 
 KEY = "key"  # name of the security scheme
-SCHEMAS = (Problem, InferenceRequest, *line_schemas.SCHEMAS)
 UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 HEADERS: dict[str, Any] = {
@@ -61,20 +62,21 @@ SECURITY_SCHEMES = {
 }
 
 
-_documents: dict[bool, dict[str, Any]] = {}  # by `with_keys`: otherwise all applications have the same
+_documents: dict[tuple[object, ...], dict[str, Any]] = {}  # by `with_keys` and `tasks`
 
 
-def install(app: FastAPI, *, with_keys: bool) -> None:
+def install(app: FastAPI, *, with_keys: bool, tasks: Sequence[APIRouter]) -> None:
     """Completes the document that an application serves; `with_keys`, whether its routes require API keys.
 
-    It is written once for all applications of the process, since that takes 0.3 s.
+    It is written once for all applications of the process with the same routes, since that takes 0.3 s.
     """
     write = app.openapi
+    key = (with_keys, *map(id, tasks))
 
     def openapi() -> dict[str, Any]:
-        if with_keys not in _documents:
-            _documents[with_keys] = complete(write(), with_keys=with_keys)
-        return _documents[with_keys]
+        if key not in _documents:
+            _documents[key] = complete(write(), with_keys=with_keys)
+        return _documents[key]
 
     app.openapi = openapi  # type: ignore[method-assign]
 
@@ -90,7 +92,7 @@ def complete(document: dict[str, Any], *, with_keys: bool) -> dict[str, Any]:
         components["securitySchemes"] = SECURITY_SCHEMES
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            _complete_operation(operation, path)
+            _complete_operation(operation, components["schemas"])
             if with_keys and not is_open(path):
                 operation["security"] = [{KEY: []}]
     return document
@@ -98,7 +100,7 @@ def complete(document: dict[str, Any], *, with_keys: bool) -> dict[str, Any]:
 
 def _schemas() -> dict[str, Any]:
     """Returns the schemas that no route of FastAPI has, by name."""
-    models = [(model, "validation") for model in SCHEMAS]
+    models = [(model, "validation") for model in (Problem, InferenceRequest, *line_schemas.SCHEMAS)]
     _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas: dict[str, Any] = found["$defs"]
     for schema in schemas.values():  # as FastAPI does: null is the default of what may be left out
@@ -108,8 +110,9 @@ def _schemas() -> dict[str, Any]:
     return schemas
 
 
-def _complete_operation(operation: dict[str, Any], path: str) -> None:
-    names = ["X-Request-ID", TIMEOUT_HEADER] if path in TASKS or path.endswith("/infer") else ["X-Request-ID"]
+def _complete_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    runs_a_model = "504" in operation["responses"]
+    names = ["X-Request-ID", TIMEOUT_HEADER] if runs_a_model else ["X-Request-ID"]
     references = [{"$ref": f"#/components/parameters/{name}"} for name in names]
     operation["parameters"] = [*operation.get("parameters", []), *references]
     operation["responses"] = {
@@ -117,17 +120,34 @@ def _complete_operation(operation: dict[str, Any], path: str) -> None:
         for status, response in operation["responses"].items()
         if UNUSED_SCHEMAS[0] not in str(response)
     }
+    for described in (operation.get("requestBody", {}), *operation["responses"].values()):
+        for media_type, content in described.get("content", {}).items():
+            if media_type == line_schemas.MEDIA_TYPE:
+                kinds = content["schema"]["contentSchema"]["items"]["anyOf"]
+                content["example"] = "".join(json.dumps(example_of(kind, schemas)) + "\n" for kind in kinds)
+            elif media_type == JSON and "$ref" in content["schema"]:
+                content["example"] = example_of(content["schema"], schemas)
 
 
 def _completed(response: dict[str, Any], status: str) -> dict[str, Any]:
     if "$ref" in response:
         return {"$ref": response["$ref"]}  # without the description that FastAPI adds
     names = ["X-Request-ID", "Server-Timing", *(["Retry-After"] if status == "503" else [])]
-    response["headers"] = {
-        **response.get("headers", {}),
-        **{name: {"$ref": f"#/components/headers/{name}"} for name in names},
-    }
-    content = response.get("content", {}).get(JSON)
-    if content is not None and status.startswith("2"):
-        content["example"] = examples.ANSWERS[content["schema"]["$ref"].rpartition("/")[2]]
-    return response
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    return response | {"headers": response.get("headers", {}) | headers}
+
+
+def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """Returns an example of a schema: its own, or one made of those of its fields that have a value."""
+    match schema:
+        case {"examples": [example, *_]}:
+            return example
+        case {"$ref": reference}:
+            return example_of(schemas[reference.rpartition("/")[2]], schemas)
+        case {"anyOf": kinds}:
+            return None if {"type": "null"} in kinds else example_of(kinds[0], schemas)
+        case {"type": "array", "items": item}:
+            return [example_of(item, schemas)]
+    fields = {name: example_of(field, schemas) for name, field in schema["properties"].items()}
+    required = schema.get("required", ())
+    return {name: value for name, value in fields.items() if value is not None or name in required}

@@ -3,6 +3,8 @@
 from itertools import groupby
 from typing import Any
 
+from starlette.exceptions import HTTPException
+
 from service import errors
 from service.http import problem
 from service.telemetry.timing import Timing
@@ -16,23 +18,23 @@ _TIMING = Timing(0.0, {"tokenize": 0.00041, "queue": 0.0903, "inference": 0.0094
 _OVER_RATE = "the key 'web' is for at most 5 requests a second (tagwerk keys add --rate)"
 
 EXAMPLES: tuple[dict[str, Any], ...] = (  # by status
-    problem.not_json("expected value at line 1 column 10"),
-    problem.make(400, *problem.INVALID_HTTP, "it is not valid HTTP/1.1"),
+    problem.document(errors.InvalidJson("expected value at line 1 column 10")),
+    problem.document(HTTPException(400, "it is not valid HTTP/1.1")),
     problem.document(errors.Unauthorized("the request has no API key: send it as Authorization: Bearer KEY")),
     problem.document(errors.Forbidden("the key 'web' is for infer; this needs admin")),
     problem.document(errors.ModelNotFound("no model 'tagger-fr' is loaded; there is: tagger-en")),
-    problem.make(406, *problem.HTTP[406], "the Accept header, 'text/html', allows none of: application/json"),
-    problem.late(10.0),
+    problem.document(HTTPException(406, "the Accept header, 'text/html', allows none of: application/json")),
+    problem.document(errors.NotReceived(10.0)),
     problem.document(errors.NotPossible("tagger-en/3 cannot serve: a checksum does not match: manifest.json")),
     problem.document(errors.TooLarge("/text", "200001 characters", "at most 200000")),
-    problem.make(415, *problem.HTTP[415], "the Content-Type is 'text/plain'; allowed: application/json"),
+    problem.document(HTTPException(415, "the Content-Type is 'text/plain'; allowed: application/json")),
     problem.document(errors.InvalidInput("/text/1", "got 7", "a valid string")),
     problem.document(errors.RateLimited(_OVER_RATE, 0.2)),
     problem.document(errors.Overloaded(_QUEUE_FULL, 0.5)),
-    problem.make(431, *problem.HTTP[431], f"at most {problem.MAX_HEAD_BYTES} bytes in all"),
+    problem.document(problem.LARGE_HEAD),
     problem.document(errors.DeviceFailed("the device failed: out of memory")),
     problem.UNEXPECTED,
-    problem.make(501, *problem.HTTP[501], "the Transfer-Encoding is 'gzip, chunked'; allowed: chunked"),
+    problem.document(HTTPException(501, "the Transfer-Encoding is 'gzip, chunked'; allowed: chunked")),
     problem.document(errors.EngineUnavailable("the engine is starting")),
     problem.document(errors.DeadlineExceeded("the deadline passed before the answer was ready"), _TIMING),
 )

@@ -15,7 +15,8 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from service.formats.pieces import to_json
-from service.http.negotiation import JSON, takes_gzip
+from service.http.context import headers_of
+from service.http.negotiation import JSON, accepts_gzip
 
 FOLDER = Path(__file__).parent / "static"
 SWAGGER = Path(fastapi_offline.__file__).parent / "static"
@@ -63,31 +64,31 @@ def assets(folder: Path = FOLDER) -> dict[str, Asset]:
     }
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def page(request: Request) -> Response:
     """Sends the page."""
     return send(request, assets().get("index.html"))
 
 
-@router.api_route("/page/{name}", methods=["GET", "HEAD"])
+@router.get("/page/{name}")
 async def asset(name: str, request: Request) -> Response:
     """Sends a script, the style, or the icon."""
     return send(request, assets().get(name))
 
 
-@router.api_route("/docs", methods=["GET", "HEAD"])
+@router.get("/docs")
 async def docs(request: Request) -> Response:
     """Sends the page that shows the OpenAPI document."""
     return send(request, assets().get("docs.html"), DOCS_POLICY)
 
 
-@router.api_route("/docs/assets/{name}", methods=["GET", "HEAD"])
+@router.get("/docs/assets/{name}")
 async def docs_asset(name: str, request: Request) -> Response:
     """Sends Swagger UI."""
     return send(request, assets(SWAGGER).get(name))
 
 
-@router.api_route("/openapi.json", methods=["GET", "HEAD"])
+@router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
     """Sends the OpenAPI document."""
     return send(request, openapi_asset(request.app))
@@ -104,7 +105,7 @@ def send(request: Request, found: Asset | None, policy: str = POLICY) -> Respons
     """Returns a file; 304 if the client has it. Raises 404 for none."""
     if found is None:
         raise HTTPException(404)
-    zipped = takes_gzip(request)
+    zipped = accepts_gzip(headers_of(request))
     tag = f'"{found.tag}-gzip"' if zipped else f'"{found.tag}"'
     headers = HEADERS | {"ETag": tag, "Content-Security-Policy": policy}
     known = {known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")}

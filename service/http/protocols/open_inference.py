@@ -3,7 +3,6 @@
 https://github.com/kserve/open-inference-protocol
 """
 
-from collections.abc import Mapping
 from importlib.metadata import version as version_of
 from typing import Any
 
@@ -14,15 +13,15 @@ from pydantic import BaseModel, Field
 from service.errors import EngineUnavailable, InvalidInput
 from service.http.compression import response_of
 from service.http.context import Context, context_of, pipeline_run
-from service.http.disconnect import while_client_waits
 from service.http.negotiation import JSON
 from service.http.openapi.problems import ANY, INFER, READ, responses
 from service.http.parsing import in_turn, receive
 from service.http.problem import RETRY_AFTER
 from service.http.protocols import tensors
-from service.http.protocols.served import Parameters, Served, TensorMetadata, find
-from service.http.protocols.tensors import InferenceRequest, InferenceResponse, Tensor
+from service.http.protocols.served import TEXT, Parameters, TensorMetadata, compute, find, outputs_of
+from service.http.protocols.tensors import InferenceRequest, InferenceResponse
 from service.http.validation import describe
+from service.store.loading import AnyTask
 from service.types import State
 
 OCTETS = "application/octet-stream"
@@ -36,8 +35,8 @@ class ModelMetadata(BaseModel):
     name: str = Field(description="Its name.", examples=["tagger-en"])
     versions: list[str] = Field(description="The versions that are loaded.", examples=[["1"]])
     platform: str = Field(description="What runs it.", examples=["tensorflow_savedmodel"])
-    inputs: list[TensorMetadata] = Field(description="Its inputs.", examples=[[]])
-    outputs: list[TensorMetadata] = Field(description="Its outputs.", examples=[[]])
+    inputs: list[TensorMetadata] = Field(description="Its inputs.")
+    outputs: list[TensorMetadata] = Field(description="Its outputs.")
 
 
 class ServerMetadata(BaseModel):
@@ -113,11 +112,9 @@ async def model_version_metadata(request: Request, name: str, version: str) -> M
 
 def metadata(context: Context, name: str, version: str | None = None) -> ModelMetadata:
     """Describes a version of a model, by default the one that serves. Raises what `find` raises."""
-    model = find(context, name, version)
-    known = context.model_states()
-    versions = [s.key.version for s in known if s.key.name == model.version.key.name and s.state is State.READY]
-    inputs, outputs = list(model.inputs), list(model.outputs)
-    return ModelMetadata(name=name, versions=versions, platform="tensorflow_savedmodel", inputs=inputs, outputs=outputs)
+    outputs = outputs_of(find(context.catalog, name, version))
+    versions = [s.key.version for s in context.model_states() if s.key.name == name and s.state is State.READY]
+    return ModelMetadata(name=name, versions=versions, platform="tensorflow_savedmodel", inputs=[TEXT], outputs=outputs)
 
 
 READINESS: dict[str, Any] = {
@@ -133,10 +130,7 @@ async def model_ready(request: Request, name: str) -> Response:
 
 
 @router.get(
-    "/models/{name}/versions/{version}/ready",
-    operation_id="model_version_ready",
-    summary="Is it ready?",
-    **READINESS,
+    "/models/{name}/versions/{version}/ready", operation_id="model_version_ready", summary="Is it ready?", **READINESS
 )
 async def model_version_ready(request: Request, name: str, version: str) -> Response:
     """Returns whether requests for a version of a model are accepted."""
@@ -146,7 +140,7 @@ async def model_version_ready(request: Request, name: str, version: str) -> Resp
 def readiness(context: Context, name: str, version: str | None = None) -> Response:
     """Answers whether requests for a model are accepted. Raises ModelNotFound."""
     try:
-        find(context, name, version)
+        find(context.catalog, name, version)
     except EngineUnavailable:
         return _readiness(ModelReady(name=name, ready=False))
     return _readiness(ModelReady(name=name, ready=True))
@@ -195,24 +189,22 @@ async def model_version_infer(request: Request, name: str, version: str) -> Resp
 async def infer(request: Request, name: str, version: str | None = None) -> Response:
     """Runs a version of a model, by default the one that serves. Raises what reading and running raise."""
     context, run = context_of(request), pipeline_run(request)
-    model = find(context, name, version)
+    task = find(context.catalog, name, version)
     body, json_length = await receive(request), request.headers.get(tensors.HEADER)
-    inference, given = await in_turn(context, body, lambda: tensors.read(body, json_length, context.settings))
+    inference, texts = await in_turn(context, body, lambda: tensors.read(body, json_length, context.settings))
     parameters = dict(inference.parameters)
     all_binary = parameters.pop("binary_data_output", False)
     if type(all_binary) is not bool:
         raise InvalidInput("/parameters/binary_data_output", f"got {describe(all_binary)}", "true or false")
     run.deadline = min(run.deadline, run.timing.started + _timeout_seconds(parameters))
-    check_inputs(model, inference, given)
-    check_outputs(model, inference)
-    with while_client_waits(request):
-        outputs = {output.name: output for output in await model.compute(run, given, parameters)}
-        named = {output.name: output.parameters.binary_data for output in inference.outputs} or dict.fromkeys(outputs)
-        wanted = [outputs[name] for name in named]
-        binary = frozenset(name for name, own in named.items() if (all_binary if own is None else own))
-        head = {"model_name": name, "model_version": model.version.manifest.version}
-        head |= {} if inference.id is None else {"id": inference.id}
-        content, header_length = await run.do(tensors.write(head, wanted, binary))
+    check_outputs(task, inference)
+    outputs = {output.name: output for output in await compute(task, run, texts, parameters)}
+    named = {output.name: output.parameters.binary_data for output in inference.outputs} or dict.fromkeys(outputs)
+    wanted = [outputs[name] for name in named]
+    binary = frozenset(name for name, own in named.items() if (all_binary if own is None else own))
+    head = {"model_name": name, "model_version": task.version.manifest.version}
+    head |= {} if inference.id is None else {"id": inference.id}
+    content, header_length = await run.do(tensors.write(head, wanted, binary))
     if header_length is None:
         return response_of(content, {}, JSON)
     return response_of(content, {tensors.HEADER: str(header_length)}, OCTETS)
@@ -228,9 +220,9 @@ def _timeout_seconds(parameters: Parameters) -> float:
     return timeout / 1e6
 
 
-def check_outputs(model: Served, inference: InferenceRequest) -> None:
-    """Raises InvalidInput for a requested output that the model does not have, and for one that is named twice."""
-    known = [output.name for output in model.outputs]
+def check_outputs(task: AnyTask, inference: InferenceRequest) -> None:
+    """Raises InvalidInput if a requested output is unknown or is named twice."""
+    known = [output.name for output in outputs_of(task)]
     names: set[str] = set()
     for number, output in enumerate(inference.outputs):
         place = f"/outputs/{number}/name"
@@ -239,20 +231,3 @@ def check_outputs(model: Served, inference: InferenceRequest) -> None:
         if output.name in names:  # it would be written as often
             raise InvalidInput(place, f"{output.name!r} is there twice", "each output once")
         names.add(output.name)
-
-
-def check_inputs(model: Served, inference: InferenceRequest, given: Mapping[str, Tensor]) -> None:
-    """Raises InvalidInput if the inputs do not match those of the model."""
-    expected = {tensor.name: tensor for tensor in model.inputs}
-    for number, tensor in enumerate(given.values()):
-        place = f"/inputs/{number}"
-        if tensor.name not in expected:
-            raise InvalidInput(f"{place}/name", f"got {tensor.name[:60]!r}", ", ".join(expected))
-        read, shape = expected[tensor.name], tensor.array.shape
-        if tensor.datatype != read.datatype and not {tensor.datatype, read.datatype} <= {"INT32", "INT64"}:
-            raise InvalidInput(f"{place}/datatype", f"got {tensor.datatype}", read.datatype)
-        fits = len(shape) == len(read.shape) and all(m in (-1, n) for n, m in zip(shape, read.shape, strict=True))
-        if not fits or 0 in shape:
-            raise InvalidInput(f"{place}/shape", f"got {list(shape)}", f"{read.shape}, where -1 is any length but 0")
-    if missing := [name for name in expected if name not in given]:
-        raise InvalidInput("/inputs", f"{missing[0]} is missing", ", ".join(expected))

@@ -7,72 +7,32 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field, PlainValidator, ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from service.artifact.version import ModelVersion
-from service.errors import InvalidInput, shortened
+from service.errors import InvalidInput
 from service.http import events, request_schemas
 from service.http.compression import respond
 from service.http.context import Context, context_of, pipeline_run
-from service.http.disconnect import while_client_waits
 from service.http.openapi.problems import INFER, READ, responses
 from service.http.protocols.completion import Answer
 from service.http.route import JsonRoute
-from service.http.texts import Stop, at_most, check_count, check_strings
-from service.http.validation import Faults
-from service.pipelines.generation import GenerationOptions, generate_and_write
+from service.http.texts import Texts, at_most
+from service.pipelines.generation import generate_and_write
 from service.tasks.generation import TextGeneration
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["OpenAI"])
 
 
-def _prompts(value: object, info: ValidationInfo) -> Any:
-    """Converts the four forms of a prompt to a list of strings or of lists of token ids."""
-    items: Any = [value] if isinstance(value, str) or _are_ids(value) else value
-    kinds = set(map(type, items)) if isinstance(items, list) else set()
-    if kinds in ({str}, {list}):
-        check_count(items, info)
-    if kinds == {str}:
-        faults = Faults()
-        check_strings(items, faults)
-        faults.raise_any()
-        return items
-    if kinds == {list} and all(map(_are_ids, items)):
-        return items
-    raise PydanticCustomError(
-        "prompt_type", "Input should be a string, a list of strings, a list of token ids, or a list of such lists"
-    )
-
-
-def _are_ids(value: object) -> bool:
-    return isinstance(value, list) and set(map(type, value)) == {int}
-
-
-TokenIds = TypeAliasType("TokenIds", Annotated[list[int], Field(min_length=1, description="A prompt as token ids.")])
-_FORMS = str | Annotated[list[str], Field(min_length=1)] | TokenIds | Annotated[list[TokenIds], Field(min_length=1)]
-Prompts = TypeAliasType(
-    "Prompts",
-    Annotated[
-        list[str | list[int]],
-        PlainValidator(_prompts, json_schema_input_type=_FORMS),
-        Field(description="A prompt as a string or as token ids, or a list of such."),
-    ],
-)
 CompletionFinishReason = TypeAliasType(
-    "CompletionFinishReason",
-    Annotated[Literal["stop", "length"], Field(description="Why a text ended.")],
+    "CompletionFinishReason", Annotated[Literal["stop", "length"], Field(description="Why a text ended.")]
 )
 
 
 LogitBias = TypeAliasType(
     "LogitBias",
-    Annotated[
-        dict[str, float],
-        at_most(0),
-        Field(max_length=0, description="What to add to the logits of tokens."),
-    ],
+    Annotated[dict[str, float], at_most(0), Field(max_length=0, description="What to add to the logits of tokens.")],
 )
 
 
@@ -83,32 +43,20 @@ class StreamOptions(request_schemas.Strict):
     include_obfuscation: bool = Field(False, description="Accepted, and without effect.", examples=[False])
 
 
-class CompletionRequest(request_schemas.Request):
+class CompletionRequest(request_schemas.Sampling):
     """OpenAI's request for a completion."""
 
     model: str = Field(description="Name of the model, one of those of /v1/models.", examples=["lm-shakespeare"])
-    prompt: Prompts = Field(
-        description="The text to continue, as a string or as token ids, or a list of such.", examples=["ROMEO:"]
-    )
+    prompt: Texts = Field(description="The text to continue, or a list of them.", examples=["ROMEO:"])
     max_tokens: int = Field(16, ge=1, description="Most tokens (characters) to generate.", examples=[40])
-    temperature: float = Field(1.0, ge=0, le=10, description="As in /generate.", examples=[0.7])
-    top_p: float = Field(1.0, gt=0, le=1, description="As in /generate.", examples=[0.95])
-    top_k: int = Field(0, ge=0, le=1_000_000, description="As in /generate; not OpenAI's.", examples=[0])
-    n: int = Field(1, ge=1, le=128, description="Texts for each prompt.", examples=[1])
-    stop: Stop = Field([], description="Strings before which the text ends.", examples=["\n\n"])
-    seed: int | None = Field(None, ge=0, le=2**53 - 1, description="The same seed gives the same text.", examples=[7])
     echo: bool = Field(False, description="Put the prompt before the text.", examples=[False])
-    stream: bool = Field(False, description="Stream the text.", examples=[False])
-    stream_options: StreamOptions | None = Field(None, description="For streams.", examples=[None])
-    user: str | None = Field(None, max_length=1000, description="Accepted, and without effect.", examples=[None])
+    stream_options: StreamOptions | None = Field(None, description="For streams.")
+    user: str | None = Field(None, max_length=1000, description="Accepted, and without effect.")
     best_of: int | None = Field(None, ge=1, le=1, description="Only 1.", examples=[1])
     frequency_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
     presence_penalty: float | None = Field(None, ge=0, le=0, description="Only 0.", examples=[0])
-    logit_bias: LogitBias | None = Field(None, description="Only an empty one.", examples=[None])
-    logprobs: int | None = Field(
-        None, ge=0, le=5, description="Most probable tokens to give for each token; not with echo.", examples=[None]
-    )
-    suffix: str | None = Field(None, max_length=0, description="Only an empty one.", examples=[None])
+    logit_bias: LogitBias | None = Field(None, description="Only an empty one.")
+    suffix: str | None = Field(None, max_length=0, description="Only an empty one.")
 
 
 class Logprobs(BaseModel):
@@ -128,7 +76,7 @@ class CompletionChoice(BaseModel):
 
     text: str = Field(description="The text, or the next piece of it.", examples=["\nWhat, shall I speak?"])
     index: int = Field(description="Number of the text: prompt by prompt, from 0.", examples=[0])
-    logprobs: Logprobs | None = Field(description="On request.", examples=[None])
+    logprobs: Logprobs | None = Field(description="On request.")
     finish_reason: CompletionFinishReason | None = Field(
         description="Why the text ended; null before its end.", examples=["length"]
     )
@@ -150,8 +98,8 @@ class Completion(BaseModel):
     created: int = Field(description="Unix time of creation.", examples=[1767225600])
     model: str = Field(description="Name of the model.", examples=["lm-shakespeare"])
     system_fingerprint: str = Field(description="Its name and version.", examples=["lm-shakespeare/1"])
-    choices: list[CompletionChoice] = Field(description="The texts, prompt by prompt.", examples=[[]])
-    usage: Usage | None = Field(description="Token usage.", examples=[None])
+    choices: list[CompletionChoice] = Field(description="The texts, prompt by prompt.")
+    usage: Usage | None = Field(description="Token usage.")
 
 
 class Model(BaseModel):
@@ -167,7 +115,7 @@ class Models(BaseModel):
     """The models that complete texts."""
 
     object: Literal["list"] = Field(description="What this is.", examples=["list"])
-    data: list[Model] = Field(description="The models, by name.", examples=[[]])
+    data: list[Model] = Field(description="The models, by name.")
 
 
 @router.get(
@@ -182,10 +130,7 @@ async def models(request: Request) -> Models:
 
 
 @router.get(
-    "/models/{name}",
-    operation_id="get_completion_model",
-    summary="One of them",
-    responses=responses(404, 503, *READ),
+    "/models/{name}", operation_id="get_completion_model", summary="One of them", responses=responses(404, 503, *READ)
 )
 async def model(name: str, request: Request) -> Model:
     """Describes a model."""
@@ -218,36 +163,15 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     """Continues prompts as /generate does, with OpenAI's fields."""
     run = pipeline_run(request)
     task = run.resources.catalog.find(TextGeneration, body.model)
-    prompts = [_text(task, prompt) for prompt in body.prompt]
     if body.echo and body.logprobs is not None:
         raise InvalidInput("/logprobs", f"got {body.logprobs} with echo", "null, or no echo: a prompt has no logprobs")
-    options = _options(body, task, prompts)
+    options = body.options(body.prompt, str(task.version.key))
     answer = Answer(task.version, options, echo=body.echo)
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
-        return await events.streamed(request, answer.pieces(run, usage))
-    with while_client_waits(request):
-        _, choices = await generate_and_write(run, options, answer.write_choice)
+        return await events.streamed(answer.pieces(run, usage))
+    _, choices = await generate_and_write(run, options, answer.write_choice)
     return await respond(request, answer.write(choices))
-
-
-def _options(body: CompletionRequest, task: TextGeneration, prompts: list[str]) -> GenerationOptions:
-    """Converts the request's options."""
-    same = ("max_tokens", "temperature", "top_p", "top_k", "n", "stop", "seed", "logprobs")
-    given = {name: getattr(body, name) for name in same}
-    return GenerationOptions(model=str(task.version.key), prompts=prompts, **given)
-
-
-def _text(task: TextGeneration, prompt: str | list[int]) -> str:
-    """Converts a prompt to text. Raises InvalidInput for an invalid token id."""
-    if isinstance(prompt, str):
-        return prompt
-    entries, last = task.characters.entries, len(task.characters) - 1
-    first = last + 1 - len(entries)
-    if min(prompt) < first or max(prompt) > last:
-        wrong = next(id for id in prompt if not first <= id <= last)
-        raise InvalidInput("/prompt", f"token id {shortened(str(wrong))}", f"{first} to {last}")
-    return "".join([entries[id - first] for id in prompt])
 
 
 def _completing(context: Context) -> list[TextGeneration]:

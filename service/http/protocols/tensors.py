@@ -4,11 +4,10 @@ https://github.com/kserve/open-inference-protocol, and Triton's binary data exte
 header `Inference-Header-Content-Length` is the length of the JSON, `binary_data_size` the number of a tensor's bytes.
 """
 
-import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -18,60 +17,47 @@ from service.errors import InvalidInput, TooLarge, shortened
 from service.formats.pieces import join_list, to_json, write_object
 from service.http.parsing import parse_json, validate
 from service.http.request_schemas import Strict
-from service.http.texts import at_most
-from service.http.validation import describe
+from service.http.texts import Texts, at_most
 from service.settings import Settings
 from service.text.slices import Sliced
 from service.types import Array
 
 HEADER = "Inference-Header-Content-Length"
-DTYPES: dict[str, np.dtype[Any]] = {
-    "BYTES": np.dtype(object),
-    "INT32": np.dtype("<i4"),
-    "INT64": np.dtype("<i8"),
-    "FP32": np.dtype("<f4"),
-}
-KINDS: dict[str, set[type]] = {"BYTES": {str}, "INT32": {int}, "INT64": {int}, "FP32": {int, float}}
-MOST_AXES = 3
+DTYPES: dict[str, np.dtype[Any]] = {"INT32": np.dtype("<i4"), "INT64": np.dtype("<i8"), "FP32": np.dtype("<f4")}
 NUMBERS_AT_ONCE = 4096  # encoded per slice
 CHARACTERS_AT_ONCE = 65_536  # of a string, encoded per slice
-LONGEST_AXIS = 2**29  # keeps the bytes of an array countable by NumPy, even with another axis of 0
-MOST_TENSORS = 64  # inputs of a request, outputs that it names, its parameters
+MOST_NAMES = 64  # outputs that a request names, its parameters
 LENGTH_DIGITS = 12
 Parameters = TypeAliasType(
     "Parameters",
-    Annotated[
-        dict[str, Any],
-        at_most(MOST_TENSORS),
-        Field(description="Parameters of the protocol, by name."),
-    ],
+    Annotated[dict[str, Any], at_most(MOST_NAMES), Field(description="Parameters of the protocol, by name.")],
 )
 
 
 class InputParameters(Strict):
     """How an input tensor is sent."""
 
-    binary_data_size: int | None = Field(None, description="Its bytes, where it follows the JSON.", examples=[None])
+    binary_data_size: int | None = Field(None, description="Its bytes, where it follows the JSON.")
 
 
 class OutputParameters(Strict):
     """How an output tensor is returned."""
 
     binary_data: bool | None = Field(
-        None, description="As bytes behind the JSON; by default as `binary_data_output` says.", examples=[None]
+        None, description="As bytes behind the JSON; by default as `binary_data_output` says."
     )
 
 
 class RequestInput(Strict):
     """An input tensor."""
 
-    name: str = Field(description="Name of the input.", examples=["text"])
-    shape: Annotated[list[int], at_most(MOST_AXES)] = Field(
-        min_length=1, max_length=MOST_AXES, description="Its shape, the batch first.", examples=[[1]]
+    name: Literal["text"] = Field(description="Name of the input.", examples=["text"])
+    shape: Annotated[list[int], at_most(1)] = Field(
+        min_length=1, max_length=1, description="The number of texts.", examples=[[1]]
     )
-    datatype: str = Field(description="The type of its elements: BYTES, INT32, INT64 or FP32.", examples=["BYTES"])
+    datatype: Literal["BYTES"] = Field(description="The type of its elements.", examples=["BYTES"])
     parameters: InputParameters = Field(InputParameters(), description="How it is sent.", examples=[{}])
-    data: list[Any] | None = Field(None, description="Its elements, flat or nested.", examples=[["She didn't see it."]])
+    data: Texts | None = Field(None, description="Its elements.", examples=[["She didn't see it."]])
 
 
 class RequestOutput(Strict):
@@ -91,12 +77,10 @@ class InferenceRequest(Strict):
         " the fields of /generate.",
         examples=[{}],
     )
-    inputs: Annotated[list[RequestInput], at_most(MOST_TENSORS)] = Field(
-        min_length=1,
-        description="The tensors to read; those that the model's metadata lists.",
-        examples=[[{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["She didn't see it."]}]],
+    inputs: Annotated[list[RequestInput], at_most(1)] = Field(
+        min_length=1, max_length=1, description="The tensor to read."
     )
-    outputs: Annotated[list[RequestOutput], at_most(MOST_TENSORS)] = Field(
+    outputs: Annotated[list[RequestOutput], at_most(MOST_NAMES)] = Field(
         [], description="The requested outputs; by default all.", examples=[[]]
     )
 
@@ -117,10 +101,7 @@ class InferenceResponse(BaseModel):
     model_name: str = Field(description="Name of the model.", examples=["sentiment-en"])
     model_version: str = Field(description="Its version.", examples=["1"])
     id: str | None = Field(None, description="That of the request.", examples=["42"])
-    outputs: list[ResponseOutput] = Field(
-        description="The tensors.",
-        examples=[[{"name": "label", "shape": [1], "datatype": "BYTES", "data": ["positive"]}]],
-    )
+    outputs: list[ResponseOutput] = Field(description="The tensors.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,107 +113,55 @@ class Tensor:
     array: Array
 
 
-def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[InferenceRequest, dict[str, Tensor]]:
-    """Decodes a request and its tensors by name. Raises InvalidInput, TooLarge and Refused."""
+def strings(name: str, values: Sequence[str]) -> Tensor:
+    """Makes a tensor of strings  # [B]."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return Tensor(name, "BYTES", array)
+
+
+def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[InferenceRequest, list[str]]:
+    """Decodes a request, and the texts of its input. Raises InvalidInput, TooLarge, InvalidJson, InvalidFields."""
     end = len(body)
     if header_length is not None:
         plain = header_length.isascii() and header_length.isdecimal() and len(header_length) <= LENGTH_DIGITS
-        if not plain or int(header_length) > len(body):
-            raise InvalidInput(
-                f"/headers/{HEADER}", f"got {header_length[:40]!r}", f"0 to {len(body)}, the body's length"
-            )
+        if not plain or int(header_length) > end:
+            raise InvalidInput(f"/headers/{HEADER}", f"got {header_length[:40]!r}", f"0 to {end}, the body's length")
         end = int(header_length)
     request = validate(parse_json(body[:end], settings), InferenceRequest, settings)
-    tensors = {}
-    for number, given in enumerate(request.inputs):
-        size = given.parameters.binary_data_size
-        place = f"/inputs/{number}"
-        count = _count(given, place, settings)
-        if size is None:
-            array = _from_json(given, count, place)
-        elif 0 <= size <= len(body) - end:
-            array = _from_bytes(given, body[end : end + size], count, place)
-            end += size
-        else:
-            raise InvalidInput(
-                f"{place}/parameters/binary_data_size", f"got {shortened(str(size))}", f"0 to {len(body) - end}"
-            )
-        if given.name in tensors:
-            raise InvalidInput(f"{place}/name", f"{given.name[:60]!r} is there twice", "each input once")
-        tensors[given.name] = Tensor(given.name, given.datatype, array.reshape(given.shape))
-    if end != len(body):
-        raise InvalidInput("", f"{len(body) - end} bytes follow the tensors", "the bytes that binary_data_size counts")
-    return request, tensors
-
-
-def _count(given: RequestInput, place: str, settings: Settings) -> int:
-    """Returns a tensor's number of elements by its shape. Raises InvalidInput and TooLarge before any is read."""
-    if min(given.shape) < 0 or max(given.shape) > LONGEST_AXIS:
-        raise InvalidInput(f"{place}/shape", f"got {shortened(str(given.shape))}", "the shape of the data")
-    if given.datatype not in DTYPES:
-        raise InvalidInput(f"{place}/datatype", f"got {given.datatype[:40]!r}", ", ".join(DTYPES))
-    count = math.prod(given.shape)
-    if given.datatype == "BYTES" and count > settings.max_items:
-        raise TooLarge(f"{place}/shape", f"{count} items", f"at most {settings.max_items}")
-    return count
-
-
-def _from_json(given: RequestInput, count: int, place: str) -> Array:
-    elements = _flat(given.data or [])
-    _check_count(len(elements), count, given, place)
-    kinds = KINDS[given.datatype]
-    if not kinds.issuperset(map(type, elements)):
-        wrong = next(element for element in elements if type(element) not in kinds)
-        raise InvalidInput(f"{place}/data", f"an element is {describe(wrong)}", f"elements of {given.datatype}")
-    array = np.empty(len(elements), DTYPES[given.datatype])
-    try:
-        with np.errstate(over="raise"):
-            array[:] = elements
-    except (OverflowError, FloatingPointError):
-        raise InvalidInput(f"{place}/data", "a number is too large", f"elements of {given.datatype}") from None
-    return array
-
-
-def _from_bytes(given: RequestInput, data: bytes, count: int, place: str) -> Array:
-    if given.data is not None:
-        raise InvalidInput(f"{place}/data", "given beside binary_data_size", "one of the two")
-    if given.datatype == "BYTES":
-        try:
-            strings = _strings(data, count)
-        except (UnicodeDecodeError, struct.error) as error:
-            problem = f"cannot be read: {error}"
-            raise InvalidInput(place, problem, "for each string its length in 4 bytes, then itself in UTF-8") from None
-        _check_count(len(strings), count, given, place)
-        array = np.empty(len(strings), object)
-        array[:] = strings
-        return array
-    if len(data) % (size := DTYPES[given.datatype].itemsize):
-        raise InvalidInput(place, f"{len(data)} bytes", f"a multiple of {size}")
-    _check_count(len(data) // size, count, given, place)
-    return np.frombuffer(data, DTYPES[given.datatype])
-
-
-def _check_count(found: int, wanted: int, given: RequestInput, place: str) -> None:
-    if found != wanted:
-        raise InvalidInput(f"{place}/shape", f"got {given.shape} for {found} elements", "the shape of the data")
-
-
-def _flat(data: list[Any]) -> list[Any]:
-    for _ in range(MOST_AXES - 1):
-        if data and all(type(part) is list for part in data):
-            data = [element for part in data for element in part]
-    return data
+    (given,) = request.inputs
+    (count,), size, rest = given.shape, given.parameters.binary_data_size, body[end:]
+    texts = given.data or []
+    if size is not None:
+        if given.data is not None:
+            raise InvalidInput("/inputs/0/data", "given beside binary_data_size", "one of the two")
+        if not 0 <= size <= len(rest):
+            place, got = "/inputs/0/parameters/binary_data_size", f"got {shortened(str(size))}"
+            raise InvalidInput(place, got, f"0 to {len(rest)}")
+        if count > settings.max_items:
+            raise TooLarge("/inputs/0/shape", f"{count} items", f"at most {settings.max_items}")
+        texts, rest = _strings(rest[:size], count), rest[size:]
+    if len(texts) != count or not texts:
+        got = f"got {shortened(str(given.shape))} for {len(texts)} elements"
+        raise InvalidInput("/inputs/0/shape", got, "the number of texts, at least 1")
+    if rest:
+        raise InvalidInput("", f"{len(rest)} bytes follow the tensors", "the bytes that binary_data_size counts")
+    return request, texts
 
 
 def _strings(data: bytes, count: int) -> list[str]:
     """Decodes strings, each after its length in four bytes, little-endian; at most one more than `count`."""
     at, strings = 0, list[str]()
-    while at < len(data) and len(strings) <= count:
-        (length,) = struct.unpack_from("<I", data, at)
-        at += 4 + length
-        if at > len(data):
-            raise struct.error("the last string is cut off")
-        strings.append(data[at - length : at].decode())
+    try:
+        while at < len(data) and len(strings) <= count:
+            (length,) = struct.unpack_from("<I", data, at)
+            at += 4 + length
+            if at > len(data):
+                raise struct.error("the last string is cut off")
+            strings.append(data[at - length : at].decode())
+    except (UnicodeDecodeError, struct.error) as error:
+        allowed = "for each string its length in 4 bytes, then itself in UTF-8"
+        raise InvalidInput("/inputs/0", f"cannot be read: {error}", allowed) from None
     return strings
 
 

@@ -16,7 +16,7 @@ from service.loop import plain_requests
 from service.text.slices import Sliced, advance
 from tests.engine.running import until
 from tests.http.plain import Service, answers, running
-from tests.http.wire import GET, Wire, application, connect, post, turns
+from tests.http.wire import GET, Wire, application, new_connection, post, turns
 
 FINE = post("/classify", b'{"text": "fine"}')
 KEEP_ALIVE_SECONDS = 5  # uvicorn's default
@@ -185,14 +185,6 @@ async def others_behind_one_of_the_application(service: Service) -> Connection:
     return connection
 
 
-async def unparsed(service: Service) -> Connection:
-    await service.hold()
-    connection, _ = service.send(FINE, FINE, FINE[:30])
-    service.context.plain.run()
-    assert connection._held
-    return connection
-
-
 async def invalid_behind_it(service: Service) -> Connection:
     await service.hold()
     connection, wire = service.send(FINE + b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -233,7 +225,6 @@ STATES: list[Callable[[Service], Awaitable[Connection]]] = [
     runs,
     others_behind_it,
     others_behind_one_of_the_application,
-    unparsed,
     invalid_behind_it,
     long_work,
     unread,
@@ -272,7 +263,6 @@ def test_nothing_stays_of_a_connection_that_is_closed(state, error):
             wire.closed = True  # as a transport does before it says so
             connection.connection_lost(error)
             assert not loop.timers(connection)
-            assert not loop.timers(transport)
             left = weakref.ref(connection), weakref.ref(transport)
             del connection, transport
             for _ in range(1000):
@@ -287,20 +277,6 @@ def test_nothing_stays_of_a_connection_that_is_closed(state, error):
             assert (await service.answer(FINE)).status == 200
             await until(lambda: not service.context.engine._waiting)
             assert service.queued == 0
-
-    run(test)
-
-
-def test_a_body_of_lines_whose_client_has_gone_is_not_waited_for():
-    async def test(loop: Loop) -> None:
-        async with running() as service:
-            connection, wire = service.send(LINES)
-            await turns()
-            connection.connection_lost(None)
-            connection.enable_receive_timeout()
-            await loop.pass_seconds(2 * RECEIVE_TIMEOUT_SECONDS)
-            assert not wire.written
-            assert not loop.timers(connection)
 
     run(test)
 
@@ -327,7 +303,7 @@ def test_nothing_stays_of_a_real_connection_whose_client_closes_it(loop_factory,
             service.device.go.clear()
 
             def protocol() -> Connection:
-                connection = connect(service.context, config=service.configuration)[0]
+                connection = new_connection(service.context, service.configuration)
                 made.append(weakref.ref(connection))
                 return connection
 

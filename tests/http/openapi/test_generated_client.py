@@ -3,7 +3,6 @@
 The generator runs through `uv tool run`, in an environment of its own: it needs an older typer than other packages.
 """
 
-import asyncio
 import importlib
 import json
 import re
@@ -57,42 +56,34 @@ def test_no_name_is_a_number(client):
     assert [name for name in dir(importlib.import_module(f"{PACKAGE}.models")) if re.search(r"\d", name)] == []
 
 
-def test_the_client_calls_each_route(client, tmp_path: Path):
+async def test_the_client_calls_each_route(client, tmp_path: Path):
     assert {operation.id for operation in operations()} == set(CALLS)
     models = importlib.import_module(f"{PACKAGE}.models")
-
-    async def test() -> None:
-        async with service(tmp_path) as (transport, key):
-            arguments = {"transport": transport}
-            caller = client.AuthenticatedClient(base_url="http://here", token=key, httpx_args=arguments)
-            for operation in operations():
-                names, body = CALLS[operation.id]
-                folder = {"OpenAI": "open_ai"}.get(operation.tag, operation.tag.lower().replace(" ", "_"))
-                module = importlib.import_module(f"{PACKAGE}.api.{folder}.{operation.id}")
-                given = {} if body is None else {"body": getattr(models, str(operation.body)).from_dict(body)}
-                answer = await module.asyncio_detailed(client=caller, x_request_id="mine-1", **names, **given)
-                assert answer.status_code == operation.status, (operation, answer.content)
-                assert answer.headers["x-request-id"] == "mine-1"
-                expected = str if operation.answer is None else getattr(models, operation.answer)
-                assert type(answer.parsed) is expected, operation
-
-    asyncio.run(test())
+    async with service(tmp_path) as (transport, key):
+        arguments = {"transport": transport}
+        caller = client.AuthenticatedClient(base_url="http://here", token=key, httpx_args=arguments)
+        for operation in operations():
+            names, body = CALLS[operation.id]
+            folder = {"OpenAI": "open_ai"}.get(operation.tag, operation.tag.lower().replace(" ", "_"))
+            module = importlib.import_module(f"{PACKAGE}.api.{folder}.{operation.id}")
+            given = {} if body is None else {"body": getattr(models, str(operation.body)).from_dict(body)}
+            answer = await module.asyncio_detailed(client=caller, x_request_id="mine-1", **names, **given)
+            assert answer.status_code == operation.status, (operation, answer.content)
+            assert answer.headers["x-request-id"] == "mine-1"
+            expected = str if operation.answer is None else getattr(models, operation.answer)
+            assert type(answer.parsed) is expected, operation
 
 
-def test_the_client_reads_problems_and_sends_a_timeout(client, tmp_path: Path):
+async def test_the_client_reads_problems_and_sends_a_timeout(client, tmp_path: Path):
     tag = importlib.import_module(f"{PACKAGE}.api.tasks.tag")
     models = importlib.import_module(f"{PACKAGE}.models")
-
-    async def test() -> None:
-        async with service(tmp_path) as (transport, key):
-            arguments = {"transport": transport}
-            caller = client.AuthenticatedClient(base_url="http://here", token=key, httpx_args=arguments)
-            body = models.TagRequest.from_dict({"text": "fine", "model": "none"})
-            answer = await tag.asyncio(client=caller, body=body, x_request_timeout_ms=5000)
-            assert (type(answer), answer.status) == (models.Problem, 404)
-            answer = await tag.asyncio(client=caller, body=body, x_request_timeout_ms=0)
-            assert [place.pointer for place in answer.errors] == ["/headers/X-Request-Timeout-Ms"]
-            stranger = client.AuthenticatedClient(base_url="http://here", token="none", httpx_args=arguments)
-            assert (await tag.asyncio(client=stranger, body=body)).status == 401
-
-    asyncio.run(test())
+    async with service(tmp_path) as (transport, key):
+        arguments = {"transport": transport}
+        caller = client.AuthenticatedClient(base_url="http://here", token=key, httpx_args=arguments)
+        body = models.TagRequest.from_dict({"text": "fine", "model": "none"})
+        answer = await tag.asyncio(client=caller, body=body, x_request_timeout_ms=5000)
+        assert (type(answer), answer.status) == (models.Problem, 404)
+        answer = await tag.asyncio(client=caller, body=body, x_request_timeout_ms=0)
+        assert [place.pointer for place in answer.errors] == ["/headers/X-Request-Timeout-Ms"]
+        stranger = client.AuthenticatedClient(base_url="http://here", token="none", httpx_args=arguments)
+        assert (await tag.asyncio(client=stranger, body=body)).status == 401

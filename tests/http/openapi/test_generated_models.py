@@ -40,25 +40,21 @@ def test_no_name_is_a_number(models):
     assert [name for name in vars(models) if re.search(r"\d", name)] == []
 
 
-def test_each_route_takes_and_gives_what_the_models_say(models, tmp_path: Path):
+async def test_each_route_takes_and_gives_what_the_models_say(models, tmp_path: Path):
     assert {operation.id for operation in operations()} == set(CALLS)
-
-    async def test() -> None:
-        async with service(tmp_path) as (transport, key):
-            headers = {"Authorization": f"Bearer {key}"}
-            async with httpx.AsyncClient(transport=transport, base_url="http://here", headers=headers) as client:
-                for operation in operations():
-                    names, body = CALLS[operation.id]
-                    content = None
-                    if body is not None:
-                        content = getattr(models, str(operation.body)).model_validate(body).model_dump_json()
-                    path, sent = operation.path.format(**names), {"content-type": "application/json"}
-                    answer = await client.request(operation.method, path, content=content, headers=sent)
-                    assert answer.status_code == operation.status, (operation, answer.text)
-                    if operation.answer is not None:
-                        getattr(models, operation.answer).model_validate_json(answer.content)
-
-    asyncio.run(test())
+    async with service(tmp_path) as (transport, key):
+        headers = {"Authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://here", headers=headers) as client:
+            for operation in operations():
+                names, body = CALLS[operation.id]
+                content = None
+                if body is not None:
+                    content = getattr(models, str(operation.body)).model_validate(body).model_dump_json()
+                path, sent = operation.path.format(**names), {"content-type": "application/json"}
+                answer = await client.request(operation.method, path, content=content, headers=sent)
+                assert answer.status_code == operation.status, (operation, answer.text)
+                if operation.answer is not None:
+                    getattr(models, operation.answer).model_validate_json(answer.content)
 
 
 def test_the_models_of_lines_fit_lines(models):

@@ -52,17 +52,6 @@ def test_several_prompts_and_texts_come_in_order_with_an_echo(ai, client):
     assert [choice.text for choice in answer.choices] == [p + t for p, t in zip("AABB", texts, strict=True)]
 
 
-def test_a_prompt_may_be_token_ids(ai):
-    (by_ids,) = ai.completions.create(model=MODEL, prompt=[15, 20], max_tokens=5, seed=1, echo=True).choices
-    prompt = by_ids.text[:2]
-    (by_text,) = ai.completions.create(model=MODEL, prompt=prompt, max_tokens=5, seed=1, echo=True).choices
-    assert by_ids.text == by_text.text
-    both = ai.completions.create(model=MODEL, prompt=[[15, 20], [20]], max_tokens=5, seed=1).choices
-    assert len(both) == 2
-    with pytest.raises(openai.UnprocessableEntityError, match="token id 1; allowed: 2 to"):
-        ai.completions.create(model=MODEL, prompt=[15, 1])
-
-
 def test_logprobs_have_openais_shape_whole_and_streamed(ai, streaming, client):
     wish = {"model": MODEL, "prompt": ["ROMEO:", "A"], "max_tokens": 20, "seed": 7, "logprobs": 2}
     whole = ai.completions.create(**wish).choices
@@ -157,12 +146,11 @@ def test_errors_are_raised_as_openais(ai):
     assert too_large.value.status_code == 413
 
 
-@pytest.mark.parametrize("prompt", [7, [], [[]], ["a", 1], [1.5], [[1], "a"], {"a": 1}, None, [True]])
+@pytest.mark.parametrize("prompt", [7, [], [[]], ["a", 1], [1, 2], {"a": 1}, None])
 def test_a_prompt_of_another_kind_is_refused(client, prompt):
     body = {"model": MODEL, "prompt": prompt}
     found = check(client.post("/v1/completions", json=body), 422)
-    assert found.errors[0].pointer == "/prompt"
-    assert "list of token ids" in found.errors[0].allowed
+    assert found.errors[0].pointer.startswith("/prompt")
 
 
 def test_the_errors_stay_problem_documents(client: httpx.Client):

@@ -4,13 +4,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import InvalidInput
-from service.http.problem import Refused
-from service.http.protocols.tensors import Tensor, read, write
+from service.errors import InvalidFields, InvalidInput
+from service.http.protocols.tensors import Tensor, read, strings, write
 from service.settings import Settings
 from service.text.slices import finish
 
-STRINGS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=5)
+STRINGS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=1, max_size=5)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3),
@@ -18,7 +17,7 @@ VALUES = st.recursive(
 )
 INPUT = st.fixed_dictionaries(
     {"name": st.just("text"), "shape": st.lists(st.integers(-1, 3), max_size=4), "datatype": st.text(max_size=3)}
-    | {"datatype": st.sampled_from(["BYTES", "INT32", "INT64", "FP32", "FP64"])},
+    | {"datatype": st.sampled_from(["BYTES", "INT32"])},
     optional={
         "data": st.lists(VALUES, max_size=4),
         "parameters": st.fixed_dictionaries({"binary_data_size": st.integers(-1, 12) | VALUES}),
@@ -30,24 +29,22 @@ INPUT = st.fixed_dictionaries(
 def test_whatever_comes_is_read_or_refused(inputs, data):
     header = json.dumps({"inputs": inputs}).encode()
     try:
-        request, tensors = read(header + data, str(len(header)), Settings())
-    except (InvalidInput, Refused):
+        request, texts = read(header + data, str(len(header)), Settings())
+    except (InvalidInput, InvalidFields):
         return
-    assert [list(tensors[given.name].array.shape) for given in request.inputs] == [
-        given.shape for given in request.inputs
-    ]
+    assert [[len(texts)]] == [given.shape for given in request.inputs]
 
 
 @given(STRINGS, st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=5), st.booleans())
-def test_what_is_written_is_read_again(strings, numbers, binary):
-    texts = np.empty(len(strings), object)
-    texts[:] = strings
-    tensors = [Tensor("text", "BYTES", texts), Tensor("number", "FP32", np.array(numbers, np.float32))]
+def test_what_is_written_is_read_again(texts, numbers, binary):
+    tensors = [strings("text", texts), Tensor("number", "FP32", np.array(numbers, np.float32))]
     pieces, header_length = finish(write({}, tensors, frozenset({"text", "number"} if binary else ())))
     content = b"".join(pieces)
     assert (header_length is not None) == binary
     end = len(content) if header_length is None else header_length
-    body = json.dumps({"inputs": json.loads(content[:end])["outputs"]}).encode()
-    _, found = read(body + content[end:], str(len(body)), Settings())
-    assert found["text"].array.tolist() == strings
-    assert found["number"].array.tolist() == np.array(numbers, np.float32).tolist()
+    text, number = json.loads(content[:end])["outputs"]
+    size = text.get("parameters", {}).get("binary_data_size", 0)
+    body = json.dumps({"inputs": [text]}).encode()
+    assert read(body + content[end : end + size], str(len(body)), Settings())[1] == texts
+    found = np.frombuffer(content[end + size :], np.float32).tolist() if binary else number["data"]
+    assert found == np.array(numbers, np.float32).tolist()

@@ -1,0 +1,112 @@
+"""A task is added by its pipeline, its schema and its route, and nothing else."""
+
+import json
+from typing import ClassVar
+
+import httpx
+import pytest
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import Field
+
+from service.formats.pieces import to_json, write_answer
+from service.http import answer_schemas, line_schemas, request_schemas
+from service.http.app import create_app, create_routes
+from service.http.compression import respond
+from service.http.context import pipeline_run
+from service.http.openapi.problems import INFER, responses
+from service.http.route import JsonRoute, Lines
+from service.http.texts import Texts
+from service.pipelines.run import PipelineRun
+from service.pipelines.tagging import tag
+from service.security.authenticator import Authenticator
+from service.security.keys import add_key
+from service.security.rate_limiter import RateLimiter
+from tests.engine.running import until
+from tests.http.scene import lifespan, made_context
+from tests.http.test_problems import check
+
+
+class CountRequest(request_schemas.Request):
+    """Texts whose tokens are counted."""
+
+    text: Texts = Field(description="The texts whose tokens are counted.", examples=["Dogs bark."])
+
+
+class CountLine(CountRequest, line_schemas.Line):
+    """A line of them."""
+
+
+class CountAnswer(answer_schemas.Answer):
+    """The numbers of tokens."""
+
+    results: list[int] = Field(description="That of each text.", examples=[[3]])
+
+
+class CountAnswerLine(CountAnswer, line_schemas.AnswerLine):
+    """The answer to a line."""
+
+
+async def run_count(run: PipelineRun, body: CountRequest) -> list[bytes]:
+    """Counts the tokens of texts."""
+    version, tagged = await tag(run, body.text, model=body.model, lemmas=False)
+    counts = [sum(len(sentence.tokens) for sentence in text.sentences) for text in tagged]
+    return write_answer(version, [[to_json(count)] for count in counts])
+
+
+class CountRoute(JsonRoute):
+    """The route, which takes lines too."""
+
+    lines: ClassVar[dict[str, Lines]] = {"/count": (run_count, CountLine)}
+
+
+router = APIRouter(route_class=CountRoute, responses=responses(406, *INFER))
+
+
+@router.post(
+    "/count",
+    operation_id="count",
+    response_model=CountAnswer,
+    openapi_extra=line_schemas.operation(CountLine, CountAnswerLine),
+)
+async def count_(body: CountRequest, request: Request) -> Response:
+    """Counts tokens."""
+    return await respond(request, await run_count(pipeline_run(request), body))
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "keys.json"
+    return path, add_key(path, "web", ["infer"], None, None)
+
+
+async def test_an_added_task_is_answered_authenticated_bounded_and_counted_like_the_others(key):
+    path, secret = key
+    context = made_context(authenticator=Authenticator(path, RateLimiter()), max_items=4, max_queue_entries=4)
+    app = create_app(context, tasks=[router])
+    transport, bearer = httpx.ASGITransport(app), {"authorization": f"Bearer {secret}"}
+    async with lifespan(app), httpx.AsyncClient(transport=transport, base_url="http://x", headers=bearer) as client:
+        await until(context.ready)
+        answer = await client.post("/count", json={"text": ["Dogs bark.", "fine"]})
+        assert answer.json() == {"model": "tagger", "version": "1", "results": [3, 1]}
+        lines = b'{"id": 1, "text": "Dogs bark."}\n{"id": 2, "text": 7}\n'
+        ndjson = {"content-type": line_schemas.MEDIA_TYPE}
+        answer = await client.post("/count", content=lines, headers=ndjson)
+        first, second = map(json.loads, answer.text.splitlines())
+        assert (first["id"], first["results"], second["id"], second["error"]["status"]) == (1, [3], 2, 422)
+        check(await client.post("/count", json={"text": "a"}, headers={"authorization": "Bearer x"}), 401)
+        check(await client.post("/count", json={"text": ["a"] * 5}), 413)
+        check(await client.post("/count", content=b"a", headers={"content-type": "text/plain"}), 415)
+        late = {"x-request-timeout-ms": "0"}
+        check(await client.post("/count", json={"text": "a"}, headers=late), 422)
+        counted = (await client.get("/metrics")).text
+        assert 'tagwerk_requests_total{route="/count",status="200"} 2.0' in counted
+
+
+def test_an_added_task_is_in_the_openapi_document():
+    operation = create_routes(made_context(), tasks=[router]).openapi()["paths"]["/count"]["post"]
+    assert {"401", "429", "503", "504"} < set(operation["responses"])
+    assert {"$ref": "#/components/parameters/X-Request-Timeout-Ms"} in operation["parameters"]
+    content = operation["responses"]["200"]["content"]
+    assert content["application/json"]["example"]["results"] == [3]
+    assert json.loads(content[line_schemas.MEDIA_TYPE]["example"].splitlines()[0])["results"] == [3]
