@@ -44,10 +44,10 @@ class Rollout:
         settings: Settings,
         board: Board,
         start: Callable[[int], Child],
-        clean_up: Callable[[Child], None],
+        clean_up: Callable[[int], None],
         metrics: Metrics,
     ) -> None:
-        """`start` starts the process of a slot; `clean_up` removes what an ended process left behind.
+        """`start` starts the process of a slot; `clean_up` removes what the ended process of a slot left behind.
 
         Raises ConfigurationError if the store is missing or empty.
         """
@@ -188,7 +188,7 @@ class Rollout:
 
     def _remove(self, process: SupervisedProcess) -> None:
         self.processes.remove(process)
-        self._clean_up(process.child)
+        self._clean_up(process.number)
 
     def _kill(self, process: SupervisedProcess, reason: str) -> None:
         log.info("%s, which was loading, is ended: %s", process.child.name, reason)
@@ -212,7 +212,7 @@ class Rollout:
         for process in list(self.ending):
             if process.child.status is not None:
                 self.ending.remove(process)
-                self._clean_up(process.child)
+                self._clean_up(process.number)
                 process.slot.reset()
             elif time.monotonic() - (process.retired or 0.0) > limit:
                 log.error("killed %s, which did not end", process.child.name)

@@ -188,7 +188,7 @@ def run_server(
         display.show(progress)
 
     own = settings.of_process(settings.processes)
-    metrics, catalog = Metrics("server"), Catalog()
+    metrics, catalog = Metrics("server", record=str(number)), Catalog()
     # A process that takes the place of a dead one is in a hurry; one that loads new versions is not.
     complete = sum(slot.ready for slot in board.slots) >= settings.processes
     call = call_at_low_priority if complete else call_directly

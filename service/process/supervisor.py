@@ -20,9 +20,12 @@ from service.process.child import Child
 from service.process.fork_server import ForkServer
 from service.process.listening import address_of
 from service.process.process_count import process_count
+from service.process.rollout import Rollout
 from service.process.supervised import TICK_SECONDS
 from service.security.rate_limiter import make_file
 from service.settings import Settings, variable
+from service.telemetry.metric_files import remove_gauges
+from service.telemetry.metrics import SHARED_FOLDER, Metrics
 
 log = logging.getLogger("tagwerk.supervisor")
 
@@ -55,7 +58,7 @@ class Supervisor:
         try:
             self._prepare()
         except BaseException:
-            os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+            os.environ.pop(SHARED_FOLDER, None)
             shutil.rmtree(self._folder, ignore_errors=True)
             for name, handler in before.items():
                 signal.signal(name, handler)
@@ -66,16 +69,11 @@ class Supervisor:
         self._lifeline, self._held = os.pipe()
         self._rate_limiter = make_file()
         self._board = Board(settings.processes + SPARE_SLOTS)
-        metrics_folder = self._folder / "metrics"
-        metrics_folder.mkdir()
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_folder)
-        from service.process.rollout import Rollout  # prometheus_client reads the variable at import
-        from service.telemetry.metric_files import EndedProcesses
-        from service.telemetry.metrics import Metrics
-
-        metrics = Metrics("supervisor")
+        self._metrics_folder = self._folder / "metrics"
+        self._metrics_folder.mkdir()
+        os.environ[SHARED_FOLDER] = str(self._metrics_folder)
+        metrics = Metrics("supervisor", record="supervisor")
         metrics.restarts.labels("server").inc(0)  # exports the metric before the first restart
-        self._ended = EndedProcesses(metrics_folder)
         # Processes share their compiled executables, also after a restart. The folder has temporary copies of models.
         environment = os.environ | {
             variable("xla_cache"): settings.xla_cache or str(self._folder / "xla"),
@@ -108,7 +106,6 @@ class Supervisor:
         try:
             self._fork_server.poll()
             self._rollout.tick()
-            self._ended.merge()
             self._log_ready()
         except OSError:
             log.exception("the supervisor continues after an error")
@@ -119,7 +116,7 @@ class Supervisor:
 
         Makes the temporary folder again if it has been removed, as programs do that clean up what seems unused.
         """
-        for folder in (self._folder, self._folder / "metrics"):
+        for folder in (self._folder, self._metrics_folder):
             with suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
         if self._folder.stat().st_uid != os.getuid():
@@ -138,10 +135,9 @@ class Supervisor:
         self._signals += 1
         self._signal = signal.Signals(sig)
 
-    def _clean_up(self, child: Child) -> None:
-        """Collects the metrics of a process that has ended."""
-        if child.pid is not None:
-            self._ended.add(child.pid)
+    def _clean_up(self, number: int) -> None:
+        """Removes the gauges of the ended process of a slot; the next one there goes on with its counts."""
+        remove_gauges(self._metrics_folder, str(number))
 
     def _stop(self) -> int:
         """Stops the server processes, which drain."""

@@ -1,7 +1,6 @@
 """Defines every metric of the service, in Prometheus' conventions: base units, bounded labels.
 
-Processes share their metrics through files, prometheus-client's multiprocess mode, if `PROMETHEUS_MULTIPROC_DIR` is set
-before that package is imported.
+Processes share their metrics through files in the folder that `PROMETHEUS_MULTIPROC_DIR` names; see `metric_files`.
 """
 
 import os
@@ -15,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from service.telemetry.metric_files import SharedMetrics, write_to_own_files
+from service.telemetry.metric_files import SharedMetrics, write_to_record
 from service.telemetry.process_metrics import ProcessMetrics, build_info
 
 FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -24,11 +23,6 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 UNMATCHED = "unmatched"  # the route label of requests that match no route
 MultiprocessMode = Literal["livesum", "livemax", "liveall"]  # aggregations over live processes; the last is none
 SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-
-
-if SHARED_FOLDER in os.environ:
-    write_to_own_files()
-    os.register_at_fork(after_in_child=write_to_own_files)
 
 
 class BatchMetrics(NamedTuple):
@@ -44,14 +38,20 @@ class BatchMetrics(NamedTuple):
 class Metrics:
     """The metrics, in a registry of their own, so that two services in one process do not share values."""
 
-    def __init__(self, process: str = "service") -> None:
-        """`process` is the kind of this process: supervisor or server, or service if it is the only one."""
+    def __init__(self, process: str = "service", record: str | None = None) -> None:
+        """`process` is the kind of this process: supervisor or server, or service if it is the only one.
+
+        A process that shares its metrics with others writes them to a `record` of its own.
+        """
         self.registry = CollectorRegistry()
-        self._shared_folder = os.environ.get(SHARED_FOLDER)
-        self._gauge("process_info", "1 for each process.", "liveall", "process").labels(process).set(1)
-        self._gauge("build_info", "Versions.", "livemax", *build_info()).labels(**build_info()).set(1)
-        if not self._shared_folder:
+        self._shared_folder: Path | None = None
+        if record is None:
             self.registry.register(ProcessMetrics({str(os.getpid()): process}))
+        else:
+            self._shared_folder = Path(os.environ[SHARED_FOLDER])
+            write_to_record(record)
+            self._gauge("process_id", "Of this process.", "liveall", "process").labels(process).set(os.getpid())
+        self._gauge("build_info", "Versions.", "livemax", *build_info()).labels(**build_info()).set(1)
         self.requests = self._counter("requests", "Requests answered, by route and status.", "route", "status")
         self._durations: defaultdict[tuple[str, int], list[float]] = defaultdict(list)  # seconds, by route and status
         self._tokenize_durations: defaultdict[str, list[float]] = defaultdict(list)
@@ -135,15 +135,13 @@ class Metrics:
     def exposition(self) -> bytes:
         """Returns the metrics of all processes that share the folder, in Prometheus' text format: those flushed.
 
-        Those of this process if there is no folder any more.
+        Those of this process if there is no folder any more: a program for cleaning up may have removed it.
         """
-        return generate_latest(self._all_processes())
-
-    def _all_processes(self) -> CollectorRegistry:
-        if not self._shared_folder or not Path(self._shared_folder).is_dir():  # a program for cleaning up removed it
-            return self.registry
-        folder, conditions = Path(self._shared_folder), ["tagwerk_model_refused"]
-        return SharedMetrics(folder, conditions, processes="tagwerk_process_info").registry()
+        registry = self.registry
+        if self._shared_folder is not None and self._shared_folder.is_dir():
+            registry = CollectorRegistry()
+            registry.register(SharedMetrics(self._shared_folder, ["tagwerk_model_refused"]))
+        return generate_latest(registry)
 
     def _counter(self, name: str, help: str, *labels: str) -> Counter:
         return Counter(name, help, labels, namespace="tagwerk", registry=self.registry)

@@ -107,11 +107,9 @@ class Scene:
         self.board = Board(processes + SPARE_SLOTS)
         self.started: list[Process] = []
         self.failures: list[OSError] = []
-        self.cleaned_up: list[object] = []
+        self.cleaned_up: list[int] = []
         self._metrics = Metrics()
-        self.rollout = Rollout(
-            self.settings, self.board, self._start, cast(Callable[[Child], None], self.cleaned_up.append), self._metrics
-        )
+        self.rollout = Rollout(self.settings, self.board, self._start, self.cleaned_up.append, self._metrics)
 
     def _start(self, number: int) -> Child:
         if self.failures:

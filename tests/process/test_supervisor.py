@@ -6,8 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +14,7 @@ from types import SimpleNamespace
 from typing import NoReturn, cast
 
 import pytest
+from prometheus_client import values
 
 from service.errors import ConfigurationError
 from service.process import supervisor
@@ -142,6 +141,7 @@ def settings(store, monkeypatch, tmp_path) -> Iterator[Settings]:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "restored at the end")
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     monkeypatch.setattr(supervisor, "ForkServer", Forking)
     monkeypatch.setattr(Forking, "failure", None)
     Started.all = []
@@ -227,14 +227,15 @@ def test_a_configured_cache_of_executables_outlasts_the_service(settings, listen
     assert Forking.made.environment["TAGWERK_XLA_CACHE"] == "/some/cache"
 
 
-def test_the_counts_of_a_process_that_has_ended_are_kept(settings, listening, monkeypatch):
+def test_the_gauges_of_a_process_that_has_ended_are_removed_and_its_counts_stay(settings, listening, monkeypatch):
     made = Supervisor(settings, listening)
-    ended: list[int] = []
     made._rollout.tick()
-    monkeypatch.setattr(made._ended, "add", ended.append)
+    for name in ("gauge_livesum_0.db", "gauge_livemax_1.db", "counter_0.db"):
+        (made._metrics_folder / name).touch()
     Started.all[0].status = -11
     made._rollout.tick()
-    assert ended == [Started.all[0].pid]
+    names = {file.name for file in made._metrics_folder.iterdir() if "supervisor" not in file.name}
+    assert names == {"gauge_livemax_1.db", "counter_0.db"}
     run(made, monkeypatch)
 
 
@@ -280,7 +281,7 @@ def no_descriptors(*arguments: object, **more: object) -> NoReturn:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-@pytest.mark.parametrize(("owner", "name"), [("_rollout", "tick"), ("_fork_server", "poll"), ("_ended", "merge")])
+@pytest.mark.parametrize(("owner", "name"), [("_rollout", "tick"), ("_fork_server", "poll")])
 def test_an_error_of_the_machine_is_logged_and_the_supervisor_goes_on(
     settings, listening, monkeypatch, caplog, owner, name
 ):
@@ -309,22 +310,13 @@ def test_a_temporary_folder_that_is_removed_is_made_again_for_the_next_process(
     shutil.rmtree(folder)
     Started.all[0].status = -11
     made._tick()
-    assert "the metrics of ended processes cannot be merged" in caplog.text
     made._rollout._start_at = 0.0
     made._tick()
     assert len(Started.all) == 3
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "metrics").is_dir()
-    assert made._ended._pids == []
     with monkeypatch.context() as patch:
         patch.setattr(os, "getuid", lambda: 12345)
         with pytest.raises(PermissionError, match="is another user's"):
             made._fork(0)
     run(made, monkeypatch)
-
-
-def test_the_folder_of_metrics_is_known_before_the_package_that_reads_it_is_imported():
-    """Otherwise nobody reads what the supervisor counts."""
-    program = "import service.__main__, service.process.supervisor, sys; print('prometheus_client' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert found.stdout == "False\n"
