@@ -23,10 +23,7 @@ class ModelSummary(BaseModel):
 
     name: str = Field(description="Name of the model.", examples=["tagger-en"])
     version: str = Field(description="Its version, an ascending number.", examples=["1"])
-    state: str = Field(
-        description="starting, ready, refused, or awaited: a canary names it before it is in the store.",
-        examples=["ready"],
-    )
+    state: str = Field(description="starting, ready, or refused.", examples=["ready"])
     reason: str | None = Field(
         description="Why it is refused; of one that is ready, why its files as they are now are.", examples=[None]
     )

@@ -10,12 +10,13 @@ import errno
 import gc
 import logging
 import os
+import re
 import socket
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from service.process.child import Child
@@ -26,6 +27,8 @@ HANG_SECONDS = 120.0  # without an answer, after which a fork server is killed; 
 EXIT_NOT_FORKED = 71  # EX_OSERR of sysexits.h
 PR_SET_CHILD_SUBREAPER = 36
 MADV_DONTNEED = 4
+# In /proc/self/smaps, the addresses of a file's mapping that is not writable and has no page of its own.
+UNCHANGED_LIBRARY = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) .-.. .* /.*\n(?:\w+:.*\n)*?Anonymous: +0 kB$", re.MULTILINE)
 PID = struct.Struct("=i")  # or an error number, below 0
 FORKED = struct.Struct("=Bi")  # the number of a slot, and the process id; or an error number, below 0
 
@@ -128,31 +131,13 @@ def release_library_pages() -> None:
     addresses, are kept. Does nothing where the system does not say which these are.
     """
     try:
-        lines = Path("/proc/self/smaps").read_text().splitlines()
+        mappings = Path("/proc/self/smaps").read_text()
     except OSError:
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    for mapping, fields in mappings(lines):
-        span, permissions, *_, path = mapping
-        if path.startswith("/") and "w" not in permissions and fields.get("Anonymous") == "0 kB":
-            start, end = (int(address, 16) for address in span.split("-"))
-            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
-
-
-def mappings(lines: Sequence[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """Yields the address range, permissions, offset, device, inode and path of each mapping, and its further fields."""
-    mapping: list[str] = []
-    fields: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if colon and " " not in name:
-            fields[name] = value.strip()
-            continue
-        if mapping:
-            yield mapping, fields
-        mapping, fields = [*line.split(maxsplit=5), ""][:6], {}
-    if mapping:
-        yield mapping, fields
+    for start, end in UNCHANGED_LIBRARY.findall(mappings):
+        address, size = int(start, 16), int(end, 16) - int(start, 16)
+        libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), MADV_DONTNEED)
 
 
 def fork_orphan() -> int:

@@ -60,8 +60,6 @@ class Rollout:
         self._wanted = self._store.found
         self._shares: dict[ModelKey, float] = {}
         self._reasons: Mapping[ModelKey, str | None] = {}
-        self._awaited: frozenset[ModelKey] = frozenset()
-        self._served: dict[str, int] = {}  # by model: the version with the largest share
         self._failures: Counter[ModelKey] = Counter()
         self._deaths = 0  # in a row, without any process that has loaded all versions meanwhile
         self._start_at = 0.0  # not before this time
@@ -201,7 +199,7 @@ class Rollout:
     def _retire(self, process: SupervisedProcess) -> None:
         """Has a process drain and end; others have taken its place."""
         log.info("%s is replaced, and drains", process.child.name)
-        process.slot.retire()
+        process.slot.retiring = True
         process.retired = time.monotonic()
         self.processes.remove(process)
         self.ending.append(process)
@@ -262,7 +260,7 @@ class Rollout:
         self._report()
 
     def _report(self) -> None:
-        """Logs versions that are refused for a new reason, not refused any more, or awaited."""
+        """Logs versions that are refused for a new reason, or not refused any more."""
         reasons = {state.key: state.reason for state in self._wanted.refused}
         for key in reasons.keys() | self._reasons.keys():
             if reasons.get(key) != self._reasons.get(key) and key in reasons:
@@ -270,9 +268,7 @@ class Rollout:
             elif key not in reasons:
                 log.info("%s is not refused any more", key)
             self._metrics.model_refused.labels(key.name, key.version).set(key in reasons)
-        for key in set(self._wanted.awaited) - self._awaited:
-            log.info("%s is awaited: it is not in the store yet", key)
-        self._reasons, self._awaited = reasons, frozenset(self._wanted.awaited)
+        self._reasons = reasons
 
     def _publish(self) -> None:
         """Writes what the service serves. A model keeps its shares until all processes have its wanted versions.
@@ -293,14 +289,10 @@ class Rollout:
         names = {key.name for key in wanted.shares}
         if not self._store.polling:
             self._shares = {k: share for k, share in self._shares.items() if k.name in names or k in everywhere}
-        if serving:
-            served = {key: share for key, share in self._shares.items() if key in everywhere}
-            count_rollbacks(served, self._served, self._metrics)
         status = ServiceStatus(
             load=tuple(wanted.shares.items()),
             shares=tuple(self._shares.items()),
             refused=tuple((state.key, state.reason or "") for state in wanted.refused),
-            awaited=wanted.awaited,
             defaults=tuple(sorted(set(wanted.defaults.values()))),
             about={str(key): about for key, about in wanted.about.items()},
         )
@@ -314,17 +306,3 @@ class Rollout:
             if serving and status.shares != before.shares:
                 shown = ", ".join(f"{key} {share:.0%}" for key, share in sorted(status.shares, key=lambda s: str(s[0])))
                 log.info("serves %s", shown)
-
-
-def count_rollbacks(shares: Mapping[ModelKey, float], served: dict[str, int], metrics: Metrics) -> None:
-    """Counts a rollback for each model whose version with the largest share is older than that in `served`.
-
-    Of equal shares, the older version counts. `shares` are those of loaded versions, 0 to 1. Updates `served`.
-    """
-    for name in {key.name for key in shares}:
-        of_model = {int(key.version): share for key, share in shares.items() if key.name == name}
-        version = min(of_model, key=lambda version: (-of_model[version], version))
-        rollbacks = metrics.rollbacks.labels(name)  # exports the metric before the first rollback
-        if version < served.get(name, version):
-            rollbacks.inc()
-        served[name] = version

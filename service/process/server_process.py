@@ -25,7 +25,6 @@ from service.pipelines.catalog import Catalog
 from service.process import allocator, garbage_collection
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
 from service.process.fork_server import fork_on_request
-from service.process.load_display import LoadDisplay, shows_progress
 from service.process.server import Server
 from service.process.supervised import EXIT_MACHINE
 from service.security.authenticator import Authenticator
@@ -116,7 +115,7 @@ class BoardGroup:
 
     def note_loading(self, progress: LoadProgress) -> None:
         """Writes which version is being loaded. Called in the loading thread: the load may kill this process."""
-        self._slot.advance()
+        self._slot.progress += 1
         if not progress.compiled:
             with self._lock:
                 self._write(msgspec.structs.replace(self._status, loading=progress.key))
@@ -180,13 +179,6 @@ def run_server(
         return EXIT_MACHINE
     versions = loading_order(versions, service.defaults)
     group = BoardGroup(board, slot, [key for key, _ in service.load], unread)
-    beside_another = board.ready()
-    display = LoadDisplay(on_terminal=shows_progress(settings) and not number and not beside_another)
-
-    def on_progress(progress: LoadProgress) -> None:
-        group.note_loading(progress)
-        display.show(progress)
-
     own = settings.of_process(settings.processes)
     metrics, catalog = Metrics("server", record=str(number)), Catalog()
     # A process that takes the place of a dead one is in a hurry; one that loads new versions is not.
@@ -198,7 +190,7 @@ def run_server(
         metrics,
         prepare=catalog.prepare,
         call=call,
-        on_progress=on_progress,
+        on_progress=group.note_loading,
         on_unread=group.note_unread,
     )
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
@@ -207,8 +199,7 @@ def run_server(
     garbage_collection.tune()
     server = Server(context, board, slot)
     watch_lifeline(lifeline, server)
-    with display:
-        status = server.serve_until_stopped(listening)
+    status = server.serve_until_stopped(listening)
     if server.orphaned:
         remove_folder()
     return status
@@ -226,7 +217,7 @@ def read_versions(settings: Settings, keys: Iterable[ModelKey], slot: Slot) -> t
             versions.append(load_version(folder, settings.model_signers, whole=False))
         except (ArtifactError, ConfigurationError) as error:  # the latter: signers' keys removed since the start
             unread.append((key, str(error)))
-        slot.advance()
+        slot.progress += 1
     return versions, unread
 
 

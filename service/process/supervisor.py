@@ -12,8 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console
-
 from service.errors import ConfigurationError
 from service.process.board import SPARE_SLOTS, Board
 from service.process.child import Child
@@ -99,7 +97,6 @@ class Supervisor:
             for child in self._children():
                 child.kill()
             shutil.rmtree(self._folder, ignore_errors=True)
-            Console(stderr=True).show_cursor()  # a process that is killed while it shows its progress has hidden it
 
     def _tick(self) -> None:
         """Does what is due. After an error of the machine, continues a second later: the processes serve meanwhile."""

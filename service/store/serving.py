@@ -27,7 +27,6 @@ log = logging.getLogger("tagwerk")
 class Serving:
     """The versions to load, each version's share of its model's requests, and the refused versions.
 
-    `awaited` has the versions that a canary gives a share as soon as they are in the store.
     `defaults` has the default model of each task, which may be one that is not loaded; `about` the task and the
     description of each version to load.
     """
@@ -36,7 +35,6 @@ class Serving:
     refused: tuple[ModelState, ...]
     defaults: Mapping[Task, str]
     about: Mapping[ModelKey, tuple[Task | None, str | None]] = field(default_factory=dict)
-    awaited: tuple[ModelKey, ...] = ()
 
 
 def resolve(
@@ -48,8 +46,7 @@ def resolve(
     """
     shares: dict[ModelKey, float] = {}
     refused: dict[ModelKey, str] = {}
-    in_store = registry.keys()
-    for name, keys in in_store.items():
+    for name, keys in registry.keys().items():
         shares |= _resolve_model(registry, keys, config.of_model(name), settings.keep_versions, refused)
     states = (ModelState(key, State.REFUSED, reason, 0.0, default=False) for key, reason in refused.items())
     first: dict[Task, str] = {}
@@ -58,13 +55,7 @@ def resolve(
             first.setdefault(task, key.name)
     defaults = first | dict(known or {}) | dict(config.defaults)
     about = {key: (registry.task(key), registry.description(key)) for key in shares}
-    canaries = [
-        ModelKey(name, model.canary.version)
-        for name, model in config.models.items()
-        if model.canary and name in in_store
-    ]
-    awaited = tuple(key for key in canaries if key not in in_store[key.name])
-    return Serving(shares, tuple(sorted(states, key=lambda state: str(state.key))), defaults, about, awaited)
+    return Serving(shares, tuple(sorted(states, key=lambda state: str(state.key))), defaults, about)
 
 
 def _resolve_model(

@@ -91,7 +91,6 @@ class Metrics:
             "model_refused", "1 for each version that is refused.", "livemax", "model", "version"
         )
         self.swaps = self._counter("swaps", "Changes of the versions that are loaded, by how they ended.", "result")
-        self.rollbacks = self._counter("rollbacks", "Changes of a model to an older version.", "model")
         self.model_load_duration = self._gauge(
             "model_load_duration_seconds", "Loading, checking and compiling a model.", "livemax", "model", "version"
         )

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from service.telemetry.metrics import Metrics
+from service.telemetry.process_metrics import PROCESS_INFO
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -29,17 +29,13 @@ WORDS = {"by", "without", "on", "or", "and", "unless", "offset", "ignoring", "bo
 PROMETHEUS_OWN = {"up", "ALERTS"}
 
 
-def exposed(registry: CollectorRegistry) -> dict[str, set[str]]:
-    """Returns the labels of each series that a registry tells, by its name."""
-    found: dict[str, set[str]] = {}
-    for collector in registry._collector_to_names:
-        for name in registry._collector_to_names[collector]:
-            assert isinstance(collector, MetricWrapperBase)
-            found[name] = set(collector._labelnames) | ({"le"} if name.endswith("_bucket") else set())
-    return found
-
-
-METRICS = exposed(Metrics().registry)
+# Each metric with its labels.
+METRICS = {
+    name: {*collector._labelnames, *(("le",) if name.endswith("_bucket") else ())}
+    for collector, names in Metrics().registry._collector_to_names.items()
+    if isinstance(collector, MetricWrapperBase)
+    for name in names
+} | {PROCESS_INFO: {"process", "pid"}}
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 LABELS = set().union(*METRICS.values()) | {"job", "instance", "alertname", "alertstate"}
 

@@ -211,9 +211,6 @@ class Scene:
     def swaps(self, result: str) -> float:
         return self.value("swaps_total", result=result) or 0
 
-    def rollbacks(self, name: str) -> float:
-        return self.value("rollbacks_total", model=name) or 0
-
     def restarts(self) -> float:
         return self.value("restarts_total", process="server") or 0
 

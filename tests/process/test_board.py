@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from service.process import board as board_module
-from service.process.board import NOT_THERE, Board, ProcessStatus, Record, ServiceStatus
+from service.process.board import Board, ProcessStatus, Record, ServiceStatus
 from service.types import ModelKey, ModelState, State
 from tests.fakes import Clock
 
@@ -120,9 +120,9 @@ def test_what_is_read_beside_a_writer_is_never_mixed():
 def test_numbers_of_a_slot_are_kept_and_reset(board):
     slot, other = board.slots[:2]
     slot.connections, slot.state = 3, State.READY
-    slot.advance()
+    slot.progress += 1
     slot.beat()
-    slot.retire()
+    slot.retiring = True
     slot.status.write(ProcessStatus(ready=(TAGGER,)))
     assert (slot.connections, slot.state, slot.progress, slot.beats) == (3, State.READY, 1, 1)
     assert slot.retiring
@@ -200,7 +200,6 @@ def test_models_are_ready_loading_or_refused_whatever_process_reads_it(board):
             load=((coming, 0.3), (served, 0.7)),
             shares=((served, 0.7), (back, 0.3)),
             refused=((broken, "golden 1"), (served, "its files have changed since")),
-            awaited=(ModelKey("tagger", "5"),),
             defaults=("tagger",),
             about={"tagger/1": ("tag", "fast"), "tagger/2": ("tag", None)},
         )
@@ -213,7 +212,6 @@ def test_models_are_ready_loading_or_refused_whatever_process_reads_it(board):
         ModelState(back, State.STARTING, None, 0.3, True),
         ModelState(coming, State.STARTING, None, 0.0, True, task="tag"),
         ModelState(broken, State.REFUSED, "golden 1", 0.0, False),
-        ModelState(ModelKey("tagger", "5"), State.AWAITED, NOT_THERE, 0.0, False),
     ]
     assert board.model_states() == expected
     assert Board(3, board.file).model_states() == expected

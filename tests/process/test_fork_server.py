@@ -13,7 +13,7 @@ import pytest
 
 from service.process import fork_server
 from service.process.child import Child
-from service.process.fork_server import EXIT_NOT_FORKED, ForkServer, fork_orphan, mappings
+from service.process.fork_server import EXIT_NOT_FORKED, UNCHANGED_LIBRARY, ForkServer, fork_orphan
 from tests.e2e.test_server import wait_until
 
 PROGRAM = """
@@ -244,16 +244,18 @@ print(json.dumps([released, before == after]))
     assert same
 
 
-def test_mappings_are_read_with_their_fields() -> None:
-    lines = [
-        "7f00-7f10 r-xp 00000000 08:01 12                         /usr/lib/a library.so",
-        "Rss:                  64 kB",
-        "Anonymous:             0 kB",
-        "VmFlags: rd ex mr mw me",
-        "7f10-7f20 rw-p 00000000 00:00 0 ",
-        "Anonymous:             4 kB",
-    ]
-    (first, fields), (second, others) = mappings(lines)
-    assert (first[0], first[1], first[5]) == ("7f00-7f10", "r-xp", "/usr/lib/a library.so")
-    assert fields["Anonymous"] == "0 kB"
-    assert (second[1], second[5], others) == ("rw-p", "", {"Anonymous": "4 kB"})
+def test_only_unchanged_pages_of_files_are_given_back() -> None:
+    smaps = """7f00-7f10 r-xp 00000000 08:01 12                         /usr/lib/a library.so
+Rss:                  64 kB
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me
+7f10-7f20 r--p 00000000 08:01 12                         /usr/lib/a library.so
+Anonymous:             4 kB
+7f20-7f30 rw-p 00000000 08:01 12                         /usr/lib/a library.so
+Anonymous:             0 kB
+7f30-7f40 r--p 00000000 00:00 0 [heap]
+Anonymous:             0 kB
+7f40-7f50 r--p 00000000 08:01 13                         /data
+Anonymous:             0 kB
+"""
+    assert UNCHANGED_LIBRARY.findall(smaps) == [("7f00", "7f10"), ("7f40", "7f50")]

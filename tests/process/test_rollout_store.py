@@ -223,20 +223,3 @@ def test_each_change_of_what_serves_is_a_line_with_its_author(store, caplog):
             here.finish()
             assert [one.getMessage() for one in caplog.records if "before: " in one.getMessage()] == [line]
             caplog.clear()
-
-
-def test_a_canary_whose_version_is_not_there_yet_is_awaited_and_no_error(store, caplog):
-    caplog.set_level("INFO", "tagwerk.supervisor")
-    with scene(store) as here:
-        here.load_all()
-        ServingController(here.settings).canary("victim", "2", 0.25)
-        here.look()
-        assert state_of(here, "victim/2")[0] == State.AWAITED
-        assert caplog.text.count("victim/2 is awaited") == 1
-        assert "ERROR" not in caplog.text
-        assert not here.refused("victim", "2")
-        write_version(store, "victim")
-        here.look()
-        here.finish()
-        assert here.shares == {"healthy/1": 1.0, "victim/1": 0.75, "victim/2": 0.25}
-        assert state_of(here, "victim/2")[0] == State.READY

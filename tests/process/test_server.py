@@ -20,7 +20,7 @@ from service.errors import ConfigurationError
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.process import server as module
-from service.process.board import HEARTBEAT, Board, ServiceStatus
+from service.process.board import Board, ServiceStatus
 from service.process.listening import BACKLOG
 from service.process.server import EXIT_FAILED, Server
 from service.process.server_process import BoardGroup
@@ -53,7 +53,7 @@ class Scene:
         """Lets the other process be ready, and its event loop run, for some time."""
         self.other.state = State.READY
         self.other.beat()
-        self.other._numbers[HEARTBEAT] += 3_600_000_000_000
+        self.other._heartbeat += 3_600_000_000_000
 
     def listens(self) -> bool:
         """Returns whether a connection to the socket is accepted by the system."""
@@ -204,7 +204,7 @@ def test_how_long_a_process_that_was_told_to_stop_still_accepts_requests(
     here.context.engine.state = State.READY if ready else State.STARTING
     here.slot.state = here.context.engine.state
     if retiring:
-        here.slot.retire()
+        here.slot.retiring = True
     here.server.orphaned = orphaned
     here.server.handle_exit(signal.SIGTERM, None)
     assert here.server._stop_at == 1000.0 + seconds
@@ -267,7 +267,7 @@ def test_a_process_that_stops_while_another_is_ready_leaves_the_socket_and_what_
         await until(lambda: here.slot.state is State.READY)
         here.other_is_ready()
         if retiring:
-            here.slot.retire()
+            here.slot.retiring = True
         here.server.handle_exit(signal.SIGTERM, None)
         waiting = socket.create_connection(here.address)
         await serving
@@ -291,7 +291,7 @@ def test_a_process_that_is_replaced_answers_its_connections_and_stops_once_the_l
         reader, writer = await asyncio.open_connection(*here.address)
         await until(lambda: here.slot.connections)
         here.other_is_ready()
-        here.slot.retire()
+        here.slot.retiring = True
         here.server.handle_exit(signal.SIGTERM, None)
         await asyncio.sleep(0.3)
         assert not serving.done()
