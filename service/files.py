@@ -4,7 +4,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from service.errors import NotPossible, shortened
 
 LOCK_SECONDS = 5.0  # longest wait for another process's change of a file
+LOCK_PAUSE_SECONDS = 0.01
 
 # names of Pydantic's facts about a violated limit -> words before the limit
 ALLOWED = {"expected": "", "pattern": "what matches ", "gt": "above ", "ge": "at least ", "le": "at most "}
@@ -61,29 +62,16 @@ def allocate(file: int, size: int) -> None:
         os.ftruncate(file, max(size, os.fstat(file).st_size))
 
 
-def lock_file(
-    file: int,
-    wait_seconds: float,
-    *,
-    shared: bool = False,
-    stopped: Callable[[], bool] = lambda: False,
-    pause_seconds: float = 0.01,
-) -> bool:
-    """Locks an open file by its descriptor; returns False if other processes hold the lock for `wait_seconds`.
+def lock_file(file: int) -> bool:
+    """Locks an open file by its descriptor; returns False if another process has it locked.
 
-    Returns False also once `stopped` returns True. The lock ends when the file is closed or the process ends, however
-    it ends.
+    The lock ends when the file is closed or the process ends, however it ends.
     """
-    end = time.monotonic() + wait_seconds
-    while True:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if stopped() or time.monotonic() >= end:
-                return False
-            time.sleep(pause_seconds)
-        else:
-            return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -95,8 +83,11 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     except PermissionError:  # another user's file: on a local file system, a read descriptor can be locked too
         lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if not lock_file(lock, seconds):
-            raise NotPossible(f"another process is changing {path}: try again")
+        end = time.monotonic() + seconds
+        while not lock_file(lock):
+            if time.monotonic() >= end:
+                raise NotPossible(f"another process is changing {path}: try again")
+            time.sleep(LOCK_PAUSE_SECONDS)
         yield
     finally:
         os.close(lock)  # releases the lock

@@ -2,9 +2,9 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -15,16 +15,12 @@ PREFIX = "TAGWERK_"
 MOST_PROCESSES = 60
 DIVIDED = ("slots", "max_queue_entries", "max_queue_tokens")  # among the processes of a service
 LONGEST_SHOWN = 100  # characters of an invalid value in a message
-# Options of other arrangements of processes -> the option to set instead.
-REPLACED = dict.fromkeys(("workers", "engines", "engine_address", "engine_metrics_port"), "processes")
 # Variables that are no options of the service: of training, of the compose file, of the load tests.
-OTHER_VARIABLES = frozenset(
-    {
-        *("TAGWERK_DATA_DIR", "TAGWERK_RUNS_DIR"),
-        *("TAGWERK_MODELS", "TAGWERK_PUBLISH"),
-        *("TAGWERK_CHAOS_CLOCK", "TAGWERK_CHAOS_RUN"),
-    }
-)
+OTHER_VARIABLES = {
+    *("TAGWERK_DATA_DIR", "TAGWERK_RUNS_DIR"),
+    *("TAGWERK_MODELS", "TAGWERK_PUBLISH"),
+    *("TAGWERK_CHAOS_CLOCK", "TAGWERK_CHAOS_RUN"),
+}
 
 
 def _parts(value: object) -> object:
@@ -57,9 +53,6 @@ class Settings(BaseSettings):
     store_interval_seconds: float = Field(
         2.0, ge=0, description="Interval between polls for new model versions; 0 serves those of the start only."
     )
-    keep_versions: int = Field(
-        1, ge=1, description="Number of versions loaded per model, the newest; requests may name older ones."
-    )
     serving_file: str = Field(
         "",
         description="Path of the serving config; empty is serving.json in the model store, which "
@@ -73,9 +66,6 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "gpu"] = Field(
         "auto",
         description="Where models run. auto uses a GPU if TensorFlow finds one; gpu without one is an error.",
-    )
-    device_threads: int = Field(
-        1, ge=1, description="Processor threads per inference step. More help only if cores are idle."
     )
     xla_cache: str = Field(
         "", description="Folder for compiled executables, which shortens the next start; empty keeps none."
@@ -117,7 +107,6 @@ class Settings(BaseSettings):
     drain_timeout_seconds: float = Field(30.0, ge=0, description="Time after that for requests in flight to finish.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     log_format: Literal["console", "json"] = Field("console", description="Plain text, or JSON.")
-    log_requests: bool = Field(True, description="Log a line per request, at level info.")
 
     @model_validator(mode="after")
     def _sizes_rise(self) -> Self:
@@ -156,55 +145,19 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         given = {name.upper(): value for name, value in os.environ.items()}
-        options: dict[str, Any] = Settings.model_json_schema()["properties"]
         lines = []
         for fault in error.errors(include_url=False):
-            if not fault["loc"]:
-                lines.append(fault["msg"].removeprefix("Value error, "))
-                continue
-            name = str(fault["loc"][0])
-            value = shortened(given.get(variable(name), str(fault["input"])), LONGEST_SHOWN)
-            lines.append(f"{variable(name)} is {value!r}; allowed: {_allowed(options[name])}")
+            problem = fault["msg"].removeprefix("Value error, ")
+            if fault["loc"]:
+                name = variable(str(fault["loc"][0]))
+                value = shortened(given.get(name, str(fault["input"])), LONGEST_SHOWN)
+                problem = f"{name} is {value!r}: {problem}"
+            lines.append(problem)
         raise ConfigurationError("\n".join(dict.fromkeys(lines))) from None
-
-
-def _allowed(schema: Mapping[str, Any], many: bool = False) -> str:
-    """Describes the values that the JSON schema of an option accepts; `many` in the plural."""
-    match schema:
-        case {"enum": values}:
-            return "one of " + ", ".join(values)
-        case {"type": "array", "items": items}:
-            return _allowed(items, many=True) + ", separated by commas"
-        case {"type": "boolean"}:
-            return "true or false"
-        case {"type": "integer" | "number" as kind}:
-            one = "a whole number" if kind == "integer" else "a number"
-            return (one.removeprefix("a ") + "s" if many else one) + _bounds(schema)
-        case {"pattern": _}:
-            return "origins such as https://example.org, or *"
-    return "paths" if many else "a path"
-
-
-def _bounds(schema: Mapping[str, Any]) -> str:
-    match schema:
-        case {"minimum": least, "maximum": most}:
-            return f" from {least} to {most}"
-        case {"minimum": least}:
-            return f", {least} or more"
-        case {"exclusiveMinimum": least}:
-            return f" above {least}"
-    return ""
 
 
 def unknown_variables(names: Iterable[str]) -> dict[str, str | None]:
     """Finds environment variables that look like options and are none; returns the nearest option of each, if any."""
     known = {*map(variable, Settings.model_fields), *OTHER_VARIABLES}
     unknown = sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known)
-    return {name: _nearest(name[len(PREFIX) :].lower()) for name in unknown}
-
-
-def _nearest(name: str) -> str | None:
-    if name in REPLACED:
-        return variable(REPLACED[name])
-    found = difflib.get_close_matches(name, Settings.model_fields, 1)
-    return variable(found[0]) if found else None
+    return {name: next(iter(difflib.get_close_matches(name.upper(), known, 1, 0.8)), None) for name in unknown}

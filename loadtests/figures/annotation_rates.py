@@ -80,9 +80,7 @@ def main() -> None:
         whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
         opened = start_pipelines(whole_batches, versions)
         pipelines = runner.run(opened.__aenter__())
-        model = TensorFlowBackend(settings.device, settings.device_threads).load_sequence_model(
-            version.folder, version.manifest
-        )
+        model = TensorFlowBackend(settings.device).load_sequence_model(version.folder, version.manifest)
         grid = Grid(settings.batch_sizes[-1:], version.manifest.length_buckets)
         for _ in model.warm_up(grid.batch_sizes, grid.capacity):
             pass

@@ -23,7 +23,7 @@ def main() -> None:
     """Loads the model as the engine does; says `ready`, then times."""
     settings = load_settings()
     version = next(version for version in newest(settings.model_store) if version.manifest.task == "tag")
-    backend = TensorFlowBackend(settings.device, settings.device_threads)
+    backend = TensorFlowBackend(settings.device)
     model = backend.load_sequence_model(version.folder, version.manifest)
     grid = Grid((1,), version.manifest.length_buckets)
     for _ in model.warm_up(grid.batch_sizes, grid.capacity):

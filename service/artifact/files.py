@@ -6,25 +6,20 @@ without a limit.
 
 import hashlib
 import os
-import shutil
 import stat
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from service.errors import ArtifactError, ConfigurationError
-from service.files import lock_file
 
 MAX_READ_BYTES = 2**24  # 16 MiB per parsed file: signature, vocabulary, dictionary, goldens; 250 MB once parsed
 MAX_VERSION_BYTES = 2**32  # 4 GiB for all files of a version
 MAX_FILES = 1000  # files and folders
 MAX_DEPTH = 8  # levels of nested folders
 CHUNK_BYTES = 2**20
-COPIES = "tagwerk-copy-"  # how the names of the folders of `verified_copy` begin
-ABANDONED_SECONDS = 60.0  # age of a copy that no process has locked, from which on it is removed
 
 
 @contextmanager
@@ -129,8 +124,7 @@ def verified_copy(folder: Path, checksums: Mapping[str, str]) -> Iterator[Path]:
     Files are hashed while they are copied, so what is read there is what was verified, even if the version folder
     changes. Raises ArtifactError.
     """
-    remove_abandoned_copies()
-    with TemporaryDirectory(prefix=COPIES) as place, _in_use(Path(place)):  # readable by its user only
+    with TemporaryDirectory(prefix="tagwerk-copy-") as place:  # readable by its user only
         for name in checksums:
             with reading(name):
                 target = Path(place, name)
@@ -139,28 +133,3 @@ def verified_copy(folder: Path, checksums: Mapping[str, str]) -> Iterator[Path]:
                     found = sha256_of(folder, name, copy.write)
                 check_sum(name, found, checksums)
         yield Path(place)
-
-
-@contextmanager
-def _in_use(place: Path) -> Iterator[None]:
-    """Locks a folder during the block; yields it. A process that ends, however it does, has it locked no longer."""
-    folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):  # a file system without locks
-            lock_file(folder, 0.0, shared=True)
-        yield
-    finally:
-        os.close(folder)
-
-
-def remove_abandoned_copies() -> None:
-    """Removes the copies of processes that were killed."""
-    for place in Path(gettempdir()).glob(f"{COPIES}*"):
-        with suppress(OSError):  # in use, just removed, or another user's
-            folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                old = time.time() - os.fstat(folder).st_mtime > ABANDONED_SECONDS
-                if old and lock_file(folder, 0.0):
-                    shutil.rmtree(place, ignore_errors=True)
-            finally:
-                os.close(folder)

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -170,6 +171,7 @@ def run_server(
     API keys, and a pipe that closes when the supervisor has died.
     """
     set_process_name(f"tagwerk-{number + 1}")
+    use_own_temporary_folder(number)
     board = Board(settings.processes + SPARE_SLOTS, board_file)
     slot = board.slots[number]
     service = board.service.read()
@@ -236,6 +238,15 @@ def watch_lifeline(lifeline: int, server: Server) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def use_own_temporary_folder(number: int) -> None:
+    """Has this process write temporary files to a folder of its slot, without those of one that was killed there."""
+    tempfile.tempdir = None
+    folder = Path(tempfile.gettempdir(), f"process-{number}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    tempfile.tempdir = str(folder)
 
 
 def remove_folder() -> None:

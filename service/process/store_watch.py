@@ -93,7 +93,7 @@ class StoreWatch:
             self._log_once("serving config", None)
         except ConfigurationError as error:
             self._log_once("serving config", f"{error}; the previous serving config stays in effect")
-        found = resolve(self._registry, self._config, self._settings, self._defaults)
+        found = resolve(self._registry, self._config, self._defaults)
         self._update_defaults(found)
         return found
 

@@ -10,7 +10,6 @@ serve, and stays the default whatever is added to the store, until another is se
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from service.artifact.manifest import Task
 from service.artifact.version import ModelVersion
@@ -37,9 +36,7 @@ class Serving:
     about: Mapping[ModelKey, tuple[Task | None, str | None]] = field(default_factory=dict)
 
 
-def resolve(
-    registry: Registry, config: ServingConfig, settings: Settings, known: Mapping[Task, str] | None = None
-) -> Serving:
+def resolve(registry: Registry, config: ServingConfig, known: Mapping[Task, str] | None = None) -> Serving:
     """Determines which valid versions should serve. `known` are the defaults determined before.
 
     Raises OSError if the store cannot be listed.
@@ -47,7 +44,7 @@ def resolve(
     shares: dict[ModelKey, float] = {}
     refused: dict[ModelKey, str] = {}
     for name, keys in registry.keys().items():
-        shares |= _resolve_model(registry, keys, config.of_model(name), settings.keep_versions, refused)
+        shares |= _resolve_model(registry, keys, config.of_model(name), refused)
     states = (ModelState(key, State.REFUSED, reason, 0.0, default=False) for key, reason in refused.items())
     first: dict[Task, str] = {}
     for key in sorted(shares, key=lambda key: key.name):
@@ -59,7 +56,7 @@ def resolve(
 
 
 def _resolve_model(
-    registry: Registry, keys: list[ModelKey], config: ModelServing, keep: int, refused: dict[ModelKey, str]
+    registry: Registry, keys: list[ModelKey], config: ModelServing, refused: dict[ModelKey, str]
 ) -> dict[ModelKey, float]:
     def valid(version: str) -> bool:
         key = ModelKey(keys[0].name, version)
@@ -71,13 +68,10 @@ def _resolve_model(
     canary = config.canary
     versions = [key.version for key in keys if canary is None or key.version != canary.version]
     serving = next(filter(valid, in_order(versions, config.version)), None)
-    loaded = [serving] if serving is not None else []
-    loaded += islice(filter(valid, (v for v in versions if v not in loaded)), keep - 1) if loaded else []
-    shares = dict.fromkeys(loaded, 0.0)
+    shares = {serving: 1.0} if serving is not None else {}
     if canary is not None and ModelKey(keys[0].name, canary.version) in keys and valid(canary.version):
-        shares[canary.version] = canary.share if loaded else 1.0
-    if serving is not None:
-        shares[serving] = 1.0 - sum(shares.values())
+        share = canary.share if shares else 1.0
+        shares = dict.fromkeys(shares, 1.0 - share) | {canary.version: share}
     return {ModelKey(keys[0].name, version): share for version, share in shares.items()}
 
 
@@ -100,7 +94,7 @@ def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
     Raises ConfigurationError, ArtifactError.
     """
     registry = Registry(settings.model_store, settings.model_signers)
-    serving = resolve(registry, read_serving(settings), settings)
+    serving = resolve(registry, read_serving(settings))
     defaults = set(serving.defaults.values())
     keys = sorted((key for key, share in serving.shares.items() if share), key=lambda key: key.name not in defaults)
     return [registry.read(key) for key in keys], dict(serving.defaults.items())
@@ -179,7 +173,7 @@ class ServingController:
 
     def _serving(self, name: str, config: ModelServing, excluded: str | None = None) -> str | None:
         keys = [key for key in self._registry.keys()[name] if key.version != excluded]
-        shares = _resolve_model(self._registry, keys, ModelServing(version=config.version), 1, {}) if keys else {}
+        shares = _resolve_model(self._registry, keys, ModelServing(version=config.version), {}) if keys else {}
         return next((key.version for key in shares), None)
 
     def check(self, name: str, version: str | None = None) -> None:

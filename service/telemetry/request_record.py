@@ -18,7 +18,7 @@ class RequestRecorder:
     """Records completed requests in metrics, spans and log."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        quiet = settings.log_level in ("warning", "error") or not settings.log_requests
+        quiet = settings.log_level in ("warning", "error")
         self._metrics = metrics
         self._log = None if quiet else RequestLog(settings)
         self._spans = make_spans()

@@ -24,7 +24,6 @@ SETTINGS = {
     "TAGWERK_XLA_CACHE": str(CACHE),
     "TAGWERK_BATCH_SIZES": "1,8",
     "TAGWERK_STORE_INTERVAL_SECONDS": "0.1",
-    "TAGWERK_KEEP_VERSIONS": "2",
 }
 BODY = {"text": ["The dog sees the cat. The bird feeds a child.", "A teacher likes the very very very long day today."]}
 SECONDS = 240.0
@@ -119,7 +118,7 @@ def check_unmixed(server: Server, answers: list[dict[str, Any]]) -> set[str]:
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, tmp_path, processes):
-    settings = SETTINGS | {"TAGWERK_PROCESSES": processes, "TAGWERK_KEEP_VERSIONS": "1"}
+    settings = SETTINGS | {"TAGWERK_PROCESSES": processes}
     with start_server(tmp_path / "log", **settings, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
         wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == int(processes))
@@ -235,6 +234,7 @@ def test_a_process_that_is_killed_while_it_loads_a_new_version_is_started_again(
 
 def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path):
     copy_version(made / "2", store / NAME / "2")
+    choose(store, "canary", f"{NAME}/1", "0.000001")  # so that it is loaded as well
     with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
         serving = servers(server)

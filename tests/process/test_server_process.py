@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from service.process.server_process import (
     read_versions,
     run_fork_server,
     set_process_name,
+    use_own_temporary_folder,
     watch_lifeline,
 )
 from service.settings import Settings
@@ -249,6 +251,16 @@ def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monk
     assert run_fork_server(Settings(), requests, 0, listening, 0, 0) == 0
     assert not folder.exists()
     assert waited == [ORPHAN_EXIT_SECONDS], "those that have begun remove it themselves"
+
+
+def test_a_process_has_temporary_files_of_its_own_and_none_of_one_that_was_killed(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", "/elsewhere")
+    for _ in range(2):
+        use_own_temporary_folder(3)
+        assert tempfile.gettempdir() == str(tmp_path / "process-3")
+        assert list((tmp_path / "process-3").iterdir()) == []
+        (tmp_path / "process-3" / "copy").touch()
 
 
 def test_processes_are_named_for_ps():

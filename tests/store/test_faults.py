@@ -50,7 +50,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def looked_at(store: Path) -> Serving:
-    return resolve(Registry(store), ServingConfig(), Settings(model_store=store))
+    return resolve(Registry(store), ServingConfig())
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -194,21 +194,6 @@ def test_a_tagger_whose_lemma_rules_have_a_fault_is_refused_with_its_reason_and_
     for name in ("victim", "healthy"):
         load_version(write_version(tmp_path, name, RULES))
     test_a_version_with_a_fault_is_refused_with_its_reason_and_nothing_else_is(tmp_path, fault)
-
-
-def test_a_lemmatizer_of_before_is_refused_in_one_line_and_the_rest_serves(store, caplog):
-    """Whose manifest may be anything else."""
-    folder = store / "victim/1"
-    reason = "it is a lemmatizer, which is not needed: a tagger gives lemmas; remove the folder"
-    for changes in ({}, {"endpoints": {}, "labels": {"edit": ["a"]}, "more": 1}):
-        faults.rewrite_manifest(folder, task="lemmatize", **changes)
-        with pytest.raises(ArtifactError) as raised:
-            load_version(folder)
-        assert str(raised.value) == reason
-        serving = looked_at(store)
-        assert list(serving.shares) == [HEALTHY]
-        assert [(state.key, state.reason) for state in serving.refused] == [(VICTIM, reason)]
-    assert read_manifest(store / "healthy/1").task == "tag"
 
 
 def test_a_signer_that_cannot_be_read_is_a_fault_of_the_settings(store):

@@ -45,8 +45,7 @@ def store(tmp_path: Path) -> Path:
 
 def served(store: Path, **settings) -> tuple[dict[str, float], dict[str, str]]:
     """Returns the shares and the reasons, by version."""
-    made = Settings(model_store=store, **settings)
-    serving = resolve(Registry(store), read_serving(made), made)
+    serving = resolve(Registry(store), read_serving(Settings(model_store=store, **settings)))
     shares = {key.version: round(share, 6) for key, share in serving.shares.items()}
     return shares, {state.key.version: state.reason or "" for state in serving.refused}
 
@@ -59,16 +58,10 @@ def test_the_newest_sound_version_serves(store):
     assert "words.json is missing" in refused["3"]
 
 
-def test_the_last_versions_stay_loaded(store):
-    assert served(store, keep_versions=2) == ({"3": 1.0, "2": 0.0}, {})
-    assert served(store, keep_versions=9) == ({"3": 1.0, "2": 0.0, "1": 0.0}, {})
-
-
 def test_a_version_that_was_chosen_serves_whatever_newer_ones_there_are(store):
     controller = ServingController(Settings(model_store=store))
     controller.use("tagger-en", "2")
     assert served(store) == ({"2": 1.0}, {})
-    assert served(store, keep_versions=2) == ({"2": 1.0, "3": 0.0}, {})
     (store / "tagger-en/2/words.json").write_text("[]")
     shares, refused = served(store)
     assert shares == {"1": 1.0}, "not the newer one, against which it was chosen"
@@ -364,7 +357,7 @@ def test_defaults_that_were_decided_are_written_once_and_hold(store):
 
     def start(known: dict[Task, str] | None = None) -> dict[Task, str]:
         config = read_config(serving_path(settings))
-        serving = resolve(Registry(store), config, settings, known)
+        serving = resolve(Registry(store), config, known)
         write_defaults(settings, serving, config)
         return dict(serving.defaults)
 
