@@ -40,17 +40,9 @@ def test_it_ends_with_the_answers_that_are_expected():
     assert not seen.closed
 
 
-def test_an_interim_answer_does_not_count():
-    assert ask(b"HTTP/1.1 100 Continue\r\n\r\n" + OK).statuses == [200]
-
-
 def test_it_ends_where_the_service_closes_or_is_silent():
     assert ask(b"", closes=True) == Exchange(closed=True)
     assert ask(b"") == Exchange()
-
-
-def test_it_says_what_is_no_http():
-    assert "hello" in ask(b"hello").malformed
 
 
 def test_it_reads_an_answer_that_came_before_everything_was_sent():
