@@ -228,13 +228,6 @@ def settled(url: str, name: str) -> float:
     pytest.fail(f"{name} still changes although nobody asks: {value}")
 
 
-def test_the_folder_of_the_service_is_that_of_its_processes(running):
-    folders = {environment(pid)["TMPDIR"] for pid in servers(running)}
-    (folder,) = folders
-    assert Path(folder).stat().st_mode & 0o777 == 0o700
-    assert (Path(folder) / "metrics").is_dir()
-
-
 def test_nothing_is_left_when_the_supervisor_is_killed(running):
     """The last of those that share the service."""
     left = servers(running)
