@@ -24,7 +24,7 @@ from service.commands.annotate.source import CHUNK_ROWS
 from service.engine.padding import Grid, PaddedBatch, pad
 from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.settings import Settings, load_settings
-from service.store.registry import newest
+from service.store.serving import served
 from service.tasks.tagging import Tagging
 from service.text.languages import ENGLISH, named_tokenizer
 from service.text.slices import finish
@@ -74,7 +74,7 @@ def main() -> None:
     """Loads the model twice, for each way once; says `ready`, then measures."""
     settings = load_settings()
     sys.setswitchinterval(SWITCH_SECONDS)
-    versions = [choose(newest(settings.model_store), Job([], "tag", "conllu"))]
+    versions = [choose(served(settings)[0], Job([], "tag", "conllu"))]
     version = versions[0]
     with asyncio.Runner() as runner:
         whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})

@@ -7,7 +7,7 @@ saved_model/         TensorFlow SavedModel, one signature per endpoint
 lemmas.json          of a tagger with lemma rules, see service.text.lemmatizer
 tokenizer.json       what a tokenizer has learned, see service.text.segmenter
 goldens.jsonl        inputs with the outputs that training computed
-reference.json       what the model makes of its dev split: see service.artifact.reference
+reference.json       what the model makes of its dev split: see training.tasks.reference
 MODEL_CARD.md        documentation
 manifest.sig         if signed: see service.artifact.signing
 ```

@@ -112,7 +112,7 @@ class ServingController:
     """Changes which versions serve. Writes each change at once; services apply it at their next poll.
 
     Raises ModelNotFound for what is not in the store, NotPossible for an invalid version or if the change cannot be
-    written.
+    written. Versions are verified before the lock is taken.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -122,7 +122,7 @@ class ServingController:
     def use(self, name: str, version: str | None) -> ModelServing:
         """Makes a version serve; None means the newest valid one, also in the future."""
         self.check(name, version)
-        return self._write(name, lambda _: ModelServing(version=version))
+        return self._change_model(name, lambda _: ModelServing(version=version))
 
     def roll_back(self, name: str) -> ModelServing:
         """Makes the valid version before the current one serve."""
@@ -135,7 +135,7 @@ class ServingController:
                     return ModelServing(version=key.version)
             raise ModelNotFound(f"there is no valid version of {name} before {serving}")
 
-        return self._write(name, before)
+        return self._change_model(name, before)
 
     def canary(self, name: str, version: str, share: float) -> ModelServing:
         """Gives a version a share of the requests, and the current version the rest; 0 ends the canary.
@@ -148,18 +148,18 @@ class ServingController:
             serving = self._serving(name, config, excluded=version)
             return ModelServing(version=serving, canary=Canary(version=version, share=share) if share else None)
 
-        return self._write(name, begin)
+        return self._change_model(name, begin)
 
     def make_default(self, name: str) -> tuple[Task, ModelServing]:
         """Makes a model the default of its task; returns the task, and what the model serves."""
         self.check(name)
-        serving = self._serving(name, read_serving(self._settings).of_model(name))
+        serving = self.serving(name)
         task = self._registry.task(ModelKey(name, serving)) if serving is not None else None
         if task is None:
             raise NotPossible(f"no version of {name} in the store is valid, so its task is not known")
 
         def change(config: ServingConfig) -> ServingConfig:
-            return config.model_copy(update={"defaults": dict(config.defaults) | {task: name}})
+            return config.model_copy(update={"defaults": {**config.defaults, task: name}})
 
         return task, change_serving(self._settings, change).of_model(name)
 
@@ -177,10 +177,7 @@ class ServingController:
         return next((key.version for key in shares), None)
 
     def check(self, name: str, version: str | None = None) -> None:
-        """Verifies a version, or the ones that may serve. Raises ModelNotFound, or NotPossible for an invalid one.
-
-        A change calls it before it takes the lock.
-        """
+        """Verifies a version, or the ones that may serve. Raises ModelNotFound, or NotPossible for an invalid one."""
         keys = self._registry.keys()
         if name not in keys:
             raise ModelNotFound(f"no model {name!r} is in the store; there is: {', '.join(keys) or 'none'}")
@@ -192,10 +189,8 @@ class ServingController:
         elif fault := self._registry.fault(ModelKey(name, version)):
             raise NotPossible(f"{name}/{version} cannot serve: {fault}")
 
-    def _write(self, name: str, change_model: Callable[[ModelServing], ModelServing]) -> ModelServing:
+    def _change_model(self, name: str, change_model: Callable[[ModelServing], ModelServing]) -> ModelServing:
         def change(config: ServingConfig) -> ServingConfig:
-            return config.model_copy(
-                update={"models": dict(config.models) | {name: change_model(config.of_model(name))}}
-            )
+            return config.model_copy(update={"models": {**config.models, name: change_model(config.of_model(name))}})
 
         return change_serving(self._settings, change).of_model(name)

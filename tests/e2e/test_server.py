@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -148,13 +147,6 @@ def test_a_second_start_reads_the_executables_of_the_first(small_store, tmp_path
     assert kept[0] == kept[1], "something was compiled again"
     assert kept[0] == kept[2], "something was compiled again since there was less before it"
     assert answers[0] == answers[1]
-
-
-def rewrite_checksums(folder: Path) -> None:
-    from service.artifact.manifest import checksums
-
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"files": checksums(folder)}))
 
 
 def test_a_queue_that_is_full_answers_429_and_says_when_to_come_again(tagger_store, tmp_path):

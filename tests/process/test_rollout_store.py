@@ -12,7 +12,7 @@ from service.process.store_watch import StoreWatch
 from service.settings import Settings
 from service.store.registry import Registry
 from service.store.serving import ServingController
-from service.store.serving_config import read_config
+from service.store.serving_config import read_serving
 from service.types import ModelKey, State
 from tests import faults
 from tests.artifact.test_manifest import write_version
@@ -86,7 +86,7 @@ def test_a_model_that_is_deleted_serves_until_a_process_starts_without_it(store)
 def test_the_first_default_is_kept_whatever_comes_and_goes(store):
     with scene(store) as here:
         assert here.service.defaults == ("healthy",)
-        assert read_config(store / "serving.json").defaults == {"tag": "healthy"}
+        assert read_serving(Settings(model_store=store)).defaults == {"tag": "healthy"}
         write_version(store, "a-first-by-name")
         here.load_all()
         here.start_one()

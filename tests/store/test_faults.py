@@ -20,7 +20,7 @@ from service.settings import Settings
 from service.store.loading import load_version
 from service.store.registry import Registry
 from service.store.serving import Serving, resolve
-from service.store.serving_config import ServingConfig, read_config
+from service.store.serving_config import ServingConfig, read_serving
 from service.tasks.tagging import Tagging
 from service.telemetry.metrics import Metrics
 from service.text.vocabulary import Vocabulary
@@ -117,7 +117,7 @@ def test_a_model_whose_folder_cannot_be_listed_leaves_the_others(store, monkeypa
     registry = Registry(store)
     for _ in range(3):
         assert list(registry.keys()) == ["healthy"]
-    assert caplog.text.count("the folder of the model victim cannot be listed: Permission denied") == 1
+    assert caplog.text.count("the folder of the model 'victim' cannot be listed: [Errno 13] Permission denied") == 1
 
 
 def test_odd_names_in_a_store_are_no_models(store):
@@ -204,7 +204,7 @@ def test_a_signer_that_cannot_be_read_is_a_fault_of_the_settings(store):
 def test_a_pipe_in_the_place_of_the_choices_is_not_waited_for(store):
     os.mkfifo(store / "serving.json")
     with pytest.raises(ConfigurationError, match="not a regular file"):
-        read_config(store / "serving.json")
+        read_serving(Settings(model_store=store))
 
 
 @pytest.mark.parametrize("error", [KeyError("tag_projected"), ValueError("shape"), MemoryError()], ids=repr)

@@ -24,10 +24,8 @@ from service.store.serving_config import (
     Canary,
     ModelServing,
     ServingConfig,
-    change_config,
-    read_config,
+    change_serving,
     read_serving,
-    serving_path,
 )
 from service.types import ModelKey
 from tests.artifact.test_manifest import write_version
@@ -132,7 +130,7 @@ def test_a_version_that_is_half_copied_is_refused_until_it_is_complete(store):
 def test_a_file_of_choices_that_is_wrong_is_named(store, content, reason):
     (store / "serving.json").write_text(content)
     with pytest.raises(ConfigurationError) as raised:
-        read_config(store / "serving.json")
+        read_serving(Settings(model_store=store))
     assert str(raised.value).startswith(f"{store / 'serving.json'} cannot be read: {reason}")
     assert "\n" not in str(raised.value)
 
@@ -141,21 +139,21 @@ def test_what_was_chosen_is_read_as_it_was_written(tmp_path):
     chosen = {"a": ModelServing(version="2", canary=Canary(version="3", share=0.5)), "b": ModelServing(version="1")}
     config = ServingConfig(models=chosen, defaults={"tag": "a"})
     written = config.model_copy(update={"models": chosen | {"c": ModelServing()}})
-    assert change_config(tmp_path / "serving.json", lambda before: written) == config
-    assert read_config(tmp_path / "serving.json") == config
+    assert change_serving(Settings(model_store=tmp_path), lambda before: written) == config
+    assert read_serving(Settings(model_store=tmp_path)) == config
     assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == ["serving.json"]
 
 
 def test_a_file_without_models_at_the_top_is_refused(store):
     (store / "serving.json").write_text('{"tagger-en": {"version": "2"}}')
     with pytest.raises(ConfigurationError, match=r"serving\.json cannot be read: tagger-en is unknown"):
-        read_config(store / "serving.json")
+        read_serving(Settings(model_store=store))
 
 
 def test_a_default_lemmatizer_of_before_is_ignored_and_the_others_hold(store):
     path = store / "serving.json"
     path.write_text('{"models": {}, "defaults": {"lemmatize": "lemmas-en", "tag": "tagger-en"}}')
-    assert read_config(path) == ServingConfig(defaults={"tag": "tagger-en"})
+    assert read_serving(Settings(model_store=store)) == ServingConfig(defaults={"tag": "tagger-en"})
     assert served(store) == ({"3": 1.0}, {})
     ServingController(Settings(model_store=store)).use("tagger-en", "2")
     assert json.loads(path.read_text()) == {
@@ -166,7 +164,7 @@ def test_a_default_lemmatizer_of_before_is_ignored_and_the_others_hold(store):
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
     with pytest.raises(NotPossible, match="set TAGWERK_SERVING_FILE"):
-        change_config(tmp_path / "missing" / "serving.json", lambda before: before)
+        change_serving(Settings(model_store=tmp_path / "missing"), lambda before: before)
 
 
 def rows(output: str) -> list[list[str]]:
@@ -219,7 +217,7 @@ def test_a_read_only_store_is_changed_in_a_file_elsewhere_that_begins_as_the_sto
 
 def test_changes_at_the_same_time_lose_none(store):
     """Half of 200 such pairs lost one without a lock."""
-    path, barrier = store / "serving.json", Barrier(2, timeout=30)
+    barrier = Barrier(2, timeout=30)
 
     def put(name: str, config: ServingConfig) -> ServingConfig:
         return config.model_copy(update={"models": {**config.models, name: PINNED}})
@@ -227,35 +225,34 @@ def test_changes_at_the_same_time_lose_none(store):
     def add(name: str) -> None:
         for number in range(100):
             barrier.wait()
-            change_config(path, partial(put, f"{name}-{number}"))
+            change_serving(Settings(model_store=store), partial(put, f"{name}-{number}"))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(add, ("a", "b")))
-    assert read_config(path).models == {f"{name}-{number}": PINNED for name in "ab" for number in range(100)}
+    assert read_serving(Settings(model_store=store)).models == {
+        f"{name}-{number}": PINNED for name in "ab" for number in range(100)
+    }
 
 
 def test_processes_at_the_same_time_lose_no_change(store):
     code = (
-        "import sys; from pathlib import Path; from service.store.serving_config import *\n"
-        "for n in range(40): change_config(Path(sys.argv[1]), lambda c: "
+        "import sys; from service.store.serving_config import *; settings = Settings(model_store=sys.argv[1])\n"
+        "for n in range(40): change_serving(settings, lambda c: "
         "c.model_copy(update={'models': {**c.models, f'{sys.argv[2]}-{n}': ModelServing(version='1')}}))"
     )
-    path = store / "serving.json"
-    command = [sys.executable, "-c", code, str(path)]
+    command = [sys.executable, "-c", code, str(store)]
     processes = [subprocess.Popen([*command, name], cwd=Path(__file__).parents[2]) for name in "ab"]
     assert [process.wait(120) for process in processes] == [0, 0]
-    assert len(read_config(path).models) == 80
+    assert len(read_serving(Settings(model_store=store)).models) == 80
 
 
 def test_a_lock_that_another_process_keeps_is_said(store):
-    path = store / "serving.json"
-
     def meanwhile(before: ServingConfig) -> ServingConfig:
         with pytest.raises(NotPossible, match="another process is changing"):
-            change_config(path, lambda config: config, lock_seconds=0)
+            change_serving(Settings(model_store=store), lambda config: config, lock_seconds=0)
         return before
 
-    change_config(path, meanwhile)
+    change_serving(Settings(model_store=store), meanwhile)
 
 
 def test_what_is_refused_is_not_chosen(store, monkeypatch, capsys):
@@ -356,7 +353,7 @@ def test_defaults_that_were_decided_are_written_once_and_hold(store):
     settings = Settings(model_store=store)
 
     def start(known: dict[Task, str] | None = None) -> dict[Task, str]:
-        config = read_config(serving_path(settings))
+        config = read_serving(settings)
         serving = resolve(Registry(store), config, known)
         write_defaults(settings, serving, config)
         return dict(serving.defaults)
