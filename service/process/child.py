@@ -22,6 +22,11 @@ class Child:
             self.send(self._signal)
 
     @property
+    def killed_before_fork(self) -> bool:
+        """Whether it was killed, and waits for being forked."""
+        return self.pid is None and self._signal is signal.SIGKILL
+
+    @property
     def status(self) -> int | None:
         """The exit status, the negative number of a signal that ended it; None while the process runs."""
         if self._status is None and self.pid is not None:

@@ -15,7 +15,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from service.process.child import Child
 
 log = logging.getLogger("tagwerk.supervisor")
 
-HANG_SECONDS = 120.0  # without an answer, after which a fork server is killed; importing takes seconds
 EXIT_NOT_FORKED = 71  # EX_OSERR of sysexits.h
 PR_SET_CHILD_SUBREAPER = 36
 MADV_DONTNEED = 4
@@ -44,7 +42,6 @@ class ForkServer:
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket
-        self._asked = 0.0  # when it was last asked to fork
         self._children: dict[int, Child] = {}  # that are being forked, by their slots' numbers
         adopt_orphans()
 
@@ -55,7 +52,6 @@ class ForkServer:
             self._start()
         self._requests.sendall(bytes([number]))
         child = self._children[number] = Child(f"process {number + 1}")
-        self._asked = time.monotonic()
         return child
 
     def poll(self) -> None:
@@ -68,8 +64,8 @@ class ForkServer:
                 if pid < 0:
                     log.error("a process cannot be forked: %s", os.strerror(-pid))
                 self._children.pop(number).forked(pid if pid > 0 else None, EXIT_NOT_FORKED)
-        if self._children and time.monotonic() - self._asked > HANG_SECONDS:
-            log.error("the fork server has not answered for %g s: it is killed", HANG_SECONDS)
+        if any(child.killed_before_fork for child in self._children.values()):
+            log.error("the fork server has not answered: it is killed")
             self._process.kill()
         if (status := self._process.poll()) is not None:
             self._requests.close()

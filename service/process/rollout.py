@@ -15,7 +15,7 @@ from service.errors import ConfigurationError
 from service.process.board import Board, ServiceStatus
 from service.process.child import Child
 from service.process.store_watch import StoreWatch
-from service.process.supervised import EXIT_MACHINE, TICK_SECONDS, SupervisedProcess
+from service.process.supervised import EXIT_MACHINE, GRACE_SECONDS, TICK_SECONDS, SupervisedProcess
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
@@ -25,10 +25,9 @@ log = logging.getLogger("tagwerk.supervisor")
 STALLED_TICKS = 5.0 / TICK_SECONDS  # without a heartbeat, after which a process is killed
 NO_PROGRESS_TICKS = 120.0 / TICK_SECONDS  # of a start, after which the process is killed
 MOST_FAILURES = 3  # deaths in a row at a version, before it is refused
-SHORTEST_LIFE_SECONDS = 1.0  # from the start of a process to that of another in its place
-FIRST_PAUSE_SECONDS = 0.5  # before a start, doubled with each death in a row before any process is ready
+# From the start of a process to that of another in its place; doubled with each death in a row until one is loaded.
+PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
-GRACE_SECONDS = 15.0  # beyond the drain timeout, before a process that was told to end is killed
 
 
 class Rollout:
@@ -98,7 +97,7 @@ class Rollout:
         wanted = self._wanted.shares.keys()
         if self.ready:  # otherwise, what is being loaded is better than nothing
             for process in [p for p in self.processes if not p.loaded and not wanted <= p.versions]:
-                self._kill(process, "the store has changed again")
+                self._retire(process)
         outdated = [process for process in self.processes if not wanted <= process.serves]
         all_loaded = all(process.loaded for process in self.processes)
         usual = self._settings.processes
@@ -143,7 +142,7 @@ class Rollout:
     def _pause(self) -> None:
         """Puts off the next start."""
         self._deaths += 1
-        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self._deaths - 1, 16), LONGEST_PAUSE_SECONDS)
+        pause = min(PAUSE_SECONDS * 2 ** min(self._deaths - 1, 16), LONGEST_PAUSE_SECONDS)
         self._start_at = time.monotonic() + pause
 
     def _check(self, process: SupervisedProcess) -> None:
@@ -169,50 +168,41 @@ class Rollout:
             raise ConfigurationError(f"{process.child.name} cannot start; its reason is above")
         log.error("%s ended with status %d; starting it again", process.child.name, status)
         self._metrics.restarts.labels("server").inc()
-        self._remove(process)
+        self.processes.remove(process)
+        self._clean_up(process.number)
         # Once a process has been ready, settings that are wrong are a file that is away, such as that of the keys.
         if status in (EXIT_MACHINE, ConfigurationError.EXIT_STATUS) or process.child.pid is None:
             self._pause()
         elif not process.loaded:
             known = frozenset().union(*(other.serves for other in self.processes if other.loaded))
             loading, new = process.status.loading, process.versions - known
-            refused = len(self._reasons)
             for key in [loading] if loading is not None and (loading in new or not known) else new if known else []:
                 self._record_failure(key, f"a process ended with status {status} while it loaded this version")
-            self._count_refusal(refused)
             self._pause()
-        self._start_at = max(self._start_at, process.started + SHORTEST_LIFE_SECONDS)
+        self._start_at = max(self._start_at, process.started + PAUSE_SECONDS)
         process.slot.reset()
 
-    def _remove(self, process: SupervisedProcess) -> None:
-        self.processes.remove(process)
-        self._clean_up(process.number)
-
-    def _kill(self, process: SupervisedProcess, reason: str) -> None:
-        log.info("%s, which was loading, is ended: %s", process.child.name, reason)
-        self._rolling_out = False
-        process.child.kill()
-        process.retired = time.monotonic()
-        self.processes.remove(process)
-        self.ending.append(process)
-
     def _retire(self, process: SupervisedProcess) -> None:
-        """Has a process drain and end; others have taken its place."""
-        log.info("%s is replaced, and drains", process.child.name)
-        process.slot.retiring = True
-        process.retired = time.monotonic()
+        """Has a process drain and end, or one that loads end at once; others have taken its place."""
+        if process.loaded:
+            log.info("%s is replaced, and drains", process.child.name)
+            process.slot.retiring = True
+            process.child.terminate()
+        else:
+            log.info("%s, which was loading, is ended: the store has changed again", process.child.name)
+            self._rolling_out = False
+            process.child.kill()
+        process.kill_at = time.monotonic() + self._settings.drain_timeout_seconds + GRACE_SECONDS
         self.processes.remove(process)
         self.ending.append(process)
-        process.child.terminate()
 
     def _remove_ended(self) -> None:
-        limit = self._settings.drain_timeout_seconds + GRACE_SECONDS
         for process in list(self.ending):
             if process.child.status is not None:
                 self.ending.remove(process)
                 self._clean_up(process.number)
                 process.slot.reset()
-            elif time.monotonic() - (process.retired or 0.0) > limit:
+            elif time.monotonic() > process.kill_at:
                 log.error("killed %s, which did not end", process.child.name)
                 process.child.kill()
 
@@ -220,7 +210,7 @@ class Rollout:
 
     def _record_results(self, process: SupervisedProcess) -> None:
         """Records which versions a process has loaded and which failed."""
-        status, refused = process.status, len(self._reasons)
+        status = process.status
         for key in status.ready:
             self._failures.pop(key, None)
         for key, reason in status.refused:
@@ -232,13 +222,6 @@ class Rollout:
             self._pause()
         else:
             self._deaths = 0
-        self._count_refusal(refused)
-
-    def _count_refusal(self, refused_before: int) -> None:
-        """Counts a rollout that ends because a version is refused, rather than being tried again."""
-        if self._rolling_out and len(self._reasons) > refused_before:
-            self._rolling_out = False
-            self._metrics.swaps.labels("refused").inc()
 
     def _record_failure(self, key: ModelKey, reason: str) -> None:
         """Records a death at a version, which may have another cause: refuses the version after several in a row."""
@@ -253,6 +236,10 @@ class Rollout:
     def _refuse(self, key: ModelKey, reason: str) -> None:
         """Stops loading a version; the next poll of the store determines what to serve instead."""
         self._store.refuse(key, reason)
+        self._deaths = 0  # their cause is gone
+        if self._rolling_out:
+            self._rolling_out = False
+            self._metrics.swaps.labels("refused").inc()
         shares = {wanted: share for wanted, share in self._wanted.shares.items() if wanted != key}
         state = ModelState(key, State.REFUSED, reason, 0.0, default=False)
         others = (other for other in self._wanted.refused if other.key != key)

@@ -19,7 +19,7 @@ from service.process.fork_server import ForkServer
 from service.process.listening import address_of
 from service.process.process_count import process_count
 from service.process.rollout import Rollout
-from service.process.supervised import TICK_SECONDS
+from service.process.supervised import GRACE_SECONDS, TICK_SECONDS
 from service.security.rate_limiter import make_file
 from service.settings import Settings, variable
 from service.telemetry.metric_files import remove_gauges
@@ -28,7 +28,6 @@ from service.telemetry.metrics import SHARED_FOLDER, Metrics
 log = logging.getLogger("tagwerk.supervisor")
 
 ERROR_SECONDS = 1.0  # from an error of the supervisor's to the next tick
-STOP_SECONDS = 10.0  # beyond the drain timeouts, until processes are killed
 
 
 class Supervisor:
@@ -142,7 +141,7 @@ class Supervisor:
         self._listening.close()  # the processes hold duplicates; the last of them closes it
         self._rollout.close()
         self._fork_server.close()
-        timeout = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + STOP_SECONDS
+        timeout = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + GRACE_SECONDS
         status = self._end(self._children(), timeout)
         log.info("stopped, with status %d", status)
         return status

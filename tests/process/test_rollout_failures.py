@@ -51,8 +51,8 @@ def test_the_first_processes_of_a_service_count_deaths_at_a_version_together(sto
             here.loading[0].die(ModelKey("victim", "1"))
             here.tick()
         assert here.refusals == {"victim/1": REASON}
+        assert set(here.start_one().to_load) == keys("healthy/1")
         here.finish()
-        assert [set(process.to_load) for process in here.serving][-1] == keys("healthy/1")
         assert len(here.serving) == 2
 
 
