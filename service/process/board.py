@@ -119,6 +119,7 @@ class Slot(ctypes.Structure):
         beats: counts up while the event loop runs.
         progress: counts up with each file, model and executable that is loaded.
         retiring: another process takes the place of this one.
+        surplus: how many connections the process is to give up to others.
         status: what it loads and serves.
     """
 
@@ -129,6 +130,7 @@ class Slot(ctypes.Structure):
         ("_heartbeat", ctypes.c_int64),  # time of the last beat, in nanoseconds
         ("progress", ctypes.c_int64),
         ("retiring", ctypes.c_bool),
+        ("surplus", ctypes.c_int64),
     ]
     _state: int
     connections: int
@@ -136,6 +138,7 @@ class Slot(ctypes.Structure):
     _heartbeat: int
     progress: int
     retiring: bool
+    surplus: int
     status: Record[ProcessStatus]
 
     def reset(self) -> None:
@@ -191,6 +194,14 @@ class Board:
     def fewest_connections(self) -> int | None:
         """Returns the connections of the ready process that has the fewest; None if no process is ready."""
         return min((slot.connections for slot in self.slots if slot.accepts), default=None)
+
+    def count_surplus(self, slot: Slot) -> None:
+        """Counts how many connections a process should give up to the ready process that has the fewest."""
+        fewest = self.fewest_connections()
+        if fewest is None:
+            slot.surplus = 0
+        else:  # one that is ready may have a late heartbeat itself
+            slot.surplus = (slot.connections - fewest) // 2 if slot.ready else slot.connections
 
     def ready(self) -> bool:
         """Returns whether a process is ready, and serves a model."""

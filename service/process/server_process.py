@@ -23,10 +23,10 @@ from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
-from service.process import allocator, garbage_collection
+from service.process import memory
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
 from service.process.fork_server import fork_on_request
-from service.process.server import Server
+from service.process.server import ORPHAN_SECONDS, Server
 from service.process.supervised import EXIT_MACHINE
 from service.security.authenticator import Authenticator
 from service.security.rate_limiter import RateLimiter
@@ -38,8 +38,7 @@ from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk.server")
 
-COUNT_SECONDS = 0.05  # between counts of surplus connections
-ORPHAN_EXIT_SECONDS = 4.0  # after the supervisor's death; its children end by then
+ORPHAN_EXIT_SECONDS = 2 * ORPHAN_SECONDS  # after the supervisor's death; its children end by then
 
 
 class BoardGroup:
@@ -49,8 +48,6 @@ class BoardGroup:
         """`versions` are those that this process is to load, `unread` those whose files it could not read."""
         self._board = board
         self._slot = slot
-        self._surplus = 0  # connections to give up
-        self._count_at = 0.0  # when to count them again
         self._lock = threading.Lock()  # the loading thread writes the status, too
         self._status = ProcessStatus(versions=tuple(versions), unread=tuple(unread))
         self._slot.status.write(self._status)
@@ -85,21 +82,10 @@ class BoardGroup:
 
     def gives_up_connection(self) -> bool:
         """Returns whether an answer should close its connection, since other processes have fewer. Counts it."""
-        now = time.monotonic()
-        if now >= self._count_at:
-            self._count_at = now + COUNT_SECONDS
-            self._surplus = self._count_surplus()
-        if self._surplus <= 0:
+        if self._slot.surplus <= 0:
             return False
-        self._surplus -= 1
+        self._slot.surplus -= 1
         return True
-
-    def _count_surplus(self) -> int:
-        """Returns how many connections this process should give up to the ready process that has the fewest."""
-        if (fewest := self._board.fewest_connections()) is None:
-            return 0
-        connections = self._slot.connections
-        return (connections - fewest) // 2 if self._slot.ready else connections  # its own heartbeat may be late
 
     def note(self, own: Sequence[ModelState]) -> None:
         """Writes which versions this process serves and refuses."""
@@ -145,7 +131,7 @@ def run_fork_server(
     lifeline: int,
 ) -> int:
     """Runs the fork server; returns the exit status of a server process, in that. Raises ConfigurationError."""
-    allocator.limit_arenas()
+    memory.limit_arenas()
     set_process_name("tagwerk-fork")
     import_tensorflow()
     number = fork_on_request(requests)
@@ -198,7 +184,7 @@ def run_server(
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter(rate_limiter, number)) if keys is not None else None
     context = Context(own, metrics, engine, catalog, authenticator, group)
-    garbage_collection.tune()
+    memory.tune()
     server = Server(context, board, slot)
     watch_lifeline(lifeline, server)
     status = server.serve_until_stopped(listening)

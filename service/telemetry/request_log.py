@@ -4,7 +4,6 @@ Bypasses `logging`, which would take 5% of a short request's time: lines are for
 together, by a thread.
 """
 
-import asyncio
 import time
 from typing import Any
 
@@ -16,7 +15,6 @@ from service.telemetry.logs import moment
 from service.telemetry.request_ids import RequestIds
 from service.telemetry.timing import Timing
 
-WRITE_SECONDS = 0.1  # between writes; a killed process loses the lines since the last one
 PIECE_BYTES = 4096  # written atomically to a pipe (PIPE_BUF), so that lines of several processes do not mix
 NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 
@@ -55,11 +53,9 @@ class RequestLog:
         self._output = LogOutput()
 
     def note(self, ids: RequestIds, method: str, route: str, status: int, timing: Timing) -> None:
-        """Adds a completed request, unless it is a probe."""
+        """Adds a completed request to what the next `write` writes, unless it is a probe."""
         if route in NOT_LOGGED and status in (200, 503):
             return
-        if not self._waiting:
-            asyncio.get_running_loop().call_later(WRITE_SECONDS, self.write)
         self._waiting.append((time.time(), time.monotonic() - timing.started, ids, method, route, status, timing))
 
     def _line(self, entry: Entry) -> bytes:

@@ -11,7 +11,7 @@ from service.telemetry.request_log import RequestLog
 from service.telemetry.spans import make_spans
 from service.telemetry.timing import Timing
 
-COUNT_SECONDS = 0.05  # maximum delay until a request is in the metrics
+FLUSH_SECONDS = 0.1  # until requests are in metrics and log; a killed process loses those since the last time
 
 
 class RequestRecorder:
@@ -22,14 +22,14 @@ class RequestRecorder:
         self._metrics = metrics
         self._log = None if quiet else RequestLog(settings)
         self._spans = make_spans()
-        self._counts_soon = False
+        self._flushes_soon = False
 
     def note(
         self, ids: RequestIds, headers: Mapping[bytes, bytes], method: str, route: str, status: int, timing: Timing
     ) -> None:
         """Records a completed request."""
-        if not self._counts_soon:
-            self._count_soon()
+        if not self._flushes_soon:
+            self._flush_soon()
         self._metrics.answered(route, status, time.monotonic() - timing.started)
         if self._spans is not None:
             ids = self._spans.record(ids, headers, method, route, status, timing)
@@ -38,17 +38,19 @@ class RequestRecorder:
 
     def note_tokenized(self, model: str, seconds: float, requests: int) -> None:
         """Records the duration of tokenizing and encoding requests for a model, together."""
-        if not self._counts_soon:
-            self._count_soon()
+        if not self._flushes_soon:
+            self._flush_soon()
         self._metrics.tokenized(model, seconds, requests)
 
-    def _count_soon(self) -> None:
-        self._counts_soon = True
-        asyncio.get_running_loop().call_later(COUNT_SECONDS, self._count)
+    def _flush_soon(self) -> None:
+        self._flushes_soon = True
+        asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
 
-    def _count(self) -> None:
-        self._counts_soon = False
+    def _flush(self) -> None:
+        self._flushes_soon = False
         self._metrics.flush()
+        if self._log is not None:
+            self._log.write()
 
     async def close(self) -> None:
         """Flushes metrics, log and spans."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.process import allocator, garbage_collection
-from service.process.garbage_collection import FullCollections
+from service.process import memory
+from service.process.memory import FullCollections
 from tests.fakes import Clock
 
 
@@ -28,7 +28,7 @@ def test_all_objects_are_searched_now_and_then_while_little_is_in_progress(
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock)
     full = FullCollections()
-    monkeypatch.setattr(allocator, "return_free_memory", lambda: searches.append(0))
+    monkeypatch.setattr(memory, "return_free_memory", lambda: searches.append(0))
     monkeypatch.setattr(sys, "_clear_type_cache", lambda: searches.append(1))
     full.run_if_due(idle=True)
     assert searches == []
@@ -52,7 +52,7 @@ def test_all_objects_are_searched_now_and_then_while_little_is_in_progress(
 def test_python_makes_no_full_search_of_its_own(searches: list[int]) -> None:
     assert searches == []
     FullCollections()
-    assert gc.get_threshold()[2] == garbage_collection.NEVER
+    assert gc.get_threshold()[2] == memory.NEVER
 
 
 def test_a_full_search_drops_the_names_of_attributes_that_python_remembers() -> None:

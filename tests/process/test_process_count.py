@@ -94,16 +94,9 @@ def test_a_quota_of_the_control_group_counts(machine, quota, cores):
     assert usable_cores() == cores
 
 
-@pytest.mark.parametrize(("quota", "cores"), [(-1, 4), (200_000, 2), (150_000, 1), (10_000, 1), ("?", 4)])
-def test_so_does_one_of_version_1(machine, quota, cores):
-    machine.limit(cpu__cpuDOTcfs_quota_us=quota, cpu__cpuDOTcfs_period_us=100_000)
-    assert usable_cores() == cores
-
-
-@pytest.mark.parametrize("limit", ["memoryDOTmax", "memory__memoryDOTlimit_in_bytes"])
 @pytest.mark.parametrize(("value", "megabytes"), [(GIGABYTE, 1000), (2**62, 64_000), ("max", 64_000)])
-def test_so_does_the_limit_of_its_memory(machine, limit, value, megabytes):
-    machine.limit(**{limit: value})
+def test_so_does_the_limit_of_its_memory(machine, value, megabytes):
+    machine.limit(memoryDOTmax=value)
     assert usable_megabytes() == pytest.approx(megabytes, rel=0.001)
 
 

@@ -17,7 +17,6 @@ from service.process import server_process
 from service.process.board import Board, ProcessStatus, ServiceStatus
 from service.process.server import Server
 from service.process.server_process import (
-    COUNT_SECONDS,
     ORPHAN_EXIT_SECONDS,
     BoardGroup,
     read_versions,
@@ -29,7 +28,6 @@ from service.process.server_process import (
 from service.settings import Settings
 from service.types import ModelKey, ModelState, State
 from tests.artifact.test_manifest import write_version
-from tests.fakes import Clock
 
 OLD, NEW, OTHER = ModelKey("tagger", "1"), ModelKey("tagger", "2"), ModelKey("other", "1")
 
@@ -45,14 +43,6 @@ def board() -> Board:
         )
     )
     return made
-
-
-@pytest.fixture
-def clock(monkeypatch) -> Clock:
-    """Returns the clock by which connections are counted."""
-    clock = Clock()
-    monkeypatch.setattr(server_process, "time", SimpleNamespace(monotonic=clock))
-    return clock
 
 
 def group(board: Board, number: int = 0, *versions: ModelKey, unread: Any = ()) -> BoardGroup:
@@ -146,29 +136,21 @@ def test_a_process_gives_up_connections_until_counts_differ_by_one(board, own, o
         slot.connections, slot.state = connections, State.READY
         slot.beat()
     made = group(board)
+    board.count_surplus(board.slots[0])
     assert [made.gives_up_connection() for _ in range(40)] == [True] * surplus + [False] * (40 - surplus)
 
 
-def test_a_process_that_is_not_ready_gives_up_all_once_another_is(board, clock):
-    made = group(board)
-    board.slots[0].connections, board.slots[0].state = 7, State.STARTING
-    assert not made.gives_up_connection()
-    board.slots[1].state = State.READY
-    board.slots[1].beat()
-    assert not made.gives_up_connection(), "they are counted now and then"
-    clock.now += COUNT_SECONDS
-    assert [made.gives_up_connection() for _ in range(9)] == [True] * 7 + [False] * 2
-    clock.now += COUNT_SECONDS
-    board.slots[0].connections = 1
-    assert [made.gives_up_connection() for _ in range(9)] == [True] + [False] * 8
-
-
-def test_a_process_whose_heartbeat_is_late_keeps_its_connections(board):
-    """Its heartbeat is late after each long iteration of its event loop."""
-    board.slots[0].connections, board.slots[0].state = 7, State.READY
-    board.slots[1].connections, board.slots[1].state = 7, State.READY
-    board.slots[1].beat()
-    assert not group(board).gives_up_connection()
+def test_a_process_that_is_not_ready_gives_up_all_once_another_is(board):
+    own, other, _ = board.slots
+    own.connections, own.state, other.state = 7, State.STARTING, State.READY
+    for surplus in (0, 7):
+        board.count_surplus(own)
+        assert own.surplus == surplus
+        other.beat()
+    own.state = State.READY
+    other.connections = 7
+    board.count_surplus(own)
+    assert own.surplus == 0, "its own heartbeat is late after each long iteration of its event loop"
 
 
 def test_a_connection_that_ends_is_counted_out(board):
