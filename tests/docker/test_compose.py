@@ -69,13 +69,6 @@ def test_each_way_to_run_answers_at_one_name_and_is_scraped_at_another():
     assert (DOCKER / ".env").read_text().endswith("COMPOSE_PROFILES=single\n")
 
 
-def test_what_is_scraped_is_what_answers_at_that_name():
-    (job,) = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
-    (targets,) = job["dns_sd_configs"]
-    assert targets["names"] == ["backend"]
-    assert targets["port"] == Settings.model_fields["port"].default
-
-
 @pytest.mark.parametrize("name", BUILT)
 def test_the_options_that_the_file_sets_are_options(name):
     assert not unknown_variables(SERVICES[name]["environment"])
@@ -108,12 +101,3 @@ def test_the_image_runs_as_somebody_else_and_holds_no_training():
     assert allowed[0] == "*"
     assert "!service" in allowed
     assert not any("training" in line for line in allowed)
-
-
-def test_the_final_image_has_no_pip():
-    last = DOCKERFILE[DOCKERFILE.index("AS service") :]
-    assert "pip install" not in last
-    assert (
-        "rm -rf /usr/local/lib/python3.*/ensurepip /usr/local/lib/python3.*/site-packages/pip* /usr/local/bin/pip*"
-        in last
-    )

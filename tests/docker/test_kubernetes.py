@@ -190,20 +190,6 @@ def test_keys_are_in_a_secret_that_pods_may_read():
     assert "/docker/kubernetes/cpu/keys.json" in ignored
 
 
-@PODS
-def test_pods_share_executables(pod):
-    claim = BY_KIND["PersistentVolumeClaim"]
-    assert mounts(pod)[cache_of_image()]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
-    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
-
-
-def cache_of_image() -> str:
-    """Returns the folder of executables that the image sets."""
-    found = re.search(r"TAGWERK_XLA_CACHE=(\S+)", (DOCKER / "Dockerfile").read_text())
-    assert found is not None
-    return found[1]
-
-
 def test_only_the_port_of_http_is_reached_and_nothing_is_connected_to():
     policy = BY_KIND["NetworkPolicy"]["spec"]
     assert policy["podSelector"]["matchLabels"] == BY_KIND["Service"]["spec"]["selector"]
@@ -250,14 +236,6 @@ def test_the_operator_of_prometheus_scrapes_the_pods_and_has_the_rules():
     for name, rule in zip(("recording", "alerts"), rules, strict=True):
         assert (rule["kind"], rule["metadata"]["name"]) == ("PrometheusRule", f"tagwerk-{name}")
         assert rule["spec"] == yaml.safe_load((DOCKER / "prometheus" / f"{name}.yml").read_text())
-
-
-def test_each_index_annotates_its_shard():
-    spec, (container,) = JOB["spec"], JOB_POD["containers"]
-    assert spec["completionMode"] == "Indexed"
-    assert f"--shard=$(JOB_COMPLETION_INDEX)/{spec['completions']}" in container["args"]
-    assert 0 < spec["parallelism"] <= spec["completions"]
-    assert container["image"] == CONTAINER["image"]
 
 
 def test_the_job_reads_and_writes_its_volumes():

@@ -149,33 +149,6 @@ def test_a_second_start_reads_the_executables_of_the_first(small_store, tmp_path
     assert answers[0] == answers[1]
 
 
-def test_a_queue_that_is_full_answers_429_and_says_when_to_come_again(tagger_store, tmp_path):
-    limits = {"TAGWERK_MAX_ITEMS": "32", "TAGWERK_MAX_QUEUE_ENTRIES": "32", "TAGWERK_MODEL_STORE": str(tagger_store)}
-
-    async def flood(url: str) -> list[httpx.Response]:
-        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-            body = {"text": [SENTENCE["text"]] * 32}
-            return await asyncio.gather(*(client.post("/tag", json=body) for _ in range(40)))
-
-    with start_server(tmp_path / "log", **limits) as server:
-        server.wait_until_ready()
-        responses = asyncio.run(flood(server.url))
-        statuses = {response.status_code for response in responses}
-        assert statuses == {200, 429}
-        for response in responses:
-            if response.status_code == 429:
-                assert int(response.headers["retry-after"]) >= 1
-                assert response.json()["type"] == "urn:tagwerk:problem:overloaded"
-            else:
-                assert len(response.json()["results"]) == 32
-        lines = (json.dumps({"text": [SENTENCE["text"]] * 16}) + "\n") * 40
-        patient = httpx.post(
-            f"{server.url}/tag", content=lines, headers={"content-type": "application/x-ndjson"}, timeout=60
-        )
-        answers = [json.loads(line) for line in patient.text.splitlines()]
-        assert [len(answer["results"]) for answer in answers] == [16] * 40, "lines wait while the queue is full"
-
-
 def metric(url: str, name: str) -> float:
     lines = httpx.get(f"{url}/metrics").text.splitlines()
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))

@@ -23,10 +23,6 @@ def row(
     return Row(attack, 1.0, answers, waits, Memory(100.0, 150.0, after), list(failures))
 
 
-def test_an_attack_without_effect_has_no_fault():
-    assert row(s200=1, s413=2, s503=3, s504=4).faults() == []
-
-
 def test_each_fault_is_found():
     assert row(worst=0.251).faults() == ["the neighbour waited 251 ms without what the host stole, more than 250"]
     assert row(worst=math.nan).faults() == ["the neighbour waited - ms without what the host stole, more than 250"]

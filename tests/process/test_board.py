@@ -1,12 +1,10 @@
 """The memory that processes share: records, also of a writer that was killed, slots, and what is derived from them."""
 
-import os
 import subprocess
 import sys
 import threading
 from types import SimpleNamespace
 
-import msgspec
 import pytest
 
 from service.process import board as board_module
@@ -34,19 +32,6 @@ def clock(monkeypatch) -> Clock:
 def record(content: bytes = bytes(1000)) -> tuple[memoryview, Record[ProcessStatus]]:
     memory = memoryview(bytearray(content))
     return memory, Record(memory, ProcessStatus)
-
-
-def test_a_record_is_empty_until_it_is_written_and_changes_its_sequence_number():
-    memory, written = record()
-    read = Record(memory, ProcessStatus)
-    assert read.read() == ProcessStatus()
-    for status in (ProcessStatus(ready=(TAGGER,)), ProcessStatus(loading=OTHER, refused=((TAGGER, "no"),))):
-        before = read.sequence
-        written.write(status)
-        assert read.sequence > before
-        assert read.read() == status
-    written.clear()
-    assert read.read() == ProcessStatus()
 
 
 def test_a_reader_returns_the_last_value_while_another_is_written():
@@ -147,19 +132,6 @@ board.slots[2].connections = 5
     assert [slot.connections for slot in board.slots] == [0, 0, 5]
 
 
-def test_memory_that_is_not_written_is_not_allocated(board):
-    board.slots[2].status.write(ProcessStatus(ready=(TAGGER,)))
-    board.service.write(ServiceStatus())
-    assert os.fstat(board.file).st_blocks * 512 < 100_000 < os.fstat(board.file).st_size
-
-
-def test_a_system_without_anonymous_memory_files_has_a_temporary_one(monkeypatch):
-    monkeypatch.delattr(os, "memfd_create", raising=False)
-    board = Board(1)
-    board.slots[0].connections = 2
-    assert Board(1, board.file).slots[0].connections == 2
-
-
 def test_only_a_ready_process_with_a_fresh_heartbeat_counts_as_the_one_with_the_fewest(board, clock):
     assert board.fewest_connections() is None
     for slot, connections in zip(board.slots, (4, 1, 2), strict=True):
@@ -228,8 +200,3 @@ def test_a_version_that_a_process_has_refused_is_refused_before_the_supervisor_h
     board.slots[0].status.write(ProcessStatus(ready=(TAGGER,)))
     (found,) = board.model_states()
     assert found.state is (State.READY if shares else State.STARTING), "another process has it"
-
-
-def test_a_status_is_encoded_as_it_is_decoded():
-    status = ServiceStatus(load=((TAGGER, 1.0),), about={"tagger/1": ("tag", None)})
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(status), type=ServiceStatus) == status

@@ -1,7 +1,6 @@
 """Full searches for garbage wait for a moment with little in progress."""
 
 import gc
-import math
 import sys
 import time
 from collections.abc import Iterator
@@ -47,18 +46,3 @@ def test_all_objects_are_searched_now_and_then_while_little_is_in_progress(
     clock.now += 2
     full.run_if_due(idle=False)
     assert searches == [1, 2, 0, 1, 2, 0, 1, 2, 0], "without it, nothing would be given back under a steady load"
-
-
-def test_python_makes_no_full_search_of_its_own(searches: list[int]) -> None:
-    assert searches == []
-    FullCollections()
-    assert gc.get_threshold()[2] == memory.NEVER
-
-
-def test_a_full_search_drops_the_names_of_attributes_that_python_remembers() -> None:
-    full, name = FullCollections(), "".join(["no", "such", "name"])
-    getattr(full, name, None)
-    full._last = -math.inf
-    before = sys.getrefcount(name)
-    full.run_if_due(idle=True)
-    assert sys.getrefcount(name) == before - 1

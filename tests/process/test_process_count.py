@@ -111,14 +111,3 @@ def test_the_limits_of_its_own_group_and_of_those_above_it_count(machine):
     )
     assert usable_cores() == 3
     assert usable_megabytes() == 5000
-
-
-def test_a_group_outside_of_what_is_mounted_has_no_limits(machine):
-    machine.own_group("/../../elsewhere")
-    assert usable_cores() == 4
-
-
-def test_a_system_without_affinities_has_all_cores(machine, monkeypatch):
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert usable_cores() == 3

@@ -9,7 +9,7 @@ import pytest
 from service.errors import ConfigurationError
 from service.process.rollout import NO_PROGRESS_TICKS, STALLED_TICKS
 from service.store.serving import ServingController
-from service.types import ModelKey, State
+from service.types import State
 from tests.artifact.test_manifest import write_version
 from tests.process.rollout_scene import keys, scene
 
@@ -112,19 +112,6 @@ def test_a_process_whose_event_loop_stands_still_for_five_seconds_of_the_supervi
         assert caplog.text.count("the event loop of process 1 has stood still for 5 s") == 1
         here.until(lambda: len(here.started) == 3)
         assert here.started[1].status is None
-
-
-def test_a_process_that_takes_a_moment_to_die_is_killed_and_logged_once(store, caplog):
-    with scene(store) as here:
-        here.load_all()
-        here.tick(SECOND)
-        here.started[0].stands_still, here.started[0].obeys = True, False
-        here.tick(int(STALLED_TICKS) + SECOND)
-        assert caplog.text.count("has stood still for 5 s") == 1
-        assert len(here.started) == 1
-        here.started[0].die(status=-9)
-        here.tick(SECOND)
-        assert len(here.started) == 2
 
 
 def test_a_machine_that_was_suspended_kills_no_process(store):
@@ -251,19 +238,6 @@ def test_a_store_that_changes_again_ends_what_loads_and_what_is_loaded_is_replac
         assert here.shares == {"healthy/1": 1.0, "victim/4": 1.0}
 
 
-def test_a_version_that_is_not_wanted_any_more_ends_the_process_that_loads_it_and_counts_no_change(store):
-    with scene(store) as here:
-        here.load_all()
-        write_version(store, "victim")
-        loading = here.start_one()
-        ServingController(here.settings).use("victim", "1")
-        here.until(lambda: loading.status == -9)
-        here.look()
-        assert here.serving == [here.started[0]]
-        assert len(here.started) == 2
-        assert here.swaps("done") == 0
-
-
 def test_before_any_process_is_ready_what_loads_goes_on_although_the_store_has_changed(store):
     with scene(store, 2) as here:
         here.tick()
@@ -306,16 +280,6 @@ def test_a_process_that_does_not_end_in_time_is_killed(store, caplog):
         here.look()
         assert here.cleaned_up[-1] == leaving.number
         assert here.restarts() == 0
-
-
-def test_the_versions_to_load_are_published_before_the_process_starts(store):
-    with scene(store) as here:
-        assert set(dict(here.service.load)) == keys("healthy/1", "victim/1")
-        task, description = here.service.about["victim/1"]
-        assert (task, (description or "").split(";")[0]) == ("tag", "for tests")
-        here.load_all()
-        write_version(store, "victim")
-        assert ModelKey("victim", "2") in here.start_one().to_load
 
 
 def test_reasons_that_do_not_fit_are_left_out_and_said_once(store, monkeypatch, caplog):

@@ -14,7 +14,6 @@ from service.store.registry import Registry
 from service.store.serving import ServingController
 from service.store.serving_config import read_serving
 from service.types import ModelKey, State
-from tests import faults
 from tests.artifact.test_manifest import write_version
 from tests.process.rollout_scene import Scene, keys, scene
 
@@ -106,36 +105,6 @@ def test_a_default_that_cannot_be_written_holds_while_the_process_runs(store, ca
         here.look()
         assert here.service.defaults == ("healthy",)
         assert caplog.text.count("the default models hold as long as this process runs") == 1
-
-
-def test_a_broken_version_beside_those_that_serve_starts_no_process(store, caplog):
-    with scene(store) as here:
-        here.load_all()
-        faults.drop_head(write_version(store, "victim"), "xpos")
-        here.until(lambda: "refused victim/2: a tagger gives upos, xpos and feats; this one has no xpos" in caplog.text)
-        here.look()
-        assert len(here.started) == 1
-        assert here.swaps("refused") == 0
-
-
-def test_the_files_of_a_version_at_which_a_process_died_are_verified_again(store, monkeypatch):
-    verified: list[ModelKey] = []
-    monkeypatch.setattr(Registry, "verify_again", lambda self, key: verified.append(key))
-    with scene(store) as here:
-        here.tick()
-        here.started[0].die(ModelKey("victim", "1"))
-        here.tick()
-        assert verified == [ModelKey("victim", "1")]
-
-
-def test_a_version_that_is_repaired_is_not_counted_as_refused_any_more(store):
-    with scene(store) as here:
-        here.load_all()
-        faults.drop_head(write_version(store, "victim"), "xpos")
-        here.until(lambda: here.refused("victim", "2") == 1)
-        shutil.rmtree(store / "victim" / "2")
-        here.until(lambda: here.refused("victim", "2") == 0)
-        assert here.refusals == {}
 
 
 def test_a_version_that_a_process_refused_is_tried_again_once_its_files_have_changed(store):

@@ -16,17 +16,16 @@ import pytest
 from service.backend.base import Backend
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
-from service.errors import ConfigurationError
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.process import server as module
-from service.process.board import Board, ServiceStatus
+from service.process.board import Board
 from service.process.listening import BACKLOG
 from service.process.server import EXIT_FAILED, Server
 from service.process.server_process import BoardGroup
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, State
+from service.types import State
 
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 BACKEND = SimpleNamespace(device="no device", overlaps=False)
@@ -104,35 +103,6 @@ def test_it_is_ready_once_all_is_loaded_and_shows_that_its_event_loop_runs(here)
         assert here.slot.state is State.DRAINING
 
     here.run(scenario)
-
-
-def test_it_follows_what_the_supervisor_writes(here, monkeypatch):
-    seen: list[tuple[ModelKey, ...]] = []
-
-    def note(self: Context) -> None:
-        seen.append(tuple(key for key, _ in here.board.service.read().shares))
-
-    monkeypatch.setattr(Context, "update_models", note)
-
-    async def ticks() -> None:
-        for name in ("first", "first", "second"):
-            status = ServiceStatus(shares=((ModelKey(name, "1"), 1.0),))
-            if status != here.board.service.read():
-                here.board.service.write(status)
-            await here.server.on_tick(1)
-
-    asyncio.run(ticks())
-    assert seen == [(ModelKey("first", "1"),), (ModelKey("second", "1"),)]
-
-
-def test_an_error_of_the_start_ends_it_and_is_raised():
-    def fail() -> object:
-        raise ConfigurationError("no GPU")
-
-    here = Scene(fail)
-    with here.listening, pytest.raises(ConfigurationError, match="no GPU"):
-        here.server.serve_until_stopped(here.listening)
-    assert here.slot.state is State.STARTING
 
 
 def test_an_engine_that_fails_ends_the_process_with_a_status_of_its_own(here):

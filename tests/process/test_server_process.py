@@ -7,7 +7,6 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -17,11 +16,8 @@ from service.process import server_process
 from service.process.board import Board, ProcessStatus, ServiceStatus
 from service.process.server import Server
 from service.process.server_process import (
-    ORPHAN_EXIT_SECONDS,
     BoardGroup,
     read_versions,
-    run_fork_server,
-    set_process_name,
     use_own_temporary_folder,
     watch_lifeline,
 )
@@ -74,22 +70,6 @@ def test_a_process_that_has_only_new_versions_of_a_model_serves_those_and_they_m
 def test_a_version_that_a_process_refuses_does_not_keep_others_of_the_model_from_their_shares(board):
     own = states(NEW) + states(OLD, state=State.REFUSED)
     assert offered(board, own)["tagger/2"] == (0.9, True, False)
-
-
-def test_a_version_that_the_service_does_not_know_any_more_has_no_share(board):
-    assert offered(board, states(ModelKey("gone", "1"))) == {"gone/1": (0.0, False, False)}
-
-
-def test_the_states_of_the_service_are_those_of_all_processes(board):
-    first, second = group(board, 0), group(board, 1)
-    for number in (0, 1):
-        board.slots[number].state = State.READY
-    first.note(states(OLD))
-    second.note(states(NEW))
-    of_each = [{str(state.key): state.state for state in one.states(states(OTHER))} for one in (first, second)]
-    assert of_each == [{"tagger/1": State.READY, "other/1": State.STARTING, "tagger/2": State.STARTING}] * 2
-    assert first.ready(own=False)
-    assert second.ready(own=False)
 
 
 def test_what_it_serves_refuses_and_could_not_read_is_noted(board):
@@ -153,12 +133,6 @@ def test_a_process_that_is_not_ready_gives_up_all_once_another_is(board):
     assert own.surplus == 0, "its own heartbeat is late after each long iteration of its event loop"
 
 
-def test_a_connection_that_ends_is_counted_out(board):
-    board.slots[0].connections = 2
-    group(board).connection_lost()
-    assert board.slots[0].connections == 1
-
-
 def test_versions_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):
     slot = Board(1).slots[0]
     for name in ("healthy", "victim"):
@@ -170,14 +144,6 @@ def test_versions_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):
     assert [key for key, _ in unread] == keys[1:]
     assert all(reason for _, reason in unread)
     assert slot.progress == 3
-
-
-def test_signers_whose_keys_are_gone_leave_all_versions_out(tmp_path):
-    write_version(tmp_path, "healthy")
-    settings = Settings(model_store=tmp_path, model_signers=(tmp_path / "none.pem",))
-    versions, unread = read_versions(settings, [ModelKey("healthy", "1")], Board(1).slots[0])
-    assert versions == []
-    assert "none.pem" in unread[0][1]
 
 
 class Orphan:
@@ -220,21 +186,6 @@ def test_a_process_whose_supervisor_has_died_ends_in_order_or_at_last_at_once(mo
     os.close(lifeline)
 
 
-def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monkeypatch, tmp_path):
-    """The supervisor may have been killed before it asked for one."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    waited: list[float] = []
-    monkeypatch.setattr(server_process, "time", SimpleNamespace(sleep=waited.append))
-    for name in ("import_tensorflow", "set_process_name", "fork_on_request"):
-        monkeypatch.setattr(server_process, name, lambda *arguments: None)
-    requests, listening = cast(Any, None), cast(Any, None)
-    assert run_fork_server(Settings(), requests, 0, listening, 0, 0) == 0
-    assert not folder.exists()
-    assert waited == [ORPHAN_EXIT_SECONDS], "those that have begun remove it themselves"
-
-
 def test_a_process_has_temporary_files_of_its_own_and_none_of_one_that_was_killed(monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", "/elsewhere")
@@ -253,14 +204,6 @@ def test_processes_are_named_for_ps():
     )
     named = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert named.stdout.split() == ["tagwerk-server"] * 2, "the name and the command line"
-
-
-def test_a_system_without_proc_has_no_names(monkeypatch):
-    def fail(self: Path, content: str) -> int:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(Path, "write_text", fail)
-    set_process_name("tagwerk-server")
 
 
 def test_the_arguments_of_the_fork_server_are_descriptors():

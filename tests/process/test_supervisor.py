@@ -214,19 +214,6 @@ def test_nohup_keeps_the_service_running(settings, listening, monkeypatch):
     assert run(made, monkeypatch) == 0
 
 
-def test_the_name_of_the_temporary_folder_may_be_long(settings, listening, monkeypatch, tmp_path):
-    """Longer than the address of a socket may be."""
-    place = tmp_path / ("long" * 40)
-    place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    assert run(Supervisor(settings, listening), monkeypatch) == 0
-
-
-def test_a_configured_cache_of_executables_outlasts_the_service(settings, listening, monkeypatch):
-    run(Supervisor(settings.model_copy(update={"xla_cache": "/some/cache"}), listening), monkeypatch)
-    assert Forking.made.environment["TAGWERK_XLA_CACHE"] == "/some/cache"
-
-
 def test_the_gauges_of_a_process_that_has_ended_are_removed_and_its_counts_stay(settings, listening, monkeypatch):
     made = Supervisor(settings, listening)
     made._rollout.tick()
@@ -255,26 +242,6 @@ def test_a_start_that_fails_is_undone(settings, listening, tmp_path):
     assert folders(tmp_path) == []
     assert {name: signal.getsignal(name) for name in SIGNALS} == before
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
-
-
-def test_a_process_that_finds_the_options_wrong_ends_the_service_and_all_processes(settings, listening, tmp_path):
-    made = Supervisor(settings, listening)
-
-    def load(self: Started, board: Board) -> None:
-        self.slot.state, self.status = State.STARTING, ConfigurationError.EXIT_STATUS
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Started, "load", load)
-        with pytest.raises(ConfigurationError, match="process 1 cannot start"):
-            made.run()
-    assert all(child.status is not None for child in Started.all)
-    assert folders(tmp_path) == []
-
-
-def test_processes_that_cannot_be_started_do_not_end_the_service(settings, listening, monkeypatch, caplog):
-    monkeypatch.setattr(Forking, "failure", OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
-    assert run(Supervisor(settings, listening), monkeypatch) == 0
-    assert "a process cannot be started: [Errno 12]" in caplog.text
 
 
 def no_descriptors(*arguments: object, **more: object) -> NoReturn:

@@ -1,6 +1,5 @@
 """Every place where the service reads a model folder fails in turn: one version is refused, the others serve."""
 
-import asyncio
 import errno
 import json
 import os
@@ -12,8 +11,6 @@ from typing import Any
 import pytest
 
 from service.artifact.manifest import checksums, read_manifest
-from service.engine.engine import Engine
-from service.engine.loader import LoadProgress, ModelLoading
 from service.errors import ArtifactError, ConfigurationError
 from service.pipelines.catalog import Catalog
 from service.settings import Settings
@@ -22,13 +19,10 @@ from service.store.registry import Registry
 from service.store.serving import Serving, resolve
 from service.store.serving_config import ServingConfig, read_serving
 from service.tasks.tagging import Tagging
-from service.telemetry.metrics import Metrics
-from service.text.vocabulary import Vocabulary
 from service.types import ModelKey, ModelState, State
 from tests import faults
 from tests.artifact.test_manifest import RULES, write_version
 from tests.conftest import STORE
-from tests.fakes import Device, version_of
 from tests.faults import Fault
 
 FILES = ("manifest.json", "words.json", "characters.json", "goldens.jsonl", "saved_model/saved_model.pb")
@@ -196,42 +190,10 @@ def test_a_tagger_whose_lemma_rules_have_a_fault_is_refused_with_its_reason_and_
     test_a_version_with_a_fault_is_refused_with_its_reason_and_nothing_else_is(tmp_path, fault)
 
 
-def test_a_signer_that_cannot_be_read_is_a_fault_of_the_settings(store):
-    with pytest.raises(ConfigurationError):
-        load_version(store / "victim/1", [store / "none.pem"])
-
-
 def test_a_pipe_in_the_place_of_the_choices_is_not_waited_for(store):
     os.mkfifo(store / "serving.json")
     with pytest.raises(ConfigurationError, match="not a regular file"):
         read_serving(Settings(model_store=store))
-
-
-@pytest.mark.parametrize("error", [KeyError("tag_projected"), ValueError("shape"), MemoryError()], ids=repr)
-def test_whatever_an_engine_meets_while_it_builds_a_version_refuses_that_one(error):
-    class Failing(Device):
-        def _checked(self, manifest):
-            if manifest.name == "victim":
-                raise error
-            return super()._checked(manifest)
-
-    async def test() -> None:
-        loaded: list[LoadProgress] = []
-        versions = [version_of("victim"), version_of("healthy")]
-        metrics = Metrics()
-        loading = ModelLoading(Settings(), versions, Failing, metrics, on_progress=loaded.append)
-        engine = Engine(Settings(), loading, metrics)
-        await engine.start(lambda: None)
-        victim, healthy = engine.models()
-        assert (victim.state, healthy.state, engine.state) == (State.REFUSED, State.READY, State.READY)
-        assert type(error).__name__ in str(victim.reason)
-        sizes = len(Settings().batch_sizes)
-        compiled = [LoadProgress(HEALTHY, 2, 2, number, sizes) for number in range(1, sizes + 1)]
-        before = [LoadProgress(VICTIM, 1, 2), LoadProgress(HEALTHY, 2, 2)]
-        assert loaded == [*before, *compiled], "what it is at is said before"
-        await engine.close()
-
-    asyncio.run(test())
 
 
 @pytest.mark.parametrize("folder", sorted(STORE.glob("*/*/")), ids=lambda folder: folder.parent.name)
@@ -256,14 +218,6 @@ def test_what_a_task_needs_is_checked(tmp_path, task, change, reason):
     copy = Path(shutil.copytree(folder, tmp_path / folder.parent.name / folder.name))
     faults.rewrite_manifest(copy, **change)
     with pytest.raises(ArtifactError, match=reason):
-        load_version(copy)
-
-
-def test_the_size_of_a_language_model_is_that_of_its_vocabulary(tmp_path):
-    (folder,) = (f for f in STORE.glob("*/*/") if read_manifest(f).task == "generate")
-    copy = Path(shutil.copytree(folder, tmp_path / folder.parent.name / folder.name))
-    faults.with_checksums(lambda f: Vocabulary(["a"]).write(f / "characters.json"))(copy)
-    with pytest.raises(ArtifactError, match="logits has an axis of 67, but the vocabulary characters has 3 ids"):
         load_version(copy)
 
 

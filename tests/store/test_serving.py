@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -78,11 +76,6 @@ def test_a_canary_has_its_share_once_it_is_there(store):
     assert served(store) == ({"4": 1.0}, {})
 
 
-def test_a_canary_of_what_serves_now_leaves_the_rest_to_the_version_before(store):
-    ServingController(Settings(model_store=store)).canary("tagger-en", "3", 0.1)
-    assert served(store) == ({"2": 0.9, "3": 0.1}, {})
-
-
 def test_rolling_back_goes_to_the_sound_version_before(store):
     write_version(store)
     (store / "tagger-en/2/words.json").unlink()
@@ -99,15 +92,6 @@ def test_a_version_that_an_engine_refused_is_tried_again_when_its_files_change(s
     registry.refuse(key, "golden 1 is not what training computed")
     assert "golden 1" in str(registry.fault(key))
     (store / "tagger-en/3/manifest.json").touch()
-    assert registry.fault(key) is None
-
-
-def test_a_version_that_is_half_copied_is_refused_until_it_is_complete(store):
-    registry, key = Registry(store), ModelKey("tagger-en", "3")
-    whole = (store / "tagger-en/3/goldens.jsonl").read_bytes()
-    (store / "tagger-en/3/goldens.jsonl").write_bytes(whole[:10])
-    assert "goldens.jsonl is altered" in str(registry.fault(key))
-    (store / "tagger-en/3/goldens.jsonl").write_bytes(whole)
     assert registry.fault(key) is None
 
 
@@ -142,12 +126,6 @@ def test_what_was_chosen_is_read_as_it_was_written(tmp_path):
     assert change_serving(Settings(model_store=tmp_path), lambda before: written) == config
     assert read_serving(Settings(model_store=tmp_path)) == config
     assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == ["serving.json"]
-
-
-def test_a_file_without_models_at_the_top_is_refused(store):
-    (store / "serving.json").write_text('{"tagger-en": {"version": "2"}}')
-    with pytest.raises(ConfigurationError, match=r"serving\.json cannot be read: tagger-en is unknown"):
-        read_serving(Settings(model_store=store))
 
 
 def test_a_default_lemmatizer_of_before_is_ignored_and_the_others_hold(store):
@@ -234,18 +212,6 @@ def test_changes_at_the_same_time_lose_none(store):
     }
 
 
-def test_processes_at_the_same_time_lose_no_change(store):
-    code = (
-        "import sys; from service.store.serving_config import *; settings = Settings(model_store=sys.argv[1])\n"
-        "for n in range(40): change_serving(settings, lambda c: "
-        "c.model_copy(update={'models': {**c.models, f'{sys.argv[2]}-{n}': ModelServing(version='1')}}))"
-    )
-    command = [sys.executable, "-c", code, str(store)]
-    processes = [subprocess.Popen([*command, name], cwd=Path(__file__).parents[2]) for name in "ab"]
-    assert [process.wait(120) for process in processes] == [0, 0]
-    assert len(read_serving(Settings(model_store=store)).models) == 80
-
-
 def test_a_lock_that_another_process_keeps_is_said(store):
     def meanwhile(before: ServingConfig) -> ServingConfig:
         with pytest.raises(NotPossible, match="another process is changing"):
@@ -300,13 +266,6 @@ def test_the_default_of_a_task_is_shown_and_set(store, monkeypatch, capsys):
     (store / "a-tagger/1/words.json").unlink()
     assert main(["models", "default", "a-tagger"]) == 1
     assert "no version of a-tagger in the store is valid" in capsys.readouterr().err
-
-
-def test_a_default_that_is_not_loaded_is_told(store, monkeypatch, capsys):
-    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
-    (store / "serving.json").write_text('{"models": {}, "defaults": {"tag": "gone"}}')
-    assert main(["models"]) == 0
-    assert "gone is the default for tag, and is not loaded" in capsys.readouterr().out
 
 
 def test_the_list_fits_80_columns_and_verifies_each_version_once(store, monkeypatch, capsys):

@@ -65,19 +65,6 @@ def test_what_is_written_last_is_read(reader):
     os.close(reader)
 
 
-def test_a_program_ends_with_all_of_its_log_written():
-    program = """
-from service.settings import Settings
-from service.telemetry import logs
-import logging
-logs.set_up(Settings(), waits=False)
-for number in range(100):
-    logging.getLogger("tagwerk").info("line %d", number)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert [line.split()[-1] for line in done.stderr.splitlines()] == [str(number) for number in range(100)]
-
-
 def test_a_program_whose_log_nobody_reads_ends():
     program = """
 from service.settings import Settings

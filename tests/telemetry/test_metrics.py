@@ -1,13 +1,11 @@
 """The metrics of several processes as one: those that live, those that have ended, and none but one."""
 
 import os
-import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.telemetry.metric_files import FILE_BYTES, SharedMetrics, remove_gauges
 from service.telemetry.metrics import SHARED_FOLDER, Metrics
-from service.telemetry.process_metrics import tensorflow_version
 
 ROOT = Path(__file__).parents[2]
 DOES = """
@@ -134,30 +131,6 @@ def test_each_gauge_of_two_processes_is_what_its_help_says(start, told):
     assert {name: found.get(name) for name in expected} == expected
 
 
-def test_a_process_that_is_replaced_leaves_its_counts_alone(start, told, folder):
-    first = start(LOADED.format(seconds=9), RAN, "m.queue_entries.set(3)")
-    start(LOADED.format(seconds=3).replace("'1'", "'2'"), RAN, "m.queue_entries.set(1)")
-    before = told()
-    remove_gauges(folder, first.kill())
-    after = told()
-    assert before["model_info tagger 1"] == 1
-    assert before["queue_entries"] == 4
-    assert after["queue_entries"] == 1
-    gone = {"model_info tagger 1", "model_load_duration_seconds tagger 1"}
-    assert {name for name in before if name not in after} == gone
-    changed = {name for name in after if after[name] != before[name]}
-    assert changed == {"queue_entries"}, "counters and histograms are as they were"
-    assert after["batch_size_sum tagger"] == 4
-    assert after["queue_duration_seconds_count tagger"] == 4
-    assert after["queue_duration_seconds_bucket 0.1 tagger"] == 2
-    assert after["compilations_total tagger"] == 10
-
-
-def test_a_version_that_is_not_refused_any_more_has_no_series(start, told):
-    start("m.model_refused.labels('tagger', '2').set(True)", "m.model_refused.labels('tagger', '2').set(False)")
-    assert not [name for name in told() if name.startswith("model_refused")]
-
-
 def test_a_successor_goes_on_in_the_record_of_an_ended_process(start, told, folder):
     """A count never falls: Prometheus takes a lower value for a new beginning, and counts all of it again."""
     once = None
@@ -205,15 +178,6 @@ def test_each_process_has_its_own_memory_processor_time_and_files(start, told_of
     after = told_of_all()
     assert not [name for name in after if f" {pid} " in name]
     assert after[f"process_info {servers[1].process.pid} server"] == 1
-
-
-def test_versions_are_told_once_whatever_the_number_of_processes(start, told_of_all):
-    start("pass")
-    start("pass")
-    found = told_of_all()
-    (built,) = [name for name in found if name.startswith("build_info ")]
-    assert built == f"build_info {platform.python_version()} {tensorflow_version()} {version('tagwerk')}"
-    assert found[built] == 1
 
 
 def allocated(folder: Path) -> dict[str, bool]:
