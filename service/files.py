@@ -40,26 +40,10 @@ def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
 
 
 def make_shared_file(size: int) -> int:
-    """Makes an anonymous file to map, in memory where the system has such files; returns its descriptor."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("tagwerk", os.MFD_CLOEXEC)
-        os.ftruncate(file, size)
-    else:
-        with tempfile.TemporaryFile() as made:
-            allocate(made.fileno(), size)
-            file = os.dup(made.fileno())
+    """Makes an anonymous file in memory, to map; returns its descriptor."""
+    file = os.memfd_create("tagwerk", os.MFD_CLOEXEC)
+    os.ftruncate(file, size)
     return file
-
-
-def allocate(file: int, size: int) -> None:
-    """Makes a file at least so large, with room on the disk. Raises OSError if there is none.
-
-    Otherwise writing to the file, once it is mapped, would kill the process where the disk is full (SIGBUS).
-    """
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file, 0, size)
-    else:
-        os.ftruncate(file, max(size, os.fstat(file).st_size))
 
 
 def lock_file(file: int) -> bool:

@@ -124,18 +124,6 @@ class Manifest(FileModel):
         return self.endpoints[self.endpoint_name]
 
     @property
-    def lack(self) -> str | None:
-        """What a version lacks that its task's code can give, and the command that makes one with it; usually None."""
-        if self.task == "tag" and LEMMA not in self.labels:
-            return f"it gives no lemmas; made again of a treebank with lemmas, it does: {self.command}"
-        return None
-
-    @property
-    def about(self) -> str:
-        """The description, and what is lacking."""
-        return f"{self.description}; {self.lack}" if self.lack else self.description
-
-    @property
     def heads(self) -> tuple[str, ...]:
         """The outputs with label probabilities per token  # [B, T, K]."""
         outputs = self.endpoint.outputs.items()

@@ -32,14 +32,12 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     """What a process loads and serves.
 
     Attributes:
-        versions: those that it is to load.
         loading: the one that it is loading; if the process dies, that one is the cause.
         ready: those that it serves.
         refused: those that it refuses.
         unread: those that it could not load, though it may later: a file could not be read, the disk was full.
     """
 
-    versions: tuple[ModelKey, ...] = ()
     loading: ModelKey | None = None
     ready: tuple[ModelKey, ...] = ()
     refused: tuple[Refused, ...] = ()

@@ -164,6 +164,5 @@ def fork_orphan() -> int:
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of its descendants whose own parents end. On Linux alone."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    """Makes this process the parent of its descendants whose own parents end."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -41,7 +41,7 @@ def process_count(settings: Settings) -> ProcessCount:
 
 def usable_cores() -> int:
     """Returns how many cores this process may use: by its affinity, and its control group's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0))
     for folder in _groups():
         with suppress(OSError, ValueError):
             quota, period = (folder / "cpu.max").read_text().split()

@@ -44,12 +44,12 @@ ORPHAN_EXIT_SECONDS = 2 * ORPHAN_SECONDS  # after the supervisor's death; its ch
 class BoardGroup:
     """The processes of a service, as they are in shared memory; see `ProcessGroup`."""
 
-    def __init__(self, board: Board, slot: Slot, versions: Sequence[ModelKey], unread: Sequence[Refused]) -> None:
-        """`versions` are those that this process is to load, `unread` those whose files it could not read."""
+    def __init__(self, board: Board, slot: Slot, unread: Sequence[Refused]) -> None:
+        """`unread` are the versions whose files this process could not read."""
         self._board = board
         self._slot = slot
         self._lock = threading.Lock()  # the loading thread writes the status, too
-        self._status = ProcessStatus(versions=tuple(versions), unread=tuple(unread))
+        self._status = ProcessStatus(unread=tuple(unread))
         self._slot.status.write(self._status)
 
     def offered(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
@@ -166,7 +166,7 @@ def run_server(
         log.error("the model store cannot be read: %s", unread[0][1])
         return EXIT_MACHINE
     versions = loading_order(versions, service.defaults)
-    group = BoardGroup(board, slot, [key for key, _ in service.load], unread)
+    group = BoardGroup(board, slot, unread)
     own = settings.of_process(settings.processes)
     metrics, catalog = Metrics("server", record=str(number)), Catalog()
     # A process that takes the place of a dead one is in a hurry; one that loads new versions is not.

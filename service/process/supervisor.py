@@ -44,10 +44,11 @@ class Supervisor:
         stops = [signal.SIGTERM, signal.SIGINT]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # that of nohup
             stops.append(signal.SIGHUP)
-        before = {name: signal.signal(name, self._on_signal) for name in stops}
+        for name in stops:
+            signal.signal(name, self._on_signal)
         # The children inherit this. Otherwise a terminal with `stty tostop` stops them at their first log line, since
         # each has a process group of its own.
-        before[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="tagwerk-"))  # readable by the service's user only
         except OSError as error:
@@ -55,10 +56,7 @@ class Supervisor:
         try:
             self._prepare()
         except BaseException:
-            os.environ.pop(SHARED_FOLDER, None)
             shutil.rmtree(self._folder, ignore_errors=True)
-            for name, handler in before.items():
-                signal.signal(name, handler)
             raise
 
     def _prepare(self) -> None:

@@ -7,16 +7,19 @@ Everything here that is not prometheus-client's public interface is in this modu
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+import os
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import Metric, values
+from prometheus_client import Histogram, Metric, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from service.files import allocate
 from service.telemetry.process_metrics import ProcessMetrics
 
 log = logging.getLogger("tagwerk")
@@ -27,7 +30,10 @@ PROCESS_ID = "tagwerk_process_id"  # a gauge of each process, by its kind; an ex
 
 
 class MetricFile(MmapedDict):
-    """A file of metrics, for which there is room on the disk before anything is written to it."""
+    """A file of metrics, for which there is room on the disk before anything is written to it.
+
+    Otherwise writing to the mapped file would kill the process where the disk is full (SIGBUS).
+    """
 
     def __init__(self, filename: str) -> None:
         """Raises OSError."""
@@ -35,7 +41,7 @@ class MetricFile(MmapedDict):
             scratch = Path(f"{filename}.new")  # an exposition cannot read an empty file
             try:
                 with scratch.open("ab") as file:
-                    allocate(file.fileno(), FILE_BYTES)
+                    os.posix_fallocate(file.fileno(), 0, FILE_BYTES)
                 scratch.replace(filename)
             except OSError:
                 scratch.unlink(missing_ok=True)
@@ -44,7 +50,7 @@ class MetricFile(MmapedDict):
 
     def _init_value(self, key: str) -> None:
         if self._used + MOST_ENTRY_BYTES > self._capacity:
-            allocate(self._f.fileno(), 2 * self._capacity)
+            os.posix_fallocate(self._f.fileno(), 0, 2 * self._capacity)
         super()._init_value(key)  # type: ignore[no-untyped-call]
 
 
@@ -92,3 +98,11 @@ class SharedMetrics(Collector):
             if metric.name in self._conditions:
                 metric.samples = [sample for sample in metric.samples if sample.value]
             yield metric
+
+
+def observe_all(histogram: Histogram, observed: Sequence[float]) -> None:
+    """Observes values at the cost of one observation per distinct bucket."""
+    bounds = histogram._upper_bounds
+    histogram._sum.inc(sum(observed))
+    for bucket, count in Counter(map(bisect_left, repeat(bounds), observed)).items():
+        histogram._buckets[bucket].inc(count)

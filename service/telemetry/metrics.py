@@ -4,17 +4,14 @@ Processes share their metrics through files in the folder that `PROMETHEUS_MULTI
 """
 
 import os
-from bisect import bisect_left
-from collections import Counter as Counts
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from service.telemetry.metric_files import SharedMetrics, write_to_record
+from service.telemetry.metric_files import SharedMetrics, observe_all, write_to_record
 from service.telemetry.process_metrics import ProcessMetrics, build_info
 
 FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -151,11 +148,3 @@ class Metrics:
 
     def _histogram(self, name: str, help: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, help, labels, namespace="tagwerk", registry=self.registry, buckets=buckets)
-
-
-def observe_all(histogram: Histogram, values: Sequence[float]) -> None:
-    """Observes values at the cost of one observation per distinct bucket."""
-    bounds = histogram._upper_bounds
-    histogram._sum.inc(sum(values))
-    for bucket, count in Counts(map(bisect_left, repeat(bounds), values)).items():
-        histogram._buckets[bucket].inc(count)

@@ -77,17 +77,7 @@ def test_a_tagger_with_lemma_rules_has_its_lemmatizer_and_another_has_none(tmp_p
     assert version.lemmatizer is not None
     assert version.lemmatizer.lemma("IS", "VERB", "_", [2]) == "be"
     assert version.lemmatizer.lemma("abs", "NOUN", "_", [1]) == "ab"
-    assert (version.manifest.lack, version.manifest.about) == (None, version.manifest.description)
     assert load_version(write_version(tmp_path)).lemmatizer is None
-
-
-def test_a_tagger_without_lemma_rules_says_that_it_lacks_them_and_how_to_make_it(tmp_path):
-    manifest = load_version(write_version(tmp_path)).manifest.model_copy(update={"command": "tagwerk-train train x"})
-    assert manifest.lack is not None
-    assert "it gives no lemmas" in manifest.lack
-    assert manifest.lack.endswith("tagwerk-train train x")
-    assert manifest.about == f"{manifest.description}; {manifest.lack}"
-    assert manifest.model_copy(update={"task": "classify"}).lack is None
 
 
 def point_at(folder: Path, vocabulary: str) -> None:

@@ -38,7 +38,7 @@ class Process:
         self.slot = board.slots[number]
         self.beside_another = board.ready()
         self.to_load = tuple(key for key, _ in board.service.read().load)
-        self._status = ProcessStatus(versions=self.to_load)
+        self._status = ProcessStatus()
         self.slot.status.write(self._status)
 
     def terminate(self) -> None:
@@ -54,7 +54,7 @@ class Process:
 
     def die(self, loading: ModelKey | None = None, status: int = CRASHED) -> None:
         if loading is not None:
-            self.slot.status.write(ProcessStatus(versions=self.to_load, loading=loading))
+            self.slot.status.write(ProcessStatus(loading=loading))
         self.status = status
 
     def end(self) -> None:
@@ -67,9 +67,7 @@ class Process:
         given = {key: refused[key.name] for key in self.to_load if key.name in refused}
         missing = tuple((key, "manifest.json is missing") for key in self.to_load if key.name == unread)
         ready = tuple(key for key in self.to_load if key not in given and key.name != unread)
-        self.slot.status.write(
-            ProcessStatus(versions=self.to_load, ready=ready, refused=tuple(given.items()), unread=missing)
-        )
+        self.slot.status.write(ProcessStatus(ready=ready, refused=tuple(given.items()), unread=missing))
         self.slot.state = State.READY
 
 

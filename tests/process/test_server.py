@@ -39,7 +39,7 @@ class Scene:
         self.board = Board(2)
         self.slot, self.other = self.board.slots
         self.slot.state = State.STARTING
-        self.group = BoardGroup(self.board, self.slot, (), ())
+        self.group = BoardGroup(self.board, self.slot, ())
         metrics = Metrics()
         loading = ModelLoading(settings, [], cast(Callable[[], Backend], backend), metrics)
         engine = Engine(settings, loading, metrics)

@@ -41,8 +41,8 @@ def board() -> Board:
     return made
 
 
-def group(board: Board, number: int = 0, *versions: ModelKey, unread: Any = ()) -> BoardGroup:
-    return BoardGroup(board, board.slots[number], versions, unread)
+def group(board: Board, number: int = 0, unread: Any = ()) -> BoardGroup:
+    return BoardGroup(board, board.slots[number], unread)
 
 
 def states(*keys: ModelKey, state: State = State.READY) -> list[ModelState]:
@@ -74,11 +74,11 @@ def test_a_version_that_a_process_refuses_does_not_keep_others_of_the_model_from
 
 def test_what_it_serves_refuses_and_could_not_read_is_noted(board):
     unread = [(ModelKey("lost", "1"), "it is missing")]
-    made, status = group(board, 0, OLD, NEW, unread=unread), board.slots[0].status
-    assert status.read() == ProcessStatus(versions=(OLD, NEW), unread=tuple(unread))
+    made, status = group(board, unread=unread), board.slots[0].status
+    assert status.read() == ProcessStatus(unread=tuple(unread))
     own = [*states(OLD), ModelState(NEW, State.REFUSED, "golden 1"), *states(OTHER, state=State.STARTING)]
     made.note(own)
-    expected = ProcessStatus((OLD, NEW), None, (OLD,), ((NEW, "golden 1"),), tuple(unread))
+    expected = ProcessStatus(None, (OLD,), ((NEW, "golden 1"),), tuple(unread))
     assert status.read() == expected
     sequence = status.sequence
     made.note(own)
@@ -86,16 +86,16 @@ def test_what_it_serves_refuses_and_could_not_read_is_noted(board):
 
 
 def test_a_version_that_a_fault_of_the_machine_kept_from_loading_is_not_among_the_refused(board):
-    made, slot = group(board, 0, OLD, NEW), board.slots[0]
+    made, slot = group(board), board.slots[0]
     made.note_loading(LoadProgress(NEW, 1, 2))
     made.note_unread(NEW, "No space left on device")
     made.note([*states(OLD), ModelState(NEW, State.REFUSED, "No space left on device")])
     unread = ((NEW, "No space left on device"),)
-    assert slot.status.read() == ProcessStatus((OLD, NEW), None, (OLD,), (), unread)
+    assert slot.status.read() == ProcessStatus(None, (OLD,), (), unread)
 
 
 def test_what_it_loads_is_noted_before_it_begins_until_it_is_done(board):
-    made, slot = group(board, 0, OLD, NEW), board.slots[0]
+    made, slot = group(board), board.slots[0]
     made.note_loading(LoadProgress(OLD, 1, 2))
     assert (slot.status.read().loading, slot.progress) == (OLD, 1)
     made.note_loading(LoadProgress(OLD, 1, 2, 1, 3))

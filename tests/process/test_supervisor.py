@@ -235,13 +235,10 @@ def test_a_process_that_ends_with_an_error_while_the_service_stops_is_its_status
 
 
 def test_a_start_that_fails_is_undone(settings, listening, tmp_path):
-    before = {name: signal.getsignal(name) for name in SIGNALS}
     missing = settings.model_copy(update={"model_store": tmp_path / "none"})
     with pytest.raises(ConfigurationError, match="there is no model store"):
         Supervisor(missing, listening)
     assert folders(tmp_path) == []
-    assert {name: signal.getsignal(name) for name in SIGNALS} == before
-    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
 
 
 def no_descriptors(*arguments: object, **more: object) -> NoReturn:
