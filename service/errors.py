@@ -1,43 +1,11 @@
-"""The project's errors, independent of HTTP.
-
-TagwerkError
- ├── InvalidInput         the request is invalid: a field, the problem, what is allowed
- │    └── TooLarge        a size limit is exceeded
- ├── ModelNotFound        no model of that name or version is loaded
- ├── Unauthorized         the API key is missing or unknown
- ├── Forbidden            the API key lacks the required scope
- ├── RateLimited          the API key's limit is exceeded; has a retry time
- ├── NotPossible          the service's configuration does not allow it
- ├── Overloaded           the queue is full; has a retry time
- ├── ClientGone           the client has disconnected
- ├── DeadlineExceeded     the deadline has passed
- ├── EngineUnavailable    the engine is starting, draining or gone
- ├── DeviceFailed         the device or its runtime failed
- ├── InternalError        a bug; the log has details
- ├── ArtifactError        a model version folder is incomplete, altered or unreadable
- └── ConfigurationError   settings are invalid, together or on this machine
-"""
+"""The project's errors, independent of HTTP: `http/problem.py` has their statuses."""
 
 import errno
 from collections.abc import Mapping
 
 # Of a disk, the memory, descriptors or permissions: they may pass, whatever is read or written.
-MACHINE_ERRORS = frozenset(
-    {
-        errno.EACCES,
-        errno.EAGAIN,
-        errno.EDQUOT,
-        errno.EIO,
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOMEM,
-        errno.ENOSPC,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ESTALE,
-        errno.ETIMEDOUT,
-    }
-)
+_NAMES = "EACCES EAGAIN EDQUOT EIO EMFILE ENFILE ENOMEM ENOSPC EPERM EROFS ESTALE ETIMEDOUT"
+MACHINE_ERRORS = frozenset(getattr(errno, name) for name in _NAMES.split())
 
 
 class TagwerkError(Exception):

@@ -30,9 +30,8 @@ def _parts(value: object) -> object:
 
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_parts)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parts)]
-Origins = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...], NoDecode, BeforeValidator(_parts)
-]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_parts)]
 
 
 class Settings(BaseSettings):
@@ -43,52 +42,27 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 selects a free one.")
     processes: int = Field(
-        0,
-        ge=0,
-        le=MOST_PROCESSES,
-        description="Processes that serve, each with a copy of the models; 0 is the number of cores, or fewer if "
-        "memory is short, and 2 with a GPU.",
+        0, ge=0, le=MOST_PROCESSES, description="Processes that serve; 0 is one a core as memory allows, 2 with a GPU."
     )
     model_store: Path = Field(Path("model_store"), description="Folder of the models.")
     store_interval_seconds: float = Field(
         2.0, ge=0, description="Interval between polls for new model versions; 0 serves those of the start only."
     )
-    serving_file: str = Field(
-        "",
-        description="Path of the serving config; empty is serving.json in the model store, which "
-        "also applies until a change writes a file there.",
-    )
+    serving_file: str = Field("", description="Path of the serving config; empty is serving.json in the model store.")
     model_signers: Paths = Field(
-        (),
-        description="Files with the Ed25519 public keys (PEM) of trusted signers, comma-separated; empty accepts all "
-        "models in the store.",
+        (), description="Files with Ed25519 public keys (PEM) of trusted signers, comma-separated; empty accepts all."
     )
-    device: Literal["auto", "cpu", "gpu"] = Field(
-        "auto",
-        description="Where models run. auto uses a GPU if TensorFlow finds one; gpu without one is an error.",
-    )
-    xla_cache: str = Field(
-        "", description="Folder for compiled executables, which shortens the next start; empty keeps none."
-    )
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where models run; auto prefers a GPU.")
+    xla_cache: str = Field("", description="Folder for compiled executables, for quicker starts; empty keeps none.")
     batch_sizes: Sizes = Field((1, 2, 4, 8, 16), min_length=1, description="Compiled batch sizes, comma-separated.")
-    slots: int = Field(
-        16, ge=1, description="Texts generated at the same time, in all processes together; further ones wait."
-    )
-    max_queue_entries: int = Field(
-        4096, ge=1, description="Queued sequences, in all processes together; above it, requests get 429."
-    )
-    max_queue_tokens: int = Field(
-        262_144, ge=1, description="Queued tokens, in all processes together; above it, requests get 429."
-    )
+    slots: int = Field(16, ge=1, description="Texts generated at the same time, by all processes; further ones wait.")
+    max_queue_entries: int = Field(4096, ge=1, description="Queued sequences of all processes; above it, 429.")
+    max_queue_tokens: int = Field(262_144, ge=1, description="Queued tokens of all processes; above it, 429.")
     request_timeout_seconds: float = Field(
-        30.0,
-        gt=0,
-        description="Time for a request, after which it gets 504; X-Request-Timeout-Ms sets less.",
+        30.0, gt=0, description="Time for a request, after which it gets 504; X-Request-Timeout-Ms sets less."
     )
     receive_timeout_seconds: float = Field(
-        30.0,
-        gt=0,
-        description="Time for a request to arrive, or a line of a stream, after which its connection is closed.",
+        30.0, gt=0, description="Time for a request, or a line of a stream, to arrive, or its connection is closed."
     )
     keep_alive_seconds: int = Field(
         75, ge=1, description="Idle time after which a connection is closed; must exceed that of a proxy in front."
@@ -114,11 +88,8 @@ class Settings(BaseSettings):
             given = ",".join(map(str, self.batch_sizes))
             raise ValueError(f"{variable('batch_sizes')} is {given!r}; allowed: sizes that rise, each of them once")
         if self.max_queue_entries < self.max_items:
-            entries, items = variable("max_queue_entries"), variable("max_items")
-            raise ValueError(
-                f"{entries} is {self.max_queue_entries}; allowed: at least {items}, which is {self.max_items}, "
-                "or the largest request never fits into the queue"
-            )
+            least = f"{variable('max_items')}, which is {self.max_items}: the largest request must fit into the queue"
+            raise ValueError(f"{variable('max_queue_entries')} is {self.max_queue_entries}; allowed: at least {least}")
         return self
 
     def of_process(self, processes: int) -> "Settings":

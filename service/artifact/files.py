@@ -23,8 +23,8 @@ CHUNK_BYTES = 2**20
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Converts any error of reading and parsing a file to an ArtifactError that names the file."""
+def reading(name: str, done: str = "read") -> Iterator[None]:
+    """Converts any error of reading and parsing a file, or what else is `done`, to an ArtifactError that names it."""
     try:
         yield
     except (ArtifactError, ConfigurationError):
@@ -32,9 +32,9 @@ def reading(name: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ArtifactError(f"{name} is missing") from error
     except OSError as error:
-        raise ArtifactError(f"{name} cannot be read: {error.strerror}") from error
+        raise ArtifactError(f"{name} cannot be {done}: {error.strerror}") from error
     except Exception as error:  # parsers raise various errors
-        raise ArtifactError(f"{name} cannot be read: {type(error).__name__}: {error}") from error
+        raise ArtifactError(f"{name} cannot be {done}: {type(error).__name__}: {error}") from error
 
 
 def list_files(folder: Path) -> dict[str, os.stat_result]:

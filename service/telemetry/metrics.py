@@ -49,48 +49,39 @@ class Metrics:
             write_to_record(record)
             self._gauge("process_id", "Of this process.", "liveall", "process").labels(process).set(os.getpid())
         self._gauge("build_info", "Versions.", "livemax", *build_info()).labels(**build_info()).set(1)
-        self.requests = self._counter("requests", "Requests answered, by route and status.", "route", "status")
         self._durations: defaultdict[tuple[str, int], list[float]] = defaultdict(list)  # seconds, by route and status
         self._tokenize_durations: defaultdict[str, list[float]] = defaultdict(list)
         self._batches: dict[tuple[str, int], BatchMetrics] = {}
-        self.request_duration = self._histogram("request_duration_seconds", "From receipt to answer.", FINE, "route")
-        self.tokenize_duration = self._histogram(
-            "tokenize_duration_seconds", "Tokenizing and encoding of a request.", FINE, "model"
-        )
-        self.queue_duration = self._histogram(
-            "queue_duration_seconds", "From admission to the start of the batch, a sequence.", FINE, "model"
-        )
-        self.inference_duration = self._histogram(
-            "inference_duration_seconds", "A batch on the device, copies included.", FINE, "model", "bucket"
-        )
-        self.batch_size = self._histogram("batch_size", "Sequences in a batch.", SIZES, "model")
-        self.batch_cells = self._counter("batch_cells", "Cells [B, T] of batches that ran.", "model")
-        self.padding_cells = self._counter(
-            "padding_cells", "Cells of those that were padding; over batch_cells, the padding waste.", "model"
-        )
-        self.queue_entries = self._gauge("queue_entries", "Sequences that wait.", "livesum")
-        self.queue_tokens = self._gauge("queue_tokens", "Tokens that wait.", "livesum")
-        self.rejected = self._counter("rejected", "Requests not admitted.", "reason")
-        self.expired = self._counter("expired", "Requests whose deadline passed.")
-        self.cancelled = self._counter("cancelled", "Requests whose client disconnected.")
-        self.compilations = self._counter("compilations", "Executables compiled.", "model")
-        self.compilation_duration = self._histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
-        self.generated_tokens = self._counter("generated_tokens", "Tokens generated.", "model")
-        self.key_tokens = self._counter("key_tokens", "Tokens of the requests of a key, read and generated.", "key")
-        self.slots_in_use = self._gauge("slots_in_use", "Generation slots that hold a text.", "livesum", "model")
-        self.ready_processes = self._gauge("ready_processes", "Processes that accept requests.", "livesum")
-        self.connections = self._gauge("connections", "Open connections.", "livesum")
-        self.restarts = self._counter("restarts", "Processes that died and were started again.", "process")
-        self.model_info = self._gauge(
-            "model_info", "1 for each model version that is loaded.", "livemax", "model", "version"
-        )
-        self.model_refused = self._gauge(
-            "model_refused", "1 for each version that is refused.", "livemax", "model", "version"
-        )
-        self.swaps = self._counter("swaps", "Changes of the versions that are loaded, by how they ended.", "result")
-        self.model_load_duration = self._gauge(
-            "model_load_duration_seconds", "Loading, checking and compiling a model.", "livemax", "model", "version"
-        )
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        version = ("model", "version")
+        self.requests = counter("requests", "Requests answered, by route and status.", "route", "status")
+        self.request_duration = histogram("request_duration_seconds", "From receipt to answer.", FINE, "route")
+        self.tokenize_duration = histogram("tokenize_duration_seconds", "Tokenizing and encoding.", FINE, "model")
+        self.queue_duration = histogram("queue_duration_seconds", "From admission to batch, a sequence.", FINE, "model")
+        about = "A batch on the device, copies included."
+        self.inference_duration = histogram("inference_duration_seconds", about, FINE, "model", "bucket")
+        self.batch_size = histogram("batch_size", "Sequences in a batch.", SIZES, "model")
+        self.batch_cells = counter("batch_cells", "Cells [B, T] of batches that ran.", "model")
+        about = "Cells of those that were padding; over batch_cells, the padding waste."
+        self.padding_cells = counter("padding_cells", about, "model")
+        self.queue_entries = gauge("queue_entries", "Sequences that wait.", "livesum")
+        self.queue_tokens = gauge("queue_tokens", "Tokens that wait.", "livesum")
+        self.rejected = counter("rejected", "Requests not admitted.", "reason")
+        self.expired = counter("expired", "Requests whose deadline passed.")
+        self.cancelled = counter("cancelled", "Requests whose client disconnected.")
+        self.compilations = counter("compilations", "Executables compiled.", "model")
+        self.compilation_duration = histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
+        self.generated_tokens = counter("generated_tokens", "Tokens generated.", "model")
+        self.key_tokens = counter("key_tokens", "Tokens of the requests of a key, read and generated.", "key")
+        self.slots_in_use = gauge("slots_in_use", "Generation slots that hold a text.", "livesum", "model")
+        self.ready_processes = gauge("ready_processes", "Processes that accept requests.", "livesum")
+        self.connections = gauge("connections", "Open connections.", "livesum")
+        self.restarts = counter("restarts", "Processes that died and were started again.", "process")
+        self.model_info = gauge("model_info", "1 for each model version that is loaded.", "livemax", *version)
+        self.model_refused = gauge("model_refused", "1 for each version that is refused.", "livemax", *version)
+        self.swaps = counter("swaps", "Changes of the versions that are loaded, by how they ended.", "result")
+        about = "Loading, checking and compiling a model."
+        self.model_load_duration = gauge("model_load_duration_seconds", about, "livemax", *version)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Counts a completed request, at the next `flush`: batched counts cost a tenth."""

@@ -5,7 +5,6 @@ together, by a thread.
 """
 
 import time
-from typing import Any
 
 import msgspec
 
@@ -21,26 +20,6 @@ NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/v2/health
 
 LOGGER = "tagwerk.request"
 Entry = tuple[float, float, RequestIds, str, str, int, Timing]  # Unix time of its end, its seconds, and so on
-
-
-class Line(msgspec.Struct, omit_defaults=True):
-    """The fields of a line. Times are in milliseconds."""
-
-    time: str
-    level: str
-    logger: str
-    request: str
-    method: str
-    route: str
-    status: int
-    ms: float
-    trace: str | None = None
-    key: str | None = None
-    model: str | None = None
-    sequences: int | None = None
-    tokens: int | None = None
-    batch: int | None = None
-    stages: dict[str, float] | None = None
 
 
 class RequestLog:
@@ -61,24 +40,23 @@ class RequestLog:
     def _line(self, entry: Entry) -> bytes:
         """Returns the line of a request, without its end."""
         ended, seconds, ids, method, route, status, timing = entry
-        notes: dict[str, Any] = timing.notes
         if self._json:
-            stages = {name: round(stage * 1000, 3) for name, stage in timing.stages.items()}
-            line = Line(
-                time=moment(ended),
-                level="info",
-                logger=LOGGER,
-                request=ids.request,
-                method=method,
-                route=route,
-                status=status,
-                ms=round(seconds * 1000, 3),
-                trace=ids.trace,
-                batch=timing.batch_size or None,
-                stages=stages or None,
-                **notes,
-            )
-            return self._encoder.encode(line)
+            line = {
+                "time": moment(ended),
+                "level": "info",
+                "logger": LOGGER,
+                "request": ids.request,
+                "method": method,
+                "route": route,
+                "status": status,
+                "ms": round(seconds * 1000, 3),
+                "trace": ids.trace,
+                **timing.notes,
+                "batch": timing.batch_size or None,
+                "stages": {name: round(stage * 1000, 3) for name, stage in timing.stages.items()} or None,
+            }
+            return self._encoder.encode({name: value for name, value in line.items() if value is not None})
+        notes = timing.notes
         words = f"{moment(ended)} INFO {LOGGER}: {method} {route} {status} {round(seconds * 1000, 3):g} ms; "
         for name, stage in timing.stages.items():
             words += f"{name} {round(stage * 1000, 3):g}; "
