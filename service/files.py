@@ -10,13 +10,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from service.errors import NotPossible, shortened
+from service.errors import NotPossible
 
 LOCK_SECONDS = 5.0  # longest wait for another process's change of a file
 LOCK_PAUSE_SECONDS = 0.01
-
-# names of Pydantic's facts about a violated limit -> words before the limit
-ALLOWED = {"expected": "", "pattern": "what matches ", "gt": "above ", "ge": "at least ", "le": "at most "}
 
 
 class FileModel(BaseModel):
@@ -80,18 +77,6 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
 def first_fault(error: ValidationError) -> str:
     """Describes the first violation of a file's schema in one line, with its place in the file."""
     fault, *others = error.errors(include_url=False)
-    place = "/".join(map(str, fault["loc"])) or "the content"
-    match fault["type"]:
-        case "json_invalid":
-            described = f"it is not valid JSON: {fault['ctx']['error']}"
-        case "missing":
-            described = f"{place} is missing"
-        case "extra_forbidden":
-            described = f"{place} is unknown"
-        case "value_error":
-            described = str(fault["ctx"]["error"])
-        case _:
-            limits = fault.get("ctx", {})
-            allowed = "".join(f"; allowed: {ALLOWED[name]}{limits[name]}" for name in ALLOWED.keys() & limits)
-            described = f"{place} cannot be {shortened(repr(fault['input']), 100)}{allowed}"
-    return described + (f", and {len(others)} more" if others else "")
+    place = "/".join(map(str, fault["loc"]))
+    problem = fault["msg"].removeprefix("Value error, ")
+    return (f"{place}: " if place else "") + problem + (f", and {len(others)} more" if others else "")

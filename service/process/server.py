@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from functools import partial
+from operator import itemgetter
 from types import FrameType
 from typing import cast
 
@@ -149,23 +150,23 @@ class Server(uvicorn.Server):
         It counts its own checks, not seconds: while a busy machine runs neither clients nor this process, no time
         passes.
         """
-        connections = cast(set[Connection], self.server_state.connections)
         for _ in range(FIRST_REQUEST_CHECKS):
-            if all(connection.answered for connection in connections):
+            if all(connection.answered for connection in self._connections):
                 return
             await asyncio.sleep(LINGER_SECONDS)
 
     @property
+    def _connections(self) -> set[Connection]:
+        return cast(set[Connection], self.server_state.connections)
+
+    @property
     def _in_flight(self) -> int:
-        connections = cast(set[Connection], self.server_state.connections)
-        return len(self.server_state.tasks) + sum(connection.in_exchange for connection in connections)
+        return len(self.server_state.tasks) + sum(connection.in_exchange for connection in self._connections)
 
     def _close_idle(self, count: int) -> None:
         """Closes the connections without a request in progress that have been so for the longest."""
-        connections = cast(set[Connection], self.server_state.connections)
-        idle = ((connection.idle_since(), connection) for connection in connections)
-        longest = heapq.nsmallest(count, ((since, id(one), one) for since, one in idle if since is not None))
-        for _, _, connection in longest:
+        idle = [(since, one) for one in self._connections if (since := one.idle_since()) is not None]
+        for _, connection in heapq.nsmallest(count, idle, key=itemgetter(0)):
             connection.transport.abort()
 
     def _make_protocol(self) -> asyncio.Protocol:
