@@ -200,19 +200,6 @@ def test_only_the_port_of_http_is_reached_and_nothing_is_connected_to():
     assert policy["egress"] == []
 
 
-def test_the_gpu_variant_has_a_gpu_and_is_otherwise_the_same():
-    pod = pod_of(next(manifest for manifest in MANIFESTS["gpu"] if manifest["kind"] == "Deployment"))
-    (container,) = pod["containers"]
-    assert container["image"] == "tagwerk:gpu-models"
-    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    options = {entry["name"]: entry["value"] for entry in container["env"]}
-    assert options["TAGWERK_DEVICE"] == "gpu"
-    assert options.items() >= OPTIONS.items()
-    assert not unknown_variables(options)
-    changed = {"image", "env", "resources"}
-    assert {name for name in container if container[name] != CONTAINER[name]} == changed
-
-
 def test_keda_replaces_the_autoscaler_and_keeps_its_bounds():
     assert BY_KIND.keys() - {manifest["kind"] for manifest in MANIFESTS["keda"]} == {"HorizontalPodAutoscaler"}
     spec, before = SCALED_OBJECT["spec"], BY_KIND["HorizontalPodAutoscaler"]["spec"]

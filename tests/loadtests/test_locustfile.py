@@ -69,36 +69,3 @@ def test_a_limit_that_is_broken_fails_the_run():
     assert "LIMIT BROKEN: 100.00 % failed, more than 0 %" in printed
     assert "answers a second, fewer than 1e+06" in printed
     assert "LIMIT BROKEN: the p99 of /tag is" in printed
-
-
-# Locust replaces the standard library's sockets as it is imported: in a process of its own.
-ANSWERS = """
-import json, sys
-from types import SimpleNamespace
-from loadtests.locustfile import fault_of
-
-def response(status, text):
-    return SimpleNamespace(status_code=status, text=text, error="timeout", json=lambda: json.loads(text))
-
-for status, text, fault in json.load(sys.stdin):
-    found = fault_of(response(status, text), "label")
-    assert found == fault if fault is None else found.startswith(fault), (status, text, found)
-"""
-
-
-def test_a_bad_answer_is_a_failure_with_its_reason():
-    without = "an answer without one result that has 'label': "
-    answers = [
-        (200, '{"results": [{"label": "positive"}]}', None),
-        (200, '{"results": [{}]}', without),
-        (200, '{"results": []}', without),
-        (200, '{"results": [{"label": 1}, {"label": 2}]}', without),
-        (200, '{"results": null}', without),
-        (200, '{"result": 1}', without),
-        (200, "[1]", without + "[1]"),
-        (200, "<html>", without + "<html>"),
-        (500, "broken", "500: broken"),
-        (0, None, "no answer: timeout"),
-    ]
-    command = [sys.executable, "-c", ANSWERS]
-    subprocess.run(command, cwd=ROOT, input=json.dumps(answers), text=True, check=True)

@@ -134,19 +134,6 @@ def test_a_process_that_is_not_ready_takes_none_while_another_is(state):
     assert asyncio.run(scenario()) == [0, 100]
 
 
-def test_while_none_is_ready_any_takes_all(leaves):
-    async def scenario() -> int:
-        async with scene() as here:
-            for slot in here.board.slots:
-                slot.state = State.STARTING
-            here.start()
-            await here.connect(100)
-            return sum(here.counts)
-
-    assert asyncio.run(scenario()) == 100
-    assert leaves == []
-
-
 def test_a_process_that_is_stopped_delays_connections_until_its_heartbeat_is_stale_and_no_longer(leaves):
     async def scenario() -> list[int]:
         async with scene() as here:
@@ -170,22 +157,6 @@ def test_a_connection_is_left_once_to_a_process_that_does_not_take_it(leaves):
 
     assert asyncio.run(scenario()) == [20, 0]
     assert len(leaves) == 19, "the first one was nobody's turn"
-
-
-def test_one_that_has_stopped_takes_none_and_leaves_the_socket_open():
-    async def scenario() -> None:
-        async with scene(1) as here:
-            here.start()
-            await here.connect(3)
-            here.acceptors[0].stop()
-            waiting = socket.create_connection(here.listening.getsockname())
-            for _ in range(50):
-                await asyncio.sleep(0)
-            assert here.counts == [3]
-            here.listening.accept()[0].close()
-            waiting.close()
-
-    asyncio.run(scenario())
 
 
 def test_connections_wait_while_no_descriptor_is_left(monkeypatch):

@@ -94,12 +94,6 @@ def test_a_quota_of_the_control_group_counts(machine, quota, cores):
     assert usable_cores() == cores
 
 
-@pytest.mark.parametrize(("value", "megabytes"), [(GIGABYTE, 1000), (2**62, 64_000), ("max", 64_000)])
-def test_so_does_the_limit_of_its_memory(machine, value, megabytes):
-    machine.limit(memoryDOTmax=value)
-    assert usable_megabytes() == pytest.approx(megabytes, rel=0.001)
-
-
 def test_the_limits_of_its_own_group_and_of_those_above_it_count(machine):
     machine.own_group("/system.slice/tagwerk.service")
     machine.limit(

@@ -49,16 +49,6 @@ def test_a_process_that_dies_is_replaced_by_another_with_the_same_versions(store
         assert (here.restarts(), len(here.started), here.refusals) == (1, 3, {})
 
 
-def test_a_process_that_dies_at_once_is_started_a_second_after_its_start_at_the_earliest(store):
-    with scene(store) as here:
-        here.load_all()
-        here.started[0].die()
-        here.tick()
-        assert len(here.started) == 1
-        here.tick(SECOND)
-        assert len(here.started) == 2
-
-
 def test_the_pause_before_a_start_doubles_with_each_death_until_a_process_is_loaded(store):
     def pause() -> float:
         here.started[-1].die()
@@ -121,16 +111,6 @@ def test_a_machine_that_was_suspended_kills_no_process(store):
             here.clock.now += 3600
             here.tick()
         assert len(here.running) == 2
-
-
-def test_a_process_whose_event_loop_does_not_run_yet_has_the_time_of_a_start(store):
-    with scene(store) as here:
-        here.tick()
-        here.started[0].slot.reset()
-        here.started[0].slot.state = State.STARTING
-        here.started[0].stands_still = True
-        here.tick(10 * int(STALLED_TICKS))
-        assert here.started[0].status is None
 
 
 def test_a_process_that_makes_no_progress_while_it_loads_is_killed(store, caplog):

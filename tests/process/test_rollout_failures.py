@@ -70,16 +70,6 @@ def test_deaths_at_different_versions_or_after_all_are_loaded_refuse_none(store)
         assert here.refusals == {}
 
 
-def test_an_older_version_takes_the_place_of_one_that_kills_its_process(store):
-    write_version(store, "victim")
-    with scene(store) as here:
-        die_three_times(here, "healthy/1", "victim/2", at="victim/2")
-        here.finish()
-        assert [set(process.to_load) for process in here.serving] == [keys("healthy/1", "victim/1")]
-        assert here.refusals == {"victim/2": REASON}
-        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
-
-
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_new_version_that_kills_its_process_three_times_is_refused_and_what_serves_goes_on(store, processes):
     with scene(store, processes) as here:
@@ -166,21 +156,6 @@ def test_a_later_process_that_cannot_load_a_version_makes_those_that_have_it_go_
         assert here.shares == before
         assert here.refusals == {"victim/2": "no memory"}
         assert here.swaps("refused") == 1
-
-
-def test_failures_before_a_version_was_loaded_do_not_count_after_it(store):
-    with scene(store) as here:
-        here.tick()
-        for _ in range(2):
-            for _ in range(2):
-                here.started[-1].die(ModelKey("victim", "1"))
-                here.start_one()
-            assert set(here.started[-1].to_load) == keys("healthy/1", "victim/1")
-            here.started[-1].load()
-            here.tick()
-            here.started[-1].die()
-            here.start_one()
-        assert here.refusals == {}
 
 
 @pytest.mark.parametrize("processes", [1, 2])

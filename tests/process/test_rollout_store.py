@@ -22,24 +22,6 @@ def fail(*arguments: object) -> None:
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
-def test_a_store_that_cannot_be_read_while_a_new_process_loads_does_not_keep_it_from_serving(store, monkeypatch):
-    with scene(store) as here:
-        here.load_all()
-        write_version(store, "victim")
-        loading = here.start_one()
-        with monkeypatch.context() as patch:
-            patch.setattr(Registry, "keys", fail)
-            here.look()
-            assert loading.status is None, "it goes on loading"
-            loading.load()
-            here.leaving().end()
-            here.look()
-            assert here.shares == {"healthy/1": 1.0, "victim/2": 1.0}
-        here.look()
-        assert here.serving == [loading]
-        assert len(here.started) == 2
-
-
 @pytest.mark.parametrize("away", ["removed", "empty", "not listed", "not read"])
 def test_a_store_that_is_away_for_a_while_changes_nothing(store, away, monkeypatch, caplog):
     with scene(store, 2) as here:

@@ -5,8 +5,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -293,17 +291,3 @@ def test_connections_that_wait_in_the_backlog_when_all_processes_stop_are_answer
 
     here.run(scenario)
     assert answers[0].startswith(b"HTTP/1.1 200 ")
-
-
-def test_connections_for_which_there_is_no_descriptor_do_not_keep_a_process_from_stopping():
-    program = """
-import resource, socket
-from service.process.server import close_when_empty
-listening = socket.create_server(("127.0.0.1", 0))
-clients = [socket.create_connection(listening.getsockname()) for _ in range(3)]
-used = clients[-1].fileno() + 1
-resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, used + 1))
-print(len(close_when_empty(listening)), listening.fileno())
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "1 -1\n"

@@ -11,10 +11,8 @@ import pytest
 
 from service.__main__ import main
 from service.artifact.manifest import Task
-from service.errors import ArtifactError, ConfigurationError, ModelNotFound, NotPossible
+from service.errors import ConfigurationError, ModelNotFound, NotPossible
 from service.settings import Settings
-from service.store import registry
-from service.store.loading import load_version
 from service.store.registry import Registry
 from service.store.serving import ServingController, resolve, write_defaults
 from service.store.serving import served as chosen_to_serve
@@ -230,17 +228,6 @@ def test_what_is_refused_is_not_chosen(store, monkeypatch, capsys):
     assert "50% of the requests go to 9 once it is in the store" in capsys.readouterr().out
 
 
-def test_what_keeps_newer_versions_from_serving_is_shown(store, monkeypatch, capsys):
-    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
-    kept = "stays at version 2, also when there are newer ones: tagwerk models use tagger-en follows the newest"
-    for arguments in (["canary", "tagger-en/3", "0.5"], ["canary", "tagger-en/3", "0"], ["list"]):
-        assert main(["models", *arguments]) == 0
-        assert kept in capsys.readouterr().out
-    for arguments in (["use", "tagger-en"], ["list"]):
-        assert main(["models", *arguments]) == 0
-        assert "stays" not in capsys.readouterr().out
-
-
 def test_the_default_of_a_task_is_shown_and_set(store, monkeypatch, capsys):
     monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
     write_version(store, "a-tagger")
@@ -262,27 +249,6 @@ def test_the_default_of_a_task_is_shown_and_set(store, monkeypatch, capsys):
     (store / "a-tagger/1/words.json").unlink()
     assert main(["models", "default", "a-tagger"]) == 1
     assert "no version of a-tagger in the store is valid" in capsys.readouterr().err
-
-
-def test_the_list_fits_80_columns_and_verifies_each_version_once(store, monkeypatch, capsys):
-    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
-    monkeypatch.setenv("COLUMNS", "80")
-    reason = "word " * 50
-    write_version(store, "a-tagger-with-a-long-name-" * 2)
-    verified = []
-
-    def load(folder: Path, signers=(), *, whole: bool = True):
-        verified.append(folder)
-        if folder.name == "2":
-            raise ArtifactError(reason)
-        return load_version(folder, signers, whole=whole)
-
-    monkeypatch.setattr(registry, "load_version", load)
-    assert main(["models"]) == 1
-    output = capsys.readouterr().out
-    assert max(map(len, output.splitlines()[:-1])) <= 80, "the last line is a sentence"
-    assert output.count("word") == 50
-    assert len(verified) == len(set(verified)) == 4
 
 
 def test_a_version_is_shown_with_its_metrics(store, monkeypatch, capsys):
