@@ -29,7 +29,7 @@ def list_models(settings: Settings) -> int:
     registry = Registry(settings.model_store, settings.model_signers)
     config = read_serving(settings)
     serving = resolve(registry, config)
-    refused = {state.key: state.reason or "" for state in serving.refused}
+    refused = dict(serving.refused)
     in_store = [key for keys in registry.keys().values() for key in keys]
     refused |= {key: reason for key in in_store if (reason := registry.fault(key))}
     table = make_table("model", "version", "state", "share", "default", "reason")

@@ -18,7 +18,7 @@ from service.process.store_watch import StoreWatch
 from service.process.supervised import EXIT_MACHINE, GRACE_SECONDS, TICK_SECONDS, SupervisedProcess
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, ModelState, State
+from service.types import ModelKey, State
 
 log = logging.getLogger("tagwerk.supervisor")
 
@@ -58,7 +58,7 @@ class Rollout:
         self._store = StoreWatch(settings)
         self._wanted = self._store.found
         self._shares: dict[ModelKey, float] = {}
-        self._reasons: Mapping[ModelKey, str | None] = {}
+        self._reasons: Mapping[ModelKey, str] = {}
         self._failures: Counter[ModelKey] = Counter()
         self._deaths = 0  # in a row, without any process that has loaded all versions meanwhile
         self._start_at = 0.0  # not before this time
@@ -107,8 +107,7 @@ class Rollout:
             return  # after a version has been refused, what is wanted instead is not known before
         elif outdated and all_loaded and len(self.processes) == usual and not self.ending:
             if not self._rolling_out:
-                known = frozenset().union(*(process.serves for process in self.processes))
-                new = ", ".join(sorted(map(str, wanted - known))) or "the versions that all are to serve"
+                new = ", ".join(sorted(map(str, wanted - self._served()))) or "the versions that all are to serve"
                 log.info("%s: a process loads beside those that serve", new)
             self._rolling_out = True
             self._start_processes(1)
@@ -119,6 +118,10 @@ class Rollout:
             self._rolling_out = False
             self._metrics.swaps.labels("done").inc()
             log.info("all processes serve %s", ", ".join(sorted(map(str, wanted))))
+
+    def _served(self) -> frozenset[ModelKey]:
+        """Returns the versions that any process serves."""
+        return frozenset().union(*(process.serves for process in self.processes if process.loaded))
 
     def _start_processes(self, count: int) -> None:
         if time.monotonic() < self._start_at:
@@ -174,7 +177,7 @@ class Rollout:
         if status in (EXIT_MACHINE, ConfigurationError.EXIT_STATUS) or process.child.pid is None:
             self._pause()
         elif not process.loaded:
-            known = frozenset().union(*(other.serves for other in self.processes if other.loaded))
+            known = self._served()
             loading, new = process.status.loading, process.versions - known
             for key in [loading] if loading is not None and (loading in new or not known) else new if known else []:
                 self._record_failure(key, f"a process ended with status {status} while it loaded this version")
@@ -241,14 +244,12 @@ class Rollout:
             self._rolling_out = False
             self._metrics.swaps.labels("refused").inc()
         shares = {wanted: share for wanted, share in self._wanted.shares.items() if wanted != key}
-        state = ModelState(key, State.REFUSED, reason, 0.0, default=False)
-        others = (other for other in self._wanted.refused if other.key != key)
-        self._wanted = replace(self._wanted, shares=shares, refused=(*others, state))
+        self._wanted = replace(self._wanted, shares=shares, refused={**self._wanted.refused, key: reason})
         self._report()
 
     def _report(self) -> None:
         """Logs versions that are refused for a new reason, or not refused any more."""
-        reasons = {state.key: state.reason for state in self._wanted.refused}
+        reasons = self._wanted.refused
         for key in reasons.keys() | self._reasons.keys():
             if reasons.get(key) != self._reasons.get(key) and key in reasons:
                 log.error("refused %s: %s", key, reasons[key])
@@ -279,7 +280,7 @@ class Rollout:
         status = ServiceStatus(
             load=tuple(wanted.shares.items()),
             shares=tuple(self._shares.items()),
-            refused=tuple((state.key, state.reason or "") for state in wanted.refused),
+            refused=tuple(wanted.refused.items()),
             defaults=tuple(sorted(set(wanted.defaults.values()))),
             about={str(key): about for key, about in wanted.about.items()},
         )

@@ -17,21 +17,21 @@ from service.errors import ModelNotFound, NotPossible
 from service.settings import Settings
 from service.store.registry import NOT_FOUND, Registry
 from service.store.serving_config import Canary, ModelServing, ServingConfig, change_serving, read_serving
-from service.types import ModelKey, ModelState, State
+from service.types import ModelKey
 
 log = logging.getLogger("tagwerk")
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The versions to load, each version's share of its model's requests, and the refused versions.
+    """The versions to load, each version's share of its model's requests, and why versions are refused.
 
     `defaults` has the default model of each task, which may be one that is not loaded; `about` the task and the
     description of each version to load.
     """
 
     shares: Mapping[ModelKey, float]
-    refused: tuple[ModelState, ...]
+    refused: Mapping[ModelKey, str]
     defaults: Mapping[Task, str]
     about: Mapping[ModelKey, tuple[Task | None, str | None]] = field(default_factory=dict)
 
@@ -45,14 +45,13 @@ def resolve(registry: Registry, config: ServingConfig, known: Mapping[Task, str]
     refused: dict[ModelKey, str] = {}
     for name, keys in registry.keys().items():
         shares |= _resolve_model(registry, keys, config.of_model(name), refused)
-    states = (ModelState(key, State.REFUSED, reason, 0.0, default=False) for key, reason in refused.items())
     first: dict[Task, str] = {}
     for key in sorted(shares, key=lambda key: key.name):
         if (task := registry.task(key)) is not None:
             first.setdefault(task, key.name)
     defaults = first | dict(known or {}) | dict(config.defaults)
     about = {key: (registry.task(key), registry.description(key)) for key in shares}
-    return Serving(shares, tuple(sorted(states, key=lambda state: str(state.key))), defaults, about)
+    return Serving(shares, dict(sorted(refused.items())), defaults, about)
 
 
 def _resolve_model(

@@ -1,6 +1,5 @@
 """The well-behaved client beside an attack."""
 
-
 from loadtests.neighbour import Sample, summarize
 
 

@@ -54,11 +54,10 @@ def test_a_version_with_a_fault_is_refused_with_its_reason_and_nothing_else_is(s
         load_version(store / "victim/1")
     serving = looked_at(store)
     assert list(serving.shares) == [HEALTHY]
-    ((refused),) = serving.refused
-    assert refused.key == VICTIM
-    assert refused.reason is not None
-    assert refused.reason.isprintable()
-    assert len(refused.reason) <= ArtifactError.MAX_CHARACTERS + 1
+    ((key, reason),) = serving.refused.items()
+    assert key == VICTIM
+    assert reason.isprintable()
+    assert len(reason) <= ArtifactError.MAX_CHARACTERS + 1
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

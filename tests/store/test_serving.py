@@ -41,7 +41,7 @@ def served(store: Path, **settings) -> tuple[dict[str, float], dict[str, str]]:
     """Returns the shares and the reasons, by version."""
     serving = resolve(Registry(store), read_serving(Settings(model_store=store, **settings)))
     shares = {key.version: round(share, 6) for key, share in serving.shares.items()}
-    return shares, {state.key.version: state.reason or "" for state in serving.refused}
+    return shares, {key.version: reason for key, reason in serving.refused.items()}
 
 
 def test_the_newest_sound_version_serves(store):
