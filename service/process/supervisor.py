@@ -18,7 +18,7 @@ from service.process.child import Child
 from service.process.fork_server import ForkServer
 from service.process.listening import address_of
 from service.process.process_count import process_count
-from service.process.rollout import Rollout
+from service.process.rollout import PAUSE_SECONDS, Rollout
 from service.process.supervised import GRACE_SECONDS, TICK_SECONDS
 from service.security.rate_limiter import make_file
 from service.settings import Settings, variable
@@ -26,8 +26,6 @@ from service.telemetry.metric_files import remove_gauges
 from service.telemetry.metrics import SHARED_FOLDER, Metrics
 
 log = logging.getLogger("tagwerk.supervisor")
-
-ERROR_SECONDS = 1.0  # from an error of the supervisor's to the next tick
 
 
 class Supervisor:
@@ -103,7 +101,7 @@ class Supervisor:
             self._log_ready()
         except OSError:
             log.exception("the supervisor continues after an error")
-            time.sleep(ERROR_SECONDS)
+            time.sleep(PAUSE_SECONDS)
 
     def _fork(self, number: int) -> Child:
         """Starts the process of a slot. Raises OSError.
