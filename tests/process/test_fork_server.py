@@ -191,3 +191,13 @@ print(json.dumps([released, before == after]))
     released, same = json.loads(done.stdout)
     assert released > 4000, "kilobytes"
     assert same
+
+
+def test_a_fork_server_that_cannot_be_started_is_an_error_and_is_tried_again(make, monkeypatch):
+    server = make()
+    monkeypatch.setattr(server, "_command", ["/no/such/program"])
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            server.fork(0)
+    server.poll()
+    assert not server._children

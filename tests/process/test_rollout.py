@@ -272,3 +272,16 @@ def test_reasons_that_do_not_fit_are_left_out_and_said_once(store, monkeypatch, 
         assert here.refusals == {}
         assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
         assert caplog.text.count("the reasons why versions are refused are left out") <= 2
+
+
+def test_a_process_that_takes_a_moment_to_die_is_killed_and_logged_once(store, caplog):
+    with scene(store) as here:
+        here.load_all()
+        here.tick(SECOND)
+        here.started[0].stands_still, here.started[0].obeys = True, False
+        here.tick(int(STALLED_TICKS) + SECOND)
+        assert caplog.text.count("has stood still for 5 s") == 1
+        assert len(here.started) == 1
+        here.started[0].die(status=-9)
+        here.tick(SECOND)
+        assert len(here.started) == 2

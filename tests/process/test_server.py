@@ -14,6 +14,7 @@ import pytest
 from service.backend.base import Backend
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
+from service.errors import ConfigurationError
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.process import server as module
@@ -291,3 +292,13 @@ def test_connections_that_wait_in_the_backlog_when_all_processes_stop_are_answer
 
     here.run(scenario)
     assert answers[0].startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_error_of_the_start_ends_it_and_is_raised():
+    def fail() -> object:
+        raise ConfigurationError("no GPU")
+
+    here = Scene(fail)
+    with here.listening, pytest.raises(ConfigurationError, match="no GPU"):
+        here.server.serve_until_stopped(here.listening)
+    assert here.slot.state is State.STARTING

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,8 +17,10 @@ from service.process import server_process
 from service.process.board import Board, ProcessStatus, ServiceStatus
 from service.process.server import Server
 from service.process.server_process import (
+    ORPHAN_EXIT_SECONDS,
     BoardGroup,
     read_versions,
+    run_fork_server,
     use_own_temporary_folder,
     watch_lifeline,
 )
@@ -213,3 +216,18 @@ def test_the_arguments_of_the_fork_server_are_descriptors():
     values = [part for number, name in enumerate(FORK_SERVER_FILES) for part in (f"--{name}", str(number))]
     parsed = parse(["fork-server", *values])
     assert [getattr(parsed, name.replace("-", "_")) for name in FORK_SERVER_FILES] == [*range(len(FORK_SERVER_FILES))]
+
+
+def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monkeypatch, tmp_path):
+    """The supervisor may have been killed before it asked for one."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    waited: list[float] = []
+    monkeypatch.setattr(server_process, "time", SimpleNamespace(sleep=waited.append))
+    for name in ("import_tensorflow", "set_process_name", "fork_on_request"):
+        monkeypatch.setattr(server_process, name, lambda *arguments: None)
+    requests, listening = cast(Any, None), cast(Any, None)
+    assert run_fork_server(Settings(), requests, 0, listening, 0, 0) == 0
+    assert not folder.exists()
+    assert waited == [ORPHAN_EXIT_SECONDS], "those that have begun remove it themselves"
