@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.telemetry import log_output
-from service.telemetry.log_output import MOST_PIECES, LogOutput
+from service.telemetry import logs
+from service.telemetry.logs import MOST_PIECES, LogOutput
 from tests.e2e.test_server import wait_until
 
 PIPE_BYTES = 65_536
@@ -19,7 +19,7 @@ PIPE_BYTES = 65_536
 def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Returns the end of a pipe that is read in place of standard error."""
     reader, writer = os.pipe()
-    monkeypatch.setattr(log_output, "STANDARD_ERROR", writer)
+    monkeypatch.setattr(logs, "STANDARD_ERROR", writer)
     yield reader
     os.close(writer)
 
