@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
 
 from service.errors import ArtifactError, ConfigurationError
 
@@ -72,27 +71,23 @@ def check_kind(name: str, status: os.stat_result) -> None:
     raise ArtifactError(f"{name} is {kind}; it should be a regular file")
 
 
-@contextmanager
-def opened(folder: Path, name: str, most: int) -> Iterator[BinaryIO]:
-    """Opens a regular file of at most `most` bytes. Raises OSError, ArtifactError."""
-    path = folder / name
+def read_pieces(folder: Path, name: str, most: int) -> Iterator[bytes]:
+    """Yields the content of a regular file of at most `most` bytes. Raises OSError, ArtifactError."""
+    path, left = folder / name, most
     check_kind(name, path.lstat())
     # The file may have been replaced: O_NOFOLLOW and O_NONBLOCK refuse links and do not wait for pipes.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        status = os.fstat(file.fileno())
-        check_kind(name, status)
-        if status.st_size > most:
-            raise ArtifactError(f"{name} has {status.st_size} bytes; allowed: {most}")
-        yield file
+        check_kind(name, os.fstat(file.fileno()))
+        while piece := file.read(CHUNK_BYTES):
+            left -= len(piece)
+            if left < 0:
+                raise ArtifactError(f"{name} has more than {most} bytes")
+            yield piece
 
 
 def read_file(folder: Path, name: str, most: int = MAX_READ_BYTES) -> bytes:
     """Returns the content of a file. Raises OSError, ArtifactError."""
-    with opened(folder, name, most) as file:
-        content = file.read(most + 1)
-    if len(content) > most:  # the file has grown
-        raise ArtifactError(f"{name} has more than {most} bytes")
-    return content
+    return b"".join(read_pieces(folder, name, most))
 
 
 def sha256_of(folder: Path, name: str, write: Callable[[bytes], object] = len) -> str:
@@ -100,14 +95,10 @@ def sha256_of(folder: Path, name: str, write: Callable[[bytes], object] = len) -
 
     Raises OSError, ArtifactError.
     """
-    digest, left = hashlib.sha256(), MAX_VERSION_BYTES
-    with opened(folder, name, left) as file:
-        while piece := file.read(CHUNK_BYTES):
-            left -= len(piece)
-            if left < 0:  # the file has grown
-                raise ArtifactError(f"{name} has more than {MAX_VERSION_BYTES} bytes")
-            digest.update(piece)
-            write(piece)
+    digest = hashlib.sha256()
+    for piece in read_pieces(folder, name, MAX_VERSION_BYTES):
+        digest.update(piece)
+        write(piece)
     return digest.hexdigest()
 
 
