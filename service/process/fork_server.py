@@ -15,8 +15,9 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from service.process.child import Child
 
@@ -31,13 +32,28 @@ PID = struct.Struct("=i")  # or an error number, below 0
 FORKED = struct.Struct("=Bi")  # the number of a slot, and the process id; or an error number, below 0
 
 
+class Inherited(NamedTuple):
+    """The descriptors of what the processes share: the supervisor passes them to the fork server as arguments.
+
+    Attributes:
+        board: the shared memory.
+        listening: the socket.
+        rate_limiter: the counts of API keys.
+        lifeline: a pipe that closes when the supervisor has died.
+    """
+
+    board: int
+    listening: int
+    rate_limiter: int
+    lifeline: int
+
+
 class ForkServer:
     """The fork server, as the supervisor sees it. It is started when it does not run and a process is to be forked."""
 
-    def __init__(self, arguments: Sequence[str], files: Sequence[int], environment: Mapping[str, str]) -> None:
-        """`arguments` are those of a `tagwerk` command that calls `fork_on_request`; it inherits `files`."""
+    def __init__(self, files: Inherited, environment: Mapping[str, str]) -> None:
         # -P: a `service.py` or `socket.py` in the current folder is not what is imported.
-        self._command = [sys.executable, "-P", "-m", "service", *arguments]
+        self._command = [sys.executable, "-P", "-m", "service", "fork-server", *map(str, files)]
         self._files = files
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
@@ -84,7 +100,7 @@ class ForkServer:
     def _start(self) -> None:
         self._requests, inherited = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with inherited:
-            arguments = [*self._command, "--requests", str(inherited.fileno())]
+            arguments = [*self._command, str(inherited.fileno())]
             # A new process group: otherwise Ctrl-C in a terminal reaches the children directly, besides the
             # supervisor's own signal. Not a new session: Linux may share processors equally between sessions
             # (sched_autogroup_enabled), whatever the niceness of their threads, see `service.engine.priority`.

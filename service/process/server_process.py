@@ -25,7 +25,7 @@ from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.process import memory
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
-from service.process.fork_server import fork_on_request
+from service.process.fork_server import Inherited, fork_on_request
 from service.process.server import ORPHAN_SECONDS, Server
 from service.process.supervised import EXIT_MACHINE
 from service.security.authenticator import Authenticator
@@ -122,14 +122,7 @@ class BoardGroup:
             self._slot.status.write(status)
 
 
-def run_fork_server(
-    settings: Settings,
-    requests: socket.socket,
-    board_file: int,
-    listening: socket.socket,
-    rate_limiter: int,
-    lifeline: int,
-) -> int:
+def run_fork_server(settings: Settings, requests: socket.socket, files: Inherited) -> int:
     """Runs the fork server; returns the exit status of a server process, in that. Raises ConfigurationError."""
     memory.limit_arenas()
     set_process_name("tagwerk-fork")
@@ -142,23 +135,17 @@ def run_fork_server(
     logging.root.handlers.clear()
     logs.set_up(settings, number + 1, waits=False)
     try:
-        return run_server(settings, board_file, number, listening, rate_limiter, lifeline)
+        use_own_temporary_folder(number)
+        return run_server(settings, number, files)
     except OSError:
         log.exception("the process ends: a fault of the machine")
         return EXIT_MACHINE
 
 
-def run_server(
-    settings: Settings, board_file: int, number: int, listening: socket.socket, rate_limiter: int, lifeline: int
-) -> int:
-    """Runs the server process of a slot; returns its exit status. Raises ConfigurationError.
-
-    The supervisor passes the descriptors of what the processes share: the board, the listening socket, the counts of
-    API keys, and a pipe that closes when the supervisor has died.
-    """
+def run_server(settings: Settings, number: int, files: Inherited) -> int:
+    """Runs the server process of a slot; returns its exit status. Raises ConfigurationError."""
     set_process_name(f"tagwerk-{number + 1}")
-    use_own_temporary_folder(number)
-    board = Board(settings.processes + SPARE_SLOTS, board_file)
+    board = Board(settings.processes + SPARE_SLOTS, files.board)
     slot = board.slots[number]
     service = board.service.read()
     versions, unread = read_versions(settings, [key for key, _ in service.load], slot)
@@ -182,12 +169,12 @@ def run_server(
         on_unread=group.note_unread,
     )
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
-    authenticator = Authenticator(keys, RateLimiter(rate_limiter, number)) if keys is not None else None
+    authenticator = Authenticator(keys, RateLimiter(files.rate_limiter, number)) if keys is not None else None
     context = Context(own, metrics, engine, catalog, authenticator, group)
     memory.tune()
     server = Server(context, board, slot)
-    watch_lifeline(lifeline, server)
-    status = server.serve_until_stopped(listening)
+    watch_lifeline(files.lifeline, server)
+    status = server.serve_until_stopped(socket.socket(fileno=files.listening))
     if server.orphaned:
         remove_folder()
     return status

@@ -15,7 +15,7 @@ from types import FrameType
 from service.errors import ConfigurationError
 from service.process.board import SPARE_SLOTS, Board
 from service.process.child import Child
-from service.process.fork_server import ForkServer
+from service.process.fork_server import ForkServer, Inherited
 from service.process.listening import address_of
 from service.process.process_count import process_count
 from service.process.rollout import PAUSE_SECONDS, Rollout
@@ -60,7 +60,6 @@ class Supervisor:
     def _prepare(self) -> None:
         settings = self._settings
         self._lifeline, self._held = os.pipe()
-        self._rate_limiter = make_file()
         self._board = Board(settings.processes + SPARE_SLOTS)
         self._metrics_folder = self._folder / "metrics"
         self._metrics_folder.mkdir()
@@ -73,10 +72,8 @@ class Supervisor:
             variable("processes"): str(settings.processes),
             "TMPDIR": str(self._folder),
         }
-        files = (self._board.file, self._listening.fileno(), self._rate_limiter, self._lifeline)
-        names = ("--board", "--socket", "--rate-limiter", "--lifeline")
-        arguments = [argument for pair in zip(names, map(str, files), strict=True) for argument in pair]
-        self._fork_server = ForkServer(["fork-server", *arguments], files, environment)
+        files = Inherited(self._board.file, self._listening.fileno(), make_file(), self._lifeline)
+        self._fork_server = ForkServer(files, environment)
         self._rollout = Rollout(settings, self._board, self._fork, self._clean_up, metrics)
 
     def run(self) -> int:

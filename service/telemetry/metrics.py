@@ -38,14 +38,15 @@ class Metrics:
     def __init__(self, process: str = "service", record: str | None = None) -> None:
         """`process` is the kind of this process: supervisor or server, or service if it is the only one.
 
-        A process that shares its metrics with others writes them to a `record` of its own.
+        A process that shares its metrics with others, in a folder that the environment names, writes them to a `record`
+        of its own.
         """
         self.registry = CollectorRegistry()
-        self._shared_folder: Path | None = None
-        if record is None:
+        folder = os.environ.get(SHARED_FOLDER)
+        self._shared_folder = Path(folder) if folder is not None and record is not None else None
+        if record is None or folder is None:
             self.registry.register(ProcessMetrics({str(os.getpid()): process}))
         else:
-            self._shared_folder = Path(os.environ[SHARED_FOLDER])
             write_to_record(record)
             self._gauge("process_id", "Of this process.", "liveall", "process").labels(process).set(os.getpid())
         self._gauge("build_info", "Versions.", "livemax", *build_info()).labels(**build_info()).set(1)

@@ -209,15 +209,6 @@ def test_processes_are_named_for_ps():
     assert named.stdout.split() == ["tagwerk-server"] * 2, "the name and the command line"
 
 
-def test_the_arguments_of_the_fork_server_are_descriptors():
-    """As the hidden command takes them."""
-    from service.__main__ import FORK_SERVER_FILES, parse
-
-    values = [part for number, name in enumerate(FORK_SERVER_FILES) for part in (f"--{name}", str(number))]
-    parsed = parse(["fork-server", *values])
-    assert [getattr(parsed, name.replace("-", "_")) for name in FORK_SERVER_FILES] == [*range(len(FORK_SERVER_FILES))]
-
-
 def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monkeypatch, tmp_path):
     """The supervisor may have been killed before it asked for one."""
     folder = tmp_path / "temporary"
@@ -227,7 +218,6 @@ def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monk
     monkeypatch.setattr(server_process, "time", SimpleNamespace(sleep=waited.append))
     for name in ("import_tensorflow", "set_process_name", "fork_on_request"):
         monkeypatch.setattr(server_process, name, lambda *arguments: None)
-    requests, listening = cast(Any, None), cast(Any, None)
-    assert run_fork_server(Settings(), requests, 0, listening, 0, 0) == 0
+    assert run_fork_server(Settings(), cast(Any, None), cast(Any, None)) == 0
     assert not folder.exists()
     assert waited == [ORPHAN_EXIT_SECONDS], "those that have begun remove it themselves"

@@ -8,7 +8,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn, cast
@@ -20,6 +20,7 @@ from service.errors import ConfigurationError
 from service.process import supervisor
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus
 from service.process.child import Child
+from service.process.fork_server import Inherited
 from service.process.supervisor import Supervisor
 from service.settings import Settings
 from service.types import State
@@ -109,11 +110,11 @@ class Forking:
     made: "Forking"
     failure: OSError | None = None
 
-    def __init__(self, arguments: Sequence[str], files: Sequence[int], environment: Mapping[str, str]) -> None:
-        self.arguments, self.files, self.environment = arguments, files, environment
+    def __init__(self, files: Inherited, environment: Mapping[str, str]) -> None:
+        self.files, self.environment = files, environment
         self.closed = False
         slots = int(environment["TAGWERK_PROCESSES"]) + SPARE_SLOTS
-        self._board = Board(slots, int(arguments[arguments.index("--board") + 1]))
+        self._board = Board(slots, files.board)
         Forking.made = self
 
     def fork(self, number: int) -> Started:
@@ -177,14 +178,7 @@ def test_each_process_inherits_what_all_share(settings, listening, monkeypatch, 
     assert run(made, monkeypatch) == 0
     assert [child.name for child in Started.all] == ["process 1", "process 2"]
     fork_server = Forking.made
-    assert fork_server.arguments[0] == "fork-server"
-    assert dict(zip(fork_server.arguments[1::2], map(int, fork_server.arguments[2::2]), strict=True)) == {
-        "--board": fork_server.files[0],
-        "--socket": fileno,
-        "--rate-limiter": fork_server.files[2],
-        "--lifeline": fork_server.files[3],
-    }
-    assert fork_server.files[1] == fileno
+    assert fork_server.files.listening == fileno
     assert fork_server.environment["TAGWERK_PROCESSES"] == "2"
     assert fork_server.environment["TMPDIR"] == str(folder)
     assert fork_server.environment["TAGWERK_XLA_CACHE"] == str(folder / "xla")
