@@ -50,6 +50,7 @@ def serve(port: int, folder: Path) -> None:
         folder / "metrics"
     )  # which the service's metrics read as they are imported
     from service.process.board import SPARE_SLOTS, Board, ServiceStatus
+    from service.process.fork_server import Inherited
     from service.process.listening import open_socket
     from service.process.server_process import run_server
     from service.process.store_watch import StoreWatch
@@ -73,7 +74,8 @@ def serve(port: int, folder: Path) -> None:
     lifeline, _ = os.pipe()  # which stays open until this process ends
     logs.set_up(settings)
     with standard_error_in(folder / "log"):
-        run_server(settings, board.file, 0, open_socket("127.0.0.1", port), make_file(), lifeline)
+        listening = open_socket("127.0.0.1", port).detach()
+        run_server(settings, 0, Inherited(board.file, listening, make_file(), lifeline))
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from service.formats.tagging import write_json
 from service.http import answer_schemas
 from service.pipelines.tagging import TaggedText
 from service.settings import load_settings
-from service.store.registry import newest
+from service.store.serving import served
 from service.tasks.tagging import Tag, Tagging
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -43,7 +43,7 @@ def measured(turns: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 def main() -> None:
     """Prints the table."""
-    (version,) = (v for v in newest(load_settings().model_store) if v.manifest.task == "tag")
+    (version,) = (v for v in served(load_settings())[0] if v.manifest.task == "tag")
     task, tokenizer = Tagging(version, version.manifest.length_buckets[-1]), SpacyTokenizer()
     text = " ".join(islice(cycle(" ".join(sentences()).split()), WORDS))
     tag = Tag("PROPN", "NNP", {"Number": "Sing"}, 0.987654)

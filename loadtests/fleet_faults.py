@@ -31,7 +31,7 @@ from loadtests.servers import Server, Service, free_port, running, start_service
 from loadtests.swaps import MODEL, add_version
 from loadtests.text import described
 from service.settings import load_settings
-from service.store.registry import newest
+from service.store.serving import served
 
 CONFIGURATION = Path(__file__).parents[1] / "docker" / "haproxy" / "haproxy.cfg"
 REPLICAS = 3
@@ -45,7 +45,7 @@ class Replica:
 
     def __init__(self, folder: Path) -> None:
         self.store = folder / "store"
-        for version in newest(load_settings().model_store):
+        for version in served(load_settings())[0]:
             shutil.copytree(version.folder, self.store / version.key.name / version.key.version)
         self._folder = folder
         self._port = str(free_port())

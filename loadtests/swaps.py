@@ -29,7 +29,7 @@ from loadtests.rounds import figure, load, say
 from loadtests.servers import Server, Service, running, start_service
 from loadtests.text import described
 from service.settings import load_settings
-from service.store.registry import newest
+from service.store.serving import served
 
 MODEL = "tagger-en"
 ROUND_SECONDS = 5.0
@@ -60,7 +60,7 @@ def own_store() -> Iterator[tuple[Path, int]]:
     settings = load_settings()
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder)
-        for version in newest(settings.model_store):
+        for version in served(settings)[0]:
             shutil.copytree(version.folder, store / version.key.name / version.key.version)
         os.environ["TAGWERK_MODEL_STORE"] = folder
         yield store, max(int(path.name) for path in (store / MODEL).iterdir())

@@ -18,9 +18,6 @@ from service.telemetry import logs
 
 log = logging.getLogger("tagwerk")
 
-# Descriptors that the fork server inherits.
-FORK_SERVER_FILES = ("board", "socket", "rate-limiter", "lifeline", "requests")
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
@@ -64,8 +61,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     models.add_parser(commands)
     keys.add_parser(commands)
     fork_server = commands.add_parser("fork-server")  # started by the supervisor alone
-    for name in FORK_SERVER_FILES:
-        fork_server.add_argument(f"--{name}", type=int, required=True)
+    fork_server.add_argument("files", type=int, nargs=5)
     parsed = parser.parse_args(arguments)
     if parsed.command == "annotate":
         arguments_of_annotate.check(annotate, parsed)
@@ -95,10 +91,11 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
 
         return supervise(settings, open_socket(settings.host, settings.port))
 
+    from service.process.fork_server import Inherited
     from service.process.server_process import run_fork_server
 
-    listening, requests = socket.socket(fileno=parsed.socket), socket.socket(fileno=parsed.requests)
-    return run_fork_server(settings, requests, parsed.board, listening, parsed.rate_limiter, parsed.lifeline)
+    *files, requests = parsed.files
+    return run_fork_server(settings, socket.socket(fileno=requests), Inherited(*files))
 
 
 if __name__ == "__main__":

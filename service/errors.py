@@ -25,22 +25,8 @@ import errno
 from collections.abc import Mapping
 
 # Of a disk, the memory, descriptors or permissions: they may pass, whatever is read or written.
-MACHINE_ERRORS = frozenset(
-    {
-        errno.EACCES,
-        errno.EAGAIN,
-        errno.EDQUOT,
-        errno.EIO,
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOMEM,
-        errno.ENOSPC,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ESTALE,
-        errno.ETIMEDOUT,
-    }
-)
+_NAMES = "EACCES EAGAIN EDQUOT EIO EMFILE ENFILE ENOMEM ENOSPC EPERM EROFS ESTALE ETIMEDOUT"
+MACHINE_ERRORS = frozenset(getattr(errno, name) for name in _NAMES.split())
 
 
 class TagwerkError(Exception):

@@ -4,18 +4,16 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from service.errors import NotPossible, shortened
+from service.errors import NotPossible
 
 LOCK_SECONDS = 5.0  # longest wait for another process's change of a file
-
-# names of Pydantic's facts about a violated limit -> words before the limit
-ALLOWED = {"expected": "", "pattern": "what matches ", "gt": "above ", "ge": "at least ", "le": "at most "}
+LOCK_PAUSE_SECONDS = 0.01
 
 
 class FileModel(BaseModel):
@@ -39,51 +37,22 @@ def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
 
 
 def make_shared_file(size: int) -> int:
-    """Makes an anonymous file to map, in memory where the system has such files; returns its descriptor."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("tagwerk", os.MFD_CLOEXEC)
-        os.ftruncate(file, size)
-    else:
-        with tempfile.TemporaryFile() as made:
-            allocate(made.fileno(), size)
-            file = os.dup(made.fileno())
+    """Makes an anonymous file in memory, to map; returns its descriptor."""
+    file = os.memfd_create("tagwerk", os.MFD_CLOEXEC)
+    os.ftruncate(file, size)
     return file
 
 
-def allocate(file: int, size: int) -> None:
-    """Makes a file at least so large, with room on the disk. Raises OSError if there is none.
+def lock_file(file: int) -> bool:
+    """Locks an open file by its descriptor; returns False if another process has it locked.
 
-    Otherwise writing to the file, once it is mapped, would kill the process where the disk is full (SIGBUS).
+    The lock ends when the file is closed or the process ends, however it ends.
     """
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file, 0, size)
-    else:
-        os.ftruncate(file, max(size, os.fstat(file).st_size))
-
-
-def lock_file(
-    file: int,
-    wait_seconds: float,
-    *,
-    shared: bool = False,
-    stopped: Callable[[], bool] = lambda: False,
-    pause_seconds: float = 0.01,
-) -> bool:
-    """Locks an open file by its descriptor; returns False if other processes hold the lock for `wait_seconds`.
-
-    Returns False also once `stopped` returns True. The lock ends when the file is closed or the process ends, however
-    it ends.
-    """
-    end = time.monotonic() + wait_seconds
-    while True:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if stopped() or time.monotonic() >= end:
-                return False
-            time.sleep(pause_seconds)
-        else:
-            return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -95,8 +64,11 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     except PermissionError:  # another user's file: on a local file system, a read descriptor can be locked too
         lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if not lock_file(lock, seconds):
-            raise NotPossible(f"another process is changing {path}: try again")
+        end = time.monotonic() + seconds
+        while not lock_file(lock):
+            if time.monotonic() >= end:
+                raise NotPossible(f"another process is changing {path}: try again")
+            time.sleep(LOCK_PAUSE_SECONDS)
         yield
     finally:
         os.close(lock)  # releases the lock
@@ -105,18 +77,6 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
 def first_fault(error: ValidationError) -> str:
     """Describes the first violation of a file's schema in one line, with its place in the file."""
     fault, *others = error.errors(include_url=False)
-    place = "/".join(map(str, fault["loc"])) or "the content"
-    match fault["type"]:
-        case "json_invalid":
-            described = f"it is not valid JSON: {fault['ctx']['error']}"
-        case "missing":
-            described = f"{place} is missing"
-        case "extra_forbidden":
-            described = f"{place} is unknown"
-        case "value_error":
-            described = str(fault["ctx"]["error"])
-        case _:
-            limits = fault.get("ctx", {})
-            allowed = "".join(f"; allowed: {ALLOWED[name]}{limits[name]}" for name in ALLOWED.keys() & limits)
-            described = f"{place} cannot be {shortened(repr(fault['input']), 100)}{allowed}"
-    return described + (f", and {len(others)} more" if others else "")
+    place = "/".join(map(str, fault["loc"]))
+    problem = fault["msg"].removeprefix("Value error, ")
+    return (f"{place}: " if place else "") + problem + (f", and {len(others)} more" if others else "")

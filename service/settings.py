@@ -2,9 +2,9 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -15,16 +15,12 @@ PREFIX = "TAGWERK_"
 MOST_PROCESSES = 60
 DIVIDED = ("slots", "max_queue_entries", "max_queue_tokens")  # among the processes of a service
 LONGEST_SHOWN = 100  # characters of an invalid value in a message
-# Options of other arrangements of processes -> the option to set instead.
-REPLACED = dict.fromkeys(("workers", "engines", "engine_address", "engine_metrics_port"), "processes")
 # Variables that are no options of the service: of training, of the compose file, of the load tests.
-OTHER_VARIABLES = frozenset(
-    {
-        *("TAGWERK_DATA_DIR", "TAGWERK_RUNS_DIR"),
-        *("TAGWERK_MODELS", "TAGWERK_PUBLISH"),
-        *("TAGWERK_CHAOS_CLOCK", "TAGWERK_CHAOS_RUN"),
-    }
-)
+OTHER_VARIABLES = {
+    *("TAGWERK_DATA_DIR", "TAGWERK_RUNS_DIR"),
+    *("TAGWERK_MODELS", "TAGWERK_PUBLISH"),
+    *("TAGWERK_CHAOS_CLOCK", "TAGWERK_CHAOS_RUN"),
+}
 
 
 def _parts(value: object) -> object:
@@ -34,9 +30,8 @@ def _parts(value: object) -> object:
 
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_parts)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parts)]
-Origins = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...], NoDecode, BeforeValidator(_parts)
-]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_parts)]
 
 
 class Settings(BaseSettings):
@@ -47,58 +42,27 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 selects a free one.")
     processes: int = Field(
-        0,
-        ge=0,
-        le=MOST_PROCESSES,
-        description="Processes that serve, each with a copy of the models; 0 is the number of cores, or fewer if "
-        "memory is short, and 2 with a GPU.",
+        0, ge=0, le=MOST_PROCESSES, description="Processes that serve; 0 is one a core as memory allows, 2 with a GPU."
     )
     model_store: Path = Field(Path("model_store"), description="Folder of the models.")
     store_interval_seconds: float = Field(
         2.0, ge=0, description="Interval between polls for new model versions; 0 serves those of the start only."
     )
-    keep_versions: int = Field(
-        1, ge=1, description="Number of versions loaded per model, the newest; requests may name older ones."
-    )
-    serving_file: str = Field(
-        "",
-        description="Path of the serving config; empty is serving.json in the model store, which "
-        "also applies until a change writes a file there.",
-    )
+    serving_file: str = Field("", description="Path of the serving config; empty is serving.json in the model store.")
     model_signers: Paths = Field(
-        (),
-        description="Files with the Ed25519 public keys (PEM) of trusted signers, comma-separated; empty accepts all "
-        "models in the store.",
+        (), description="Files with Ed25519 public keys (PEM) of trusted signers, comma-separated; empty accepts all."
     )
-    device: Literal["auto", "cpu", "gpu"] = Field(
-        "auto",
-        description="Where models run. auto uses a GPU if TensorFlow finds one; gpu without one is an error.",
-    )
-    device_threads: int = Field(
-        1, ge=1, description="Processor threads per inference step. More help only if cores are idle."
-    )
-    xla_cache: str = Field(
-        "", description="Folder for compiled executables, which shortens the next start; empty keeps none."
-    )
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where models run; auto prefers a GPU.")
+    xla_cache: str = Field("", description="Folder for compiled executables, for quicker starts; empty keeps none.")
     batch_sizes: Sizes = Field((1, 2, 4, 8, 16), min_length=1, description="Compiled batch sizes, comma-separated.")
-    slots: int = Field(
-        16, ge=1, description="Texts generated at the same time, in all processes together; further ones wait."
-    )
-    max_queue_entries: int = Field(
-        4096, ge=1, description="Queued sequences, in all processes together; above it, requests get 429."
-    )
-    max_queue_tokens: int = Field(
-        262_144, ge=1, description="Queued tokens, in all processes together; above it, requests get 429."
-    )
+    slots: int = Field(16, ge=1, description="Texts generated at the same time, by all processes; further ones wait.")
+    max_queue_entries: int = Field(4096, ge=1, description="Queued sequences of all processes; above it, 429.")
+    max_queue_tokens: int = Field(262_144, ge=1, description="Queued tokens of all processes; above it, 429.")
     request_timeout_seconds: float = Field(
-        30.0,
-        gt=0,
-        description="Time for a request, after which it gets 504; X-Request-Timeout-Ms sets less.",
+        30.0, gt=0, description="Time for a request, after which it gets 504; X-Request-Timeout-Ms sets less."
     )
     receive_timeout_seconds: float = Field(
-        30.0,
-        gt=0,
-        description="Time for a request to arrive, or a line of a stream, after which its connection is closed.",
+        30.0, gt=0, description="Time for a request, or a line of a stream, to arrive, or its connection is closed."
     )
     keep_alive_seconds: int = Field(
         75, ge=1, description="Idle time after which a connection is closed; must exceed that of a proxy in front."
@@ -117,7 +81,6 @@ class Settings(BaseSettings):
     drain_timeout_seconds: float = Field(30.0, ge=0, description="Time after that for requests in flight to finish.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     log_format: Literal["console", "json"] = Field("console", description="Plain text, or JSON.")
-    log_requests: bool = Field(True, description="Log a line per request, at level info.")
 
     @model_validator(mode="after")
     def _sizes_rise(self) -> Self:
@@ -125,11 +88,8 @@ class Settings(BaseSettings):
             given = ",".join(map(str, self.batch_sizes))
             raise ValueError(f"{variable('batch_sizes')} is {given!r}; allowed: sizes that rise, each of them once")
         if self.max_queue_entries < self.max_items:
-            entries, items = variable("max_queue_entries"), variable("max_items")
-            raise ValueError(
-                f"{entries} is {self.max_queue_entries}; allowed: at least {items}, which is {self.max_items}, "
-                "or the largest request never fits into the queue"
-            )
+            least = f"{variable('max_items')}, which is {self.max_items}: the largest request must fit into the queue"
+            raise ValueError(f"{variable('max_queue_entries')} is {self.max_queue_entries}; allowed: at least {least}")
         return self
 
     def of_process(self, processes: int) -> "Settings":
@@ -156,55 +116,19 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         given = {name.upper(): value for name, value in os.environ.items()}
-        options: dict[str, Any] = Settings.model_json_schema()["properties"]
         lines = []
         for fault in error.errors(include_url=False):
-            if not fault["loc"]:
-                lines.append(fault["msg"].removeprefix("Value error, "))
-                continue
-            name = str(fault["loc"][0])
-            value = shortened(given.get(variable(name), str(fault["input"])), LONGEST_SHOWN)
-            lines.append(f"{variable(name)} is {value!r}; allowed: {_allowed(options[name])}")
+            problem = fault["msg"].removeprefix("Value error, ")
+            if fault["loc"]:
+                name = variable(str(fault["loc"][0]))
+                value = shortened(given.get(name, str(fault["input"])), LONGEST_SHOWN)
+                problem = f"{name} is {value!r}: {problem}"
+            lines.append(problem)
         raise ConfigurationError("\n".join(dict.fromkeys(lines))) from None
-
-
-def _allowed(schema: Mapping[str, Any], many: bool = False) -> str:
-    """Describes the values that the JSON schema of an option accepts; `many` in the plural."""
-    match schema:
-        case {"enum": values}:
-            return "one of " + ", ".join(values)
-        case {"type": "array", "items": items}:
-            return _allowed(items, many=True) + ", separated by commas"
-        case {"type": "boolean"}:
-            return "true or false"
-        case {"type": "integer" | "number" as kind}:
-            one = "a whole number" if kind == "integer" else "a number"
-            return (one.removeprefix("a ") + "s" if many else one) + _bounds(schema)
-        case {"pattern": _}:
-            return "origins such as https://example.org, or *"
-    return "paths" if many else "a path"
-
-
-def _bounds(schema: Mapping[str, Any]) -> str:
-    match schema:
-        case {"minimum": least, "maximum": most}:
-            return f" from {least} to {most}"
-        case {"minimum": least}:
-            return f", {least} or more"
-        case {"exclusiveMinimum": least}:
-            return f" above {least}"
-    return ""
 
 
 def unknown_variables(names: Iterable[str]) -> dict[str, str | None]:
     """Finds environment variables that look like options and are none; returns the nearest option of each, if any."""
     known = {*map(variable, Settings.model_fields), *OTHER_VARIABLES}
     unknown = sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known)
-    return {name: _nearest(name[len(PREFIX) :].lower()) for name in unknown}
-
-
-def _nearest(name: str) -> str | None:
-    if name in REPLACED:
-        return variable(REPLACED[name])
-    found = difflib.get_close_matches(name, Settings.model_fields, 1)
-    return variable(found[0]) if found else None
+    return {name: next(iter(difflib.get_close_matches(name.upper(), known, 1, 0.8)), None) for name in unknown}

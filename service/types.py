@@ -28,7 +28,6 @@ class State(StrEnum):
     STARTING = "starting"
     READY = "ready"
     DRAINING = "draining"
-    AWAITED = "awaited"
     REFUSED = "refused"
     STOPPED = "stopped"
 

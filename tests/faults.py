@@ -140,7 +140,7 @@ MANIFEST = [
     Fault("other axes", lambda f: change_endpoint(f, "inputs", word_ids=INT32), "the input word_ids has the axes .B"),
     Fault("open width", lambda f: change_endpoint(f, "outputs", upos=OPEN), "the output upos has the axes .B, T, K"),
     Fault("other type", lambda f: change_endpoint(f, "inputs", word_ids=OPEN), "word_ids is float32; allowed: int32"),
-    Fault("large manifest", lambda f: rewrite_manifest(f, description="x" * 2**20), "bytes; allowed: 1048576"),
+    Fault("large manifest", lambda f: rewrite_manifest(f, description="x" * 2**20), "has more than 1048576 bytes"),
     Fault("nested folders", deep, "nested more than"),
     Fault("many files", many, "more than 1000 files"),
     Fault("a file more", lambda f: (f / "extra.py").touch(), "extra.py is not listed"),

@@ -10,7 +10,7 @@ from service.commands.annotate import command
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
 from service.pipelines import in_process
-from service.process import garbage_collection
+from service.process import memory
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from tests.http.scene import SequenceModelDevice, classifier, repeater, tagger, without_lemmas
@@ -31,7 +31,7 @@ def use_test_device(monkeypatch: pytest.MonkeyPatch, *, lemmas: bool = True) -> 
     monkeypatch.setattr(command, "served", served)
     monkeypatch.setattr(in_process, "served", served)
     use_device(monkeypatch, SequenceModelDevice, loaded)
-    monkeypatch.setattr(garbage_collection, "tune", lambda: None)
+    monkeypatch.setattr(memory, "tune", lambda: None)
     return loaded
 
 

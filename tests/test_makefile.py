@@ -1,4 +1,4 @@
-"""The Makefile: quiet installations with the versions of the lock file, and a service that SIGTERM reaches."""
+"""The Makefile: installations of the versions of the lock file, and a service that SIGTERM reaches."""
 
 import contextlib
 import os
@@ -9,19 +9,10 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-MAKEFILE = (ROOT / "Makefile").read_text()
-
-
-def test_no_warning_of_pip_is_between_the_lines_of_make_serve():
-    assert re.search(r"^PIP_INSTALL := -m pip install -qq --disable-pip-version-check$", MAKEFILE, re.MULTILINE)
-    used = [line for line in MAKEFILE.splitlines() if "PIP_INSTALL)" in line]
-    assert len(used) >= 3
-    assert all(line.startswith("\t@") for line in used)
-    assert MAKEFILE.count(" -m pip install") == 1, "each installation by that one"
 
 
 def test_what_pip_is_given_are_the_versions_of_the_lock_file_without_hashes(tmp_path):
-    (command,) = re.findall(r"^CONSTRAINTS := (.+)$", MAKEFILE, re.MULTILINE)
+    (command,) = re.findall(r"^CONSTRAINTS := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     lock = (
         "a==1 \\\n    --hash=sha256:0 \\\n    --hash=sha256:1\nb==2 ; sys_platform == 'linux' \\\n    --hash=sha256:2\n"
     )

@@ -24,7 +24,7 @@ from service.commands.annotate.source import CHUNK_ROWS
 from service.engine.padding import Grid, PaddedBatch, pad
 from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.settings import Settings, load_settings
-from service.store.registry import newest
+from service.store.serving import served
 from service.tasks.tagging import Tagging
 from service.text.languages import ENGLISH, named_tokenizer
 from service.text.slices import finish
@@ -74,15 +74,13 @@ def main() -> None:
     """Loads the model twice, for each way once; says `ready`, then measures."""
     settings = load_settings()
     sys.setswitchinterval(SWITCH_SECONDS)
-    versions = [choose(newest(settings.model_store), Job([], "tag", "conllu"))]
+    versions = [choose(served(settings)[0], Job([], "tag", "conllu"))]
     version = versions[0]
     with asyncio.Runner() as runner:
         whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
         opened = start_pipelines(whole_batches, versions)
         pipelines = runner.run(opened.__aenter__())
-        model = TensorFlowBackend(settings.device, settings.device_threads).load_sequence_model(
-            version.folder, version.manifest
-        )
+        model = TensorFlowBackend(settings.device).load_sequence_model(version.folder, version.manifest)
         grid = Grid(settings.batch_sizes[-1:], version.manifest.length_buckets)
         for _ in model.warm_up(grid.batch_sizes, grid.capacity):
             pass

@@ -13,7 +13,7 @@ from loadtests.text import endless_text
 from service.backend.saved_model import TensorFlowBackend
 from service.engine.padding import Grid, pad
 from service.settings import load_settings
-from service.store.registry import newest
+from service.store.serving import served
 from service.tasks.tagging import Tagging
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -22,8 +22,8 @@ from service.text.spacy_tokenizer import SpacyTokenizer
 def main() -> None:
     """Loads the model as the engine does; says `ready`, then times."""
     settings = load_settings()
-    version = next(version for version in newest(settings.model_store) if version.manifest.task == "tag")
-    backend = TensorFlowBackend(settings.device, settings.device_threads)
+    version = next(version for version in served(settings)[0] if version.manifest.task == "tag")
+    backend = TensorFlowBackend(settings.device)
     model = backend.load_sequence_model(version.folder, version.manifest)
     grid = Grid((1,), version.manifest.length_buckets)
     for _ in model.warm_up(grid.batch_sizes, grid.capacity):

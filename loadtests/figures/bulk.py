@@ -19,7 +19,7 @@ from loadtests.rounds import figure, say
 from loadtests.servers import Server, service_command
 from loadtests.text import endless_text
 from service.settings import load_settings
-from service.store.registry import newest
+from service.store.serving import served
 
 FEW_WORDS = 2000  # a run of so many, taken off, leaves what a start costs out
 
@@ -68,7 +68,7 @@ def _written(path: Path, words: int) -> Path:
 
 def _store(folder: Path) -> Path:
     """Makes a model store of the taggers; returns it."""
-    for version in newest(load_settings().model_store):
+    for version in served(load_settings())[0]:
         if version.manifest.task == "tag":
             shutil.copytree(version.folder, folder / version.key.name / version.key.version)
     return folder

@@ -41,7 +41,7 @@ class Model:
 
         self._inputs = version.manifest.endpoint.inputs
         grid = grid_for(version)
-        backend = TensorFlowBackend(settings.device, settings.device_threads)
+        backend = TensorFlowBackend(settings.device)
         model = backend.load_sequence_model(version.folder, version.manifest)
         self._timed = model.timed_outputs
         with CompilationLocks(cache).first_free([version.key], lambda: False):

@@ -32,7 +32,7 @@ from service.types import Array, Tensors
 NO_LIMIT = 1_000_000  # tokens: no sentence is cut into windows
 
 settings = load_settings()
-tf.config.threading.set_intra_op_parallelism_threads(settings.device_threads)
+tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 class Model:

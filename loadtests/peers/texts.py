@@ -11,7 +11,7 @@ import numpy as np
 from service.artifact.version import ModelVersion
 from service.engine.padding import Grid
 from service.settings import load_settings
-from service.store.registry import newest
+from service.store.serving import served
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging
 from service.text import conllu
@@ -23,7 +23,7 @@ from service.types import Array, Tensors
 
 def version_for(task: str) -> ModelVersion:
     """Returns the model that the service takes by default."""
-    return next(version for version in newest(load_settings().model_store) if version.manifest.task == task)
+    return next(version for version in served(load_settings())[0] if version.manifest.task == task)
 
 
 def grid_for(version: ModelVersion) -> Grid:

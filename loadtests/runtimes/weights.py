@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from service.artifact.manifest import SAVED_MODEL
 from service.settings import load_settings
-from service.store.registry import newest
+from service.store.serving import served
 from service.types import Array, Tensors
 
 HEADS = ("upos", "xpos", "feats", "lemma")
@@ -36,7 +36,7 @@ class Weights:
 
 def read_weights() -> tuple[Weights, Path]:
     """Returns the weights of the tagger that the service takes by default, and its folder."""
-    versions = newest(load_settings().model_store)
+    versions = served(load_settings())[0]
     version = next(version for version in versions if version.manifest.task == "tag")
     loaded = tf.saved_model.load(str(version.folder / SAVED_MODEL))
     found = {variable.name.removesuffix(":0"): variable.numpy() for variable in loaded.weights}

@@ -6,30 +6,24 @@ without a limit.
 
 import hashlib
 import os
-import shutil
 import stat
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
-from typing import BinaryIO
+from tempfile import TemporaryDirectory
 
 from service.errors import ArtifactError, ConfigurationError
-from service.files import lock_file
 
 MAX_READ_BYTES = 2**24  # 16 MiB per parsed file: signature, vocabulary, dictionary, goldens; 250 MB once parsed
 MAX_VERSION_BYTES = 2**32  # 4 GiB for all files of a version
 MAX_FILES = 1000  # files and folders
 MAX_DEPTH = 8  # levels of nested folders
 CHUNK_BYTES = 2**20
-COPIES = "tagwerk-copy-"  # how the names of the folders of `verified_copy` begin
-ABANDONED_SECONDS = 60.0  # age of a copy that no process has locked, from which on it is removed
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Converts any error of reading and parsing a file to an ArtifactError that names the file."""
+def reading(name: str, done: str = "read") -> Iterator[None]:
+    """Converts any error of reading and parsing a file, or what else is `done`, to an ArtifactError that names it."""
     try:
         yield
     except (ArtifactError, ConfigurationError):
@@ -37,9 +31,9 @@ def reading(name: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ArtifactError(f"{name} is missing") from error
     except OSError as error:
-        raise ArtifactError(f"{name} cannot be read: {error.strerror}") from error
+        raise ArtifactError(f"{name} cannot be {done}: {error.strerror}") from error
     except Exception as error:  # parsers raise various errors
-        raise ArtifactError(f"{name} cannot be read: {type(error).__name__}: {error}") from error
+        raise ArtifactError(f"{name} cannot be {done}: {type(error).__name__}: {error}") from error
 
 
 def list_files(folder: Path) -> dict[str, os.stat_result]:
@@ -77,27 +71,23 @@ def check_kind(name: str, status: os.stat_result) -> None:
     raise ArtifactError(f"{name} is {kind}; it should be a regular file")
 
 
-@contextmanager
-def opened(folder: Path, name: str, most: int) -> Iterator[BinaryIO]:
-    """Opens a regular file of at most `most` bytes. Raises OSError, ArtifactError."""
-    path = folder / name
+def read_pieces(folder: Path, name: str, most: int) -> Iterator[bytes]:
+    """Yields the content of a regular file of at most `most` bytes. Raises OSError, ArtifactError."""
+    path, left = folder / name, most
     check_kind(name, path.lstat())
     # The file may have been replaced: O_NOFOLLOW and O_NONBLOCK refuse links and do not wait for pipes.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        status = os.fstat(file.fileno())
-        check_kind(name, status)
-        if status.st_size > most:
-            raise ArtifactError(f"{name} has {status.st_size} bytes; allowed: {most}")
-        yield file
+        check_kind(name, os.fstat(file.fileno()))
+        while piece := file.read(CHUNK_BYTES):
+            left -= len(piece)
+            if left < 0:
+                raise ArtifactError(f"{name} has more than {most} bytes")
+            yield piece
 
 
 def read_file(folder: Path, name: str, most: int = MAX_READ_BYTES) -> bytes:
     """Returns the content of a file. Raises OSError, ArtifactError."""
-    with opened(folder, name, most) as file:
-        content = file.read(most + 1)
-    if len(content) > most:  # the file has grown
-        raise ArtifactError(f"{name} has more than {most} bytes")
-    return content
+    return b"".join(read_pieces(folder, name, most))
 
 
 def sha256_of(folder: Path, name: str, write: Callable[[bytes], object] = len) -> str:
@@ -105,14 +95,10 @@ def sha256_of(folder: Path, name: str, write: Callable[[bytes], object] = len) -
 
     Raises OSError, ArtifactError.
     """
-    digest, left = hashlib.sha256(), MAX_VERSION_BYTES
-    with opened(folder, name, left) as file:
-        while piece := file.read(CHUNK_BYTES):
-            left -= len(piece)
-            if left < 0:  # the file has grown
-                raise ArtifactError(f"{name} has more than {MAX_VERSION_BYTES} bytes")
-            digest.update(piece)
-            write(piece)
+    digest = hashlib.sha256()
+    for piece in read_pieces(folder, name, MAX_VERSION_BYTES):
+        digest.update(piece)
+        write(piece)
     return digest.hexdigest()
 
 
@@ -129,8 +115,7 @@ def verified_copy(folder: Path, checksums: Mapping[str, str]) -> Iterator[Path]:
     Files are hashed while they are copied, so what is read there is what was verified, even if the version folder
     changes. Raises ArtifactError.
     """
-    remove_abandoned_copies()
-    with TemporaryDirectory(prefix=COPIES) as place, _in_use(Path(place)):  # readable by its user only
+    with TemporaryDirectory(prefix="tagwerk-copy-") as place:  # readable by its user only
         for name in checksums:
             with reading(name):
                 target = Path(place, name)
@@ -139,28 +124,3 @@ def verified_copy(folder: Path, checksums: Mapping[str, str]) -> Iterator[Path]:
                     found = sha256_of(folder, name, copy.write)
                 check_sum(name, found, checksums)
         yield Path(place)
-
-
-@contextmanager
-def _in_use(place: Path) -> Iterator[None]:
-    """Locks a folder during the block; yields it. A process that ends, however it does, has it locked no longer."""
-    folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):  # a file system without locks
-            lock_file(folder, 0.0, shared=True)
-        yield
-    finally:
-        os.close(folder)
-
-
-def remove_abandoned_copies() -> None:
-    """Removes the copies of processes that were killed."""
-    for place in Path(gettempdir()).glob(f"{COPIES}*"):
-        with suppress(OSError):  # in use, just removed, or another user's
-            folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                old = time.time() - os.fstat(folder).st_mtime > ABANDONED_SECONDS
-                if old and lock_file(folder, 0.0):
-                    shutil.rmtree(place, ignore_errors=True)
-            finally:
-                os.close(folder)

@@ -7,7 +7,7 @@ saved_model/         TensorFlow SavedModel, one signature per endpoint
 lemmas.json          of a tagger with lemma rules, see service.text.lemmatizer
 tokenizer.json       what a tokenizer has learned, see service.text.segmenter
 goldens.jsonl        inputs with the outputs that training computed
-reference.json       what the model makes of its dev split: see service.artifact.reference
+reference.json       what the model makes of its dev split: see training.tasks.reference
 MODEL_CARD.md        documentation
 manifest.sig         if signed: see service.artifact.signing
 ```
@@ -17,7 +17,6 @@ A version folder never changes. It is written under another name and renamed whe
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -125,18 +124,6 @@ class Manifest(FileModel):
         return self.endpoints[self.endpoint_name]
 
     @property
-    def lack(self) -> str | None:
-        """What a version lacks that its task's code can give, and the command that makes one with it; usually None."""
-        if self.task == "tag" and LEMMA not in self.labels:
-            return f"it gives no lemmas; made again of a treebank with lemmas, it does: {self.command}"
-        return None
-
-    @property
-    def about(self) -> str:
-        """The description, and what is lacking."""
-        return f"{self.description}; {self.lack}" if self.lack else self.description
-
-    @property
     def heads(self) -> tuple[str, ...]:
         """The outputs with label probabilities per token  # [B, T, K]."""
         outputs = self.endpoint.outputs.items()
@@ -188,8 +175,6 @@ def read_manifest(folder: Path) -> Manifest:
 
 def parse_manifest(content: bytes, folder: Path) -> Manifest:
     """Parses and validates the content of a version folder's manifest. Raises ArtifactError."""
-    if re.search(rb'"task": *"lemmatize"', content):
-        raise ArtifactError("it is a lemmatizer, which is not needed: a tagger gives lemmas; remove the folder")
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:

@@ -7,15 +7,13 @@ anything.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from service.artifact.manifest import MANIFEST, SIGNATURE
 from service.errors import ArtifactError, ConfigurationError, install
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
-NO_CRYPTOGRAPHY = f"signatures need the extra `sign`: {install('sign')}"
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
 def check_signature(signature: bytes, manifest: bytes, keys: Sequence["Ed25519PublicKey"]) -> None:
@@ -33,36 +31,34 @@ def check_signature(signature: bytes, manifest: bytes, keys: Sequence["Ed25519Pu
 
 def sign(folder: Path, private_key: Path) -> None:
     """Signs a version with a private key. Raises ConfigurationError."""
-    key = _private_key(private_key)
+    key = _read_key(private_key, private=True)
     (folder / SIGNATURE).write_bytes(key.sign((folder / MANIFEST).read_bytes()))
 
 
 def read_public_key(path: Path) -> "Ed25519PublicKey":
     """Reads a signer's public key. Raises ConfigurationError."""
     try:
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
-    except ImportError:
-        raise ConfigurationError(f"TAGWERK_MODEL_SIGNERS: {NO_CRYPTOGRAPHY}") from None
-    try:
-        key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"TAGWERK_MODEL_SIGNERS: {path} cannot be read as a public key: {error}") from None
-    if not isinstance(key, Ed25519PublicKey):
-        raise ConfigurationError(f"TAGWERK_MODEL_SIGNERS: the key in {path} is not Ed25519")
-    return key
+        return cast("Ed25519PublicKey", _read_key(path, private=False))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"TAGWERK_MODEL_SIGNERS: {error}") from None
 
 
-def _private_key(path: Path) -> "Ed25519PrivateKey":
+def _read_key(path: Path, private: bool) -> Any:
     try:
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError:
-        raise ConfigurationError(NO_CRYPTOGRAPHY) from None
+        raise ConfigurationError(f"signatures need the extra `sign`: {install('sign')}") from None
+    wanted: type = ed25519.Ed25519PrivateKey if private else ed25519.Ed25519PublicKey
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        content = path.read_bytes()
+        if private:
+            key: object = serialization.load_pem_private_key(content, password=None)
+        else:
+            key = serialization.load_pem_public_key(content)
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigurationError(f"{path} cannot be read as a private key without a password: {error}") from None
-    if not isinstance(key, Ed25519PrivateKey):
+        kind = "private key without a password" if private else "public key"
+        raise ConfigurationError(f"{path} cannot be read as a {kind}: {error}") from None
+    if not isinstance(key, wanted):
         raise ConfigurationError(f"the key in {path} is not Ed25519")
     return key

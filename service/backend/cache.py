@@ -123,7 +123,7 @@ class CompilationLocks:
             files = [(key, opened.enter_context(self._lock(key).open("w"))) for key in keys] if self._folder else []
             while files and not stopped():
                 for key, file in files:
-                    if lock_file(file.fileno(), 0.0):
+                    if lock_file(file.fileno()):
                         return key
                 time.sleep(PAUSE_SECONDS)
         except OSError as error:

@@ -26,9 +26,9 @@ TOLERANCES: dict[Precision, tuple[float, float]] = {  # relative and absolute, b
 class TensorFlowBackend:
     """TensorFlow on one device. One per process, since devices are configured per process."""
 
-    def __init__(self, device: str, threads: int) -> None:
+    def __init__(self, device: str) -> None:
         """Configures the device, see `choose_device`. Raises ConfigurationError."""
-        self._device = choose_device(device, threads)
+        self._device = choose_device(device)
         # Threads inherit the priority of the thread that starts them, and models may be loaded at a low one. Lowering a
         # function to XLA's operations starts the threads that run steps now; the first compilation, when a model is
         # loaded, starts those that compile.

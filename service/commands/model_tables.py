@@ -17,7 +17,6 @@ from service.types import ModelKey
 PINNED = (
     "{name} stays at version {version}, also when there are newer ones: tagwerk models use {name} follows the newest"
 )
-AWAITED = "it is not in the store yet"
 UNDECIDED = "{name} is the default for {task}, the first by name, as long as none is set: tagwerk models default MODEL"
 NOT_LOADED = "{name} is the default for {task}, and is not loaded: requests for {task} that name no model get 404"
 
@@ -29,12 +28,12 @@ def list_models(settings: Settings) -> int:
     """
     registry = Registry(settings.model_store, settings.model_signers)
     config = read_serving(settings)
-    serving = resolve(registry, config, settings)
-    refused = {state.key: state.reason or "" for state in serving.refused}
+    serving = resolve(registry, config)
+    refused = dict(serving.refused)
     in_store = [key for keys in registry.keys().values() for key in keys]
     refused |= {key: reason for key in in_store if (reason := registry.fault(key))}
     table = make_table("model", "version", "state", "share", "default", "reason")
-    for key in dict.fromkeys((*in_store, *refused, *serving.awaited)):
+    for key in dict.fromkeys((*in_store, *refused)):
         add_row(table, key.name, key.version, *_standing(key, serving, refused))
     console = Console()
     console.print(table)
@@ -53,8 +52,6 @@ def _standing(key: ModelKey, serving: Serving, refused: Mapping[ModelKey, str]) 
     """Returns a version's state, its share, the tasks whose default it is, and the reason of a refusal."""
     if key in refused:
         return "refused", "", "", refused[key]
-    if key in serving.awaited:
-        return "awaited", "", "", AWAITED
     share = serving.shares.get(key)
     if share is None:
         return "not loaded", "", "", ""

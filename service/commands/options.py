@@ -17,18 +17,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     for name, field in Settings.model_fields.items():
         about = f"{field.description} ({variable(name)}; default: {default_of(field) or 'empty'})".replace("%", "%%")
-        argument, destination = f"--{name.replace('_', '-')}", DESTINATION + name
-        if field.annotation is bool:
-            action = argparse.BooleanOptionalAction
-            group.add_argument(argument, dest=destination, action=action, default=None, help=about)
-        else:
-            group.add_argument(argument, dest=destination, metavar=name.rpartition("_")[2].upper(), help=about)
+        metavar = name.rpartition("_")[2].upper()
+        group.add_argument(f"--{name.replace('_', '-')}", dest=DESTINATION + name, metavar=metavar, help=about)
 
 
 def default_of(field: FieldInfo) -> str:
     """Returns the default of an option as it is written in an environment variable."""
-    if isinstance(field.default, bool):
-        return str(field.default).lower()
     return ",".join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
 
 
@@ -36,5 +30,4 @@ def export_options(parsed: argparse.Namespace) -> None:
     """Sets the environment variables of the options that were given, which child processes inherit."""
     for destination, value in vars(parsed).items():
         if destination.startswith(DESTINATION) and value is not None:
-            text = str(value).lower() if isinstance(value, bool) else value
-            os.environ[variable(destination.removeprefix(DESTINATION))] = text
+            os.environ[variable(destination.removeprefix(DESTINATION))] = value

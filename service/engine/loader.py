@@ -178,8 +178,6 @@ class ModelLoading:
         self._metrics.model_info.labels(key.name, key.version).set(1)
         self._metrics.model_load_duration.labels(key.name, key.version).set(seconds)
         log.info("%s: %s, %.1f s; %.0f MB in all", key, model, seconds, resident_megabytes())
-        if lack := version.manifest.lack:
-            log.warning("%s: %s", key, lack)
         return model
 
     def load(

@@ -58,7 +58,7 @@ def make_engine(
         backend = call(import_tensorflow)
         if settings.xla_cache:
             cache_executables(Path(settings.xla_cache))
-        made: Backend = backend.TensorFlowBackend(settings.device, settings.device_threads)
+        made: Backend = backend.TensorFlowBackend(settings.device)
         return made
 
     locks = CompilationLocks(Path(settings.xla_cache) if settings.xla_cache else None)

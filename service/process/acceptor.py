@@ -88,26 +88,24 @@ class Acceptor:
         for _ in range(MOST_AT_ONCE):
             if self._slot.connections >= self._most:
                 self._close_idle(MOST_AT_ONCE)
-                self._read_later()
+                self._leave(self._read)
                 return
             fewest = self._board.fewest_connections()
             if self._must_leave() or (fewest is not None and self._slot.connections > fewest):
-                self._loop.remove_reader(self._listening)
-                self._reading = False
-                self._loop.call_later(LEAVE_SECONDS, self._take_then_read)
+                self._leave(self._take_then_read)
                 return
             if not self._take():
                 return
 
-    def _read_later(self) -> None:
-        self._loop.remove_reader(self._listening)
-        self._reading = False
-        self._loop.call_later(LEAVE_SECONDS, self._read)
+    def _leave(self, then: Callable[[], None]) -> None:
+        """Leaves connections to other processes for a few milliseconds."""
+        if self._reading:
+            self._loop.remove_reader(self._listening)
+            self._reading = False
+            self._loop.call_later(LEAVE_SECONDS, then)
 
     def _take_then_read(self) -> None:
-        if not self._accepting:
-            return
-        if not self._must_leave() and self._slot.connections < self._most:
+        if self._accepting and not self._must_leave() and self._slot.connections < self._most:
             self._take()
         self._read()
 
@@ -122,8 +120,7 @@ class Acceptor:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False
         except OSError:  # no descriptors are left: tries again once some have been closed
-            if self._reading:
-                self._read_later()
+            self._leave(self._read)
             return False
         self.connect(connection)
         return True

@@ -5,6 +5,7 @@ The supervisor has a record of its own, with the versions to load and to serve. 
 alone: a sequence number that is odd while it is written tells readers to try again (a seqlock).
 """
 
+import ctypes
 import mmap
 import struct
 import time
@@ -21,14 +22,9 @@ SUPERVISOR_BYTES = 16_777_216
 STALE_SECONDS = 0.1  # age of a heartbeat from which on a process does not count as accepting connections
 READS = 5  # attempts to read a record that is being written
 
-NOT_THERE = "a canary gives it a share once it is in the store"
-
 T = TypeVar("T", bound=msgspec.Struct)
 Refused = tuple[ModelKey, str]  # a version and the reason
 
-# Numbers of a slot, 8 bytes each.
-STATE, CONNECTIONS, BEATS, HEARTBEAT, PROGRESS, RETIRING = range(6)
-SLOT_NUMBERS = 8
 STATES = (State.STOPPED, State.STARTING, State.READY, State.DRAINING)
 
 
@@ -36,14 +32,12 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     """What a process loads and serves.
 
     Attributes:
-        versions: those that it is to load.
         loading: the one that it is loading; if the process dies, that one is the cause.
         ready: those that it serves.
         refused: those that it refuses.
         unread: those that it could not load, though it may later: a file could not be read, the disk was full.
     """
 
-    versions: tuple[ModelKey, ...] = ()
     loading: ModelKey | None = None
     ready: tuple[ModelKey, ...] = ()
     refused: tuple[Refused, ...] = ()
@@ -57,7 +51,6 @@ class ServiceStatus(msgspec.Struct, frozen=True):
         load: the versions that a new process loads, with their shares of requests.
         shares: the versions that requests may name, with their shares; those that all processes have.
         refused: the versions that are refused; one of them may still serve as its files were before.
-        awaited: the versions that have a share as soon as they are in the store.
         defaults: names of the models that serve requests for their task without a model name.
         about: the task and the description of each version, by its name and version.
     """
@@ -65,7 +58,6 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     load: tuple[tuple[ModelKey, float], ...] = ()
     shares: tuple[tuple[ModelKey, float], ...] = ()
     refused: tuple[Refused, ...] = ()
-    awaited: tuple[ModelKey, ...] = ()
     defaults: tuple[str, ...] = ()
     about: dict[str, tuple[str | None, str | None]] = {}
 
@@ -117,73 +109,64 @@ class Record(Generic[T]):
         self._HEAD.pack_into(self._memory, 0, (self.sequence | 1) + 1, 0)
 
 
-class Slot:
-    """The shared memory of one process."""
+class Slot(ctypes.Structure):
+    """The shared memory of one process: numbers that are read often, and a status record.
 
-    def __init__(self, numbers: memoryview, record: memoryview) -> None:
-        self._numbers = numbers  # int64
-        self.status = Record(record, ProcessStatus)
+    Attributes:
+        connections: how many are open.
+        beats: counts up while the event loop runs.
+        progress: counts up with each file, model and executable that is loaded.
+        retiring: another process takes the place of this one.
+        surplus: how many connections the process is to give up to others.
+        status: what it loads and serves.
+    """
+
+    _fields_ = [
+        ("_state", ctypes.c_int64),
+        ("connections", ctypes.c_int64),
+        ("beats", ctypes.c_int64),
+        ("_heartbeat", ctypes.c_int64),  # time of the last beat, in nanoseconds
+        ("progress", ctypes.c_int64),
+        ("retiring", ctypes.c_bool),
+        ("surplus", ctypes.c_int64),
+    ]
+    _state: int
+    connections: int
+    beats: int
+    _heartbeat: int
+    progress: int
+    retiring: bool
+    surplus: int
+    status: Record[ProcessStatus]
 
     def reset(self) -> None:
         """Prepares the slot for a new process."""
-        self._numbers[:] = memoryview(bytes(8 * SLOT_NUMBERS)).cast("q")
+        ctypes.memset(ctypes.addressof(self), 0, ctypes.sizeof(self))
         self.status.clear()
 
     @property
     def state(self) -> State:
         """STARTING until all versions are loaded or refused; STOPPED if there is no process."""
-        return STATES[self._numbers[STATE]]
+        return STATES[self._state]
 
     @state.setter
     def state(self, state: State) -> None:
-        self._numbers[STATE] = STATES.index(state)
-
-    @property
-    def connections(self) -> int:
-        """Open connections."""
-        return self._numbers[CONNECTIONS]
-
-    @connections.setter
-    def connections(self, count: int) -> None:
-        self._numbers[CONNECTIONS] = count
-
-    @property
-    def beats(self) -> int:
-        """Counts up while the event loop runs."""
-        return self._numbers[BEATS]
+        self._state = STATES.index(state)
 
     def beat(self) -> None:
         """Shows that the event loop runs."""
-        self._numbers[BEATS] += 1
-        self._numbers[HEARTBEAT] = time.monotonic_ns()
+        self.beats += 1
+        self._heartbeat = time.monotonic_ns()
 
     @property
     def ready(self) -> bool:
         """True if the process has loaded its versions, and does not drain."""
-        return STATES[self._numbers[STATE]] is State.READY
+        return STATES[self._state] is State.READY
 
     @property
     def accepts(self) -> bool:
         """True if the process is ready and its event loop runs, as others see it."""
-        return self.ready and time.monotonic_ns() - self._numbers[HEARTBEAT] < STALE_SECONDS * 1e9
-
-    @property
-    def progress(self) -> int:
-        """Counts up with each file, model and executable that is loaded."""
-        return self._numbers[PROGRESS]
-
-    def advance(self) -> None:
-        """Shows that loading makes progress."""
-        self._numbers[PROGRESS] += 1
-
-    @property
-    def retiring(self) -> bool:
-        """True if another process takes the place of this one."""
-        return bool(self._numbers[RETIRING])
-
-    def retire(self) -> None:
-        """Marks that another process takes the place of this one."""
-        self._numbers[RETIRING] = 1
+        return self.ready and time.monotonic_ns() - self._heartbeat < STALE_SECONDS * 1e9
 
 
 class Board:
@@ -197,24 +180,26 @@ class Board:
 
     def __init__(self, slots: int, file: int | None = None) -> None:
         """Maps an inherited file, or makes one, with so many slots."""
-        numbers = 8 * SLOT_NUMBERS
-        size = slots * (numbers + RECORD_BYTES) + SUPERVISOR_BYTES
+        size = SUPERVISOR_BYTES + slots * (RECORD_BYTES + ctypes.sizeof(Slot))
         self.file = file if file is not None else make_shared_file(size)
         memory = memoryview(mmap.mmap(self.file, size))
         self.service = Record(memory[:SUPERVISOR_BYTES], ServiceStatus)
-        start = SUPERVISOR_BYTES
-        records = start + slots * numbers
-        self.slots = [
-            Slot(
-                memory[start + i * numbers : start + (i + 1) * numbers].cast("q"),
-                memory[records + i * RECORD_BYTES : records + (i + 1) * RECORD_BYTES],
-            )
-            for i in range(slots)
-        ]
+        numbers = (Slot * slots).from_buffer(memory[size - slots * ctypes.sizeof(Slot) :])
+        self.slots = list(numbers)
+        for start, slot in zip(range(SUPERVISOR_BYTES, size, RECORD_BYTES), self.slots, strict=False):
+            slot.status = Record(memory[start : start + RECORD_BYTES], ProcessStatus)
 
     def fewest_connections(self) -> int | None:
         """Returns the connections of the ready process that has the fewest; None if no process is ready."""
         return min((slot.connections for slot in self.slots if slot.accepts), default=None)
+
+    def count_surplus(self, slot: Slot) -> None:
+        """Counts how many connections a process should give up to the ready process that has the fewest."""
+        fewest = self.fewest_connections()
+        if fewest is None:
+            slot.surplus = 0
+        else:  # one that is ready may have a late heartbeat itself
+            slot.surplus = (slot.connections - fewest) // 2 if slot.ready else slot.connections
 
     def ready(self) -> bool:
         """Returns whether a process is ready, and serves a model."""
@@ -246,5 +231,4 @@ class Board:
             else:
                 found.append(state(key, served.get(key, 0.0), State.STARTING))
         known = {one.key for one in found}
-        found += [state(key, 0.0, State.REFUSED, why) for key, why in unfit.items() if key not in known]
-        return found + [state(key, 0.0, State.AWAITED, NOT_THERE) for key in status.awaited]
+        return found + [state(key, 0.0, State.REFUSED, why) for key, why in unfit.items() if key not in known]

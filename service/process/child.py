@@ -22,16 +22,17 @@ class Child:
             self.send(self._signal)
 
     @property
+    def killed_before_fork(self) -> bool:
+        """Whether it was killed, and waits for being forked."""
+        return self.pid is None and self._signal is signal.SIGKILL
+
+    @property
     def status(self) -> int | None:
         """The exit status, the negative number of a signal that ended it; None while the process runs."""
         if self._status is None and self.pid is not None:
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-                if pid:
-                    self._status = os.waitstatus_to_exitcode(status)
-            except ChildProcessError:  # where a process cannot adopt orphans
-                if not _exists(self.pid):
-                    self._status = -signal.SIGKILL
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
         return self._status
 
     def terminate(self) -> None:
@@ -48,11 +49,3 @@ class Child:
     def kill(self) -> None:
         """Sends SIGKILL if the process runs."""
         self.send(signal.SIGKILL)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

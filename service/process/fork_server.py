@@ -10,38 +10,54 @@ import errno
 import gc
 import logging
 import os
+import re
 import socket
 import struct
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from service.process.child import Child
 
 log = logging.getLogger("tagwerk.supervisor")
 
-HANG_SECONDS = 120.0  # without an answer, after which a fork server is killed; importing takes seconds
 EXIT_NOT_FORKED = 71  # EX_OSERR of sysexits.h
 PR_SET_CHILD_SUBREAPER = 36
 MADV_DONTNEED = 4
+# In /proc/self/smaps, the addresses of a file's mapping that is not writable and has no page of its own.
+UNCHANGED_LIBRARY = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) .-.. .* /.*\n(?:\w+:.*\n)*?Anonymous: +0 kB$", re.MULTILINE)
 PID = struct.Struct("=i")  # or an error number, below 0
 FORKED = struct.Struct("=Bi")  # the number of a slot, and the process id; or an error number, below 0
+
+
+class Inherited(NamedTuple):
+    """The descriptors of what the processes share: the supervisor passes them to the fork server as arguments.
+
+    Attributes:
+        board: the shared memory.
+        listening: the socket.
+        rate_limiter: the counts of API keys.
+        lifeline: a pipe that closes when the supervisor has died.
+    """
+
+    board: int
+    listening: int
+    rate_limiter: int
+    lifeline: int
 
 
 class ForkServer:
     """The fork server, as the supervisor sees it. It is started when it does not run and a process is to be forked."""
 
-    def __init__(self, arguments: Sequence[str], files: Sequence[int], environment: Mapping[str, str]) -> None:
-        """`arguments` are those of a `tagwerk` command that calls `fork_on_request`; it inherits `files`."""
+    def __init__(self, files: Inherited, environment: Mapping[str, str]) -> None:
         # -P: a `service.py` or `socket.py` in the current folder is not what is imported.
-        self._command = [sys.executable, "-P", "-m", "service", *arguments]
+        self._command = [sys.executable, "-P", "-m", "service", "fork-server", *map(str, files)]
         self._files = files
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket
-        self._asked = 0.0  # when it was last asked to fork
         self._children: dict[int, Child] = {}  # that are being forked, by their slots' numbers
         adopt_orphans()
 
@@ -52,7 +68,6 @@ class ForkServer:
             self._start()
         self._requests.sendall(bytes([number]))
         child = self._children[number] = Child(f"process {number + 1}")
-        self._asked = time.monotonic()
         return child
 
     def poll(self) -> None:
@@ -65,8 +80,8 @@ class ForkServer:
                 if pid < 0:
                     log.error("a process cannot be forked: %s", os.strerror(-pid))
                 self._children.pop(number).forked(pid if pid > 0 else None, EXIT_NOT_FORKED)
-        if self._children and time.monotonic() - self._asked > HANG_SECONDS:
-            log.error("the fork server has not answered for %g s: it is killed", HANG_SECONDS)
+        if any(child.killed_before_fork for child in self._children.values()):
+            log.error("the fork server has not answered: it is killed")
             self._process.kill()
         if (status := self._process.poll()) is not None:
             self._requests.close()
@@ -85,7 +100,7 @@ class ForkServer:
     def _start(self) -> None:
         self._requests, inherited = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with inherited:
-            arguments = [*self._command, "--requests", str(inherited.fileno())]
+            arguments = [*self._command, str(inherited.fileno())]
             # A new process group: otherwise Ctrl-C in a terminal reaches the children directly, besides the
             # supervisor's own signal. Not a new session: Linux may share processors equally between sessions
             # (sched_autogroup_enabled), whatever the niceness of their threads, see `service.engine.priority`.
@@ -128,31 +143,13 @@ def release_library_pages() -> None:
     addresses, are kept. Does nothing where the system does not say which these are.
     """
     try:
-        lines = Path("/proc/self/smaps").read_text().splitlines()
+        mappings = Path("/proc/self/smaps").read_text()
     except OSError:
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    for mapping, fields in mappings(lines):
-        span, permissions, *_, path = mapping
-        if path.startswith("/") and "w" not in permissions and fields.get("Anonymous") == "0 kB":
-            start, end = (int(address, 16) for address in span.split("-"))
-            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
-
-
-def mappings(lines: Sequence[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """Yields the address range, permissions, offset, device, inode and path of each mapping, and its further fields."""
-    mapping: list[str] = []
-    fields: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if colon and " " not in name:
-            fields[name] = value.strip()
-            continue
-        if mapping:
-            yield mapping, fields
-        mapping, fields = [*line.split(maxsplit=5), ""][:6], {}
-    if mapping:
-        yield mapping, fields
+    for start, end in UNCHANGED_LIBRARY.findall(mappings):
+        address, size = int(start, 16), int(end, 16) - int(start, 16)
+        libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), MADV_DONTNEED)
 
 
 def fork_orphan() -> int:
@@ -183,6 +180,5 @@ def fork_orphan() -> int:
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of its descendants whose own parents end. On Linux alone."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    """Makes this process the parent of its descendants whose own parents end."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -41,27 +41,21 @@ def process_count(settings: Settings) -> ProcessCount:
 
 def usable_cores() -> int:
     """Returns how many cores this process may use: by its affinity, and its control group's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0))
     for folder in _groups():
         with suppress(OSError, ValueError):
             quota, period = (folder / "cpu.max").read_text().split()
             if quota != "max":
                 cores = min(cores, max(1, int(quota) // int(period)))
-    with suppress(OSError, ValueError):  # version 1
-        quota_us = int((CGROUP / "cpu/cpu.cfs_quota_us").read_text())
-        period_us = int((CGROUP / "cpu/cpu.cfs_period_us").read_text())
-        if quota_us > 0:
-            cores = min(cores, max(1, quota_us // period_us))
     return cores
 
 
 def usable_megabytes() -> float:
     """Returns the memory that this process may use: the machine's, or its control group's limit."""
     megabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
-    limits = [folder / "memory.max" for folder in _groups()] + [CGROUP / "memory/memory.limit_in_bytes"]
-    for limit in limits:
+    for folder in _groups():
         with suppress(OSError, ValueError):  # "max" is no number
-            megabytes = min(megabytes, int(limit.read_text()) / 1e6)
+            megabytes = min(megabytes, int((folder / "memory.max").read_text()) / 1e6)
     return megabytes
 
 

@@ -15,20 +15,19 @@ from service.errors import ConfigurationError
 from service.process.board import Board, ServiceStatus
 from service.process.child import Child
 from service.process.store_watch import StoreWatch
-from service.process.supervised import EXIT_MACHINE, TICK_SECONDS, SupervisedProcess
+from service.process.supervised import EXIT_MACHINE, GRACE_SECONDS, TICK_SECONDS, SupervisedProcess
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, ModelState, State
+from service.types import ModelKey, State
 
 log = logging.getLogger("tagwerk.supervisor")
 
 STALLED_TICKS = 5.0 / TICK_SECONDS  # without a heartbeat, after which a process is killed
 NO_PROGRESS_TICKS = 120.0 / TICK_SECONDS  # of a start, after which the process is killed
 MOST_FAILURES = 3  # deaths in a row at a version, before it is refused
-SHORTEST_LIFE_SECONDS = 1.0  # from the start of a process to that of another in its place
-FIRST_PAUSE_SECONDS = 0.5  # before a start, doubled with each death in a row before any process is ready
+# From the start of a process to that of another in its place; doubled with each death in a row until one is loaded.
+PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
-GRACE_SECONDS = 15.0  # beyond the drain timeout, before a process that was told to end is killed
 
 
 class Rollout:
@@ -44,10 +43,10 @@ class Rollout:
         settings: Settings,
         board: Board,
         start: Callable[[int], Child],
-        clean_up: Callable[[Child], None],
+        clean_up: Callable[[int], None],
         metrics: Metrics,
     ) -> None:
-        """`start` starts the process of a slot; `clean_up` removes what an ended process left behind.
+        """`start` starts the process of a slot; `clean_up` removes what the ended process of a slot left behind.
 
         Raises ConfigurationError if the store is missing or empty.
         """
@@ -59,9 +58,7 @@ class Rollout:
         self._store = StoreWatch(settings)
         self._wanted = self._store.found
         self._shares: dict[ModelKey, float] = {}
-        self._reasons: Mapping[ModelKey, str | None] = {}
-        self._awaited: frozenset[ModelKey] = frozenset()
-        self._served: dict[str, int] = {}  # by model: the version with the largest share
+        self._reasons: Mapping[ModelKey, str] = {}
         self._failures: Counter[ModelKey] = Counter()
         self._deaths = 0  # in a row, without any process that has loaded all versions meanwhile
         self._start_at = 0.0  # not before this time
@@ -100,7 +97,7 @@ class Rollout:
         wanted = self._wanted.shares.keys()
         if self.ready:  # otherwise, what is being loaded is better than nothing
             for process in [p for p in self.processes if not p.loaded and not wanted <= p.versions]:
-                self._kill(process, "the store has changed again")
+                self._retire(process)
         outdated = [process for process in self.processes if not wanted <= process.serves]
         all_loaded = all(process.loaded for process in self.processes)
         usual = self._settings.processes
@@ -110,8 +107,7 @@ class Rollout:
             return  # after a version has been refused, what is wanted instead is not known before
         elif outdated and all_loaded and len(self.processes) == usual and not self.ending:
             if not self._rolling_out:
-                known = frozenset().union(*(process.serves for process in self.processes))
-                new = ", ".join(sorted(map(str, wanted - known))) or "the versions that all are to serve"
+                new = ", ".join(sorted(map(str, wanted - self._served()))) or "the versions that all are to serve"
                 log.info("%s: a process loads beside those that serve", new)
             self._rolling_out = True
             self._start_processes(1)
@@ -122,6 +118,10 @@ class Rollout:
             self._rolling_out = False
             self._metrics.swaps.labels("done").inc()
             log.info("all processes serve %s", ", ".join(sorted(map(str, wanted))))
+
+    def _served(self) -> frozenset[ModelKey]:
+        """Returns the versions that any process serves."""
+        return frozenset().union(*(process.serves for process in self.processes if process.loaded))
 
     def _start_processes(self, count: int) -> None:
         if time.monotonic() < self._start_at:
@@ -145,7 +145,7 @@ class Rollout:
     def _pause(self) -> None:
         """Puts off the next start."""
         self._deaths += 1
-        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self._deaths - 1, 16), LONGEST_PAUSE_SECONDS)
+        pause = min(PAUSE_SECONDS * 2 ** min(self._deaths - 1, 16), LONGEST_PAUSE_SECONDS)
         self._start_at = time.monotonic() + pause
 
     def _check(self, process: SupervisedProcess) -> None:
@@ -171,50 +171,41 @@ class Rollout:
             raise ConfigurationError(f"{process.child.name} cannot start; its reason is above")
         log.error("%s ended with status %d; starting it again", process.child.name, status)
         self._metrics.restarts.labels("server").inc()
-        self._remove(process)
+        self.processes.remove(process)
+        self._clean_up(process.number)
         # Once a process has been ready, settings that are wrong are a file that is away, such as that of the keys.
         if status in (EXIT_MACHINE, ConfigurationError.EXIT_STATUS) or process.child.pid is None:
             self._pause()
         elif not process.loaded:
-            known = frozenset().union(*(other.serves for other in self.processes if other.loaded))
+            known = self._served()
             loading, new = process.status.loading, process.versions - known
-            refused = len(self._reasons)
             for key in [loading] if loading is not None and (loading in new or not known) else new if known else []:
                 self._record_failure(key, f"a process ended with status {status} while it loaded this version")
-            self._count_refusal(refused)
             self._pause()
-        self._start_at = max(self._start_at, process.started + SHORTEST_LIFE_SECONDS)
+        self._start_at = max(self._start_at, process.started + PAUSE_SECONDS)
         process.slot.reset()
 
-    def _remove(self, process: SupervisedProcess) -> None:
-        self.processes.remove(process)
-        self._clean_up(process.child)
-
-    def _kill(self, process: SupervisedProcess, reason: str) -> None:
-        log.info("%s, which was loading, is ended: %s", process.child.name, reason)
-        self._rolling_out = False
-        process.child.kill()
-        process.retired = time.monotonic()
-        self.processes.remove(process)
-        self.ending.append(process)
-
     def _retire(self, process: SupervisedProcess) -> None:
-        """Has a process drain and end; others have taken its place."""
-        log.info("%s is replaced, and drains", process.child.name)
-        process.slot.retire()
-        process.retired = time.monotonic()
+        """Has a process drain and end, or one that loads end at once; others have taken its place."""
+        if process.loaded:
+            log.info("%s is replaced, and drains", process.child.name)
+            process.slot.retiring = True
+            process.child.terminate()
+        else:
+            log.info("%s, which was loading, is ended: the store has changed again", process.child.name)
+            self._rolling_out = False
+            process.child.kill()
+        process.kill_at = time.monotonic() + self._settings.drain_timeout_seconds + GRACE_SECONDS
         self.processes.remove(process)
         self.ending.append(process)
-        process.child.terminate()
 
     def _remove_ended(self) -> None:
-        limit = self._settings.drain_timeout_seconds + GRACE_SECONDS
         for process in list(self.ending):
             if process.child.status is not None:
                 self.ending.remove(process)
-                self._clean_up(process.child)
+                self._clean_up(process.number)
                 process.slot.reset()
-            elif time.monotonic() - (process.retired or 0.0) > limit:
+            elif time.monotonic() > process.kill_at:
                 log.error("killed %s, which did not end", process.child.name)
                 process.child.kill()
 
@@ -222,7 +213,7 @@ class Rollout:
 
     def _record_results(self, process: SupervisedProcess) -> None:
         """Records which versions a process has loaded and which failed."""
-        status, refused = process.status, len(self._reasons)
+        status = process.status
         for key in status.ready:
             self._failures.pop(key, None)
         for key, reason in status.refused:
@@ -234,13 +225,6 @@ class Rollout:
             self._pause()
         else:
             self._deaths = 0
-        self._count_refusal(refused)
-
-    def _count_refusal(self, refused_before: int) -> None:
-        """Counts a rollout that ends because a version is refused, rather than being tried again."""
-        if self._rolling_out and len(self._reasons) > refused_before:
-            self._rolling_out = False
-            self._metrics.swaps.labels("refused").inc()
 
     def _record_failure(self, key: ModelKey, reason: str) -> None:
         """Records a death at a version, which may have another cause: refuses the version after several in a row."""
@@ -255,24 +239,24 @@ class Rollout:
     def _refuse(self, key: ModelKey, reason: str) -> None:
         """Stops loading a version; the next poll of the store determines what to serve instead."""
         self._store.refuse(key, reason)
+        self._deaths = 0  # their cause is gone
+        if self._rolling_out:
+            self._rolling_out = False
+            self._metrics.swaps.labels("refused").inc()
         shares = {wanted: share for wanted, share in self._wanted.shares.items() if wanted != key}
-        state = ModelState(key, State.REFUSED, reason, 0.0, default=False)
-        others = (other for other in self._wanted.refused if other.key != key)
-        self._wanted = replace(self._wanted, shares=shares, refused=(*others, state))
+        self._wanted = replace(self._wanted, shares=shares, refused={**self._wanted.refused, key: reason})
         self._report()
 
     def _report(self) -> None:
-        """Logs versions that are refused for a new reason, not refused any more, or awaited."""
-        reasons = {state.key: state.reason for state in self._wanted.refused}
+        """Logs versions that are refused for a new reason, or not refused any more."""
+        reasons = self._wanted.refused
         for key in reasons.keys() | self._reasons.keys():
             if reasons.get(key) != self._reasons.get(key) and key in reasons:
                 log.error("refused %s: %s", key, reasons[key])
             elif key not in reasons:
                 log.info("%s is not refused any more", key)
             self._metrics.model_refused.labels(key.name, key.version).set(key in reasons)
-        for key in set(self._wanted.awaited) - self._awaited:
-            log.info("%s is awaited: it is not in the store yet", key)
-        self._reasons, self._awaited = reasons, frozenset(self._wanted.awaited)
+        self._reasons = reasons
 
     def _publish(self) -> None:
         """Writes what the service serves. A model keeps its shares until all processes have its wanted versions.
@@ -293,14 +277,10 @@ class Rollout:
         names = {key.name for key in wanted.shares}
         if not self._store.polling:
             self._shares = {k: share for k, share in self._shares.items() if k.name in names or k in everywhere}
-        if serving:
-            served = {key: share for key, share in self._shares.items() if key in everywhere}
-            count_rollbacks(served, self._served, self._metrics)
         status = ServiceStatus(
             load=tuple(wanted.shares.items()),
             shares=tuple(self._shares.items()),
-            refused=tuple((state.key, state.reason or "") for state in wanted.refused),
-            awaited=wanted.awaited,
+            refused=tuple(wanted.refused.items()),
             defaults=tuple(sorted(set(wanted.defaults.values()))),
             about={str(key): about for key, about in wanted.about.items()},
         )
@@ -314,17 +294,3 @@ class Rollout:
             if serving and status.shares != before.shares:
                 shown = ", ".join(f"{key} {share:.0%}" for key, share in sorted(status.shares, key=lambda s: str(s[0])))
                 log.info("serves %s", shown)
-
-
-def count_rollbacks(shares: Mapping[ModelKey, float], served: dict[str, int], metrics: Metrics) -> None:
-    """Counts a rollback for each model whose version with the largest share is older than that in `served`.
-
-    Of equal shares, the older version counts. `shares` are those of loaded versions, 0 to 1. Updates `served`.
-    """
-    for name in {key.name for key in shares}:
-        of_model = {int(key.version): share for key, share in shares.items() if key.name == name}
-        version = min(of_model, key=lambda version: (-of_model[version], version))
-        rollbacks = metrics.rollbacks.labels(name)  # exports the metric before the first rollback
-        if version < served.get(name, version):
-            rollbacks.inc()
-        served[name] = version

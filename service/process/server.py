@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from functools import partial
+from operator import itemgetter
 from types import FrameType
 from typing import cast
 
@@ -19,11 +20,11 @@ from uvicorn.config import STARTUP_FAILURE
 from service.http.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
-from service.process import allocator, garbage_collection
+from service.process import memory
 from service.process.acceptor import Acceptor
 from service.process.board import Board, Slot
-from service.process.garbage_collection import FullCollections
 from service.process.listening import BACKLOG
+from service.process.memory import FullCollections
 from service.types import State
 
 log = logging.getLogger("tagwerk.server")
@@ -31,10 +32,8 @@ log = logging.getLogger("tagwerk.server")
 EXIT_FAILED = 70  # EX_SOFTWARE of sysexits.h
 BEAT_SECONDS = 0.025  # between heartbeats
 LINGER_SECONDS = 0.2  # for connections that are being made, and requests that are on their way
-FIRST_REQUEST_CHECKS = 100  # how often the shutdown looks whether each open connection has sent a request
-CHECK_SECONDS = 0.02
+FIRST_REQUEST_CHECKS = 10  # how often the shutdown looks whether each open connection has sent a request
 IDLE_BYTES = 65_536  # of the requests in progress, whose objects are traversed in milliseconds
-CHECK_TICKS = 10  # tenths of a second between sums of what is held for clients
 CUT_SECONDS = 1.0  # to send the ends of generated texts that are cut
 RETIRE_SECONDS = 5.0  # in which the answers of a process that is replaced close its connections
 ORPHAN_SECONDS = 2.0  # for requests in flight once the supervisor has died
@@ -118,6 +117,7 @@ class Server(uvicorn.Server):
 
     def _beat(self) -> None:
         self._slot.beat()
+        self._board.count_surplus(self._slot)
         asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -150,23 +150,23 @@ class Server(uvicorn.Server):
         It counts its own checks, not seconds: while a busy machine runs neither clients nor this process, no time
         passes.
         """
-        connections = cast(set[Connection], self.server_state.connections)
         for _ in range(FIRST_REQUEST_CHECKS):
-            if all(connection.answered for connection in connections):
+            if all(connection.answered for connection in self._connections):
                 return
-            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.sleep(LINGER_SECONDS)
+
+    @property
+    def _connections(self) -> set[Connection]:
+        return cast(set[Connection], self.server_state.connections)
 
     @property
     def _in_flight(self) -> int:
-        connections = cast(set[Connection], self.server_state.connections)
-        return len(self.server_state.tasks) + sum(connection.in_exchange for connection in connections)
+        return len(self.server_state.tasks) + sum(connection.in_exchange for connection in self._connections)
 
     def _close_idle(self, count: int) -> None:
         """Closes the connections without a request in progress that have been so for the longest."""
-        connections = cast(set[Connection], self.server_state.connections)
-        idle = ((connection.idle_since(), connection) for connection in connections)
-        longest = heapq.nsmallest(count, ((since, id(one), one) for since, one in idle if since is not None))
-        for _, _, connection in longest:
+        idle = [(since, one) for one in self._connections if (since := one.idle_since()) is not None]
+        for _, connection in heapq.nsmallest(count, idle, key=itemgetter(0)):
             connection.transport.abort()
 
     def _make_protocol(self) -> asyncio.Protocol:
@@ -180,7 +180,7 @@ class Server(uvicorn.Server):
         self._follow_service()
         self._note_loaded()
         self._context.metrics.connections.set(self._slot.connections)
-        if counter % CHECK_TICKS == 0:
+        if counter % 10 == 0:  # once a second
             self._context.client_memory.check()
         self._full_collections.run_if_due(idle=self._context.bytes_in_progress < IDLE_BYTES)
         if self._context.draining:
@@ -204,8 +204,8 @@ class Server(uvicorn.Server):
         """Shows that the process is ready, once all of its models are loaded."""
         if self._context.loaded and not self._loaded and self._context.failure is None:
             self._loaded = True
-            garbage_collection.tune()
-            allocator.return_free_memory()
+            memory.tune()
+            memory.return_free_memory()
             self._context.update_models()
             if not self._context.draining:
                 self._slot.state = State.READY

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -23,11 +24,10 @@ from service.errors import ArtifactError, ConfigurationError
 from service.http.context import Context
 from service.http.process_group import ProcessGroup
 from service.pipelines.catalog import Catalog
-from service.process import allocator, garbage_collection
+from service.process import memory
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
-from service.process.fork_server import fork_on_request
-from service.process.load_display import LoadDisplay, shows_progress
-from service.process.server import Server
+from service.process.fork_server import Inherited, fork_on_request
+from service.process.server import ORPHAN_SECONDS, Server
 from service.process.supervised import EXIT_MACHINE
 from service.security.authenticator import Authenticator
 from service.security.rate_limiter import RateLimiter
@@ -39,21 +39,18 @@ from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk.server")
 
-COUNT_SECONDS = 0.05  # between counts of surplus connections
-ORPHAN_EXIT_SECONDS = 4.0  # after the supervisor's death; its children end by then
+ORPHAN_EXIT_SECONDS = 2 * ORPHAN_SECONDS  # after the supervisor's death; its children end by then
 
 
 class BoardGroup(ProcessGroup):
     """The processes of a service, as they are in shared memory."""
 
-    def __init__(self, board: Board, slot: Slot, versions: Sequence[ModelKey], unread: Sequence[Refused]) -> None:
-        """`versions` are those that this process is to load, `unread` those whose files it could not read."""
+    def __init__(self, board: Board, slot: Slot, unread: Sequence[Refused]) -> None:
+        """`unread` are the versions whose files this process could not read."""
         self._board = board
         self._slot = slot
-        self._surplus = 0  # connections to give up
-        self._count_at = 0.0  # when to count them again
         self._lock = threading.Lock()  # the loading thread writes the status, too
-        self._status = ProcessStatus(versions=tuple(versions), unread=tuple(unread))
+        self._status = ProcessStatus(unread=tuple(unread))
         self._slot.status.write(self._status)
 
     def offered(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
@@ -86,21 +83,10 @@ class BoardGroup(ProcessGroup):
 
     def gives_up_connection(self) -> bool:
         """Returns whether an answer should close its connection, since other processes have fewer. Counts it."""
-        now = time.monotonic()
-        if now >= self._count_at:
-            self._count_at = now + COUNT_SECONDS
-            self._surplus = self._count_surplus()
-        if self._surplus <= 0:
+        if self._slot.surplus <= 0:
             return False
-        self._surplus -= 1
+        self._slot.surplus -= 1
         return True
-
-    def _count_surplus(self) -> int:
-        """Returns how many connections this process should give up to the ready process that has the fewest."""
-        if (fewest := self._board.fewest_connections()) is None:
-            return 0
-        connections = self._slot.connections
-        return (connections - fewest) // 2 if self._slot.ready else connections  # its own heartbeat may be late
 
     def note(self, own: Sequence[ModelState]) -> None:
         """Writes which versions this process serves and refuses."""
@@ -117,7 +103,7 @@ class BoardGroup(ProcessGroup):
 
     def note_loading(self, progress: LoadProgress) -> None:
         """Writes which version is being loaded. Called in the loading thread: the load may kill this process."""
-        self._slot.advance()
+        self._slot.progress += 1
         if not progress.compiled:
             with self._lock:
                 self._write(msgspec.structs.replace(self._status, loading=progress.key))
@@ -137,16 +123,9 @@ class BoardGroup(ProcessGroup):
             self._slot.status.write(status)
 
 
-def run_fork_server(
-    settings: Settings,
-    requests: socket.socket,
-    board_file: int,
-    listening: socket.socket,
-    rate_limiter: int,
-    lifeline: int,
-) -> int:
+def run_fork_server(settings: Settings, requests: socket.socket, files: Inherited) -> int:
     """Runs the fork server; returns the exit status of a server process, in that. Raises ConfigurationError."""
-    allocator.limit_arenas()
+    memory.limit_arenas()
     set_process_name("tagwerk-fork")
     import_tensorflow()
     number = fork_on_request(requests)
@@ -157,22 +136,17 @@ def run_fork_server(
     logging.root.handlers.clear()
     logs.set_up(settings, number + 1, waits=False)
     try:
-        return run_server(settings, board_file, number, listening, rate_limiter, lifeline)
+        use_own_temporary_folder(number)
+        return run_server(settings, number, files)
     except OSError:
         log.exception("the process ends: a fault of the machine")
         return EXIT_MACHINE
 
 
-def run_server(
-    settings: Settings, board_file: int, number: int, listening: socket.socket, rate_limiter: int, lifeline: int
-) -> int:
-    """Runs the server process of a slot; returns its exit status. Raises ConfigurationError.
-
-    The supervisor passes the descriptors of what the processes share: the board, the listening socket, the counts of
-    API keys, and a pipe that closes when the supervisor has died.
-    """
+def run_server(settings: Settings, number: int, files: Inherited) -> int:
+    """Runs the server process of a slot; returns its exit status. Raises ConfigurationError."""
     set_process_name(f"tagwerk-{number + 1}")
-    board = Board(settings.processes + SPARE_SLOTS, board_file)
+    board = Board(settings.processes + SPARE_SLOTS, files.board)
     slot = board.slots[number]
     service = board.service.read()
     versions, unread = read_versions(settings, [key for key, _ in service.load], slot)
@@ -180,16 +154,9 @@ def run_server(
         log.error("the model store cannot be read: %s", unread[0][1])
         return EXIT_MACHINE
     versions = loading_order(versions, service.defaults)
-    group = BoardGroup(board, slot, [key for key, _ in service.load], unread)
-    beside_another = board.ready()
-    display = LoadDisplay(on_terminal=shows_progress(settings) and not number and not beside_another)
-
-    def on_progress(progress: LoadProgress) -> None:
-        group.note_loading(progress)
-        display.show(progress)
-
+    group = BoardGroup(board, slot, unread)
     own = settings.of_process(settings.processes)
-    metrics, catalog = Metrics("server"), Catalog()
+    metrics, catalog = Metrics("server", record=str(number)), Catalog()
     # A process that takes the place of a dead one is in a hurry; one that loads new versions is not.
     complete = sum(slot.ready for slot in board.slots) >= settings.processes
     call = call_at_low_priority if complete else call_directly
@@ -199,17 +166,16 @@ def run_server(
         metrics,
         prepare=catalog.prepare,
         call=call,
-        on_progress=on_progress,
+        on_progress=group.note_loading,
         on_unread=group.note_unread,
     )
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
-    authenticator = Authenticator(keys, RateLimiter(rate_limiter, number)) if keys is not None else None
+    authenticator = Authenticator(keys, RateLimiter(files.rate_limiter, number)) if keys is not None else None
     context = Context(own, metrics, engine, catalog, authenticator, group)
-    garbage_collection.tune()
+    memory.tune()
     server = Server(context, board, slot)
-    watch_lifeline(lifeline, server)
-    with display:
-        status = server.serve_until_stopped(listening)
+    watch_lifeline(files.lifeline, server)
+    status = server.serve_until_stopped(socket.socket(fileno=files.listening))
     if server.orphaned:
         remove_folder()
     return status
@@ -227,7 +193,7 @@ def read_versions(settings: Settings, keys: Iterable[ModelKey], slot: Slot) -> t
             versions.append(load_version(folder, settings.model_signers, whole=False))
         except (ArtifactError, ConfigurationError) as error:  # the latter: signers' keys removed since the start
             unread.append((key, str(error)))
-        slot.advance()
+        slot.progress += 1
     return versions, unread
 
 
@@ -246,6 +212,15 @@ def watch_lifeline(lifeline: int, server: Server) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def use_own_temporary_folder(number: int) -> None:
+    """Has this process write temporary files to a folder of its slot, without those of one that was killed there."""
+    tempfile.tempdir = None
+    folder = Path(tempfile.gettempdir(), f"process-{number}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    tempfile.tempdir = str(folder)
 
 
 def remove_folder() -> None:

@@ -1,5 +1,6 @@
 """A server process as the supervisor manages it."""
 
+import math
 import time
 from collections.abc import Collection
 
@@ -8,9 +9,8 @@ from service.process.child import Child
 from service.types import ModelKey, State
 
 TICK_SECONDS = 0.05  # of the supervisor
-EXIT_MACHINE = (
-    74  # EX_IOERR of sysexits.h: a fault of the machine, such as a full disk, for which no version is to blame
-)
+GRACE_SECONDS = 15.0  # beyond the drain timeout, before a process that was told to end is killed
+EXIT_MACHINE = 74  # EX_IOERR of sysexits.h: a fault of the machine, such as a full disk; no version is to blame
 
 
 class SupervisedProcess:
@@ -21,7 +21,7 @@ class SupervisedProcess:
     Attributes:
         loaded: whether it has loaded all of its versions, as of the last `tick`.
         killed: whether it was killed since it stood still.
-        retired: when it was told to end; None before.
+        kill_at: when it is killed, once it was told to end.
     """
 
     def __init__(self, child: Child, slot: Slot, number: int, versions: Collection[ModelKey]) -> None:
@@ -33,7 +33,7 @@ class SupervisedProcess:
         self.started = time.monotonic()
         self.loaded = False
         self.killed = False
-        self.retired: float | None = None
+        self.kill_at = math.inf
         self._beats = (0, 0)  # the last count, and the ticks since it has changed
         self._progress = (-1, 0)
 

@@ -12,22 +12,20 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console
-
 from service.errors import ConfigurationError
 from service.process.board import SPARE_SLOTS, Board
 from service.process.child import Child
-from service.process.fork_server import ForkServer
+from service.process.fork_server import ForkServer, Inherited
 from service.process.listening import address_of
 from service.process.process_count import process_count
-from service.process.supervised import TICK_SECONDS
+from service.process.rollout import PAUSE_SECONDS, Rollout
+from service.process.supervised import GRACE_SECONDS, TICK_SECONDS
 from service.security.rate_limiter import make_file
 from service.settings import Settings, variable
+from service.telemetry.metric_files import remove_gauges
+from service.telemetry.metrics import SHARED_FOLDER, Metrics
 
 log = logging.getLogger("tagwerk.supervisor")
-
-ERROR_SECONDS = 1.0  # from an error of the supervisor's to the next tick
-STOP_SECONDS = 10.0  # beyond the drain timeouts, until processes are killed
 
 
 class Supervisor:
@@ -44,10 +42,11 @@ class Supervisor:
         stops = [signal.SIGTERM, signal.SIGINT]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # that of nohup
             stops.append(signal.SIGHUP)
-        before = {name: signal.signal(name, self._on_signal) for name in stops}
+        for name in stops:
+            signal.signal(name, self._on_signal)
         # The children inherit this. Otherwise a terminal with `stty tostop` stops them at their first log line, since
         # each has a process group of its own.
-        before[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="tagwerk-"))  # readable by the service's user only
         except OSError as error:
@@ -55,37 +54,26 @@ class Supervisor:
         try:
             self._prepare()
         except BaseException:
-            os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
             shutil.rmtree(self._folder, ignore_errors=True)
-            for name, handler in before.items():
-                signal.signal(name, handler)
             raise
 
     def _prepare(self) -> None:
         settings = self._settings
         self._lifeline, self._held = os.pipe()
-        self._rate_limiter = make_file()
         self._board = Board(settings.processes + SPARE_SLOTS)
-        metrics_folder = self._folder / "metrics"
-        metrics_folder.mkdir()
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_folder)
-        from service.process.rollout import Rollout  # prometheus_client reads the variable at import
-        from service.telemetry.metric_files import EndedProcesses
-        from service.telemetry.metrics import Metrics
-
-        metrics = Metrics("supervisor")
+        self._metrics_folder = self._folder / "metrics"
+        self._metrics_folder.mkdir()
+        os.environ[SHARED_FOLDER] = str(self._metrics_folder)
+        metrics = Metrics("supervisor", record="supervisor")
         metrics.restarts.labels("server").inc(0)  # exports the metric before the first restart
-        self._ended = EndedProcesses(metrics_folder)
         # Processes share their compiled executables, also after a restart. The folder has temporary copies of models.
         environment = os.environ | {
             variable("xla_cache"): settings.xla_cache or str(self._folder / "xla"),
             variable("processes"): str(settings.processes),
             "TMPDIR": str(self._folder),
         }
-        files = (self._board.file, self._listening.fileno(), self._rate_limiter, self._lifeline)
-        names = ("--board", "--socket", "--rate-limiter", "--lifeline")
-        arguments = [argument for pair in zip(names, map(str, files), strict=True) for argument in pair]
-        self._fork_server = ForkServer(["fork-server", *arguments], files, environment)
+        files = Inherited(self._board.file, self._listening.fileno(), make_file(), self._lifeline)
+        self._fork_server = ForkServer(files, environment)
         self._rollout = Rollout(settings, self._board, self._fork, self._clean_up, metrics)
 
     def run(self) -> int:
@@ -101,25 +89,23 @@ class Supervisor:
             for child in self._children():
                 child.kill()
             shutil.rmtree(self._folder, ignore_errors=True)
-            Console(stderr=True).show_cursor()  # a process that is killed while it shows its progress has hidden it
 
     def _tick(self) -> None:
         """Does what is due. After an error of the machine, continues a second later: the processes serve meanwhile."""
         try:
             self._fork_server.poll()
             self._rollout.tick()
-            self._ended.merge()
             self._log_ready()
         except OSError:
             log.exception("the supervisor continues after an error")
-            time.sleep(ERROR_SECONDS)
+            time.sleep(PAUSE_SECONDS)
 
     def _fork(self, number: int) -> Child:
         """Starts the process of a slot. Raises OSError.
 
         Makes the temporary folder again if it has been removed, as programs do that clean up what seems unused.
         """
-        for folder in (self._folder, self._folder / "metrics"):
+        for folder in (self._folder, self._metrics_folder):
             with suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
         if self._folder.stat().st_uid != os.getuid():
@@ -138,10 +124,9 @@ class Supervisor:
         self._signals += 1
         self._signal = signal.Signals(sig)
 
-    def _clean_up(self, child: Child) -> None:
-        """Collects the metrics of a process that has ended."""
-        if child.pid is not None:
-            self._ended.add(child.pid)
+    def _clean_up(self, number: int) -> None:
+        """Removes the gauges of the ended process of a slot; the next one there goes on with its counts."""
+        remove_gauges(self._metrics_folder, str(number))
 
     def _stop(self) -> int:
         """Stops the server processes, which drain."""
@@ -149,7 +134,7 @@ class Supervisor:
         self._listening.close()  # the processes hold duplicates; the last of them closes it
         self._rollout.close()
         self._fork_server.close()
-        timeout = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + STOP_SECONDS
+        timeout = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + GRACE_SECONDS
         status = self._end(self._children(), timeout)
         log.info("stopped, with status %d", status)
         return status

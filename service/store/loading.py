@@ -1,4 +1,4 @@
-"""Loads and verifies model versions; used by supervisor, engine, workers and commands, so that they agree."""
+"""Loads and verifies model versions; used by all that reads versions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,6 @@ from service.artifact.manifest import (
 )
 from service.artifact.signing import check_signature, read_public_key
 from service.artifact.version import ModelVersion
-from service.errors import ArtifactError, ConfigurationError
 from service.tasks.generation import TextGeneration
 from service.tasks.requirements import check_version
 from service.tasks.sentiment import Sentiment
@@ -35,20 +34,12 @@ def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = Tr
 
     Raises ArtifactError for an invalid folder, and ConfigurationError for unreadable signers' keys.
     """
-    try:
-        return _load(folder, signers, whole)
-    except (ArtifactError, ConfigurationError):
-        raise
-    except Exception as error:
-        raise ArtifactError(f"it cannot be built: {type(error).__name__}: {error}") from error
-
-
-def _load(folder: Path, signers: Sequence[Path], whole: bool) -> ModelVersion:
     keys = [read_public_key(path) for path in signers]
     with reading(MANIFEST):
         content = read_file(folder, MANIFEST, MAX_MANIFEST_BYTES)
     if keys:
-        check_signature(_read_signature(folder), content, keys)
+        with reading(f"TAGWERK_MODEL_SIGNERS requires a signature: {SIGNATURE}"):
+            check_signature(read_file(folder, SIGNATURE), content, keys)
     manifest = parse_manifest(content, folder)
     if whole:
         verify_files(folder, manifest)
@@ -60,18 +51,10 @@ def _load(folder: Path, signers: Sequence[Path], whole: bool) -> ModelVersion:
         read_lemmatizer(folder, manifest),
         read_segmenter(folder, manifest),
     )
-    check_version(manifest, version.vocabularies)
-    make_task(version)
+    with reading("it", "built"):
+        check_version(manifest, version.vocabularies)
+        make_task(version)
     return version
-
-
-def _read_signature(folder: Path) -> bytes:
-    with reading(SIGNATURE):
-        try:
-            return read_file(folder, SIGNATURE)
-        except FileNotFoundError as error:
-            reason = f"{SIGNATURE} is missing, and TAGWERK_MODEL_SIGNERS requires one"
-            raise ArtifactError(reason) from error
 
 
 def make_task(version: ModelVersion) -> AnyTask:

@@ -21,13 +21,6 @@ NOT_FOUND = "it is not in the store"
 Fingerprint = tuple[tuple[str, int, int, int], ...]  # of each file: path, size, times of its last changes
 
 
-def newest(store: Path) -> list[ModelVersion]:
-    """Returns the newest valid version of each model in a store. Raises ConfigurationError if there is no store."""
-    registry = Registry(store)
-    firsts = (next((key for key in keys if registry.fault(key) is None), None) for keys in registry.keys().values())
-    return [registry.read(key) for key in firsts if key is not None]
-
-
 @dataclass(frozen=True, slots=True)
 class Check:
     """The result of verifying a version, and the fingerprint of the files for which it holds."""
@@ -53,7 +46,7 @@ class Registry:
         self._checks: dict[ModelKey, Check] = {}
         self._recheck: set[ModelKey] = set()  # to be verified again
         self._refusals: dict[ModelKey, tuple[Fingerprint, str]] = {}
-        self._unlisted: dict[str, str] = {}  # model folders that cannot be listed: the reason
+        self._unlisted: set[str] = set()  # model folders that cannot be listed
 
     def keys(self) -> dict[str, list[ModelKey]]:
         """Returns all versions by model, newest first, valid or not.
@@ -61,23 +54,21 @@ class Registry:
         Raises OSError if the store cannot be listed; logs and omits a model whose folder cannot be listed.
         """
         found: dict[str, list[ModelKey]] = {}
-        unlisted: dict[str, str] = {}
         for model in sorted(self._store.iterdir()):
             if model.name.startswith(".") or not model.is_dir():
                 continue
-            if not model.name.isprintable():
-                unlisted[ascii(model.name)] = "its name cannot be printed"
-                continue
             try:
+                if not model.name.isprintable():
+                    raise ValueError("its name cannot be printed")
                 numbers = sorted((int(p.name) for p in model.iterdir() if VERSION.fullmatch(p.name)), reverse=True)
-            except OSError as error:
-                unlisted[model.name] = str(error.strerror)
+            except (OSError, ValueError) as error:
+                if model.name not in self._unlisted:
+                    log.error("the folder of the model %r cannot be listed: %s", model.name, error)
+                self._unlisted.add(model.name)
                 continue
+            self._unlisted.discard(model.name)
             if numbers:
                 found[model.name] = [ModelKey(model.name, str(number)) for number in numbers]
-        for name in unlisted.keys() - self._unlisted.keys():
-            log.error("the folder of the model %s cannot be listed: %s", name, unlisted[name])
-        self._unlisted = unlisted
         return found
 
     def folder(self, key: ModelKey) -> Path:
@@ -122,7 +113,7 @@ class Registry:
         self._recheck.discard(key)
         try:
             manifest = self.read(key).manifest
-            check = Check(found, None, manifest.task, manifest.about)
+            check = Check(found, None, manifest.task, manifest.description)
         except ArtifactError as error:
             check = Check(found, str(error), None)
             if is_machine_fault(error):  # not cached: the next poll may be able to read it

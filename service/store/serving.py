@@ -10,7 +10,6 @@ serve, and stays the default whatever is added to the store, until another is se
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from service.artifact.manifest import Task
 from service.artifact.version import ModelVersion
@@ -18,57 +17,45 @@ from service.errors import ModelNotFound, NotPossible
 from service.settings import Settings
 from service.store.registry import NOT_FOUND, Registry
 from service.store.serving_config import Canary, ModelServing, ServingConfig, change_serving, read_serving
-from service.types import ModelKey, ModelState, State
+from service.types import ModelKey
 
 log = logging.getLogger("tagwerk")
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The versions to load, each version's share of its model's requests, and the refused versions.
+    """The versions to load, each version's share of its model's requests, and why versions are refused.
 
-    `awaited` has the versions that a canary gives a share as soon as they are in the store.
     `defaults` has the default model of each task, which may be one that is not loaded; `about` the task and the
     description of each version to load.
     """
 
     shares: Mapping[ModelKey, float]
-    refused: tuple[ModelState, ...]
+    refused: Mapping[ModelKey, str]
     defaults: Mapping[Task, str]
     about: Mapping[ModelKey, tuple[Task | None, str | None]] = field(default_factory=dict)
-    awaited: tuple[ModelKey, ...] = ()
 
 
-def resolve(
-    registry: Registry, config: ServingConfig, settings: Settings, known: Mapping[Task, str] | None = None
-) -> Serving:
+def resolve(registry: Registry, config: ServingConfig, known: Mapping[Task, str] | None = None) -> Serving:
     """Determines which valid versions should serve. `known` are the defaults determined before.
 
     Raises OSError if the store cannot be listed.
     """
     shares: dict[ModelKey, float] = {}
     refused: dict[ModelKey, str] = {}
-    in_store = registry.keys()
-    for name, keys in in_store.items():
-        shares |= _resolve_model(registry, keys, config.of_model(name), settings.keep_versions, refused)
-    states = (ModelState(key, State.REFUSED, reason, 0.0, default=False) for key, reason in refused.items())
+    for name, keys in registry.keys().items():
+        shares |= _resolve_model(registry, keys, config.of_model(name), refused)
     first: dict[Task, str] = {}
     for key in sorted(shares, key=lambda key: key.name):
         if (task := registry.task(key)) is not None:
             first.setdefault(task, key.name)
     defaults = first | dict(known or {}) | dict(config.defaults)
     about = {key: (registry.task(key), registry.description(key)) for key in shares}
-    canaries = [
-        ModelKey(name, model.canary.version)
-        for name, model in config.models.items()
-        if model.canary and name in in_store
-    ]
-    awaited = tuple(key for key in canaries if key not in in_store[key.name])
-    return Serving(shares, tuple(sorted(states, key=lambda state: str(state.key))), defaults, about, awaited)
+    return Serving(shares, dict(sorted(refused.items())), defaults, about)
 
 
 def _resolve_model(
-    registry: Registry, keys: list[ModelKey], config: ModelServing, keep: int, refused: dict[ModelKey, str]
+    registry: Registry, keys: list[ModelKey], config: ModelServing, refused: dict[ModelKey, str]
 ) -> dict[ModelKey, float]:
     def valid(version: str) -> bool:
         key = ModelKey(keys[0].name, version)
@@ -80,13 +67,10 @@ def _resolve_model(
     canary = config.canary
     versions = [key.version for key in keys if canary is None or key.version != canary.version]
     serving = next(filter(valid, in_order(versions, config.version)), None)
-    loaded = [serving] if serving is not None else []
-    loaded += islice(filter(valid, (v for v in versions if v not in loaded)), keep - 1) if loaded else []
-    shares = dict.fromkeys(loaded, 0.0)
+    shares = {serving: 1.0} if serving is not None else {}
     if canary is not None and ModelKey(keys[0].name, canary.version) in keys and valid(canary.version):
-        shares[canary.version] = canary.share if loaded else 1.0
-    if serving is not None:
-        shares[serving] = 1.0 - sum(shares.values())
+        share = canary.share if shares else 1.0
+        shares = dict.fromkeys(shares, 1.0 - share) | {canary.version: share}
     return {ModelKey(keys[0].name, version): share for version, share in shares.items()}
 
 
@@ -109,7 +93,7 @@ def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
     Raises ConfigurationError, ArtifactError.
     """
     registry = Registry(settings.model_store, settings.model_signers)
-    serving = resolve(registry, read_serving(settings), settings)
+    serving = resolve(registry, read_serving(settings))
     defaults = set(serving.defaults.values())
     keys = sorted((key for key, share in serving.shares.items() if share), key=lambda key: key.name not in defaults)
     return [registry.read(key) for key in keys], dict(serving.defaults.items())
@@ -127,7 +111,7 @@ class ServingController:
     """Changes which versions serve. Writes each change at once; services apply it at their next poll.
 
     Raises ModelNotFound for what is not in the store, NotPossible for an invalid version or if the change cannot be
-    written.
+    written. Versions are verified before the lock is taken.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -137,7 +121,7 @@ class ServingController:
     def use(self, name: str, version: str | None) -> ModelServing:
         """Makes a version serve; None means the newest valid one, also in the future."""
         self.check(name, version)
-        return self._write(name, lambda _: ModelServing(version=version))
+        return self._change_model(name, lambda _: ModelServing(version=version))
 
     def roll_back(self, name: str) -> ModelServing:
         """Makes the valid version before the current one serve."""
@@ -150,7 +134,7 @@ class ServingController:
                     return ModelServing(version=key.version)
             raise ModelNotFound(f"there is no valid version of {name} before {serving}")
 
-        return self._write(name, before)
+        return self._change_model(name, before)
 
     def canary(self, name: str, version: str, share: float) -> ModelServing:
         """Gives a version a share of the requests, and the current version the rest; 0 ends the canary.
@@ -163,18 +147,18 @@ class ServingController:
             serving = self._serving(name, config, excluded=version)
             return ModelServing(version=serving, canary=Canary(version=version, share=share) if share else None)
 
-        return self._write(name, begin)
+        return self._change_model(name, begin)
 
     def make_default(self, name: str) -> tuple[Task, ModelServing]:
         """Makes a model the default of its task; returns the task, and what the model serves."""
         self.check(name)
-        serving = self._serving(name, read_serving(self._settings).of_model(name))
+        serving = self.serving(name)
         task = self._registry.task(ModelKey(name, serving)) if serving is not None else None
         if task is None:
             raise NotPossible(f"no version of {name} in the store is valid, so its task is not known")
 
         def change(config: ServingConfig) -> ServingConfig:
-            return config.model_copy(update={"defaults": dict(config.defaults) | {task: name}})
+            return config.model_copy(update={"defaults": {**config.defaults, task: name}})
 
         return task, change_serving(self._settings, change).of_model(name)
 
@@ -188,14 +172,11 @@ class ServingController:
 
     def _serving(self, name: str, config: ModelServing, excluded: str | None = None) -> str | None:
         keys = [key for key in self._registry.keys()[name] if key.version != excluded]
-        shares = _resolve_model(self._registry, keys, ModelServing(version=config.version), 1, {}) if keys else {}
+        shares = _resolve_model(self._registry, keys, ModelServing(version=config.version), {}) if keys else {}
         return next((key.version for key in shares), None)
 
     def check(self, name: str, version: str | None = None) -> None:
-        """Verifies a version, or the ones that may serve. Raises ModelNotFound, or NotPossible for an invalid one.
-
-        A change calls it before it takes the lock.
-        """
+        """Verifies a version, or the ones that may serve. Raises ModelNotFound, or NotPossible for an invalid one."""
         keys = self._registry.keys()
         if name not in keys:
             raise ModelNotFound(f"no model {name!r} is in the store; there is: {', '.join(keys) or 'none'}")
@@ -207,10 +188,8 @@ class ServingController:
         elif fault := self._registry.fault(ModelKey(name, version)):
             raise NotPossible(f"{name}/{version} cannot serve: {fault}")
 
-    def _write(self, name: str, change_model: Callable[[ModelServing], ModelServing]) -> ModelServing:
+    def _change_model(self, name: str, change_model: Callable[[ModelServing], ModelServing]) -> ModelServing:
         def change(config: ServingConfig) -> ServingConfig:
-            return config.model_copy(
-                update={"models": dict(config.models) | {name: change_model(config.of_model(name))}}
-            )
+            return config.model_copy(update={"models": {**config.models, name: change_model(config.of_model(name))}})
 
         return change_serving(self._settings, change).of_model(name)

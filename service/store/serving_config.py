@@ -45,11 +45,8 @@ class ModelServing(FileModel):
 
     def __str__(self) -> str:
         serving = "the newest version" if self.version is None else f"version {self.version}"
-        return (
-            serving
-            if self.canary is None
-            else f"{serving}, {self.canary.share:.0%} of the requests to {self.canary.version}"
-        )
+        canary = self.canary
+        return f"{serving}, {canary.share:.0%} of the requests to {canary.version}" if canary else serving
 
 
 class ServingConfig(FileModel):
@@ -75,56 +72,36 @@ def serving_path(settings: Settings) -> Path:
 
 
 def read_serving(settings: Settings) -> ServingConfig:
-    """Reads the serving config of a service. Raises ConfigurationError."""
-    return read_config(serving_path(settings), _initial_path(settings))
+    """Reads the serving config; where there is no file, that of the model store, or an empty one.
+
+    Raises ConfigurationError.
+    """
+    for path in (serving_path(settings), settings.model_store / SERVING):
+        try:
+            return ServingConfig.model_validate_json(_read(path))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be read: {error}") from error
+        except ValidationError as error:
+            raise ConfigurationError(f"{path} cannot be read: {first_fault(error)}") from None
+    return ServingConfig()
 
 
 def change_serving(
     settings: Settings, change: Callable[[ServingConfig], ServingConfig], lock_seconds: float = LOCK_SECONDS
 ) -> ServingConfig:
-    """Changes the serving config of a service; see `change_config`."""
-    return change_config(serving_path(settings), change, lock_seconds, _initial_path(settings))
-
-
-def _initial_path(settings: Settings) -> Path | None:
-    return settings.model_store / SERVING if settings.serving_file else None
-
-
-def read_config(path: Path, initial: Path | None = None) -> ServingConfig:
-    """Reads the serving config at a path; where there is none, the `initial` one, or an empty one.
-
-    Raises ConfigurationError.
-    """
-    try:
-        content = _read(path)
-    except FileNotFoundError:
-        return read_config(initial) if initial is not None else ServingConfig()
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
-    try:
-        return ServingConfig.model_validate_json(content)
-    except ValidationError as error:
-        raise ConfigurationError(f"{path} cannot be read: {first_fault(error)}") from None
-
-
-def change_config(
-    path: Path,
-    change: Callable[[ServingConfig], ServingConfig],
-    lock_seconds: float = LOCK_SECONDS,
-    initial: Path | None = None,
-) -> ServingConfig:
-    """Changes the serving config at a path under a lock; returns the new one. For `initial` see `read_config`.
+    """Changes the serving config under a lock; returns the new one.
 
     Raises ConfigurationError if it cannot be read, NotPossible if it cannot be written.
     """
+    path = serving_path(settings)
     try:
         with locked(path, lock_seconds):
-            before = read_config(path, initial)
+            before = read_serving(settings)
             after = change(before)
-            after = ServingConfig(
-                models={name: model for name, model in after.models.items() if model != ModelServing()},
-                defaults=after.defaults,
-            )
+            models = {name: model for name, model in after.models.items() if model != ModelServing()}
+            after = ServingConfig(models=models, defaults=after.defaults)
             if after != before:
                 write_whole(path, after.model_dump_json(indent=2, exclude_none=True) + "\n")
             return after

@@ -1,21 +1,17 @@
 """Defines every metric of the service, in Prometheus' conventions: base units, bounded labels.
 
-Processes share their metrics through files, prometheus-client's multiprocess mode, if `PROMETHEUS_MULTIPROC_DIR` is set
-before that package is imported.
+Processes share their metrics through files in the folder that `PROMETHEUS_MULTIPROC_DIR` names; see `metric_files`.
 """
 
 import os
-from bisect import bisect_left
-from collections import Counter as Counts
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from service.telemetry.metric_files import SharedMetrics, write_to_own_files
+from service.telemetry.metric_files import SharedMetrics, observe_all, write_to_record
 from service.telemetry.process_metrics import ProcessMetrics, build_info
 
 FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -24,11 +20,6 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 UNMATCHED = "unmatched"  # the route label of requests that match no route
 MultiprocessMode = Literal["livesum", "livemax", "liveall"]  # aggregations over live processes; the last is none
 SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-
-
-if SHARED_FOLDER in os.environ:
-    write_to_own_files()
-    os.register_at_fork(after_in_child=write_to_own_files)
 
 
 class BatchMetrics(NamedTuple):
@@ -44,57 +35,54 @@ class BatchMetrics(NamedTuple):
 class Metrics:
     """The metrics, in a registry of their own, so that two services in one process do not share values."""
 
-    def __init__(self, process: str = "service") -> None:
-        """`process` is the kind of this process: supervisor or server, or service if it is the only one."""
+    def __init__(self, process: str = "service", record: str | None = None) -> None:
+        """`process` is the kind of this process: supervisor or server, or service if it is the only one.
+
+        A process that shares its metrics with others, in a folder that the environment names, writes them to a `record`
+        of its own.
+        """
         self.registry = CollectorRegistry()
-        self._shared_folder = os.environ.get(SHARED_FOLDER)
-        self._gauge("process_info", "1 for each process.", "liveall", "process").labels(process).set(1)
-        self._gauge("build_info", "Versions.", "livemax", *build_info()).labels(**build_info()).set(1)
-        if not self._shared_folder:
+        folder = os.environ.get(SHARED_FOLDER)
+        self._shared_folder = Path(folder) if folder is not None and record is not None else None
+        if record is None or folder is None:
             self.registry.register(ProcessMetrics({str(os.getpid()): process}))
-        self.requests = self._counter("requests", "Requests answered, by route and status.", "route", "status")
+        else:
+            write_to_record(record)
+            self._gauge("process_id", "Of this process.", "liveall", "process").labels(process).set(os.getpid())
+        self._gauge("build_info", "Versions.", "livemax", *build_info()).labels(**build_info()).set(1)
         self._durations: defaultdict[tuple[str, int], list[float]] = defaultdict(list)  # seconds, by route and status
         self._tokenize_durations: defaultdict[str, list[float]] = defaultdict(list)
         self._batches: dict[tuple[str, int], BatchMetrics] = {}
-        self.request_duration = self._histogram("request_duration_seconds", "From receipt to answer.", FINE, "route")
-        self.tokenize_duration = self._histogram(
-            "tokenize_duration_seconds", "Tokenizing and encoding of a request.", FINE, "model"
-        )
-        self.queue_duration = self._histogram(
-            "queue_duration_seconds", "From admission to the start of the batch, a sequence.", FINE, "model"
-        )
-        self.inference_duration = self._histogram(
-            "inference_duration_seconds", "A batch on the device, copies included.", FINE, "model", "bucket"
-        )
-        self.batch_size = self._histogram("batch_size", "Sequences in a batch.", SIZES, "model")
-        self.batch_cells = self._counter("batch_cells", "Cells [B, T] of batches that ran.", "model")
-        self.padding_cells = self._counter(
-            "padding_cells", "Cells of those that were padding; over batch_cells, the padding waste.", "model"
-        )
-        self.queue_entries = self._gauge("queue_entries", "Sequences that wait.", "livesum")
-        self.queue_tokens = self._gauge("queue_tokens", "Tokens that wait.", "livesum")
-        self.rejected = self._counter("rejected", "Requests not admitted.", "reason")
-        self.expired = self._counter("expired", "Requests whose deadline passed.")
-        self.cancelled = self._counter("cancelled", "Requests whose client disconnected.")
-        self.compilations = self._counter("compilations", "Executables compiled.", "model")
-        self.compilation_duration = self._histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
-        self.generated_tokens = self._counter("generated_tokens", "Tokens generated.", "model")
-        self.key_tokens = self._counter("key_tokens", "Tokens of the requests of a key, read and generated.", "key")
-        self.slots_in_use = self._gauge("slots_in_use", "Generation slots that hold a text.", "livesum", "model")
-        self.ready_processes = self._gauge("ready_processes", "Processes that accept requests.", "livesum")
-        self.connections = self._gauge("connections", "Open connections.", "livesum")
-        self.restarts = self._counter("restarts", "Processes that died and were started again.", "process")
-        self.model_info = self._gauge(
-            "model_info", "1 for each model version that is loaded.", "livemax", "model", "version"
-        )
-        self.model_refused = self._gauge(
-            "model_refused", "1 for each version that is refused.", "livemax", "model", "version"
-        )
-        self.swaps = self._counter("swaps", "Changes of the versions that are loaded, by how they ended.", "result")
-        self.rollbacks = self._counter("rollbacks", "Changes of a model to an older version.", "model")
-        self.model_load_duration = self._gauge(
-            "model_load_duration_seconds", "Loading, checking and compiling a model.", "livemax", "model", "version"
-        )
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        version = ("model", "version")
+        self.requests = counter("requests", "Requests answered, by route and status.", "route", "status")
+        self.request_duration = histogram("request_duration_seconds", "From receipt to answer.", FINE, "route")
+        self.tokenize_duration = histogram("tokenize_duration_seconds", "Tokenizing and encoding.", FINE, "model")
+        self.queue_duration = histogram("queue_duration_seconds", "From admission to batch, a sequence.", FINE, "model")
+        about = "A batch on the device, copies included."
+        self.inference_duration = histogram("inference_duration_seconds", about, FINE, "model", "bucket")
+        self.batch_size = histogram("batch_size", "Sequences in a batch.", SIZES, "model")
+        self.batch_cells = counter("batch_cells", "Cells [B, T] of batches that ran.", "model")
+        about = "Cells of those that were padding; over batch_cells, the padding waste."
+        self.padding_cells = counter("padding_cells", about, "model")
+        self.queue_entries = gauge("queue_entries", "Sequences that wait.", "livesum")
+        self.queue_tokens = gauge("queue_tokens", "Tokens that wait.", "livesum")
+        self.rejected = counter("rejected", "Requests not admitted.", "reason")
+        self.expired = counter("expired", "Requests whose deadline passed.")
+        self.cancelled = counter("cancelled", "Requests whose client disconnected.")
+        self.compilations = counter("compilations", "Executables compiled.", "model")
+        self.compilation_duration = histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
+        self.generated_tokens = counter("generated_tokens", "Tokens generated.", "model")
+        self.key_tokens = counter("key_tokens", "Tokens of the requests of a key, read and generated.", "key")
+        self.slots_in_use = gauge("slots_in_use", "Generation slots that hold a text.", "livesum", "model")
+        self.ready_processes = gauge("ready_processes", "Processes that accept requests.", "livesum")
+        self.connections = gauge("connections", "Open connections.", "livesum")
+        self.restarts = counter("restarts", "Processes that died and were started again.", "process")
+        self.model_info = gauge("model_info", "1 for each model version that is loaded.", "livemax", *version)
+        self.model_refused = gauge("model_refused", "1 for each version that is refused.", "livemax", *version)
+        self.swaps = counter("swaps", "Changes of the versions that are loaded, by how they ended.", "result")
+        about = "Loading, checking and compiling a model."
+        self.model_load_duration = gauge("model_load_duration_seconds", about, "livemax", *version)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Counts a completed request, at the next `flush`: batched counts cost a tenth."""
@@ -135,15 +123,13 @@ class Metrics:
     def exposition(self) -> bytes:
         """Returns the metrics of all processes that share the folder, in Prometheus' text format: those flushed.
 
-        Those of this process if there is no folder any more.
+        Those of this process if there is no folder any more: a program for cleaning up may have removed it.
         """
-        return generate_latest(self._all_processes())
-
-    def _all_processes(self) -> CollectorRegistry:
-        if not self._shared_folder or not Path(self._shared_folder).is_dir():  # a program for cleaning up removed it
-            return self.registry
-        folder, conditions = Path(self._shared_folder), ["tagwerk_model_refused"]
-        return SharedMetrics(folder, conditions, processes="tagwerk_process_info").registry()
+        registry = self.registry
+        if self._shared_folder is not None and self._shared_folder.is_dir():
+            registry = CollectorRegistry()
+            registry.register(SharedMetrics(self._shared_folder, ["tagwerk_model_refused"]))
+        return generate_latest(registry)
 
     def _counter(self, name: str, help: str, *labels: str) -> Counter:
         return Counter(name, help, labels, namespace="tagwerk", registry=self.registry)
@@ -154,11 +140,3 @@ class Metrics:
 
     def _histogram(self, name: str, help: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, help, labels, namespace="tagwerk", registry=self.registry, buckets=buckets)
-
-
-def observe_all(histogram: Histogram, values: Sequence[float]) -> None:
-    """Observes values at the cost of one observation per distinct bucket."""
-    bounds = histogram._upper_bounds
-    histogram._sum.inc(sum(values))
-    for bucket, count in Counts(map(bisect_left, repeat(bounds), values)).items():
-        histogram._buckets[bucket].inc(count)

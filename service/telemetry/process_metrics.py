@@ -9,6 +9,8 @@ from prometheus_client import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+PROCESS_INFO = "tagwerk_process_info"
+
 
 class ProcessMetrics(Collector):
     """Collects memory, processor time and file descriptors of processes, each labelled with its kind and id."""
@@ -19,8 +21,9 @@ class ProcessMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yields each metric with a sample per process."""
-        families: dict[str, Metric] = {}
+        families = {PROCESS_INFO: Metric(PROCESS_INFO, "1 for each process.", "gauge")}
         for pid, kind in self._processes.items():
+            families[PROCESS_INFO].add_sample(PROCESS_INFO, {"process": kind, "pid": pid}, 1)
             for metric in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]
                 family = families.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
                 for sample in metric.samples:

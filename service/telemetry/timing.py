@@ -12,7 +12,7 @@ class Timing:
     started: float
     stages: dict[str, float] = field(default_factory=dict)
     began: float | None = None  # start of the first stage
-    notes: dict[str, Any] = field(default_factory=dict)  # for the log: see `request_log.Line`
+    notes: dict[str, Any] = field(default_factory=dict)  # for the log: key, model, sequences, tokens
     batch_size: int = 0  # sequences in the largest batch, other requests' included; 0 without one
 
     def header(self) -> str:

@@ -1,18 +1,12 @@
 import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from service.artifact import manifest as artifact
-from service.artifact.files import ABANDONED_SECONDS, COPIES, read_file, verified_copy
+from service.artifact.files import read_file, verified_copy
 from service.artifact.manifest import (
     Endpoint,
     Golden,
@@ -83,17 +77,7 @@ def test_a_tagger_with_lemma_rules_has_its_lemmatizer_and_another_has_none(tmp_p
     assert version.lemmatizer is not None
     assert version.lemmatizer.lemma("IS", "VERB", "_", [2]) == "be"
     assert version.lemmatizer.lemma("abs", "NOUN", "_", [1]) == "ab"
-    assert (version.manifest.lack, version.manifest.about) == (None, version.manifest.description)
     assert load_version(write_version(tmp_path)).lemmatizer is None
-
-
-def test_a_tagger_without_lemma_rules_says_that_it_lacks_them_and_how_to_make_it(tmp_path):
-    manifest = load_version(write_version(tmp_path)).manifest.model_copy(update={"command": "tagwerk-train train x"})
-    assert manifest.lack is not None
-    assert "it gives no lemmas" in manifest.lack
-    assert manifest.lack.endswith("tagwerk-train train x")
-    assert manifest.about == f"{manifest.description}; {manifest.lack}"
-    assert manifest.model_copy(update={"task": "classify"}).lack is None
 
 
 def point_at(folder: Path, vocabulary: str) -> None:
@@ -135,14 +119,6 @@ def test_a_broken_version_is_refused_with_the_reason(tmp_path, harm, reason):
         load_version(folder)
 
 
-def test_a_manifest_with_unknown_fields_is_refused(tmp_path):
-    folder = write_version(tmp_path)
-    content = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(content | {"surprise": 1}))
-    with pytest.raises(ArtifactError, match="surprise"):
-        read_manifest(folder)
-
-
 def test_checksums_hold_for_the_committed_models():
     for manifest in sorted((Path(__file__).parents[2] / "model_store").glob("*/*/manifest.json")):
         verify_files(manifest.parent, read_manifest(manifest.parent))
@@ -156,48 +132,9 @@ def test_what_is_loaded_is_a_private_copy_of_what_was_verified(tmp_path):
         (folder / "saved_model/saved_model.pb").write_bytes(b"other weights")
         assert (copy / "saved_model/saved_model.pb").read_bytes() == b"weights"
         assert copy.stat().st_mode & 0o777 == 0o700
-        assert copy.name.startswith(COPIES)
     assert not copy.exists()
     with pytest.raises(ArtifactError, match=r"saved_model\.pb is altered"), verified_copy(folder, wanted):
         pytest.fail("what was altered after it was verified was copied")
-
-
-KILLED = """
-import os, signal, sys, tempfile
-from pathlib import Path
-from service.artifact.files import verified_copy
-with verified_copy(Path(sys.argv[1]), {"words.json": sys.argv[2]}) as copy:
-    print(copy, flush=True)
-    if sys.stdin.read(1):
-        os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_copies_of_processes_that_were_killed_are_removed_and_others_are_not(tmp_path, monkeypatch):
-    folder = write_version(tmp_path)
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    wanted = {"words.json": load_version(folder).manifest.files["words.json"]}
-    command = [sys.executable, "-c", KILLED, str(folder), wanted["words.json"]]
-    copies = []
-    with ExitStack() as ended:
-        for _ in range(3):
-            made = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            ended.enter_context(made)
-            assert made.stdout is not None
-            copies.append((made, Path(made.stdout.readline().strip())))
-        for made, copy in copies[:2]:
-            made.communicate("x")
-            assert made.returncode == -signal.SIGKILL
-            assert copy.exists()
-        (_, killed), (_, just_killed), (_, used) = copies
-        for copy in (killed, used):
-            os.utime(copy, times=(then := time.time() - ABANDONED_SECONDS - 1, then))
-        with verified_copy(folder, wanted):
-            assert [copy.exists() for copy in (killed, just_killed, used)] == [False, True, True]
-        copies[2][0].communicate("")
-        assert not used.exists()
 
 
 def test_a_file_that_is_exchanged_while_it_is_opened_is_not_waited_for(tmp_path, monkeypatch):

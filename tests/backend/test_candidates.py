@@ -12,7 +12,7 @@ from tests.batches import padded, rows_of
 def test_the_candidates_of_each_head_are_its_most_probable_labels_and_ties_go_to_the_lower_id() -> None:
     version = newest("tagger-en")
     manifest = version.manifest
-    model = TensorFlowBackend("cpu", 1).load_sequence_model(version.folder, manifest)
+    model = TensorFlowBackend("cpu").load_sequence_model(version.folder, manifest)
     list(model.warm_up([2], 8))
     rng = np.random.default_rng(3)
     examples = [

@@ -35,7 +35,7 @@ def newest(name: str) -> ModelVersion:
 
 @pytest.fixture(scope="module")
 def backend() -> TensorFlowBackend:
-    return TensorFlowBackend("cpu", 1)
+    return TensorFlowBackend("cpu")
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -264,7 +264,7 @@ def test_asking_for_a_gpu_that_is_not_there_is_an_error():
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU")
     with pytest.raises(ConfigurationError, match="TAGWERK_DEVICE=gpu"):
-        choose_device("gpu", 1)
+        choose_device("gpu")
 
 
 def test_a_model_that_a_thread_has_loaded_runs_in_another(backend):

@@ -64,8 +64,7 @@ def store(tiny_versions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def server(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("server") / "log"
-    keep = str(1 + len(FOUND_BY_LOADING))  # a process is to load all of these
-    with start_server(log, **SETTINGS, TAGWERK_MODEL_STORE=str(store), TAGWERK_KEEP_VERSIONS=keep) as running:
+    with start_server(log, **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as running:
         running.wait_until_ready()
         yield running
 

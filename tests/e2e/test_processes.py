@@ -177,29 +177,6 @@ def test_a_process_that_stands_still_is_replaced_and_the_other_is_not_harmed(run
     assert "has stood still for 5 s: it is killed" in running.log.read_text()
 
 
-def test_each_process_says_the_same_of_the_service(running):
-    answers: dict[str, set[str]] = {"/readyz": set(), "/models": set(), "/v2/health/ready": set()}
-
-    async def ask() -> set[int]:
-        processes = set()
-        async with httpx.AsyncClient(base_url=running.url, timeout=60) as client:
-            for path, bodies in answers.items():
-                async with client.stream("GET", path) as response:
-                    assert response.status_code == 200
-                    port = response.extensions["network_stream"].get_extra_info("client_addr")[1]
-                    bodies.add((await response.aread()).decode())
-                    processes.add((await asyncio.to_thread(owners, running)).get(port, 0))
-        return processes
-
-    async def scenario() -> None:
-        seen: set[int] = set()
-        while not servers(running) <= seen:
-            seen |= set().union(*await asyncio.gather(*(ask() for _ in range(4))))
-
-    asyncio.run(scenario())
-    assert {path: len(bodies) for path, bodies in answers.items()} == dict.fromkeys(answers, 1)
-
-
 def test_processes_share_their_metrics_and_have_names(running):
     counted = 'tagwerk_requests_total{route="/tag",status="200"}'
     queued = 'tagwerk_queue_duration_seconds_count{model="tagger-en"}'
@@ -226,13 +203,6 @@ def settled(url: str, name: str) -> float:
             return value
         value = later
     pytest.fail(f"{name} still changes although nobody asks: {value}")
-
-
-def test_the_folder_of_the_service_is_that_of_its_processes(running):
-    folders = {environment(pid)["TMPDIR"] for pid in servers(running)}
-    (folder,) = folders
-    assert Path(folder).stat().st_mode & 0o777 == 0o700
-    assert (Path(folder) / "metrics").is_dir()
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed(running):

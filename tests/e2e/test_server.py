@@ -3,17 +3,15 @@
 import asyncio
 import json
 import re
-import shutil
 import signal
 import socket
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import SMALL, english_store, start_server
+from tests.conftest import SMALL, start_server
 from tests.telemetry.test_logs import TIME
 
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
@@ -149,96 +147,6 @@ def test_a_second_start_reads_the_executables_of_the_first(small_store, tmp_path
     assert kept[0] == kept[1], "something was compiled again"
     assert kept[0] == kept[2], "something was compiled again since there was less before it"
     assert answers[0] == answers[1]
-
-
-def test_sigterm_while_it_compiles_ends_it(tmp_path):
-    with start_server(tmp_path / "log", TAGWERK_PROCESSES="2") as server:
-        assert server.stop() == 0
-
-
-def test_options_of_other_arrangements_of_processes_are_warned_of_once(tagger_store, tmp_path):
-    old = {"TAGWERK_WORKERS": "4", "TAGWERK_ENGINE_ADDRESS": "127.0.0.1:1"}
-    with start_server(tmp_path / "log", **old, TAGWERK_MODEL_STORE=str(tagger_store)) as server:
-        wait_until(lambda: ": loads " in server.log.read_text())
-        assert server.stop() == 0
-        log = server.log.read_text()
-    for name in old:
-        assert log.count(f"{name} is not an option; the nearest is TAGWERK_PROCESSES") == log.count(name) == 1
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(english_store(), tmp_path / "store"))
-
-
-def test_broken_models_are_refused_with_the_reason_and_the_others_serve(store, tmp_path):
-    (tagger,), (judge,) = store.glob("tagger-en/*"), store.glob("sentiment-en/*")
-    next((tagger / "saved_model" / "variables").glob("*.data*")).write_bytes(b"not weights")
-    lines = (judge / "goldens.jsonl").read_text().splitlines()
-    golden = json.loads(lines[0])
-    golden["outputs"]["probabilities"].reverse()
-    (judge / "goldens.jsonl").write_text(json.dumps(golden) + "\n")
-    rewrite_checksums(judge)
-    with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(store)) as server:
-        server.wait_until_ready()
-        models = {m["name"]: m for m in httpx.get(f"{server.url}/readyz").json()["models"]}
-        assert models["lm-shakespeare"]["state"] == "ready"
-        assert models["tagger-en"]["state"] == models["sentiment-en"]["state"] == "refused"
-        assert "altered" in models["tagger-en"]["reason"]
-        assert "golden 1" in models["sentiment-en"]["reason"]
-        assert httpx.post(f"{server.url}/tag", json=SENTENCE).status_code == 404
-        generated = httpx.post(f"{server.url}/generate", json={"prompt": "A", "max_tokens": 2})
-        assert generated.status_code == 200
-        assert server.stop() == 0
-
-
-def rewrite_checksums(folder: Path) -> None:
-    from service.artifact.manifest import checksums
-
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"files": checksums(folder)}))
-
-
-def test_a_queue_that_is_full_answers_429_and_says_when_to_come_again(tagger_store, tmp_path):
-    limits = {"TAGWERK_MAX_ITEMS": "32", "TAGWERK_MAX_QUEUE_ENTRIES": "32", "TAGWERK_MODEL_STORE": str(tagger_store)}
-
-    async def flood(url: str) -> list[httpx.Response]:
-        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-            body = {"text": [SENTENCE["text"]] * 32}
-            return await asyncio.gather(*(client.post("/tag", json=body) for _ in range(40)))
-
-    with start_server(tmp_path / "log", **limits) as server:
-        server.wait_until_ready()
-        responses = asyncio.run(flood(server.url))
-        statuses = {response.status_code for response in responses}
-        assert statuses == {200, 429}
-        for response in responses:
-            if response.status_code == 429:
-                assert int(response.headers["retry-after"]) >= 1
-                assert response.json()["type"] == "urn:tagwerk:problem:overloaded"
-            else:
-                assert len(response.json()["results"]) == 32
-        lines = (json.dumps({"text": [SENTENCE["text"]] * 16}) + "\n") * 40
-        patient = httpx.post(
-            f"{server.url}/tag", content=lines, headers={"content-type": "application/x-ndjson"}, timeout=60
-        )
-        answers = [json.loads(line) for line in patient.text.splitlines()]
-        assert [len(answer["results"]) for answer in answers] == [16] * 40, "lines wait while the queue is full"
-
-
-def test_a_gpu_that_is_asked_for_and_missing_ends_it_with_the_reason(tmp_path):
-    with start_server(tmp_path / "log", TAGWERK_DEVICE="gpu", CUDA_VISIBLE_DEVICES="") as server:
-        assert server.process.wait(120) == 1
-        assert "TAGWERK_DEVICE=gpu, but TensorFlow sees no GPU" in server.log.read_text()
-
-
-def test_a_port_that_is_taken_is_said(tmp_path):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with start_server(tmp_path / "log", TAGWERK_PORT=str(taken.getsockname()[1])) as server:
-            assert server.process.wait(120) != 0
-            assert "Address already in use" in server.log.read_text()
 
 
 def metric(url: str, name: str) -> float:

@@ -1,10 +1,8 @@
 """Versions come, go and take over while requests are answered: the real processes, with tiny models."""
 
 import asyncio
-import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -16,20 +14,18 @@ import httpx
 import pytest
 
 from tests.conftest import CACHE, ROOT, Server, start_server
-from tests.e2e.processes import only, servers
-from tests.e2e.test_server import metric, rewrite_checksums, wait_until
+from tests.e2e.processes import servers
+from tests.e2e.test_server import metric, wait_until
 from tests.tiny_store import NAME, copy_version
 
 SETTINGS = {
     "TAGWERK_XLA_CACHE": str(CACHE),
     "TAGWERK_BATCH_SIZES": "1,8",
     "TAGWERK_STORE_INTERVAL_SECONDS": "0.1",
-    "TAGWERK_KEEP_VERSIONS": "2",
 }
 BODY = {"text": ["The dog sees the cat. The bird feeds a child.", "A teacher likes the very very very long day today."]}
 SECONDS = 240.0
 FOLLOWS_SECONDS = 0.5  # until each process has read what the supervisor has written
-OTHER = "tagger-other"
 
 
 @pytest.fixture
@@ -119,7 +115,7 @@ def check_unmixed(server: Server, answers: list[dict[str, Any]]) -> set[str]:
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, tmp_path, processes):
-    settings = SETTINGS | {"TAGWERK_PROCESSES": processes, "TAGWERK_KEEP_VERSIONS": "1"}
+    settings = SETTINGS | {"TAGWERK_PROCESSES": processes}
     with start_server(tmp_path / "log", **settings, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
         wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == int(processes))
@@ -180,61 +176,9 @@ def threads(pid: int) -> dict[str, set[str]]:
     return found
 
 
-def test_a_broken_version_never_takes_over_and_is_tried_again_when_it_is_whole(store, made, tmp_path):
-    with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as server:
-        server.wait_until_ready()
-        serving = servers(server)
-        half = store / NAME / "2"
-        half.mkdir()
-        for name in ("manifest.json", "words.json"):
-            shutil.copy(made / "2" / name, half / name)
-        # Until both files are whole, it is refused for other reasons.
-        wait_until(lambda: "missing" in (model_states(server).get("2", {}).get("reason") or ""))
-        assert model_states(server)["2"]["state"] == "refused"
-        other = copy_version(made / "2", store / NAME / ".3")
-        spoil_goldens(other)
-        manifest = json.loads((other / "manifest.json").read_text())
-        (other / "manifest.json").write_text(json.dumps(manifest | {"version": "3"}))
-        other.rename(store / NAME / "3")
-        wait_until(lambda: model_states(server).get("3", {}).get("state") == "refused", SECONDS)
-        assert "golden 1" in model_states(server)["3"]["reason"]
-        wait_until(lambda: metric(server.url, f'tagwerk_model_refused{{model="{NAME}",version="3"}}') == 1)
-        wait_until(lambda: metric(server.url, 'tagwerk_swaps_total{result="refused"}') == 1)
-        assert f"refused {NAME}/3: " in server.log.read_text()
-        assert httpx.post(f"{server.url}/tag", json=BODY).json()["version"] == "1"
-        assert serving <= servers(server), "what serves is the same"
-        shutil.copytree(made / "2", half, dirs_exist_ok=True)
-        wait_until(lambda: serves(server, "2"), SECONDS)
-        wait_until(lambda: httpx.post(f"{server.url}/tag", json=BODY).json()["version"] == "2")
-        assert metric(server.url, f'tagwerk_model_refused{{model="{NAME}",version="2"}}') == 0
-        assert server.stop() == 0
-
-
-def spoil_goldens(folder: Path) -> None:
-    """Lets the goldens say something else than the network, with checksums that fit."""
-    golden = json.loads((folder / "goldens.jsonl").read_text().splitlines()[0])
-    golden["outputs"] = {name: [[0.5] * len(row) for row in rows] for name, rows in golden["outputs"].items()}
-    (folder / "goldens.jsonl").write_text(json.dumps(golden) + "\n")
-    rewrite_checksums(folder)
-
-
-def test_a_process_that_is_killed_while_it_loads_a_new_version_is_started_again(store, made, tmp_path):
-    with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as server:
-        server.wait_until_ready()
-        serving = only(server)
-        copy_version(made / "2", store / NAME / "2")
-        wait_until(lambda: len(servers(server)) == 2)
-        (loading,) = servers(server) - {serving}
-        os.kill(loading, signal.SIGKILL)
-        assert httpx.post(f"{server.url}/tag", json=BODY).json()["version"] == "1"
-        wait_until(lambda: serves(server, "2"), SECONDS)
-        wait_until(lambda: metric(server.url, 'tagwerk_swaps_total{result="done"}') == 1)
-        assert metric(server.url, 'tagwerk_restarts_total{process="server"}') == 1
-        assert server.stop() == 0
-
-
 def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path):
     copy_version(made / "2", store / NAME / "2")
+    choose(store, "canary", f"{NAME}/1", "0.000001")  # so that it is loaded as well
     with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
         serving = servers(server)
@@ -259,7 +203,8 @@ def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path
         ]
         asyncio.run(load.while_(*rolled_back))
         assert set(load.statuses) == {200}, load.refusals
-        assert check_unmixed(server, load.answers) == {"1", "2"}
+        assert {answer["version"] for answer in load.answers} == {"1", "2"}
+        check_unmixed(server, [answer for answer in load.answers if answer["version"] == "1"])
         assert ask().json()["version"] == "1"
 
         choose(store, "canary", f"{NAME}/2", "0.3")
@@ -277,36 +222,4 @@ def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path
         wait_until(lambda: serves(server, "1"))
         shutil.rmtree(store / NAME / "1")
         assert ask().status_code == 200, "what is loaded answers without its folder"
-        assert server.stop() == 0
-
-
-@pytest.fixture
-def two_taggers(store: Path, made: Path) -> Path:
-    """Returns a store with two taggers, of which the first is the default."""
-    (store / OTHER).mkdir()
-    copy_version(made / "2", store / OTHER / "1")
-    choose(store, "default", NAME)
-    return store
-
-
-def test_another_default_needs_no_other_process(two_taggers, tmp_path):
-    settings = SETTINGS | {"TAGWERK_PROCESSES": "2"}
-    with start_server(tmp_path / "log", **settings, TAGWERK_MODEL_STORE=str(two_taggers)) as server:
-        server.wait_until_ready()
-        wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == 2)
-        serving = servers(server)
-
-        def answering() -> set[str]:
-            """Returns the models that answer on several connections, so that both processes are asked."""
-            answers = [httpx.post(f"{server.url}/tag", json=BODY) for _ in range(10)]
-            assert {answer.status_code for answer in answers} == {200}
-            return {answer.json()["model"] for answer in answers}
-
-        assert answering() == {NAME}
-        choose(two_taggers, "default", OTHER)
-        wait_until(lambda: answering() == {OTHER})
-        defaults = [m["name"] for m in httpx.get(f"{server.url}/models").json()["models"] if m["default"]]
-        assert defaults == [OTHER]
-        assert servers(server) == serving
-        assert metric(server.url, "tagwerk_swaps_total") == 0
         assert server.stop() == 0

@@ -205,7 +205,6 @@ def test_what_loading_costs_is_measured_and_logged(monkeypatch, caplog):
     assert caplog.messages == [
         "loads tagger/1 (1 of 2)",
         "tagger/1: 3 executables, 0.6 s; 350 MB in all",
-        "tagger/1: it gives no lemmas; made again of a treebank with lemmas, it does: none",
         "loads lm/1 (2 of 2)",
         "lm/1: 2 executables, 0.0 s; 340 MB in all",
         "ready on test device: tagger/1, lm/1; 0.6 s, 410 MB in all",

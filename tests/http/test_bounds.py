@@ -220,7 +220,7 @@ PIECES = [
 @given(st.lists(st.sampled_from(PIECES), max_size=6), st.lists(st.integers(20, 3000), min_size=1, max_size=20))
 def test_answers_do_not_depend_on_how_the_bytes_come(requests, sizes):
     async def answers(chunks: list[bytes]) -> list[int]:
-        context = made_context(log_requests=False)
+        context = made_context(log_level="warning")
         errors: list[dict[str, object]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, error: errors.append(error))
         connection, wire = connect(context)

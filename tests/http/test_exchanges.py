@@ -303,7 +303,7 @@ async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(narrow):
         await turns()
 
     authenticator, one, other = narrow
-    async with running(authenticator, log_requests=False) as service:
+    async with running(authenticator, log_level="warning") as service:
         await requests(service, one, other)
         await asyncio.sleep(0.1)  # until the metrics are written
         gc.collect()

@@ -19,7 +19,7 @@ Running = tuple[asyncio.Runner, Service]
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
     """Starts a service with a tagger that has lemma rules, and one that has none."""
-    with kept(log_requests=False, more=[without_lemmas("tagger-without")]) as made:
+    with kept(log_level="warning", more=[without_lemmas("tagger-without")]) as made:
         yield made
 
 

@@ -165,7 +165,7 @@ EVENTS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 @pytest.fixture(scope="module")
 def open_service() -> Iterator[tuple[asyncio.Runner, Service]]:
     """Starts a service without keys."""
-    with kept(log_requests=False, **BOUNDS) as made:
+    with kept(log_level="warning", **BOUNDS) as made:
         yield made
 
 
@@ -180,7 +180,7 @@ def keyed_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[as
     path: Path = tmp_path_factory.mktemp("keys") / "keys.json"
     secrets = {name: add_key(path, name, [scope], rate, None) for name, (scope, rate) in KEYS.items()}
     limiter = RateLimiter(clock=lambda: 1000.0)
-    with kept(Authenticator(path, limiter), log_requests=False, **BOUNDS) as (runner, service):
+    with kept(Authenticator(path, limiter), log_level="warning", **BOUNDS) as (runner, service):
         first = post("/classify", b"{}", f"Authorization: Bearer {secrets['rare']}")
         assert runner.run(service.answer(first)).status == 422
         yield runner, service, secrets

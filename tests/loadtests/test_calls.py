@@ -2,10 +2,8 @@
 
 import threading
 import time
-from collections import Counter
 
-from loadtests.aims import CALLS
-from loadtests.calls import ROUNDS, Calls, Profile
+from loadtests.calls import Profile
 from service.settings import variable
 
 
@@ -32,13 +30,3 @@ def test_calls_of_the_service_are_counted_between_the_switches():
     variable("after")
     (counts,) = found
     assert {code.co_qualname: count for code, count in counts.items()} == {"variable": 3}
-
-
-def test_a_figure_has_the_calls_of_a_request_and_the_files():
-    code = variable.__code__
-    calls = Calls("classify", 64, Counter({code: 50 * ROUNDS[64]}))
-    figure = calls.figure()
-    assert (figure.value, figure.met) == (50, True)
-    assert "in 1 files" in figure.details
-    assert list(calls.listed()) == [f"   50.000  settings.py:{code.co_firstlineno}  variable"]
-    assert {clients for _, clients in CALLS} == set(ROUNDS)

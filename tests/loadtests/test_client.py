@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from itertools import cycle, islice
 
 from loadtests.client import ClosedLoop, Measurement, OpenLoop, measure
-from loadtests.connection import Connection, Encoded, encode
+from loadtests.connection import Connection, encode
 from loadtests.traffic import Request
 
 ANSWER = b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\n{}"
@@ -107,19 +107,6 @@ def test_a_connection_that_the_server_closes_is_opened_again():
 
     measured = asyncio.run(scenario())
     assert (requests, connected, measured.errors) == (20, 11, 2)
-
-
-def test_closed_loop_sends_as_many_requests_as_there_are():
-    measured, got = run(lambda: ClosedLoop(islice(cycle([REQUEST]), 7), 60), clients=3)
-    assert (len(got), measured.errors) == (7, 0)
-    assert measured.p50_ms >= DELAY * 1000
-
-
-def test_requests_that_are_not_timed_count_in_the_rate_alone():
-    slow = Encoded(REQUEST.content, timed=False)
-    measured, _ = run(lambda: ClosedLoop(iter([slow, slow]), 60), clients=1)
-    assert measured.requests_per_second > 0
-    assert measured.p50_ms != measured.p50_ms, "there is no latency to report"
 
 
 def test_other_statuses_are_errors():

@@ -35,11 +35,6 @@ def test_a_ratio_has_its_aim_at_saturation_by_the_requests_the_peer_and_its_memo
     assert (with_words.met, no_lemmas.met) == (True, False)
 
 
-def test_requests_are_named_by_their_endpoint():
-    assert row([50.0]).cells()[0] == "/classify"
-    assert row([50.0], traffic="no-lemmas").cells()[0] == "/tag, no lemmas"
-
-
 def test_processor_time_is_that_of_a_request_over_all_rows():
     (figure,) = processor_figures([row([50.0] * 4), row([10.0] * 4, peer="litserve"), row([10.0], clients=16)])
     assert round(figure.value, 3) == 0.1

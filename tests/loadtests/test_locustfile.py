@@ -61,14 +61,6 @@ def test_a_run_asks_all_endpoints_in_lengths_that_differ():
     assert len({len(body["text"].split()) for path, body in asked if path == "/tag"}) > 1
 
 
-def test_a_run_asks_the_endpoints_that_are_chosen_and_pauses():
-    with answering(200) as (host, asked):
-        limits = ("--most-p99-ms", "60000", "--pause-seconds", "0.001")
-        status, printed = locust(host, asked, "--tags", "classify", "generate", *limits, enough=50)
-    assert status == 0, printed
-    assert {path for path, _ in asked} == {"/classify", "/generate"}
-
-
 def test_a_limit_that_is_broken_fails_the_run():
     with answering(503) as (host, asked):
         limits = ("--most-p99-ms", "0", "--least-rate", "1000000")
@@ -77,56 +69,3 @@ def test_a_limit_that_is_broken_fails_the_run():
     assert "LIMIT BROKEN: 100.00 % failed, more than 0 %" in printed
     assert "answers a second, fewer than 1e+06" in printed
     assert "LIMIT BROKEN: the p99 of /tag is" in printed
-
-
-# Locust replaces the standard library's sockets as it is imported: in a process of its own.
-ANSWERS = """
-import json, sys
-from types import SimpleNamespace
-from loadtests.locustfile import fault_of
-
-def response(status, text):
-    return SimpleNamespace(status_code=status, text=text, error="timeout", json=lambda: json.loads(text))
-
-for status, text, fault in json.load(sys.stdin):
-    found = fault_of(response(status, text), "label")
-    assert found == fault if fault is None else found.startswith(fault), (status, text, found)
-"""
-
-
-def test_a_bad_answer_is_a_failure_with_its_reason():
-    without = "an answer without one result that has 'label': "
-    answers = [
-        (200, '{"results": [{"label": "positive"}]}', None),
-        (200, '{"results": [{}]}', without),
-        (200, '{"results": []}', without),
-        (200, '{"results": [{"label": 1}, {"label": 2}]}', without),
-        (200, '{"results": null}', without),
-        (200, '{"result": 1}', without),
-        (200, "[1]", without + "[1]"),
-        (200, "<html>", without + "<html>"),
-        (500, "broken", "500: broken"),
-        (0, None, "no answer: timeout"),
-    ]
-    command = [sys.executable, "-c", ANSWERS]
-    subprocess.run(command, cwd=ROOT, input=json.dumps(answers), text=True, check=True)
-
-
-DISTRIBUTED = """
-from types import SimpleNamespace
-from locust.runners import MasterRunner, WorkerRunner
-from loadtests.locustfile import set_exit_status
-
-def status(runner):
-    stats = SimpleNamespace(total=SimpleNamespace(num_requests=0))
-    made = SimpleNamespace(runner=runner.__new__(runner), stats=stats, parsed_options=None, process_exit_code=None)
-    set_exit_status(environment=made)
-    return made.process_exit_code
-
-MasterRunner.__del__ = WorkerRunner.__del__ = lambda self: None
-assert (status(MasterRunner), status(WorkerRunner)) == (1, None)
-"""
-
-
-def test_a_worker_leaves_the_verdict_to_its_master():
-    subprocess.run([sys.executable, "-c", DISTRIBUTED], cwd=ROOT, check=True)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from loadtests.processes import Memory, memory, memory_of, name_of, processes, server_processes
+from loadtests.processes import memory, memory_of, name_of, processes, server_processes
 
 SLEEPING = [sys.executable, "-c", "input()"]
 
@@ -26,19 +26,6 @@ def test_a_process_has_memory_and_descendants_until_it_ends() -> None:
         assert (ended.files, ended.others, name_of(child.pid)) == (0, 0, "")
 
 
-COMMANDS = [("serve", "supervisor"), ("fork-server", "fork server"), ("annotate", "annotate")]
-
-
-@pytest.mark.parametrize(("command", "name"), COMMANDS)
-def test_a_process_of_the_service_is_named_by_its_command(command, name):
-    with subprocess.Popen([*SLEEPING, "service", command, "--port", "1"], stdin=subprocess.PIPE) as child:
-        while not name_of(child.pid):  # it has not become another program yet
-            time.sleep(0.01)
-        assert name_of(child.pid) == name
-        assert child.pid not in server_processes(os.getpid())
-        child.kill()
-
-
 @pytest.mark.parametrize(("own", "name"), [("tagwerk-2", "server"), ("tagwerk-fork", "fork server")])
 def test_a_process_that_names_itself_has_that_name(own, name):
     naming = f"from service.process.server_process import *; set_process_name('{own}'); print(flush=True); input()"
@@ -49,7 +36,3 @@ def test_a_process_that_names_itself_has_that_name(own, name):
         assert name_of(child.pid) == name
         assert (child.pid in server_processes(os.getpid())) == (name == "server")
         child.kill()
-
-
-def test_memory_of_files_counts():
-    assert Memory(files=1_000_000, others=2_000_000).megabytes == 3

@@ -1,7 +1,5 @@
 """The running text of the load."""
 
-import csv
-import io
 import random
 from collections import Counter
 from itertools import islice, pairwise
@@ -12,11 +10,8 @@ from loadtests.text import (
     described,
     endless_text,
     ewt_lengths,
-    main,
     rare_words,
-    respelled,
     running_text,
-    spelling,
 )
 from service.text.spacy_tokenizer import SpacyTokenizer
 
@@ -25,13 +20,6 @@ def test_there_are_as_many_sentences_of_each_length_as_in_ewt():
     lengths = ewt_lengths()
     assert (sum(lengths.values()), sum(n * number for n, number in lengths.items())) == (2077, 25094)  # EWT r2.16
     assert Counter(sentence.words for sentence in running_text()) == {n: TIMES_EWT * m for n, m in lengths.items()}
-
-
-def test_the_sentences_are_a_table_of_neutral_ones_to_measure_with(capsys):
-    main()
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert [row["text"] for row in rows] == [sentence.text for sentence in running_text()]
-    assert {row["label"] for row in rows} == {"neutral"}
 
 
 def test_the_service_finds_the_same_sentences_and_words():
@@ -50,21 +38,6 @@ def test_new_words_never_end():
     new = sum(word not in seen for word in words) / sum(sentence.words for sentence in running_text())
     assert 0.02 < new < 0.06, "as in running text: EWT's train part has 4.8 % words that occur once"
     assert f"{len(rare_words()) / sum(s.words for s in running_text()):.1%}" in described()
-
-
-def test_a_rare_word_keeps_its_form_and_its_ending():
-    sentence = next(s.text for s in running_text() if rare_words().intersection(WORD.findall(s.text)))
-    other = respelled(sentence, spelling(random.Random(1)))
-    assert other != sentence
-    assert [a.isupper() for a in sentence] == [a.isupper() for a in other]
-    for before, after in zip(WORD.findall(sentence), WORD.findall(other), strict=True):
-        assert (before != after) <= (before in rare_words())
-        assert before[-3:] == after[-3:] or len(before) < 6
-
-
-def test_a_spelling_confuses_no_words():
-    letters = spelling(random.Random(3))
-    assert len({word.encode().translate(letters) for word in rare_words()}) == len(rare_words())
 
 
 def test_a_seed_makes_the_text():

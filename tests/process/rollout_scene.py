@@ -38,7 +38,7 @@ class Process:
         self.slot = board.slots[number]
         self.beside_another = board.ready()
         self.to_load = tuple(key for key, _ in board.service.read().load)
-        self._status = ProcessStatus(versions=self.to_load)
+        self._status = ProcessStatus()
         self.slot.status.write(self._status)
 
     def terminate(self) -> None:
@@ -54,7 +54,7 @@ class Process:
 
     def die(self, loading: ModelKey | None = None, status: int = CRASHED) -> None:
         if loading is not None:
-            self.slot.status.write(ProcessStatus(versions=self.to_load, loading=loading))
+            self.slot.status.write(ProcessStatus(loading=loading))
         self.status = status
 
     def end(self) -> None:
@@ -67,9 +67,7 @@ class Process:
         given = {key: refused[key.name] for key in self.to_load if key.name in refused}
         missing = tuple((key, "manifest.json is missing") for key in self.to_load if key.name == unread)
         ready = tuple(key for key in self.to_load if key not in given and key.name != unread)
-        self.slot.status.write(
-            ProcessStatus(versions=self.to_load, ready=ready, refused=tuple(given.items()), unread=missing)
-        )
+        self.slot.status.write(ProcessStatus(ready=ready, refused=tuple(given.items()), unread=missing))
         self.slot.state = State.READY
 
 
@@ -107,11 +105,9 @@ class Scene:
         self.board = Board(processes + SPARE_SLOTS)
         self.started: list[Process] = []
         self.failures: list[OSError] = []
-        self.cleaned_up: list[object] = []
+        self.cleaned_up: list[int] = []
         self._metrics = Metrics()
-        self.rollout = Rollout(
-            self.settings, self.board, self._start, cast(Callable[[Child], None], self.cleaned_up.append), self._metrics
-        )
+        self.rollout = Rollout(self.settings, self.board, self._start, self.cleaned_up.append, self._metrics)
 
     def _start(self, number: int) -> Child:
         if self.failures:
@@ -212,9 +208,6 @@ class Scene:
 
     def swaps(self, result: str) -> float:
         return self.value("swaps_total", result=result) or 0
-
-    def rollbacks(self, name: str) -> float:
-        return self.value("rollbacks_total", model=name) or 0
 
     def restarts(self) -> float:
         return self.value("restarts_total", process="server") or 0

@@ -122,21 +122,6 @@ def test_connections_are_spread_evenly(processes, expected, at_once):
     assert sorted(asyncio.run(scenario())) == expected
 
 
-def test_a_process_that_starts_later_gets_the_next_connections():
-    async def scenario() -> tuple[list[int], list[int]]:
-        async with scene() as here:
-            here.board.slots[1].state = State.STARTING
-            here.start()
-            await here.connect(16)
-            before = here.counts
-            await until(lambda: here.acceptors[1]._reading)  # it has left all to the other until now
-            here.board.slots[1].state = State.READY
-            await here.connect(16, at_once=False)
-            return before, here.counts
-
-    assert asyncio.run(scenario()) == ([16, 0], [16, 16])
-
-
 @pytest.mark.parametrize("state", [State.STARTING, State.DRAINING])
 def test_a_process_that_is_not_ready_takes_none_while_another_is(state):
     async def scenario() -> list[int]:
@@ -147,19 +132,6 @@ def test_a_process_that_is_not_ready_takes_none_while_another_is(state):
             return here.counts
 
     assert asyncio.run(scenario()) == [0, 100]
-
-
-def test_while_none_is_ready_any_takes_all(leaves):
-    async def scenario() -> int:
-        async with scene() as here:
-            for slot in here.board.slots:
-                slot.state = State.STARTING
-            here.start()
-            await here.connect(100)
-            return sum(here.counts)
-
-    assert asyncio.run(scenario()) == 100
-    assert leaves == []
 
 
 def test_a_process_that_is_stopped_delays_connections_until_its_heartbeat_is_stale_and_no_longer(leaves):
@@ -187,50 +159,6 @@ def test_a_connection_is_left_once_to_a_process_that_does_not_take_it(leaves):
     assert len(leaves) == 19, "the first one was nobody's turn"
 
 
-def test_a_process_whose_own_heartbeat_is_late_takes_connections_all_the_same():
-    async def scenario() -> list[int]:
-        async with scene() as here:
-            here.board.slots[0].beat()
-            await asyncio.sleep(STALE_SECONDS)
-            here.start(beating=[1], running=[0])
-            await here.connect(5, at_once=False)
-            return here.counts
-
-    assert asyncio.run(scenario()) == [5, 0]
-
-
-def test_one_that_has_stopped_takes_none_and_leaves_the_socket_open():
-    async def scenario() -> None:
-        async with scene(1) as here:
-            here.start()
-            await here.connect(3)
-            here.acceptors[0].stop()
-            waiting = socket.create_connection(here.listening.getsockname())
-            for _ in range(50):
-                await asyncio.sleep(0)
-            assert here.counts == [3]
-            here.listening.accept()[0].close()
-            waiting.close()
-
-    asyncio.run(scenario())
-
-
-def test_one_that_stops_while_it_leaves_a_connection_does_not_take_it(leaves):
-    async def scenario() -> None:
-        async with scene() as here:
-            here.board.slots[0].connections = 1
-            here.start(running=[0])
-            with socket.create_connection(here.listening.getsockname()):
-                await until(lambda: not here.acceptors[0]._reading)
-                here.acceptors[0].stop()
-                await until(lambda: leaves)
-                assert here.counts == [1, 0]
-                here.listening.accept()[0].close()
-            here.board.slots[0].connections = 0
-
-    asyncio.run(scenario())
-
-
 def test_connections_wait_while_no_descriptor_is_left(monkeypatch):
     class Listening(socket.socket):
         failures = 3
@@ -252,25 +180,6 @@ def test_connections_wait_while_no_descriptor_is_left(monkeypatch):
             return here.counts
 
     assert asyncio.run(scenario()) == [2]
-
-
-def test_a_connection_that_cannot_be_served_is_not_counted():
-    def fail() -> asyncio.Protocol:
-        raise MemoryError
-
-    async def scenario() -> None:
-        async with scene(1) as here:
-            slot = here.board.slots[0]
-            accepts = Acceptor(here.listening.dup(), here.board, slot, fail, no_hold)
-            here.acceptors.append(accepts)
-            first, second = socket.socketpair()
-            accepts.connect(first)
-            assert here.counts == [1]
-            await until(lambda: here.counts == [0])
-            second.close()
-            first.close()
-
-    asyncio.run(scenario())
 
 
 def test_an_iteration_of_the_event_loop_accepts_a_bounded_number(monkeypatch):

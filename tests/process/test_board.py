@@ -1,16 +1,14 @@
 """The memory that processes share: records, also of a writer that was killed, slots, and what is derived from them."""
 
-import os
 import subprocess
 import sys
 import threading
 from types import SimpleNamespace
 
-import msgspec
 import pytest
 
 from service.process import board as board_module
-from service.process.board import NOT_THERE, Board, ProcessStatus, Record, ServiceStatus
+from service.process.board import Board, ProcessStatus, Record, ServiceStatus
 from service.types import ModelKey, ModelState, State
 from tests.fakes import Clock
 
@@ -34,19 +32,6 @@ def clock(monkeypatch) -> Clock:
 def record(content: bytes = bytes(1000)) -> tuple[memoryview, Record[ProcessStatus]]:
     memory = memoryview(bytearray(content))
     return memory, Record(memory, ProcessStatus)
-
-
-def test_a_record_is_empty_until_it_is_written_and_changes_its_sequence_number():
-    memory, written = record()
-    read = Record(memory, ProcessStatus)
-    assert read.read() == ProcessStatus()
-    for status in (ProcessStatus(ready=(TAGGER,)), ProcessStatus(loading=OTHER, refused=((TAGGER, "no"),))):
-        before = read.sequence
-        written.write(status)
-        assert read.sequence > before
-        assert read.read() == status
-    written.clear()
-    assert read.read() == ProcessStatus()
 
 
 def test_a_reader_returns_the_last_value_while_another_is_written():
@@ -103,7 +88,7 @@ def test_what_is_read_beside_a_writer_is_never_mixed():
         while not over.is_set():
             number += 1
             key = ModelKey("x" * (number % 40), str(number))
-            written.write(ProcessStatus(versions=(key,), ready=(key,), loading=key))
+            written.write(ProcessStatus(ready=(key,), loading=key))
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -114,15 +99,15 @@ def test_what_is_read_beside_a_writer_is_never_mixed():
     finally:
         over.set()
         writer.join()
-    assert all(one.versions == one.ready == ((one.loading,) if one.loading else ()) for one in seen)
+    assert all(one.ready == ((one.loading,) if one.loading else ()) for one in seen)
 
 
 def test_numbers_of_a_slot_are_kept_and_reset(board):
     slot, other = board.slots[:2]
     slot.connections, slot.state = 3, State.READY
-    slot.advance()
+    slot.progress += 1
     slot.beat()
-    slot.retire()
+    slot.retiring = True
     slot.status.write(ProcessStatus(ready=(TAGGER,)))
     assert (slot.connections, slot.state, slot.progress, slot.beats) == (3, State.READY, 1, 1)
     assert slot.retiring
@@ -145,19 +130,6 @@ board.slots[2].connections = 5
     subprocess.run([sys.executable, "-c", program], pass_fds=[board.file], check=True)
     assert board.slots[2].status.read().ready == (TAGGER,)
     assert [slot.connections for slot in board.slots] == [0, 0, 5]
-
-
-def test_memory_that_is_not_written_is_not_allocated(board):
-    board.slots[2].status.write(ProcessStatus(ready=(TAGGER,)))
-    board.service.write(ServiceStatus())
-    assert os.fstat(board.file).st_blocks * 512 < 100_000 < os.fstat(board.file).st_size
-
-
-def test_a_system_without_anonymous_memory_files_has_a_temporary_one(monkeypatch):
-    monkeypatch.delattr(os, "memfd_create", raising=False)
-    board = Board(1)
-    board.slots[0].connections = 2
-    assert Board(1, board.file).slots[0].connections == 2
 
 
 def test_only_a_ready_process_with_a_fresh_heartbeat_counts_as_the_one_with_the_fewest(board, clock):
@@ -200,7 +172,6 @@ def test_models_are_ready_loading_or_refused_whatever_process_reads_it(board):
             load=((coming, 0.3), (served, 0.7)),
             shares=((served, 0.7), (back, 0.3)),
             refused=((broken, "golden 1"), (served, "its files have changed since")),
-            awaited=(ModelKey("tagger", "5"),),
             defaults=("tagger",),
             about={"tagger/1": ("tag", "fast"), "tagger/2": ("tag", None)},
         )
@@ -213,7 +184,6 @@ def test_models_are_ready_loading_or_refused_whatever_process_reads_it(board):
         ModelState(back, State.STARTING, None, 0.3, True),
         ModelState(coming, State.STARTING, None, 0.0, True, task="tag"),
         ModelState(broken, State.REFUSED, "golden 1", 0.0, False),
-        ModelState(ModelKey("tagger", "5"), State.AWAITED, NOT_THERE, 0.0, False),
     ]
     assert board.model_states() == expected
     assert Board(3, board.file).model_states() == expected
@@ -230,8 +200,3 @@ def test_a_version_that_a_process_has_refused_is_refused_before_the_supervisor_h
     board.slots[0].status.write(ProcessStatus(ready=(TAGGER,)))
     (found,) = board.model_states()
     assert found.state is (State.READY if shares else State.STARTING), "another process has it"
-
-
-def test_a_status_is_encoded_as_it_is_decoded():
-    status = ServiceStatus(load=((TAGGER, 1.0),), about={"tagger/1": ("tag", None)})
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(status), type=ServiceStatus) == status

@@ -1,15 +1,14 @@
 """Full searches for garbage wait for a moment with little in progress."""
 
 import gc
-import math
 import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from service.process import allocator, garbage_collection
-from service.process.garbage_collection import FullCollections
+from service.process import memory
+from service.process.memory import FullCollections
 from tests.fakes import Clock
 
 
@@ -28,7 +27,7 @@ def test_all_objects_are_searched_now_and_then_while_little_is_in_progress(
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock)
     full = FullCollections()
-    monkeypatch.setattr(allocator, "return_free_memory", lambda: searches.append(0))
+    monkeypatch.setattr(memory, "return_free_memory", lambda: searches.append(0))
     monkeypatch.setattr(sys, "_clear_type_cache", lambda: searches.append(1))
     full.run_if_due(idle=True)
     assert searches == []
@@ -47,18 +46,3 @@ def test_all_objects_are_searched_now_and_then_while_little_is_in_progress(
     clock.now += 2
     full.run_if_due(idle=False)
     assert searches == [1, 2, 0, 1, 2, 0, 1, 2, 0], "without it, nothing would be given back under a steady load"
-
-
-def test_python_makes_no_full_search_of_its_own(searches: list[int]) -> None:
-    assert searches == []
-    FullCollections()
-    assert gc.get_threshold()[2] == garbage_collection.NEVER
-
-
-def test_a_full_search_drops_the_names_of_attributes_that_python_remembers() -> None:
-    full, name = FullCollections(), "".join(["no", "such", "name"])
-    getattr(full, name, None)
-    full._last = -math.inf
-    before = sys.getrefcount(name)
-    full.run_if_due(idle=True)
-    assert sys.getrefcount(name) == before - 1

@@ -9,12 +9,6 @@ from service.errors import ConfigurationError
 from service.process.listening import address_of, open_socket
 
 
-def test_it_listens_and_has_an_address():
-    with open_socket("127.0.0.1", 0) as listening:
-        socket.create_connection(listening.getsockname()).close()
-        assert address_of(listening) == f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-
 def test_an_address_of_version_6_is_one_that_clients_understand():
     try:
         listening = open_socket("::1", 0)

@@ -94,19 +94,6 @@ def test_a_quota_of_the_control_group_counts(machine, quota, cores):
     assert usable_cores() == cores
 
 
-@pytest.mark.parametrize(("quota", "cores"), [(-1, 4), (200_000, 2), (150_000, 1), (10_000, 1), ("?", 4)])
-def test_so_does_one_of_version_1(machine, quota, cores):
-    machine.limit(cpu__cpuDOTcfs_quota_us=quota, cpu__cpuDOTcfs_period_us=100_000)
-    assert usable_cores() == cores
-
-
-@pytest.mark.parametrize("limit", ["memoryDOTmax", "memory__memoryDOTlimit_in_bytes"])
-@pytest.mark.parametrize(("value", "megabytes"), [(GIGABYTE, 1000), (2**62, 64_000), ("max", 64_000)])
-def test_so_does_the_limit_of_its_memory(machine, limit, value, megabytes):
-    machine.limit(**{limit: value})
-    assert usable_megabytes() == pytest.approx(megabytes, rel=0.001)
-
-
 def test_the_limits_of_its_own_group_and_of_those_above_it_count(machine):
     machine.own_group("/system.slice/tagwerk.service")
     machine.limit(
@@ -118,14 +105,3 @@ def test_the_limits_of_its_own_group_and_of_those_above_it_count(machine):
     )
     assert usable_cores() == 3
     assert usable_megabytes() == 5000
-
-
-def test_a_group_outside_of_what_is_mounted_has_no_limits(machine):
-    machine.own_group("/../../elsewhere")
-    assert usable_cores() == 4
-
-
-def test_a_system_without_affinities_has_all_cores(machine, monkeypatch):
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert usable_cores() == 3

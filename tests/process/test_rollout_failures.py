@@ -5,7 +5,6 @@ from itertools import pairwise
 import pytest
 
 from service.errors import ConfigurationError
-from service.process.fork_server import EXIT_NOT_FORKED
 from service.process.rollout import LONGEST_PAUSE_SECONDS
 from service.process.supervised import EXIT_MACHINE
 from service.types import ModelKey
@@ -51,8 +50,8 @@ def test_the_first_processes_of_a_service_count_deaths_at_a_version_together(sto
             here.loading[0].die(ModelKey("victim", "1"))
             here.tick()
         assert here.refusals == {"victim/1": REASON}
+        assert set(here.start_one().to_load) == keys("healthy/1")
         here.finish()
-        assert [set(process.to_load) for process in here.serving][-1] == keys("healthy/1")
         assert len(here.serving) == 2
 
 
@@ -69,35 +68,6 @@ def test_deaths_at_different_versions_or_after_all_are_loaded_refuse_none(store)
             here.started[-1].die()
             here.start_one()
         assert here.refusals == {}
-
-
-def test_deaths_before_anything_is_loaded_are_no_version_s(store):
-    with scene(store) as here:
-        die_three_times(here, "healthy/1", "victim/1", at=None)
-        here.until(lambda: here.loading)
-        assert here.refusals == {}
-
-
-def test_an_older_version_takes_the_place_of_one_that_kills_its_process(store):
-    write_version(store, "victim")
-    with scene(store) as here:
-        die_three_times(here, "healthy/1", "victim/2", at="victim/2")
-        here.finish()
-        assert [set(process.to_load) for process in here.serving] == [keys("healthy/1", "victim/1")]
-        assert here.refusals == {"victim/2": REASON}
-        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
-
-
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_version_that_is_refused_gives_way_to_the_one_before(store, processes):
-    write_version(store, "victim")
-    with scene(store, processes) as here:
-        here.load_all(victim="golden 1 is not what training computed")
-        here.finish()
-        assert len(here.serving) == processes
-        assert all(set(process.to_load) == keys("healthy/1", "victim/1") for process in here.serving)
-        assert here.refusals == {"victim/2": "golden 1 is not what training computed"}
-        assert here.rollbacks("victim") == 0, "the version that is refused has never served"
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -165,19 +135,6 @@ def test_a_new_version_that_is_refused_ends_the_process_that_tried_it_and_no_oth
         assert (here.swaps("refused"), here.swaps("done")) == (1, 0)
 
 
-def test_of_two_new_versions_one_is_refused_and_no_process_without_a_model_serves(store):
-    with scene(store, 2) as here:
-        here.load_all()
-        write_version(store, "healthy")
-        write_version(store, "victim")
-        trying = here.start_one()
-        trying.load(victim="no head")
-        assert here.leaving() is trying, "it has no version of the one model"
-        here.finish()
-        assert all(set(process.to_load) == keys("healthy/2", "victim/1") for process in here.serving)
-        assert here.shares == {"healthy/2": 1.0, "victim/1": 1.0}
-
-
 def test_a_later_process_that_cannot_load_a_version_makes_those_that_have_it_go_back(store):
     before = {"healthy/1": 1.0, "victim/1": 1.0}
     with scene(store, 2) as here:
@@ -199,46 +156,6 @@ def test_a_later_process_that_cannot_load_a_version_makes_those_that_have_it_go_
         assert here.shares == before
         assert here.refusals == {"victim/2": "no memory"}
         assert here.swaps("refused") == 1
-        assert here.rollbacks("victim") == 0, "the version has never served"
-
-
-def test_shares_of_a_model_stay_while_the_store_is_polled_for_what_follows_a_refusal(store):
-    with scene(store, 2) as here:
-        here.load_all()
-        write_version(store, "victim")
-        here.start_one().load()
-        here.leaving().end()
-        second = here.start_one()
-        second.load(victim="no memory")
-        for _ in range(10):
-            here.tick()
-            assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
-
-
-def test_what_a_process_refuses_is_published_all_of_it(store):
-    write_version(store, "third")
-    with scene(store) as here:
-        here.load_all(healthy="no labels", victim="no head")
-        here.look()
-        assert here.refusals == {"healthy/1": "no labels", "victim/1": "no head"}
-        assert (here.refused("healthy", "1"), here.refused("victim", "1")) == (1, 1)
-        assert here.shares == {"third/1": 1.0}
-        assert len(here.started) == 1
-
-
-def test_failures_before_a_version_was_loaded_do_not_count_after_it(store):
-    with scene(store) as here:
-        here.tick()
-        for _ in range(2):
-            for _ in range(2):
-                here.started[-1].die(ModelKey("victim", "1"))
-                here.start_one()
-            assert set(here.started[-1].to_load) == keys("healthy/1", "victim/1")
-            here.started[-1].load()
-            here.tick()
-            here.started[-1].die()
-            here.start_one()
-        assert here.refusals == {}
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -272,19 +189,6 @@ def test_faults_of_the_machine_while_a_new_version_is_loaded_refuse_none(store, 
         write_version(store, "victim")
         for _ in range(5):
             here.start_one().die(status=status)
-        here.start_one().load()
-        here.finish()
-        assert (here.refusals, here.shares) == ({}, {"healthy/1": 1.0, "victim/2": 1.0})
-
-
-def test_processes_that_could_not_be_forked_refuse_no_new_version(store):
-    with scene(store) as here:
-        here.load_all()
-        write_version(store, "victim")
-        for _ in range(5):
-            process = here.start_one()
-            process.pid = None
-            process.die(status=EXIT_NOT_FORKED)
         here.start_one().load()
         here.finish()
         assert (here.refusals, here.shares) == ({}, {"healthy/1": 1.0, "victim/2": 1.0})

@@ -5,8 +5,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,13 +18,13 @@ from service.errors import ConfigurationError
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.process import server as module
-from service.process.board import HEARTBEAT, Board, ServiceStatus
+from service.process.board import Board
 from service.process.listening import BACKLOG
 from service.process.server import EXIT_FAILED, Server
 from service.process.server_process import BoardGroup
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, State
+from service.types import State
 
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 BACKEND = SimpleNamespace(device="no device", overlaps=False)
@@ -40,7 +38,7 @@ class Scene:
         self.board = Board(2)
         self.slot, self.other = self.board.slots
         self.slot.state = State.STARTING
-        self.group = BoardGroup(self.board, self.slot, (), ())
+        self.group = BoardGroup(self.board, self.slot, ())
         metrics = Metrics()
         loading = ModelLoading(settings, [], cast(Callable[[], Backend], backend), metrics)
         engine = Engine(settings, loading, metrics)
@@ -53,7 +51,7 @@ class Scene:
         """Lets the other process be ready, and its event loop run, for some time."""
         self.other.state = State.READY
         self.other.beat()
-        self.other._numbers[HEARTBEAT] += 3_600_000_000_000
+        self.other._heartbeat += 3_600_000_000_000
 
     def listens(self) -> bool:
         """Returns whether a connection to the socket is accepted by the system."""
@@ -104,35 +102,6 @@ def test_it_is_ready_once_all_is_loaded_and_shows_that_its_event_loop_runs(here)
         assert here.slot.state is State.DRAINING
 
     here.run(scenario)
-
-
-def test_it_follows_what_the_supervisor_writes(here, monkeypatch):
-    seen: list[tuple[ModelKey, ...]] = []
-
-    def note(self: Context) -> None:
-        seen.append(tuple(key for key, _ in here.board.service.read().shares))
-
-    monkeypatch.setattr(Context, "update_models", note)
-
-    async def ticks() -> None:
-        for name in ("first", "first", "second"):
-            status = ServiceStatus(shares=((ModelKey(name, "1"), 1.0),))
-            if status != here.board.service.read():
-                here.board.service.write(status)
-            await here.server.on_tick(1)
-
-    asyncio.run(ticks())
-    assert seen == [(ModelKey("first", "1"),), (ModelKey("second", "1"),)]
-
-
-def test_an_error_of_the_start_ends_it_and_is_raised():
-    def fail() -> object:
-        raise ConfigurationError("no GPU")
-
-    here = Scene(fail)
-    with here.listening, pytest.raises(ConfigurationError, match="no GPU"):
-        here.server.serve_until_stopped(here.listening)
-    assert here.slot.state is State.STARTING
 
 
 def test_an_engine_that_fails_ends_the_process_with_a_status_of_its_own(here):
@@ -204,7 +173,7 @@ def test_how_long_a_process_that_was_told_to_stop_still_accepts_requests(
     here.context.engine.state = State.READY if ready else State.STARTING
     here.slot.state = here.context.engine.state
     if retiring:
-        here.slot.retire()
+        here.slot.retiring = True
     here.server.orphaned = orphaned
     here.server.handle_exit(signal.SIGTERM, None)
     assert here.server._stop_at == 1000.0 + seconds
@@ -267,7 +236,7 @@ def test_a_process_that_stops_while_another_is_ready_leaves_the_socket_and_what_
         await until(lambda: here.slot.state is State.READY)
         here.other_is_ready()
         if retiring:
-            here.slot.retire()
+            here.slot.retiring = True
         here.server.handle_exit(signal.SIGTERM, None)
         waiting = socket.create_connection(here.address)
         await serving
@@ -291,7 +260,7 @@ def test_a_process_that_is_replaced_answers_its_connections_and_stops_once_the_l
         reader, writer = await asyncio.open_connection(*here.address)
         await until(lambda: here.slot.connections)
         here.other_is_ready()
-        here.slot.retire()
+        here.slot.retiring = True
         here.server.handle_exit(signal.SIGTERM, None)
         await asyncio.sleep(0.3)
         assert not serving.done()
@@ -325,15 +294,11 @@ def test_connections_that_wait_in_the_backlog_when_all_processes_stop_are_answer
     assert answers[0].startswith(b"HTTP/1.1 200 ")
 
 
-def test_connections_for_which_there_is_no_descriptor_do_not_keep_a_process_from_stopping():
-    program = """
-import resource, socket
-from service.process.server import close_when_empty
-listening = socket.create_server(("127.0.0.1", 0))
-clients = [socket.create_connection(listening.getsockname()) for _ in range(3)]
-used = clients[-1].fileno() + 1
-resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, used + 1))
-print(len(close_when_empty(listening)), listening.fileno())
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "1 -1\n"
+def test_an_error_of_the_start_ends_it_and_is_raised():
+    def fail() -> object:
+        raise ConfigurationError("no GPU")
+
+    here = Scene(fail)
+    with here.listening, pytest.raises(ConfigurationError, match="no GPU"):
+        here.server.serve_until_stopped(here.listening)
+    assert here.slot.state is State.STARTING

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,18 +17,16 @@ from service.process import server_process
 from service.process.board import Board, ProcessStatus, ServiceStatus
 from service.process.server import Server
 from service.process.server_process import (
-    COUNT_SECONDS,
     ORPHAN_EXIT_SECONDS,
     BoardGroup,
     read_versions,
     run_fork_server,
-    set_process_name,
+    use_own_temporary_folder,
     watch_lifeline,
 )
 from service.settings import Settings
 from service.types import ModelKey, ModelState, State
 from tests.artifact.test_manifest import write_version
-from tests.fakes import Clock
 
 OLD, NEW, OTHER = ModelKey("tagger", "1"), ModelKey("tagger", "2"), ModelKey("other", "1")
 
@@ -45,16 +44,8 @@ def board() -> Board:
     return made
 
 
-@pytest.fixture
-def clock(monkeypatch) -> Clock:
-    """Returns the clock by which connections are counted."""
-    clock = Clock()
-    monkeypatch.setattr(server_process, "time", SimpleNamespace(monotonic=clock))
-    return clock
-
-
-def group(board: Board, number: int = 0, *versions: ModelKey, unread: Any = ()) -> BoardGroup:
-    return BoardGroup(board, board.slots[number], versions, unread)
+def group(board: Board, number: int = 0, unread: Any = ()) -> BoardGroup:
+    return BoardGroup(board, board.slots[number], unread)
 
 
 def states(*keys: ModelKey, state: State = State.READY) -> list[ModelState]:
@@ -84,29 +75,13 @@ def test_a_version_that_a_process_refuses_does_not_keep_others_of_the_model_from
     assert offered(board, own)["tagger/2"] == (0.9, True, False)
 
 
-def test_a_version_that_the_service_does_not_know_any_more_has_no_share(board):
-    assert offered(board, states(ModelKey("gone", "1"))) == {"gone/1": (0.0, False, False)}
-
-
-def test_the_states_of_the_service_are_those_of_all_processes(board):
-    first, second = group(board, 0), group(board, 1)
-    for number in (0, 1):
-        board.slots[number].state = State.READY
-    first.note(states(OLD))
-    second.note(states(NEW))
-    of_each = [{str(state.key): state.state for state in one.states(states(OTHER))} for one in (first, second)]
-    assert of_each == [{"tagger/1": State.READY, "other/1": State.STARTING, "tagger/2": State.STARTING}] * 2
-    assert first.ready(own=False)
-    assert second.ready(own=False)
-
-
 def test_what_it_serves_refuses_and_could_not_read_is_noted(board):
     unread = [(ModelKey("lost", "1"), "it is missing")]
-    made, status = group(board, 0, OLD, NEW, unread=unread), board.slots[0].status
-    assert status.read() == ProcessStatus(versions=(OLD, NEW), unread=tuple(unread))
+    made, status = group(board, unread=unread), board.slots[0].status
+    assert status.read() == ProcessStatus(unread=tuple(unread))
     own = [*states(OLD), ModelState(NEW, State.REFUSED, "golden 1"), *states(OTHER, state=State.STARTING)]
     made.note(own)
-    expected = ProcessStatus((OLD, NEW), None, (OLD,), ((NEW, "golden 1"),), tuple(unread))
+    expected = ProcessStatus(None, (OLD,), ((NEW, "golden 1"),), tuple(unread))
     assert status.read() == expected
     sequence = status.sequence
     made.note(own)
@@ -114,16 +89,16 @@ def test_what_it_serves_refuses_and_could_not_read_is_noted(board):
 
 
 def test_a_version_that_a_fault_of_the_machine_kept_from_loading_is_not_among_the_refused(board):
-    made, slot = group(board, 0, OLD, NEW), board.slots[0]
+    made, slot = group(board), board.slots[0]
     made.note_loading(LoadProgress(NEW, 1, 2))
     made.note_unread(NEW, "No space left on device")
     made.note([*states(OLD), ModelState(NEW, State.REFUSED, "No space left on device")])
     unread = ((NEW, "No space left on device"),)
-    assert slot.status.read() == ProcessStatus((OLD, NEW), None, (OLD,), (), unread)
+    assert slot.status.read() == ProcessStatus(None, (OLD,), (), unread)
 
 
 def test_what_it_loads_is_noted_before_it_begins_until_it_is_done(board):
-    made, slot = group(board, 0, OLD, NEW), board.slots[0]
+    made, slot = group(board), board.slots[0]
     made.note_loading(LoadProgress(OLD, 1, 2))
     assert (slot.status.read().loading, slot.progress) == (OLD, 1)
     made.note_loading(LoadProgress(OLD, 1, 2, 1, 3))
@@ -144,35 +119,21 @@ def test_a_process_gives_up_connections_until_counts_differ_by_one(board, own, o
         slot.connections, slot.state = connections, State.READY
         slot.beat()
     made = group(board)
+    board.count_surplus(board.slots[0])
     assert [made.gives_up_connection() for _ in range(40)] == [True] * surplus + [False] * (40 - surplus)
 
 
-def test_a_process_that_is_not_ready_gives_up_all_once_another_is(board, clock):
-    made = group(board)
-    board.slots[0].connections, board.slots[0].state = 7, State.STARTING
-    assert not made.gives_up_connection()
-    board.slots[1].state = State.READY
-    board.slots[1].beat()
-    assert not made.gives_up_connection(), "they are counted now and then"
-    clock.now += COUNT_SECONDS
-    assert [made.gives_up_connection() for _ in range(9)] == [True] * 7 + [False] * 2
-    clock.now += COUNT_SECONDS
-    board.slots[0].connections = 1
-    assert [made.gives_up_connection() for _ in range(9)] == [True] + [False] * 8
-
-
-def test_a_process_whose_heartbeat_is_late_keeps_its_connections(board):
-    """Its heartbeat is late after each long iteration of its event loop."""
-    board.slots[0].connections, board.slots[0].state = 7, State.READY
-    board.slots[1].connections, board.slots[1].state = 7, State.READY
-    board.slots[1].beat()
-    assert not group(board).gives_up_connection()
-
-
-def test_a_connection_that_ends_is_counted_out(board):
-    board.slots[0].connections = 2
-    group(board).connection_lost()
-    assert board.slots[0].connections == 1
+def test_a_process_that_is_not_ready_gives_up_all_once_another_is(board):
+    own, other, _ = board.slots
+    own.connections, own.state, other.state = 7, State.STARTING, State.READY
+    for surplus in (0, 7):
+        board.count_surplus(own)
+        assert own.surplus == surplus
+        other.beat()
+    own.state = State.READY
+    other.connections = 7
+    board.count_surplus(own)
+    assert own.surplus == 0, "its own heartbeat is late after each long iteration of its event loop"
 
 
 def test_versions_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):
@@ -186,14 +147,6 @@ def test_versions_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):
     assert [key for key, _ in unread] == keys[1:]
     assert all(reason for _, reason in unread)
     assert slot.progress == 3
-
-
-def test_signers_whose_keys_are_gone_leave_all_versions_out(tmp_path):
-    write_version(tmp_path, "healthy")
-    settings = Settings(model_store=tmp_path, model_signers=(tmp_path / "none.pem",))
-    versions, unread = read_versions(settings, [ModelKey("healthy", "1")], Board(1).slots[0])
-    assert versions == []
-    assert "none.pem" in unread[0][1]
 
 
 class Orphan:
@@ -236,19 +189,14 @@ def test_a_process_whose_supervisor_has_died_ends_in_order_or_at_last_at_once(mo
     os.close(lifeline)
 
 
-def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monkeypatch, tmp_path):
-    """The supervisor may have been killed before it asked for one."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    waited: list[float] = []
-    monkeypatch.setattr(server_process, "time", SimpleNamespace(sleep=waited.append))
-    for name in ("import_tensorflow", "set_process_name", "fork_on_request"):
-        monkeypatch.setattr(server_process, name, lambda *arguments: None)
-    requests, listening = cast(Any, None), cast(Any, None)
-    assert run_fork_server(Settings(), requests, 0, listening, 0, 0) == 0
-    assert not folder.exists()
-    assert waited == [ORPHAN_EXIT_SECONDS], "those that have begun remove it themselves"
+def test_a_process_has_temporary_files_of_its_own_and_none_of_one_that_was_killed(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", "/elsewhere")
+    for _ in range(2):
+        use_own_temporary_folder(3)
+        assert tempfile.gettempdir() == str(tmp_path / "process-3")
+        assert list((tmp_path / "process-3").iterdir()) == []
+        (tmp_path / "process-3" / "copy").touch()
 
 
 def test_processes_are_named_for_ps():
@@ -261,18 +209,15 @@ def test_processes_are_named_for_ps():
     assert named.stdout.split() == ["tagwerk-server"] * 2, "the name and the command line"
 
 
-def test_a_system_without_proc_has_no_names(monkeypatch):
-    def fail(self: Path, content: str) -> int:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(Path, "write_text", fail)
-    set_process_name("tagwerk-server")
-
-
-def test_the_arguments_of_the_fork_server_are_descriptors():
-    """As the hidden command takes them."""
-    from service.__main__ import FORK_SERVER_FILES, parse
-
-    values = [part for number, name in enumerate(FORK_SERVER_FILES) for part in (f"--{name}", str(number))]
-    parsed = parse(["fork-server", *values])
-    assert [getattr(parsed, name.replace("-", "_")) for name in FORK_SERVER_FILES] == [*range(len(FORK_SERVER_FILES))]
+def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monkeypatch, tmp_path):
+    """The supervisor may have been killed before it asked for one."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    waited: list[float] = []
+    monkeypatch.setattr(server_process, "time", SimpleNamespace(sleep=waited.append))
+    for name in ("import_tensorflow", "set_process_name", "fork_on_request"):
+        monkeypatch.setattr(server_process, name, lambda *arguments: None)
+    assert run_fork_server(Settings(), cast(Any, None), cast(Any, None)) == 0
+    assert not folder.exists()
+    assert waited == [ORPHAN_EXIT_SECONDS], "those that have begun remove it themselves"

@@ -6,21 +6,21 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn, cast
 
 import pytest
+from prometheus_client import values
 
 from service.errors import ConfigurationError
 from service.process import supervisor
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus
 from service.process.child import Child
+from service.process.fork_server import Inherited
 from service.process.supervisor import Supervisor
 from service.settings import Settings
 from service.types import State
@@ -110,11 +110,11 @@ class Forking:
     made: "Forking"
     failure: OSError | None = None
 
-    def __init__(self, arguments: Sequence[str], files: Sequence[int], environment: Mapping[str, str]) -> None:
-        self.arguments, self.files, self.environment = arguments, files, environment
+    def __init__(self, files: Inherited, environment: Mapping[str, str]) -> None:
+        self.files, self.environment = files, environment
         self.closed = False
         slots = int(environment["TAGWERK_PROCESSES"]) + SPARE_SLOTS
-        self._board = Board(slots, int(arguments[arguments.index("--board") + 1]))
+        self._board = Board(slots, files.board)
         Forking.made = self
 
     def fork(self, number: int) -> Started:
@@ -142,6 +142,7 @@ def settings(store, monkeypatch, tmp_path) -> Iterator[Settings]:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "restored at the end")
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     monkeypatch.setattr(supervisor, "ForkServer", Forking)
     monkeypatch.setattr(Forking, "failure", None)
     Started.all = []
@@ -177,14 +178,7 @@ def test_each_process_inherits_what_all_share(settings, listening, monkeypatch, 
     assert run(made, monkeypatch) == 0
     assert [child.name for child in Started.all] == ["process 1", "process 2"]
     fork_server = Forking.made
-    assert fork_server.arguments[0] == "fork-server"
-    assert dict(zip(fork_server.arguments[1::2], map(int, fork_server.arguments[2::2]), strict=True)) == {
-        "--board": fork_server.files[0],
-        "--socket": fileno,
-        "--rate-limiter": fork_server.files[2],
-        "--lifeline": fork_server.files[3],
-    }
-    assert fork_server.files[1] == fileno
+    assert fork_server.files.listening == fileno
     assert fork_server.environment["TAGWERK_PROCESSES"] == "2"
     assert fork_server.environment["TMPDIR"] == str(folder)
     assert fork_server.environment["TAGWERK_XLA_CACHE"] == str(folder / "xla")
@@ -214,27 +208,15 @@ def test_nohup_keeps_the_service_running(settings, listening, monkeypatch):
     assert run(made, monkeypatch) == 0
 
 
-def test_the_name_of_the_temporary_folder_may_be_long(settings, listening, monkeypatch, tmp_path):
-    """Longer than the address of a socket may be."""
-    place = tmp_path / ("long" * 40)
-    place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    assert run(Supervisor(settings, listening), monkeypatch) == 0
-
-
-def test_a_configured_cache_of_executables_outlasts_the_service(settings, listening, monkeypatch):
-    run(Supervisor(settings.model_copy(update={"xla_cache": "/some/cache"}), listening), monkeypatch)
-    assert Forking.made.environment["TAGWERK_XLA_CACHE"] == "/some/cache"
-
-
-def test_the_counts_of_a_process_that_has_ended_are_kept(settings, listening, monkeypatch):
+def test_the_gauges_of_a_process_that_has_ended_are_removed_and_its_counts_stay(settings, listening, monkeypatch):
     made = Supervisor(settings, listening)
-    ended: list[int] = []
     made._rollout.tick()
-    monkeypatch.setattr(made._ended, "add", ended.append)
+    for name in ("gauge_livesum_0.db", "gauge_livemax_1.db", "counter_0.db"):
+        (made._metrics_folder / name).touch()
     Started.all[0].status = -11
     made._rollout.tick()
-    assert ended == [Started.all[0].pid]
+    names = {file.name for file in made._metrics_folder.iterdir() if "supervisor" not in file.name}
+    assert names == {"gauge_livemax_1.db", "counter_0.db"}
     run(made, monkeypatch)
 
 
@@ -247,40 +229,17 @@ def test_a_process_that_ends_with_an_error_while_the_service_stops_is_its_status
 
 
 def test_a_start_that_fails_is_undone(settings, listening, tmp_path):
-    before = {name: signal.getsignal(name) for name in SIGNALS}
     missing = settings.model_copy(update={"model_store": tmp_path / "none"})
     with pytest.raises(ConfigurationError, match="there is no model store"):
         Supervisor(missing, listening)
     assert folders(tmp_path) == []
-    assert {name: signal.getsignal(name) for name in SIGNALS} == before
-    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
-
-
-def test_a_process_that_finds_the_options_wrong_ends_the_service_and_all_processes(settings, listening, tmp_path):
-    made = Supervisor(settings, listening)
-
-    def load(self: Started, board: Board) -> None:
-        self.slot.state, self.status = State.STARTING, ConfigurationError.EXIT_STATUS
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Started, "load", load)
-        with pytest.raises(ConfigurationError, match="process 1 cannot start"):
-            made.run()
-    assert all(child.status is not None for child in Started.all)
-    assert folders(tmp_path) == []
-
-
-def test_processes_that_cannot_be_started_do_not_end_the_service(settings, listening, monkeypatch, caplog):
-    monkeypatch.setattr(Forking, "failure", OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
-    assert run(Supervisor(settings, listening), monkeypatch) == 0
-    assert "a process cannot be started: [Errno 12]" in caplog.text
 
 
 def no_descriptors(*arguments: object, **more: object) -> NoReturn:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-@pytest.mark.parametrize(("owner", "name"), [("_rollout", "tick"), ("_fork_server", "poll"), ("_ended", "merge")])
+@pytest.mark.parametrize(("owner", "name"), [("_rollout", "tick"), ("_fork_server", "poll")])
 def test_an_error_of_the_machine_is_logged_and_the_supervisor_goes_on(
     settings, listening, monkeypatch, caplog, owner, name
 ):
@@ -309,22 +268,13 @@ def test_a_temporary_folder_that_is_removed_is_made_again_for_the_next_process(
     shutil.rmtree(folder)
     Started.all[0].status = -11
     made._tick()
-    assert "the metrics of ended processes cannot be merged" in caplog.text
     made._rollout._start_at = 0.0
     made._tick()
     assert len(Started.all) == 3
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "metrics").is_dir()
-    assert made._ended._pids == []
     with monkeypatch.context() as patch:
         patch.setattr(os, "getuid", lambda: 12345)
         with pytest.raises(PermissionError, match="is another user's"):
             made._fork(0)
     run(made, monkeypatch)
-
-
-def test_the_folder_of_metrics_is_known_before_the_package_that_reads_it_is_imported():
-    """Otherwise nobody reads what the supervisor counts."""
-    program = "import service.__main__, service.process.supervisor, sys; print('prometheus_client' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert found.stdout == "False\n"

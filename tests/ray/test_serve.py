@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    from service.ray_app import build
+    from service.process.ray_app import build
 
     port = free_port()
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
@@ -69,7 +69,7 @@ def test_a_replica_that_is_killed_is_replaced(client):
 
 
 def test_a_replica_is_added_while_more_requests_are_in_progress_than_one_is_to_have(client):
-    from service.ray_app import ONGOING
+    from service.process.ray_app import ONGOING
 
     assert len(replicas()) == 1
     statuses: set[int] = set()

@@ -153,7 +153,7 @@ def test_a_key_that_is_removed_is_of_no_use_and_a_file_that_is_missing_or_broken
             remove_key(lock.path, "rare")
             check(await client.get("/models", headers=lock.rare), 401)
             assert (await client.get("/models", headers=lock.web)).status_code == 200
-            for harm, reason in ((lock.path.rename, "No such file"), (break_file, "not valid JSON")):
+            for harm, reason in ((lock.path.rename, "No such file"), (break_file, "Invalid JSON")):
                 caplog.clear()
                 shutil.copy2(lock.path, away)
                 harm(lock.path.with_name("elsewhere"))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.telemetry import log_output
-from service.telemetry.log_output import MOST_PIECES, LogOutput
+from service.telemetry import logs
+from service.telemetry.logs import MOST_PIECES, LogOutput
 from tests.e2e.test_server import wait_until
 
 PIPE_BYTES = 65_536
@@ -19,7 +19,7 @@ PIPE_BYTES = 65_536
 def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Returns the end of a pipe that is read in place of standard error."""
     reader, writer = os.pipe()
-    monkeypatch.setattr(log_output, "STANDARD_ERROR", writer)
+    monkeypatch.setattr(logs, "STANDARD_ERROR", writer)
     yield reader
     os.close(writer)
 
@@ -63,19 +63,6 @@ def test_what_is_written_last_is_read(reader):
     output.close()
     assert os.read(reader, 100) == b"one\ntwo ?\n"
     os.close(reader)
-
-
-def test_a_program_ends_with_all_of_its_log_written():
-    program = """
-from service.settings import Settings
-from service.telemetry import logs
-import logging
-logs.set_up(Settings(), waits=False)
-for number in range(100):
-    logging.getLogger("tagwerk").info("line %d", number)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert [line.split()[-1] for line in done.stderr.splitlines()] == [str(number) for number in range(100)]
 
 
 def test_a_program_whose_log_nobody_reads_ends():

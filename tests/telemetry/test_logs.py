@@ -57,7 +57,3 @@ def test_libraries_log_warnings_and_errors_alone(logged, level, own):
     logged(io.StringIO(), log_level=level)
     assert logging.root.level == max(own, logging.WARNING)
     assert logging.getLogger("tagwerk").level == own
-
-
-def test_a_time_is_formatted_as_that_of_a_request():
-    assert logs.moment(1_795_000_000.9996) == "2026-11-18T11:06:40.999Z"

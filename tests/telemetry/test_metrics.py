@@ -1,30 +1,26 @@
 """The metrics of several processes as one: those that live, those that have ended, and none but one."""
 
-import fcntl
 import os
-import platform
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.telemetry.metric_files import FILE_BYTES, EndedProcesses, SharedMetrics
+from service.telemetry.metric_files import FILE_BYTES, SharedMetrics, remove_gauges
 from service.telemetry.metrics import SHARED_FOLDER, Metrics
-from service.telemetry.process_metrics import tensorflow_version
 
 ROOT = Path(__file__).parents[2]
 DOES = """
 import sys
 from service.telemetry.metrics import Metrics
-m = Metrics("server")
+m = Metrics("server", sys.argv[1])
 for line in sys.stdin:
     exec(line)
     print(flush=True)
@@ -36,10 +32,11 @@ RAN = "m.observe_batch('tagger', 8, 0.2, 64, 16, [0.1, 0.3]); m.compilations.lab
 class Process:
     """A process that does with the metrics what it is told, and then goes on living."""
 
-    def __init__(self, folder: Path, first: str = "") -> None:
+    def __init__(self, folder: Path, record: str, first: str = "") -> None:
         environment = os.environ | {SHARED_FOLDER: str(folder)}
+        self.record = record
         self.process = subprocess.Popen(
-            [sys.executable, "-c", first + DOES],
+            [sys.executable, "-c", first + DOES, record],
             env=environment,
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -56,10 +53,11 @@ class Process:
             assert self.process.stdout.readline() == "\n"
         return self
 
-    def kill(self) -> int:
+    def kill(self) -> str:
+        """Returns its record."""
         self.process.kill()
         self.process.wait()
-        return self.process.pid
+        return self.record
 
 
 @pytest.fixture
@@ -70,10 +68,11 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(folder) -> Iterator[Callable[..., Process]]:
+    numbers = count()
     with ExitStack() as stack:
 
-        def started(*what: str, first: str = "") -> Process:
-            made = Process(folder, first)
+        def started(*what: str, first: str = "", record: str = "") -> Process:
+            made = Process(folder, record or str(next(numbers)), first)
             stack.enter_context(made.process)
             stack.callback(made.process.kill)
             return made.does(*what)
@@ -82,11 +81,11 @@ def start(folder) -> Iterator[Callable[..., Process]]:
 
 
 @pytest.fixture
-def told_of_all(folder, monkeypatch):
+def told_of_all(folder):
     """Returns the samples that a process exposes of all, by name and labels."""
-    monkeypatch.setenv(SHARED_FOLDER, str(folder))
-    metrics = Metrics()
-    return lambda: samples(metrics.exposition())
+    registry = CollectorRegistry()
+    registry.register(SharedMetrics(folder, ["tagwerk_model_refused"]))
+    return lambda: samples(generate_latest(registry))
 
 
 @pytest.fixture
@@ -132,111 +131,31 @@ def test_each_gauge_of_two_processes_is_what_its_help_says(start, told):
     assert {name: found.get(name) for name in expected} == expected
 
 
-def test_a_process_that_is_replaced_leaves_its_counts_alone(start, told, folder):
-    first, ended = start(LOADED.format(seconds=9), RAN, "m.queue_entries.set(3)"), EndedProcesses(folder)
-    start(LOADED.format(seconds=3).replace("'1'", "'2'"), RAN, "m.queue_entries.set(1)")
-    before = told()
-    ended.add(first.kill())
-    after = told()
-    assert before["model_info tagger 1"] == 1
-    assert before["queue_entries"] == 4
-    assert after["queue_entries"] == 1
-    gone = {"model_info tagger 1", "model_load_duration_seconds tagger 1"}
-    assert {name for name in before if name not in after} == gone
-    changed = {name for name in after if after[name] != before[name]}
-    assert changed == {"queue_entries"}, "counters and histograms are as they were"
-    assert after["batch_size_sum tagger"] == 4
-    assert after["queue_duration_seconds_count tagger"] == 4
-    assert after["queue_duration_seconds_bucket 0.1 tagger"] == 2
-    assert after["compilations_total tagger"] == 10
+def test_a_successor_goes_on_in_the_record_of_an_ended_process(start, told, folder):
+    """A count never falls: Prometheus takes a lower value for a new beginning, and counts all of it again."""
+    once = None
+    for number in range(1, 4):
+        ended = start(RAN, record="1")
+        found = {name: value for name, value in told().items() if value and not name.startswith("queue_entries")}
+        once = once or found
+        assert found == pytest.approx({name: value * number for name, value in once.items()})
+        remove_gauges(folder, ended.kill())
+        assert {name: value for name, value in told().items() if value} == pytest.approx(found)
+    assert {file.name for file in folder.iterdir()} == {"counter_1.db", "histogram_1.db"}
 
 
-def test_a_version_that_is_not_refused_any_more_has_no_series(start, told):
-    start("m.model_refused.labels('tagger', '2').set(True)", "m.model_refused.labels('tagger', '2').set(False)")
-    assert not [name for name in told() if name.startswith("model_refused")]
+@pytest.mark.parametrize("kind", ["counter", "histogram", "gauge_livesum"])
+def test_a_file_that_a_process_was_killed_in_the_middle_of_making_is_none_yet(start, told, folder, kind):
+    (folder / f"{kind}_1.db.new").touch()
+    (folder / f"{kind}_2.db").write_bytes(b"\0" * FILE_BYTES)
+    assert told() == {}
+    for record in ("1", "2"):
+        start(RAN, record=record)
+    assert told()["batch_size_count tagger"] == 2
 
 
-def counts(told: dict[str, float]) -> dict[str, float]:
-    """Returns the samples of counters and histograms."""
-    gauges = ("queue_entries", "queue_tokens", "ready", "connections")
-    return {name: value for name, value in told.items() if not name.startswith(gauges)}
-
-
-def ended_process(folder: Path, pid: int, of: int) -> None:
-    """Leaves what a process leaves that did what another did."""
-    for kind in ("counter", "histogram"):
-        (folder / f"{kind}_{pid}.db").write_bytes((folder / f"{kind}_{of}.db").read_bytes())
-
-
-def test_files_do_not_pile_up_with_restarts(start, told, folder):
-    ended, pid = EndedProcesses(folder), start(RAN).kill()
-    once = counts(told())
-    for number in range(1, 40):
-        ended_process(folder, 10_000_000 + number, of=pid)
-        ended.add(10_000_000 + number)
-        assert counts(told()) == pytest.approx({name: value * (number + 1) for name, value in once.items()})
-    ended.add(pid)
-    assert told() == pytest.approx({name: value * 40 for name, value in once.items()})
-    assert {file.name for file in folder.iterdir()} == {"counter_ended.db", "histogram_ended.db", "lock"}
-
-
-def test_a_count_never_falls_while_processes_end(start, folder):
-    """Prometheus takes a lower value for a new beginning, and counts all of it again."""
-    pid = start(RAN).kill()
-    for number in range(100):
-        ended_process(folder, 10_000_000 + number, of=pid)
-    seen, over = [], threading.Event()
-
-    def read() -> None:
-        registry = SharedMetrics(folder).registry()
-        while not over.is_set():
-            seen.append(samples(generate_latest(registry))["compilations_total tagger"])
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    ended = EndedProcesses(folder)
-    for number in range(100):
-        ended.add(10_000_000 + number)
-    while ended._pids:
-        ended.merge()
-    over.set()
-    reader.join()
-    assert set(seen) == {101 * 5}
-
-
-def test_counts_are_added_up_later_where_an_exposition_is_reading(start, told, folder):
-    ended, pid = EndedProcesses(folder), start(RAN).kill()
-    before = counts(told())
-    with (folder / "lock").open() as reading:
-        fcntl.flock(reading, fcntl.LOCK_SH)
-        ended.add(pid)
-        assert (folder / f"counter_{pid}.db").exists()
-    ended.merge()
-    assert not (folder / f"counter_{pid}.db").exists()
-    assert told() == before
-
-
-def test_an_exposition_does_not_wait_for_a_supervisor_that_is_stopped(start, told, folder):
-    start(RAN)
-    before = told()
-    with (folder / "lock").open() as stopped:
-        fcntl.flock(stopped, fcntl.LOCK_EX)
-        assert told() == before
-
-
-@pytest.mark.parametrize("content", [b"", b"\0" * 65536, b"\xff" * 100], ids=["empty", "unwritten", "torn"])
-def test_a_file_that_a_process_was_killed_in_the_middle_of_making_is_done_away_with(start, told, folder, content):
-    ended = EndedProcesses(folder)
-    start(RAN)
-    before = told()
-    (folder / "counter_10000000.db").write_bytes(content)
-    ended.add(10_000_000)
-    assert told() == before
-
-
-def test_a_single_process_tells_its_own(monkeypatch):
-    monkeypatch.delenv(SHARED_FOLDER, raising=False)
-    metrics = Metrics()
+def test_a_single_process_tells_its_own():
+    metrics = Metrics("server")
     metrics.model_info.labels("tagger", "1").set(1)
     metrics.model_load_duration.labels("tagger", "1").set(3)
     metrics.queue_entries.set(5)
@@ -244,35 +163,21 @@ def test_a_single_process_tells_its_own(monkeypatch):
     assert found["model_info tagger 1"] == 1
     assert found["model_load_duration_seconds tagger 1"] == 3
     assert found["queue_entries"] == 5
+    assert found[f"process_resident_memory_bytes {os.getpid()} server"] > 1e6
 
 
 def test_each_process_has_its_own_memory_processor_time_and_files(start, told_of_all, folder):
-    servers, ended = (start("pass"), start("pass")), EndedProcesses(folder)
+    servers = (start("pass"), start("pass"))
     found = told_of_all()
     for pid in (server.process.pid for server in servers):
         assert found[f"process_info {pid} server"] == 1
         for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds", "max_fds", "start_time_seconds"):
             assert found[f"process_{name} {pid} server"] > 0
-    pid = servers[0].kill()
-    ended.add(pid)
+    pid = servers[0].process.pid
+    remove_gauges(folder, servers[0].kill())
     after = told_of_all()
     assert not [name for name in after if f" {pid} " in name]
     assert after[f"process_info {servers[1].process.pid} server"] == 1
-
-
-def test_a_single_process_tells_its_memory_too(monkeypatch):
-    monkeypatch.delenv(SHARED_FOLDER, raising=False)
-    found = samples(Metrics("server").exposition())
-    assert found[f"process_resident_memory_bytes {os.getpid()} server"] > 1e6
-
-
-def test_versions_are_told_once_whatever_the_number_of_processes(start, told_of_all):
-    start("pass")
-    start("pass")
-    found = told_of_all()
-    (built,) = [name for name in found if name.startswith("build_info ")]
-    assert built == f"build_info {platform.python_version()} {tensorflow_version()} {version('tagwerk')}"
-    assert found[built] == 1
 
 
 def allocated(folder: Path) -> dict[str, bool]:
@@ -288,10 +193,7 @@ def test_files_have_their_room_on_the_disk_before_anything_is_written_to_them(st
     files = allocated(folder)
     assert len(files) >= 4
     assert all(files.values()), files
-    assert (folder / f"counter_{process.process.pid}.db").stat().st_size > 4 * FILE_BYTES
-    EndedProcesses(folder).add(process.kill())
-    assert all(allocated(folder).values())
-    assert (folder / "counter_ended.db").stat().st_size > 4 * FILE_BYTES
+    assert (folder / f"counter_{process.record}.db").stat().st_size > 4 * FILE_BYTES
 
 
 NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
@@ -307,12 +209,11 @@ def test_a_process_without_room_for_its_metrics_goes_on_without_them(start, told
     assert 100 < len(kept) < 400, "as many as there was room for"
     counts = "m.queue_entries.set(5); assert m.queue_entries._value.get() == 5"
     second = start(RAN, counts, first=NO_ROOM.format(size=100))
-    assert not list(folder.glob(f"*_{second.process.pid}.db"))
+    assert not list(folder.glob(f"*_{second.record}.db*"))
     assert "compilations_total tagger" not in told(), "which does not fail, either"
 
 
-def test_without_the_folder_a_process_tells_its_own(start, told_of_all, folder):
-    start(RAN)
+def test_without_the_folder_a_process_tells_its_own(start, folder):
+    process = start(RAN)
     shutil.rmtree(folder)
-    assert not [name for name in told_of_all() if name.startswith("batch")]
-    assert [name for name in told_of_all() if name.startswith("build_info")]
+    process.does("found = m.exposition(); assert b'batch_size' in found, found")

@@ -64,7 +64,7 @@ def test_for_people_it_is_a_line_too(capfd):
     assert "GET unmatched 404" in unknown
 
 
-@pytest.mark.parametrize("settings", [{"log_requests": False}, {"log_level": "warning"}])
+@pytest.mark.parametrize("settings", [{"log_level": "warning"}, {"log_level": "error"}])
 def test_none_is_logged_where_that_is_asked_for(capfd, settings):
     assert logged(capfd, **settings) == []
 

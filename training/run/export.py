@@ -15,13 +15,13 @@ import tensorflow as tf
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Golden, Manifest, Metric
-from service.artifact.reference import write_reference
 from service.errors import ArtifactError, ConfigurationError
 from training.data.dataset import Example, collate
 from training.run.loop import make_predict
 from training.run.versions import load_endpoint
 from training.tasks.base import Part, Predict, Task
 from training.tasks.recipe import Recipe
+from training.tasks.reference import write_reference
 
 TOLERANCES: dict[artifact.Precision, float] = {  # between a golden and the exported model, absolute and relative
     "float32": 1e-5,

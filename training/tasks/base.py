@@ -9,7 +9,6 @@ import keras
 import numpy as np
 
 from service.artifact import manifest as artifact
-from service.artifact.reference import CONFIDENCE_BINS, Reference
 from service.errors import ConfigurationError
 from service.text.lemmatizer import Lemmatizer
 from service.text.segmenter import Segmenter
@@ -19,6 +18,7 @@ from training.cells.integers import round_rows
 from training.data.dataset import Array, Batch, Batches, Example, collate, length_sorted
 from training.metrics.predictions import Predictions, by_group
 from training.tasks.recipe import Recipe
+from training.tasks.reference import CONFIDENCE_BINS, Reference
 
 Tensors: TypeAlias = dict[str, Tensor]
 Predict: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]  # an endpoint on NumPy arrays

@@ -24,7 +24,7 @@ from service.commands.annotate.rows import Chunk, UnreadableInput
 from service.commands.annotate.source import Source, import_parquet
 from service.commands.annotate.standard_output import STDOUT, StandardOutput
 from service.pipelines.in_process import AsyncPipelines, start_pipelines
-from service.process import garbage_collection
+from service.process import memory
 from service.settings import Settings
 
 WINDOW = 8  # chunks in progress: enough to fill batches of every length
@@ -124,7 +124,7 @@ class Annotator:
             whole = self._settings.model_copy(update={"batch_sizes": self._settings.batch_sizes[-1:]})
             with self._console.status(f"loading {names}") if self._console.is_terminal else nullcontext():
                 self._pipelines = await self._stack.enter_async_context(start_pipelines(whole, self._versions))
-            garbage_collection.tune()
+            memory.tune()
         return self._pipelines
 
 

@@ -198,7 +198,7 @@ class Output:
             raise UnusableOutput(f"{self._partial} cannot be written: {error.strerror}") from None
 
     def _lock(self) -> None:
-        if not lock_file(self._file.fileno(), 0.0):
+        if not lock_file(self._file.fileno()):
             reason = "another run is writing it: wait until that ends, or choose another output"
             raise UnusableOutput(f"{self._partial} cannot be written: {reason}")
         mine = os.fstat(self._file.fileno())

@@ -21,7 +21,7 @@ from service.http.problem import MAX_HEAD_BYTES
 from service.process.board import Board
 from service.process.listening import BACKLOG
 from service.process.server import Server
-from service.telemetry.request_record import COUNT_SECONDS
+from service.telemetry.request_record import FLUSH_SECONDS
 from tests.e2e.test_server import wait_until
 from tests.http.scene import made_context
 
@@ -171,7 +171,7 @@ def read(answers: BinaryIO) -> tuple[int, dict[str, str], bytes]:
 
 def answered(context: Context) -> Counter[tuple[str, str]]:
     """Returns how many requests the metrics count, by route and status."""
-    time.sleep(2 * COUNT_SECONDS)  # until those that have been answered are counted
+    time.sleep(2 * FLUSH_SECONDS)  # until those that have been answered are counted
     metrics = text_string_to_metric_families(context.metrics.exposition().decode())
     samples = [sample for family in metrics for sample in family.samples if sample.name == "tagwerk_requests_total"]
     return Counter({(s.labels["route"], s.labels["status"]): int(s.value) for s in samples})

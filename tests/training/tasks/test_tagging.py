@@ -114,7 +114,7 @@ def test_the_service_gives_the_lemmas_that_training_measured(learned: Learned) -
     version = load_version(folder)
     every = frozenset({LEMMA})
     served = ServedTagging(version, 8)
-    backend = TensorFlowBackend("cpu", 1).load_sequence_model(folder, version.manifest)
+    backend = TensorFlowBackend("cpu").load_sequence_model(folder, version.manifest)
     grid = Grid((1,), (8,))
     list(backend.warm_up(grid.batch_sizes, grid.capacity))
     sentences = [*(tree.forms for tree in tiny.treebank_with_lemmas()["test"]), ("Is", "seeds", "½", "KINDLE", "feels")]

@@ -1,16 +1,30 @@
-"""Garbage collection settings. Collections are rare, since requests leave few reference cycles."""
+"""Limits the memory that a process keeps: garbage collection, and the C library's allocator.
 
+Garbage collections are rare, since requests leave few reference cycles.
+"""
+
+import ctypes
 import gc
 import sys
 import time
-
-from service.process import allocator
 
 GENERATION_0_OBJECTS = 10_000  # allocations per collection; the default of 700 is reached again and again under load
 GENERATION_0_PER_1 = 4  # collections of generation 0 per collection of generation 1
 NEVER = 2**31 - 1
 FULL_COLLECTION_SECONDS = 10.0
 LATEST_SECONDS = 60.0  # for a process that is never idle
+ARENAS = 2  # heaps shared by the threads; glibc's default is eight per core, each with free memory of its own
+M_ARENA_MAX = -8  # of malloc.h
+
+
+def limit_arenas() -> None:
+    """Limits the heaps of threads started from now on: those that compile a model leave much free memory behind."""
+    getattr(ctypes.CDLL(None), "mallopt", lambda option, value: 0)(M_ARENA_MAX, ARENAS)
+
+
+def return_free_memory() -> None:
+    """Returns free heap memory to the system. Does nothing with another C library than glibc."""
+    getattr(ctypes.CDLL(None), "malloc_trim", lambda padding: 0)(0)
 
 
 def tune() -> None:
@@ -38,5 +52,5 @@ class FullCollections:
             # CPython's type attribute cache pins names that C code looked up, all over the heap (4096 entries).
             sys._clear_type_cache()
             gc.collect()
-            allocator.return_free_memory()
+            return_free_memory()
             self._last = time.monotonic()

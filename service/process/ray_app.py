@@ -1,4 +1,4 @@
-"""The service as an application of Ray Serve: `serve run service.ray_app:build`. Needs the extra `ray`.
+"""The service as an application of Ray Serve: `serve run service.process.ray_app:build`. Needs the extra `ray`.
 
 Each replica is the service in one process: it answers HTTP, and its own engine batches by length, so it does not
 use `@serve.batch`. Options are those of the environment; arguments such as `model_store=/models` override them.
@@ -21,7 +21,7 @@ from service.http.app import create_app
 from service.http.context import Context
 from service.http.process_group import ProcessGroup
 from service.pipelines.catalog import Catalog
-from service.process import garbage_collection
+from service.process import memory
 from service.security.authenticator import Authenticator
 from service.security.rate_limiter import RateLimiter
 from service.settings import Settings, load_settings, variable
@@ -30,7 +30,6 @@ from service.telemetry.metrics import Metrics
 
 ONGOING = 64  # requests that wait or run in a replica, above which there is to be another: enough for full batches
 MOST_ONGOING = 1024  # beyond, they wait in Ray Serve's proxies; fewer than the engine's queue holds
-HEALTH_SECONDS = 2.0
 LOADING_SECONDS = 600.0  # that a replica waits for its models before it takes requests
 
 
@@ -62,7 +61,7 @@ def application(settings: Settings) -> ASGIApp:
     engine = make_engine(settings, loading_order(versions, names), metrics, prepare=catalog.prepare)
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter()) if keys is not None else None
-    garbage_collection.tune()
+    memory.tune()
     context = Context(settings, metrics, engine, catalog, authenticator, ProcessGroup(names))
     Replica.context, Replica.engine = context, engine
     Replica.queue = Gauge("tagwerk_queue_entries", "Sequences that wait in a replica.")
@@ -85,7 +84,6 @@ def build(options: dict[str, str]) -> Application:
         name="tagwerk",
         max_ongoing_requests=MOST_ONGOING,
         autoscaling_config=AutoscalingConfig(min_replicas=1, max_replicas=4, target_ongoing_requests=ONGOING),
-        health_check_period_s=HEALTH_SECONDS,
         graceful_shutdown_timeout_s=settings.drain_timeout_seconds,
         ray_actor_options={"num_cpus": 1},
     )
