@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.commands.annotate.command import annotate
-from service.commands.annotate.job import Job
+from service.commands.annotate.job import Cluster, Job
 from service.commands.annotate.records import read_manifest
 from service.commands.annotate.remote import path_of
 from service.commands.annotate.rows import UnreadableInput
@@ -75,7 +75,7 @@ def test_a_node_is_killed_and_the_output_is_that_of_one_machine(cluster, corpus,
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    on = on_ray.Cluster(cluster.address, (3, 3))
+    on = Cluster(cluster.address, (3, 3))
     assert annotate(load_settings(), job(corpus, output), on) == 0
     killer.join(30)
     assert annotate(load_settings(), job(corpus, tmp_path / "here")) == 0
@@ -102,7 +102,7 @@ def test_files_in_object_storage_and_a_repeated_run(corpus, tmp_path, monkeypatc
     files.mkdir("bucket")
     for path in list(corpus.iterdir())[:4]:
         files.put_file(str(path), f"bucket/in/{path.name}")
-    on = on_ray.Cluster("", (1, 2))
+    on = Cluster("", (1, 2))
     try:
         assert annotate(load_settings(), job("s3://bucket/in", "s3://bucket/out/"), on) == 0
         files.invalidate_cache()
@@ -124,7 +124,7 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
     folder.mkdir()
     (folder / "a.txt").write_text("Fine.\n")
     (folder / "broken.csv").write_text("a,b\n1,2\n")
-    on = on_ray.Cluster("", (1, 1))
+    on = Cluster("", (1, 1))
     assert annotate(load_settings(), job(folder, tmp_path / "out"), on) == 1
     assert "left out: " in capsys.readouterr().err
     assert (tmp_path / "out" / "a.txt.classify.jsonl").exists()
@@ -134,4 +134,4 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
 
 def test_a_cluster_that_is_not_there_is_named(corpus, tmp_path):
     with pytest.raises(TagwerkError, match=r"the Ray cluster at 127\.0\.0\.1:1 cannot be reached: Connection refused"):
-        annotate(load_settings(), job(corpus, tmp_path / "out"), on_ray.Cluster("127.0.0.1:1", (1, 1)))
+        annotate(load_settings(), job(corpus, tmp_path / "out"), Cluster("127.0.0.1:1", (1, 1)))
