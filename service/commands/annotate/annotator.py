@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from rich.console import Console
 
@@ -16,15 +16,7 @@ from service.commands.annotate.job import STANDARD, Job
 from service.commands.annotate.output import Output, StandardOutput
 from service.commands.annotate.progress import ProgressDisplay, say
 from service.commands.annotate.readers import import_parquet
-from service.commands.annotate.records import (
-    MOST_LEFT_OUT,
-    Manifest,
-    companions,
-    difference,
-    facts,
-    is_made,
-    read_manifest,
-)
+from service.commands.annotate.records import MOST_LEFT_OUT, Manifest, difference, facts, is_made, read_manifest
 from service.commands.annotate.remote import url_of
 from service.commands.annotate.rows import Chunk, UnreadableInput
 from service.commands.annotate.source import Source
@@ -35,8 +27,17 @@ from service.settings import Settings
 WINDOW = 8  # chunks in progress: enough to fill batches of every length
 
 
+class Done(NamedTuple):
+    """What came of a file: why it cannot be read, or its rows, the bad ones, and whether these are too many."""
+
+    unreadable: str = ""
+    rows: int = 0
+    rejected: int = 0
+    too_many: bool = False
+
+
 class Annotator:
-    """Annotates files; an asynchronous context manager. The engine is started for the first file that needs it."""
+    """Annotates files; a context manager. The engine is started for the first file that needs it."""
 
     def __init__(self, settings: Settings, version: ModelVersion, job: Job, console: Console) -> None:
         self._settings = settings
@@ -44,63 +45,56 @@ class Annotator:
         self._job = job
         self._console = console
         self._finisher = import_parquet().make_parquet if job.form == "parquet" else None
+        self._runner = asyncio.Runner()
         self._pipelines: AsyncPipelines | None = None
-        self._stack = AsyncExitStack()
+        self._stack = AsyncExitStack()  # of the pipelines
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *error: object) -> None:
-        await self._stack.aclose()
+    def __exit__(self, *error: object) -> None:
+        with self._runner:
+            self._runner.run(self._stack.aclose())
 
-    async def annotate(self, source: Source, target: Path, which: str = "") -> tuple[Manifest, bool]:
-        """Annotates a file, unless its output is there; `which` says which of all files it is.
-
-        Returns the output's manifest, and whether too many rows are left out. Raises UnreadableInput, UnusableOutput.
-        """
-        version, job = self._version, self._job
-        if is_made(target):
-            changed = difference(target, version, job)
-            say(self._console, f"{url_of(target)} is there already, and stays as it is{changed}")
-            manifest = read_manifest(target) or Manifest()
-        else:
-            manifest = await self._write(source, target, which)
-        too_many = manifest.leaves_out_too_many and not job.allow_bad_rows
+    def annotate(self, source: Source, target: Path, which: str = "") -> Done:
+        """Annotates a file, unless its output is there; `which` says which of all it is. Raises UnusableOutput."""
+        try:
+            if is_made(target):
+                manifest = read_manifest(target) or Manifest()
+                changed = difference(target, self._version, self._job)
+                say(self._console, f"{url_of(target)} is there already, and stays as it is{changed}")
+            else:
+                manifest = self._write(source, target, which)
+        except UnreadableInput as error:
+            return Done(str(error))
+        too_many = manifest.leaves_out_too_many and not self._job.allow_bad_rows
         if too_many:
             share = f"more than {100 * MOST_LEFT_OUT:g} % of its rows or lines are left out"
             advice = "so the exit status is 1: correct it, or allow that with --allow-bad-rows"
             say(self._console, f"{source}: {share}, {advice}")
-        return manifest, too_many
+        return Done("", manifest.rows, manifest.rejected, too_many)
 
-    async def _write(self, source: Source, target: Path, which: str) -> Manifest:
-        """Annotates a file from where an earlier run stopped."""
-        job, rejected = self._job, f", see {url_of(companions(target)[1])}"
+    def _write(self, source: Source, target: Path, which: str) -> Manifest:
+        """Annotates a file from where an earlier run stopped; returns the manifest of its output."""
         digest = source.digest()
         known = {"input format": source.format or "", "input content": digest} if digest is not None else {}
-        manifest = Manifest(input=str(source), facts=known and {**facts(self._version, job), **known})
+        manifest = Manifest(input=str(source), facts=known and {**facts(self._version, self._job), **known})
         output: Output | StandardOutput
         if target == STANDARD:
-            output, rejected = StandardOutput(manifest, partial(say, self._console)), ""
+            output = StandardOutput(manifest, partial(say, self._console))
         else:
             output = Output(target, manifest, self._finisher)
-        with output:
-            pipelines = await self._started()  # after the output has been opened
+        with output, ProgressDisplay(self._console, f"{which}{source}", source.size, output) as show:
+            self._runner.run(self._annotate(source, output, show))
             manifest = output.manifest
-            left = None if job.limit is None else job.limit - manifest.rows - manifest.rejected
-            chunks = source.chunks(manifest.position, left)
-            with ProgressDisplay(self._console, f"{which}{source}", source.size, manifest) as show:
-                async with aclosing(annotated(pipelines, FORMS[job.task, job.form], job, chunks)) as annotations:
-                    async for content, chunk in annotations:
-                        output.write(content, chunk)
-                        show.update()
-                if manifest.rejected and not manifest.rows:
-                    raise UnreadableInput(f"{source}: all {manifest.rejected} rows are bad{rejected}")
-                output.finish()
-                show.done(url_of(target), rejected)
+            if manifest.rejected and not manifest.rows:
+                raise UnreadableInput(f"{source}: all {manifest.rejected} rows are bad{output.where_rejected}")
+            output.finish()
+            show.done(url_of(target))
         return manifest
 
-    async def _started(self) -> AsyncPipelines:
-        """Returns the pipelines, whose engine is started by the first call."""
+    async def _annotate(self, source: Source, output: Output | StandardOutput, show: ProgressDisplay) -> None:
+        """Writes the annotations of what is left of a source."""
         if self._pipelines is None:
             # A file fills its batches, so one batch size is enough.
             whole = self._settings.model_copy(update={"batch_sizes": self._settings.batch_sizes[-1:]})
@@ -108,7 +102,13 @@ class Annotator:
             with self._console.status(f"loading {self._version.key}") if is_shown else nullcontext():
                 self._pipelines = await self._stack.enter_async_context(start_pipelines(whole, [self._version]))
             garbage_collection.tune()
-        return self._pipelines
+        job, manifest = self._job, output.manifest
+        left = None if job.limit is None else job.limit - manifest.rows - manifest.rejected
+        chunks = source.chunks(manifest.position, left)
+        async with aclosing(annotated(self._pipelines, FORMS[job.task, job.form], job, chunks)) as annotations:
+            async for content, chunk in annotations:
+                output.write(content, chunk)
+                show.update()
 
 
 async def annotated(

@@ -129,7 +129,7 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Annotates files; returns the exit status. Raises TagwerkError."""
     from service.commands.annotate.command import annotate
-    from service.commands.annotate.job import Cluster, Job
+    from service.commands.annotate.job import Job
     from service.commands.annotate.remote import path_of
 
     output: str | None = parsed.output
@@ -140,5 +140,4 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         "output_is_folder": output is not None and output.endswith((os.sep, "/")),
         "input_format": parsed.input_format or (parsed.delimiter and "csv"),
     }
-    cluster = None if parsed.ray is None else Cluster(parsed.ray, parsed.actors, *parsed.resources)
-    return annotate(settings, Job(**options), cluster)
+    return annotate(settings, Job(**options))

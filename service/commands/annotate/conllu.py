@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from service.commands.annotate.job import Job
-from service.commands.annotate.lines import Lines, without_newline
-from service.commands.annotate.rows import CUT, BadRow, Row
+from service.commands.annotate.rows import CUT, BadRow, Lines, Row, without_newline
 from service.errors import shortened
 from service.text.conllu import Columns, write_features
 

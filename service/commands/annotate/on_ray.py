@@ -5,13 +5,12 @@ not depend on the cluster, and the file of an actor that dies is annotated by an
 actors; tagwerk with the extra `ray` is installed on each node, and inputs and outputs are where all nodes reach them.
 """
 
-import asyncio
 import io
 import logging
 import socket
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,18 @@ import ray
 from rich.console import Console
 
 from service.artifact.version import ModelVersion
-from service.commands.annotate.annotator import Annotator
-from service.commands.annotate.job import Cluster, Job
+from service.commands.annotate.annotator import Annotator, Done
+from service.commands.annotate.job import Job
+from service.commands.annotate.plan import Pairs
 from service.commands.annotate.progress import say
 from service.commands.annotate.records import UnusableOutput
 from service.commands.annotate.remote import is_remote
-from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
 from service.errors import TagwerkError
 from service.settings import Settings
 from service.store.loading import load_version
 
 CONNECT_SECONDS = 5.0
-Pairs = Sequence[tuple[Source, Path]]
 
 
 class ClusterError(TagwerkError):
@@ -48,47 +46,41 @@ class FileAnnotator:
         key, files = ray.get(models[0])
         store = Path(self._folder.name)
         here = settings.model_copy(update={"model_store": store})
-        self._loop = asyncio.new_event_loop()
-        self._annotator = Annotator(here, load_version(_unpacked(store / key, files)), job, Console(file=io.StringIO()))
+        version = load_version(_unpacked(store / key, files))
+        here = settings.model_copy(update={"model_store": store})
+        self._annotator = Annotator(here, version, job, Console(file=io.StringIO()))
         self._pairs = pairs
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Annotates the file of a row, which has its number; returns a row that says what was done."""
-        done = {"number": row["id"], "unreadable": "", "unusable": "", "rows": 0, "rejected": 0, "too_many": False}
+        """Annotates the file of a row, which has its number; returns a row that says what came of it."""
         try:
-            made, too_many = self._loop.run_until_complete(self._annotator.annotate(*self._pairs[row["id"]]))
-            return {**done, "rows": made.rows, "rejected": made.rejected, "too_many": too_many}
-        except UnreadableInput as error:
-            return {**done, "unreadable": str(error)}
+            return {"id": row["id"], "unusable": "", **self._annotator.annotate(*self._pairs[row["id"]])._asdict()}
         except UnusableOutput as error:
-            return {**done, "unusable": str(error)}
+            return {"id": row["id"], "unusable": str(error), **Done()._asdict()}
 
 
 def annotate_on_ray(
-    settings: Settings, version: ModelVersion, job: Job, pairs: Pairs, cluster: Cluster, console: Console
-) -> int:
-    """Annotates files on a cluster; returns of how many too much is left out.
-
-    Raises UnreadableInput for the only one, or if the job is strict; UnusableOutput.
-    """
+    settings: Settings, version: ModelVersion, job: Job, pairs: Pairs, console: Console
+) -> Iterator[Done]:
+    """Annotates files on a cluster; yields what came of each. Raises ClusterError, UnusableOutput."""
     if not pairs:
-        return 0
-    _check_reachable(cluster.address)
-    ray.init(address=cluster.address or None, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+        return
+    _check_reachable(job.ray or "")
+    ray.init(address=job.ray or None, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         models = ray.put((str(version.key), _packed(version.folder)))
         everywhere = [(Source(_absolute(one.path), job, one.name), _absolute(target)) for one, target in pairs]
-        least, most = cluster.actors
+        (least, most), (cpus, gpus) = job.actors, job.resources
         annotated = ray.data.range(len(pairs), override_num_blocks=len(pairs)).map(
             FileAnnotator,
             fn_constructor_args=(settings, [models], job, everywhere),
             concurrency=(least, min(most, max(least, len(pairs)))),
-            num_cpus=cluster.cpus,
-            num_gpus=cluster.gpus or None,
+            num_cpus=cpus,
+            num_gpus=gpus or None,
         )
-        return _follow(annotated.iter_rows(), pairs, job, console)
+        yield from _followed(annotated.iter_rows(), pairs, console)
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise ClusterError(f"the Ray cluster: {_cause(error)}") from None
     finally:
@@ -105,25 +97,20 @@ def _check_reachable(address: str) -> None:
             raise ClusterError(f"the Ray cluster at {address} cannot be reached: {error.strerror or error}") from None
 
 
-def _follow(rows: Any, pairs: Pairs, job: Job, console: Console) -> int:
-    """Prints one line per finished file; returns of how many too much is left out: all, or too many rows."""
-    began, failed = time.monotonic(), 0
+def _followed(rows: Any, pairs: Pairs, console: Console) -> Iterator[Done]:
+    """Prints a line for each file that is finished, and yields what came of it."""
+    began = time.monotonic()
     for number, row in enumerate(rows, 1):
-        source, target = pairs[row["number"]]
-        if row["unusable"]:
-            raise UnusableOutput(row["unusable"])
-        if row["unreadable"]:
-            if job.strict or len(pairs) == 1:
-                raise UnreadableInput(row["unreadable"])
-            failed += 1
-            say(console, f"left out: {row['unreadable']}")
-            continue
+        source, target = pairs[row.pop("id")]
+        if unusable := row.pop("unusable"):
+            raise UnusableOutput(unusable)
+        done = Done(**row)
         seconds = (time.monotonic() - began) * (len(pairs) - number) / number
         left = f", {seconds:.0f} s left" if number < len(pairs) else ""
-        rejected = f", {row['rejected']} bad rows left out" if row["rejected"] else ""
-        failed += row["too_many"]
-        say(console, f"{number} of {len(pairs)}: {source}: {row['rows']} rows{rejected}, in {target}{left}")
-    return failed
+        rejected = f", {done.rejected} bad rows left out" if done.rejected else ""
+        if not done.unreadable:
+            say(console, f"{number} of {len(pairs)}: {source}: {done.rows} rows{rejected}, in {target}{left}")
+        yield done
 
 
 def _cause(error: BaseException) -> str:

@@ -48,7 +48,7 @@ class Output:
         """`manifest` is that of a run which begins; `finisher` makes the output of the complete partial file."""
         self.manifest = manifest
         self._path = path
-        self._place = working_copy(path) if is_remote(path) else path
+        self._place = working_copy(path)
         self._finisher = finisher
         self._partial, self._rejected, self._manifest, self._made, self._scratch = companions(self._place)
         self._files: list[FileIO] = []  # the partial file, and that of bad rows
@@ -84,6 +84,11 @@ class Output:
             elif not isinstance(error, UnusableOutput):  # after a failed write, only the last checkpoint is certain
                 with suppress(UnusableOutput):
                     self._checkpoint()
+
+    @property
+    def where_rejected(self) -> str:
+        """The end of a message, with the file of the bad rows."""
+        return f", see {url_of(companions(self._path)[1])}"
 
     def write(self, content: bytes, chunk: Chunk) -> None:
         """Writes the annotations of a chunk, and its bad rows. Raises UnusableOutput."""
@@ -193,6 +198,8 @@ class Output:
 
 class StandardOutput:
     """Standard output with the interface of `Output`; it cannot be resumed."""
+
+    where_rejected = ""
 
     def __init__(self, manifest: Manifest, say: Callable[[str], None]) -> None:
         """`say` prints a line for each bad row."""

@@ -17,8 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from service.commands.annotate.job import Job
-from service.commands.annotate.lines import Lines
-from service.commands.annotate.rows import Chunk, Layout, Position, Row, UnreadableInput
+from service.commands.annotate.rows import Chunk, Layout, Lines, Position, Row, UnreadableInput
 from service.commands.annotate.tables import column_of
 
 BATCH_ROWS = 256

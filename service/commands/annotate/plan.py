@@ -14,11 +14,12 @@ from service.commands.annotate.remote import is_remote, url_of
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
 
+Pairs = Sequence[tuple[Source, Path]]
 OUTPUT_FORMATS = frozenset(form for _, form in FORMS)
 WRITTEN = (*COMPANIONS, *(f".{task}.{form}" for task, form in FORMS))  # ends of the names of what this command writes
 
 
-def plan(job: Job) -> list[tuple[Source, Path]]:
+def plan(job: Job) -> Pairs:
     """Returns each input with its output path. Raises UnreadableInput, UnusableOutput."""
     index, number = job.shard
     found = (path for argument in job.files or [STANDARD] for path in _found(argument))
@@ -82,7 +83,7 @@ def _targets(sources: Sequence[Source], job: Job) -> list[Path]:
     return [output] * len(sources)
 
 
-def _check_apart(pairs: Sequence[tuple[Source, Path]]) -> None:
+def _check_apart(pairs: Pairs) -> None:
     """Raises UnusableOutput if an output is no file, or would overwrite another output or an input."""
     inputs = {source.path.resolve() for source, _ in pairs if source.path != STANDARD}
     taken: set[Path] = set()

@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from service.commands.annotate.records import Manifest
+from service.commands.annotate.output import Output, StandardOutput
 
 PLAIN_SECONDS = 10.0  # between lines
 
@@ -21,12 +21,12 @@ def say(console: Console, text: str) -> None:
 class ProgressDisplay:
     """Shows one file's progress. A context manager."""
 
-    def __init__(self, console: Console, name: str, size: int | None, manifest: Manifest) -> None:
-        """`name` is that of the input, and `size` its bytes, if known; `manifest` counts what is done."""
+    def __init__(self, console: Console, name: str, size: int | None, output: Output | StandardOutput) -> None:
+        """`name` is that of the input, and `size` its bytes, if known."""
         self._console = console
         self._name = name
-        self._manifest = manifest
-        self._rows = manifest.rows + manifest.rejected  # of earlier runs
+        self._output = output
+        self._rows = self._done()  # of earlier runs
         self._began = self._said = time.monotonic()
         columns = (BarColumn(bar_width=None), TaskProgressColumn(), TextColumn("{task.fields[rate]}"))
         self._bar = Progress(
@@ -35,7 +35,7 @@ class ProgressDisplay:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._bar.add_task(name, total=size, completed=manifest.position.bytes, rate="")
+        self._bar.add_task(name, total=size, completed=output.manifest.position.bytes, rate="")
 
     def __enter__(self) -> Self:
         if self._rows:
@@ -51,23 +51,26 @@ class ProgressDisplay:
     def update(self) -> None:
         """Shows the position up to which annotations are written."""
         (task,) = self._bar.tasks
-        self._bar.update(task.id, completed=self._manifest.position.bytes, rate=self._rate())
+        self._bar.update(task.id, completed=self._output.manifest.position.bytes, rate=self._rate())
         if not self._console.is_terminal and time.monotonic() - self._said > PLAIN_SECONDS:
             self._said = time.monotonic()
             share = f", {task.percentage:.0f} %" if task.total else ""
             left = f", {timedelta(seconds=task.time_remaining)} left" if task.time_remaining is not None else ""
             say(self._console, f"{self._name}: {self._done()} rows{share}, {self._rate()}{left}")
 
-    def done(self, target: str, rejected: str) -> None:
-        """Shows that all annotations are written into `target`, and the bad rows into `rejected`."""
-        manifest = self._manifest
+    def done(self, target: str) -> None:
+        """Shows that all annotations are written into `target`."""
+        manifest = self._output.manifest
         say(self._console, f"{self._name}: {self._done()} rows, {self._rate()}, in {target}")
         if manifest.rejected:
             lines = f" ({manifest.rejected_lines} lines)" if manifest.rejected_lines != manifest.rejected else ""
-            say(self._console, f"{self._name}: {manifest.rejected} bad rows{lines} are left out{rejected}")
+            say(
+                self._console,
+                f"{self._name}: {manifest.rejected} bad rows{lines} are left out{self._output.where_rejected}",
+            )
 
     def _done(self) -> int:
-        return self._manifest.rows + self._manifest.rejected
+        return self._output.manifest.rows + self._output.manifest.rejected
 
     def _rate(self) -> str:
         return f"{(self._done() - self._rows) / max(time.monotonic() - self._began, 1e-9):.0f} rows/s"

@@ -6,7 +6,7 @@ one from which reading can continue.
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import PurePath
 from typing import Any
@@ -15,23 +15,13 @@ import msgspec
 
 from service.commands.annotate.conllu import IDS, read_sentence
 from service.commands.annotate.job import TEXT_COLUMN, InputFormat, Job
-from service.commands.annotate.lines import Lines, without_newline
-from service.commands.annotate.rows import CUT, BadRow, Layout, Rejected, Row, UnreadableInput, import_extra
+from service.commands.annotate.rows import CUT, Layout, Lines, Row, UnreadableInput, import_extra, without_newline
 from service.commands.annotate.tables import SEPARATOR, Table, delimiter_of, header_of
 from service.errors import shortened
 
-REJECTED_BYTES = 10_000  # of a bad row's content that are kept
 COMPRESSED = (".gz", ".bz2", ".xz")
-SUFFIXES: dict[str, InputFormat] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".conllu": "conllu",
-    ".parquet": "parquet",
-}
+SUFFIXES: dict[str, InputFormat] = {".tab": "tsv", ".ndjson": "jsonl", ".json": "jsonl"}
+SUFFIXES |= {f".{form}": form for form in ("csv", "tsv", "jsonl", "conllu", "parquet")}
 _ARRAY = re.compile(r"\s*\[\s*\{")
 _PARQUET = re.compile(rb"PAR1[\x00-\x1f]")
 _OBJECT = re.compile(r"\s*\{")
@@ -105,22 +95,6 @@ def decoded(head: bytes, job: Job) -> str:
 def import_parquet() -> Any:
     """Returns the module for Parquet. Raises UnreadableInput without the extra that it needs."""
     return import_extra("service.commands.annotate.parquet", "files", "Parquet")
-
-
-def each(read: Callable[[], Row], lines: Any, strict: bool) -> Iterator[Row | Rejected]:
-    """Yields rows until `read` raises StopIteration. Raises UnreadableInput, for a bad row if `strict`."""
-    while True:
-        lines.row.clear()
-        try:
-            row: Row | Rejected = read()
-        except StopIteration:
-            return
-        except BadRow as bad:
-            if strict:
-                raise
-            content = b"".join(line.content for line in lines.row)[:REJECTED_BYTES]
-            row = Rejected(bad.line, bad.reason, content.decode(errors="backslashreplace"), max(1, len(lines.row)))
-        yield row
 
 
 def _read_text(lines: Lines, job: Job) -> Row:

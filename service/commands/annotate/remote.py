@@ -108,10 +108,12 @@ def found(path: Path, pattern: str | None = None) -> list[PurePosixPath]:
 
 
 def working_copy(target: Path) -> Path:
-    """Returns where an output is made on this machine, always the same place below the folder for temporary files.
+    """Returns where an output is made: for another machine, always the same place below the temporary folder.
 
-    Raises UnreadableInput if another user owns it.
+    Raises UnreadableInput if another user owns that.
     """
+    if not is_remote(target):
+        return target
     folder = Path(tempfile.gettempdir()) / f"tagwerk-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid():

@@ -12,20 +12,20 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import BufferedReader
-from itertools import islice
+from itertools import count
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 from service.commands.annotate.job import STANDARD, InputFormat, Job
-from service.commands.annotate.lines import Lines
-from service.commands.annotate.readers import each, format_of, import_parquet, make_reader
+from service.commands.annotate.readers import format_of, import_parquet, make_reader
 from service.commands.annotate.remote import content_key, is_remote, opened, url_of
-from service.commands.annotate.rows import Chunk, Layout, Position, Rejected, Row, UnreadableInput
+from service.commands.annotate.rows import BadRow, Chunk, Layout, Lines, Position, Rejected, Row, UnreadableInput
 from service.errors import TagwerkError
 
 CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, few enough to have many in progress
 CHUNK_ROWS = 256
 CHUNK_BYTES = 2**20  # of the input, which may have much besides the texts
+REJECTED_BYTES = 10_000  # of a bad row's content that are kept
 HEAD_BYTES = 16_384  # by which the format is detected
 DECOMPRESSORS: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _BINARY = re.compile(
@@ -36,15 +36,6 @@ _BINARY = re.compile(
 )
 _UTF16 = re.compile(rb"\xff\xfe|\xfe\xff|(?:[\x20-\x7e]\0){4}|(?:\0[\x20-\x7e]){4}")
 _CARRIAGE_RETURNS = re.compile(rb"[^\r\n]*\r[^\n]+\Z")
-
-
-class Opened(NamedTuple):
-    """An open input: the file, decompressed; its lines; what reads a row of them; what an output takes over."""
-
-    file: BufferedReader
-    lines: Lines
-    read: Callable[[], Row]
-    layout: Layout
 
 
 class Source:
@@ -105,14 +96,22 @@ class Source:
             rejected: list[Rejected] = []
             characters = 0
             is_first = start == Position() and (bool(layout.columns) or self._job.is_typed)
-            for row in islice(each(read, lines, self._job.strict), limit):
-                if isinstance(row, Rejected):
-                    rejected.append(row)
-                else:
-                    rows.append(row)
-                    characters += len(row.text) if row.tokens is None else sum(map(len, row.tokens))
-                size = lines.position.bytes - start.bytes
-                if characters >= CHUNK_CHARACTERS or len(rows) + len(rejected) == CHUNK_ROWS or size >= CHUNK_BYTES:
+            for _ in count() if limit is None else range(limit):
+                lines.row.clear()
+                try:
+                    rows.append(read())
+                    characters += len(rows[-1].text) + sum(map(len, rows[-1].tokens or ()))
+                except StopIteration:
+                    break
+                except BadRow as bad:
+                    if self._job.strict:
+                        raise
+                    content = b"".join(line.content for line in lines.row)[:REJECTED_BYTES]
+                    shown, size = content.decode(errors="backslashreplace"), max(1, len(lines.row))
+                    rejected.append(Rejected(bad.line, bad.reason, shown, size))
+                read_bytes = lines.position.bytes - start.bytes
+                is_full = characters >= CHUNK_CHARACTERS or len(rows) + len(rejected) == CHUNK_ROWS
+                if is_full or read_bytes >= CHUNK_BYTES:
                     yield Chunk(rows, start, lines.position, layout, rejected)
                     rows, rejected, characters, start, is_first = [], [], 0, lines.position, False
             if rows or rejected or is_first:
@@ -120,8 +119,11 @@ class Source:
             self._check_unchanged(file)
 
     @contextmanager
-    def _opened(self) -> Iterator[Opened]:
-        """Opens the input at the beginning of its content, after a table's header."""
+    def _opened(self) -> Iterator[tuple[BufferedReader, Lines, Callable[[], Row], Layout]]:
+        """Opens the input at the beginning of its content, after a table's header.
+
+        Yields the file, its lines, what reads a row of them, and what an output takes over.
+        """
         with ExitStack() as stack:
             file: Any = sys.stdin.buffer if self.path == STANDARD else stack.enter_context(self._file())
             head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
@@ -135,12 +137,12 @@ class Source:
             if self.format != "parquet":
                 self._refuse_other_formats(head)
                 lines = Lines(file, str(self), self._job.encoding)
-                yield Opened(file, lines, *make_reader(self.format, lines, head, self._job))
+                yield file, lines, *make_reader(self.format, lines, head, self._job)
                 return
             if self.size is None:
                 raise UnreadableInput(f"{self} is a Parquet file, of which the end is read first: give it as a file")
             rows = import_parquet().ParquetRows(file, str(self), self.size, self._job)
-            yield Opened(file, rows, rows.read_row, rows.layout)
+            yield file, rows, rows.read_row, rows.layout
 
     def _refuse_other_formats(self, head: bytes) -> None:
         """Raises UnreadableInput if the beginning of a file is not that of a text in an encoding like ASCII."""

@@ -8,8 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from service.commands.annotate.job import LONGEST_LINE, InputFormat, Job
-from service.commands.annotate.lines import Lines
-from service.commands.annotate.rows import BadRow, Row, UnreadableInput
+from service.commands.annotate.rows import BadRow, Lines, Row, UnreadableInput
 
 DELIMITERS = ",;\t|"
 RECORD_BYTES = 2**20  # of a record of several lines, beside the longest text

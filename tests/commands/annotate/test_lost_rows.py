@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.commands.annotate.lines import Lines
 from service.commands.annotate.records import read_manifest
-from service.commands.annotate.rows import Position, UnreadableInput
+from service.commands.annotate.rows import Lines, Position, UnreadableInput
 from service.commands.annotate.source import Source
 from tests.commands.annotate.conftest import job, objects, output_of, rejected_of, run, write
 

@@ -266,4 +266,4 @@ def test_a_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
     (tmp_path / f"tagwerk-{os.getuid() + 1}").mkdir()
     monkeypatch.setattr("os.getuid", lambda: Path(tmp_path).stat().st_uid + 1)
     with pytest.raises(UnreadableInput, match="belongs to another user: set TMPDIR"):
-        working_copy(Path("/a"))
+        working_copy(path_of("memory://a/b"))
