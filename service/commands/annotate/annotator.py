@@ -84,17 +84,19 @@ class Annotator:
             output = StandardOutput(manifest, partial(say, self._console))
         else:
             output = Output(target, manifest, self._finisher)
-        with output, ProgressDisplay(self._console, f"{which}{source}", source.size, output) as show:
-            self._runner.run(self._annotate(source, output, show))
-            manifest = output.manifest
-            if manifest.rejected and not manifest.rows:
-                raise UnreadableInput(f"{source}: all {manifest.rejected} rows are bad{output.where_rejected}")
-            output.finish()
-            show.done(url_of(target))
+        with output:
+            pipelines = self._runner.run(self._started())  # after the output has been opened
+            with ProgressDisplay(self._console, f"{which}{source}", source.size, output) as show:
+                self._runner.run(self._annotate(pipelines, source, output, show))
+                manifest = output.manifest
+                if manifest.rejected and not manifest.rows:
+                    raise UnreadableInput(f"{source}: all {manifest.rejected} rows are bad{output.where_rejected}")
+                output.finish()
+                show.done(url_of(target))
         return manifest
 
-    async def _annotate(self, source: Source, output: Output | StandardOutput, show: ProgressDisplay) -> None:
-        """Writes the annotations of what is left of a source."""
+    async def _started(self) -> AsyncPipelines:
+        """Returns the pipelines, whose engine is started by the first call."""
         if self._pipelines is None:
             # A file fills its batches, so one batch size is enough.
             whole = self._settings.model_copy(update={"batch_sizes": self._settings.batch_sizes[-1:]})
@@ -102,10 +104,16 @@ class Annotator:
             with self._console.status(f"loading {self._version.key}") if is_shown else nullcontext():
                 self._pipelines = await self._stack.enter_async_context(start_pipelines(whole, [self._version]))
             garbage_collection.tune()
+        return self._pipelines
+
+    async def _annotate(
+        self, pipelines: AsyncPipelines, source: Source, output: Output | StandardOutput, show: ProgressDisplay
+    ) -> None:
+        """Writes the annotations of what is left of a source."""
         job, manifest = self._job, output.manifest
         left = None if job.limit is None else job.limit - manifest.rows - manifest.rejected
         chunks = source.chunks(manifest.position, left)
-        async with aclosing(annotated(self._pipelines, FORMS[job.task, job.form], job, chunks)) as annotations:
+        async with aclosing(annotated(pipelines, FORMS[job.task, job.form], job, chunks)) as annotations:
             async for content, chunk in annotations:
                 output.write(content, chunk)
                 show.update()

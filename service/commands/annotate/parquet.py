@@ -62,18 +62,15 @@ class ParquetRows(Lines):
 
     def read_row(self) -> Row:
         """Reads a row. Raises StopIteration, and BadRow."""
-        record, kept = next(self._rows)
+        value, kept, record = next(self._rows)
         number = self.position.lines + 1
         self.position = Position(number, self._size * number // self._parquet.metadata.num_rows)
-        value = record.column(self._job.text_column)[0].as_py()
         if isinstance(value, list):
-            row = Row(number, "", list(filter(None, value)))
-        else:
-            row = self.text_row(number, value or "", self._job)
-        return row._replace(kept=kept, record=record)
+            return Row(number, "", list(filter(None, value)), kept, record=record)
+        return self.text_row(number, value or "", self._job, kept)._replace(record=record)
 
-    def _read(self, first: int) -> Iterator[tuple[pa.RecordBatch, Mapping[str, Any]]]:
-        """Yields each row from one on as a batch, and its values if they are to be written as text."""
+    def _read(self, first: int) -> Iterator[tuple[Any, Mapping[str, Any], pa.RecordBatch | None]]:
+        """Yields from a row on: the text; what is kept, as values to be written as text, or as a batch with types."""
         begin = 0  # of a batch
         for group in range(self._parquet.num_row_groups):
             rows = self._parquet.metadata.row_group(group).num_rows
@@ -82,9 +79,10 @@ class ParquetRows(Lines):
                 continue
             for batch in self._parquet.iter_batches(BATCH_ROWS, row_groups=[group]):
                 batch = batch.cast(self.layout.schema)
-                values = [{}] * len(batch) if self._job.is_typed else _as_values(batch)
+                texts = batch.column(self._job.text_column).to_pylist()
+                values = [] if self._job.is_typed else _as_values(batch)
                 for i in range(max(0, first - begin), len(batch)):
-                    yield batch.slice(i, 1), values[i]
+                    yield (texts[i], {}, batch.slice(i, 1)) if self._job.is_typed else (texts[i], values[i], None)
                 begin += len(batch)
 
 

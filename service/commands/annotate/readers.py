@@ -100,7 +100,7 @@ def import_parquet() -> Any:
 def _read_text(lines: Lines, job: Job) -> Row:
     """Reads a line, which an output with types keeps."""
     text = without_newline(lines.read(job.longest_text, CUT))
-    return lines.text_row(lines.position.lines, text, job)._replace(kept={TEXT_COLUMN: text} if job.is_typed else {})
+    return lines.text_row(lines.position.lines, text, job, {TEXT_COLUMN: text} if job.is_typed else {})
 
 
 def _read_object(lines: Lines, job: Job) -> Row:
@@ -123,5 +123,5 @@ def _read_object(lines: Lines, job: Job) -> Row:
     if job.tokenized and isinstance(value, list) and all(isinstance(one, str) and one for one in value):
         return Row(number, "", value, members)
     if value is None or isinstance(value, str):
-        return lines.text_row(number, value or "", job)._replace(kept=members)
+        return lines.text_row(number, value or "", job, members)
     raise lines.error(f"{column!r} is {shortened(msgspec.json.encode(value).decode())}, not a string")

@@ -13,6 +13,7 @@ from service.commands.annotate.job import LONGEST_LINE, Job
 from service.errors import TagwerkError, install
 
 SKIPPED_BYTES = 2**20  # at a time
+NOTHING: Mapping[str, Any] = {}
 CUT = "cut it, or set TAGWERK_MAX_TEXT_CHARACTERS"
 
 
@@ -60,7 +61,7 @@ class Row(NamedTuple):
     line: int
     text: str
     tokens: Sequence[str] | None = None
-    kept: Mapping[str, Any] = {}
+    kept: Mapping[str, Any] = NOTHING
     block: Sequence[str] = ()
     record: Any = None
 
@@ -182,11 +183,11 @@ class Lines:
         """Returns an error that names the file and a line, by default the last one."""
         return BadRow(self.name, line or self.position.lines, reason)
 
-    def text_row(self, line: int, text: str, job: Job) -> Row:
+    def text_row(self, line: int, text: str, job: Job, kept: Mapping[str, Any] = NOTHING) -> Row:
         """Returns the row of a text, or of its tokens. Raises BadRow if it is too long."""
         if len(text) > job.longest_text:
             raise self.error(f"the text is longer than {job.longest_text} characters: {CUT}", line)
-        return Row(line, "", text.split()) if job.tokenized else Row(line, text)
+        return Row(line, "", text.split(), kept) if job.tokenized else Row(line, text, None, kept)
 
 
 def without_newline(line: str) -> str:

@@ -27,7 +27,11 @@ CHUNK_ROWS = 256
 CHUNK_BYTES = 2**20  # of the input, which may have much besides the texts
 REJECTED_BYTES = 10_000  # of a bad row's content that are kept
 HEAD_BYTES = 16_384  # by which the format is detected
-DECOMPRESSORS: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+DECOMPRESSORS: dict[bytes, Callable[[Any], Any]] = {  # by a pattern of the beginning
+    rb"\x1f\x8b": gzip.open,
+    rb"BZh[1-9]1AY&SY": bz2.open,
+    rb"\xfd7zXZ\0": lzma.open,
+}
 _BINARY = re.compile(
     rb"%PDF-|PK[\x03\x05]|\xd0\xcf\x11\xe0|\{\\rtf|ARROW1\0|Obj\x01|SQLite format 3\0"  # documents, zip, tables
     rb"|\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF....WEBP"  # images
@@ -127,8 +131,8 @@ class Source:
         with ExitStack() as stack:
             file: Any = sys.stdin.buffer if self.path == STANDARD else stack.enter_context(self._file())
             head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
-            for magic, decompressed in DECOMPRESSORS.items():
-                if head.startswith(magic):
+            for pattern, decompressed in DECOMPRESSORS.items():
+                if re.match(pattern, head):
                     self.size = None
                     file = stack.enter_context(decompressed(file))
                     head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
@@ -148,8 +152,8 @@ class Source:
         """Raises UnreadableInput if the beginning of a file is not that of a text in an encoding like ASCII."""
         problem = ""
         if _BINARY.match(head):
-            problem = "is a document, an image, an archive or a table in a binary format: extract its text, or convert"
-            problem += " it to CSV, JSON Lines or Parquet, first"
+            advice = "extract its text, or convert it to CSV, JSON Lines or Parquet"
+            problem = f"is a document, an image, an archive or a table in a binary format: {advice}"
         elif _UTF16.match(head):
             problem = "is in UTF-16 or UTF-32: convert it to UTF-8, with iconv -f UTF-16 -t UTF-8 for instance"
         elif _CARRIAGE_RETURNS.match(head):

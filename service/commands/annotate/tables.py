@@ -71,8 +71,8 @@ class Table(Iterator[str]):
         except BadRow as error:
             reason = error.reason if error.line == line else f"{error.reason}, in line {error.line}"
         else:
-            row = lines.text_row(line, cells[self._place] if cells else "", self._job)
-            return row._replace(kept=dict(zip(self.names, cells, strict=False)))
+            kept = dict(zip(self.names, cells, strict=False))
+            return lines.text_row(line, cells[self._place] if cells else "", self._job, kept)
         lines.keep_first()
         raise lines.error(reason, line)
 
