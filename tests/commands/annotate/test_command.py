@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import conllu
 import pytest
 
 from service.__main__ import main
@@ -76,14 +75,6 @@ def test_several_files_are_tagged_as_json_and_what_is_there_stays(texts, tmp_pat
     assert "\x1b" not in said, "no bar where there is no terminal"
     assert there.read_text() == "mine"
     assert "is there already" in said
-
-
-def test_lines_become_conllu_for_standard_output(texts):
-    printed, _ = annotate(str(texts), "--task", "tag", "--format", "conllu", "--output", "-")
-    sentences = conllu.parse(printed.decode())
-    assert [sentence.metadata["sent_id"] for sentence in sentences] == ["1-1", "1-2", "3-1", "4-1"]
-    assert printed.startswith(b"# generator = tagwerk")
-    assert printed.count(b"# generator") == 1
 
 
 def test_standard_input_is_classified_as_csv_and_rows_keep_their_texts(texts):

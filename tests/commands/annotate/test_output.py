@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from service.commands.annotate.output import Output
-from service.commands.annotate.records import Manifest, UnusableOutput, read_manifest
+from service.commands.annotate.records import Manifest, UnusableOutput
 from service.commands.annotate.rows import Chunk, Position, Rejected
 from tests.commands.annotate.conftest import CHANGES, files_in, killed_before
 
@@ -101,16 +101,6 @@ def test_a_run_that_is_killed_at_any_change_of_the_disk_ends_in_the_same_file(tm
             break
     assert kills > 20
     assert seen == set(CHANGES)
-
-
-def test_runs_that_are_killed_again_and_again_end_in_the_same_file(tmp_path, monkeypatch):
-    for step in range(1, 12):
-        path = tmp_path / str(step) / "out"
-        for change in range(step, step + 60):
-            with killed_before(change % 23, monkeypatch):
-                annotate(path)
-        annotate(path)
-        assert_whole(path)
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -235,11 +225,3 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
             opened(tmp_path / name).__enter__()
     with pytest.raises(UnusableOutput, match=r"out.partial cannot be written: Is a directory"):
         opened(tmp_path / "out").__enter__()
-
-
-def test_the_manifest_says_what_is_made(tmp_path):
-    annotate(tmp_path / "out")
-    made = read_manifest(tmp_path / "out")
-    assert made is not None
-    assert (made.facts, made.output, made.output_bytes, made.position.lines) == (FACTS, "out", len(WHOLE), len(LINES))
-    assert (made.rows, made.rejected, made.rejected_lines) == (0, 1, 1)

@@ -46,7 +46,8 @@ def made(path: Path, task: str = "classify", form: str = "parquet") -> Path:
     return output_of(path, task, form)
 
 
-def test_the_columns_of_a_parquet_file_keep_their_types_and_results_get_theirs(tmp_path, table):
+def test_the_columns_of_a_parquet_file_keep_their_types_and_results_get_theirs(tmp_path, table, monkeypatch):
+    monkeypatch.setattr(scene, "LABELS", ("negative", "positive"))
     path = write(tmp_path, table)
     assert run(path, form="parquet") == 0
     found = pq.read_table(made(path))
@@ -55,18 +56,12 @@ def test_the_columns_of_a_parquet_file_keep_their_types_and_results_get_theirs(t
         type_ = table.schema.field(name).type
         assert found.schema.field(name).type == (type_.value_type if pa.types.is_dictionary(type_) else type_)
     assert found["line"].to_pylist() == [1, 2, 3]
-    assert found["label"].to_pylist() == ["good", None, "good"]
-    assert found["scores"].to_pylist() == [SCORES, None, SCORES]
-    assert found.schema.field("scores").type == pa.struct([("bad", pa.float32()), ("good", pa.float32())])
-
-
-def test_labels_negative_and_positive_give_a_column_of_scores(tmp_path, table, monkeypatch):
-    monkeypatch.setattr(scene, "LABELS", ("negative", "positive"))
-    path = write(tmp_path, table)
-    assert run(path, form="parquet") == 0
-    found = pq.read_table(made(path))
+    assert found["label"].to_pylist() == ["positive", None, "positive"]
+    scores = {"negative": 0.25, "positive": 0.75}
+    assert found["scores"].to_pylist() == [scores, None, scores]
     assert found["score"].to_pylist() == [0.5, None, 0.5]
     assert found.schema.field("score").type == pa.float32()
+    assert found.schema.field("scores").type == pa.struct([("negative", pa.float32()), ("positive", pa.float32())])
 
 
 def test_tokens_are_a_list_of_structs(tmp_path, table):

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.commands.annotate import annotator
 from service.commands.annotate.annotator import WINDOW
 from service.commands.annotate.output import Output
 from service.commands.annotate.plan import plan
 from service.commands.annotate.records import UnusableOutput, facts, read_manifest
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import CHUNK_ROWS
-from service.errors import ArtifactError
-from service.pipelines.in_process import AsyncPipelines
 from service.settings import Settings
 from tests.commands.annotate.conftest import (
     files_in,
@@ -350,33 +346,3 @@ def test_any_input_killed_anywhere_ends_in_what_an_uninterrupted_run_writes(tmp_
         assert [row["line"] for row in objects(output)] == [*range(1, one.rows + 1)]
     if form == "parquet":
         assert len(pq.read_table(output)) == one.rows
-
-
-def test_an_engine_that_does_not_start_leaves_no_file(texts, monkeypatch):
-    def failing(*arguments: object, **options: object) -> None:
-        raise ArtifactError("broken")
-
-    monkeypatch.setattr("service.engine.tensorflow_engine.make_engine", failing)
-    with pytest.raises(ArtifactError):
-        run(texts)
-    assert list(texts.parent.iterdir()) == [texts]
-
-
-def test_the_engine_that_was_started_is_closed_whatever_happens(texts, monkeypatch):
-    closed = []
-
-    async def failing(here: AsyncPipelines, *rest: Any) -> AsyncIterator[Any]:
-        original = here.resources.engine.close
-
-        async def close() -> None:
-            closed.append(True)
-            await original()
-
-        here.resources.engine.close = close  # type: ignore[method-assign]
-        raise UnusableOutput("no space")
-        yield  # as the function in whose place it is
-
-    monkeypatch.setattr(annotator, "annotated", failing)
-    with pytest.raises(UnusableOutput):
-        run(texts)
-    assert closed == [True]
