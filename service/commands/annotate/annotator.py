@@ -16,7 +16,15 @@ from service.commands.annotate.job import STANDARD, Job
 from service.commands.annotate.output import Output, StandardOutput
 from service.commands.annotate.progress import ProgressDisplay, say
 from service.commands.annotate.readers import import_parquet
-from service.commands.annotate.records import MOST_LEFT_OUT, Manifest, difference, facts, is_made, read_manifest
+from service.commands.annotate.records import (
+    MOST_LEFT_OUT,
+    Manifest,
+    companions,
+    difference,
+    facts,
+    is_made,
+    read_manifest,
+)
 from service.commands.annotate.remote import url_of
 from service.commands.annotate.rows import Chunk, UnreadableInput
 from service.commands.annotate.source import Source
@@ -81,18 +89,18 @@ class Annotator:
         manifest = Manifest(input=str(source), facts=known and {**facts(self._version, self._job), **known})
         output: Output | StandardOutput
         if target == STANDARD:
-            output = StandardOutput(manifest, partial(say, self._console))
+            output, rejected = StandardOutput(manifest, partial(say, self._console)), ""
         else:
-            output = Output(target, manifest, self._finisher)
+            output, rejected = Output(target, manifest, self._finisher), f", see {url_of(companions(target)[1])}"
         with output:
             pipelines = self._runner.run(self._started())  # after the output has been opened
             with ProgressDisplay(self._console, f"{which}{source}", source.size, output) as show:
                 self._runner.run(self._annotate(pipelines, source, output, show))
                 manifest = output.manifest
                 if manifest.rejected and not manifest.rows:
-                    raise UnreadableInput(f"{source}: all {manifest.rejected} rows are bad{output.where_rejected}")
+                    raise UnreadableInput(f"{source}: all {manifest.rejected} rows are bad{rejected}")
                 output.finish()
-                show.done(url_of(target))
+                show.done(url_of(target), rejected)
         return manifest
 
     async def _started(self) -> AsyncPipelines:

@@ -45,49 +45,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--strict", action="store_true", help=about)
     about = "exit with 0 even if more than 1 %% of the rows are left out"
     add("--allow-bad-rows", action="store_true", help=about)
-    add("--limit", type=_parsed(r"([1-9]\d*)", "at least 1", int), metavar="N", help="rows of each FILE, at most")
-    shard = _parsed(r"(\d{1,6})/(\d{1,6})", "I/N, I from 0 to N - 1: of four shares, 0/4 to 3/4", _shard)
+    add("--limit", type=int, metavar="N", help="rows of each FILE, at most")
+    shard = _numbers(r"(\d{1,6})/(\d{1,6})", int, lambda index, number: index < number)
     about = "of the FILEs, only the I-th of N shares, I from 0 to N - 1"
     add("--shard", type=shard, default="0/1", metavar="I/N", help=about)
-    address = _parsed(r"(|auto|(?:ray://)?[^/\s]+:\d+)", "HOST:PORT or auto; name files before --ray", str)
     about = "run on a Ray cluster, of which each actor takes a file at a time; without an address, start one here"
-    add("--ray", nargs="?", const="", type=address, metavar="ADDRESS", help=about)
-    actors = _parsed(r"(\d{1,6})-(\d{1,6})", "MIN-MAX, from 1 on: 2-16", _actors)
-    about = "with --ray, how many there are; 1-4 by default"
+    add("--ray", nargs="?", const="", metavar="ADDRESS", help=about)
+    actors = _numbers(r"(\d{1,6})-(\d{1,6})", int, lambda least, most: 1 <= least <= most)
+    about = "with --ray, how many there are, from 1 on; 1-4 by default"
     add("--actors", type=actors, default="1-4", metavar="MIN-MAX", help=about)
-    resources = _parsed(r"cpu=(\d+(?:\.\d+)?)(?:,gpu=(\d+(?:\.\d+)?))?", "cpu=N or cpu=N,gpu=N", _resources)
+    resources = _numbers(r"cpu=(\d+(?:\.\d+)?)(?:,gpu=(\d+(?:\.\d+)?))?", float, lambda cpus, gpus: True)
     about = "with --ray, what an actor takes; cpu=1 by default"
     add("--resources", type=resources, default="cpu=1", metavar="cpu=N[,gpu=N]", help=about)
     add("--dry-run", action="store_true", help="only print what would be done")
     add("--prefix", default="", help="what the names of results begin with, beside columns of the input")
 
 
-def _parsed(pattern: str, about: str, value: Callable[..., Any]) -> Callable[[str], Any]:
-    """Returns what parses an argument: `value` of the groups of a pattern. `about` says what it should be."""
+def _numbers(pattern: str, kind: Callable[[str], float], is_valid: Callable[..., bool]) -> Callable[[str], Any]:
+    """Returns what parses an argument: the numbers in it, 0 for one that is left out."""
 
-    def parse(text: str) -> Any:
-        try:
-            return value(*re.fullmatch(pattern, text).groups())  # type: ignore[union-attr]
-        except (AttributeError, ValueError):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {about}") from None
+    def parse(text: str) -> tuple[float, ...]:
+        found = re.fullmatch(pattern, text)
+        numbers = tuple(kind(group or "0") for group in found.groups()) if found else ()
+        if not found or not is_valid(*numbers):
+            raise argparse.ArgumentTypeError(f"{text!r} has another form, or is out of range: see --help")
+        return numbers
 
     return parse
-
-
-def _shard(index: str, number: str) -> tuple[int, int]:
-    if int(index) >= int(number):
-        raise ValueError
-    return int(index), int(number)
-
-
-def _actors(least: str, most: str) -> tuple[int, int]:
-    if not 1 <= int(least) <= int(most):
-        raise ValueError
-    return int(least), int(most)
-
-
-def _resources(cpus: str, gpus: str | None) -> tuple[float, float]:
-    return float(cpus), float(gpus or 0)
 
 
 def _encoding(name: str) -> str:
@@ -113,6 +97,7 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
     """Exits with a message if the arguments do not go together."""
     task, form, to_stdout = parsed.task, parsed.form, parsed.output == "-" or not (parsed.output or parsed.files)
     is_local = not parsed.files or "-" in [*parsed.files, parsed.output]
+    no_address = "is no address of a cluster, HOST:PORT or auto; name files before --ray"
     for is_wrong, message in (
         ((task, form) == ("classify", "conllu"), "CoNLL-U cannot hold classifications: use --format jsonl or csv"),
         (task != "tag" and parsed.tokenized, "--tokenized is for --task tag"),
@@ -120,6 +105,8 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
         (parsed.n_best != 1 and (task, form) != ("tag", "jsonl"), "--n-best is for --task tag --format jsonl"),
         (parsed.delimiter and parsed.input_format not in (None, "csv"), "--delimiter is for --input-format csv"),
         (parsed.strict and parsed.allow_bad_rows, "--strict ends at the first bad row: leave out --allow-bad-rows"),
+        (parsed.limit is not None and parsed.limit < 1, "--limit is at least 1"),
+        (parsed.ray and not re.fullmatch(r"auto|(ray://)?[^/\s]+:\d+", parsed.ray), f"--ray {parsed.ray} {no_address}"),
         (parsed.ray is not None and is_local, "--ray needs files: standard input and output are only here"),
     ):
         if is_wrong:

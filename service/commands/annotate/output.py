@@ -85,11 +85,6 @@ class Output:
                 with suppress(UnusableOutput):
                     self._checkpoint()
 
-    @property
-    def where_rejected(self) -> str:
-        """The end of a message, with the file of the bad rows."""
-        return f", see {url_of(companions(self._path)[1])}"
-
     def write(self, content: bytes, chunk: Chunk) -> None:
         """Writes the annotations of a chunk, and its bad rows. Raises UnusableOutput."""
         rejected = b"".join(to_json(row._asdict()) + b"\n" for row in chunk.rejected)
@@ -198,8 +193,6 @@ class Output:
 
 class StandardOutput:
     """Standard output with the interface of `Output`; it cannot be resumed."""
-
-    where_rejected = ""
 
     def __init__(self, manifest: Manifest, say: Callable[[str], None]) -> None:
         """`say` prints a line for each bad row."""

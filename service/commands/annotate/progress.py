@@ -58,15 +58,15 @@ class ProgressDisplay:
             left = f", {timedelta(seconds=task.time_remaining)} left" if task.time_remaining is not None else ""
             say(self._console, f"{self._name}: {self._done()} rows{share}, {self._rate()}{left}")
 
-    def done(self, target: str) -> None:
-        """Shows that all annotations are written into `target`."""
+    def done(self, target: str, rejected: str) -> None:
+        """Shows that all annotations are written into `target`, and bad rows where `rejected` says."""
         manifest = self._output.manifest
         say(self._console, f"{self._name}: {self._done()} rows, {self._rate()}, in {target}")
         if manifest.rejected:
             lines = f" ({manifest.rejected_lines} lines)" if manifest.rejected_lines != manifest.rejected else ""
             say(
                 self._console,
-                f"{self._name}: {manifest.rejected} bad rows{lines} are left out{self._output.where_rejected}",
+                f"{self._name}: {manifest.rejected} bad rows{lines} are left out{rejected}",
             )
 
     def _done(self) -> int:
