@@ -3,7 +3,8 @@
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 from rich.console import Console
@@ -33,7 +34,7 @@ def annotate(settings: Settings, job: Job) -> int:
         return int(print_plan(Console(), pairs, version, job) > 0)
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_SECONDS)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # also first process of a container
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # also as a container's first process
     console = Console(stderr=True)
     try:
         if job.ray is None:
@@ -41,7 +42,8 @@ def annotate(settings: Settings, job: Job) -> int:
         else:
             on_ray = import_extra("service.commands.annotate.on_ray", "ray", "--ray")
             done = on_ray.annotate_on_ray(settings, version, job, pairs, console)
-        return int(_follow(done, pairs, job, console) > 0)
+        with closing(done):
+            return int(_follow(done, pairs, job, console) > 0)
     except KeyboardInterrupt:
         resumable = all(source.can_reread and target != STANDARD for source, target in pairs)
         say(console, f"stopped{': the same command resumes from here' if resumable else ''}")
@@ -76,7 +78,7 @@ def print_plan(console: Console, pairs: Pairs, version: ModelVersion, job: Job) 
 
 def annotate_here(
     settings: Settings, version: ModelVersion, job: Job, pairs: Pairs, console: Console
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Annotates files one after the other; yields what came of each. Raises UnusableOutput."""
     with Annotator(settings, version, job, console) as annotator:
         for number, (source, target) in enumerate(pairs, 1):

@@ -10,7 +10,7 @@ import logging
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class FileAnnotator:
 
 def annotate_on_ray(
     settings: Settings, version: ModelVersion, job: Job, pairs: Pairs, console: Console
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Annotates files on a cluster; yields what came of each. Raises ClusterError, UnusableOutput."""
     if not pairs:
         return

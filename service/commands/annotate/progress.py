@@ -64,10 +64,7 @@ class ProgressDisplay:
         say(self._console, f"{self._name}: {self._done()} rows, {self._rate()}, in {target}")
         if manifest.rejected:
             lines = f" ({manifest.rejected_lines} lines)" if manifest.rejected_lines != manifest.rejected else ""
-            say(
-                self._console,
-                f"{self._name}: {manifest.rejected} bad rows{lines} are left out{rejected}",
-            )
+            say(self._console, f"{self._name}: {manifest.rejected} bad rows{lines} are left out{rejected}")
 
     def _done(self) -> int:
         return self._output.manifest.rows + self._output.manifest.rejected

@@ -111,7 +111,8 @@ def _read_object(lines: Lines, job: Job) -> Row:
         return lines.text_row(number, "", job)
     try:
         members = (_MEMBERS if job.is_typed else _RAW_MEMBERS).decode(content)
-        value = msgspec.json.decode(members[column]) if column in members and not job.is_typed else members.get(column)
+        value = members.get(column)
+        value = msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
     except (msgspec.DecodeError, RecursionError) as error:
         advice = "write one object in each line, as jq -c . does"
         if content.startswith("["):
