@@ -36,8 +36,8 @@ class Manifest(msgspec.Struct, kw_only=True):
         facts: everything that determines the bytes of the output, by name. A run resumes if they are equal; one
             without any does not.
         rows, rejected: rows that were annotated, and bad ones.
-        rejected_lines: lines of the bad ones.
-        position: the position in the input up to which there are annotations.
+        lines, rejected_lines: lines of the input up to there, and those of bad rows.
+        input_bytes, again: the rest of that position, see `Position`.
         partial_bytes, rejected_bytes: the valid bytes of the partial file, and of the file of bad rows.
         output, output_bytes, output_sha256: name, size and SHA-256 of the complete output.
     """
@@ -46,8 +46,10 @@ class Manifest(msgspec.Struct, kw_only=True):
     facts: dict[str, str] = {}
     rows: Count = 0
     rejected: Count = 0
+    lines: Count = 0
     rejected_lines: Count = 0
-    position: Position = Position()
+    input_bytes: Count = 0
+    again: Count = 0
     partial_bytes: Count = 0
     rejected_bytes: Count = 0
     output: str = ""
@@ -55,14 +57,19 @@ class Manifest(msgspec.Struct, kw_only=True):
     output_sha256: str = ""
 
     @property
+    def position(self) -> Position:
+        """The position in the input up to which there are annotations."""
+        return Position(self.lines, self.input_bytes, self.again)
+
+    @property
     def leaves_out_too_many(self) -> bool:
         """Whether more than MOST_LEFT_OUT of the rows, or of the lines, are bad."""
         too_many_rows = self.rejected > MOST_LEFT_OUT * (self.rows + self.rejected)
-        return too_many_rows or self.rejected_lines > MOST_LEFT_OUT * self.position.lines
+        return too_many_rows or self.rejected_lines > MOST_LEFT_OUT * self.lines
 
     def add(self, chunk: Chunk) -> None:
         """Counts a chunk that was written."""
-        self.position = chunk.end
+        self.lines, self.input_bytes, self.again = chunk.end
         self.rows += len(chunk.rows)
         self.rejected += len(chunk.rejected)
         self.rejected_lines += sum(row.lines for row in chunk.rejected)
