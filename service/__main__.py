@@ -81,7 +81,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     if parsed.command == "health":
         from service.commands import health
 
-        return health.report(health.of_service(settings))
+        return health.run(settings)
     if parsed.command == "annotate":
         return arguments_of_annotate.run(parsed, settings)
     if parsed.command == "keys":

@@ -17,7 +17,7 @@ from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
 from service.commands.annotate.annotator import annotated
 from service.commands.annotate.command import SWITCH_SECONDS
-from service.commands.annotate.forms import OutputOptions, tag_conllu
+from service.commands.annotate.forms import tag_conllu
 from service.commands.annotate.job import Job, choose
 from service.commands.annotate.rows import Chunk, Position, Row
 from service.commands.annotate.source import CHUNK_ROWS
@@ -48,7 +48,7 @@ async def annotation_rate(pipelines: AsyncPipelines, seconds: float) -> float:
     tokens = sum(map(len, words))
     tokens_of_a_line = tokens / len(running_text())
     lines, began = 0, time.perf_counter()
-    async for _, chunk in annotated(pipelines, tag_conllu, OutputOptions(), endless_chunks(seconds)):
+    async for _, chunk in annotated(pipelines, tag_conllu, Job([], "tag", "conllu"), endless_chunks(seconds)):
         lines = chunk.end.lines
     return lines * tokens_of_a_line / (time.perf_counter() - began)
 

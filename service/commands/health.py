@@ -10,20 +10,19 @@ TIMEOUT_SECONDS = 5.0
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-def report(status: str) -> int:
-    """Prints the status; returns the exit status: 0 if it is ready, otherwise 1."""
-    print(status)
-    return 0 if status == State.READY else 1
+def run(settings: Settings) -> int:
+    """Prints the status from /readyz at the host and port of the settings, or why there is none.
 
-
-def of_service(settings: Settings) -> str:
-    """Returns the status from /readyz at the host and port of the settings, or why there is none."""
+    Returns the exit status: 0 if the service is ready, otherwise 1.
+    """
     host = ANYWHERE.get(settings.host, settings.host)
     connection = http.client.HTTPConnection(host, settings.port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/readyz")
-        return str(json.load(connection.getresponse())["status"])
+        status = str(json.load(connection.getresponse())["status"])
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return f"no answer from {host}:{settings.port}: {error}"
+        status = f"no answer from {host}:{settings.port}: {error}"
     finally:
         connection.close()
+    print(status)
+    return 0 if status == State.READY else 1

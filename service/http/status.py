@@ -26,10 +26,7 @@ class ModelSummary(BaseModel):
 
     name: str = Field(description="Name of the model.", examples=["tagger-en"])
     version: str = Field(description="Its version, an ascending number.", examples=["1"])
-    state: str = Field(
-        description="starting, ready, refused, or awaited: a canary names it before it is in the store.",
-        examples=["ready"],
-    )
+    state: str = Field(description="starting, ready, or refused.", examples=["ready"])
     reason: str | None = Field(description="Why it is refused; where it is ready, why its changed files are refused.")
     task: str | None = Field(description="Its task: tag, classify or generate.", examples=["tag"])
     description: str | None = Field(description="What it is.", examples=["BiLSTM over words and characters"])

@@ -32,6 +32,7 @@ class StoreWatch:
         self._adopt(read_serving(settings))
         self._defaults: Mapping[Task, str] = {}
         self._failures: dict[str, str | None] = {}
+        self._awaited: set[ModelKey] = set()
         try:
             if not self._registry.keys():
                 raise ConfigurationError(f"the model store {place} holds no <name>/<version>/manifest.json")
@@ -94,6 +95,9 @@ class StoreWatch:
         except ConfigurationError as error:
             self._log_once("serving config", f"{error}; the previous serving config stays in effect")
         found = resolve(self._registry, self._config, self._defaults)
+        for key in set(found.awaited) - self._awaited:
+            log.info("%s is awaited: it is not in the store yet", key)
+        self._awaited = set(found.awaited)
         self._update_defaults(found)
         return found
 
@@ -102,8 +106,16 @@ class StoreWatch:
         for name in sorted(self._config.models.keys() | config.models.keys()):
             before, now = self._config.of_model(name), config.of_model(name)
             if now != before:
-                log.info("%s: serves %s; before: %s", name, now, before)
+                log.info("%s: serves %s; before: %s (%s)", name, now, before, self._author())
         self._config = config
+
+    def _author(self) -> str:
+        """Returns the path of the serving config, with the user that owns the file."""
+        path = serving_path(self._settings)
+        try:
+            return f"{path}, written by the user {path.owner()}"
+        except (OSError, KeyError):  # no such file, or a user without a name
+            return str(path)
 
     def _log_once(self, what: str, failure: str | None) -> None:
         """Logs a failure unless the last poll failed in the same way; None marks a success."""
@@ -115,7 +127,8 @@ class StoreWatch:
         """Stores the default models, and writes those that were determined here to `serving.json` where possible."""
         for task, name in found.defaults.items():
             if (before := self._defaults.get(task)) != name:
-                log.info("the default model for %s is %s; before: %s", task, name, before or "none")
+                by = self._author() if self._config.defaults.get(task) == name else "the first by name"
+                log.info("the default model for %s is %s; before: %s (%s)", task, name, before or "none", by)
         self._defaults = found.defaults
         try:
             write_defaults(self._settings, found, self._config)

@@ -27,13 +27,14 @@ class Serving:
     """The versions to load, each version's share of its model's requests, and why versions are refused.
 
     `defaults` has the default model of each task, which may be one that is not loaded; `about` the task and the
-    description of each version to load.
+    description of each version to load; `awaited` the canaries that are not in the store yet.
     """
 
     shares: Mapping[ModelKey, float]
     refused: Mapping[ModelKey, str]
     defaults: Mapping[Task, str]
     about: Mapping[ModelKey, tuple[Task | None, str | None]] = field(default_factory=dict)
+    awaited: tuple[ModelKey, ...] = ()
 
 
 def resolve(registry: Registry, config: ServingConfig, known: Mapping[Task, str] | None = None) -> Serving:
@@ -43,7 +44,8 @@ def resolve(registry: Registry, config: ServingConfig, known: Mapping[Task, str]
     """
     shares: dict[ModelKey, float] = {}
     refused: dict[ModelKey, str] = {}
-    for name, keys in registry.keys().items():
+    in_store = registry.keys()
+    for name, keys in in_store.items():
         shares |= _resolve_model(registry, keys, config.of_model(name), refused)
     first: dict[Task, str] = {}
     for key in sorted(shares, key=lambda key: key.name):
@@ -51,7 +53,9 @@ def resolve(registry: Registry, config: ServingConfig, known: Mapping[Task, str]
             first.setdefault(task, key.name)
     defaults = first | dict(known or {}) | dict(config.defaults)
     about = {key: (registry.task(key), registry.description(key)) for key in shares}
-    return Serving(shares, dict(sorted(refused.items())), defaults, about)
+    canaries = [ModelKey(name, one.canary.version) for name, one in config.models.items() if one.canary]
+    awaited = tuple(key for key in canaries if key not in in_store.get(key.name, ()))
+    return Serving(shares, dict(sorted(refused.items())), defaults, about, awaited)
 
 
 def _resolve_model(

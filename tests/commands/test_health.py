@@ -28,9 +28,3 @@ def test_nobody_there_is_not_ready(monkeypatch, capsys, host):
     monkeypatch.setenv("TAGWERK_PORT", str(free_port()))
     assert main(["health"]) == 1
     assert "no answer from 127.0.0.1:" in capsys.readouterr().out
-
-
-def test_it_has_no_options(capsys):
-    with pytest.raises(SystemExit, match="2"):
-        main(["health", "--engine"])
-    assert "unrecognized arguments: --engine" in capsys.readouterr().err

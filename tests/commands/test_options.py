@@ -79,13 +79,6 @@ def test_unknown_variables_are_warned_of_once_and_not_by_child_processes(started
     assert len(caplog.messages) == 1
 
 
-@pytest.mark.parametrize("name", ["api", "engine", "standby"])
-def test_there_are_no_other_kinds_of_processes(name, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        parse([name])
-    assert f"invalid choice: {name!r}" in capsys.readouterr().err
-
-
 def test_the_help_does_not_show_the_command_of_child_processes(capsys):
     with pytest.raises(SystemExit, match="0"):
         parse(["--help"])

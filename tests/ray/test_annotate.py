@@ -19,7 +19,6 @@ from service.settings import load_settings
 from tests.conftest import CACHE, STORE
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed: make ray-test")
-on_ray = pytest.importorskip("service.commands.annotate.on_ray", reason="the extra ray is not installed: make ray-test")
 FILES, ROWS = 12, 400
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 
@@ -75,8 +74,7 @@ def test_a_node_is_killed_and_the_output_is_that_of_one_machine(cluster, corpus,
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    on = on_ray.Cluster(cluster.address, (3, 3))
-    assert annotate(load_settings(), job(corpus, output), on) == 0
+    assert annotate(load_settings(), job(corpus, output, ray=cluster.address, actors=(3, 3))) == 0
     killer.join(30)
     assert annotate(load_settings(), job(corpus, tmp_path / "here")) == 0
     assert contents(output) == contents(tmp_path / "here")
@@ -102,16 +100,15 @@ def test_files_in_object_storage_and_a_repeated_run(corpus, tmp_path, monkeypatc
     files.mkdir("bucket")
     for path in list(corpus.iterdir())[:4]:
         files.put_file(str(path), f"bucket/in/{path.name}")
-    on = on_ray.Cluster("", (1, 2))
     try:
-        assert annotate(load_settings(), job("s3://bucket/in", "s3://bucket/out/"), on) == 0
+        assert annotate(load_settings(), job("s3://bucket/in", "s3://bucket/out/", ray="", actors=(1, 2))) == 0
         files.invalidate_cache()
         made = [name for name in files.find("bucket/out") if name.endswith(".classify.jsonl")]
         assert len(made) == 4
         rows = [json.loads(line) for line in files.cat_file(made[0]).splitlines()]
         assert [row["line"] for row in rows] == [*range(1, ROWS + 1)]
         before = files.info(made[0])["LastModified"]
-        assert annotate(load_settings(), job("s3://bucket/in", "s3://bucket/out/"), on) == 0
+        assert annotate(load_settings(), job("s3://bucket/in", "s3://bucket/out/", ray="", actors=(1, 2))) == 0
         files.invalidate_cache()
         assert files.info(made[0])["LastModified"] == before, "what is done is left as it is"
     finally:
@@ -124,14 +121,13 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
     folder.mkdir()
     (folder / "a.txt").write_text("Fine.\n")
     (folder / "broken.csv").write_text("a,b\n1,2\n")
-    on = on_ray.Cluster("", (1, 1))
-    assert annotate(load_settings(), job(folder, tmp_path / "out"), on) == 1
+    assert annotate(load_settings(), job(folder, tmp_path / "out", ray="", actors=(1, 1))) == 1
     assert "left out: " in capsys.readouterr().err
     assert (tmp_path / "out" / "a.txt.classify.jsonl").exists()
     with pytest.raises(UnreadableInput, match="has no column 'text'"):
-        annotate(load_settings(), job(folder, tmp_path / "strict", strict=True), on)
+        annotate(load_settings(), job(folder, tmp_path / "strict", strict=True, ray="", actors=(1, 1)))
 
 
 def test_a_cluster_that_is_not_there_is_named(corpus, tmp_path):
     with pytest.raises(TagwerkError, match=r"the Ray cluster at 127\.0\.0\.1:1 cannot be reached: Connection refused"):
-        annotate(load_settings(), job(corpus, tmp_path / "out"), on_ray.Cluster("127.0.0.1:1", (1, 1)))
+        annotate(load_settings(), job(corpus, tmp_path / "out", ray="127.0.0.1:1"))

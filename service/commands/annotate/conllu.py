@@ -3,76 +3,67 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from service.commands.annotate.job import Job
 from service.commands.annotate.rows import CUT, BadRow, Lines, Row, without_newline
 from service.errors import shortened
 from service.text.conllu import Columns, write_features
 
 COLUMNS = "ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC".split()
+IDS = ("sent_id", "newdoc_id", "newpar_id")
 _NOT_A_WORD = re.compile(r"\d+[-.]\d+")  # the range of a multiword token, or an empty node
 _COMMENT = re.compile(r"#\s*(sent_id|newdoc id|newpar id)\s*=\s*(.*)")
 
 
-def read_sentence(lines: Lines, longest: int) -> Row:
+def read_sentence(lines: Lines, job: Job) -> Row:
     """Reads a sentence, with its words' forms. Only its block has multiword tokens and empty nodes.
 
     Raises StopIteration, and BadRow after the last line of a bad sentence.
     """
     block: list[str] = []
-    tokens: list[str] = []
     first, bad = 0, None
     while True:
         try:
-            content = without_newline(next(lines))
-            is_blank = not content or content.isspace()
-            if is_blank and block:
-                break
-            if not is_blank:
-                first = first if block else lines.position.lines
-                block.append(content)
-                if bad is None and not content.startswith("#"):
-                    form = _form(lines, content, len(tokens) + 1)
-                    tokens += [] if form is None else [form]
+            line = without_newline(lines.read())
         except BadRow as error:
-            bad = bad or error
-            block = block or [""]
+            bad, line = bad or error, "#"
         except StopIteration:
+            if not block:
+                raise
+            break
+        if not line.strip():
             if block:
                 break
-            raise
+            continue
+        first = first or lines.position.lines
+        block.append(line)
     if bad is not None:
         raise bad
-    return _sentence(lines, first, tokens, block, longest)
+    tokens: list[str] = []
+    for number, line in enumerate(block, first):
+        cells = line.split("\t")
+        if not line.startswith("#") and not _NOT_A_WORD.fullmatch(cells[0]):
+            if problem := _problem(cells, len(tokens) + 1):
+                raise lines.error(problem, number)
+            tokens.append(cells[1])
+    if sum(map(len, tokens)) + len(tokens) - 1 > job.longest_text:
+        raise lines.error(f"the sentence is longer than {job.longest_text} characters: {CUT}", first)
+    comments = filter(None, map(_COMMENT.fullmatch, block))
+    kept = {comment[1].replace(" ", "_"): comment[2].strip() for comment in comments}
+    return Row(first, "", tokens, kept, block)
 
 
-def _sentence(lines: Lines, line: int, tokens: list[str], block: list[str], longest: int) -> Row:
-    if sum(map(len, tokens)) + len(tokens) - 1 > longest:
-        raise lines.error(f"the sentence is longer than {longest} characters: {CUT}", line)
-    return Row(line, "", tokens, block=block)
-
-
-def _form(lines: Lines, line: str, expected: int) -> str | None:
-    """Returns the form of a word; None for a multiword token and for an empty node."""
-    cells = line.split("\t")
+def _problem(cells: Sequence[str], expected: int) -> str | None:
+    """Returns what is wrong with the line of a word whose ID should be `expected`."""
     if len(cells) != len(COLUMNS):
         count = f"{len(cells)} column{'s' * (len(cells) > 1)}"
-        raise lines.error(f"{count}, not {len(COLUMNS)}, separated by tabs: {' '.join(COLUMNS)}")
-    if _NOT_A_WORD.fullmatch(cells[0]):
-        return None
+        return f"{count}, not {len(COLUMNS)}, separated by tabs: {' '.join(COLUMNS)}"
     if cells[0] != str(expected):
         problem = f"the ID {shortened(cells[0])!r}, not {expected}"
-        raise lines.error(f"{problem}: words are numbered from 1, and a blank line ends each sentence")
-    if not cells[1] or cells[1].isspace():
-        raise lines.error("FORM is empty")
-    return cells[1]
+        return f"{problem}: words are numbered from 1, and a blank line ends each sentence"
+    return None if cells[1].strip() else "FORM is empty"
 
 
-def comments(block: Iterable[str]) -> dict[str, str]:
-    """Returns the comments `sent_id`, `newdoc id` and `newpar id` of a sentence, with `_` for spaces."""
-    found = (_COMMENT.fullmatch(line) for line in block)
-    return {match[1].replace(" ", "_"): match[2].strip() for match in found if match is not None}
-
-
-def write_block(block: Iterable[str], columns: Sequence[Columns], generator: str | None) -> str:
+def write_block(block: Iterable[str], columns: Iterable[Columns], generator: str | None) -> str:
     """Returns a sentence with the lemmas and tags of its words replaced, and all other lines and columns as they are.
 
     A lemma of None keeps the one there is. `generator` becomes the first comment, in place of the one there is.

@@ -5,15 +5,13 @@ not depend on the cluster, and the file of an actor that dies is annotated by an
 actors; tagwerk with the extra `ray` is installed on each node, and inputs and outputs are where all nodes reach them.
 """
 
-import asyncio
 import io
 import logging
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -21,33 +19,17 @@ from rich.console import Console
 
 from service.artifact.version import ModelVersion
 from service.commands.annotate.annotator import Annotator, Done
-from service.commands.annotate.job import Job, input_options
+from service.commands.annotate.job import Job
+from service.commands.annotate.plan import Pairs
+from service.commands.annotate.progress import say
 from service.commands.annotate.records import UnusableOutput
-from service.commands.annotate.remote import is_remote, path_of, printable, url_of
-from service.commands.annotate.rows import UnreadableInput
+from service.commands.annotate.remote import is_remote
 from service.commands.annotate.source import Source
 from service.errors import TagwerkError
 from service.settings import Settings
 from service.store.loading import load_version
 
 CONNECT_SECONDS = 5.0
-Files = dict[str, bytes]  # of a version's folder, by their names
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """The cluster of a run, and the resources of each actor.
-
-    Attributes:
-        address: of the cluster; "" starts one on this machine.
-        actors: the least and the largest number of actors, each of which annotates a file at a time.
-        cpus, gpus: those of each actor.
-    """
-
-    address: str
-    actors: tuple[int, int]
-    cpus: float = 1.0
-    gpus: float = 0.0
 
 
 class ClusterError(TagwerkError):
@@ -57,73 +39,48 @@ class ClusterError(TagwerkError):
 class FileAnnotator:
     """An actor: annotates files with an engine of its own, which is started for the first."""
 
-    def __init__(self, settings: Settings, models: Sequence[Any], job: Job, labels: Sequence[str]) -> None:
-        """`models` holds the reference to the files of the versions, so that it is not an argument that may be lost."""
+    def __init__(self, settings: Settings, models: Sequence[Any], job: Job, pairs: Pairs) -> None:
+        """`models` holds the reference to the files of the version, so that it is not an argument that may be lost."""
         logging.getLogger("tagwerk").setLevel(logging.WARNING)
         self._folder = tempfile.TemporaryDirectory(prefix="tagwerk-models-")
+        key, files = ray.get(models[0])
         store = Path(self._folder.name)
-        versions: dict[str, Files] = ray.get(models[0])
-        loaded = [load_version(_unpacked(store / key, files)) for key, files in versions.items()]
-        self._loop = asyncio.new_event_loop()
         here = settings.model_copy(update={"model_store": store})
-        self._annotator = Annotator(here, loaded, job, Console(file=io.StringIO()))
-        self._options = input_options(job, labels)
+        version = load_version(_unpacked(store / key, files))
+        here = settings.model_copy(update={"model_store": store})
+        self._annotator = Annotator(here, version, job, Console(file=io.StringIO()))
+        self._pairs = pairs
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Annotates the files of a batch; returns a row for each."""
-        found: dict[str, list[Any]] = {key: [] for key in ("number", "unreadable", "unusable", *Done._fields)}
-        for number, path, name, target in zip(
-            *(batch[key] for key in ("number", "path", "name", "target")), strict=True
-        ):
-            done, unreadable, unusable = Done(), "", ""
-            try:
-                source = Source(path_of(str(path)), self._options, PurePath(str(name)))
-                done = self._loop.run_until_complete(self._annotator.annotate(source, path_of(str(target))))
-            except UnreadableInput as error:
-                unreadable = str(error)
-            except UnusableOutput as error:
-                unusable = str(error)
-            row = {"number": int(number), "unreadable": unreadable, "unusable": unusable, **done._asdict()}
-            for key, value in row.items():
-                found[key].append(value)
-        return found
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Annotates the file of a row, which has its number; returns a row that says what came of it."""
+        try:
+            return {"id": row["id"], "unusable": "", **self._annotator.annotate(*self._pairs[row["id"]])._asdict()}
+        except UnusableOutput as error:
+            return {"id": row["id"], "unusable": str(error), **Done()._asdict()}
 
 
 def annotate_on_ray(
-    settings: Settings,
-    versions: Sequence[ModelVersion],
-    job: Job,
-    labels: Sequence[str],
-    pairs: Sequence[tuple[Source, Path]],
-    cluster: Cluster,
-    say: Callable[[str], None],
-) -> int:
-    """Annotates files on a cluster; returns of how many too much is left out.
-
-    Raises UnreadableInput for the only one, or if the job is strict; UnusableOutput.
-    """
+    settings: Settings, version: ModelVersion, job: Job, pairs: Pairs, console: Console
+) -> Generator[Done, None, None]:
+    """Annotates files on a cluster; yields what came of each. Raises ClusterError, UnusableOutput."""
     if not pairs:
-        return 0
-    _check_reachable(cluster.address)
-    ray.init(address=cluster.address or None, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+        return
+    _check_reachable(job.ray or "")
+    ray.init(address=job.ray or None, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        models = ray.put({str(version.key): _packed(version.folder) for version in versions})
-        least, most = cluster.actors
-        files = [
-            {"number": i, "path": _place(source.path), "name": printable(str(source.name)), "target": _place(target)}
-            for i, (source, target) in enumerate(pairs)
-        ]
-        annotated = ray.data.from_items(files, override_num_blocks=len(files)).map_batches(
+        models = ray.put((str(version.key), _packed(version.folder)))
+        everywhere = [(Source(_absolute(one.path), job, one.name), _absolute(target)) for one, target in pairs]
+        (least, most), (cpus, gpus) = job.actors, job.resources
+        annotated = ray.data.range(len(pairs), override_num_blocks=len(pairs)).map(
             FileAnnotator,
-            fn_constructor_args=(settings, [models], job, labels),
-            batch_size=1,
-            concurrency=(least, min(most, max(least, len(files)))),
-            num_cpus=cluster.cpus,
-            num_gpus=cluster.gpus or None,
+            fn_constructor_args=(settings, [models], job, everywhere),
+            concurrency=(least, min(most, max(least, len(pairs)))),
+            num_cpus=cpus,
+            num_gpus=gpus or None,
         )
-        return _follow(annotated.iter_rows(), pairs, job, say)
+        yield from _followed(annotated.iter_rows(), pairs, console)
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise ClusterError(f"the Ray cluster: {_cause(error)}") from None
     finally:
@@ -140,25 +97,20 @@ def _check_reachable(address: str) -> None:
             raise ClusterError(f"the Ray cluster at {address} cannot be reached: {error.strerror or error}") from None
 
 
-def _follow(rows: Any, pairs: Sequence[tuple[Source, Path]], job: Job, say: Callable[[str], None]) -> int:
-    """Prints one line per finished file; returns of how many too much is left out: all, or too many rows."""
-    began, failed = time.monotonic(), 0
+def _followed(rows: Any, pairs: Pairs, console: Console) -> Iterator[Done]:
+    """Prints a line for each file that is finished, and yields what came of it."""
+    began = time.monotonic()
     for number, row in enumerate(rows, 1):
-        source, target = pairs[row["number"]]
-        if row["unusable"]:
-            raise UnusableOutput(row["unusable"])
-        if row["unreadable"]:
-            if job.strict or len(pairs) == 1:
-                raise UnreadableInput(row["unreadable"])
-            failed += 1
-            say(f"left out: {row['unreadable']}")
-            continue
+        source, target = pairs[row.pop("id")]
+        if unusable := row.pop("unusable"):
+            raise UnusableOutput(unusable)
+        done = Done(**row)
         seconds = (time.monotonic() - began) * (len(pairs) - number) / number
         left = f", {seconds:.0f} s left" if number < len(pairs) else ""
-        rejected = f", {row['rejected']} bad rows left out" if row["rejected"] else ""
-        failed += row["too_many_rejected"]
-        say(f"{number} of {len(pairs)}: {source}: {row['rows']} rows{rejected}, in {target}{left}")
-    return failed
+        rejected = f", {done.rejected} bad rows left out" if done.rejected else ""
+        if not done.unreadable:
+            say(console, f"{number} of {len(pairs)}: {source}: {done.rows} rows{rejected}, in {target}{left}")
+        yield done
 
 
 def _cause(error: BaseException) -> str:
@@ -168,13 +120,13 @@ def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-def _place(path: Path) -> str:
+def _absolute(path: Path) -> Path:
     """Returns a path as all nodes understand it."""
-    return url_of(path if is_remote(path) else path.absolute())
+    return path if is_remote(path) else path.absolute()
 
 
-def _packed(folder: Path) -> Files:
-    """Returns the files of a version's folder."""
+def _packed(folder: Path) -> dict[str, bytes]:
+    """Returns the files of a version's folder, by their names."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 

@@ -6,75 +6,44 @@ one from which reading can continue.
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
-from service.commands.annotate.conllu import read_sentence
-from service.commands.annotate.rows import (
-    CUT,
-    TEXT_COLUMN,
-    BadRow,
-    Content,
-    InputFormat,
-    InputOptions,
-    Layout,
-    LineFormat,
-    Lines,
-    Rejected,
-    Row,
-    UnreadableInput,
-    name_taken,
-    text_row,
-    without_newline,
-)
+from service.commands.annotate.conllu import IDS, read_sentence
+from service.commands.annotate.job import TEXT_COLUMN, InputFormat, Job
+from service.commands.annotate.rows import CUT, Layout, Lines, Row, UnreadableInput, import_extra, without_newline
 from service.commands.annotate.tables import SEPARATOR, Table, delimiter_of, header_of
 from service.errors import shortened
 
-REJECTED_BYTES = 10_000  # of a bad row's content that are kept
-SUFFIXES: dict[str, InputFormat] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".conllu": "conllu",
-    ".parquet": "parquet",
-}
+COMPRESSED = (".gz", ".bz2", ".xz")
+SUFFIXES: dict[str, InputFormat] = {".tab": "tsv", ".ndjson": "jsonl", ".json": "jsonl"}
+SUFFIXES |= {f".{form}": form for form in ("csv", "tsv", "jsonl", "conllu", "parquet")}
 _ARRAY = re.compile(r"\s*\[\s*\{")
 _PARQUET = re.compile(rb"PAR1[\x00-\x1f]")
 _OBJECT = re.compile(r"\s*\{")
+_RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])  # as they are encoded
+_MEMBERS = msgspec.json.Decoder(dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """The rows of an input, each read when it is needed, and what an output takes over from it."""
-
-    rows: Iterator[Row | Rejected]
-    layout: Layout
-
-
-def format_of(name: str, head: bytes, options: InputOptions) -> InputFormat:
-    """Returns the format of an input: the one in the options, or by its name, or by the beginning of its content.
+def format_of(name: str, head: bytes, job: Job) -> InputFormat:
+    """Returns the format of an input: the one of the job, or by its name, or by the beginning of its content.
 
     Content is a table if the first line has the text column beside others, without spaces around delimiters, and JSON
     Lines if the first line begins an object that has such a member; otherwise it is plain text.
     """
-    if options.format is not None:
-        return options.format
+    if job.input_format is not None:
+        return job.input_format
     if _PARQUET.match(head):
         return "parquet"
-    path = PurePath(name)
-    suffix = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
-    if suffix.lower() in SUFFIXES:
-        return SUFFIXES[suffix.lower()]
-    column = options.text_column or TEXT_COLUMN
-    text = decoded(head, options)
+    path = PurePath(name.lower())
+    suffix = path.with_suffix("").suffix if path.suffix in COMPRESSED else path.suffix
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
+    text, column = decoded(head, job), job.text_column
     first = text.lstrip().partition("\n")[0]
     member = re.escape(msgspec.json.encode(column).decode()) + r"\s*:"
     if _ARRAY.match(text) or (_OBJECT.match(first) and re.search(member, first)):
@@ -88,92 +57,72 @@ def format_of(name: str, head: bytes, options: InputOptions) -> InputFormat:
     return "tsv" if delimiter == "\t" else "csv"
 
 
-def make_reader(kind: LineFormat, lines: Lines, head: bytes, options: InputOptions, longest: int) -> Reader:
-    """Returns a reader of a format's rows, after reading the header of a table.
-
-    `longest` is the longest text in characters. Raises UnreadableInput, as does reading rows.
-    """
-    read: Callable[[], Row]
-    layout = Layout()
+def make_reader(kind: InputFormat, lines: Lines, head: bytes, job: Job) -> tuple[Callable[[], Row], Layout]:
+    """Returns what reads a row of a format, after reading the header of a table. Raises UnreadableInput."""
+    layout = Layout(lines.name, has_mark=head.startswith(BOM_UTF8), schema=_schema(kind, head, job))
     if kind == "conllu":
-        if options.task != "tag":
-            raise UnreadableInput(
-                f"{lines.name} is CoNLL-U, which is for --task tag: write its texts to a file of lines"
-            )
-        read = partial(read_sentence, lines, longest)
-    elif kind == "jsonl":
-        read = partial(_read_object, lines, options, longest)
-    elif kind == "text":
-        if options.text_column is not None:
+        if job.task != "tag":
+            advice = "write its texts to a file of lines"
+            raise UnreadableInput(f"{lines.name} is CoNLL-U, which is for --task tag: {advice}")
+        return partial(read_sentence, lines, job), layout
+    if kind == "jsonl":
+        return partial(_read_object, lines, job), layout
+    if kind == "text":
+        if job.text_column != TEXT_COLUMN:
             problem = "plain text: name another format with --input-format if it is one"
-            raise UnreadableInput(f"{lines.name} has no column {options.text_column!r}, since it is {problem}")
-        read = partial(_read_text, lines, options, longest)
-    else:
-        table = Table(lines, kind, decoded(head, options), options)
-        read, layout = partial(table.read, longest), table.layout
-    layout = replace(layout, has_mark=head.startswith(BOM_UTF8))
-    return Reader(each(read, lines, options.strict), layout)
+            raise UnreadableInput(f"{lines.name} has no column {job.text_column!r}, since it is {problem}")
+        return partial(_read_text, lines, job), layout
+    table = Table(lines, kind, decoded(head, job), job)
+    schema = import_parquet().strings(table.names) if job.is_typed else None
+    return table.read, Layout(lines.name, table.columns, table.csv, layout.has_mark, schema)
 
 
-def decoded(head: bytes, options: InputOptions) -> str:
+def _schema(kind: InputFormat, head: bytes, job: Job) -> Any:
+    """Returns the schema of what is kept of an input other than a table; None if the output has none."""
+    if not job.is_typed:
+        return None
+    parquet = import_parquet()
+    if kind == "jsonl":
+        return parquet.schema_of_objects(decoded(head, job))
+    return parquet.strings(IDS if kind == "conllu" else [TEXT_COLUMN])
+
+
+def decoded(head: bytes, job: Job) -> str:
     """Decodes the beginning of a content, without a byte order mark; what is not valid is replaced."""
-    return head.removeprefix(BOM_UTF8).decode(options.encoding, errors="replace")
+    return head.removeprefix(BOM_UTF8).decode(job.encoding, errors="replace")
 
 
-def each(read: Callable[[], Row], lines: Content, strict: bool) -> Iterator[Row | Rejected]:
-    """Yields rows until `read` raises StopIteration. Raises UnreadableInput, for a bad row if `strict`."""
-    while True:
-        lines.row.clear()
-        try:
-            row: Row | Rejected = read()
-        except StopIteration:
-            return
-        except BadRow as bad:
-            if strict:
-                raise
-            content = b"".join(line.content for line in lines.row)[:REJECTED_BYTES]
-            row = Rejected(bad.line, bad.reason, content.decode(errors="backslashreplace"), max(1, len(lines.row)))
-        yield row
+def import_parquet() -> Any:
+    """Returns the module for Parquet. Raises UnreadableInput without the extra that it needs."""
+    return import_extra("service.commands.annotate.parquet", "files", "Parquet")
 
 
-def _read_text(lines: Lines, options: InputOptions, longest: int) -> Row:
-    """Reads a line."""
-    text = without_newline(lines.read(longest, CUT))
-    return text_row(lines, lines.position.lines, text, options, longest)
+def _read_text(lines: Lines, job: Job) -> Row:
+    """Reads a line, which an output with types keeps."""
+    text = without_newline(lines.read(job.longest_text, CUT))
+    return lines.text_row(lines.position.lines, text, job, {TEXT_COLUMN: text} if job.is_typed else {})
 
 
-def _read_object(lines: Lines, options: InputOptions, longest: int) -> Row:
+def _read_object(lines: Lines, job: Job) -> Row:
     """Reads a line; returns a row without members for a blank one."""
-    column = options.text_column or TEXT_COLUMN
-    content = next(lines).strip()
+    content, column = lines.read().strip(), job.text_column
     number = lines.position.lines
     if not content:
-        return text_row(lines, number, "", options, longest)
-    found = _object(lines, content)
-    if column not in found:
-        names = ", ".join(map(str, found)) or "none"
-        raise lines.error(f"no member {column!r}: name the one with the text with --text-column; there are: {names}")
-    if taken := [name for name in found if name in options.taken_members]:
-        raise name_taken(f"{lines.name}, line {number}: has a member", taken[0])
-    members = b"%b%b" % (b"" if "line" in found else b'"line":%d,' % number, content[1:-1].strip().encode())
-    value = found[column]
-    if options.tokenized and isinstance(value, list) and all(isinstance(one, str) and one for one in value):
-        return Row(number, "", value, members=members, record=found)
-    if value is None or isinstance(value, str):
-        return text_row(lines, number, value or "", options, longest)._replace(members=members, record=found)
-    raise lines.error(f"{column!r} is {shortened(msgspec.json.encode(value).decode())}, not a string")
-
-
-def _object(lines: Lines, content: str) -> dict[str, Any]:
+        return lines.text_row(number, "", job)
     try:
-        found = msgspec.json.decode(content)
+        members = (_MEMBERS if job.is_typed else _RAW_MEMBERS).decode(content)
+        value = members.get(column)
+        value = msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
     except (msgspec.DecodeError, RecursionError) as error:
-        found, problem = None, f"is not a JSON object: {error}"
-    else:
-        problem = "is not a JSON object"
-    if isinstance(found, dict):
-        return found
-    advice = "write one object in each line, as jq -c . does"
-    if content.startswith("["):
-        advice = "write its items as one object in each line, as jq -c '.[]' does"
-    raise lines.error(f"{problem}: {advice}")
+        advice = "write one object in each line, as jq -c . does"
+        if content.startswith("["):
+            advice = "write its items as one object in each line, as jq -c '.[]' does"
+        raise lines.error(f"is not a JSON object: {error}: {advice}") from None
+    if column not in members:
+        names = ", ".join(members) or "none"
+        raise lines.error(f"no member {column!r}: name the one with the text with --text-column; there are: {names}")
+    if job.tokenized and isinstance(value, list) and all(isinstance(one, str) and one for one in value):
+        return Row(number, "", value, members)
+    if value is None or isinstance(value, str):
+        return lines.text_row(number, value or "", job, members)
+    raise lines.error(f"{column!r} is {shortened(msgspec.json.encode(value).decode())}, not a string")

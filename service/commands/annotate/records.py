@@ -1,103 +1,135 @@
-"""What is written beside an output: a record from which a run resumes, and a manifest of what was made."""
+"""What is written beside an output: the manifest, which says what is made of what, how, and how far."""
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+import msgspec
 
+from service.artifact.version import ModelVersion
+from service.commands.annotate.job import STANDARD, Job
+from service.commands.annotate.rows import Chunk, Position
 from service.errors import TagwerkError
+from service.formats.tagging import GENERATOR
 
-REJECTED = ".rejected.jsonl"
-COMPANIONS = (".partial", ".progress", ".progress.new", REJECTED, ".manifest.json")
-FINISHED = ".finished"  # behind the partial file's name, what a finisher makes of it
+# Behind the name of an output: the output before it is complete, bad rows, the manifest, and the last steps of both.
+COMPANIONS = (".partial", ".rejected.jsonl", ".manifest.json", ".partial.finished", ".manifest.json.new")
 SHA256_CHARACTERS = 64
 DIGEST_CHARACTERS = 16  # that are shown
 MOST_LEFT_OUT = 0.01  # of the rows, or of the lines
-FORMAT_VERSION = 5  # increment when this record, or the bytes of any annotation, change
+FORMAT = "6"  # increment when this record, or the bytes of any annotation, change
+DETERMINING = {"text_column", "tokenized", "prefix", "n_best", "strict", "encoding", "delimiter", "limit"}  # of a job
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class UnusableOutput(TagwerkError):  # noqa: N818 (says what happened)
     """The output cannot be written, or was begun by a run with other settings."""
 
 
-class Progress(BaseModel):
-    """The contents of `<output>.progress`.
+class Manifest(msgspec.Struct, kw_only=True):
+    """The contents of `<output>.manifest.json`, from which a run resumes; after it, what was made of which input.
 
     Attributes:
-        format_version: 1 in records without one.
-        facts: everything that determines the bytes of the output, by name.
-        input: the position in the input after the output.
-        output_bytes, rejected_bytes: valid bytes of the partial file, and of the file of bad rows.
-        rows, rejected: rows that were annotated, and bad ones.
-        rejected_lines: lines of the bad ones.
-    """
-
-    format_version: int = 1
-    facts: dict[str, object]
-    input: Annotated[tuple[NonNegativeInt, ...], Field(min_length=2, max_length=3)]
-    output_bytes: NonNegativeInt
-    rejected_bytes: NonNegativeInt = 0
-    rows: NonNegativeInt = 0
-    rejected: NonNegativeInt = 0
-    rejected_lines: NonNegativeInt = 0
-
-
-class Manifest(BaseModel):
-    """The contents of `<output>.manifest.json`: what was made of which input, and how.
-
-    Attributes:
-        output, output_bytes, output_sha256: the file's name, size and SHA-256.
-        rows, rejected: rows that were annotated, and bad ones.
-        lines, rejected_lines: lines of the input, and those of bad rows.
         input: the input's path.
-        facts: as in `Progress`; among them are the model's versions, and the SHA-256 of the input.
+        facts: everything that determines the bytes of the output, by name. A run resumes if they are equal; one
+            without any does not.
+        rows, rejected: rows that were annotated, and bad ones.
+        lines, rejected_lines: lines of the input up to there, and those of bad rows.
+        input_bytes, again: the rest of that position, see `Position`.
+        partial_bytes, rejected_bytes: the valid bytes of the partial file, and of the file of bad rows.
+        output, output_bytes, output_sha256: name, size and SHA-256 of the complete output.
     """
 
-    output: str
-    output_bytes: NonNegativeInt
-    output_sha256: str
-    rows: NonNegativeInt
-    rejected: NonNegativeInt
-    lines: NonNegativeInt = 0
-    rejected_lines: NonNegativeInt = 0
-    input: str
-    facts: dict[str, str]
+    input: str = ""
+    facts: dict[str, str] = {}
+    rows: Count = 0
+    rejected: Count = 0
+    lines: Count = 0
+    rejected_lines: Count = 0
+    input_bytes: Count = 0
+    again: Count = 0
+    partial_bytes: Count = 0
+    rejected_bytes: Count = 0
+    output: str = ""
+    output_bytes: Count = 0
+    output_sha256: str = ""
+
+    @property
+    def position(self) -> Position:
+        """The position in the input up to which there are annotations."""
+        return Position(self.lines, self.input_bytes, self.again)
+
+    @property
+    def leaves_out_too_many(self) -> bool:
+        """Whether more than MOST_LEFT_OUT of the rows, or of the lines, are bad."""
+        too_many_rows = self.rejected > MOST_LEFT_OUT * (self.rows + self.rejected)
+        return too_many_rows or self.rejected_lines > MOST_LEFT_OUT * self.lines
+
+    def add(self, chunk: Chunk) -> None:
+        """Counts a chunk that was written."""
+        self.lines, self.input_bytes, self.again = chunk.end
+        self.rows += len(chunk.rows)
+        self.rejected += len(chunk.rejected)
+        self.rejected_lines += sum(row.lines for row in chunk.rejected)
 
 
-def leaves_out_too_many(rows: int, rejected: int, lines: int, rejected_lines: int) -> bool:
-    """Returns whether more than MOST_LEFT_OUT of an input's rows, or of its lines, are bad.
-
-    `rows` are those that are annotated; `lines` are all of the input.
-    """
-    return rejected > MOST_LEFT_OUT * (rows + rejected) or rejected_lines > MOST_LEFT_OUT * lines
+def companions(path: Path) -> list[Path]:
+    """Returns the files beside an output, in the order of COMPANIONS."""
+    return [path.with_name(path.name + end) for end in COMPANIONS]
 
 
-def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    """Describes each fact that differs."""
-    pairs = [(name, before.get(name), now.get(name)) for name in dict.fromkeys((*before, *now))]
-    return [
-        f"{f'no {name}' if one is None else f'{name} {_brief(one)}'}, not {_brief(other)}"
-        for name, one, other in pairs
-        if one != other
-    ]
-
-
-def _brief(value: object) -> str:
-    """Returns a fact as it is shown: of a checksum, the beginning."""
-    text = "none" if value is None else str(value)
-    return text[:DIGEST_CHARACTERS] if len(text) == SHA256_CHARACTERS else text
-
-
-def companions(path: Path) -> tuple[Path, Path, Path, Path, Path]:
-    """Returns the files beside an output: partial file, record, next record being written, bad rows, manifest."""
-    partial, progress, scratch, rejected, manifest = (path.with_name(path.name + end) for end in COMPANIONS)
-    return partial, progress, scratch, rejected, manifest
+def is_made(path: Path) -> bool:
+    """Returns whether an output is complete."""
+    return path != STANDARD and path.exists()
 
 
 def read_manifest(path: Path) -> Manifest | None:
     """Returns the manifest of an output; None if there is none that is valid."""
     try:
-        return Manifest.model_validate_json(companions(path)[-1].read_bytes())
-    except (OSError, ValidationError):
+        return msgspec.json.decode(companions(path)[2].read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError, RecursionError):
         return None
+
+
+def facts(version: ModelVersion, job: Job) -> dict[str, str]:
+    """Returns what determines the bytes of outputs, but for the inputs.
+
+    Excluded are the longest text, which only decides whether there is an output, and device, threads and batch sizes,
+    which affect at most the last digits of probabilities.
+    """
+    options = {field.name: getattr(job, field.name) for field in fields(job) if field.name in DETERMINING}
+    defaults = {field.name: field.default for field in fields(job)}
+    return {
+        "program": f"{GENERATOR}, records {FORMAT}",
+        "task": job.task,
+        "format": job.form,
+        "model": str(version.key),
+        "model content": hashlib.sha256(version.manifest.model_dump_json().encode()).hexdigest(),
+        **{name.replace("_", " "): str(value) for name, value in options.items() if value != defaults[name]},
+    }
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Describes each fact that differs; "" if none does."""
+    pairs = {name: (before.get(name), now.get(name)) for name in (*before, *now)}
+    return "; ".join(
+        f"{f'no {name}' if one is None else f'{name} {_brief(one)}'}, not {_brief(other or 'none')}"
+        for name, (one, other) in pairs.items()
+        if one != other
+    )
+
+
+def difference(target: Path, version: ModelVersion, job: Job) -> str:
+    """Describes how an output was made otherwise than this run would, apart from its input; "" if it was not."""
+    if (made := read_manifest(target)) is None:
+        return ""
+    before = {name: value for name, value in made.facts.items() if not name.startswith("input ")}
+    changed = differences(before, facts(version, job))
+    return f", made with {changed}: remove it to have it made anew" if changed else ""
+
+
+def _brief(value: str) -> str:
+    """Returns a fact as it is shown: of a checksum, the beginning."""
+    return value[:DIGEST_CHARACTERS] if len(value) == SHA256_CHARACTERS else value

@@ -9,13 +9,9 @@ import os
 import tempfile
 from io import SEEK_SET, BufferedReader, RawIOBase
 from pathlib import Path, PurePath, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from service.commands.annotate.rows import UnreadableInput
-from service.errors import install
-
-if TYPE_CHECKING:
-    from upath import UPath
+from service.commands.annotate.rows import UnreadableInput, import_extra
 
 ATOMIC_UPLOADS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}  # an upload appears when it is complete
 TEMPORARY = ".uploading"
@@ -27,13 +23,9 @@ def path_of(text: str) -> Path:
     """Returns the path that an argument names. Raises UnreadableInput for one whose file system is not known."""
     if "://" not in text:
         return Path(text)
+    upath = import_extra("upath", "files", f"{text} is not on this machine, and")
     try:
-        from upath import UPath
-    except ImportError:
-        problem = f"needs the extra `files`: {install('files')}"
-        raise UnreadableInput(f"{text} is not on this machine, and {problem}") from None
-    try:
-        path = UPath(text)
+        path = upath.UPath(text)
         _ = path.fs
     except (ImportError, ValueError) as error:
         raise UnreadableInput(f"{text}: {error}") from None
@@ -72,6 +64,33 @@ def opened(path: Path) -> BufferedReader:
     return BufferedReader(_File(path.open("rb")), BUFFER_BYTES)
 
 
+class _File(RawIOBase):
+    """A file that reads into a buffer, and whose `seek` returns the position."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        some = self._file.read(len(buffer))
+        buffer[: len(some)] = some
+        return len(some)
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        self._file.seek(offset, whence)
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
 def content_key(path: Path) -> str:
     """Returns what changes when a remote file is replaced or written: what is known of it but when it was read."""
     remote = _remote(path)
@@ -80,20 +99,21 @@ def content_key(path: Path) -> str:
     return hashlib.sha256(str(known).encode()).hexdigest()
 
 
-def found(path: Path, pattern: str | None = None) -> tuple[Path, list[PurePosixPath]]:
-    """Returns a remote folder and the names of the files in it and below, or of those that match a pattern."""
+def found(path: Path, pattern: str | None = None) -> list[PurePosixPath]:
+    """Returns the names of the files in a remote folder and below, or of those that match a pattern."""
     remote = _remote(path)
     paths: list[Any] = remote.fs.find(remote.path) if pattern is None else remote.fs.glob(pattern)
     root = remote.fs._strip_protocol(remote.path)
-    names = [PurePosixPath(str(one)).relative_to(root) for one in paths if pattern is None or remote.fs.isfile(one)]
-    return path, names
+    return [PurePosixPath(str(one)).relative_to(root) for one in paths if pattern is None or remote.fs.isfile(one)]
 
 
 def working_copy(target: Path) -> Path:
-    """Returns where an output is made on this machine, always the same place below the folder for temporary files.
+    """Returns where an output is made: for another machine, always the same place below the temporary folder.
 
-    Raises UnreadableInput if another user owns it.
+    Raises UnreadableInput if another user owns that.
     """
+    if not is_remote(target):
+        return target
     folder = Path(tempfile.gettempdir()) / f"tagwerk-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid():
@@ -115,37 +135,6 @@ def upload(file: Path, target: Path) -> None:
     remote.fs.mv(remote.path + TEMPORARY, remote.path)
 
 
-def _remote(path: Path) -> "UPath":
-    return cast("UPath", path)
-
-
-class _File(RawIOBase):
-    """A file that reads into a buffer, and whose `seek` returns the position."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return bool(self._file.seekable())
-
-    def readinto(self, buffer: Any) -> int:
-        """Reads into a buffer; returns the number of bytes, 0 at the end."""
-        some = self._file.read(len(buffer))
-        buffer[: len(some)] = some
-        return len(some)
-
-    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
-        """Moves to an offset from the beginning, the position or the end; returns the new position."""
-        self._file.seek(offset, whence)
-        return self.tell()
-
-    def tell(self) -> int:
-        return int(self._file.tell())
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
+def _remote(path: Path) -> Any:
+    """Returns a path as a UPath, whose type mypy does not know without the extra."""
+    return path

@@ -1,19 +1,19 @@
-"""The rows of an input: texts with their line numbers, and what is kept of the input beside them."""
+"""The lines and the rows of an input: texts with their places, and what is kept of the input beside them."""
 
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from io import BufferedIOBase
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from types import ModuleType
+from typing import Any, NamedTuple
 
-from service.errors import TagwerkError
+from service.commands.annotate.job import LONGEST_LINE, Job
+from service.errors import TagwerkError, install
 
-LineFormat = Literal["text", "csv", "tsv", "jsonl", "conllu"]
-InputFormat = LineFormat | Literal["parquet"]
-TEXT_COLUMN = "text"
-LONGEST_LINE = 2**24  # characters of a structured input's line
 SKIPPED_BYTES = 2**20  # at a time
+NOTHING: Mapping[str, Any] = {}
 CUT = "cut it, or set TAGWERK_MAX_TEXT_CHARACTERS"
 
 
@@ -35,35 +35,6 @@ class BadRow(UnreadableInput):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class InputOptions:
-    """How inputs are read.
-
-    Attributes:
-        task: the task that the texts are for.
-        format: the format of all inputs; None determines it by name and content.
-        text_column: the column of tables, or member of JSON objects, that has the text; None is TEXT_COLUMN.
-        tokenized: texts are tokens separated by spaces.
-        taken_columns: names of the output, which no column of a table may have.
-        taken_members: names of the output, which no member of a JSON object may have.
-        strict: a bad row is an error; otherwise it is left out.
-        typed: whether the output has typed columns, so that rows need their values.
-        encoding: of all inputs but Parquet; one in which line ends and delimiters are as in ASCII.
-        delimiter: of CSV; None determines it by the header.
-    """
-
-    task: str = "tag"
-    format: InputFormat | None = None
-    text_column: str | None = None
-    tokenized: bool = False
-    taken_columns: frozenset[str] = frozenset()
-    taken_members: frozenset[str] = frozenset()
-    strict: bool = True
-    typed: bool = False
-    encoding: str = "utf-8"
-    delimiter: str | None = None
-
-
 class Position(NamedTuple):
     """A position in a file: whole lines, and their bytes; of a compressed file, its content's.
 
@@ -82,19 +53,22 @@ class Row(NamedTuple):
         line: the number of the line that it begins in, from 1.
         text: the text; empty if there are tokens.
         tokens: the tokens of tokenized input, otherwise None.
-        cells: all cells of a table's row; none for a blank line.
-        members: the members of a JSON object, encoded as in the input, and `line` unless it is one of them.
+        kept: what is kept of the input, by name: cells, members of a JSON object, comments; nothing of a blank line.
         block: the lines of a sentence of CoNLL-U, without newlines.
-        record: for typed outputs, the values of the row: by name, or as a batch of Arrow and the place in it.
+        record: what is kept of a row of Parquet for an output with types, as a batch of Arrow.
     """
 
     line: int
     text: str
     tokens: Sequence[str] | None = None
-    cells: Sequence[str] = ()
-    members: bytes = b""
+    kept: Mapping[str, Any] = NOTHING
     block: Sequence[str] = ()
     record: Any = None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it has no text."""
+        return not self.tokens and (not self.text or self.text.isspace())
 
 
 class Rejected(NamedTuple):
@@ -108,34 +82,32 @@ class Rejected(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What an output in CSV takes over from its input.
+    """What an output takes over from its input, besides rows.
 
     Attributes:
+        name: the input's.
         columns: of a table, by its header.
-        text: the place of the column with the texts.
         csv: arguments of `csv.reader` and `csv.writer`, such as the delimiter.
         has_mark: whether the content begins with a byte order mark.
+        schema: for outputs with types, the schema of what is kept.
     """
 
+    name: str = ""
     columns: Sequence[str] = ()
-    text: int = 0
     csv: Mapping[str, Any] = field(default_factory=dict)
     has_mark: bool = False
+    schema: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some rows, and the bad ones among them.
-
-    `start` and `end` are the positions before and after them. `schema` are the types of columns for typed outputs.
-    """
+    """Some rows, and the bad ones among them. `start` and `end` are the positions before and after them."""
 
     rows: list[Row]
     start: Position
     end: Position
     layout: Layout = Layout()
     rejected: Sequence[Rejected] = ()
-    schema: Any = None
 
 
 class RawLine(NamedTuple):
@@ -145,7 +117,7 @@ class RawLine(NamedTuple):
     size: int
 
 
-class Lines(Iterator[str]):
+class Lines:
     """The lines of a file, with their newlines.
 
     Attributes:
@@ -162,65 +134,60 @@ class Lines(Iterator[str]):
         self._file = file
         self._encoding = encoding
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        return self.read(LONGEST_LINE)
-
-    def read(self, longest: int, advice: str = "cut it") -> str:
+    def read(self, longest: int = LONGEST_LINE, advice: str = "cut it") -> str:
         """Returns the next line. Raises StopIteration; BadRow if it is not in the encoding, or too long.
 
         `longest` is in characters, without the newline.
         """
-        most = 4 * longest + 3  # a code point has at most 4 bytes
-        raw, size = self.again.popleft() if self.again else self._raw_line(most)
-        if not raw:
+        line = self.again.popleft() if self.again else self._next(4 * longest + 3)  # a code point has 4 bytes at most
+        if not line.content:
             raise StopIteration
-        self.row.append(RawLine(raw, size))
+        self.row.append(line)
         lines, end, _ = self.position
-        self.position = Position(lines + 1, end + size, len(self.again))
+        self.position = Position(lines + 1, end + line.size, len(self.again))
+        text = None
         try:
-            line = raw.removeprefix(b"" if lines else BOM_UTF8).decode(self._encoding)
+            text = line.content.removeprefix(b"" if lines else BOM_UTF8).decode(self._encoding)
         except UnicodeDecodeError as error:
-            if len(raw) <= 4 * longest:
+            if len(line.content) <= 4 * longest:
                 problem = f"not {self._encoding.upper()} at byte {error.start + 1}"
                 raise self.error(f"{problem}: name its encoding with --encoding, such as cp1252") from None
-            line = ""
-        if len(raw) > longest and (not line or len(without_newline(line)) > longest):
+        if text is None or len(without_newline(text)) > longest:
             raise self.error(f"longer than {longest} characters: {advice}")
-        return line
+        return text
 
-    def _raw_line(self, most: int) -> RawLine:
+    def _next(self, most: int) -> RawLine:
         """Reads a line, of which `most` bytes are kept."""
-        raw = self._file.readline(most)
-        return RawLine(raw, len(raw) + (self._rest_of(raw) if len(raw) == most else 0))
-
-    def _rest_of(self, raw: bytes) -> int:
-        """Skips the rest of a line of which only the beginning was read; returns the number of its bytes."""
-        skipped = 0
-        while raw and not raw.endswith(b"\n"):
-            raw = self._file.readline(SKIPPED_BYTES)
-            skipped += len(raw)
-        return skipped
+        content = rest = self._file.readline(most)
+        size = len(content)
+        while len(content) == most and rest and not rest.endswith(b"\n"):
+            rest = self._file.readline(SKIPPED_BYTES)
+            size += len(rest)
+        return RawLine(content, size)
 
     def keep_first(self) -> None:
         """Leaves only the first line in the row; those after it are read again."""
-        self.again.extendleft(reversed(self.row[1:]))
+        first, *others = self.row
+        self.again.extendleft(reversed(others))
         lines, end, _ = self.position
-        size = sum(line.size for line in self.row[1:])
-        self.position = Position(lines - len(self.row) + 1, end - size, len(self.again))
-        del self.row[1:]
+        self.position = Position(lines - len(others), end - sum(line.size for line in others), len(self.again))
+        self.row = [first]
 
     def seek(self, position: Position) -> None:
         """Continues at a position of a file that can seek."""
         self._file.seek(position.bytes)
-        self.again = deque(self._raw_line(4 * LONGEST_LINE + 3) for _ in range(position.again))
+        self.again = deque(self._next(4 * LONGEST_LINE + 3) for _ in range(position.again))
         self.position = position
 
     def error(self, reason: str, line: int | None = None) -> BadRow:
         """Returns an error that names the file and a line, by default the last one."""
         return BadRow(self.name, line or self.position.lines, reason)
+
+    def text_row(self, line: int, text: str, job: Job, kept: Mapping[str, Any] = NOTHING) -> Row:
+        """Returns the row of a text, or of its tokens. Raises BadRow if it is too long."""
+        if len(text) > job.longest_text:
+            raise self.error(f"the text is longer than {job.longest_text} characters: {CUT}", line)
+        return Row(line, "", text.split(), kept) if job.tokenized else Row(line, text, None, kept)
 
 
 def without_newline(line: str) -> str:
@@ -228,30 +195,9 @@ def without_newline(line: str) -> str:
     return line.removesuffix("\n").removesuffix("\r")
 
 
-class Content(Protocol):
-    """The content of a file, as it is read: `Lines`, or the rows of a Parquet file."""
-
-    name: str
-    position: Position
-    row: list[RawLine]
-
-    def seek(self, position: Position) -> None:
-        """Continues at a position."""
-
-    def error(self, reason: str, line: int | None = None) -> BadRow:
-        """Returns an error that names the file and a line, by default the last one."""
-
-
-def text_row(
-    lines: Content, number: int, text: str, options: InputOptions, longest: int, cells: Sequence[str] = ()
-) -> Row:
-    """Returns the row of a text, or of its tokens. Raises BadRow if it has more than `longest` characters."""
-    if len(text) > longest:
-        raise lines.error(f"the text is longer than {longest} characters: {CUT}", number)
-    return Row(number, "", text.split(), cells) if options.tokenized else Row(number, text, None, cells)
-
-
-def name_taken(which: str, name: str) -> UnreadableInput:
-    """Returns the error that an input has a name which the result has, too."""
-    advice = "name those of the result otherwise, with --prefix predicted_ for instance"
-    return UnreadableInput(f"{which} {name!r}, as the result has: {advice}")
+def import_extra(module: str, extra: str, what: str) -> ModuleType:
+    """Imports a module of an extra. Raises UnreadableInput, which names what needs it, if it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise UnreadableInput(f"{what} needs the extra `{extra}`: {install(extra)}") from None

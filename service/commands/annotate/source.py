@@ -1,107 +1,83 @@
 """Reads the rows of a file in chunks, starting at any position."""
 
+import bz2
 import gzip
 import hashlib
+import lzma
 import os
+import re
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from io import BufferedIOBase, BufferedReader
-from itertools import islice
+from io import BufferedReader
+from itertools import count
 from pathlib import Path, PurePath
-from types import ModuleType
-from typing import Any, NamedTuple, cast
+from typing import Any
 
-from service.commands.annotate.opening import GZIP, peeked, refuse_binary, refuse_old_line_ends
-from service.commands.annotate.readers import Reader, decoded, each, format_of, make_reader
+from service.commands.annotate.job import STANDARD, InputFormat, Job
+from service.commands.annotate.readers import format_of, import_parquet, make_reader
 from service.commands.annotate.remote import content_key, is_remote, opened, url_of
-from service.commands.annotate.rows import (
-    Chunk,
-    Content,
-    InputFormat,
-    InputOptions,
-    Lines,
-    Position,
-    Rejected,
-    Row,
-    UnreadableInput,
-)
-from service.errors import TagwerkError, install
+from service.commands.annotate.rows import BadRow, Chunk, Layout, Lines, Position, Rejected, Row, UnreadableInput
+from service.errors import TagwerkError
 
-STDIN = Path("-")
 CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, few enough to have many in progress
 CHUNK_ROWS = 256
 CHUNK_BYTES = 2**20  # of the input, which may have much besides the texts
-UNLIMITED = sys.maxsize
-
-
-class Opened(NamedTuple):
-    """An open input: the file, decompressed, its content, and its rows; for typed outputs, the types of its columns."""
-
-    file: BufferedIOBase
-    content: Content
-    reader: Reader
-    schema: Any
+REJECTED_BYTES = 10_000  # of a bad row's content that are kept
+HEAD_BYTES = 16_384  # by which the format is detected
+DECOMPRESSORS: dict[bytes, Callable[[Any], Any]] = {  # by a pattern of the beginning
+    rb"\x1f\x8b": gzip.open,
+    rb"BZh[1-9]1AY&SY": bz2.open,
+    rb"\xfd7zXZ\0": lzma.open,
+}
+_BINARY = re.compile(
+    rb"%PDF-|PK[\x03\x05]|\xd0\xcf\x11\xe0|\{\\rtf|ARROW1\0|Obj\x01|SQLite format 3\0"  # documents, zip, tables
+    rb"|\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF....WEBP"  # images
+    rb"|\x28\xb5\x2f\xfd|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|.{257}ustar",  # zstd, and other archives
+    re.DOTALL,
+)
+_UTF16 = re.compile(rb"\xff\xfe|\xfe\xff|(?:[\x20-\x7e]\0){4}|(?:\0[\x20-\x7e]){4}")
+_CARRIAGE_RETURNS = re.compile(rb"[^\r\n]*\r[^\n]+\Z")
 
 
 class Source:
     """A file of texts, or standard input.
-
-    `look` detects the format; every reading method calls it first.
 
     Attributes:
         name: of the file, below the folder that the argument names.
         can_reread: whether it is a regular file, as far as is known.
         size: of the content in bytes; None unless it is a regular file that is not compressed.
         format: None until it is known.
-        problem: why it cannot be read.
     """
 
-    def __init__(self, path: Path, options: InputOptions | None = None, name: PurePath | None = None) -> None:
+    def __init__(self, path: Path, job: Job, name: PurePath | None = None) -> None:
         self.path = path
         self.name = name or PurePath(path.name)
-        self.can_reread = path != STDIN
+        self.can_reread = path != STANDARD
         self.size: int | None = None
         self.format: InputFormat | None = None
-        self._options = options or InputOptions()
+        self._job = job
         self._state: list[int | str] | None = None  # of the file when its digest was computed
-        self.problem: UnreadableInput | None = None
-        self._looked = path == STDIN
+
+    def __str__(self) -> str:
+        return "standard input" if self.path == STANDARD else url_of(self.path)
 
     def look(self) -> None:
         """Determines the format of a regular file, and reads a table's header. Raises UnreadableInput."""
-        if not self._looked:
-            self._looked = True
-            try:
-                self._look()
-            except UnreadableInput as error:
-                self.problem = error
-        if self.problem is not None:
-            raise self.problem
-
-    def _look(self) -> None:
-        path = self.path
+        if self.path == STANDARD:
+            return
         with self._errors():
-            facts = path.stat()
+            facts = self.path.stat()
             self.can_reread = stat.S_ISREG(facts.st_mode)
-            if stat.S_ISFIFO(facts.st_mode):  # opening and closing a pipe would disconnect its writer
-                return
-            self.size = facts.st_size if self.can_reread else None
             if self.can_reread:
-                with self._opened(UNLIMITED):
+                self.size = facts.st_size
+                with self._opened():
                     pass
-            else:
-                with path.open("rb"):
-                    pass
-
-    def __str__(self) -> str:
-        return "standard input" if self.path == STDIN else url_of(self.path)
 
     def digest(self) -> str | None:
-        """Returns the SHA-256 of the file; None unless it is a regular file. Raises UnreadableInput."""
+        """Returns the SHA-256 of the file; None unless it is a regular file. Raises UnreadableInput, as `look` does."""
         self.look()
         if not self.can_reread:
             return None
@@ -109,86 +85,94 @@ class Source:
             self._state = self._state_of(file)
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def chunks(self, start: Position, longest: int, limit: int | None = None) -> Iterator[Chunk]:
+    def chunks(self, start: Position, limit: int | None = None) -> Iterator[Chunk]:
         """Yields chunks of rows from a position on, `limit` rows at most; of a table at least one, which may be empty.
 
-        A bad row is a line that is not UTF-8, a text longer than `longest` characters, or a row that is invalid in the
-        format. Raises UnreadableInput for a bad row if the options are strict, and if the file has changed since its
-        digest was computed.
+        A bad row is a line that is not in the encoding, a text that is too long, or a row that is invalid in the
+        format. Raises UnreadableInput for a bad row if the job is strict, and if the file has changed since its digest
+        was computed.
         """
-        self.look()
-        with self._errors(), self._opened(longest) as (file, lines, reader, schema):
+        with self._errors(), self._opened() as (file, lines, read, layout):
             self._check_unchanged(file)
             if start != Position():
                 lines.seek(start)
             rows: list[Row] = []
             rejected: list[Rejected] = []
             characters = 0
-            first = start == Position() and (bool(reader.layout.columns) or self._options.typed)
-            for row in islice(reader.rows, limit):
-                if isinstance(row, Rejected):
-                    rejected.append(row)
-                else:
-                    rows.append(row)
-                    characters += len(row.text) if row.tokens is None else sum(map(len, row.tokens))
-                size = lines.position.bytes - start.bytes
-                if characters >= CHUNK_CHARACTERS or len(rows) + len(rejected) == CHUNK_ROWS or size >= CHUNK_BYTES:
-                    yield Chunk(rows, start, lines.position, reader.layout, rejected, schema)
-                    rows, rejected, characters, start, first = [], [], 0, lines.position, False
-            if rows or rejected or first:
-                yield Chunk(rows, start, lines.position, reader.layout, rejected, schema)
+            is_first = start == Position() and (bool(layout.columns) or self._job.is_typed)
+            for _ in count() if limit is None else range(limit):
+                lines.row.clear()
+                try:
+                    rows.append(read())
+                    characters += len(rows[-1].text) + sum(map(len, rows[-1].tokens or ()))
+                except StopIteration:
+                    break
+                except BadRow as bad:
+                    if self._job.strict:
+                        raise
+                    content = b"".join(line.content for line in lines.row)[:REJECTED_BYTES]
+                    shown, size = content.decode(errors="backslashreplace"), max(1, len(lines.row))
+                    rejected.append(Rejected(bad.line, bad.reason, shown, size))
+                read_bytes = lines.position.bytes - start.bytes
+                is_full = characters >= CHUNK_CHARACTERS or len(rows) + len(rejected) == CHUNK_ROWS
+                if is_full or read_bytes >= CHUNK_BYTES:
+                    yield Chunk(rows, start, lines.position, layout, rejected)
+                    rows, rejected, characters, start, is_first = [], [], 0, lines.position, False
+            if rows or rejected or is_first:
+                yield Chunk(rows, start, lines.position, layout, rejected)
             self._check_unchanged(file)
 
     @contextmanager
-    def _opened(self, longest: int) -> Iterator[Opened]:
-        """Opens the input at the beginning of its content, after a table's header."""
+    def _opened(self) -> Iterator[tuple[BufferedReader, Lines, Callable[[], Row], Layout]]:
+        """Opens the input at the beginning of its content, after a table's header.
+
+        Yields the file, its lines, what reads a row of them, and what an output takes over.
+        """
         with ExitStack() as stack:
-            stdin = cast(BufferedIOBase, sys.stdin.buffer)
-            file = stdin if self.path == STDIN else stack.enter_context(self._file())
-            head, file = peeked(file, self.can_reread)
-            if head.startswith(GZIP):
-                self.size = None
-                file = stack.enter_context(gzip.GzipFile(fileobj=file))
-                head, file = peeked(file, self.can_reread)
-            refuse_binary(str(self), head)
-            self.format = format_of(str(self.path), head, self._options)
-            if self.format == "parquet":
-                yield self._opened_parquet(file, longest)
+            file: Any = sys.stdin.buffer if self.path == STANDARD else stack.enter_context(self._file())
+            head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
+            for pattern, decompressed in DECOMPRESSORS.items():
+                if re.match(pattern, head):
+                    self.size = None
+                    file = stack.enter_context(decompressed(file))
+                    head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
+                    break
+            self.format = format_of(str(self.path), head, self._job)
+            if self.format != "parquet":
+                self._refuse_other_formats(head)
+                lines = Lines(file, str(self), self._job.encoding)
+                yield file, lines, *make_reader(self.format, lines, head, self._job)
                 return
-            refuse_old_line_ends(str(self), head)
-            lines = Lines(file, str(self), self._options.encoding)
-            reader = make_reader(self.format, lines, head, self._options, longest)
-            yield Opened(file, lines, reader, self._schema(head, reader))
+            if self.size is None:
+                raise UnreadableInput(f"{self} is a Parquet file, of which the end is read first: give it as a file")
+            rows = import_parquet().ParquetRows(file, str(self), self.size, self._job)
+            yield file, rows, rows.read_row, rows.layout
 
-    def _file(self) -> BufferedReader:
+    def _refuse_other_formats(self, head: bytes) -> None:
+        """Raises UnreadableInput if the beginning of a file is not that of a text in an encoding like ASCII."""
+        problem = ""
+        if _BINARY.match(head):
+            advice = "extract its text, or convert it to CSV, JSON Lines or Parquet"
+            problem = f"is a document, an image, an archive or a table in a binary format: {advice}"
+        elif _UTF16.match(head):
+            problem = "is in UTF-16 or UTF-32: convert it to UTF-8, with iconv -f UTF-16 -t UTF-8 for instance"
+        elif _CARRIAGE_RETURNS.match(head):
+            problem = "has carriage returns for line ends: convert them, with tr '\\r' '\\n' for instance"
+        if problem:
+            raise UnreadableInput(f"{self} {problem}")
+
+    def _file(self) -> Any:
         """Opens the file itself."""
-        return opened(self.path) if is_remote(self.path) else self.path.open("rb")
+        return opened(self.path) if is_remote(self.path) else self.path.open("rb", buffering=HEAD_BYTES)
 
-    def _opened_parquet(self, file: BufferedIOBase, longest: int) -> Opened:
-        if self.size is None:
-            raise UnreadableInput(f"{self} is a Parquet file, of which the end is read first: give it as a file")
-        rows = import_parquet().ParquetRows(file, str(self), self.size, self._options)
-        reader = Reader(each(partial(rows.read, longest), rows, self._options.strict), rows.layout)
-        return Opened(file, rows, reader, rows.schema)
-
-    def _schema(self, head: bytes, reader: Reader) -> Any:
-        """Returns the types of what is kept of the input; None if the output has none."""
-        if not self._options.typed:
-            return None
-        parquet = import_parquet()
-        if self.format == "jsonl":
-            return parquet.schema_of_objects(decoded(head, self._options))
-        names = {"text": ["text"], "conllu": ["sent_id", "newdoc_id", "newpar_id"]}
-        return parquet.strings(names.get(str(self.format), reader.layout.columns))
-
-    def _state_of(self, file: BufferedIOBase) -> list[int | str]:
+    def _state_of(self, file: BufferedReader) -> list[int | str]:
         """Returns what changes when the file is replaced or written."""
         if is_remote(self.path):
             return [content_key(self.path)]
         facts = os.fstat(file.fileno())
         return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns]
 
-    def _check_unchanged(self, file: BufferedIOBase) -> None:
+    def _check_unchanged(self, file: BufferedReader) -> None:
         if self._state is not None and self._state != self._state_of(file):
             raise UnreadableInput(f"{self} has changed while it was read: annotate it once nothing writes it any more")
 
@@ -196,22 +180,11 @@ class Source:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
             raise UnreadableInput(f"{self} cannot be decompressed: {error}") from None
         except OSError as error:
             raise UnreadableInput(f"{self} cannot be read: {error.strerror or error}") from None
-        except Exception as error:
+        except Exception as error:  # file systems elsewhere have errors of their own
             if not is_remote(self.path) or isinstance(error, TagwerkError):
                 raise
-            raise UnreadableInput(
-                f"{self} cannot be read: {error}"
-            ) from None  # the libraries below have errors of their own
-
-
-def import_parquet() -> ModuleType:
-    """Returns the module for Parquet. Raises UnreadableInput without the extra that it needs."""
-    try:
-        from service.commands.annotate import parquet
-    except ImportError:
-        raise UnreadableInput(f"Parquet needs the extra `files`: {install('files')}") from None
-    return parquet
+            raise UnreadableInput(f"{self} cannot be read: {error}") from None

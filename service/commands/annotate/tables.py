@@ -5,20 +5,10 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
-from service.commands.annotate.rows import (
-    LONGEST_LINE,
-    TEXT_COLUMN,
-    BadRow,
-    InputOptions,
-    Layout,
-    Lines,
-    Row,
-    UnreadableInput,
-    name_taken,
-    text_row,
-)
+from service.commands.annotate.job import LONGEST_LINE, InputFormat, Job
+from service.commands.annotate.rows import BadRow, Lines, Row, UnreadableInput
 
 DELIMITERS = ",;\t|"
 RECORD_BYTES = 2**20  # of a record of several lines, beside the longest text
@@ -30,49 +20,44 @@ class Table(Iterator[str]):
 
     A bad record ends with its first line, and the next line begins another one: so a quote too many costs one row, not
     those up to the next quote. Each line that is read again for that is a record by itself.
+
+    Attributes:
+        columns: of the header.
+        names: of the cells of a row: those of the columns, which may have none.
+        csv: arguments of `csv.reader` and `csv.writer`.
     """
 
-    def __init__(self, lines: Lines, kind: Literal["csv", "tsv"], head: str, options: InputOptions) -> None:
+    def __init__(self, lines: Lines, kind: InputFormat, head: str, job: Job) -> None:
         """Reads the header. `head` is the beginning of the content.
 
-        Cells of CSV may be quoted, and its delimiter is one of DELIMITERS, or named by the options or a line before the
-        header. In tab-separated values, quotes have no meaning. Raises UnreadableInput if there is no text column, or
-        if a column has a name of the result.
+        Cells of CSV may be quoted, and its delimiter is one of DELIMITERS, or named by the job or a line before the
+        header. In tab-separated values, quotes have no meaning. Raises UnreadableInput if there is no text column.
         """
         csv.field_size_limit(LONGEST_LINE)
-        column = options.text_column or TEXT_COLUMN
-        self._lines, self._options = lines, options
-        self._form: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
+        self._lines, self._job = lines, job
+        self.csv: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
         if kind == "csv":
             named = SEPARATOR.match(head)
             if named:
-                next(lines)
-            delimiter = options.delimiter or (named[1] if named else delimiter_of(head, column))
-            self._form = {"delimiter": delimiter, "strict": True}
+                lines.read()
+            delimiter = job.delimiter or (named[1] if named else delimiter_of(head, job.text_column))
+            self.csv = {"delimiter": delimiter, "strict": True}
+        self._start, self._most = lines.position, LONGEST_LINE  # of the record that is read, and its most bytes
+        lines.row.clear()
         try:
-            self.columns = [cell.strip() for cell in next(csv.reader(lines, **self._form), [])]
+            self.columns = [cell.strip() for cell in next(csv.reader(self, **self.csv), [])]
         except csv.Error as error:
             raise lines.error(str(error), 1) from None
-        if column not in self.columns:
-            advice = f"name the one with the texts with --text-column; there are: {', '.join(self.columns) or 'none'}"
-            raise UnreadableInput(f"{lines.name} has no column {column!r}: {advice}")
-        if twice := [name for name in self.columns if name and self.columns.count(name) > 1]:
+        self._place = column_of(self.columns, job.text_column, lines.name)
+        self.names = [name or f"column_{i}" for i, name in enumerate(self.columns, 1)]
+        if twice := [name for name in self.names if self.names.count(name) > 1]:
             raise UnreadableInput(f"{lines.name} has several columns {twice[0]!r}: name each otherwise")
-        if taken := [name for name in self.columns if name in options.taken_columns]:
-            raise name_taken(f"{lines.name} has a column", taken[0])
-        self._place = self.columns.index(column)
-        self._records = csv.reader(self, **self._form)
-        self._start, self._most = lines.position, RECORD_BYTES  # of the record that is read, and its most bytes
+        self._records = csv.reader(self, **self.csv)
 
-    @property
-    def layout(self) -> Layout:
-        """The columns, and how their cells are written."""
-        return Layout(self.columns, self._place, self._form)
-
-    def read(self, longest: int) -> Row:
-        """Reads a record; returns a row without cells for a blank line. Raises StopIteration, and BadRow."""
+    def read(self) -> Row:
+        """Reads a record; returns a row of which nothing is kept for a blank line. Raises StopIteration, and BadRow."""
         lines, is_read_again = self._lines, bool(self._lines.again)
-        self._start, self._most = lines.position, RECORD_BYTES + longest
+        self._start, self._most = lines.position, RECORD_BYTES + self._job.longest_text
         line = self._start.lines + 1
         try:
             cells = next(self._records)
@@ -86,7 +71,8 @@ class Table(Iterator[str]):
         except BadRow as error:
             reason = error.reason if error.line == line else f"{error.reason}, in line {error.line}"
         else:
-            return text_row(lines, line, cells[self._place] if cells else "", self._options, longest, cells)
+            kept = dict(zip(self.names, cells, strict=False))
+            return lines.text_row(line, cells[self._place] if cells else "", self._job, kept)
         lines.keep_first()
         raise lines.error(reason, line)
 
@@ -97,11 +83,19 @@ class Table(Iterator[str]):
             raise lines.error("a quote that is not closed in this line", first)
         if lines.row and lines.position.bytes - self._start.bytes > self._most:
             raise lines.error(f"a quote that is not closed within {self._most:,} bytes", first)
-        return next(lines)
+        return lines.read()
 
     def _miscounted(self, cells: Sequence[str]) -> str:
-        advice = "quote cells with delimiters" if "strict" in self._form else "if cells are quoted, --input-format csv"
+        advice = "quote cells with delimiters" if "strict" in self.csv else "if cells are quoted, --input-format csv"
         return f"{len(cells)} cell{'s' * (len(cells) > 1)}, and the header has {len(self.columns)}: {advice}"
+
+
+def column_of(columns: Sequence[str], name: str, source: str) -> int:
+    """Returns the place of the column with the texts. Raises UnreadableInput if `source` has none of this name."""
+    if name not in columns:
+        advice = f"name the one with the texts with --text-column; there are: {', '.join(columns) or 'none'}"
+        raise UnreadableInput(f"{source} has no column {name!r}: {advice}")
+    return columns.index(name)
 
 
 def delimiter_of(text: str, column: str) -> str:

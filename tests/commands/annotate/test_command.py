@@ -1,5 +1,6 @@
-"""`tagwerk annotate` in a process of its own, with the committed models."""
+"""The command line, and `tagwerk annotate` in a process of its own, with the committed models."""
 
+import argparse
 import asyncio
 import csv
 import io
@@ -14,24 +15,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import conllu
 import pytest
 
 from service.__main__ import main
 from service.commands.annotate.annotator import WINDOW, annotated
-from service.commands.annotate.forms import OutputOptions
+from service.commands.annotate.arguments import add_arguments
+from service.commands.annotate.job import Job
 from service.commands.annotate.rows import Chunk, Position, Row
-from tests.commands.annotate.test_output import files_in
+from tests.commands.annotate.conftest import files_in, job, objects, write
 from tests.conftest import CACHE, ROOT, SMALL, STORE
 
 TEXTS = ["She reads it. It didn't stop!", "", "A lovely film 🙂.", "I hate this awful, dull mess."]
-SETTINGS = {"TAGWERK_MODEL_STORE": str(STORE), "TAGWERK_XLA_CACHE": str(CACHE), **SMALL}
 
 
 def start(*arguments: str, stdin: int = subprocess.DEVNULL, store: Path = STORE) -> subprocess.Popen[bytes]:
+    settings = {"TAGWERK_MODEL_STORE": str(store), "TAGWERK_XLA_CACHE": str(CACHE), **SMALL}
     return subprocess.Popen(
         [sys.executable, "-m", "service", "annotate", *arguments],
-        env={**os.environ, **SETTINGS, "TAGWERK_MODEL_STORE": str(store)},
+        env={**os.environ, **settings},
         cwd=ROOT,
         stdin=stdin,
         stdout=subprocess.PIPE,
@@ -55,14 +56,16 @@ def annotate(*arguments: str, content: bytes | None = None, store: Path = STORE)
 
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
-    path = tmp_path / "texts.txt"
-    path.write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
-    return path
+    return write(tmp_path, "texts.txt", "\n".join(TEXTS) + "\n")
 
 
-def test_lines_are_tagged_as_json_beside_the_file(texts):
-    _, said = annotate(str(texts), "--task", "tag")
-    results = [json.loads(line) for line in Path(f"{texts}.tag.jsonl").read_text().splitlines()]
+def test_several_files_are_tagged_as_json_and_what_is_there_stays(texts, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    there = write(folder, "other.txt.tag.jsonl", "mine")
+    other = write(tmp_path, "other.txt", "Go!\n")
+    _, said = annotate(str(texts), str(other), "--task", "tag", "--output", str(folder))
+    results = objects(folder / "texts.txt.tag.jsonl")
     assert [result["line"] for result in results] == [1, 2, 3, 4]
     for text, result in zip(TEXTS, results, strict=True):
         for token in (token for sentence in result["sentences"] for token in sentence["tokens"]):
@@ -70,54 +73,28 @@ def test_lines_are_tagged_as_json_beside_the_file(texts):
     assert [token["upos"] for token in results[0]["sentences"][0]["tokens"]] == ["PRON", "VERB", "PRON", "PUNCT"]
     assert "4 rows" in said
     assert "\x1b" not in said, "no bar where there is no terminal"
+    assert there.read_text() == "mine"
+    assert "is there already" in said
 
 
-def test_lines_become_conllu_for_standard_output(texts):
-    printed, _ = annotate(str(texts), "--task", "tag", "--format", "conllu", "--output", "-")
-    sentences = conllu.parse(printed.decode())
-    assert [sentence.metadata["sent_id"] for sentence in sentences] == ["1-1", "1-2", "3-1", "4-1"]
-    assert printed.startswith(b"# generator = tagwerk")
-    assert printed.count(b"# generator") == 1
-
-
-def test_standard_input_is_judged_as_csv_and_rows_keep_their_texts(texts):
+def test_standard_input_is_classified_as_csv_and_rows_keep_their_texts(texts):
     printed, said = annotate("--task", "classify", "--format", "csv", content=texts.read_bytes())
     assert re.search(r"^standard input: 4 rows, [1-9]\d* rows/s, in -$", said, re.MULTILINE), said
     rows = list(csv.DictReader(io.StringIO(printed.decode(), newline="")))
-    assert [row["text"] for row in rows] == TEXTS
-    assert [row["line"] for row in rows] == ["1", "2", "3", "4"]
+    assert [(row["line"], row["text"]) for row in rows] == [(str(i), text) for i, text in enumerate(TEXTS, 1)]
     assert (rows[2]["label"], rows[3]["label"]) == ("positive", "negative")
     assert sum(float(rows[2][label]) for label in ("negative", "neutral", "positive")) == pytest.approx(1, abs=1e-4)
-
-
-def test_several_files_go_into_a_folder_and_what_is_there_stays(texts, tmp_path):
-    other = tmp_path / "other.txt"
-    other.write_text("Go!\n")
-    folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "other.txt.tag.csv").write_text("mine")
-    _, said = annotate(str(texts), str(other), "--task", "tag", "--format", "csv", "--output", str(folder))
-    assert (folder / "other.txt.tag.csv").read_text() == "mine"
-    assert "is there already" in said
-    content = (folder / "texts.txt.tag.csv").read_bytes().decode()
-    rows = list(csv.DictReader(io.StringIO(content, newline="")))
-    assert [(r["line"], r["sentence"], r["token"], r["text"]) for r in rows][4:8] == [
-        ("1", "2", "1", "It"),
-        ("1", "2", "2", "did"),
-        ("1", "2", "3", "n't"),
-        ("1", "2", "4", "stop"),
-    ]
 
 
 def test_a_run_that_is_interrupted_again_and_again_goes_on_and_no_line_is_lost_or_doubled(tagger_store, tmp_path):
     path, output = tmp_path / "many.txt", tmp_path / "many.txt.tag.jsonl"
     lines = [f"Dog number {i} barks at the {'very ' * (i % 5)}old moon." for i in range(8_000)]  # seconds of work
-    progress, before = Path(f"{output}.progress"), b""
+    manifest, before = Path(f"{output}.manifest.json"), b""
     for how in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
         path.write_text("\n".join(lines))  # the same bytes, at another moment
         process = start(str(path), "--task", "tag", store=tagger_store)
         end = time.monotonic() + 240
-        while not progress.exists() or progress.read_bytes() == before:
+        while not manifest.exists() or manifest.read_bytes() == before:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -127,7 +104,7 @@ def test_a_run_that_is_interrupted_again_and_again_goes_on_and_no_line_is_lost_o
         assert (b"the same command resumes" in said) == (how is not signal.SIGKILL)
         assert (b"resumes after" in said) == (before != b"")
         assert not output.exists()
-        before = progress.read_bytes()
+        before = manifest.read_bytes()
     _, said_then = annotate(str(path), "--task", "tag", store=tagger_store)
     assert "resumes after" in said_then
     with output.open(encoding="utf-8") as results:
@@ -140,34 +117,85 @@ def test_a_run_that_is_interrupted_again_and_again_goes_on_and_no_line_is_lost_o
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.txt", "--task", "tag"], "nowhere.txt cannot be read: No such file"),
-        ([".github/*.csv", "--task", "tag"], ".github/*.csv: no file to annotate"),
-        (["README.md", "Makefile", "--task", "tag", "--output", "out.jsonl"], "out.jsonl is no folder"),
-        (["README.md", "./README.md", "--task", "tag"], "would have the same output"),
-        (["README.md", "--task", "tag", "--model", "none"], "there is: tagger-en"),
+        ("nowhere.txt", "nowhere.txt cannot be read: No such file"),
+        (".github/*.csv", ".github/*.csv: no file to annotate"),
+        ("README.md Makefile --output out.jsonl", "out.jsonl is no folder"),
+        ("README.md ./README.md", "would have the same output"),
+        ("README.md --model none", "there is: tagger"),
     ],
 )
-def test_what_cannot_be_done_is_said_before_anything_is_loaded(arguments, message, capsys, monkeypatch):
+def test_what_cannot_be_done_is_said_before_anything_is_loaded(arguments, message, capsys, monkeypatch, engine):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(STORE))
-    assert main(["annotate", *arguments]) == 1
+    assert main(["annotate", "--task", "tag", *arguments.split()]) == 1
+    assert message in capsys.readouterr().err
+    assert engine == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("x --task sing", "invalid choice: 'sing'"),
+        ("x", "the following arguments are required: --task"),
+        ("x --task classify --format conllu", "CoNLL-U cannot hold classifications"),
+        ("x --task classify --tokenized", "--tokenized is for --task tag"),
+        ("x --task classify --n-best 2", "--n-best is for --task tag --format jsonl"),
+        ("x --task tag --format csv --n-best 2", "--n-best is for --task tag --format jsonl"),
+        ("x --task tag --n-best 6", "argument --n-best: invalid choice: 6"),
+        ("x --task tag --format parquet --output -", "Parquet cannot go to standard output"),
+        ("--task tag --format parquet", "Parquet cannot go to standard output"),
+        ("x --task tag --limit 0", "--limit is at least 1"),
+        ("x --task tag --shard 2/2", "argument --shard: '2/2' has another form, or is out of range"),
+        ("x --task tag --shard x", "argument --shard: 'x' has another form, or is out of range"),
+        ("x --task tag --shard 0/0", "argument --shard: '0/0' has another form, or is out of range"),
+        ("x --task tag --actors 0-2", "argument --actors: '0-2' has another form, or is out of range"),
+        ("x --task tag --actors 3-2", "argument --actors: '3-2' has another form, or is out of range"),
+        ("x --task tag --resources tpu=1", "argument --resources: 'tpu=1' has another form, or is out of range"),
+        (
+            "x --task tag --ray corpus/",
+            "--ray corpus/ is no address of a cluster, HOST:PORT or auto",
+        ),
+        ("--task tag --ray", "--ray needs files"),
+        ("- --task tag --ray", "--ray needs files"),
+        ("a.txt --task tag --output - --ray", "--ray needs files"),
+        ("x --task tag --encoding utf-16", "convert the files to UTF-8, with iconv -f utf-16 -t UTF-8"),
+        ("x --task tag --encoding cp037", "convert the files to UTF-8"),
+        ("x --task tag --encoding klingon", "'klingon' is none that Python knows"),
+        ("x --task tag --encoding base64", "'base64' is none that Python knows"),
+        ("x --task tag --delimiter ::", "'::' is no single character such as ';' or '|'"),
+        ('x --task tag --delimiter "', "is no single character"),
+        ("x --task tag --delimiter ; --input-format tsv", "--delimiter is for --input-format csv"),
+        ("x --task tag --strict --allow-bad-rows", "--strict ends at the first bad row"),
+    ],
+)
+def test_arguments_that_are_wrong_or_do_not_go_together_are_refused(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        main(["annotate", *arguments.split()])
     assert message in capsys.readouterr().err
 
 
-def test_a_task_or_form_that_is_none_is_refused(capsys):
-    for arguments in (["x", "--task", "sing"], ["x"], ["x", "--task", "tag", "--n-best", "two"]):
-        with pytest.raises(SystemExit):
-            main(["annotate", *arguments])
-    for arguments, message in (
-        (["--task", "classify", "--format", "conllu"], "CoNLL-U cannot hold classifications"),
-        (["--task", "classify", "--tokenized"], "--tokenized is for --task tag"),
-        (["--task", "classify", "--n-best", "2"], "--n-best is for --task tag --format jsonl"),
-        (["--task", "tag", "--format", "csv", "--n-best", "2"], "--n-best is for --task tag --format jsonl"),
-        (["--task", "tag", "--n-best", "6"], "--n-best is from 1 to 5"),
-    ):
-        with pytest.raises(SystemExit):
-            main(["annotate", "x", *arguments])
-        assert message in capsys.readouterr().err
+def test_the_command_line_has_these_options(tmp_path, monkeypatch):
+    monkeypatch.setenv("TAGWERK_BATCH_SIZES", "8")
+    path, folder = write(tmp_path, "a.txt", "n;review\n1;Fine. Go.\n"), tmp_path / "new"
+    common = ["annotate", str(path), "--input-format", "csv", "--text-column", "review", "--prefix", "p_"]
+    assert main([*common, "--task", "classify", "--format", "csv", "--output", f"{folder}/"]) == 0
+    assert (folder / "a.txt.classify.csv").read_text().splitlines()[0] == "n;review;p_label;p_bad;p_good"
+    assert main([*common, "--task", "tag", "--tokenized", "--n-best", "2", "--output", f"{folder}/"]) == 0
+    (row,) = objects(folder / "a.txt.tag.jsonl")
+    assert [token["text"] for token in row["p_sentences"][0]["tokens"]] == ["Fine.", "Go."]
+    assert len(row["p_sentences"][0]["tokens"][0]["n_best"]["upos"]) == 2
+    path = write(tmp_path, "b.txt", "n\ttext\n1\tCafé.\n2\n2\n".encode("latin-1"))
+    common = ["annotate", str(path), *"--task classify --format csv --encoding latin1 --delimiter \\t".split()]
+    assert main([*common, "--output", str(tmp_path / "out.csv"), "--allow-bad-rows"]) == 0
+    assert (tmp_path / "out.csv").read_bytes().splitlines()[1] == "1\tCafé.\tgood\t0.25\t0.75".encode()
+    assert main([*common, "--output", str(tmp_path / "again.csv")]) == 1
+
+
+def test_the_documentation_lists_every_option():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    options = {name for action in parser._actions for name in action.option_strings} - {"-h", "--help"}
+    section = (ROOT / "docs" / "operations.md").read_text().partition("\n## Files\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE)) == options
 
 
 def test_no_more_is_read_than_is_under_way():
@@ -180,14 +208,14 @@ def test_no_more_is_read_than_is_under_way():
             read += 1
             yield Chunk([Row(i + 1, str(i))], Position(i, i), Position(i + 1, i + 1))
 
-    async def form(call: object, chunk: Chunk, options: OutputOptions) -> bytes:
+    async def form(call: object, chunk: Chunk, job: Job) -> bytes:
         await asyncio.sleep(0)
         return chunk.rows[0].text.encode()
 
     async def test() -> None:
         pipelines = SimpleNamespace(run=lambda: None)
         written = 0
-        async for content, chunk in annotated(pipelines, form, OutputOptions(), chunks()):  # type: ignore[arg-type]
+        async for content, chunk in annotated(pipelines, form, job(), chunks()):  # type: ignore[arg-type]
             assert (content, chunk.end.lines) == (str(written).encode(), written + 1), "in order"
             written += 1
             assert read <= written + WINDOW

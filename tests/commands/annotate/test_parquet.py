@@ -14,24 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from service.__main__ import main
-from service.commands.annotate import annotator
-from service.commands.annotate.command import annotate
-from service.commands.annotate.parquet import BATCH_ROWS, OTHER_MEMBERS
+from service.commands.annotate.parquet import OTHER_MEMBERS
 from service.commands.annotate.rows import UnreadableInput
-from tests.commands.annotate.test_corpora import SETTINGS, job, objects
-from tests.commands.annotate.test_output import files_in, killed_before
+from tests.commands.annotate.conftest import SCORES, objects, output_of, run
 from tests.http import scene
-from tests.in_process import use_test_device
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5)
-SCORES = {"bad": 0.25, "good": 0.75}
-
-
-@pytest.fixture(autouse=True)
-def engine(monkeypatch) -> list[str]:
-    """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    monkeypatch.setattr(annotator, "CHECKPOINT_SECONDS", 0.0)
-    return use_test_device(monkeypatch)
 
 
 @pytest.fixture
@@ -55,35 +43,30 @@ def write(folder: Path, table: pa.Table, name: str = "a.parquet", **options: Any
 
 
 def made(path: Path, task: str = "classify", form: str = "parquet") -> Path:
-    return path.with_name(f"{path.name}.{task}.{form}")
+    return output_of(path, task, form)
 
 
-def test_the_columns_of_a_parquet_file_keep_their_types_and_results_get_theirs(tmp_path, table):
+def test_the_columns_of_a_parquet_file_keep_their_types_and_results_get_theirs(tmp_path, table, monkeypatch):
+    monkeypatch.setattr(scene, "LABELS", ("negative", "positive"))
     path = write(tmp_path, table)
-    assert annotate(SETTINGS, job(path, form="parquet")) == 0
+    assert run(path, form="parquet") == 0
     found = pq.read_table(made(path))
     for name in table.column_names:
         assert found.column(name).combine_chunks().to_pylist() == table.column(name).combine_chunks().to_pylist()
         type_ = table.schema.field(name).type
         assert found.schema.field(name).type == (type_.value_type if pa.types.is_dictionary(type_) else type_)
     assert found["line"].to_pylist() == [1, 2, 3]
-    assert found["label"].to_pylist() == ["good", None, "good"]
-    assert found["scores"].to_pylist() == [SCORES, None, SCORES]
-    assert found.schema.field("scores").type == pa.struct([("bad", pa.float32()), ("good", pa.float32())])
-
-
-def test_labels_negative_and_positive_give_a_column_of_scores(tmp_path, table, monkeypatch):
-    monkeypatch.setattr(scene, "LABELS", ("negative", "positive"))
-    path = write(tmp_path, table)
-    assert annotate(SETTINGS, job(path, form="parquet")) == 0
-    found = pq.read_table(made(path))
+    assert found["label"].to_pylist() == ["positive", None, "positive"]
+    scores = {"negative": 0.25, "positive": 0.75}
+    assert found["scores"].to_pylist() == [scores, None, scores]
     assert found["score"].to_pylist() == [0.5, None, 0.5]
     assert found.schema.field("score").type == pa.float32()
+    assert found.schema.field("scores").type == pa.struct([("negative", pa.float32()), ("positive", pa.float32())])
 
 
 def test_tokens_are_a_list_of_structs(tmp_path, table):
     path = write(tmp_path, table)
-    assert annotate(SETTINGS, job(path, task="tag", form="parquet")) == 0
+    assert run(path, task="tag", form="parquet") == 0
     first, second, third = pq.read_table(made(path, "tag"))["tokens"].to_pylist()
     assert [(token["sentence"], token["text"], token["start"], token["end"]) for token in first] == [
         (1, "Fine", 0, 4),
@@ -96,7 +79,7 @@ def test_tokens_are_a_list_of_structs(tmp_path, table):
 
 def test_a_parquet_file_becomes_json_and_csv(tmp_path, table):
     path = write(tmp_path, table)
-    assert annotate(SETTINGS, job(path)) == 0
+    assert run(path) == 0
     first, second, _ = objects(made(path, form="jsonl"))
     assert first | {"at": None} == {
         "line": 1, "id": 1, "text": "Fine.", "at": None, "price": "1.50", "labels": ["a", "b"], "kind": "x",
@@ -104,7 +87,7 @@ def test_a_parquet_file_becomes_json_and_csv(tmp_path, table):
     }  # fmt: skip
     assert first["at"].startswith("2026-01-02 03:04:05")
     assert (second["text"], second["label"]) == (None, None)
-    assert annotate(SETTINGS, job(path, form="csv")) == 0
+    assert run(path, form="csv") == 0
     rows = list(csv.DictReader(io.StringIO(made(path, form="csv").read_text(), newline="")))
     assert [(row["id"], row["labels"], row["label"]) for row in rows] == [
         ("1", '["a","b"]', "good"),
@@ -134,7 +117,7 @@ def test_a_parquet_file_becomes_json_and_csv(tmp_path, table):
 def test_other_formats_become_parquet(tmp_path, name, content, columns):
     path = tmp_path / name
     path.write_text(content)
-    assert annotate(SETTINGS, job(path, form="parquet")) == 0
+    assert run(path, form="parquet") == 0
     found = pq.read_table(made(path))
     for column, values in columns.items():
         assert found[column].to_pylist() == values
@@ -146,7 +129,7 @@ def test_a_member_that_comes_late_or_has_another_type_is_kept(tmp_path):
     lines = [{"text": "Fine.", "n": i} for i in range(2000)]  # more than the beginning, by which the types are chosen
     lines += [{"text": "Fine.", "n": "many"}, {"text": "Fine.", "n": 2**70, "late": {"a": 1}}]
     path.write_text("\n".join(map(json.dumps, lines)))
-    assert annotate(SETTINGS, job(path, form="parquet")) == 0
+    assert run(path, form="parquet") == 0
     found = pq.read_table(made(path))
     assert found.schema.field("n").type == pa.int64()
     assert found["n"].to_pylist() == [*range(2000), None, None]
@@ -154,33 +137,19 @@ def test_a_member_that_comes_late_or_has_another_type_is_kept(tmp_path):
     assert others == [{"n": "many"}, {"n": 2**70, "late": {"a": 1}}]
 
 
-@pytest.mark.parametrize("change", range(6, 45, 4))
-@pytest.mark.parametrize("form", ["parquet", "jsonl"])
-def test_a_run_goes_on_wherever_it_is_killed(tmp_path, monkeypatch, change, form):
-    texts = [f"Text {i}." for i in range(3 * BATCH_ROWS + 7)]
-    path = write(tmp_path, pa.table({"text": texts, "n": range(len(texts))}), row_group_size=100)
-    output = tmp_path / "out"
-    with killed_before(change, monkeypatch):
-        annotate(SETTINGS, job(path, form=form, output=output))
-    assert annotate(SETTINGS, job(path, form=form, output=output)) == 0
-    rows = pq.read_table(output).to_pylist() if form == "parquet" else objects(output)
-    assert [row["text"] for row in rows] == texts
-    assert [row["n"] for row in rows] == [*range(len(texts))]
-    assert [row["line"] for row in rows] == [*range(1, len(texts) + 1)]
-    assert files_in(tmp_path) == [path, output]
-
-
 def test_a_long_text_is_left_out(tmp_path):
     path = write(tmp_path, pa.table({"text": ["Fine.", "x" * 101, "Good."]}))
-    assert annotate(SETTINGS, job(path, form="parquet")) == 1
+    assert run(path, form="parquet") == 1
     assert pq.read_table(made(path))["text"].to_pylist() == ["Fine.", "Good."]
     (rejected,) = objects(tmp_path / "a.parquet.classify.parquet.rejected.jsonl")
-    assert (rejected["line"], rejected["reason"]) == (2, "the text is longer than 100 characters")
+    assert (rejected["line"], rejected["reason"]) == (
+        *(2, "the text is longer than 100 characters: cut it, or set TAGWERK_MAX_TEXT_CHARACTERS"),
+    )
 
 
 def test_tokens_may_be_given_as_lists(tmp_path):
     path = write(tmp_path, pa.table({"text": [["Don't", "go"], [], ["Stop"]]}))
-    assert annotate(SETTINGS, job(path, task="tag", tokenized=True)) == 0
+    assert run(path, task="tag", tokenized=True) == 0
     texts = [
         [token["text"] for sentence in row["sentences"] for token in sentence["tokens"]]
         for row in objects(made(path, "tag", "jsonl"))
@@ -190,7 +159,7 @@ def test_tokens_may_be_given_as_lists(tmp_path):
 
 def test_a_file_without_rows_gives_one_without_rows(tmp_path):
     path = write(tmp_path, pa.table({"text": pa.array([], pa.string()), "n": pa.array([], pa.int64())}))
-    assert annotate(SETTINGS, job(path, form="parquet")) == 0
+    assert run(path, form="parquet") == 0
     assert pq.read_table(made(path)).column_names == ["line", "text", "n", "label", "scores"]
 
 
@@ -202,19 +171,19 @@ def test_a_file_without_rows_gives_one_without_rows(tmp_path):
             "has no column 'text': name the one with the texts with --text-column; there are: review",
         ),
         ({"text": [1]}, "the column 'text' is of the type int64, not string"),
-        ({"text": ["Fine."], "label": ["x"]}, "has a column 'label', as the result has: .*--prefix"),
+        ({"text": ["Fine."], "label": ["x"]}, "has a column or member 'label', as the result has: .*--prefix"),
     ],
 )
 def test_what_cannot_be_used_is_refused(tmp_path, columns, message):
     with pytest.raises(UnreadableInput, match=message):
-        annotate(SETTINGS, job(write(tmp_path, pa.table(columns)), form="parquet"))
+        run(write(tmp_path, pa.table(columns)), form="parquet")
 
 
 def test_what_is_no_parquet_file_is_refused(tmp_path, capsys):
     path = tmp_path / "a.parquet"
     path.write_bytes(b"PAR1\x15 and nothing more")
     with pytest.raises(UnreadableInput, match="is no valid Parquet file"):
-        annotate(SETTINGS, job(path))
+        run(path)
     with pytest.raises(SystemExit):
         main(["annotate", "x.txt", "--task", "tag", "--format", "parquet", "--output", "-"])
     assert "Parquet cannot go to standard output" in capsys.readouterr().err
@@ -226,4 +195,4 @@ def test_without_the_extra_it_says_which(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "service.commands.annotate.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UnreadableInput, match=r"Parquet needs the extra `files`: pip install '.\[files\]'"):
-        annotate(SETTINGS, job(path))
+        run(path)

@@ -20,24 +20,18 @@ from moto.server import ThreadedMotoServer
 from upath import UPath
 
 from service.__main__ import main
-from service.commands.annotate import annotator
-from service.commands.annotate.command import annotate
-from service.commands.annotate.records import Manifest, UnusableOutput
+from service.commands.annotate.records import UnusableOutput, read_manifest
 from service.commands.annotate.remote import path_of, url_of, working_copy
 from service.commands.annotate.rows import UnreadableInput
-from tests.commands.annotate.test_corpora import SETTINGS, job
-from tests.commands.annotate.test_output import killed_before
-from tests.in_process import use_test_device
+from tests.commands.annotate import conftest
+from tests.commands.annotate.conftest import killed_before
 
 LINES = "".join(f"Text {i}.\n" for i in range(1000))
 
 
 @pytest.fixture(autouse=True)
-def engine(monkeypatch, tmp_path) -> list[str]:
-    """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    monkeypatch.setattr(annotator, "CHECKPOINT_SECONDS", 0.0)
+def temporary_folder(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    return use_test_device(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -110,13 +104,9 @@ class LeastFileSystem(MemoryFileSystem):  # type: ignore[misc]
         return LeastFile(file) if mode == "rb" else file
 
 
-@pytest.fixture(params=["s3", "memory", "hdfs"])
+@pytest.fixture(params=["s3", "hdfs"])
 def bucket(request, monkeypatch) -> Iterator[str]:
     """Returns the address of an empty folder."""
-    if request.param == "memory":
-        fsspec.filesystem("memory").store.clear()
-        yield "memory://bucket"
-        return
     if request.param == "hdfs":
         monkeypatch.setitem(implementations, "hdfs", LeastFileSystem)
         LeastFileSystem.store.clear()
@@ -152,13 +142,14 @@ def read(address: str) -> bytes:
 
 
 def run(*files: str, form: str = "jsonl", output: str | None = None, **options: Any) -> int:
-    where = None if output is None else path_of(output)
-    into = output is not None and output.endswith("/")
-    return annotate(SETTINGS, job(*map(path_of, files), form=form, output=where, output_is_folder=into, **options))
+    if output is not None:
+        options |= {"output": path_of(output), "output_is_folder": output.endswith("/")}
+    return conftest.run(*map(path_of, files), form=form, **options)
 
 
 def test_a_file_is_annotated_beside_itself(bucket, tmp_path, capsys):
     address = put(f"{bucket}/a.txt", LINES.encode() + b"\xff\n")
+    put(f"{address}.classify.jsonl.rejected.jsonl", b"left by a run that was killed, and longer than what it becomes")
     assert run(address) == 0
     assert f"1 bad rows are left out, see {address}.classify.jsonl.rejected.jsonl" in capsys.readouterr().err
     assert names(bucket) == [
@@ -167,19 +158,13 @@ def test_a_file_is_annotated_beside_itself(bucket, tmp_path, capsys):
         "a.txt.classify.jsonl.manifest.json",
         "a.txt.classify.jsonl.rejected.jsonl",
     ]
-    rows = [json.loads(line) for line in read(f"{address}.classify.jsonl").splitlines()]
-    assert [row["line"] for row in rows] == [*range(1, 1001)]
-    made = Manifest.model_validate_json(read(f"{address}.classify.jsonl.manifest.json"))
+    assert b"left by" not in read(f"{address}.classify.jsonl.rejected.jsonl")
+    path = conftest.write(tmp_path, "a.txt", LINES)
+    assert read(f"{address}.classify.jsonl").decode() == conftest.content_of(path), "as of a file here"
+    made = read_manifest(path_of(f"{address}.classify.jsonl"))
+    assert made is not None
     assert (made.rows, made.rejected, made.input) == (1000, 1, address)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [], "nothing is left on this machine"
-
-
-def test_the_output_is_what_it_is_of_a_file_here(bucket, tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text(LINES)
-    assert run(str(path)) == 0
-    assert run(put(f"{bucket}/a.txt", LINES.encode())) == 0
-    assert read(f"{bucket}/a.txt.classify.jsonl") == Path(f"{path}.classify.jsonl").read_bytes()
+    assert [path for path in tmp_path.glob("tagwerk-*/*") if path.is_file()] == [], "nothing is left on this machine"
 
 
 def test_folders_and_patterns(bucket):
@@ -193,24 +178,16 @@ def test_folders_and_patterns(bucket):
     assert [name.rpartition("/")[2] for name in written] == ["a.txt.classify.jsonl", "c.txt.classify.jsonl"]
 
 
-def test_from_there_to_here_and_back(bucket, tmp_path):
-    assert run(put(f"{bucket}/a.txt", b"Fine.\n"), output=str(tmp_path / "out")) == 0
-    assert b"good" in (tmp_path / "out").read_bytes()
-    path = tmp_path / "b.txt"
-    path.write_text("Fine.")
-    assert run(str(path), output=f"{bucket}/there/") == 0
-    assert "there/b.txt.classify.jsonl" in names(bucket)
-
-
-def test_parquet(bucket, tmp_path):
+def test_parquet_from_there_to_here_and_back(bucket, tmp_path):
     pq.write_table(pa.table({"text": ["Fine."] * 700}), tmp_path / "a.parquet", row_group_size=100)
     address = put(f"{bucket}/a.parquet", (tmp_path / "a.parquet").read_bytes())
-    assert run(address, form="parquet") == 0
-    table = pq.read_table(BytesIO(read(f"{address}.classify.parquet")))
-    assert table["label"].to_pylist() == ["good"] * 700
+    assert run(address, form="parquet", output=str(tmp_path / "here.parquet")) == 0
+    assert run(str(tmp_path / "a.parquet"), form="parquet", output=f"{bucket}/there/") == 0
+    for content in ((tmp_path / "here.parquet").read_bytes(), read(f"{bucket}/there/a.parquet.classify.parquet")):
+        assert pq.read_table(BytesIO(content))["label"].to_pylist() == ["good"] * 700
 
 
-@pytest.mark.parametrize("change", [5, 9, 14, 20, 24])
+@pytest.mark.parametrize("change", [6, 12, 24])
 def test_a_run_goes_on_wherever_it_is_killed(bucket, monkeypatch, change):
     address = put(f"{bucket}/a.txt", LINES.encode())
     with killed_before(change, monkeypatch):
@@ -220,33 +197,20 @@ def test_a_run_goes_on_wherever_it_is_killed(bucket, monkeypatch, change):
     assert rows == [*range(1, 1001)]
 
 
-def test_an_output_that_could_not_be_copied_is_copied_by_the_next_run(bucket, monkeypatch, engine, capsys):
+def test_an_output_that_could_not_be_copied_is_copied_by_the_next_run(bucket, monkeypatch, capsys):
     def failing(*arguments: object) -> None:
         raise OSError("the network is gone")
 
     address = put(f"{bucket}/a.txt", LINES.encode())
     with monkeypatch.context() as patch:
         patch.setattr("service.commands.annotate.output.upload", failing)
-        with pytest.raises(UnusableOutput, match="cannot be written: the network is gone; the output is in"):
+        with pytest.raises(UnusableOutput, match="cannot be written: the network is gone; the same command copies"):
             run(address)
     assert names(bucket) == ["a.txt"]
-    engine.clear()
-    assert run(address) == 0
-    assert engine == [], "it is not made again"
-    assert "the complete output of an earlier run is copied to" in capsys.readouterr().err
-    assert run(address) == 0
-    assert "is there already" in capsys.readouterr().err
-
-
-def test_an_output_of_another_input_is_not_copied(bucket, monkeypatch):
-    address = put(f"{bucket}/a.txt", LINES.encode())
-    with monkeypatch.context() as patch:
-        patch.setattr("service.commands.annotate.output.upload", lambda *_: Path("/nowhere").stat())
-        with pytest.raises(UnusableOutput):
-            run(address)
-    put(address, b"Another text.\n")
-    assert run(address) == 0
-    assert len(read(f"{address}.classify.jsonl").splitlines()) == 1
+    for said in ("resumes after 1000 rows", "is there already"):
+        assert run(address) == 0
+        assert said in capsys.readouterr().err
+    assert len(read(f"{address}.classify.jsonl").splitlines()) == 1000
 
 
 def test_what_is_not_there_is_named(bucket, capsys):
@@ -256,13 +220,6 @@ def test_what_is_not_there_is_named(bucket, capsys):
         run(f"{bucket}/*.csv")
     assert main(["annotate", "unknown://a/b", "--task", "classify"]) == 1
     assert "unknown" in capsys.readouterr().err
-
-
-def test_what_a_killed_run_left_beside_an_output_is_replaced(bucket, monkeypatch):
-    address = put(f"{bucket}/a.txt", LINES.encode() + b"\xff\n")
-    put(f"{address}.classify.jsonl.rejected.jsonl", b"something else")
-    assert run(address) == 0
-    assert b"something else" not in read(f"{address}.classify.jsonl.rejected.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -283,4 +240,4 @@ def test_a_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
     (tmp_path / f"tagwerk-{os.getuid() + 1}").mkdir()
     monkeypatch.setattr("os.getuid", lambda: Path(tmp_path).stat().st_uid + 1)
     with pytest.raises(UnreadableInput, match="belongs to another user: set TMPDIR"):
-        working_copy(Path("/a"))
+        working_copy(path_of("memory://a/b"))

@@ -1,199 +1,282 @@
-"""Whole runs of `tagwerk annotate` in this process, on a device that gives each text the same label."""
+"""Whole runs of `tagwerk annotate`: many files, interruptions, manifests."""
 
 import csv
+import gzip
+import hashlib
 import io
 import json
 import os
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from service.commands.annotate import annotator
 from service.commands.annotate.annotator import WINDOW
-from service.commands.annotate.command import annotate
-from service.commands.annotate.facts import facts
-from service.commands.annotate.forms import OutputFormat
-from service.commands.annotate.job import Job, plan
 from service.commands.annotate.output import Output
-from service.commands.annotate.records import UnusableOutput
+from service.commands.annotate.plan import plan
+from service.commands.annotate.records import UnusableOutput, facts, read_manifest
 from service.commands.annotate.rows import UnreadableInput
-from service.commands.annotate.source import CHUNK_ROWS, Source
-from service.pipelines.in_process import AsyncPipelines
+from service.commands.annotate.source import CHUNK_ROWS
 from service.settings import Settings
-from tests.commands.annotate.test_output import Killed, files_in, killed_before
+from tests.commands.annotate.conftest import (
+    files_in,
+    job,
+    killed_before,
+    objects,
+    output_of,
+    rejected_of,
+    run,
+    write,
+)
 from tests.fakes import version_of
-from tests.in_process import use_test_device
 
-SECOND_CHUNK = 9  # of the changes of the disk, after the first chunk is kept
+SECOND_CHUNK = 12  # of the changes of the disk, after the first chunk is kept
 LINES = [f"Number {i} is {'very ' * (i % 7)}fine, 🙂 she said." for i in range(3 * CHUNK_ROWS)]
 
 
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
-    path = tmp_path / "texts.txt"
-    path.write_text("\n".join(LINES), encoding="utf-8")
-    return path
+    return write(tmp_path, "texts.txt", "\n".join(LINES))
 
 
-@pytest.fixture(autouse=True)
-def engine(monkeypatch) -> list[str]:
-    """Has each run use an engine on a test device. Returns a list of the models of each engine that was started."""
-    monkeypatch.setattr(annotator, "CHECKPOINT_SECONDS", 0.0)
-    return use_test_device(monkeypatch)
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Files in two folders, and others that are none of the corpus."""
+    folder = tmp_path / "corpus"
+    for name in ("a.txt", "b.csv", "more/a.txt", ".hidden", ".git/x.txt", "a.txt.tag.jsonl", "b.txt.tag.csv.partial"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("id,text\n1,Fine.\n" if name.endswith("csv") else "Fine.\nGood.\n")
+    return folder
 
 
-def run(path: Path, form: OutputFormat = "jsonl", **settings: Any) -> int:
-    return annotate(Settings(batch_sizes=(8,), **settings), Job([path], "classify", form))
+def names(pairs: Any, folder: Path) -> list[str]:
+    return sorted(str(target.relative_to(folder)) for _, target in pairs)
 
 
-def test_a_run_that_was_begun_in_another_format_is_refused_before_anything_is_loaded(texts, monkeypatch, engine):
-    """The same output, named alike: it would be half of one format and half of the other."""
-    output = texts.with_name("out")
-
-    def job(form: OutputFormat) -> int:
-        return annotate(Settings(batch_sizes=(8,)), Job([texts], "classify", form, output))
-
-    with killed_before(SECOND_CHUNK, monkeypatch), pytest.raises(Killed):
-        job("csv")
-    begun = {path: path.read_bytes() for path in texts.parent.iterdir()}
-    assert len(begun[output.with_name("out.partial")]) > 1000
-    engine.clear()
-    with pytest.raises(UnusableOutput, match=r"out.partial was begun with format csv, not jsonl: .*remove it"):
-        job("jsonl")
-    assert {path: path.read_bytes() for path in texts.parent.iterdir()} == begun
-    assert engine == []
-    assert job("csv") == 0
-    rows = list(csv.DictReader(io.StringIO(output.read_bytes().decode(), newline="")))
-    assert [row["text"] for row in rows] == LINES
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.iterdir()}
 
 
-CHANGES: dict[str, dict[str, Any]] = {
-    "task": {"job": Job([], "tag", "jsonl")},
-    "text column": {"job": Job([], "classify", "jsonl", text_column="review")},
-    "tokenized": {"job": Job([], "classify", "jsonl", tokenized=True)},
-    "prefix": {"job": Job([], "classify", "jsonl", prefix="predicted_")},
-    "n-best": {"job": Job([], "classify", "jsonl", n_best=2)},
-    "strict": {"job": Job([], "classify", "jsonl", strict=True)},
-    "encoding": {"job": Job([], "classify", "jsonl", encoding="cp1252")},
-    "delimiter": {"job": Job([], "classify", "jsonl", delimiter="|")},
-    "limit": {"job": Job([], "classify", "jsonl", limit=2)},
-    "format": {"job": Job([], "classify", "csv")},
-    "model": {"versions": [version_of("classifier", "classify", version="2")]},
-    "model content": {"versions": [version_of("classifier", "classify", description="another")]},
-}
+def test_a_folder_stands_for_its_files_and_the_output_has_the_same_folders(corpus, tmp_path):
+    output = tmp_path / "out"
+    assert run(corpus, output=output) == 0
+    written = ["a.txt.classify.jsonl", "b.csv.classify.jsonl", "more/a.txt.classify.jsonl"]
+    assert sorted(str(path.relative_to(output)) for path in output.rglob("*.jsonl")) == written
+    assert [row["label"] for row in objects(output / written[2])] == ["good", "good"]
+    assert names(plan(job(corpus)), corpus) == written, "beside each file"
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_each_thing_that_decides_the_bytes_is_a_fact(texts, name):
-    """And nothing that does not: no setting of the service, such as threads or the place of the model store."""
-    usual: dict[str, Any] = {
-        "versions": [version_of("classifier", "classify")],
-        "job": Job([], "classify", "jsonl"),
-    }
-    source = Source(texts)
-    known = facts(**usual, source=source)
-    changed = facts(**usual | CHANGES[name], source=source)
-    assert known is not None
-    assert changed is not None
-    differ = {key for key in known | changed if known.get(key) != changed.get(key)}
-    assert differ - ({"model content"} if name == "model" else set()) == {name}
+def test_a_pattern_stands_for_what_matches_it(corpus, tmp_path):
+    pairs = plan(job(corpus / "**" / "*.txt", output=tmp_path / "out"))
+    assert names(pairs, tmp_path / "out") == ["a.txt.classify.jsonl", "more/a.txt.classify.jsonl"]
+    with pytest.raises(UnreadableInput, match=r"\*\.parquet: no file to annotate"):
+        plan(job(corpus / "*.parquet"))
+    path = write(corpus, "a[1].txt", "Fine.")
+    assert [source.path for source, _ in plan(job(path))] == [path], "a name, no pattern"
 
 
-def test_an_input_of_the_same_size_and_moment_but_other_content_is_another(texts, monkeypatch):
-    with killed_before(SECOND_CHUNK, monkeypatch), pytest.raises(Killed):
-        run(texts)
-    moment = texts.stat().st_mtime_ns
-    texts.write_text(texts.read_text().replace("Number 700", "NUMBER 700"))
-    os.utime(texts, ns=(moment, moment))
-    with pytest.raises(UnusableOutput, match="begun with input content"):
-        run(texts)
+def test_each_file_is_in_one_share(corpus, capsys, engine):
+    for i in range(30):
+        write(corpus, f"{i}.txt", "Fine.")
+    every = [str(source) for source, _ in plan(job(corpus))]
+    shares = [[str(source) for source, _ in plan(job(corpus, shard=(index, 3)))] for index in range(3)]
+    assert sorted(name for share in shares for name in share) == sorted(every)
+    assert all(shares)
+    write(corpus, "new.txt", "Fine.")
+    again = [{str(source) for source, _ in plan(job(corpus, shard=(index, 3)))} for index in range(3)]
+    assert all(set(before) <= after for before, after in zip(shares, again, strict=True)), "as more files come"
+    assert [run(corpus / "a.txt", shard=(index, 2)) for index in range(2)] == [0, 0]
+    assert "no file is in this share" in capsys.readouterr().err
+    assert len(engine) == 1
 
 
-def test_an_input_that_is_the_same_at_another_moment_is_gone_on_with(texts, monkeypatch, capsys):
-    with killed_before(SECOND_CHUNK, monkeypatch), pytest.raises(Killed):
-        run(texts)
-    os.utime(texts, ns=(0, 0))
-    assert run(texts) == 0
-    assert "resumes after 256 rows" in capsys.readouterr().err
+def test_a_file_that_cannot_be_read_is_left_out_among_others(corpus, capsys, engine):
+    write(corpus, "broken.csv", "a,b\n1,2\n")
+    write(corpus, "book.pdf", b"%PDF-1.7")
+    for dry_run in (True, False):
+        assert run(corpus, dry_run=dry_run) == 1
+        said = "".join(capsys.readouterr())
+        assert f"left out: {corpus}/broken.csv has no column 'text'" in said
+        assert f"left out: {corpus}/book.pdf is a document" in said
+        assert ("2 of 5 files are left out" in said) != dry_run
+        assert len(list(corpus.rglob("*.classify.jsonl"))) == 3 * (not dry_run)
+        assert len(engine) == (not dry_run)
+    with pytest.raises(UnreadableInput, match="is a document"):
+        run(corpus, strict=True)
 
 
-@pytest.mark.parametrize("how", ["grows", "is replaced"])
-def test_an_input_that_changes_while_it_is_read_is_an_error(texts, monkeypatch, how):
-    write, written = Output.write, 0
-    monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", len(LINES) // (2 * WINDOW))
-
-    def changing(output: Output, *annotations: Any) -> None:
-        nonlocal written
-        write(output, *annotations)
-        written += 1
-        if written == 1 and how == "grows":
-            with texts.open("a") as file:
-                file.write("\nMore.")
-        elif written == 1:
-            other = texts.with_name("other")
-            other.write_text("Quite another.\n" * 1000)
-            texts.write_text(other.read_text())
-
-    monkeypatch.setattr(Output, "write", changing)
-    with pytest.raises(UnreadableInput, match=r"texts.txt has changed while it was read: annotate it once nothing"):
-        run(texts)
-    assert not texts.with_name("texts.txt.classify.jsonl").exists()
-    with pytest.raises(UnusableOutput, match="begun with input content"):
-        run(texts)
-
-
-def test_a_chunk_is_bounded_by_no_limit_of_a_request(texts):
-    """A chunk has more lines than a request may have, and more characters: only its lines are limited."""
-    longest = max(map(len, LINES))
-    assert run(texts, max_items=10, max_text_characters=longest) == 0
-    results = texts.with_name("texts.txt.classify.jsonl").read_text().splitlines()
-    assert [json.loads(line)["line"] for line in results] == [*range(1, len(LINES) + 1)]
-    long = texts.with_name("long.txt")
-    long.write_text("Fine. " * 100 + "\n" + "Fine. " * 33_000)  # together more than the limit of 200 000
-    assert run(long) == 0
-    job = Job([long.rename(long.with_name("again.txt"))], "classify", "jsonl", strict=True)
-    with pytest.raises(UnreadableInput, match=f"line 1: longer than {longest} characters"):
-        annotate(Settings(batch_sizes=(8,), max_text_characters=longest), job)
-
-
-def test_a_device_that_is_full_on_standard_output_is_an_error(texts, monkeypatch):
-    with Path("/dev/full").open("wb", buffering=0) as full:
-        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(full))
-        monkeypatch.setattr("service.commands.annotate.standard_output.silence_standard_output", lambda: None)
-        with pytest.raises(UnusableOutput, match="standard output cannot be written: No space left"):
-            annotate(Settings(batch_sizes=(8,)), Job([texts], "classify", "jsonl", Path("-")))
+def test_missing_folders_of_the_output_are_created(tmp_path):
+    one, two = write(tmp_path, "1.txt", "Fine."), write(tmp_path, "2.txt", "Fine.")
+    assert run(one, output=tmp_path / "a" / "b" / "out.jsonl") == 0
+    assert run(one, output=tmp_path / "c" / "d", output_is_folder=True) == 0
+    assert run(one, two, output=tmp_path / "e" / "f") == 0
+    for name in ("a/b/out.jsonl", "c/d/1.txt.classify.jsonl", "e/f/1.txt.classify.jsonl", "e/f/2.txt.classify.jsonl"):
+        assert (tmp_path / name).is_file()
 
 
 def test_outputs_and_inputs_that_would_be_written_over_each_other_are_refused(texts, monkeypatch):
     folder = texts.parent
     monkeypatch.chdir(folder)
 
-    def refused(message: str, files: list[Path], output: Path | None = None) -> None:
+    def refused(message: str, *files: Path, output: Path | None = None) -> None:
         with pytest.raises(UnusableOutput, match=message):
-            plan(Job(files, "classify", "jsonl", output))
+            plan(job(*files, output=output))
 
-    (folder / "texts.txt.classify.jsonl.partial").write_text("half")
-    refused(r"belongs to the output of .*texts.txt: leave it out", sorted(folder.iterdir()))
-    (folder / "texts.txt.classify.jsonl.partial").rename(folder / "x.progress")
-    refused(r"x.progress belongs to the output", [folder / "x.progress"], Path("x"))
-    refused("would have the same output", [texts, Path("texts.txt")])
-    (folder / "f").mkdir()
-    (folder / "f" / "texts.txt.classify.jsonl").mkdir()
-    refused(r"texts.txt.classify.jsonl is there already and is no file", [texts], folder / "f")
-    refused(r"/dev/null is there already and is no file", [texts], Path("/dev/null"))
-    refused(r"cannot be written: File name too long", [texts], folder / ("o" * 300))
-    texts.with_name("texts.txt.classify.jsonl").symlink_to("nowhere")
-    assert plan(Job([texts], "classify", "jsonl"))
+    write(folder, "texts.txt.classify.jsonl.partial", "half")
+    refused(r"belongs to the output of .*texts.txt: leave it out", *sorted(folder.iterdir()))
+    path = write(folder, "x.rejected.jsonl", "")
+    refused(r"x.rejected.jsonl belongs to the output", path, output=Path("x"))
+    refused("would have the same output", texts, Path("texts.txt"))
+    (folder / "f" / "texts.txt.classify.jsonl").mkdir(parents=True)
+    refused(r"texts.txt.classify.jsonl is there already and is no file", texts, output=folder / "f")
+    refused(r"/dev/null is there already and is no file", texts, output=Path("/dev/null"))
+    refused(r"cannot be written: File name too long", texts, output=folder / ("o" * 300))
+    output_of(texts).symlink_to("nowhere")
+    assert plan(job(texts))
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_any_text_killed_anywhere_ends_in_what_an_uninterrupted_run_writes(tmp_path, monkeypatch, seed):
-    """Lines of all kinds, cut into chunks of few: blank ones, long ones, ends of all systems, quotes, no end at all."""
-    draw = random.Random(seed)
-    kinds = [
+def test_a_run_that_was_begun_in_another_format_is_refused_before_anything_is_loaded(
+    texts, monkeypatch, engine, capsys
+):
+    """The same output, named alike: it would be half of one format and half of the other."""
+    output = texts.with_name("out")
+    with killed_before(SECOND_CHUNK, monkeypatch):
+        run(texts, form="csv", output=output)
+    begun = contents(texts.parent)
+    assert len(begun[output.with_name("out.partial")]) > 1000
+    engine.clear()
+    with pytest.raises(UnusableOutput, match=r"out.partial was begun with format csv, not jsonl: .*remove it"):
+        run(texts, output=output)
+    assert run(texts, output=output, dry_run=True) == 0
+    assert "out, which was begun, made with format csv, not jsonl" in capsys.readouterr().out
+    assert contents(texts.parent) == begun
+    assert engine == []
+    assert run(texts, form="csv", output=output) == 0
+    assert "resumes after 256 rows" in capsys.readouterr().err
+    rows = list(csv.DictReader(io.StringIO(output.read_bytes().decode(), newline="")))
+    assert [row["text"] for row in rows] == LINES
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "task": {"job": job(task="tag")},
+    "text column": {"job": job(text_column="review")},
+    "tokenized": {"job": job(tokenized=True)},
+    "prefix": {"job": job(prefix="predicted_")},
+    "n best": {"job": job(n_best=2)},
+    "strict": {"job": job(strict=True)},
+    "encoding": {"job": job(encoding="cp1252")},
+    "delimiter": {"job": job(delimiter="|")},
+    "limit": {"job": job(limit=2)},
+    "format": {"job": job(form="csv")},
+    "model": {"version": version_of("classifier", "classify", version="2")},
+    "model content": {"version": version_of("classifier", "classify", description="another")},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_thing_that_decides_the_bytes_is_a_fact(name):
+    """And nothing that does not: no setting of the service, such as threads or the place of the model store."""
+    usual: dict[str, Any] = {"version": version_of("classifier", "classify"), "job": job()}
+    known, changed = facts(**usual), facts(**usual | CHANGES[name])
+    differ = {key for key in known | changed if known.get(key) != changed.get(key)}
+    assert differ - ({"model content"} if name == "model" else set()) == {name}
+
+
+def test_a_run_goes_on_if_the_input_is_the_same_and_not_otherwise(texts, monkeypatch):
+    with killed_before(SECOND_CHUNK, monkeypatch):
+        run(texts)
+    moment = texts.stat().st_mtime_ns
+    content = texts.read_text()
+    texts.write_text(content.replace("Number 700", "NUMBER 700"))
+    os.utime(texts, ns=(moment, moment))
+    with pytest.raises(UnusableOutput, match="begun with input content"):
+        run(texts)
+    texts.write_text(content)
+    os.utime(texts, ns=(0, 0))
+    assert run(texts) == 0
+
+
+@pytest.mark.parametrize("how", ["grows", "is replaced"])
+def test_an_input_that_changes_while_it_is_read_is_an_error(texts, monkeypatch, how):
+    original, written = Output.write, 0
+    monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", len(LINES) // (2 * WINDOW))
+
+    def changing(output: Output, *annotations: Any) -> None:
+        nonlocal written
+        original(output, *annotations)
+        written += 1
+        if written == 1 and how == "grows":
+            with texts.open("a") as file:
+                file.write("\nMore.")
+        elif written == 1:
+            write(texts.parent, texts.name, "Quite another.\n" * 1000)
+
+    monkeypatch.setattr(Output, "write", changing)
+    with pytest.raises(UnreadableInput, match=r"texts.txt has changed while it was read: annotate it once nothing"):
+        run(texts)
+    assert not output_of(texts).exists()
+    with pytest.raises(UnusableOutput, match="begun with input content"):
+        run(texts)
+
+
+def test_a_device_that_is_full_on_standard_output_is_an_error(texts, monkeypatch):
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(full))
+        monkeypatch.setattr("service.commands.annotate.output.silence_standard_output", lambda: None)
+        with pytest.raises(UnusableOutput, match="standard output cannot be written: No space left"):
+            run(texts, output=Path("-"))
+
+
+def test_a_manifest_says_what_was_made_of_what(tmp_path, capsys, engine):
+    path, output = write(tmp_path, "a.txt", "Fine.\nGood.\n"), tmp_path / "out"
+    assert run(path, output=output) == 0
+    made, content = read_manifest(output), output.read_bytes()
+    assert made is not None
+    assert (made.output, made.output_bytes) == ("out", len(content))
+    assert made.output_sha256 == hashlib.sha256(content).hexdigest()
+    assert (made.input, made.rows, made.rejected) == (str(path), 2, 0)
+    assert made.facts["input content"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert made.facts["model"].startswith("classifier/")
+    engine.clear()
+    capsys.readouterr()
+    for options, said in (
+        ({}, "is there already, and stays as it is\n"),
+        ({"prefix": "our_"}, "stays as it is, made with no prefix, not our_: remove it to have it made anew"),
+        ({"dry_run": True}, f"{path} (text, 0.0 MB) into {output}, which is there already\n1 file; nothing was"),
+    ):
+        assert run(path, output=output, **options) == 0
+        assert said in "".join(capsys.readouterr())
+    assert output.read_bytes() == content
+    assert engine == []
+
+
+@pytest.mark.parametrize("limit", [1, CHUNK_ROWS, CHUNK_ROWS + 1])
+def test_a_limit_ends_each_file_early_also_after_an_interruption(tmp_path, monkeypatch, limit):
+    path, output = write(tmp_path, "a.txt", "Fine.\n" * (3 * CHUNK_ROWS)), tmp_path / "out"
+    with killed_before(SECOND_CHUNK, monkeypatch):
+        run(path, output=output, limit=limit)
+    assert run(path, output=output, limit=limit) == 0
+    assert len(objects(output)) == limit
+
+
+def test_a_file_whose_name_is_not_utf8_is_annotated(tmp_path, capsysbinary):
+    path = write(tmp_path, os.fsdecode(b"caf\xe9.txt"), "Fine.\n")
+    for dry_run in (True, False, True):
+        assert run(path, dry_run=dry_run) == 0
+        assert rb"caf\xe9.txt.classify.jsonl" in b"".join(capsysbinary.readouterr())
+    assert len(objects(output_of(path))) == 1
+    made = read_manifest(output_of(path))
+    assert made is not None
+    assert (made.output, made.input) == (r"caf\xe9.txt.classify.jsonl", rf"{tmp_path}/caf\xe9.txt")
+
+
+def draw_input(draw: random.Random, kind: str, folder: Path) -> Path:
+    """Writes an input of a kind: blank and long texts, line ends of all systems, quotes, bad rows."""
+    plain = [
         "",
         " ",
         "\r",
@@ -208,48 +291,58 @@ def test_any_text_killed_anywhere_ends_in_what_an_uninterrupted_run_writes(tmp_p
         "=1+1",
         "…\t.",
     ]
-    ends = ["\n", "\r\n"]
-    text = "".join(draw.choice(kinds) * draw.randint(0, 2) + draw.choice(ends) for _ in range(draw.randint(0, 60)))
-    text += draw.choice(["", "the end", "\n"])
+    cells = ["fine", '"fine"', '"never closed', '"two\nlines"', 'a 5" screen', '"one"more', "too,many", '"', '""', ""]
+    count, content = draw.randint(1, 60), io.StringIO()
+    for i in range(count):
+        is_last = i == count - 1  # a good row, since an input of bad ones alone is an error
+        text, cell = draw.choice(plain), "fine" if is_last else draw.choice(cells)
+        if kind == "text":
+            content.write(text * draw.randint(0, 2) + draw.choice(["\n", "\r\n"]))
+        elif kind == "csv":
+            content.write("id,text\n" * (not i) + f"{i},{cell}\n")
+        elif kind == "tsv":
+            content.write("text\tid\n" * (not i) + f"{' '.join(text.split())}\t{i}\n")
+        elif kind == "jsonl":
+            content.write(json.dumps({"text": text, "id": i}) + "\n" if is_last or draw.random() < 0.9 else "no JSON\n")
+        else:
+            content.write(f"# sent_id = {i}\n{1 if is_last else draw.choice('1112')}\tword\t_\t_\t_\t_\t_\t_\t_\t_\n\n")
+    if kind == "parquet":
+        table = pa.table({"text": [f"Text {i}." for i in range(count)], "n": range(count)})
+        pq.write_table(table, folder / "rows.parquet", row_group_size=7)
+        return folder / "rows.parquet"
+    encoded = (content.getvalue() + draw.choice(["", "\n"])).encode()
+    return write(folder, f"rows.{kind}", gzip.compress(encoded) if draw.random() < 0.3 else encoded)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("kind", ["text", "csv", "tsv", "jsonl", "conllu", "parquet"])
+def test_any_input_killed_anywhere_ends_in_what_an_uninterrupted_run_writes(tmp_path, monkeypatch, kind, seed):
+    draw = random.Random(seed)
+    path, output, whole = draw_input(draw, kind, tmp_path), tmp_path / "out", tmp_path / "whole"
     monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", draw.choice([1, 3, 7]))
     monkeypatch.setattr("service.commands.annotate.source.CHUNK_CHARACTERS", draw.choice([40, 400]))
-    path = tmp_path / "texts"
-    form: OutputFormat = draw.choice(["jsonl", "csv"])
-    path.write_bytes(text.encode())
-    whole = tmp_path / "whole"
-    assert annotate(Settings(batch_sizes=(8,)), Job([path], "classify", form, whole)) == 0
-    output, job = tmp_path / "out", Job([path], "classify", form, tmp_path / "out")
+    task = "tag" if kind == "conllu" else draw.choice(["tag", "classify"])
+    form = draw.choice(["jsonl", "csv", "parquet", *["conllu"] * (task == "tag")])
+    options: dict[str, Any] = {
+        "task": task,
+        "form": form,
+        "allow_bad_rows": True,
+        "settings": Settings(batch_sizes=(8,)),
+    }
+    assert run(path, output=whole, **options) == 0
     for _ in range(4):
-        with killed_before(draw.randint(0, 60), monkeypatch):
-            annotate(Settings(batch_sizes=(8,)), job)
+        with killed_before(draw.randint(0, 80), monkeypatch):
+            run(path, output=output, **options)
     for _ in range(2):
-        assert annotate(Settings(batch_sizes=(8,)), job) == 0
+        assert run(path, output=output, **options) == 0
     assert output.read_bytes() == whole.read_bytes()
-    assert files_in(tmp_path) == sorted([path, whole, output])
-    texts = text.removeprefix("\ufeff").split("\n")
-    lines = [line.removesuffix("\r") for line in (texts if texts[-1] else texts[:-1])]
-    if form == "csv":
-        rows = list(csv.DictReader(io.StringIO(output.read_bytes().decode(), newline="")))
-        assert [row["text"] for row in rows] == lines
-    else:
-        assert [json.loads(row)["line"] for row in output.read_text().splitlines()] == [*range(1, len(lines) + 1)]
-
-
-def test_the_engine_that_was_started_is_closed_whatever_happens(texts, monkeypatch):
-    closed = []
-
-    async def failing(here: AsyncPipelines, *rest: Any) -> AsyncIterator[Any]:
-        original = here.resources.engine.close
-
-        async def close() -> None:
-            closed.append(True)
-            await original()
-
-        here.resources.engine.close = close  # type: ignore[method-assign]
-        raise UnusableOutput("no space")
-        yield  # as the function in whose place it is
-
-    monkeypatch.setattr(annotator, "annotated", failing)
-    with pytest.raises(UnusableOutput):
-        run(texts)
-    assert closed == [True]
+    assert rejected_of(output) == rejected_of(whole)
+    one, other = read_manifest(output), read_manifest(whole)
+    assert one is not None
+    assert other is not None
+    assert (one.rows, one.rejected, one.position) == (other.rows, other.rejected, other.position)
+    assert len(files_in(tmp_path)) == 3 + 2 * bool(one.rejected)
+    if kind == "text" and form == "jsonl":
+        assert [row["line"] for row in objects(output)] == [*range(1, one.rows + 1)]
+    if form == "parquet":
+        assert len(pq.read_table(output)) == one.rows
