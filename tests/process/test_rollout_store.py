@@ -158,15 +158,16 @@ def test_each_change_of_what_serves_is_a_line(store, caplog):
     with scene(store) as here:
         here.load_all()
         controller = ServingController(here.settings)
+        by = f"({store / 'serving.json'}, written by the user {store.owner()})"
         caplog.clear()
         for change, line in (
-            (lambda: controller.use("victim", "2"), "victim: serves version 2; before: the newest version"),
-            (lambda: controller.roll_back("victim"), "victim: serves version 1; before: version 2"),
+            (lambda: controller.use("victim", "2"), f"victim: serves version 2; before: the newest version {by}"),
+            (lambda: controller.roll_back("victim"), f"victim: serves version 1; before: version 2 {by}"),
             (
                 lambda: controller.canary("victim", "3", 0.1),
-                "victim: serves version 1, 10% of the requests to 3; before: version 1",
+                f"victim: serves version 1, 10% of the requests to 3; before: version 1 {by}",
             ),
-            (lambda: controller.make_default("victim"), "the default model for tag is victim; before: healthy"),
+            (lambda: controller.make_default("victim"), f"the default model for tag is victim; before: healthy {by}"),
         ):
             change()
             here.look()
