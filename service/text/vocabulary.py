@@ -7,11 +7,20 @@ from itertools import count
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from service.text.normalization import normalize, normalize_each, with_variants
 
 PAD = 0
 UNK = 1
 RESERVED = ("<pad>", "<unk>")
+
+
+class VocabularyFile(msgspec.Struct, forbid_unknown_fields=True):
+    """The content of a vocabulary's file."""
+
+    lowercase: bool
+    entries: list[str]
 
 
 class Vocabulary:
@@ -72,13 +81,5 @@ class Vocabulary:
     @classmethod
     def parse(cls, content: bytes) -> Self:
         """Parses the content of a vocabulary file. Raises ValueError."""
-        found = json.loads(content)
-        if not isinstance(found, dict) or found.keys() != {"lowercase", "entries"}:
-            raise ValueError("a vocabulary is a JSON object with the members lowercase and entries, and no others")
-        entries, lowercase = found["entries"], found["lowercase"]
-        if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-            raise ValueError("the entries of a vocabulary are a list of strings")
-        if not isinstance(lowercase, bool):
-            raise ValueError("lowercase of a vocabulary is true or false")
-        "".join(entries).encode()  # raises UnicodeEncodeError for a lone surrogate, which cannot be sent
-        return cls(entries, lowercase=lowercase)
+        found = msgspec.json.decode(content, type=VocabularyFile)
+        return cls(found.entries, lowercase=found.lowercase)
