@@ -58,7 +58,7 @@ class Model:
         outputs: list[Tensors] = [{}] * len(examples)
         for places, shape in self._cut([len(example["word_ids"]) for example in examples]):
             sequences = Ragged.of([examples[place] for place in places])
-            batch = pad(sequences, self._inputs, shape)
+            batch = pad(sequences, shape)
             timed, others = unpad(self._step(batch.inputs), batch, self._timed)
             ends = np.cumsum(sequences.lengths)[:-1]
             rows = {name: np.split(values, ends) for name, values in timed.items()} | others

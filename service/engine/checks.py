@@ -60,8 +60,9 @@ class InputCheck:
         prompt, (_, _, size) = request.prompt, self._inputs["ids"]
         if prompt.dtype != ID or prompt.ndim != 1 or not len(prompt) or largest(prompt) >= size:
             raise InternalError(f"{self._model} got a prompt that is not one or more ids from 0 to {size - 1}")
-        whole = request.max_tokens > 0 and 0 <= request.top_k <= INT32.max and INT64.min <= request.seed <= INT64.max
-        if not (whole and math.isfinite(request.temperature) and math.isfinite(request.top_p)):
+        temperature, top_k, top_p, seed = request.sampling
+        whole = request.max_tokens > 0 and 0 <= top_k <= INT32.max and INT64.min <= seed <= INT64.max
+        if not (whole and math.isfinite(temperature) and math.isfinite(top_p)):
             raise InternalError(f"{self._model} got a generation request with numbers out of range")
 
 

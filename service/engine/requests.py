@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from service.types import Array, ModelKey, Ragged, joined
 
@@ -86,22 +86,31 @@ class Outcome:
     batch_size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """A text to continue: `prompt` ids [T] int32, at least one, and the sampling options.
+class Sampling(NamedTuple):
+    """How the next token is chosen.
 
     `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 keep every token. The random number of a position depends on
-    (seed, position) alone. `logprobs` requests those of each token. Without `at_once`, tokens may arrive in groups,
-    which costs less. For `client` see `Inference`.
+    (seed, position) alone.
+    """
+
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A text to continue: `prompt` ids [T] int32, at least one.
+
+    `logprobs` requests those of each token. Without `at_once`, tokens may arrive in groups, which costs less. For
+    `client` see `Inference`.
     """
 
     model: ModelKey
     prompt: Array
     max_tokens: int
-    temperature: float
-    top_k: int
-    top_p: float
-    seed: int
+    sampling: Sampling
     deadline: float
     logprobs: bool = False
     at_once: bool = True

@@ -37,16 +37,15 @@ class Streams:
         self._wake = wake
         self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
         self._steps: list[RunningStep] = []
-        self._slots_shown: dict[ModelKey, int] = {}
         self.models: dict[ModelKey, Generator] = {}
 
     @property
     def busy(self) -> bool:
         """True while a step runs, or a text waits for one."""
-        return bool(self._steps or [model for model in self.models.values() if model.slots.busy])
+        return bool(self._steps) or (bool(self._texts) and any(model.slots.busy for model in self.models.values()))
 
     async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
-        """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot at the next step.
+        """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot.
 
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable, InternalError.
         """
@@ -70,6 +69,7 @@ class Streams:
             timer.cancel()
             del self._texts[stream]
             slots.cancel(stream)
+            self._show_slots(request.model.name)
 
     def end(self, error: TagwerkError | None = None) -> None:
         """Ends all texts where they are: with an error, or as if they were complete."""
@@ -86,6 +86,7 @@ class Streams:
                     self._steps.append(RunningStep(key, step, started, generator.model.start(step.inputs, logprobs)))
                 except Exception as error:
                     self._fail(key, step, error)
+            self._show_slots(key.name)
 
     def finish_steps(self) -> list[tuple[int, int]]:
         """Fetches the tokens of the steps that run, and passes them on; returns their number for each client."""
@@ -110,13 +111,10 @@ class Streams:
                         text.put_nowait(token)
         return computed
 
-    def update_gauges(self) -> None:
-        """Shows the slots in use, if their number has changed."""
-        for key, generator in self.models.items():
-            if (in_use := generator.slots.in_use) != self._slots_shown.get(key):
-                self._slots_shown[key] = in_use
-                of_model = sum(shown for other, shown in self._slots_shown.items() if other.name == key.name)
-                self._metrics.slots_in_use.labels(key.name).set(of_model)
+    def _show_slots(self, name: str) -> None:
+        """Shows the slots in use of all versions of a model."""
+        in_use = sum(generator.slots.in_use for key, generator in self.models.items() if key.name == name)
+        self._metrics.slots_in_use.labels(name).set(in_use)
 
     def _fail(self, key: ModelKey, step: SlotStep, error: Exception) -> None:
         known = log_failure(error, f"a generation step of {key}")

@@ -14,7 +14,7 @@ from typing import Any
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from service.artifact.version import ModelVersion
-from service.engine.loader import loading_order
+from service.engine.loader import LoadHooks, loading_order
 from service.errors import ArtifactError
 from service.pipelines.catalog import Catalog
 from service.pipelines.classification import ClassifiedText, classify
@@ -161,7 +161,7 @@ async def start_pipelines(
     settings = settings.model_copy(update=dict.fromkeys(UNBOUNDED, sys.maxsize))
     metrics, catalog = Metrics(), Catalog()
     names = set((defaults or {}).values())
-    engine = make_engine(settings, loading_order(versions, names), metrics, prepare=catalog.prepare)
+    engine = make_engine(settings, loading_order(versions, names), metrics, LoadHooks(prepare=catalog.prepare))
 
     def update() -> None:
         catalog.update(replace(state, default=not names or state.key.name in names) for state in engine.models())

@@ -15,7 +15,7 @@ from service.backend.device import choose_device
 from service.backend.saved_model import TOLERANCES, TensorFlowBackend, run_golden
 from service.backend.words import WordCache
 from service.engine.padding import full_rows
-from service.engine.requests import Generation
+from service.engine.requests import Generation, Sampling
 from service.engine.slots import Slots, Stream
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed
 from service.store.loading import load_version
@@ -198,7 +198,7 @@ def texts(model: GenerationModel, wishes: list[Generation]) -> list[list[int]]:
 def test_the_text_for_a_seed_is_the_same_alone_and_in_a_full_house(backend):
     prompts = [[5, 6, 7], [8] * 11, [9], [10, 11], [12] * 30, [5, 6, 7]]
     wishes = [
-        Generation(ModelKey("lm", "1"), np.array(prompt, np.int32), 30, temperature, top_k, top_p, seed, 1e9)
+        Generation(ModelKey("lm", "1"), np.array(prompt, np.int32), 30, Sampling(temperature, top_k, top_p, seed), 1e9)
         for prompt, temperature, top_k, top_p, seed in zip(
             prompts,
             [1, 0.7, 0, 1.3, 1, 1],

@@ -13,12 +13,13 @@ from service.artifact.version import ModelVersion
 from service.backend.base import SequenceModel
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
-from service.engine.requests import Generation, Inference, Outcome
+from service.engine.requests import Generation, Inference, Outcome, Sampling
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, Ragged
 from tests.fakes import Device, version_of
 
+SAMPLING = Sampling(temperature=1.0, top_k=0, top_p=1.0, seed=1)
 SETTINGS = Settings(batch_sizes=(1, 2, 4), slots=2, max_queue_entries=8, max_items=8)
 TAGGER, LM = ModelKey("tagger", "1"), ModelKey("lm", "1")
 STEP_SECONDS = 1 / 32
@@ -64,7 +65,7 @@ def rows_of(request: Inference, outcome: Outcome, name: str = "ids") -> list[lis
 
 
 def prompt(*ids: int, max_tokens: int = 3, seconds: float = 60.0, logprobs: bool = False) -> Generation:
-    return Generation(LM, np.array(ids, np.int32), max_tokens, 1.0, 0, 1.0, 1, time.monotonic() + seconds, logprobs)
+    return Generation(LM, np.array(ids, np.int32), max_tokens, SAMPLING, time.monotonic() + seconds, logprobs)
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -15,7 +15,7 @@ from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots, Stream
 from service.errors import Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
-from tests.engine.running import hold, prompt, request, run, running_engine, turns
+from tests.engine.running import SAMPLING, hold, prompt, request, run, running_engine, turns
 from tests.engine.test_scheduler import GRID, PLANNED, ignore, step_times
 from tests.fakes import Clock, Device
 
@@ -36,11 +36,11 @@ class Waiting:
         self.scheduler = Scheduler(self.clock, max_sequences, max_tokens)
         self.scheduler.add_model(MODEL, GRID, step_times(fixed, cell))
 
-    def admit(self, client: int, *lengths: int, begun: bool = False, deadline: float = 1e9) -> EngineRequest:
+    def admit(self, client: int, *lengths: int, begun: bool = False) -> EngineRequest:
         """Queues a request a moment after the last one. Raises its rejection."""
         self.clock.now += 0.001
         sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
-        request = Inference(MODEL, sequences, deadline, begun=begun, client=client)
+        request = Inference(MODEL, sequences, 1e9, begun=begun, client=client)
         (admitted,) = self.scheduler.admit(Requests.of(request), ignore)
         if isinstance(admitted, TagwerkError):
             raise admitted
@@ -253,19 +253,16 @@ def test_without_a_key_the_whole_queue_can_be_filled():
     assert Waiting(max_sequences=1000).fill(ANONYMOUS, 4) == 1000
 
 
-def test_what_is_abandoned_or_expires_leaves_no_client_behind():
+def test_what_is_abandoned_leaves_no_client_behind():
     waiting = Waiting()
-    request = waiting.admit(FLOODS, 4, 4)
-    waiting.admit(OTHER, 4, deadline=0.5)
-    waiting.scheduler.abandon(request)
-    waiting.clock.now = 1.0
+    waiting.scheduler.queue.discard(waiting.admit(FLOODS, 4, 4))
     assert waiting.take() == []
     assert waiting.scheduler.queue._clients == {}
     assert waiting.scheduler.queue._models == {}
 
 
 def text(client: int, max_tokens: int = 9) -> Stream:
-    return Stream(Generation(ModelKey("lm", "1"), np.ones(1, np.int32), max_tokens, 1, 0, 1, 1, 1e9, client=client), 0)
+    return Stream(Generation(ModelKey("lm", "1"), np.ones(1, np.int32), max_tokens, SAMPLING, 1e9, client=client), 0)
 
 
 def test_a_free_slot_goes_to_who_has_the_fewest():

@@ -14,7 +14,7 @@ from service.engine.queue import EngineRequest
 from service.engine.requests import Requests
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
-from service.errors import ModelNotFound
+from service.errors import DeadlineExceeded, ModelNotFound
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey
@@ -292,10 +292,27 @@ def test_a_generation_step_is_measured_and_its_tokens_are_counted(monkeypatch):
             bench.look = lambda: bench.metric("slots_in_use", model="lm")
             await bench.finish()
             assert took == [STEP_SECONDS] * 2
-            assert bench.seen == [0, 1], "shown at the next iteration"
+            assert bench.seen == [1, 1]
             assert bench.metric("slots_in_use", model="lm") == 0
             assert bench.metric("generated_tokens_total", model="lm") == 2
             assert await text == [2, 3]
+
+    run(test())
+
+
+def test_requests_that_expire_during_a_step_are_not_run():
+    async def test():
+        async with started(Bench()) as bench:
+            bench.submit([1])
+            bench.iterate()
+            late, waits = bench.submit([2]), bench.submit([3])
+            late.deadline = bench.engine._next_expiry = bench.clock.now + 1.0
+            bench.clock.now += 1.0
+            await bench.finish()
+            assert [late] in bench.ended.groups
+            assert isinstance(late.error, DeadlineExceeded)
+            assert (late.taken, waits.taken) == (0, 1)
+            assert late.error.stages == {"queue": 1.0, "inference": 0.0}
 
     run(test())
 
@@ -333,7 +350,7 @@ def test_language_models_take_turns_and_the_slots_of_a_models_versions_are_shown
                 bench.seen.append([bench.metric("slots_in_use", model=name) for name in ("lm", "poet")])
             assert [step["ids"][0].tolist() for step in bench.steps] == [[10], [20], [30], [11], [21], [31]]
             assert [await text for text in texts] == [[11, 12], [21, 22], [31, 32]]
-            assert [seen for seen in bench.seen if seen is not None] == [[0, 0], [2, 1], [0, 0]]
+            assert [seen for seen in bench.seen if seen is not None] == [[2, 1], [2, 1], [0, 0]]
 
     run(test())
 

@@ -13,10 +13,10 @@ import pytest
 from service.artifact.manifest import Manifest
 from service.artifact.version import ModelVersion
 from service.backend import cache
-from service.backend.cache import CompilationLocks
+from service.backend.cache import NO_LOCKS, CompilationLocks
 from service.engine import loader
 from service.engine.engine import Engine
-from service.engine.loader import Generator, LoadProgress, ModelLoading, Sequences, loading_order
+from service.engine.loader import Generator, LoadHooks, LoadProgress, ModelLoading, Sequences, loading_order
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable, ModelNotFound
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State
@@ -70,7 +70,7 @@ class Bench(Device):
         loaded, refused: what was passed on.
     """
 
-    def __init__(self, *versions: ModelVersion, **options: Any) -> None:
+    def __init__(self, *versions: ModelVersion, locks: CompilationLocks = NO_LOCKS) -> None:
         super().__init__()
         self.clock = Clock()
         self.metrics = Metrics()
@@ -78,9 +78,9 @@ class Bench(Device):
         self.loaded: dict[ModelKey, Sequences | Generator] = {}
         self.refused: dict[ModelKey, str] = {}
         some = versions or (version_of("tagger"), version_of("lm", "generate"))
-        self.loading = ModelLoading(
-            SETTINGS, some, lambda: self, self.metrics, self.clock, on_progress=self.on_progress, **options
-        )
+        self.loading = ModelLoading(SETTINGS, some, lambda: self, self.metrics, self.clock)
+        self.loading.hooks = LoadHooks(on_progress=self.on_progress)
+        self.loading.locks = locks
         self.stopped = False
 
     def on_progress(self, progress: LoadProgress) -> None:
@@ -151,7 +151,8 @@ def test_a_version_whose_task_cannot_be_built_is_refused_and_not_passed_on():
             raise ArtifactError("it has no words")
 
     prepared: list[ModelKey] = []
-    bench = Bench(prepare=prepare)
+    bench = Bench()
+    bench.loading.hooks.prepare = prepare
     bench.run()
     assert prepared == [TAGGER, LM]
     assert (bench.refused, list(bench.loaded)) == ({TAGGER: "it has no words"}, [LM])
@@ -178,19 +179,28 @@ def test_a_wrong_setting_that_shows_while_a_model_loads_ends_the_loading(monkeyp
     assert (bench.loaded, bench.refused) == ({}, {})
 
 
-def test_models_are_loaded_by_the_function_that_sets_their_priority():
-    within = list[LoadProgress]()
-
-    def call(work):
-        known = len(bench.progress)
-        loaded = work()
-        within.extend(bench.progress[known:])
-        return loaded
-
-    bench = Bench(call=call)
+def test_models_are_loaded_at_low_priority_after_the_device_is_there(monkeypatch):
+    bench, events = Bench(), list[object]()
+    monkeypatch.setattr(loader, "lower_priority", lambda: events.append("low"))
+    bench.loading.make_backend = lambda: events.append("device") or bench  # type: ignore[func-returns-value]
+    bench.loading.hooks.on_progress = lambda progress: events.append(progress.key)
+    bench.loading.low_priority = True
     bench.run()
-    assert {one.key for one in within} == {TAGGER, LM}
-    assert within == [one for one in bench.progress if one.compiled]
+    assert list(dict.fromkeys(events)) == ["device", "low", TAGGER, LM]
+
+
+def test_a_low_priority_is_that_of_its_thread_alone():
+    def run() -> None:
+        loader.lower_priority()
+        low.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    low: list[int] = []
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert low == [min(usual + loader.NICENESS, 19)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == usual
 
 
 def test_what_loading_costs_is_measured_and_logged(monkeypatch, caplog):
@@ -219,7 +229,7 @@ def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, 
         bench.stopped = bench.stopped or (progress.key == during and progress.compiled == 1)
 
     bench = Bench()
-    bench.loading._on_progress = on_progress
+    bench.loading.hooks.on_progress = on_progress
     with caplog.at_level(logging.INFO, logger="tagwerk"):
         bench.run()
     assert (bench.progress[-1].key, bench.progress[-1].compiled) == (during, 1)
@@ -239,7 +249,7 @@ def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_d
             if progress.key.name == "c" and progress.compiled == progress.executables:
                 released.set()
 
-        bench.loading._on_progress = on_progress
+        bench.loading.hooks.on_progress = on_progress
         loading = threading.Thread(target=bench.run)
         loading.start()
         assert released.wait(10)
@@ -252,8 +262,8 @@ def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_d
 class DeviceOfCachedExecutables(Bench):
     """Cannot load the tagger while a damaged executable is cached."""
 
-    def __init__(self, cached: Path, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, cached: Path, locks: CompilationLocks) -> None:
+        super().__init__(locks=locks)
         self.cached = cached
         self.attempts = 0
 
@@ -309,13 +319,15 @@ def of_system(number: int) -> OSError:
 )
 def test_a_fault_of_the_machine_is_not_the_version_s_and_what_is_not_one_is(error):
     unread: dict[ModelKey, str] = {}
-    bench = Bench(on_unread=unread.__setitem__)
+    bench = Bench()
+    bench.loading.hooks.on_unread = unread.__setitem__
     bench.load_sequence_model = failing(error)  # type: ignore[method-assign]
     bench.run()
     assert list(bench.loaded) == [LM]
     assert list(unread) == list(bench.refused) == [TAGGER]
     for fault in (ArtifactError("golden 1"), caused_by(ArtifactError("gone"), of_system(errno.ENOENT)), OSError("odd")):
-        other = Bench(on_unread=unread.__setitem__)
+        other = Bench()
+        other.loading.hooks.on_unread = unread.__setitem__
         other.load_sequence_model = failing(fault)  # type: ignore[method-assign]
         unread.clear()
         other.run()

@@ -18,7 +18,7 @@ from service.errors import InternalError, ModelNotFound
 from service.telemetry.metrics import Metrics
 from service.text.vocabulary import Vocabulary
 from service.types import Array, ModelKey, Ragged
-from tests.engine.running import LM, SETTINGS, TAGGER, prompt, run, until
+from tests.engine.running import LM, SAMPLING, SETTINGS, TAGGER, prompt, run, until
 from tests.engine.test_engine import Ended
 from tests.fakes import Device, version_of
 
@@ -71,11 +71,11 @@ BAD: dict[str, Inference | Generation] = {
     "a negative id of a prompt": generate(prompt=np.array([-1], np.int32)),
     "nothing to generate": generate(max_tokens=0),
     "less than nothing to generate": generate(max_tokens=-1),
-    "top_k below 0": generate(top_k=-1),
-    "top_k over 32 bits": generate(top_k=2**31),
-    "a seed over 64 bits": generate(seed=2**63),
-    "no temperature": generate(temperature=math.nan),
-    "no top_p": generate(top_p=math.inf),
+    "top_k below 0": generate(sampling=SAMPLING._replace(top_k=-1)),
+    "top_k over 32 bits": generate(sampling=SAMPLING._replace(top_k=2**31)),
+    "a seed over 64 bits": generate(sampling=SAMPLING._replace(seed=2**63)),
+    "no temperature": generate(sampling=SAMPLING._replace(temperature=math.nan)),
+    "no top_p": generate(sampling=SAMPLING._replace(top_p=math.inf)),
 }
 
 

@@ -1,7 +1,7 @@
 """The batches that a scheduler selects, and the requests that it admits."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -48,12 +48,10 @@ def ignore(requests: Sequence[EngineRequest]) -> None:
     """Is passed no request: a scheduler ends none."""
 
 
-def admit(
-    to: Scheduler, *lengths: int, model: ModelKey = TAGGER, deadline: float = 1e9, client: int = ANONYMOUS
-) -> EngineRequest:
+def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, client: int = ANONYMOUS) -> EngineRequest:
     """Admits a request with sequences of these lengths."""
     sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
-    (admitted,) = to.admit(Requests.of(Inference(model, sequences, deadline, client=client)), ignore)
+    (admitted,) = to.admit(Requests.of(Inference(model, sequences, 1e9, client=client)), ignore)
     if isinstance(admitted, TagwerkError):
         raise admitted
     return admitted
@@ -224,7 +222,7 @@ def test_models_never_share_a_batch():
     queue = scheduler()
     admit(queue, 9, 9, 9)
     admit(queue, 3, model=CLASSIFIER)
-    assert [sequence.request.model for sequence in taken(queue).sequences] == [TAGGER] * 3
+    assert [sequence.request.columns.model for sequence in taken(queue).sequences] == [TAGGER] * 3
 
 
 @pytest.mark.parametrize("batches_before", range(4))
@@ -371,35 +369,23 @@ def test_a_request_is_admitted_whole_or_not_at_all():
 def test_an_abandoned_request_frees_the_queue_at_once_and_never_runs():
     queue = scheduler(max_sequences=3)
     gone, stays = admit(queue, 4, 4), admit(queue, 3)
-    queue.abandon(gone)
+    queue.queue.discard(gone)
     assert queue.queue.sequences == 1
     admit(queue, 2, 2)
     batch = taken(queue)
     assert lengths(batch) == [2, 2, 3]
     assert batch.sequences[-1].request is stays
-    queue.abandon(stays)
+    queue.queue.discard(stays)
     assert (queue.queue.sequences, queue.queue.tokens) == (0, 0), "a sequence that runs is not in the queue"
 
 
-def end_by_abandoning(queue: Scheduler, clock: Clock, request: EngineRequest) -> None:
-    queue.abandon(request)
-
-
-def end_by_deadline(queue: Scheduler, clock: Clock, request: EngineRequest) -> None:
-    clock.now = request.deadline
-
-
-@pytest.mark.parametrize("end", [end_by_abandoning, end_by_deadline])
-def test_a_sequence_that_is_planned_never_runs_once_its_request_has_ended(
-    end: Callable[[Scheduler, Clock, EngineRequest], None],
-):
-    clock = Clock()
-    queue = scheduler(clock)
+def test_a_sequence_that_is_planned_never_runs_once_its_request_has_ended():
+    queue = scheduler()
     admit_each(queue, 16, 16, 16, 16)
-    ends, stays = admit(queue, 2, 2, *[16] * 8, deadline=clock.now + 1), admit(queue, 2, 2)
+    ends, stays = admit(queue, 2, 2, *[16] * 8), admit(queue, 2, 2)
     assert lengths(taken(queue)) == [16] * 4
     assert sum(map(len, queue._models[TAGGER].planned)) == 4
-    end(queue, clock, ends)
+    queue.queue.discard(ends)
     batch = taken(queue)
     assert ([sequence.request for sequence in batch.sequences], batch.shape) == ([stays, stays], (2, 2))
     assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
@@ -407,17 +393,13 @@ def test_a_sequence_that_is_planned_never_runs_once_its_request_has_ended(
     assert ends.taken == 0
 
 
-@pytest.mark.parametrize("end", [end_by_abandoning, end_by_deadline])
-def test_a_planned_batch_whose_requests_have_ended_is_left_out(
-    end: Callable[[Scheduler, Clock, EngineRequest], None],
-):
-    clock = Clock()
-    queue = scheduler(clock)
+def test_a_planned_batch_whose_requests_have_ended_is_left_out():
+    queue = scheduler()
     admit(queue, *[16] * 4)
-    ends = admit(queue, *[2] * 4, deadline=clock.now + 1)
+    ends = admit(queue, *[2] * 4)
     taken(queue)
     last = admit(queue, 9)
-    end(queue, clock, ends)
+    queue.queue.discard(ends)
     assert [sequence.request for sequence in taken(queue).sequences] == [last]
     assert queue.take() is None
 
@@ -427,19 +409,7 @@ def test_a_failed_request_frees_what_is_planned_and_waits_of_it():
     request = admit(queue, *[4] * 20)
     taken(queue)
     assert queue.queue.sequences == 16
-    queue.abandon(request)
-    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
-    assert queue.take() is None
-
-
-def test_a_sequence_whose_deadline_has_passed_takes_no_device_time_and_the_others_run():
-    clock = Clock()
-    queue = scheduler(clock)
-    admit(queue, 4, deadline=clock.now + 1)
-    admit(queue, 4, deadline=clock.now + 9)
-    admit(queue, 4, deadline=clock.now + 1)
-    clock.now += 2
-    assert len(taken(queue).sequences) == 1
+    queue.queue.discard(request)
     assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
     assert queue.take() is None
 
@@ -459,7 +429,6 @@ requests = st.tuples(
     st.lists(st.integers(1, 16), min_size=1, max_size=6),  # its lengths
     st.sampled_from([TAGGER, CLASSIFIER]),
     st.integers(0, 2),  # its client
-    st.sampled_from([3.0, 1e9]),  # seconds until its deadline
 )
 
 
@@ -478,10 +447,9 @@ def test_each_admitted_sequence_runs_once_or_its_request_has_ended_and_the_bound
         assert 0 < len(batch.sequences) <= rows
         assert batch.tokens == sum(lengths(batch))
         assert max(lengths(batch)) == length
-        assert {sequence.request.model for sequence in batch.sequences} == {batch.model}
+        assert {sequence.request.columns.model for sequence in batch.sequences} == {batch.model}
         for sequence in batch.sequences:
             assert sequence.request not in abandoned
-            assert sequence.request.deadline > clock.now
         ran.update((sequence.request, sequence.position) for sequence in batch.sequences)
 
     def waiting() -> list[int]:
@@ -490,7 +458,7 @@ def test_each_admitted_sequence_runs_once_or_its_request_has_ended_and_the_bound
             length
             for request in admitted
             for i, length in enumerate(request.lengths)
-            if request not in abandoned and request.deadline > clock.now and (request, i) not in ran
+            if request not in abandoned and (request, i) not in ran
         ]
 
     for action in [*actions, *["take"] * 60]:
@@ -500,21 +468,19 @@ def test_each_admitted_sequence_runs_once_or_its_request_has_ended_and_the_bound
                 run(batch)
             else:
                 assert not waiting(), "the device idles while a sequence waits"
-                assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
         elif action == "abandon":
             if admitted:
-                queue.abandon(admitted[len(admitted) // 2])
+                queue.queue.discard(admitted[len(admitted) // 2])
                 abandoned.add(admitted[len(admitted) // 2])
         else:
-            sizes, model, client, seconds = action
+            sizes, model, client = action
             try:
-                admitted.append(admit(queue, *sizes, model=model, client=client, deadline=clock.now + seconds))
+                admitted.append(admit(queue, *sizes, model=model, client=client))
             except Overloaded:
                 assert queue.queue.sequences > 0
         assert queue.queue.sequences <= 12
         assert queue.queue.tokens <= 60 or queue.queue.sequences <= 6
-        if not any(request.deadline <= clock.now and any(request.waiting) for request in admitted):
-            assert (queue.queue.sequences, queue.queue.tokens) == (len(waiting()), sum(waiting()))
+        assert (queue.queue.sequences, queue.queue.tokens) == (len(waiting()), sum(waiting()))
     assert set(ran.values()) <= {1}, "a sequence ran twice"
     assert not waiting()
     assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)

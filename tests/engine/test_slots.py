@@ -7,6 +7,7 @@ from service.engine.requests import Generation
 from service.engine.slots import Slots, SlotStep, Stream
 from service.errors import InternalError, Overloaded
 from service.types import ModelKey, Sampled
+from tests.engine.running import SAMPLING
 
 MODEL = ModelKey("lm", "1")
 
@@ -15,7 +16,7 @@ def stream(
     prompt: list[int], max_tokens: int = 3, deadline: float = 1e9, seed: int = 1, at_once: bool = True
 ) -> Stream:
     ids = np.array(prompt, np.int32)
-    return Stream(Generation(MODEL, ids, max_tokens, 1.0, 0, 1.0, seed, deadline, at_once=at_once), 0.0)
+    return Stream(Generation(MODEL, ids, max_tokens, SAMPLING._replace(seed=seed), deadline, at_once=at_once), 0.0)
 
 
 def step(slots: Slots, sampled: int = 50, now: float = 0.0):
@@ -47,11 +48,14 @@ def test_a_prompt_is_read_in_pieces_then_tokens_follow_one_by_one():
 
 
 def test_a_step_has_the_sampling_parameters_of_each_of_its_texts():
-    wishes = [{"temperature": 0.5, "top_k": 7, "top_p": 0.25, "seed": 2**52}, {"temperature": 2.0, "seed": -3}]
+    wishes: list[dict[str, Any]] = [
+        {"temperature": 0.5, "top_k": 7, "top_p": 0.25, "seed": 2**52},
+        {"temperature": 2.0, "seed": -3},
+    ]
     slots = Slots(4, prefill=4, max_waiting=9)
     for wish in wishes:
-        given: dict[str, Any] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1} | wish
-        slots.admit(Stream(Generation(MODEL, np.array([1], np.int32), 3, deadline=1e9, **given), 0.0))
+        sampling = SAMPLING._replace(**wish)
+        slots.admit(Stream(Generation(MODEL, np.array([1], np.int32), 3, sampling, 1e9), 0.0))
     (inputs,), _ = step(slots)
     assert inputs["temperature"].tolist() == [0.5, 2.0]
     assert inputs["top_k"].tolist() == [7, 0]
@@ -199,7 +203,7 @@ def test_a_text_says_how_long_it_waited_for_a_slot_and_how_long_it_has_run():
 def test_a_token_has_the_log_probabilities_of_its_row_where_they_are_wanted():
     slots = Slots(2, prefill=4, max_waiting=9)
     for logprobs in (False, True):
-        request = Generation(MODEL, np.array([1], np.int32), 3, 1.0, 0, 1.0, 1, 1e9, logprobs)
+        request = Generation(MODEL, np.array([1], np.int32), 3, SAMPLING, 1e9, logprobs)
         slots.admit(Stream(request, arrived=10.0))
     (one,) = slots.assemble(12.0)
     sampled = {

@@ -14,7 +14,7 @@ from service.artifact.manifest import Endpoint, Manifest, TensorSpec
 from service.artifact.version import ModelVersion
 from service.backend.base import Fetch
 from service.engine.engine import Engine
-from service.engine.loader import ModelLoading
+from service.engine.loader import LoadHooks, ModelLoading
 from service.http.app import create_app
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
@@ -135,7 +135,7 @@ def device_engine(
     settings: Settings, versions: Sequence[ModelVersion], device: Device, metrics: Metrics, catalog: Catalog
 ) -> Engine:
     """Returns an engine on a test device, not started, whose versions a catalog offers."""
-    loading = ModelLoading(settings, versions, lambda: device, metrics, prepare=catalog.prepare)
+    loading = ModelLoading(settings, versions, lambda: device, metrics, hooks=LoadHooks(prepare=catalog.prepare))
     return Engine(settings, loading, metrics, schedule=device.schedule)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from service.artifact.manifest import checksums, read_manifest
 from service.engine.engine import Engine
-from service.engine.loader import LoadProgress, ModelLoading
+from service.engine.loader import LoadHooks, LoadProgress, ModelLoading
 from service.errors import ArtifactError, ConfigurationError
 from service.pipelines.catalog import Catalog
 from service.settings import Settings
@@ -233,7 +233,7 @@ def test_whatever_an_engine_meets_while_it_builds_a_version_refuses_that_one(err
         loaded: list[LoadProgress] = []
         versions = [version_of("victim"), version_of("healthy")]
         metrics = Metrics()
-        loading = ModelLoading(Settings(), versions, Failing, metrics, on_progress=loaded.append)
+        loading = ModelLoading(Settings(), versions, Failing, metrics, hooks=LoadHooks(on_progress=loaded.append))
         engine = Engine(Settings(), loading, metrics)
         await engine.start(lambda: None)
         victim, healthy = engine.models()
