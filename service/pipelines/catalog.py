@@ -30,7 +30,6 @@ class Catalog:
         self._states: dict[ModelKey, ModelState] = {}
         self._built: dict[ModelKey, tuple[AnyTask, Tokenizer]] = {}
         self._ready: list[AnyTask] = []  # by name, the newest version first
-        self._of_kind: dict[type, list[Any]] = {}  # cache by type
         self._found: dict[tuple[type, str | None], Any] = {}  # cache of what `find` returns every time
         self.loading: frozenset[str] = frozenset()
 
@@ -45,7 +44,7 @@ class Catalog:
         self._ready = [self._built[key][0] for key in ready]
         starting = {state.task for state in self._states.values() if state.state is State.STARTING and state.task}
         self.loading = frozenset(starting - {task.version.manifest.task for task in self._ready})
-        self._of_kind, self._found = {}, {}
+        self._found = {}
 
     def find(self, kind: type[T], name: str | None, language: str | None = None) -> T:
         """Returns the task of a type and model: `name` or `name/version`; by default, the default model.
@@ -56,7 +55,7 @@ class Catalog:
         """
         if language is None and (found := self._found.get((kind, name))) is not None:
             return cast(T, found)
-        candidates = self.all(kind)
+        offered = candidates = self.all(kind)
         if name is None and language is not None:
             candidates = self._of_language(candidates, language.lower())
         elif name is None:
@@ -73,9 +72,9 @@ class Catalog:
             return self._share(candidates)
         self.check_loaded()
         if language is not None:
-            offered = sorted(task.version.manifest.language for task in self.all(kind))
-            raise not_found(f"model of the language {language!r} is loaded for this", offered)
-        there = [task.version.key for task in self.all(kind)]
+            languages = sorted(task.version.manifest.language for task in offered)
+            raise not_found(f"model of the language {language!r} is loaded for this", languages)
+        there = [task.version.key for task in offered]
         names = [str(key) if name and "/" in name else key.name for key in there]
         if name is None and there:
             known = ", ".join(dict.fromkeys(names))
@@ -113,9 +112,7 @@ class Catalog:
 
     def all(self, kind: type[T]) -> Sequence[T]:
         """Returns the ready tasks of a type, by model name, each model's newest version first."""
-        if kind not in self._of_kind:
-            self._of_kind[kind] = [task for task in self._ready if isinstance(task, kind)]
-        return self._of_kind[kind]
+        return [task for task in self._ready if isinstance(task, kind)]
 
     def tokenizer(self, version: ModelVersion) -> Tokenizer:
         """Returns the tokenizer that a version has learned with."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from service.artifact.version import ModelVersion
 from service.engine.engine import Engine
-from service.engine.requests import ANONYMOUS, Generation, Inference, Outcome
+from service.engine.requests import ANONYMOUS, Generation, Inference
 from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, TooLarge
 from service.pipelines.catalog import Catalog
 from service.pipelines.parts import infer_in_parts
@@ -26,7 +26,6 @@ FIRST_SLICES = 4  # per event loop iteration, of a client's requests
 MOST_FIRST_SLICES = 8  # of all requests
 SLICE_SECONDS = 0.002
 T = TypeVar("T")
-NOTHING = {"queue": 0.0, "inference": 0.0}  # seconds of a request that did not reach the engine
 
 
 class FirstSlices:
@@ -71,10 +70,6 @@ class Resources:
             self.metrics.rejected.labels("overloaded").inc()
             raise Overloaded(f"the requests in progress have more than {most} bytes", 1.0)
         self.bytes_in_progress += size
-
-    async def infer(self, request: Inference) -> Outcome:
-        """Runs the sequences of a request; see `Engine.infer`."""
-        return await infer_in_parts(self.engine, request)
 
     def check_available(self, task: str, client: int) -> None:
         """Raises EngineUnavailable or Overloaded for a request of a task that would be rejected when it is encoded."""
@@ -156,21 +151,11 @@ class PipelineRun:
         self, version: ModelVersion, sequences: Ragged, further: frozenset[str] = frozenset()
     ) -> dict[str, Array]:
         """Runs at least one sequence; returns the outputs, see `Outcome`. For `further` see `Inference`."""
-        tokens = sequences.tokens
-        if "model" not in self.timing.notes:  # logs the first step only
-            self.timing.notes |= {"model": str(version.key), "sequences": len(sequences), "tokens": tokens}
-        stages = self.timing.stages
-        earlier = {stage: stages.pop(stage) for stage in ("queue", "inference") if stage in stages}  # of earlier steps
-        try:
-            with self.counted():
-                if time.monotonic() >= self.deadline:
-                    raise DeadlineExceeded("the deadline passed before the engine was reached", NOTHING)
-                request = Inference(version.key, sequences, self.deadline, further, bool(earlier), self.client)
-                outcome = await self.resources.infer(request)
-                stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
-        finally:
-            for stage, seconds in earlier.items():
-                stages[stage] = stages.get(stage, 0.0) + seconds
+        self.timing.notes |= {"model": str(version.key), "sequences": len(sequences), "tokens": sequences.tokens}
+        with self.counted():
+            request = Inference(version.key, sequences, self.deadline, further, client=self.client)
+            outcome = await infer_in_parts(self.resources.engine, request)
+        self.timing.stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
         self.timing.batch_size = max(self.timing.batch_size, outcome.batch_size)
         return outcome.outputs
 
