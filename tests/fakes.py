@@ -13,7 +13,7 @@ from service.artifact.manifest import Endpoint, Manifest, Task, TensorSpec
 from service.artifact.version import ModelVersion
 from service.backend.base import Fetch
 from service.engine.engine import Engine
-from service.engine.requests import Generation, Inference, Outcome
+from service.engine.requests import Generation, Outcome, Requests
 from service.errors import ArtifactError, DeviceFailed
 from service.types import Array, ModelState, Sampled, State, Tensors
 
@@ -174,7 +174,7 @@ class ReadyEngine(Engine):
     def models(self) -> list[ModelState]:
         return []
 
-    async def infer(self, request: Inference) -> Outcome:
+    async def infer(self, request: Requests) -> Outcome:
         raise NotImplementedError
 
     def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:

@@ -15,7 +15,7 @@ from service.engine.checks import InputCheck
 from service.engine.loader import Generator, ModelLoading, Sequences
 from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest, OnDone
-from service.engine.requests import Generation, Inference, Outcome, Requests
+from service.engine.requests import Generation, Outcome, Requests
 from service.engine.scheduler import Batch, Scheduler
 from service.engine.streams import Streams
 from service.errors import DeadlineExceeded, EngineUnavailable, InternalError, ModelNotFound, Overloaded, TagwerkError
@@ -165,8 +165,8 @@ class Engine:
             del self._waiting[request]
             self._scheduler.queue.discard(request)
 
-    async def infer(self, request: Inference) -> Outcome:
-        """Runs all sequences of a request. Cancelling the call removes waiting ones from the queue.
+    async def infer(self, request: Requests) -> Outcome:
+        """Runs all sequences of a single request. Cancelling the call removes waiting ones from the queue.
 
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable, ModelNotFound, InternalError.
         """
@@ -176,7 +176,7 @@ class Engine:
             if not waiter.done():
                 waiter.set_result(None)
 
-        (submitted,) = self.submit(Requests.of(request), done)
+        (submitted,) = self.submit(request, done)
         if isinstance(submitted, TagwerkError):
             raise submitted
         try:

@@ -4,36 +4,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from service.types import Array, ModelKey, Ragged, joined
+from service.types import Array, ModelKey, Ragged
 
 ANONYMOUS = 0  # the client of requests without an API key
 
 
 @dataclass(frozen=True, slots=True)
-class Inference:
-    """A request: sequences for one model.
-
-    `deadline` is a time of the monotonic clock, in seconds. `further` names outputs to return besides the default ones,
-    where the model has them. `begun` marks a later step of a request: it is admitted even if the queue is full.
-    `client` is the number of the API key's owner: the device's time is divided fairly between clients.
-    """
-
-    model: ModelKey
-    sequences: Ragged
-    deadline: float
-    further: frozenset[str] = frozenset()
-    begun: bool = False
-    client: int = ANONYMOUS
-
-
-@dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests for one model as columns. For each attribute see `Inference`.
+    """Requests for one model as columns: their sequences are concatenated.
 
     Attributes:
-        sequences: of all requests in order.
         counts: sequences of each request, at least one.
-        deadlines, clients: of each request.
+        deadlines: of each request, times of the monotonic clock in seconds.
+        clients: of each request the number of the API key's owner: the device's time is divided fairly between clients.
+        further: names of outputs to return besides the default ones, where the model has them.
+        begun: marks later parts of a request: they are admitted even if the queue is full.
     """
 
     model: ModelKey
@@ -45,24 +30,17 @@ class Requests:
     begun: bool = False
 
     @classmethod
-    def of(cls, request: Inference) -> Self:
-        """Converts one request to columns."""
-        counts, deadlines, clients = [len(request.sequences)], [request.deadline], [request.client]
-        return cls(request.model, request.sequences, counts, deadlines, clients, request.further, request.begun)
-
-    @classmethod
-    def joined(cls, parts: Sequence["Requests"]) -> "Requests":
-        """Joins requests that differ in sequences, deadlines and clients alone, at least one."""
-        first = parts[0]
-        return Requests(
-            first.model,
-            joined([part.sequences for part in parts]),
-            [count for part in parts for count in part.counts],
-            [deadline for part in parts for deadline in part.deadlines],
-            [client for part in parts for client in part.clients],
-            first.further,
-            first.begun,
-        )
+    def one(
+        cls,
+        model: ModelKey,
+        sequences: Ragged,
+        deadline: float,
+        further: frozenset[str] = frozenset(),
+        begun: bool = False,
+        client: int = ANONYMOUS,
+    ) -> Self:
+        """Returns a single request of at least one sequence."""
+        return cls(model, sequences, [len(sequences)], [deadline], [client], further, begun)
 
     def each(self) -> Iterator["Requests"]:
         """Yields each request separately."""
@@ -104,7 +82,7 @@ class Generation:
     """A text to continue: `prompt` ids [T] int32, at least one.
 
     `logprobs` requests those of each token. Without `at_once`, tokens may arrive in groups, which costs less. For
-    `client` see `Inference`.
+    `client` see `Requests`.
     """
 
     model: ModelKey

@@ -57,7 +57,7 @@ class TagHandler:
     """Encodes and answers plain requests of /tag with the same options.
 
     Attributes:
-        further: see `Inference`.
+        further: see `Requests`.
     """
 
     name: ClassVar[str] = "tag"
@@ -132,7 +132,7 @@ class ClassifyHandler:
     def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:
         """Answers exchanges with the outputs of their sequences."""
         texts = [text for exchange in exchanges for text in exchange.content]
-        of_windows = classification.Outputs(outputs.timed | outputs.others)
+        of_windows = classification.WindowOutputs(outputs.timed | outputs.others)
         results = yield from classification.decode(self._task, texts, of_windows, *self._options)
         for exchange, own in shares(exchanges, results):
             pieces = yield from classification_format.write_json(self.version, own, exchange.request.offsets)

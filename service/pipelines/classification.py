@@ -75,7 +75,7 @@ async def classify(
     outputs: dict[str, Array] = {}
     if len(sequences):
         outputs = await run.infer(task.version, sequences, EXPLANATION if contributions else frozenset())
-    return task.version, await run.do(decode(task, encoded, Outputs(outputs), contributions, sentences))
+    return task.version, await run.do(decode(task, encoded, WindowOutputs(outputs), contributions, sentences))
 
 
 def check_explains(task: Sentiment, contributions: bool | str) -> None:
@@ -118,7 +118,7 @@ def encode(
     return encoded, Ragged(np.array(lengths, np.int32), {"word_ids": np.array(ids, np.int32)})
 
 
-class Outputs:
+class WindowOutputs:
     """Consumes the outputs of all windows in order."""
 
     def __init__(self, outputs: Tensors) -> None:
@@ -137,7 +137,7 @@ class Outputs:
 
 
 def decode(
-    task: Sentiment, texts: Sequence[EncodedText], outputs: Outputs, contributions: bool | str, by_sentence: bool
+    task: Sentiment, texts: Sequence[EncodedText], outputs: WindowOutputs, contributions: bool | str, by_sentence: bool
 ) -> Sliced[list[ClassifiedText]]:
     """Decodes the outputs of all windows into a result per text."""
     results: list[ClassifiedText] = []

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from service.engine.engine import Engine
-from service.engine.requests import Inference, Outcome
+from service.engine.requests import Outcome, Requests
 from service.errors import DeadlineExceeded
 from service.types import Ragged
 
@@ -21,7 +21,7 @@ PART_TOKENS = 4096
 PARTS_AT_ONCE = 2  # in progress, so that one is sent while another runs
 
 
-async def infer_in_parts(engine: Engine, request: Inference) -> Outcome:
+async def infer_in_parts(engine: Engine, request: Requests) -> Outcome:
     """Runs all sequences of a request; see `Engine.infer`.
 
     The first part is admitted or rejected for all of them. All time after its wait in the queue counts as inference.
@@ -29,12 +29,16 @@ async def infer_in_parts(engine: Engine, request: Inference) -> Outcome:
     if len(request.sequences) <= PART_SEQUENCES and request.sequences.tokens <= PART_TOKENS:
         return await engine.infer(request)
     began = time.monotonic()
+
+    def part_of(sequences: Ragged, begun: bool = False) -> Requests:
+        return replace(request, sequences=sequences, counts=[len(sequences)], begun=begun)
+
     parts = request.sequences.split(cut(request.sequences.lengths.tolist()))
-    first, limit = await engine.infer(replace(request, sequences=next(parts))), asyncio.Semaphore(PARTS_AT_ONCE)
+    first, limit = await engine.infer(part_of(next(parts))), asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def run(sequences: Ragged) -> Outcome:
         async with limit:
-            return await engine.infer(replace(request, sequences=sequences, begun=True))
+            return await engine.infer(part_of(sequences, begun=True))
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from service.artifact.version import ModelVersion
 from service.engine.engine import Engine
-from service.engine.requests import ANONYMOUS, Generation, Inference
+from service.engine.requests import ANONYMOUS, Generation, Requests
 from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, TooLarge
 from service.pipelines.catalog import Catalog
 from service.pipelines.parts import infer_in_parts
@@ -87,7 +87,7 @@ class Resources:
 
 @dataclass(slots=True)
 class PipelineRun:
-    """One run of a pipeline. `deadline` is a time of the monotonic clock, in seconds. For `client` see `Inference`."""
+    """One run of a pipeline. `deadline` is a time of the monotonic clock, in seconds. For `client` see `Requests`."""
 
     resources: Resources
     timing: Timing
@@ -150,10 +150,10 @@ class PipelineRun:
     async def infer(
         self, version: ModelVersion, sequences: Ragged, further: frozenset[str] = frozenset()
     ) -> dict[str, Array]:
-        """Runs at least one sequence; returns the outputs, see `Outcome`. For `further` see `Inference`."""
+        """Runs at least one sequence; returns the outputs, see `Outcome`. For `further` see `Requests`."""
         self.timing.notes |= {"model": str(version.key), "sequences": len(sequences), "tokens": sequences.tokens}
         with self.counted():
-            request = Inference(version.key, sequences, self.deadline, further, client=self.client)
+            request = Requests.one(version.key, sequences, self.deadline, further, client=self.client)
             outcome = await infer_in_parts(self.resources.engine, request)
         self.timing.stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
         self.timing.batch_size = max(self.timing.batch_size, outcome.batch_size)

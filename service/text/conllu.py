@@ -22,13 +22,6 @@ _SPACE = re.compile(r"\s*")
 _ESCAPED = {"\t": r"\t", "\r": r"\r"} | dict.fromkeys("\n\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", r"\n")
 
 
-class Multiword(NamedTuple):
-    """A word of the text that consists of several tokens: index `first` to `last`."""
-
-    first: int
-    last: int
-
-
 class Columns(NamedTuple):
     """The columns of a token."""
 
@@ -38,15 +31,14 @@ class Columns(NamedTuple):
     lemma: str | None = None
 
 
-def multiwords(tokens: Sequence[Token]) -> list[Multiword]:
-    """Returns the multiword tokens of a sentence, such as "don't" of the tokens "do" and "n't"."""
-    found: list[Multiword] = []
+def multiwords(tokens: Sequence[Token]) -> list[tuple[int, int]]:
+    """Returns the first and last index of each multiword token, such as "don't" of the tokens "do" and "n't"."""
+    found: list[tuple[int, int]] = []
     for i, token in enumerate(tokens):
-        if token.continues:
-            if found and found[-1].last == i - 1:
-                found[-1] = Multiword(found[-1].first, i)
-            else:
-                found.append(Multiword(i - 1, i))
+        if token.continues and found and found[-1][1] == i - 1:
+            found[-1] = found[-1][0], i
+        elif token.continues:
+            found.append((i - 1, i))
     return found
 
 

@@ -1,7 +1,7 @@
 """Groups tokens into sentences, by rules for ends of sentences, what may follow them, and starts of sentences."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from spacy.pipeline import Sentencizer
@@ -21,15 +21,11 @@ _RULE = re.compile(r"[-=_*~#]{5,}")  # a horizontal rule of characters
 _NUMBER = re.compile(r"\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}")
 
 
-def group(text: str, tokens: Sequence[Token]) -> Sliced[list[Sentence]]:
-    """Groups the tokens of a text into sentences."""
+def group(members: Iterable[tuple[Token, ...]]) -> Sliced[list[Sentence]]:
+    """Returns sentences of their tokens."""
     sentences: list[Sentence] = []
-    first = 0
-    ends = yield from rule_ends(text, tokens)
-    for end in ends:
-        members = tuple(tokens[first:end])
-        sentences.append(Sentence(members[0].start, members[-1].end, members))
-        first = end
+    for tokens in members:
+        sentences.append(Sentence(tokens[0].start, tokens[-1].end, tokens))
         if not len(sentences) % _AT_ONCE:
             yield
     return sentences

@@ -7,12 +7,13 @@ cached in a bounded cache.
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from operator import itemgetter
 
 from service.text.emoji import EMOJI
 from service.text.english import CHUNK, Rules, treebank_rules
 from service.text.scripts import UNSPACED
-from service.text.sentences import group
+from service.text.sentences import group, rule_ends
 from service.text.slices import Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer, new_token
 
@@ -77,7 +78,8 @@ class SpacyTokenizer(Tokenizer):
 
     def _split(self, plain: str) -> Sliced[list[Sentence]]:
         tokens = yield from self._tokenize(plain)
-        return (yield from group(plain, tokens))
+        ends = yield from rule_ends(plain, tokens)
+        return (yield from group(tuple(tokens[start:end]) for start, end in pairwise([0, *ends])))
 
     def _tokenize(self, plain: str) -> Sliced[list[Token]]:
         tokens: list[Token] = []

@@ -13,7 +13,7 @@ from service.artifact.version import ModelVersion
 from service.backend.base import SequenceModel
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
-from service.engine.requests import Generation, Inference, Outcome, Sampling
+from service.engine.requests import Generation, Outcome, Requests, Sampling
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, Ragged
@@ -53,12 +53,12 @@ async def running_engine(device: Device, settings: Settings = SETTINGS) -> Async
 
 def request(
     *rows: Sequence[int], seconds: float = 60.0, model: ModelKey = TAGGER, further: frozenset[str] = frozenset()
-) -> Inference:
+) -> Requests:
     sequences = Ragged.of([{"ids": np.array(row, np.int32)} for row in rows])
-    return Inference(model, sequences, time.monotonic() + seconds, further)
+    return Requests.one(model, sequences, time.monotonic() + seconds, further)
 
 
-def rows_of(request: Inference, outcome: Outcome, name: str = "ids") -> list[list[int]]:
+def rows_of(request: Requests, outcome: Outcome, name: str = "ids") -> list[list[int]]:
     """Returns an output with a time axis, of each sequence of a request."""
     ends = np.cumsum(request.sequences.lengths)[:-1]
     return [row.tolist() for row in np.split(outcome.outputs[name], ends)]

@@ -263,7 +263,7 @@ class Ended:
 def submitted(made: Engine, on_done: Ended, *rows: list[int], deadline: float | None = None) -> EngineRequest:
     """Submits a request, which is admitted."""
     inference = request(*rows)
-    (admitted,) = made.submit(Requests.of(replace(inference, deadline=deadline or inference.deadline)), on_done)
+    (admitted,) = made.submit(replace(inference, deadlines=[deadline] if deadline else inference.deadlines), on_done)
     assert isinstance(admitted, EngineRequest)
     return admitted
 
@@ -351,4 +351,4 @@ def test_an_engine_that_is_not_ready_accepts_nothing_and_says_why(state):
     made = make_engine(Device())
     made.state = state
     with pytest.raises(EngineUnavailable, match=f"the engine is {state}"):
-        made.submit(Requests.of(request([1])), Ended())
+        made.submit(request([1]), Ended())

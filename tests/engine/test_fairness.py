@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.queue import EngineRequest
-from service.engine.requests import ANONYMOUS, Generation, Inference, Requests
+from service.engine.requests import ANONYMOUS, Generation, Requests
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots, Stream
 from service.errors import Overloaded, TagwerkError
@@ -40,8 +40,8 @@ class Waiting:
         """Queues a request a moment after the last one. Raises its rejection."""
         self.clock.now += 0.001
         sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
-        request = Inference(MODEL, sequences, 1e9, begun=begun, client=client)
-        (admitted,) = self.scheduler.admit(Requests.of(request), ignore)
+        request = Requests.one(MODEL, sequences, 1e9, begun=begun, client=client)
+        (admitted,) = self.scheduler.admit(request, ignore)
         if isinstance(admitted, TagwerkError):
             raise admitted
         return admitted
@@ -296,13 +296,13 @@ def test_an_engine_knows_the_client_of_each_request():
             held = await hold(device, made)
 
             async def infer(client: int) -> None:
-                await made.infer(replace(request([1, 2, 3]), client=client))
+                await made.infer(replace(request([1, 2, 3]), clients=[client]))
                 order.append(client)
 
             asked = [asyncio.create_task(infer(client)) for client in [FLOODS] * 4 + [OTHER] * 2]
             await turns()
             with pytest.raises(Overloaded, match="share of the queue is full"):
-                await made.infer(replace(request([1], [2]), client=FLOODS))
+                await made.infer(replace(request([1], [2]), clients=[FLOODS]))
             device.go.set()
             await asyncio.gather(held, *asked)
         assert set(order[:4]) == {FLOODS, OTHER}, "half of the first batch is the other's"

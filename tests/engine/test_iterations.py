@@ -11,7 +11,6 @@ from service.artifact.version import ModelVersion
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
 from service.engine.queue import EngineRequest
-from service.engine.requests import Requests
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
 from service.errors import DeadlineExceeded, ModelNotFound
@@ -84,7 +83,7 @@ class Bench(Device):
         return count
 
     def submit(self, *rows: list[int]) -> EngineRequest:
-        (admitted,) = self.engine.submit(Requests.of(request(*rows, seconds=NO_DEADLINE)), self.ended)
+        (admitted,) = self.engine.submit(request(*rows, seconds=NO_DEADLINE), self.ended)
         assert isinstance(admitted, EngineRequest)
         return admitted
 

@@ -13,7 +13,7 @@ import pytest
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
 from service.engine.queue import EngineRequest
-from service.engine.requests import Generation, Inference, Requests
+from service.engine.requests import Generation, Requests
 from service.errors import InternalError, ModelNotFound
 from service.telemetry.metrics import Metrics
 from service.text.vocabulary import Vocabulary
@@ -25,12 +25,12 @@ from tests.fakes import Device, version_of
 IDS = np.arange(1, 4, dtype=np.int32)
 
 
-def infer(*sequences: Array, name: str = "ids", model: ModelKey = TAGGER, **changes: Any) -> Inference:
+def infer(*sequences: Array, name: str = "ids", model: ModelKey = TAGGER, **changes: Any) -> Requests:
     """Returns a request for some sequences, with some attributes of its `Ragged` changed."""
     some = sequences or (IDS,)
     lengths = np.array([one.size for one in some], np.int32)
     whole = Ragged(lengths, {name: np.concatenate(some)})
-    return Inference(model, replace(whole, **changes), time.monotonic() + 60)
+    return Requests.one(model, replace(whole, **changes), time.monotonic() + 60)
 
 
 def generate(**changes: Any) -> Generation:
@@ -48,7 +48,7 @@ async def running() -> AsyncIterator[Engine]:
     await made.close()
 
 
-BAD: dict[str, Inference | Generation] = {
+BAD: dict[str, Requests | Generation] = {
     "no sequences": infer(lengths=np.zeros(0, np.int32), values={"ids": IDS[:0]}),
     "no inputs": infer(values={}),
     "another input": infer(name="word_ids"),
@@ -79,9 +79,9 @@ BAD: dict[str, Inference | Generation] = {
 }
 
 
-async def answer(made: Engine, asked: Inference | Generation) -> object:
+async def answer(made: Engine, asked: Requests | Generation) -> object:
     """Returns the outputs of a request, or the tokens of a text."""
-    if isinstance(asked, Inference):
+    if isinstance(asked, Requests):
         return (await made.infer(asked)).outputs["sum"].tolist()
     return [token.id async for token in made.generate(asked)]
 
@@ -124,7 +124,7 @@ def test_counts_that_are_not_those_of_the_sequences_are_refused(counts):
     async def test():
         async with running() as made:
             one = infer()
-            many = [one.deadline] * len(counts)
+            many = [one.deadlines[0]] * len(counts)
             requests = Requests(TAGGER, one.sequences, counts, many, [0] * len(counts))
             refused = [done for done in made.submit(requests, Ended()) if not isinstance(done, EngineRequest)]
             assert refused
@@ -139,7 +139,7 @@ def test_a_bad_request_harms_none_that_was_submitted_with_it():
         async with running() as made:
             ended, bad = Ended(), np.array([1, -1], np.int32)
             together = infer(IDS, bad, IDS, IDS)
-            requests = Requests(TAGGER, together.sequences, [1, 1, 2], [together.deadline] * 3, [0] * 3)
+            requests = Requests(TAGGER, together.sequences, [1, 1, 2], [together.deadlines[0]] * 3, [0] * 3)
             first, second, third = made.submit(requests, ended)
             assert isinstance(second, InternalError)
             await until(lambda: sum(map(len, ended.groups)) == 2)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.engine.padding import Grid
 from service.engine.plan import StepTimes
 from service.engine.queue import EngineRequest
-from service.engine.requests import ANONYMOUS, Inference, Requests
+from service.engine.requests import ANONYMOUS, Requests
 from service.engine.scheduler import LONGEST_SECONDS, PLANNED_BATCHES, Batch, Model, Scheduler
 from service.errors import ModelNotFound, Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
@@ -51,7 +51,7 @@ def ignore(requests: Sequence[EngineRequest]) -> None:
 def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, client: int = ANONYMOUS) -> EngineRequest:
     """Admits a request with sequences of these lengths."""
     sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
-    (admitted,) = to.admit(Requests.of(Inference(model, sequences, 1e9, client=client)), ignore)
+    (admitted,) = to.admit(Requests.one(model, sequences, 1e9, client=client), ignore)
     if isinstance(admitted, TagwerkError):
         raise admitted
     return admitted

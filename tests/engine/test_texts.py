@@ -191,7 +191,7 @@ def test_the_tokens_of_a_text_are_reported_as_they_are_computed_whether_anyone_t
             await left.aclose()
             await turns()
             stopped = reported[8]
-            await made.infer(replace(request([7, 8, 9], [1]), client=9))
+            await made.infer(replace(request([7, 8, 9], [1]), clients=[9]))
             assert reported == {7: 50, 8: stopped, 9: 4}
 
     run(test())

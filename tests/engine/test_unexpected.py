@@ -11,7 +11,6 @@ from service.backend.base import Fetch
 from service.engine.loader import ModelLoading
 from service.engine.plan import StepTimes
 from service.engine.queue import EngineRequest
-from service.engine.requests import Requests
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
 from service.errors import EngineUnavailable, InternalError
@@ -154,7 +153,7 @@ def test_an_error_of_one_who_is_passed_requests_ends_the_engine():
         device = Device()
         async with running_engine(device) as made:
             held = await hold(device, made)
-            made.submit(Requests.of(request([1])), fail)
+            made.submit(request([1]), fail)
             device.go.set()
             await held
             await asyncio.wait_for(made.failed.wait(), 10)
@@ -172,7 +171,7 @@ def test_an_error_of_one_who_is_passed_failed_requests_does_not_keep_the_others_
         async with running_engine(device) as made:
             held = await hold(device, made)
             for on_done in (fail, ended):
-                made.submit(Requests.of(request([1])), on_done)
+                made.submit(request([1]), on_done)
             text = asyncio.create_task(anext(made.generate(prompt(1))))
             await turns()
             monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
@@ -194,7 +193,7 @@ def test_an_error_of_one_who_is_passed_expired_requests_ends_the_engine():
         device = Device()
         async with running_engine(device) as made:
             held = await hold(device, made)
-            made.submit(Requests.of(request([1], seconds=0.01)), fail)
+            made.submit(request([1], seconds=0.01), fail)
             with pytest.raises(EngineUnavailable):
                 await held
             assert made.failed.is_set()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.requests import Inference, Outcome
+from service.engine.requests import Outcome, Requests
 from service.errors import DeadlineExceeded, Overloaded
 from service.pipelines import parts
 from service.pipelines.parts import PARTS_AT_ONCE, cut, infer_in_parts
@@ -27,11 +27,11 @@ class Recorder(ReadyEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[Inference] = []
+        self.asked: list[Requests] = []
         self.under_way = self.most = 0
         self.failures: dict[int, Exception] = {}
 
-    async def infer(self, part: Inference) -> Outcome:
+    async def infer(self, part: Requests) -> Outcome:
         number = len(self.asked)
         self.asked.append(part)
         self.under_way += 1
