@@ -28,12 +28,13 @@ from tests.engine.running import (
     prompt,
     request,
     rows_of,
-    run,
     running_engine,
     turns,
     until,
 )
 from tests.fakes import Clock, Device, Repeater, version_of
+
+pytestmark = pytest.mark.anyio
 
 STEP_SECONDS = 1 / 32  # exact in binary
 VERSIONS = {
@@ -353,76 +354,64 @@ class SlowDevice(Device):
         return super().load_generation_model(folder, manifest)
 
 
-def test_a_model_serves_while_another_is_still_loaded():
-    async def test():
-        device, changes = SlowDevice(), list[dict[str, State]]()
-        made = make_engine(device)
+async def test_a_model_serves_while_another_is_still_loaded():
+    device, changes = SlowDevice(), list[dict[str, State]]()
+    made = make_engine(device)
 
-        def on_change() -> None:
-            changes.append({state.key.name: state.state for state in made.models()})
+    def on_change() -> None:
+        changes.append({state.key.name: state.state for state in made.models()})
 
-        assert (made.state, [state.task for state in made.models()]) == (State.STARTING, ["tag", "generate"])
-        starting = asyncio.create_task(made.start(on_change))
-        await until(lambda: made.state is State.READY)
-        sent = request([1, 2], [3])
-        assert rows_of(sent, await made.infer(sent)) == [[1, 2], [3]]
-        with pytest.raises(EngineUnavailable, match="lm/1 is still being loaded"):
-            await anext(made.generate(prompt(1)))
-        assert not starting.done()
-        device.may_load.set()
-        await starting
-        assert len([token async for token in made.generate(prompt(1))]) == 3
-        assert changes[0] == {"tagger": State.READY, "lm": State.STARTING}
-        assert changes[-1] == {"tagger": State.READY, "lm": State.READY}
-        await made.close()
-
-    run(test())
+    assert (made.state, [state.task for state in made.models()]) == (State.STARTING, ["tag", "generate"])
+    starting = asyncio.create_task(made.start(on_change))
+    await until(lambda: made.state is State.READY)
+    sent = request([1, 2], [3])
+    assert rows_of(sent, await made.infer(sent)) == [[1, 2], [3]]
+    with pytest.raises(EngineUnavailable, match="lm/1 is still being loaded"):
+        await anext(made.generate(prompt(1)))
+    assert not starting.done()
+    device.may_load.set()
+    await starting
+    assert len([token async for token in made.generate(prompt(1))]) == 3
+    assert changes[0] == {"tagger": State.READY, "lm": State.STARTING}
+    assert changes[-1] == {"tagger": State.READY, "lm": State.READY}
+    await made.close()
 
 
-def test_an_engine_that_is_closed_while_it_loads_finishes_what_it_has_and_serves_no_more():
-    async def test():
-        device = SlowDevice()
-        made = make_engine(device)
-        starting = asyncio.create_task(made.start(lambda: None))
-        await until(lambda: made.state is State.READY)
-        admitted = asyncio.create_task(made.infer(request([1])))
-        await turns(1)
-        closing = asyncio.create_task(made.close())
-        assert int((await admitted).outputs["sum"][0]) == 1
-        with pytest.raises(EngineUnavailable, match="the engine is draining"):
-            await made.infer(request([2]))
-        assert not closing.done()
-        device.may_load.set()
-        await asyncio.gather(starting, closing)
-        assert made.state is State.STOPPED
-
-    run(test())
+async def test_an_engine_that_is_closed_while_it_loads_finishes_what_it_has_and_serves_no_more():
+    device = SlowDevice()
+    made = make_engine(device)
+    starting = asyncio.create_task(made.start(lambda: None))
+    await until(lambda: made.state is State.READY)
+    admitted = asyncio.create_task(made.infer(request([1])))
+    await turns(1)
+    closing = asyncio.create_task(made.close())
+    assert int((await admitted).outputs["sum"][0]) == 1
+    with pytest.raises(EngineUnavailable, match="the engine is draining"):
+        await made.infer(request([2]))
+    assert not closing.done()
+    device.may_load.set()
+    await asyncio.gather(starting, closing)
+    assert made.state is State.STOPPED
 
 
-def test_a_broken_model_is_refused_with_the_reason_and_the_others_serve():
-    async def test():
-        device = Device()
-        device.broken = {"tagger"}
-        async with running_engine(device) as made:
-            states = {state.key.name: (state.state, state.reason) for state in made.models()}
-            assert states == {"tagger": (State.REFUSED, "tagger is broken"), "lm": (State.READY, None)}
-            with pytest.raises(ModelNotFound):
-                await made.infer(request([1]))
-            assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
-
-    run(test())
+async def test_a_broken_model_is_refused_with_the_reason_and_the_others_serve():
+    device = Device()
+    device.broken = {"tagger"}
+    async with running_engine(device) as made:
+        states = {state.key.name: (state.state, state.reason) for state in made.models()}
+        assert states == {"tagger": (State.REFUSED, "tagger is broken"), "lm": (State.READY, None)}
+        with pytest.raises(ModelNotFound):
+            await made.infer(request([1]))
+        assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
 
 
-def test_an_engine_without_its_device_does_not_start():
+async def test_an_engine_without_its_device_does_not_start():
     def make_backend():
         raise ConfigurationError("there is no GPU")
 
-    async def test():
-        made = Engine(SETTINGS, ModelLoading(SETTINGS, [version_of("tagger")], make_backend, Metrics()), Metrics())
-        with pytest.raises(ConfigurationError, match="no GPU"):
-            await made.start(lambda: None)
-        with pytest.raises(EngineUnavailable):
-            await made.infer(request([1]))
-        await made.close()
-
-    run(test())
+    made = Engine(SETTINGS, ModelLoading(SETTINGS, [version_of("tagger")], make_backend, Metrics()), Metrics())
+    with pytest.raises(ConfigurationError, match="no GPU"):
+        await made.start(lambda: None)
+    with pytest.raises(EngineUnavailable):
+        await made.infer(request([1]))
+    await made.close()

@@ -18,9 +18,11 @@ from service.errors import InternalError, ModelNotFound
 from service.telemetry.metrics import Metrics
 from service.text.vocabulary import Vocabulary
 from service.types import Array, ModelKey, Ragged
-from tests.engine.running import LM, SAMPLING, SETTINGS, TAGGER, prompt, run, until
+from tests.engine.running import LM, SAMPLING, SETTINGS, TAGGER, prompt, until
 from tests.engine.test_engine import Ended
 from tests.fakes import Device, version_of
+
+pytestmark = pytest.mark.anyio
 
 IDS = np.arange(1, 4, dtype=np.int32)
 
@@ -87,16 +89,13 @@ async def answer(made: Engine, asked: Requests | Generation) -> object:
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-def test_a_malformed_request_is_refused_and_harms_no_other(bad):
-    async def test():
-        async with running() as made:
-            with pytest.raises(InternalError, match=str(bad.model)):
-                await answer(made, bad)
-            assert await answer(made, infer(IDS, IDS)) == [6, 6]
-            assert await answer(made, generate()) == [4, 5, 6]
-            assert not made.failed.is_set()
-
-    run(test())
+async def test_a_malformed_request_is_refused_and_harms_no_other(bad):
+    async with running() as made:
+        with pytest.raises(InternalError, match=str(bad.model)):
+            await answer(made, bad)
+        assert await answer(made, infer(IDS, IDS)) == [6, 6]
+        assert await answer(made, generate()) == [4, 5, 6]
+        assert not made.failed.is_set()
 
 
 @pytest.mark.parametrize(
@@ -110,40 +109,31 @@ def test_a_malformed_request_is_refused_and_harms_no_other(bad):
     ],
     ids=["no model", "no version", "sequences for a language model", "a text of no model", "a text of a tagger"],
 )
-def test_a_model_that_is_not_there_for_this_is_not_found(asked):
-    async def test():
-        async with running() as made:
-            with pytest.raises(ModelNotFound, match=str(asked.model)):
-                await answer(made, asked)
-
-    run(test())
+async def test_a_model_that_is_not_there_for_this_is_not_found(asked):
+    async with running() as made:
+        with pytest.raises(ModelNotFound, match=str(asked.model)):
+            await answer(made, asked)
 
 
 @pytest.mark.parametrize("counts", [[2], [0], [-1], [1, 1, 1]], ids=str)
-def test_counts_that_are_not_those_of_the_sequences_are_refused(counts):
-    async def test():
-        async with running() as made:
-            one = infer()
-            many = [one.deadlines[0]] * len(counts)
-            requests = Requests(TAGGER, one.sequences, counts, many, [0] * len(counts))
-            refused = [done for done in made.submit(requests, Ended()) if not isinstance(done, EngineRequest)]
-            assert refused
-            assert {type(error) for error in refused} == {InternalError}
-            assert await answer(made, infer()) == [6]
-
-    run(test())
+async def test_counts_that_are_not_those_of_the_sequences_are_refused(counts):
+    async with running() as made:
+        one = infer()
+        many = [one.deadlines[0]] * len(counts)
+        requests = Requests(TAGGER, one.sequences, counts, many, [0] * len(counts))
+        refused = [done for done in made.submit(requests, Ended()) if not isinstance(done, EngineRequest)]
+        assert refused
+        assert {type(error) for error in refused} == {InternalError}
+        assert await answer(made, infer()) == [6]
 
 
-def test_a_bad_request_harms_none_that_was_submitted_with_it():
-    async def test():
-        async with running() as made:
-            ended, bad = Ended(), np.array([1, -1], np.int32)
-            together = infer(IDS, bad, IDS, IDS)
-            requests = Requests(TAGGER, together.sequences, [1, 1, 2], [together.deadlines[0]] * 3, [0] * 3)
-            first, second, third = made.submit(requests, ended)
-            assert isinstance(second, InternalError)
-            await until(lambda: sum(map(len, ended.groups)) == 2)
-            assert {one for group in ended.groups for one in group} == {first, third}
-            assert not any(one.error for group in ended.groups for one in group)
-
-    run(test())
+async def test_a_bad_request_harms_none_that_was_submitted_with_it():
+    async with running() as made:
+        ended, bad = Ended(), np.array([1, -1], np.int32)
+        together = infer(IDS, bad, IDS, IDS)
+        requests = Requests(TAGGER, together.sequences, [1, 1, 2], [together.deadlines[0]] * 3, [0] * 3)
+        first, second, third = made.submit(requests, ended)
+        assert isinstance(second, InternalError)
+        await until(lambda: sum(map(len, ended.groups)) == 2)
+        assert {one for group in ended.groups for one in group} == {first, third}
+        assert not any(one.error for group in ended.groups for one in group)
