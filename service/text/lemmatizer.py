@@ -5,7 +5,6 @@ which rule makes their lemma (`service.text.lemma_rules`), the most probable tha
 """
 
 import json
-from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 from service.text.lemma_lexicon import LemmaLexicon
-from service.text.lemma_rules import Joined, LemmaRule, labels_of, parse
+from service.text.lemma_rules import Joined, LemmaRule, parse
 from service.text.normalization import normalize_each, normalize_form
 
 LEMMA = "lemma"  # a tagger's head of lemma rules
@@ -76,34 +75,6 @@ class Lemmatizer:
         self._dictionary = {
             tuple(tags.split(SEPARATOR)): _by_normal_form(lemmas) for tags, lemmas in (dictionary or {}).items()
         }
-
-    @classmethod
-    def learn(cls, words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> Self:
-        """Builds the dictionary of each tagged word's most frequent lemma, ties by spelling, and what rules may change.
-
-        Args:
-            words: of a treebank, with their lemmas, each as often as it occurs.
-            labels: of the rules.
-        """
-        characters: set[str] = set()
-        irregular: defaultdict[str, set[str]] = defaultdict(set)
-        found: defaultdict[TaggedWord, Counter[str]] = defaultdict(Counter)
-        for word, lemma in words:
-            found[word._replace(form=normalize_form(word.form))][lemma] += 1
-        for word, lemmas in found.items():
-            for lemma in lemmas:
-                for rule in map(parse, labels_of(word.form, lemma)):
-                    if isinstance(rule, str):
-                        irregular[lemma].add(word.form.lower())
-                    elif not rule.keeps_characters:
-                        characters.update(word.form.lower())
-        dictionary: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        for word, lemmas in sorted(found.items()):
-            best = min(lemmas, key=lambda lemma: (-lemmas[lemma], lemma))
-            dictionary[f"{word.upos}{SEPARATOR}{word.tag}"][word.form] = best
-        wanted = [label for label in map(parse, labels) if isinstance(label, str)]
-        forms = {lemma: sorted(irregular[lemma]) for lemma in wanted}
-        return cls(labels, "".join(sorted(characters)), forms, dictionary=dictionary)
 
     def with_lexicon(self, lexicon: Mapping[str, Mapping[str, Collection[str]]]) -> "Lemmatizer":
         """Returns the same with another lexicon."""

@@ -44,14 +44,6 @@ def test_each_process_takes_the_first_model_that_no_other_compiles(tmp_path):
         assert again == FIRST
 
 
-def test_a_model_is_free_again_when_its_compilation_fails(tmp_path):
-    locks = CompilationLocks(tmp_path)
-    with pytest.raises(ValueError, match="shape"), locks.first_free(KEYS, never):
-        raise ValueError("shape")
-    with CompilationLocks(tmp_path).first_free(KEYS, never) as key:
-        assert key == FIRST
-
-
 def test_a_process_waits_while_all_of_its_models_are_compiled_by_others(tmp_path, monkeypatch):
     other = CompilationLocks(tmp_path).first_free([SECOND], never)
     other.__enter__()
@@ -74,13 +66,6 @@ def test_a_process_that_stops_waits_no_longer(tmp_path, monkeypatch):
     ):
         assert key == FIRST
         assert len(pauses) == 2
-
-
-def test_versions_and_models_have_locks_of_their_own(tmp_path):
-    keys = [FIRST, ModelKey("tagger", "2"), SECOND]
-    first, second, third = (CompilationLocks(tmp_path).first_free(keys, never) for _ in keys)
-    with first as one, second as other, third as last:
-        assert [one, other, last] == keys
 
 
 def test_without_a_cache_nothing_is_locked():

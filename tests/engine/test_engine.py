@@ -14,21 +14,10 @@ from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS, Requests
 from service.errors import DeadlineExceeded, DeviceFailed, EngineUnavailable, Overloaded
 from service.types import State
-from tests.engine.running import TAGGER, hold, make_engine, request, rows_of, running_engine, turns, until
+from tests.engine.running import TAGGER, hold, make_engine, request, running_engine, turns, until
 from tests.fakes import Device, failing
 
 pytestmark = pytest.mark.anyio
-
-
-async def test_each_request_gets_its_own_answers_in_order():
-    async with running_engine(Device()) as made:
-        wanted = [[[i, i + 1], [i] * 7, [i]] for i in range(40)]
-        outcomes = await asyncio.gather(*(made.infer(request(*rows)) for rows in wanted[:2]))
-        for rows in wanted[2:]:
-            outcomes.append(await made.infer(request(*rows)))
-        for rows, outcome in zip(wanted, outcomes, strict=True):
-            assert rows_of(request(*rows), outcome) == rows
-            assert outcome.outputs["sum"].tolist() == [sum(row) for row in rows]
 
 
 async def test_what_a_request_leaves_behind_needs_no_search_for_garbage():
@@ -90,26 +79,6 @@ async def test_a_client_that_goes_while_it_waits_frees_its_place_and_harms_nobod
         assert device.shapes[-1] == (1, 1), "the one that went away was run"
 
 
-async def test_a_client_that_goes_while_its_batch_runs_harms_nobody():
-    device = Device()
-    async with running_engine(device) as made:
-        held = await hold(device, made)
-        held.cancel()
-        await asyncio.gather(held, return_exceptions=True)
-        device.go.set()
-        assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
-
-
-async def test_a_deadline_passes_while_the_device_is_busy():
-    device = Device()
-    async with running_engine(device) as made:
-        held = await hold(device, made)
-        with pytest.raises(DeadlineExceeded):
-            await made.infer(request([1], seconds=0.02))
-        device.go.set()
-        await held
-
-
 async def test_a_deadline_that_passes_says_where_the_time_went():
     device = Device()
     async with running_engine(device) as made:
@@ -128,21 +97,6 @@ async def test_a_deadline_that_passes_says_where_the_time_went():
         assert 0 <= ran.value.stages["queue"] <= taken_within
         assert ran.value.stages["inference"] > 0
         device.go.set()
-
-
-async def test_a_full_queue_refuses():
-    device = Device()
-    async with running_engine(device) as made:
-        held = await hold(device, made)
-        waiting = asyncio.create_task(made.infer(request(*[[1]] * 8)))
-        await asyncio.sleep(0)
-        with pytest.raises(Overloaded):
-            await made.infer(request([2]))
-        begun = asyncio.create_task(made.infer(replace(request([2]), begun=True)))
-        await turns()
-        assert not begun.done(), "what is begun is taken"
-        device.go.set()
-        await asyncio.gather(held, waiting, begun)
 
 
 @pytest.mark.parametrize("at_start", [True, False], ids=["at its start", "when it is fetched"])

@@ -98,14 +98,6 @@ def test_a_sequence_beside_a_flooding_key_waits_for_what_is_planned_and_no_more(
     assert (OTHER, length) in waiting.take()
 
 
-def test_a_sequence_beside_a_flooding_key_is_not_padded_to_longer_ones_of_that_where_it_costs_more():
-    waiting = flooded(fixed=0.0)
-    waiting.admit(OTHER, 3)
-    for _ in range(waiting.planned):
-        waiting.take()
-    assert all(length <= 3 for _, length in waiting.take())
-
-
 def test_the_rows_beside_those_of_a_light_key_are_filled_from_the_backlog_of_another():
     waiting = flooded()
     for _ in range(3):  # four rows cost little more than three
@@ -113,25 +105,6 @@ def test_the_rows_beside_those_of_a_light_key_are_filled_from_the_backlog_of_ano
     for _ in range(waiting.planned):
         waiting.take()
     assert Counter(client for client, _ in waiting.take()) == {OTHER: 3, FLOODS: 1}
-
-
-def test_the_sequences_of_a_light_key_beside_a_flooding_one_run_together():
-    waiting = flooded()
-    for length in (15, 7, 3):
-        waiting.admit(OTHER, length)
-    for _ in range(waiting.planned):
-        waiting.take()
-    assert {(OTHER, 15), (OTHER, 7), (OTHER, 3)} <= set(waiting.take())
-
-
-def test_while_several_keys_have_something_waiting_a_batch_is_planned_at_a_time():
-    waiting = Waiting()
-    for client in (FLOODS, OTHER):
-        for _ in range(12):
-            waiting.admit(client, 3)
-    assert [(len(waiting.take()), waiting.planned) for _ in range(5)] == [(4, 0)] * 5
-    waiting.admit(3, 3)
-    assert (3, 3) in waiting.take()
 
 
 def test_without_keys_all_are_one_client_and_the_first_come_first():
@@ -162,15 +135,6 @@ def test_of_two_backlogs_each_gets_half_of_the_tokens(some, others, fixed, cell)
         if all(left.values()):
             rows, longest = GRID.batch_sizes[-1], GRID.lengths[-1]
             assert abs(served[FLOODS] - served[OTHER]) <= (rows + 1) * longest, "a batch and a sequence at most"
-
-
-def test_a_key_with_short_sequences_has_more_of_them_run_than_one_with_long_ones():
-    waiting = Waiting()
-    waiting.admit(FLOODS, *[16] * 100)
-    waiting.admit(OTHER, *[2] * 400)
-    ran = Counter(client for _ in range(45) for client, _ in waiting.take())
-    assert ran[FLOODS] == pytest.approx(20, abs=1)
-    assert ran[OTHER] == pytest.approx(160, abs=8)
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 16)), max_size=60), st.lists(st.booleans(), max_size=60))
@@ -215,13 +179,6 @@ def test_a_key_whose_sequences_are_all_planned_goes_on_where_it_was():
     assert [waiting.take() for _ in range(2)] == [[(OTHER, 16)] * 4] * 2, "as many as the other key had in its plan"
 
 
-def test_within_a_key_a_short_request_passes_the_rest_of_a_long_one():
-    waiting = Waiting()
-    waiting.admit(FLOODS, *[4] * 200)
-    waiting.admit(FLOODS, 3)
-    assert (FLOODS, 3) in waiting.take() + waiting.take()
-
-
 def test_a_key_alone_fills_half_of_the_queue_and_further_ones_always_find_room():
     waiting = Waiting(max_sequences=1000)
     assert waiting.fill(FLOODS, 4) == 500
@@ -229,12 +186,6 @@ def test_a_key_alone_fills_half_of_the_queue_and_further_ones_always_find_room()
     assert waiting.rejection.waiting == 500, "of its own"
     counts = [waiting.fill(client, 4) for client in range(OTHER, 8)]
     assert counts == [250, 125, 63, 31, 16, 8]
-
-
-def test_the_tokens_of_a_key_are_limited_as_its_sequences_are():
-    waiting = Waiting(max_tokens=1000)
-    assert waiting.fill(FLOODS, 10) == 50
-    assert waiting.fill(OTHER, 10) == 25
 
 
 def test_a_key_with_nothing_waiting_may_fill_the_rest_of_the_queue():

@@ -13,7 +13,7 @@ from service.engine.loader import ModelLoading
 from service.engine.queue import EngineRequest
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
-from service.errors import DeadlineExceeded, ModelNotFound
+from service.errors import DeadlineExceeded
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey
@@ -144,17 +144,6 @@ async def test_on_a_device_that_does_not_overlap_an_iteration_starts_a_step_and_
         assert await text == [6]
 
 
-async def test_on_a_device_that_does_not_overlap_texts_that_wait_get_the_slots_of_those_that_end():
-    bench = Bench()
-    bench.overlaps = False
-    async with started(bench):
-        texts = [bench.generate(i, max_tokens=2) for i in range(5)]
-        await bench.finish()
-        assert all(text.done() for text in texts)
-        assert [text.result() for text in texts] == [[i + 1, i + 2] for i in range(5)]
-        assert bench.metric("slots_in_use", model="lm") == 0
-
-
 async def test_texts_are_read_before_each_step_and_what_is_read_is_in_it():
     async with started(Bench()) as bench:
         waiting = [[1], [2], [3]]
@@ -175,15 +164,6 @@ async def test_texts_are_read_before_each_step_and_what_is_read_is_in_it():
         assert bench.ended.groups == [[one] for one in read]
 
 
-async def test_iterations_go_on_while_there_is_more_to_read_and_end_then():
-    async with started(Bench()) as bench:
-        answers = iter([True, True, False])
-        bench.engine.before_step = lambda: next(answers, False)
-        bench.engine.wake()
-        assert await bench.finish() == 3
-        assert list(answers) == []
-
-
 async def test_neither_batches_nor_generation_steps_wait_for_more_than_one_of_the_other():
     async with started(Bench(settings=SETTINGS.model_copy(update={"batch_sizes": (1,)}))) as bench:
         for i in range(8):
@@ -197,17 +177,6 @@ async def test_neither_batches_nor_generation_steps_wait_for_more_than_one_of_th
             counts.append((len(bench.shapes), len(bench.steps)))
         assert counts == [(1, 1), (2, 2), (3, 3), (4, 4), *[(batches, 4) for batches in (5, 6, 7, 8)], (8, 4)]
         assert [await text for text in texts] == [[2, 3, 4, 5], [3, 4, 5, 6]]
-
-
-async def test_the_scheduler_is_told_what_each_batch_took(monkeypatch):
-    told = []
-    monkeypatch.setattr(Scheduler, "measured", lambda self, batch, seconds: told.append((batch.shape, seconds)))
-
-    async with started(Bench()) as bench:
-        for row in ([1, 2, 3], [5]):
-            bench.submit(row)
-            await bench.finish()
-    assert told == [((1, 3), STEP_SECONDS), ((1, 1), STEP_SECONDS)]
 
 
 async def test_a_failed_batch_ends_each_of_its_requests_once_and_is_not_measured(monkeypatch):
@@ -312,10 +281,3 @@ async def test_language_models_take_turns_and_the_slots_of_a_models_versions_are
         assert [step["ids"][0].tolist() for step in bench.steps] == [[10], [20], [30], [11], [21], [31]]
         assert [await text for text in texts] == [[11, 12], [21, 22], [31, 32]]
         assert [seen for seen in bench.seen if seen is not None] == [[2, 1], [2, 1], [0, 0]]
-
-
-async def test_a_text_for_a_model_that_is_not_loaded_is_refused():
-    async with started(Bench()) as bench:
-        text = bench.generate(1, model=ModelKey("none", "1"))
-        with pytest.raises(ModelNotFound, match="model none/1 is not loaded"):
-            await text

@@ -17,7 +17,7 @@ from service.backend.cache import NO_LOCKS, CompilationLocks
 from service.engine import loader
 from service.engine.engine import Engine
 from service.engine.loader import Generator, LoadHooks, LoadProgress, ModelLoading, Sequences, loading_order
-from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable, ModelNotFound
+from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State
 from tests.engine.running import (
@@ -28,7 +28,6 @@ from tests.engine.running import (
     prompt,
     request,
     rows_of,
-    running_engine,
     turns,
     until,
 )
@@ -56,11 +55,6 @@ def test_the_default_models_of_each_task_are_loaded_first():
     urgent = ["tagger-en", "sentiment", "lm"]
     others = ["a-tagger-en", "tagger-fr", "a-sentiment", "a-lm"]
     assert ordered("tagger-en", "sentiment", "lm") == urgent + others
-
-
-def test_of_the_other_models_taggers_come_first_and_those_of_a_task_by_their_names():
-    assert ordered("tagger-fr")[:2] == ["tagger-fr", "a-tagger-en"]
-    assert ordered() == ["a-tagger-en", "tagger-en", "tagger-fr", "a-sentiment", "sentiment", "a-lm", "lm"]
 
 
 class Bench(Device):
@@ -126,12 +120,6 @@ def test_what_is_loaded_is_passed_on_and_the_progress_is_reported():
         ]
 
 
-def test_versions_are_loaded_in_the_order_given():
-    bench = Bench(version_of("lm", "generate"), version_of("topics", "classify"), version_of("tagger"))
-    bench.run()
-    assert bench.begun() == ["lm", "topics", "tagger"]
-
-
 def test_a_version_that_fails_to_load_is_refused_at_once_and_the_next_one_is_loaded(monkeypatch, caplog):
     bench = Bench()
     monkeypatch.setattr(bench, "load_sequence_model", lambda folder, manifest: [][0])
@@ -158,15 +146,6 @@ def test_a_version_whose_task_cannot_be_built_is_refused_and_not_passed_on():
     assert prepared == [TAGGER, LM]
     assert (bench.refused, list(bench.loaded)) == ({TAGGER: "it has no words"}, [LM])
     assert bench.metric("model_info", model="tagger", version="1") is None
-
-
-def test_without_a_model_that_loads_the_log_says_so(caplog):
-    bench = Bench()
-    bench.broken = {"tagger", "lm"}
-    with caplog.at_level(logging.INFO, logger="tagwerk"):
-        bench.run()
-    assert bench.refused == {TAGGER: "tagger is broken", LM: "lm is broken"}
-    assert "ready on test device: no model; " in caplog.text
 
 
 def test_a_wrong_setting_that_shows_while_a_model_loads_ends_the_loading(monkeypatch):
@@ -392,17 +371,6 @@ async def test_an_engine_that_is_closed_while_it_loads_finishes_what_it_has_and_
     device.may_load.set()
     await asyncio.gather(starting, closing)
     assert made.state is State.STOPPED
-
-
-async def test_a_broken_model_is_refused_with_the_reason_and_the_others_serve():
-    device = Device()
-    device.broken = {"tagger"}
-    async with running_engine(device) as made:
-        states = {state.key.name: (state.state, state.reason) for state in made.models()}
-        assert states == {"tagger": (State.REFUSED, "tagger is broken"), "lm": (State.READY, None)}
-        with pytest.raises(ModelNotFound):
-            await made.infer(request([1]))
-        assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
 
 
 async def test_an_engine_without_its_device_does_not_start():

@@ -49,12 +49,6 @@ def test_outputs_are_cut_to_the_rows_and_lengths_that_are_real():
     assert others["scores"].tolist() == [[0, 1], [2, 3]]
 
 
-def test_an_output_may_have_more_time_than_the_batch():
-    batch = pad(Ragged.of([example(2), example(4)]), (3, 4))
-    timed, _ = unpad({"tags": np.arange(30).reshape(3, 10)}, batch, frozenset({"tags"}))
-    assert timed["tags"].tolist() == [0, 1, 10, 11, 12, 13]
-
-
 def test_full_rows_have_no_padding():
     inputs = full_rows(SPECS, (2, 5))
     assert inputs["lengths"].tolist() == [5, 5]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.engine.requests import Generation
-from service.engine.slots import Slots, SlotStep, Stream
+from service.engine.slots import Slots, Stream
 from service.errors import InternalError, Overloaded
 from service.types import ModelKey, Sampled
 from tests.engine.running import SAMPLING
@@ -116,14 +116,6 @@ def test_one_who_reads_a_prompt_does_not_stall_one_who_writes():
         assert [owner for owner, _ in tokens] == [writer]
 
 
-def test_a_new_stream_in_a_used_slot_starts_fresh():
-    slots = Slots(1, prefill=4, max_waiting=9)
-    slots.admit(stream([1], max_tokens=1))
-    slots.admit(stream([2], max_tokens=1))
-    for _ in range(2):
-        assert step(slots)[0][0]["fresh"].tolist() == [True, False]
-
-
 def test_a_cancelled_or_expired_stream_frees_its_slot_at_the_next_step():
     slots = Slots(2, prefill=4, max_waiting=9)
     cancelled, late, next_one = stream([1], 99), stream([1], 99, deadline=5.0), stream([1], 99)
@@ -146,19 +138,6 @@ def test_a_text_that_failed_frees_its_slot_at_the_next_step():
     assert [owner for owner, _ in tokens] == [next_one]
 
 
-def test_steps_that_read_one_token_at_a_time_have_each_shape_once():
-    assert Slots(4, prefill=1, max_waiting=9).shapes == [(2, 1), (4, 1)]
-
-
-def test_one_cancelled_while_its_step_runs_gets_nothing_more():
-    slots = Slots(1, prefill=4, max_waiting=9)
-    text = stream([1], 99)
-    slots.admit(text)
-    (one,) = slots.assemble(0.0)
-    text.cancelled = True
-    assert slots.advance(one, {"ids": np.array([5, 5], np.int32)}, 0.0) == []
-
-
 def test_those_who_share_a_step_with_one_cancelled_get_their_tokens():
     slots = Slots(2, prefill=4, max_waiting=9)
     gone, stays = stream([1], 99), stream([1], 99)
@@ -168,15 +147,6 @@ def test_those_who_share_a_step_with_one_cancelled_get_their_tokens():
     slots.cancel(gone)
     (due,) = slots.advance(one, {"ids": np.array([5, 6], np.int32)}, 0.0)
     assert due == (stays, [Sampled(6, batch_size=2)])
-
-
-def test_a_text_can_be_cancelled_twice():
-    slots = Slots(1, prefill=4, max_waiting=9)
-    text = stream([1])
-    slots.admit(text)
-    for _ in range(2):
-        slots.cancel(text)
-    assert slots.waiting == 0
 
 
 def test_a_text_has_no_slot_from_the_moment_of_its_deadline():
@@ -216,57 +186,10 @@ def test_a_token_has_the_log_probabilities_of_its_row_where_they_are_wanted():
     assert tokens == [Sampled(5, None, (), 2.0, 2), Sampled(6, -0.25, ((7, -0.125), (6, -0.25)), 2.0, 2)]
 
 
-def test_the_inputs_of_each_step_have_the_types_that_are_compiled():
-    slots = Slots(2, prefill=4, max_waiting=9)
-    slots.admit(stream([1, 2], max_tokens=9))
-    for _ in range(3):
-        (inputs,), _ = step(slots)
-        assert {name: str(values.dtype) for name, values in inputs.items()} == {
-            "slots": "int32",
-            "ids": "int32",
-            "lengths": "int32",
-            "fresh": "bool",
-            "temperature": "float32",
-            "top_k": "int32",
-            "top_p": "float32",
-            "seed": "int64",
-            "position": "int64",
-        }
-
-
 def test_those_who_wait_are_bounded():
     slots = Slots(1, prefill=4, max_waiting=1)
     slots.admit(stream([1]))
     full = r"^1 of at most 1 texts wait for one of 1 slots \(TAGWERK_SLOTS\)$"
-    with pytest.raises(Overloaded, match=full):
-        slots.admit(stream([1]))
-
-
-def test_texts_that_nobody_waits_for_keep_no_place_in_the_queue():
-    slots = Slots(1, prefill=4, max_waiting=256)
-    busy = stream([1], max_tokens=10**6)
-    slots.admit(busy)
-    step(slots)
-    departed = [stream([1]) for _ in range(256)]
-    for text in departed:
-        slots.admit(text)
-    for text in departed:
-        slots.cancel(text)
-    assert slots.waiting == 0
-    stays = stream([1])
-    slots.admit(stays)
-    assert slots.waiting == 1
-    slots.cancel(busy)
-    step(slots)
-    assert (slots.waiting, stays.started is not None) == (0, True)
-
-
-def test_the_prompts_that_wait_are_bounded_but_one_of_any_length_may():
-    slots = Slots(1, prefill=4, max_waiting=9, max_waiting_tokens=10)
-    slots.admit(stream([1], max_tokens=10**6))
-    step(slots)
-    slots.admit(stream([1] * 99))
-    full = r"^99 of at most 10 tokens of prompts \(TAGWERK_MAX_QUEUE_TOKENS\) wait for a slot$"
     with pytest.raises(Overloaded, match=full):
         slots.admit(stream([1]))
 
@@ -302,21 +225,3 @@ def test_when_to_come_again_follows_from_what_is_to_be_generated_and_how_fast_th
     assert foretold(6, 49, 0.01) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
     assert foretold(2, 49, 0.02) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
     assert foretold(2, 10**6, 1.0) == 60.0, "what lies further off is not foretold"
-
-
-def test_when_to_come_again_counts_what_is_still_to_be_generated_and_the_last_speeds():
-    def foretold(steps: int, measurements: int) -> float:
-        slots = Slots(1, prefill=4, max_waiting=1)
-        slots.admit(stream([1], max_tokens=10))
-        for _ in range(steps):
-            step(slots)
-        slots.admit(stream([1], max_tokens=10))
-        for _ in range(measurements):
-            slots.measured(SlotStep([stream([1])], {}), 0.0005)
-        with pytest.raises(Overloaded) as refusal:
-            slots.admit(stream([1]))
-        return refusal.value.retry_after_seconds
-
-    assert foretold(1, 0) == pytest.approx(21 / 1000), "a token was generated"
-    assert foretold(4, 0) == pytest.approx(18 / 1000)
-    assert foretold(1, 1) == pytest.approx(21 / 1050), "a twentieth of the way to 2000"

@@ -105,16 +105,6 @@ async def test_texts_that_leave_the_queue_make_room_at_once():
         await held
 
 
-async def test_closing_a_text_frees_its_slot():
-    device = Device()
-    async with running_engine(device) as made:
-        endless = [made.generate(prompt(1, max_tokens=10**6)) for _ in range(2)]
-        for text in endless:
-            await anext(text)
-            await text.aclose()
-        assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
-
-
 @pytest.mark.parametrize("at_start", [True, False], ids=["at its start", "when it is fetched"])
 async def test_a_text_whose_deadline_passes_or_whose_step_fails_says_so(at_start):
     device = Device()

@@ -9,7 +9,6 @@ import pytest
 
 from service.backend.base import Fetch
 from service.engine.loader import ModelLoading
-from service.engine.plan import StepTimes
 from service.engine.queue import EngineRequest
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
@@ -106,38 +105,6 @@ async def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered
     critical = [record for record in caplog.records if record.levelno == logging.CRITICAL]
     assert [record.getMessage() for record in critical] == ["the engine failed"], "once, and closing it is no error"
     assert critical[0].exc_info
-
-
-async def test_an_engine_that_runs_has_not_failed():
-    async with running_engine(Device()) as made:
-        await made.infer(request([1]))
-        assert not made.failed.is_set()
-    assert not made.failed.is_set()
-
-
-async def test_an_error_while_a_batch_is_counted_ends_the_engine_with_its_requests_answered(monkeypatch):
-    """It would come again."""
-
-    async with running_engine(Device()) as made:
-        monkeypatch.setattr(StepTimes, "measured", lambda *_: 1 / 0)
-        with pytest.raises(EngineUnavailable):
-            await made.infer(request([5]))
-        assert made.failed.is_set()
-        assert made.state is State.STOPPED
-
-
-async def test_an_error_of_one_who_is_passed_requests_ends_the_engine():
-    def fail(requests: Sequence[EngineRequest]) -> None:
-        raise ValueError("decode")
-
-    device = Device()
-    async with running_engine(device) as made:
-        held = await hold(device, made)
-        made.submit(request([1]), fail)
-        device.go.set()
-        await held
-        await asyncio.wait_for(made.failed.wait(), 10)
-        assert made.state is State.STOPPED
 
 
 async def test_an_error_of_one_who_is_passed_failed_requests_does_not_keep_the_others_waiting(monkeypatch):

@@ -91,17 +91,6 @@ def test_a_version_that_is_not_ready_takes_no_requests():
     assert [s.state for s in made.states] == [State.REFUSED, State.READY]
 
 
-def test_versions_that_are_no_longer_there_are_forgotten():
-    made = catalog(lm={"1": 1.0})
-    before = made.find(TextGeneration, None)
-    made.prepare(version("lm/2"))
-    made.update([state("lm/2"), state("lm/1", 0.0)])
-    assert made.find(TextGeneration, "lm/1") is before, "it is not built again"
-    made.update([state("lm/2")])
-    with pytest.raises(ModelNotFound):
-        made.find(TextGeneration, "lm/1")
-
-
 def test_while_models_are_loaded_the_catalog_says_for_which_tasks_none_is_ready():
     made = catalog(lm={"1": 1.0})
     assert made.loading == frozenset()

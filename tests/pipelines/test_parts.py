@@ -66,13 +66,6 @@ def test_the_parts_together_are_the_whole(lengths):
     assert back.values["ids"].tolist() == whole.values["ids"].tolist()
 
 
-async def test_a_small_request_goes_as_it_is():
-    recorder, wish = Recorder(), request([1], [2], [3])
-    outcome = await infer_in_parts(recorder, wish)
-    assert recorder.asked == [wish]
-    assert (outcome.queue_seconds, outcome.inference_seconds) == (0.25, 0.5)
-
-
 async def test_a_large_request_goes_in_parts_a_few_at_a_time_and_is_admitted_once():
     recorder, wanted = Recorder(), [[i, i] for i in range(20)]
     outcome = await infer_in_parts(recorder, request(*wanted, further=frozenset({"twice"})))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.text.languages import make_tokenizer, named_tokenizer
+from service.text.languages import named_tokenizer
 from service.text.learned_tokenizer import LearnedTokenizer, in_case_of
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features
 from service.text.slices import finish
@@ -128,11 +128,6 @@ def test_a_sentence_may_end_anywhere_but_before_a_small_letter_after_one_space()
 
     assert [between("a", 1, "b"), between("a", 0, "B")] == [False, False]
     assert all([between(".", 1, "b"), between("a", 1, "B"), between("a", 2, "b"), between("。", 0, "犬")])
-
-
-def test_a_model_without_a_segmenter_shares_the_tokenizer_of_its_language() -> None:
-    assert make_tokenizer("spacy-fr") is FRENCH
-    assert isinstance(make_tokenizer("spacy-fr", LEARNED), LearnedTokenizer)
 
 
 def test_a_blank_line_ends_a_sentence_whatever_is_learned() -> None:

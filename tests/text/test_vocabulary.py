@@ -25,11 +25,6 @@ def test_counts_by_frequency_then_spelling() -> None:
     assert counted.id("THE") == counted.id("the") == 4
 
 
-def test_lists_an_entry_once() -> None:
-    with pytest.raises(ValueError, match="once"):
-        Vocabulary(["a", "a"])
-
-
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_reads_what_it_wrote(tmp_path: Path, lowercase: bool) -> None:
     vocabulary = Vocabulary(["\n", " ", "é", "\u2028", '"'], lowercase=lowercase)
@@ -66,11 +61,6 @@ def test_words_are_looked_up_in_their_normal_form() -> None:
 def test_a_character_that_is_unknown_is_read_as_one_that_it_may_stand_for() -> None:
     assert Vocabulary(['"', "'", "-"]).ids("“«’–…") == [2, 2, 3, 4, UNK]
     assert Vocabulary(['"', "“", "’", "."]).ids("“”'…") == [3, 2, 4, 5]  # those that are known stay as they are
-
-
-def test_words_are_counted_with_their_variants() -> None:
-    counted = Vocabulary.count(["n’t", "n't", "N'T", "a", "a"], lowercase=True)
-    assert counted.entries == ("n't", "a")
 
 
 def test_characters_of_equivalent_words_are_the_same() -> None:

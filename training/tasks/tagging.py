@@ -13,8 +13,7 @@ from service.artifact.manifest import DataSource, Metric
 from service.errors import ConfigurationError
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import make_tokenizer, named_tokenizer
-from service.text.lemma_rules import labels_of
-from service.text.lemmatizer import LEMMA, Lemmatizer, TaggedWord, finer_column
+from service.text.lemmatizer import LEMMA, TaggedWord, finer_column
 from service.text.normalization import normalize_form
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import UNK, Vocabulary
@@ -30,6 +29,8 @@ from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
 from training.models.counted import MostFrequentTag, MostFrequentTagSizes
+from training.models.lemmatizer import labels_of
+from training.models.lemmatizer import learn as learn_lemmatizer
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_classes import WordClasses
@@ -134,7 +135,7 @@ class Tagging(Task):
         self._lemma_labels = LemmaLabels(train if recipe.lemmas else ())
         if rules := self._lemma_labels.labels:
             self.labels[LEMMA] = rules
-            self.lemmatizer = Lemmatizer.learn(
+            self.lemmatizer = learn_lemmatizer(
                 (
                     (TaggedWord(w.form, w.upos, getattr(w, self._finer)), w.lemma)
                     for t in train
