@@ -10,7 +10,7 @@ from service.engine.padding import Outputs, pad, unpad
 from service.engine.queue import EngineRequest, Place, QueuedSequence
 from service.engine.scheduler import Batch
 from service.errors import DeviceFailed, InternalError, TagwerkError
-from service.types import Ragged, Tensors
+from service.types import Array, Ragged, Tensors
 
 log = logging.getLogger("tagwerk.engine")
 
@@ -35,17 +35,16 @@ def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
 def start_batch(model: SequenceModel, batch: Batch) -> Callable[[], Outputs]:
     """Starts a batch; returns a function that returns its outputs. Both raise DeviceFailed."""
     padded = pad(gather(batch.sequences), batch.shape)
-    fetch = model.start(padded.inputs, frozenset().union(*batch.kinds))
+    fetch = model.start(padded.inputs, batch.further)
     return lambda: unpad(fetch(), padded, model.timed_outputs)
 
 
 def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[EngineRequest]:
     """Assigns the outputs of a batch to its requests; returns the requests that are complete."""
-    selected = select_outputs(batch, outputs)
     done: list[EngineRequest] = []
     cell, size = 0, len(batch.sequences)
     for row, (_, _, request, position, length) in enumerate(batch.sequences):
-        request.places[position] = Place(selected[request.columns.further], row, cell)
+        request.places[position] = Place(outputs, row, cell)
         cell += length
         request.inference_seconds = max(request.inference_seconds, seconds)
         request.batch_size = max(request.batch_size, size)
@@ -55,22 +54,11 @@ def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[Engin
     return done
 
 
-def select_outputs(batch: Batch, outputs: Outputs) -> dict[frozenset[str], Outputs]:
-    """Returns the outputs for each `further` of a batch's requests, without those that only others have requested."""
-    if len(batch.kinds) == 1:
-        return dict.fromkeys(batch.kinds, outputs)
-    further = frozenset[str]().union(*batch.kinds)
-
-    return {
-        kind: Outputs(*({n: v for n, v in some.items() if n in kind or n not in further} for some in outputs))
-        for kind in batch.kinds
-    }
-
-
 def outputs_of(requests: Sequence[EngineRequest]) -> Outputs:
     """Returns the outputs of all sequences, in order, of complete requests with the same model and `further` outputs.
 
-    Outputs that are adjacent in a batch's arrays are copied together, or not at all.
+    There may be others, for which another request of a batch asked. Outputs that are adjacent in a batch's arrays are
+    copied together, or not at all.
     """
     runs: list[tuple[Outputs, slice, slice]] = []  # rows and cells
     for request in requests:
@@ -85,8 +73,13 @@ def outputs_of(requests: Sequence[EngineRequest]) -> Outputs:
     parts = [outputs.of(rows, cells) for outputs, rows, cells in runs]
     if len(parts) == 1:
         return parts[0]
-    timed = {name: np.concatenate([part.timed[name] for part in parts]) for name in parts[0].timed}
-    return Outputs(timed, {name: np.concatenate([part.others[name] for part in parts]) for name in parts[0].others})
+    return Outputs(*(concatenated(some) for some in zip(*parts, strict=True)))
+
+
+def concatenated(parts: Sequence[Tensors]) -> dict[str, Array]:
+    """Returns the outputs that all parts have, one after another."""
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
 def log_failure(error: Exception, what: str) -> TagwerkError:

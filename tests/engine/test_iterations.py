@@ -281,3 +281,14 @@ async def test_language_models_take_turns_and_the_slots_of_a_models_versions_are
         assert [step["ids"][0].tolist() for step in bench.steps] == [[10], [20], [30], [11], [21], [31]]
         assert [await text for text in texts] == [[11, 12], [21, 22], [31, 32]]
         assert [seen for seen in bench.seen if seen is not None] == [[2, 1], [2, 1], [0, 0]]
+
+
+async def test_the_scheduler_is_told_what_each_batch_took(monkeypatch):
+    told = []
+    monkeypatch.setattr(Scheduler, "measured", lambda self, batch, seconds: told.append((batch.shape, seconds)))
+
+    async with started(Bench()) as bench:
+        for row in ([1, 2, 3], [5]):
+            bench.submit(row)
+            await bench.finish()
+    assert told == [((1, 3), STEP_SECONDS), ((1, 1), STEP_SECONDS)]

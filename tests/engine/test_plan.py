@@ -148,3 +148,10 @@ def test_a_step_that_took_no_time_by_the_clock_changes_nothing(cell):
     seconds.measured((4, 16), 0.0)
     seconds.measured((4, 16), 1.0)
     assert seconds[4, 16] == before
+
+
+def test_steps_of_nanoseconds_follow_their_measurements_too():
+    seconds = times(cell=1e-6)
+    before = seconds[4, 16]
+    seconds.measured((4, 16), 0.5 * before)
+    assert seconds[4, 16] == pytest.approx(0.5 * before, rel=1e-9)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.engine.requests import Generation
-from service.engine.slots import Slots, Stream
+from service.engine.slots import Slots, SlotStep, Stream
 from service.errors import InternalError, Overloaded
 from service.types import ModelKey, Sampled
 from tests.engine.running import SAMPLING
@@ -225,3 +225,31 @@ def test_when_to_come_again_follows_from_what_is_to_be_generated_and_how_fast_th
     assert foretold(6, 49, 0.01) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
     assert foretold(2, 49, 0.02) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
     assert foretold(2, 10**6, 1.0) == 60.0, "what lies further off is not foretold"
+
+
+def test_the_prompts_that_wait_are_bounded_but_one_of_any_length_may():
+    slots = Slots(1, prefill=4, max_waiting=9, max_waiting_tokens=10)
+    slots.admit(stream([1], max_tokens=10**6))
+    step(slots)
+    slots.admit(stream([1] * 99))
+    full = r"^99 of at most 10 tokens of prompts \(TAGWERK_MAX_QUEUE_TOKENS\) wait for a slot$"
+    with pytest.raises(Overloaded, match=full):
+        slots.admit(stream([1]))
+
+
+def test_when_to_come_again_counts_what_is_still_to_be_generated_and_the_last_speeds():
+    def foretold(steps: int, measurements: int) -> float:
+        slots = Slots(1, prefill=4, max_waiting=1)
+        slots.admit(stream([1], max_tokens=10))
+        for _ in range(steps):
+            step(slots)
+        slots.admit(stream([1], max_tokens=10))
+        for _ in range(measurements):
+            slots.measured(SlotStep([stream([1])], {}), 0.0005)
+        with pytest.raises(Overloaded) as refusal:
+            slots.admit(stream([1]))
+        return refusal.value.retry_after_seconds
+
+    assert foretold(1, 0) == pytest.approx(21 / 1000), "a token was generated"
+    assert foretold(4, 0) == pytest.approx(18 / 1000)
+    assert foretold(1, 1) == pytest.approx(21 / 1050), "a twentieth of the way to 2000"
