@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from service.artifact.version import ModelVersion
 from service.engine.batches import assign_outputs, log_failure, outputs_of, start_batch
-from service.engine.checks import InputCheck
+from service.engine.checks import check_generation
 from service.engine.loader import Generator, ModelLoading, Sequences
 from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Generation, Outcome, Requests
 from service.engine.scheduler import Batch, Scheduler
 from service.engine.streams import Streams
-from service.errors import DeadlineExceeded, EngineUnavailable, InternalError, ModelNotFound, Overloaded, TagwerkError
+from service.errors import DeadlineExceeded, EngineUnavailable, ModelNotFound, Overloaded, TagwerkError
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, Sampled, State
@@ -55,7 +55,6 @@ class Engine:
     ) -> None:
         """`loading` loads the versions; `schedule` calls a function in the next event loop iteration."""
         self._loading = loading
-        self._checks = {version.key: InputCheck(version) for version in loading.versions}
         self._metrics = metrics
         self._clock = clock
         self._schedule = schedule
@@ -136,17 +135,10 @@ class Engine:
     def submit(self, requests: Requests, on_done: OnDone) -> list[EngineRequest | TagwerkError]:
         """Queues requests; returns each as an `EngineRequest`, or the reason for its rejection.
 
-        That is Overloaded, ModelNotFound, or InternalError for sequences that the model cannot read. `on_done` is
-        called with requests that are over, those of a batch together. Raises EngineUnavailable.
+        That is Overloaded or ModelNotFound. `on_done` is called with requests that are over, those of a batch together.
+        Raises EngineUnavailable.
         """
         self._check_ready(requests.model)
-        if (model := self._sequences.get(requests.model)) is not None:
-            try:
-                self._checks[requests.model].sequences(requests, model.grid.capacity)
-            except InternalError as error:
-                if len(requests.counts) == 1:
-                    return [error]
-                return [admitted for one in requests.each() for admitted in self.submit(one, on_done)]
         admitted = self._scheduler.admit(requests, on_done)
         for one in admitted:
             if isinstance(one, EngineRequest):
@@ -201,7 +193,7 @@ class Engine:
         self._check_ready(request.model)
         if request.model not in self._streams.models:
             raise ModelNotFound(f"model {request.model} is not loaded")
-        self._checks[request.model].generation(request)
+        check_generation(request)
         return self._streams.generate(request)
 
     def cut_texts(self) -> None:

@@ -145,7 +145,11 @@ class Queue:
         `begun` is always admitted, since the work done for it would be lost.
         """
         count, tokens = len(request.lengths), sum(request.lengths)
-        if not request.columns.begun and (rejection := self.rejection(request.client, count, tokens)) is not None:
+        fits = self.sequences + count <= self.max_sequences and self.tokens + tokens <= self.max_tokens
+        rejection = None
+        if not (request.columns.begun or (fits and request.client == ANONYMOUS)):
+            rejection = self.rejection(request.client, count, tokens)
+        if rejection is not None:
             raise rejection
         if (client := self._clients.get(request.client)) is None:
             client = self._clients[request.client] = Client(self._virtual_time)

@@ -1,6 +1,6 @@
 """What an engine is asked to run, and what it returns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -41,12 +41,6 @@ class Requests:
     ) -> Self:
         """Returns a single request of at least one sequence."""
         return cls(model, sequences, [len(sequences)], [deadline], [client], further, begun)
-
-    def each(self) -> Iterator["Requests"]:
-        """Yields each request separately."""
-        parts = zip(self.sequences.split(self.counts), self.counts, self.deadlines, self.clients, strict=True)
-        for sequences, count, deadline, client in parts:
-            yield Requests(self.model, sequences, [count], [deadline], [client], self.further, self.begun)
 
 
 @dataclass(slots=True)

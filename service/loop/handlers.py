@@ -3,7 +3,9 @@
 Both answer with the same functions as the application, so that a request gives the same bytes on both ways.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import islice
+from operator import attrgetter
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -34,10 +36,6 @@ class PlainTag(msgspec.Struct, forbid_unknown_fields=True):
     lemmas: bool = True
     format: Literal["json", "conllu", "conllu-chain"] | None = None
 
-    def options(self) -> tuple[Any, ...]:
-        """Returns what must be equal for requests to be handled together."""
-        return self.lemmas, self.n_best > 1
-
 
 class PlainClassify(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a plain request to /classify; see `request_schemas.ClassifyRequest`."""
@@ -48,24 +46,22 @@ class PlainClassify(msgspec.Struct, forbid_unknown_fields=True):
     sentences: bool = False
     offsets: Literal["code_points", "utf16", "utf8"] = "code_points"
 
-    def options(self) -> tuple[Any, ...]:
-        """Returns what must be equal for requests to be handled together."""
-        return self.contributions, self.sentences
-
 
 class TagHandler:
     """Encodes and answers plain requests of /tag with the same options.
 
     Attributes:
+        options: returns what must be equal for requests to be handled together.
         further: see `Requests`.
     """
 
     name: ClassVar[str] = "tag"
     kind: ClassVar[Any] = Tagging
     parse = staticmethod(msgspec.json.Decoder(PlainTag).decode)
+    options = attrgetter("lemmas", "n_best")
 
-    def __init__(self, resources: Resources, task: Tagging, lemmas: bool, candidates: bool) -> None:
-        self.version = task.version
+    def __init__(self, resources: Resources, task: Tagging, lemmas: bool, n_best: int) -> None:
+        self.version, candidates = task.version, n_best > 1
         self.further = task.candidate_outputs if candidates else frozenset[str]()
         self._task = task
         self._tokenizer = resources.catalog.tokenizer(task.version)
@@ -91,8 +87,9 @@ class TagHandler:
         """Answers exchanges with the outputs of their sequences."""
         split = [text for exchange in exchanges for text in exchange.content]
         tagged = yield from tagging.decode(self._task, split, outputs.timed, **self._options)
-        for exchange, own in shares(exchanges, tagged):
-            request = exchange.request
+        waiting = iter(tagged)
+        for exchange in exchanges:
+            request, own = exchange.request, list(islice(waiting, len(exchange.content)))
             if exchange.media_type == conllu.MEDIA_TYPE:
                 chain = request.format == "conllu-chain"
                 pieces = yield from tagging_format.write_conllu(self.version, own, request.offsets, chain=chain)
@@ -107,6 +104,7 @@ class ClassifyHandler:
     name: ClassVar[str] = "classify"
     kind: ClassVar[Any] = Sentiment
     parse = staticmethod(msgspec.json.Decoder(PlainClassify).decode)
+    options = attrgetter("contributions", "sentences")
 
     def __init__(self, resources: Resources, task: Sentiment, contributions: bool | str, sentences: bool) -> None:
         """Raises InvalidInput if the model does not have what is requested."""
@@ -120,12 +118,11 @@ class ClassifyHandler:
     def encode(self, exchanges: Sequence[Exchange]) -> Sliced[tuple[list[int], Ragged]]:
         """Encodes the requests of exchanges together; returns the number of sequences of each, and all sequences."""
         texts = [text for exchange in exchanges for text in exchange.request.text]
-        for exchange in exchanges:
-            exchange.content = exchange.request.text
         found, sequences = yield from classification.encode(self._task, self._tokenizer, texts, *self._options)
         counts: list[int] = []
-        for exchange, own in shares(exchanges, found):
-            exchange.content = own
+        waiting = iter(found)
+        for exchange in exchanges:
+            exchange.content = own = list(islice(waiting, len(exchange.request.text)))
             counts.append(sum([len(some) for text in own for some in text.windows]))
         return counts, sequences
 
@@ -134,18 +131,11 @@ class ClassifyHandler:
         texts = [text for exchange in exchanges for text in exchange.content]
         of_windows = classification.WindowOutputs(outputs.timed | outputs.others)
         results = yield from classification.decode(self._task, texts, of_windows, *self._options)
-        for exchange, own in shares(exchanges, results):
+        waiting = iter(results)
+        for exchange in exchanges:
+            own = list(islice(waiting, len(exchange.content)))
             pieces = yield from classification_format.write_json(self.version, own, exchange.request.offsets)
             yield from exchange.connection.respond(exchange, pieces)
-
-
-def shares(exchanges: Sequence[Exchange], results: Sequence[Any]) -> Iterator[tuple[Exchange, Sequence[Any]]]:
-    """Yields each exchange with its results, as many as its content has items."""
-    start = 0
-    for exchange in exchanges:
-        end = start + len(exchange.content)
-        yield exchange, results[start:end]
-        start = end
 
 
 Handler = TagHandler | ClassifyHandler

@@ -240,7 +240,7 @@ class PlainRequests:
 
     def _kind(self, made: type[TagHandler | ClassifyHandler], request: Any) -> Kind:
         """Returns the kind of a request. Raises ModelNotFound, EngineUnavailable, InvalidInput."""
-        key = self._resources.catalog.find(made.kind, request.model), *request.options()
+        key = self._resources.catalog.find(made.kind, request.model), *made.options(request)
         if (kind := self._kinds.get(key)) is None:
             if len(self._kinds) >= MOST_HANDLERS:  # of versions that have been replaced
                 self._kinds.clear()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain
 
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
 from service.text.sentences import group, rule_ends
@@ -44,10 +44,7 @@ class LearnedTokenizer(Tokenizer):
         else:
             ends = yield from learned_ends(plain, pieces, classifier)
         words = (yield from self._words_of(pieces)) if self._segmenter.multiwords else None
-        places = pairwise([0, *ends])
-        if words is None:
-            return (yield from group(tuple(pieces[start:end]) for start, end in places))
-        return (yield from group(tuple(chain.from_iterable(words[start:end])) for start, end in places))
+        return (yield from group(pieces, ends, words))
 
     def pieces(self, plain: str) -> Sliced[list[Token]]:
         """Splits a text in its normal form into tokens that are parts of it, in slices."""

@@ -1,8 +1,8 @@
 """Groups tokens into sentences, by rules for ends of sentences, what may follow them, and starts of sentences."""
 
 import re
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import chain, pairwise
 
 from spacy.pipeline import Sentencizer
 
@@ -21,11 +21,14 @@ _RULE = re.compile(r"[-=_*~#]{5,}")  # a horizontal rule of characters
 _NUMBER = re.compile(r"\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}")
 
 
-def group(members: Iterable[tuple[Token, ...]]) -> Sliced[list[Sentence]]:
-    """Returns sentences of their tokens."""
+def group(
+    tokens: Sequence[Token], ends: Sequence[int], words: Sequence[Sequence[Token]] | None = None
+) -> Sliced[list[Sentence]]:
+    """Returns the sentences that end before some indices of tokens; with `words`, those in place of each token."""
     sentences: list[Sentence] = []
-    for tokens in members:
-        sentences.append(Sentence(tokens[0].start, tokens[-1].end, tokens))
+    for start, end in pairwise([0, *ends]):
+        members = tuple(tokens[start:end] if words is None else chain.from_iterable(words[start:end]))
+        sentences.append(Sentence(members[0].start, members[-1].end, members))
         if not len(sentences) % _AT_ONCE:
             yield
     return sentences

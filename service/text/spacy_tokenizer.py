@@ -7,7 +7,6 @@ cached in a bounded cache.
 
 import re
 from functools import lru_cache
-from itertools import pairwise
 from operator import itemgetter
 
 from service.text.emoji import EMOJI
@@ -79,7 +78,7 @@ class SpacyTokenizer(Tokenizer):
     def _split(self, plain: str) -> Sliced[list[Sentence]]:
         tokens = yield from self._tokenize(plain)
         ends = yield from rule_ends(plain, tokens)
-        return (yield from group(tuple(tokens[start:end]) for start, end in pairwise([0, *ends])))
+        return (yield from group(tokens, ends))
 
     def _tokenize(self, plain: str) -> Sliced[list[Token]]:
         tokens: list[Token] = []
