@@ -55,7 +55,8 @@ class TensorFlowSequenceModel:
         Raises ConfigurationError for batches that are too large for the model.
         """
         batch_sizes = list(batch_sizes)
-        self._step.check_batch(max(batch_sizes) * capacity)
+        if (cache := self._step.cache) is not None:
+            cache.check_batch(max(batch_sizes) * capacity)
         self._capacity = capacity
         self._packing = Packing({name: (spec.dtype, spec.axes) for name, spec in self._step.inputs.items()}, capacity)
         with tf.device(self._device), reproducible_names(f"{self._name}, warmed up"):
@@ -63,8 +64,8 @@ class TensorFlowSequenceModel:
         work: list[Callable[[], None]] = [partial(self._compile, b) for b in batch_sizes]
         if self._step.explain:
             work.append(self._compile_explanation)
-        if self._step.warm_up:
-            work.append(self._step.warm_up)
+        if cache is not None:
+            work.append(cache.warm_up)
         yield from on_all_cores(work)
 
     def _trace(self) -> None:
@@ -109,7 +110,8 @@ class TensorFlowSequenceModel:
         if b not in self._batch_sizes or t > self._capacity:
             raise DeviceFailed(f"no step was compiled that takes the shape ({b}, {t})")
         with on_device(self._device):
-            cells = self._packing.pack(self._step.prepare(inputs))
+            cache = self._step.cache
+            cells = self._packing.pack(inputs if cache is None else cache.prepare(inputs))
             best, outputs = self._run(tf.constant(cells))
         valid = np.arange(t) < inputs["lengths"][:, None]  # [B, T]
 
