@@ -10,7 +10,7 @@ from pathlib import Path
 
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend, GenerationModel, SequenceModel
-from service.backend.cache import NO_LOCKS, CompilationLocks
+from service.backend.cache import NO_CACHE, ExecutableCache
 from service.engine.padding import Grid, full_rows
 from service.engine.plan import StepTimes
 from service.engine.slots import Slots
@@ -89,7 +89,7 @@ class ModelLoading:
 
     Attributes:
         low_priority: whether to load at low priority, so that a process that serves meanwhile is not slowed down.
-        locks: of several processes that share a cache of executables, one compiles a model, and the others read it.
+        cache: of executables: of several processes that share it, one compiles a model, and the others read it.
         stopped: whether to load no more.
     """
 
@@ -100,7 +100,7 @@ class ModelLoading:
     clock: Callable[[], float] = time.monotonic
     hooks: LoadHooks = field(default_factory=LoadHooks)
     low_priority: bool = False
-    locks: CompilationLocks = NO_LOCKS
+    cache: ExecutableCache = NO_CACHE
     stopped: Callable[[], bool] = lambda: False
 
     def run(
@@ -117,7 +117,7 @@ class ModelLoading:
         waiting = {version.key: version for version in self.versions}
         served: list[str] = []
         while waiting and not stopped():
-            with self.locks.first_free(list(waiting), stopped) as key:
+            with self.cache.first_free(list(waiting), stopped) as key:
                 version = waiting.pop(key)
                 try:
                     model = self._load_version(backend, version, len(self.versions) - len(waiting))
@@ -146,7 +146,7 @@ class ModelLoading:
         try:
             model, executables = self._load(backend, version, progress)
         except DeviceFailed:
-            if not self.locks.remove_damaged_executables():
+            if not self.cache.remove_damaged():
                 raise
             model, executables = self._load(backend, version, progress)
         self.hooks.prepare(version)
@@ -188,7 +188,7 @@ class ModelLoading:
             self.metrics.compilations.labels(name).inc()
             self.metrics.compilation_duration.labels(name).observe(now - started)
             started = now
-            self.locks.record_executables()
+            self.cache.record()
             self.hooks.on_progress(replace(progress, compiled=count, executables=executables))
             if self.stopped():
                 break

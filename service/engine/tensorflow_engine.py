@@ -9,7 +9,7 @@ from types import ModuleType
 
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend
-from service.backend.cache import CompilationLocks, cache_executables
+from service.backend.cache import ExecutableCache
 from service.engine.engine import Engine
 from service.engine.loader import LoadHooks, ModelLoading
 from service.errors import ConfigurationError, install
@@ -48,15 +48,14 @@ def make_engine(
 
     The start raises ConfigurationError if TensorFlow is not installed.
     """
-    cache = Path(settings.xla_cache) if settings.xla_cache else None
+    cache = ExecutableCache(Path(settings.xla_cache) if settings.xla_cache else None)
 
     def make_backend() -> Backend:
         backend = import_tensorflow()
-        if cache is not None:
-            cache_executables(cache)
+        cache.configure()
         made: Backend = backend.TensorFlowBackend(settings.device, settings.device_threads)
         return made
 
     loading = ModelLoading(settings, versions, make_backend, metrics)
-    loading.hooks, loading.low_priority, loading.locks = hooks or LoadHooks(), low_priority, CompilationLocks(cache)
+    loading.hooks, loading.low_priority, loading.cache = hooks or LoadHooks(), low_priority, cache
     return Engine(settings, loading, metrics)

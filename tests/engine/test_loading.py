@@ -12,8 +12,7 @@ import pytest
 
 from service.artifact.manifest import Manifest
 from service.artifact.version import ModelVersion
-from service.backend import cache
-from service.backend.cache import NO_LOCKS, CompilationLocks
+from service.backend.cache import NO_CACHE, ExecutableCache
 from service.engine import loader
 from service.engine.engine import Engine
 from service.engine.loader import Generator, LoadHooks, LoadProgress, ModelLoading, Sequences, loading_order
@@ -65,7 +64,7 @@ class Bench(Device):
         loaded, refused: what was passed on.
     """
 
-    def __init__(self, *versions: ModelVersion, locks: CompilationLocks = NO_LOCKS) -> None:
+    def __init__(self, *versions: ModelVersion, executables: ExecutableCache = NO_CACHE) -> None:
         super().__init__()
         self.clock = Clock()
         self.metrics = Metrics()
@@ -75,7 +74,7 @@ class Bench(Device):
         some = versions or (version_of("tagger"), version_of("lm", "generate"))
         self.loading = ModelLoading(SETTINGS, some, lambda: self, self.metrics, self.clock)
         self.loading.hooks = LoadHooks(on_progress=self.on_progress)
-        self.loading.locks = locks
+        self.loading.cache = executables
         self.stopped = False
 
     def on_progress(self, progress: LoadProgress) -> None:
@@ -218,8 +217,8 @@ def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, 
 
 def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_does(tmp_path):
     names = ["a", "b", "c"]
-    bench = Bench(*map(version_of, names), locks=CompilationLocks(tmp_path))
-    other, keys = CompilationLocks(tmp_path), [ModelKey(name, "1") for name in names]
+    bench = Bench(*map(version_of, names), executables=ExecutableCache(tmp_path))
+    other, keys = ExecutableCache(tmp_path), [ModelKey(name, "1") for name in names]
     with other.first_free(keys, lambda: False) as locked:
         assert locked.name == "a"
         released = threading.Event()
@@ -242,8 +241,8 @@ def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_d
 class DeviceOfCachedExecutables(Bench):
     """Cannot load the tagger while a damaged executable is cached."""
 
-    def __init__(self, cached: Path, locks: CompilationLocks) -> None:
-        super().__init__(locks=locks)
+    def __init__(self, cached: Path, executables: ExecutableCache) -> None:
+        super().__init__(executables=executables)
         self.cached = cached
         self.attempts = 0
 
@@ -255,14 +254,14 @@ class DeviceOfCachedExecutables(Bench):
 
 
 def test_a_version_whose_cached_executables_are_damaged_is_compiled_again_and_the_others_are_kept(tmp_path, caplog):
-    place = cache._place(tmp_path)
+    place = ExecutableCache(tmp_path).place
     place.mkdir()
     for name in ("damaged.pb", "intact.pb"):
         (place / name).write_bytes(b"machine code")
-    locks = CompilationLocks(tmp_path)
-    locks.record_executables()
+    executables = ExecutableCache(tmp_path)
+    executables.record()
     (place / "damaged.pb").write_bytes(b"machine")
-    bench = DeviceOfCachedExecutables(place / "damaged.pb", locks=locks)
+    bench = DeviceOfCachedExecutables(place / "damaged.pb", executables=executables)
     bench.run()
     assert (list(bench.loaded), bench.refused, bench.attempts) == ([TAGGER, LM], {}, 2)
     assert "cached executables that are damaged, and are compiled again: 1" in caplog.text
@@ -270,7 +269,7 @@ def test_a_version_whose_cached_executables_are_damaged_is_compiled_again_and_th
 
 
 def test_a_version_whose_step_fails_without_a_damaged_executable_is_refused_after_one_attempt(tmp_path):
-    bench = DeviceOfCachedExecutables(tmp_path, locks=CompilationLocks(tmp_path / "executables"))
+    bench = DeviceOfCachedExecutables(tmp_path, executables=ExecutableCache(tmp_path / "executables"))
     bench.run()
     assert (list(bench.loaded), bench.refused) == ([LM], {TAGGER: "the executable is truncated"})
     assert bench.attempts == 1
