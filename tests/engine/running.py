@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +88,3 @@ async def hold(device: Device, made: Engine) -> asyncio.Task[Outcome]:
     task = asyncio.create_task(made.infer(request([99])))
     await until(device.busy.is_set)
     return task
-
-
-def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 30))

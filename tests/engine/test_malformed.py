@@ -9,8 +9,7 @@ import pytest
 from service.engine.requests import Requests
 from service.errors import InternalError, ModelNotFound
 from service.types import ModelKey
-from tests.engine.running import LM, SAMPLING, TAGGER, prompt, request, running_engine
-from tests.fakes import Device
+from tests.engine.running import LM, SAMPLING, TAGGER, prompt, request
 
 pytestmark = pytest.mark.anyio
 
@@ -27,11 +26,10 @@ pytestmark = pytest.mark.anyio
     ],
     ids=str,
 )
-async def test_a_text_whose_numbers_are_out_of_range_is_refused_and_harms_no_other(changes: dict[str, Any]):
-    async with running_engine(Device()) as made:
-        with pytest.raises(InternalError, match="lm/1 got a generation request with numbers out of range"):
-            await anext(made.generate(replace(prompt(1), **changes)))
-        assert [token.id async for token in made.generate(prompt(1, 2, 3))] == [4, 5, 6]
+async def test_a_text_whose_numbers_are_out_of_range_is_refused_and_harms_no_other(changes: dict[str, Any], made):
+    with pytest.raises(InternalError, match="lm/1 got a generation request with numbers out of range"):
+        await anext(made.generate(replace(prompt(1), **changes)))
+    assert [token.id async for token in made.generate(prompt(1, 2, 3))] == [4, 5, 6]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +43,6 @@ async def test_a_text_whose_numbers_are_out_of_range_is_refused_and_harms_no_oth
     ],
     ids=["no model", "no version", "sequences for a language model", "a text of no model", "a text of a tagger"],
 )
-async def test_a_model_that_is_not_there_for_this_is_not_found(asked):
-    async with running_engine(Device()) as made:
-        with pytest.raises(ModelNotFound, match=str(asked.model)):
-            await (made.infer(asked) if isinstance(asked, Requests) else anext(made.generate(asked)))
+async def test_a_model_that_is_not_there_for_this_is_not_found(asked, made):
+    with pytest.raises(ModelNotFound, match=str(asked.model)):
+        await (made.infer(asked) if isinstance(asked, Requests) else anext(made.generate(asked)))

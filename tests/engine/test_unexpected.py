@@ -40,38 +40,34 @@ async def test_any_error_of_a_batch_fails_its_requests_and_no_others(error, at_s
 
 @MOMENTS
 @pytest.mark.parametrize("error", [ValueError("broadcast"), MemoryError()], ids=repr)
-async def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(error, at_start):
-    device = Device()
-    async with running_engine(device) as made:
-        device.failure, device.fails_at_start = error, at_start
-        with pytest.raises(InternalError, match=f"a generation step of lm/1 failed: {type(error).__name__}"):
-            await anext(made.generate(prompt(1)))
-        device.failure = None
-        assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
+async def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(error, at_start, device, made):
+    device.failure, device.fails_at_start = error, at_start
+    with pytest.raises(InternalError, match=f"a generation step of lm/1 failed: {type(error).__name__}"):
+        await anext(made.generate(prompt(1)))
+    device.failure = None
+    assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
 
 
-async def test_outputs_that_are_not_what_they_should_be_fail_their_batch(monkeypatch):
+async def test_outputs_that_are_not_what_they_should_be_fail_their_batch(monkeypatch, made):
     def start(self: Echo, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
         return lambda: {"ids": np.zeros((0, 0))}
 
     monkeypatch.setattr(Echo, "start", start)
     monkeypatch.setattr(ModelLoading, "_seconds_of_step", lambda *_: 1.0)
-    async with running_engine(Device()) as made:
-        for _ in range(2):
-            with pytest.raises(InternalError, match="IndexError"):
-                await made.infer(request([1]))
+    for _ in range(2):
+        with pytest.raises(InternalError, match="IndexError"):
+            await made.infer(request([1]))
 
 
-async def test_an_error_after_a_step_fails_its_texts(monkeypatch):
+async def test_an_error_after_a_step_fails_its_texts(monkeypatch, made):
     def fail(*_):
         raise ValueError("advance")
 
-    async with running_engine(Device()) as made:
-        with monkeypatch.context() as patch:
-            patch.setattr(Slots, "advance", fail)
-            with pytest.raises(InternalError, match="advance"):
-                await anext(made.generate(prompt(1)))
-        assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
+    with monkeypatch.context() as patch:
+        patch.setattr(Slots, "advance", fail)
+        with pytest.raises(InternalError, match="advance"):
+            await anext(made.generate(prompt(1)))
+    assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
 
 
 @pytest.mark.parametrize("where", ["before the step", "in the scheduler", "in the slots"])
@@ -107,34 +103,33 @@ async def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered
     assert critical[0].exc_info
 
 
-async def test_an_error_of_one_who_is_passed_failed_requests_does_not_keep_the_others_waiting(monkeypatch):
+async def test_an_error_of_one_who_is_passed_failed_requests_does_not_keep_the_others_waiting(
+    monkeypatch, device, made
+):
     def fail(requests: Sequence[EngineRequest]) -> None:
         raise ValueError("answer")
 
-    device, ended = Device(), Ended()
-    async with running_engine(device) as made:
-        held = await hold(device, made)
-        for on_done in (fail, ended):
-            made.submit(request([1]), on_done)
-        text = asyncio.create_task(anext(made.generate(prompt(1))))
-        await turns()
-        monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
-        device.go.set()
+    ended = Ended()
+    held = await hold(device, made)
+    for on_done in (fail, ended):
+        made.submit(request([1]), on_done)
+    text = asyncio.create_task(anext(made.generate(prompt(1))))
+    await turns()
+    monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
+    device.go.set()
+    await held
+    with pytest.raises(EngineUnavailable):
+        await text
+    assert made.failed.is_set()
+    assert [[type(one.error) for one in group] for group in ended.groups] == [[EngineUnavailable]]
+
+
+async def test_an_error_of_one_who_is_passed_expired_requests_ends_the_engine(device, made):
+    def fail(requests: Sequence[EngineRequest]) -> None:
+        raise ValueError("answer")
+
+    held = await hold(device, made)
+    made.submit(request([1], seconds=0.01), fail)
+    with pytest.raises(EngineUnavailable):
         await held
-        with pytest.raises(EngineUnavailable):
-            await text
-        assert made.failed.is_set()
-        assert [[type(one.error) for one in group] for group in ended.groups] == [[EngineUnavailable]]
-
-
-async def test_an_error_of_one_who_is_passed_expired_requests_ends_the_engine():
-    def fail(requests: Sequence[EngineRequest]) -> None:
-        raise ValueError("answer")
-
-    device = Device()
-    async with running_engine(device) as made:
-        held = await hold(device, made)
-        made.submit(request([1], seconds=0.01), fail)
-        with pytest.raises(EngineUnavailable):
-            await held
-        assert made.failed.is_set()
+    assert made.failed.is_set()
