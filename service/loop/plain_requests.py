@@ -8,7 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -32,7 +32,7 @@ GROUP_BYTES = 16_384  # of the requests that are handled together
 FIRST_SECONDS = 0.004  # for which work runs at once
 SLICE_SECONDS = 0.002  # for which it goes on in a later iteration
 MOST_SECONDS = 0.01  # of an iteration, after which work on further requests begins in a later one
-MOST_HANDLERS = 64
+MOST_KINDS = 64  # some may be of versions that have been replaced
 JSON = "application/json"
 
 Kind = tuple[Handler, OnDone]  # requests with the same model and options, and what answers those that a batch has done
@@ -53,7 +53,7 @@ class PlainRequests:
         self._settings = resources.settings
         self._arrived: list[Exchange] = []
         self._works: deque[tuple[Sliced[None], Sequence[Exchange]]] = deque()
-        self._kinds: dict[object, Kind] = {}
+        self._kind = lru_cache(MOST_KINDS)(self._make_kind)
         resources.engine.before_step = self.run
 
     def add(self, exchange: Exchange) -> None:
@@ -195,7 +195,7 @@ class PlainRequests:
         """
         if exchange.over:
             return None
-        made = HANDLERS[exchange.route]
+        made: Any = HANDLERS[exchange.route]
         try:
             request = made.parse(exchange.body)
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -212,7 +212,8 @@ class PlainRequests:
             if (place := (made.name, exchange.client)) not in available:
                 self._resources.check_available(*place)
                 available.add(place)
-            kind = self._kind(made, request)
+            task = self._resources.catalog.find(made.kind, request.model)
+            kind = self._kind(made, task, *made.options(request))
             self._resources.begin(len(exchange.body))
             exchange.in_progress = len(exchange.body)
             return kind
@@ -238,12 +239,7 @@ class PlainRequests:
             size = sum(map(len, items))
         return 0 < len(items) <= self._settings.max_items and size <= self._settings.max_text_characters
 
-    def _kind(self, made: type[TagHandler | ClassifyHandler], request: Any) -> Kind:
-        """Returns the kind of a request. Raises ModelNotFound, EngineUnavailable, InvalidInput."""
-        key = self._resources.catalog.find(made.kind, request.model), *made.options(request)
-        if (kind := self._kinds.get(key)) is None:
-            if len(self._kinds) >= MOST_HANDLERS:  # of versions that have been replaced
-                self._kinds.clear()
-            handler = made(self._resources, *key)
-            kind = self._kinds[key] = handler, partial(self._answer, handler)
-        return kind
+    def _make_kind(self, made: type[TagHandler | ClassifyHandler], *task_and_options: Any) -> Kind:
+        """Makes what handles the requests of a kind. Raises InvalidInput."""
+        handler = made(self._resources, *task_and_options)
+        return handler, partial(self._answer, handler)
