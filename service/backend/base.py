@@ -34,10 +34,10 @@ class SequenceModel(Protocol):
         Yields the number of executables after each.
         """
 
-    def start(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
-        """Starts a batch [B, T], T up to the capacity. Returns what fetches the default outputs, and `further` ones.
+    def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
+        """Starts a batch [B, T], T up to the capacity. Returns what fetches the default outputs and `extra_outputs`.
 
-        `further` may include, for each head, the `candidate_outputs` of the manifest: each token's most probable
+        `extra_outputs` may include, for each head, the `candidate_outputs` of the manifest: each token's most probable
         labels, N = 5 or all, the lower id first of equals. Outputs with a time axis have T or capacity in it. Both
         raise DeviceFailed, also for a B that is not compiled.
         """

@@ -35,7 +35,7 @@ def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
 def start_batch(model: SequenceModel, batch: Batch) -> Callable[[], Outputs]:
     """Starts a batch; returns a function that returns its outputs. Both raise DeviceFailed."""
     padded = pad(gather(batch.sequences), batch.shape)
-    fetch = model.start(padded.inputs, batch.further)
+    fetch = model.start(padded.inputs, batch.extra_outputs)
     return lambda: unpad(fetch(), padded, model.timed_outputs)
 
 
@@ -55,10 +55,10 @@ def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[Engin
 
 
 def outputs_of(requests: Sequence[EngineRequest]) -> Outputs:
-    """Returns the outputs of all sequences, in order, of complete requests with the same model and `further` outputs.
+    """Returns the outputs of all sequences, in order, of complete requests with the same model and `extra_outputs`.
 
-    There may be others, for which another request of a batch asked. Outputs that are adjacent in a batch's arrays are
-    copied together, or not at all.
+    Others that another request of a batch requested may be among them. Outputs that are adjacent in a batch's arrays
+    are copied together, or not at all.
     """
     runs: list[tuple[Outputs, slice, slice]] = []  # rows and cells
     for request in requests:

@@ -17,7 +17,7 @@ class Requests:
         counts: sequences of each request, at least one.
         deadlines: of each request, times of the monotonic clock in seconds.
         clients: of each request the number of the API key's owner: the device's time is divided fairly between clients.
-        further: names of outputs to return besides the default ones, where the model has them.
+        extra_outputs: names of outputs to return besides the default ones, where the model has them.
         begun: marks later parts of a request: they are admitted even if the queue is full.
     """
 
@@ -26,7 +26,7 @@ class Requests:
     counts: Sequence[int]
     deadlines: Sequence[float]
     clients: Sequence[int]
-    further: frozenset[str] = frozenset()
+    extra_outputs: frozenset[str] = frozenset()
     begun: bool = False
 
     @classmethod
@@ -35,12 +35,12 @@ class Requests:
         model: ModelKey,
         sequences: Ragged,
         deadline: float,
-        further: frozenset[str] = frozenset(),
+        extra_outputs: frozenset[str] = frozenset(),
         begun: bool = False,
         client: int = ANONYMOUS,
     ) -> Self:
         """Returns a single request of at least one sequence."""
-        return cls(model, sequences, [len(sequences)], [deadline], [client], further, begun)
+        return cls(model, sequences, [len(sequences)], [deadline], [client], extra_outputs, begun)
 
 
 @dataclass(slots=True)

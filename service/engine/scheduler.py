@@ -26,7 +26,7 @@ class Batch:
     Attributes:
         bucket: the length bucket of the longest sequence, for metrics.
         tokens: the sum of their lengths.
-        further: outputs that their requests ask for, besides the default ones.
+        extra_outputs: outputs that their requests ask for, besides the default ones.
     """
 
     model: ModelKey
@@ -34,7 +34,7 @@ class Batch:
     shape: tuple[int, int]
     bucket: int
     tokens: int
-    further: frozenset[str] = frozenset()
+    extra_outputs: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -154,15 +154,15 @@ class Scheduler:
         model.planned.extend([taken[i] for i in batch] for batch in sorted(batches, key=min))
 
     def _batch(self, key: ModelKey, model: Model, sequences: Sequence[QueuedSequence]) -> Batch:
-        now, lengths, further = self._clock(), [one.length for one in sequences], frozenset[str]()
+        now, lengths, extra_outputs = self._clock(), [one.length for one in sequences], frozenset[str]()
         for _, _, request, _, _ in sequences:
             request.taken += 1
             request.queue_seconds = max(request.queue_seconds, now - request.arrived)
-            further |= request.columns.further
+            extra_outputs |= request.columns.extra_outputs
         shape = model.grid.rows(len(sequences)), max(lengths)
         model.served_seconds += model.step_times[shape]
         bucket = model.grid.bucket(shape[1])
-        return Batch(key, sequences, shape, bucket, sum(lengths), further)
+        return Batch(key, sequences, shape, bucket, sum(lengths), extra_outputs)
 
     def measured(self, batch: Batch, seconds: float) -> None:
         """Updates the step times, and the throughput for Retry-After."""

@@ -52,7 +52,7 @@ class TagHandler:
 
     Attributes:
         options: returns what must be equal for requests to be handled together.
-        further: see `Requests`.
+        extra_outputs: see `Requests`.
     """
 
     name: ClassVar[str] = "tag"
@@ -62,7 +62,7 @@ class TagHandler:
 
     def __init__(self, resources: Resources, task: Tagging, lemmas: bool, n_best: int) -> None:
         self.version, candidates = task.version, n_best > 1
-        self.further = task.candidate_outputs if candidates else frozenset[str]()
+        self.extra_outputs = task.candidate_outputs if candidates else frozenset[str]()
         self._task = task
         self._tokenizer = resources.catalog.tokenizer(task.version)
         self._options = {"lemmas": lemmas, "candidates": candidates}
@@ -110,7 +110,7 @@ class ClassifyHandler:
         """Raises InvalidInput if the model does not have what is requested."""
         classification.check_explains(task, contributions)
         self.version = task.version
-        self.further = EXPLANATION if contributions else frozenset[str]()
+        self.extra_outputs = EXPLANATION if contributions else frozenset[str]()
         self._task = task
         self._tokenizer = resources.catalog.tokenizer(task.version)
         self._options = contributions, sentences

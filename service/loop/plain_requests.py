@@ -115,7 +115,7 @@ class PlainRequests:
             counts = list(filter(None, counts))
         if exchanges:
             deadlines, clients = [one.deadline for one in exchanges], [one.client for one in exchanges]
-            requests = Requests(handler.version.key, sequences, counts, deadlines, clients, handler.further)
+            requests = Requests(handler.version.key, sequences, counts, deadlines, clients, handler.extra_outputs)
             self._submit(requests, exchanges, on_done)
 
     def _note_encoded(

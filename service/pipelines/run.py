@@ -148,12 +148,12 @@ class PipelineRun:
         self.resources.note_tokenized(version.key.name, seconds)
 
     async def infer(
-        self, version: ModelVersion, sequences: Ragged, further: frozenset[str] = frozenset()
+        self, version: ModelVersion, sequences: Ragged, extra_outputs: frozenset[str] = frozenset()
     ) -> dict[str, Array]:
-        """Runs at least one sequence; returns the outputs, see `Outcome`. For `further` see `Requests`."""
+        """Runs at least one sequence; returns the outputs, see `Outcome`. For `extra_outputs` see `Requests`."""
         self.timing.notes |= {"model": str(version.key), "sequences": len(sequences), "tokens": sequences.tokens}
         with self.counted():
-            request = Requests.one(version.key, sequences, self.deadline, further, client=self.client)
+            request = Requests.one(version.key, sequences, self.deadline, extra_outputs, client=self.client)
             outcome = await infer_in_parts(self.resources.engine, request)
         self.timing.stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
         self.timing.batch_size = max(self.timing.batch_size, outcome.batch_size)

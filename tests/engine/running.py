@@ -51,10 +51,10 @@ async def running_engine(device: Device, settings: Settings = SETTINGS) -> Async
 
 
 def request(
-    *rows: Sequence[int], seconds: float = 60.0, model: ModelKey = TAGGER, further: frozenset[str] = frozenset()
+    *rows: Sequence[int], seconds: float = 60.0, model: ModelKey = TAGGER, extra_outputs: frozenset[str] = frozenset()
 ) -> Requests:
     sequences = Ragged.of([{"ids": np.array(row, np.int32)} for row in rows])
-    return Requests.one(model, sequences, time.monotonic() + seconds, further)
+    return Requests.one(model, sequences, time.monotonic() + seconds, extra_outputs)
 
 
 def rows_of(request: Requests, outcome: Outcome, name: str = "ids") -> list[list[int]]:

@@ -43,10 +43,10 @@ async def test_requests_that_wait_together_share_a_batch(device, made):
     assert [outcome.batch_size for outcome in outcomes] == [1, 4, 4, 4, 4]
 
 
-async def test_further_outputs_are_fetched_for_the_batches_of_those_who_ask_for_them(device, made):
+async def test_extra_outputs_are_fetched_for_the_batches_with_requests_for_them(device, made):
     held = await hold(device, made)
     plain = asyncio.create_task(made.infer(request(*[[i] for i in range(6)])))
-    asks = asyncio.create_task(made.infer(request([3], further=frozenset({"twice", "thrice"}))))
+    asks = asyncio.create_task(made.infer(request([3], extra_outputs=frozenset({"twice", "thrice"}))))
     await turns(1)
     device.go.set()
     outputs = (await plain).outputs
@@ -59,7 +59,7 @@ async def test_further_outputs_are_fetched_for_the_batches_of_those_who_ask_for_
     assert sorted(map(sorted, device.fetched[1:])) == [[], ["thrice", "twice"]]
 
 
-async def test_a_client_that_goes_while_it_waits_frees_its_place_and_harms_nobody(device, made):
+async def test_a_request_cancelled_while_it_waits_frees_its_place_and_harms_no_other(device, made):
     held = await hold(device, made)
     stays = asyncio.create_task(made.infer(request([1])))
     goes = asyncio.create_task(made.infer(request([2])))
@@ -168,7 +168,7 @@ def submitted(made: Engine, on_done: Ended, *rows: list[int], deadline: float | 
     return admitted
 
 
-async def test_the_requests_of_a_batch_are_passed_on_together_to_each_who_submitted_them(device, made):
+async def test_the_requests_of_a_batch_with_one_on_done_are_passed_on_together(device, made):
     some, others = Ended(), Ended()
     held = await hold(device, made)
     first, other, second = (submitted(made, owner, [i]) for i, owner in enumerate((some, others, some)))

@@ -218,7 +218,7 @@ def text(client: int, max_tokens: int = 9) -> Stream:
     return Stream(Generation(ModelKey("lm", "1"), np.ones(1, np.int32), max_tokens, SAMPLING, 1e9, client=client), 0)
 
 
-def test_a_free_slot_goes_to_who_has_the_fewest():
+def test_a_free_slot_goes_to_the_client_with_the_fewest():
     slots = Slots(4, prefill=4, max_waiting=99)
     for _ in range(10):
         slots.admit(text(FLOODS))

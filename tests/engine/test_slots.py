@@ -103,7 +103,7 @@ def test_streams_join_and_leave_between_steps():
     assert slots.in_use == 0
 
 
-def test_one_who_reads_a_prompt_does_not_stall_one_who_writes():
+def test_a_prompt_that_is_read_does_not_stall_a_text_that_is_written():
     slots = Slots(2, prefill=4, max_waiting=9)
     writer, reader = stream([1], max_tokens=9), stream([2] * 20)
     slots.admit(writer)
@@ -138,7 +138,7 @@ def test_a_text_that_failed_frees_its_slot_at_the_next_step():
     assert [owner for owner, _ in tokens] == [next_one]
 
 
-def test_those_who_share_a_step_with_one_cancelled_get_their_tokens():
+def test_a_cancelled_text_does_not_keep_tokens_from_others_in_its_step():
     slots = Slots(2, prefill=4, max_waiting=9)
     gone, stays = stream([1], 99), stream([1], 99)
     slots.admit(gone)
@@ -186,7 +186,7 @@ def test_a_token_has_the_log_probabilities_of_its_row_where_they_are_wanted():
     assert tokens == [Sampled(5, None, (), 2.0, 2), Sampled(6, -0.25, ((7, -0.125), (6, -0.25)), 2.0, 2)]
 
 
-def test_those_who_wait_are_bounded():
+def test_the_number_of_waiting_texts_is_bounded():
     slots = Slots(1, prefill=4, max_waiting=1)
     slots.admit(stream([1]))
     full = r"^1 of at most 1 texts wait for one of 1 slots \(TAGWERK_SLOTS\)$"

@@ -29,7 +29,7 @@ async def test_texts_are_generated_side_by_side_and_beside_batches(made):
     assert int(texts[3].outputs["sum"][0]) == 7
 
 
-async def test_logprobs_come_to_those_who_ask_for_them_alone(device, made):
+async def test_only_texts_that_request_logprobs_have_them(device, made):
     asks, plain = (made.generate(prompt(4, max_tokens=2, logprobs=wish)) for wish in (True, False))
     held = await hold(device, made)
     waiting = [asyncio.create_task(anext(text)) for text in (asks, plain)]
@@ -130,7 +130,7 @@ async def test_texts_are_cut_where_they_are_when_the_service_stops(made):
         assert ids
 
 
-async def test_the_tokens_of_a_text_are_reported_as_they_are_computed_whether_anyone_takes_them_or_not(made):
+async def test_the_tokens_of_a_text_are_reported_as_they_are_computed_also_if_they_are_not_read(made):
     reported = Counter[int]()
 
     def report(client: int, tokens: int) -> None:

@@ -49,7 +49,7 @@ async def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(erro
 
 
 async def test_outputs_that_are_not_what_they_should_be_fail_their_batch(monkeypatch, made):
-    def start(self: Echo, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
+    def start(self: Echo, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         return lambda: {"ids": np.zeros((0, 0))}
 
     monkeypatch.setattr(Echo, "start", start)
@@ -103,9 +103,7 @@ async def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered
     assert critical[0].exc_info
 
 
-async def test_an_error_of_one_who_is_passed_failed_requests_does_not_keep_the_others_waiting(
-    monkeypatch, device, made
-):
+async def test_an_error_of_on_done_for_failed_requests_does_not_keep_the_others_waiting(monkeypatch, device, made):
     def fail(requests: Sequence[EngineRequest]) -> None:
         raise ValueError("answer")
 
@@ -124,7 +122,7 @@ async def test_an_error_of_one_who_is_passed_failed_requests_does_not_keep_the_o
     assert [[type(one.error) for one in group] for group in ended.groups] == [[EngineUnavailable]]
 
 
-async def test_an_error_of_one_who_is_passed_expired_requests_ends_the_engine(device, made):
+async def test_an_error_of_on_done_for_expired_requests_ends_the_engine(device, made):
     def fail(requests: Sequence[EngineRequest]) -> None:
         raise ValueError("answer")
 

@@ -68,11 +68,11 @@ def test_the_parts_together_are_the_whole(lengths):
 
 async def test_a_large_request_goes_in_parts_a_few_at_a_time_and_is_admitted_once():
     recorder, wanted = Recorder(), [[i, i] for i in range(20)]
-    outcome = await infer_in_parts(recorder, request(*wanted, further=frozenset({"twice"})))
+    outcome = await infer_in_parts(recorder, request(*wanted, extra_outputs=frozenset({"twice"})))
     assert rows_of(request(*wanted), outcome) == wanted
     assert recorder.most == PARTS_AT_ONCE
     assert [part.begun for part in recorder.asked] == [False] + [True] * 6
-    assert {part.further for part in recorder.asked} == {frozenset({"twice"})}
+    assert {part.extra_outputs for part in recorder.asked} == {frozenset({"twice"})}
     assert outcome.batch_size == 3
     assert outcome.queue_seconds == 0.25
 
