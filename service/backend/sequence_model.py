@@ -106,7 +106,7 @@ class TensorFlowSequenceModel:
 
     def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         """Starts a batch of a compiled size; see `service.backend.base`."""
-        b, t = next(values.shape[:2] for name, values in inputs.items() if name != "lengths")
+        b, t = inputs["word_ids"].shape
         if b not in self._batch_sizes or t > self._capacity:
             raise DeviceFailed(f"no step was compiled that takes the shape ({b}, {t})")
         with on_device(self._device):

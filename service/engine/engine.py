@@ -279,7 +279,7 @@ class Engine:
                 self._fail_batch(batch, error)
         self._metrics.queue_entries.set(self._scheduler.queue.sequences)
         self._metrics.queue_tokens.set(self._scheduler.queue.tokens)
-        if self._streams.busy:
+        if self._streams.texts:
             self._streams.start_steps()
 
     def _finish_steps(self) -> None:
@@ -287,7 +287,7 @@ class Engine:
         if self._running is not None:
             running, self._running = self._running, None
             self._finish_batch(*running)
-        if self._streams.busy:
+        if self._streams.steps:
             self._report(self._streams.finish_steps())
 
     def _finish_batch(self, batch: Batch, started: float, fetch: Callable[[], Outputs]) -> None:

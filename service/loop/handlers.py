@@ -129,7 +129,7 @@ class ClassifyHandler:
     def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:
         """Answers exchanges with the outputs of their sequences."""
         texts = [text for exchange in exchanges for text in exchange.content]
-        of_windows = classification.WindowOutputs(outputs.timed | outputs.others)
+        of_windows = outputs.timed | outputs.others
         results = yield from classification.decode(self._task, texts, of_windows, *self._options)
         waiting = iter(results)
         for exchange in exchanges:
