@@ -1,8 +1,7 @@
 """A vocabulary: a fixed list of strings and their ids."""
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Self
@@ -36,20 +35,6 @@ class Vocabulary:
         if len(set(self.entries)) != len(self.entries):
             raise ValueError("a vocabulary lists each entry once")
         self._ids = with_variants(zip(self.entries, count(len(RESERVED)), strict=False))
-
-    @classmethod
-    def count(cls, strings: Iterable[str], *, at_least: int = 1, lowercase: bool = False) -> Self:
-        """Builds a vocabulary of strings seen `at_least` times, most frequent first, ties by spelling."""
-        return cls.of_counts(Counter(strings), at_least, lowercase=lowercase)
-
-    @classmethod
-    def of_counts(cls, counts: Mapping[str, int], at_least: int, *, lowercase: bool = False) -> Self:
-        """Builds a vocabulary like `count`, from counts."""
-        merged: Counter[str] = Counter()
-        for string, number in counts.items():
-            merged[normalize(string).lower() if lowercase else string] += number
-        kept = sorted((s for s, n in merged.items() if n >= at_least), key=lambda s: (-merged[s], s))
-        return cls(kept, lowercase=lowercase)
 
     def id(self, string: str) -> int:
         """Returns the id of `string`, or UNK."""

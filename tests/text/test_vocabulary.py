@@ -8,6 +8,7 @@ import pytest
 
 from service.text.encoding import encode_characters, encode_tokens, shorten
 from service.text.vocabulary import PAD, UNK, Vocabulary
+from training.data.vocabularies import counted
 
 
 def test_ids_follow_the_reserved_ones() -> None:
@@ -20,9 +21,9 @@ def test_ids_follow_the_reserved_ones() -> None:
 
 
 def test_counts_by_frequency_then_spelling() -> None:
-    counted = Vocabulary.count("The the cat a a a cat dog".split(), at_least=2, lowercase=True)
-    assert counted.entries == ("a", "cat", "the")
-    assert counted.id("THE") == counted.id("the") == 4
+    found = counted("The the cat a a a cat dog".split(), at_least=2, lowercase=True)
+    assert found.entries == ("a", "cat", "the")
+    assert found.id("THE") == found.id("the") == 4
 
 
 @pytest.mark.parametrize("lowercase", [False, True])

@@ -24,6 +24,7 @@ from training.data.dataset import IGNORED, Array, Batch, Batches, Example, Examp
 from training.data.distillation import DistillationSet
 from training.data.lexicon import Lexicon
 from training.data.treebank import NOTHING
+from training.data.vocabularies import counted
 from training.metrics import raw_text
 from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
@@ -126,8 +127,8 @@ class Tagging(Task):
             self.data += self._distillation.sources
             counts = Counter(dict(zip(self._distillation.words, self._distillation.counts.tolist(), strict=True)))
         self.vocabularies = dict(vocabularies or {}) or {
-            "words": Vocabulary.of_counts(counts, at_least=recipe.word_count, lowercase=True),
-            "characters": Vocabulary.count(character for form in forms for character in normalize_form(form)),
+            "words": counted(counts, at_least=recipe.word_count, lowercase=True),
+            "characters": counted(character for form in forms for character in normalize_form(form)),
         }
         words = self.vocabularies["words"]
         self.labels = {head: treebank.tags(train, head) for head in HEADS}
